@@ -1,0 +1,34 @@
+"""Scaling laws fitted globally, exactly and with evidence."""
+
+from importlib.metadata import version as _version
+
+__version__ = _version("scalefit")
+
+from scalefit import plot as plot
+from scalefit.allocation import Allocation as Allocation
+from scalefit.allocation import Cost as Cost
+from scalefit.allocation import allocate as allocate
+from scalefit.errors import AllocationError as AllocationError
+from scalefit.errors import DataError as DataError
+from scalefit.errors import FitError as FitError
+from scalefit.errors import LawError as LawError
+from scalefit.errors import Note as Note
+from scalefit.errors import ScalefitError as ScalefitError
+from scalefit.errors import Status as Status
+from scalefit.fitting import fit as fit
+from scalefit.laws import Amplitude as Amplitude
+from scalefit.laws import Bounds as Bounds
+from scalefit.laws import Coefficient as Coefficient
+from scalefit.laws import Exponent as Exponent
+from scalefit.laws import Fraction as Fraction
+from scalefit.laws import Law as Law
+from scalefit.laws import Offset as Offset
+from scalefit.laws import law as law
+from scalefit.laws import scale_of as scale_of
+from scalefit.objective import Objective as Objective
+from scalefit.result import Fit as Fit
+from scalefit.synthetic import SURFACES as SURFACES
+from scalefit.synthetic import isoflop_design as isoflop_design
+from scalefit.synthetic import simulate as simulate
+from scalefit.table import LossTable as LossTable
+from scalefit.table import read as read

@@ -1,0 +1,6 @@
+"""Allocation: from a fitted law and a budget to model size and tokens."""
+
+from scalefit.allocation.cost import COSTS as COSTS
+from scalefit.allocation.cost import Cost as Cost
+from scalefit.allocation.optimum import Allocation as Allocation
+from scalefit.allocation.optimum import allocate as allocate

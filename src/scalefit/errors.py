@@ -1,0 +1,120 @@
+"""Everything that can go wrong, and how it is said.
+
+Hard failures are exceptions that name the column, the rows, the value and the remedy. Soft ones
+are :class:`Note` objects carried by results. The outcome of a solver is a :class:`Status`, whose
+members are their own messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+from typing import Any, Literal
+
+__all__ = [
+    "AllocationError",
+    "DataError",
+    "FitError",
+    "LawError",
+    "Note",
+    "ScalefitError",
+    "Status",
+]
+
+# Rows beyond this many are counted, not printed: a message must fit a terminal.
+ROWS_SHOWN = 8
+
+
+class ScalefitError(Exception):
+    """Base of every exception raised on purpose by scalefit."""
+
+
+class DataError(ScalefitError, ValueError):
+    """A loss table cannot be used as it stands.
+
+    Attributes:
+        column: name of the offending column, or None where the whole table is at fault.
+        rows: row labels at fault, as in the DataFrame's index (for a file: 0-based data row).
+        remedy: what to do about it.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        remedy: str,
+        column: str | None = None,
+        rows: Sequence[object] = (),
+    ) -> None:
+        self.column = column
+        self.rows = tuple(rows)
+        self.remedy = remedy
+        super().__init__(f"{problem}. {remedy}")
+
+
+class LawError(ScalefitError, ValueError):
+    """A law is ill-formed, unknown, or not identifiable as written."""
+
+
+class FitError(ScalefitError, RuntimeError):
+    """No usable fit exists (nothing in the searched box gives a finite objective)."""
+
+
+class AllocationError(ScalefitError, ValueError):
+    """A budget cannot be allocated under this law."""
+
+
+class Status(Enum):
+    """Outcome of a fit. The value is the message: what happened, likely causes, next step."""
+
+    CONVERGED = "converged: the objective cannot be improved beyond rounding"
+    EXACT = "exact: the law passes through every row to rounding, so spread cannot be estimated"
+    STALLED = (
+        "stalled: no step lowers the objective although its gradient is not zero. Likely causes: "
+        "a flat valley (see the condition number), or a law that is not smooth. Treat the "
+        "parameters with care; the objective value is an upper bound"
+    )
+    ITERATION_LIMIT = (
+        "stopped at the iteration limit. Likely causes: a law with a very curved valley, or "
+        "parameters that the table does not identify. Fix or tie a parameter, or add runs"
+    )
+
+    @property
+    def usable(self) -> bool:
+        """Whether the optimum was reached."""
+        return self in (Status.CONVERGED, Status.EXACT)
+
+
+Severity = Literal["info", "warning"]
+
+
+@dataclass(frozen=True)
+class Note:
+    """A soft problem, carried by a result.
+
+    Attributes:
+        code: stable short name, such as ``at_bound``.
+        severity: ``info`` (worth knowing) or ``warning`` (changes how far the result is trusted).
+        message: one sentence with the number, the limit and the remedy.
+        details: the numbers of the message, for programs.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "details", MappingProxyType(dict(self.details)))
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+def listed(items: Sequence[object]) -> str:
+    """Items as text, the tail counted when there are many."""
+    shown = ", ".join(str(item) for item in items[:ROWS_SHOWN])
+    hidden = len(items) - ROWS_SHOWN
+    return f"{shown} and {hidden} more" if hidden > 0 else shown

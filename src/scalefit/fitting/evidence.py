@@ -1,0 +1,278 @@
+"""Evidence for an optimum, and the soft problems worth a note."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from scalefit.errors import Note, Status, listed
+from scalefit.fitting.grid import Candidates
+from scalefit.fitting.problem import Data, Problem
+from scalefit.fitting.refine import MOST_ITERATIONS, Polished
+from scalefit.objective import Objective
+from scalefit.result import Fit, Minimum, Trust
+from scalefit.table import LossTable
+
+__all__ = ["assess", "observe"]
+
+# Starts in one minimum agree to about 1e-14 in the objective and 1e-8 in the coordinates; a tenth
+# of a percent in a coordinate is another place.
+SAME_VALUE = 1e-7
+SAME_PLACE = 1e-3
+
+# A step that promises less than this share of the objective is noise in any use of the parameters.
+CONVERGED_PROMISE = 1e-9
+
+# Root mean square residual, relative to the loss, at which a law passes through all rows.
+EXACT_SPREAD = 1e-11
+
+# Condition number of the curvature in all parameters: 1e2 to 3e3 for IsoFLOP and grid designs, real
+# ones included, and above 5e4 where D is within 10 % of a multiple of N or where 17 runs of five
+# sizes have to do.
+WEAK_CONDITION = 5e4
+
+# Fewer residual degrees of freedom than this and the spread says nothing about the noise.
+FEW_FREEDOM = 5
+
+# Rows that carry more than half of the squared residual decide a squared fit between them.
+OUTLIER_SHARE = 0.5
+OUTLIER_ROWS = 0.025
+
+# 6ND is taken for the FLOPs of a run when allocating; real tables differ from it by this and more.
+FLOPS_TOLERANCE = 0.05
+
+
+def assess(
+    problem: Problem,
+    objective: Objective,
+    data: Data,
+    cells: int,
+    candidates: Candidates,
+    polished: Polished,
+) -> tuple[Status, Trust]:
+    """Status of the best start, and what all starts say together."""
+    order = np.argsort(np.where(np.isfinite(polished.value), polished.value, np.inf))
+    best = int(order[0])
+    # Where nothing is left to explain, a relative promise is noise over noise.
+    arrived = (polished.promise <= CONVERGED_PROMISE) | _exact(objective, data, polished)
+    minima = _distinct(problem, data, polished, order, arrived)
+    condition, projected = _conditions(problem, polished, best)
+    groups = [*problem.linear, *problem.nonlinear]
+    held = [
+        name
+        for group, at in zip(groups, polished.active[best], strict=True)
+        if at
+        for name in group
+    ]
+    trust = Trust(
+        cells=cells,
+        basins=int(candidates.basins),
+        starts=len(polished.value),
+        minima=minima,
+        gradient=float(polished.stationary[best]),
+        promise=float(polished.promise[best]),
+        iterations=int(polished.iterations[best]),
+        at_bound=tuple(name for name in problem.law.names if name in held),
+        condition=condition,
+        condition_projected=projected,
+    )
+    return _status(objective, data, polished, best), trust
+
+
+def _exact(objective: Objective, data: Data, polished: Polished) -> np.ndarray:
+    """Starts that ended where the law passes through every row, to rounding."""
+    unit = 1.0 if objective.needs_positive_loss else float(data.unit)
+    return polished.value <= EXACT_SPREAD**2 * data.weight.sum() * unit**2
+
+
+def _status(objective: Objective, data: Data, polished: Polished, best: int) -> Status:
+    if _exact(objective, data, polished)[best]:
+        return Status.EXACT
+    if polished.promise[best] <= CONVERGED_PROMISE:
+        return Status.CONVERGED
+    if polished.iterations[best] >= MOST_ITERATIONS:
+        return Status.ITERATION_LIMIT
+    return Status.STALLED
+
+
+def _distinct(
+    problem: Problem, data: Data, polished: Polished, order: np.ndarray, arrived: np.ndarray
+) -> tuple[Minimum, ...]:
+    """Starts grouped by where they ended, best first; starts that did not arrive are left out."""
+    found: list[list[Any]] = []
+    for i in order:
+        value, place = float(polished.value[i]), polished.coordinates[i]
+        if not (np.isfinite(value) and (arrived[i] or i == order[0])):
+            continue
+        for group in found:
+            close = np.all(np.abs(place - group[1]) <= SAME_PLACE * (1 + np.abs(group[1])))
+            if close or abs(value - group[0]) <= SAME_VALUE * group[0]:
+                group[2] += 1
+                break
+        else:
+            found.append([value, place, 1, i])
+    return tuple(
+        Minimum(
+            value,
+            count,
+            problem.parameters(polished.coefficients[i], polished.coordinates[i], data.fixed),
+        )
+        for value, _, count, i in found
+    )
+
+
+def _conditions(problem: Problem, polished: Polished, best: int) -> tuple[float, float]:
+    """Condition of the curvature in all free parameters, and with the linear ones projected out."""
+    free = ~polished.active[best]
+    k = len(problem.linear)
+    matrix = polished.gauss_newton[best]
+    linear = np.flatnonzero(free[:k])
+    nonlinear = k + np.flatnonzero(free[k:])
+    whole = matrix[np.ix_(free, free)]
+    projected = matrix[np.ix_(nonlinear, nonlinear)]
+    if len(linear) and len(nonlinear):
+        cross = matrix[np.ix_(linear, nonlinear)]
+        inner = matrix[np.ix_(linear, linear)]
+        projected = projected - cross.T @ np.linalg.lstsq(inner, cross, rcond=None)[0]
+    return _condition(whole), _condition(projected)
+
+
+def _condition(matrix: np.ndarray) -> float:
+    """Condition number after scaling to unit diagonal; infinite when singular to rounding."""
+    if not len(matrix):
+        return 1.0
+    size = np.sqrt(np.diagonal(matrix))
+    if not (np.isfinite(matrix).all() and (size > 0).all()):
+        return float("inf")
+    values = np.linalg.eigvalsh(matrix / np.outer(size, size))
+    return float(values[-1] / values[0]) if values[0] > 0 else float("inf")
+
+
+def observe(fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarray) -> list[Note]:
+    """Notes on a finished fit."""
+    notes = [*_bound_notes(fit), *_search_notes(fit, problem), *_design_notes(fit)]
+    if fit.status is not Status.EXACT:
+        notes += _outlier_notes(fit, table, residuals)
+    return [*notes, *_convention_notes(fit, table)]
+
+
+def _bound_notes(fit: Fit) -> list[Note]:
+    return [
+        Note(
+            "at_bound",
+            "warning",
+            f"{name} ended at its bound {fit.params[name]:g}: the table would have it beyond. The "
+            "other parameters are conditional on that bound; widen it with "
+            f"bounds={{{name!r}: (lower, upper)}} if it is not physical",
+            {"parameter": name, "value": fit.params[name]},
+        )
+        for name in fit.trust.at_bound
+    ]
+
+
+def _search_notes(fit: Fit, problem: Problem) -> list[Note]:
+    trust, notes = fit.trust, []
+    if trust.gap is not None:
+        second = trust.minima[1]
+        where = ", ".join(f"{name} {second.params[name]:.4g}" for name in fit.law.names)
+        notes.append(
+            Note(
+                "starts_disagree",
+                "warning" if trust.gap < 0.01 else "info",
+                f"the starts ended in {len(trust.minima)} distinct minima; the second is "
+                f"{100 * trust.gap:.3g} % worse, at {where}. Below about 1 % the data hardly "
+                "prefer one over the other: report both",
+                {"minima": len(trust.minima), "gap": trust.gap},
+            )
+        )
+    arrived = sum(item.starts for item in trust.minima)
+    if arrived < trust.starts:
+        notes.append(
+            Note(
+                "starts_stalled",
+                "info",
+                f"{trust.starts - arrived} of {trust.starts} starts did not reach a minimum; the "
+                "others agree on the best one",
+                {"stalled": trust.starts - arrived, "starts": trust.starts},
+            )
+        )
+    if not problem.structure.linear:
+        notes.append(
+            Note(
+                "not_separable",
+                "info",
+                f"{fit.law.name!r} has no linear parameter, so nothing could be projected out and "
+                "the grid covers every parameter. If it has the form E + A * g(...), write E and "
+                "A as parameters of their own: the search becomes faster and surer",
+            )
+        )
+    return notes
+
+
+def _design_notes(fit: Fit) -> list[Note]:
+    notes = []
+    condition = fit.trust.condition
+    if condition > WEAK_CONDITION:
+        notes.append(
+            Note(
+                "weakly_identified",
+                "warning",
+                f"the condition number is {condition:.2g} (an IsoFLOP sweep gives 1e2 to 3e3; the "
+                f"limit is {WEAK_CONDITION:g}): some combination of the parameters is hardly "
+                "constrained. Vary D/N more, or fix or tie a parameter",
+                {"condition": condition, "limit": WEAK_CONDITION},
+            )
+        )
+    freedom = fit.rows - fit.free
+    if freedom < FEW_FREEDOM:
+        notes.append(
+            Note(
+                "few_rows",
+                "warning",
+                f"{fit.rows} runs leave {freedom} degrees of freedom for {fit.free} parameters: "
+                "the residuals say nothing about the noise. Add runs before trusting exponents",
+                {"rows": fit.rows, "free": fit.free},
+            )
+        )
+    return notes
+
+
+def _outlier_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[Note]:
+    squares = table.weight * residuals**2
+    few = max(1, int(np.ceil(OUTLIER_ROWS * len(squares))))
+    worst = np.argsort(squares)[::-1][:few]
+    share = squares[worst].sum() / squares.sum()
+    if len(squares) < 4 * few or share <= OUTLIER_SHARE:
+        return []
+    rows = [table.rows[i] for i in worst]
+    return [
+        Note(
+            "outliers_dominate",
+            "warning" if fit.objective.robust == "none" else "info",
+            f"{few} of {len(squares)} rows carry {100 * share:.0f} % of the squared residual (rows "
+            f"{listed(rows)}). Look at them: unfinished or diverged runs move a squared fit far, "
+            "and a Huber fit less",
+            {"rows": [str(row) for row in rows], "share": float(share)},
+        )
+    ]
+
+
+def _convention_notes(fit: Fit, table: LossTable) -> list[Note]:
+    if "C" not in table.sources or "6ND" not in fit.domain:
+        return []
+    # C is optional: where it has gaps or nonsense it is simply not compared.
+    flops = table.frame["C"].to_numpy(dtype=np.float64)
+    ratio = flops / (6 * table.column("N") * table.column("D"))
+    ratio = ratio[np.isfinite(ratio) & (ratio > 0)]
+    if not len(ratio) or np.abs(ratio - 1).max() <= FLOPS_TOLERANCE:
+        return []
+    return [
+        Note(
+            "flops_convention",
+            "info",
+            f"C / 6ND runs from {ratio.min():.3g} to {ratio.max():.3g} in this table (median "
+            f"{np.median(ratio):.3g}): budgets counted as 6ND are not its budgets",
+            {"low": float(ratio.min()), "high": float(ratio.max())},
+        )
+    ]

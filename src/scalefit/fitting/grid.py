@@ -1,0 +1,418 @@
+"""Global search: the projected squared error on a grid over the nonlinear parameters.
+
+Variable projection: at each cell the best coefficients are known in closed form, so the search has
+only the nonlinear parameters. The grid is factorised: each basis column is evaluated on the
+sub-grid of the coordinates it sees, and the Gram matrix of a cell is assembled from inner products
+of sub-grids. For Chinchilla, of the six inner products between E, A, B and the loss, only one sees
+both exponents; it is a matrix product, and the grid costs little more than that.
+
+Columns are centred (where the law has a free constant) and scaled to unit root mean square, which
+makes the search independent of the units of the data. Bounds on coefficients are kept exactly, by
+enumerating active sets. A Gram value carries rounding of about 1e-16 relative to the squared loss
+and only ranks cells; the chosen cells are solved again on their true columns (refine.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import product
+from math import prod
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from scalefit.fitting.problem import Data, Problem, Settings
+from scalefit.fitting.small import cholesky, solve
+
+__all__ = ["Candidates", "axes", "search"]
+
+# Cells per axis by number of axes. Two exponents at 96 points each are 3 % apart near 0.3 after
+# the geometric spacing of EXPONENT_BOUNDS: far finer than a basin of the projected objective.
+POINTS = {1: 512, 2: 96, 3: 48, 4: 24, 5: 12}
+FEWEST_POINTS = 8
+
+# Cells are reduced to the best of each tile as they are computed, so that a grid of 1e8 cells never
+# stands in memory at once.
+TILE = 8
+# Bytes of one slab of cells: it should stay in cache between the product and the reduction.
+SLAB_BYTES = 8 * 2**20
+
+# Starts that are polished: first the local minima of the grid, best first, then the best cells at
+# least a tenth of the grid away from every earlier start. More are used when the grid shows more
+# basins than that.
+STARTS = 4
+MANY_STARTS = 16
+SEPARATION = 10
+
+# Active sets are enumerated up to this many; a law with more bounded coefficients than that is
+# ranked on its unbounded fit, and its bounds are enforced by the polish.
+MOST_ACTIVE_SETS = 256
+
+
+class Candidates(NamedTuple):
+    """Separated cells in order of their projected squared error.
+
+    Attributes:
+        coordinates: free nonlinear coordinates, shape (starts, q).
+        coefficients: each times the root mean square of its column, in ``data.unit``; solved on
+            the columns of the cell itself, shape (starts, k).
+        value: projected squared error relative to the squared loss, shape (starts,).
+        basins: number of local minima among the tiles of the grid, shape ().
+    """
+
+    coordinates: Any
+    coefficients: Any
+    value: Any
+    basins: Any
+
+
+def axes(problem: Problem, settings: Settings, points: int | None = None) -> list[np.ndarray]:
+    """Grid coordinates of each free nonlinear parameter, equally spaced between its bounds.
+
+    Args:
+        problem: the problem.
+        settings: its bounds.
+        points: cells per axis; a multiple of the tile is used. Default by number of axes.
+    """
+    count = len(problem.nonlinear)
+    wanted = points or POINTS.get(count, FEWEST_POINTS)
+    rounded = max(TILE, -(-wanted // TILE) * TILE)
+    first = len(problem.linear)
+    return [
+        np.linspace(settings.lower[first + i], settings.upper[first + i], rounded)
+        for i in range(count)
+    ]
+
+
+def search(
+    problem: Problem,
+    data: Data,
+    settings: Settings,
+    grid: Sequence[Any],
+    starts: int = STARTS,
+) -> Candidates:
+    """The best separated cells of a grid.
+
+    Args:
+        problem: the problem; a new one compiles a new program.
+        data: rows, padded.
+        settings: bounds.
+        grid: coordinates of each axis, lengths divisible by ``TILE``.
+        starts: number of cells wanted.
+    """
+    axes = [jnp.asarray(axis) for axis in grid]
+    if not axes:
+        coordinates, coefficients, value = _best_cell(problem, data, settings, axes, ())
+        return Candidates(coordinates[None], coefficients[None], value[None], jnp.asarray(1))
+    tiles = _scan(problem, data, settings, axes)
+    basin = _local_minima(tiles)
+    best_cell = partial(_best_cell, problem, data, settings, axes)
+    coordinates, coefficients, value = jax.vmap(best_cell)(_separated(tiles, basin, starts))
+    return Candidates(coordinates, coefficients, value, basin.sum())
+
+
+def _scan(problem: Problem, data: Data, settings: Settings, grid: list[Any]) -> jax.Array:
+    """Best value in each tile, slab by slab along the first axis."""
+    rest = prod(len(axis) for axis in grid[1:])
+    # Tiles per slab: as many as fit the cache, dividing the axis evenly.
+    whole = len(grid[0]) // TILE
+    fit = max(1, SLAB_BYTES // (8 * TILE * rest))
+    per_slab = max(count for count in range(1, whole + 1) if whole % count == 0 and count <= fit)
+    shared = _columns(problem, data, grid, lambda seen: 0 not in seen)
+
+    def slab(first: jax.Array) -> jax.Array:
+        local = _columns(problem, data, [first, *grid[1:]], lambda seen: 0 in seen)
+        columns = {**shared, **local}
+        return _tile_minima(_projected(problem, data, settings, len(grid), columns)[0])
+
+    slabs = grid[0].reshape(-1, per_slab * TILE)
+    minima: Any = slab(slabs[0])[None] if len(slabs) == 1 else lax.map(slab, slabs)
+    return minima.reshape(-1, *minima.shape[2:])
+
+
+def _tile_minima(values: Any) -> jax.Array:
+    """Minimum over blocks of ``TILE`` cells along every axis."""
+    for axis in range(values.ndim):
+        shape = (*values.shape[:axis], -1, TILE, *values.shape[axis + 1 :])
+        values = values.reshape(shape).min(axis=axis + 1)
+    return values
+
+
+def _local_minima(tiles: jax.Array) -> jax.Array:
+    """Which tiles are not above any neighbour, a plateau counting once."""
+    # Where a coefficient is zero its exponent does not matter and the grid is flat along it; a tilt
+    # far below any real difference leaves one lowest tile.
+    tilt = jnp.arange(tiles.size).reshape(tiles.shape) / tiles.size
+    tilted = tiles + 1e-14 * tilt
+    window = (3,) * tiles.ndim
+    lowest = lax.reduce_window(tilted, jnp.inf, lax.min, window, (1,) * tiles.ndim, "SAME")
+    return (tilted <= lowest) & jnp.isfinite(tiles)
+
+
+def _separated(tiles: jax.Array, basin: jax.Array, starts: int) -> tuple[jax.Array, ...]:
+    """Indices of the local minima, then of the best tiles far from every earlier one."""
+    positions = jnp.meshgrid(*(jnp.arange(count) for count in tiles.shape), indexing="ij")
+    reach = [max(1, count // SEPARATION) for count in tiles.shape]
+    # Values are relative to the squared loss, so at most one: two puts every basin first.
+    order = jnp.where(basin, tiles, tiles + 2.0)
+
+    def pick(remaining: jax.Array, _: None) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+        index = jnp.unravel_index(jnp.argmin(remaining), remaining.shape)
+        near = jnp.asarray(True)
+        for position, centre, span in zip(positions, index, reach, strict=True):
+            near = near & (jnp.abs(position - centre) <= span)
+        return jnp.where(near, jnp.inf, remaining), index
+
+    return lax.scan(pick, order, None, length=min(starts, tiles.size))[1]
+
+
+def _best_cell(
+    problem: Problem,
+    data: Data,
+    settings: Settings,
+    grid: list[Any],
+    tile: tuple[jax.Array, ...],
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Coordinates, coefficients and value of the best cell of one tile."""
+    inside = [
+        lax.dynamic_slice_in_dim(axis, index * TILE, TILE)
+        for axis, index in zip(grid, tile, strict=True)
+    ]
+    columns = _columns(problem, data, inside, lambda seen: True)
+    value, solution = _projected(problem, data, settings, len(grid), columns)
+    cell = jnp.unravel_index(jnp.argmin(value), value.shape)
+    chosen = [axis[index] for axis, index in zip(inside, cell, strict=True)]
+    coefficients = [jnp.broadcast_to(item, value.shape)[cell] for item in solution]
+    return (
+        jnp.stack(chosen) if chosen else jnp.zeros(0),
+        jnp.stack(coefficients) if coefficients else jnp.zeros(0),
+        value[cell],
+    )
+
+
+class _Column(NamedTuple):
+    """One basis column on its sub-grid; ``mean`` and ``scale`` broadcast over the whole grid."""
+
+    rows: jax.Array
+    mean: Any
+    scale: Any
+    seen: tuple[int, ...]
+
+
+KNOWN = -1
+
+
+def _columns(problem: Problem, data: Data, grid: list[Any], wanted: Any) -> dict[int, _Column]:
+    """Centred, scaled basis columns by coefficient index (``KNOWN`` for f0) where wanted."""
+    found = {}
+    for index, seen in enumerate(problem.axes_seen):
+        if index != problem.constant and wanted(seen):
+            found[index] = _one_column(problem, data, grid, index, seen)
+    if problem.axes_known is not None and wanted(problem.axes_known):
+        found[KNOWN] = _one_column(problem, data, grid, KNOWN, problem.axes_known)
+    return found
+
+
+def _one_column(
+    problem: Problem, data: Data, grid: list[Any], index: int, seen: tuple[int, ...]
+) -> _Column:
+    def at(*coordinates: jax.Array) -> jax.Array:
+        # Coordinates the column does not see are never used: any value of the axis will do.
+        every = [axis[0] for axis in grid]
+        for axis, coordinate in zip(seen, coordinates, strict=True):
+            every[axis] = coordinate
+        if index == KNOWN:
+            return problem.known(data, every)
+        return problem.column(index, data, every)
+
+    over_grid = at
+    for position in reversed(range(len(seen))):
+        over_grid = jax.vmap(over_grid, [0 if i == position else None for i in range(len(seen))])
+    values = over_grid(*(jnp.asarray(grid[axis]) for axis in seen))
+    scale = jnp.sqrt(jnp.sum(data.metric * values**2, axis=-1))
+    values = values / scale[..., None]
+    mean = jnp.sum(data.metric * values, axis=-1)
+    if problem.constant is not None:
+        values = values - mean[..., None]
+    spread = [len(grid[axis]) if axis in seen else 1 for axis in range(len(grid))]
+    return _Column(
+        values * jnp.sqrt(data.metric),
+        mean.reshape(spread),
+        (scale / data.unit).reshape(spread),
+        seen,
+    )
+
+
+def _inner(first: _Column, second: _Column, dimensions: int) -> jax.Array:
+    """Inner products over rows on the joint sub-grid, spread over the whole grid."""
+    letters = "abcdefghijklm"
+    left = "".join(letters[axis] for axis in first.seen)
+    right = "".join(letters[axis] for axis in second.seen)
+    joint = sorted(set(first.seen) | set(second.seen))
+    out = "".join(letters[axis] for axis in joint)
+    values = jnp.einsum(f"{left}z,{right}z->{out}", first.rows, second.rows)
+    sizes = dict(zip(joint, values.shape, strict=True))
+    return values.reshape([sizes.get(axis, 1) for axis in range(dimensions)])
+
+
+class _System(NamedTuple):
+    """Normal equations at every cell, in scaled columns; entries broadcast over the grid.
+
+    The free constant, if any, is eliminated. The known part, if any, is the last column; its
+    coefficient is its own scale.
+    """
+
+    gram: list[list[Any]]
+    right: list[Any]
+    means: list[Any]
+    scales: list[Any]
+    square: Any
+    mean: Any
+
+
+def _system(problem: Problem, data: Data, columns: dict[int, _Column], dimensions: int) -> _System:
+    mean = jnp.sum(data.metric * data.response)
+    centred = data.response - mean if problem.constant is not None else data.response
+    target = _Column(centred * jnp.sqrt(data.metric), mean, 1.0, ())
+    every = [columns[i] for i in _order(problem, columns)]
+    half = [[_inner(a, b, dimensions) for b in every[: i + 1]] for i, a in enumerate(every)]
+    return _System(
+        gram=[[half[max(i, j)][min(i, j)] for j in range(len(every))] for i in range(len(every))],
+        right=[_inner(column, target, dimensions) for column in every],
+        means=[column.mean for column in every],
+        scales=[column.scale for column in every],
+        square=jnp.sum(target.rows**2),
+        mean=mean,
+    )
+
+
+def _order(problem: Problem, columns: dict[int, _Column]) -> list[int]:
+    """Column indices as they stand in a system: free coefficients, then the known part."""
+    return sorted(i for i in columns if i != KNOWN) + [KNOWN] * (KNOWN in columns)
+
+
+def _projected(
+    problem: Problem, data: Data, settings: Settings, dimensions: int, columns: dict[int, _Column]
+) -> tuple[jax.Array, list[Any]]:
+    """Projected squared error of every cell, relative to the squared loss, and coefficients."""
+    system = _system(problem, data, columns, dimensions)
+    value, found = _best_active_set(problem, data, settings, _order(problem, columns), system)
+    sizes = {
+        axis: size
+        for column in columns.values()
+        for axis, size in zip(column.seen, column.rows.shape[:-1], strict=True)
+    }
+    return jnp.broadcast_to(value, [sizes.get(axis, 1) for axis in range(dimensions)]), found
+
+
+State = str  # "free", "lower" or "upper"
+
+
+def _states(problem: Problem, index: int) -> list[State]:
+    if index == KNOWN:
+        return ["known"]
+    lower, upper = problem.limits[index]
+    return ["free"] + ["lower"] * (lower != "none") + ["upper"] * (upper != "none")
+
+
+def _best_active_set(
+    problem: Problem, data: Data, settings: Settings, order: list[int], system: _System
+) -> tuple[Any, list[Any]]:
+    """Least squares under bounds: the best feasible solution over all active sets.
+
+    The bounded optimum is the free optimum on the set of coefficients off their bounds, and every
+    other feasible candidate is a point of the same box, so the smallest feasible value is exact.
+
+    Returns:
+        Value relative to the squared loss, and the scaled coefficient of every free parameter.
+    """
+    constant = problem.constant
+    choices = [_states(problem, index) for index in order]
+    constants: list[State] = [] if constant is None else _states(problem, constant)
+    if prod(len(states) for states in [*choices, constants or [""]]) > MOST_ACTIVE_SETS:
+        choices = [states[:1] for states in choices]
+        constants = constants[:1]
+    best: Any = jnp.inf
+    solution: list[Any] = [jnp.zeros(()) for _ in problem.linear]
+
+    def bound(index: int, state: State, scale: Any) -> Any:
+        side = 0 if state == "lower" else 1
+        if problem.limits[index][side] == "zero":
+            return 0.0
+        return (settings.lower, settings.upper)[side][index] * scale
+
+    def inside(index: int, value: Any, scale: Any) -> Any:
+        ok: Any = True
+        for state, kind in zip(("lower", "upper"), problem.limits[index], strict=True):
+            if kind != "none":
+                limit = bound(index, state, scale)
+                ok = ok & ((value >= limit) if state == "lower" else (value <= limit))
+        return ok
+
+    for constant_state in constants or ["absent"]:
+        gram, right, square = system.gram, system.right, system.square
+        pinned: Any = None
+        if constant is not None and constant_state != "free":
+            # Columns were centred for a free constant: put the means back.
+            pinned = bound(constant, constant_state, 1.0 / data.unit)
+            gap = system.mean - pinned
+            gram = [
+                [entry + system.means[i] * system.means[j] for j, entry in enumerate(row)]
+                for i, row in enumerate(gram)
+            ]
+            right = [entry + gap * mean for entry, mean in zip(right, system.means, strict=True)]
+            square = square + gap**2
+        for states in product(*choices):
+            held = {
+                i: system.scales[i]
+                if state == "known"
+                else bound(order[i], state, system.scales[i])
+                for i, state in enumerate(states)
+                if state != "free"
+            }
+            free = [i for i, state in enumerate(states) if state == "free"]
+            value, found, ok = _solve_free(gram, right, square, free, held)
+            coefficients = {order[i]: found[i] for i in found if order[i] != KNOWN}
+            for i in free:
+                ok = ok & inside(order[i], found[i], system.scales[i])
+            if constant is not None:
+                explained = sum((found[i] * system.means[i] for i in found), start=jnp.zeros(()))
+                level = system.mean - explained if pinned is None else pinned
+                coefficients[constant] = level
+                if pinned is None:
+                    ok = ok & inside(constant, level, 1.0 / data.unit)
+            better = ok & (value < best)
+            best = jnp.where(better, value, best)
+            solution = [jnp.where(better, coefficients[i], old) for i, old in enumerate(solution)]
+    return best, solution
+
+
+def _solve_free(
+    gram: list[list[Any]], right: list[Any], square: Any, free: list[int], held: dict[int, Any]
+) -> tuple[Any, dict[int, Any], Any]:
+    """Value and coefficients with some held, the others at their least-squares optimum."""
+    nonzero = {i: value for i, value in held.items() if not _is_zero(value)}
+    value = square
+    for i, first in nonzero.items():
+        value = value - 2 * right[i] * first
+        for j, second in nonzero.items():
+            value = value + gram[i][j] * first * second
+    rest = []
+    for i in free:
+        entry = right[i]
+        for j, second in nonzero.items():
+            entry = entry - gram[i][j] * second
+        rest.append(entry)
+    factor = cholesky([[gram[i][j] for j in free] for i in free])
+    solved = solve(factor, rest)
+    for entry, coefficient in zip(rest, solved, strict=True):
+        value = value - entry * coefficient
+    return value, {**held, **dict(zip(free, solved, strict=True))}, factor.ok
+
+
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, float) and value == 0.0

@@ -1,0 +1,237 @@
+"""fit(): from a table to a Fit, each stage once.
+
+Host to device and back once per fit: the grid search and the polish of its best cells are one
+compiled program, whose only static inputs are the problem and the words of the objective.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from math import prod
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+
+from scalefit.errors import FitError
+from scalefit.fitting import grid, refine
+from scalefit.fitting.checks import check_design
+from scalefit.fitting.evidence import assess, observe
+from scalefit.fitting.problem import Data, Problem, Settings, prepare
+from scalefit.laws import Law, find
+from scalefit.objective import Objective, Residual, Robust, require_positive
+from scalefit.objective import evaluate as evaluate_objective
+from scalefit.result import Fit
+from scalefit.separable import structure
+from scalefit.table import LossTable, Missing, as_table
+
+__all__ = ["fit"]
+
+# Rows are padded to powers of two from here, so that tables of like size share compiled programs.
+FEWEST_ROWS = 32
+
+# The value reported is computed by the plain law; the search used its separable form. They agree
+# to rounding unless the law is not what its structure says.
+AGREEMENT = 1e-8
+
+
+def fit(
+    runs: LossTable | pd.DataFrame,
+    law: str | Law = "chinchilla",
+    *,
+    residual: Residual = "log",
+    robust: Robust = "huber",
+    delta: float = 1e-3,
+    fix: Mapping[str, float] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    tie: Sequence[Sequence[str]] = (),
+    keep: str | Sequence[str] = (),
+    missing: Missing = "raise",
+    **columns: str,
+) -> Fit:
+    """The global optimum of a law on a table of training runs.
+
+    The nonlinear parameters are searched on a grid over their whole bounds, with the linear ones
+    projected out at every cell (variable projection); the best separated cells are polished on the
+    true objective until its gradient is zero to rounding.
+
+    Args:
+        runs: a table from :func:`scalefit.read`, or a DataFrame with one run per row: N (model
+            parameters, count), D (training tokens, count), loss (nats per token).
+        law: name of a built-in law, or a law made with ``@scalefit.law``.
+        residual: ``log`` (ln L - ln f), ``relative`` ((L - f) / L) or ``raw`` (L - f).
+        robust: ``huber``, or ``none`` for the sum of squares.
+        delta: where the Huber loss turns linear, in units of the residual.
+        fix: parameters held at a value, as ``{"E": 1.7}``.
+        bounds: bounds other than those of the parameter's kind, as ``{"alpha": (0.2, 0.6)}``.
+        tie: groups of parameters that share a value, as ``[("alpha", "beta")]``.
+        keep: rules a row must satisfy (DataFrames only; see :meth:`LossTable.from_frame`).
+        missing: what to do about rows without N, D or loss (DataFrames only).
+        **columns: headers of the quantities, as ``N="params_matmul"`` (DataFrames only).
+
+    Returns:
+        The fit: parameters in raw units, objective, status, notes, evidence.
+
+    Raises:
+        DataError: the table is malformed, or cannot identify the law whatever the losses are.
+        LawError: the law, the objective, ``fix``, ``bounds`` or ``tie`` make no sense.
+        FitError: no point of the box has a finite objective.
+
+    Source:
+        Default objective: Hoffmann et al. 2022, arXiv 2203.15556, section 3.3 (Huber, delta 1e-3,
+        on log losses). Variable projection: Golub and Pereyra 1973, SIAM J. Numer. Anal. 10(2).
+
+    Example:
+        >>> import scalefit as sf
+        >>> runs = sf.simulate(sf.isoflop_design(), noise=0.0)
+        >>> round(sf.fit(runs, "chinchilla").params["alpha"], 6)
+        0.34
+    """
+    options: dict[str, Any] = dict(columns)
+    if keep:
+        options["keep"] = keep
+    if missing != "raise":
+        options["missing"] = missing
+    table = as_table(runs, **options)
+    law = find(law)
+    objective = Objective(residual, robust, delta)
+    used = {name: table.column(name) for name in law.columns}
+    observed = table.column(law.response)
+    require_positive(objective, observed, table.rows)
+    fixed = {name: float(value) for name, value in (fix or {}).items()}
+    problem, settings = prepare(
+        law, structure(law, used), used, fix=fixed, bounds=bounds or {}, tie=tie
+    )
+    check_design(problem, used, table.weight, table.rows)
+
+    data = pack(problem, objective, used, observed, table.weight, fixed)
+    cells, candidates, polished = _search(problem, objective, data, settings)
+    if not np.isfinite(polished.value).any():
+        raise FitError(
+            f"no point of the bounds of {law.name!r} gives a finite objective on this table. The "
+            "law may predict negative losses everywhere: check bounds, fixed values and units"
+        )
+    status, trust = assess(problem, objective, data, cells, candidates, polished)
+    params = trust.minima[0].params
+    predicted = law.evaluate(used, params)
+    value, residuals = evaluate_objective(objective, observed, predicted, table.weight)
+    searched = trust.minima[0].value
+    if abs(value - searched) > AGREEMENT * value + refine.ROUNDING * data.unit**2:
+        raise FitError(
+            f"law {law.name!r} gives {value:.6g} at its optimum, where its separable form gave "
+            f"{searched:.6g}: the law branches on its parameters or columns in a way that "
+            "derivatives do not show. Write it as one formula"
+        )
+    weighted = np.sum(table.weight * residuals**2) / np.sum(table.weight)
+    found = Fit(
+        law=law,
+        params=params,
+        objective=objective,
+        value=value,
+        status=status,
+        notes=table.notes,
+        trust=trust,
+        rows=int(np.count_nonzero(table.weight)),
+        spread=float(np.sqrt(weighted)),
+        domain=_domain(used),
+        fixed=fixed,
+        tied=tuple(group for group in (*problem.linear, *problem.nonlinear) if len(group) > 1),
+        bounds=dict(bounds or {}),
+        dropped=table.dropped,
+        provenance=_provenance(table, law),
+    )
+    return found.with_notes(*observe(found, problem, table, residuals))
+
+
+def pack(
+    problem: Problem,
+    objective: Objective,
+    columns: Mapping[str, np.ndarray],
+    observed: np.ndarray,
+    weight: np.ndarray,
+    fixed: Mapping[str, float],
+) -> Data:
+    """Rows as the compiled programs take them: padded, in units of the loss.
+
+    The metric weights log and relative residuals by 1/L^2: to first order ln L - ln f = (L - f)/L,
+    so that the projected squared error ranks cells as the objective would without its penalty.
+    """
+    rows = len(observed)
+    size = max(FEWEST_ROWS, 1 << (rows - 1).bit_length())
+    # Padding repeats the first row, so that nothing not finite enters, at weight zero.
+    index = np.concatenate([np.arange(rows), np.zeros(size - rows, dtype=int)])
+    padding = np.zeros(size - rows)
+    metric = weight / observed**2 if objective.needs_positive_loss else weight
+    metric = np.concatenate([metric / metric.sum(), padding])
+    response = observed[index]
+    unit = float(np.sqrt(np.sum(metric * response**2)))
+    return Data(
+        columns=tuple(values[index] for values in columns.values()),
+        response=response / unit,
+        weight=np.concatenate([weight, padding]),
+        metric=metric,
+        unit=np.float64(unit),
+        fixed=np.array([fixed[name] for name in problem.fixed], dtype=np.float64),
+    )
+
+
+def _search(
+    problem: Problem, objective: Objective, data: Data, settings: Settings
+) -> tuple[int, grid.Candidates, refine.Polished]:
+    """Grid and polish; a second time with more starts where the grid shows many basins."""
+    axes = grid.axes(problem, settings)
+    with jax.enable_x64(True):
+        run = partial(
+            _run,
+            problem,
+            objective.residual,
+            objective.robust,
+            delta=np.float64(objective.delta or 1.0),
+            data=data,
+            settings=settings,
+            axes=axes,
+        )
+        candidates, polished = jax.device_get(run(starts=grid.STARTS))
+        if candidates.basins > grid.STARTS:
+            candidates, polished = jax.device_get(run(starts=grid.MANY_STARTS))
+    return prod(len(axis) for axis in axes), candidates, polished
+
+
+@partial(jax.jit, static_argnames=("problem", "residual", "robust", "starts"))
+def _run(
+    problem: Problem,
+    residual: Residual,
+    robust: Robust,
+    *,
+    starts: int,
+    delta: Any,
+    data: Data,
+    settings: Settings,
+    axes: list[Any],
+) -> tuple[grid.Candidates, refine.Polished]:
+    candidates = grid.search(problem, data, settings, axes, starts)
+    return candidates, refine.polish(problem, residual, robust, delta, data, settings, candidates)
+
+
+def _domain(columns: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]:
+    """Range of each column, and of tokens per parameter and 6ND where they mean something."""
+    ranged = dict(columns)
+    if "N" in columns and "D" in columns:
+        ranged["D/N"] = columns["D"] / columns["N"]
+        ranged["6ND"] = 6 * columns["N"] * columns["D"]
+    return {name: (float(values.min()), float(values.max())) for name, values in ranged.items()}
+
+
+def _provenance(table: LossTable, law: Law) -> dict[str, str]:
+    from scalefit import __version__
+
+    headers = {f"column {name}": header for name, header in table.sources.items()}
+    return {
+        "scalefit": __version__,
+        "jax": jax.__version__,
+        "numpy": np.__version__,
+        "data": table.digest([*law.columns, law.response]),
+        **headers,
+    }

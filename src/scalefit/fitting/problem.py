@@ -1,0 +1,299 @@
+"""A law prepared for one fit: which coefficients and coordinates are free, and how they compose.
+
+Fixing and tying act here, on the separable form, so that nothing further right knows of them: tied
+linear parameters share a coefficient (their terms add), tied nonlinear ones share an axis, fixed
+linear terms move to the known part f0. A :class:`Problem` is hashable and says everything that
+changes a compiled program; numbers (bounds, fixed values, data) are passed beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scalefit.errors import LawError
+from scalefit.laws import Law
+from scalefit.separable import Structure, basis, remainder
+
+__all__ = ["BoundKind", "Data", "Problem", "Settings", "prepare"]
+
+BoundKind = Literal["none", "zero", "finite"]
+"""A bound at zero holds in any scaling of a coefficient; a finite one does not."""
+
+
+class Data(NamedTuple):
+    """Rows of a table as the compiled programs see them, padded with rows of weight zero.
+
+    Attributes:
+        columns: the law's data columns, each of shape (rows,), raw units.
+        response: observed loss divided by ``unit``, shape (rows,).
+        weight: row weights in the objective, shape (rows,).
+        metric: weights in which columns are centred and scaled and the grid is ranked; sum one.
+        unit: metric root mean square of the loss; the unit of everything inside.
+        fixed: values of the fixed parameters, in the order of ``Problem.fixed``.
+    """
+
+    columns: tuple[Any, ...]
+    response: Any
+    weight: Any
+    metric: Any
+    unit: Any
+    fixed: Any
+
+
+class Settings(NamedTuple):
+    """Bounds of one fit, in the order of ``Problem.linear`` then ``Problem.nonlinear``."""
+
+    lower: Any
+    upper: Any
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Free and fixed parameters of a law, in separable form.
+
+    Attributes:
+        law: the law.
+        structure: its separable structure.
+        linear: free linear coefficients; each a group of tied parameter names.
+        nonlinear: free nonlinear coordinates; each a group of tied parameter names.
+        fixed: names of the fixed parameters.
+        limits: (lower, upper) kind of bound for each free linear coefficient.
+        logarithmic: whether each free nonlinear coordinate is searched in its logarithm.
+    """
+
+    law: Law
+    structure: Structure
+    linear: tuple[tuple[str, ...], ...]
+    nonlinear: tuple[tuple[str, ...], ...]
+    fixed: tuple[str, ...]
+    limits: tuple[tuple[BoundKind, BoundKind], ...]
+    logarithmic: tuple[bool, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of free parameters."""
+        return len(self.linear) + len(self.nonlinear)
+
+    @cached_property
+    def constant(self) -> int | None:
+        """Index of the free coefficient of the constant term, if it stands alone in its group."""
+        for index, group in enumerate(self.linear):
+            if group == (self.structure.constant,):
+                return index
+        return None
+
+    @cached_property
+    def axes_seen(self) -> tuple[tuple[int, ...], ...]:
+        """For each free coefficient, the free nonlinear coordinates its term depends on."""
+        return tuple(self._axes(self._seen_by(group)) for group in self.linear)
+
+    @cached_property
+    def axes_known(self) -> tuple[int, ...] | None:
+        """Free coordinates that the known part f0 depends on; None when f0 is zero."""
+        fixed_linear = [name for name in self.fixed if name in self.structure.linear]
+        if not fixed_linear and self.structure.remainder is None:
+            return None
+        return self._axes(self._seen_by(fixed_linear) | set(self.structure.remainder or ()))
+
+    def _seen_by(self, names: Sequence[str]) -> set[str]:
+        sees = dict(zip(self.structure.linear, self.structure.sees, strict=True))
+        return {seen for name in names for seen in sees[name]}
+
+    def _axes(self, seen: set[str]) -> tuple[int, ...]:
+        return tuple(i for i, group in enumerate(self.nonlinear) if seen & set(group))
+
+    def theta(self, coordinates: Sequence[Any], fixed: Any) -> dict[str, Any]:
+        """Nonlinear parameters by name, from free coordinates and fixed values."""
+        values = {
+            name: fixed[i] for i, name in enumerate(self.fixed) if name in self.structure.nonlinear
+        }
+        for coordinate, group, logarithmic in zip(
+            coordinates, self.nonlinear, self.logarithmic, strict=True
+        ):
+            value = jnp.exp(coordinate) if logarithmic else coordinate
+            values.update(dict.fromkeys(group, value))
+        return values
+
+    def column(self, index: int, data: Data, coordinates: Sequence[Any]) -> jax.Array:
+        """Term of free coefficient ``index`` at the given coordinates, shape (rows,)."""
+        return self._sum_of_terms(self.linear[index], data, coordinates)
+
+    def known(self, data: Data, coordinates: Sequence[Any]) -> jax.Array:
+        """Part of the prediction without free coefficients, in units of the loss, (rows,)."""
+        theta = self.theta(coordinates, data.fixed)
+        value = jnp.zeros_like(data.response)
+        if self.structure.remainder is not None:
+            value = value + remainder(self.law, self.structure)(data.columns, theta)
+        for i, name in enumerate(self.fixed):
+            if name in self.structure.linear:
+                term = basis(self.law, self.structure, name)(data.columns, theta)
+                value = value + data.fixed[i] * term
+        return value
+
+    def _sum_of_terms(
+        self, names: Sequence[str], data: Data, coordinates: Sequence[Any]
+    ) -> jax.Array:
+        theta = self.theta(coordinates, data.fixed)
+        terms = [basis(self.law, self.structure, name)(data.columns, theta) for name in names]
+        return jnp.broadcast_to(sum(terms[1:], terms[0]), data.response.shape)
+
+    def parameters(
+        self, coefficients: Sequence[float], coordinates: Sequence[float], fixed: Sequence[float]
+    ) -> dict[str, float]:
+        """Every parameter by name, on the host, in the law's order."""
+        found = dict(zip(self.fixed, map(float, fixed), strict=True))
+        for value, group in zip(coefficients, self.linear, strict=True):
+            found.update(dict.fromkeys(group, float(value)))
+        for value, group, logarithmic in zip(
+            coordinates, self.nonlinear, self.logarithmic, strict=True
+        ):
+            found.update(dict.fromkeys(group, math.exp(value) if logarithmic else float(value)))
+        return {name: found[name] for name in self.law.names}
+
+
+def prepare(
+    law: Law,
+    structure: Structure,
+    columns: Mapping[str, np.ndarray],
+    *,
+    fix: Mapping[str, float],
+    bounds: Mapping[str, tuple[float, float]],
+    tie: Sequence[Sequence[str]],
+) -> tuple[Problem, Settings]:
+    """The problem that a law, fixed values, bounds and ties pose on a table.
+
+    Raises:
+        LawError: an unknown parameter, an empty or infinite range to search, a value outside its
+            bounds, a tie between different kinds or with a fixed parameter, nothing left to fit.
+    """
+    ranges = _ranges(law, columns, bounds)
+    _check_fixed(law, ranges, fix, bounds)
+    groups = _groups(law, structure, fix, tie)
+    if not groups:
+        raise LawError(f"every parameter of {law.name!r} is fixed: nothing is left to fit")
+    linear = tuple(group for group in groups if group[0] in structure.linear)
+    nonlinear = tuple(group for group in groups if group[0] in structure.nonlinear)
+    spacing = {param.name: param.kind.spacing for param in law.params}
+    limits = {group: _intersection(group, ranges) for group in groups}
+    for group in nonlinear:
+        low, high = limits[group]
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise LawError(
+                f"parameter {group[0]!r} of {law.name!r} enters nonlinearly, so its bounds must be "
+                f"finite, not ({low:g}, {high:g}). Pass bounds={{{group[0]!r}: (lower, upper)}} or "
+                "annotate it with Annotated[..., Bounds(lower, upper)]"
+            )
+        if spacing[group[0]] == "log" and low <= 0:
+            raise LawError(
+                f"parameter {group[0]!r} of {law.name!r} is searched in its logarithm: its lower "
+                f"bound must be positive, not {low:g}"
+            )
+    logarithmic = tuple(spacing[group[0]] == "log" for group in nonlinear)
+    ends = [
+        tuple(map(math.log, limits[group])) if log else limits[group]
+        for group, log in zip(nonlinear, logarithmic, strict=True)
+    ]
+    ends = [limits[group] for group in linear] + ends
+    problem = Problem(
+        law=law,
+        structure=structure,
+        linear=linear,
+        nonlinear=nonlinear,
+        fixed=tuple(name for name in law.names if name in fix),
+        limits=tuple((_bound_kind(low), _bound_kind(high)) for low, high in ends[: len(linear)]),
+        logarithmic=logarithmic,
+    )
+    lower, upper = np.array(ends, dtype=np.float64).reshape(-1, 2).T
+    return problem, Settings(lower, upper)
+
+
+def _ranges(
+    law: Law, columns: Mapping[str, np.ndarray], bounds: Mapping[str, tuple[float, float]]
+) -> dict[str, tuple[float, float]]:
+    ranges = {param.name: param.bounds(columns) for param in law.params}
+    for name, pair in bounds.items():
+        _require_known(law, name, "bounds")
+        low, high = (float(value) for value in pair)
+        if not low < high:
+            raise LawError(
+                f"bounds of {name!r} are empty: ({low:g}, {high:g}). Give (lower, upper) with "
+                "lower < upper, or fix the parameter with fix={...}"
+            )
+        ranges[name] = (low, high)
+    return ranges
+
+
+def _check_fixed(
+    law: Law,
+    ranges: Mapping[str, tuple[float, float]],
+    fix: Mapping[str, float],
+    bounds: Mapping[str, tuple[float, float]],
+) -> None:
+    for name, value in fix.items():
+        _require_known(law, name, "fix")
+        if name in bounds:
+            raise LawError(f"parameter {name!r} is both fixed and bounded: choose one")
+        if not math.isfinite(value):
+            raise LawError(f"parameter {name!r} cannot be fixed at {value}")
+        low, high = ranges[name]
+        if not low <= value <= high:
+            raise LawError(
+                f"parameter {name!r} is fixed at {value:g}, outside its bounds ({low:g}, "
+                f"{high:g}). Use a value inside them, or a law whose kind allows it"
+            )
+
+
+def _require_known(law: Law, name: str, where: str) -> None:
+    if name not in law.names:
+        raise LawError(
+            f"{where} names {name!r}, which is not a parameter of {law.name!r}. "
+            f"Its parameters: {', '.join(law.names)}"
+        )
+
+
+def _groups(
+    law: Law, structure: Structure, fix: Mapping[str, float], tie: Sequence[Sequence[str]]
+) -> list[tuple[str, ...]]:
+    """Free parameters, tied ones together, in the law's order."""
+    group_of: dict[str, tuple[str, ...]] = {}
+    for names in tie:
+        if isinstance(names, str) or len(names) < 2:
+            raise LawError(f'tie takes groups of two or more names, as [("a", "b")], not {names!r}')
+        for name in names:
+            _require_known(law, name, "tie")
+            if name in fix:
+                raise LawError(f"parameter {name!r} is both fixed and tied: fix each of the group")
+            if name in group_of:
+                raise LawError(f"parameter {name!r} is in two ties: merge them into one group")
+        if len({name in structure.linear for name in names}) > 1:
+            raise LawError(
+                f"{', '.join(names)} cannot be tied: some are linear coefficients and some are not"
+            )
+        ordered = tuple(name for name in law.names if name in names)
+        group_of.update(dict.fromkeys(ordered, ordered))
+    groups = [group_of.get(name, (name,)) for name in law.names if name not in fix]
+    return list(dict.fromkeys(groups))
+
+
+def _intersection(
+    group: Sequence[str], ranges: Mapping[str, tuple[float, float]]
+) -> tuple[float, float]:
+    low = max(ranges[name][0] for name in group)
+    high = min(ranges[name][1] for name in group)
+    if not low < high:
+        raise LawError(f"tied parameters {', '.join(group)} have no common bounds")
+    return low, high
+
+
+def _bound_kind(value: float) -> BoundKind:
+    if not math.isfinite(value):
+        return "none"
+    return "zero" if value == 0 else "finite"

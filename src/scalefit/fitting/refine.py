@@ -1,0 +1,380 @@
+"""Polish: from the best cells to optima of the true objective, exact to rounding.
+
+Damped Newton in scaled coordinates: each coefficient is multiplied by the root mean square of its
+column (so it is the size of that term in the loss, whatever the units), nonlinear parameters keep
+their grid coordinate. Every iteration tries two steps of the same damping and keeps the better:
+
+- Gauss-Newton with the weights psi(r)/r, whose parabola lies above the objective (raw, relative):
+  it makes headway from afar, where most rows sit on the linear part of the Huber loss;
+- Newton with the exact second derivative, which ends a nearly-L1 problem in a few steps once the
+  rows on either side of delta are sorted out, where the first would creep.
+
+Bounds are kept by projection with an active set read off the gradient at every iteration. A batch
+of starts is one program; a fit is a batch of one table.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from scalefit import objective as obj
+from scalefit.fitting.grid import Candidates
+from scalefit.fitting.problem import Data, Problem, Settings
+from scalefit.fitting.small import cholesky, solve
+
+__all__ = ["Polished", "polish"]
+
+MOST_ITERATIONS = 300
+
+# The loop stops when a Newton step promises less than this share of the objective. Below about
+# 1e-15 the objective no longer sees an improvement; the finishing steps go on by the gradient.
+PROMISE = 1e-11
+FINISHING_STEPS = 3
+
+# An objective this small relative to the squared loss is rounding: the law passes through all rows.
+ROUNDING = 1e-28
+
+DAMPING_START = 1e-3
+DAMPING_SHRINK = 0.1
+DAMPING_GROW = 8.0
+DAMPING_LEAST = 1e-15
+DAMPING_MOST = 1e12
+
+
+class Polished(NamedTuple):
+    """End points of the starts, in the units of the table; on the device, then on the host.
+
+    Attributes:
+        coefficients: free linear coefficients, raw units, shape (starts, k).
+        coordinates: free nonlinear coordinates, shape (starts, q).
+        value: objective, shape (starts,).
+        promise: decrease a further Newton step promises, relative to the objective, (starts,).
+        stationary: largest cosine between the influence of the rows and a free Jacobian column, 0
+            at an optimum, shape (starts,).
+        iterations: shape (starts,).
+        active: which free parameters are held by a bound, shape (starts, p).
+        gauss_newton: J^T W J at the end, in scaled coordinates, shape (starts, p, p).
+    """
+
+    coefficients: Any
+    coordinates: Any
+    value: Any
+    promise: Any
+    stationary: Any
+    iterations: Any
+    active: Any
+    gauss_newton: Any
+
+
+class _Local(NamedTuple):
+    """The objective around a point, in scaled coordinates."""
+
+    gradient: jax.Array
+    newton: jax.Array
+    gauss_newton: jax.Array
+    stationary: jax.Array
+
+
+class _Record(NamedTuple):
+    """A point and what is known there."""
+
+    point: jax.Array
+    value: jax.Array
+    local: _Local
+    promise: jax.Array
+
+
+class _State(NamedTuple):
+    """The best record so far and the point to look at next."""
+
+    best: _Record
+    point: jax.Array
+    value: jax.Array
+    damping: jax.Array
+    finishing: jax.Array
+    iteration: jax.Array
+    done: jax.Array
+
+
+def polish(
+    problem: Problem,
+    residual: str,
+    robust: str,
+    delta: Any,
+    data: Data,
+    settings: Settings,
+    candidates: Candidates,
+) -> Polished:
+    """Optima of the objective reached from each candidate.
+
+    Args:
+        problem: the problem.
+        residual: kind of residual.
+        robust: kind of penalty.
+        delta: Huber threshold in units of the residual (ignored without Huber).
+        data: rows, padded.
+        settings: bounds.
+        candidates: cells to start from.
+    """
+    one = partial(_polish_one, problem, residual, robust, delta, data, settings)
+    return jax.vmap(one)(candidates.coefficients, candidates.coordinates)
+
+
+def _polish_one(
+    problem: Problem,
+    residual: str,
+    robust: str,
+    delta: Any,
+    data: Data,
+    settings: Settings,
+    coefficients: jax.Array,
+    start: jax.Array,
+) -> Polished:
+    k = len(problem.linear)
+    # Inside, losses are in data.unit; so is delta where the residual has the unit of the loss.
+    inner_delta = delta / data.unit if residual == "raw" else delta
+    terms = _Terms(problem, data, start)
+
+    def value(point: jax.Array) -> jax.Array:
+        rows = obj.residuals(residual, data.response, terms.predict(point))
+        return jnp.sum(_weighted(data.weight, obj.penalty(robust, rows, inner_delta)))
+
+    def local(point: jax.Array) -> _Local:
+        model = terms.expand(point)
+        rows = obj.residuals(residual, data.response, model.value)
+        first, second = obj.residual_derivatives(residual, data.response, model.value)
+        psi = _weighted(data.weight, obj.influence(robust, rows, inner_delta))
+        bend = _weighted(data.weight, obj.curvature(robust, rows, inner_delta))
+        above = _weighted(data.weight, obj.reweighting(robust, rows, inner_delta))
+        slope = model.slope  # (rows, p)
+        outer = jnp.stack([bend * first**2 + psi * second, above * first**2])
+        products = jnp.einsum("mn,np,nq->mpq", outer, slope, slope)
+        pull = psi * first
+        gradient = pull @ slope
+        sizes = jnp.sqrt(jnp.sum((slope * first[:, None]) ** 2, axis=0) * jnp.sum(psi**2))
+        return _Local(
+            gradient=gradient,
+            newton=products[0] + model.bend(pull),
+            gauss_newton=products[1],
+            stationary=jnp.abs(gradient) / jnp.where(sizes > 0, sizes, 1.0),
+        )
+
+    factor = jnp.concatenate([terms.scale(start) / data.unit, jnp.ones(len(problem.nonlinear))])
+    lower, upper = settings.lower * factor, settings.upper * factor
+    first = jnp.clip(jnp.concatenate([coefficients, start]), lower, upper)
+    state = _minimise(value, local, first, lower, upper)
+    end = state.best
+    active = _active(end.point, end.local.gradient, lower, upper)
+    unit = data.unit**2 if residual == "raw" else 1.0
+    return Polished(
+        coefficients=end.point[:k] * data.unit / terms.scale(end.point[k:]),
+        coordinates=end.point[k:],
+        value=end.value * unit,
+        promise=end.promise / jnp.maximum(end.value, ROUNDING),
+        stationary=jnp.max(jnp.where(active, 0.0, end.local.stationary), initial=0.0),
+        iterations=state.iteration,
+        active=active,
+        gauss_newton=end.local.gauss_newton,
+    )
+
+
+class _Model(NamedTuple):
+    """The prediction around a point: rows, slope (rows, p), and its contracted curvature."""
+
+    value: jax.Array
+    slope: jax.Array
+    bend: Any
+
+
+class _Terms:
+    """The law as a sum of scaled coefficients times columns of unit size.
+
+    The derivatives use that form: a column is differentiated only in the coordinates it sees, and
+    second derivatives among coefficients are known to vanish.
+    """
+
+    def __init__(self, problem: Problem, data: Data, start: jax.Array) -> None:
+        self.problem = problem
+        self.data = data
+        # A finite bound on a coefficient is a box only if the scale of its column stays put.
+        self.held = [
+            self._size(i, start) if "finite" in limits and seen else None
+            for i, (limits, seen) in enumerate(zip(problem.limits, problem.axes_seen, strict=True))
+        ]
+
+    def _size(self, index: int, coordinates: Any) -> jax.Array:
+        column = self.problem.column(index, self.data, coordinates)
+        return jnp.sqrt(jnp.sum(self.data.metric * column**2))
+
+    def scale(self, coordinates: jax.Array) -> jax.Array:
+        """Root mean square of each column, shape (k,)."""
+        sizes = [
+            self._size(i, coordinates) if held is None else held for i, held in enumerate(self.held)
+        ]
+        return jnp.stack(sizes) if sizes else jnp.zeros(0)
+
+    def _column(self, index: int, coordinates: Any) -> jax.Array:
+        column = self.problem.column(index, self.data, coordinates)
+        held = self.held[index]
+        size = jnp.sqrt(jnp.sum(self.data.metric * column**2)) if held is None else held
+        return column / size
+
+    def predict(self, point: jax.Array) -> jax.Array:
+        """Prediction of each row in ``data.unit``."""
+        k = len(self.problem.linear)
+        value = self._known(point[k:])
+        for i in range(k):
+            value = value + point[i] * self._column(i, point[k:])
+        return value
+
+    def _known(self, coordinates: Any) -> jax.Array:
+        if self.problem.axes_known is None:
+            return jnp.zeros_like(self.data.response)
+        return self.problem.known(self.data, coordinates) / self.data.unit
+
+    def expand(self, point: jax.Array) -> _Model:
+        """Prediction, slope and curvature at a point."""
+        k = len(self.problem.linear)
+        coordinates = point[k:]
+        value = jnp.zeros_like(self.data.response)
+        slopes: list[Any] = [0.0] * len(point)
+        # (entry i, entry j, second derivative of the prediction), i <= j, one triangle.
+        bends: list[tuple[int, int, Any]] = []
+        for index, seen in enumerate(self.problem.axes_seen):
+            column, slope, bend = _derivatives(partial(self._column, index), coordinates, seen)
+            value = value + point[index] * column
+            slopes[index] = column
+            for a, m in enumerate(seen):
+                slopes[k + m] = slopes[k + m] + point[index] * slope[:, a]
+                bends.append((index, k + m, slope[:, a]))
+                for b, other in enumerate(seen[a:], start=a):
+                    bends.append((k + m, k + other, point[index] * bend[:, a, b]))
+        if self.problem.axes_known is not None:
+            seen = self.problem.axes_known
+            known, slope, bend = _derivatives(self._known, coordinates, seen)
+            value = value + known
+            for a, m in enumerate(seen):
+                slopes[k + m] = slopes[k + m] + slope[:, a]
+                for b, other in enumerate(seen[a:], start=a):
+                    bends.append((k + m, k + other, bend[:, a, b]))
+        size = len(point)
+
+        def contract(weights: jax.Array) -> jax.Array:
+            """Sum over rows of weight times second derivative, shape (p, p)."""
+            entries: list[list[Any]] = [[jnp.zeros(())] * size for _ in range(size)]
+            for i, j, rows in bends:
+                total = entries[i][j] + weights @ rows
+                entries[i][j] = entries[j][i] = total
+            return jnp.stack([jnp.stack(row) for row in entries])
+
+        spread = [jnp.broadcast_to(slope, value.shape) for slope in slopes]
+        return _Model(value, jnp.stack(spread, axis=1), contract)
+
+
+def _derivatives(
+    column: Any, coordinates: jax.Array, seen: tuple[int, ...]
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Column (rows,), slope (rows, s) and curvature (rows, s, s) in the coordinates it sees."""
+    places = jnp.asarray(seen, dtype=int)
+
+    def of_seen(values: jax.Array) -> jax.Array:
+        return column(coordinates.at[places].set(values))
+
+    values = coordinates[places]
+    if not seen:
+        rows = of_seen(values)
+        return rows, jnp.zeros((rows.size, 0)), jnp.zeros((rows.size, 0, 0))
+    # The compiler merges what the three have in common.
+    slope = jax.jacfwd(of_seen)
+    return of_seen(values), slope(values), jax.jacfwd(slope)(values)
+
+
+def _weighted(weight: Any, terms: jax.Array) -> jax.Array:
+    """Weight times term, zero for padding rows even where the term is infinite."""
+    return jnp.where(weight > 0, weight * terms, 0.0)
+
+
+def _active(point: jax.Array, gradient: jax.Array, lower: jax.Array, upper: jax.Array) -> jax.Array:
+    """Parameters held by a bound: at it, with the objective falling beyond it."""
+    return ((point <= lower) & (gradient >= 0)) | ((point >= upper) & (gradient <= 0))
+
+
+def _steps(local: _Local, active: jax.Array, damping: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Newton and Gauss-Newton steps (2, p), zero where the matrix is not positive definite."""
+    size = active.size
+    metric = jnp.diagonal(local.gauss_newton)
+    metric = jnp.maximum(metric, 1e-12 * jnp.max(metric))
+    both = jnp.stack([local.newton, local.gauss_newton], axis=-1)
+    held = active[:, None] | active[None, :]
+    both = both + (jnp.diag(damping * metric))[..., None]
+    both = jnp.where(held[..., None], jnp.eye(size)[..., None], both)
+    right = jnp.where(active, 0.0, -local.gradient)
+    factor = cholesky([[both[i, j] for j in range(size)] for i in range(size)])
+    step = jnp.stack(solve(factor, [right[i] for i in range(size)]), axis=-1)
+    return jnp.where(factor.ok[:, None], step, 0.0), factor.ok
+
+
+def _minimise(
+    value: Any, local: Any, first: jax.Array, lower: jax.Array, upper: jax.Array
+) -> _State:
+    """Damped Newton within a box.
+
+    The loop has two phases. While the objective can tell points apart, a step is taken when it is
+    lower. Once a step promises less than ``PROMISE``, undamped Newton steps are taken (counted by
+    ``finishing``) as long as they bring the promise, and with it the gradient, down: the last
+    digits of the parameters are below what the objective can see.
+    """
+
+    def advance(state: _State) -> _State:
+        here = local(state.point)
+        active = _active(state.point, here.gradient, lower, upper)
+        finishing = state.finishing > 0
+        damping = jnp.where(finishing, 0.0, state.damping)
+        steps, ok = _steps(here, active, damping)
+        promise = jnp.abs(0.5 * here.gradient @ jnp.where(ok[0], steps[0], steps[1]))
+        record = _Record(state.point, state.value, here, promise)
+        improved = (state.finishing <= 1) | (promise < state.best.promise)
+        best = jax.tree.map(lambda new, old: jnp.where(improved, new, old), record, state.best)
+
+        trials = jnp.clip(state.point + steps, lower, upper)
+        worths = jax.vmap(value)(trials)
+        worths = jnp.where(jnp.isfinite(worths), worths, jnp.inf)
+        chosen = jnp.where(finishing, 0, jnp.argmin(worths))
+        worth = worths[chosen]
+        floor = jnp.maximum(PROMISE * state.value, ROUNDING)
+        # Equal to rounding counts as equal while finishing.
+        taken = jnp.where(
+            finishing, ok[0] & (worth <= state.value * (1 + 1e-12) + floor), worth < state.value
+        )
+        begins = ~finishing & (promise <= floor)
+        move = taken & ~begins
+        done = finishing & (~improved | ~taken | (state.finishing > FINISHING_STEPS))
+        grown = state.damping * jnp.where(taken, DAMPING_SHRINK, DAMPING_GROW)
+        return _State(
+            best=best,
+            point=jnp.where(move, trials[chosen], state.point),
+            value=jnp.where(move, worth, state.value),
+            damping=jnp.maximum(grown, DAMPING_LEAST),
+            finishing=state.finishing + (finishing | begins),
+            iteration=state.iteration + 1,
+            done=done | (grown > DAMPING_MOST),
+        )
+
+    blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), jax.eval_shape(local, first))
+    begin = _State(
+        best=_Record(first, jnp.asarray(jnp.inf), blank, jnp.asarray(jnp.inf)),
+        point=first,
+        value=value(first),
+        damping=jnp.asarray(DAMPING_START),
+        finishing=jnp.asarray(0),
+        iteration=jnp.asarray(0),
+        done=jnp.asarray(False),
+    )
+    return lax.while_loop(
+        lambda state: ~state.done & (state.iteration < MOST_ITERATIONS), advance, begin
+    )

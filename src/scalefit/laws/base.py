@@ -1,0 +1,201 @@
+"""Laws are plain functions.
+
+A law is written as a JAX-traceable function: data columns positional, parameters keyword-only and
+annotated with a kind. :func:`law` reads that signature once and returns a frozen :class:`Law`,
+still callable like the function. Nothing is registered and nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+import jax
+import numpy as np
+
+from scalefit.errors import DataError, LawError
+from scalefit.laws.kinds import Bounds, Kind
+
+__all__ = ["Law", "Param", "law"]
+
+
+@dataclass(frozen=True)
+class Param:
+    """One parameter of a law: its name and its kind."""
+
+    name: str
+    kind: Kind
+
+    def bounds(self, columns: Mapping[str, np.ndarray]) -> tuple[float, float]:
+        """Bounds in the parameter's own unit, given the data columns of a table.
+
+        Raises:
+            DataError: the kind is a scale of a column that is not positive everywhere.
+        """
+        kind = self.kind
+        if kind.column is None:
+            return kind.lower, kind.upper
+        values = columns[kind.column]
+        if not np.all(values > 0):
+            raise DataError(
+                f"parameter {self.name!r} is a scale of column {kind.column!r}, "
+                f"whose smallest value is {values.min():g}",
+                column=kind.column,
+                remedy="A scale needs a positive column: shift the column, or give the parameter "
+                "explicit bounds with Annotated[..., Bounds(lower, upper)]",
+            )
+        return kind.lower * float(values.min()), kind.upper * float(values.max())
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """A parametric loss surface.
+
+    Calling it evaluates the plain function. Two laws are the same only if they are the same
+    object: the function cannot be compared.
+
+    Attributes:
+        function: the function as written.
+        name: the function's name.
+        columns: names of the data columns it takes, in order.
+        params: its parameters, in order.
+        source: where the form comes from (paper, equation), or who wrote it.
+        response: name of the column it predicts.
+    """
+
+    function: Callable[..., Any]
+    name: str
+    columns: tuple[str, ...]
+    params: tuple[Param, ...]
+    source: str
+    response: str = "loss"
+
+    def __call__(self, *columns: Any, **params: Any) -> Any:
+        """The function itself, in the caller's precision; traceable by JAX."""
+        return self.function(*columns, **params)
+
+    def __repr__(self) -> str:
+        inside = ", ".join([*self.columns, "*", *self.names])
+        return f"<law {self.name}({inside}): {self.formula}>"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Parameter names, in order."""
+        return tuple(param.name for param in self.params)
+
+    @property
+    def formula(self) -> str:
+        """First line of the docstring."""
+        return (inspect.getdoc(self.function) or self.name).splitlines()[0]
+
+    @property
+    def __doc__(self) -> str | None:  # type: ignore[override]
+        """Documentation of the function as written."""
+        return inspect.getdoc(self.function)
+
+    def evaluate(self, columns: Mapping[str, Any], params: Mapping[str, float]) -> np.ndarray:
+        """Prediction in float64 on the host, whatever the caller's JAX configuration.
+
+        Args:
+            columns: the law's data columns by name, broadcastable, raw units.
+            params: every parameter by name.
+
+        Returns:
+            Predicted response, float64, of the broadcast shape.
+        """
+        arrays = np.broadcast_arrays(
+            *(np.asarray(columns[name], dtype=np.float64) for name in self.columns)
+        )
+        with jax.enable_x64(True):
+            value = self.function(*arrays, **{name: float(params[name]) for name in self.names})
+            return np.broadcast_to(np.asarray(value, dtype=np.float64), arrays[0].shape)
+
+
+def law(*, source: str, response: str = "loss") -> Callable[[Callable[..., Any]], Law]:
+    """Decorator that turns a plain function into a :class:`Law`.
+
+    Args:
+        source: where the form comes from: paper and equation, or "my notebook".
+        response: name of the column the law predicts.
+
+    Raises:
+        LawError: the signature is not "columns positional, parameters keyword-only, each
+            parameter annotated with a kind".
+
+    Example:
+        >>> import scalefit as sf
+        >>> @sf.law(source="an example")
+        ... def saturating(D, *, E: sf.Offset, B: sf.Amplitude, beta: sf.Exponent):
+        ...     "E + B D^-beta"
+        ...     return E + B * D**-beta
+        >>> saturating
+        <law saturating(D, *, E, B, beta): E + B D^-beta>
+        >>> round(saturating(1e9, E=1.7, B=400.0, beta=0.28), 3)
+        2.908
+    """
+
+    def decorate(function: Callable[..., Any]) -> Law:
+        columns, params = _read_signature(function)
+        return Law(function, function.__name__, columns, params, source, response)
+
+    return decorate
+
+
+def _read_signature(function: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[Param, ...]]:
+    name = function.__name__
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise LawError(
+            f"law {name!r}: annotation {error.name!r} cannot be resolved. Import the kind at the "
+            "top level of the module or notebook that defines the law"
+        ) from error
+    columns: list[str] = []
+    params: list[Param] = []
+    for argument in inspect.signature(function).parameters.values():
+        if argument.kind in (argument.POSITIONAL_ONLY, argument.POSITIONAL_OR_KEYWORD):
+            columns.append(argument.name)
+        elif argument.kind is argument.KEYWORD_ONLY:
+            params.append(Param(argument.name, _read_kind(name, argument.name, hints)))
+        else:
+            raise LawError(
+                f"law {name!r}: {argument} is variadic. Write every column and parameter out"
+            )
+    if not columns or not params:
+        raise LawError(
+            f"law {name!r} needs at least one data column (positional) and one parameter "
+            "(keyword-only): def mine(N, D, *, E: Offset, ...). Put a bare * between them"
+        )
+    for param in params:
+        if param.kind.column is not None and param.kind.column not in columns:
+            raise LawError(
+                f"law {name!r}: {param.name} is a scale of {param.kind.column!r}, which is not "
+                f"one of its columns ({', '.join(columns)})"
+            )
+    return tuple(columns), tuple(params)
+
+
+def _read_kind(law_name: str, param: str, hints: Mapping[str, Any]) -> Kind:
+    metadata = getattr(hints.get(param), "__metadata__", ())
+    kinds = [item for item in metadata if isinstance(item, Kind)]
+    if len(kinds) != 1:
+        raise LawError(
+            f"law {law_name!r}: parameter {param!r} has no kind. Annotate it with one of Offset, "
+            "Amplitude, Coefficient, Exponent, Fraction or Annotated[Array, scale_of('N')]"
+        )
+    (kind,) = kinds
+    for bounds in (item for item in metadata if isinstance(item, Bounds)):
+        kind = kind.narrowed(bounds)
+    if math.isnan(kind.lower) or math.isnan(kind.upper) or not kind.lower < kind.upper:
+        raise LawError(
+            f"law {law_name!r}: parameter {param!r} has empty bounds ({kind.lower}, {kind.upper})"
+        )
+    if kind.spacing == "log" and kind.lower <= 0:
+        raise LawError(
+            f"law {law_name!r}: {kind.name} {param!r} is searched in the logarithm, so its lower "
+            f"bound must be positive, not {kind.lower:g}"
+        )
+    return kind

@@ -1,0 +1,172 @@
+"""The fitted loss surface with the runs it was fitted to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit.allocation import Cost, allocate
+from scalefit.allocation.cost import find_cost
+from scalefit.errors import AllocationError
+from scalefit.result import Fit
+from scalefit.table import LossTable, as_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["surface"]
+
+CELLS = 240
+LEVELS = 14
+# Room around the data and the budget, as a share of the logarithmic range.
+MARGIN = 0.06
+
+
+def surface(
+    fit: Fit,
+    runs: LossTable | pd.DataFrame,
+    *,
+    flops: float | None = None,
+    cost: str | Cost = "6ND",
+    ax: Axes | None = None,
+    **columns: str,
+) -> Axes:
+    """Runs, contours of the fitted loss, the efficient frontier, and a budget's optimum.
+
+    Args:
+        fit: a fit of a law of N and D.
+        runs: the table that was fitted, or another one to compare with.
+        flops: a budget to mark, FLOP: its line of constant cost and the optimum on it.
+        cost: what the budget is counted in.
+        ax: Axes to draw on; new ones by default.
+        **columns: headers, as for ``fit``, where ``runs`` is a DataFrame.
+
+    Returns:
+        The Axes: N (parameters) across, D (tokens) up, both logarithmic, colour for the loss.
+
+    Raises:
+        AllocationError: the law is not one of N and D, or the budget is not positive.
+        DataError: the table lacks a column.
+    """
+    if set(fit.law.columns) != {"N", "D"}:
+        raise AllocationError(
+            f"a loss surface is drawn over N and D, and {fit.law.name!r} is a law of "
+            f"{', '.join(fit.law.columns)}"
+        )
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import LogNorm, Normalize
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    table = as_table(runs, **columns)
+    N, D, loss = (table.column(name) for name in ("N", "D", "loss"))
+    counted = find_cost(cost)
+    best = None if flops is None else allocate(fit, flops, cost=counted)
+    if ax is None:
+        _, ax = plt.subplots(figsize=(8.0, 6.0), layout="constrained")
+
+    x_range = _range([N] if best is None else [N, best.N])
+    y_range = _range([D] if best is None else [D, best.D])
+    x, y = np.geomspace(*x_range, CELLS), np.geomspace(*y_range, CELLS)
+    predicted = fit.predict(N=x[None, :], D=y[:, None])
+    levels = _levels(predicted, loss)
+    norm = (LogNorm if levels[0] > 0 else Normalize)(levels[0], levels[-1])
+    filled = ax.contourf(x, y, predicted, levels, norm=norm, cmap="viridis_r", extend="both")
+    ax.contour(x, y, predicted, levels, colors="white", linewidths=0.4, alpha=0.6)
+    ax.scatter(
+        N,
+        D,
+        c=loss,
+        norm=norm,
+        cmap=filled.cmap,
+        edgecolors="black",
+        linewidths=0.5,
+        s=26,
+        label=f"{len(N)} runs",
+        zorder=3,
+    )
+    _draw_frontier(ax, fit, counted, x_range, y_range)
+    if best is not None:
+        _draw_budget(ax, counted, best, x)
+
+    ax.set(xscale="log", yscale="log", xlim=x_range, ylim=y_range)
+    ax.set_xlabel("N, model parameters")
+    ax.set_ylabel("D, training tokens")
+    ax.set_title(f"{fit.law.name}: {_headline(fit)}", fontsize=10)
+    bar = ax.figure.colorbar(filled, ax=ax, label="loss, in the table's unit (nats/token)")
+    bar.ax.yaxis.set_major_locator(FixedLocator(levels[::2].tolist()))
+    bar.ax.yaxis.set_minor_locator(NullLocator())
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    # Below the Axes: wherever it lay inside, it would hide runs of some table.
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.11), ncols=2, frameon=False, fontsize=9)
+    return ax
+
+
+def _range(parts: list[Any]) -> tuple[float, float]:
+    """Range of all values with a margin, in logarithms."""
+    logs = np.log(np.concatenate([np.atleast_1d(part) for part in parts]))
+    room = MARGIN * max(np.ptp(logs), 1.0)
+    return float(np.exp(logs.min() - room)), float(np.exp(logs.max() + room))
+
+
+def _levels(predicted: np.ndarray, loss: np.ndarray) -> np.ndarray:
+    """Levels that are dense where the runs are, and reach down to the best loss in view.
+
+    An untrained corner of the window can lie at ten times the loss of any run: levels follow the
+    runs, and what lies above them is one colour.
+    """
+    low = min(predicted.min(), loss.min())
+    high = min(predicted.max(), float(np.quantile(loss, 0.98)) * 1.05)
+    high = max(high, low * 1.01 if low > 0 else low + 0.01)
+    return np.geomspace(low, high, LEVELS) if low > 0 else np.linspace(low, high, LEVELS)
+
+
+def _draw_frontier(
+    ax: Axes,
+    fit: Fit,
+    cost: Cost,
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+) -> None:
+    """The optimal (N, D) of every budget in view."""
+    low, high = (cost.flops(n, d) for n, d in zip(x_range, y_range, strict=True))
+    try:
+        frontier = allocate(fit, np.geomspace(low, high, 100), cost=cost)
+    except AllocationError:
+        # Some budget in view has no interior optimum: the surface is still worth seeing.
+        return
+    ax.plot(
+        frontier.N,
+        frontier.D,
+        color="crimson",
+        linewidth=1.8,
+        label=f"efficient frontier, N* \u221d C^{float(frontier.n_exponent[-1]):.3f}",
+    )
+
+
+def _draw_budget(ax: Axes, cost: Cost, best: Any, x: np.ndarray) -> None:
+    """The line of one budget and its optimum."""
+    ax.plot(
+        x,
+        cost.tokens(best.flops, x),
+        color="black",
+        linestyle="--",
+        linewidth=1.0,
+        label=f"{cost.name} = {best.flops:.3g} FLOP",
+    )
+    ax.plot(
+        best.N,
+        best.D,
+        marker="*",
+        markersize=15,
+        color="gold",
+        markeredgecolor="black",
+        linestyle="none",
+        label=f"N* = {best.N:.3g}, D* = {best.D:.3g}, loss {best.loss:.3f}",
+        zorder=4,
+    )
+
+
+def _headline(fit: Fit) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in fit.params.items())

@@ -1,0 +1,354 @@
+"""What a fit says: parameters, how they were found, and how far they can be trusted.
+
+A :class:`Fit` is frozen and holds no data. It knows the ranges of the table it came from, so that
+whatever uses it can say when it extrapolates, and it round-trips through JSON without pickling
+code: a built-in law is found by name, a user's own is passed in again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit import report
+from scalefit.errors import DataError, LawError, Note, Status
+from scalefit.laws import BUILTIN, Law, find
+from scalefit.objective import Objective, require_positive, residuals
+from scalefit.table import DroppedRow, LossTable, as_table
+
+__all__ = ["Fit", "Minimum", "Trust"]
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """A distinct local minimum that starts ended in.
+
+    Attributes:
+        value: objective there.
+        starts: how many starts ended there.
+        params: every parameter by name.
+    """
+
+    value: float
+    starts: int
+    params: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Evidence that the optimum is one, and the global one.
+
+    Attributes:
+        cells: grid cells at which the projected problem was solved.
+        basins: local minima seen on the grid.
+        starts: cells polished on the true objective.
+        minima: distinct minima reached, best first.
+        gradient: largest cosine between the influence of the rows and a Jacobian column at the
+            optimum; 0 at a stationary point, about 1e-15 when converged to rounding.
+        promise: decrease a further Newton step promises, relative to the objective.
+        iterations: of the start that reached the optimum.
+        at_bound: parameters held by a bound.
+        condition: condition number of the curvature in all free parameters, each scaled to unit
+            curvature.
+        condition_projected: the same in the nonlinear parameters after the linear ones are
+            projected out.
+    """
+
+    cells: int
+    basins: int
+    starts: int
+    minima: tuple[Minimum, ...]
+    gradient: float
+    promise: float
+    iterations: int
+    at_bound: tuple[str, ...]
+    condition: float
+    condition_projected: float
+
+    @property
+    def agreeing(self) -> int:
+        """Starts that ended in the best minimum."""
+        return self.minima[0].starts
+
+    @property
+    def gap(self) -> float | None:
+        """How much worse the second minimum is, relative to the best; None if there is one."""
+        if len(self.minima) < 2:
+            return None
+        best, second = self.minima[0].value, self.minima[1].value
+        return (second - best) / best if best > 0 else math.inf
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A law with fitted parameters, and the evidence for them.
+
+    Attributes:
+        law: the law.
+        params: every parameter by name, in the units of the table's columns (raw N and D), fixed
+            and tied ones included.
+        objective: what was minimised.
+        value: its value at the optimum: a sum, never a mean.
+        status: outcome.
+        notes: soft problems.
+        trust: evidence that the optimum is global and exact.
+        rows: number of rows in the sum.
+        spread: root mean square of the residuals, in units of the residual.
+        domain: smallest and largest value of each column of the law, and of ``D/N`` and ``6ND``
+            where the law has N and D.
+        fixed: parameters that were fixed, and where.
+        tied: groups of parameters that were tied.
+        bounds: bounds that were given, by parameter.
+        dropped: rows left out of the table, each with its rule.
+        provenance: versions, digest of the data, and headers of the columns.
+    """
+
+    law: Law
+    params: Mapping[str, float]
+    objective: Objective
+    value: float
+    status: Status
+    notes: tuple[Note, ...]
+    trust: Trust
+    rows: int
+    spread: float
+    domain: Mapping[str, tuple[float, float]]
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    tied: tuple[tuple[str, ...], ...] = ()
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    dropped: tuple[DroppedRow, ...] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("params", "domain", "fixed", "bounds", "provenance"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    @property
+    def free(self) -> int:
+        """Number of free parameters."""
+        tied = sum(len(group) - 1 for group in self.tied)
+        return len(self.params) - len(self.fixed) - tied
+
+    def predict(self, runs: LossTable | pd.DataFrame | None = None, **columns: Any) -> np.ndarray:
+        """Predicted loss.
+
+        Args:
+            runs: a table; or leave it out and give the law's columns as keywords.
+            **columns: the law's columns, raw units, broadcastable, as ``N=7e9, D=2e12``.
+
+        Returns:
+            Loss in the unit of the fitted table, float64, of the broadcast shape.
+
+        Raises:
+            DataError: a column of the law is missing, or both forms are used.
+
+        Example:
+            >>> import scalefit as sf
+            >>> fit = sf.fit(sf.simulate(sf.isoflop_design()))
+            >>> fit.predict(N=7e9, D=2e12)
+            array(2.01...)
+        """
+        return self.law.evaluate(self._columns(runs, columns), self.params)
+
+    def residuals(self, runs: LossTable | pd.DataFrame, **columns: str) -> np.ndarray:
+        """Residual of each row, as the objective defines it (observed minus predicted).
+
+        Args:
+            runs: a table.
+            **columns: headers, as for ``fit``, where ``runs`` is a DataFrame.
+
+        Returns:
+            Residuals, shape (rows,), dimensionless for log and relative residuals.
+
+        Raises:
+            DataError: the table lacks a column, or has losses the residual is not defined for.
+        """
+        table = as_table(runs, **columns)
+        observed = table.column(self.law.response)
+        require_positive(self.objective, observed, table.rows)
+        return residuals(self.objective.residual, observed, self.predict(table))
+
+    def _columns(
+        self, runs: LossTable | pd.DataFrame | None, given: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        if runs is None:
+            missing = [name for name in self.law.columns if name not in given]
+            unknown = [name for name in given if name not in self.law.columns]
+            if missing or unknown:
+                raise DataError(
+                    f"{self.law.name!r} predicts from the columns {', '.join(self.law.columns)}, "
+                    f"not from {', '.join(given) or 'nothing'}",
+                    remedy="Pass a table, or each column as a keyword: predict(N=7e9, D=2e12)",
+                )
+            return given
+        table = as_table(runs, **given)
+        return {name: table.column(name) for name in self.law.columns}
+
+    def to_frame(self) -> pd.DataFrame:
+        """Parameters as a table: value, and whether fixed, tied or at a bound."""
+        state = dict.fromkeys(self.params, "")
+        state.update(dict.fromkeys(self.trust.at_bound, "at bound"))
+        state.update(dict.fromkeys(self.fixed, "fixed"))
+        for group in self.tied:
+            state.update(dict.fromkeys(group[1:], f"= {group[0]}"))
+        return pd.DataFrame({"value": dict(self.params), "state": state})
+
+    def summary(self) -> str:
+        """The full report as text."""
+        return report.fit_text(self)
+
+    def __repr__(self) -> str:
+        params = ", ".join(f"{name}={value:.5g}" for name, value in self.params.items())
+        return f"<Fit {self.law.name}: {params}; {self.rows} runs, {self.status.name.lower()}>"
+
+    def _repr_html_(self) -> str:
+        return report.fit_html(self)
+
+    def to_json(self) -> str:
+        """The fit as a JSON document; the law by name, never its code."""
+        document = {
+            "schema": SCHEMA,
+            "law": {
+                "name": self.law.name,
+                "columns": list(self.law.columns),
+                "params": list(self.law.names),
+                "source": self.law.source,
+            },
+            "objective": asdict(self.objective),
+            "status": self.status.name,
+            "notes": [
+                {
+                    "code": note.code,
+                    "severity": note.severity,
+                    "message": note.message,
+                    "details": dict(note.details),
+                }
+                for note in self.notes
+            ],
+            "trust": {
+                **{
+                    name: getattr(self.trust, name)
+                    for name in Trust.__dataclass_fields__
+                    if name != "minima"
+                },
+                "minima": [
+                    {"value": item.value, "starts": item.starts, "params": dict(item.params)}
+                    for item in self.trust.minima
+                ],
+            },
+            "dropped": [{"row": _plain(item.row), "rule": item.rule} for item in self.dropped],
+            "tied": [list(group) for group in self.tied],
+            **{name: getattr(self, name) for name in ("value", "rows", "spread")},
+            **{
+                name: dict(getattr(self, name))
+                for name in ("params", "domain", "fixed", "bounds", "provenance")
+            },
+        }
+        return json.dumps(_encode(document), indent=2, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, *, law: Law | None = None) -> Fit:
+        """The fit that a JSON document describes.
+
+        Args:
+            text: what :meth:`to_json` wrote.
+            law: the law, where it is not a built-in one.
+
+        Raises:
+            DataError: the text is not such a document, or is of a newer schema.
+            LawError: the law is unknown, or is not the one that was fitted.
+        """
+        try:
+            document = _decode(json.loads(text))
+            schema, described = document["schema"], document["law"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"this is not a fit written by scalefit ({error})",
+                remedy="Pass the text that Fit.to_json returned",
+            ) from error
+        if schema > SCHEMA:
+            raise DataError(
+                f"this fit has schema {schema}, newer than {SCHEMA}", remedy="Update scalefit"
+            )
+        law = law or _builtin(described["name"])
+        if [*law.columns] != described["columns"] or [*law.names] != described["params"]:
+            raise LawError(
+                f"law {law.name!r} has columns {law.columns} and parameters {law.names}, but the "
+                f"fit was made with {tuple(described['columns'])} and "
+                f"{tuple(described['params'])}. Pass the law that was fitted"
+            )
+        trust = document["trust"]
+        return cls(
+            law=law,
+            objective=Objective(**document["objective"]),
+            status=Status[document["status"]],
+            notes=tuple(Note(**note) for note in document["notes"]),
+            trust=Trust(
+                **{
+                    **trust,
+                    "minima": tuple(Minimum(**item) for item in trust["minima"]),
+                    "at_bound": tuple(trust["at_bound"]),
+                }
+            ),
+            tied=tuple(tuple(group) for group in document["tied"]),
+            dropped=tuple(DroppedRow(**item) for item in document["dropped"]),
+            domain={name: tuple(pair) for name, pair in document["domain"].items()},
+            bounds={name: tuple(pair) for name, pair in document["bounds"].items()},
+            **{
+                name: document[name]
+                for name in ("params", "value", "rows", "spread", "fixed", "provenance")
+            },
+        )
+
+    def with_notes(self, *notes: Note) -> Fit:
+        """The same fit with further notes."""
+        return replace(self, notes=(*self.notes, *notes))
+
+
+def _builtin(name: str) -> Law:
+    if name not in BUILTIN:
+        raise LawError(
+            f"the fit was made with the law {name!r}, which is not built in. Pass it: "
+            "Fit.from_json(text, law=...)"
+        )
+    return find(name)
+
+
+def _plain(label: object) -> object:
+    """A row label as JSON can hold it."""
+    if isinstance(label, np.generic):
+        label = label.item()
+    return label if isinstance(label, int | float | str) else str(label)
+
+
+def _encode(value: Any) -> Any:
+    """JSON has no infinity: written as text, with a key that says so."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": repr(value)}
+    if isinstance(value, np.generic):
+        return _encode(value.item())
+    if isinstance(value, Mapping):
+        return {str(key): _encode(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encode(item) for item in value]
+    return value
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {"float"}:
+            return float(value["float"])
+        return {key: _decode(item) for key, item in value.items()}
+    return [_decode(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,604 @@
+"""Loss tables: the one place where input is checked.
+
+A :class:`LossTable` knows which of its columns is the model size, the token count, the loss; every
+number in it has been checked and is float64 (6 * N * D wraps around in int64 on most real tables);
+and it lists every row that was left out, with the rule that left it out. Everything further right
+trusts it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from scalefit.errors import DataError, Note, listed
+
+__all__ = ["DroppedRow", "LossTable", "read"]
+
+# Names under which the field's tables carry each quantity, normalised (lower case, underscores).
+# Deliberately short: a name that could mean two things (dataset_size: seen or unique tokens?
+# params_active: of which expert count?) has to be given explicitly. Single letters match in their
+# own case only.
+ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "N": ("N", "params", "n_params", "num_params", "parameters", "model_size", "model_params"),
+        "D": (
+            "D",
+            "tokens",
+            "n_tokens",
+            "num_tokens",
+            "training_tokens",
+            "train_tokens",
+            "num_tokens_training",
+            "tokens_trained",
+        ),
+        "loss": ("L", "loss", "final_loss", "val_loss", "validation_loss", "eval_loss"),
+        "C": (
+            "C",
+            "flops",
+            "compute",
+            "budget",
+            "flops_budget",
+            "training_flop",
+            "training_flops",
+            "train_flops",
+            "num_flops_training",
+        ),
+        "weight": ("weight", "weights", "sample_weight"),
+        "group": ("group",),
+        "seed": ("seed",),
+    }
+)
+
+# Read at the border, because every law of N and D needs them; the others when something asks.
+ALWAYS_RESOLVED = ("N", "D", "loss")
+POSITIVE = ("N", "D", "C")
+
+UNITS = MappingProxyType({"N": "count", "D": "tokens", "loss": "nats/token", "C": "FLOP"})
+
+Missing = Literal["raise", "drop"]
+
+
+@dataclass(frozen=True)
+class DroppedRow:
+    """A row that was left out, and the rule that left it out."""
+
+    row: object
+    rule: str
+
+
+@dataclass(frozen=True, eq=False)
+class LossTable:
+    """Training runs, one per row, checked.
+
+    Built by :func:`read` or :meth:`from_frame`. The canonical columns are ``N`` (model parameters,
+    count), ``D`` (training tokens, count), ``loss`` (nats per token unless the user's table says
+    otherwise), and optionally ``C`` (training FLOP), ``weight``, ``group``, ``seed``.
+
+    Attributes:
+        frame: all columns, recognised ones under their canonical name; the index keeps the labels
+            of the source.
+        sources: canonical name to the header it had in the source.
+        candidates: canonical names that several headers could mean, with those headers.
+        dropped: rows left out, each with its rule.
+        notes: soft problems found while reading.
+    """
+
+    frame: pd.DataFrame
+    sources: Mapping[str, str]
+    candidates: Mapping[str, tuple[str, ...]]
+    dropped: tuple[DroppedRow, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        keep: str | Sequence[str] = (),
+        missing: Missing = "raise",
+        **columns: str,
+    ) -> LossTable:
+        """A checked table from a DataFrame.
+
+        Args:
+            frame: one run per row; never modified.
+            keep: rules a row must satisfy, each a ``DataFrame.eval`` expression over the headers or
+                canonical names, such as ``"besiroglu_keep == 1"`` or ``"C < 1e21"``. Rows that fail
+                are listed in ``dropped`` under the rule.
+            missing: what to do about rows without N, D or loss: ``raise``, or ``drop`` and list.
+            **columns: header of a quantity, as ``N="params_matmul"`` or ``U="unique_tokens"``;
+                wins over the alias table.
+
+        Returns:
+            The table.
+
+        Raises:
+            DataError: a header is unknown, ambiguous or used twice; a value is missing, not a
+                number, not finite or not positive; a rule is not an expression of this table; no
+                row is left.
+
+        Example:
+            >>> import pandas as pd
+            >>> runs = pd.DataFrame({"params": [1e8], "tokens": [2e9], "loss": [3.2]})
+            >>> LossTable.from_frame(runs).sources["N"]
+            'params'
+        """
+        if not isinstance(frame, pd.DataFrame):
+            raise DataError(
+                f"expected a pandas DataFrame, not {type(frame).__name__}",
+                remedy="Wrap it: pandas.DataFrame(...), or read a file with scalefit.read(path)",
+            )
+        if missing not in ("raise", "drop"):
+            raise DataError(
+                f"missing={missing!r} is not known", remedy="Use missing='raise' or missing='drop'"
+            )
+        if frame.empty:
+            raise DataError("the table has no rows", remedy="Check the file or the query behind it")
+        _refuse_repeated_labels(frame)
+        sources, candidates = _resolve(frame, columns)
+        renamed = _rename(frame, sources)
+        renamed, dropped = _apply_rules(frame, renamed, [keep] if isinstance(keep, str) else keep)
+        for name in (*ALWAYS_RESOLVED, "weight"):
+            if name in sources:
+                renamed[name] = _numbers(renamed[name], name, sources[name])
+        if missing == "drop":
+            renamed, lost = _drop_missing(renamed, sources)
+            dropped += lost
+        if renamed.empty:
+            raise DataError(
+                f"no row is left: {len(dropped)} were dropped by {listed(_rules(dropped))}",
+                remedy="Loosen the rules",
+            )
+        table = cls(
+            renamed,
+            MappingProxyType(sources),
+            MappingProxyType(candidates),
+            tuple(dropped),
+            tuple(_reading_notes(renamed, sources, candidates)),
+        )
+        for name in (*ALWAYS_RESOLVED, "weight"):
+            if name in sources:
+                table.column(name)
+        return table
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __repr__(self) -> str:
+        known = ", ".join(
+            name if source == name else f"{name}={source!r}"
+            for name, source in self.sources.items()
+        )
+        dropped = f", {len(self.dropped)} dropped" if self.dropped else ""
+        return f"<LossTable: {len(self)} rows{dropped}; {known}>"
+
+    def _repr_html_(self) -> str:
+        return (
+            f"<p>{len(self)} runs, {len(self.dropped)} dropped</p>{self.frame.to_html(max_rows=20)}"
+        )
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.frame.columns
+
+    @property
+    def rows(self) -> list[object]:
+        """Row labels, as in the source."""
+        return list(self.frame.index)
+
+    def column(self, name: str) -> np.ndarray:
+        """One column as float64, checked.
+
+        Args:
+            name: canonical name or header.
+
+        Returns:
+            Values, shape (rows,), raw units.
+
+        Raises:
+            DataError: the column is missing or ambiguous, or a value is missing, not a number, not
+                finite, or not positive where the quantity must be.
+        """
+        cache: dict[str, np.ndarray] = self.__dict__.setdefault("_checked", {})
+        if name not in cache:
+            cache[name] = self._checked_column(name)
+        return cache[name]
+
+    def _checked_column(self, name: str) -> np.ndarray:
+        if name in self.candidates:
+            raise _ambiguous(name, self.candidates[name])
+        if name not in self.frame.columns:
+            raise _absent(name, self.frame)
+        header = self.sources.get(name, name)
+        values = _numbers(self.frame[name], name, header).to_numpy(dtype=np.float64, copy=True)
+        _refuse_bad(
+            values,
+            np.isnan(values),
+            "missing",
+            name,
+            header,
+            self.rows,
+            f"Fill it, leave the rows out with keep='`{header}`.notna()', or, for N, D and loss, "
+            "pass missing='drop'",
+        )
+        _refuse_bad(
+            values,
+            np.isinf(values),
+            "not finite",
+            name,
+            header,
+            self.rows,
+            "A diverged run has no loss to fit: leave the rows out with a keep rule, such as "
+            "keep='loss < 20'",
+        )
+        if name in POSITIVE:
+            _refuse_bad(
+                values,
+                values <= 0,
+                "not positive",
+                name,
+                header,
+                self.rows,
+                f"{name} is a raw count ({UNITS[name]}): check the unit and the rows",
+            )
+        if name == "weight":
+            _refuse_bad(
+                values,
+                values < 0,
+                "negative",
+                name,
+                header,
+                self.rows,
+                "Weights count how often a row stands in the sum: zero or more",
+            )
+            if not values.any():
+                raise DataError(
+                    f"every value of {_spoken(name, header)} is zero",
+                    column=header,
+                    remedy="Give at least one run a positive weight",
+                )
+        values.flags.writeable = False
+        return values
+
+    @cached_property
+    def weight(self) -> np.ndarray:
+        """Row weights, ones where the table has none, shape (rows,)."""
+        return self.column("weight") if "weight" in self.sources else np.ones(len(self))
+
+    def digest(self, names: Sequence[str]) -> str:
+        """SHA-256 of the named columns and the weights, as float64 in row order."""
+        seal = hashlib.sha256()
+        for name in names:
+            seal.update(name.encode() + b"\0" + self.column(name).tobytes())
+        seal.update(b"weight\0" + self.weight.astype(np.float64).tobytes())
+        return seal.hexdigest()
+
+
+def read(
+    path: str | Path, *, keep: str | Sequence[str] = (), missing: Missing = "raise", **columns: str
+) -> LossTable:
+    """A checked table from a file.
+
+    Args:
+        path: ``.csv``, ``.tsv``, ``.parquet``, ``.jsonl`` or ``.ndjson``; CSV and JSON lines may be
+            compressed (``.csv.gz``).
+        keep: see :meth:`LossTable.from_frame`.
+        missing: see :meth:`LossTable.from_frame`.
+        **columns: see :meth:`LossTable.from_frame`.
+
+    Returns:
+        The table.
+
+    Raises:
+        DataError: the file does not exist, its format is unknown or broken, or its content fails
+            the checks of :meth:`LossTable.from_frame`.
+    """
+    return LossTable.from_frame(read_frame(Path(path)), keep=keep, missing=missing, **columns)
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """The file as a DataFrame, unchecked; format by suffix."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    kind = next((item for item in reversed(suffixes) if item in READERS), None)
+    if kind is None:
+        raise DataError(
+            f"cannot tell the format of {str(path)!r}",
+            remedy=f"Known suffixes: {', '.join(READERS)} (CSV and JSON lines also compressed)",
+        )
+    if not path.is_file():
+        raise DataError(f"there is no file {str(path)!r}", remedy="Check the path")
+    try:
+        return READERS[kind](path)
+    except ImportError as error:
+        raise DataError(
+            f"reading {path.name!r} needs the package pyarrow, which is not installed",
+            remedy="Run pip install 'scalefit[parquet]', or save the table as CSV",
+        ) from error
+    except (ValueError, OSError, pd.errors.ParserError) as error:
+        # pyarrow's errors are ValueErrors and OSErrors, pandas' ParserError is a ValueError.
+        raise DataError(
+            f"{path.name!r} cannot be read as {kind[1:]} ({str(error).splitlines()[0]})",
+            remedy="Open it in an editor, or convert it to CSV",
+        ) from error
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    _refuse_repeated_headers(path, ",")
+    return pd.read_csv(path)
+
+
+def _read_tsv(path: Path) -> pd.DataFrame:
+    _refuse_repeated_headers(path, "\t")
+    return pd.read_csv(path, sep="\t")
+
+
+def _refuse_repeated_headers(path: Path, separator: str) -> None:
+    """Pandas renames a repeated header to ``loss.1`` without a word; look before it does."""
+    first = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str)
+    _refuse_repeated_labels(pd.DataFrame(columns=first.iloc[0].dropna()))
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    return pd.read_parquet(path)
+
+
+def _read_json_lines(path: Path) -> pd.DataFrame:
+    return pd.read_json(path, lines=True, convert_dates=False)
+
+
+READERS: Mapping[str, Callable[[Path], pd.DataFrame]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
+    ".parquet": _read_parquet,
+    ".jsonl": _read_json_lines,
+    ".ndjson": _read_json_lines,
+}
+
+
+def as_table(runs: LossTable | pd.DataFrame, **options: Any) -> LossTable:
+    """The table itself, or one made from a DataFrame.
+
+    Raises:
+        DataError: options are given for a table that is already built.
+    """
+    if isinstance(runs, LossTable):
+        if options:
+            raise DataError(
+                f"{listed(sorted(options))} cannot be given for a LossTable",
+                remedy="Give them to scalefit.read or LossTable.from_frame, which built it",
+            )
+        return runs
+    return LossTable.from_frame(runs, **options)
+
+
+def _normalised(header: object) -> str:
+    text = str(header).strip()
+    return text if len(text) == 1 else re.sub(r"[\s\-]+", "_", text).lower()
+
+
+def _refuse_repeated_labels(frame: pd.DataFrame) -> None:
+    repeated = list(frame.columns[frame.columns.duplicated()].unique())
+    if repeated:
+        raise DataError(
+            f"the table has two columns called {listed(repeated)}",
+            column=str(repeated[0]),
+            remedy="Rename or remove one of them",
+        )
+
+
+def _resolve(
+    frame: pd.DataFrame, explicit: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """Header of each quantity, and the quantities that several headers could mean."""
+    headers = {_normalised(header): header for header in frame.columns}
+    sources: dict[str, str] = {}
+    for name, header in explicit.items():
+        if header not in frame.columns:
+            raise _unknown_header(name, header, frame)
+        sources[name] = header
+    used: dict[str, str] = {}
+    for name, header in sources.items():
+        if header in used:
+            raise DataError(
+                f"column {header!r} is given for both {used[header]} and {name}",
+                column=header,
+                remedy="Each quantity needs a column of its own",
+            )
+        used[header] = name
+    candidates: dict[str, tuple[str, ...]] = {}
+    for name, aliases in ALIASES.items():
+        if name in sources:
+            continue
+        found = [headers[alias] for alias in aliases if alias in headers]
+        found = [header for header in found if header not in used]
+        if len(found) == 1:
+            sources[name] = found[0]
+        elif found:
+            candidates[name] = tuple(found)
+    for name in ALWAYS_RESOLVED:
+        if name in candidates:
+            raise _ambiguous(name, candidates[name])
+    return sources, candidates
+
+
+def _ambiguous(name: str, found: Sequence[str]) -> DataError:
+    return DataError(
+        f"{name} could be any of the columns {listed(found)}",
+        column=name,
+        remedy=f"Say which one: {name}={found[0]!r}",
+    )
+
+
+def _absent(name: str, frame: pd.DataFrame) -> DataError:
+    known = ALIASES.get(name, ())
+    also = f" (or under one of: {', '.join(known[1:])})" if len(known) > 1 else ""
+    remedy = f"Say which column it is: {name}='...'. Columns: {listed(list(frame.columns))}"
+    if name == "D" and "C" in frame and "N" in frame:
+        remedy += (
+            ". If the FLOP column counts 6ND, add the tokens first: "
+            "frame['tokens'] = C / (6 * N), in floats"
+        )
+    return DataError(f"the table has no column {name}{also}", column=name, remedy=remedy)
+
+
+def _unknown_header(name: str, header: object, frame: pd.DataFrame) -> DataError:
+    if not isinstance(header, str):
+        return DataError(
+            f"{name}={header!r} is not a column name",
+            column=name,
+            remedy=f"Give the header of the column: {name}='...'",
+        )
+    close = difflib.get_close_matches(header, [str(item) for item in frame.columns], n=1)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return DataError(
+        f"there is no column {header!r} for {name}",
+        column=header,
+        remedy=f"{hint}Columns: {listed(list(frame.columns))}",
+    )
+
+
+def _rename(frame: pd.DataFrame, sources: Mapping[str, str]) -> pd.DataFrame:
+    """A copy under canonical names; a header that another column's canonical name takes is lost."""
+    renaming = {header: name for name, header in sources.items() if header != name}
+    taken = set(renaming.values()) & set(frame.columns)
+    return frame.drop(columns=list(taken)).rename(columns=renaming).copy()
+
+
+def _apply_rules(
+    original: pd.DataFrame, renamed: pd.DataFrame, rules: Sequence[str]
+) -> tuple[pd.DataFrame, list[DroppedRow]]:
+    """Rows that satisfy every rule, and the others under the first rule they fail."""
+    dropped: list[DroppedRow] = []
+    kept = np.ones(len(renamed), dtype=bool)
+    scope = renamed.join(original.drop(columns=renamed.columns, errors="ignore"))
+    for rule in rules:
+        passed = _evaluate(scope, rule)
+        dropped += [DroppedRow(row, rule) for row in renamed.index[kept & ~passed]]
+        kept &= passed
+    return renamed[kept].copy(), dropped
+
+
+def _evaluate(frame: pd.DataFrame, rule: str) -> np.ndarray:
+    try:
+        passed = frame.eval(rule, engine="python", local_dict={}, global_dict={})
+    except Exception as error:
+        # DataFrame.eval raises whatever the expression raises; each means the rule is wrong.
+        raise DataError(
+            f"the rule {rule!r} cannot be evaluated on this table ({error})",
+            remedy="Write it as for DataFrame.query, over these columns: "
+            f"{listed(list(frame.columns))}",
+        ) from error
+    if not isinstance(passed, pd.Series) or passed.dtype != bool:
+        raise DataError(
+            f"the rule {rule!r} is not true or false for each row",
+            remedy="Write a comparison, such as 'C < 1e21'",
+        )
+    return passed.to_numpy()
+
+
+def _rules(dropped: Sequence[DroppedRow]) -> list[str]:
+    return list(dict.fromkeys(repr(item.rule) for item in dropped))
+
+
+def _spoken(name: str, header: str) -> str:
+    return repr(name) if name == header else f"{name} (column {header!r})"
+
+
+def _numbers(values: pd.Series, name: str, header: str) -> pd.Series:
+    """The column as float64, NaN where missing."""
+    if pd.api.types.is_bool_dtype(values) or pd.api.types.is_datetime64_any_dtype(values):
+        raise DataError(
+            f"{_spoken(name, header)} holds {values.dtype} values, not numbers",
+            column=header,
+            remedy=f"Choose another column with {name}='...'",
+        )
+    numbers = pd.to_numeric(values, errors="coerce")
+    unreadable = numbers.isna() & values.notna()
+    if unreadable.any():
+        rows = list(values.index[unreadable])
+        raise DataError(
+            f"{_spoken(name, header)} is {values[unreadable].iloc[0]!r} in row {rows[0]}, which is "
+            f"not a number ({len(rows)} such rows: {listed(rows)})",
+            column=header,
+            rows=rows,
+            remedy="Write plain numbers in raw counts: 1.3e9, not '1.3B' or '1,300,000,000'",
+        )
+    if pd.api.types.is_complex_dtype(numbers):
+        raise DataError(
+            f"{_spoken(name, header)} holds complex numbers",
+            column=header,
+            remedy="Take the real part",
+        )
+    return numbers.astype(np.float64)
+
+
+def _refuse_bad(
+    values: np.ndarray,
+    bad: np.ndarray,
+    what: str,
+    name: str,
+    header: str,
+    rows: Sequence[object],
+    remedy: str,
+) -> None:
+    if bad.any():
+        where = [rows[int(i)] for i in np.flatnonzero(bad)]
+        value = values[bad][0]
+        raise DataError(
+            f"{_spoken(name, header)} is {what} ({value:g}) in row {where[0]} "
+            f"({len(where)} such rows: {listed(where)})",
+            column=header,
+            rows=where,
+            remedy=remedy,
+        )
+
+
+def _drop_missing(
+    frame: pd.DataFrame, sources: Mapping[str, str]
+) -> tuple[pd.DataFrame, list[DroppedRow]]:
+    dropped: list[DroppedRow] = []
+    for name in (*ALWAYS_RESOLVED, "weight"):
+        if name in sources:
+            lost = frame[name].isna()
+            dropped += [DroppedRow(row, f"missing {name}") for row in frame.index[lost]]
+            frame = frame[~lost]
+    return frame.copy(), dropped
+
+
+def _reading_notes(
+    frame: pd.DataFrame, sources: Mapping[str, str], candidates: Mapping[str, tuple[str, ...]]
+) -> list[Note]:
+    notes = [
+        Note(
+            "ambiguous_column",
+            "info",
+            f"{name} could be any of the columns {listed(found)}; none was used. Say which one if "
+            f"you need it: {name}={found[0]!r}",
+            {"quantity": name, "columns": list(found)},
+        )
+        for name, found in candidates.items()
+    ]
+    key = [name for name in ("N", "D", "loss") if name in sources]
+    repeated = frame.index[frame.duplicated(key)]
+    if len(key) == 3 and len(repeated):
+        notes.append(
+            Note(
+                "duplicate_rows",
+                "info",
+                f"{len(repeated)} rows repeat an earlier row's N, D and loss exactly (rows "
+                f"{listed(list(repeated))}). Each counts as a run of its own; drop them if they "
+                "are not",
+                {"rows": [str(row) for row in repeated]},
+            )
+        )
+    return notes
