@@ -14,7 +14,8 @@ import typer
 
 import scalefit as sf
 from scalefit.allocation import Allocation
-from scalefit.laws import BUILTIN
+from scalefit.laws import BUILTIN, find
+from scalefit.table import ALIASES
 
 BAD_INPUT = 2
 NO_FIT = 3
@@ -62,11 +63,19 @@ def fit_command(
     tie: Annotated[list[str] | None, typer.Option(help="Tie parameters, as alpha=beta.")] = None,
 ) -> None:
     """Fit a law to a table of training runs, and allocate budgets."""
+    headers = _pairs(column, "--column QUANTITY=HEADER", str)
+    quantities = list(dict.fromkeys([*ALIASES, *find(law).columns, find(law).response]))
+    unknown = [name for name in headers if name not in quantities]
+    if unknown:
+        raise sf.ScalefitError(
+            f"--column names {unknown[0]!r}, which is not a quantity. "
+            f"Quantities: {', '.join(quantities)}"
+        )
     runs = sf.read(
         table,
         keep=keep or (),
         missing=missing,  # type: ignore[arg-type]  # checked where it is used
-        **dict(_pairs(column, "--column", str)),
+        **headers,
     )
     found = sf.fit(
         runs,
@@ -74,8 +83,8 @@ def fit_command(
         residual=residual,  # type: ignore[arg-type]  # checked by Objective
         robust=robust,  # type: ignore[arg-type]
         delta=delta,
-        fix=dict(_pairs(fix, "--fix", float)),
-        bounds=dict(_pairs(bounds, "--bounds", _interval)),
+        fix=_pairs(fix, "--fix NAME=NUMBER", float),
+        bounds=_pairs(bounds, "--bounds NAME=LOWER:UPPER", _interval),
         tie=[tuple(item.split("=")) for item in tie or ()],
     )
     _present(found, runs, flops, plot, as_json)
@@ -146,19 +155,21 @@ def _draw(found: sf.Fit, runs: sf.LossTable, flops: float | None, path: Path) ->
         ) from error
 
 
-def _pairs(
-    items: list[str] | None, option: str, read: Callable[[str], Any]
-) -> list[tuple[str, Any]]:
-    """NAME=VALUE options as pairs."""
-    pairs = []
+def _pairs(items: list[str] | None, form: str, read: Callable[[str], Any]) -> dict[str, Any]:
+    """Values of a repeated option by name; ``form`` is its name and how it is written."""
+    option, _, shape = form.partition(" ")
+    pairs: dict[str, Any] = {}
     for item in items or ():
         name, equals, value = item.partition("=")
         try:
             if not (name and equals and value):
                 raise ValueError
-            pairs.append((name, read(value)))
+            meant = read(value)
         except ValueError:
-            raise typer.BadParameter(f"{option} {item!r} is not of the form NAME=VALUE") from None
+            raise sf.ScalefitError(f"{option} {item!r} is not of the form {shape}") from None
+        if name in pairs:
+            raise sf.ScalefitError(f"{option} is given twice for {name!r}: choose one")
+        pairs[name] = meant
     return pairs
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from numbers import Real
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -55,10 +56,11 @@ class Objective:
         ):
             if value not in known:
                 raise LawError(f"{name}={value!r} is not one of {', '.join(map(repr, known))}")
+        delta: Any = self.delta
         if self.robust == "none":
             object.__setattr__(self, "delta", None)
-        elif self.delta is None or not (math.isfinite(self.delta) and self.delta > 0):
-            raise LawError(f"delta must be a positive number, not {self.delta!r}")
+        elif not (isinstance(delta, Real) and math.isfinite(delta) and float(delta) > 0):
+            raise LawError(f"delta must be a positive number, not {delta!r}")
 
     def __str__(self) -> str:
         residual = RESIDUAL_TEXT[self.residual]
@@ -72,6 +74,43 @@ class Objective:
         return self.residual != "raw"
 
 
+class Measure(NamedTuple):
+    """An objective in numbers, so that one compiled program serves them all.
+
+    The residual is ln L - ln f where ``logarithmic``, else (L - f) / divisor; the penalty is Huber
+    with ``delta`` possibly infinite, which is half the square.
+
+    Attributes:
+        logarithmic: whether the residual is of logarithms, shape ().
+        divisor: of a residual that is not, shape (rows,).
+        delta: where the penalty turns linear, shape ().
+        factor: value of the objective over the sum of penalties, shape ().
+    """
+
+    logarithmic: Any
+    divisor: Any
+    delta: Any
+    factor: Any
+
+
+def measure(objective: Objective, observed: np.ndarray, unit: float = 1.0) -> Measure:
+    """The objective in numbers.
+
+    Args:
+        objective: what is summed.
+        observed: observed losses divided by ``unit``, shape (rows,).
+        unit: the unit; predictions are divided by it too.
+    """
+    raw = objective.residual == "raw"
+    delta = np.inf if objective.delta is None else objective.delta
+    return Measure(
+        logarithmic=np.bool_(objective.residual == "log"),
+        divisor=np.ones_like(observed) if raw else observed,
+        delta=np.float64(delta / unit if raw else delta),
+        factor=np.float64((2.0 if objective.robust == "none" else 1.0) * (unit**2 if raw else 1.0)),
+    )
+
+
 # The functions below serve compiled programs and, on numpy arrays, the host: the value reported is
 # computed by the same lines, outside the compiler.
 
@@ -80,54 +119,47 @@ def _library(array: Any) -> Any:
     return np if isinstance(array, np.ndarray) else jnp
 
 
-def residuals(kind: str, observed: Any, predicted: Any) -> Any:
+def residuals(how: Measure, observed: Any, predicted: Any) -> Any:
     """Residual of each row; infinite where the logarithm of a prediction does not exist."""
-    if kind == "log":
-        xp = _library(predicted)
-        # The inner where keeps the derivative finite on the branch that is not taken.
-        safe = xp.where(predicted > 0, predicted, 1.0)
-        return xp.where(predicted > 0, xp.log(observed) - xp.log(safe), xp.inf)
-    if kind == "relative":
-        return (observed - predicted) / observed
-    return observed - predicted
+    xp = _library(predicted)
+    # Ones stand in where no logarithm is taken: raw losses may be negative, and a prediction may
+    # pass through zero on its way.
+    fine = how.logarithmic & (predicted > 0)
+    logs = xp.log(xp.where(how.logarithmic, observed, 1.0)) - xp.log(xp.where(fine, predicted, 1.0))
+    logs = xp.where(fine, logs, xp.inf)
+    return xp.where(how.logarithmic, logs, (observed - predicted) / how.divisor)
 
 
-def residual_derivatives(kind: str, observed: Any, predicted: Any) -> tuple[Any, Any]:
+def residual_derivatives(how: Measure, predicted: jax.Array) -> tuple[jax.Array, jax.Array]:
     """First and second derivative of each residual in its prediction."""
-    if kind == "log":
-        safe = jnp.where(predicted > 0, predicted, 1.0)
-        return -1.0 / safe, 1.0 / safe**2
-    if kind == "relative":
-        return -1.0 / observed, jnp.zeros_like(observed)
-    return -jnp.ones_like(observed), jnp.zeros_like(observed)
+    inverse = -1.0 / jnp.where(how.logarithmic & (predicted > 0), predicted, how.divisor)
+    return inverse, jnp.where(how.logarithmic, inverse**2, 0.0)
 
 
-def penalty(kind: str, residual: Any, delta: Any) -> Any:
-    """rho(r) of each row."""
-    if kind == "none":
-        return residual**2
+def penalty(how: Measure, residual: Any) -> Any:
+    """Huber loss of each residual."""
     xp = _library(residual)
     size = xp.abs(residual)
-    return xp.where(size <= delta, 0.5 * residual**2, delta * (size - 0.5 * delta))
+    inner = xp.minimum(size, how.delta)
+    # inner^2 / 2 + delta (size - inner), without delta * 0 where delta is infinite
+    beyond = xp.where(size > how.delta, how.delta, 0.0) * (size - inner)
+    return 0.5 * inner**2 + beyond
 
 
-def influence(kind: str, residual: jax.Array, delta: Any) -> jax.Array:
-    """psi(r), the derivative of rho."""
-    return 2.0 * residual if kind == "none" else jnp.clip(residual, -delta, delta)
+def influence(how: Measure, residual: jax.Array) -> jax.Array:
+    """psi(r), the derivative of the penalty."""
+    return jnp.clip(residual, -how.delta, how.delta)
 
 
-def curvature(kind: str, residual: jax.Array, delta: Any) -> jax.Array:
-    """The second derivative of rho; 0 or 1 for Huber."""
-    if kind == "none":
-        return jnp.full_like(residual, 2.0)
-    return jnp.where(jnp.abs(residual) <= delta, 1.0, 0.0)
+def curvature(how: Measure, residual: jax.Array) -> jax.Array:
+    """Second derivative of the penalty: 1 within delta, 0 beyond."""
+    return jnp.where(jnp.abs(residual) <= how.delta, 1.0, 0.0)
 
 
-def reweighting(kind: str, residual: jax.Array, delta: Any) -> Any:
-    """psi(r) / r, the curvature of the parabola that touches rho at r from above."""
-    if kind == "none":
-        return jnp.full_like(residual, 2.0)
-    return delta / jnp.maximum(jnp.abs(residual), delta)
+def reweighting(how: Measure, residual: jax.Array) -> jax.Array:
+    """psi(r) / r, the curvature of the parabola that touches the penalty at r from above."""
+    size = jnp.abs(residual)
+    return jnp.where(size <= how.delta, 1.0, how.delta / jnp.where(size > 0, size, 1.0))
 
 
 def evaluate(
@@ -141,8 +173,9 @@ def evaluate(
         predicted: predicted losses, shape (rows,).
         weight: row weights, shape (rows,).
     """
-    rows = residuals(objective.residual, observed, predicted)
-    return float(np.sum(weight * penalty(objective.robust, rows, objective.delta))), rows
+    how = measure(objective, observed)
+    rows = residuals(how, observed, predicted)
+    return float(how.factor * np.sum(weight * penalty(how, rows))), rows
 
 
 def require_positive(objective: Objective, loss: Any, rows: Any) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from scalefit.errors import Note
+from scalefit.errors import Note, Status
 
 if TYPE_CHECKING:
     from scalefit.allocation import Allocation
@@ -83,6 +83,11 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
         if trust.gap is None
         else f"the second of {len(trust.minima)} is {100 * trust.gap:.3g} % worse"
     )
+    gradient = (
+        "rounding only: no residual is left to follow"
+        if fit.status is Status.EXACT
+        else f"{trust.gradient:.1e} (cosine), a further step promises {trust.promise:.1e}"
+    )
     facts = [
         ("objective", f"{fit.value:.10g} = {fit.objective}"),
         ("spread", f"{fit.spread:.4g} root mean square residual"),
@@ -93,7 +98,7 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
             f"{trust.cells:,} cells, {trust.basins} basin{'s' * (trust.basins != 1)} on the grid; "
             f"{trust.agreeing} of {trust.starts} starts in the best minimum, {second}",
         ),
-        ("gradient", f"{trust.gradient:.1e} (cosine), a further step promises {trust.promise:.1e}"),
+        ("gradient", gradient),
         (
             "condition",
             f"{trust.condition:.2g} in all parameters, {trust.condition_projected:.2g} projected",

@@ -20,7 +20,7 @@ import pandas as pd
 from scalefit import report
 from scalefit.errors import DataError, LawError, Note, Status
 from scalefit.laws import BUILTIN, Law, find
-from scalefit.objective import Objective, require_positive, residuals
+from scalefit.objective import Objective, measure, require_positive, residuals
 from scalefit.table import DroppedRow, LossTable, as_table
 
 __all__ = ["Fit", "Minimum", "Trust"]
@@ -178,7 +178,8 @@ class Fit:
         table = as_table(runs, **columns)
         observed = table.column(self.law.response)
         require_positive(self.objective, observed, table.rows)
-        return residuals(self.objective.residual, observed, self.predict(table))
+        how = measure(self.objective, observed)
+        return np.asarray(residuals(how, observed, self.predict(table)))
 
     def _columns(
         self, runs: LossTable | pd.DataFrame | None, given: Mapping[str, Any]

@@ -29,7 +29,8 @@ __all__ = ["Structure", "basis", "structure"]
 # Random points at which derivatives are taken. One would do for analytic laws; several catch a law
 # that branches on a parameter.
 PROBES = 4
-PROBE_ROWS = 16
+# Enough rows that a term at work in few of them (repeated data, a rare domain) is seen.
+PROBE_ROWS = 1024
 
 # A true linear law satisfies superposition to a few units in the last place (1e-16 seen); abs and
 # maximum miss it by about 2e-2. Anything between would do.
@@ -48,9 +49,10 @@ class Structure:
         linear: names of the linear parameters, in the law's order.
         nonlinear: names of the others, in the law's order.
         sees: for each linear parameter, the nonlinear ones its term depends on.
-        constant: the linear parameter whose term is the same number in every row, if any.
+        constant: the linear parameter whose term is one in every row, if any.
         remainder: the nonlinear parameters that f0, the part without linear parameters, depends
             on; None when f0 is identically zero.
+        uses: for each parameter, in the law's order, the data columns that its effect depends on.
     """
 
     linear: tuple[str, ...]
@@ -58,6 +60,7 @@ class Structure:
     sees: tuple[tuple[str, ...], ...]
     constant: str | None
     remainder: tuple[str, ...] | None
+    uses: tuple[tuple[str, ...], ...]
 
 
 def basis(law: Law, structure: Structure, name: str) -> Callable[..., jax.Array]:
@@ -123,6 +126,14 @@ class _Probe:
             [[_plausible(self.rng, *item) for item in ranges] for _ in range(PROBES)]
         )
 
+    def scattered(self) -> dict[str, np.ndarray]:
+        """The columns without what ties them: constant ones spread, others in another order."""
+        rng = np.random.default_rng(1)
+        return {
+            name: rng.permutation(values) * rng.uniform(0.7, 1.0, len(values))
+            for name, values in self.columns.items()
+        }
+
 
 def _plausible(rng: np.random.Generator, lower: float, upper: float, spacing: str) -> float:
     """A generic value inside bounds that may be infinite."""
@@ -139,8 +150,8 @@ def _plausible(rng: np.random.Generator, lower: float, upper: float, spacing: st
 
 def _detect(law: Law, probe: _Probe) -> Structure:
     with jax.enable_x64(True):
-        derivatives = _derivatives(law, probe)
-        value, gradient, hessian = (np.asarray(item) for item in derivatives(probe.points))
+        derivatives = _derivatives(law)
+        value, gradient, hessian = derivatives(probe.columns, probe.points)
         if not (np.isfinite(value).all() and np.isfinite(hessian).all()):
             example = dict(zip(law.names, probe.points[0].round(4).tolist(), strict=True))
             raise LawError(
@@ -148,46 +159,68 @@ def _detect(law: Law, probe: _Probe) -> Structure:
                 f"{example}. Check the formula and narrow the bounds with "
                 "Annotated[..., Bounds(lower, upper)]"
             )
-        _refuse_proportional(law, gradient)
+        _refuse_idle(law, gradient)
+        _refuse_proportional(law, gradient, derivatives(probe.scattered(), probe.points)[1])
+        uses = []
+        for name in law.columns:
+            moved = {**probe.columns, name: 0.9 * probe.columns[name]}
+            changed = derivatives(moved, probe.points)[1] != gradient
+            uses.append(changed.any(axis=(0, 1)))
         # (parameter, parameter): is there any probe and row with a nonzero second derivative?
         coupled = (hessian != 0).any(axis=(0, 1))
         linear = _prove(law, probe, _propose(coupled))
         origin = probe.points.copy()
         origin[:, linear] = 0.0
-        value, gradient, _ = (np.asarray(item) for item in derivatives(origin))
-    return _describe(law, linear, coupled, value, gradient)
+        value, gradient, _ = derivatives(probe.columns, origin)
+    return _describe(law, linear, coupled, np.stack(uses, axis=1), value, gradient)
 
 
-def _derivatives(law: Law, probe: _Probe) -> Callable[[np.ndarray], Any]:
-    """Compiled value (probes, rows), gradient (probes, rows, p), Hessian (probes, rows, p, p)."""
-    columns = tuple(probe.columns.values())
+def _derivatives(law: Law) -> Callable[[Mapping[str, np.ndarray], np.ndarray], list[np.ndarray]]:
+    """Value (probes, rows), gradient (probes, rows, p), Hessian (probes, rows, p, p)."""
 
-    def predict(vector: jax.Array) -> jax.Array:
-        value = law(*columns, **dict(zip(law.names, vector, strict=True)))
-        return jnp.broadcast_to(value, columns[0].shape)
+    def all_three(columns: Sequence[Any], vector: jax.Array) -> tuple[Any, Any, Any]:
+        def predict(vector: jax.Array) -> jax.Array:
+            value = law(*columns, **dict(zip(law.names, vector, strict=True)))
+            return jnp.broadcast_to(value, columns[0].shape)
 
-    def all_three(vector: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         return predict(vector), jax.jacfwd(predict)(vector), jax.hessian(predict)(vector)
 
-    return jax.jit(jax.vmap(all_three))
+    compiled = jax.jit(jax.vmap(all_three, (None, 0)))
+    return lambda columns, points: [
+        np.asarray(item) for item in compiled(tuple(columns.values()), points)
+    ]
 
 
-def _refuse_proportional(law: Law, gradient: np.ndarray) -> None:
-    """Raise when two parameters move the law in the same direction at every probe."""
+def _refuse_idle(law: Law, gradient: np.ndarray) -> None:
+    """Raise when a parameter does nothing."""
+    for i, name in enumerate(law.names):
+        if not gradient[:, :, i].any():
+            raise LawError(f"law {law.name!r} does not depend on parameter {name!r}. Remove it")
+
+
+def _refuse_proportional(law: Law, gradient: np.ndarray, scattered: np.ndarray) -> None:
+    """Raise when two parameters move the law in the same direction at every probe.
+
+    If they only do so on the rows of this table, and not on scattered ones, the table is at fault:
+    that is for the check of the design to say.
+    """
+    suspects = _proportional(gradient) & _proportional(scattered)
+    for j, i in zip(*np.nonzero(np.triu(suspects, 1)), strict=True):
+        raise LawError(
+            f"law {law.name!r}: parameters {law.names[j]!r} and {law.names[i]!r} change the "
+            "prediction in exactly the same way (as A and B do in A * B * N^-alpha), so no table "
+            "can tell them apart. Merge them into one parameter"
+        )
+
+
+def _proportional(gradient: np.ndarray) -> np.ndarray:
+    """Which pairs of Jacobian columns are proportional at every probe, shape (p, p)."""
+    # Scattered rows may be impossible ones (more unique tokens than tokens).
+    gradient = np.where(np.isfinite(gradient).all(axis=-1, keepdims=True), gradient, 0.0)
     norms = np.sqrt((gradient**2).sum(axis=1))
-    cosines = np.einsum("knp,knq->kpq", gradient, gradient)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cosines = np.abs(cosines) / (norms[:, :, None] * norms[:, None, :])
-    for i, first in enumerate(law.names):
-        if not (norms[:, i] > 0).all():
-            raise LawError(f"law {law.name!r} does not depend on parameter {first!r}. Remove it")
-        for j in range(i):
-            if (cosines[:, i, j] > 1 - PROPORTIONAL_TOLERANCE).all():
-                raise LawError(
-                    f"law {law.name!r}: parameters {law.names[j]!r} and {first!r} change the "
-                    "prediction in exactly the same way (as A and B do in A * B * N^-alpha), so "
-                    "no table can tell them apart. Merge them into one parameter"
-                )
+    cosines = np.abs(np.einsum("knp,knq->kpq", gradient, gradient))
+    sizes = norms[:, :, None] * norms[:, None, :]
+    return (cosines >= (1 - PROPORTIONAL_TOLERANCE) * sizes).all(axis=0)
 
 
 def _propose(coupled: np.ndarray) -> list[int]:
@@ -244,15 +277,16 @@ def _describe(
     law: Law,
     linear: Sequence[int],
     coupled: np.ndarray,
+    uses: np.ndarray,
     value: np.ndarray,
     gradient: np.ndarray,
 ) -> Structure:
-    """Structure from the coupling and from value and gradient at zero linear parameters."""
+    """Structure from what couples, and from value and gradient at zero linear parameters."""
     names = law.names
     nonlinear = [i for i in range(len(names)) if i not in linear]
-    # A term that sees nothing and is the same in every row is the constant.
+    # Another number than one would have to be carried along wherever a bound is scaled.
     constants = [
-        names[j] for j in linear if not coupled[j].any() and np.ptp(gradient[:, :, j]) == 0
+        names[j] for j in linear if not coupled[j].any() and (gradient[:, :, j] == 1).all()
     ]
     rest = tuple(names[m] for m in nonlinear if (gradient[:, :, m] != 0).any())
     return Structure(
@@ -261,4 +295,8 @@ def _describe(
         sees=tuple(tuple(names[m] for m in nonlinear if coupled[j, m]) for j in linear),
         constant=constants[0] if constants else None,
         remainder=rest if rest or (value != 0).any() else None,
+        uses=tuple(
+            tuple(column for column, used in zip(law.columns, row, strict=True) if used)
+            for row in uses
+        ),
     )

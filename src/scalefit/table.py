@@ -11,7 +11,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+import reprlib
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -64,9 +66,13 @@ ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 ALWAYS_RESOLVED = ("N", "D", "loss")
 POSITIVE = ("N", "D", "C")
 
-UNITS = MappingProxyType({"N": "count", "D": "tokens", "loss": "nats/token", "C": "FLOP"})
+UNITS = MappingProxyType({"N": "parameters", "D": "tokens", "C": "FLOP"})
 
 Missing = Literal["raise", "drop"]
+
+RULE_REMEDY = (
+    "Write it as text, such as keep='C < 1e21'; select with a mask before: frame[frame['C'] < 1e21]"
+)
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,8 @@ class LossTable:
             keep: rules a row must satisfy, each a ``DataFrame.eval`` expression over the headers or
                 canonical names, such as ``"besiroglu_keep == 1"`` or ``"C < 1e21"``. Rows that fail
                 are listed in ``dropped`` under the rule.
-            missing: what to do about rows without N, D or loss: ``raise``, or ``drop`` and list.
+            missing: what to do about rows without N, D, loss or weight: ``raise``, or ``drop`` and
+                list.
             **columns: header of a quantity, as ``N="params_matmul"`` or ``U="unique_tokens"``;
                 wins over the alias table.
 
@@ -218,6 +225,10 @@ class LossTable:
         if name in self.candidates:
             raise _ambiguous(name, self.candidates[name])
         if name not in self.frame.columns:
+            canonical = {header: quantity for quantity, header in self.sources.items()}
+            # A header N that was said to be another quantity is not the N that a law asks for.
+            if name in canonical and name not in ALIASES:
+                return self.column(canonical[name])
             raise _absent(name, self.frame)
         header = self.sources.get(name, name)
         values = _numbers(self.frame[name], name, header).to_numpy(dtype=np.float64, copy=True)
@@ -228,8 +239,8 @@ class LossTable:
             name,
             header,
             self.rows,
-            f"Fill it, leave the rows out with keep='`{header}`.notna()', or, for N, D and loss, "
-            "pass missing='drop'",
+            f"Fill it, or leave the rows out with keep='`{header}`.notna()'"
+            + (" or missing='drop'" if name in (*ALWAYS_RESOLVED, "weight") else ""),
         )
         _refuse_bad(
             values,
@@ -239,7 +250,9 @@ class LossTable:
             header,
             self.rows,
             "A diverged run has no loss to fit: leave the rows out with a keep rule, such as "
-            "keep='loss < 20'",
+            "keep='loss < 20'"
+            if name == "loss"
+            else f"Correct it, or leave the rows out with keep='abs(`{header}`) < inf'",
         )
         if name in POSITIVE:
             _refuse_bad(
@@ -308,6 +321,10 @@ def read(
 
 def read_frame(path: Path) -> pd.DataFrame:
     """The file as a DataFrame, unchecked; format by suffix."""
+    if path.is_dir():
+        raise DataError(
+            f"{str(path)!r} is a folder, not a file", remedy="Give the path of one table in it"
+        )
     suffixes = [suffix.lower() for suffix in path.suffixes]
     kind = next((item for item in reversed(suffixes) if item in READERS), None)
     if kind is None:
@@ -319,27 +336,45 @@ def read_frame(path: Path) -> pd.DataFrame:
         raise DataError(f"there is no file {str(path)!r}", remedy="Check the path")
     try:
         return READERS[kind](path)
+    except DataError:
+        raise
     except ImportError as error:
         raise DataError(
-            f"reading {path.name!r} needs the package pyarrow, which is not installed",
-            remedy="Run pip install 'scalefit[parquet]', or save the table as CSV",
+            f"{path.name!r} needs a package that is not installed ({_first_line(error)})",
+            remedy="Run pip install 'scalefit[parquet]', or save the table as CSV"
+            if kind == ".parquet"
+            else "Decompress the file first",
         ) from error
-    except (ValueError, OSError, pd.errors.ParserError) as error:
-        # pyarrow's errors are ValueErrors and OSErrors, pandas' ParserError is a ValueError.
+    except Exception as error:
+        # A broken file raises whatever its parser or decompressor raises.
         raise DataError(
-            f"{path.name!r} cannot be read as {kind[1:]} ({str(error).splitlines()[0]})",
+            f"{path.name!r} cannot be read as {kind[1:]} ({_first_line(error)})",
             remedy="Open it in an editor, or convert it to CSV",
         ) from error
 
 
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def _read_csv(path: Path) -> pd.DataFrame:
-    _refuse_repeated_headers(path, ",")
-    return pd.read_csv(path)
+    return _read_separated(path, ",")
 
 
 def _read_tsv(path: Path) -> pd.DataFrame:
-    _refuse_repeated_headers(path, "\t")
-    return pd.read_csv(path, sep="\t")
+    return _read_separated(path, "\t")
+
+
+def _read_separated(path: Path, separator: str) -> pd.DataFrame:
+    _refuse_repeated_headers(path, separator)
+    frame = pd.read_csv(path, sep=separator)
+    # Pandas takes surplus fields for row labels, which moves every value under the next header.
+    if len(frame) and not isinstance(frame.index, pd.RangeIndex):
+        raise DataError(
+            f"the rows of {path.name!r} have more fields than its header",
+            remedy=f"Give each field a header. Columns: {listed(list(frame.columns))}",
+        )
+    return frame
 
 
 def _refuse_repeated_headers(path: Path, separator: str) -> None:
@@ -353,7 +388,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _read_json_lines(path: Path) -> pd.DataFrame:
-    return pd.read_json(path, lines=True, convert_dates=False)
+    # Values as written (no guessed dates), to the last bit (the default parser rounds).
+    return pd.read_json(path, lines=True, dtype=False, precise_float=True)
 
 
 READERS: Mapping[str, Callable[[Path], pd.DataFrame]] = {
@@ -400,10 +436,12 @@ def _resolve(
     frame: pd.DataFrame, explicit: Mapping[str, str]
 ) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
     """Header of each quantity, and the quantities that several headers could mean."""
-    headers = {_normalised(header): header for header in frame.columns}
+    headers: dict[str, list[str]] = {}
+    for header in frame.columns:
+        headers.setdefault(_normalised(header), []).append(header)
     sources: dict[str, str] = {}
     for name, header in explicit.items():
-        if header not in frame.columns:
+        if not isinstance(header, (str, int)) or header not in frame.columns:
             raise _unknown_header(name, header, frame)
         sources[name] = header
     used: dict[str, str] = {}
@@ -419,7 +457,7 @@ def _resolve(
     for name, aliases in ALIASES.items():
         if name in sources:
             continue
-        found = [headers[alias] for alias in aliases if alias in headers]
+        found = [header for alias in aliases for header in headers.get(alias, ())]
         found = [header for header in found if header not in used]
         if len(found) == 1:
             sources[name] = found[0]
@@ -470,7 +508,7 @@ def _unknown_header(name: str, header: object, frame: pd.DataFrame) -> DataError
 def _rename(frame: pd.DataFrame, sources: Mapping[str, str]) -> pd.DataFrame:
     """A copy under canonical names; a header that another column's canonical name takes is lost."""
     renaming = {header: name for name, header in sources.items() if header != name}
-    taken = set(renaming.values()) & set(frame.columns)
+    taken = set(renaming.values()) & set(frame.columns) - set(renaming)
     return frame.drop(columns=list(taken)).rename(columns=renaming).copy()
 
 
@@ -478,9 +516,15 @@ def _apply_rules(
     original: pd.DataFrame, renamed: pd.DataFrame, rules: Sequence[str]
 ) -> tuple[pd.DataFrame, list[DroppedRow]]:
     """Rows that satisfy every rule, and the others under the first rule they fail."""
+    if not isinstance(rules, Iterable):
+        raise DataError(f"keep={rules!r} is not a rule", remedy=RULE_REMEDY)
     dropped: list[DroppedRow] = []
     kept = np.ones(len(renamed), dtype=bool)
-    scope = renamed.join(original.drop(columns=renamed.columns, errors="ignore"))
+    others = original.drop(columns=renamed.columns, errors="ignore")
+    scope = pd.concat([renamed, others], axis=1)
+    # In floats: 6 * N * D of a rule would wrap around in int64 as well.
+    integers = [name for name in scope if pd.api.types.is_integer_dtype(scope[name])]
+    scope = scope.astype(dict.fromkeys(integers, np.float64))
     for rule in rules:
         passed = _evaluate(scope, rule)
         dropped += [DroppedRow(row, rule) for row in renamed.index[kept & ~passed]]
@@ -489,21 +533,24 @@ def _apply_rules(
 
 
 def _evaluate(frame: pd.DataFrame, rule: str) -> np.ndarray:
+    if not isinstance(rule, str):
+        raise DataError(f"the rule {rule!r} is not text", remedy=RULE_REMEDY)
     try:
         passed = frame.eval(rule, engine="python", local_dict={}, global_dict={})
     except Exception as error:
         # DataFrame.eval raises whatever the expression raises; each means the rule is wrong.
         raise DataError(
-            f"the rule {rule!r} cannot be evaluated on this table ({error})",
+            f"the rule {rule!r} cannot be evaluated on this table ({_first_line(error)})",
             remedy="Write it as for DataFrame.query, over these columns: "
             f"{listed(list(frame.columns))}",
         ) from error
-    if not isinstance(passed, pd.Series) or passed.dtype != bool:
+    if not isinstance(passed, pd.Series) or not pd.api.types.is_bool_dtype(passed):
         raise DataError(
             f"the rule {rule!r} is not true or false for each row",
             remedy="Write a comparison, such as 'C < 1e21'",
         )
-    return passed.to_numpy()
+    # A comparison with a missing value fails, whichever way the column marks it.
+    return passed.to_numpy(dtype=bool, na_value=False)
 
 
 def _rules(dropped: Sequence[DroppedRow]) -> list[str]:
@@ -516,19 +563,22 @@ def _spoken(name: str, header: str) -> str:
 
 def _numbers(values: pd.Series, name: str, header: str) -> pd.Series:
     """The column as float64, NaN where missing."""
-    if pd.api.types.is_bool_dtype(values) or pd.api.types.is_datetime64_any_dtype(values):
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(object)
+    if values.dtype.kind in "bmM" or isinstance(values.dtype, pd.PeriodDtype):
         raise DataError(
             f"{_spoken(name, header)} holds {values.dtype} values, not numbers",
             column=header,
             remedy=f"Choose another column with {name}='...'",
         )
-    numbers = pd.to_numeric(values, errors="coerce")
+    readable = values.mask(values.map(_is_no_float)) if values.dtype == object else values
+    numbers = pd.to_numeric(readable, errors="coerce")
     unreadable = numbers.isna() & values.notna()
     if unreadable.any():
         rows = list(values.index[unreadable])
         raise DataError(
-            f"{_spoken(name, header)} is {values[unreadable].iloc[0]!r} in row {rows[0]}, which is "
-            f"not a number ({len(rows)} such rows: {listed(rows)})",
+            f"{_spoken(name, header)} is not a number "
+            f"({reprlib.repr(values[unreadable].iloc[0])}) {_place(rows)}",
             column=header,
             rows=rows,
             remedy="Write plain numbers in raw counts: 1.3e9, not '1.3B' or '1,300,000,000'",
@@ -540,6 +590,18 @@ def _numbers(values: pd.Series, name: str, header: str) -> pd.Series:
             remedy="Take the real part",
         )
     return numbers.astype(np.float64)
+
+
+def _is_no_float(value: object) -> bool:
+    """Whether pandas would take a value for a number that it is not, or not one of float64."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) > sys.float_info.max
+    return isinstance(value, (bool, np.bool_))
+
+
+def _place(rows: Sequence[object]) -> str:
+    more = f" ({len(rows)} such rows: {listed(rows)})" if len(rows) > 1 else ""
+    return f"in row {rows[0]}{more}"
 
 
 def _refuse_bad(
@@ -555,8 +617,7 @@ def _refuse_bad(
         where = [rows[int(i)] for i in np.flatnonzero(bad)]
         value = values[bad][0]
         raise DataError(
-            f"{_spoken(name, header)} is {what} ({value:g}) in row {where[0]} "
-            f"({len(where)} such rows: {listed(where)})",
+            f"{_spoken(name, header)} is {what} ({value:g}) {_place(where)}",
             column=header,
             rows=where,
             remedy=remedy,
@@ -581,7 +642,8 @@ def _reading_notes(
     notes = [
         Note(
             "ambiguous_column",
-            "info",
+            # Without its weights a fit minimises another objective.
+            "warning" if name == "weight" else "info",
             f"{name} could be any of the columns {listed(found)}; none was used. Say which one if "
             f"you need it: {name}={found[0]!r}",
             {"quantity": name, "columns": list(found)},
@@ -589,14 +651,14 @@ def _reading_notes(
         for name, found in candidates.items()
     ]
     key = [name for name in ("N", "D", "loss") if name in sources]
-    repeated = frame.index[frame.duplicated(key)]
-    if len(key) == 3 and len(repeated):
+    repeated = list(frame.index[frame.duplicated(key)]) if len(key) == 3 else []
+    if repeated:
         notes.append(
             Note(
                 "duplicate_rows",
                 "info",
                 f"{len(repeated)} rows repeat an earlier row's N, D and loss exactly (rows "
-                f"{listed(list(repeated))}). Each counts as a run of its own; drop them if they "
+                f"{listed(repeated)}). Each counts as a run of its own; drop them if they "
                 "are not",
                 {"rows": [str(row) for row in repeated]},
             )

@@ -7,6 +7,7 @@ move together, fewer distinct runs than parameters. Each is an error that names 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -48,41 +49,63 @@ def check_design(
             remedy="Add runs, fix or tie parameters (fix={'E': 1.7}, tie=[('alpha', 'beta')]), or "
             "choose a smaller law",
         )
-    for name, values in zip(columns, design.T, strict=True):
-        if np.ptp(values) == 0:
-            raise DataError(
-                f"every run has {name} = {values[0]:g} (rows {listed(labels)}), so its effect "
-                "cannot be told from the constant",
-                column=name,
-                rows=labels,
-                remedy=_other_law(name) + f"or add runs with other {name}",
-            )
+    constant = [name for name, values in zip(columns, design.T, strict=True) if np.ptp(values) == 0]
+    uses = _uses(problem)
+    # Terms that are the same in every run: one of them is a constant, two are the same one.
+    same = [name for name, seen in uses.items() if set(seen) <= set(constant)]
+    if constant and len(same) > 1:
+        name = next(column for item in same for column in uses[item])
+        raise DataError(
+            f"every run has {name} = {columns[name][used][0]:g} (rows {listed(labels)}), so the "
+            f"effects of {', '.join(same)} are one and the same constant",
+            column=name,
+            rows=labels,
+            remedy=f"{_other_law(name)} or add runs with other {name}",
+        )
     if problem.nonlinear:
-        _check_ratios(list(columns), design, labels)
+        _check_ratios(uses, columns, used, labels)
+
+
+def _uses(problem: Problem) -> dict[str, tuple[str, ...]]:
+    """Columns that the effect of each free parameter depends on."""
+    every = dict(zip(problem.law.names, problem.structure.uses, strict=True))
+    groups = [*problem.linear, *problem.nonlinear]
+    return {
+        group[0]: tuple(dict.fromkeys(column for name in group for column in every[name]))
+        for group in groups
+    }
 
 
 def _other_law(name: str) -> str:
     other = {"N": "D", "D": "N"}.get(name)
     return (
-        f"Fit the law of {other} alone (law='chinchilla_{other.lower()}') "
+        f"Fit the law of {other} alone (law='chinchilla_{other.lower()}')"
         if other
-        else f"Choose a law without {name}, "
+        else f"Choose a law without {name}"
     )
 
 
-def _check_ratios(names: list[str], design: np.ndarray, labels: Sequence[object]) -> None:
-    for i, first in enumerate(names):
-        for j in range(i + 1, len(names)):
-            if not (design[:, [i, j]] > 0).all():
-                continue
-            ratio = design[:, j] / design[:, i]
-            if ratio.max() <= ratio.min() * (1 + SAME_RATIO):
-                raise DataError(
-                    f"every run has {names[j]}/{first} = {np.median(ratio):.4g} within "
-                    f"{100 * SAME_RATIO:g} % (rows {listed(labels)}), so the exponents of {first} "
-                    f"and {names[j]} cannot be told apart",
-                    column=names[j],
-                    rows=labels,
-                    remedy=f"Add runs at other {names[j]}/{first} (an IsoFLOP sweep does), or fit "
-                    f"a law of {first} alone",
-                )
+def _check_ratios(
+    uses: Mapping[str, Sequence[str]],
+    columns: Mapping[str, np.ndarray],
+    used: np.ndarray,
+    labels: Sequence[object],
+) -> None:
+    """Refuse two proportional columns that different parameters depend on."""
+    for first, second in combinations(columns, 2):
+        alone = {column: {column} for column in (first, second)}
+        if not all(any(set(seen) == only for seen in uses.values()) for only in alone.values()):
+            continue
+        if not ((columns[first][used] > 0).all() and (columns[second][used] > 0).all()):
+            continue
+        ratio = columns[second][used] / columns[first][used]
+        if ratio.max() <= ratio.min() * (1 + SAME_RATIO):
+            raise DataError(
+                f"every run has {second}/{first} = {np.median(ratio):.4g} within "
+                f"{100 * SAME_RATIO:g} % (rows {listed(labels)}), so the effects of {first} and "
+                f"{second} cannot be told apart",
+                column=second,
+                rows=labels,
+                remedy=f"Add runs at other {second}/{first} (an IsoFLOP sweep does), or fit a law "
+                f"of {first} alone",
+            )

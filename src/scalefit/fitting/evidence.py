@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from scalefit.errors import Note, Status, listed
 from scalefit.fitting.grid import Candidates
@@ -16,9 +17,8 @@ from scalefit.table import LossTable
 
 __all__ = ["assess", "observe"]
 
-# Starts in one minimum agree to about 1e-14 in the objective and 1e-8 in the coordinates; a tenth
-# of a percent in a coordinate is another place.
-SAME_VALUE = 1e-7
+# Starts in one minimum agree to about 1e-8 in the coordinates; a tenth of a percent is elsewhere.
+# The objective cannot decide: minima that swap two like terms have equal values.
 SAME_PLACE = 1e-3
 
 # A step that promises less than this share of the objective is noise in any use of the parameters.
@@ -106,8 +106,7 @@ def _distinct(
         if not (np.isfinite(value) and (arrived[i] or i == order[0])):
             continue
         for group in found:
-            close = np.all(np.abs(place - group[1]) <= SAME_PLACE * (1 + np.abs(group[1])))
-            if close or abs(value - group[0]) <= SAME_VALUE * group[0]:
+            if np.all(np.abs(place - group[1]) <= SAME_PLACE * (1 + np.abs(group[1]))):
                 group[2] += 1
                 break
         else:
@@ -261,8 +260,8 @@ def _outlier_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[No
 def _convention_notes(fit: Fit, table: LossTable) -> list[Note]:
     if "C" not in table.sources or "6ND" not in fit.domain:
         return []
-    # C is optional: where it has gaps or nonsense it is simply not compared.
-    flops = table.frame["C"].to_numpy(dtype=np.float64)
+    # C is optional: where it has gaps or is no number it is simply not compared.
+    flops = pd.to_numeric(table.frame["C"], errors="coerce").to_numpy(dtype=np.float64)
     ratio = flops / (6 * table.column("N") * table.column("D"))
     ratio = ratio[np.isfinite(ratio) & (ratio > 0)]
     if not len(ratio) or np.abs(ratio - 1).max() <= FLOPS_TOLERANCE:

@@ -25,19 +25,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from scalefit.errors import LawError
 from scalefit.fitting.problem import Data, Problem, Settings
-from scalefit.fitting.small import cholesky, solve
+from scalefit.fitting.small import factorise, solve
 
 __all__ = ["Candidates", "axes", "search"]
 
-# Cells per axis by number of axes. Two exponents at 96 points each are 3 % apart near 0.3 after
-# the geometric spacing of EXPONENT_BOUNDS: far finer than a basin of the projected objective.
-POINTS = {1: 512, 2: 96, 3: 48, 4: 24, 5: 12}
-FEWEST_POINTS = 8
+# Cells per axis by number of axes. Two exponents at 96 points each are 7 % apart, 0.02 near 0.3:
+# finer than a basin of the projected objective.
+POINTS = {1: 512, 2: 96, 3: 48, 4: 24, 5: 12, 6: 8}
 
 # Cells are reduced to the best of each tile as they are computed, so that a grid of 1e8 cells never
-# stands in memory at once.
-TILE = 8
+# stands in memory at once. Cells per side of a tile, by number of axes.
+TILE = {1: 8, 2: 8, 3: 4, 4: 4, 5: 2, 6: 2}
 # Bytes of one slab of cells: it should stay in cache between the product and the reduction.
 SLAB_BYTES = 8 * 2**20
 
@@ -76,11 +76,22 @@ def axes(problem: Problem, settings: Settings, points: int | None = None) -> lis
     Args:
         problem: the problem.
         settings: its bounds.
-        points: cells per axis; a multiple of the tile is used. Default by number of axes.
+        points: cells per axis, rounded up to whole tiles. Default by number of axes.
+
+    Raises:
+        LawError: more nonlinear parameters than a grid can cover.
     """
     count = len(problem.nonlinear)
-    wanted = points or POINTS.get(count, FEWEST_POINTS)
-    rounded = max(TILE, -(-wanted // TILE) * TILE)
+    if count > max(POINTS):
+        names = ", ".join(group[0] for group in problem.nonlinear)
+        raise LawError(
+            f"{problem.law.name!r} has {count} free nonlinear parameters ({names}); a grid covers "
+            f"at most {max(POINTS)}. Fix or tie some of them"
+        )
+    if not count:
+        return []
+    wanted = points or POINTS[count]
+    rounded = -(-wanted // TILE[count]) * TILE[count]
     first = len(problem.linear)
     return [
         np.linspace(settings.lower[first + i], settings.upper[first + i], rounded)
@@ -101,7 +112,7 @@ def search(
         problem: the problem; a new one compiles a new program.
         data: rows, padded.
         settings: bounds.
-        grid: coordinates of each axis, lengths divisible by ``TILE``.
+        grid: coordinates of each axis, whole tiles, as from :func:`axes`.
         starts: number of cells wanted.
     """
     axes = [jnp.asarray(axis) for axis in grid]
@@ -117,27 +128,39 @@ def search(
 
 def _scan(problem: Problem, data: Data, settings: Settings, grid: list[Any]) -> jax.Array:
     """Best value in each tile, slab by slab along the first axis."""
-    rest = prod(len(axis) for axis in grid[1:])
-    # Tiles per slab: as many as fit the cache, dividing the axis evenly.
-    whole = len(grid[0]) // TILE
-    fit = max(1, SLAB_BYTES // (8 * TILE * rest))
-    per_slab = max(count for count in range(1, whole + 1) if whole % count == 0 and count <= fit)
+    tile = TILE[len(grid)]
+    # Slabs of like size, as large as the cache allows: a thin slab makes the product pack its other
+    # factor for little work. The last one is filled up with copies of the last cell.
+    whole = len(grid[0]) // tile
+    count = -(-whole // max(1, SLAB_BYTES // (8 * tile * _row_size(problem, data, grid))))
+    per_slab = -(-whole // count)
+    slabs = jnp.pad(grid[0], (0, (count * per_slab - whole) * tile), mode="edge")
+    slabs = slabs.reshape(count, per_slab * tile)
     shared = _columns(problem, data, grid, lambda seen: 0 not in seen)
 
     def slab(first: jax.Array) -> jax.Array:
         local = _columns(problem, data, [first, *grid[1:]], lambda seen: 0 in seen)
         columns = {**shared, **local}
-        return _tile_minima(_projected(problem, data, settings, len(grid), columns)[0])
+        return _tile_minima(_projected(problem, data, settings, len(grid), columns)[0], tile)
 
-    slabs = grid[0].reshape(-1, per_slab * TILE)
     minima: Any = slab(slabs[0])[None] if len(slabs) == 1 else lax.map(slab, slabs)
-    return minima.reshape(-1, *minima.shape[2:])
+    return minima.reshape(-1, *minima.shape[2:])[:whole]
 
 
-def _tile_minima(values: Any) -> jax.Array:
-    """Minimum over blocks of ``TILE`` cells along every axis."""
+def _row_size(problem: Problem, data: Data, grid: list[Any]) -> int:
+    """Numbers held for one value of the first axis: its cells, or a column over its sub-grid."""
+    sizes = [len(axis) for axis in grid]
+    seen = [*problem.axes_seen, problem.axes_known or ()]
+    columns = [
+        len(data.response) * prod(sizes[axis] for axis in axes[1:]) for axes in seen if 0 in axes
+    ]
+    return max(prod(sizes[1:]), *columns, 1)
+
+
+def _tile_minima(values: Any, tile: int) -> jax.Array:
+    """Minimum over blocks of ``tile`` cells along every axis."""
     for axis in range(values.ndim):
-        shape = (*values.shape[:axis], -1, TILE, *values.shape[axis + 1 :])
+        shape = (*values.shape[:axis], -1, tile, *values.shape[axis + 1 :])
         values = values.reshape(shape).min(axis=axis + 1)
     return values
 
@@ -147,7 +170,7 @@ def _local_minima(tiles: jax.Array) -> jax.Array:
     # Where a coefficient is zero its exponent does not matter and the grid is flat along it; a tilt
     # far below any real difference leaves one lowest tile.
     tilt = jnp.arange(tiles.size).reshape(tiles.shape) / tiles.size
-    tilted = tiles + 1e-14 * tilt
+    tilted = tiles + 1e-12 * tilt
     window = (3,) * tiles.ndim
     lowest = lax.reduce_window(tilted, jnp.inf, lax.min, window, (1,) * tiles.ndim, "SAME")
     return (tilted <= lowest) & jnp.isfinite(tiles)
@@ -161,7 +184,10 @@ def _separated(tiles: jax.Array, basin: jax.Array, starts: int) -> tuple[jax.Arr
     order = jnp.where(basin, tiles, tiles + 2.0)
 
     def pick(remaining: jax.Array, _: None) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-        index = jnp.unravel_index(jnp.argmin(remaining), remaining.shape)
+        # argmin of everything is a scalar loop; a minimum over the other axes first is not.
+        flat = remaining.reshape(len(remaining), -1)
+        row = jnp.argmin(flat.min(axis=1))
+        index = (row, *jnp.unravel_index(jnp.argmin(flat[row]), remaining.shape[1:]))
         near = jnp.asarray(True)
         for position, centre, span in zip(positions, index, reach, strict=True):
             near = near & (jnp.abs(position - centre) <= span)
@@ -178,8 +204,9 @@ def _best_cell(
     tile: tuple[jax.Array, ...],
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Coordinates, coefficients and value of the best cell of one tile."""
+    side = TILE.get(len(grid), 1)
     inside = [
-        lax.dynamic_slice_in_dim(axis, index * TILE, TILE)
+        lax.dynamic_slice_in_dim(axis, index * side, side)
         for axis, index in zip(grid, tile, strict=True)
     ]
     columns = _columns(problem, data, inside, lambda seen: True)
@@ -234,7 +261,8 @@ def _one_column(
         over_grid = jax.vmap(over_grid, [0 if i == position else None for i in range(len(seen))])
     values = over_grid(*(jnp.asarray(grid[axis]) for axis in seen))
     scale = jnp.sqrt(jnp.sum(data.metric * values**2, axis=-1))
-    values = values / scale[..., None]
+    # A column of zeros (a parameter fixed at zero) stays one.
+    values = values / jnp.where(scale > 0, scale, 1.0)[..., None]
     mean = jnp.sum(data.metric * values, axis=-1)
     if problem.constant is not None:
         values = values - mean[..., None]
@@ -337,6 +365,7 @@ def _best_active_set(
         choices = [states[:1] for states in choices]
         constants = constants[:1]
     best: Any = jnp.inf
+    tried: list[tuple[Any, dict[int, Any], Any]] = []
     solution: list[Any] = [jnp.zeros(()) for _ in problem.linear]
 
     def bound(index: int, state: State, scale: Any) -> Any:
@@ -380,14 +409,18 @@ def _best_active_set(
             for i in free:
                 ok = ok & inside(order[i], found[i], system.scales[i])
             if constant is not None:
-                explained = sum((found[i] * system.means[i] for i in found), start=jnp.zeros(()))
+                terms = [found[i] * system.means[i] for i in found if not _is_zero(found[i])]
+                explained = sum(terms, start=jnp.zeros(()))
                 level = system.mean - explained if pinned is None else pinned
                 coefficients[constant] = level
                 if pinned is None:
                     ok = ok & inside(constant, level, 1.0 / data.unit)
-            better = ok & (value < best)
-            best = jnp.where(better, value, best)
-            solution = [jnp.where(better, coefficients[i], old) for i, old in enumerate(solution)]
+            tried.append((value, coefficients, ok))
+    # Sets that depend on one axis are compared on that axis, before those that fill the grid.
+    for value, coefficients, ok in sorted(tried, key=lambda item: (item[0] + item[2]).size):
+        better = ok & (value < best)
+        best = jnp.where(better, value, best)
+        solution = [jnp.where(better, coefficients[i], old) for i, old in enumerate(solution)]
     return best, solution
 
 
@@ -407,7 +440,7 @@ def _solve_free(
         for j, second in nonzero.items():
             entry = entry - gram[i][j] * second
         rest.append(entry)
-    factor = cholesky([[gram[i][j] for j in free] for i in free])
+    factor = factorise([[gram[i][j] for j in free] for i in free])
     solved = solve(factor, rest)
     for entry, coefficient in zip(rest, solved, strict=True):
         value = value - entry * coefficient

@@ -1,11 +1,13 @@
 """fit(): from a table to a Fit, each stage once.
 
 Host to device and back once per fit: the grid search and the polish of its best cells are one
-compiled program, whose only static inputs are the problem and the words of the objective.
+compiled program for each problem and table size, whatever the objective.
 """
 
 from __future__ import annotations
 
+import difflib
+import inspect
 from collections.abc import Mapping, Sequence
 from functools import partial
 from math import prod
@@ -15,17 +17,25 @@ import jax
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import FitError
+from scalefit.errors import DataError, FitError
 from scalefit.fitting import grid, refine
 from scalefit.fitting.checks import check_design
 from scalefit.fitting.evidence import assess, observe
-from scalefit.fitting.problem import Data, Problem, Settings, prepare
+from scalefit.fitting.problem import (
+    Data,
+    Problem,
+    Settings,
+    prepare,
+    read_bounds,
+    read_fixed,
+    read_ties,
+)
 from scalefit.laws import Law, find
-from scalefit.objective import Objective, Residual, Robust, require_positive
+from scalefit.objective import Objective, Residual, Robust, measure, require_positive
 from scalefit.objective import evaluate as evaluate_objective
 from scalefit.result import Fit
 from scalefit.separable import structure
-from scalefit.table import LossTable, Missing, as_table
+from scalefit.table import ALIASES, LossTable, Missing, as_table
 
 __all__ = ["fit"]
 
@@ -89,25 +99,27 @@ def fit(
         >>> round(sf.fit(runs, "chinchilla").params["alpha"], 6)
         0.34
     """
+    law = find(law)
+    _refuse_unknown(law, columns)
     options: dict[str, Any] = dict(columns)
-    if keep:
+    if not (isinstance(keep, tuple) and not keep):
         options["keep"] = keep
     if missing != "raise":
         options["missing"] = missing
     table = as_table(runs, **options)
-    law = find(law)
     objective = Objective(residual, robust, delta)
     used = {name: table.column(name) for name in law.columns}
     observed = table.column(law.response)
     require_positive(objective, observed, table.rows)
-    fixed = {name: float(value) for name, value in (fix or {}).items()}
+    fixed = read_fixed(fix or {})
+    limited = read_bounds(bounds or {})
     problem, settings = prepare(
-        law, structure(law, used), used, fix=fixed, bounds=bounds or {}, tie=tie
+        law, structure(law, used), used, fix=fixed, bounds=limited, tie=read_ties(tie or ())
     )
     check_design(problem, used, table.weight, table.rows)
 
     data = pack(problem, objective, used, observed, table.weight, fixed)
-    cells, candidates, polished = _search(problem, objective, data, settings)
+    cells, candidates, polished = _search(problem, data, settings)
     if not np.isfinite(polished.value).any():
         raise FitError(
             f"no point of the bounds of {law.name!r} gives a finite objective on this table. The "
@@ -138,11 +150,25 @@ def fit(
         domain=_domain(used),
         fixed=fixed,
         tied=tuple(group for group in (*problem.linear, *problem.nonlinear) if len(group) > 1),
-        bounds=dict(bounds or {}),
+        bounds=limited,
         dropped=table.dropped,
         provenance=_provenance(table, law),
     )
     return found.with_notes(*observe(found, problem, table, residuals))
+
+
+def _refuse_unknown(law: Law, columns: Mapping[str, str]) -> None:
+    """A misspelt option would otherwise be taken for a column."""
+    quantities = {*ALIASES, *law.columns, law.response}
+    for name in columns:
+        if name not in quantities:
+            options = [item for item in inspect.signature(fit).parameters if item != "columns"]
+            close = difflib.get_close_matches(name, [*options, *quantities], n=1)
+            hint = f"Did you mean {close[0]!r}? " if close else ""
+            raise DataError(
+                f"{name!r} is neither an option of fit nor a column of {law.name!r}",
+                remedy=f"{hint}Columns: {', '.join(sorted(quantities))}",
+            )
 
 
 def pack(
@@ -165,20 +191,21 @@ def pack(
     padding = np.zeros(size - rows)
     metric = weight / observed**2 if objective.needs_positive_loss else weight
     metric = np.concatenate([metric / metric.sum(), padding])
-    response = observed[index]
-    unit = float(np.sqrt(np.sum(metric * response**2)))
+    unit = float(np.sqrt(np.sum(metric * observed[index] ** 2)))
+    response = observed[index] / unit
     return Data(
         columns=tuple(values[index] for values in columns.values()),
-        response=response / unit,
+        response=response,
         weight=np.concatenate([weight, padding]),
         metric=metric,
         unit=np.float64(unit),
         fixed=np.array([fixed[name] for name in problem.fixed], dtype=np.float64),
+        measure=measure(objective, response, unit),
     )
 
 
 def _search(
-    problem: Problem, objective: Objective, data: Data, settings: Settings
+    problem: Problem, data: Data, settings: Settings
 ) -> tuple[int, grid.Candidates, refine.Polished]:
     """Grid and polish; a second time with more starts where the grid shows many basins."""
     axes = grid.axes(problem, settings)
@@ -186,9 +213,6 @@ def _search(
         run = partial(
             _run,
             problem,
-            objective.residual,
-            objective.robust,
-            delta=np.float64(objective.delta or 1.0),
             data=data,
             settings=settings,
             axes=axes,
@@ -199,20 +223,12 @@ def _search(
     return prod(len(axis) for axis in axes), candidates, polished
 
 
-@partial(jax.jit, static_argnames=("problem", "residual", "robust", "starts"))
+@partial(jax.jit, static_argnames=("problem", "starts"))
 def _run(
-    problem: Problem,
-    residual: Residual,
-    robust: Robust,
-    *,
-    starts: int,
-    delta: Any,
-    data: Data,
-    settings: Settings,
-    axes: list[Any],
+    problem: Problem, *, starts: int, data: Data, settings: Settings, axes: list[Any]
 ) -> tuple[grid.Candidates, refine.Polished]:
     candidates = grid.search(problem, data, settings, axes, starts)
-    return candidates, refine.polish(problem, residual, robust, delta, data, settings, candidates)
+    return candidates, refine.polish(problem, data, settings, candidates)
 
 
 def _domain(columns: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -20,6 +21,7 @@ import numpy as np
 
 from scalefit.errors import LawError
 from scalefit.laws import Law
+from scalefit.objective import Measure
 from scalefit.separable import Structure, basis, remainder
 
 __all__ = ["BoundKind", "Data", "Problem", "Settings", "prepare"]
@@ -38,6 +40,7 @@ class Data(NamedTuple):
         metric: weights in which columns are centred and scaled and the grid is ranked; sum one.
         unit: metric root mean square of the loss; the unit of everything inside.
         fixed: values of the fixed parameters, in the order of ``Problem.fixed``.
+        measure: the objective in numbers.
     """
 
     columns: tuple[Any, ...]
@@ -46,6 +49,7 @@ class Data(NamedTuple):
     metric: Any
     unit: Any
     fixed: Any
+    measure: Measure
 
 
 class Settings(NamedTuple):
@@ -159,6 +163,53 @@ class Problem:
         return {name: found[name] for name in self.law.names}
 
 
+def read_fixed(fix: Any) -> dict[str, float]:
+    """Fixed values by parameter.
+
+    Raises:
+        LawError: not a mapping of names to numbers.
+    """
+    if not isinstance(fix, Mapping):
+        raise LawError(f"fix takes values by name, as fix={{'E': 1.7}}, not {fix!r}")
+    for name, value in fix.items():
+        if not isinstance(value, Real):
+            raise LawError(f"parameter {name!r} cannot be fixed at {value!r}: give a number")
+    return {str(name): float(value) for name, value in fix.items()}
+
+
+def read_bounds(bounds: Any) -> dict[str, tuple[float, float]]:
+    """Bounds by parameter.
+
+    Raises:
+        LawError: not a mapping of names to pairs of numbers.
+    """
+    if not isinstance(bounds, Mapping):
+        raise LawError(f"bounds takes pairs by name, as {{'alpha': (0.2, 0.6)}}, not {bounds!r}")
+    for name, pair in bounds.items():
+        if not (
+            isinstance(pair, Sequence)
+            and len(pair) == 2
+            and all(isinstance(value, Real) for value in pair)
+        ):
+            raise LawError(f"bounds of {name!r} are a pair of numbers (lower, upper), not {pair!r}")
+    return {str(name): (float(low), float(high)) for name, (low, high) in bounds.items()}
+
+
+def read_ties(tie: Any) -> list[tuple[str, ...]]:
+    """Groups of tied parameters.
+
+    Raises:
+        LawError: not a sequence of groups of two or more different names.
+    """
+    groups = tie if isinstance(tie, Sequence) and not isinstance(tie, str) else [tie]
+    for group in groups:
+        if isinstance(group, str) or not isinstance(group, Sequence) or len(set(group)) < 2:
+            raise LawError(
+                f'tie takes groups of two or more names, as [("alpha", "beta")], not {group!r}'
+            )
+    return [tuple(group) for group in groups]
+
+
 def prepare(
     law: Law,
     structure: Structure,
@@ -221,7 +272,7 @@ def _ranges(
     ranges = {param.name: param.bounds(columns) for param in law.params}
     for name, pair in bounds.items():
         _require_known(law, name, "bounds")
-        low, high = (float(value) for value in pair)
+        low, high = pair
         if not low < high:
             raise LawError(
                 f"bounds of {name!r} are empty: ({low:g}, {high:g}). Give (lower, upper) with "
@@ -265,8 +316,6 @@ def _groups(
     """Free parameters, tied ones together, in the law's order."""
     group_of: dict[str, tuple[str, ...]] = {}
     for names in tie:
-        if isinstance(names, str) or len(names) < 2:
-            raise LawError(f'tie takes groups of two or more names, as [("a", "b")], not {names!r}')
         for name in names:
             _require_known(law, name, "tie")
             if name in fix:

@@ -25,7 +25,7 @@ from jax import lax
 from scalefit import objective as obj
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.problem import Data, Problem, Settings
-from scalefit.fitting.small import cholesky, solve
+from scalefit.fitting.small import solve_dense
 
 __all__ = ["Polished", "polish"]
 
@@ -101,56 +101,37 @@ class _State(NamedTuple):
     done: jax.Array
 
 
-def polish(
-    problem: Problem,
-    residual: str,
-    robust: str,
-    delta: Any,
-    data: Data,
-    settings: Settings,
-    candidates: Candidates,
-) -> Polished:
+def polish(problem: Problem, data: Data, settings: Settings, candidates: Candidates) -> Polished:
     """Optima of the objective reached from each candidate.
 
     Args:
         problem: the problem.
-        residual: kind of residual.
-        robust: kind of penalty.
-        delta: Huber threshold in units of the residual (ignored without Huber).
         data: rows, padded.
         settings: bounds.
         candidates: cells to start from.
     """
-    one = partial(_polish_one, problem, residual, robust, delta, data, settings)
+    one = partial(_polish_one, problem, data, settings)
     return jax.vmap(one)(candidates.coefficients, candidates.coordinates)
 
 
 def _polish_one(
-    problem: Problem,
-    residual: str,
-    robust: str,
-    delta: Any,
-    data: Data,
-    settings: Settings,
-    coefficients: jax.Array,
-    start: jax.Array,
+    problem: Problem, data: Data, settings: Settings, coefficients: jax.Array, start: jax.Array
 ) -> Polished:
     k = len(problem.linear)
-    # Inside, losses are in data.unit; so is delta where the residual has the unit of the loss.
-    inner_delta = delta / data.unit if residual == "raw" else delta
+    how = data.measure
     terms = _Terms(problem, data, start)
 
     def value(point: jax.Array) -> jax.Array:
-        rows = obj.residuals(residual, data.response, terms.predict(point))
-        return jnp.sum(_weighted(data.weight, obj.penalty(robust, rows, inner_delta)))
+        rows = obj.residuals(how, data.response, terms.predict(point))
+        return jnp.sum(_weighted(data.weight, obj.penalty(how, rows)))
 
     def local(point: jax.Array) -> _Local:
         model = terms.expand(point)
-        rows = obj.residuals(residual, data.response, model.value)
-        first, second = obj.residual_derivatives(residual, data.response, model.value)
-        psi = _weighted(data.weight, obj.influence(robust, rows, inner_delta))
-        bend = _weighted(data.weight, obj.curvature(robust, rows, inner_delta))
-        above = _weighted(data.weight, obj.reweighting(robust, rows, inner_delta))
+        rows = obj.residuals(how, data.response, model.value)
+        first, second = obj.residual_derivatives(how, model.value)
+        psi = _weighted(data.weight, obj.influence(how, rows))
+        bend = _weighted(data.weight, obj.curvature(how, rows))
+        above = _weighted(data.weight, obj.reweighting(how, rows))
         slope = model.slope  # (rows, p)
         outer = jnp.stack([bend * first**2 + psi * second, above * first**2])
         products = jnp.einsum("mn,np,nq->mpq", outer, slope, slope)
@@ -170,11 +151,10 @@ def _polish_one(
     state = _minimise(value, local, first, lower, upper)
     end = state.best
     active = _active(end.point, end.local.gradient, lower, upper)
-    unit = data.unit**2 if residual == "raw" else 1.0
     return Polished(
         coefficients=end.point[:k] * data.unit / terms.scale(end.point[k:]),
         coordinates=end.point[k:],
-        value=end.value * unit,
+        value=end.value * how.factor,
         promise=end.promise / jnp.maximum(end.value, ROUNDING),
         stationary=jnp.max(jnp.where(active, 0.0, end.local.stationary), initial=0.0),
         iterations=state.iteration,
@@ -306,17 +286,15 @@ def _active(point: jax.Array, gradient: jax.Array, lower: jax.Array, upper: jax.
 
 def _steps(local: _Local, active: jax.Array, damping: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Newton and Gauss-Newton steps (2, p), zero where the matrix is not positive definite."""
-    size = active.size
     metric = jnp.diagonal(local.gauss_newton)
+    # A coordinate without effect, as the exponent of a term that is zero, stays where it is.
+    active = active | (metric == 0)
     metric = jnp.maximum(metric, 1e-12 * jnp.max(metric))
-    both = jnp.stack([local.newton, local.gauss_newton], axis=-1)
+    both = jnp.stack([local.newton, local.gauss_newton]) + jnp.diag(damping * metric)
     held = active[:, None] | active[None, :]
-    both = both + (jnp.diag(damping * metric))[..., None]
-    both = jnp.where(held[..., None], jnp.eye(size)[..., None], both)
+    both = jnp.where(held, jnp.eye(active.size), both)
     right = jnp.where(active, 0.0, -local.gradient)
-    factor = cholesky([[both[i, j] for j in range(size)] for i in range(size)])
-    step = jnp.stack(solve(factor, [right[i] for i in range(size)]), axis=-1)
-    return jnp.where(factor.ok[:, None], step, 0.0), factor.ok
+    return solve_dense(both, jnp.stack([right, right]))
 
 
 def _minimise(
@@ -337,8 +315,11 @@ def _minimise(
         damping = jnp.where(finishing, 0.0, state.damping)
         steps, ok = _steps(here, active, damping)
         promise = jnp.abs(0.5 * here.gradient @ jnp.where(ok[0], steps[0], steps[1]))
+        # Without a step nothing is known of what one would bring: the damping grows.
+        known = ok.any()
+        promise = jnp.where(known, promise, jnp.inf)
         record = _Record(state.point, state.value, here, promise)
-        improved = (state.finishing <= 1) | (promise < state.best.promise)
+        improved = ~finishing | ((state.finishing == 1) & known) | (promise < state.best.promise)
         best = jax.tree.map(lambda new, old: jnp.where(improved, new, old), record, state.best)
 
         trials = jnp.clip(state.point + steps, lower, upper)

@@ -1,0 +1,5 @@
+"""``python -m scalefit``: the command line."""
+
+from scalefit.cli import main
+
+main()

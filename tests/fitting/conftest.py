@@ -1,0 +1,154 @@
+"""The inside of a fit, posed on a table, for tests that look at one stage of it."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from scipy.optimize import least_squares
+
+import scalefit as sf
+from scalefit.fitting import grid, refine
+from scalefit.fitting.pipeline import pack
+from scalefit.fitting.problem import prepare
+from scalefit.separable import structure
+
+
+@dataclass(frozen=True)
+class Posed:
+    """A problem and its data, as the stages of a fit take them, and the table they came from."""
+
+    problem: Any
+    data: Any
+    settings: Any
+    columns: dict[str, np.ndarray]
+    observed: np.ndarray
+    weight: np.ndarray
+    metric: np.ndarray
+
+    def axes(self, points):
+        return grid.axes(self.problem, self.settings, points)
+
+    def project(self, axes):
+        """Projected squared error of every cell, and the scaled coefficients, on the host."""
+        with jax.enable_x64(True):
+            value, found = jax.device_get(_project(self.problem, self.data, self.settings, axes))
+            return value, [np.broadcast_to(item, value.shape) for item in found]
+
+    def search(self, axes, starts):
+        with jax.enable_x64(True):
+            return jax.device_get(_search(self.problem, self.data, self.settings, axes, starts))
+
+    def polish(self, candidates):
+        with jax.enable_x64(True):
+            return jax.device_get(_polish(self.problem, self.data, self.settings, candidates))
+
+    def parameters(self, end, start):
+        """Every parameter by name where one start of a polish ended."""
+        return self.problem.parameters(
+            end.coefficients[start], end.coordinates[start], self.data.fixed
+        )
+
+    @property
+    def unit(self):
+        """Root mean square loss in the metric, computed apart from the package."""
+        return np.sqrt(np.sum(self.metric * self.observed**2))
+
+
+def pose_on(runs, law="chinchilla", *, fix=None, bounds=None, tie=(), weight=None, **objective):
+    """The problem and data that fit() would make of the same arguments."""
+    law = sf.laws.find(law)
+    columns = {name: runs[name].to_numpy() for name in law.columns}
+    observed = runs["loss"].to_numpy()
+    weight = np.ones(len(observed)) if weight is None else np.asarray(weight, dtype=float)
+    found = structure(law, columns)
+    problem, settings = prepare(law, found, columns, fix=fix or {}, bounds=bounds or {}, tie=tie)
+    how = sf.Objective(**objective)
+    metric = weight if how.residual == "raw" else weight / observed**2
+    return Posed(
+        problem=problem,
+        data=pack(problem, how, columns, observed, weight, fix or {}),
+        settings=settings,
+        columns=columns,
+        observed=observed,
+        weight=weight,
+        metric=metric / metric.sum(),
+    )
+
+
+@pytest.fixture(scope="session")
+def pose():
+    return pose_on
+
+
+@pytest.fixture(scope="session")
+def runs():
+    """75 runs of an IsoFLOP sweep with noise of half a percent."""
+    return sf.simulate(sf.isoflop_design(), noise=0.005, seed=1)
+
+
+@partial(jax.jit, static_argnums=0)
+def _project(problem, data, settings, axes):
+    columns = grid._columns(problem, data, axes, lambda seen: True)
+    return grid._projected(problem, data, settings, len(axes), columns)
+
+
+_search = jax.jit(grid.search, static_argnums=(0, 4))
+_polish = jax.jit(refine.polish, static_argnums=0)
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """Where scipy ended: the objective in the package's convention, and the point."""
+
+    value: float
+    point: np.ndarray
+    pull: np.ndarray
+
+
+def scipy_optimum(
+    predict, start, observed, *, residual="log", robust="huber", delta=1e-3, bounds=None
+):
+    """Least squares by scipy, with exact derivatives by complex steps.
+
+    ``predict`` maps a point to the prediction of each row; scipy's Huber cost is the sum that the
+    package minimises, and its plain cost is half of it. ``pull`` is the derivative of the
+    objective at the optimum.
+    """
+
+    def rows(point):
+        predicted = predict(point)
+        if residual == "log":
+            # scipy steps back from where a residual is not a number.
+            return np.log(observed) - np.log(np.where(predicted.real > 0, predicted, np.nan))
+        return (observed - predicted) / (observed if residual == "relative" else 1.0)
+
+    def slope(point):
+        step = 1e-30j * np.eye(len(point))
+        return np.stack([rows(point + row).imag / 1e-30 for row in step], axis=1)
+
+    box = np.array(bounds if bounds else [(-np.inf, np.inf)] * len(start), dtype=float).T
+    found = least_squares(
+        rows,
+        start,
+        slope,
+        bounds=box,
+        method="dogbox" if bounds else "trf",
+        x_scale="jac",
+        loss="huber" if robust == "huber" else "linear",
+        f_scale=delta,
+        ftol=1e-15,
+        xtol=1e-15,
+        gtol=1e-15,
+        max_nfev=5000,
+    )
+    factor = 2.0 if robust == "none" else 1.0
+    psi = np.clip(rows(found.x), -delta, delta) if robust == "huber" else 2 * rows(found.x)
+    return Optimum(factor * found.cost, found.x, psi @ slope(found.x))
+
+
+@pytest.fixture(scope="session")
+def optimum():
+    return scipy_optimum

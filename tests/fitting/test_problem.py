@@ -1,0 +1,483 @@
+"""What fixing, tying and bounding make of a law, and what fit() makes of them."""
+
+import math
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import pytest
+
+import scalefit as sf
+from scalefit.fitting.problem import prepare, read_bounds, read_fixed, read_ties
+from scalefit.laws import scale_of
+from scalefit.separable import structure
+
+RNG = np.random.default_rng(0)
+COLUMNS = {"N": 10 ** RNG.uniform(6, 10, 20), "D": 10 ** RNG.uniform(8, 12, 20)}
+EXPONENT = (math.log(0.005), math.log(5.0))
+
+
+@sf.law(source="a test")
+def rich(
+    N: Any,
+    D: Any,
+    *,
+    gamma: sf.Exponent,
+    E: sf.Offset,
+    A: sf.Amplitude,
+    alpha: sf.Exponent,
+    c: sf.Coefficient,
+    share: sf.Fraction,
+    Dc: Annotated[jax.Array, scale_of("D")],
+):
+    """E + A N^-alpha + c (N^-share + D^-alpha) + (D / Dc)^-gamma"""
+    return E + A * N**-alpha + c * (N**-share + D**-alpha) + (D / Dc) ** -gamma
+
+
+@sf.law(source="a test")
+def unbounded(N: Any, *, A: sf.Amplitude, alpha: sf.Exponent, k: sf.Coefficient):
+    """A (1 + k N^-1) N^-alpha, whose k is nonlinear and has no finite bounds."""
+    return A * (1 + k / N) * N**-alpha
+
+
+def prepared(law="chinchilla", fix=None, bounds=None, tie=(), columns=COLUMNS):
+    law = sf.laws.find(law)
+    return prepare(
+        law, structure(law, columns), columns, fix=fix or {}, bounds=bounds or {}, tie=tie
+    )
+
+
+# Groups
+
+
+@pytest.mark.parametrize(
+    ("law", "options", "linear", "nonlinear", "fixed"),
+    [
+        ("chinchilla", {}, ["E", "A", "B"], ["alpha", "beta"], ""),
+        ("chinchilla", {"fix": {"E": 1.7}}, ["A", "B"], ["alpha", "beta"], "E"),
+        ("chinchilla", {"fix": {"beta": 0.3, "A": 4.0}}, ["E", "B"], ["alpha"], "A beta"),
+        ("chinchilla", {"tie": [("beta", "alpha")]}, ["E", "A", "B"], ["alpha beta"], ""),
+        ("chinchilla", {"tie": [("A", "B")]}, ["E", "A B"], ["alpha", "beta"], ""),
+        ("chinchilla", {"tie": [["B", "E", "A"]]}, ["E A B"], ["alpha", "beta"], ""),
+        (
+            "chinchilla",
+            {"tie": [("A", "B"), ("alpha", "beta")], "fix": {"E": 2.0}},
+            ["A B"],
+            ["alpha beta"],
+            "E",
+        ),
+        (
+            "chinchilla",
+            {"fix": {"alpha": 0.3, "beta": 0.3}},
+            ["E", "A", "B"],
+            [],
+            "alpha beta",
+        ),
+        ("chinchilla", {"fix": {"E": 1.0, "A": 1.0, "B": 1.0}}, [], ["alpha", "beta"], "E A B"),
+        (rich, {}, ["E", "A", "c"], ["gamma", "alpha", "share", "Dc"], ""),
+        (
+            rich,
+            {"tie": [("alpha", "gamma")], "fix": {"share": 0.5}},
+            ["E", "A", "c"],
+            ["gamma alpha", "Dc"],
+            "share",
+        ),
+    ],
+)
+def test_parameters_fall_into_groups_in_the_order_of_the_law(
+    law, options, linear, nonlinear, fixed
+):
+    problem, settings = prepared(law, **options)
+    assert problem.linear == tuple(tuple(group.split()) for group in linear)
+    assert problem.nonlinear == tuple(tuple(group.split()) for group in nonlinear)
+    assert problem.fixed == tuple(fixed.split())
+    assert problem.size == len(linear) + len(nonlinear)
+    assert settings.lower.shape == settings.upper.shape == (problem.size,)
+
+
+@pytest.mark.parametrize(
+    ("options", "index"),
+    [
+        ({}, 0),
+        ({"fix": {"A": 1.0}}, 0),
+        ({"fix": {"E": 1.0}}, None),
+        ({"tie": [("E", "A")]}, None),
+        ({"tie": [("A", "B")]}, 0),
+    ],
+)
+def test_constant_is_the_offset_that_stands_alone(options, index):
+    assert prepared(**options)[0].constant == index
+
+
+def test_constant_is_found_wherever_it_stands_and_missed_where_there_is_none():
+    assert prepared(rich)[0].constant == 0
+    assert prepared(unbounded, bounds={"k": (0, 1)})[0].constant is None
+
+    @sf.law(source="a test")
+    def last(N: Any, *, A: sf.Amplitude, alpha: sf.Exponent, E: sf.Offset):
+        return E + A * N**-alpha
+
+    assert prepared(last)[0].constant == 1
+
+
+def test_same_options_make_equal_problems_with_other_numbers():
+    first, _ = prepared(fix={"E": 1.7}, bounds={"A": (1.0, 2.0)})
+    second, _ = prepared(fix={"E": 1.8}, bounds={"A": (3.0, 4.0)})
+    assert first == second
+    assert hash(first) == hash(second)
+
+
+def test_other_groups_or_kinds_of_bounds_make_other_problems():
+    problems = [
+        prepared(**options)[0]
+        for options in (
+            {},
+            {"fix": {"E": 1.7}},
+            {"tie": [("A", "B")]},
+            {"bounds": {"A": (1.0, 2.0)}},
+            {"bounds": {"A": (1.0, math.inf)}},
+        )
+    ]
+    assert len(set(problems)) == 5
+
+
+# Bounds
+
+
+def test_bounds_of_the_kinds_are_given_in_the_coordinate_of_the_search():
+    problem, (lower, upper) = prepared(rich)
+    low, high = COLUMNS["D"].min() / 1e3, COLUMNS["D"].max() * 1e3
+    expected = [
+        (0, math.inf),
+        (0, math.inf),
+        (-math.inf, math.inf),
+        EXPONENT,
+        EXPONENT,
+        (0, 1),
+        (math.log(low), math.log(high)),
+    ]
+    np.testing.assert_allclose(np.stack([lower, upper], axis=1), expected, rtol=1e-14)
+    assert problem.logarithmic == (True, True, False, True)
+
+
+@pytest.mark.parametrize(
+    ("pair", "kinds"),
+    [
+        ((0, math.inf), ("zero", "none")),
+        ((0.0, 2.0), ("zero", "finite")),
+        ((1.0, 2.0), ("finite", "finite")),
+        ((-1.0, 0.0), ("finite", "zero")),
+        ((-math.inf, 0), ("none", "zero")),
+        ((-math.inf, math.inf), ("none", "none")),
+    ],
+)
+def test_kind_of_a_bound_is_none_zero_or_finite(pair, kinds):
+    problem, settings = prepared(bounds={"A": pair})
+    assert problem.limits == (("zero", "none"), kinds, ("zero", "none"))
+    assert (settings.lower[1], settings.upper[1]) == pair
+
+
+def test_given_bounds_replace_those_of_the_kind_even_where_wider():
+    _, settings = prepared(bounds={"alpha": (0.001, 7.0), "E": (-1.0, 4.0)})
+    assert settings.lower[0] == -1
+    assert settings.upper[0] == 4
+    assert settings.lower[3] == pytest.approx(math.log(0.001), rel=1e-15)
+    assert settings.upper[3] == pytest.approx(math.log(7.0), rel=1e-15)
+
+
+def test_tied_parameters_keep_the_bounds_they_share():
+    _, settings = prepared(
+        tie=[("alpha", "beta"), ("A", "B")],
+        bounds={"alpha": (0.1, 0.5), "beta": (0.2, 0.9), "A": (5.0, 50.0), "B": (-1.0, 20.0)},
+    )
+    np.testing.assert_allclose(settings.lower, [0, 5, math.log(0.2)], rtol=1e-15)
+    np.testing.assert_allclose(settings.upper, [math.inf, 20, math.log(0.5)], rtol=1e-15)
+
+
+# Dependence
+
+
+@pytest.mark.parametrize(
+    ("law", "options", "seen", "known"),
+    [
+        ("chinchilla", {}, ((), (0,), (1,)), None),
+        ("chinchilla", {"fix": {"E": 1.0}}, ((0,), (1,)), ()),
+        ("chinchilla", {"fix": {"A": 1.0}}, ((), (1,)), (0,)),
+        ("chinchilla", {"fix": {"E": 1.0, "B": 1.0}}, ((0,),), (1,)),
+        ("chinchilla", {"fix": {"alpha": 1.0}}, ((), (), (0,)), None),
+        ("chinchilla", {"fix": {"A": 1.0, "alpha": 1.0}}, ((), (0,)), ()),
+        ("chinchilla", {"tie": [("alpha", "beta")]}, ((), (0,), (0,)), None),
+        ("chinchilla", {"tie": [("A", "B")]}, ((), (0, 1)), None),
+        ("chinchilla", {"tie": [("A", "B"), ("alpha", "beta")]}, ((), (0,)), None),
+        # gamma, alpha, share, Dc
+        (rich, {}, ((), (1,), (1, 2)), (0, 3)),
+        (rich, {"fix": {"c": 1.0}}, ((), (1,)), (0, 1, 2, 3)),
+        (rich, {"fix": {"gamma": 1.0, "Dc": 1e9}}, ((), (0,), (0, 1)), ()),
+        (rich, {"tie": [("alpha", "gamma")]}, ((), (0,), (0, 1)), (0, 2)),
+    ],
+)
+def test_terms_depend_on_the_coordinates_that_are_left(law, options, seen, known):
+    problem, _ = prepared(law, **options)
+    assert problem.axes_seen == seen
+    assert problem.axes_known == known
+
+
+# Values
+
+
+def test_columns_and_known_part_compose_the_law(pose):
+    rng = np.random.default_rng(1)
+    runs = sf.isoflop_design()
+    runs["loss"] = rng.uniform(2, 4, len(runs))
+    posed = pose(runs, rich, fix={"A": 30.0, "share": 0.4}, tie=[("gamma", "alpha")])
+    problem, data = posed.problem, posed.data
+    a, Dc = 0.3, 1e11
+    coordinates = [math.log(a), math.log(Dc)]
+    with jax.enable_x64(True):
+        columns = [np.asarray(problem.column(i, data, coordinates))[:75] for i in range(2)]
+        known = np.asarray(problem.known(data, coordinates))[:75]
+    N, D = runs["N"], runs["D"]
+    np.testing.assert_allclose(columns[0], np.ones(75), rtol=0)
+    np.testing.assert_allclose(columns[1], N**-0.4 + D**-a, rtol=1e-13)
+    np.testing.assert_allclose(known, 30 * N**-a + (D / Dc) ** -a, rtol=1e-13)
+
+
+def test_parameters_undo_groups_logarithms_and_fixing():
+    problem, _ = prepared(
+        rich, fix={"share": 0.25, "c": -2.0}, tie=[("gamma", "alpha"), ("E", "A")]
+    )
+    fixed = [-2.0, 0.25]
+    assert problem.fixed == ("c", "share")
+    found = problem.parameters([1.5], [math.log(0.5), math.log(1e9)], fixed)
+    assert list(found) == list(rich.names)
+    assert found == {
+        "gamma": pytest.approx(0.5, rel=1e-15),
+        "E": 1.5,
+        "A": 1.5,
+        "alpha": pytest.approx(0.5, rel=1e-15),
+        "c": -2.0,
+        "share": 0.25,
+        "Dc": pytest.approx(1e9, rel=1e-14),
+    }
+
+
+def test_parameters_by_name_are_what_the_columns_are_made_of():
+    problem, _ = prepared(rich, fix={"c": 1.0}, tie=[("alpha", "gamma")])
+    coordinates = [-1.2, 0.7, 20.0]
+    with jax.enable_x64(True):
+        theta = {k: float(v) for k, v in problem.theta(coordinates, [1.0]).items()}
+    params = problem.parameters([1.0, 2.0], coordinates, [1.0])
+    assert set(theta) == {"gamma", "alpha", "share", "Dc"}
+    for name, value in theta.items():
+        assert params[name] == pytest.approx(value, rel=1e-15)
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("law", "options", "message"),
+    [
+        (
+            "chinchilla",
+            {"fix": {"gamma": 1.0}},
+            "fix names 'gamma', which is not a parameter of 'chinchilla'. Its parameters: E, A, B,",
+        ),
+        ("chinchilla", {"bounds": {"a": (0, 1)}}, "bounds names 'a', which is not a parameter"),
+        ("chinchilla", {"tie": [("alpha", "b")]}, "tie names 'b', which is not a parameter"),
+        ("chinchilla", {"bounds": {"E": (2.0, 1.0)}}, r"bounds of 'E' are empty: \(2, 1\)"),
+        ("chinchilla", {"bounds": {"E": (1.0, 1.0)}}, r"bounds of 'E' are empty: \(1, 1\)"),
+        ("chinchilla", {"bounds": {"E": (math.nan, 1.0)}}, r"bounds of 'E' are empty: \(nan, 1\)"),
+        (
+            "chinchilla",
+            {"fix": {"E": 1.0}, "bounds": {"E": (0.0, 2.0)}},
+            "parameter 'E' is both fixed and bounded: choose one",
+        ),
+        ("chinchilla", {"fix": {"E": math.nan}}, "parameter 'E' cannot be fixed at nan"),
+        ("chinchilla", {"fix": {"E": math.inf}}, "parameter 'E' cannot be fixed at inf"),
+        (
+            "chinchilla",
+            {"fix": {"E": -0.1}},
+            r"parameter 'E' is fixed at -0.1, outside its bounds \(0, inf\)",
+        ),
+        (
+            "chinchilla",
+            {"fix": {"alpha": 6}},
+            r"parameter 'alpha' is fixed at 6, outside its bounds \(0.005, 5\)",
+        ),
+        (
+            "chinchilla",
+            {"fix": dict.fromkeys(["E", "A", "B", "alpha", "beta"], 1.0)},
+            "every parameter of 'chinchilla' is fixed: nothing is left to fit",
+        ),
+        (
+            unbounded,
+            {},
+            r"parameter 'k' of 'unbounded' enters nonlinearly, .* not \(-inf, inf\). Pass",
+        ),
+        (
+            unbounded,
+            {"bounds": {"k": (0.0, math.inf)}},
+            r"parameter 'k' of 'unbounded' enters nonlinearly, .* not \(0, inf\). Pass",
+        ),
+        (
+            "chinchilla",
+            {"bounds": {"alpha": (0.0, 1.0)}},
+            "parameter 'alpha' of 'chinchilla' is searched in its logarithm: its lower bound must "
+            "be positive, not 0",
+        ),
+        (
+            "chinchilla",
+            {"tie": [("alpha", "beta")], "fix": {"beta": 0.3}},
+            "parameter 'beta' is both fixed and tied: fix each of the group",
+        ),
+        (
+            "chinchilla",
+            {"tie": [("A", "B"), ("B", "E")]},
+            "parameter 'B' is in two ties: merge them into one group",
+        ),
+        (
+            "chinchilla",
+            {"tie": [("A", "alpha")]},
+            "A, alpha cannot be tied: some are linear coefficients and some are not",
+        ),
+        (
+            "chinchilla",
+            {"tie": [("alpha", "beta")], "bounds": {"alpha": (0.1, 0.2), "beta": (0.2, 0.3)}},
+            "tied parameters alpha, beta have no common bounds",
+        ),
+    ],
+)
+def test_nonsense_is_refused(law, options, message):
+    with pytest.raises(sf.LawError, match=message):
+        prepared(law, **options)
+
+
+TIES = "tie takes groups of two or more names, .* not "
+
+
+@pytest.mark.parametrize(
+    ("read", "given", "message"),
+    [
+        (read_fixed, [("E", 1.7)], r"fix takes values by name, .* not \[\('E', 1.7\)\]"),
+        (read_fixed, {"E": "1.7"}, "parameter 'E' cannot be fixed at '1.7': give a number"),
+        (read_fixed, {"E": None}, "parameter 'E' cannot be fixed at None: give a number"),
+        (read_bounds, [("E", 0, 1)], "bounds takes pairs by name, .* not "),
+        (read_bounds, {"E": 1.0}, r"bounds of 'E' are a pair of numbers \(lower, upper\), not 1.0"),
+        (read_bounds, {"E": (1.0,)}, r"bounds of 'E' are a pair of numbers .* not \(1.0,\)"),
+        (read_bounds, {"E": (0, 1, 2)}, r"bounds of 'E' are a pair of numbers .* not \(0, 1, 2\)"),
+        (read_bounds, {"E": (0, "1")}, r"bounds of 'E' are a pair of numbers .* not \(0, '1'\)"),
+        (read_bounds, {"E": "01"}, r"bounds of 'E' are a pair of numbers .* not '01'"),
+        (read_ties, [("alpha",)], TIES + r"\('alpha',\)"),
+        (read_ties, [("alpha", "alpha")], TIES + r"\('alpha', 'alpha'\)"),
+        (read_ties, [()], TIES + r"\(\)"),
+        (read_ties, ["alpha"], TIES + "'alpha'"),
+        (read_ties, "alpha", TIES + "'alpha'"),
+        (read_ties, ("alpha", "beta"), TIES + "'alpha'"),
+    ],
+)
+def test_options_of_another_form_are_refused(read, given, message):
+    with pytest.raises(sf.LawError, match=message):
+        read(given)
+
+
+def test_options_are_read_as_plain_numbers_and_names():
+    assert read_fixed({"E": np.float32(1.5), "A": 3}) == {"E": 1.5, "A": 3.0}
+    assert read_bounds({"E": [np.int64(1), math.inf]}) == {"E": (1.0, math.inf)}
+    assert read_ties([["alpha", "beta"]]) == [("alpha", "beta")]
+    assert read_ties(()) == []
+
+
+def test_a_parameter_may_be_fixed_at_its_bound():
+    assert prepared(fix={"E": 0.0, "alpha": 5.0})[0].fixed == ("E", "alpha")
+
+
+# Fits of what is left
+
+
+OBJECTIVES = [
+    {"residual": "log", "robust": "huber"},
+    {"residual": "relative", "robust": "none"},
+    {"residual": "raw", "robust": "huber"},
+    {"residual": "raw", "robust": "none"},
+]
+
+# Options of fit, the prediction in what is left free (N in 1e8, D in 1e10), the parameters there,
+# and where scipy starts.
+LEFT = {
+    "E fixed": (
+        {"fix": {"E": 1.75}},
+        lambda N, D, A, B, a, b: 1.75 + A * N**-a + B * D**-b,
+        lambda A, B, a, b: {"E": 1.75, "A": A * 1e8**a, "B": B * 1e10**b, "alpha": a, "beta": b},
+        [0.78, 0.65, 0.34, 0.28],
+    ),
+    "E fixed at zero, alpha bounded": (
+        {"fix": {"E": 0}, "bounds": {"alpha": (0.2, 1.0)}},
+        lambda N, D, A, B, a, b: A * N**-a + B * D**-b,
+        lambda A, B, a, b: {"E": 0, "A": A * 1e8**a, "B": B * 1e10**b, "alpha": a, "beta": b},
+        [0.7, 2.4, 0.35, 0.1],
+    ),
+    "A fixed": (
+        {"fix": {"A": 500.0}},
+        lambda N, D, E, B, a, b: E + 500 * 1e8**-a * N**-a + B * D**-b,
+        lambda E, B, a, b: {"E": E, "A": 500.0, "B": B * 1e10**b, "alpha": a, "beta": b},
+        [1.7, 0.65, 0.35, 0.28],
+    ),
+    "alpha and B fixed": (
+        {"fix": {"alpha": 0.36, "B": 300.0}},
+        lambda N, D, E, A, b: E + A * N**-0.36 + 300 * 1e10**-b * D**-b,
+        lambda E, A, b: {"E": E, "A": A * 1e8**0.36, "B": 300.0, "alpha": 0.36, "beta": b},
+        [1.7, 0.7, 0.27],
+    ),
+    "exponents tied": (
+        {"tie": [("alpha", "beta")]},
+        lambda N, D, E, A, B, a: E + A * N**-a + B * D**-a,
+        lambda E, A, B, a: {"E": E, "A": A * 1e8**a, "B": B * 1e10**a, "alpha": a, "beta": a},
+        [1.7, 0.8, 0.65, 0.31],
+    ),
+    "amplitudes tied, beta bounded": (
+        {"tie": [("A", "B")], "bounds": {"beta": (0.1, 0.9)}},
+        lambda N, D, E, A, a, b: E + A * (1e8**-a * N**-a + 1e10**-b * D**-b),
+        lambda E, A, a, b: {"E": E, "A": A, "B": A, "alpha": a, "beta": b},
+        [1.7, 400.0, 0.34, 0.28],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LEFT)
+def test_fit_of_what_is_left_is_that_of_scipy(optimum, runs, case):
+    options, predict, params, start = LEFT[case]
+    N, D = runs["N"].to_numpy() / 1e8, runs["D"].to_numpy() / 1e10
+    for words in OBJECTIVES:
+        fit = sf.fit(runs, **options, **words)
+        expected = optimum(lambda x: predict(N, D, *x), start, runs["loss"].to_numpy(), **words)
+        assert fit.value == pytest.approx(expected.value, rel=1e-11)
+        assert dict(fit.params) == pytest.approx(params(*expected.point), rel=1e-6)
+        assert fit.status is sf.Status.CONVERGED
+        assert fit.trust.at_bound == ()
+        assert fit.free == len(start)
+
+
+def test_fixed_and_tied_values_are_exact_and_kept_on_the_fit(runs):
+    fixed = sf.fit(runs, fix={"E": 1.75})
+    assert fixed.params["E"] == 1.75
+    assert fixed.fixed == {"E": 1.75}
+    tied = sf.fit(runs, tie=[("beta", "alpha")])
+    assert tied.params["alpha"] == tied.params["beta"]
+    assert tied.tied == (("alpha", "beta"),)
+
+
+def test_tying_the_exponents_is_the_tied_law(runs):
+    tied, law = sf.fit(runs, tie=[("alpha", "beta")]), sf.fit(runs, "chinchilla_tied")
+    assert tied.value == pytest.approx(law.value, rel=1e-12)
+    for name, value in law.params.items():
+        assert tied.params[name] == pytest.approx(value, rel=1e-9)
+
+
+def test_bounds_around_the_optimum_leave_it_alone(runs):
+    free = sf.fit(runs)
+    near = {name: (0.9 * free.params[name], 1.1 * free.params[name]) for name in ("alpha", "beta")}
+    boxed = sf.fit(runs, bounds=near)
+    assert boxed.bounds == near
+    assert boxed.value == pytest.approx(free.value, rel=1e-12)
+    assert dict(boxed.params) == pytest.approx(dict(free.params), rel=1e-9)

@@ -1,0 +1,423 @@
+"""The polish against scipy, and its derivatives against automatic differentiation."""
+
+from itertools import product
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import lsq_linear
+
+import scalefit as sf
+from scalefit.fitting.grid import Candidates
+from scalefit.fitting.refine import _Terms
+from scalefit.laws import scale_of
+
+TRUTH = sf.SURFACES["chinchilla"]
+
+
+@sf.law(source="a test")
+def joint(
+    N: Any,
+    D: Any,
+    *,
+    E: sf.Offset,
+    A: sf.Amplitude,
+    F: sf.Coefficient,
+    alpha: sf.Exponent,
+    beta: sf.Exponent,
+):
+    """E + A N^-alpha + F (N / 1e8)^-alpha (D / 1e10)^-beta, whose last term sees both exponents."""
+    return E + A * N**-alpha + F * (N / 1e8) ** -alpha * (D / 1e10) ** -beta
+
+
+@sf.law(source="a test")
+def floored(N: Any, D: Any, *, A: sf.Amplitude, share: sf.Fraction, alpha: sf.Exponent):
+    """1.2 + share (D / 1e9)^-alpha + A N^-alpha, whose remainder sees everything."""
+    return 1.2 + share * (D / 1e9) ** -alpha + A * N ** -(alpha + share)
+
+
+@sf.law(source="Kaplan et al. 2020, arXiv 2001.08361, eq. 1.5")
+def kaplan(
+    N: Any,
+    D: Any,
+    *,
+    Nc: Annotated[jax.Array, scale_of("N")],
+    Dc: Annotated[jax.Array, scale_of("D")],
+    aN: sf.Exponent,
+    aD: sf.Exponent,
+):
+    """((Nc / N)^(aN / aD) + Dc / D)^aD"""
+    return ((Nc / N) ** (aN / aD) + Dc / D) ** aD
+
+
+# Derivatives
+
+
+TERMS = {
+    "chinchilla": {},
+    "raw": {"residual": "raw"},
+    "tied": {"tie": [("alpha", "beta")]},
+    "tied amplitudes": {"tie": [("A", "B")]},
+    "column seeing both": {"law": joint},
+    "fixed A": {"fix": {"A": 350.0}},
+    "fixed E": {"fix": {"E": 1.8}},
+    "fixed exponent": {"fix": {"alpha": 0.3}},
+    "bounded A": {"bounds": {"A": (100.0, 500.0)}},
+    "remainder": {"law": floored, "fix": {"A": 30.0}},
+    "no coefficients": {"law": kaplan},
+}
+
+
+@pytest.fixture(scope="module", params=TERMS)
+def expansion(request, pose, runs):
+    """The model around a point as the polish sees it, and by differentiating its prediction."""
+    posed = pose(runs, **TERMS[request.param])
+    problem, rng = posed.problem, np.random.default_rng(5)
+    k = len(problem.linear)
+    low, high = posed.settings.lower[k:], posed.settings.upper[k:]
+    start, here = (low + (high - low) * rng.uniform(0.4, 0.6, len(low)) for _ in range(2))
+    point = np.concatenate([rng.uniform(0.2, 1.0, k), here])
+    pull = rng.standard_normal(len(posed.data.weight))
+
+    @jax.jit
+    def derive(data, start, point, pull):
+        terms = _Terms(problem, data, start)
+        model = terms.expand(point)
+        return (
+            terms.scale(point[k:]),
+            terms.predict(point),
+            (model.value, model.slope, model.bend(pull)),
+            jax.jacfwd(terms.predict)(point),
+            jax.hessian(lambda at: pull @ terms.predict(at))(point),
+        )
+
+    with jax.enable_x64(True):
+        return posed, point, jax.device_get(derive(posed.data, start, point, pull))
+
+
+def same(actual, expected):
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-10 * np.abs(expected).max())
+
+
+def test_prediction_is_that_of_the_law(expansion):
+    posed, point, (scales, predicted, _, _, _) = expansion
+    k = len(scales)
+    params = posed.problem.parameters(
+        point[:k] * posed.data.unit / scales, point[k:], posed.data.fixed
+    )
+    rows = len(posed.observed)
+    expected = posed.problem.law.evaluate(posed.columns, params)
+    np.testing.assert_allclose(predicted[:rows] * posed.unit, expected, rtol=1e-13)
+
+
+def test_value_is_the_prediction(expansion):
+    _, _, (_, predicted, (value, _, _), _, _) = expansion
+    np.testing.assert_allclose(value, predicted, rtol=1e-14)
+
+
+def test_slope_is_the_jacobian_of_the_prediction(expansion):
+    _, _, (_, _, (_, slope, _), jacobian, _) = expansion
+    same(slope, jacobian)
+
+
+def test_bend_is_the_contracted_hessian_of_the_prediction(expansion):
+    _, _, (_, _, (_, _, bend), _, hessian) = expansion
+    assert np.abs(hessian).max() > 0
+    same(bend, hessian)
+
+
+# Interior optima
+
+
+OBJECTIVES = [
+    {"residual": residual, "robust": robust}
+    for residual, robust in product(["log", "relative", "raw"], ["huber", "none"])
+] + [{"delta": 1e-4}, {"delta": 0.03}, {"delta": 3.0}]
+TABLES = {
+    "quiet": {"noise": 1e-3, "seed": 0},
+    "ordinary": {"noise": 5e-3, "seed": 1},
+    "loud": {"noise": 2e-2, "seed": 2},
+    "very loud": {"noise": 5e-2, "seed": 11},
+}
+
+
+def words(options):
+    return " ".join(str(value) for value in options.values())
+
+
+def centred(runs, exponents=("alpha", "beta")):
+    """Chinchilla in numpy, its amplitudes taken at N = 1e8 and D = 1e10 to be well conditioned."""
+    N, D = runs["N"].to_numpy() / 1e8, runs["D"].to_numpy() / 1e10
+
+    def predict(point):
+        E, A, B, alpha, beta = point
+        return E + A * N**-alpha + B * D**-beta
+
+    return predict
+
+
+def to_centred(params):
+    return np.array(
+        [
+            params["E"],
+            params["A"] * 1e8 ** -params["alpha"],
+            params["B"] * 1e10 ** -params["beta"],
+            params["alpha"],
+            params["beta"],
+        ]
+    )
+
+
+@pytest.mark.parametrize("options", OBJECTIVES, ids=words)
+@pytest.mark.parametrize("table", TABLES)
+def test_optimum_is_that_of_scipy(optimum, table, options):
+    runs = sf.simulate(sf.isoflop_design(), **TABLES[table])
+    fit = sf.fit(runs, **options)
+    expected = optimum(centred(runs), to_centred(TRUTH), runs["loss"].to_numpy(), **options)
+    assert fit.value == pytest.approx(expected.value, rel=1e-12)
+    np.testing.assert_allclose(to_centred(fit.params), expected.point, rtol=1e-7)
+    assert fit.status is sf.Status.CONVERGED
+    assert fit.trust.gradient < 1e-12
+    assert fit.trust.at_bound == ()
+
+
+@pytest.mark.parametrize("options", OBJECTIVES, ids=words)
+def test_optimum_of_a_law_whose_columns_see_both_exponents_is_that_of_scipy(optimum, options):
+    truth = {"E": 1.7, "A": 300.0, "F": 0.4, "alpha": 0.3, "beta": 0.35}
+    runs = sf.simulate(sf.isoflop_design(), joint, truth, noise=0.002, seed=3)
+    N, D = runs["N"].to_numpy() / 1e8, runs["D"].to_numpy() / 1e10
+
+    def predict(point):
+        E, A, F, alpha, beta = point
+        return E + A * N**-alpha + F * N**-alpha * D**-beta
+
+    start = [1.7, 300 * 1e8**-0.3, 0.4, 0.3, 0.35]
+    expected = optimum(predict, start, runs["loss"].to_numpy(), **options)
+    fit = sf.fit(runs, joint, **options)
+    found = [*to_centred(fit.params | {"B": 0})[:2], *list(fit.params.values())[2:]]
+    assert fit.value == pytest.approx(expected.value, rel=1e-12)
+    np.testing.assert_allclose(found, expected.point, rtol=1e-6)
+
+
+@pytest.mark.parametrize("robust", ["huber", "none"])
+@pytest.mark.parametrize("residual", ["log", "raw"])
+def test_weights_count_rows_that_many_times(pose, optimum, runs, residual, robust):
+    counts = np.arange(75) % 4
+    posed = pose(runs, weight=counts, residual=residual, robust=robust)
+    end = posed.polish(posed.search(posed.axes(16), 4))
+    best = end.value.argmin()
+    repeated = runs.loc[runs.index.repeat(counts)]
+    expected = optimum(
+        centred(repeated),
+        to_centred(TRUTH),
+        repeated["loss"].to_numpy(),
+        residual=residual,
+        robust=robust,
+    )
+    assert end.value[best] == pytest.approx(expected.value, rel=1e-12)
+    found = to_centred(posed.parameters(end, best))
+    np.testing.assert_allclose(found, expected.point, rtol=1e-7)
+
+
+# Independence of the start
+
+
+CELLS = 16
+
+
+@pytest.mark.parametrize("options", OBJECTIVES[:6], ids=words)
+@pytest.mark.parametrize("coefficients", ["projected", "random"])
+def test_every_cell_of_the_grid_leads_to_the_optimum(pose, optimum, runs, options, coefficients):
+    posed = pose(runs, **options)
+    axes = posed.axes(CELLS)
+    value, projected = posed.project(axes)
+    cells = np.array(list(product(*axes)))
+    start = np.stack([item.ravel() for item in projected], axis=1)
+    if coefficients == "random":
+        start = np.random.default_rng(0).uniform(0, 1, start.shape)
+    end = posed.polish(Candidates(cells, start, value.ravel(), np.int64(1)))
+    expected = optimum(centred(runs), to_centred(TRUTH), posed.observed, **options)
+    np.testing.assert_allclose(end.value, expected.value, rtol=1e-10)
+    np.testing.assert_allclose(
+        np.exp(end.coordinates), np.broadcast_to(expected.point[3:], (CELLS**2, 2)), rtol=1e-6
+    )
+    assert end.stationary.max() < 1e-10
+    assert not end.active.any()
+    assert end.iterations.max() < 150
+
+
+@pytest.mark.parametrize("options", OBJECTIVES[:6], ids=words)
+def test_flat_valley_is_reached_at_its_floor_from_every_cell(pose, optimum, runs, options):
+    # With two sizes, E, A and alpha are three numbers for two levels.
+    rng = np.random.default_rng(7)
+    two = pd.DataFrame({"N": np.tile([1e8, 1e9, 1e9], 25), "D": 10 ** rng.uniform(9, 11, 75)})
+    two = sf.simulate(two, noise=0.005, seed=7)
+    posed = pose(two, **options)
+    axes = posed.axes(CELLS)
+    value, projected = posed.project(axes)
+    cells = np.array(list(product(*axes)))
+    start = np.stack([item.ravel() for item in projected], axis=1)
+    end = posed.polish(Candidates(cells, start, value.ravel(), np.int64(1)))
+    small, D = two["N"].to_numpy() == 1e8, two["D"].to_numpy() / 1e10
+    expected = optimum(
+        lambda x: np.where(small, x[0], x[1]) + x[2] * D ** -x[3],
+        [2.5, 2.1, 0.65, 0.28],
+        posed.observed,
+        **options,
+    )
+    # Whoever says so has arrived.
+    arrived = end.promise < 1e-9
+    assert arrived.sum() > 250
+    np.testing.assert_allclose(end.value[arrived], expected.value, rtol=1e-7)
+    assert np.sum(end.value < expected.value * (1 + 1e-10)) > 250
+
+
+# Bounds
+
+
+def test_offset_that_would_be_negative_ends_at_zero(optimum):
+    truth = dict(TRUTH) | {"E": -0.15}
+    runs = sf.simulate(sf.isoflop_design(), params=truth, noise=0.003, seed=4)
+    for options in OBJECTIVES[:6]:
+        fit = sf.fit(runs, **options)
+        expected = optimum(
+            centred(runs),
+            to_centred(truth | {"E": 0.1}),
+            runs["loss"].to_numpy(),
+            bounds=[(0, 10), (0, 100), (0, 100), (0.005, 5), (0.005, 5)],
+            **options,
+        )
+        assert expected.point[0] == 0
+        assert expected.pull[0] > 0
+        assert fit.trust.at_bound == ("E",)
+        assert fit.params["E"] == 0
+        assert fit.value == pytest.approx(expected.value, rel=1e-10)
+        np.testing.assert_allclose(to_centred(fit.params)[1:], expected.point[1:], rtol=1e-6)
+        assert fit.trust.gradient < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("bounds", "end", "sign"), [((0.4, 1.0), 0.4, 1), ((0.05, 0.25), 0.25, -1)]
+)
+def test_exponent_ends_at_its_bound(optimum, runs, bounds, end, sign):
+    for options in OBJECTIVES[:6]:
+        fit = sf.fit(runs, bounds={"alpha": bounds}, **options)
+        whole = centred(runs)
+        expected = optimum(
+            lambda x: whole([*x[:3], end, x[3]]),  # noqa: B023
+            np.delete(to_centred(TRUTH), 3),
+            runs["loss"].to_numpy(),
+            **options,
+        )
+        found = to_centred(fit.params)
+        assert fit.trust.at_bound == ("alpha",)
+        assert fit.params["alpha"] == pytest.approx(end, rel=1e-14)
+        assert fit.value == pytest.approx(expected.value, rel=1e-12)
+        np.testing.assert_allclose(np.delete(found, 3), expected.point, rtol=1e-6)
+        # The objective falls beyond the bound.
+        step = 1e-6 * np.eye(5)[3]
+        rows = [residuals(whole(found + s * step), runs, options) for s in (-1, 1)]
+        assert sign * np.diff([objective(row, options) for row in rows])[0] > 0
+
+
+def residuals(predicted, runs, options):
+    observed = runs["loss"].to_numpy()
+    kind = options.get("residual", "log")
+    if kind == "log":
+        return np.log(observed) - np.log(predicted)
+    return (observed - predicted) / (observed if kind == "relative" else 1.0)
+
+
+def objective(rows, options):
+    if options.get("robust") == "none":
+        return np.sum(rows**2)
+    size, delta = np.abs(rows), options.get("delta", 1e-3)
+    return np.sum(np.where(size <= delta, rows**2 / 2, delta * (size - delta / 2)))
+
+
+@pytest.mark.parametrize(("bounds", "end"), [((10.0, 200.0), 200.0), ((900.0, 5e3), 900.0)])
+def test_amplitude_ends_at_its_finite_bound(optimum, runs, bounds, end):
+    N, D = runs["N"].to_numpy(), runs["D"].to_numpy() / 1e10
+    for options in OBJECTIVES[:6]:
+        fit = sf.fit(runs, bounds={"A": bounds}, **options)
+        expected = optimum(
+            lambda x: x[0] + end * N ** -x[2] + x[1] * D ** -x[3],
+            [1.7, 0.65, 0.34, 0.28],
+            runs["loss"].to_numpy(),
+            **options,
+        )
+        free = sf.fit(runs, **options)
+        assert np.sign(free.params["A"] - end) == np.sign(end - np.mean(bounds))
+        assert fit.trust.at_bound == ("A",)
+        assert fit.params["A"] == pytest.approx(end, rel=1e-14)
+        assert fit.value == pytest.approx(expected.value, rel=1e-12)
+        found = [fit.params["E"], to_centred(fit.params)[2], fit.params["alpha"]]
+        np.testing.assert_allclose(found, expected.point[[0, 1, 2]], rtol=1e-6)
+
+
+def test_bounds_that_do_not_bind_change_nothing(runs):
+    free = sf.fit(runs)
+    boxed = sf.fit(runs, bounds={"A": (100.0, 2e3), "beta": (0.1, 0.9)})
+    assert boxed.trust.at_bound == ()
+    assert boxed.value == pytest.approx(free.value, rel=1e-12)
+    for name, value in free.params.items():
+        assert boxed.params[name] == pytest.approx(value, rel=1e-9)
+
+
+def test_term_that_would_be_negative_ends_at_zero(optimum):
+    # The loss rises with N, so that A is zero and alpha does nothing.
+    runs = sf.isoflop_design()
+    rng = np.random.default_rng(6)
+    rising = 1.8 + 400 * runs["D"] ** -0.28 + 0.01 * np.log(runs["N"])
+    runs["loss"] = rising * np.exp(0.002 * rng.standard_normal(75))
+    D = runs["D"].to_numpy() / 1e10
+    for options in OBJECTIVES[:6]:
+        fit = sf.fit(runs, **options)
+        expected = optimum(
+            lambda x: x[0] + x[1] * D ** -x[2], [1.8, 0.6, 0.28], runs["loss"].to_numpy(), **options
+        )
+        assert fit.params["A"] == 0
+        assert "A" in fit.trust.at_bound
+        assert fit.trust.gradient < 1e-12
+        assert fit.value == pytest.approx(expected.value, rel=1e-12)
+        np.testing.assert_allclose(to_centred(fit.params)[[0, 2, 4]], expected.point, rtol=1e-6)
+
+
+def test_linear_law_is_bounded_least_squares(runs):
+    D = runs["D"].to_numpy()
+    columns = np.stack([np.ones(75), D**-0.3, runs["N"].to_numpy() ** -0.3], axis=1)
+    limits = [(0.0, 1.5), (0.0, np.inf), (0.0, 150.0)]
+    fit = sf.fit(
+        runs,
+        residual="raw",
+        robust="none",
+        fix={"alpha": 0.3, "beta": 0.3},
+        bounds={"E": limits[0], "A": limits[2]},
+    )
+    sizes = np.linalg.norm(columns, axis=0)
+    expected = lsq_linear(
+        columns / sizes,
+        runs["loss"].to_numpy(),
+        tuple(np.array(limits).T * sizes),
+        method="bvls",
+        tol=1e-15,
+    )
+    assert fit.value == pytest.approx(2 * expected.cost, rel=1e-12)
+    found = [fit.params[name] for name in ("E", "B", "A")]
+    np.testing.assert_allclose(found, expected.x / sizes, rtol=1e-9)
+    assert fit.trust.at_bound == ("E", "A")
+
+
+# A law without linear parameters
+
+
+@pytest.mark.parametrize("options", [{}, {"residual": "raw", "robust": "none"}], ids=words)
+def test_law_without_linear_parameters_is_fitted_to_the_truth(options):
+    truth = {"Nc": 8.8e8, "Dc": 5.4e10, "aN": 0.076, "aD": 0.103}
+    runs = sf.simulate(sf.isoflop_design(), kaplan, truth, noise=0.0)
+    fit = sf.fit(runs, kaplan, **options)
+    assert fit.status is sf.Status.EXACT
+    for name, value in truth.items():
+        assert fit.params[name] == pytest.approx(value, rel=1e-8)

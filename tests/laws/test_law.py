@@ -1,0 +1,373 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import scalefit as sf
+from scalefit import laws
+from scalefit.laws import Kind, Param, scale_of
+
+COUNTS = np.array([1.0, 16.0, 81.0])
+TOKENS = np.array([4.0, 9.0, 100.0])
+
+
+@sf.law(source="a test", response="accuracy")
+def everything(
+    N: Any,
+    D: Any,
+    *,
+    E: sf.Offset,
+    A: sf.Amplitude,
+    c: sf.Coefficient,
+    alpha: sf.Exponent,
+    share: sf.Fraction,
+    Nc: Annotated[jax.Array, scale_of("N")],
+) -> Any:
+    """E + A (N / Nc)^-alpha + c share ln D
+
+    More text.
+    """
+    return E + A * (N / Nc) ** -alpha + c * share * jnp.log(D)
+
+
+@sf.law(source="a test")
+def narrowed(
+    N: Any,
+    *,
+    E: Annotated[sf.Offset, sf.Bounds(-1.0, 2.0)],
+    alpha: Annotated[sf.Exponent, sf.Bounds(0.1, 1.0)],
+    Nc: Annotated[jax.Array, scale_of("N"), sf.Bounds(1e3, 1e4)],
+) -> Any:
+    return E + (N / Nc) ** -alpha
+
+
+# Reading the signature
+
+
+def test_positional_arguments_are_columns_in_order() -> None:
+    assert everything.columns == ("N", "D")
+
+
+def test_positional_only_arguments_are_columns_too() -> None:
+    @sf.law(source="a test")
+    def slashed(D: Any, N: Any, /, *, E: sf.Offset) -> Any:
+        return E + 0 * N * D
+
+    assert slashed.columns == ("D", "N")
+
+
+def test_keyword_only_arguments_are_parameters_in_order() -> None:
+    assert everything.names == ("E", "A", "c", "alpha", "share", "Nc")
+    assert [param.name for param in everything.params] == list(everything.names)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("E", Kind("offset", 0.0, math.inf)),
+        ("A", Kind("amplitude", 0.0, math.inf)),
+        ("c", Kind("coefficient", -math.inf, math.inf)),
+        ("alpha", Kind("exponent", 0.005, 5.0, spacing="log")),
+        ("share", Kind("fraction", 0.0, 1.0)),
+        ("Nc", Kind("scale", 1e-3, 1e3, spacing="log", column="N")),
+    ],
+)
+def test_annotation_gives_the_kind(name: str, kind: Kind) -> None:
+    (param,) = (param for param in everything.params if param.name == name)
+    assert param.kind == kind
+
+
+def test_bounds_narrow_a_kind_and_keep_the_rest_of_it() -> None:
+    E, alpha, _ = narrowed.params
+    assert E.kind == Kind("offset", -1.0, 2.0)
+    assert alpha.kind == Kind("exponent", 0.1, 1.0, spacing="log")
+
+
+def test_last_of_several_bounds_wins() -> None:
+    @sf.law(source="a test")
+    def closer(
+        N: Any, *, alpha: Annotated[sf.Exponent, sf.Bounds(0.1, 1.0), sf.Bounds(0.2, 0.3)]
+    ) -> Any:
+        return N**-alpha
+
+    assert (closer.params[0].kind.lower, closer.params[0].kind.upper) == (0.2, 0.3)
+
+
+def test_kinds_can_be_given_as_plain_annotations_without_postponed_evaluation() -> None:
+    def plain(N: Any, *, alpha: Any) -> Any:
+        return N**-alpha
+
+    plain.__annotations__["alpha"] = sf.Exponent
+    assert sf.law(source="a test")(plain).params[0].kind.name == "exponent"
+
+
+def test_kinds_with_two_finite_bounds_are_searchable() -> None:
+    found = [param.name for param in everything.params if param.kind.searchable]
+    assert found == ["alpha", "share", "Nc"]
+
+
+# Bounds on a table
+
+
+def test_bounds_of_a_plain_kind_ignore_the_table() -> None:
+    assert everything.params[3].bounds({}) == (0.005, 5.0)
+
+
+def test_bounds_of_a_scale_follow_its_column() -> None:
+    low, high = everything.params[5].bounds({"N": np.array([4e6, 2e6, 8e6])})
+    assert low == pytest.approx(2e3, rel=1e-15)
+    assert high == pytest.approx(8e9, rel=1e-15)
+
+
+def test_explicit_bounds_of_a_scale_are_absolute() -> None:
+    assert narrowed.params[2].bounds({"N": np.array([-1.0])}) == (1e3, 1e4)
+
+
+@pytest.mark.parametrize("worst", [0.0, -2.5])
+def test_scale_of_a_column_that_is_not_positive_is_refused(worst: float) -> None:
+    param = Param("Nc", scale_of("N"))
+    message = f"parameter 'Nc' is a scale of column 'N', whose smallest value is {worst:g}"
+    with pytest.raises(sf.DataError, match=message) as caught:
+        param.bounds({"N": np.array([3.0, worst])})
+    assert caught.value.column == "N"
+    assert "shift the column" in caught.value.remedy
+
+
+# Descriptions
+
+
+def test_source_response_and_name_are_kept() -> None:
+    assert (everything.source, everything.response, everything.name) == (
+        "a test",
+        "accuracy",
+        "everything",
+    )
+    assert narrowed.response == "loss"
+
+
+def test_formula_is_the_first_line_of_the_docstring() -> None:
+    assert everything.formula == "E + A (N / Nc)^-alpha + c share ln D"
+
+
+def test_formula_falls_back_to_the_name() -> None:
+    assert narrowed.formula == "narrowed"
+
+
+def test_docstring_is_that_of_the_function() -> None:
+    assert everything.__doc__ == "E + A (N / Nc)^-alpha + c share ln D\n\nMore text."
+    assert narrowed.__doc__ is None
+
+
+def test_repr_shows_signature_and_formula() -> None:
+    assert repr(everything) == (
+        "<law everything(N, D, *, E, A, c, alpha, share, Nc): E + A (N / Nc)^-alpha + c share ln D>"
+    )
+    assert repr(narrowed) == "<law narrowed(N, *, E, alpha, Nc): narrowed>"
+
+
+def test_laws_are_frozen_and_equal_only_to_themselves() -> None:
+    again = sf.law(source="a test")(narrowed.function)
+    assert again != narrowed
+    assert len({again, narrowed, narrowed}) == 2
+    with pytest.raises(AttributeError):
+        again.name = "other"  # type: ignore[misc]
+
+
+# Refusals
+
+
+def variadic_columns(*N: Any, alpha: sf.Exponent) -> Any: ...
+def variadic_params(N: Any, *, alpha: sf.Exponent, **rest: Any) -> Any: ...
+def without_columns(*, alpha: sf.Exponent) -> Any: ...
+def without_params(N: Any, alpha: sf.Exponent) -> Any: ...
+def unannotated(N: Any, *, alpha) -> Any: ...  # type: ignore[no-untyped-def]
+def not_a_kind(N: Any, *, alpha: float) -> Any: ...
+def two_kinds(N: Any, *, alpha: Annotated[jax.Array, scale_of("N"), scale_of("D")]) -> Any: ...
+def wrong_column(N: Any, D: Any, *, c: Annotated[jax.Array, scale_of("M")]) -> Any: ...
+def empty(N: Any, *, E: Annotated[sf.Offset, sf.Bounds(2.0, 1.0)]) -> Any: ...
+def a_point(N: Any, *, E: Annotated[sf.Offset, sf.Bounds(1.0, 1.0)]) -> Any: ...
+def undefined(N: Any, *, E: Annotated[sf.Offset, sf.Bounds(math.nan, 1.0)]) -> Any: ...
+def log_of_zero(N: Any, *, a: Annotated[sf.Exponent, sf.Bounds(0.0, 1.0)]) -> Any: ...
+def unresolved(N: Any, *, E: Offset) -> Any: ...  # type: ignore[name-defined] # noqa: F821
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (variadic_columns, r"law 'variadic_columns': \*N: '?Any'? is variadic"),
+        (variadic_params, r"law 'variadic_params': \*\*rest: '?Any'? is variadic"),
+        (without_columns, "law 'without_columns' needs at least one data column"),
+        (without_params, r"law 'without_params' needs .* Put a bare \* between them"),
+        (unannotated, "law 'unannotated': parameter 'alpha' has no kind. Annotate it with one of"),
+        (not_a_kind, "law 'not_a_kind': parameter 'alpha' has no kind"),
+        (two_kinds, "law 'two_kinds': parameter 'alpha' has no kind"),
+        (
+            wrong_column,
+            r"law 'wrong_column': c is a scale of 'M', which is not one of its columns \(N, D\)",
+        ),
+        (empty, r"law 'empty': parameter 'E' has empty bounds \(2.0, 1.0\)"),
+        (a_point, r"law 'a_point': parameter 'E' has empty bounds \(1.0, 1.0\)"),
+        (undefined, r"law 'undefined': parameter 'E' has empty bounds \(nan, 1.0\)"),
+        (
+            log_of_zero,
+            "law 'log_of_zero': exponent 'a' is searched in the logarithm, so its lower bound "
+            "must be positive, not 0",
+        ),
+        (unresolved, "law 'unresolved': annotation 'Offset' cannot be resolved. Import the kind"),
+    ],
+)
+def test_malformed_signature_is_refused(function: Callable[..., Any], message: str) -> None:
+    with pytest.raises(sf.LawError, match=message):
+        sf.law(source="a test")(function)
+
+
+# Finding a law
+
+
+@pytest.mark.parametrize("name", ["chinchilla", "chinchilla_tied", "chinchilla_n", "chinchilla_d"])
+def test_builtin_laws_are_found_by_their_name(name: str) -> None:
+    assert laws.find(name) is getattr(laws, name)
+    assert laws.find(name).name == name
+    assert laws.find(name).source
+
+
+def test_builtin_mapping_cannot_be_changed() -> None:
+    with pytest.raises(TypeError):
+        laws.BUILTIN["mine"] = narrowed  # type: ignore[index]
+
+
+def test_a_law_is_found_as_itself() -> None:
+    assert laws.find(narrowed) is narrowed
+
+
+def test_misspelt_name_is_answered_with_the_closest() -> None:
+    message = (
+        "no built-in law is called 'chinchila'. Did you mean 'chinchilla'\\? Known: chinchilla, "
+        "chinchilla_tied, chinchilla_n, chinchilla_d"
+    )
+    with pytest.raises(sf.LawError, match=message):
+        laws.find("chinchila")
+
+
+def test_name_like_no_other_is_answered_with_the_list_alone() -> None:
+    with pytest.raises(sf.LawError, match=r"is called 'zzz'\. Known: chinchilla,"):
+        laws.find("zzz")
+
+
+def test_plain_function_is_answered_with_the_decorator() -> None:
+    with pytest.raises(sf.LawError, match=r"'not_a_kind' is a plain function. Decorate it with"):
+        laws.find(not_a_kind)  # type: ignore[arg-type]
+
+
+# Values
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "expected"),
+    [
+        # 1.5 + 8 N^-1/2 + 6 D^-1/2 with square roots 1, 4, 9 and 2, 3, 10
+        (
+            "chinchilla",
+            {"E": 1.5, "A": 8.0, "B": 6.0, "alpha": 0.5, "beta": 0.5},
+            [1.5 + 8 + 3, 1.5 + 2 + 2, 1.5 + 8 / 9 + 0.6],
+        ),
+        # fourth roots 1, 2, 3 of N
+        (
+            "chinchilla",
+            {"E": 0.0, "A": 6.0, "B": 36.0, "alpha": 0.25, "beta": 1.0},
+            [6 + 9, 3 + 4, 2 + 0.36],
+        ),
+        (
+            "chinchilla_tied",
+            {"E": 1.0, "A": 9.0, "B": 6.0, "alpha": 0.5},
+            [1 + 9 + 3, 1 + 2.25 + 2, 1 + 1 + 0.6],
+        ),
+        ("chinchilla_n", {"E": 2.0, "A": 6.0, "alpha": 0.25}, [8.0, 5.0, 4.0]),
+        ("chinchilla_d", {"E": 2.0, "B": 6.0, "beta": 0.5}, [5.0, 4.0, 2.6]),
+    ],
+)
+def test_builtin_laws_have_the_values_of_their_formulae(
+    name: str, params: dict[str, float], expected: list[float]
+) -> None:
+    found = laws.find(name).evaluate({"N": COUNTS, "D": TOKENS}, params)
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+CHINCHILLA = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
+RUNS = {"N": np.array([1e7, 3e8]), "D": np.array([2e9, 7e11])}
+LOSSES = 1.69 + 406.4 * RUNS["N"] ** -0.34 + 410.7 * RUNS["D"] ** -0.28
+
+
+@sf.law(source="a test")
+def in_jax(N: Any, *, E: sf.Offset, A: sf.Amplitude, alpha: sf.Exponent) -> Any:
+    """A function whose steps are JAX's own, so that their precision is that of its flag."""
+    return E + A * jnp.exp(-alpha * jnp.log(jnp.asarray(N)))
+
+
+@pytest.mark.parametrize("flag", [False, True])
+def test_evaluate_is_double_whatever_the_flag(flag: bool) -> None:
+    with jax.enable_x64(flag):
+        found = in_jax.evaluate(RUNS, {"E": 1.69, "A": 406.4, "alpha": 0.34})
+        # The flag is the caller's again afterwards.
+        assert jnp.asarray(1.0).dtype == (jnp.float64 if flag else jnp.float32)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, 1.69 + 406.4 * RUNS["N"] ** -0.34, rtol=1e-14)
+
+
+def test_evaluate_takes_integers_lists_and_broadcasts() -> None:
+    found = laws.chinchilla.evaluate({"N": [[1], [16]], "D": [4, 9, 100]}, CHINCHILLA)
+    expected = 1.69 + 406.4 * np.array([[1.0], [16.0]]) ** -0.34 + 410.7 * TOKENS**-0.28
+    assert isinstance(found, np.ndarray)
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+def test_evaluate_broadcasts_a_law_that_ignores_its_columns() -> None:
+    @sf.law(source="a test")
+    def level(N: Any, *, E: sf.Offset) -> Any:
+        return E
+
+    np.testing.assert_array_equal(level.evaluate({"N": COUNTS}, {"E": 2.0}), [2.0, 2.0, 2.0])
+
+
+def test_evaluate_ignores_columns_and_parameters_that_are_not_the_laws() -> None:
+    found = laws.chinchilla_n.evaluate(RUNS | {"C": np.ones(7)}, CHINCHILLA)
+    np.testing.assert_allclose(found, 1.69 + 406.4 * RUNS["N"] ** -0.34, rtol=1e-14)
+
+
+def test_evaluate_needs_every_parameter() -> None:
+    with pytest.raises(KeyError, match="beta"):
+        laws.chinchilla.evaluate(RUNS, {k: v for k, v in CHINCHILLA.items() if k != "beta"})
+
+
+def test_calling_a_law_is_calling_its_function() -> None:
+    np.testing.assert_allclose(
+        laws.chinchilla(RUNS["N"], RUNS["D"], **CHINCHILLA), LOSSES, rtol=1e-14
+    )
+
+
+def test_calling_a_law_works_inside_jit() -> None:
+    with jax.enable_x64(True):
+        found = jax.jit(lambda N, D, p: laws.chinchilla(N, D, **p))(
+            RUNS["N"], RUNS["D"], CHINCHILLA
+        )
+        assert isinstance(found, jax.Array)
+        np.testing.assert_allclose(found, LOSSES, rtol=1e-14)
+
+
+def test_calling_a_law_is_in_the_callers_precision() -> None:
+    with jax.enable_x64(False):
+        N = jnp.asarray(RUNS["N"])
+        found = laws.chinchilla_n(N, E=1.69, A=406.4, alpha=0.34)
+    assert found.dtype == jnp.float32
+
+
+def test_gradient_of_a_law_is_that_of_its_formula() -> None:
+    with jax.enable_x64(True):
+        found = jax.grad(lambda a: laws.chinchilla_n(1e7, E=1.69, A=406.4, alpha=a))(0.34)
+    assert float(found) == pytest.approx(-math.log(1e7) * 406.4 * 1e7**-0.34, rel=1e-14)

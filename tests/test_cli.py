@@ -1,0 +1,335 @@
+"""The command line: what it prints, what it writes, and its exit codes."""
+
+import json
+import shlex
+import subprocess
+import sysconfig
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import scalefit as sf
+from scalefit import cli
+from scalefit.laws import BUILTIN
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return sf.simulate(sf.isoflop_design(), noise=0.0)
+
+
+@pytest.fixture(scope="module")
+def table(runs, tmp_path_factory):
+    path = tmp_path_factory.mktemp("tables") / "runs.csv"
+    runs.to_csv(path, index=False)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def found(table):
+    return sf.fit(sf.read(table))
+
+
+@pytest.fixture
+def scalefit(monkeypatch, capsys):
+    """Run the command as the shell would: its exit code, standard output and standard error."""
+
+    def run(*words):
+        monkeypatch.setattr("sys.argv", ["scalefit", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        printed = capsys.readouterr()
+        return end.value.code or 0, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def asked(monkeypatch, found):
+    """What the command asks of sf.fit, which answers with a fit made before."""
+    calls = []
+
+    def answer(table, law="chinchilla", **options):
+        calls.append({"table": table, "law": law, **options})
+        return found
+
+    monkeypatch.setattr(cli.sf, "fit", answer)
+    return calls
+
+
+# Help
+
+
+def test_help_names_the_commands():
+    result = CliRunner().invoke(cli.app, ["--help"])
+    assert result.exit_code == 0
+    assert "fit" in result.output
+    assert "demo" in result.output
+
+
+def test_help_of_fit_names_laws_and_options():
+    result = CliRunner().invoke(cli.app, ["fit", "--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    for word in [*BUILTIN, "--flops", "--plot", "--json", "--fix", "--bounds", "--tie", "--keep"]:
+        assert word in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ([], "Usage"),
+        (["fit"], "Missing argument"),
+        (["fit", "runs.csv", "--nonsense"], "No such option"),
+        (["fit", "runs.csv", "--flops", "many"], "--flops"),
+        (["fitt"], "No such command"),
+    ],
+)
+def test_usage_errors_exit_2(words, complaint):
+    result = CliRunner().invoke(cli.app, words, env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert complaint in result.output
+
+
+# What it prints and writes
+
+
+def test_fit_prints_the_report(scalefit, table, found):
+    code, out, err = scalefit("fit", table)
+    assert (code, err) == (0, "")
+    assert out == found.summary() + "\n"
+
+
+def test_one_budget_is_allocated(scalefit, table, found):
+    code, out, _ = scalefit("fit", table, "--flops", "1e22")
+    assert code == 0
+    assert out.endswith("\n" + sf.allocate(found, 1e22).summary() + "\n")
+
+
+def test_several_budgets_are_allocated_together(scalefit, table, found):
+    code, out, _ = scalefit("fit", table, "--flops", "1e21", "--flops", "1e22", "--json")
+    budgets = json.loads(out)["allocation"]["budgets"]
+    best = sf.allocate(found, [1e21, 1e22])
+    assert code == 0
+    assert [budget["flops"] for budget in budgets] == [1e21, 1e22]
+    assert [budget["N"] for budget in budgets] == pytest.approx(list(best.N), rel=1e-6)
+
+
+def test_json_holds_the_fit_and_the_allocation(scalefit, table, found):
+    code, out, err = scalefit("fit", table, "--json", "--flops", "1e23")
+    document = json.loads(out)
+    assert (code, err) == (0, "")
+    assert sorted(document) == ["allocation", "fit"]
+    again = sf.Fit.from_json(json.dumps(document["fit"]))
+    assert dict(again.params) == pytest.approx(dict(found.params), rel=1e-9)
+    assert document["allocation"]["law"] == "chinchilla"
+    assert document["allocation"]["cost"] == "6ND"
+    assert [note["code"] for note in document["allocation"]["notes"]] == ["extrapolation"]
+
+
+def test_json_without_budgets_holds_the_fit_alone(scalefit, table):
+    code, out, _ = scalefit("fit", table, "--json")
+    assert code == 0
+    assert list(json.loads(out)) == ["fit"]
+
+
+def test_plot_writes_a_picture_and_says_where(scalefit, table, tmp_path):
+    code, out, _ = scalefit("fit", table, "--plot", tmp_path / "surface.png", "--flops", "1e22")
+    assert code == 0
+    assert out.endswith(f"picture: {tmp_path / 'surface.png'}\n")
+    assert (tmp_path / "surface.png").read_bytes().startswith(PNG)
+
+
+def test_plot_beside_json_leaves_the_output_parseable(scalefit, table, tmp_path):
+    code, out, _ = scalefit("fit", table, "--json", "--plot", tmp_path / "surface.svg")
+    assert code == 0
+    assert "fit" in json.loads(out)
+    assert "<svg" in (tmp_path / "surface.svg").read_text()
+
+
+def test_constrained_fit_from_renamed_columns(scalefit, runs, tmp_path):
+    runs.rename(columns={"N": "params_matmul"}).to_csv(tmp_path / "runs.tsv", sep="\t", index=False)
+    code, out, err = scalefit(
+        *("fit", tmp_path / "runs.tsv", "--json", "--column", "N=params_matmul"),
+        *("--fix", "E=1.69", "--bounds", "alpha=0.2:0.6", "--tie", "alpha=beta"),
+    )
+    fit = sf.Fit.from_json(json.dumps(json.loads(out)["fit"]))
+    assert (code, err) == (0, "")
+    assert fit.params["E"] == 1.69
+    assert fit.params["alpha"] == fit.params["beta"]
+    assert fit.bounds["alpha"] == (0.2, 0.6)
+    assert fit.provenance["column N"] == "params_matmul"
+
+
+# What it asks
+
+
+def test_defaults_are_those_of_fit(scalefit, asked, table):
+    scalefit("fit", table)
+    (call,) = asked
+    assert call.pop("table").sources["N"] == "N"
+    defaults = {"law": "chinchilla", "residual": "log", "robust": "huber", "delta": 1e-3}
+    assert call == {**defaults, "fix": {}, "bounds": {}, "tie": []}
+
+
+def test_options_reach_fit(scalefit, asked, table):
+    code, _, _ = scalefit(
+        *("fit", table, "--law", "chinchilla_n", "--residual", "raw", "--robust", "none"),
+        *("--delta", "0.01", "--fix", "E=1.7", "--fix", "A=4e2"),
+        *("--bounds", "alpha=0.2:0.6", "--bounds", "B=-1:inf", "--tie", "alpha=beta=gamma"),
+    )
+    (call,) = asked
+    assert code == 0
+    assert call["law"] == "chinchilla_n"
+    assert (call["residual"], call["robust"], call["delta"]) == ("raw", "none", 0.01)
+    assert call["fix"] == {"E": 1.7, "A": 400.0}
+    assert call["bounds"] == {"alpha": (0.2, 0.6), "B": (-1.0, float("inf"))}
+    assert call["tie"] == [("alpha", "beta", "gamma")]
+
+
+def test_rules_and_columns_reach_the_table(scalefit, asked, runs, tmp_path):
+    runs.assign(other=2 * runs["N"]).to_csv(tmp_path / "runs.csv", index=False)
+    scalefit(
+        *("fit", tmp_path / "runs.csv", "--column", "N=other"),
+        *("--keep", "C < 1e20", "--keep", "C > 1e17"),
+    )
+    table = asked[0]["table"]
+    assert table.sources["N"] == "other"
+    assert len(table) == 30
+    assert {item.rule for item in table.dropped} == {"C < 1e20", "C > 1e17"}
+
+
+def test_missing_rows_are_dropped_on_request(scalefit, asked, runs, tmp_path):
+    runs.assign(loss=runs["loss"].where(runs.index != 4)).to_csv(tmp_path / "r.csv", index=False)
+    scalefit("fit", tmp_path / "r.csv", "--missing", "drop")
+    assert [(item.row, item.rule) for item in asked[0]["table"].dropped] == [(4, "missing loss")]
+
+
+def test_demo_seeds_its_noise(scalefit, asked, tmp_path):
+    for seed in [0, 0, 1]:
+        scalefit("demo", "--seed", seed, "--plot", tmp_path / "demo.png")
+    first, second, other = (call["table"].digest(["loss"]) for call in asked)
+    assert first == second != other
+
+
+def test_demo_allocates_its_budget_or_the_one_given(scalefit, asked, tmp_path):
+    for words, budget in [((), 1e24), (("--flops", "1e22"), 1e22)]:
+        code, out, _ = scalefit("demo", "--json", "--plot", tmp_path / "demo.png", *words)
+        assert code == 0
+        assert [item["flops"] for item in json.loads(out)["allocation"]["budgets"]] == [budget]
+
+
+# Exit code 2: bad input
+
+BAD_OPTIONS = {
+    "--law chinchila": "Did you mean 'chinchilla'?",
+    "--fix E": "--fix 'E' is not of the form NAME=NUMBER",
+    "--fix E=": "--fix 'E=' is not of the form NAME=NUMBER",
+    "--fix =1.7": "--fix '=1.7' is not of the form NAME=NUMBER",
+    "--fix E=big": "--fix 'E=big' is not of the form NAME=NUMBER",
+    "--fix E=1.7 --fix E=1.8": "--fix is given twice for 'E'",
+    "--fix gamma=1": "fix names 'gamma'",
+    "--bounds alpha": "--bounds 'alpha' is not of the form NAME=LOWER:UPPER",
+    "--bounds alpha=0.2": "--bounds 'alpha=0.2' is not of the form NAME=LOWER:UPPER",
+    "--bounds alpha=1:2:3": "--bounds 'alpha=1:2:3' is not of the form NAME=LOWER:UPPER",
+    "--bounds alpha=0.6:0.2": "bounds of 'alpha' are empty",
+    "--tie alpha": "tie takes groups of two or more names",
+    "--tie alpha=gamma": "tie names 'gamma'",
+    "--column N": "--column 'N' is not of the form QUANTITY=HEADER",
+    "--column N=prams": "no column 'prams' for N",
+    "--column n=N": "--column names 'n', which is not a quantity. Quantities: N, D, loss",
+    "--column keep=N": "--column names 'keep', which is not a quantity",
+    "--column N=C --column N=D": "--column is given twice for 'N'",
+    "--keep 'C <'": "the rule 'C <' cannot be evaluated",
+    "--keep 'C < 1'": "no row is left",
+    "--missing ignore": "missing='ignore' is not known",
+    "--residual logg": "residual='logg' is not one of",
+    "--robust hubr": "robust='hubr' is not one of",
+    "--delta 0": "delta must be a positive number",
+}
+
+
+@pytest.mark.parametrize(("options", "complaint"), BAD_OPTIONS.items(), ids=BAD_OPTIONS)
+def test_bad_option_exits_2_with_one_line(scalefit, table, options, complaint):
+    code, out, err = scalefit("fit", table, *shlex.split(options))
+    assert (code, out) == (2, "")
+    assert err.startswith("scalefit: ")
+    assert complaint in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["nowhere.csv", "folder", "runs.xlsx"])
+def test_unreadable_table_exits_2_with_one_line(scalefit, tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    code, out, err = scalefit("fit", tmp_path / name)
+    assert (code, out) == (2, "")
+    assert name in err
+    assert err.count("\n") == 1
+
+
+BAD_ANSWERS = {
+    "--flops=-1e22": "a budget must be a positive number",
+    "--flops nan": "a budget must be a positive number",
+    "--plot nowhere/surface.png": "nowhere/surface.png",
+    "--plot surface.nonsense": "a suffix such as .png",
+}
+
+
+@pytest.mark.parametrize(("options", "complaint"), BAD_ANSWERS.items(), ids=BAD_ANSWERS)
+def test_bad_budget_or_picture_exits_2_with_one_line(
+    scalefit, asked, table, tmp_path, monkeypatch, options, complaint
+):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = scalefit("fit", table, *shlex.split(options))
+    assert (code, out) == (2, "")
+    assert complaint in err
+    assert err.count("\n") == 1
+
+
+# Exit code 3: no usable fit
+
+
+def test_fit_error_exits_3_with_one_line(scalefit, table, monkeypatch):
+    def fail(*arguments, **options):
+        raise sf.FitError("nothing is finite")
+
+    monkeypatch.setattr(cli.sf, "fit", fail)
+    assert scalefit("fit", table) == (3, "", "scalefit: nothing is finite\n")
+
+
+@pytest.mark.parametrize("status", [sf.Status.STALLED, sf.Status.ITERATION_LIMIT])
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["report", "json"])
+def test_unusable_fit_is_printed_and_exits_3(scalefit, table, found, monkeypatch, status, form):
+    monkeypatch.setattr(cli.sf, "fit", lambda *_, **__: replace(found, status=status))
+    code, out, err = scalefit("fit", table, "--flops", "1e22", *form)
+    assert (code, err) == (3, "")
+    if form:
+        assert json.loads(out)["fit"]["status"] == status.name
+    else:
+        assert status.value.split()[0] in out
+
+
+def test_exact_fit_is_usable(scalefit, table, found, monkeypatch):
+    exact = replace(found, status=sf.Status.EXACT)
+    monkeypatch.setattr(cli.sf, "fit", lambda *_, **__: exact)
+    assert scalefit("fit", table)[0] == 0
+
+
+# The installed command
+
+
+def test_installed_demo_fits_allocates_and_draws(tmp_path):
+    command = Path(sysconfig.get_path("scripts")) / "scalefit"
+    done = subprocess.run(
+        [command, "demo"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "75 simulated runs" in done.stdout
+    assert "truth: E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28" in done.stdout
+    assert "1e+24" in done.stdout
+    assert "picture: scalefit-demo.png" in done.stdout
+    assert (tmp_path / "scalefit-demo.png").read_bytes().startswith(PNG)

@@ -1,0 +1,79 @@
+"""Examples run as they stand; the README says what it does."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments):
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env={**os.environ, "MPLBACKEND": "agg"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_quickstart_runs_and_draws(tmp_path):
+    assert "compute-optimal allocation" in run(ROOT / "examples/quickstart.py", tmp_path)
+    assert (tmp_path / "quickstart.png").stat().st_size > 10_000
+
+
+def test_own_law_runs():
+    assert "interacting" in run(ROOT / "examples/own_law.py")
+
+
+def test_chinchilla_points_run_on_the_original_file(data_folder, tmp_path):
+    original = data_folder / "originals/epoch_svg_extracted_data.csv"
+    out = run(ROOT / "examples/chinchilla_points.py", original, tmp_path)
+    assert "240 rows" in out and "245 rows" in out
+    assert (tmp_path / "chinchilla_points.png").stat().st_size > 10_000
+
+
+def test_the_command_line_fits_allocates_and_draws_the_chinchilla_points(data_folder, tmp_path):
+    out = run(
+        "-m",
+        "scalefit",
+        "fit",
+        data_folder / "chinchilla_epoch.csv",
+        "--flops",
+        "1e24",
+        "--plot",
+        tmp_path / "out.png",
+    )
+    assert "245, 5 free parameters" in out and "outliers_dominate" in out
+    assert (tmp_path / "out.png").stat().st_size > 10_000
+
+
+def blocks(language):
+    text = (ROOT / "README.md").read_text()
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def test_the_python_in_the_readme_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "readme.py").write_text("\n".join(blocks("python")))
+    run("readme.py")
+
+
+def test_ci_runs_the_readmes_test_command():
+    commands = [line for block in blocks("bash") for line in block.splitlines()]
+    (tests,) = (line for line in commands if "pytest" in line)
+    assert tests in (ROOT / ".ci/run").read_text()
+
+
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")], ids=str)
+def test_links_between_pages_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)#\s]+)", page.read_text())
+    for target in targets:
+        if not target.startswith(("http://", "https://")):
+            assert (page.parent / target).exists(), target

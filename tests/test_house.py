@@ -1,0 +1,206 @@
+"""The shape of the house: what is public, who imports whom, what importing costs and changes."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import scalefit as sf
+
+SOURCE = Path(sf.__file__).parent
+
+# Left to right: a module imports only from its left (docs/architecture.md has the picture).
+FLOW = [
+    "errors",
+    "laws.kinds",
+    "laws.base",
+    "laws.additive",
+    "laws",
+    "table",
+    "objective",
+    "separable",
+    "report",
+    "result",
+    "fitting.problem",
+    "fitting.small",
+    "fitting.grid",
+    "fitting.refine",
+    "fitting.checks",
+    "fitting.evidence",
+    "fitting.pipeline",
+    "fitting",
+    "synthetic",
+    "allocation.cost",
+    "allocation.optimum",
+    "allocation",
+    "plot.loss_surface",
+    "plot",
+    "",
+    "cli",
+    "__main__",
+]
+
+PUBLIC = [
+    "Allocation",
+    "AllocationError",
+    "Amplitude",
+    "Bounds",
+    "Coefficient",
+    "Cost",
+    "DataError",
+    "Exponent",
+    "Fit",
+    "FitError",
+    "Fraction",
+    "Law",
+    "LawError",
+    "LossTable",
+    "Note",
+    "Objective",
+    "Offset",
+    "SURFACES",
+    "ScalefitError",
+    "Status",
+    "allocate",
+    "fit",
+    "isoflop_design",
+    "law",
+    "plot",
+    "read",
+    "scale_of",
+    "simulate",
+]
+
+
+def modules():
+    for path in SOURCE.rglob("*.py"):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        yield ".".join(part for part in parts if part != "__init__"), path
+
+
+def imported(path):
+    """Modules of scalefit that a file imports when it is run (not for type checking)."""
+    tree = ast.parse(path.read_text())
+    for node in tree.body:
+        for item in ast.walk(node) if not isinstance(node, ast.If) else []:
+            if isinstance(item, ast.ImportFrom) and (item.module or "").startswith("scalefit"):
+                base = item.module.removeprefix("scalefit").lstrip(".")
+                for alias in item.names:
+                    inner = f"{base}.{alias.name}".lstrip(".")
+                    yield inner if inner in FLOW else base
+
+
+def test_every_module_has_its_place_in_the_flow():
+    assert {name for name, _ in modules()} == set(FLOW)
+
+
+@pytest.mark.parametrize(("name", "path"), list(modules()))
+def test_a_module_imports_only_from_its_left(name, path):
+    for other in imported(path):
+        # The version is read from the package itself when a fit is made.
+        if (name, other) == ("fitting.pipeline", ""):
+            continue
+        assert FLOW.index(other) < FLOW.index(name), f"{name or 'scalefit'} imports {other}"
+
+
+def test_public_names_are_the_ones_listed():
+    inner = {"allocation", "cli", "errors", "fitting", "laws", "objective", "report", "result"}
+    inner |= {"separable", "synthetic", "table"}
+    assert sorted(name for name in dir(sf) if name[0] != "_" and name not in inner) == PUBLIC
+
+
+def test_public_functions_do_not_shadow_modules():
+    for name in PUBLIC:
+        if name != "plot":
+            assert not (SOURCE / f"{name}.py").exists() and not (SOURCE / name).exists()
+
+
+def test_every_public_function_and_class_is_documented():
+    for name in PUBLIC:
+        thing = getattr(sf, name)
+        if callable(thing) and name not in ("Amplitude", "Coefficient", "Exponent"):
+            assert thing.__doc__, name
+
+
+def run(code):
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    ).stdout.strip()
+
+
+def test_import_loads_neither_matplotlib_nor_scipy_nor_typer():
+    heavy = "('matplotlib', 'scipy.optimize', 'typer')"
+    assert run(f"import sys, scalefit; print([m for m in {heavy} if m in sys.modules])") == "[]"
+
+
+def test_import_and_fit_leave_the_users_jax_configuration_alone():
+    code = """
+import jax, jax.numpy as jnp
+before = dict(jax.config.values)
+import scalefit as sf
+fit = sf.fit(sf.simulate(sf.isoflop_design(), noise=0.0))
+sf.allocate(fit, 1e22)
+assert dict(jax.config.values) == before
+assert jnp.ones(1).dtype == 'float32'
+print(max(abs(fit.params[k] / v - 1) for k, v in sf.SURFACES['chinchilla'].items()) < 1e-12)
+"""
+    assert run(code) == "True"
+
+
+def test_fits_are_the_same_with_x64_on_globally():
+    runs = sf.simulate(sf.isoflop_design(), noise=0.01)
+    inside = sf.fit(runs)
+    with jax.enable_x64(True):
+        assert jnp.ones(1).dtype == "float64"
+        outside = sf.fit(runs)
+    assert inside.params == outside.params
+
+
+def test_import_opens_no_connection():
+    code = """
+import socket
+def refuse(*a, **k): raise AssertionError('network')
+socket.socket.connect = refuse
+socket.getaddrinfo = refuse
+import scalefit
+print('quiet')
+"""
+    assert run(code) == "quiet"
+
+
+def test_a_second_fit_of_the_same_shape_compiles_nothing():
+    from scalefit.fitting.pipeline import _run
+
+    @sf.law(source="a law that nothing has compiled")
+    def fresh(N, D, *, E: sf.Offset, A: sf.Amplitude, g: sf.Exponent):
+        """E + A (N D)^-g"""
+        return E + A * (N * D) ** -g
+
+    runs = sf.simulate(sf.isoflop_design(), noise=0.01)
+    before = _run._cache_size()
+    sf.fit(runs, fresh)
+    assert _run._cache_size() == before + 1
+    sf.fit(runs.iloc[:70], fresh)
+    sf.fit(runs, fresh, residual="raw", robust="none")
+    sf.fit(runs, fresh, delta=1e-2, bounds={"g": (0.1, 1.0)})
+    assert _run._cache_size() == before + 1
+    sf.fit(runs, fresh, fix={"E": 1.69})
+    assert _run._cache_size() == before + 2
+
+
+def test_two_threads_fit_as_one_does():
+    from concurrent.futures import ThreadPoolExecutor
+
+    tables = [sf.simulate(sf.isoflop_design(), seed=seed) for seed in range(6)]
+    alone = [sf.fit(table).params for table in tables]
+    with ThreadPoolExecutor(2) as pool:
+        together = [fit.params for fit in pool.map(sf.fit, tables)]
+    assert together == alone
