@@ -1,0 +1,141 @@
+"""What the benchmarks share: paired timing, the machine, tables of results, the data.
+
+A timing on its own says little about another machine. Everything here is timed against a baseline
+in the same process and the same minute, in rounds that call every contender once, so that whatever
+else the machine does falls on all of them alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+
+PACKAGES = ("scalefit", "jax", "jaxlib", "numpy", "scipy", "pandas")
+
+# Set to a folder holding this file, the benchmarks fit the published table instead of a simulated
+# one of the same size.
+DATA_VARIABLE = "SCALEFIT_DATA"
+CHINCHILLA_FILE = "chinchilla_epoch.csv"
+CHINCHILLA_RULE = "besiroglu_keep == 1"
+
+
+class Timing(NamedTuple):
+    """Seconds per call over the rounds: median and quartiles."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Timing:
+        """Median and quartiles of measured seconds."""
+        if len(seconds) < 2:
+            return cls(seconds[0], seconds[0], seconds[0])
+        low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")
+        return cls(middle, low, high)
+
+    @property
+    def text(self) -> str:
+        """Median and quartiles with a unit, such as ``5.1 ms (4.9 to 5.6)``."""
+        unit, factor = next(
+            (unit, factor)
+            for unit, factor, least in (("s", 1, 1.0), ("ms", 1e3, 1e-3), ("us", 1e6, 0.0))
+            if self.median >= least
+        )
+        low, middle, high = (factor * value for value in (self.low, self.median, self.high))
+        return f"{middle:.3g} {unit} ({low:.3g} to {high:.3g})"
+
+
+def race(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, Timing]:
+    """Warm time of each call: every round makes each call once and waits for its result."""
+    from jax import block_until_ready
+
+    for call in calls.values():
+        block_until_ready(call())
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            begin = time.perf_counter()
+            block_until_ready(call())
+            seconds[name].append(time.perf_counter() - begin)
+    return {name: Timing.of(values) for name, values in seconds.items()}
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def machine() -> str:
+    """The machine and the versions, as a Markdown table."""
+    import jax
+
+    cores = f"{psutil.cpu_count(logical=False)} physical, {psutil.cpu_count()} logical"
+    busy = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+    rows = [
+        ("CPU", _cpu()),
+        ("cores", f"{cores}; load average {busy} at the start"),
+        ("memory", f"{psutil.virtual_memory().total / 2**30:.0f} GiB"),
+        ("system", platform.platform()),
+        ("Python", f"{platform.python_implementation()} {platform.python_version()}"),
+        *((name, version(name)) for name in PACKAGES),
+        ("JAX device", ", ".join(f"{d.platform} ({d.device_kind})" for d in jax.devices())),
+    ]
+    return table(("machine", ""), rows)
+
+
+def _cpu() -> str:
+    """Name of the processor, as the system gives it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    if sys.platform == "darwin":
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return platform.processor() or platform.machine()
+
+
+def chinchilla_table() -> tuple[Any, Any, str]:
+    """240 runs as a LossTable and as the equal DataFrame, and what they are."""
+    import pandas as pd
+
+    import scalefit as sf
+
+    folder = os.environ.get(DATA_VARIABLE)
+    if folder:
+        path = Path(folder) / CHINCHILLA_FILE
+        frame = pd.read_csv(path).query(CHINCHILLA_RULE)
+        name = "Chinchilla runs extracted by Besiroglu et al. 2024"
+    else:
+        frame = sf.simulate(sf.isoflop_design(points=48))
+        name = "simulated IsoFLOP sweeps"
+    runs = sf.LossTable.from_frame(frame)
+    return runs, frame, f"{name}, {len(runs)} rows"
+
+
+def options(description: str | None) -> argparse.ArgumentParser:
+    """A parser that knows ``--quick``."""
+    summary = (description or "").splitlines()[0]
+    parser = argparse.ArgumentParser(description=summary)
+    parser.add_argument("--quick", action="store_true", help="small sizes and few repeats")
+    return parser
+
+
+def run_alone(section: Callable[[bool], str], description: str | None) -> None:
+    """Command line of one benchmark: the machine, then its section."""
+    quick = options(description).parse_args().quick
+    print(machine(), section(quick), sep="\n\n")

@@ -1,0 +1,111 @@
+"""What a cold process costs: imports, the first fit with its compilation, the second fit.
+
+Each number comes from fresh processes. JAX's persistent compilation cache is switched off, so the
+first fit of a process always compiles.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+from common import Timing, run_alone, table
+
+IMPORTS = ("numpy", "pandas", "jax", "jax, pandas", "scalefit")
+IMPORT_BASELINE = "jax, pandas"
+
+IMPORT_PROGRAM = """
+import time
+begin = time.perf_counter()
+import {names}
+print(time.perf_counter() - begin)
+"""
+
+FIT_PROGRAM = """
+import json, time
+times = {}
+begin = time.perf_counter()
+import scalefit as sf
+times["import"] = time.perf_counter() - begin
+runs = sf.simulate(sf.isoflop_design(points=48))
+for name in ("first fit", "second fit"):
+    begin = time.perf_counter()
+    fit = sf.fit(runs)
+    times[name] = time.perf_counter() - begin
+print(json.dumps(times))
+"""
+
+WHOLE_PROGRAM = """
+import scalefit as sf
+print(sf.fit(sf.simulate(sf.isoflop_design(points=48))).summary())
+"""
+
+
+def python(program: str) -> tuple[str, float]:
+    """Output of a program in a fresh interpreter, and the seconds until it ended."""
+    environment = {
+        name: value for name, value in os.environ.items() if "COMPILATION_CACHE" not in name
+    }
+    begin = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+    )
+    return done.stdout, time.perf_counter() - begin
+
+
+def imports(rounds: int) -> str:
+    """Table of import times, in rounds that run each once."""
+    programs = {names: IMPORT_PROGRAM.format(names=names) for names in IMPORTS}
+    for program in programs.values():  # byte code and file cache
+        python(program)
+    seconds: dict[str, list[float]] = {names: [] for names in IMPORTS}
+    for _ in range(rounds):
+        for names, program in programs.items():
+            seconds[names].append(float(python(program)[0]))
+    times = {names: Timing.of(values) for names, values in seconds.items()}
+    base = times[IMPORT_BASELINE].median
+    rows = [
+        (f"`import {names}`", item.text, f"{item.median / base:.2f}")
+        for names, item in times.items()
+    ]
+    return table(("import", "time (quartiles)", f"ratio to `import {IMPORT_BASELINE}`"), rows)
+
+
+def first_fits(rounds: int) -> str:
+    """Table of the first and the second fit of a process, and of a whole process."""
+    seconds: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        measured = json.loads(python(FIT_PROGRAM)[0])
+        measured["whole process: import, fit, print"] = python(WHOLE_PROGRAM)[1]
+        for name, value in measured.items():
+            seconds.setdefault(name, []).append(value)
+    times = {name: Timing.of(values) for name, values in seconds.items()}
+    base = times["import"].median
+    rows = [(name, item.text, f"{item.median / base:.3g}") for name, item in times.items()]
+    return table(("part", "time (quartiles)", "ratio to `import scalefit`"), rows)
+
+
+def section(quick: bool) -> str:
+    """The benchmark as Markdown."""
+    rounds = 1 if quick else 5
+    return "\n\n".join(
+        [
+            "## Start-up",
+            f"Medians of {rounds} fresh process(es) each, run in turn, files cached by the system.",
+            imports(rounds),
+            "240 simulated rows. The first fit compiles, the second does not.",
+            first_fits(rounds),
+        ]
+    )
+
+
+def main() -> None:
+    """Print the machine and the tables."""
+    run_alone(section, __doc__)
+
+
+if __name__ == "__main__":
+    main()
