@@ -144,6 +144,12 @@ def planned_memory(compiled: Any) -> int:
     return plan.temp_size_in_bytes + plan.output_size_in_bytes
 
 
+def search(problem: Problem, data: Data, settings: Settings, axes: list[Any]) -> grid.Candidates:
+    """Rank every cell, and solve the best cell of each tile of a first batch of starts."""
+    tiles = grid.rank(problem, data, settings, axes).tiles[: grid.BATCH]
+    return grid.cells(problem, data, settings, axes, tiles)
+
+
 def check(found: grid.Candidates, data: Data) -> None:
     """The best cell has the error that its normal equations give when solved by themselves.
 
@@ -189,11 +195,11 @@ def measure(points: int, rounds: int) -> dict[str, Any]:
     """Everything about one grid; to be called once in a process."""
     with jax.enable_x64(True):
         problem, data, settings, axes = inputs(points)
-        search = jax.jit(partial(grid.search, problem))
-        call = partial(search, data, settings, axes)
+        searcher = jax.jit(partial(search, problem))
+        call = partial(searcher, data, settings, axes)
         peak = extra_memory(call)
         check(call(), data)
-        plan = planned_memory(search.lower(data, settings, axes).compile())
+        plan = planned_memory(searcher.lower(data, settings, axes).compile())
         rng = np.random.default_rng(0)
         rows, cells = len(data.response), len(axes[0])
         left, right = rng.standard_normal((cells, rows)), rng.standard_normal((rows, cells))

@@ -177,7 +177,10 @@ print('quiet')
 
 
 def test_a_second_fit_of_the_same_shape_compiles_nothing():
-    from scalefit.fitting.pipeline import _run
+    from scalefit.fitting.pipeline import _polish, _rank
+
+    def compiled():
+        return _rank._cache_size(), _polish._cache_size()
 
     @sf.law(source="a law that nothing has compiled")
     def fresh(N, D, *, E: sf.Offset, A: sf.Amplitude, g: sf.Exponent):
@@ -185,15 +188,15 @@ def test_a_second_fit_of_the_same_shape_compiles_nothing():
         return E + A * (N * D) ** -g
 
     runs = sf.simulate(sf.isoflop_design(), noise=0.01)
-    before = _run._cache_size()
+    ranked, polished = compiled()
     sf.fit(runs, fresh)
-    assert _run._cache_size() == before + 1
+    assert compiled() == (ranked + 1, polished + 1)
     sf.fit(runs.iloc[:70], fresh)
     sf.fit(runs, fresh, residual="raw", robust="none")
     sf.fit(runs, fresh, delta=1e-2, bounds={"g": (0.1, 1.0)})
-    assert _run._cache_size() == before + 1
+    assert compiled() == (ranked + 1, polished + 1)
     sf.fit(runs, fresh, fix={"E": 1.69})
-    assert _run._cache_size() == before + 2
+    assert compiled() == (ranked + 2, polished + 2)
 
 
 def test_two_threads_fit_as_one_does():

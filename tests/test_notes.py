@@ -130,6 +130,22 @@ def test_two_minima_are_reported_with_their_gap():
     assert values == sorted(values)
 
 
+def test_one_batch_of_starts_settles_a_clean_table_and_more_look_around_a_bound(clean):
+    assert sf.fit(clean).trust.starts == 4
+    held = sf.fit(clean, bounds={"alpha": (0.5, 1.0)}).trust
+    assert 4 < held.starts <= 16
+    assert held.agreeing + sum(item.starts for item in held.minima[1:]) <= held.starts
+
+
+def test_a_term_that_vanished_leaves_one_minimum_whatever_its_exponent():
+    runs = sf.isoflop_design()
+    runs["loss"] = 2 + 400 * runs["D"] ** -0.3 + 0.02 * np.log(runs["N"])
+    fit = sf.fit(runs, residual="raw", robust="none", bounds={"beta": (0.1, 1.0)})
+    assert fit.params["A"] == 0.0
+    assert "at_bound" in codes(fit)
+    assert len(fit.trust.minima) == 1
+
+
 def test_a_law_that_passes_through_every_row_is_exact():
     fit = sf.fit(sf.simulate(sf.isoflop_design(), noise=0.0))
     assert fit.status is sf.Status.EXACT

@@ -281,6 +281,14 @@ def test_order_of_parameters_decides_which_of_two_coupled_ones_is_linear() -> No
     assert found.remainder == ("A", "alpha")
 
 
+def test_fake_linear_parameter_does_not_drag_a_true_one_down() -> None:
+    @law
+    def fake_first(N: Any, *, A: sf.Amplitude, E: sf.Offset, alpha: sf.Exponent) -> Any:
+        return jnp.abs(A) * N**-alpha + E
+
+    assert structure(fake_first, COLUMNS).linear == ("E",)
+
+
 def test_structure_is_the_same_on_other_rows_and_units() -> None:
     @law
     def fresh(N: Any, D: Any, *, E: sf.Offset, A: sf.Amplitude, alpha: sf.Exponent) -> Any:
@@ -369,11 +377,11 @@ def test_parameter_at_work_in_one_row_only_is_seen() -> None:
         R: Annotated[sf.Amplitude, sf.Bounds(0.1, 100.0)],
     ) -> Any:
         epochs = jnp.maximum(D / U - 1, 0)
-        return E + B * (U * (1 + R * (1 - jnp.exp(-epochs / R)))) ** -beta
+        return E + B * (U * (1 + epochs / (1 + epochs / R))) ** -beta
 
     U = np.geomspace(1e8, 1e11, 500)
     D = U.copy()
-    D[250] *= 4
+    D[100] *= 4
     found = replace(structure(repeated, {"D": D, "U": U}), uses=())
     assert found == Shape(("E", "B"), ("beta", "R"), ((), ("beta", "R")), "E", None)
 

@@ -155,7 +155,7 @@ def test_integers_become_floats_before_products(three):
 def test_products_in_rules_do_not_wrap_around(three, rule):
     frame = three.assign(N=np.int64(7e9), D=np.array([1, 2, 3]) * np.int64(10**12))
     table = LossTable.from_frame(frame.rename(columns={"N": "params", "D": "tokens"}), keep=rule)
-    assert table.rows == [0, 1]
+    assert list(table.rows) == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -208,13 +208,13 @@ def test_dataframe_is_never_modified(three):
 def test_row_labels_are_preserved(three):
     frame = three.set_axis(["small", "middle", "large"])
     table = LossTable.from_frame(frame, keep="N < 5e8")
-    assert table.rows == ["small", "middle"]
+    assert list(table.rows) == ["small", "middle"]
     assert [(item.row, item.rule) for item in table.dropped] == [("large", "N < 5e8")]
 
 
 def test_repeated_row_labels_are_allowed(three):
     table = LossTable.from_frame(three.set_axis([7, 7, 8]), keep="N > 2e7")
-    assert table.rows == [7, 8]
+    assert list(table.rows) == [7, 8]
     assert [item.row for item in table.dropped] == [7]
 
 
@@ -233,23 +233,23 @@ def test_length_membership_and_representation(three):
 @pytest.mark.parametrize("rule", ["N < 5e8", "params < 5e8", "`params` < 5e8", "not N >= 5e8"])
 def test_rule_speaks_of_headers_and_of_canonical_names(three, rule):
     table = LossTable.from_frame(three.rename(columns={"N": "params"}), keep=rule)
-    assert table.rows == [0, 1]
+    assert list(table.rows) == [0, 1]
 
 
 def test_rule_can_quote_a_header_with_spaces(three):
     frame = three.rename(columns={"N": "Model Size"})
-    assert LossTable.from_frame(frame, keep="`Model Size` < 5e8").rows == [0, 1]
+    assert list(LossTable.from_frame(frame, keep="`Model Size` < 5e8").rows) == [0, 1]
 
 
 def test_rule_can_use_text_columns(three):
     frame = three.assign(corpus=["web", "code", "web"])
-    assert LossTable.from_frame(frame, keep="corpus == 'web'").rows == [0, 2]
+    assert list(LossTable.from_frame(frame, keep="corpus == 'web'").rows) == [0, 2]
 
 
 def test_row_is_listed_under_the_first_rule_it_fails(three):
     table = LossTable.from_frame(three, keep=["N < 5e8", "D < 3e9"])
     dropped = [(item.row, item.rule) for item in table.dropped]
-    assert table.rows == [0]
+    assert list(table.rows) == [0]
     assert dropped == [(2, "N < 5e8"), (1, "D < 3e9")]
 
 
@@ -268,13 +268,13 @@ def test_missing_value_fails_a_comparison_however_it_is_marked(three, dtype):
 
 def test_rule_may_be_a_nullable_boolean_column(three):
     flag = pd.array([True, None, False], dtype="boolean")
-    assert LossTable.from_frame(three.assign(flag=flag), keep="flag").rows == [0]
+    assert list(LossTable.from_frame(three.assign(flag=flag), keep="flag").rows) == [0]
 
 
 def test_rule_can_leave_out_what_would_be_refused(three):
     frame = three.assign(loss=[4.0, np.inf, np.nan], N=[1e7, -1.0, 1e9])
     table = LossTable.from_frame(frame, keep="abs(`loss`) < inf")
-    assert table.rows == [0]
+    assert list(table.rows) == [0]
 
 
 def test_missing_rows_are_dropped_on_request_and_listed(three):
@@ -282,7 +282,7 @@ def test_missing_rows_are_dropped_on_request_and_listed(three):
     for row, column in enumerate(["N", "D", "loss", "weight"]):
         frame.loc[row, column] = np.nan
     table = LossTable.from_frame(frame, missing="drop")
-    assert table.rows == [4, 5]
+    assert list(table.rows) == [4, 5]
     assert [(item.row, item.rule) for item in table.dropped] == [
         (0, "missing N"),
         (1, "missing D"),
@@ -440,7 +440,7 @@ def test_read_takes_text_paths_and_all_options(three, tmp_path):
     table = sf.read(
         str(tmp_path / "runs.csv"), keep="besiroglu_keep == 1", missing="drop", N="size"
     )
-    assert table.rows == [1]
+    assert list(table.rows) == [1]
     assert [(item.row, item.rule) for item in table.dropped] == [
         (2, "besiroglu_keep == 1"),
         (0, "missing loss"),

@@ -141,9 +141,10 @@ def penalty(how: Measure, residual: Any) -> Any:
     xp = _library(residual)
     size = xp.abs(residual)
     inner = xp.minimum(size, how.delta)
-    # inner^2 / 2 + delta (size - inner), without delta * 0 where delta is infinite
-    beyond = xp.where(size > how.delta, how.delta, 0.0) * (size - inner)
-    return 0.5 * inner**2 + beyond
+    # Delta may be infinite, and so may a residual: neither 0 * inf nor inf - inf may be formed.
+    outside = size > how.delta
+    delta = xp.where(outside, how.delta, 0.0)
+    return 0.5 * inner**2 + delta * (xp.where(outside, size, 0.0) - delta)
 
 
 def influence(how: Measure, residual: jax.Array) -> jax.Array:

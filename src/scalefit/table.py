@@ -198,10 +198,10 @@ class LossTable:
     def __contains__(self, name: str) -> bool:
         return name in self.frame.columns
 
-    @property
-    def rows(self) -> list[object]:
+    @cached_property
+    def rows(self) -> tuple[object, ...]:
         """Row labels, as in the source."""
-        return list(self.frame.index)
+        return tuple(self.frame.index)
 
     def column(self, name: str) -> np.ndarray:
         """One column as float64, checked.
@@ -518,6 +518,9 @@ def _apply_rules(
     """Rows that satisfy every rule, and the others under the first rule they fail."""
     if not isinstance(rules, Iterable):
         raise DataError(f"keep={rules!r} is not a rule", remedy=RULE_REMEDY)
+    rules = list(rules)
+    if not rules:
+        return renamed, []
     dropped: list[DroppedRow] = []
     kept = np.ones(len(renamed), dtype=bool)
     others = original.drop(columns=renamed.columns, errors="ignore")

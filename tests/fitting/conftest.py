@@ -38,6 +38,7 @@ class Posed:
             return value, [np.broadcast_to(item, value.shape) for item in found]
 
     def search(self, axes, starts):
+        """The ranking of the grid, and the cells of its first starts."""
         with jax.enable_x64(True):
             return jax.device_get(_search(self.problem, self.data, self.settings, axes, starts))
 
@@ -95,7 +96,12 @@ def _project(problem, data, settings, axes):
     return grid._projected(problem, data, settings, len(axes), columns)
 
 
-_search = jax.jit(grid.search, static_argnums=(0, 4))
+@partial(jax.jit, static_argnums=(0, 4))
+def _search(problem, data, settings, axes, starts):
+    ranking = grid.rank(problem, data, settings, axes)
+    return ranking, grid.cells(problem, data, settings, axes, ranking.tiles[:starts])
+
+
 _polish = jax.jit(refine.polish, static_argnums=0)
 
 

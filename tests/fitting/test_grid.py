@@ -268,7 +268,7 @@ def pick(tiles, starts):
 
 def separated(tiles, starts):
     with jax.enable_x64(True):
-        return np.stack(pick(jnp.asarray(tiles), starts), axis=1).tolist()
+        return np.stack(pick(jnp.asarray(tiles), starts)[0], axis=1).tolist()
 
 
 def bowl(shape, *centres):
@@ -323,11 +323,16 @@ def test_local_minima_come_before_better_cells_that_are_none():
 
 
 @pytest.mark.parametrize(("shape", "reach"), [((64,), 6), ((12, 12), 1), ((30, 20), (3, 2))])
-def test_starts_are_a_tenth_of_the_grid_apart(shape, reach):
-    rng = np.random.default_rng(0)
-    picked = np.array(separated(rng.uniform(size=shape), 6))
+def test_starts_that_are_no_basin_are_a_tenth_of_the_grid_from_every_earlier_one(shape, reach):
+    tiles = bowl(shape, ((1,) * len(shape), 0.1))
+    picked = np.array(separated(tiles, 4))
     apart = np.abs(picked[:, None] - picked[None]) > reach
-    assert (apart.any(axis=-1) | np.eye(6, dtype=bool)).all()
+    assert (apart.any(axis=-1) | np.eye(4, dtype=bool)).all()
+
+
+def test_basins_close_to_each_other_get_a_start_each():
+    tiles = bowl((64,), ((10,), 0.1), ((13,), 0.12), ((50,), 0.3))
+    assert separated(tiles, 3) == [[10], [13], [50]]
 
 
 def test_every_start_is_the_best_of_what_is_left():
@@ -348,7 +353,7 @@ def test_no_more_starts_than_tiles():
 def chinchilla_search(pose, runs):
     posed = pose(runs)
     axes = posed.axes(96)
-    return posed, axes, posed.search(axes, 4)
+    return posed, axes, posed.search(axes, 4)[1]
 
 
 def test_search_starts_in_the_best_cell_of_the_grid(chinchilla_search):
@@ -357,7 +362,17 @@ def test_search_starts_in_the_best_cell_of_the_grid(chinchilla_search):
     best = np.unravel_index(value.argmin(), value.shape)
     assert found.value[0] == pytest.approx(value.min(), rel=0, abs=1e-14)
     np.testing.assert_array_equal(found.coordinates[0], [axes[0][best[0]], axes[1][best[1]]])
-    assert found.basins == 1
+
+
+def test_a_smooth_bowl_is_one_basin_with_starts_all_over_it(pose, runs):
+    ranking, _ = pose(runs).search(pose(runs).axes(96), 4)
+    assert ranking.basins == 1
+    finite = ranking.value[np.isfinite(ranking.value)]
+    assert 4 < len(finite) == len(np.unique(ranking.tiles[: len(finite)], axis=0))
+    # The basin first; the others stand above every value, in the order of theirs.
+    assert finite[0] < 1e-3
+    assert (finite[1:] >= 1).all()
+    assert (np.diff(finite) >= 0).all()
 
 
 def test_search_gives_each_start_the_coefficients_of_scipy(chinchilla_search):
@@ -392,13 +407,13 @@ def test_exponent_of_a_term_that_is_not_there_is_a_plateau_that_counts_once(pose
     runs["loss"] = 2 + 400 * runs["D"] ** -0.3 + 0.02 * np.log(runs["N"])
     posed = pose(runs, residual="raw", bounds={"beta": (0.1, 1.0)})
     axes = posed.axes(48)
-    found = posed.search(axes, 4)
+    ranking, _ = posed.search(axes, 4)
     value, (_, A, _) = posed.project(axes)
     best = value.argmin(axis=1)
     assert np.ptp(best) == 0
     assert np.ptp(value[:, best[0]]) == 0
     assert not A[:, best[0]].any()
-    assert found.basins == 1
+    assert ranking.basins == 1
 
 
 @sf.law(source="a test")
@@ -420,8 +435,8 @@ def test_two_basins_get_a_start_each(pose, t):
     truth = {"E": 1.7, "A": 300.0, "B": 500.0, "t": t}
     runs = sf.simulate(sf.isoflop_design(), two_valleys, truth, noise=0.001)
     posed = pose(runs, two_valleys)
-    found = posed.search(posed.axes(512), 4)
-    assert found.basins == 2
+    ranking, found = posed.search(posed.axes(512), 4)
+    assert ranking.basins == 2
     assert np.sign(found.coordinates[:2, 0]).tolist() == [np.sign(t), -np.sign(t)]
     assert found.coordinates[0, 0] == pytest.approx(t, abs=0.02)
     assert found.value[0] < found.value[1]
@@ -429,7 +444,7 @@ def test_two_basins_get_a_start_each(pose, t):
 
 def test_search_without_nonlinear_coordinates_solves_the_one_cell(pose, runs):
     posed = pose(runs, fix={"alpha": 0.34, "beta": 0.28})
-    found = posed.search([], 4)
+    _, found = posed.search([], 4)
     columns = [np.ones(75), runs["N"] ** -0.34, runs["D"] ** -0.28]
 
     def terms(N, D):

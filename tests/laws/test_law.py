@@ -75,7 +75,7 @@ def test_keyword_only_arguments_are_parameters_in_order() -> None:
         ("c", Kind("coefficient", -math.inf, math.inf)),
         ("alpha", Kind("exponent", 0.005, 5.0, spacing="log")),
         ("share", Kind("fraction", 0.0, 1.0)),
-        ("Nc", Kind("scale", 1e-3, 1e3, spacing="log", column="N")),
+        ("Nc", Kind("scale", 1e-6, 1e6, spacing="log", column="N")),
     ],
 )
 def test_annotation_gives_the_kind(name: str, kind: Kind) -> None:
@@ -121,8 +121,8 @@ def test_bounds_of_a_plain_kind_ignore_the_table() -> None:
 
 def test_bounds_of_a_scale_follow_its_column() -> None:
     low, high = everything.params[5].bounds({"N": np.array([4e6, 2e6, 8e6])})
-    assert low == pytest.approx(2e3, rel=1e-15)
-    assert high == pytest.approx(8e9, rel=1e-15)
+    assert low == pytest.approx(2.0, rel=1e-15)
+    assert high == pytest.approx(8e12, rel=1e-15)
 
 
 def test_explicit_bounds_of_a_scale_are_absolute() -> None:
@@ -204,9 +204,12 @@ def unresolved(N: Any, *, E: Offset) -> Any: ...  # type: ignore[name-defined] #
         (variadic_params, r"law 'variadic_params': \*\*rest: '?Any'? is variadic"),
         (without_columns, "law 'without_columns' needs at least one data column"),
         (without_params, r"law 'without_params' needs .* Put a bare \* between them"),
-        (unannotated, "law 'unannotated': parameter 'alpha' has no kind. Annotate it with one of"),
+        (
+            unannotated,
+            "law 'unannotated': parameter 'alpha' has no kind. Annotate it with one of",
+        ),
         (not_a_kind, "law 'not_a_kind': parameter 'alpha' has no kind"),
-        (two_kinds, "law 'two_kinds': parameter 'alpha' has no kind"),
+        (two_kinds, "law 'two_kinds': parameter 'alpha' has several kinds"),
         (
             wrong_column,
             r"law 'wrong_column': c is a scale of 'M', which is not one of its columns \(N, D\)",

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import Note, Status, listed
-from scalefit.fitting.grid import Candidates
+from scalefit.fitting.grid import POINTS, Ranking
 from scalefit.fitting.problem import Data, Problem
 from scalefit.fitting.refine import MOST_ITERATIONS, Polished
 from scalefit.objective import Objective
@@ -20,6 +20,9 @@ __all__ = ["assess", "observe"]
 # Starts in one minimum agree to about 1e-8 in the coordinates; a tenth of a percent is elsewhere.
 # The objective cannot decide: minima that swap two like terms have equal values.
 SAME_PLACE = 1e-3
+
+# Values this close are one value for choosing between a start that arrived and one that did not.
+SAME_VALUE = 1e-7
 
 # A step that promises less than this share of the objective is noise in any use of the parameters.
 CONVERGED_PROMISE = 1e-9
@@ -43,31 +46,41 @@ OUTLIER_ROWS = 0.025
 FLOPS_TOLERANCE = 0.05
 
 
+def settled(problem: Problem, objective: Objective, data: Data, polished: Polished) -> bool:
+    """Whether every start of a batch ended in one and the same interior minimum.
+
+    Where one did not, the problem is one of those that hide others: a flat valley, a term that
+    nearly vanishes, an outlier with a basin of its own.
+    """
+    arrived = _arrived(objective, data, polished)
+    order = np.argsort(polished.value)
+    alone = len(_distinct(problem, data, polished, order, arrived)) == 1
+    return bool(arrived.all() and alone and not polished.active.any())
+
+
 def assess(
-    problem: Problem,
-    objective: Objective,
-    data: Data,
-    cells: int,
-    candidates: Candidates,
-    polished: Polished,
+    problem: Problem, objective: Objective, data: Data, ranking: Ranking, polished: Polished
 ) -> tuple[Status, Trust]:
     """Status of the best start, and what all starts say together."""
     order = np.argsort(np.where(np.isfinite(polished.value), polished.value, np.inf))
-    best = int(order[0])
-    # Where nothing is left to explain, a relative promise is noise over noise.
-    arrived = (polished.promise <= CONVERGED_PROMISE) | _exact(objective, data, polished)
+    arrived = _arrived(objective, data, polished)
+    best = _best(polished, order, arrived)
+    order = np.array([best, *order[order != best]])
     minima = _distinct(problem, data, polished, order, arrived)
     condition, projected = _conditions(problem, polished, best)
     groups = [*problem.linear, *problem.nonlinear]
+    at_work = ~np.r_[
+        np.zeros(len(problem.linear), bool), _idle(problem, polished.coefficients[best])
+    ]
     held = [
         name
-        for group, at in zip(groups, polished.active[best], strict=True)
+        for group, at in zip(groups, polished.active[best] & at_work, strict=True)
         if at
         for name in group
     ]
     trust = Trust(
-        cells=cells,
-        basins=int(candidates.basins),
+        cells=POINTS.get(len(problem.nonlinear), 1) ** len(problem.nonlinear),
+        basins=int(ranking.basins),
         starts=len(polished.value),
         minima=minima,
         gradient=float(polished.stationary[best]),
@@ -78,6 +91,21 @@ def assess(
         condition_projected=projected,
     )
     return _status(objective, data, polished, best), trust
+
+
+def _arrived(objective: Objective, data: Data, polished: Polished) -> np.ndarray:
+    """Starts that reached a minimum."""
+    # Where nothing is left to explain, a relative promise is noise over noise.
+    return (polished.promise <= CONVERGED_PROMISE) | _exact(objective, data, polished)
+
+
+def _best(polished: Polished, order: np.ndarray, arrived: np.ndarray) -> int:
+    """The lowest start; one that arrived, where the lowest did not and is hardly lower."""
+    lowest = int(order[0])
+    for i in order:
+        if arrived[i] and polished.value[i] <= polished.value[lowest] * (1 + SAME_VALUE):
+            return int(i)
+    return lowest
 
 
 def _exact(objective: Objective, data: Data, polished: Polished) -> np.ndarray:
@@ -102,7 +130,8 @@ def _distinct(
     """Starts grouped by where they ended, best first; starts that did not arrive are left out."""
     found: list[list[Any]] = []
     for i in order:
-        value, place = float(polished.value[i]), polished.coordinates[i]
+        value = float(polished.value[i])
+        place = np.where(_idle(problem, polished.coefficients[i]), 0.0, polished.coordinates[i])
         if not (np.isfinite(value) and (arrived[i] or i == order[0])):
             continue
         for group in found:
@@ -121,10 +150,20 @@ def _distinct(
     )
 
 
+def _idle(problem: Problem, coefficients: np.ndarray) -> np.ndarray:
+    """Coordinates that only terms of coefficient zero depend on: they could be anything."""
+    at_work = set(problem.axes_known or ())
+    for seen, coefficient in zip(problem.axes_seen, coefficients, strict=True):
+        at_work |= set(seen) if coefficient != 0 else set()
+    # A law without linear parameters is all known part.
+    return np.array([axis not in at_work for axis in range(len(problem.nonlinear))], dtype=bool)
+
+
 def _conditions(problem: Problem, polished: Polished, best: int) -> tuple[float, float]:
     """Condition of the curvature in all free parameters, and with the linear ones projected out."""
-    free = ~polished.active[best]
     k = len(problem.linear)
+    free = ~polished.active[best]
+    free[k:] &= ~_idle(problem, polished.coefficients[best])
     matrix = polished.gauss_newton[best]
     linear = np.flatnonzero(free[:k])
     nonlinear = k + np.flatnonzero(free[k:])
@@ -141,9 +180,11 @@ def _condition(matrix: np.ndarray) -> float:
     """Condition number after scaling to unit diagonal; infinite when singular to rounding."""
     if not len(matrix):
         return 1.0
-    size = np.sqrt(np.diagonal(matrix))
-    if not (np.isfinite(matrix).all() and (size > 0).all()):
+    diagonal = np.diagonal(matrix)
+    # Projecting a parameter out can leave less than nothing, by rounding.
+    if not (np.isfinite(matrix).all() and (diagonal > 0).all()):
         return float("inf")
+    size = np.sqrt(diagonal)
     values = np.linalg.eigvalsh(matrix / np.outer(size, size))
     return float(values[-1] / values[0]) if values[0] > 0 else float("inf")
 

@@ -9,7 +9,7 @@ both exponents; it is a matrix product, and the grid costs little more than that
 Columns are centred (where the law has a free constant) and scaled to unit root mean square, which
 makes the search independent of the units of the data. Bounds on coefficients are kept exactly, by
 enumerating active sets. A Gram value carries rounding of about 1e-16 relative to the squared loss
-and only ranks cells; the chosen cells are solved again on their true columns (refine.py).
+and only ranks cells; the best separated ones are polished on the true objective (refine.py).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from scalefit.errors import LawError
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.fitting.small import factorise, solve
 
-__all__ = ["Candidates", "axes", "search"]
+__all__ = ["Candidates", "Ranking", "axes", "cells", "rank"]
 
 # Cells per axis by number of axes. Two exponents at 96 points each are 7 % apart, 0.02 near 0.3:
 # finer than a basin of the projected objective.
@@ -41,11 +41,11 @@ TILE = {1: 8, 2: 8, 3: 4, 4: 4, 5: 2, 6: 2}
 # Bytes of one slab of cells: it should stay in cache between the product and the reduction.
 SLAB_BYTES = 8 * 2**20
 
-# Starts that are polished: first the local minima of the grid, best first, then the best cells at
-# least a tenth of the grid away from every earlier start. More are used when the grid shows more
-# basins than that.
-STARTS = 4
-MANY_STARTS = 16
+# Starts are polished in batches of this many: first the local minima of the grid, best first, then
+# the best cells at least a tenth of the grid away from every earlier start. One batch is enough
+# where it ends in one interior minimum; otherwise (evidence.py) the others follow.
+BATCH = 4
+MOST_STARTS = 16
 SEPARATION = 10
 
 # Active sets are enumerated up to this many; a law with more bounded coefficients than that is
@@ -53,21 +53,33 @@ SEPARATION = 10
 MOST_ACTIVE_SETS = 256
 
 
+class Ranking(NamedTuple):
+    """Tiles to start from; on the device, then on the host.
+
+    Attributes:
+        tiles: index of each tile along every axis, shape (starts, q).
+        value: order in which they were taken, infinite once no tile is left, shape (starts,).
+        basins: number of local minima among all tiles, shape ().
+    """
+
+    tiles: Any
+    value: Any
+    basins: Any
+
+
 class Candidates(NamedTuple):
-    """Separated cells in order of their projected squared error.
+    """Cells to start from.
 
     Attributes:
         coordinates: free nonlinear coordinates, shape (starts, q).
         coefficients: each times the root mean square of its column, in ``data.unit``; solved on
             the columns of the cell itself, shape (starts, k).
         value: projected squared error relative to the squared loss, shape (starts,).
-        basins: number of local minima among the tiles of the grid, shape ().
     """
 
     coordinates: Any
     coefficients: Any
     value: Any
-    basins: Any
 
 
 def axes(problem: Problem, settings: Settings, points: int | None = None) -> list[np.ndarray]:
@@ -99,31 +111,37 @@ def axes(problem: Problem, settings: Settings, points: int | None = None) -> lis
     ]
 
 
-def search(
-    problem: Problem,
-    data: Data,
-    settings: Settings,
-    grid: Sequence[Any],
-    starts: int = STARTS,
-) -> Candidates:
-    """The best separated cells of a grid.
+def rank(problem: Problem, data: Data, settings: Settings, grid: Sequence[Any]) -> Ranking:
+    """The tiles worth starting from: local minima, then the best ones far from every earlier one.
 
     Args:
         problem: the problem; a new one compiles a new program.
         data: rows, padded.
         settings: bounds.
         grid: coordinates of each axis, whole tiles, as from :func:`axes`.
-        starts: number of cells wanted.
+    """
+    if not grid:
+        return Ranking(jnp.zeros((1, 0), dtype=int), jnp.zeros(1), jnp.asarray(1))
+    tiles = _scan(problem, data, settings, [jnp.asarray(axis) for axis in grid])
+    basin = _local_minima(tiles)
+    indices, value = _separated(tiles, basin, MOST_STARTS)
+    return Ranking(jnp.stack(indices, axis=1), value, basin.sum())
+
+
+def cells(
+    problem: Problem, data: Data, settings: Settings, grid: Sequence[Any], tiles: Any
+) -> Candidates:
+    """The best cell of each tile, with its coefficients.
+
+    Args:
+        problem: the problem.
+        data: rows, padded.
+        settings: bounds.
+        grid: coordinates of each axis.
+        tiles: index of each tile along every axis, shape (starts, q).
     """
     axes = [jnp.asarray(axis) for axis in grid]
-    if not axes:
-        coordinates, coefficients, value = _best_cell(problem, data, settings, axes, ())
-        return Candidates(coordinates[None], coefficients[None], value[None], jnp.asarray(1))
-    tiles = _scan(problem, data, settings, axes)
-    basin = _local_minima(tiles)
-    best_cell = partial(_best_cell, problem, data, settings, axes)
-    coordinates, coefficients, value = jax.vmap(best_cell)(_separated(tiles, basin, starts))
-    return Candidates(coordinates, coefficients, value, basin.sum())
+    return jax.vmap(partial(_best_cell, problem, data, settings, axes))(tiles)
 
 
 def _scan(problem: Problem, data: Data, settings: Settings, grid: list[Any]) -> jax.Array:
@@ -176,45 +194,43 @@ def _local_minima(tiles: jax.Array) -> jax.Array:
     return (tilted <= lowest) & jnp.isfinite(tiles)
 
 
-def _separated(tiles: jax.Array, basin: jax.Array, starts: int) -> tuple[jax.Array, ...]:
-    """Indices of the local minima, then of the best tiles far from every earlier one."""
+def _separated(
+    tiles: jax.Array, basin: jax.Array, starts: int
+) -> tuple[tuple[jax.Array, ...], jax.Array]:
+    """Indices of the local minima, then of the best tiles far from every earlier one; order."""
     positions = jnp.meshgrid(*(jnp.arange(count) for count in tiles.shape), indexing="ij")
     reach = [max(1, count // SEPARATION) for count in tiles.shape]
-    # Values are relative to the squared loss, so at most one: two puts every basin first.
-    order = jnp.where(basin, tiles, tiles + 2.0)
+    # Above every value: the basins come first.
+    above = 1.0 + jnp.max(jnp.where(jnp.isfinite(tiles), tiles, 0.0))
+    order = jnp.where(basin, tiles, tiles + above)
 
-    def pick(remaining: jax.Array, _: None) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    def pick(remaining: jax.Array, _: None) -> tuple[jax.Array, Any]:
         # argmin of everything is a scalar loop; a minimum over the other axes first is not.
         flat = remaining.reshape(len(remaining), -1)
         row = jnp.argmin(flat.min(axis=1))
         index = (row, *jnp.unravel_index(jnp.argmin(flat[row]), remaining.shape[1:]))
-        near = jnp.asarray(True)
+        near, here = jnp.asarray(True), jnp.asarray(True)
         for position, centre, span in zip(positions, index, reach, strict=True):
             near = near & (jnp.abs(position - centre) <= span)
-        return jnp.where(near, jnp.inf, remaining), index
+            here = here & (position == centre)
+        taken = here | (near & ~basin)
+        return jnp.where(taken, jnp.inf, remaining), (index, remaining[index])
 
     return lax.scan(pick, order, None, length=min(starts, tiles.size))[1]
 
 
 def _best_cell(
-    problem: Problem,
-    data: Data,
-    settings: Settings,
-    grid: list[Any],
-    tile: tuple[jax.Array, ...],
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Coordinates, coefficients and value of the best cell of one tile."""
+    problem: Problem, data: Data, settings: Settings, grid: list[Any], tile: jax.Array
+) -> Candidates:
+    """The best cell of one tile."""
     side = TILE.get(len(grid), 1)
-    inside = [
-        lax.dynamic_slice_in_dim(axis, index * side, side)
-        for axis, index in zip(grid, tile, strict=True)
-    ]
+    inside = [lax.dynamic_slice_in_dim(axis, tile[i] * side, side) for i, axis in enumerate(grid)]
     columns = _columns(problem, data, inside, lambda seen: True)
     value, solution = _projected(problem, data, settings, len(grid), columns)
     cell = jnp.unravel_index(jnp.argmin(value), value.shape)
     chosen = [axis[index] for axis, index in zip(inside, cell, strict=True)]
     coefficients = [jnp.broadcast_to(item, value.shape)[cell] for item in solution]
-    return (
+    return Candidates(
         jnp.stack(chosen) if chosen else jnp.zeros(0),
         jnp.stack(coefficients) if coefficients else jnp.zeros(0),
         value[cell],

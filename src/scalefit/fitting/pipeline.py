@@ -1,7 +1,7 @@
 """fit(): from a table to a Fit, each stage once.
 
-Host to device and back once per fit: the grid search and the polish of its best cells are one
-compiled program for each problem and table size, whatever the objective.
+Two compiled programs for each problem and table size, whatever the objective: one ranks the grid,
+one polishes a batch of starts.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from functools import partial
-from math import prod
 from typing import Any
 
 import jax
@@ -20,7 +19,7 @@ import pandas as pd
 from scalefit.errors import DataError, FitError
 from scalefit.fitting import grid, refine
 from scalefit.fitting.checks import check_design
-from scalefit.fitting.evidence import assess, observe
+from scalefit.fitting.evidence import assess, observe, settled
 from scalefit.fitting.problem import (
     Data,
     Problem,
@@ -119,13 +118,13 @@ def fit(
     check_design(problem, used, table.weight, table.rows)
 
     data = pack(problem, objective, used, observed, table.weight, fixed)
-    cells, candidates, polished = _search(problem, data, settings)
+    ranking, polished = _search(problem, objective, data, settings)
     if not np.isfinite(polished.value).any():
         raise FitError(
             f"no point of the bounds of {law.name!r} gives a finite objective on this table. The "
             "law may predict negative losses everywhere: check bounds, fixed values and units"
         )
-    status, trust = assess(problem, objective, data, cells, candidates, polished)
+    status, trust = assess(problem, objective, data, ranking, polished)
     params = trust.minima[0].params
     predicted = law.evaluate(used, params)
     value, residuals = evaluate_objective(objective, observed, predicted, table.weight)
@@ -205,30 +204,40 @@ def pack(
 
 
 def _search(
-    problem: Problem, data: Data, settings: Settings
-) -> tuple[int, grid.Candidates, refine.Polished]:
-    """Grid and polish; a second time with more starts where the grid shows many basins."""
-    axes = grid.axes(problem, settings)
+    problem: Problem, objective: Objective, data: Data, settings: Settings
+) -> tuple[grid.Ranking, refine.Polished]:
+    """Rank the grid and polish one batch of starts, and the others where one does not settle it."""
     with jax.enable_x64(True):
-        run = partial(
-            _run,
-            problem,
-            data=data,
-            settings=settings,
-            axes=axes,
-        )
-        candidates, polished = jax.device_get(run(starts=grid.STARTS))
-        if candidates.basins > grid.STARTS:
-            candidates, polished = jax.device_get(run(starts=grid.MANY_STARTS))
-    return prod(len(axis) for axis in axes), candidates, polished
+        axes = grid.axes(problem, settings)
+        ranking = jax.device_get(_rank(problem, data, settings, axes))
+        tiles = ranking.tiles[np.isfinite(ranking.value)]
+        size = min(grid.BATCH, len(ranking.tiles))
+
+        def batch(first: int) -> refine.Polished:
+            chosen = tiles[first : first + size]
+            # The last batch is filled up to the size that is compiled, and the filling dropped.
+            filled = np.resize(chosen, (size, len(axes)))
+            found = jax.device_get(_polish(problem, data, settings, axes, filled))
+            return refine.Polished(*(leaf[: len(chosen)] for leaf in found))
+
+        polished = batch(0)
+        if ranking.basins > size or not settled(problem, objective, data, polished):
+            batches = [polished, *(batch(first) for first in range(size, len(tiles), size))]
+            polished = refine.Polished(*map(np.concatenate, zip(*batches, strict=True)))
+    return ranking, polished
 
 
-@partial(jax.jit, static_argnames=("problem", "starts"))
-def _run(
-    problem: Problem, *, starts: int, data: Data, settings: Settings, axes: list[Any]
-) -> tuple[grid.Candidates, refine.Polished]:
-    candidates = grid.search(problem, data, settings, axes, starts)
-    return candidates, refine.polish(problem, data, settings, candidates)
+@partial(jax.jit, static_argnames="problem")
+def _rank(problem: Problem, data: Data, settings: Settings, axes: list[Any]) -> grid.Ranking:
+    return grid.rank(problem, data, settings, axes)
+
+
+@partial(jax.jit, static_argnames="problem")
+def _polish(
+    problem: Problem, data: Data, settings: Settings, axes: list[Any], tiles: Any
+) -> refine.Polished:
+    candidates = grid.cells(problem, data, settings, axes, tiles)
+    return refine.polish(problem, data, settings, candidates)
 
 
 def _domain(columns: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]:

@@ -114,7 +114,7 @@ class Problem:
     def _axes(self, seen: set[str]) -> tuple[int, ...]:
         return tuple(i for i, group in enumerate(self.nonlinear) if seen & set(group))
 
-    def theta(self, coordinates: Sequence[Any], fixed: Any) -> dict[str, Any]:
+    def theta(self, coordinates: Any, fixed: Any) -> dict[str, Any]:
         """Nonlinear parameters by name, from free coordinates and fixed values."""
         values = {
             name: fixed[i] for i, name in enumerate(self.fixed) if name in self.structure.nonlinear
@@ -126,11 +126,11 @@ class Problem:
             values.update(dict.fromkeys(group, value))
         return values
 
-    def column(self, index: int, data: Data, coordinates: Sequence[Any]) -> jax.Array:
+    def column(self, index: int, data: Data, coordinates: Any) -> jax.Array:
         """Term of free coefficient ``index`` at the given coordinates, shape (rows,)."""
         return self._sum_of_terms(self.linear[index], data, coordinates)
 
-    def known(self, data: Data, coordinates: Sequence[Any]) -> jax.Array:
+    def known(self, data: Data, coordinates: Any) -> jax.Array:
         """Part of the prediction without free coefficients, in units of the loss, (rows,)."""
         theta = self.theta(coordinates, data.fixed)
         value = jnp.zeros_like(data.response)
@@ -142,9 +142,7 @@ class Problem:
                 value = value + data.fixed[i] * term
         return value
 
-    def _sum_of_terms(
-        self, names: Sequence[str], data: Data, coordinates: Sequence[Any]
-    ) -> jax.Array:
+    def _sum_of_terms(self, names: Sequence[str], data: Data, coordinates: Any) -> jax.Array:
         theta = self.theta(coordinates, data.fixed)
         terms = [basis(self.law, self.structure, name)(data.columns, theta) for name in names]
         return jnp.broadcast_to(sum(terms[1:], terms[0]), data.response.shape)

@@ -183,8 +183,9 @@ def _read_kind(law_name: str, param: str, hints: Mapping[str, Any]) -> Kind:
     kinds = [item for item in metadata if isinstance(item, Kind)]
     if len(kinds) != 1:
         raise LawError(
-            f"law {law_name!r}: parameter {param!r} has no kind. Annotate it with one of Offset, "
-            "Amplitude, Coefficient, Exponent, Fraction or Annotated[Array, scale_of('N')]"
+            f"law {law_name!r}: parameter {param!r} has {'several kinds' if kinds else 'no kind'}. "
+            "Annotate it with one of Offset, Amplitude, Coefficient, Exponent, Fraction or "
+            "Annotated[Array, scale_of('N')]"
         )
     (kind,) = kinds
     for bounds in (item for item in metadata if isinstance(item, Bounds)):

@@ -32,8 +32,9 @@ Spacing = Literal["linear", "log"]
 # Published exponents of loss laws lie between 0.03 and 1.8.
 EXPONENT_BOUNDS = (0.005, 5.0)
 
-# A scale outside the observed column by more than three decades leaves the law a pure power there.
-SCALE_MARGIN = 1e3
+# Published scales lie up to five decades outside the column (Kaplan's N_c = 8.8e13 for models up to
+# 1.5e9); beyond six the law is a pure power over any table.
+SCALE_MARGIN = 1e6
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,9 @@ Fraction = Annotated[jax.Array, Kind("fraction", 0.0, 1.0)]
 def scale_of(column: str) -> Kind:
     """Kind of a parameter in the unit of a data column.
 
-    Its bounds follow the table: from ``min(column) / 1000`` to ``max(column) * 1000``, searched in
-    the logarithm. Used as ``Annotated[Array, scale_of("N")]``.
+    Its bounds follow the table, six decades to either side of the column: from
+    ``min(column) / 1e6`` to ``max(column) * 1e6``, searched in the logarithm. Used as
+    ``Annotated[Array, scale_of("N")]``.
 
     Args:
         column: name of the data column, as in the law's signature.
