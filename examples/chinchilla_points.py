@@ -1,7 +1,7 @@
 # %% [markdown]
 # # The Chinchilla points, refitted
-# 245 runs read off Figure 4 of Hoffmann et al. by Besiroglu et al. 2024 (arXiv 2404.10102). The file
-# states no licence, so it is not part of scalefit: download it once,
+# 245 runs read off Figure 4 of Hoffmann et al. by Besiroglu et al. 2024 (arXiv 2404.10102). The
+# file states no licence, so it is not part of scalefit: download it once,
 #
 #     https://raw.githubusercontent.com/epoch-research/analyzing-chinchilla/
 #         92258837425e1b5f2851d624287f0120583a3d0e/data/svg_extracted_data.csv
@@ -38,8 +38,8 @@ with_outliers = sf.fit(every)
 print(with_outliers)
 
 # %% [markdown]
-# Published: alpha 0.35, beta 0.37, E 1.82. The optimum of the objective they name is at alpha 0.34731,
-# beta 0.36717, E 1.81722, its value 1.018274e-3.
+# Published: alpha 0.35, beta 0.37, E 1.82. The optimum of the objective they name is at alpha
+# 0.34731, beta 0.36717, E 1.81722, its value 1.018274e-3.
 
 # %%
 assert round(fit.value, 9) == 0.001018274

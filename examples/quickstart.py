@@ -13,15 +13,16 @@ runs = sf.LossTable.from_frame(sf.simulate(sf.isoflop_design(), noise=0.005, see
 print(runs)
 
 # %% [markdown]
-# `fit` searches the whole box of exponents and polishes the best cells. The result is a report: what
-# was minimised, what was found, and how far to trust it.
+# `fit` searches the whole box of exponents and polishes the best cells. The result is a report:
+# what was minimised, what was found, and how far to trust it.
 
 # %%
 fit = sf.fit(runs, "chinchilla")
 print(fit.summary())
 
 # %% [markdown]
-# The optimum is exact, and evidence says so: the gradient is zero to rounding and every start agrees.
+# The optimum is exact, and evidence says so: the gradient is zero to rounding and every start
+# agrees.
 
 # %%
 assert fit.status.usable
