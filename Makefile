@@ -1,7 +1,7 @@
 # Every target uses the environment that PYTHON names; `make install` makes one.
 PYTHON ?= .venv/bin/python
 
-.PHONY: install check lint types test docs bench clean
+.PHONY: install check lint types test test-fast docs bench clean
 
 install:
 	python3 -m venv .venv
@@ -19,6 +19,10 @@ types:
 
 test:
 	$(PYTHON) -m pytest
+
+# The tier to run on every commit.
+test-fast:
+	$(PYTHON) -m pytest -m "not slow"
 
 docs:
 	$(PYTHON) -m mkdocs build --strict

@@ -23,15 +23,18 @@ def run(*arguments):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_quickstart_runs_and_draws(tmp_path):
     assert "compute-optimal allocation" in run(ROOT / "examples/quickstart.py", tmp_path)
     assert (tmp_path / "quickstart.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_own_law_runs():
     assert "interacting" in run(ROOT / "examples/own_law.py")
 
 
+@pytest.mark.slow
 def test_chinchilla_points_run_on_the_original_file(data_folder, tmp_path):
     original = data_folder / "originals/epoch_svg_extracted_data.csv"
     out = run(ROOT / "examples/chinchilla_points.py", original, tmp_path)
@@ -39,6 +42,7 @@ def test_chinchilla_points_run_on_the_original_file(data_folder, tmp_path):
     assert (tmp_path / "chinchilla_points.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_the_command_line_fits_allocates_and_draws_the_chinchilla_points(data_folder, tmp_path):
     out = run(
         "-m",
@@ -59,6 +63,7 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_python_in_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "readme.py").write_text("\n".join(blocks("python")))

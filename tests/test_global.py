@@ -57,6 +57,7 @@ def best_of_restarts(runs, residual, robust, seed):
     return best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("robust", ["huber", "none"])
 @pytest.mark.parametrize("residual", ["log", "raw"])
 @pytest.mark.parametrize("seed", range(4))
