@@ -20,6 +20,7 @@ FLOW = [
     "laws.base",
     "laws.additive",
     "laws",
+    "files",
     "table",
     "objective",
     "separable",
@@ -108,7 +109,17 @@ def test_a_module_imports_only_from_its_left(name, path):
 
 
 def test_public_names_are_the_ones_listed():
-    inner = {"allocation", "cli", "errors", "fitting", "laws", "objective", "report", "result"}
+    inner = {
+        "allocation",
+        "cli",
+        "errors",
+        "files",
+        "fitting",
+        "laws",
+        "objective",
+        "report",
+        "result",
+    }
     inner |= {"separable", "synthetic", "table"}
     assert sorted(name for name in dir(sf) if name[0] != "_" and name not in inner) == PUBLIC
 
