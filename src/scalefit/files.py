@@ -1,4 +1,4 @@
-"""Files to DataFrames; checked only for what pandas would paper over: repeated headers, long rows."""
+"""Files to DataFrames, checked for what pandas would paper over: repeated headers, long rows."""
 
 from __future__ import annotations
 
