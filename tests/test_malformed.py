@@ -26,7 +26,8 @@ def put(column, *values, start=3):
     def change(frame):
         filled = list(frame[column]) if column in frame else [1.0] * len(frame)
         filled[start : start + len(values)] = values
-        return frame.assign(**{column: pd.Series(filled)})
+        kind = object if any(isinstance(value, str) for value in values) else None
+        return frame.assign(**{column: pd.Series(filled, dtype=kind)})
 
     return change
 
