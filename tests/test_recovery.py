@@ -130,6 +130,17 @@ def test_a_row_of_weight_zero_is_no_row(noisy):
     assert weighted.rows == len(noisy) - 1
 
 
+def test_a_row_of_weight_zero_may_be_one_the_law_says_nothing_about():
+    from scalefit.objective import evaluate
+
+    observed, predicted = np.array([2.0, 3.0]), np.array([-1.0, 2.7])
+    value, rows = evaluate(sf.Objective("log", "none"), observed, predicted, np.array([0.0, 1.0]))
+    assert value == pytest.approx(np.log(3 / 2.7) ** 2, rel=1e-12)
+    assert np.isinf(rows[0])
+    lost, _ = evaluate(sf.Objective("log", "none"), observed, predicted, np.ones(2))
+    assert lost == np.inf
+
+
 def test_the_fit_is_not_above_any_nearby_point(noisy):
     """The optimum of the sum as the objective defines it, not of some surrogate."""
     fit = sf.fit(noisy)

@@ -176,7 +176,9 @@ def evaluate(
     """
     how = measure(objective, observed)
     rows = residuals(how, observed, predicted)
-    return float(how.factor * np.sum(weight * penalty(how, rows))), rows
+    # A row of weight zero counts for nothing, even where no residual exists.
+    terms = np.where(weight > 0, weight, 0.0) * np.where(weight > 0, penalty(how, rows), 0.0)
+    return float(how.factor * np.sum(terms)), rows
 
 
 def require_positive(objective: Objective, loss: Any, rows: Any) -> None:

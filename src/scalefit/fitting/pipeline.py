@@ -135,7 +135,8 @@ def fit(
             f"{searched:.6g}: the law branches on its parameters or columns in a way that "
             "derivatives do not show. Write it as one formula"
         )
-    weighted = np.sum(table.weight * residuals**2) / np.sum(table.weight)
+    residuals = np.where(table.weight > 0, residuals, 0.0)
+    spread = np.sqrt(np.average(residuals**2, weights=table.weight))
     found = Fit(
         law=law,
         params=params,
@@ -145,7 +146,7 @@ def fit(
         notes=table.notes,
         trust=trust,
         rows=int(np.count_nonzero(table.weight)),
-        spread=float(np.sqrt(weighted)),
+        spread=float(spread),
         domain=_domain(used),
         fixed=fixed,
         tied=tuple(group for group in (*problem.linear, *problem.nonlinear) if len(group) > 1),
