@@ -69,15 +69,8 @@ def assess(
     minima = _distinct(problem, data, polished, order, arrived)
     condition, projected = _conditions(problem, polished, best)
     groups = [*problem.linear, *problem.nonlinear]
-    at_work = ~np.r_[
-        np.zeros(len(problem.linear), bool), _idle(problem, polished.coefficients[best])
-    ]
-    held = [
-        name
-        for group, at in zip(groups, polished.active[best] & at_work, strict=True)
-        if at
-        for name in group
-    ]
+    bound = polished.active[best] & _at_work(problem, polished.coefficients[best])
+    held = [name for group, at in zip(groups, bound, strict=True) if at for name in group]
     trust = Trust(
         cells=POINTS.get(len(problem.nonlinear), 1) ** len(problem.nonlinear),
         basins=int(ranking.basins),
@@ -159,11 +152,15 @@ def _idle(problem: Problem, coefficients: np.ndarray) -> np.ndarray:
     return np.array([axis not in at_work for axis in range(len(problem.nonlinear))], dtype=bool)
 
 
+def _at_work(problem: Problem, coefficients: np.ndarray) -> np.ndarray:
+    """Free parameters, coefficients first, that are not idle coordinates; shape (p,)."""
+    return np.r_[np.ones(len(problem.linear), dtype=bool), ~_idle(problem, coefficients)]
+
+
 def _conditions(problem: Problem, polished: Polished, best: int) -> tuple[float, float]:
     """Condition of the curvature in all free parameters, and with the linear ones projected out."""
     k = len(problem.linear)
-    free = ~polished.active[best]
-    free[k:] &= ~_idle(problem, polished.coefficients[best])
+    free = ~polished.active[best] & _at_work(problem, polished.coefficients[best])
     matrix = polished.gauss_newton[best]
     linear = np.flatnonzero(free[:k])
     nonlinear = k + np.flatnonzero(free[k:])

@@ -322,7 +322,7 @@ def _system(problem: Problem, data: Data, columns: dict[int, _Column], dimension
     mean = jnp.sum(data.metric * data.response)
     centred = data.response - mean if problem.constant is not None else data.response
     target = _Column(centred * jnp.sqrt(data.metric), mean, 1.0, ())
-    every = [columns[i] for i in _order(problem, columns)]
+    every = [columns[i] for i in _order(columns)]
     half = [[_inner(a, b, dimensions) for b in every[: i + 1]] for i, a in enumerate(every)]
     return _System(
         gram=[[half[max(i, j)][min(i, j)] for j in range(len(every))] for i in range(len(every))],
@@ -334,7 +334,7 @@ def _system(problem: Problem, data: Data, columns: dict[int, _Column], dimension
     )
 
 
-def _order(problem: Problem, columns: dict[int, _Column]) -> list[int]:
+def _order(columns: dict[int, _Column]) -> list[int]:
     """Column indices as they stand in a system: free coefficients, then the known part."""
     return sorted(i for i in columns if i != KNOWN) + [KNOWN] * (KNOWN in columns)
 
@@ -344,7 +344,7 @@ def _projected(
 ) -> tuple[jax.Array, list[Any]]:
     """Projected squared error of every cell, relative to the squared loss, and coefficients."""
     system = _system(problem, data, columns, dimensions)
-    value, found = _best_active_set(problem, data, settings, _order(problem, columns), system)
+    value, found = _best_active_set(problem, data, settings, _order(columns), system)
     sizes = {
         axis: size
         for column in columns.values()
