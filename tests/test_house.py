@@ -22,6 +22,7 @@ FLOW = [
     "laws",
     "files",
     "table",
+    "groups",
     "objective",
     "separable",
     "report",
@@ -50,6 +51,7 @@ PUBLIC = [
     "AllocationError",
     "Amplitude",
     "Bounds",
+    "By",
     "Coefficient",
     "Cost",
     "DataError",
@@ -120,7 +122,7 @@ def test_public_names_are_the_ones_listed():
         "report",
         "result",
     }
-    inner |= {"separable", "synthetic", "table"}
+    inner |= {"groups", "separable", "synthetic", "table"}
     assert sorted(name for name in dir(sf) if name[0] != "_" and name not in inner) == PUBLIC
 
 

@@ -18,6 +18,7 @@ from scalefit.errors import Status as Status
 from scalefit.fitting import fit as fit
 from scalefit.laws import Amplitude as Amplitude
 from scalefit.laws import Bounds as Bounds
+from scalefit.laws import By as By
 from scalefit.laws import Coefficient as Coefficient
 from scalefit.laws import Exponent as Exponent
 from scalefit.laws import Fraction as Fraction

@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 
 from scalefit import report
-from scalefit.errors import DataError, LawError, Note, Status
+from scalefit.errors import DataError, LawError, Note, Status, listed
+from scalefit.groups import Grouping, spelled
 from scalefit.laws import BUILTIN, Law, find
 from scalefit.objective import Objective, measure, require_positive, residuals
 from scalefit.table import DroppedRow, LossTable, as_table
@@ -98,7 +99,7 @@ class Fit:
     Attributes:
         law: the law.
         params: every parameter by name, in the units of the table's columns (raw N and D), fixed
-            and tied ones included.
+            and tied ones included; a grouped one once for each level, as ``A[fp8]``.
         objective: what was minimised.
         value: its value at the optimum: a sum, never a mean.
         status: outcome.
@@ -111,6 +112,7 @@ class Fit:
         fixed: parameters that were fixed, and where.
         tied: groups of parameters that were tied.
         bounds: bounds that were given, by parameter.
+        groups: for each grouped parameter, the columns it differs by and their levels.
         dropped: rows left out of the table, each with its rule.
         provenance: versions, digest of the data, and headers of the columns.
     """
@@ -128,11 +130,12 @@ class Fit:
     fixed: Mapping[str, float] = field(default_factory=dict)
     tied: tuple[tuple[str, ...], ...] = ()
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    groups: Mapping[str, Grouping] = field(default_factory=dict)
     dropped: tuple[DroppedRow, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("params", "domain", "fixed", "bounds", "provenance"):
+        for name in ("params", "domain", "fixed", "bounds", "groups", "provenance"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     @property
@@ -146,13 +149,14 @@ class Fit:
 
         Args:
             runs: a table; or leave it out and give the law's columns as keywords.
-            **columns: the law's columns, raw units, broadcastable, as ``N=7e9, D=2e12``.
+            **columns: the law's columns, raw units, and the columns that coefficients are grouped
+                by, broadcastable, as ``N=7e9, D=2e12, format="fp8"``.
 
         Returns:
             Loss in the unit of the fitted table, float64, of the broadcast shape.
 
         Raises:
-            DataError: a column of the law is missing, or both forms are used.
+            DataError: a column is missing, a level was not fitted, or both forms are used.
 
         Example:
             >>> import scalefit as sf
@@ -160,7 +164,70 @@ class Fit:
             >>> fit.predict(N=7e9, D=2e12)
             array(2.01...)
         """
-        return self.law.evaluate(self._columns(runs, columns), self.params)
+        used, codes = self._columns(runs, columns)
+        return self.law.evaluate(used, by_row(self.law, self.params, self.groups, codes))
+
+    def at(self, **levels: Any) -> Fit:
+        """The fit as it stands for one level of each grouping, with that level's coefficients.
+
+        The evidence and the notes stay those of the whole fit.
+
+        Args:
+            **levels: value of each column that coefficients are grouped by, as ``format="fp8"``.
+
+        Raises:
+            DataError: a column is missing or unknown, or the level was not fitted.
+        """
+        known = {column for grouping in self.groups.values() for column in grouping.columns}
+        for name in levels:
+            if name not in known:
+                raise DataError(
+                    f"no coefficient of this fit differs by {name!r}",
+                    column=name,
+                    remedy=f"Columns it is grouped by: {', '.join(sorted(known)) or 'none'}",
+                )
+        chosen = {
+            name: grouping.levels[int(grouping.codes_of(levels))]
+            for name, grouping in self.groups.items()
+        }
+
+        def renamed(params: Mapping[str, float]) -> dict[str, float]:
+            spelling = {name: spelled(name, level) for name, level in chosen.items()}
+            return {name: params[spelling.get(name, name)] for name in self.law.names}
+
+        kept = {spelled(name, level): name for name, level in chosen.items()}
+        trust = replace(
+            self.trust,
+            minima=tuple(replace(item, params=renamed(item.params)) for item in self.trust.minima),
+            at_bound=tuple(
+                kept.get(name, name)
+                for name in self.trust.at_bound
+                if name in kept or name in self.law.names
+            ),
+        )
+        return replace(self, params=renamed(self.params), trust=trust, groups={})
+
+    def one_surface(self) -> Fit:
+        """The fit itself, if it is of one surface.
+
+        Raises:
+            DataError: coefficients differ by a column, so that there is one for each level.
+        """
+        for name, grouping in self.groups.items():
+            levels = ", ".join(
+                f"{column}={value!r}"
+                for column, value in zip(
+                    grouping.columns, grouping.levels[0].split("/"), strict=False
+                )
+            )
+            raise DataError(
+                f"{self.law.name!r} was fitted with one {name} for each "
+                f"{' and '.join(grouping.columns)}",
+                column=grouping.columns[0],
+                remedy=f"Choose one surface first, as fit.at({levels}). "
+                f"Levels: {listed(grouping.levels)}",
+            )
+        return self
 
     def residuals(self, runs: LossTable | pd.DataFrame, **columns: str) -> np.ndarray:
         """Residual of each row, as the objective defines it (observed minus predicted).
@@ -183,19 +250,23 @@ class Fit:
 
     def _columns(
         self, runs: LossTable | pd.DataFrame | None, given: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
+    ) -> tuple[Mapping[str, Any], dict[Grouping, np.ndarray]]:
+        """The law's columns, and the level of each row in each grouping."""
+        groupings = set(self.groups.values())
         if runs is None:
+            known = {*self.law.columns, *(name for item in groupings for name in item.columns)}
             missing = [name for name in self.law.columns if name not in given]
-            unknown = [name for name in given if name not in self.law.columns]
+            unknown = [name for name in given if name not in known]
             if missing or unknown:
                 raise DataError(
                     f"{self.law.name!r} predicts from the columns {', '.join(self.law.columns)}, "
                     f"not from {', '.join(given) or 'nothing'}",
                     remedy="Pass a table, or each column as a keyword: predict(N=7e9, D=2e12)",
                 )
-            return given
+            return given, {item: item.codes_of(given) for item in groupings}
         table = as_table(runs, **given)
-        return {name: table.column(name) for name in self.law.columns}
+        used = {name: table.column(name) for name in self.law.columns}
+        return used, {item: item.codes(table) for item in groupings}
 
     def to_frame(self) -> pd.DataFrame:
         """Parameters as a table: value, and whether fixed, tied or at a bound."""
@@ -256,6 +327,7 @@ class Fit:
                 name: dict(getattr(self, name))
                 for name in ("params", "domain", "fixed", "bounds", "provenance")
             },
+            "groups": {name: asdict(item) for name, item in self.groups.items()},
         }
         return json.dumps(_encode(document), indent=2, allow_nan=False)
 
@@ -307,6 +379,10 @@ class Fit:
             dropped=tuple(DroppedRow(**item) for item in document["dropped"]),
             domain={name: tuple(pair) for name, pair in document["domain"].items()},
             bounds={name: tuple(pair) for name, pair in document["bounds"].items()},
+            groups={
+                name: Grouping(tuple(item["columns"]), tuple(item["levels"]))
+                for name, item in document.get("groups", {}).items()
+            },
             **{
                 name: document[name]
                 for name in ("params", "value", "rows", "spread", "fixed", "provenance")
@@ -316,6 +392,30 @@ class Fit:
     def with_notes(self, *notes: Note) -> Fit:
         """The same fit with further notes."""
         return replace(self, notes=(*self.notes, *notes))
+
+
+def by_row(
+    law: Law,
+    params: Mapping[str, float],
+    groups: Mapping[str, Grouping],
+    codes: Mapping[Grouping, np.ndarray],
+) -> dict[str, Any]:
+    """The law's parameters, a grouped one as the coefficient of each row.
+
+    Args:
+        law: the law.
+        params: every parameter by name, grouped ones once for each level.
+        groups: the division that each grouped parameter differs by.
+        codes: level of each row in each division, of the rows' shape.
+    """
+    found: dict[str, Any] = {}
+    for name in law.names:
+        if name in groups:
+            values = np.array([params[spelled(name, level)] for level in groups[name].levels])
+            found[name] = values[codes[groups[name]]]
+        else:
+            found[name] = params[name]
+    return found
 
 
 def _builtin(name: str) -> Law:

@@ -284,16 +284,52 @@ class LossTable:
         values.flags.writeable = False
         return values
 
+    def labels(self, name: str) -> pd.Series:
+        """One column as it is, to group rows by.
+
+        Args:
+            name: canonical name or header.
+
+        Raises:
+            DataError: the column is missing, or a row has no label.
+        """
+        headers = {header: quantity for quantity, header in self.sources.items()}
+        place = name if name in self.frame else headers.get(name, name)
+        if place not in self.frame:
+            raise DataError(
+                f"the table has no column {name!r} to group by",
+                column=name,
+                remedy=f"Columns: {listed(list(self.frame.columns))}",
+            )
+        values = self.frame[place]
+        gaps = values.isna().to_numpy()
+        if gaps.any():
+            rows = [self.rows[i] for i in np.flatnonzero(gaps)]
+            raise DataError(
+                f"{name!r} is missing in row {rows[0]}",
+                column=name,
+                rows=rows,
+                remedy=f"Fill it, or leave the rows out with keep='`{name}`.notna()'",
+            )
+        return values
+
     @cached_property
     def weight(self) -> np.ndarray:
         """Row weights, ones where the table has none, shape (rows,)."""
         return self.column("weight") if "weight" in self.sources else np.ones(len(self))
 
-    def digest(self, names: Sequence[str]) -> str:
-        """SHA-256 of the named columns and the weights, as float64 in row order."""
+    def digest(self, names: Sequence[str], labels: Sequence[str] = ()) -> str:
+        """SHA-256 of the named columns and the weights, as float64 in row order.
+
+        Args:
+            names: columns of numbers.
+            labels: columns of labels, as text.
+        """
         seal = hashlib.sha256()
         for name in names:
             seal.update(name.encode() + b"\0" + self.column(name).tobytes())
+        for name in labels:
+            seal.update(name.encode() + b"\0" + "\0".join(map(str, self.labels(name))).encode())
         seal.update(b"weight\0" + self.weight.astype(np.float64).tobytes())
         return seal.hexdigest()
 

@@ -93,7 +93,8 @@ def runs():
 @partial(jax.jit, static_argnums=0)
 def _project(problem, data, settings, axes):
     columns = grid._columns(problem, data, axes, lambda seen: True)
-    return grid._projected(problem, data, settings, len(axes), columns)
+    value, solution = grid._projected(problem, data, settings, len(axes), columns)
+    return value, [item[..., level] for item in solution for level in range(item.shape[-1])]
 
 
 @partial(jax.jit, static_argnums=(0, 4))

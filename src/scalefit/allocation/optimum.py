@@ -113,6 +113,7 @@ def allocate(fit: Fit, flops: Any, *, cost: str | Cost = "6ND") -> Allocation:
         The allocation, arrays of the shape of ``flops``.
 
     Raises:
+        DataError: coefficients of the fit differ by a column (``fit.at(...)`` chooses a level).
         AllocationError: a budget is not a positive number, the law is not one of N and D, or more
             of one always beats more of the other (no interior optimum).
 
@@ -126,6 +127,7 @@ def allocate(fit: Fit, flops: Any, *, cost: str | Cost = "6ND") -> Allocation:
         >>> f"{best.N:.3g} parameters, {best.tokens_per_param:.1f} tokens each"
         '3.22e+10 parameters, 92.6 tokens each'
     """
+    fit = fit.one_surface()
     counted = find_cost(cost)
     budgets = np.asarray(flops, dtype=np.float64)
     if budgets.size == 0 or not (np.isfinite(budgets) & (budgets > 0)).all():

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from types import MappingProxyType
 
 import numpy as np
 
 from scalefit.errors import DataError, listed
 from scalefit.fitting.problem import Problem
+from scalefit.groups import Grouping
 
 __all__ = ["check_design"]
 
@@ -22,7 +24,11 @@ SAME_RATIO = 1e-2
 
 
 def check_design(
-    problem: Problem, columns: Mapping[str, np.ndarray], weight: np.ndarray, rows: Sequence[object]
+    problem: Problem,
+    columns: Mapping[str, np.ndarray],
+    weight: np.ndarray,
+    rows: Sequence[object],
+    codes: Mapping[Grouping, np.ndarray] = MappingProxyType({}),
 ) -> None:
     """Refuse a design that cannot identify the free parameters.
 
@@ -31,13 +37,15 @@ def check_design(
         columns: the law's data columns, each (rows,).
         weight: row weights, (rows,); rows of weight zero count as absent.
         rows: row labels.
+        codes: level of each row, (rows,), in each division of the rows.
 
     Raises:
         DataError: a column is constant, two columns are proportional, or there are fewer distinct
-            runs than free parameters.
+            runs than free parameters, in all or of one level.
     """
     used = weight > 0
-    design = np.stack([values[used] for values in columns.values()], axis=1)
+    every = [*columns.values(), *codes.values()]
+    design = np.stack([values[used] for values in every], axis=1)
     labels = [row for row, keep in zip(rows, used, strict=True) if keep]
     distinct = len(np.unique(design, axis=0))
     if distinct < problem.size:
@@ -49,7 +57,10 @@ def check_design(
             remedy="Add runs, fix or tie parameters (fix={'E': 1.7}, tie=[('alpha', 'beta')]), or "
             "choose a smaller law",
         )
-    constant = [name for name, values in zip(columns, design.T, strict=True) if np.ptp(values) == 0]
+    _check_levels(problem, design, codes, labels)
+    constant = [
+        name for name, values in zip(columns, design.T, strict=False) if np.ptp(values) == 0
+    ]
     uses = _uses(problem)
     # Terms that are the same in every run: one of them is a constant, two are the same one.
     same = [name for name, seen in uses.items() if set(seen) <= set(constant)]
@@ -64,6 +75,34 @@ def check_design(
         )
     if problem.nonlinear:
         _check_ratios(uses, columns, used, labels)
+
+
+def _check_levels(
+    problem: Problem,
+    design: np.ndarray,
+    codes: Mapping[Grouping, np.ndarray],
+    labels: Sequence[object],
+) -> None:
+    """Refuse a level with fewer distinct runs than coefficients of its own."""
+    first = design.shape[1] - len(codes)
+    for number, grouping in enumerate(codes):
+        own = [
+            group[0]
+            for group, division in zip(problem.linear, problem.divisions, strict=True)
+            if division == number
+        ]
+        for code, level in enumerate(grouping.levels):
+            inside = design[:, first + number] == code
+            if len(np.unique(design[inside], axis=0)) < len(own):
+                few = [label for label, at in zip(labels, inside, strict=True) if at]
+                raise DataError(
+                    f"level {level!r} of {' and '.join(grouping.columns)} has fewer distinct runs "
+                    f"than coefficients of its own ({', '.join(own)})",
+                    column=grouping.columns[0],
+                    rows=few,
+                    remedy="Add runs of that level, leave it out with a keep rule, or group fewer "
+                    "coefficients",
+                )
 
 
 def _uses(problem: Problem) -> dict[str, tuple[str, ...]]:

@@ -68,9 +68,8 @@ def assess(
     order = np.array([best, *order[order != best]])
     minima = _distinct(problem, data, polished, order, arrived)
     condition, projected = _conditions(problem, polished, best)
-    groups = [*problem.linear, *problem.nonlinear]
     bound = polished.active[best] & _at_work(problem, polished.coefficients[best])
-    held = [name for group, at in zip(groups, bound, strict=True) if at for name in group]
+    held = [name for group, at in zip(problem.names, bound, strict=True) if at for name in group]
     trust = Trust(
         cells=POINTS.get(len(problem.nonlinear), 1) ** len(problem.nonlinear),
         basins=int(ranking.basins),
@@ -79,7 +78,7 @@ def assess(
         gradient=float(polished.stationary[best]),
         promise=float(polished.promise[best]),
         iterations=int(polished.iterations[best]),
-        at_bound=tuple(name for name in problem.law.names if name in held),
+        at_bound=tuple(name for name in problem.ordered if name in held),
         condition=condition,
         condition_projected=projected,
     )
@@ -146,20 +145,20 @@ def _distinct(
 def _idle(problem: Problem, coefficients: np.ndarray) -> np.ndarray:
     """Coordinates that only terms of coefficient zero depend on: they could be anything."""
     at_work = set(problem.axes_known or ())
-    for seen, coefficient in zip(problem.axes_seen, coefficients, strict=True):
-        at_work |= set(seen) if coefficient != 0 else set()
+    for owner, coefficient in zip(problem.owners, coefficients, strict=True):
+        at_work |= set(problem.axes_seen[owner]) if coefficient != 0 else set()
     # A law without linear parameters is all known part.
     return np.array([axis not in at_work for axis in range(len(problem.nonlinear))], dtype=bool)
 
 
 def _at_work(problem: Problem, coefficients: np.ndarray) -> np.ndarray:
     """Free parameters, coefficients first, that are not idle coordinates; shape (p,)."""
-    return np.r_[np.ones(len(problem.linear), dtype=bool), ~_idle(problem, coefficients)]
+    return np.r_[np.ones(len(problem.owners), dtype=bool), ~_idle(problem, coefficients)]
 
 
 def _conditions(problem: Problem, polished: Polished, best: int) -> tuple[float, float]:
     """Condition of the curvature in all free parameters, and with the linear ones projected out."""
-    k = len(problem.linear)
+    k = len(problem.owners)
     free = ~polished.active[best] & _at_work(problem, polished.coefficients[best])
     matrix = polished.gauss_newton[best]
     linear = np.flatnonzero(free[:k])
@@ -212,7 +211,7 @@ def _search_notes(fit: Fit, problem: Problem) -> list[Note]:
     trust, notes = fit.trust, []
     if trust.gap is not None:
         second = trust.minima[1]
-        where = ", ".join(f"{name} {second.params[name]:.4g}" for name in fit.law.names)
+        where = ", ".join(f"{name} {value:.4g}" for name, value in second.params.items())
         notes.append(
             Note(
                 "starts_disagree",

@@ -7,7 +7,9 @@ of sub-grids. For Chinchilla, of the six inner products between E, A, B and the 
 both exponents; it is a matrix product, and the grid costs little more than that.
 
 Columns are centred (where the law has a free constant) and scaled to unit root mean square, which
-makes the search independent of the units of the data. Bounds on coefficients are kept exactly, by
+makes the search independent of the units of the data. Coefficients that differ by the levels of a
+division of the rows (groups.py) do not see each other's rows: they are eliminated first, all levels
+at once, which costs per cell what as many plain columns' inner products cost. Bounds on coefficients are kept exactly, by
 enumerating active sets. A Gram value carries rounding of about 1e-16 relative to the squared loss
 and only ranks cells; the best separated ones are polished on the true objective (refine.py).
 """
@@ -27,7 +29,7 @@ from jax import lax
 
 from scalefit.errors import LawError
 from scalefit.fitting.problem import Data, Problem, Settings
-from scalefit.fitting.small import factorise, solve
+from scalefit.fitting.small import Factor, factorise, solve
 
 __all__ = ["Candidates", "Ranking", "axes", "cells", "rank"]
 
@@ -104,7 +106,7 @@ def axes(problem: Problem, settings: Settings, points: int | None = None) -> lis
         return []
     wanted = points or POINTS[count]
     rounded = -(-wanted // TILE[count]) * TILE[count]
-    first = len(problem.linear)
+    first = len(problem.owners)
     return [
         np.linspace(settings.lower[first + i], settings.upper[first + i], rounded)
         for i in range(count)
@@ -172,7 +174,9 @@ def _row_size(problem: Problem, data: Data, grid: list[Any]) -> int:
     columns = [
         len(data.response) * prod(sizes[axis] for axis in axes[1:]) for axes in seen if 0 in axes
     ]
-    return max(prod(sizes[1:]), *columns, 1)
+    division = _inner_division(problem)
+    levels = 1 if division is None else len(data.places[division])
+    return max(levels * prod(sizes[1:]), *columns, 1)
 
 
 def _tile_minima(values: Any, tile: int) -> jax.Array:
@@ -229,16 +233,22 @@ def _best_cell(
     value, solution = _projected(problem, data, settings, len(grid), columns)
     cell = jnp.unravel_index(jnp.argmin(value), value.shape)
     chosen = [axis[index] for axis, index in zip(inside, cell, strict=True)]
-    coefficients = [jnp.broadcast_to(item, value.shape)[cell] for item in solution]
+    coefficients = [
+        jnp.broadcast_to(item, (*value.shape, item.shape[-1]))[cell] for item in solution
+    ]
     return Candidates(
         jnp.stack(chosen) if chosen else jnp.zeros(0),
-        jnp.stack(coefficients) if coefficients else jnp.zeros(0),
+        jnp.concatenate(coefficients) if coefficients else jnp.zeros(0),
         value[cell],
     )
 
 
 class _Column(NamedTuple):
-    """One basis column on its sub-grid; ``mean`` and ``scale`` broadcast over the whole grid."""
+    """One basis column on its sub-grid; ``mean`` and ``scale`` broadcast over the whole grid.
+
+    A column that has a coefficient for each level holds its rows as (levels, rows of a level), and
+    its scale with a last axis of levels.
+    """
 
     rows: jax.Array
     mean: Any
@@ -246,41 +256,81 @@ class _Column(NamedTuple):
     seen: tuple[int, ...]
 
 
+# A column is known by the coefficient it belongs to; by its linear parameter and this, where it is
+# eliminated with all its levels; by ``KNOWN`` where it is f0.
+Key = int | tuple[str, int]
+LEVELS = "levels"
 KNOWN = -1
 
 
-def _columns(problem: Problem, data: Data, grid: list[Any], wanted: Any) -> dict[int, _Column]:
-    """Centred, scaled basis columns by coefficient index (``KNOWN`` for f0) where wanted."""
-    found = {}
+def _inner_division(problem: Problem) -> int | None:
+    """The division of the rows whose coefficients are eliminated first: the one with most levels.
+
+    Coefficients of another division see rows of several of its levels: they stay plain columns.
+    """
+    widths: dict[int, int] = {}
+    for index, division in enumerate(problem.divisions):
+        if division is not None:
+            widths[division] = problem.width(index)
+    return max(widths, key=lambda division: widths[division]) if widths else None
+
+
+def _centred(problem: Problem) -> int | None:
+    """The coefficient of the constant that columns are centred for, if any."""
+    # Centring would couple the levels of a division.
+    if problem.constant is None or any(item is not None for item in problem.divisions):
+        return None
+    return problem.owners.index(problem.constant)
+
+
+def _columns(problem: Problem, data: Data, grid: list[Any], wanted: Any) -> dict[Key, _Column]:
+    """Centred, scaled basis columns where wanted."""
+    found: dict[Key, _Column] = {}
+    inner = _inner_division(problem)
     for index, seen in enumerate(problem.axes_seen):
-        if index != problem.constant and wanted(seen):
-            found[index] = _one_column(problem, data, grid, index, seen)
+        first = problem.owners.index(index)
+        if first == _centred(problem) or not wanted(seen):
+            continue
+        division = problem.divisions[index]
+        values = _over_grid(partial(problem.column, index, data), grid, seen)
+        if division is None:
+            found[first] = _plain_column(problem, data, grid, values, seen)
+        elif division == inner:
+            found[LEVELS, index] = _level_column(data, grid, values, seen, division)
+        else:
+            for level in range(problem.width(index)):
+                there = jnp.where(data.codes[division] == level, values, 0.0)
+                found[first + level] = _plain_column(problem, data, grid, there, seen)
     if problem.axes_known is not None and wanted(problem.axes_known):
-        found[KNOWN] = _one_column(problem, data, grid, KNOWN, problem.axes_known)
+        values = _over_grid(partial(problem.known, data), grid, problem.axes_known)
+        found[KNOWN] = _plain_column(problem, data, grid, values, problem.axes_known)
     return found
 
 
-def _one_column(
-    problem: Problem, data: Data, grid: list[Any], index: int, seen: tuple[int, ...]
-) -> _Column:
+def _over_grid(column: Any, grid: list[Any], seen: tuple[int, ...]) -> jax.Array:
+    """A column on the sub-grid of the coordinates it sees, shape (*sub-grid, rows)."""
+
     def at(*coordinates: jax.Array) -> jax.Array:
         # Coordinates the column does not see are never used: any value of the axis will do.
         every = [axis[0] for axis in grid]
         for axis, coordinate in zip(seen, coordinates, strict=True):
             every[axis] = coordinate
-        if index == KNOWN:
-            return problem.known(data, every)
-        return problem.column(index, data, every)
+        return jnp.asarray(column(every))
 
     over_grid = at
     for position in reversed(range(len(seen))):
         over_grid = jax.vmap(over_grid, [0 if i == position else None for i in range(len(seen))])
-    values = over_grid(*(jnp.asarray(grid[axis]) for axis in seen))
+    return over_grid(*(jnp.asarray(grid[axis]) for axis in seen))
+
+
+def _plain_column(
+    problem: Problem, data: Data, grid: list[Any], values: jax.Array, seen: tuple[int, ...]
+) -> _Column:
     scale = jnp.sqrt(jnp.sum(data.metric * values**2, axis=-1))
     # A column of zeros (a parameter fixed at zero) stays one.
     values = values / jnp.where(scale > 0, scale, 1.0)[..., None]
     mean = jnp.sum(data.metric * values, axis=-1)
-    if problem.constant is not None:
+    if _centred(problem) is not None:
         values = values - mean[..., None]
     spread = [len(grid[axis]) if axis in seen else 1 for axis in range(len(grid))]
     return _Column(
@@ -291,16 +341,36 @@ def _one_column(
     )
 
 
-def _inner(first: _Column, second: _Column, dimensions: int) -> jax.Array:
-    """Inner products over rows on the joint sub-grid, spread over the whole grid."""
+def _level_column(
+    data: Data, grid: list[Any], values: jax.Array, seen: tuple[int, ...], division: int
+) -> _Column:
+    rows = _by_level(data, jnp.sqrt(data.metric) * values, division)
+    scale = jnp.sqrt(jnp.sum(rows**2, axis=-1))
+    rows = rows / jnp.where(scale > 0, scale, 1.0)[..., None]
+    spread = [len(grid[axis]) if axis in seen else 1 for axis in range(len(grid))]
+    return _Column(rows, 0.0, (scale / data.unit).reshape(*spread, -1), seen)
+
+
+def _by_level(data: Data, rows: jax.Array, division: int) -> jax.Array:
+    """Rows sorted by level, shape (..., levels, rows of a level), zero where there are fewer."""
+    return rows[..., data.places[division]] * data.present[division]
+
+
+def _inner(first: _Column, second: _Column, dimensions: int, rows: str = "z") -> jax.Array:
+    """Inner products over rows on the joint sub-grid, spread over the whole grid.
+
+    With ``rows`` "yz" the columns are sorted by level, and so is the result: its last axis.
+    """
     letters = "abcdefghijklm"
     left = "".join(letters[axis] for axis in first.seen)
     right = "".join(letters[axis] for axis in second.seen)
     joint = sorted(set(first.seen) | set(second.seen))
-    out = "".join(letters[axis] for axis in joint)
-    values = jnp.einsum(f"{left}z,{right}z->{out}", first.rows, second.rows)
-    sizes = dict(zip(joint, values.shape, strict=True))
-    return values.reshape([sizes.get(axis, 1) for axis in range(dimensions)])
+    kept = rows[:-1]
+    out = "".join(letters[axis] for axis in joint) + kept
+    values = jnp.einsum(f"{left}{rows},{right}{rows}->{out}", first.rows, second.rows)
+    sizes = dict(zip(joint, values.shape, strict=False))
+    spread = [sizes.get(axis, 1) for axis in range(dimensions)]
+    return values.reshape([*spread, *values.shape[len(joint) :]])
 
 
 class _System(NamedTuple):
@@ -318,11 +388,10 @@ class _System(NamedTuple):
     mean: Any
 
 
-def _system(problem: Problem, data: Data, columns: dict[int, _Column], dimensions: int) -> _System:
-    mean = jnp.sum(data.metric * data.response)
-    centred = data.response - mean if problem.constant is not None else data.response
-    target = _Column(centred * jnp.sqrt(data.metric), mean, 1.0, ())
-    every = [columns[i] for i in _order(columns)]
+def _system(problem: Problem, data: Data, columns: dict[Key, _Column], dimensions: int) -> _System:
+    """Normal equations of the plain columns."""
+    target = _target(problem, data)
+    every = [columns[key] for key in _order(columns)]
     half = [[_inner(a, b, dimensions) for b in every[: i + 1]] for i, a in enumerate(every)]
     return _System(
         gram=[[half[max(i, j)][min(i, j)] for j in range(len(every))] for i in range(len(every))],
@@ -330,27 +399,158 @@ def _system(problem: Problem, data: Data, columns: dict[int, _Column], dimension
         means=[column.mean for column in every],
         scales=[column.scale for column in every],
         square=jnp.sum(target.rows**2),
-        mean=mean,
+        mean=target.mean,
     )
 
 
-def _order(columns: dict[int, _Column]) -> list[int]:
-    """Column indices as they stand in a system: free coefficients, then the known part."""
-    return sorted(i for i in columns if i != KNOWN) + [KNOWN] * (KNOWN in columns)
+def _target(problem: Problem, data: Data) -> _Column:
+    """The observed loss as a column."""
+    mean = jnp.sum(data.metric * data.response)
+    centred = data.response if _centred(problem) is None else data.response - mean
+    return _Column(centred * jnp.sqrt(data.metric), mean, 1.0, ())
+
+
+def _order(columns: dict[Key, _Column]) -> list[int]:
+    """Keys as they stand in a system: free coefficients, then the known part."""
+    plain = [key for key in columns if isinstance(key, int) and key != KNOWN]
+    return sorted(plain) + [KNOWN] * (KNOWN in columns)
+
+
+class _Levels(NamedTuple):
+    """Normal equations of the coefficients of every level; arrays with a last axis of levels.
+
+    Attributes:
+        indices: linear parameters whose coefficients these are.
+        gram: among them.
+        factor: its factor.
+        cross: for each plain column, its inner products with them.
+        solved: for each plain column, those solved for.
+        right: inner products with the loss.
+        scales: of the columns.
+    """
+
+    indices: list[int]
+    gram: list[list[Any]]
+    factor: Factor
+    cross: list[list[Any]]
+    solved: list[list[Any]]
+    right: list[Any]
+    scales: list[Any]
+
+
+def _levels(
+    problem: Problem, data: Data, columns: dict[Key, _Column], dimensions: int
+) -> _Levels | None:
+    division = _inner_division(problem)
+    if division is None:
+        return None
+    indices = [key[1] for key in columns if isinstance(key, tuple)]
+    blocks = [columns[LEVELS, index] for index in indices]
+
+    def sorted_rows(column: _Column) -> _Column:
+        return column._replace(rows=_by_level(data, column.rows, division))
+
+    half = [[_inner(a, b, dimensions, "yz") for b in blocks[: i + 1]] for i, a in enumerate(blocks)]
+    size = range(len(blocks))
+    factor = factorise(half)
+    plain = [sorted_rows(columns[key]) for key in _order(columns)]
+    cross = [[_inner(block, column, dimensions, "yz") for block in blocks] for column in plain]
+    target = sorted_rows(_target(problem, data))
+    return _Levels(
+        indices,
+        [[half[max(i, j)][min(i, j)] for j in size] for i in size],
+        factor,
+        cross,
+        [solve(factor, items) for items in cross],
+        [_inner(block, target, dimensions, "yz") for block in blocks],
+        [block.scale for block in blocks],
+    )
+
+
+def _without_levels(system: _System, levels: _Levels) -> _System:
+    """Normal equations of the plain columns with the coefficients of every level projected out."""
+
+    def explained(cross: list[Any], solved: list[Any]) -> Any:
+        return sum((a * b).sum(axis=-1) for a, b in zip(cross, solved, strict=True))
+
+    size = range(len(system.right))
+    of_loss = solve(levels.factor, levels.right)
+    return system._replace(
+        gram=[
+            [system.gram[i][j] - explained(levels.cross[i], levels.solved[j]) for j in size]
+            for i in size
+        ],
+        right=[system.right[i] - explained(levels.cross[i], of_loss) for i in size],
+        square=system.square - explained(levels.right, of_loss),
+    )
+
+
+def _with_levels(
+    problem: Problem, settings: Settings, levels: _Levels, value: Any, found: list[Any]
+) -> tuple[Any, dict[int, Any]]:
+    """Value and coefficients of every level, given those of the plain columns.
+
+    A level's coefficient outside its bounds is put on them, the others staying where they are: the
+    value is that of a point of the box, though not always the best one for that cell.
+    """
+    rest = list(levels.right)
+    for coefficient, cross in zip(found, levels.cross, strict=True):
+        rest = [
+            item - jnp.asarray(coefficient)[..., None] * other
+            for item, other in zip(rest, cross, strict=True)
+        ]
+    free = solve(levels.factor, rest)
+    inside = []
+    for index, coefficient, scale in zip(levels.indices, free, levels.scales, strict=True):
+        first = problem.owners.index(index)
+        ends = slice(first, first + problem.width(index))
+        # A bound of zero times a scale of zero is zero; an infinite one is no bound.
+        for side, kind in zip(("lower", "upper"), problem.limits[index], strict=True):
+            if kind != "none":
+                limit = getattr(settings, side)[ends] * scale
+                clip = jnp.maximum if side == "lower" else jnp.minimum
+                coefficient = clip(coefficient, limit)
+        inside.append(coefficient)
+    moved = [new - old for new, old in zip(inside, free, strict=True)]
+    for i, first_moved in enumerate(moved):
+        for j, second_moved in enumerate(moved):
+            value = value + (first_moved * levels.gram[i][j] * second_moved).sum(axis=-1)
+    value = jnp.where(levels.factor.ok.all(axis=-1), value, jnp.inf)
+    return value, dict(zip(levels.indices, inside, strict=True))
 
 
 def _projected(
-    problem: Problem, data: Data, settings: Settings, dimensions: int, columns: dict[int, _Column]
+    problem: Problem, data: Data, settings: Settings, dimensions: int, columns: dict[Key, _Column]
 ) -> tuple[jax.Array, list[Any]]:
-    """Projected squared error of every cell, relative to the squared loss, and coefficients."""
+    """Projected squared error of every cell, relative to the squared loss, and coefficients.
+
+    Returns:
+        Value; and for each linear parameter its scaled coefficients, with a last axis of levels.
+    """
     system = _system(problem, data, columns, dimensions)
-    value, found = _best_active_set(problem, data, settings, _order(columns), system)
+    levels = _levels(problem, data, columns, dimensions)
+    if levels is not None:
+        system = _without_levels(system, levels)
+    order = _order(columns)
+    value, found = _best_active_set(problem, data, settings, order, system)
+    eliminated: dict[int, Any] = {}
+    if levels is not None:
+        # The known part enters with its own scale.
+        every = [found[key] if key != KNOWN else columns[KNOWN].scale for key in order]
+        value, eliminated = _with_levels(problem, settings, levels, value, every)
+    solution = []
+    for index in range(len(problem.linear)):
+        first = problem.owners.index(index)
+        parts = [found[first + level] for level in range(problem.width(index))]
+        shape = jnp.broadcast_shapes(*(jnp.shape(part) for part in parts))
+        plain = jnp.stack([jnp.broadcast_to(part, shape) for part in parts], axis=-1)
+        solution.append(eliminated.get(index, plain))
     sizes = {
         axis: size
         for column in columns.values()
-        for axis, size in zip(column.seen, column.rows.shape[:-1], strict=True)
+        for axis, size in zip(column.seen, column.rows.shape, strict=False)
     }
-    return jnp.broadcast_to(value, [sizes.get(axis, 1) for axis in range(dimensions)]), found
+    return jnp.broadcast_to(value, [sizes.get(axis, 1) for axis in range(dimensions)]), solution
 
 
 State = str  # "free", "lower" or "upper"
@@ -359,7 +559,7 @@ State = str  # "free", "lower" or "upper"
 def _states(problem: Problem, index: int) -> list[State]:
     if index == KNOWN:
         return ["known"]
-    lower, upper = problem.limits[index]
+    lower, upper = problem.limits[problem.owners[index]]
     return ["free"] + ["lower"] * (lower != "none") + ["upper"] * (upper != "none")
 
 
@@ -372,9 +572,10 @@ def _best_active_set(
     other feasible candidate is a point of the same box, so the smallest feasible value is exact.
 
     Returns:
-        Value relative to the squared loss, and the scaled coefficient of every free parameter.
+        Value relative to the squared loss, and the scaled coefficients; zero for those of levels
+        that are eliminated.
     """
-    constant = problem.constant
+    constant = _centred(problem)
     choices = [_states(problem, index) for index in order]
     constants: list[State] = [] if constant is None else _states(problem, constant)
     if prod(len(states) for states in [*choices, constants or [""]]) > MOST_ACTIVE_SETS:
@@ -382,17 +583,18 @@ def _best_active_set(
         constants = constants[:1]
     best: Any = jnp.inf
     tried: list[tuple[Any, dict[int, Any], Any]] = []
-    solution: list[Any] = [jnp.zeros(()) for _ in problem.linear]
+    solution: list[Any] = [jnp.zeros(()) for _ in problem.owners]
 
     def bound(index: int, state: State, scale: Any) -> Any:
         side = 0 if state == "lower" else 1
-        if problem.limits[index][side] == "zero":
+        if problem.limits[problem.owners[index]][side] == "zero":
             return 0.0
         return (settings.lower, settings.upper)[side][index] * scale
 
     def inside(index: int, value: Any, scale: Any) -> Any:
         ok: Any = True
-        for state, kind in zip(("lower", "upper"), problem.limits[index], strict=True):
+        limits = problem.limits[problem.owners[index]]
+        for state, kind in zip(("lower", "upper"), limits, strict=True):
             if kind != "none":
                 limit = bound(index, state, scale)
                 ok = ok & ((value >= limit) if state == "lower" else (value <= limit))
@@ -436,7 +638,9 @@ def _best_active_set(
     for value, coefficients, ok in sorted(tried, key=lambda item: (item[0] + item[2]).size):
         better = ok & (value < best)
         best = jnp.where(better, value, best)
-        solution = [jnp.where(better, coefficients[i], old) for i, old in enumerate(solution)]
+        solution = [
+            jnp.where(better, coefficients.get(i, 0.0), old) for i, old in enumerate(solution)
+        ]
     return best, solution
 
 

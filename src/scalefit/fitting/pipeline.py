@@ -27,12 +27,14 @@ from scalefit.fitting.problem import (
     prepare,
     read_bounds,
     read_fixed,
+    read_groups,
     read_ties,
 )
+from scalefit.groups import Grouping
 from scalefit.laws import Law, find
 from scalefit.objective import Objective, Residual, Robust, measure, require_positive
 from scalefit.objective import evaluate as evaluate_objective
-from scalefit.result import Fit
+from scalefit.result import Fit, by_row
 from scalefit.separable import structure
 from scalefit.table import ALIASES, LossTable, Missing, as_table
 
@@ -56,6 +58,7 @@ def fit(
     fix: Mapping[str, float] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
     tie: Sequence[Sequence[str]] = (),
+    groups: Mapping[str, str | Sequence[str]] | None = None,
     keep: str | Sequence[str] = (),
     missing: Missing = "raise",
     **columns: str,
@@ -76,6 +79,9 @@ def fit(
         fix: parameters held at a value, as ``{"E": 1.7}``.
         bounds: bounds other than those of the parameter's kind, as ``{"alpha": (0.2, 0.6)}``.
         tie: groups of parameters that share a value, as ``[("alpha", "beta")]``.
+        groups: linear coefficients that differ by a categorical column, as ``{"A": "format"}``, or
+            by the combinations of several, as ``{"A": ("weights", "activations")}``; everything
+            else is shared. Added to what the law declares with ``By``.
         keep: rules a row must satisfy (DataFrames only; see :meth:`LossTable.from_frame`).
         missing: what to do about rows without N, D or loss (DataFrames only).
         **columns: headers of the quantities, as ``N="params_matmul"`` (DataFrames only).
@@ -112,12 +118,23 @@ def fit(
     require_positive(objective, observed, table.rows)
     fixed = read_fixed(fix or {})
     limited = read_bounds(bounds or {})
+    grouped = {
+        name: Grouping.of(table, names, table.weight > 0)
+        for name, names in read_groups(groups or {}, law).items()
+    }
     problem, settings = prepare(
-        law, structure(law, used), used, fix=fixed, bounds=limited, tie=read_ties(tie or ())
+        law,
+        structure(law, used),
+        used,
+        fix=fixed,
+        bounds=limited,
+        tie=read_ties(tie or ()),
+        groups=grouped,
     )
-    check_design(problem, used, table.weight, table.rows)
+    codes = {grouping: grouping.codes(table) for grouping in grouped.values()}
+    check_design(problem, used, table.weight, table.rows, codes)
 
-    data = pack(problem, objective, used, observed, table.weight, fixed)
+    data = pack(problem, objective, used, observed, table.weight, fixed, list(codes.values()))
     ranking, polished = _search(problem, objective, data, settings)
     if not np.isfinite(polished.value).any():
         raise FitError(
@@ -126,7 +143,7 @@ def fit(
         )
     status, trust = assess(problem, objective, data, ranking, polished)
     params = trust.minima[0].params
-    predicted = law.evaluate(used, params)
+    predicted = law.evaluate(used, by_row(law, params, grouped, codes))
     value, residuals = evaluate_objective(objective, observed, predicted, table.weight)
     searched = trust.minima[0].value
     if abs(value - searched) > AGREEMENT * value + refine.ROUNDING * data.unit**2:
@@ -149,10 +166,13 @@ def fit(
         spread=float(spread),
         domain=_domain(used),
         fixed=fixed,
-        tied=tuple(group for group in (*problem.linear, *problem.nonlinear) if len(group) > 1),
+        tied=tuple(group for group in problem.names if len(group) > 1),
         bounds=limited,
+        groups=grouped,
         dropped=table.dropped,
-        provenance=_provenance(table, law),
+        provenance=_provenance(
+            table, law, sorted({name for item in grouped.values() for name in item.columns})
+        ),
     )
     return found.with_notes(*observe(found, problem, table, residuals))
 
@@ -178,6 +198,7 @@ def pack(
     observed: np.ndarray,
     weight: np.ndarray,
     fixed: Mapping[str, float],
+    codes: Sequence[np.ndarray] = (),
 ) -> Data:
     """Rows as the compiled programs take them: padded, in units of the loss.
 
@@ -193,6 +214,7 @@ def pack(
     metric = np.concatenate([metric / metric.sum(), padding])
     unit = float(np.sqrt(np.sum(metric * observed[index] ** 2)))
     response = observed[index] / unit
+    placed = [_by_level(item, metric[:rows] > 0) for item in codes]
     return Data(
         columns=tuple(values[index] for values in columns.values()),
         response=response,
@@ -201,7 +223,22 @@ def pack(
         unit=np.float64(unit),
         fixed=np.array([fixed[name] for name in problem.fixed], dtype=np.float64),
         measure=measure(objective, response, unit),
+        codes=tuple(item[index] for item in codes),
+        places=tuple(places for places, _ in placed),
+        present=tuple(present for _, present in placed),
     )
+
+
+def _by_level(codes: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of each level that count, filled up with row 0, and where they are rows."""
+    rows = [np.flatnonzero(used & (codes == level)) for level in range(codes.max() + 1)]
+    most = max(len(items) for items in rows)
+    places = np.zeros((len(rows), most), dtype=np.int64)
+    present = np.zeros((len(rows), most))
+    for level, items in enumerate(rows):
+        places[level, : len(items)] = items
+        present[level, : len(items)] = 1.0
+    return places, present
 
 
 def _search(
@@ -250,7 +287,7 @@ def _domain(columns: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]
     return {name: (float(values.min()), float(values.max())) for name, values in ranged.items()}
 
 
-def _provenance(table: LossTable, law: Law) -> dict[str, str]:
+def _provenance(table: LossTable, law: Law, grouped: Sequence[str]) -> dict[str, str]:
     from scalefit import __version__
 
     headers = {f"column {name}": header for name, header in table.sources.items()}
@@ -258,6 +295,6 @@ def _provenance(table: LossTable, law: Law) -> dict[str, str]:
         "scalefit": __version__,
         "jax": jax.__version__,
         "numpy": np.__version__,
-        "data": table.digest([*law.columns, law.response]),
+        "data": table.digest([*law.columns, law.response], grouped),
         **headers,
     }

@@ -1,8 +1,9 @@
 """A law prepared for one fit: which coefficients and coordinates are free, and how they compose.
 
-Fixing and tying act here, on the separable form, so that nothing further right knows of them: tied
-linear parameters share a coefficient (their terms add), tied nonlinear ones share an axis, fixed
-linear terms move to the known part f0. A :class:`Problem` is hashable and says everything that
+Fixing, tying and grouping act here, on the separable form, so that little further right knows of
+them: tied linear parameters share a coefficient (their terms add), tied nonlinear ones share an
+axis, fixed linear terms move to the known part f0, and a grouped linear parameter has one
+coefficient for each level of a division of the rows. A :class:`Problem` is hashable and says everything that
 changes a compiled program; numbers (bounds, fixed values, data) are passed beside it.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -20,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scalefit.errors import LawError
+from scalefit.groups import Grouping, spelled
 from scalefit.laws import Law
 from scalefit.objective import Measure
 from scalefit.separable import Structure, basis, remainder
@@ -41,6 +44,9 @@ class Data(NamedTuple):
         unit: metric root mean square of the loss; the unit of everything inside.
         fixed: values of the fixed parameters, in the order of ``Problem.fixed``.
         measure: the objective in numbers.
+        codes: level of each row in each division of the rows, each (rows,).
+        places: rows of each level, each (levels, most rows of a level), filled up.
+        present: 1 where a place is a row, 0 where it is filled up, each as in ``places``.
     """
 
     columns: tuple[Any, ...]
@@ -50,10 +56,13 @@ class Data(NamedTuple):
     unit: Any
     fixed: Any
     measure: Measure
+    codes: tuple[Any, ...] = ()
+    places: tuple[Any, ...] = ()
+    present: tuple[Any, ...] = ()
 
 
 class Settings(NamedTuple):
-    """Bounds of one fit, in the order of ``Problem.linear`` then ``Problem.nonlinear``."""
+    """Bounds of one fit, in the order of ``Problem.names``."""
 
     lower: Any
     upper: Any
@@ -66,11 +75,14 @@ class Problem:
     Attributes:
         law: the law.
         structure: its separable structure.
-        linear: free linear coefficients; each a group of tied parameter names.
+        linear: free linear parameters; each a group of tied parameter names.
         nonlinear: free nonlinear coordinates; each a group of tied parameter names.
         fixed: names of the fixed parameters.
-        limits: (lower, upper) kind of bound for each free linear coefficient.
+        limits: (lower, upper) kind of bound for each free linear parameter.
         logarithmic: whether each free nonlinear coordinate is searched in its logarithm.
+        levels: for each free linear parameter, the levels it has a coefficient for; none where it
+            has one for all rows.
+        divisions: for each free linear parameter, which division of the rows those levels are of.
     """
 
     law: Law
@@ -80,23 +92,44 @@ class Problem:
     fixed: tuple[str, ...]
     limits: tuple[tuple[BoundKind, BoundKind], ...]
     logarithmic: tuple[bool, ...]
+    levels: tuple[tuple[str, ...], ...]
+    divisions: tuple[int | None, ...]
 
     @property
     def size(self) -> int:
-        """Number of free parameters."""
-        return len(self.linear) + len(self.nonlinear)
+        """Number of free parameters: coefficients of every level, then coordinates."""
+        return len(self.owners) + len(self.nonlinear)
+
+    @cached_property
+    def owners(self) -> tuple[int, ...]:
+        """Index of the linear parameter that each coefficient belongs to."""
+        return tuple(i for i in range(len(self.linear)) for _ in range(self.width(i)))
+
+    def width(self, index: int) -> int:
+        """Number of coefficients of a linear parameter."""
+        return max(1, len(self.levels[index]))
+
+    @cached_property
+    def names(self) -> tuple[tuple[str, ...], ...]:
+        """Names of each coefficient, then of each coordinate; several where tied."""
+        coefficients = [
+            tuple(spelled(name, level) for name in group) if level else group
+            for group, levels in zip(self.linear, self.levels, strict=True)
+            for level in levels or ("",)
+        ]
+        return (*coefficients, *self.nonlinear)
 
     @cached_property
     def constant(self) -> int | None:
         """Index of the free coefficient of the constant term, if it stands alone in its group."""
         for index, group in enumerate(self.linear):
-            if group == (self.structure.constant,):
+            if group == (self.structure.constant,) and not self.levels[index]:
                 return index
         return None
 
     @cached_property
     def axes_seen(self) -> tuple[tuple[int, ...], ...]:
-        """For each free coefficient, the free nonlinear coordinates its term depends on."""
+        """For each linear parameter, the free nonlinear coordinates its term depends on."""
         return tuple(self._axes(self._seen_by(group)) for group in self.linear)
 
     @cached_property
@@ -127,8 +160,17 @@ class Problem:
         return values
 
     def column(self, index: int, data: Data, coordinates: Any) -> jax.Array:
-        """Term of free coefficient ``index`` at the given coordinates, shape (rows,)."""
+        """Term of linear parameter ``index`` at the given coordinates, shape (rows,)."""
         return self._sum_of_terms(self.linear[index], data, coordinates)
+
+    def columns(self, index: int, data: Data, coordinates: Any) -> jax.Array:
+        """The same for each of its coefficients, shape (rows, width)."""
+        column = self.column(index, data, coordinates)[:, None]
+        division = self.divisions[index]
+        if division is None:
+            return column
+        levels = jnp.arange(self.width(index))
+        return jnp.where(data.codes[division][:, None] == levels, column, 0.0)
 
     def known(self, data: Data, coordinates: Any) -> jax.Array:
         """Part of the prediction without free coefficients, in units of the loss, (rows,)."""
@@ -152,13 +194,25 @@ class Problem:
     ) -> dict[str, float]:
         """Every parameter by name, on the host, in the law's order."""
         found = dict(zip(self.fixed, map(float, fixed), strict=True))
-        for value, group in zip(coefficients, self.linear, strict=True):
-            found.update(dict.fromkeys(group, float(value)))
-        for value, group, logarithmic in zip(
-            coordinates, self.nonlinear, self.logarithmic, strict=True
-        ):
-            found.update(dict.fromkeys(group, math.exp(value) if logarithmic else float(value)))
-        return {name: found[name] for name in self.law.names}
+        logarithmic = (*(False for _ in self.owners), *self.logarithmic)
+        values = (*coefficients, *coordinates)
+        for value, group, log in zip(values, self.names, logarithmic, strict=True):
+            found.update(dict.fromkeys(group, math.exp(value) if log else float(value)))
+        return {name: found[name] for name in self.ordered}
+
+    @cached_property
+    def ordered(self) -> tuple[str, ...]:
+        """Names of every parameter, fixed ones included, in the law's order."""
+        levels = {
+            name: levels
+            for group, levels in zip(self.linear, self.levels, strict=True)
+            for name in group
+        }
+        return tuple(
+            spelled(name, level) if level else name
+            for name in self.law.names
+            for level in levels.get(name, ()) or ("",)
+        )
 
 
 def read_fixed(fix: Any) -> dict[str, float]:
@@ -193,6 +247,30 @@ def read_bounds(bounds: Any) -> dict[str, tuple[float, float]]:
     return {str(name): (float(low), float(high)) for name, (low, high) in bounds.items()}
 
 
+def read_groups(groups: Any, law: Law) -> dict[str, tuple[str, ...]]:
+    """Columns that each grouped parameter differs by, those the law declares included.
+
+    Raises:
+        LawError: not a mapping of names to a column or several.
+    """
+    if not isinstance(groups, Mapping):
+        raise LawError(f"groups takes columns by parameter, as {{'A': 'format'}}, not {groups!r}")
+    found = {param.name: param.by for param in law.params if param.by}
+    for name, columns in groups.items():
+        several = [columns] if isinstance(columns, str) else columns
+        if not (
+            isinstance(several, Sequence)
+            and several
+            and all(isinstance(column, str) for column in several)
+        ):
+            raise LawError(
+                f"{name!r} is grouped by a column or several, as {{{name!r}: 'format'}}, not by "
+                f"{columns!r}"
+            )
+        found[str(name)] = tuple(several)
+    return found
+
+
 def read_ties(tie: Any) -> list[tuple[str, ...]]:
     """Groups of tied parameters.
 
@@ -216,22 +294,25 @@ def prepare(
     fix: Mapping[str, float],
     bounds: Mapping[str, tuple[float, float]],
     tie: Sequence[Sequence[str]],
+    groups: Mapping[str, Grouping] = MappingProxyType({}),
 ) -> tuple[Problem, Settings]:
-    """The problem that a law, fixed values, bounds and ties pose on a table.
+    """The problem that a law, fixed values, bounds, ties and groups pose on a table.
 
     Raises:
         LawError: an unknown parameter, an empty or infinite range to search, a value outside its
-            bounds, a tie between different kinds or with a fixed parameter, nothing left to fit.
+            bounds, a tie between different kinds or with a fixed parameter, a grouped parameter
+            that is not a free linear coefficient of its own, nothing left to fit.
     """
     ranges = _ranges(law, columns, bounds)
     _check_fixed(law, ranges, fix, bounds)
-    groups = _groups(law, structure, fix, tie)
-    if not groups:
+    _check_grouped(law, structure, groups, fix, tie)
+    free = _groups(law, structure, fix, tie)
+    if not free:
         raise LawError(f"every parameter of {law.name!r} is fixed: nothing is left to fit")
-    linear = tuple(group for group in groups if group[0] in structure.linear)
-    nonlinear = tuple(group for group in groups if group[0] in structure.nonlinear)
+    linear = tuple(group for group in free if group[0] in structure.linear)
+    nonlinear = tuple(group for group in free if group[0] in structure.nonlinear)
     spacing = {param.name: param.kind.spacing for param in law.params}
-    limits = {group: _intersection(group, ranges) for group in groups}
+    limits = {group: _intersection(group, ranges) for group in free}
     for group in nonlinear:
         low, high = limits[group]
         if not (math.isfinite(low) and math.isfinite(high)):
@@ -250,16 +331,25 @@ def prepare(
         tuple(map(math.log, limits[group])) if log else limits[group]
         for group, log in zip(nonlinear, logarithmic, strict=True)
     ]
-    ends = [limits[group] for group in linear] + ends
+    divisions = list(dict.fromkeys(groups.values()))
+    levels = [groups[group[0]].levels if group[0] in groups else () for group in linear]
     problem = Problem(
         law=law,
         structure=structure,
         linear=linear,
         nonlinear=nonlinear,
         fixed=tuple(name for name in law.names if name in fix),
-        limits=tuple((_bound_kind(low), _bound_kind(high)) for low, high in ends[: len(linear)]),
+        limits=tuple(
+            (_bound_kind(low), _bound_kind(high))
+            for low, high in (limits[group] for group in linear)
+        ),
         logarithmic=logarithmic,
+        levels=tuple(levels),
+        divisions=tuple(
+            divisions.index(groups[group[0]]) if group[0] in groups else None for group in linear
+        ),
     )
+    ends = [limits[linear[owner]] for owner in problem.owners] + ends
     lower, upper = np.array(ends, dtype=np.float64).reshape(-1, 2).T
     return problem, Settings(lower, upper)
 
@@ -298,6 +388,27 @@ def _check_fixed(
                 f"parameter {name!r} is fixed at {value:g}, outside its bounds ({low:g}, "
                 f"{high:g}). Use a value inside them, or a law whose kind allows it"
             )
+
+
+def _check_grouped(
+    law: Law,
+    structure: Structure,
+    groups: Mapping[str, Grouping],
+    fix: Mapping[str, float],
+    tie: Sequence[Sequence[str]],
+) -> None:
+    tied = {name for group in tie for name in group}
+    for name in groups:
+        _require_known(law, name, "groups")
+        if name not in structure.linear:
+            raise LawError(
+                f"{name!r} of {law.name!r} enters nonlinearly and cannot differ by "
+                f"{' and '.join(groups[name].columns)}: only linear coefficients "
+                f"({', '.join(structure.linear)}) can. Fit each level on its own instead"
+            )
+        if name in fix or name in tied:
+            what = "fixed" if name in fix else "tied"
+            raise LawError(f"parameter {name!r} is both grouped and {what}: choose one")
 
 
 def _require_known(law: Law, name: str, where: str) -> None:

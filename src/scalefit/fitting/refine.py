@@ -118,7 +118,7 @@ def polish(problem: Problem, data: Data, settings: Settings, candidates: Candida
 def _polish_one(
     problem: Problem, data: Data, settings: Settings, coefficients: jax.Array, start: jax.Array
 ) -> Polished:
-    k = len(problem.linear)
+    k = len(problem.owners)
     how = data.measure
     terms = _Terms(problem, data, start)
 
@@ -151,7 +151,7 @@ def _polish_one(
     first = jnp.clip(jnp.concatenate([coefficients, start]), lower, upper)
     if problem.constant is not None:
         # A squared fit may predict a loss without logarithm: then set out from a constant one.
-        flat = jnp.where(jnp.arange(k) == problem.constant, 1.0, 0.0)
+        flat = jnp.asarray([1.0 if owner == problem.constant else 0.0 for owner in problem.owners])
         flat = jnp.clip(jnp.concatenate([flat, start]), lower, upper)
         first = jnp.where(jnp.isfinite(value(first)), first, flat)
     state = _minimise(value, local, first, lower, upper)
@@ -189,33 +189,42 @@ class _Terms:
         self.data = data
         # A finite bound on a coefficient is a box only if the scale of its column stays put.
         self.held = [
-            self._size(problem.column(i, data, start)) if "finite" in limits and seen else None
+            self._size(problem.columns(i, data, start)) if "finite" in limits and seen else None
             for i, (limits, seen) in enumerate(zip(problem.limits, problem.axes_seen, strict=True))
         ]
 
-    def _size(self, column: jax.Array) -> jax.Array:
-        return jnp.sqrt(jnp.sum(self.data.metric * column**2))
+    def _size(self, columns: jax.Array) -> jax.Array:
+        return jnp.sqrt(jnp.sum(self.data.metric[:, None] * columns**2, axis=0))
 
     def scale(self, coordinates: jax.Array) -> jax.Array:
-        """Root mean square of each column, shape (k,)."""
+        """Root mean square of each coefficient's column, shape (k,)."""
         sizes = [
-            self._size(self.problem.column(i, self.data, coordinates)) if held is None else held
+            self._size(self.problem.columns(i, self.data, coordinates)) if held is None else held
             for i, held in enumerate(self.held)
         ]
-        return jnp.stack(sizes) if sizes else jnp.zeros(0)
+        return jnp.concatenate(sizes) if sizes else jnp.zeros(0)
 
-    def _column(self, index: int, coordinates: Any) -> jax.Array:
-        column = self.problem.column(index, self.data, coordinates)
+    def _columns(self, index: int, coordinates: Any) -> jax.Array:
+        """Columns of one linear parameter, of unit size, shape (rows, width)."""
+        columns = self.problem.columns(index, self.data, coordinates)
         held = self.held[index]
-        return column / (self._size(column) if held is None else held)
+        return columns / (self._size(columns) if held is None else held)
 
     def predict(self, point: jax.Array) -> jax.Array:
         """Prediction of each row in ``data.unit``."""
-        k = len(self.problem.linear)
+        k = len(self.problem.owners)
         value = self._known(point[k:])
-        for i in range(k):
-            value = value + point[i] * self._column(i, point[k:])
+        for index, part in enumerate(self._split(point)):
+            value = value + self._columns(index, point[k:]) @ part
         return value
+
+    def _split(self, point: jax.Array) -> list[jax.Array]:
+        """Coefficients of each linear parameter."""
+        parts, first = [], 0
+        for index in range(len(self.problem.linear)):
+            parts.append(point[first : first + self.problem.width(index)])
+            first += self.problem.width(index)
+        return parts
 
     def _known(self, coordinates: Any) -> jax.Array:
         if self.problem.axes_known is None:
@@ -224,58 +233,79 @@ class _Terms:
 
     def expand(self, point: jax.Array) -> _Model:
         """Prediction, slope and curvature at a point."""
-        k = len(self.problem.linear)
+        k = len(self.problem.owners)
+        q = len(self.problem.nonlinear)
         coordinates = point[k:]
         value = jnp.zeros_like(self.data.response)
-        slopes: list[Any] = [0.0] * len(point)
-        # (entry i, entry j, second derivative of the prediction), i <= j, one triangle.
-        bends: list[tuple[int, int, Any]] = []
-        for index, seen in enumerate(self.problem.axes_seen):
-            column, slope, bend = _derivatives(partial(self._column, index), coordinates, seen)
-            value = value + point[index] * column
-            slopes[index] = column
+        blocks: list[jax.Array] = []  # slopes in the coefficients, (rows, width) each
+        slopes: list[Any] = [jnp.zeros_like(value)] * q  # in the coordinates
+        # Second derivatives: (linear parameter, coordinate) -> (rows, width), and (coordinate,
+        # coordinate) -> (rows,), one triangle. Among coefficients they vanish.
+        mixed: dict[tuple[int, int], Any] = {}
+        bends: dict[tuple[int, int], Any] = {}
+
+        def add(seen: tuple[int, ...], slope: jax.Array, bend: jax.Array) -> None:
             for a, m in enumerate(seen):
-                slopes[k + m] = slopes[k + m] + point[index] * slope[:, a]
-                bends.append((index, k + m, slope[:, a]))
+                slopes[m] = slopes[m] + slope[:, a]
                 for b, other in enumerate(seen[a:], start=a):
-                    bends.append((k + m, k + other, point[index] * bend[:, a, b]))
+                    bends[m, other] = bends.get((m, other), 0.0) + bend[:, a, b]
+
+        for index, (seen, part) in enumerate(
+            zip(self.problem.axes_seen, self._split(point), strict=True)
+        ):
+            columns, slope, bend = _derivatives(partial(self._columns, index), coordinates, seen)
+            value = value + columns @ part
+            blocks.append(columns)
+            add(seen, jnp.einsum("ngs,g->ns", slope, part), jnp.einsum("ngst,g->nst", bend, part))
+            for a, m in enumerate(seen):
+                mixed[index, m] = slope[:, :, a]
         if self.problem.axes_known is not None:
             seen = self.problem.axes_known
             known, slope, bend = _derivatives(self._known, coordinates, seen)
             value = value + known
-            for a, m in enumerate(seen):
-                slopes[k + m] = slopes[k + m] + slope[:, a]
-                for b, other in enumerate(seen[a:], start=a):
-                    bends.append((k + m, k + other, bend[:, a, b]))
-        size = len(point)
+            add(seen, slope, bend)
 
         def contract(weights: jax.Array) -> jax.Array:
             """Sum over rows of weight times second derivative, shape (p, p)."""
-            entries: list[list[Any]] = [[jnp.zeros(())] * size for _ in range(size)]
-            for i, j, rows in bends:
-                total = entries[i][j] + weights @ rows
-                entries[i][j] = entries[j][i] = total
-            return jnp.stack([jnp.stack(row) for row in entries])
+            corner: list[list[Any]] = [[jnp.zeros(())] * q for _ in range(q)]
+            for (m, other), rows in bends.items():
+                corner[m][other] = corner[other][m] = weights @ rows
+            cross = [
+                jnp.stack(
+                    [
+                        weights @ mixed[index, m]
+                        if (index, m) in mixed
+                        else jnp.zeros(self.problem.width(index))
+                        for m in range(q)
+                    ],
+                    axis=1,
+                )
+                for index in range(len(blocks) if q else 0)
+            ]
+            side = jnp.concatenate([*cross, jnp.zeros((0, q))])
+            inner = jnp.stack([jnp.stack(row) for row in corner]) if q else jnp.zeros((0, 0))
+            upper = jnp.concatenate([jnp.zeros((k, k)), side.reshape(k, q)], axis=1)
+            return jnp.concatenate([upper, jnp.concatenate([side.reshape(k, q).T, inner], axis=1)])
 
-        spread = [jnp.broadcast_to(slope, value.shape) for slope in slopes]
-        return _Model(value, jnp.stack(spread, axis=1), contract)
+        spread = [jnp.broadcast_to(slope, value.shape)[:, None] for slope in slopes]
+        return _Model(value, jnp.concatenate([*blocks, *spread], axis=1), contract)
 
 
 def _derivatives(
-    column: Any, coordinates: jax.Array, seen: tuple[int, ...]
+    columns: Any, coordinates: jax.Array, seen: tuple[int, ...]
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Column (rows,), slope (rows, s) and curvature (rows, s, s) in the coordinates it sees."""
+    """Columns, and their slope and curvature in the coordinates they see as further axes."""
     places = jnp.asarray(seen, dtype=int)
 
     def of_seen(values: jax.Array) -> jax.Array:
-        return column(coordinates.at[places].set(values))
+        return columns(coordinates.at[places].set(values))
 
     values = coordinates[places]
     if not seen:
         rows = of_seen(values)
-        return rows, jnp.zeros((rows.size, 0)), jnp.zeros((rows.size, 0, 0))
+        return rows, jnp.zeros((*rows.shape, 0)), jnp.zeros((*rows.shape, 0, 0))
 
-    # Each derivative hands on what it was taken of, so that the column is traced once.
+    # Each derivative hands on what it was taken of, so that the columns are traced once.
     def rows_twice(at: jax.Array) -> tuple[jax.Array, jax.Array]:
         rows = of_seen(at)
         return rows, rows

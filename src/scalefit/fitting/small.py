@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 __all__ = ["Factor", "factorise", "solve", "solve_dense"]
 
@@ -24,6 +25,10 @@ Matrix = Sequence[Sequence[Any]]
 # A pivot that shrinks below this share of its diagonal has lost 12 of 16 digits: the columns are
 # collinear as far as float64 can tell, and the subset without one of them fits as well.
 PIVOT_TOLERANCE = 1e-12
+
+
+# Elimination is unrolled up to this size, where it runs faster; above, a loop compiles faster.
+UNROLLED = 10
 
 
 class Factor(NamedTuple):
@@ -111,13 +116,22 @@ def solve_dense(
     size = right.shape[-1]
     diagonal = jnp.diagonal(matrix, axis1=-2, axis2=-1)
     work = jnp.concatenate([matrix, right[..., None]], axis=-1)
-    ok = jnp.ones(right.shape[:-1], dtype=bool)
-    for j in range(size):
+    rows = jnp.arange(size)
+
+    def eliminate(j: Any, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        work, ok = state
         pivot = work[..., j, j]
         good = pivot > tolerance * jnp.abs(diagonal[..., j])
-        ok = ok & good
         row = work[..., j, :] / jnp.where(good, pivot, 1.0)[..., None]
         # Every other row loses its entry in column j; row j becomes the scaled one.
-        column = work[..., :, j] - (jnp.arange(size) == j)
-        work = work - column[..., :, None] * row[..., None, :]
+        column = work[..., :, j] - (rows == j)
+        return work - column[..., :, None] * row[..., None, :], ok & good
+
+    state = work, jnp.ones(right.shape[:-1], dtype=bool)
+    if size <= UNROLLED:
+        for j in range(size):
+            state = eliminate(j, state)
+    else:
+        state = lax.fori_loop(0, size, eliminate, state)
+    work, ok = state
     return jnp.where(ok[..., None], work[..., -1], 0.0), ok

@@ -16,6 +16,7 @@ from scalefit.laws.base import Param as Param
 from scalefit.laws.base import law as law
 from scalefit.laws.kinds import Amplitude as Amplitude
 from scalefit.laws.kinds import Bounds as Bounds
+from scalefit.laws.kinds import By as By
 from scalefit.laws.kinds import Coefficient as Coefficient
 from scalefit.laws.kinds import Exponent as Exponent
 from scalefit.laws.kinds import Fraction as Fraction

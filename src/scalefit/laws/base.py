@@ -17,17 +17,18 @@ import jax
 import numpy as np
 
 from scalefit.errors import DataError, LawError
-from scalefit.laws.kinds import Bounds, Kind
+from scalefit.laws.kinds import Bounds, By, Kind
 
 __all__ = ["Law", "Param", "law"]
 
 
 @dataclass(frozen=True)
 class Param:
-    """One parameter of a law: its name and its kind."""
+    """One parameter of a law: its name, its kind, and the columns it differs by, if any."""
 
     name: str
     kind: Kind
+    by: tuple[str, ...] = ()
 
     def bounds(self, columns: Mapping[str, np.ndarray]) -> tuple[float, float]:
         """Bounds in the parameter's own unit, given the data columns of a table.
@@ -96,12 +97,12 @@ class Law:
         """Documentation of the function as written."""
         return inspect.getdoc(self.function)
 
-    def evaluate(self, columns: Mapping[str, Any], params: Mapping[str, float]) -> np.ndarray:
+    def evaluate(self, columns: Mapping[str, Any], params: Mapping[str, Any]) -> np.ndarray:
         """Prediction in float64 on the host, whatever the caller's JAX configuration.
 
         Args:
             columns: the law's data columns by name, broadcastable, raw units.
-            params: every parameter by name.
+            params: every parameter by name, a number or one of the columns' broadcast shape.
 
         Returns:
             Predicted response, float64, of the broadcast shape.
@@ -109,9 +110,11 @@ class Law:
         arrays = np.broadcast_arrays(
             *(np.asarray(columns[name], dtype=np.float64) for name in self.columns)
         )
+        values = {name: np.asarray(params[name], dtype=np.float64)[()] for name in self.names}
         with jax.enable_x64(True):
-            value = self.function(*arrays, **{name: float(params[name]) for name in self.names})
-            return np.broadcast_to(np.asarray(value, dtype=np.float64), arrays[0].shape)
+            value = self.function(*arrays, **values)
+            shape = np.broadcast_shapes(arrays[0].shape, *(item.shape for item in values.values()))
+            return np.broadcast_to(np.asarray(value, dtype=np.float64), shape)
 
 
 def law(*, source: str, response: str = "loss") -> Callable[[Callable[..., Any]], Law]:
@@ -159,7 +162,8 @@ def _read_signature(function: Callable[..., Any]) -> tuple[tuple[str, ...], tupl
         if argument.kind in (argument.POSITIONAL_ONLY, argument.POSITIONAL_OR_KEYWORD):
             columns.append(argument.name)
         elif argument.kind is argument.KEYWORD_ONLY:
-            params.append(Param(argument.name, _read_kind(name, argument.name, hints)))
+            kind = _read_kind(name, argument.name, hints)
+            params.append(Param(argument.name, kind, _read_by(argument.name, hints)))
         else:
             raise LawError(
                 f"law {name!r}: {argument} is variadic. Write every column and parameter out"
@@ -176,6 +180,11 @@ def _read_signature(function: Callable[..., Any]) -> tuple[tuple[str, ...], tupl
                 f"one of its columns ({', '.join(columns)})"
             )
     return tuple(columns), tuple(params)
+
+
+def _read_by(param: str, hints: Mapping[str, Any]) -> tuple[str, ...]:
+    metadata = getattr(hints.get(param), "__metadata__", ())
+    return tuple(column for item in metadata if isinstance(item, By) for column in item.columns)
 
 
 def _read_kind(law_name: str, param: str, hints: Mapping[str, Any]) -> Kind:

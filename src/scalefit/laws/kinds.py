@@ -17,6 +17,7 @@ import jax
 __all__ = [
     "Amplitude",
     "Bounds",
+    "By",
     "Coefficient",
     "Exponent",
     "Fraction",
@@ -71,6 +72,20 @@ class Bounds:
 
     lower: float
     upper: float
+
+
+@dataclass(frozen=True)
+class By:
+    """A linear coefficient that differs by a categorical column, used inside ``Annotated``.
+
+    ``A: Annotated[Amplitude, By("format")]`` is one amplitude for each level of ``format``;
+    several columns, ``By("weights", "activations")``, one for each combination that occurs.
+    """
+
+    columns: tuple[str, ...]
+
+    def __init__(self, *columns: str) -> None:
+        object.__setattr__(self, "columns", columns)
 
 
 Offset = Annotated[jax.Array, Kind("offset", 0.0, math.inf)]

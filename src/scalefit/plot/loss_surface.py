@@ -50,6 +50,7 @@ def surface(
         AllocationError: the law is not one of N and D, or the budget is not positive.
         DataError: the table lacks a column.
     """
+    fit = fit.one_surface()
     if set(fit.law.columns) != {"N", "D"}:
         raise AllocationError(
             f"a loss surface is drawn over N and D, and {fit.law.name!r} is a law of "
