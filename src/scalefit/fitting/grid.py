@@ -9,9 +9,10 @@ both exponents; it is a matrix product, and the grid costs little more than that
 Columns are centred (where the law has a free constant) and scaled to unit root mean square, which
 makes the search independent of the units of the data. Coefficients that differ by the levels of a
 division of the rows (groups.py) do not see each other's rows: they are eliminated first, all levels
-at once, which costs per cell what as many plain columns' inner products cost. Bounds on coefficients are kept exactly, by
-enumerating active sets. A Gram value carries rounding of about 1e-16 relative to the squared loss
-and only ranks cells; the best separated ones are polished on the true objective (refine.py).
+at once, which costs per cell what as many plain columns' inner products cost. Bounds on
+coefficients are kept exactly, by enumerating active sets. A Gram value carries rounding of about
+1e-16 relative to the squared loss and only ranks cells; the best separated ones are polished on the
+true objective (refine.py).
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 Fixing, tying and grouping act here, on the separable form, so that little further right knows of
 them: tied linear parameters share a coefficient (their terms add), tied nonlinear ones share an
 axis, fixed linear terms move to the known part f0, and a grouped linear parameter has one
-coefficient for each level of a division of the rows. A :class:`Problem` is hashable and says everything that
-changes a compiled program; numbers (bounds, fixed values, data) are passed beside it.
+coefficient for each level of a division of the rows. A :class:`Problem` is hashable and says
+everything that changes a compiled program; numbers (bounds, fixed values, data) are passed beside
+it.
 """
 
 from __future__ import annotations
