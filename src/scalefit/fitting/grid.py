@@ -32,7 +32,7 @@ from scalefit.errors import LawError
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.fitting.small import Factor, factorise, solve
 
-__all__ = ["Candidates", "Ranking", "axes", "cells", "rank"]
+__all__ = ["Candidates", "Ranking", "axes", "cells", "rank", "values"]
 
 # Cells per axis by number of axes. Two exponents at 96 points each are 7 % apart, 0.02 near 0.3:
 # finer than a basin of the projected objective.
@@ -114,7 +114,13 @@ def axes(problem: Problem, settings: Settings, points: int | None = None) -> lis
     ]
 
 
-def rank(problem: Problem, data: Data, settings: Settings, grid: Sequence[Any]) -> Ranking:
+def rank(
+    problem: Problem,
+    data: Data,
+    settings: Settings,
+    grid: Sequence[Any],
+    starts: int = MOST_STARTS,
+) -> Ranking:
     """The tiles worth starting from: local minima, then the best ones far from every earlier one.
 
     Args:
@@ -122,13 +128,21 @@ def rank(problem: Problem, data: Data, settings: Settings, grid: Sequence[Any]) 
         data: rows, padded.
         settings: bounds.
         grid: coordinates of each axis, whole tiles, as from :func:`axes`.
+        starts: how many tiles at most.
     """
     if not grid:
         return Ranking(jnp.zeros((1, 0), dtype=int), jnp.zeros(1), jnp.asarray(1))
     tiles = _scan(problem, data, settings, [jnp.asarray(axis) for axis in grid])
     basin = _local_minima(tiles)
-    indices, value = _separated(tiles, basin, MOST_STARTS)
+    indices, value = _separated(tiles, basin, starts)
     return Ranking(jnp.stack(indices, axis=1), value, basin.sum())
+
+
+def values(problem: Problem, data: Data, settings: Settings, grid: Sequence[Any]) -> jax.Array:
+    """Projected squared error of every cell, relative to the squared loss, shape of the grid."""
+    axes = [jnp.asarray(axis) for axis in grid]
+    columns = _columns(problem, data, axes, lambda seen: True)
+    return _projected(problem, data, settings, len(axes), columns)[0]
 
 
 def cells(

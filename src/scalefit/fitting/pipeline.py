@@ -10,7 +10,7 @@ import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -113,28 +113,18 @@ def fit(
         options["missing"] = missing
     table = as_table(runs, **options)
     objective = Objective(residual, robust, delta)
-    used = {name: table.column(name) for name in law.columns}
-    observed = table.column(law.response)
-    require_positive(objective, observed, table.rows)
-    fixed = read_fixed(fix or {})
-    limited = read_bounds(bounds or {})
-    grouped = {
-        name: Grouping.of(table, names, table.weight > 0)
-        for name, names in read_groups(groups or {}, law).items()
-    }
-    problem, settings = prepare(
+    fixed, limited = read_fixed(fix or {}), read_bounds(bounds or {})
+    posed = pose(
+        table,
         law,
-        structure(law, used),
-        used,
+        objective,
         fix=fixed,
         bounds=limited,
         tie=read_ties(tie or ()),
-        groups=grouped,
+        groups=read_groups(groups or {}, law),
     )
-    codes = {grouping: grouping.codes(table) for grouping in grouped.values()}
-    check_design(problem, used, table.weight, table.rows, codes)
-
-    data = pack(problem, objective, used, observed, table.weight, fixed, list(codes.values()))
+    problem, settings, data = posed.problem, posed.settings, posed.data
+    used, observed, grouped = posed.columns, posed.observed, posed.groups
     ranking, polished = _search(problem, objective, data, settings)
     if not np.isfinite(polished.value).any():
         raise FitError(
@@ -143,7 +133,7 @@ def fit(
         )
     status, trust = assess(problem, objective, data, ranking, polished)
     params = trust.minima[0].params
-    predicted = law.evaluate(used, by_row(law, params, grouped, codes))
+    predicted = law.evaluate(used, by_row(law, params, grouped, posed.codes))
     value, residuals = evaluate_objective(objective, observed, predicted, table.weight)
     searched = trust.minima[0].value
     if abs(value - searched) > AGREEMENT * value + refine.ROUNDING * data.unit**2:
@@ -175,6 +165,57 @@ def fit(
         ),
     )
     return found.with_notes(*observe(found, problem, table, residuals))
+
+
+class Posed(NamedTuple):
+    """A problem on a table, ready to search.
+
+    Attributes:
+        problem: the problem.
+        settings: its bounds.
+        data: the table, packed.
+        columns: the law's columns, each (rows,), raw units.
+        observed: observed losses, (rows,).
+        groups: the division each grouped parameter differs by.
+        codes: level of each row in each division, (rows,).
+    """
+
+    problem: Problem
+    settings: Settings
+    data: Data
+    columns: dict[str, np.ndarray]
+    observed: np.ndarray
+    groups: dict[str, Grouping]
+    codes: dict[Grouping, np.ndarray]
+
+
+def pose(
+    table: LossTable,
+    law: Law,
+    objective: Objective,
+    *,
+    fix: Mapping[str, float],
+    bounds: Mapping[str, tuple[float, float]],
+    tie: Sequence[Sequence[str]],
+    groups: Mapping[str, Sequence[str]],
+) -> Posed:
+    """The problem that a law and an objective pose on a table.
+
+    Raises:
+        DataError: the table lacks a column, or cannot identify the law.
+        LawError: ``fix``, ``bounds``, ``tie`` or ``groups`` make no sense.
+    """
+    used = {name: table.column(name) for name in law.columns}
+    observed = table.column(law.response)
+    require_positive(objective, observed, table.rows)
+    grouped = {name: Grouping.of(table, names, table.weight > 0) for name, names in groups.items()}
+    problem, settings = prepare(
+        law, structure(law, used), used, fix=fix, bounds=bounds, tie=tie, groups=grouped
+    )
+    codes = {grouping: grouping.codes(table) for grouping in grouped.values()}
+    check_design(problem, used, table.weight, table.rows, codes)
+    data = pack(problem, objective, used, observed, table.weight, fix, list(codes.values()))
+    return Posed(problem, settings, data, used, observed, grouped, codes)
 
 
 def _refuse_unknown(law: Law, columns: Mapping[str, str]) -> None:

@@ -4,3 +4,4 @@ None shows or writes anything. matplotlib is imported when the first picture is 
 """
 
 from scalefit.plot.loss_surface import surface as surface
+from scalefit.plot.projected_error import projected as projected
