@@ -19,6 +19,7 @@ FLOW = [
     "laws.kinds",
     "laws.base",
     "laws.additive",
+    "laws.farseer",
     "laws",
     "files",
     "table",

@@ -83,6 +83,11 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
         if trust.gap is None
         else f"the second of {len(trust.minima)} is {100 * trust.gap:.3g} % worse"
     )
+    searched = (
+        f"{trust.basins} basin{'s' * (trust.basins != 1)} on the grid"
+        if trust.search == "grid"
+        else "combinations of scattered points"
+    )
     gradient = (
         "rounding only: no residual is left to follow"
         if fit.status is Status.EXACT
@@ -95,8 +100,8 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
         ("status", fit.status.value),
         (
             "search",
-            f"{trust.cells:,} cells, {trust.basins} basin{'s' * (trust.basins != 1)} on the grid; "
-            f"{trust.agreeing} of {trust.starts} starts in the best minimum, {second}",
+            f"{trust.cells:,} cells, {searched}; {trust.agreeing} of {trust.starts} starts in the "
+            f"best minimum, {second}",
         ),
         ("gradient", gradient),
         (

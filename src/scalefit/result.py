@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,8 @@ from scalefit.table import DroppedRow, LossTable, as_table
 __all__ = ["Fit", "Minimum", "Trust"]
 
 SCHEMA = 1
+
+Search = Literal["grid", "scattered"]
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,11 @@ class Trust:
     """Evidence that the optimum is one, and the global one.
 
     Attributes:
-        cells: grid cells at which the projected problem was solved.
-        basins: local minima seen on the grid.
-        starts: cells polished on the true objective.
+        search: ``grid`` where cells are at every combination of equally spaced coordinates,
+            ``scattered`` where they are low-discrepancy points of blocks of coordinates.
+        cells: cells at which the projected problem was solved.
+        basins: local minima seen on the grid; scattered cells show none.
+        starts: cells polished to the end on the true objective.
         minima: distinct minima reached, best first.
         gradient: largest cosine between the influence of the rows and a Jacobian column at the
             optimum; 0 at a stationary point, about 1e-15 when converged to rounding.
@@ -67,6 +71,7 @@ class Trust:
             projected out.
     """
 
+    search: Search
     cells: int
     basins: int
     starts: int

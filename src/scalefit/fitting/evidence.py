@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import Note, Status, listed
-from scalefit.fitting.grid import POINTS, Ranking
+from scalefit.fitting.grid import Ranking
 from scalefit.fitting.problem import Data, Problem
 from scalefit.fitting.refine import MOST_ITERATIONS, Polished
 from scalefit.objective import Objective
@@ -59,7 +59,12 @@ def settled(problem: Problem, objective: Objective, data: Data, polished: Polish
 
 
 def assess(
-    problem: Problem, objective: Objective, data: Data, ranking: Ranking, polished: Polished
+    problem: Problem,
+    objective: Objective,
+    data: Data,
+    cells: int,
+    ranking: Ranking,
+    polished: Polished,
 ) -> tuple[Status, Trust]:
     """Status of the best start, and what all starts say together."""
     order = np.argsort(np.where(np.isfinite(polished.value), polished.value, np.inf))
@@ -71,7 +76,8 @@ def assess(
     bound = polished.active[best] & _at_work(problem, polished.coefficients[best])
     held = [name for group, at in zip(problem.names, bound, strict=True) if at for name in group]
     trust = Trust(
-        cells=POINTS.get(len(problem.nonlinear), 1) ** len(problem.nonlinear),
+        search="scattered" if problem.scattered else "grid",
+        cells=cells,
         basins=int(ranking.basins),
         starts=len(polished.value),
         minima=minima,

@@ -28,7 +28,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from scalefit.errors import LawError
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.fitting.small import Factor, factorise, solve
 
@@ -36,11 +35,19 @@ __all__ = ["Candidates", "Ranking", "axes", "cells", "rank", "values"]
 
 # Cells per axis by number of axes. Two exponents at 96 points each are 7 % apart, 0.02 near 0.3:
 # finer than a basin of the projected objective.
-POINTS = {1: 512, 2: 96, 3: 48, 4: 24, 5: 12, 6: 8}
+POINTS = {1: 512, 2: 96, 3: 48, 4: 24}
+
+# Scattered points of one block of coordinates: as many as 16 on each axis would be, up to a number
+# at which a column is evaluated in a tenth of a second, and the combinations of all blocks within
+# what a matrix product covers as fast.
+SCATTERED_PER_AXIS = 16
+SCATTERED_PER_BLOCK = 4096
+SCATTERED_CELLS = 2**21
+SCATTERED_STARTS = 32
 
 # Cells are reduced to the best of each tile as they are computed, so that a grid of 1e8 cells never
 # stands in memory at once. Cells per side of a tile, by number of axes.
-TILE = {1: 8, 2: 8, 3: 4, 4: 4, 5: 2, 6: 2}
+TILE = {1: 8, 2: 8, 3: 4, 4: 4}
 # Bytes of one slab of cells: it should stay in cache between the product and the reduction.
 SLAB_BYTES = 8 * 2**20
 
@@ -85,33 +92,46 @@ class Candidates(NamedTuple):
     value: Any
 
 
-def axes(problem: Problem, settings: Settings, points: int | None = None) -> list[np.ndarray]:
-    """Grid coordinates of each free nonlinear parameter, equally spaced between its bounds.
+def axes(
+    problem: Problem, settings: Settings, points: int | None = None, seed: int = 0
+) -> list[np.ndarray]:
+    """Cells along each axis: coordinates equally spaced between the bounds, shape (cells,); or
+    scattered points of a block of coordinates, shape (cells, coordinates of the block).
 
     Args:
         problem: the problem.
         settings: its bounds.
-        points: cells per axis, rounded up to whole tiles. Default by number of axes.
-
-    Raises:
-        LawError: more nonlinear parameters than a grid can cover.
+        points: cells per axis of a regular grid, rounded up to whole tiles. Default by number of
+            axes.
+        seed: of the scattered points.
     """
+    first = len(problem.owners)
+    lower, upper = settings.lower[first:], settings.upper[first:]
+    if problem.scattered:
+        return _scatter(problem, lower, upper, seed)
     count = len(problem.nonlinear)
-    if count > max(POINTS):
-        names = ", ".join(group[0] for group in problem.nonlinear)
-        raise LawError(
-            f"{problem.law.name!r} has {count} free nonlinear parameters ({names}); a grid covers "
-            f"at most {max(POINTS)}. Fix or tie some of them"
-        )
     if not count:
         return []
     wanted = points or POINTS[count]
     rounded = -(-wanted // TILE[count]) * TILE[count]
-    first = len(problem.owners)
-    return [
-        np.linspace(settings.lower[first + i], settings.upper[first + i], rounded)
-        for i in range(count)
-    ]
+    return [np.linspace(lower[i], upper[i], rounded) for i in range(count)]
+
+
+def _scatter(problem: Problem, lower: Any, upper: Any, seed: int) -> list[np.ndarray]:
+    """Low-discrepancy points of every block (Sobol, scrambled by the seed)."""
+    # Half a second to import, for laws that need it.
+    from scipy.stats import qmc  # type: ignore[import-untyped]
+
+    counts = [min(SCATTERED_PER_BLOCK, SCATTERED_PER_AXIS ** len(axis)) for axis in problem.axes]
+    while prod(counts) > SCATTERED_CELLS:
+        counts[counts.index(max(counts))] //= 2
+    found = []
+    for number, (axis, count) in enumerate(zip(problem.axes, counts, strict=True)):
+        sobol = qmc.Sobol(len(axis), rng=np.random.default_rng([seed, number]))
+        places = list(axis)
+        unit = sobol.random(count)
+        found.append(lower[places] + (upper[places] - lower[places]) * unit)
+    return found
 
 
 def rank(
@@ -121,7 +141,8 @@ def rank(
     grid: Sequence[Any],
     starts: int = MOST_STARTS,
 ) -> Ranking:
-    """The tiles worth starting from: local minima, then the best ones far from every earlier one.
+    """The tiles worth starting from: local minima, then the best ones far from every earlier one;
+    where cells are scattered, the best cells of the largest block.
 
     Args:
         problem: the problem; a new one compiles a new program.
@@ -133,6 +154,8 @@ def rank(
     if not grid:
         return Ranking(jnp.zeros((1, 0), dtype=int), jnp.zeros(1), jnp.asarray(1))
     tiles = _scan(problem, data, settings, [jnp.asarray(axis) for axis in grid])
+    if problem.scattered:
+        return _best_scattered(tiles)
     basin = _local_minima(tiles)
     indices, value = _separated(tiles, basin, starts)
     return Ranking(jnp.stack(indices, axis=1), value, basin.sum())
@@ -143,6 +166,19 @@ def values(problem: Problem, data: Data, settings: Settings, grid: Sequence[Any]
     axes = [jnp.asarray(axis) for axis in grid]
     columns = _columns(problem, data, axes, lambda seen: True)
     return _projected(problem, data, settings, len(axes), columns)[0]
+
+
+def _best_scattered(values: jax.Array) -> Ranking:
+    """The best points of the largest block, each with its best partners."""
+    largest = max(range(values.ndim), key=lambda axis: values.shape[axis])
+    flat = jnp.moveaxis(values, largest, 0).reshape(values.shape[largest], -1)
+    partner = jnp.argmin(flat, axis=1)
+    negative, chosen = lax.top_k(-flat.min(axis=1), min(SCATTERED_STARTS, len(flat)))
+    others = [size for axis, size in enumerate(values.shape) if axis != largest]
+    indices = list(jnp.unravel_index(partner[chosen], others))
+    indices.insert(largest, chosen)
+    # Points in no order have no neighbours, and so no basins.
+    return Ranking(jnp.stack(indices, axis=1), -negative, jnp.asarray(0))
 
 
 def cells(
@@ -163,14 +199,15 @@ def cells(
 
 def _scan(problem: Problem, data: Data, settings: Settings, grid: list[Any]) -> jax.Array:
     """Best value in each tile, slab by slab along the first axis."""
-    tile = TILE[len(grid)]
+    tile = _tile(problem)
     # Slabs of like size, as large as the cache allows: a thin slab makes the product pack its other
     # factor for little work. The last one is filled up with copies of the last cell.
     whole = len(grid[0]) // tile
     count = -(-whole // max(1, SLAB_BYTES // (8 * tile * _row_size(problem, data, grid))))
     per_slab = -(-whole // count)
-    slabs = jnp.pad(grid[0], (0, (count * per_slab - whole) * tile), mode="edge")
-    slabs = slabs.reshape(count, per_slab * tile)
+    missing = (count * per_slab - whole) * tile
+    slabs = jnp.concatenate([grid[0], jnp.repeat(grid[0][-1:], missing, axis=0)])
+    slabs = slabs.reshape(count, per_slab * tile, *grid[0].shape[1:])
     shared = _columns(problem, data, grid, lambda seen: 0 not in seen)
 
     def slab(first: jax.Array) -> jax.Array:
@@ -182,10 +219,15 @@ def _scan(problem: Problem, data: Data, settings: Settings, grid: list[Any]) -> 
     return minima.reshape(-1, *minima.shape[2:])[:whole]
 
 
+def _tile(problem: Problem) -> int:
+    """Cells per side of a tile; scattered cells have no neighbours."""
+    return 1 if problem.scattered else TILE.get(len(problem.nonlinear), 1)
+
+
 def _row_size(problem: Problem, data: Data, grid: list[Any]) -> int:
     """Numbers held for one value of the first axis: its cells, or a column over its sub-grid."""
     sizes = [len(axis) for axis in grid]
-    seen = [*problem.axes_seen, problem.axes_known or ()]
+    seen = [problem.across(axes) for axes in [*problem.axes_seen, problem.axes_known or ()]]
     columns = [
         len(data.response) * prod(sizes[axis] for axis in axes[1:]) for axes in seen if 0 in axes
     ]
@@ -242,12 +284,12 @@ def _best_cell(
     problem: Problem, data: Data, settings: Settings, grid: list[Any], tile: jax.Array
 ) -> Candidates:
     """The best cell of one tile."""
-    side = TILE.get(len(grid), 1)
+    side = _tile(problem)
     inside = [lax.dynamic_slice_in_dim(axis, tile[i] * side, side) for i, axis in enumerate(grid)]
     columns = _columns(problem, data, inside, lambda seen: True)
     value, solution = _projected(problem, data, settings, len(grid), columns)
     cell = jnp.unravel_index(jnp.argmin(value), value.shape)
-    chosen = [axis[index] for axis, index in zip(inside, cell, strict=True)]
+    chosen = problem.coordinates([axis[index] for axis, index in zip(inside, cell, strict=True)])
     coefficients = [
         jnp.broadcast_to(item, (*value.shape, item.shape[-1]))[cell] for item in solution
     ]
@@ -302,12 +344,13 @@ def _columns(problem: Problem, data: Data, grid: list[Any], wanted: Any) -> dict
     """Centred, scaled basis columns where wanted."""
     found: dict[Key, _Column] = {}
     inner = _inner_division(problem)
-    for index, seen in enumerate(problem.axes_seen):
+    for index, axes in enumerate(problem.axes_seen):
+        seen = problem.across(axes)
         first = problem.owners.index(index)
         if first == _centred(problem) or not wanted(seen):
             continue
         division = problem.divisions[index]
-        values = _over_grid(partial(problem.column, index, data), grid, seen)
+        values = _over_grid(problem, partial(problem.column, index, data), grid, seen)
         if division is None:
             found[first] = _plain_column(problem, data, grid, values, seen)
         elif division == inner:
@@ -316,21 +359,23 @@ def _columns(problem: Problem, data: Data, grid: list[Any], wanted: Any) -> dict
             for level in range(problem.width(index)):
                 there = jnp.where(data.codes[division] == level, values, 0.0)
                 found[first + level] = _plain_column(problem, data, grid, there, seen)
-    if problem.axes_known is not None and wanted(problem.axes_known):
-        values = _over_grid(partial(problem.known, data), grid, problem.axes_known)
-        found[KNOWN] = _plain_column(problem, data, grid, values, problem.axes_known)
+    if problem.axes_known is not None:
+        seen = problem.across(problem.axes_known)
+        if wanted(seen):
+            values = _over_grid(problem, partial(problem.known, data), grid, seen)
+            found[KNOWN] = _plain_column(problem, data, grid, values, seen)
     return found
 
 
-def _over_grid(column: Any, grid: list[Any], seen: tuple[int, ...]) -> jax.Array:
-    """A column on the sub-grid of the coordinates it sees, shape (*sub-grid, rows)."""
+def _over_grid(problem: Problem, column: Any, grid: list[Any], seen: tuple[int, ...]) -> jax.Array:
+    """A column on the sub-grid of the axes it sees, shape (*sub-grid, rows)."""
 
     def at(*coordinates: jax.Array) -> jax.Array:
         # Coordinates the column does not see are never used: any value of the axis will do.
         every = [axis[0] for axis in grid]
         for axis, coordinate in zip(seen, coordinates, strict=True):
             every[axis] = coordinate
-        return jnp.asarray(column(every))
+        return jnp.asarray(column(problem.coordinates(every)))
 
     over_grid = at
     for position in reversed(range(len(seen))):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -59,6 +60,7 @@ def fit(
     bounds: Mapping[str, tuple[float, float]] | None = None,
     tie: Sequence[Sequence[str]] = (),
     groups: Mapping[str, str | Sequence[str]] | None = None,
+    seed: int = 0,
     keep: str | Sequence[str] = (),
     missing: Missing = "raise",
     **columns: str,
@@ -82,6 +84,8 @@ def fit(
         groups: linear coefficients that differ by a categorical column, as ``{"A": "format"}``, or
             by the combinations of several, as ``{"A": ("weights", "activations")}``; everything
             else is shared. Added to what the law declares with ``By``.
+        seed: of the scattered points that are searched where a law has too many nonlinear
+            parameters for a grid; a grid does not depend on it.
         keep: rules a row must satisfy (DataFrames only; see :meth:`LossTable.from_frame`).
         missing: what to do about rows without N, D or loss (DataFrames only).
         **columns: headers of the quantities, as ``N="params_matmul"`` (DataFrames only).
@@ -125,13 +129,14 @@ def fit(
     )
     problem, settings, data = posed.problem, posed.settings, posed.data
     used, observed, grouped = posed.columns, posed.observed, posed.groups
-    ranking, polished = _search(problem, objective, data, settings)
+    axes = grid.axes(problem, settings, seed=seed)
+    ranking, polished = _search(problem, objective, data, settings, axes)
     if not np.isfinite(polished.value).any():
         raise FitError(
             f"no point of the bounds of {law.name!r} gives a finite objective on this table. The "
             "law may predict negative losses everywhere: check bounds, fixed values and units"
         )
-    status, trust = assess(problem, objective, data, ranking, polished)
+    status, trust = assess(problem, objective, data, math.prod(map(len, axes)), ranking, polished)
     params = trust.minima[0].params
     predicted = law.evaluate(used, by_row(law, params, grouped, posed.codes))
     value, residuals = evaluate_objective(objective, observed, predicted, table.weight)
@@ -283,12 +288,13 @@ def _by_level(codes: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _search(
-    problem: Problem, objective: Objective, data: Data, settings: Settings
+    problem: Problem, objective: Objective, data: Data, settings: Settings, axes: list[Any]
 ) -> tuple[grid.Ranking, refine.Polished]:
     """Rank the grid and polish one batch of starts, and the others where one does not settle it."""
     with jax.enable_x64(True):
-        axes = grid.axes(problem, settings)
         ranking = jax.device_get(_rank(problem, data, settings, axes))
+        if problem.scattered:
+            return ranking, _halve(problem, data, settings, axes, ranking)
         tiles = ranking.tiles[np.isfinite(ranking.value)]
         size = min(grid.BATCH, len(ranking.tiles))
 
@@ -304,6 +310,58 @@ def _search(
             batches = [polished, *(batch(first) for first in range(size, len(tiles), size))]
             polished = refine.Polished(*map(np.concatenate, zip(*batches, strict=True)))
     return ranking, polished
+
+
+# Scattered starts are many and coarse: all go a short way, the best of them on to the end. Steps
+# and starts of each round; a start that has not found its valley by then is far from any.
+ROUNDS = ((30, 32), (100, 8), (refine.MOST_ITERATIONS, 8))
+SCATTERED_BATCH = 8
+
+
+def _halve(
+    problem: Problem, data: Data, settings: Settings, axes: list[Any], ranking: grid.Ranking
+) -> refine.Polished:
+    """Polish the best scattered cells, the better ones further."""
+    found = jax.device_get(_cells(problem, data, settings, axes, ranking.tiles))
+    coefficients, coordinates = found.coefficients, found.coordinates
+    polished: Any = None
+    for limit, starts in ROUNDS:
+        batches = []
+        for first in range(0, min(starts, len(coordinates)), SCATTERED_BATCH):
+            index = np.resize(
+                np.arange(len(coordinates))[first : first + SCATTERED_BATCH], SCATTERED_BATCH
+            )
+            batches.append(
+                jax.device_get(
+                    _resume(problem, data, settings, coefficients[index], coordinates[index], limit)
+                )
+            )
+        polished = refine.Polished(*map(np.concatenate, zip(*batches, strict=True)))
+        order = np.argsort(np.where(np.isfinite(polished.value), polished.value, np.inf))
+        polished = refine.Polished(*(leaf[order] for leaf in polished))
+        coefficients, coordinates = polished.coefficients, polished.coordinates
+    return polished
+
+
+@partial(jax.jit, static_argnames="problem")
+def _cells(
+    problem: Problem, data: Data, settings: Settings, axes: list[Any], tiles: Any
+) -> grid.Candidates:
+    found = grid.cells(problem, data, settings, axes, tiles)
+    scale = jax.vmap(partial(refine.scales, problem, data))(found.coordinates)
+    return found._replace(coefficients=found.coefficients * data.unit / scale)
+
+
+@partial(jax.jit, static_argnames="problem")
+def _resume(
+    problem: Problem,
+    data: Data,
+    settings: Settings,
+    coefficients: Any,
+    coordinates: Any,
+    limit: Any,
+) -> refine.Polished:
+    return refine.resume(problem, data, settings, coefficients, coordinates, limit)
 
 
 @partial(jax.jit, static_argnames="problem")

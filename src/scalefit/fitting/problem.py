@@ -30,6 +30,11 @@ from scalefit.separable import Structure, basis, remainder
 
 __all__ = ["BoundKind", "Data", "Problem", "Settings", "prepare"]
 
+# A regular grid has cells at every combination: up to this many axes it is dense enough, and up to
+# this many coordinates in one column the column can be evaluated on all of them.
+MOST_AXES = 4
+MOST_LINKED = 2
+
 BoundKind = Literal["none", "zero", "finite"]
 """A bound at zero holds in any scaling of a coefficient; a finite one does not."""
 
@@ -140,6 +145,44 @@ class Problem:
         if not fixed_linear and self.structure.remainder is None:
             return None
         return self._axes(self._seen_by(fixed_linear) | set(self.structure.remainder or ()))
+
+    @cached_property
+    def linked(self) -> tuple[tuple[int, ...], ...]:
+        """Coordinates in blocks: two are in one block if a column depends on both, or a chain."""
+        blocks: list[set[int]] = []
+        every = [*self.axes_seen, self.axes_known or ()]
+        for seen in [*every, *((axis,) for axis in range(len(self.nonlinear)))]:
+            touching = [block for block in blocks if block & set(seen)]
+            blocks = [block for block in blocks if block not in touching]
+            blocks += [set(seen).union(*touching)] if seen else []
+        return tuple(sorted(tuple(sorted(block)) for block in blocks))
+
+    @cached_property
+    def scattered(self) -> bool:
+        """Whether cells are scattered points: a regular grid of so many coordinates is too coarse,
+        or sees nothing factorised.
+        """
+        return len(self.nonlinear) > MOST_AXES or any(
+            len(block) > MOST_LINKED for block in self.linked
+        )
+
+    @cached_property
+    def axes(self) -> tuple[tuple[int, ...], ...]:
+        """Coordinates of each axis of cells: one each, or a block where cells are scattered."""
+        each = tuple((axis,) for axis in range(len(self.nonlinear)))
+        return self.linked if self.scattered else each
+
+    def across(self, seen: Sequence[int]) -> tuple[int, ...]:
+        """Axes of cells that hold the given coordinates."""
+        return tuple(i for i, axis in enumerate(self.axes) if set(axis) & set(seen))
+
+    def coordinates(self, cell: Sequence[Any]) -> list[Any]:
+        """Coordinates from what each axis of cells holds: numbers, or arrays where scattered."""
+        found: list[Any] = [None] * len(self.nonlinear)
+        for held, axis in zip(cell, self.axes, strict=True):
+            for position, coordinate in enumerate(axis):
+                found[coordinate] = held[position] if self.scattered else held
+        return found
 
     def _seen_by(self, names: Sequence[str]) -> set[str]:
         sees = dict(zip(self.structure.linear, self.structure.sees, strict=True))

@@ -9,6 +9,9 @@ their grid coordinate. Every iteration tries two steps of the same damping and k
 - Newton with the exact second derivative, which ends a nearly-L1 problem in a few steps once the
   rows on either side of delta are sorted out, where the first would creep.
 
+Where many nonlinear parameters make the valley curved, each trial step is followed by a new
+solution of the coefficients alone (variable projection), and the better of the two counts.
+
 Bounds are kept by projection with an active set read off the gradient at every iteration. A batch
 of starts is one program; a fit is a batch of one table.
 """
@@ -27,7 +30,7 @@ from scalefit.fitting.grid import Candidates
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.fitting.small import solve_dense
 
-__all__ = ["Polished", "polish"]
+__all__ = ["Polished", "polish", "resume", "scales"]
 
 # A nearly-L1 objective on noise without a law has taken 600; a table with a law takes 5 to 130.
 MOST_ITERATIONS = 1000
@@ -102,6 +105,37 @@ class _State(NamedTuple):
     done: jax.Array
 
 
+def resume(
+    problem: Problem,
+    data: Data,
+    settings: Settings,
+    coefficients: Any,
+    coordinates: Any,
+    limit: Any,
+) -> Polished:
+    """Points reached from each start in a number of iterations.
+
+    Args:
+        problem: the problem.
+        data: rows, padded.
+        settings: bounds.
+        coefficients: raw units, shape (starts, k).
+        coordinates: shape (starts, q).
+        limit: iterations at most.
+    """
+
+    def one(coefficients: jax.Array, start: jax.Array) -> Polished:
+        scaled = coefficients * scales(problem, data, start) / data.unit
+        return _polish_one(problem, data, settings, scaled, start, limit)
+
+    return jax.vmap(one)(coefficients, coordinates)
+
+
+def scales(problem: Problem, data: Data, coordinates: Any) -> jax.Array:
+    """Root mean square of each coefficient's column, raw units of the column, shape (k,)."""
+    return _Terms(problem, data, coordinates).scale(coordinates)
+
+
 def polish(problem: Problem, data: Data, settings: Settings, candidates: Candidates) -> Polished:
     """Optima of the objective reached from each candidate.
 
@@ -116,7 +150,12 @@ def polish(problem: Problem, data: Data, settings: Settings, candidates: Candida
 
 
 def _polish_one(
-    problem: Problem, data: Data, settings: Settings, coefficients: jax.Array, start: jax.Array
+    problem: Problem,
+    data: Data,
+    settings: Settings,
+    coefficients: jax.Array,
+    start: jax.Array,
+    limit: Any = MOST_ITERATIONS,
 ) -> Polished:
     k = len(problem.owners)
     how = data.measure
@@ -154,7 +193,20 @@ def _polish_one(
         flat = jnp.asarray([1.0 if owner == problem.constant else 0.0 for owner in problem.owners])
         flat = jnp.clip(jnp.concatenate([flat, start]), lower, upper)
         first = jnp.where(jnp.isfinite(value(first)), first, flat)
-    state = _minimise(value, local, first, lower, upper)
+
+    def resolve(point: jax.Array) -> jax.Array:
+        """The point with its coefficients at their least squares, to first order, for its rest."""
+        rows = obj.residuals(how, data.response, terms.predict(point))
+        influence = obj.reweighting(how, jnp.where(jnp.isfinite(rows), rows, 0.0))
+        columns, known = terms.columns(point[k:]), terms.known(point[k:])
+        weighted = (data.metric * influence)[:, None] * columns
+        solved, ok = solve_dense(weighted.T @ columns, weighted.T @ (data.response - known))
+        solved = jnp.clip(solved, lower[:k], upper[:k])
+        return jnp.concatenate([jnp.where(ok, solved, point[:k]), point[k:]])
+
+    state = _minimise(
+        value, local, first, lower, upper, limit, resolve if problem.scattered and k else None
+    )
     end = state.best
     active = _active(end.point, end.local.gradient, lower, upper)
     return Polished(
@@ -213,7 +265,7 @@ class _Terms:
     def predict(self, point: jax.Array) -> jax.Array:
         """Prediction of each row in ``data.unit``."""
         k = len(self.problem.owners)
-        value = self._known(point[k:])
+        value = self.known(point[k:])
         for index, part in enumerate(self._split(point)):
             value = value + self._columns(index, point[k:]) @ part
         return value
@@ -226,7 +278,12 @@ class _Terms:
             first += self.problem.width(index)
         return parts
 
-    def _known(self, coordinates: Any) -> jax.Array:
+    def columns(self, coordinates: Any) -> jax.Array:
+        """Every coefficient's column, of unit size, shape (rows, k)."""
+        every = range(len(self.problem.linear))
+        return jnp.concatenate([self._columns(i, coordinates) for i in every], axis=1)
+
+    def known(self, coordinates: Any) -> jax.Array:
         if self.problem.axes_known is None:
             return jnp.zeros_like(self.data.response)
         return self.problem.known(self.data, coordinates) / self.data.unit
@@ -261,7 +318,7 @@ class _Terms:
                 mixed[index, m] = slope[:, :, a]
         if self.problem.axes_known is not None:
             seen = self.problem.axes_known
-            known, slope, bend = _derivatives(self._known, coordinates, seen)
+            known, slope, bend = _derivatives(self.known, coordinates, seen)
             value = value + known
             add(seen, slope, bend)
 
@@ -342,7 +399,13 @@ def _steps(local: _Local, active: jax.Array, damping: jax.Array) -> tuple[jax.Ar
 
 
 def _minimise(
-    value: Any, local: Any, first: jax.Array, lower: jax.Array, upper: jax.Array
+    value: Any,
+    local: Any,
+    first: jax.Array,
+    lower: jax.Array,
+    upper: jax.Array,
+    limit: Any,
+    resolve: Any = None,
 ) -> _State:
     """Damped Newton within a box.
 
@@ -367,6 +430,8 @@ def _minimise(
         best = jax.tree.map(lambda new, old: jnp.where(improved, new, old), record, state.best)
 
         trials = jnp.clip(state.point + steps, lower, upper)
+        if resolve is not None:
+            trials = jnp.concatenate([trials, jax.vmap(resolve)(trials)])
         worths = jax.vmap(value)(trials)
         worths = jnp.where(jnp.isfinite(worths), worths, jnp.inf)
         chosen = jnp.where(finishing, 0, jnp.argmin(worths))
@@ -400,6 +465,4 @@ def _minimise(
         iteration=jnp.asarray(0),
         done=jnp.asarray(False),
     )
-    return lax.while_loop(
-        lambda state: ~state.done & (state.iteration < MOST_ITERATIONS), advance, begin
-    )
+    return lax.while_loop(lambda state: ~state.done & (state.iteration < limit), advance, begin)

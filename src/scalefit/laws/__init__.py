@@ -14,6 +14,7 @@ from scalefit.laws.additive import chinchilla_tied as chinchilla_tied
 from scalefit.laws.base import Law as Law
 from scalefit.laws.base import Param as Param
 from scalefit.laws.base import law as law
+from scalefit.laws.farseer import farseer as farseer
 from scalefit.laws.kinds import Amplitude as Amplitude
 from scalefit.laws.kinds import Bounds as Bounds
 from scalefit.laws.kinds import By as By
@@ -25,7 +26,7 @@ from scalefit.laws.kinds import Offset as Offset
 from scalefit.laws.kinds import scale_of as scale_of
 
 BUILTIN: Mapping[str, Law] = MappingProxyType(
-    {item.name: item for item in (chinchilla, chinchilla_tied, chinchilla_n, chinchilla_d)}
+    {item.name: item for item in (chinchilla, chinchilla_tied, chinchilla_n, chinchilla_d, farseer)}
 )
 
 
