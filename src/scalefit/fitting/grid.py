@@ -29,7 +29,7 @@ from scalefit.errors import LawError
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.fitting.small import factorise, solve
 
-__all__ = ["Candidates", "Ranking", "axes", "cells", "rank"]
+__all__ = ["Candidates", "Ranking", "axes", "blank", "cells", "rank", "tile_count"]
 
 # Cells per axis by number of axes. Two exponents at 96 points each are 7 % apart, 0.02 near 0.3:
 # finer than a basin of the projected objective.
@@ -111,6 +111,11 @@ def axes(problem: Problem, settings: Settings, points: int | None = None) -> lis
     ]
 
 
+def tile_count(grid: Sequence[Any]) -> int:
+    """Number of tiles of a grid; one where there is nothing to search."""
+    return prod(len(axis) // TILE[len(grid)] for axis in grid)
+
+
 def rank(problem: Problem, data: Data, settings: Settings, grid: Sequence[Any]) -> Ranking:
     """The tiles worth starting from: local minima, then the best ones far from every earlier one.
 
@@ -126,6 +131,15 @@ def rank(problem: Problem, data: Data, settings: Settings, grid: Sequence[Any]) 
     basin = _local_minima(tiles)
     indices, value = _separated(tiles, basin, MOST_STARTS)
     return Ranking(jnp.stack(indices, axis=1), value, basin.sum())
+
+
+def blank(problem: Problem, starts: int) -> Candidates:
+    """Candidates of the shapes that :func:`cells` gives, without values."""
+    return Candidates(
+        np.zeros((starts, len(problem.nonlinear))),
+        np.zeros((starts, len(problem.linear))),
+        np.zeros(starts),
+    )
 
 
 def cells(

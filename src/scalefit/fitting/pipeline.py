@@ -1,7 +1,7 @@
 """fit(): from a table to a Fit, each stage once.
 
-Two compiled programs for each problem and table size, whatever the objective: one ranks the grid,
-one polishes a batch of starts.
+Three compiled programs for each problem and table size, whatever the objective: one ranks the grid,
+one solves the best cells afresh, one polishes a batch of them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import jax
@@ -17,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import DataError, FitError
-from scalefit.fitting import grid, refine
+from scalefit.fitting import grid, programs, refine
 from scalefit.fitting.checks import check_design
 from scalefit.fitting.evidence import assess, observe, settled
 from scalefit.fitting.problem import (
@@ -210,15 +209,19 @@ def _search(
     """Rank the grid and polish one batch of starts, and the others where one does not settle it."""
     with jax.enable_x64(True):
         axes = grid.axes(problem, settings)
+        size = min(grid.BATCH, grid.tile_count(axes))
+        # All three are compiled at the same time, the longest first.
+        _polish.begin(problem, data, settings, grid.blank(problem, size))
+        _cells.begin(problem, data, settings, axes, np.zeros((size, len(axes)), dtype=int))
         ranking = jax.device_get(_rank(problem, data, settings, axes))
         tiles = ranking.tiles[np.isfinite(ranking.value)]
-        size = min(grid.BATCH, len(ranking.tiles))
 
         def batch(first: int) -> refine.Polished:
             chosen = tiles[first : first + size]
             # The last batch is filled up to the size that is compiled, and the filling dropped.
             filled = np.resize(chosen, (size, len(axes)))
-            found = jax.device_get(_polish(problem, data, settings, axes, filled))
+            candidates = _cells(problem, data, settings, axes, filled)
+            found = jax.device_get(_polish(problem, data, settings, candidates))
             return refine.Polished(*(leaf[: len(chosen)] for leaf in found))
 
         polished = batch(0)
@@ -228,16 +231,22 @@ def _search(
     return ranking, polished
 
 
-@partial(jax.jit, static_argnames="problem")
+@programs.compiled(grid.Ranking)
 def _rank(problem: Problem, data: Data, settings: Settings, axes: list[Any]) -> grid.Ranking:
     return grid.rank(problem, data, settings, axes)
 
 
-@partial(jax.jit, static_argnames="problem")
-def _polish(
+@programs.compiled(grid.Candidates)
+def _cells(
     problem: Problem, data: Data, settings: Settings, axes: list[Any], tiles: Any
+) -> grid.Candidates:
+    return grid.cells(problem, data, settings, axes, tiles)
+
+
+@programs.compiled(refine.Polished)
+def _polish(
+    problem: Problem, data: Data, settings: Settings, candidates: grid.Candidates
 ) -> refine.Polished:
-    candidates = grid.cells(problem, data, settings, axes, tiles)
     return refine.polish(problem, data, settings, candidates)
 
 
