@@ -29,6 +29,7 @@ from jax import lax
 
 import scalefit as sf
 from scalefit.fitting import grid
+from scalefit.fitting.search import BATCH
 from scalefit.fitting.pipeline import pack
 from scalefit.fitting.problem import Data, Problem, Settings, prepare
 from scalefit.laws import find
@@ -146,7 +147,7 @@ def planned_memory(compiled: Any) -> int:
 
 def search(problem: Problem, data: Data, settings: Settings, axes: list[Any]) -> grid.Candidates:
     """Rank every cell, and solve the best cell of each tile of a first batch of starts."""
-    tiles = grid.rank(problem, data, settings, axes).tiles[: grid.BATCH]
+    tiles = grid.rank(problem, data, settings, axes).tiles[:BATCH]
     return grid.cells(problem, data, settings, axes, tiles)
 
 

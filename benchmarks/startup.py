@@ -1,7 +1,8 @@
 """What a cold process costs: imports, the first fit with its compilation, the second fit.
 
-Each number comes from fresh processes. JAX's persistent compilation cache is switched off, so the
-first fit of a process always compiles.
+Each number comes from fresh processes. JAX's own persistent compilation cache is not set, and
+scalefit's is switched off, so that the first fit of a process compiles, except where it is said to
+be warm: then an earlier process has filled it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 from common import Timing, run_alone, table
@@ -44,11 +46,12 @@ print(sf.fit(sf.simulate(sf.isoflop_design(points=48))).summary())
 """
 
 
-def python(program: str) -> tuple[str, float]:
+def python(program: str, cache: str = "off") -> tuple[str, float]:
     """Output of a program in a fresh interpreter, and the seconds until it ended."""
     environment = {
         name: value for name, value in os.environ.items() if "COMPILATION_CACHE" not in name
     }
+    environment["SCALEFIT_CACHE"] = cache
     begin = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
@@ -77,11 +80,17 @@ def imports(rounds: int) -> str:
 def first_fits(rounds: int) -> str:
     """Table of the first and the second fit of a process, and of a whole process."""
     seconds: dict[str, list[float]] = {}
-    for _ in range(rounds):
-        measured = json.loads(python(FIT_PROGRAM)[0])
-        measured["whole process: import, fit, print"] = python(WHOLE_PROGRAM)[1]
-        for name, value in measured.items():
-            seconds.setdefault(name, []).append(value)
+    with tempfile.TemporaryDirectory() as folder:
+        python(WHOLE_PROGRAM, folder)
+        for _ in range(rounds):
+            for cache, where in (("off", "no cache"), (folder, "warm cache")):
+                measured = json.loads(python(FIT_PROGRAM, cache)[0])
+                whole = python(WHOLE_PROGRAM, cache)[1]
+                seconds.setdefault("import", []).append(measured["import"])
+                seconds.setdefault("second fit", []).append(measured["second fit"])
+                seconds.setdefault(f"first fit, {where}", []).append(measured["first fit"])
+                name = f"whole process: import, fit, print; {where}"
+                seconds.setdefault(name, []).append(whole)
     times = {name: Timing.of(values) for name, values in seconds.items()}
     base = times["import"].median
     rows = [(name, item.text, f"{item.median / base:.3g}") for name, item in times.items()]
@@ -96,7 +105,8 @@ def section(quick: bool) -> str:
             "## Start-up",
             f"Medians of {rounds} fresh process(es) each, run in turn, files cached by the system.",
             imports(rounds),
-            "240 simulated rows. The first fit compiles, the second does not.",
+            "240 simulated rows. The first fit compiles, or loads what an earlier process "
+            "compiled; the second does neither.",
             first_fits(rounds),
         ]
     )

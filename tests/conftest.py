@@ -8,6 +8,9 @@ import pytest
 
 matplotlib.use("agg")
 
+# Tests compile what they test, and leave the cache of whoever runs them alone.
+os.environ["SCALEFIT_CACHE"] = "off"
+
 
 @pytest.fixture(scope="session")
 def data_folder() -> Path:

@@ -13,7 +13,7 @@ import pytest
 import scalefit as sf
 from scalefit import laws
 from scalefit.laws import scale_of
-from scalefit.separable import Structure, basis, remainder, structure
+from scalefit.separable import PROVED, Structure, basis, remainder, structure
 
 RNG = np.random.default_rng(0)
 COLUMNS = {"N": 10 ** RNG.uniform(6, 10, 40), "D": 10 ** RNG.uniform(8, 12, 40)}
@@ -479,3 +479,9 @@ def test_refused_law_is_refused_again() -> None:
     for _ in range(2):
         with pytest.raises(sf.LawError, match="does not depend on parameter 'k'"):
             structure(idle, COLUMNS)
+
+
+@pytest.mark.parametrize("proved", PROVED, ids=lambda law: law.name)
+def test_what_is_written_down_for_a_built_in_law_is_what_detection_finds(proved):
+    # A copy is another law, which is looked at afresh.
+    assert structure(replace(proved), COLUMNS) == PROVED[proved]

@@ -103,7 +103,11 @@ def _search(problem, data, settings, axes, starts):
     return ranking, grid.cells(problem, data, settings, axes, ranking.tiles[:starts])
 
 
-_polish = jax.jit(refine.polish, static_argnums=0)
+@partial(jax.jit, static_argnums=0)
+def _polish(problem, data, settings, candidates):
+    scale = jax.vmap(partial(refine.scales, problem, data))(candidates.coordinates)
+    raw = candidates.coefficients * data.unit / scale
+    return refine.polish(problem, data, settings, candidates._replace(coefficients=raw))
 
 
 @dataclass(frozen=True)

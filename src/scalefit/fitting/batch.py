@@ -155,6 +155,8 @@ def _refit(
         )
         ranking = grid.rank(problem, own, settings, axes, starts)
         candidates = grid.cells(problem, own, settings, axes, ranking.tiles)
+        scale = jax.vmap(partial(refine.scales, problem, own))(candidates.coordinates)
+        candidates = candidates._replace(coefficients=candidates.coefficients * own.unit / scale)
         polished = refine.polish(problem, own, settings, candidates)
         value = jnp.where(jnp.isfinite(polished.value), polished.value, jnp.inf)
         best = jnp.argmin(value)

@@ -31,7 +31,16 @@ from jax import lax
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.fitting.small import Factor, factorise, solve
 
-__all__ = ["Candidates", "Ranking", "axes", "cells", "rank", "values"]
+__all__ = [
+    "Candidates",
+    "Ranking",
+    "axes",
+    "cells",
+    "most_starts",
+    "rank",
+    "tile_count",
+    "values",
+]
 
 # Cells per axis by number of axes. Two exponents at 96 points each are 7 % apart, 0.02 near 0.3:
 # finer than a basin of the projected objective.
@@ -51,10 +60,8 @@ TILE = {1: 8, 2: 8, 3: 4, 4: 4}
 # Bytes of one slab of cells: it should stay in cache between the product and the reduction.
 SLAB_BYTES = 8 * 2**20
 
-# Starts are polished in batches of this many: first the local minima of the grid, best first, then
-# the best cells at least a tenth of the grid away from every earlier start. One batch is enough
-# where it ends in one interior minimum; otherwise (evidence.py) the others follow.
-BATCH = 4
+# Starts: first the local minima of the grid, best first, then the best cells at least a tenth of
+# the grid away from every earlier start.
 MOST_STARTS = 16
 SEPARATION = 10
 
@@ -122,16 +129,31 @@ def _scatter(problem: Problem, lower: Any, upper: Any, seed: int) -> list[np.nda
     # Half a second to import, for laws that need it.
     from scipy.stats import qmc  # type: ignore[import-untyped]
 
-    counts = [min(SCATTERED_PER_BLOCK, SCATTERED_PER_AXIS ** len(axis)) for axis in problem.axes]
-    while prod(counts) > SCATTERED_CELLS:
-        counts[counts.index(max(counts))] //= 2
     found = []
-    for number, (axis, count) in enumerate(zip(problem.axes, counts, strict=True)):
+    for number, (axis, count) in enumerate(zip(problem.axes, _counts(problem), strict=True)):
         sobol = qmc.Sobol(len(axis), rng=np.random.default_rng([seed, number]))
         places = list(axis)
         unit = sobol.random(count)
         found.append(lower[places] + (upper[places] - lower[places]) * unit)
     return found
+
+
+def _counts(problem: Problem) -> list[int]:
+    """Scattered points of each block."""
+    counts = [min(SCATTERED_PER_BLOCK, SCATTERED_PER_AXIS ** len(axis)) for axis in problem.axes]
+    while prod(counts) > SCATTERED_CELLS:
+        counts[counts.index(max(counts))] //= 2
+    return counts
+
+
+def tile_count(problem: Problem, grid: Sequence[Any]) -> int:
+    """Number of tiles of a grid; one where there is nothing to search."""
+    return prod(len(axis) // _tile(problem) for axis in grid)
+
+
+def most_starts(problem: Problem) -> int:
+    """Starts that :func:`rank` chooses where cells are scattered."""
+    return min(SCATTERED_STARTS, max(_counts(problem)))
 
 
 def rank(

@@ -1,8 +1,4 @@
-"""fit(): from a table to a Fit, each stage once.
-
-Two compiled programs for each problem and table size, whatever the objective: one ranks the grid,
-one polishes a batch of starts.
-"""
+"""fit(): from a table to a Fit, each stage once."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import difflib
 import inspect
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -20,7 +15,7 @@ import pandas as pd
 from scalefit.errors import DataError, FitError
 from scalefit.fitting import grid, refine
 from scalefit.fitting.checks import check_design
-from scalefit.fitting.evidence import assess, observe, settled
+from scalefit.fitting.evidence import assess, observe
 from scalefit.fitting.problem import (
     Data,
     Problem,
@@ -31,6 +26,7 @@ from scalefit.fitting.problem import (
     read_groups,
     read_ties,
 )
+from scalefit.fitting.search import search
 from scalefit.groups import Grouping
 from scalefit.laws import Law, find
 from scalefit.objective import Objective, Residual, Robust, measure, require_positive
@@ -130,7 +126,7 @@ def fit(
     problem, settings, data = posed.problem, posed.settings, posed.data
     used, observed, grouped = posed.columns, posed.observed, posed.groups
     axes = grid.axes(problem, settings, seed=seed)
-    ranking, polished = _search(problem, objective, data, settings, axes)
+    ranking, polished = search(problem, objective, data, settings, axes)
     if not np.isfinite(polished.value).any():
         raise FitError(
             f"no point of the bounds of {law.name!r} gives a finite objective on this table. The "
@@ -285,96 +281,6 @@ def _by_level(codes: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarr
         places[level, : len(items)] = items
         present[level, : len(items)] = 1.0
     return places, present
-
-
-def _search(
-    problem: Problem, objective: Objective, data: Data, settings: Settings, axes: list[Any]
-) -> tuple[grid.Ranking, refine.Polished]:
-    """Rank the grid and polish one batch of starts, and the others where one does not settle it."""
-    with jax.enable_x64(True):
-        ranking = jax.device_get(_rank(problem, data, settings, axes))
-        if problem.scattered:
-            return ranking, _halve(problem, data, settings, axes, ranking)
-        tiles = ranking.tiles[np.isfinite(ranking.value)]
-        size = min(grid.BATCH, len(ranking.tiles))
-
-        def batch(first: int) -> refine.Polished:
-            chosen = tiles[first : first + size]
-            # The last batch is filled up to the size that is compiled, and the filling dropped.
-            filled = np.resize(chosen, (size, len(axes)))
-            found = jax.device_get(_polish(problem, data, settings, axes, filled))
-            return refine.Polished(*(leaf[: len(chosen)] for leaf in found))
-
-        polished = batch(0)
-        if ranking.basins > size or not settled(problem, objective, data, polished):
-            batches = [polished, *(batch(first) for first in range(size, len(tiles), size))]
-            polished = refine.Polished(*map(np.concatenate, zip(*batches, strict=True)))
-    return ranking, polished
-
-
-# Scattered starts are many and coarse: all go a short way, the best of them on to the end. Steps
-# and starts of each round; a start that has not found its valley by then is far from any.
-ROUNDS = ((30, 32), (100, 8), (refine.MOST_ITERATIONS, 8))
-SCATTERED_BATCH = 8
-
-
-def _halve(
-    problem: Problem, data: Data, settings: Settings, axes: list[Any], ranking: grid.Ranking
-) -> refine.Polished:
-    """Polish the best scattered cells, the better ones further."""
-    found = jax.device_get(_cells(problem, data, settings, axes, ranking.tiles))
-    coefficients, coordinates = found.coefficients, found.coordinates
-    polished: Any = None
-    for limit, starts in ROUNDS:
-        batches = []
-        for first in range(0, min(starts, len(coordinates)), SCATTERED_BATCH):
-            index = np.resize(
-                np.arange(len(coordinates))[first : first + SCATTERED_BATCH], SCATTERED_BATCH
-            )
-            batches.append(
-                jax.device_get(
-                    _resume(problem, data, settings, coefficients[index], coordinates[index], limit)
-                )
-            )
-        polished = refine.Polished(*map(np.concatenate, zip(*batches, strict=True)))
-        order = np.argsort(np.where(np.isfinite(polished.value), polished.value, np.inf))
-        polished = refine.Polished(*(leaf[order] for leaf in polished))
-        coefficients, coordinates = polished.coefficients, polished.coordinates
-    return polished
-
-
-@partial(jax.jit, static_argnames="problem")
-def _cells(
-    problem: Problem, data: Data, settings: Settings, axes: list[Any], tiles: Any
-) -> grid.Candidates:
-    found = grid.cells(problem, data, settings, axes, tiles)
-    scale = jax.vmap(partial(refine.scales, problem, data))(found.coordinates)
-    return found._replace(coefficients=found.coefficients * data.unit / scale)
-
-
-@partial(jax.jit, static_argnames="problem")
-def _resume(
-    problem: Problem,
-    data: Data,
-    settings: Settings,
-    coefficients: Any,
-    coordinates: Any,
-    limit: Any,
-) -> refine.Polished:
-    return refine.resume(problem, data, settings, coefficients, coordinates, limit)
-
-
-@partial(jax.jit, static_argnames="problem")
-def _rank(problem: Problem, data: Data, settings: Settings, axes: list[Any]) -> grid.Ranking:
-    return grid.rank(problem, data, settings, axes)
-
-
-@partial(jax.jit, static_argnames="problem")
-def _polish(
-    problem: Problem, data: Data, settings: Settings, axes: list[Any], tiles: Any
-) -> refine.Polished:
-    candidates = grid.cells(problem, data, settings, axes, tiles)
-    return refine.polish(problem, data, settings, candidates)
 
 
 def _domain(columns: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]:

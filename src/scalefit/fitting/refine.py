@@ -30,7 +30,7 @@ from scalefit.fitting.grid import Candidates
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.fitting.small import solve_dense
 
-__all__ = ["Polished", "polish", "resume", "scales"]
+__all__ = ["Polished", "polish", "scales"]
 
 # A nearly-L1 objective on noise without a law has taken 600; a table with a law takes 5 to 130.
 MOST_ITERATIONS = 1000
@@ -105,22 +105,25 @@ class _State(NamedTuple):
     done: jax.Array
 
 
-def resume(
+def scales(problem: Problem, data: Data, coordinates: Any) -> jax.Array:
+    """Root mean square of each coefficient's column, raw units of the column, shape (k,)."""
+    return _Terms(problem, data, coordinates).scale(coordinates)
+
+
+def polish(
     problem: Problem,
     data: Data,
     settings: Settings,
-    coefficients: Any,
-    coordinates: Any,
-    limit: Any,
+    starts: Candidates,
+    limit: Any = MOST_ITERATIONS,
 ) -> Polished:
-    """Points reached from each start in a number of iterations.
+    """Optima of the objective reached from each start.
 
     Args:
         problem: the problem.
         data: rows, padded.
         settings: bounds.
-        coefficients: raw units, shape (starts, k).
-        coordinates: shape (starts, q).
+        starts: points to set out from, coefficients in raw units.
         limit: iterations at most.
     """
 
@@ -128,25 +131,7 @@ def resume(
         scaled = coefficients * scales(problem, data, start) / data.unit
         return _polish_one(problem, data, settings, scaled, start, limit)
 
-    return jax.vmap(one)(coefficients, coordinates)
-
-
-def scales(problem: Problem, data: Data, coordinates: Any) -> jax.Array:
-    """Root mean square of each coefficient's column, raw units of the column, shape (k,)."""
-    return _Terms(problem, data, coordinates).scale(coordinates)
-
-
-def polish(problem: Problem, data: Data, settings: Settings, candidates: Candidates) -> Polished:
-    """Optima of the objective reached from each candidate.
-
-    Args:
-        problem: the problem.
-        data: rows, padded.
-        settings: bounds.
-        candidates: cells to start from.
-    """
-    one = partial(_polish_one, problem, data, settings)
-    return jax.vmap(one)(candidates.coefficients, candidates.coordinates)
+    return jax.vmap(one)(starts.coefficients, starts.coordinates)
 
 
 def _polish_one(
@@ -155,7 +140,7 @@ def _polish_one(
     settings: Settings,
     coefficients: jax.Array,
     start: jax.Array,
-    limit: Any = MOST_ITERATIONS,
+    limit: Any,
 ) -> Polished:
     k = len(problem.owners)
     how = data.measure
