@@ -5,6 +5,7 @@ TODO docstring
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ MOST_COORDINATES = 3
 # to TOLERANCE in float64; the gap is then relative to this floor.
 FLOOR = 1e-12
 
+# Every coordinate is cut in two this often before anything is bounded.
+FIRST_CUTS = 2
+
 # Boxes bounded at once: keeps the arrays in cache.
 CHUNK = 512
 
@@ -48,6 +52,9 @@ GEOMETRIC = 4.0
 
 # Coordinates whose share of the slack is at least this part of the largest are cut together.
 CUT_SHARE = 0.3
+
+# Generations of boxes between looks at whether the objective is lower in the most promising one.
+LOOK = 4
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,7 @@ def _prepare(problem, settings, objective, columns, observed, weight, fixed, val
     axes = []
     for axis in range(q):
         seeing = [i for i in range(k) if problem.axes_seen[i] == (axis,)]
-        axes.append(_Axis(problem, data, axis, seeing, len(data.response)))
+        axes.append(_Axis(problem, data, axis, seeing, low[axis], high[axis]))
     at = np.sqrt(low * high) if False else 0.5 * (low + high)
     still = [i for i in range(k) if not problem.axes_seen[i]]
     static = [_enclose_column(problem, data, i, None, at, at).value for i in still]
@@ -202,70 +209,103 @@ class _Pieces:
 class _Axis:
     """The columns that see one coordinate."""
 
-    def __init__(self, problem, data, axis, columns, rows) -> None:
-        self.problem, self.data, self.axis, self.columns, self.rows = problem, data, axis, columns, rows
+    def __init__(self, problem, data, axis, columns, low, high) -> None:
+        self.problem, self.data, self.axis, self.columns = problem, data, axis, columns
+        self.rows = len(data.response)
         self.width = len(columns)
+        self.lines = [self._line(place, low, high) for place in range(self.width)]
+
+    def _enclose(self, place, lower, upper) -> Value:
+        return _enclose_column(self.problem, self.data, self.columns[place], self.axis, lower, upper)
+
+    def _line(self, place, low, high) -> Any:
+        """Level, slope and where the level is taken, of a logarithm without curvature."""
+        center = 0.5 * (low + high)
+        column = self._enclose(place, np.array([low, center]), np.array([high, center]))
+        if column.log is None:
+            return None
+        level, slope, *curved = column.log.jet
+        if level is None or slope is None or len(slope.lo) > 1 or any(x is not None for x in curved):
+            return None
+        return level.mapped(lambda x: x[1:]), slope, center
 
     def pieces(self, lower: np.ndarray, upper: np.ndarray) -> _Pieces:
         middle = np.empty((len(lower), self.width, 5, self.rows))
         radius = np.empty_like(middle)
         least = np.empty((len(lower), self.width, self.rows))
-        for place, index in enumerate(self.columns):
-            self._fill(index, lower, upper, middle[:, place], radius[:, place], least[:, place])
+        for place in range(self.width):
+            self._fill(place, lower, upper, middle[:, place], radius[:, place], least[:, place])
         return _Pieces(middle, radius, least)
 
-    def _fill(self, index, lower, upper, middle, radius, least) -> None:
-        count = len(lower)
+    def _fill(self, place, lower, upper, middle, radius, least) -> None:
         center = 0.5 * (lower + upper)
+        local = self._affine(place, lower, center, upper)
+        if local is None:
+            local = self._general(place, lower, center, upper)
+        value, ends, curve, two, three = local
+        for at, item in enumerate((*ends, curve, two, three)):
+            middle[:, at] = item.mid
+            radius[:, at] = item.radius
+        least[:] = value.lo
+
+    def _affine(self, place, lower, center, upper) -> Any:
+        """A column whose logarithm is a straight line in the parameter: a power, an exponential."""
+        if self.lines[place] is None:
+            return None
+        level, slope, start = self.lines[place]
+        tilt = float(slope.mid.mean())
+        first = slope - point(np.full((1, 1), tilt))
+        m = point(center[:, None])
+        above = level + slope * (m - point(np.full((1, 1), start)))
+        above = above - point(above.mid.max(axis=-1, keepdims=True))
+        steps = [point(lower[:, None]) - m, point(upper[:, None]) - m]
+        span = Interval(steps[0].lo, steps[1].hi)
+        ends = [_exp(above + first * step) for step in steps]
+        # The logarithm is monotone in the parameter, so the ends enclose what lies between.
+        value = Interval(np.minimum(ends[0].lo, ends[1].lo), np.maximum(ends[0].hi, ends[1].hi))
+        square = first.square()
+        return value, ends, _exp(above) * square, value * square, value * (first * square)
+
+    def _general(self, place, lower, center, upper) -> Any:
+        count = len(lower)
         starts = np.concatenate([lower, upper, center, lower])
         ends = np.concatenate([lower, upper, center, upper])
-        column = _enclose_column(self.problem, self.data, index, self.axis, starts, ends)
+        column = self._enclose(place, starts, ends)
         at_a, at_b, at_m, over = (slice(i * count, (i + 1) * count) for i in range(4))
 
-        def part(item, where) -> Interval:
+        def part(item: Interval | None, where: slice) -> Interval:
             if item is None:
                 return point(np.zeros((1, 1)))
-            lo, hi = (x if x.shape[0] == 1 else x[where] for x in (item.lo, item.hi))
-            return Interval(lo, hi)
+            return item.mapped(lambda x: x if x.shape[0] == 1 else x[where])
 
-        if column.log is not None:
-            logs = column.log.jet
-            slope = part(logs[1], at_m).mid
-            tilt = np.broadcast_to(slope.mean(axis=-1), (count,))[:, None]
-            top = part(logs[0], at_m).mid.max(axis=-1)[:, None]
-            tilt, top = point(tilt), point(top)
-            m = point(center[:, None])
-            steps = [point(lower[:, None]) - m, point(upper[:, None]) - m]
-            span = Interval(steps[0].lo, steps[1].hi)
-
-            def scaled(where) -> tuple[Interval, Interval, Interval]:
-                return part(logs[1], where) - tilt, part(logs[2], where), part(logs[3], where)
-
-            middle_value = part(logs[0], at_m) - top
-            first, second, third = scaled(over)
-            value = _exp(middle_value + first * span)
-            square = first.square()
-            two = value * (square + second)
-            three = value * (first * (square + second.scaled(3.0)) + third)
-            fm, sm, _ = scaled(at_m)
-            curve = _exp(middle_value) * (fm.square() + sm)
-            ends_ = [
-                _exp(part(logs[0], where) - top - tilt * step)
-                for where, step in zip((at_a, at_b), steps, strict=True)
-            ]
-        else:
+        if column.log is None:
             jet = column.jet
-            size = np.abs(part(jet[0], at_m).mid).max(axis=-1)[:, None]
+            size = np.abs(part(jet[0], at_m).mid).max(axis=-1, keepdims=True)
             # A power of two: scaling is exact.
-            scale = np.exp2(-np.round(np.log2(np.where(size > 0, size, 1.0))))
-            take = lambda item, where: part(item, where) * point(scale)
-            value, two, three = (take(jet[i], over) for i in (0, 2, 3))
-            curve = take(jet[2], at_m)
-            ends_ = [take(jet[0], where) for where in (at_a, at_b)]
-        for place, item in enumerate((*ends_, curve, two, three)):
-            middle[:, place] = item.mid
-            radius[:, place] = item.radius
-        least[:] = value.lo
+            scale = point(np.exp2(-np.round(np.log2(np.where(size > 0, size, 1.0)))))
+            value, two, three = (part(jet[i], over) * scale for i in (0, 2, 3))
+            pair = [part(jet[0], where) * scale for where in (at_a, at_b)]
+            return value, pair, part(jet[2], at_m) * scale, two, three
+        logs = column.log.jet
+        tilt = part(logs[1], at_m).mid.mean(axis=-1, keepdims=True)
+        tilted = point(np.broadcast_to(tilt, (count, 1)))
+        top = point(part(logs[0], at_m).mid.max(axis=-1, keepdims=True))
+        m = point(center[:, None])
+        steps = [point(lower[:, None]) - m, point(upper[:, None]) - m]
+        span = Interval(steps[0].lo, steps[1].hi)
+        first, second, third = (part(logs[i], over) for i in (1, 2, 3))
+        first = first - tilted
+        above = part(logs[0], at_m) - top
+        value = _exp(above + first * span)
+        square = first.square()
+        two = value * (square + second)
+        three = value * (first * (square + second.scaled(3.0)) + third)
+        curve = _exp(above) * ((part(logs[1], at_m) - tilted).square() + part(logs[2], at_m))
+        pair = [
+            _exp(part(logs[0], where) - top - tilted * step)
+            for where, step in zip((at_a, at_b), steps, strict=True)
+        ]
+        return value, pair, curve, two, three
 
 
 def _exp(x: Interval) -> Interval:
@@ -295,7 +335,6 @@ class _Loss(Protocol):
     ``reach``: how far from zero a prediction may lie that is no worse than the incumbent, (rows,).
     """
 
-    rounds: int
     floor: float
     reach: np.ndarray
 
@@ -310,8 +349,6 @@ class _Loss(Protocol):
 
 class _Squared:
     """w (L - f)^2 / divisor^2."""
-
-    rounds = 0
 
     def __init__(self, observed, weight, divisor, value) -> None:
         self.y = observed
@@ -337,8 +374,8 @@ class _Squared:
 class _LogSquared:
     """w ln(L/f)^2 ; s = ln(f/L)."""
 
-    rounds = 1
     FURTHEST = 0.7
+    BEYOND = 1e-3
 
     def __init__(self, observed, weight, value) -> None:
         self.y = observed
@@ -346,7 +383,9 @@ class _LogSquared:
         self.floor = float(np.sum(weight))
         # |s| beyond this is worse than the incumbent in one row alone.
         self.most = np.sqrt(value / weight) * (1 + 64 * EPSILON)
-        self.reach = observed * np.exp(self.most) * (1 + 64 * EPSILON)
+        self.end = weight * self.most**2
+        self.upper, self.lower = np.exp(self.most), np.exp(-self.most)
+        self.reach = observed * self.upper * (1 + 64 * EPSILON)
 
     def start(self):
         return 2 * self.w / self.y**2, self.y
@@ -363,36 +402,29 @@ class _LogSquared:
         """inf of psi(s) = w s^2 + u L e^s over |s| <= most, row by row."""
         w, most = self.w, self.most
         p = u * self.y
-        x = p / (2 * w)
-        s = -x / (1 + np.maximum(x, -0.5))
-        s = np.clip(s, -5.0, 1.0)
-        for _ in range(4):
-            e = x * np.exp(s)
-            s = np.clip(s - (s + e) / np.maximum(1 + e, 0.1), -5.0, 1.0)
+        half = p / (2 * w)
+        x = np.maximum(half, -0.35)
+        # -W(x), Lambert's function, by a rational start and one Newton step.
+        s = -x * (1 + 4 / 3 * x) / (1 + x * (7 / 3 + 5 / 6 * x))
+        e = x * np.exp(s)
+        s = s - (s + e) / (1 + e)
+        squared = w * s * s
         e = p * np.exp(s)
-        value, slope = w * s * s + e, 2 * w * s + e
-        size = w * s * s + np.abs(e) * (1 + np.abs(s))
-        # The slope is known to rounding; ``m`` bounds the second derivative 2w + u L e^s from
-        # below, for u < 0 up to a little beyond s.
+        slope = 2 * w * s + e
+        # psi'' = 2w + u L e^s is at least m: for u >= 0 everywhere, for u < 0 up to ``BEYOND`` past
+        # s. There psi has begun to rise, and it goes on rising until it is concave: beyond, it is
+        # least at the end of the interval.
+        m = 2 * w * (1 - 1e-9) + np.minimum(e, 0) * (math.exp(self.BEYOND) * (1 + 1e-9))
         slope = np.abs(slope) + 32 * EPSILON * (2 * w * np.abs(s) + np.abs(e))
-        beyond = 1e-3
-        m = 2 * w * (1 - 1e-9) + np.minimum(e, 0) * np.exp(beyond) * (1 + 1e-9)
-        inner = value - slope**2 / (2 * m)
-        end_value = w * most * most
-        end = p * np.exp(most)
-        # u < 0: beyond s + ``beyond`` the function rises, then is concave: least at the end.
-        rises = (m > 0) & (slope < 0.5 * beyond * m)
-        ends = end_value + end
-        size_ends = end_value + np.abs(end) * (1 + most)
-        falling = np.where(rises, np.minimum(inner, ends), np.minimum(p * np.exp(most), 0))
-        rising = inner
-        # u >= 0: convex; where the stationary point lies before the interval its lower end counts.
-        low = p * np.exp(-most)
-        steep = -2 * w * most + low
-        use_low = (p >= 0) & (steep > 32 * EPSILON * (2 * w * most + low))
-        rising = np.where(use_low, end_value + low, rising)
-        terms = np.where(p < 0, falling, rising)
-        sizes = np.where(p < 0, np.maximum(size, size_ends), np.where(use_low, end_value + low * (1 + most), size))
+        terms = squared + e - slope * slope / (2 * m)
+        sizes = squared + np.abs(e) * (1 + np.abs(s))
+        upper, lower = p * self.upper, p * self.lower
+        sure = (m > 0) & (slope < 0.5 * self.BEYOND * m)
+        terms = np.where(sure, np.minimum(terms, self.end + upper), np.minimum(upper, lower))
+        sizes = np.maximum(sizes, self.end + np.abs(upper) * (1 + most))
+        # u > 0 so large that psi rises from the lower end on.
+        low = lower * (1 - 1e-9) > 2 * w * most
+        terms = np.where(low, self.end + lower, terms)
         return _lower_sum(terms, sizes)
 
     def evaluate(self, predicted):
@@ -492,6 +524,7 @@ class _Search:
         self.free[[still.index(i) for i in free]] = True
         self.known = known_part.mid if known_part is not None else np.zeros(rows)
         self.known_radius = known_part.radius if known_part is not None else np.zeros(rows)
+        self.has_known = known_part is not None
         self.boxes = 0
         weight, target = loss.start()
         self.direction = weight * np.abs(target)
@@ -513,28 +546,31 @@ class _Search:
             middle = pieces.middle[inverse]
             width = 2 * axis.width
             corners[:, first : first + width] = middle[:, :, :2].reshape(count, width, self.rows)
-            gathered.append((first, middle, pieces, inverse, (b - a) * (1 + 4 * EPSILON)))
+            # Twice the distance from the middle, which is rounded.
+            width_above = (b - a + 4 * EPSILON * np.maximum(np.abs(a), np.abs(b))) * (1 + 4 * EPSILON)
+            gathered.append((first, middle, pieces, inverse, width_above))
             first += width
         fine = np.isfinite(corners).all(axis=(1, 2))
         corners[~fine] = 1.0
 
         weight, target = self.loss.start()
         margin = np.zeros((count, self.size))
-        passive = boxes.passive
-        for turn in range(self.loss.rounds + 2):
-            if turn and self.loss.rounds:
-                weight, target = self.loss.linearise(predicted)
-            if turn == self.loss.rounds + 1:
-                margin, curves = self._margin(gathered, u)
-                stationary = coefficients
-            u, predicted, coefficients, passive = self._solve(
-                corners, weight, target, margin, passive
-            )
-        bounds = self._prove(gathered, u)
-        slack = self._slack(gathered, stationary, weight)
+        predicted, stationary, passive = self._solve(
+            corners, weight, target, margin, boxes.passive
+        )
+        weight, target = self.loss.linearise(predicted)
+        margin = self._margin(gathered, weight * (target - predicted))
+        predicted, _, passive = self._solve(
+            corners, weight, target, margin, passive, refine=True
+        )
+        u = weight * (target - predicted)
+        bounds, needed = self._prove(gathered, u)
+        mixing = self._slack(gathered, stationary, weight)
+        cost = np.minimum(needed, 1e100) * (np.abs(predicted) @ self.direction)[:, None]
+        slack = np.sqrt(2 * self.value) * mixing + cost
         return np.where(fine, bounds, -np.inf), slack, passive
 
-    def _solve(self, corners, weight, target, margin, passive):
+    def _solve(self, corners, weight, target, margin, passive, refine=False):
         """u = weight (target - f) with u.column <= -margin, f of nonnegative coefficients."""
         weighted = corners * (weight[:, None, :] if weight.ndim == 2 else weight)
         gram = weighted @ corners.transpose(0, 2, 1)
@@ -542,6 +578,8 @@ class _Search:
         moment = np.einsum("bmn,bn->bm", weighted, np.broadcast_to(goal, (len(corners), self.rows))) + margin
         c, passive = _nonnegative(gram, moment, passive, self.free)
         k = np.einsum("bm,bmn->bn", c, corners)
+        if not refine:
+            return k + self.known, c, passive
         # One step of refinement against rows: the Gram matrix squares the condition.
         u = weight * (goal - k)
         rest = np.einsum("bmn,bn->bm", corners, u) + margin
@@ -553,27 +591,25 @@ class _Search:
         step = np.linalg.solve(system, np.where(p, rest * scale, 0.0)[:, :, None])[:, :, 0] * scale
         c = np.where(self.free, c + step, np.maximum(c + step, 0.0))
         k = np.einsum("bm,bmn->bn", c, corners)
-        return weight * (goal - k), k + self.known, c, passive
+        return k + self.known, c, passive
 
     def _margin(self, gathered, u):
         """By how much the test would fail inside the box, for each corner column; not rigorous."""
         margin = np.zeros((len(u), self.size))
         size = np.abs(u)
         margin[:, : len(self.static)] = 4 * (size @ (self.gamma * np.abs(self.static) + self.static_radius).T)
-        curves = []
         for first, middle, pieces, inverse, width in gathered:
             for place in range(middle.shape[1]):
                 dots = np.einsum("bkn,bn->bk", middle[:, place], u)
                 noise = np.einsum("bn,bn->b", size, np.abs(middle[:, place, 0]) + np.abs(middle[:, place, 1]))
                 spread = np.einsum("bn,bn->b", size, pieces.radius[inverse, place, 3])
                 curve = _curve(dots, np.zeros_like(dots), spread, np.einsum("bn,bn->b", size, pieces.radius[inverse, place, 4]), width)
-                over = np.maximum(_summit(0 * dots[:, 0], 0 * dots[:, 0], curve, width), 0)
+                over = np.maximum(_summit(*np.minimum(dots[:, :2], 0).T, curve, width), 0)
                 over = np.where(np.isfinite(over), over, 0.0) + 4 * self.gamma * noise
                 margin[:, first + 2 * place] = over
                 margin[:, first + 2 * place + 1] = over
-                curves.append(curve)
         margin[:, self.free] = 0.0
-        return margin, curves
+        return margin
 
     def _prove(self, gathered, u):
         """Rigorous lower bounds from any u."""
@@ -590,15 +626,18 @@ class _Search:
             off = np.abs(u @ psi) + 1.01 * (size @ radius[place])
             least = np.abs(psi[row]) - psi_radius[row]
             uncertain = 1.01 * off / least
-            above = above + uncertain[:, None] * np.abs(self.static[:, row] + radius[:, row]) * 1.01
+            above = above + 1.01 * uncertain[:, None] * (np.abs(self.static[:, row]) + radius[:, row])
             e = np.zeros_like(e)
         shift = np.zeros(len(u))
+        tests: list[tuple[np.ndarray, Any]] = []
+        needed = np.zeros((len(u), len(self.axes)))
         for place in range(len(self.static)):
             if self.free[place]:
                 continue
             against = (self.static[place] - self.static_radius[place]) @ e * (1 - 1e-9) - self.gamma * np.abs(self.static[place]) @ e
             shift = np.maximum(shift, _ratio(above[:, place], against))
-        for _, middle, pieces, inverse, width in gathered:
+            tests.append((above[:, place], against))
+        for number, (_, middle, pieces, inverse, width) in enumerate(gathered):
             radius = pieces.radius + self.gamma * (np.abs(pieces.middle) + pieces.radius)
             radius = radius[inverse]
             least = pieces.least @ e
@@ -610,17 +649,23 @@ class _Search:
                 # The spread of the whole interval's derivatives is inside errors[:, 3:].
                 curve = _curve(dots, errors, errors[:, 3], errors[:, 4], width)
                 top = _summit(dots[:, 0] + errors[:, 0], dots[:, 1] + errors[:, 1], curve, width)
-                shift = np.maximum(shift, _ratio(top, least[inverse, place]))
+                ratio = _ratio(top, least[inverse, place])
+                tests.append((top, least[inverse, place]))
+                needed[:, number] = np.maximum(needed[:, number], ratio)
+        shift = np.maximum(shift, needed.max(axis=1)) if len(self.axes) else shift
         ok = np.isfinite(shift)
+        for excess, against in tests:
+            # The direction may hurt a column that is not positive.
+            ok &= (against > 0) | (shift == 0) | (excess - shift * against * (1 + 1e-9) <= 0)
         # The shifted vector is rounded: the product t e is taken a little too large.
         moved = u - np.where(ok & (shift > 0), shift, 0.0)[:, None] * e
         bounds = self.loss.conjugate(moved)
-        if self.known.any():
+        if self.has_known:
             terms = moved * self.known
             bounds -= terms.sum(axis=-1) + 1.01 * (np.abs(moved) @ (self.gamma * np.abs(self.known) + self.known_radius))
         bounds -= 1.01 * uncertain * (self.loss.reach[row] + np.abs(self.known[row]))
         bounds -= 4 * EPSILON * np.abs(bounds)
-        return np.where(ok & np.isfinite(bounds), bounds, -np.inf)
+        return np.where(ok & np.isfinite(bounds), bounds, -np.inf), needed
 
     def _slack(self, gathered, coefficients, weight):
         """How far mixing the corners of an interval can move the fit, by coordinate."""
@@ -644,9 +689,9 @@ class _Search:
         start = np.zeros((1, self.size), dtype=bool)
         start[:, : len(self.static)] = True
         boxes = _Boxes(self.low[None], self.high[None], start)
-        for _ in range(2):
+        for _ in range(FIRST_CUTS):
             boxes = self._cut(boxes, np.ones((len(boxes), len(self.axes))))
-        least, reason = np.inf, ""
+        least, reason, turn = np.inf, "", 0
         open_boxes = boxes
         while len(boxes):
             parts = [self.bound(boxes.take(slice(i, i + CHUNK))) for i in range(0, len(boxes), CHUNK)]
@@ -660,17 +705,18 @@ class _Search:
                 gap = max((self.value - least) / self.scale, 0.0)
                 return Certificate(True, gap, self.boxes, {}, "")
             lowest = float(bounds[~done].min())
-            reason = self._stop(open_boxes, bounds[~done], most_boxes, began, seconds)
+            turn += 1
+            reason = self._stop(open_boxes, bounds[~done], most_boxes, began, seconds, turn)
             if reason:
                 break
             boxes = self._cut(open_boxes, slack[~done])
         gap = (self.value - max(min(lowest, least), 0.0)) / self.scale
         return Certificate(False, gap, self.boxes, self._region(open_boxes), reason)
 
-    def _stop(self, boxes, bounds, most_boxes, began, seconds) -> str:
+    def _stop(self, boxes, bounds, most_boxes, began, seconds, turn) -> str:
         where = int(np.argmin(bounds))
         at = 0.5 * (boxes.lower[where] + boxes.upper[where])
-        reached = self._objective_at(at)
+        reached = self._objective_at(at) if turn % LOOK == 0 else np.inf
         if reached < self.target:
             point_ = ", ".join(
                 f"{group[0]} = {x:.6g}" for group, x in zip(self.problem.nonlinear, at, strict=True)
@@ -703,10 +749,9 @@ class _Search:
             weight, target = self.loss.start()
             zero = np.zeros((1, self.size))
             passive = np.ones((1, self.size), dtype=bool)
-            for turn in range(self.loss.rounds + 2):
-                if turn:
-                    weight, target = self.loss.linearise(predicted)
-                _, predicted, _, passive = self._solve(matrix, weight, target, zero, passive)
+            for _ in range(3):
+                predicted, _, passive = self._solve(matrix, weight, target, zero, passive, True)
+                weight, target = self.loss.linearise(predicted)
         finally:
             self.size, self.free = keep
         return float(self.loss.evaluate(predicted)[0])

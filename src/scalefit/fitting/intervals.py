@@ -123,8 +123,14 @@ def point(value: Any) -> Interval:
 
 def outward(lo: np.ndarray, hi: np.ndarray, ulps: int = 1) -> Interval:
     """Ends moved apart by at least so many units in the last place."""
-    return Interval(lo - (np.abs(lo) * (ulps * EPSILON) + TINY * ulps),
-                    hi + (np.abs(hi) * (ulps * EPSILON) + TINY * ulps))
+    return Interval(_moved(lo, -ulps), _moved(hi, ulps))
+
+
+def _moved(end: np.ndarray, ulps: int) -> np.ndarray:
+    step = np.abs(end)
+    step *= ulps * EPSILON
+    step += ulps * TINY
+    return np.add(end, step)
 
 
 def _reduce(function: Any, arrays: Sequence[np.ndarray]) -> np.ndarray:
