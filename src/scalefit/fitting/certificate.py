@@ -118,7 +118,9 @@ def _prepare(problem, settings, objective, columns, observed, weight, fixed, val
         raise _Refusal(f"{q} nonlinear coordinates are more than {MOST_COORDINATES}")
     used = weight > 0
     data = Data(
-        columns=tuple(np.asarray(columns[name], dtype=np.float64)[used] for name in problem.law.columns),
+        columns=tuple(
+            np.asarray(columns[name], dtype=np.float64)[used] for name in problem.law.columns
+        ),
         response=observed[used],
         weight=weight[used],
         metric=None,
@@ -142,7 +144,9 @@ def _prepare(problem, settings, objective, columns, observed, weight, fixed, val
     still = [i for i in range(k) if not problem.axes_seen[i]]
     static = [_enclose_column(problem, data, i, None, at, at).value for i in still]
     known_part = _known(problem, data, at)
-    return _Search(problem, loss, axes, still, static, free, known_part, low, high, value, tolerance)
+    return _Search(
+        problem, loss, axes, still, static, free, known_part, low, high, value, tolerance
+    )
 
 
 FUNCTION_MARGIN = 8 * EPSILON
@@ -216,7 +220,9 @@ class _Axis:
         self.lines = [self._line(place, low, high) for place in range(self.width)]
 
     def _enclose(self, place, lower, upper) -> Value:
-        return _enclose_column(self.problem, self.data, self.columns[place], self.axis, lower, upper)
+        return _enclose_column(
+            self.problem, self.data, self.columns[place], self.axis, lower, upper
+        )
 
     def _line(self, place, low, high) -> Any:
         """Level, slope and where the level is taken, of a logarithm without curvature."""
@@ -225,7 +231,12 @@ class _Axis:
         if column.log is None:
             return None
         level, slope, *curved = column.log.jet
-        if level is None or slope is None or len(slope.lo) > 1 or any(x is not None for x in curved):
+        if (
+            level is None
+            or slope is None
+            or len(slope.lo) > 1
+            or any(x is not None for x in curved)
+        ):
             return None
         return level.mapped(lambda x: x[1:]), slope, center
 
@@ -503,7 +514,9 @@ class _Boxes:
 
 
 class _Search:
-    def __init__(self, problem, loss, axes, still, static, free, known_part, low, high, value, tolerance):
+    def __init__(
+        self, problem, loss, axes, still, static, free, known_part, low, high, value, tolerance
+    ):
         self.problem, self.loss, self.axes, self.value = problem, loss, axes, value
         self.low, self.high = low, high
         self.scale = max(value, FLOOR * loss.floor)
@@ -547,7 +560,9 @@ class _Search:
             width = 2 * axis.width
             corners[:, first : first + width] = middle[:, :, :2].reshape(count, width, self.rows)
             # Twice the distance from the middle, which is rounded.
-            width_above = (b - a + 4 * EPSILON * np.maximum(np.abs(a), np.abs(b))) * (1 + 4 * EPSILON)
+            width_above = (b - a + 4 * EPSILON * np.maximum(np.abs(a), np.abs(b))) * (
+                1 + 4 * EPSILON
+            )
             gathered.append((first, middle, pieces, inverse, width_above))
             first += width
         fine = np.isfinite(corners).all(axis=(1, 2))
@@ -555,14 +570,10 @@ class _Search:
 
         weight, target = self.loss.start()
         margin = np.zeros((count, self.size))
-        predicted, stationary, passive = self._solve(
-            corners, weight, target, margin, boxes.passive
-        )
+        predicted, stationary, passive = self._solve(corners, weight, target, margin, boxes.passive)
         weight, target = self.loss.linearise(predicted)
         margin = self._margin(gathered, weight * (target - predicted))
-        predicted, _, passive = self._solve(
-            corners, weight, target, margin, passive, refine=True
-        )
+        predicted, _, passive = self._solve(corners, weight, target, margin, passive, refine=True)
         u = weight * (target - predicted)
         bounds, needed = self._prove(gathered, u)
         mixing = self._slack(gathered, stationary, weight)
@@ -575,7 +586,10 @@ class _Search:
         weighted = corners * (weight[:, None, :] if weight.ndim == 2 else weight)
         gram = weighted @ corners.transpose(0, 2, 1)
         goal = target - self.known
-        moment = np.einsum("bmn,bn->bm", weighted, np.broadcast_to(goal, (len(corners), self.rows))) + margin
+        moment = (
+            np.einsum("bmn,bn->bm", weighted, np.broadcast_to(goal, (len(corners), self.rows)))
+            + margin
+        )
         c, passive = _nonnegative(gram, moment, passive, self.free)
         k = np.einsum("bm,bmn->bn", c, corners)
         if not refine:
@@ -597,13 +611,23 @@ class _Search:
         """By how much the test would fail inside the box, for each corner column; not rigorous."""
         margin = np.zeros((len(u), self.size))
         size = np.abs(u)
-        margin[:, : len(self.static)] = 4 * (size @ (self.gamma * np.abs(self.static) + self.static_radius).T)
+        margin[:, : len(self.static)] = 4 * (
+            size @ (self.gamma * np.abs(self.static) + self.static_radius).T
+        )
         for first, middle, pieces, inverse, width in gathered:
             for place in range(middle.shape[1]):
                 dots = np.einsum("bkn,bn->bk", middle[:, place], u)
-                noise = np.einsum("bn,bn->b", size, np.abs(middle[:, place, 0]) + np.abs(middle[:, place, 1]))
+                noise = np.einsum(
+                    "bn,bn->b", size, np.abs(middle[:, place, 0]) + np.abs(middle[:, place, 1])
+                )
                 spread = np.einsum("bn,bn->b", size, pieces.radius[inverse, place, 3])
-                curve = _curve(dots, np.zeros_like(dots), spread, np.einsum("bn,bn->b", size, pieces.radius[inverse, place, 4]), width)
+                curve = _curve(
+                    dots,
+                    np.zeros_like(dots),
+                    spread,
+                    np.einsum("bn,bn->b", size, pieces.radius[inverse, place, 4]),
+                    width,
+                )
                 over = np.maximum(_summit(*np.minimum(dots[:, :2], 0).T, curve, width), 0)
                 over = np.where(np.isfinite(over), over, 0.0) + 4 * self.gamma * noise
                 margin[:, first + 2 * place] = over
@@ -626,7 +650,9 @@ class _Search:
             off = np.abs(u @ psi) + 1.01 * (size @ radius[place])
             least = np.abs(psi[row]) - psi_radius[row]
             uncertain = 1.01 * off / least
-            above = above + 1.01 * uncertain[:, None] * (np.abs(self.static[:, row]) + radius[:, row])
+            above = above + 1.01 * uncertain[:, None] * (
+                np.abs(self.static[:, row]) + radius[:, row]
+            )
             e = np.zeros_like(e)
         shift = np.zeros(len(u))
         tests: list[tuple[np.ndarray, Any]] = []
@@ -634,7 +660,9 @@ class _Search:
         for place in range(len(self.static)):
             if self.free[place]:
                 continue
-            against = (self.static[place] - self.static_radius[place]) @ e * (1 - 1e-9) - self.gamma * np.abs(self.static[place]) @ e
+            against = (self.static[place] - self.static_radius[place]) @ e * (
+                1 - 1e-9
+            ) - self.gamma * np.abs(self.static[place]) @ e
             shift = np.maximum(shift, _ratio(above[:, place], against))
             tests.append((above[:, place], against))
         for number, (_, middle, pieces, inverse, width) in enumerate(gathered):
@@ -645,7 +673,11 @@ class _Search:
             for place in range(middle.shape[1]):
                 dots = np.einsum("bkn,bn->bk", middle[:, place], u)
                 errors = 1.01 * np.einsum("bkn,bn->bk", radius[:, place], size)
-                errors += 1.01 * uncertain[:, None] * (np.abs(middle[:, place, :, row]) + radius[:, place, :, row])
+                errors += (
+                    1.01
+                    * uncertain[:, None]
+                    * (np.abs(middle[:, place, :, row]) + radius[:, place, :, row])
+                )
                 # The spread of the whole interval's derivatives is inside errors[:, 3:].
                 curve = _curve(dots, errors, errors[:, 3], errors[:, 4], width)
                 top = _summit(dots[:, 0] + errors[:, 0], dots[:, 1] + errors[:, 1], curve, width)
@@ -662,7 +694,9 @@ class _Search:
         bounds = self.loss.conjugate(moved)
         if self.has_known:
             terms = moved * self.known
-            bounds -= terms.sum(axis=-1) + 1.01 * (np.abs(moved) @ (self.gamma * np.abs(self.known) + self.known_radius))
+            bounds -= terms.sum(axis=-1) + 1.01 * (
+                np.abs(moved) @ (self.gamma * np.abs(self.known) + self.known_radius)
+            )
         bounds -= 1.01 * uncertain * (self.loss.reach[row] + np.abs(self.known[row]))
         bounds -= 4 * EPSILON * np.abs(bounds)
         return np.where(ok & np.isfinite(bounds), bounds, -np.inf), needed
@@ -694,7 +728,9 @@ class _Search:
         least, reason, turn = np.inf, "", 0
         open_boxes = boxes
         while len(boxes):
-            parts = [self.bound(boxes.take(slice(i, i + CHUNK))) for i in range(0, len(boxes), CHUNK)]
+            parts = [
+                self.bound(boxes.take(slice(i, i + CHUNK))) for i in range(0, len(boxes), CHUNK)
+            ]
             bounds, slack, passive = (np.concatenate(item) for item in zip(*parts, strict=True))
             self.boxes += len(boxes)
             done = bounds >= self.target
@@ -721,9 +757,7 @@ class _Search:
             point_ = ", ".join(
                 f"{group[0]} = {x:.6g}" for group, x in zip(self.problem.nonlinear, at, strict=True)
             )
-            return (
-                f"the objective is lower elsewhere: {reached:.8g} at {point_}, against {self.value:.8g}"
-            )
+            return f"the objective is lower elsewhere: {reached:.8g} at {point_}, against {self.value:.8g}"
         if self.boxes >= most_boxes:
             return f"{len(boxes)} boxes are still open after {self.boxes}"
         if time.perf_counter() - began > seconds:
@@ -791,7 +825,9 @@ def _curve(dots, errors, second, third, width):
     """Upper bound of -g'' over the interval, by its enclosure or from its middle."""
     whole = -dots[:, 3] + second
     middle = -dots[:, 2] + errors[:, 2] + 0.5 * width * (np.abs(dots[:, 4]) + third)
-    return np.minimum(np.where(np.isnan(whole), np.inf, whole), np.where(np.isnan(middle), np.inf, middle))
+    return np.minimum(
+        np.where(np.isnan(whole), np.inf, whole), np.where(np.isnan(middle), np.inf, middle)
+    )
 
 
 def _summit(a, b, curve, width):

@@ -263,9 +263,7 @@ def _compose(outer: Sequence[Interval], inner: Jet) -> Jet:
         return constant(f0)
     squared = None if v1 is None else v1.square()
     second = _plus(_times(f2, squared), _times(f1, v2))
-    third = _plus(
-        _times(f3, _times(squared, v1)), _times_number(_times(f2, _times(v1, v2)), 3.0)
-    )
+    third = _plus(_times(f3, _times(squared, v1)), _times_number(_times(f2, _times(v1, v2)), 3.0))
     return f0, _times(f1, v1), second, _plus(third, _times(f1, v3))
 
 
@@ -282,9 +280,7 @@ def _log(x: Jet) -> Jet:
     assert value is not None
     inverse = value.reciprocal()
     square = inverse.square()
-    return _compose(
-        (value.increasing(np.log), inverse, -square, (square * inverse).scaled(2.0)), x
-    )
+    return _compose((value.increasing(np.log), inverse, -square, (square * inverse).scaled(2.0)), x)
 
 
 def _reciprocal(x: Jet) -> Jet:
@@ -641,7 +637,9 @@ def enclose(program: ClosedJaxpr, arguments: Sequence[Value]) -> list[Any]:
 
 def _run(program: Jaxpr, consts: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
     values: dict[Any, Any] = dict(zip(program.invars, arguments, strict=True))
-    values.update({name: _read(array) for name, array in zip(program.constvars, consts, strict=True)})
+    values.update(
+        {name: _read(array) for name, array in zip(program.constvars, consts, strict=True)}
+    )
 
     def value(atom: Any) -> Any:
         return _read(atom.val) if isinstance(atom, Literal) else values[atom]
