@@ -47,6 +47,9 @@ FIRST_CUTS = 2
 # Margin kept where a coefficient is free in sign.
 SPARE = 1.5
 
+# Violation of the constraints of the Huber dual, relative, left to be repaired by a shift.
+INFEASIBLE = 1e-13
+
 # Boxes bounded at once: keeps the arrays in cache.
 CHUNK = 512
 
@@ -447,6 +450,147 @@ class _LogSquared:
         return np.where(fine, self.w * s * s, np.inf).sum(axis=-1)
 
 
+class _Huber:
+    """w H((L - f) / divisor)."""
+
+    def __init__(self, observed, weight, divisor, delta, value) -> None:
+        self.y, self.divisor, self.delta, self.row_weight = observed, divisor, delta, weight
+        self.w = weight / divisor**2
+        # Half the square, as H is within delta.
+        self.floor = float(0.5 * np.sum(self.w * observed**2))
+        size = value / weight
+        most = np.where(size <= delta**2 / 2, np.sqrt(2 * size), size / delta + delta / 2)
+        self.most = most * (1 + 64 * EPSILON)
+        inner = np.minimum(self.most, delta)
+        self.end = weight * (0.5 * inner**2 + delta * np.maximum(self.most - delta, 0))
+        self.reach = (np.abs(observed) + self.most * divisor) * (1 + 64 * EPSILON)
+
+    def start(self):
+        return self.w, self.y
+
+    def linearise(self, predicted):
+        r = np.abs(self.y - predicted) / self.divisor
+        return self.w * np.minimum(1.0, self.delta / np.maximum(r, 1e-300)), self.y
+
+    def conjugate(self, u):
+        first = u * self.y
+        pull = np.abs(u) * self.divisor
+        limit = np.minimum(self.most, self.delta) * self.row_weight
+        inside = pull <= limit
+        # Beyond, the row is least at the end of what the incumbent allows it.
+        second = np.where(inside, pull**2 / (2 * self.row_weight), pull * self.most - self.end)
+        size = np.where(inside, second, pull * self.most + self.end)
+        return _lower_sum(first - second, np.abs(first) + size)
+
+    def evaluate(self, predicted):
+        r = np.abs(self.y - predicted) / self.divisor
+        inner = np.minimum(r, self.delta)
+        return (self.row_weight * (0.5 * inner**2 + self.delta * (r - inner))).sum(axis=-1)
+
+
+class _HuberDual:
+    """The dual of the nonnegative Huber problem on given columns, by an interior point method.
+
+    Minimise sum_i a_i (delta v_i^2 / 2 - v_i z_i), a = w delta, z = target / divisor, over abs(v)
+    <= 1 with sum_i a_i v_i K_ji <= -margin_j, K the columns over the divisor; u = a v / divisor.
+    The iterates stay strictly inside the bounds. Predictor and corrector of Mehrotra 1992, SIAM J.
+    Optim. 2(4).
+    """
+
+    def __init__(self, loss, corners, goal, free, coefficients) -> None:
+        self.a = loss.row_weight * loss.delta
+        self.a = self.a / self.a.sum()
+        self.total = float((loss.row_weight * loss.delta).sum())
+        self.delta, self.free, self.divisor, self.loss = loss.delta, free, loss.divisor, loss
+        self.size = np.maximum(np.abs(corners / loss.divisor) @ self.a, 1e-300)
+        self.K = corners / loss.divisor / self.size[:, :, None]
+        self.z = goal / loss.divisor
+        self.c = coefficients * self.size
+        r = self.z - np.einsum("bm,bmn->bn", self.c, self.K)
+        level = (np.abs(r) @ self.a)[:, None] + 1e-300
+        self.v = np.clip(r / self.delta, -0.9, 0.9)
+        over = r - self.delta * self.v
+        self.p = np.maximum(over, 0) + 0.1 * level
+        self.q = np.maximum(-over, 0) + 0.1 * level
+        self.c = np.where(free, self.c, np.maximum(self.c, 0.1 * level))
+        self.s = np.full_like(self.c, 0.1)
+
+    def vector(self) -> np.ndarray:
+        return self.v * (self.loss.row_weight * self.delta / self.divisor)
+
+    def coefficients(self) -> np.ndarray:
+        return self.c / self.size
+
+    def improve(self, margin, small, most) -> None:
+        """Iterate until the duality gap is below ``small`` in units of the objective."""
+        margin = margin / self.size / self.total
+        names = ("K", "v", "p", "q", "c", "s")
+        live = np.arange(len(margin))
+        K, *state = (getattr(self, name) for name in names)
+        z = np.broadcast_to(self.z, self.v.shape)
+        for _ in range(most):
+            state, done = self._iterate(K, margin, z, state, small)
+            for name, item in zip(names[1:], state, strict=True):
+                getattr(self, name)[live] = item
+            if done.all():
+                break
+            if done.any():
+                K, margin, live = K[~done], margin[~done], live[~done]
+                z = z[~done]
+                state = [item[~done] for item in state]
+
+    def _iterate(self, K, margin, z, state, small):
+        a, delta, bound = self.a, self.delta, ~self.free
+        v, p, q, c, s = state
+        above, below = 1 - v, 1 + v
+        aK = a * K
+        gap = (p * above + q * below) @ a + (c * s * bound).sum(axis=1)
+        rd = delta * v - z + (c[:, None, :] @ K)[:, 0] + p - q
+        rs = np.where(bound, s, 0.0) + margin + (aK @ v[:, :, None])[:, :, 0]
+        done = (gap * self.total < small) & (np.abs(rs).max(axis=1) < INFEASIBLE)
+        mu = (gap / (2.0 + bound.sum()))[:, None]
+        over_p, over_q = p / above, q / below
+        H = 1.0 / (delta + over_p + over_q)
+        M = (aK * H[:, None, :]) @ K.transpose(0, 2, 1)
+        diagonal = np.where(bound, s / c, 0.0) + 1e-14 * np.einsum("bii->bi", M)
+        M += np.eye(len(self.free)) * diagonal[:, None, :]
+        dp = dq = dv = np.zeros_like(v)
+        dc = ds = np.zeros_like(c)
+        target = np.zeros_like(mu)
+        for corrector in (False, True):
+            tp = (target + dp * dv) / above - p
+            tq = (target - dq * dv) / below - q
+            tc = np.where(bound, (target - dc * ds) / c - s, 0.0)
+            g = (tq - rd - tp) * H
+            side = tc + rs + (aK @ g[:, :, None])[:, :, 0]
+            dc = np.linalg.solve(M, side[:, :, None])[:, :, 0]
+            dv = g - (dc[:, None, :] @ K)[:, 0] * H
+            dp, dq = tp + over_p * dv, tq - over_q * dv
+            ds = np.where(bound, -rs - (aK @ dv[:, :, None])[:, :, 0], 0.0)
+            step = np.minimum.reduce(
+                [_reach(above, -dv), _reach(below, dv), _reach(p, dp), _reach(q, dq)]
+                + [_reach(s, ds, bound), _reach(c, dc, bound)]
+            )
+            step = np.minimum(step * (0.995 if corrector else 1.0), 1.0)
+            if not corrector:
+                t = step[:, None]
+                ahead = ((p + t * dp) * (above - t * dv) + (q + t * dq) * (below + t * dv)) @ a
+                ahead = ahead + ((c + t * dc) * (s + t * ds) * bound).sum(axis=1)
+                target = mu * np.clip(ahead / gap, 0, 1)[:, None] ** 3
+        moves = np.isfinite(step) & np.isfinite(dv).all(axis=1) & ~done
+        t = np.where(moves, step, 0.0)[:, None]
+        steps = (dv, dp, dq, dc, np.where(bound, ds, 0.0))
+        moved = [
+            np.where(moves[:, None], x + t * dx, x) for x, dx in zip(state, steps, strict=True)
+        ]
+        return moved, ~moves
+
+
+def _reach(x, dx, where=True):
+    """How far along dx all of x stay positive."""
+    return np.where(where & (dx < 0), -x / dx, 1e300).min(axis=1)
+
+
 def _loss(objective: Objective, observed, weight, value) -> Any:
     value = max(value, 0.0)
     if objective.robust == "none":
@@ -454,7 +598,10 @@ def _loss(objective: Objective, observed, weight, value) -> Any:
             return _LogSquared(observed, weight, value)
         divisor = observed if objective.residual == "relative" else np.ones_like(observed)
         return _Squared(observed, weight, divisor, value)
-    raise _Refusal("Huber is not supported yet")
+    if objective.residual == "log":
+        raise _Refusal("the Huber loss of log residuals is not convex in the prediction")
+    divisor = observed if objective.residual == "relative" else np.ones_like(observed)
+    return _Huber(observed, weight, divisor, float(objective.delta), value)
 
 
 # The inner problem
@@ -575,9 +722,18 @@ class _Search:
         margin = np.zeros((count, self.size))
         predicted, stationary, passive = self._solve(corners, weight, target, margin, boxes.passive)
         weight, target = self.loss.linearise(predicted)
-        margin = self._margin(gathered, weight * (target - predicted))
-        predicted, _, passive = self._solve(corners, weight, target, margin, passive, refine=True)
-        u = weight * (target - predicted)
+        if isinstance(self.loss, _Huber):
+            dual = _HuberDual(self.loss, corners, self.loss.y - self.known, self.free, stationary)
+            dual.improve(margin, 0.03 * self.value, 12)
+            stationary = dual.coefficients()
+            dual.improve(self._margin(gathered, dual.vector()), 1e-2 * self.tolerance * self.scale, 30)
+            u = dual.vector()
+        else:
+            margin = self._margin(gathered, weight * (target - predicted))
+            predicted, _, passive = self._solve(
+                corners, weight, target, margin, passive, refine=True
+            )
+            u = weight * (target - predicted)
         bounds, needed = self._prove(gathered, u)
         mixing = self._slack(gathered, stationary, weight)
         cost = np.minimum(needed, 1e100) * (np.abs(predicted) @ self.direction)[:, None]
