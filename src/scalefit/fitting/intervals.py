@@ -573,6 +573,8 @@ def _rearrange(x: Any, function: Callable[[np.ndarray], np.ndarray]) -> Any:
     return _rearranged(x, function)
 
 
+_LN2: Value = Value(constant(outward(np.log([2.0]), np.log([2.0]), FUNCTION_ULPS)))
+
 RULES: dict[str, Callable[..., Any]] = {
     "add": _rule_add,
     "add_any": _rule_add,
@@ -617,7 +619,6 @@ RULES: dict[str, Callable[..., Any]] = {
 ELEMENTWISE = {"add", "add_any", "sub", "mul", "div", "pow", "max", "min"} | {
     *("lt", "le", "gt", "ge", "eq", "ne")
 }
-_LN2 = Value(constant(outward(np.log([2.0]), np.log([2.0]), FUNCTION_ULPS)))
 
 
 def enclose(program: ClosedJaxpr, arguments: Sequence[Value]) -> list[Any]:
