@@ -9,10 +9,11 @@ coefficients are not negative, so sum h_i(f_i) >= sum h_i(f_i) + u.(f - f0), and
 least its infimum. Nothing is asked of h_i. Each infimum may be taken over the predictions that are
 no worse than the incumbent in that row alone, since others do not matter.
 
-A column sees one parameter, so the condition falls into tests of one variable: g(t) = u.phi(t) <= 0
-on [a, b]. There g <= chord + M (t - a)(b - t) / 2 where M bounds -g'', from interval arithmetic of g'' or of g'' at the middle and g''' around it, whichever is less. Columns are first
-multiplied by positive functions of the parameter, which changes no cone: for N^-t by Nr^t, Nr the
-geometric mean of N, so that neither size nor curvature depends on units.
+A column sees one parameter, so the condition falls into tests of one variable: g(t) = u.phi(t) <=
+0 on [a, b]. There g <= chord + M (t - a)(b - t) / 2 where M bounds -g'', from interval arithmetic
+of g'' or of g'' at the middle and g''' around it, whichever is less. Columns are first multiplied
+by positive functions of the parameter, which changes no cone: for N^-t by Nr^t, Nr the geometric
+mean of N, so that neither size nor curvature depends on units.
 
 A good u is the gradient of the best fit on the corner columns phi(a), phi(b) (weighted nonnegative
 least squares; an interior point method for Huber), whose g vanishes at ends in use and exceeds zero
