@@ -29,9 +29,9 @@ from jax import lax
 
 import scalefit as sf
 from scalefit.fitting import grid
-from scalefit.fitting.search import BATCH
 from scalefit.fitting.pipeline import pack
 from scalefit.fitting.problem import Data, Problem, Settings, prepare
+from scalefit.fitting.search import BATCH
 from scalefit.laws import find
 from scalefit.separable import structure
 

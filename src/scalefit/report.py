@@ -88,6 +88,11 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
         if trust.search == "grid"
         else "combinations of scattered points"
     )
+    proof = (
+        f"global to {fit.certified.gap:.0e} of the objective, by {fit.certified.boxes} boxes"
+        if fit.certified
+        else fit.certified.reason
+    )
     gradient = (
         "rounding only: no residual is left to follow"
         if fit.status is Status.EXACT
@@ -103,6 +108,7 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
             f"{trust.cells:,} cells, {searched}; {trust.agreeing} of {trust.starts} starts in the "
             f"best minimum, {second}",
         ),
+        ("proof", proof),
         ("gradient", gradient),
         (
             "condition",

@@ -24,7 +24,7 @@ from scalefit.laws import BUILTIN, Law, find
 from scalefit.objective import Objective, measure, require_positive, residuals
 from scalefit.table import DroppedRow, LossTable, as_table
 
-__all__ = ["Fit", "Minimum", "Trust"]
+__all__ = ["Certificate", "Fit", "Minimum", "Trust"]
 
 SCHEMA = 1
 
@@ -98,6 +98,34 @@ class Trust:
 
 
 @dataclass(frozen=True)
+class Certificate:
+    """What is proved of the optimum of a fit. True when it is proved global to the tolerance.
+
+    Attributes:
+        closed: whether nothing in the box is lower than the value by more than the tolerance.
+        gap: share of the value by which something in the box could still be lower; infinite where no
+            proof was attempted. For residuals below 1e-5 of the loss, a share of the objective that
+            such residuals would have instead, since float64 resolves no finer.
+        boxes: boxes that were bounded.
+        region: where something lower could still be: range of each nonlinear parameter, in its own
+            unit; empty when closed or not attempted.
+        reason: why it is not closed, a sentence; empty when it is.
+    """
+
+    closed: bool
+    gap: float
+    boxes: int
+    region: Mapping[str, tuple[float, float]]
+    reason: str
+
+    def __bool__(self) -> bool:
+        return self.closed
+
+
+NO_CERTIFICATE = Certificate(False, math.inf, 0, {}, "not attempted")
+
+
+@dataclass(frozen=True)
 class Fit:
     """A law with fitted parameters, and the evidence for them.
 
@@ -110,6 +138,7 @@ class Fit:
         status: outcome.
         notes: soft problems.
         trust: evidence that the optimum is global and exact.
+        certified: proof that it is global, or why there is none.
         rows: number of rows in the sum.
         spread: root mean square of the residuals, in units of the residual.
         domain: smallest and largest value of each column of the law, and of ``D/N`` and ``6ND``
@@ -136,6 +165,7 @@ class Fit:
     tied: tuple[tuple[str, ...], ...] = ()
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     groups: Mapping[str, Grouping] = field(default_factory=dict)
+    certified: Certificate = field(default_factory=lambda: NO_CERTIFICATE)
     dropped: tuple[DroppedRow, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
 
@@ -332,6 +362,7 @@ class Fit:
                 name: dict(getattr(self, name))
                 for name in ("params", "domain", "fixed", "bounds", "provenance")
             },
+            "certified": asdict(self.certified),
             "groups": {name: asdict(item) for name, item in self.groups.items()},
         }
         return json.dumps(_encode(document), indent=2, allow_nan=False)
@@ -384,6 +415,7 @@ class Fit:
             dropped=tuple(DroppedRow(**item) for item in document["dropped"]),
             domain={name: tuple(pair) for name, pair in document["domain"].items()},
             bounds={name: tuple(pair) for name, pair in document["bounds"].items()},
+            certified=_certificate(document.get("certified")),
             groups={
                 name: Grouping(tuple(item["columns"]), tuple(item["levels"]))
                 for name, item in document.get("groups", {}).items()
@@ -397,6 +429,13 @@ class Fit:
     def with_notes(self, *notes: Note) -> Fit:
         """The same fit with further notes."""
         return replace(self, notes=(*self.notes, *notes))
+
+
+def _certificate(document: Mapping[str, Any] | None) -> Certificate:
+    if document is None:
+        return NO_CERTIFICATE
+    region = {name: tuple(pair) for name, pair in document["region"].items()}
+    return Certificate(**{**document, "region": region})
 
 
 def by_row(

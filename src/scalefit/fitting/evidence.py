@@ -193,7 +193,12 @@ def _condition(matrix: np.ndarray) -> float:
 
 def observe(fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarray) -> list[Note]:
     """Notes on a finished fit."""
-    notes = [*_bound_notes(fit), *_search_notes(fit, problem), *_design_notes(fit)]
+    notes = [
+        *_bound_notes(fit),
+        *_search_notes(fit, problem),
+        *_proof_notes(fit),
+        *_design_notes(fit),
+    ]
     if fit.status is not Status.EXACT:
         notes += _outlier_notes(fit, table, residuals)
     return [*notes, *_convention_notes(fit, table)]
@@ -250,6 +255,24 @@ def _search_notes(fit: Fit, problem: Problem) -> list[Note]:
             )
         )
     return notes
+
+
+def _proof_notes(fit: Fit) -> list[Note]:
+    proof = fit.certified
+    if proof.closed or proof.boxes == 0:
+        return []
+    ranges = ", ".join(
+        f"{name} {low:.4g} to {high:.4g}" for name, (low, high) in proof.region.items()
+    )
+    return [
+        Note(
+            "not_certified",
+            "info",
+            f"{proof.reason}. Nothing is more than {100 * proof.gap:.2g} % lower; what could be "
+            f"lies within {ranges or 'the bounds'}",
+            {"gap": proof.gap, "boxes": proof.boxes, "region": dict(proof.region)},
+        )
+    ]
 
 
 def _design_notes(fit: Fit) -> list[Note]:
