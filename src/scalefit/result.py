@@ -64,6 +64,10 @@ class Trust:
             curvature.
         condition_projected: the same in the nonlinear parameters after the linear ones are
             projected out.
+        duality: of a sum of absolute residuals, how far it lies above the sum of multiplier times
+            residual, relative to the objective: the multipliers, between -1 and 1, annihilate the
+            Jacobian, so that no step can lower the objective by more than this share while the
+            law is as good as linear. Zero for other objectives.
     """
 
     cells: int
@@ -76,6 +80,7 @@ class Trust:
     at_bound: tuple[str, ...]
     condition: float
     condition_projected: float
+    duality: float = 0.0
 
     @property
     def agreeing(self) -> int:

@@ -10,7 +10,12 @@ import pandas as pd
 from scalefit.errors import Note, Status, listed
 from scalefit.fitting.grid import POINTS, Ranking
 from scalefit.fitting.problem import Data, Problem
-from scalefit.fitting.refine import MOST_ITERATIONS, Polished
+from scalefit.fitting.refine import (
+    MOST_ABSOLUTE_ITERATIONS,
+    MOST_ITERATIONS,
+    ROUNDING,
+    Polished,
+)
 from scalefit.objective import Objective
 from scalefit.result import Fit, Minimum, Trust
 from scalefit.table import LossTable
@@ -78,6 +83,7 @@ def assess(
         minima=minima,
         gradient=float(polished.stationary[best]),
         promise=float(polished.promise[best]),
+        duality=float(polished.duality[best]),
         iterations=int(polished.iterations[best]),
         at_bound=tuple(name for name in problem.law.names if name in held),
         condition=condition,
@@ -103,8 +109,18 @@ def _best(polished: Polished, order: np.ndarray, arrived: np.ndarray) -> int:
 
 def _exact(objective: Objective, data: Data, polished: Polished) -> np.ndarray:
     """Starts that ended where the law passes through every row, to rounding."""
-    unit = 1.0 if objective.needs_positive_loss else float(data.unit)
-    return polished.value <= EXACT_SPREAD**2 * data.weight.sum() * unit**2
+    return polished.value <= _value_of(objective, data, EXACT_SPREAD)
+
+
+def rounding(objective: Objective, data: Data) -> float:
+    """By how much two computations of the objective may differ where the law is exact."""
+    return _value_of(objective, data, ROUNDING**0.5)
+
+
+def _value_of(objective: Objective, data: Data, spread: float) -> float:
+    """Objective where every residual is ``spread`` times the loss, below every delta."""
+    size = spread if objective.needs_positive_loss else spread * float(data.unit)
+    return float(data.weight.sum()) * (size if objective.robust == "l1" else size**2)
 
 
 def _status(objective: Objective, data: Data, polished: Polished, best: int) -> Status:
@@ -112,7 +128,8 @@ def _status(objective: Objective, data: Data, polished: Polished, best: int) -> 
         return Status.EXACT
     if polished.promise[best] <= CONVERGED_PROMISE:
         return Status.CONVERGED
-    if polished.iterations[best] >= MOST_ITERATIONS:
+    most = MOST_ABSOLUTE_ITERATIONS if objective.robust == "l1" else MOST_ITERATIONS
+    if polished.iterations[best] >= most:
         return Status.ITERATION_LIMIT
     return Status.STALLED
 
