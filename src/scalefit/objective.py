@@ -74,7 +74,9 @@ class Objective:
         asymmetry: Any = ASYMMETRY if self.asymmetry is None else self.asymmetry
         if self.robust != "asymmetric":
             object.__setattr__(self, "asymmetry", None)
-        elif not (isinstance(asymmetry, Real) and math.isfinite(asymmetry) and asymmetry > 1):
+        elif not (
+            isinstance(asymmetry, Real) and math.isfinite(asymmetry) and float(asymmetry) > 1
+        ):
             raise LawError(
                 f"asymmetry must be a number above 1, not {asymmetry!r}: it is how many times more "
                 "a run below the surface counts than one above"

@@ -129,7 +129,7 @@ def fit(
             f"no point of the bounds of {law.name!r} gives a finite objective on this table. The "
             "law may predict negative losses everywhere: check bounds, fixed values and units"
         )
-    status, trust = assess(problem, objective, data, ranking, polished)
+    status, trust = assess(problem, objective, data, settings, ranking, polished)
     params = trust.minima[0].params
     predicted = law.evaluate(used, params)
     value, residuals = evaluate_objective(objective, observed, predicted, table.weight)
@@ -227,7 +227,7 @@ def _search(
             return refine.Polished(*(leaf[: len(chosen)] for leaf in found))
 
         polished = batch(0)
-        if ranking.basins > size or not settled(problem, objective, data, polished):
+        if ranking.basins > size or not settled(problem, objective, data, settings, polished):
             batches = [polished, *(batch(first) for first in range(size, len(tiles), size))]
             polished = refine.Polished(*map(np.concatenate, zip(*batches, strict=True)))
     return ranking, polished

@@ -53,10 +53,18 @@ class Data(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """Bounds of one fit, in the order of ``Problem.linear`` then ``Problem.nonlinear``."""
+    """Bounds of one fit, in the order of ``Problem.linear`` then ``Problem.nonlinear``.
+
+    Attributes:
+        lower: of coefficients and coordinates, shape (p,).
+        upper: shape (p,).
+        ends: lower and upper bounds of the parameters themselves, as they were given, shape (p, 2).
+            The exponential of the logarithm of a bound need not be that bound.
+    """
 
     lower: Any
     upper: Any
+    ends: Any
 
 
 @dataclass(frozen=True)
@@ -148,9 +156,20 @@ class Problem:
         return jnp.broadcast_to(sum(terms[1:], terms[0]), data.response.shape)
 
     def parameters(
-        self, coefficients: Sequence[float], coordinates: Sequence[float], fixed: Sequence[float]
+        self,
+        coefficients: Sequence[float],
+        coordinates: Sequence[float],
+        fixed: Sequence[float],
+        held: Sequence[float] | None = None,
     ) -> dict[str, float]:
-        """Every parameter by name, on the host, in the law's order."""
+        """Every parameter by name, on the host, in the law's order.
+
+        Args:
+            coefficients: free linear coefficients, raw units.
+            coordinates: free nonlinear coordinates.
+            fixed: values of the fixed parameters.
+            held: for each free parameter the bound that holds it, nan where none does.
+        """
         found = dict(zip(self.fixed, map(float, fixed), strict=True))
         for value, group in zip(coefficients, self.linear, strict=True):
             found.update(dict.fromkeys(group, float(value)))
@@ -158,6 +177,9 @@ class Problem:
             coordinates, self.nonlinear, self.logarithmic, strict=True
         ):
             found.update(dict.fromkeys(group, math.exp(value) if logarithmic else float(value)))
+        bounds = [math.nan] * self.size if held is None else held
+        for value, group in zip(bounds, (*self.linear, *self.nonlinear), strict=True):
+            found.update({} if math.isnan(value) else dict.fromkeys(group, float(value)))
         return {name: found[name] for name in self.law.names}
 
 
@@ -246,22 +268,23 @@ def prepare(
                 f"bound must be positive, not {low:g}"
             )
     logarithmic = tuple(spacing[group[0]] == "log" for group in nonlinear)
-    ends = [
+    inside = [
         tuple(map(math.log, limits[group])) if log else limits[group]
         for group, log in zip(nonlinear, logarithmic, strict=True)
     ]
-    ends = [limits[group] for group in linear] + ends
+    inside = [limits[group] for group in linear] + inside
+    ends = [limits[group] for group in (*linear, *nonlinear)]
     problem = Problem(
         law=law,
         structure=structure,
         linear=linear,
         nonlinear=nonlinear,
         fixed=tuple(name for name in law.names if name in fix),
-        limits=tuple((_bound_kind(low), _bound_kind(high)) for low, high in ends[: len(linear)]),
+        limits=tuple((_bound_kind(low), _bound_kind(high)) for low, high in inside[: len(linear)]),
         logarithmic=logarithmic,
     )
-    lower, upper = np.array(ends, dtype=np.float64).reshape(-1, 2).T
-    return problem, Settings(lower, upper)
+    lower, upper = np.array(inside, dtype=np.float64).reshape(-1, 2).T
+    return problem, Settings(lower, upper, np.array(ends, dtype=np.float64).reshape(-1, 2))
 
 
 def _ranges(

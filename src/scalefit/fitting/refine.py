@@ -46,9 +46,9 @@ FINISHING_STEPS = 3
 # An objective this small relative to the squared loss is rounding: the law passes through all rows.
 ROUNDING = 1e-28
 
-# Absolute residuals: delta starts at their mean and shrinks by this factor from stage to stage, each
-# polished until a step promises less than this share, down to this share of the mean. Below the
-# least, in the unit of the loss, rounding of the rows would be felt.
+# Absolute residuals: delta starts at their mean and shrinks by this factor from stage to stage,
+# each polished until a step promises less than this share, down to this share of the mean. Below
+# the least, in the unit of the loss, rounding of the rows would be felt.
 SMOOTHING_SHRINK = 0.1
 SMOOTHING_PROMISE = 1e-3
 SMOOTHING_END = 1e-5
@@ -405,9 +405,17 @@ def _steps(local: _Local, active: jax.Array, damping: jax.Array) -> tuple[jax.Ar
 def _untried(first: jax.Array) -> _State:
     """A state that has looked at nothing yet."""
     row, square = jnp.zeros(first.size), jnp.zeros((first.size, first.size))
-    nowhere = _Record(first, jnp.inf, _Local(row, square, square, square, row), jnp.inf)
-    state = _State(nowhere, first, jnp.inf, DAMPING_START, 0, 0, False)
-    return jax.tree.map(jnp.asarray, state)
+    much, none = jnp.asarray(jnp.inf), jnp.asarray(0)
+    nowhere = _Record(first, much, _Local(row, square, square, square, row), much)
+    return _State(
+        best=nowhere,
+        point=first,
+        value=much,
+        damping=jnp.asarray(DAMPING_START),
+        finishing=none,
+        iteration=none,
+        done=jnp.asarray(False),
+    )
 
 
 def _minimise(
@@ -424,8 +432,8 @@ def _minimise(
     The loop has two phases. While the objective can tell points apart, a step is taken when it is
     lower. Once a step promises less than the goal, undamped Newton steps are taken (counted by
     ``finishing``) as long as they bring the promise, and with it the gradient, down: the last
-    digits of the parameters are below what the objective can see. A stage that need not be precise has
-    no second phase, and leaves the first one early.
+    digits of the parameters are below what the objective can see. A stage that need not be precise
+    has no second phase, and leaves the first one early.
     """
 
     def advance(state: _State) -> _State:
@@ -466,12 +474,7 @@ def _minimise(
             done=done | (begins & ~goal.precise) | (grown > DAMPING_MOST),
         )
 
-    begin = state._replace(
-        value=value(state.point, smooth),
-        damping=jnp.asarray(DAMPING_START),
-        finishing=jnp.asarray(0),
-        done=jnp.asarray(False),
+    begin = _untried(state.point)._replace(
+        value=value(state.point, smooth), iteration=state.iteration
     )
-    return lax.while_loop(
-        lambda state: ~state.done & (state.iteration < goal.most), advance, begin
-    )
+    return lax.while_loop(lambda state: ~state.done & (state.iteration < goal.most), advance, begin)
