@@ -189,13 +189,13 @@ def _polish_one(
     absolute = data.measure.absolute
     most = jnp.where(absolute, MOST_ABSOLUTE_ITERATIONS, MOST_ITERATIONS)
 
-    def multipliers(point: jax.Array, smooth: _Smoothing) -> jax.Array:
+    def multipliers(rows: jax.Array, smooth: _Smoothing) -> jax.Array:
         """Influence of each row on a smoothed sum of absolute residuals, over delta."""
-        return jnp.clip((rows_at(point) + smooth.shift) / smooth.delta, -1.0, 1.0)
+        return jnp.clip((rows + smooth.shift) / smooth.delta, -1.0, 1.0)
 
     def stage(last: _Stage) -> _Stage:
-        point = last.state.point
-        mean = jnp.sum(_weighted(data.weight, jnp.abs(rows_at(point)))) / jnp.sum(data.weight)
+        rows = rows_at(last.state.point)
+        mean = jnp.sum(_weighted(data.weight, jnp.abs(rows))) / jnp.sum(data.weight)
         least = jnp.maximum(SMOOTHING_END * mean, SMOOTHING_LEAST)
         delta = jnp.maximum(jnp.minimum(SMOOTHING_SHRINK * last.smooth.delta, mean), least)
         # A precise stage is the last but one, or, of an objective that is smooth, the only one.
@@ -203,7 +203,7 @@ def _polish_one(
         smooth = _Smoothing(
             delta=jnp.where(absolute, jnp.where(final, last.smooth.delta, delta), plainly.delta),
             shift=jnp.where(
-                absolute & final, last.smooth.delta * multipliers(point, last.smooth), 0.0
+                absolute & final, last.smooth.delta * multipliers(rows, last.smooth), 0.0
             ),
         )
         precise = final | (delta <= least)
@@ -220,7 +220,7 @@ def _polish_one(
     end = last.state.best
     active = _active(end.point, end.local.gradient, lower, upper)
     rows = rows_at(end.point)
-    gap = jnp.abs(rows) - multipliers(end.point, last.smooth) * rows
+    gap = jnp.abs(rows) - multipliers(rows, last.smooth) * rows
     size, gap = (jnp.sum(_weighted(data.weight, each)) for each in (jnp.abs(rows), gap))
     promise = end.promise / jnp.maximum(end.value, ROUNDING)
     return Polished(
