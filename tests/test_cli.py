@@ -172,19 +172,21 @@ def test_defaults_are_those_of_fit(scalefit, asked, table):
     (call,) = asked
     assert call.pop("table").sources["N"] == "N"
     defaults = {"law": "chinchilla", "residual": "log", "robust": "huber", "delta": 1e-3}
+    defaults["asymmetry"] = 10.0
     assert call == {**defaults, "fix": {}, "bounds": {}, "tie": []}
 
 
 def test_options_reach_fit(scalefit, asked, table):
     code, _, _ = scalefit(
         *("fit", table, "--law", "chinchilla_n", "--residual", "raw", "--robust", "none"),
-        *("--delta", "0.01", "--fix", "E=1.7", "--fix", "A=4e2"),
+        *("--delta", "0.01", "--asymmetry", "4", "--fix", "E=1.7", "--fix", "A=4e2"),
         *("--bounds", "alpha=0.2:0.6", "--bounds", "B=-1:inf", "--tie", "alpha=beta=gamma"),
     )
     (call,) = asked
     assert code == 0
     assert call["law"] == "chinchilla_n"
     assert (call["residual"], call["robust"], call["delta"]) == ("raw", "none", 0.01)
+    assert call["asymmetry"] == 4.0
     assert call["fix"] == {"E": 1.7, "A": 400.0}
     assert call["bounds"] == {"alpha": (0.2, 0.6), "B": (-1.0, float("inf"))}
     assert call["tie"] == [("alpha", "beta", "gamma")]
@@ -248,6 +250,7 @@ BAD_OPTIONS = {
     "--missing ignore": "missing='ignore' is not known",
     "--residual logg": "residual='logg' is not one of",
     "--robust hubr": "robust='hubr' is not one of",
+    "--robust asymmetric --asymmetry 1": "asymmetry must be a number above 1",
     "--delta 0": "delta must be a positive number",
 }
 

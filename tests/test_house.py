@@ -216,6 +216,8 @@ def test_a_second_fit_of_the_same_shape_compiles_nothing():
     assert compiled() == (ranked + 1, polished + 1)
     sf.fit(runs.iloc[:70], fresh)
     sf.fit(runs, fresh, residual="raw", robust="none")
+    sf.fit(runs, fresh, robust="l1")
+    sf.fit(runs, fresh, robust="asymmetric", asymmetry=3.0)
     sf.fit(runs, fresh, delta=1e-2, bounds={"g": (0.1, 1.0)})
     assert compiled() == (ranked + 1, polished + 1)
     sf.fit(runs, fresh, fix={"E": 1.69})

@@ -482,11 +482,35 @@ PARAMETERS = {
     "bounds of three": ({"bounds": {"E": (1, 2, 3)}}, ["'E' are a pair of numbers"]),
     "bounds of text": ({"bounds": {"E": "12"}}, ["'E' are a pair of numbers", "'12'"]),
     "residual unknown": ({"residual": "logg"}, ["residual='logg'", "'log', 'relative', 'raw'"]),
-    "robust unknown": ({"robust": "hubr"}, ["robust='hubr'", "'huber', 'none'"]),
+    "robust unknown": ({"robust": "hubr"}, ["robust='hubr'", "'huber', 'l1', 'asymmetric'"]),
     "delta zero": ({"delta": 0}, ["delta must be a positive number, not 0"]),
     "delta negative": ({"delta": -1e-3}, ["delta must be a positive number, not -0.001"]),
     "delta nan": ({"delta": np.nan}, ["delta must be a positive number, not nan"]),
     "delta text": ({"delta": "a"}, ["delta must be a positive number, not 'a'"]),
+    "delta of an envelope": (
+        {"robust": "asymmetric", "delta": -1},
+        ["delta must be a positive number, not -1"],
+    ),
+    "asymmetry one": (
+        {"robust": "asymmetric", "asymmetry": 1.0},
+        ["asymmetry must be a number above 1, not 1.0", "below the surface"],
+    ),
+    "asymmetry below one": (
+        {"robust": "asymmetric", "asymmetry": 0.1},
+        ["asymmetry must be a number above 1, not 0.1"],
+    ),
+    "asymmetry nan": (
+        {"robust": "asymmetric", "asymmetry": np.nan},
+        ["asymmetry must be a number above 1, not nan"],
+    ),
+    "asymmetry infinite": (
+        {"robust": "asymmetric", "asymmetry": np.inf},
+        ["asymmetry must be a number above 1, not inf"],
+    ),
+    "asymmetry text": (
+        {"robust": "asymmetric", "asymmetry": "10"},
+        ["asymmetry must be a number above 1, not '10'"],
+    ),
     "delta none": ({"delta": None}, ["delta must be a positive number, not None"]),
 }
 

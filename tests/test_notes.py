@@ -23,7 +23,7 @@ def test_a_clean_sweep_has_no_notes(clean):
 def test_at_bound_names_the_parameter_and_the_remedy(clean):
     fit = sf.fit(clean, bounds={"alpha": (0.5, 1.0)})
     note = codes(fit)["at_bound"]
-    assert fit.params["alpha"] == pytest.approx(0.5, abs=1e-12)
+    assert fit.params["alpha"] == 0.5
     assert note.details["parameter"] == "alpha"
     assert "bounds={'alpha': (lower, upper)}" in note.message
     assert fit.trust.at_bound == ("alpha",)
@@ -66,6 +66,15 @@ def test_outliers_that_dominate_are_listed(clean):
     assert set(squared.details["rows"]) == {"7", "40"}
     assert squared.severity == "warning"
     assert codes(sf.fit(wrong))["outliers_dominate"].severity == "info"
+
+
+def test_a_lower_envelope_says_what_it_is_and_moves(clean):
+    note = codes(sf.fit(clean, robust="asymmetric", asymmetry=4))["lower_envelope"]
+    assert note.severity == "warning"
+    assert note.details == {"asymmetry": 4.0}
+    assert "count 4 times" in note.message and "D/N" in note.message
+    for robust in ("huber", "l1", "none"):
+        assert "lower_envelope" not in codes(sf.fit(clean, robust=robust))
 
 
 def test_budgets_that_are_not_6nd_are_said(clean):

@@ -138,6 +138,35 @@ def test_a_newer_schema_is_refused(fit):
         sf.Fit.from_json(json.dumps(document))
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"robust": "none"}, "sum of w r^2, r = ln L - ln f"),
+        ({"robust": "l1"}, "sum of w abs(r), r = ln L - ln f"),
+        (
+            {"robust": "asymmetric", "asymmetry": 5},
+            "sum of w c H(r), r = ln L - ln f, H Huber with delta = 0.001, c = 5 where r < 0, "
+            "else 1",
+        ),
+    ],
+    ids=["none", "l1", "asymmetric"],
+)
+def test_every_objective_is_printed_and_written(runs, options, words):
+    fit = sf.fit(runs, **options)
+    assert words in " ".join(fit.summary().split())
+    again = sf.Fit.from_json(fit.to_json())
+    assert again == fit
+    assert again.objective == sf.Objective(**options)
+    np.testing.assert_array_equal(again.residuals(runs), fit.residuals(runs))
+
+
+def test_a_document_from_before_the_asymmetry_is_read(fit):
+    document = json.loads(fit.to_json())
+    del document["objective"]["asymmetry"]
+    del document["trust"]["duality"]
+    assert sf.Fit.from_json(json.dumps(document)) == fit
+
+
 def test_summary_says_what_was_minimised_and_what_was_found(fit):
     text = fit.summary()
     words = " ".join(text.split())

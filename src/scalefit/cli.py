@@ -45,8 +45,11 @@ def fit_command(
     plot: Plot = None,
     as_json: AsJson = False,
     residual: Annotated[str, typer.Option(help="log, relative or raw.")] = "log",
-    robust: Annotated[str, typer.Option(help="huber or none.")] = "huber",
+    robust: Annotated[str, typer.Option(help="huber, l1, asymmetric or none.")] = "huber",
     delta: Annotated[float, typer.Option(help="Where the Huber loss turns linear.")] = 1e-3,
+    asymmetry: Annotated[
+        float, typer.Option(help="How much more a run below an asymmetric surface counts.")
+    ] = 10.0,
     column: Annotated[
         list[str] | None, typer.Option(help="Header of a quantity, as N=params_matmul; repeat.")
     ] = None,
@@ -83,6 +86,7 @@ def fit_command(
         residual=residual,  # type: ignore[arg-type]  # checked by Objective
         robust=robust,  # type: ignore[arg-type]
         delta=delta,
+        asymmetry=asymmetry,
         fix=_pairs(fix, "--fix NAME=NUMBER", float),
         bounds=_pairs(bounds, "--bounds NAME=LOWER:UPPER", _interval),
         tie=[tuple(item.split("=")) for item in tie or ()],

@@ -1,4 +1,4 @@
-"""What a fit minimises, in three words: residual, robust, delta.
+"""What a fit minimises, in three words (residual, robust, delta), or four with asymmetry.
 
 The objective is a sum over rows, never a mean: quasi-Newton tolerances are absolute, and a mean of
 tiny Huber terms has stopped published fits far from their optimum.
@@ -20,7 +20,11 @@ from scalefit.errors import DataError, LawError
 __all__ = ["Objective", "Residual", "Robust"]
 
 Residual = Literal["log", "relative", "raw"]
-Robust = Literal["huber", "none"]
+Robust = Literal["huber", "l1", "asymmetric", "none"]
+
+# The penalty on runs below the surface in the lower-envelope fits of OLMo-core (allenai/OLMo-core,
+# pull request 554).
+ASYMMETRY = 10.0
 
 RESIDUAL_TEXT = {
     "log": "ln L - ln f",
@@ -34,20 +38,26 @@ class Objective:
     """The sum that a fit minimises.
 
     With r the residual of a row and w its weight, ``robust="huber"`` sums w H(r), H(r) = r^2/2 for
-    abs(r) <= delta and delta (abs(r) - delta/2) beyond; ``robust="none"`` sums w r^2.
+    abs(r) <= delta and delta (abs(r) - delta/2) beyond; ``robust="none"`` sums w r^2;
+    ``robust="l1"`` sums w abs(r); ``robust="asymmetric"`` sums w c H(r), where c is ``asymmetry``
+    for a run below the surface (r < 0) and 1 above it.
 
     Attributes:
         residual: ``log`` (ln L - ln f), ``relative`` ((L - f)/L) or ``raw`` (L - f).
-        robust: ``huber`` or ``none``.
+        robust: ``huber``, ``l1``, ``asymmetric`` or ``none``.
         delta: where the Huber loss turns linear, in units of the residual; None without Huber.
+        asymmetry: how many times more a run below the surface counts than one above; None unless
+            asymmetric.
 
     Raises:
-        LawError: an unknown word, or a delta that is not positive.
+        LawError: an unknown word, a delta that is not positive, or an asymmetry that is not above
+            1 (1 is ``huber``, and less would be an upper envelope).
     """
 
     residual: Residual = "log"
     robust: Robust = "huber"
     delta: float | None = 1e-3
+    asymmetry: float | None = None
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -57,16 +67,33 @@ class Objective:
             if value not in known:
                 raise LawError(f"{name}={value!r} is not one of {', '.join(map(repr, known))}")
         delta: Any = self.delta
-        if self.robust == "none":
+        if self.robust in ("none", "l1"):
             object.__setattr__(self, "delta", None)
         elif not (isinstance(delta, Real) and math.isfinite(delta) and float(delta) > 0):
             raise LawError(f"delta must be a positive number, not {delta!r}")
+        asymmetry: Any = ASYMMETRY if self.asymmetry is None else self.asymmetry
+        if self.robust != "asymmetric":
+            object.__setattr__(self, "asymmetry", None)
+        elif not (
+            isinstance(asymmetry, Real) and math.isfinite(asymmetry) and float(asymmetry) > 1
+        ):
+            raise LawError(
+                f"asymmetry must be a number above 1, not {asymmetry!r}: it is how many times more "
+                "a run below the surface counts than one above"
+            )
+        else:
+            object.__setattr__(self, "asymmetry", float(asymmetry))
 
     def __str__(self) -> str:
         residual = RESIDUAL_TEXT[self.residual]
         if self.robust == "none":
             return f"sum of w r^2, r = {residual}"
-        return f"sum of w H(r), r = {residual}, H Huber with delta = {self.delta:g}"
+        if self.robust == "l1":
+            return f"sum of w abs(r), r = {residual}"
+        huber = f"r = {residual}, H Huber with delta = {self.delta:g}"
+        if self.robust == "asymmetric":
+            return f"sum of w c H(r), {huber}, c = {self.asymmetry:g} where r < 0, else 1"
+        return f"sum of w H(r), {huber}"
 
     @property
     def needs_positive_loss(self) -> bool:
@@ -78,18 +105,26 @@ class Measure(NamedTuple):
     """An objective in numbers, so that one compiled program serves them all.
 
     The residual is ln L - ln f where ``logarithmic``, else (L - f) / divisor; the penalty is Huber
-    with ``delta`` possibly infinite, which is half the square.
+    with ``delta`` possibly infinite, which is half the square, times ``asymmetry`` where r < 0.
+    Its slope is continuous all the same, since that of the Huber loss is zero at r = 0.
+
+    An ``absolute`` objective is the limit of penalty / delta for small delta: the polish chooses
+    the deltas, and ``delta`` here is not used.
 
     Attributes:
         logarithmic: whether the residual is of logarithms, shape ().
         divisor: of a residual that is not, shape (rows,).
         delta: where the penalty turns linear, shape ().
-        factor: value of the objective over the sum of penalties, shape ().
+        asymmetry: factor of the penalty of a negative residual, shape ().
+        absolute: whether the objective is the sum of w abs(r), shape ().
+        factor: value of the objective over the sum of penalties, or of w abs(r), shape ().
     """
 
     logarithmic: Any
     divisor: Any
     delta: Any
+    asymmetry: Any
+    absolute: Any
     factor: Any
 
 
@@ -102,12 +137,17 @@ def measure(objective: Objective, observed: np.ndarray, unit: float = 1.0) -> Me
         unit: the unit; predictions are divided by it too.
     """
     raw = objective.residual == "raw"
+    absolute = objective.robust == "l1"
     delta = np.inf if objective.delta is None else objective.delta
+    # A raw residual is counted in the unit, and its penalty in the square of it.
+    scale = (unit if absolute else unit**2) if raw else 1.0
     return Measure(
         logarithmic=np.bool_(objective.residual == "log"),
         divisor=np.ones_like(observed) if raw else observed,
         delta=np.float64(delta / unit if raw else delta),
-        factor=np.float64((2.0 if objective.robust == "none" else 1.0) * (unit**2 if raw else 1.0)),
+        asymmetry=np.float64(objective.asymmetry or 1.0),
+        absolute=np.bool_(absolute),
+        factor=np.float64((2.0 if objective.robust == "none" else 1.0) * scale),
     )
 
 
@@ -137,30 +177,41 @@ def residual_derivatives(how: Measure, predicted: jax.Array) -> tuple[jax.Array,
 
 
 def penalty(how: Measure, residual: Any) -> Any:
-    """Huber loss of each residual."""
+    """Huber loss of each residual, times the asymmetry below the surface."""
     xp = _library(residual)
     size = xp.abs(residual)
     inner = xp.minimum(size, how.delta)
     # Delta may be infinite, and so may a residual: neither 0 * inf nor inf - inf may be formed.
     outside = size > how.delta
     delta = xp.where(outside, how.delta, 0.0)
-    return 0.5 * inner**2 + delta * (xp.where(outside, size, 0.0) - delta)
+    huber = 0.5 * inner**2 + delta * (xp.where(outside, size, 0.0) - delta)
+    return _side(how, residual) * huber
 
 
 def influence(how: Measure, residual: jax.Array) -> jax.Array:
     """psi(r), the derivative of the penalty."""
-    return jnp.clip(residual, -how.delta, how.delta)
+    return _side(how, residual) * jnp.clip(residual, -how.delta, how.delta)
 
 
 def curvature(how: Measure, residual: jax.Array) -> jax.Array:
-    """Second derivative of the penalty: 1 within delta, 0 beyond."""
-    return jnp.where(jnp.abs(residual) <= how.delta, 1.0, 0.0)
+    """Second derivative of the penalty: 1 within delta, 0 beyond, times the asymmetry below."""
+    return _side(how, residual) * jnp.where(jnp.abs(residual) <= how.delta, 1.0, 0.0)
 
 
 def reweighting(how: Measure, residual: jax.Array) -> jax.Array:
-    """psi(r) / r, the curvature of the parabola that touches the penalty at r from above."""
+    """psi(r) / r, the curvature of the parabola that touches the penalty at r from above.
+
+    With an asymmetry the parabola of a run above the surface lies under the penalty on the other
+    side, so a full step may overshoot; the damping takes care of that.
+    """
     size = jnp.abs(residual)
-    return jnp.where(size <= how.delta, 1.0, how.delta / jnp.where(size > 0, size, 1.0))
+    weight = jnp.where(size <= how.delta, 1.0, how.delta / jnp.where(size > 0, size, 1.0))
+    return _side(how, residual) * weight
+
+
+def _side(how: Measure, residual: Any) -> Any:
+    """How much a row counts for the side of the surface it lies on."""
+    return _library(residual).where(residual < 0, how.asymmetry, 1.0)
 
 
 def evaluate(
@@ -177,7 +228,8 @@ def evaluate(
     how = measure(objective, observed)
     rows = residuals(how, observed, predicted)
     # A row of weight zero counts for nothing, even where no residual exists.
-    terms = np.where(weight > 0, weight, 0.0) * np.where(weight > 0, penalty(how, rows), 0.0)
+    sizes = np.abs(rows) if objective.robust == "l1" else penalty(how, rows)
+    terms = np.where(weight > 0, weight, 0.0) * np.where(weight > 0, sizes, 0.0)
     return float(how.factor * np.sum(terms)), rows
 
 

@@ -98,6 +98,8 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
         if fit.status is Status.EXACT
         else f"{trust.gradient:.1e} (cosine), a further step promises {trust.promise:.1e}"
     )
+    if fit.objective.robust == "l1" and fit.status is not Status.EXACT:
+        gradient += f", duality gap {trust.duality:.1e}"
     facts = [
         ("objective", f"{fit.value:.10g} = {fit.objective}"),
         ("spread", f"{fit.spread:.4g} root mean square residual"),

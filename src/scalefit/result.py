@@ -69,6 +69,10 @@ class Trust:
             curvature.
         condition_projected: the same in the nonlinear parameters after the linear ones are
             projected out.
+        duality: of a sum of absolute residuals, how far it lies above the sum of multiplier times
+            residual, relative to the objective: the multipliers, between -1 and 1, annihilate the
+            Jacobian, so that no step can lower the objective by more than this share while the
+            law is as good as linear. Zero for other objectives.
     """
 
     search: Search
@@ -82,6 +86,7 @@ class Trust:
     at_bound: tuple[str, ...]
     condition: float
     condition_projected: float
+    duality: float = 0.0
 
     @property
     def agreeing(self) -> int:
@@ -103,9 +108,9 @@ class Certificate:
 
     Attributes:
         closed: whether nothing in the box is lower than the value by more than the tolerance.
-        gap: share of the value by which something in the box could still be lower; infinite where no
-            proof was attempted. For residuals below 1e-5 of the loss, a share of the objective that
-            such residuals would have instead, since float64 resolves no finer.
+        gap: share of the value by which something in the box could still be lower; infinite where
+            no proof was attempted. For residuals below 1e-5 of the loss, a share of the objective
+            that such residuals would have instead, since float64 resolves no finer.
         boxes: boxes that were bounded.
         region: where something lower could still be: range of each nonlinear parameter, in its own
             unit; empty when closed or not attempted.

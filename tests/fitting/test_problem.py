@@ -145,7 +145,7 @@ def test_other_groups_or_kinds_of_bounds_make_other_problems():
 
 
 def test_bounds_of_the_kinds_are_given_in_the_coordinate_of_the_search():
-    problem, (lower, upper) = prepared(rich)
+    problem, (lower, upper, _) = prepared(rich)
     low, high = COLUMNS["D"].min() / 1e6, COLUMNS["D"].max() * 1e6
     expected = [
         (0, math.inf),

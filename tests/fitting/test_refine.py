@@ -13,8 +13,13 @@ import scalefit as sf
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.refine import _Terms
 from scalefit.laws import scale_of
+from scalefit.objective import curvature, influence, measure, penalty, reweighting
 
 TRUTH = sf.SURFACES["chinchilla"]
+
+
+def words(options):
+    return " ".join(str(value) for value in options.values())
 
 
 @sf.law(source="a test")
@@ -127,6 +132,22 @@ def test_bend_is_the_contracted_hessian_of_the_prediction(expansion):
     same(bend, hessian)
 
 
+# The objective
+
+
+@pytest.mark.parametrize("options", [{}, {"robust": "none"}, {"robust": "asymmetric"}], ids=words)
+def test_influence_and_curvature_are_derivatives_of_the_penalty(options):
+    how = measure(sf.Objective(**options), np.ones(1))
+    rows = np.array([-5.0, -2e-3, -9e-4, -1e-5, 1e-5, 9e-4, 2e-3, 5.0])
+    with jax.enable_x64(True):
+        slope = jax.vmap(jax.grad(lambda r: penalty(how, r)))(rows)
+        bend = jax.vmap(jax.grad(lambda r: influence(how, r)))(rows)
+        np.testing.assert_allclose(influence(how, rows), slope, rtol=1e-14)
+        np.testing.assert_allclose(curvature(how, rows), bend, rtol=1e-14)
+        np.testing.assert_allclose(reweighting(how, rows) * rows, slope, rtol=1e-14)
+    np.testing.assert_allclose(penalty(how, np.zeros(1)), 0)
+
+
 # Interior optima
 
 
@@ -140,10 +161,6 @@ TABLES = {
     "loud": {"noise": 2e-2, "seed": 2},
     "very loud": {"noise": 5e-2, "seed": 11},
 }
-
-
-def words(options):
-    return " ".join(str(value) for value in options.values())
 
 
 def centred(runs, exponents=("alpha", "beta")):
@@ -312,13 +329,28 @@ def test_exponent_ends_at_its_bound(optimum, runs, bounds, end, sign):
         )
         found = to_centred(fit.params)
         assert fit.trust.at_bound == ("alpha",)
-        assert fit.params["alpha"] == pytest.approx(end, rel=1e-14)
+        assert fit.params["alpha"] == end
         assert fit.value == pytest.approx(expected.value, rel=1e-12)
         np.testing.assert_allclose(np.delete(found, 3), expected.point, rtol=1e-6)
         # The objective falls beyond the bound.
         step = 1e-6 * np.eye(5)[3]
         rows = [residuals(whole(found + s * step), runs, options) for s in (-1, 1)]
         assert sign * np.diff([objective(row, options) for row in rows])[0] > 0
+
+
+@pytest.mark.parametrize("end", [5.0, 0.7, 0.1 + 0.2, 1e-2])
+def test_a_bound_of_a_logarithmic_coordinate_is_met_to_the_last_digit(runs, end):
+    # The exponential of its logarithm need not be the number.
+    for bounds in ((end, 3 * end), (end / 3, end)):
+        fit = sf.fit(runs, bounds={"alpha": bounds})
+        if fit.trust.at_bound:
+            assert fit.params["alpha"] in bounds
+            assert fit.trust.minima[0].params["alpha"] in bounds
+
+
+def test_both_of_a_tied_pair_meet_their_bound(runs):
+    fit = sf.fit(runs, tie=[("alpha", "beta")], bounds={"alpha": (0.7, 5.0)})
+    assert fit.params["alpha"] == fit.params["beta"] == 0.7
 
 
 def residuals(predicted, runs, options):
@@ -350,7 +382,7 @@ def test_amplitude_ends_at_its_finite_bound(optimum, runs, bounds, end):
         free = sf.fit(runs, **options)
         assert np.sign(free.params["A"] - end) == np.sign(end - np.mean(bounds))
         assert fit.trust.at_bound == ("A",)
-        assert fit.params["A"] == pytest.approx(end, rel=1e-14)
+        assert fit.params["A"] == end
         assert fit.value == pytest.approx(expected.value, rel=1e-12)
         found = [fit.params["E"], to_centred(fit.params)[2], fit.params["alpha"]]
         np.testing.assert_allclose(found, expected.point[[0, 1, 2]], rtol=1e-6)

@@ -196,6 +196,8 @@ def _prepare(
         fixed=tuple(float(fixed[name]) for name in problem.fixed),
         measure=measure(objective, observed[used]),
     )
+    if objective.robust not in ("none", "huber"):
+        raise _Refusal(f"no dual is built for robust={objective.robust!r}")
     rows = loss(objective, data.response, data.weight, value)
     if rows is None:
         raise _Refusal(

@@ -9,8 +9,13 @@ import pandas as pd
 
 from scalefit.errors import Note, Status, listed
 from scalefit.fitting.grid import Ranking
-from scalefit.fitting.problem import Data, Problem
-from scalefit.fitting.refine import MOST_ITERATIONS, Polished
+from scalefit.fitting.problem import Data, Problem, Settings
+from scalefit.fitting.refine import (
+    MOST_ABSOLUTE_ITERATIONS,
+    MOST_ITERATIONS,
+    ROUNDING,
+    Polished,
+)
 from scalefit.objective import Objective
 from scalefit.result import Fit, Minimum, Trust
 from scalefit.table import LossTable
@@ -26,6 +31,10 @@ SAME_VALUE = 1e-7
 
 # A step that promises less than this share of the objective is noise in any use of the parameters.
 CONVERGED_PROMISE = 1e-9
+
+# Largest cosine between influence and a Jacobian column at a point that is called stationary:
+# optima have 1e-14, those of absolute residuals 1e-9.
+CONVERGED_GRADIENT = 1e-6
 
 # Root mean square residual, relative to the loss, at which a law passes through all rows.
 EXACT_SPREAD = 1e-11
@@ -46,7 +55,9 @@ OUTLIER_ROWS = 0.025
 FLOPS_TOLERANCE = 0.05
 
 
-def settled(problem: Problem, objective: Objective, data: Data, polished: Polished) -> bool:
+def settled(
+    problem: Problem, objective: Objective, data: Data, settings: Settings, polished: Polished
+) -> bool:
     """Whether every start of a batch ended in one and the same interior minimum.
 
     Where one did not, the problem is one of those that hide others: a flat valley, a term that
@@ -54,7 +65,7 @@ def settled(problem: Problem, objective: Objective, data: Data, polished: Polish
     """
     arrived = _arrived(objective, data, polished)
     order = np.argsort(polished.value)
-    alone = len(_distinct(problem, data, polished, order, arrived)) == 1
+    alone = len(_distinct(problem, data, settings, polished, order, arrived)) == 1
     return bool(arrived.all() and alone and not polished.active.any())
 
 
@@ -62,6 +73,7 @@ def assess(
     problem: Problem,
     objective: Objective,
     data: Data,
+    settings: Settings,
     cells: int,
     ranking: Ranking,
     polished: Polished,
@@ -71,7 +83,7 @@ def assess(
     arrived = _arrived(objective, data, polished)
     best = _best(polished, order, arrived)
     order = np.array([best, *order[order != best]])
-    minima = _distinct(problem, data, polished, order, arrived)
+    minima = _distinct(problem, data, settings, polished, order, arrived)
     condition, projected = _conditions(problem, polished, best)
     bound = polished.active[best] & _at_work(problem, polished.coefficients[best])
     held = [name for group, at in zip(problem.names, bound, strict=True) if at for name in group]
@@ -83,6 +95,7 @@ def assess(
         minima=minima,
         gradient=float(polished.stationary[best]),
         promise=float(polished.promise[best]),
+        duality=float(polished.duality[best]),
         iterations=int(polished.iterations[best]),
         at_bound=tuple(name for name in problem.ordered if name in held),
         condition=condition,
@@ -94,7 +107,13 @@ def assess(
 def _arrived(objective: Objective, data: Data, polished: Polished) -> np.ndarray:
     """Starts that reached a minimum."""
     # Where nothing is left to explain, a relative promise is noise over noise.
-    return (polished.promise <= CONVERGED_PROMISE) | _exact(objective, data, polished)
+    return _stationary(polished) | _exact(objective, data, polished)
+
+
+def _stationary(polished: Polished) -> np.ndarray:
+    """Starts whose steps promise nothing and whose gradient is zero."""
+    still = polished.stationary <= CONVERGED_GRADIENT
+    return (polished.promise <= CONVERGED_PROMISE) & still
 
 
 def _best(polished: Polished, order: np.ndarray, arrived: np.ndarray) -> int:
@@ -108,22 +127,38 @@ def _best(polished: Polished, order: np.ndarray, arrived: np.ndarray) -> int:
 
 def _exact(objective: Objective, data: Data, polished: Polished) -> np.ndarray:
     """Starts that ended where the law passes through every row, to rounding."""
-    unit = 1.0 if objective.needs_positive_loss else float(data.unit)
-    return polished.value <= EXACT_SPREAD**2 * data.weight.sum() * unit**2
+    return polished.value <= _value_of(objective, data, EXACT_SPREAD)
+
+
+def rounding(objective: Objective, data: Data) -> float:
+    """By how much two computations of the objective may differ where the law is exact."""
+    return _value_of(objective, data, ROUNDING**0.5)
+
+
+def _value_of(objective: Objective, data: Data, spread: float) -> float:
+    """Objective where every residual is ``spread`` times the loss, below every delta."""
+    size = spread if objective.needs_positive_loss else spread * float(data.unit)
+    return float(data.weight.sum()) * (size if objective.robust == "l1" else size**2)
 
 
 def _status(objective: Objective, data: Data, polished: Polished, best: int) -> Status:
     if _exact(objective, data, polished)[best]:
         return Status.EXACT
-    if polished.promise[best] <= CONVERGED_PROMISE:
+    if _stationary(polished)[best]:
         return Status.CONVERGED
-    if polished.iterations[best] >= MOST_ITERATIONS:
+    most = MOST_ABSOLUTE_ITERATIONS if objective.robust == "l1" else MOST_ITERATIONS
+    if polished.iterations[best] >= most:
         return Status.ITERATION_LIMIT
     return Status.STALLED
 
 
 def _distinct(
-    problem: Problem, data: Data, polished: Polished, order: np.ndarray, arrived: np.ndarray
+    problem: Problem,
+    data: Data,
+    settings: Settings,
+    polished: Polished,
+    order: np.ndarray,
+    arrived: np.ndarray,
 ) -> tuple[Minimum, ...]:
     """Starts grouped by where they ended, best first; starts that did not arrive are left out."""
     found: list[list[Any]] = []
@@ -142,10 +177,23 @@ def _distinct(
         Minimum(
             value,
             count,
-            problem.parameters(polished.coefficients[i], polished.coordinates[i], data.fixed),
+            problem.parameters(
+                polished.coefficients[i],
+                polished.coordinates[i],
+                data.fixed,
+                _held(settings, polished, i),
+            ),
         )
         for value, _, count, i in found
     )
+
+
+def _held(settings: Settings, polished: Polished, start: int) -> list[float]:
+    """The bound that holds each free parameter where a start ended, nan where none does."""
+    point = np.r_[polished.coefficients[start], polished.coordinates[start]]
+    nearer_upper = settings.upper - point < point - settings.lower
+    bound = np.where(nearer_upper, settings.ends[:, 1], settings.ends[:, 0])
+    return np.where(polished.active[start], bound, np.nan).tolist()
 
 
 def _idle(problem: Problem, coefficients: np.ndarray) -> np.ndarray:
@@ -194,6 +242,7 @@ def _condition(matrix: np.ndarray) -> float:
 def observe(fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarray) -> list[Note]:
     """Notes on a finished fit."""
     notes = [
+        *_envelope_notes(fit),
         *_bound_notes(fit),
         *_search_notes(fit, problem),
         *_proof_notes(fit),
@@ -202,6 +251,22 @@ def observe(fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarray)
     if fit.status is not Status.EXACT:
         notes += _outlier_notes(fit, table, residuals)
     return [*notes, *_convention_notes(fit, table)]
+
+
+def _envelope_notes(fit: Fit) -> list[Note]:
+    if fit.objective.robust != "asymmetric":
+        return []
+    return [
+        Note(
+            "lower_envelope",
+            "warning",
+            f"runs below the surface count {fit.objective.asymmetry:g} times those above: this is "
+            "a lower envelope, for runs that were not tuned, and neither the mean nor the median "
+            "loss. It moves the compute-optimal D/N (at 1e24 FLOP on the Chinchilla points from "
+            "18 to 5 or 6): report it beside the fit with robust='huber'",
+            {"asymmetry": fit.objective.asymmetry},
+        )
+    ]
 
 
 def _bound_notes(fit: Fit) -> list[Note]:

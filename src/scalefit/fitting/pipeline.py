@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import DataError, FitError
-from scalefit.fitting import grid, refine
+from scalefit.fitting import grid
 from scalefit.fitting.certificate import certify as prove
 from scalefit.fitting.checks import check_design
-from scalefit.fitting.evidence import assess, observe
+from scalefit.fitting.evidence import assess, observe, rounding
 from scalefit.fitting.problem import (
     Data,
     Problem,
@@ -57,6 +57,7 @@ def fit(
     residual: Residual = "log",
     robust: Robust = "huber",
     delta: float = 1e-3,
+    asymmetry: float = 10.0,
     fix: Mapping[str, float] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
     tie: Sequence[Sequence[str]] = (),
@@ -78,8 +79,12 @@ def fit(
             parameters, count), D (training tokens, count), loss (nats per token).
         law: name of a built-in law, or a law made with ``@scalefit.law``.
         residual: ``log`` (ln L - ln f), ``relative`` ((L - f) / L) or ``raw`` (L - f).
-        robust: ``huber``, or ``none`` for the sum of squares.
-        delta: where the Huber loss turns linear, in units of the residual.
+        robust: ``huber``, ``l1`` for the sum of absolute residuals, ``asymmetric`` for the lower
+            envelope of runs that were not tuned, or ``none`` for the sum of squares.
+        delta: where the Huber loss turns linear, in units of the residual (``huber`` and
+            ``asymmetric``).
+        asymmetry: how many times more a run below the surface counts than one above
+            (``asymmetric``).
         fix: parameters held at a value, as ``{"E": 1.7}``.
         bounds: bounds other than those of the parameter's kind, as ``{"alpha": (0.2, 0.6)}``.
         tie: groups of parameters that share a value, as ``[("alpha", "beta")]``.
@@ -120,7 +125,7 @@ def fit(
     if missing != "raise":
         options["missing"] = missing
     table = as_table(runs, **options)
-    objective = Objective(residual, robust, delta)
+    objective = Objective(residual, robust, delta, asymmetry)
     fixed, limited = read_fixed(fix or {}), read_bounds(bounds or {})
     posed = pose(
         table,
@@ -140,12 +145,14 @@ def fit(
             f"no point of the bounds of {law.name!r} gives a finite objective on this table. The "
             "law may predict negative losses everywhere: check bounds, fixed values and units"
         )
-    status, trust = assess(problem, objective, data, math.prod(map(len, axes)), ranking, polished)
+    status, trust = assess(
+        problem, objective, data, settings, math.prod(map(len, axes)), ranking, polished
+    )
     params = trust.minima[0].params
     predicted = law.evaluate(used, by_row(law, params, grouped, posed.codes))
     value, residuals = evaluate_objective(objective, observed, predicted, table.weight)
     searched = trust.minima[0].value
-    if abs(value - searched) > AGREEMENT * value + refine.ROUNDING * data.unit**2:
+    if abs(value - searched) > AGREEMENT * value + rounding(objective, data):
         raise FitError(
             f"law {law.name!r} gives {value:.6g} at its optimum, where its separable form gave "
             f"{searched:.6g}: the law branches on its parameters or columns in a way that "

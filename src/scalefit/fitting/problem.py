@@ -68,10 +68,18 @@ class Data(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """Bounds of one fit, in the order of ``Problem.names``."""
+    """Bounds of one fit, in the order of ``Problem.names``.
+
+    Attributes:
+        lower: of coefficients and coordinates, shape (p,).
+        upper: shape (p,).
+        ends: lower and upper bounds of the parameters themselves, as they were given, shape (p, 2).
+            The exponential of the logarithm of a bound need not be that bound.
+    """
 
     lower: Any
     upper: Any
+    ends: Any
 
 
 @dataclass(frozen=True)
@@ -234,14 +242,27 @@ class Problem:
         return jnp.broadcast_to(sum(terms[1:], terms[0]), data.response.shape)
 
     def parameters(
-        self, coefficients: Sequence[float], coordinates: Sequence[float], fixed: Sequence[float]
+        self,
+        coefficients: Sequence[float],
+        coordinates: Sequence[float],
+        fixed: Sequence[float],
+        held: Sequence[float] | None = None,
     ) -> dict[str, float]:
-        """Every parameter by name, on the host, in the law's order."""
+        """Every parameter by name, on the host, in the law's order.
+
+        Args:
+            coefficients: free linear coefficients, raw units.
+            coordinates: free nonlinear coordinates.
+            fixed: values of the fixed parameters.
+            held: for each free parameter the bound that holds it, nan where none does.
+        """
         found = dict(zip(self.fixed, map(float, fixed), strict=True))
         logarithmic = (*(False for _ in self.owners), *self.logarithmic)
         values = (*coefficients, *coordinates)
-        for value, group, log in zip(values, self.names, logarithmic, strict=True):
-            found.update(dict.fromkeys(group, math.exp(value) if log else float(value)))
+        bounds = [math.nan] * self.size if held is None else held
+        for value, bound, group, log in zip(values, bounds, self.names, logarithmic, strict=True):
+            free = math.exp(value) if log else float(value)
+            found.update(dict.fromkeys(group, free if math.isnan(bound) else float(bound)))
         return {name: found[name] for name in self.ordered}
 
     @cached_property
@@ -371,7 +392,7 @@ def prepare(
                 f"bound must be positive, not {low:g}"
             )
     logarithmic = tuple(spacing[group[0]] == "log" for group in nonlinear)
-    ends = [
+    inside = [
         tuple(map(math.log, limits[group])) if log else limits[group]
         for group, log in zip(nonlinear, logarithmic, strict=True)
     ]
@@ -393,9 +414,10 @@ def prepare(
             divisions.index(groups[group[0]]) if group[0] in groups else None for group in linear
         ),
     )
-    ends = [limits[linear[owner]] for owner in problem.owners] + ends
-    lower, upper = np.array(ends, dtype=np.float64).reshape(-1, 2).T
-    return problem, Settings(lower, upper)
+    given = [limits[linear[owner]] for owner in problem.owners]
+    lower, upper = np.array(given + inside, dtype=np.float64).reshape(-1, 2).T
+    given += [limits[group] for group in nonlinear]
+    return problem, Settings(lower, upper, np.array(given, dtype=np.float64).reshape(-1, 2))
 
 
 def _ranges(

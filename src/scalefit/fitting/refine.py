@@ -12,6 +12,12 @@ their grid coordinate. Every iteration tries two steps of the same damping and k
 Where many nonlinear parameters make the valley curved, each trial step is followed by a new
 solution of the coefficients alone (variable projection), and the better of the two counts.
 
+The sum of absolute residuals has no second derivative, and its optimum passes through some rows
+exactly. It is approached through Huber losses of smaller and smaller delta, each polish starting
+where the last one ended. The influences of the last one are the multipliers of the rows passed
+through; one more polish of the Huber loss of r + psi (the method of multipliers) takes those rows
+to zero, where smaller deltas would drown in rounding. The duality gap says how close that came.
+
 Bounds are kept by projection with an active set read off the gradient at every iteration. A batch
 of starts is one program; a fit is a batch of one table.
 """
@@ -43,6 +49,20 @@ FINISHING_STEPS = 3
 # An objective this small relative to the squared loss is rounding: the law passes through all rows.
 ROUNDING = 1e-28
 
+# Absolute residuals: delta starts at their mean and shrinks by this factor from stage to stage,
+# each polished until a step promises less than this share, down to this share of the mean. Below
+# the least, in the unit of the loss, rounding of the rows would be felt.
+SMOOTHING_SHRINK = 0.1
+SMOOTHING_PROMISE = 1e-3
+SMOOTHING_END = 1e-5
+SMOOTHING_LEAST = 1e-12
+
+# A row that should be passed through, but is not yet, is worth less than PROMISE at the end.
+ABSOLUTE_PROMISE = 1e-13
+
+# Along rows passed through a step is as short as delta is small: real tables take 60 to 7000.
+MOST_ABSOLUTE_ITERATIONS = 20_000
+
 DAMPING_START = 1e-3
 DAMPING_SHRINK = 0.1
 DAMPING_GROW = 8.0
@@ -58,17 +78,22 @@ class Polished(NamedTuple):
         coordinates: free nonlinear coordinates, shape (starts, q).
         value: objective, shape (starts,).
         promise: decrease a further Newton step promises, relative to the objective, (starts,).
+        duality: gap between the sum of absolute residuals and that of multiplier times residual,
+            below which it cannot fall while the law is as good as linear, relative to the
+            objective; 0 unless residuals are absolute, shape (starts,).
         stationary: largest cosine between the influence of the rows and a free Jacobian column, 0
             at an optimum, shape (starts,).
         iterations: shape (starts,).
         active: which free parameters are held by a bound, shape (starts, p).
-        gauss_newton: J^T W J at the end, in scaled coordinates, shape (starts, p, p).
+        gauss_newton: J^T W J at the end, in scaled coordinates, shape (starts, p, p). W has the
+            weights psi(r)/r, or those of the table where residuals are absolute.
     """
 
     coefficients: Any
     coordinates: Any
     value: Any
     promise: Any
+    duality: Any
     stationary: Any
     iterations: Any
     active: Any
@@ -81,6 +106,7 @@ class _Local(NamedTuple):
     gradient: jax.Array
     newton: jax.Array
     gauss_newton: jax.Array
+    design: jax.Array
     stationary: jax.Array
 
 
@@ -143,22 +169,26 @@ def _polish_one(
     limit: Any,
 ) -> Polished:
     k = len(problem.owners)
-    how = data.measure
     terms = _Terms(problem, data, start)
 
-    def value(point: jax.Array) -> jax.Array:
-        rows = obj.residuals(how, data.response, terms.predict(point))
-        return jnp.sum(_weighted(data.weight, obj.penalty(how, rows)))
+    def rows_at(point: jax.Array) -> jax.Array:
+        return obj.residuals(data.measure, data.response, terms.predict(point))
 
-    def local(point: jax.Array) -> _Local:
+    def value(point: jax.Array, smooth: _Smoothing) -> jax.Array:
+        how = data.measure._replace(delta=smooth.delta)
+        return jnp.sum(_weighted(data.weight, obj.penalty(how, rows_at(point) + smooth.shift)))
+
+    def local(point: jax.Array, smooth: _Smoothing) -> _Local:
+        how = data.measure._replace(delta=smooth.delta)
         model = terms.expand(point)
-        rows = obj.residuals(how, data.response, model.value)
+        rows = obj.residuals(how, data.response, model.value) + smooth.shift
         first, second = obj.residual_derivatives(how, model.value)
         psi = _weighted(data.weight, obj.influence(how, rows))
         bend = _weighted(data.weight, obj.curvature(how, rows))
         above = _weighted(data.weight, obj.reweighting(how, rows))
+        plain = _weighted(data.weight, jnp.ones_like(rows))
         slope = model.slope  # (rows, p)
-        outer = jnp.stack([bend * first**2 + psi * second, above * first**2])
+        outer = jnp.stack([bend * first**2 + psi * second, above * first**2, plain * first**2])
         products = jnp.einsum("mn,np,nq->mpq", outer, slope, slope)
         pull = psi * first
         gradient = pull @ slope
@@ -167,9 +197,11 @@ def _polish_one(
             gradient=gradient,
             newton=products[0] + model.bend(pull),
             gauss_newton=products[1],
+            design=products[2],
             stationary=jnp.abs(gradient) / jnp.where(sizes > 0, sizes, 1.0),
         )
 
+    plainly = _Smoothing(jnp.asarray(data.measure.delta), jnp.zeros_like(data.response))
     factor = jnp.concatenate([terms.scale(start) / data.unit, jnp.ones(len(problem.nonlinear))])
     lower, upper = settings.lower * factor, settings.upper * factor
     first = jnp.clip(jnp.concatenate([coefficients, start]), lower, upper)
@@ -177,33 +209,100 @@ def _polish_one(
         # A squared fit may predict a loss without logarithm: then set out from a constant one.
         flat = jnp.asarray([1.0 if owner == problem.constant else 0.0 for owner in problem.owners])
         flat = jnp.clip(jnp.concatenate([flat, start]), lower, upper)
-        first = jnp.where(jnp.isfinite(value(first)), first, flat)
+        first = jnp.where(jnp.isfinite(value(first, plainly)), first, flat)
 
     def resolve(point: jax.Array) -> jax.Array:
         """The point with its coefficients at their least squares, to first order, for its rest."""
-        rows = obj.residuals(how, data.response, terms.predict(point))
-        influence = obj.reweighting(how, jnp.where(jnp.isfinite(rows), rows, 0.0))
+        rows = rows_at(point)
+        influence = obj.reweighting(data.measure, jnp.where(jnp.isfinite(rows), rows, 0.0))
         columns, known = terms.columns(point[k:]), terms.known(point[k:])
         weighted = (data.metric * influence)[:, None] * columns
         solved, ok = solve_dense(weighted.T @ columns, weighted.T @ (data.response - known))
         solved = jnp.clip(solved, lower[:k], upper[:k])
         return jnp.concatenate([jnp.where(ok, solved, point[:k]), point[k:]])
 
-    state = _minimise(
-        value, local, first, lower, upper, limit, resolve if problem.scattered and k else None
+    absolute = data.measure.absolute
+    whole = absolute & (limit >= MOST_ITERATIONS)
+    most = jnp.where(whole, MOST_ABSOLUTE_ITERATIONS, limit)
+
+    def multipliers(rows: jax.Array, smooth: _Smoothing) -> jax.Array:
+        """Influence of each row on a smoothed sum of absolute residuals, over delta."""
+        return jnp.clip((rows + smooth.shift) / smooth.delta, -1.0, 1.0)
+
+    def stage(last: _Stage) -> _Stage:
+        rows = rows_at(last.state.point)
+        mean = jnp.sum(_weighted(data.weight, jnp.abs(rows))) / jnp.sum(data.weight)
+        least = jnp.maximum(SMOOTHING_END * mean, SMOOTHING_LEAST)
+        delta = jnp.maximum(jnp.minimum(SMOOTHING_SHRINK * last.smooth.delta, mean), least)
+        # A precise stage is the last but one, or, of an objective that is smooth, the only one.
+        final = ~absolute | last.precise
+        smooth = _Smoothing(
+            delta=jnp.where(absolute, jnp.where(final, last.smooth.delta, delta), plainly.delta),
+            shift=jnp.where(
+                absolute & final, last.smooth.delta * multipliers(rows, last.smooth), 0.0
+            ),
+        )
+        precise = final | (delta <= least)
+        share = jnp.where(absolute, ABSOLUTE_PROMISE, PROMISE)
+        goal = _Goal(jnp.where(precise, share, SMOOTHING_PROMISE), precise, most)
+        state = _minimise(
+            value,
+            local,
+            last.state,
+            smooth,
+            goal,
+            lower,
+            upper,
+            resolve if problem.scattered and k else None,
+        )
+        return _Stage(smooth, precise, final, state)
+
+    last = lax.while_loop(
+        lambda last: ~last.final & (last.state.iteration < most),
+        stage,
+        _Stage(plainly, jnp.asarray(False), jnp.asarray(False), _untried(first)),
     )
-    end = state.best
+    end = last.state.best
     active = _active(end.point, end.local.gradient, lower, upper)
+    rows = rows_at(end.point)
+    gap = jnp.abs(rows) - multipliers(rows, last.smooth) * rows
+    size, gap = (jnp.sum(_weighted(data.weight, each)) for each in (jnp.abs(rows), gap))
+    promise = end.promise / jnp.maximum(end.value, ROUNDING)
     return Polished(
         coefficients=end.point[:k] * data.unit / terms.scale(end.point[k:]),
         coordinates=end.point[k:],
-        value=end.value * how.factor,
-        promise=end.promise / jnp.maximum(end.value, ROUNDING),
+        value=jnp.where(absolute, size, end.value) * data.measure.factor,
+        promise=jnp.where(last.final, promise, jnp.inf),
+        duality=jnp.where(absolute & (size > 0), gap / jnp.where(size > 0, size, 1.0), 0.0),
         stationary=jnp.max(jnp.where(active, 0.0, end.local.stationary), initial=0.0),
-        iterations=state.iteration,
+        iterations=last.state.iteration,
         active=active,
-        gauss_newton=end.local.gauss_newton,
+        gauss_newton=jnp.where(absolute, end.local.design, end.local.gauss_newton),
     )
+
+
+class _Smoothing(NamedTuple):
+    """Penalty of a stage: Huber of delta, at the residuals plus a shift, shape (rows,)."""
+
+    delta: jax.Array
+    shift: jax.Array
+
+
+class _Goal(NamedTuple):
+    """When a stage ends: share of the objective promised, whether to finish, most iterations."""
+
+    promise: jax.Array
+    precise: jax.Array
+    most: jax.Array
+
+
+class _Stage(NamedTuple):
+    """Where the polish of one smoothing ended; the final stage ends at the optimum."""
+
+    smooth: _Smoothing
+    precise: jax.Array
+    final: jax.Array
+    state: _State
 
 
 class _Model(NamedTuple):
@@ -383,25 +482,43 @@ def _steps(local: _Local, active: jax.Array, damping: jax.Array) -> tuple[jax.Ar
     return solve_dense(both, jnp.stack([right, right]))
 
 
+def _untried(first: jax.Array) -> _State:
+    """A state that has looked at nothing yet."""
+    row, square = jnp.zeros(first.size), jnp.zeros((first.size, first.size))
+    much, none = jnp.asarray(jnp.inf), jnp.asarray(0)
+    nowhere = _Record(first, much, _Local(row, square, square, square, row), much)
+    return _State(
+        best=nowhere,
+        point=first,
+        value=much,
+        damping=jnp.asarray(DAMPING_START),
+        finishing=none,
+        iteration=none,
+        done=jnp.asarray(False),
+    )
+
+
 def _minimise(
     value: Any,
     local: Any,
-    first: jax.Array,
+    state: _State,
+    smooth: _Smoothing,
+    goal: _Goal,
     lower: jax.Array,
     upper: jax.Array,
-    limit: Any,
     resolve: Any = None,
 ) -> _State:
-    """Damped Newton within a box.
+    """Damped Newton within a box, from the point of a state.
 
     The loop has two phases. While the objective can tell points apart, a step is taken when it is
-    lower. Once a step promises less than ``PROMISE``, undamped Newton steps are taken (counted by
+    lower. Once a step promises less than the goal, undamped Newton steps are taken (counted by
     ``finishing``) as long as they bring the promise, and with it the gradient, down: the last
-    digits of the parameters are below what the objective can see.
+    digits of the parameters are below what the objective can see. A stage that need not be precise
+    has no second phase, and leaves the first one early.
     """
 
     def advance(state: _State) -> _State:
-        here = local(state.point)
+        here = local(state.point, smooth)
         active = _active(state.point, here.gradient, lower, upper)
         finishing = state.finishing > 0
         damping = jnp.where(finishing, 0.0, state.damping)
@@ -417,11 +534,11 @@ def _minimise(
         trials = jnp.clip(state.point + steps, lower, upper)
         if resolve is not None:
             trials = jnp.concatenate([trials, jax.vmap(resolve)(trials)])
-        worths = jax.vmap(value)(trials)
+        worths = jax.vmap(lambda trial: value(trial, smooth))(trials)
         worths = jnp.where(jnp.isfinite(worths), worths, jnp.inf)
         chosen = jnp.where(finishing, 0, jnp.argmin(worths))
         worth = worths[chosen]
-        floor = jnp.maximum(PROMISE * state.value, ROUNDING)
+        floor = jnp.maximum(goal.promise * state.value, ROUNDING)
         # Equal to rounding counts as equal while finishing.
         taken = jnp.where(
             finishing, ok[0] & (worth <= state.value * (1 + 1e-12) + floor), worth < state.value
@@ -437,17 +554,10 @@ def _minimise(
             damping=jnp.maximum(grown, DAMPING_LEAST),
             finishing=state.finishing + (finishing | begins),
             iteration=state.iteration + 1,
-            done=done | (grown > DAMPING_MOST),
+            done=done | (begins & ~goal.precise) | (grown > DAMPING_MOST),
         )
 
-    blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), jax.eval_shape(local, first))
-    begin = _State(
-        best=_Record(first, jnp.asarray(jnp.inf), blank, jnp.asarray(jnp.inf)),
-        point=first,
-        value=value(first),
-        damping=jnp.asarray(DAMPING_START),
-        finishing=jnp.asarray(0),
-        iteration=jnp.asarray(0),
-        done=jnp.asarray(False),
+    begin = _untried(state.point)._replace(
+        value=value(state.point, smooth), iteration=state.iteration
     )
-    return lax.while_loop(lambda state: ~state.done & (state.iteration < limit), advance, begin)
+    return lax.while_loop(lambda state: ~state.done & (state.iteration < goal.most), advance, begin)

@@ -74,7 +74,7 @@ def _in_batches(
         return refine.Polished(*(leaf[: len(chosen)] for leaf in jax.device_get(found)))
 
     polished = batch(0)
-    if ranking.basins > size or not settled(problem, objective, data, polished):
+    if ranking.basins > size or not settled(problem, objective, data, settings, polished):
         polished = _joined([polished, *(batch(i) for i in range(size, len(tiles), size))])
     return polished
 

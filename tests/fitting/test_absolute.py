@@ -1,0 +1,227 @@
+"""Absolute residuals against linear programmes and exact optimality conditions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import linprog, minimize
+
+import scalefit as sf
+
+TRUTH = sf.SURFACES["chinchilla"]
+TABLES = {
+    "quiet": {"noise": 1e-3, "seed": 0},
+    "ordinary": {"noise": 5e-3, "seed": 1},
+    "loud": {"noise": 2e-2, "seed": 2},
+    "very loud": {"noise": 5e-2, "seed": 11},
+}
+
+
+def programme(runs, alpha, beta, weight=None, limits=(0, None)):
+    """Least sum of w abs(L - E - A N^-alpha - B D^-beta) over E, A, B, by linear programming.
+
+    Columns are taken at N = 1e8 and D = 1e10; the coefficients come back in raw units.
+    """
+    N, D, loss = (runs[name].to_numpy() for name in ("N", "D", "loss"))
+    weight = np.ones(len(loss)) if weight is None else weight
+    columns = np.stack([np.ones(len(loss)), (N / 1e8) ** -alpha, (D / 1e10) ** -beta], axis=1)
+    rows = np.eye(len(loss))
+    found = linprog(
+        np.r_[np.zeros(3), weight, weight],
+        A_eq=np.hstack([columns, rows, -rows]),
+        b_eq=loss,
+        bounds=[limits] * 3 + [(0, None)] * (2 * len(loss)),
+        method="highs-ds",
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+    )
+    assert found.status == 0
+    E, A, B = found.x[:3]
+    return found.fun, {"E": E, "A": A * 1e8**alpha, "B": B * 1e10**beta}
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("exponents", [(0.34, 0.28), (0.3, 0.35), (0.6, 0.2)], ids=str)
+def test_at_fixed_exponents_the_optimum_is_that_of_a_linear_programme(table, exponents):
+    runs = sf.simulate(sf.isoflop_design(), **TABLES[table])
+    value, params = programme(runs, *exponents)
+    fixed = dict(zip(("alpha", "beta"), exponents, strict=True))
+    fit = sf.fit(runs, residual="raw", robust="l1", fix=fixed)
+    assert fit.status is sf.Status.CONVERGED
+    assert fit.value == pytest.approx(value, rel=1e-9)
+    for name, expected in params.items():
+        assert fit.params[name] == pytest.approx(expected, rel=1e-7)
+
+
+def test_weights_count_in_the_linear_programme_too():
+    runs = sf.simulate(sf.isoflop_design(), **TABLES["ordinary"])
+    weight = np.arange(75) % 4 + 0.5
+    value, params = programme(runs, 0.34, 0.28, weight)
+    fixed = {"alpha": 0.34, "beta": 0.28}
+    fit = sf.fit(runs.assign(weight=weight), residual="raw", robust="l1", fix=fixed)
+    assert fit.value == pytest.approx(value, rel=1e-9)
+    for name, expected in params.items():
+        assert fit.params[name] == pytest.approx(expected, rel=1e-7)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_over_exponents_no_search_on_linear_programmes_beats_the_fit(table):
+    runs = sf.simulate(sf.isoflop_design(), **TABLES[table])
+    fit = sf.fit(runs, residual="raw", robust="l1")
+
+    def profiled(logs):
+        return programme(runs, *np.exp(np.clip(logs, -4, 1)))[0]
+
+    found = np.log([fit.params["alpha"], fit.params["beta"]])
+    assert profiled(found) == pytest.approx(fit.value, rel=1e-9)
+    rng = np.random.default_rng(3)
+    starts = [np.log([0.34, 0.28]), *(np.log(rng.uniform(0.1, 0.8, (3, 2))))]
+    best = min((minimize(profiled, at, method="Nelder-Mead") for at in starts), key=lambda m: m.fun)
+    again = minimize(
+        profiled, best.x, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-13}
+    )
+    assert fit.value <= again.fun * (1 + 1e-9)
+    assert again.fun == pytest.approx(fit.value, rel=1e-5)
+    # On a pattern around the optimum, down to steps that linear programmes can still resolve.
+    for size in (1e-2, 1e-3, 1e-4, 1e-5):
+        for angle in np.linspace(0, 2 * np.pi, 12, endpoint=False):
+            step = size * np.array([np.cos(angle), np.sin(angle)])
+            assert profiled(found + step) >= fit.value * (1 - 1e-10)
+
+
+def rows_and_slope(runs, params, residual):
+    """Residuals and their derivatives in E, A, B, alpha and beta, scaled to be of like size."""
+    N, D, loss = (runs[name].to_numpy() for name in ("N", "D", "loss"))
+    one, two = params["A"] * N ** -params["alpha"], params["B"] * D ** -params["beta"]
+    predicted = params["E"] + one + two
+    slope = np.stack([np.ones(len(N)), one, two, -one * np.log(N / 1e8), -two * np.log(D / 1e10)])
+    if residual == "log":
+        return np.log(loss) - np.log(predicted), -slope / predicted
+    divisor = loss if residual == "relative" else 1.0
+    return (loss - predicted) / divisor, -slope / divisor
+
+
+@pytest.mark.parametrize("residual", ["log", "relative", "raw"])
+@pytest.mark.parametrize("table", TABLES)
+def test_the_optimum_passes_through_rows_whose_multipliers_balance_the_signs(table, residual):
+    runs = sf.simulate(sf.isoflop_design(), **TABLES[table])
+    fit = sf.fit(runs, residual=residual, robust="l1")
+    rows, slope = rows_and_slope(runs, fit.params, residual)
+    assert fit.value == np.sum(np.abs(fit.residuals(runs)))
+    on = np.abs(rows) < 1e-9 * np.abs(rows).mean()
+    near = np.abs(rows) < 1e-6 * np.abs(rows).mean()
+    assert (on == near).all()
+    assert 3 <= on.sum() <= 5
+    pull = slope[:, ~on] @ np.sign(rows[~on])
+    multipliers, *_ = np.linalg.lstsq(slope[:, on], -pull, rcond=None)
+    left = slope[:, on] @ multipliers + pull
+    assert np.abs(left).max() < 1e-8 * np.abs(slope).sum(axis=1).max()
+    assert np.abs(multipliers).max() < 1
+    assert fit.trust.gradient < 1e-8
+    assert 0 <= fit.trust.duality < 1e-9
+
+
+def test_huber_losses_of_small_delta_tend_to_it():
+    runs = sf.simulate(sf.isoflop_design(), **TABLES["ordinary"])
+    limit = sf.fit(runs, robust="l1")
+    for delta in (1e-5, 1e-6, 1e-7):
+        fit = sf.fit(runs, delta=delta)
+        # H / delta lies below abs(r), by delta / 2 at most.
+        assert 0 <= limit.value - fit.value / delta <= len(runs) * delta / 2 * (1 + 1e-6)
+        for name, value in limit.params.items():
+            assert fit.params[name] == pytest.approx(value, rel=1e4 * delta)
+
+
+def test_units_of_the_loss_do_not_matter():
+    runs = sf.simulate(sf.isoflop_design(), **TABLES["ordinary"])
+    here = sf.fit(runs, residual="raw", robust="l1")
+    there = sf.fit(runs.assign(loss=1e-6 * runs["loss"]), residual="raw", robust="l1")
+    assert there.value == pytest.approx(1e-6 * here.value, rel=1e-9)
+    assert there.params["A"] == pytest.approx(1e-6 * here.params["A"], rel=1e-8)
+    assert there.params["beta"] == pytest.approx(here.params["beta"], rel=1e-9)
+
+
+def test_few_bad_runs_do_not_move_it():
+    runs = sf.simulate(sf.isoflop_design(), noise=0.0)
+    wrong = runs.copy()
+    wrong.loc[[3, 17, 40, 66], "loss"] *= 1.7
+    for residual in ("log", "relative", "raw"):
+        fit = sf.fit(wrong, residual=residual, robust="l1")
+        for name, value in TRUTH.items():
+            assert fit.params[name] == pytest.approx(value, rel=1e-7)
+
+
+@pytest.mark.parametrize("residual", ["log", "raw"])
+def test_a_law_that_passes_through_every_row_is_exact(residual):
+    runs = sf.simulate(sf.isoflop_design(), noise=0.0)
+    fit = sf.fit(runs, residual=residual, robust="l1")
+    assert fit.status is sf.Status.EXACT
+    for name, value in TRUTH.items():
+        assert fit.params[name] == pytest.approx(value, rel=1e-9)
+
+
+def test_bounds_hold_exactly():
+    runs = sf.simulate(sf.isoflop_design(), **TABLES["ordinary"])
+    fit = sf.fit(runs, robust="l1", bounds={"alpha": (0.4, 1.0), "E": (0.0, 1.5)})
+    assert {name: fit.params[name] for name in fit.trust.at_bound} == {"E": 1.5, "alpha": 0.4}
+    assert fit.trust.gradient < 1e-8
+
+
+def test_delta_plays_no_part():
+    runs = sf.simulate(sf.isoflop_design(), **TABLES["ordinary"])
+    one, other = (sf.fit(runs, robust="l1", delta=delta) for delta in (1e-3, 0.1))
+    assert one.objective.delta is None
+    assert one.params == other.params
+
+
+# The lower envelope
+
+
+def envelope(rows, delta, asymmetry):
+    """Asymmetric Huber loss and its derivative."""
+    side = np.where(rows < 0, asymmetry, 1.0)
+    size = np.abs(rows)
+    value = np.where(size <= delta, rows**2 / 2, delta * (size - delta / 2))
+    return np.sum(side * value), side * np.clip(rows, -delta, delta)
+
+
+@pytest.mark.parametrize("residual", ["log", "relative", "raw"])
+@pytest.mark.parametrize(("delta", "asymmetry"), [(1e-3, 10.0), (1e-2, 3.0), (5.0, 10.0)])
+def test_lower_envelope_is_stationary_and_minimal(residual, delta, asymmetry):
+    runs = sf.simulate(sf.isoflop_design(), **TABLES["ordinary"])
+    fit = sf.fit(runs, residual=residual, robust="asymmetric", delta=delta, asymmetry=asymmetry)
+    rows, slope = rows_and_slope(runs, fit.params, residual)
+    value, psi = envelope(rows, delta, asymmetry)
+    assert fit.value == pytest.approx(value, rel=1e-12)
+    assert np.abs(slope @ psi).max() < 1e-11 * (np.abs(slope) @ np.abs(psi)).max()
+    assert fit.status is sf.Status.CONVERGED
+
+    def at(point):
+        E, one, two, alpha, beta = point
+        params = {"E": E, "A": one * 1e8**alpha, "B": two * 1e10**beta}
+        rows, slope = rows_and_slope(runs, params | {"alpha": alpha, "beta": beta}, residual)
+        slope[1], slope[2] = slope[1] / one, slope[2] / two
+        value, psi = envelope(rows, delta, asymmetry)
+        # scipy's tolerances are absolute.
+        return value / fit.value, slope @ psi / fit.value
+
+    rng = np.random.default_rng(1)
+    for _ in range(3):
+        start = np.array([1.69, 0.77, 0.65, 0.34, 0.28]) * rng.uniform(0.8, 1.2, 5)
+        other = minimize(at, start, jac=True, method="BFGS", options={"gtol": 1e-9})
+        assert other.fun >= 1 - 1e-10
+
+
+def test_lower_envelope_finds_the_surface_under_runs_that_were_not_tuned():
+    rng = np.random.default_rng(5)
+    exact = sf.simulate(sf.isoflop_design(points=40), noise=0.0)
+    loss = exact["loss"] * np.exp(0.03 * rng.exponential(size=len(exact)))
+    runs = pd.DataFrame(exact.assign(loss=loss))
+    middle, below = (sf.fit(runs, robust=robust) for robust in ("huber", "asymmetric"))
+    off = [np.mean(fit.predict(runs) / exact["loss"]) - 1 for fit in (middle, below)]
+    assert 0 < off[1] < 0.4 * off[0]
+
+
+def test_a_large_asymmetry_leaves_hardly_a_run_below():
+    runs = sf.simulate(sf.isoflop_design(), **TABLES["loud"])
+    fit = sf.fit(runs, robust="asymmetric", delta=1e-4, asymmetry=1e3)
+    assert fit.status is sf.Status.CONVERGED
+    assert np.mean(fit.residuals(runs) < -1e-4) < 0.05
