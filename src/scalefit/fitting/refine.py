@@ -2,7 +2,8 @@
 
 Damped Newton in scaled coordinates: each coefficient is multiplied by the root mean square of its
 column (so it is the size of that term in the loss, whatever the units), nonlinear parameters keep
-their grid coordinate. Every iteration tries two steps of the same damping and keeps the better:
+their grid coordinate. Every iteration tries two steps, each with a damping of its own, and keeps
+the better:
 
 - Gauss-Newton with the weights psi(r)/r, whose parabola lies above the objective (raw, relative):
   it makes headway from afar, where most rows sit on the linear part of the Huber loss;
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from scalefit import objective as obj
@@ -151,8 +153,10 @@ def _polish_one(
     first = jnp.clip(jnp.concatenate([coefficients, start]), lower, upper)
     if problem.constant is not None:
         # A squared fit may predict a loss without logarithm: then set out from a constant one.
-        flat = jnp.asarray([1.0 if owner == problem.constant else 0.0 for owner in problem.owners])
-        flat = jnp.clip(jnp.concatenate([flat, start]), lower, upper)
+        alone = np.array([owner == problem.constant for owner in problem.owners], dtype=float)
+        flat = alone * terms.scale(start)  # of a level's rows: the root of their share
+        flat = jnp.concatenate([flat / jnp.linalg.norm(flat), start])
+        flat = jnp.clip(flat, lower, upper)
         first = jnp.where(jnp.isfinite(value(first)), first, flat)
     state = _minimise(value, local, first, lower, upper)
     end = state.best
@@ -334,7 +338,8 @@ def _steps(local: _Local, active: jax.Array, damping: jax.Array) -> tuple[jax.Ar
     # A coordinate without effect, as the exponent of a term that is zero, stays where it is.
     active = active | (metric == 0)
     metric = jnp.maximum(metric, 1e-12 * jnp.max(metric))
-    both = jnp.stack([local.newton, local.gauss_newton]) + jnp.diag(damping * metric)
+    both = jnp.stack([local.newton, local.gauss_newton])
+    both = both + damping[:, None, None] * jnp.diag(metric)
     held = active[:, None] | active[None, :]
     both = jnp.where(held, jnp.eye(active.size), both)
     right = jnp.where(active, 0.0, -local.gradient)
@@ -358,7 +363,9 @@ def _minimise(
         finishing = state.finishing > 0
         damping = jnp.where(finishing, 0.0, state.damping)
         steps, ok = _steps(here, active, damping)
-        promise = jnp.abs(0.5 * here.gradient @ jnp.where(ok[0], steps[0], steps[1]))
+        promises = jnp.abs(0.5 * steps @ here.gradient)
+        # A step promises little where its damping has grown: the other one is asked as well.
+        promise = jnp.where(finishing & ok[0], promises[0], jnp.max(promises))
         # Without a step nothing is known of what one would bring: the damping grows.
         known = ok.any()
         promise = jnp.where(known, promise, jnp.inf)
@@ -379,15 +386,17 @@ def _minimise(
         begins = ~finishing & (promise <= floor)
         move = taken & ~begins
         done = finishing & (~improved | ~taken | (state.finishing > FINISHING_STEPS))
-        grown = state.damping * jnp.where(taken, DAMPING_SHRINK, DAMPING_GROW)
+        # Each by its own success: that Gauss-Newton creeps on says nothing for the other step.
+        better = worths < state.value
+        grown = state.damping * jnp.where(better, DAMPING_SHRINK, DAMPING_GROW)
         return _State(
             best=best,
             point=jnp.where(move, trials[chosen], state.point),
             value=jnp.where(move, worth, state.value),
-            damping=jnp.maximum(grown, DAMPING_LEAST),
+            damping=jnp.clip(grown, DAMPING_LEAST, DAMPING_MOST),
             finishing=state.finishing + (finishing | begins),
             iteration=state.iteration + 1,
-            done=done | (grown > DAMPING_MOST),
+            done=done | (grown > DAMPING_MOST).all(),
         )
 
     blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), jax.eval_shape(local, first))
@@ -395,7 +404,7 @@ def _minimise(
         best=_Record(first, jnp.asarray(jnp.inf), blank, jnp.asarray(jnp.inf)),
         point=first,
         value=value(first),
-        damping=jnp.asarray(DAMPING_START),
+        damping=jnp.full(2, DAMPING_START),
         finishing=jnp.asarray(0),
         iteration=jnp.asarray(0),
         done=jnp.asarray(False),
