@@ -232,7 +232,8 @@ def pack(
 def _by_level(codes: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows of each level that count, filled up with row 0, and where they are rows."""
     rows = [np.flatnonzero(used & (codes == level)) for level in range(codes.max() + 1)]
-    most = max(len(items) for items in rows)
+    # To powers of two, as the rows of the table are.
+    most = 1 << (max(len(items) for items in rows) - 1).bit_length()
     places = np.zeros((len(rows), most), dtype=np.int64)
     present = np.zeros((len(rows), most))
     for level, items in enumerate(rows):
