@@ -32,6 +32,7 @@ FLOW = [
     "fitting.store",
     "fitting.programs",
     "fitting.small",
+    "fitting.devices",
     "fitting.grid",
     "fitting.refine",
     "fitting.checks",

@@ -23,7 +23,7 @@ class Grouping:
 
     Attributes:
         columns: headers or canonical names in the table.
-        levels: the levels, in order; combined ones are joined by a slash.
+        levels: the levels as text, in order; combined ones are joined by a slash.
     """
 
     columns: tuple[str, ...]
@@ -41,9 +41,8 @@ class Grouping:
         Raises:
             DataError: a column is absent, has gaps, or has one level only.
         """
-        frame = _labels(table, columns)
-        values = frame[used].drop_duplicates()
-        # Numbers sort as numbers; a mixture only as text.
+        values = _labels(table, columns)[used]
+        # Numbers sort as numbers, categories in their order; a mixture only as text.
         try:
             values = values.sort_values(list(values.columns))
         except TypeError:
@@ -58,12 +57,18 @@ class Grouping:
         return cls(tuple(columns), levels)
 
     def codes(self, table: LossTable) -> np.ndarray:
-        """Index of each row's level, shape (rows,); rows of weight zero may be of no level (0).
+        """Index of each row's level, shape (rows,); -1 in rows of weight zero of no known level.
 
         Raises:
             DataError: a column is absent or has gaps, or a row is of a level that is not known.
         """
-        return self._codes(_joined(_labels(table, self.columns)), table.rows, table.weight > 0)
+        labels = _joined(_labels(table, self.columns))
+        codes = self._codes(labels)
+        unknown = np.flatnonzero((codes < 0) & (table.weight > 0))
+        if len(unknown):
+            rows = [table.rows[i] for i in unknown]
+            raise self._not_a_level(labels[unknown[0]], f" (row {rows[0]})", rows)
+        return codes
 
     def codes_of(self, given: Mapping[str, Any]) -> np.ndarray:
         """The same for columns given as arrays or scalars, broadcast against each other.
@@ -74,30 +79,41 @@ class Grouping:
         for name in self.columns:
             if name not in given:
                 raise DataError(
-                    f"the fit has one coefficient for each {' and '.join(self.columns)}",
+                    f"the fit has one coefficient for each {' and '.join(self.columns)}, and "
+                    f"{name} is not given",
                     column=name,
-                    remedy=f"Say which: {name}=..., one of {listed(self.levels)}",
+                    remedy=f"Say which: {self.asked}. Levels: {listed(self.levels)}",
                 )
-        arrays = np.broadcast_arrays(*(np.asarray(given[name]) for name in self.columns))
+        # As objects: an array of numbers and text would turn the numbers into text of its own.
+        arrays = np.broadcast_arrays(
+            *(np.asarray(given[name], dtype=object) for name in self.columns)
+        )
         frame = pd.DataFrame(
             {name: values.ravel() for name, values in zip(self.columns, arrays, strict=True)}
         )
-        rows = tuple(range(len(frame)))
-        codes = self._codes(_joined(frame), rows, np.ones(len(frame), dtype=bool))
+        labels = _joined(frame)
+        codes = self._codes(labels)
+        unknown = np.flatnonzero(codes < 0)
+        if len(unknown):
+            raise self._not_a_level(labels[unknown[0]], "", [int(i) for i in unknown])
         return codes.reshape(arrays[0].shape)
 
-    def _codes(self, labels: Sequence[str], rows: Sequence[object], used: np.ndarray) -> np.ndarray:
+    @property
+    def asked(self) -> str:
+        """How the columns are given as keywords."""
+        return ", ".join(f"{name}=..." for name in self.columns)
+
+    def _codes(self, labels: Sequence[str]) -> np.ndarray:
         places = {level: i for i, level in enumerate(self.levels)}
-        unknown = [i for i, item in enumerate(labels) if used[i] and item not in places]
-        if unknown:
-            raise DataError(
-                f"{labels[unknown[0]]!r} is not a level of {' and '.join(self.columns)} that was "
-                "fitted",
-                column=self.columns[0],
-                rows=[rows[i] for i in unknown],
-                remedy=f"Levels: {listed(self.levels)}",
-            )
-        return np.array([places.get(item, 0) for item in labels], dtype=np.int64)
+        return np.array([places.get(item, -1) for item in labels], dtype=np.int64)
+
+    def _not_a_level(self, label: str, where: str, rows: Sequence[object]) -> DataError:
+        return DataError(
+            f"{label!r} is not a level of {' and '.join(self.columns)} that was fitted{where}",
+            column=self.columns[0],
+            rows=rows,
+            remedy=f"Levels: {listed(self.levels)}",
+        )
 
 
 def spelled(name: str, level: str) -> str:
@@ -111,6 +127,9 @@ def _labels(table: LossTable, columns: Sequence[str]) -> pd.DataFrame:
 
 def _joined(frame: pd.DataFrame) -> list[str]:
     columns = [[_text(value) for value in frame[name]] for name in frame]
+    if len(columns) > 1:
+        # A slash inside a level is not the one that joins two.
+        columns = [[text.replace("/", "\\/") for text in texts] for texts in columns]
     return ["/".join(parts) for parts in zip(*columns, strict=True)]
 
 

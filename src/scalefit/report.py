@@ -117,6 +117,12 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
             f"{trust.condition:.2g} in all parameters, {trust.condition_projected:.2g} projected",
         ),
     ]
+    if fit.groups:
+        by = [
+            f"{name} by {' and '.join(item.columns)} ({len(item.levels)} levels)"
+            for name, item in fit.groups.items()
+        ]
+        facts.insert(3, ("groups", "; ".join(by)))
     if fit.dropped:
         counts = Counter(item.rule for item in fit.dropped)
         kept_out = "; ".join(f"{count} by {rule!r}" for rule, count in counts.items())

@@ -193,7 +193,8 @@ class Fit:
                 by, broadcastable, as ``N=7e9, D=2e12, format="fp8"``.
 
         Returns:
-            Loss in the unit of the fitted table, float64, of the broadcast shape.
+            Loss in the unit of the fitted table, float64, of the broadcast shape; NaN in rows of
+            weight zero whose level was not fitted.
 
         Raises:
             DataError: a column is missing, a level was not fitted, or both forms are used.
@@ -227,7 +228,7 @@ class Fit:
                     remedy=f"Columns it is grouped by: {', '.join(sorted(known)) or 'none'}",
                 )
         chosen = {
-            name: grouping.levels[int(grouping.codes_of(levels))]
+            name: grouping.levels[_one(grouping.codes_of(levels), grouping)]
             for name, grouping in self.groups.items()
         }
 
@@ -254,17 +255,11 @@ class Fit:
             DataError: coefficients differ by a column, so that there is one for each level.
         """
         for name, grouping in self.groups.items():
-            levels = ", ".join(
-                f"{column}={value!r}"
-                for column, value in zip(
-                    grouping.columns, grouping.levels[0].split("/"), strict=False
-                )
-            )
             raise DataError(
                 f"{self.law.name!r} was fitted with one {name} for each "
                 f"{' and '.join(grouping.columns)}",
                 column=grouping.columns[0],
-                remedy=f"Choose one surface first, as fit.at({levels}). "
+                remedy=f"Choose one surface first: fit.at({grouping.asked}). "
                 f"Levels: {listed(grouping.levels)}",
             )
         return self
@@ -294,12 +289,13 @@ class Fit:
         """The law's columns, and the level of each row in each grouping."""
         groupings = set(self.groups.values())
         if runs is None:
-            known = {*self.law.columns, *(name for item in groupings for name in item.columns)}
+            levels = [name for item in self.groups.values() for name in item.columns]
+            known = list(dict.fromkeys([*self.law.columns, *levels]))
             missing = [name for name in self.law.columns if name not in given]
             unknown = [name for name in given if name not in known]
             if missing or unknown:
                 raise DataError(
-                    f"{self.law.name!r} predicts from the columns {', '.join(self.law.columns)}, "
+                    f"{self.law.name!r} predicts from the columns {', '.join(known)}, "
                     f"not from {', '.join(given) or 'nothing'}",
                     remedy="Pass a table, or each column as a keyword: predict(N=7e9, D=2e12)",
                 )
@@ -322,7 +318,12 @@ class Fit:
         return report.fit_text(self)
 
     def __repr__(self) -> str:
-        params = ", ".join(f"{name}={value:.5g}" for name, value in self.params.items())
+        params = ", ".join(
+            f"{name}[{len(self.groups[name].levels)} levels]"
+            if name in self.groups
+            else f"{name}={self.params[name]:.5g}"
+            for name in self.law.names
+        )
         return f"<Fit {self.law.name}: {params}; {self.rows} runs, {self.status.name.lower()}>"
 
     def _repr_html_(self) -> str:
@@ -455,16 +456,27 @@ def by_row(
         law: the law.
         params: every parameter by name, grouped ones once for each level.
         groups: the division that each grouped parameter differs by.
-        codes: level of each row in each division, of the rows' shape.
+        codes: level of each row in each division, of the rows' shape; NaN follows from -1.
     """
     found: dict[str, Any] = {}
     for name in law.names:
         if name in groups:
             values = np.array([params[spelled(name, level)] for level in groups[name].levels])
-            found[name] = values[codes[groups[name]]]
+            level = codes[groups[name]]
+            found[name] = np.where(level < 0, np.nan, values[level])
         else:
             found[name] = params[name]
     return found
+
+
+def _one(codes: np.ndarray, grouping: Grouping) -> int:
+    if codes.ndim:
+        raise DataError(
+            f"several values of {' and '.join(grouping.columns)} are given for one surface",
+            column=grouping.columns[0],
+            remedy="Ask for one level at a time",
+        )
+    return int(codes)
 
 
 def _builtin(name: str) -> Law:

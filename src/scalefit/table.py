@@ -306,7 +306,7 @@ class LossTable:
         if gaps.any():
             rows = [self.rows[i] for i in np.flatnonzero(gaps)]
             raise DataError(
-                f"{name!r} is missing in row {rows[0]}",
+                f"{name!r} is missing {_place(rows)}",
                 column=name,
                 rows=rows,
                 remedy=f"Fill it, or leave the rows out with keep='`{name}`.notna()'",

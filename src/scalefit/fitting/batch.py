@@ -16,6 +16,7 @@ import numpy as np
 
 from scalefit.errors import DataError
 from scalefit.fitting import grid, refine
+from scalefit.fitting.devices import on_device
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.objective import Objective, measure
 
@@ -61,6 +62,7 @@ def refit(
     weight: np.ndarray | None = None,
     points: int | None = None,
     starts: int = 1,
+    device: str | None = None,
 ) -> Refits:
     """Fits of the same law to replicates of one table, each searched globally and polished.
 
@@ -75,6 +77,7 @@ def refit(
             default.
         points: grid cells per axis.
         starts: cells polished for each replicate.
+        device: where to compute, as for ``fit``.
 
     Returns:
         The best point of each.
@@ -95,7 +98,7 @@ def refit(
     chunk = max(1, min(count, CHUNK_BYTES // (8 * max(cells, data.response.size * 64))))
     shared = observed is None
     found = []
-    with jax.enable_x64(True):
+    with on_device(device):
         for first in range(0, count, chunk):
             # The last chunk is filled up to the size that is compiled, and the filling dropped.
             index = np.arange(first, first + chunk) % count

@@ -41,7 +41,8 @@ def check_design(
 
     Raises:
         DataError: a column is constant, two columns are proportional, or there are fewer distinct
-            runs than free parameters, in all or of one level.
+            runs than free parameters, in all or of one level, or the coefficients of a level
+            cannot be told apart.
     """
     used = weight > 0
     every = [*columns.values(), *codes.values()]
@@ -57,7 +58,7 @@ def check_design(
             remedy="Add runs, fix or tie parameters (fix={'E': 1.7}, tie=[('alpha', 'beta')]), or "
             "choose a smaller law",
         )
-    _check_levels(problem, design, codes, labels)
+    _check_levels(problem, columns, design, codes, labels)
     constant = [
         name for name, values in zip(columns, design.T, strict=False) if np.ptp(values) == 0
     ]
@@ -79,30 +80,60 @@ def check_design(
 
 def _check_levels(
     problem: Problem,
+    columns: Mapping[str, np.ndarray],
     design: np.ndarray,
     codes: Mapping[Grouping, np.ndarray],
     labels: Sequence[object],
 ) -> None:
-    """Refuse a level with fewer distinct runs than coefficients of its own."""
-    first = design.shape[1] - len(codes)
+    """Refuse a level that cannot tell its own coefficients apart, or a division that cannot."""
+    first = len(columns)
+    uses = _uses(problem)
     for number, grouping in enumerate(codes):
         own = [
             group[0]
             for group, division in zip(problem.linear, problem.divisions, strict=True)
             if division == number
         ]
+        spoken = " and ".join(grouping.columns)
+        still = set(columns)  # columns that change in no level
         for code, level in enumerate(grouping.levels):
             inside = design[:, first + number] == code
+            rows = [label for label, at in zip(labels, inside, strict=True) if at]
+            ranges = np.ptp(design[inside, :first], axis=0)
+            here = {name for name, size in zip(columns, ranges, strict=True) if size == 0}
+            still &= here
             if len(np.unique(design[inside], axis=0)) < len(own):
-                few = [label for label, at in zip(labels, inside, strict=True) if at]
                 raise DataError(
-                    f"level {level!r} of {' and '.join(grouping.columns)} has fewer distinct runs "
+                    f"level {level!r} of {spoken} has fewer distinct runs (rows {listed(rows)}) "
                     f"than coefficients of its own ({', '.join(own)})",
                     column=grouping.columns[0],
-                    rows=few,
+                    rows=rows,
                     remedy="Add runs of that level, leave it out with a keep rule, or group fewer "
                     "coefficients",
                 )
+            same = [name for name in own if set(uses[name]) <= here]
+            if len(same) > 1:
+                name = next(column for item in same for column in uses[item])
+                raise DataError(
+                    f"every run of level {level!r} of {spoken} has {name} = "
+                    f"{design[inside, list(columns).index(name)][0]:g} (rows {listed(rows)}), so "
+                    f"the effects of its {', '.join(same)} are one and the same constant",
+                    column=name,
+                    rows=rows,
+                    remedy=f"Add runs of that level with other {name}, leave it out with a keep "
+                    "rule, or group fewer coefficients",
+                )
+        same = [name for name, seen in uses.items() if set(seen) <= still]
+        if len(same) > 1 and set(same) & set(own):
+            name = next(column for item in same for column in uses[item])
+            raise DataError(
+                f"each level of {spoken} has one {name} only, so the effects of "
+                f"{', '.join(same)} are one and the same constant in each level",
+                column=name,
+                rows=labels,
+                remedy=f"Add runs of the same {spoken} with other {name}, or fix or group fewer "
+                "of these parameters",
+            )
 
 
 def _uses(problem: Problem) -> dict[str, tuple[str, ...]]:

@@ -276,7 +276,7 @@ def _bound_notes(fit: Fit) -> list[Note]:
             "warning",
             f"{name} ended at its bound {fit.params[name]:g}: the table would have it beyond. The "
             "other parameters are conditional on that bound; widen it with "
-            f"bounds={{{name!r}: (lower, upper)}} if it is not physical",
+            f"bounds={{{name.partition('[')[0]!r}: (lower, upper)}} if it is not physical",
             {"parameter": name, "value": fit.params[name]},
         )
         for name in fit.trust.at_bound
@@ -287,7 +287,8 @@ def _search_notes(fit: Fit, problem: Problem) -> list[Note]:
     trust, notes = fit.trust, []
     if trust.gap is not None:
         second = trust.minima[1]
-        where = ", ".join(f"{name} {value:.4g}" for name, value in second.params.items())
+        shared = [name for name in fit.law.names if name not in fit.groups]
+        where = ", ".join(f"{name} {second.params[name]:.4g}" for name in shared)
         notes.append(
             Note(
                 "starts_disagree",

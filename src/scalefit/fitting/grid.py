@@ -29,7 +29,7 @@ import numpy as np
 from jax import lax
 
 from scalefit.fitting.problem import Data, Problem, Settings
-from scalefit.fitting.small import Factor, factorise, solve
+from scalefit.fitting.small import PIVOT_TOLERANCE, Factor, factorise, solve
 
 __all__ = [
     "Candidates",
@@ -559,12 +559,23 @@ def _without_levels(system: _System, levels: _Levels) -> _System:
     of_loss = solve(levels.factor, levels.right)
     return system._replace(
         gram=[
-            [system.gram[i][j] - explained(levels.cross[i], levels.solved[j]) for j in size]
+            [
+                (_left if i == j else jnp.subtract)(
+                    system.gram[i][j], explained(levels.cross[i], levels.solved[j])
+                )
+                for j in size
+            ]
             for i in size
         ],
         right=[system.right[i] - explained(levels.cross[i], of_loss) for i in size],
         square=system.square - explained(levels.right, of_loss),
     )
+
+
+def _left(whole: Any, explained: Any) -> Any:
+    """What elimination leaves of a column's square: nothing, where it leaves rounding."""
+    rest = whole - explained
+    return jnp.where(rest > PIVOT_TOLERANCE * whole, rest, 0.0)
 
 
 def _with_levels(
@@ -597,7 +608,8 @@ def _with_levels(
     for i, first_moved in enumerate(moved):
         for j, second_moved in enumerate(moved):
             value = value + (first_moved * levels.gram[i][j] * second_moved).sum(axis=-1)
-    value = jnp.where(levels.factor.ok.all(axis=-1), value, jnp.inf)
+    # Where the columns of a level are collinear, the pivot that stands in for a lost one leaves the
+    # later coefficient near zero: that is a point of the box as well.
     return value, dict(zip(levels.indices, inside, strict=True))
 
 
@@ -622,11 +634,13 @@ def _projected(
         value, eliminated = _with_levels(problem, settings, levels, value, every)
     solution = []
     for index in range(len(problem.linear)):
+        if index in eliminated:
+            solution.append(eliminated[index])
+            continue
         first = problem.owners.index(index)
         parts = [found[first + level] for level in range(problem.width(index))]
         shape = jnp.broadcast_shapes(*(jnp.shape(part) for part in parts))
-        plain = jnp.stack([jnp.broadcast_to(part, shape) for part in parts], axis=-1)
-        solution.append(eliminated.get(index, plain))
+        solution.append(jnp.stack([jnp.broadcast_to(part, shape) for part in parts], axis=-1))
     sizes = {
         axis: size
         for column in columns.values()
@@ -647,15 +661,14 @@ def _states(problem: Problem, index: int) -> list[State]:
 
 def _best_active_set(
     problem: Problem, data: Data, settings: Settings, order: list[int], system: _System
-) -> tuple[Any, list[Any]]:
+) -> tuple[Any, dict[int, Any]]:
     """Least squares under bounds: the best feasible solution over all active sets.
 
     The bounded optimum is the free optimum on the set of coefficients off their bounds, and every
     other feasible candidate is a point of the same box, so the smallest feasible value is exact.
 
     Returns:
-        Value relative to the squared loss, and the scaled coefficients; zero for those of levels
-        that are eliminated.
+        Value relative to the squared loss, and the scaled coefficients by their index.
     """
     constant = _centred(problem)
     choices = [_states(problem, index) for index in order]
@@ -665,7 +678,7 @@ def _best_active_set(
         constants = constants[:1]
     best: Any = jnp.inf
     tried: list[tuple[Any, dict[int, Any], Any]] = []
-    solution: list[Any] = [jnp.zeros(()) for _ in problem.owners]
+    solution: dict[int, Any] = {}
 
     def bound(index: int, state: State, scale: Any) -> Any:
         side = 0 if state == "lower" else 1
@@ -720,9 +733,9 @@ def _best_active_set(
     for value, coefficients, ok in sorted(tried, key=lambda item: (item[0] + item[2]).size):
         better = ok & (value < best)
         best = jnp.where(better, value, best)
-        solution = [
-            jnp.where(better, coefficients.get(i, 0.0), old) for i, old in enumerate(solution)
-        ]
+        solution = {
+            i: jnp.where(better, found, solution.get(i, 0.0)) for i, found in coefficients.items()
+        }
     return best, solution
 
 

@@ -17,6 +17,7 @@ from scalefit.errors import DataError, FitError
 from scalefit.fitting import grid
 from scalefit.fitting.certificate import certify as prove
 from scalefit.fitting.checks import check_design
+from scalefit.fitting.devices import on_device
 from scalefit.fitting.evidence import assess, observe, rounding
 from scalefit.fitting.problem import (
     Data,
@@ -64,6 +65,7 @@ def fit(
     groups: Mapping[str, str | Sequence[str]] | None = None,
     seed: int = 0,
     certify: bool | None = None,
+    device: str | None = None,
     keep: str | Sequence[str] = (),
     missing: Missing = "raise",
     **columns: str,
@@ -95,6 +97,7 @@ def fit(
             parameters for a grid; a grid does not depend on it.
         certify: whether to prove the optimum global (``Fit.certified``): True where a proof
             exists, False never. By default for squared errors, where it takes tens of milliseconds.
+        device: where to search and polish, as ``"gpu"`` or ``"cpu"``; JAX's default by default.
         keep: rules a row must satisfy (DataFrames only; see :meth:`LossTable.from_frame`).
         missing: what to do about rows without N, D or loss (DataFrames only).
         **columns: headers of the quantities, as ``N="params_matmul"`` (DataFrames only).
@@ -105,7 +108,7 @@ def fit(
     Raises:
         DataError: the table is malformed, or cannot identify the law whatever the losses are.
         LawError: the law, the objective, ``fix``, ``bounds`` or ``tie`` make no sense.
-        FitError: no point of the box has a finite objective.
+        FitError: no point of the box has a finite objective, or there is no such device.
 
     Source:
         Default objective: Hoffmann et al. 2022, arXiv 2203.15556, section 3.3 (Huber, delta 1e-3,
@@ -139,7 +142,8 @@ def fit(
     problem, settings, data = posed.problem, posed.settings, posed.data
     used, observed, grouped = posed.columns, posed.observed, posed.groups
     axes = grid.axes(problem, settings, seed=seed)
-    ranking, polished = search(problem, objective, data, settings, axes)
+    with on_device(device):
+        ranking, polished = search(problem, objective, data, settings, axes)
     if not np.isfinite(polished.value).any():
         raise FitError(
             f"no point of the bounds of {law.name!r} gives a finite objective on this table. The "
@@ -291,7 +295,8 @@ def pack(
 def _by_level(codes: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows of each level that count, filled up with row 0, and where they are rows."""
     rows = [np.flatnonzero(used & (codes == level)) for level in range(codes.max() + 1)]
-    most = max(len(items) for items in rows)
+    # To powers of two, as the rows of the table are.
+    most = 1 << (max(len(items) for items in rows) - 1).bit_length()
     places = np.zeros((len(rows), most), dtype=np.int64)
     present = np.zeros((len(rows), most))
     for level, items in enumerate(rows):

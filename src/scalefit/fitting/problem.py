@@ -135,9 +135,9 @@ class Problem:
 
     @cached_property
     def constant(self) -> int | None:
-        """Index of the free coefficient of the constant term, if it stands alone in its group."""
+        """Index of the linear parameter that is the constant term, if it is free and not tied."""
         for index, group in enumerate(self.linear):
-            if group == (self.structure.constant,) and not self.levels[index]:
+            if group == (self.structure.constant,):
                 return index
         return None
 
@@ -332,6 +332,8 @@ def read_groups(groups: Any, law: Law) -> dict[str, tuple[str, ...]]:
                 f"{name!r} is grouped by a column or several, as {{{name!r}: 'format'}}, not by "
                 f"{columns!r}"
             )
+        if len(set(several)) < len(several):
+            raise LawError(f"{name!r} is grouped by {tuple(several)}: name each column once")
         found[str(name)] = tuple(several)
     return found
 

@@ -2,7 +2,8 @@
 
 Damped Newton in scaled coordinates: each coefficient is multiplied by the root mean square of its
 column (so it is the size of that term in the loss, whatever the units), nonlinear parameters keep
-their grid coordinate. Every iteration tries two steps of the same damping and keeps the better:
+their grid coordinate. Every iteration tries two steps, each with a damping of its own, and keeps
+the better:
 
 - Gauss-Newton with the weights psi(r)/r, whose parabola lies above the objective (raw, relative):
   it makes headway from afar, where most rows sit on the linear part of the Huber loss;
@@ -29,6 +30,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from scalefit import objective as obj
@@ -101,8 +103,10 @@ class Polished(NamedTuple):
 
 
 class _Local(NamedTuple):
-    """The objective around a point, in scaled coordinates."""
+    """The objective around a point, in scaled coordinates; ``rows`` are its residuals."""
 
+    rows: jax.Array
+    value: jax.Array
     gradient: jax.Array
     newton: jax.Array
     gauss_newton: jax.Array
@@ -114,7 +118,6 @@ class _Record(NamedTuple):
     """A point and what is known there."""
 
     point: jax.Array
-    value: jax.Array
     local: _Local
     promise: jax.Array
 
@@ -124,7 +127,6 @@ class _State(NamedTuple):
 
     best: _Record
     point: jax.Array
-    value: jax.Array
     damping: jax.Array
     finishing: jax.Array
     iteration: jax.Array
@@ -174,14 +176,18 @@ def _polish_one(
     def rows_at(point: jax.Array) -> jax.Array:
         return obj.residuals(data.measure, data.response, terms.predict(point))
 
-    def value(point: jax.Array, smooth: _Smoothing) -> jax.Array:
+    def total(rows: jax.Array, smooth: _Smoothing) -> jax.Array:
         how = data.measure._replace(delta=smooth.delta)
-        return jnp.sum(_weighted(data.weight, obj.penalty(how, rows_at(point) + smooth.shift)))
+        return jnp.sum(_weighted(data.weight, obj.penalty(how, rows + smooth.shift)))
+
+    def value(point: jax.Array, smooth: _Smoothing) -> jax.Array:
+        return total(rows_at(point), smooth)
 
     def local(point: jax.Array, smooth: _Smoothing) -> _Local:
         how = data.measure._replace(delta=smooth.delta)
         model = terms.expand(point)
-        rows = obj.residuals(how, data.response, model.value) + smooth.shift
+        plain_rows = obj.residuals(how, data.response, model.value)
+        rows = plain_rows + smooth.shift
         first, second = obj.residual_derivatives(how, model.value)
         psi = _weighted(data.weight, obj.influence(how, rows))
         bend = _weighted(data.weight, obj.curvature(how, rows))
@@ -194,6 +200,8 @@ def _polish_one(
         gradient = pull @ slope
         sizes = jnp.sqrt(jnp.sum((slope * first[:, None]) ** 2, axis=0) * jnp.sum(psi**2))
         return _Local(
+            rows=plain_rows,
+            value=total(plain_rows, smooth),
             gradient=gradient,
             newton=products[0] + model.bend(pull),
             gauss_newton=products[1],
@@ -207,9 +215,15 @@ def _polish_one(
     first = jnp.clip(jnp.concatenate([coefficients, start]), lower, upper)
     if problem.constant is not None:
         # A squared fit may predict a loss without logarithm: then set out from a constant one.
-        flat = jnp.asarray([1.0 if owner == problem.constant else 0.0 for owner in problem.owners])
-        flat = jnp.clip(jnp.concatenate([flat, start]), lower, upper)
-        first = jnp.where(jnp.isfinite(value(first, plainly)), first, flat)
+        alone = np.array([owner == problem.constant for owner in problem.owners], dtype=float)
+        sizes = alone * terms.scale(start)  # of a level's rows: the root of their share
+        flat = jnp.concatenate([sizes / jnp.linalg.norm(sizes), start])
+        both = jnp.stack([first, jnp.clip(flat, lower, upper)])
+        possible = jax.vmap(rows_at)(both)
+        chosen = jnp.where(jnp.isfinite(total(possible[0], plainly)), 0, 1)
+        first, rows = both[chosen], possible[chosen]
+    else:
+        rows = rows_at(first)
 
     def resolve(point: jax.Array) -> jax.Array:
         """The point with its coefficients at their least squares, to first order, for its rest."""
@@ -230,7 +244,7 @@ def _polish_one(
         return jnp.clip((rows + smooth.shift) / smooth.delta, -1.0, 1.0)
 
     def stage(last: _Stage) -> _Stage:
-        rows = rows_at(last.state.point)
+        rows = last.state.best.local.rows
         mean = jnp.sum(_weighted(data.weight, jnp.abs(rows))) / jnp.sum(data.weight)
         least = jnp.maximum(SMOOTHING_END * mean, SMOOTHING_LEAST)
         delta = jnp.maximum(jnp.minimum(SMOOTHING_SHRINK * last.smooth.delta, mean), least)
@@ -260,18 +274,18 @@ def _polish_one(
     last = lax.while_loop(
         lambda last: ~last.final & (last.state.iteration < most),
         stage,
-        _Stage(plainly, jnp.asarray(False), jnp.asarray(False), _untried(first)),
+        _Stage(plainly, jnp.asarray(False), jnp.asarray(False), _untried(first, rows)),
     )
     end = last.state.best
     active = _active(end.point, end.local.gradient, lower, upper)
-    rows = rows_at(end.point)
+    rows = end.local.rows
     gap = jnp.abs(rows) - multipliers(rows, last.smooth) * rows
     size, gap = (jnp.sum(_weighted(data.weight, each)) for each in (jnp.abs(rows), gap))
-    promise = end.promise / jnp.maximum(end.value, ROUNDING)
+    promise = end.promise / jnp.maximum(end.local.value, ROUNDING)
     return Polished(
         coefficients=end.point[:k] * data.unit / terms.scale(end.point[k:]),
         coordinates=end.point[k:],
-        value=jnp.where(absolute, size, end.value) * data.measure.factor,
+        value=jnp.where(absolute, size, end.local.value) * data.measure.factor,
         promise=jnp.where(last.final, promise, jnp.inf),
         duality=jnp.where(absolute & (size > 0), gap / jnp.where(size > 0, size, 1.0), 0.0),
         stationary=jnp.max(jnp.where(active, 0.0, end.local.stationary), initial=0.0),
@@ -486,23 +500,23 @@ def _steps(local: _Local, active: jax.Array, damping: jax.Array) -> tuple[jax.Ar
     # A coordinate without effect, as the exponent of a term that is zero, stays where it is.
     active = active | (metric == 0)
     metric = jnp.maximum(metric, 1e-12 * jnp.max(metric))
-    both = jnp.stack([local.newton, local.gauss_newton]) + jnp.diag(damping * metric)
+    both = jnp.stack([local.newton, local.gauss_newton])
+    both = both + damping[:, None, None] * jnp.diag(metric)
     held = active[:, None] | active[None, :]
     both = jnp.where(held, jnp.eye(active.size), both)
     right = jnp.where(active, 0.0, -local.gradient)
     return solve_dense(both, jnp.stack([right, right]))
 
 
-def _untried(first: jax.Array) -> _State:
-    """A state that has looked at nothing yet."""
+def _untried(first: jax.Array, rows: jax.Array) -> _State:
+    """A state at a point of which only the residuals are known."""
     row, square = jnp.zeros(first.size), jnp.zeros((first.size, first.size))
     much, none = jnp.asarray(jnp.inf), jnp.asarray(0)
-    nowhere = _Record(first, much, _Local(row, square, square, square, row), much)
+    local = _Local(rows, much, row, square, square, square, row)
     return _State(
-        best=nowhere,
+        best=_Record(first, local, much),
         point=first,
-        value=much,
-        damping=jnp.asarray(DAMPING_START),
+        damping=jnp.full(2, DAMPING_START),
         finishing=none,
         iteration=none,
         done=jnp.asarray(False),
@@ -534,11 +548,13 @@ def _minimise(
         finishing = state.finishing > 0
         damping = jnp.where(finishing, 0.0, state.damping)
         steps, ok = _steps(here, active, damping)
-        promise = jnp.abs(0.5 * here.gradient @ jnp.where(ok[0], steps[0], steps[1]))
+        promises = jnp.abs(0.5 * steps @ here.gradient)
+        # A step promises little where its damping has grown: the other one is asked as well.
+        promise = jnp.where(finishing & ok[0], promises[0], jnp.max(promises))
         # Without a step nothing is known of what one would bring: the damping grows.
         known = ok.any()
         promise = jnp.where(known, promise, jnp.inf)
-        record = _Record(state.point, state.value, here, promise)
+        record = _Record(state.point, here, promise)
         improved = ~finishing | ((state.finishing == 1) & known) | (promise < state.best.promise)
         best = jax.tree.map(lambda new, old: jnp.where(improved, new, old), record, state.best)
 
@@ -549,26 +565,25 @@ def _minimise(
         worths = jnp.where(jnp.isfinite(worths), worths, jnp.inf)
         chosen = jnp.where(finishing, 0, jnp.argmin(worths))
         worth = worths[chosen]
-        floor = jnp.maximum(goal.promise * state.value, ROUNDING)
+        floor = jnp.maximum(goal.promise * here.value, ROUNDING)
         # Equal to rounding counts as equal while finishing.
         taken = jnp.where(
-            finishing, ok[0] & (worth <= state.value * (1 + 1e-12) + floor), worth < state.value
+            finishing, ok[0] & (worth <= here.value * (1 + 1e-12) + floor), worth < here.value
         )
         begins = ~finishing & (promise <= floor)
         move = taken & ~begins
         done = finishing & (~improved | ~taken | (state.finishing > FINISHING_STEPS))
-        grown = state.damping * jnp.where(taken, DAMPING_SHRINK, DAMPING_GROW)
+        # Each by its own success: that Gauss-Newton creeps on says nothing for the other step.
+        better = (worths < here.value).reshape(-1, 2).any(axis=0)
+        grown = state.damping * jnp.where(better, DAMPING_SHRINK, DAMPING_GROW)
         return _State(
             best=best,
             point=jnp.where(move, trials[chosen], state.point),
-            value=jnp.where(move, worth, state.value),
-            damping=jnp.maximum(grown, DAMPING_LEAST),
+            damping=jnp.clip(grown, DAMPING_LEAST, DAMPING_MOST),
             finishing=state.finishing + (finishing | begins),
             iteration=state.iteration + 1,
-            done=done | (begins & ~goal.precise) | (grown > DAMPING_MOST),
+            done=done | (begins & ~goal.precise) | (grown > DAMPING_MOST).all(),
         )
 
-    begin = _untried(state.point)._replace(
-        value=value(state.point, smooth), iteration=state.iteration
-    )
+    begin = _untried(state.best.point, state.best.local.rows)._replace(iteration=state.iteration)
     return lax.while_loop(lambda state: ~state.done & (state.iteration < goal.most), advance, begin)

@@ -32,7 +32,7 @@ SCATTERED_BATCH = 8
 def search(
     problem: Problem, objective: Objective, data: Data, settings: Settings, axes: list[Any]
 ) -> tuple[grid.Ranking, refine.Polished]:
-    """The ranking of the cells, and where the starts ended.
+    """The ranking of the cells, and where the starts ended; in double precision, as the caller set.
 
     Args:
         problem: the problem.
@@ -41,16 +41,15 @@ def search(
         settings: bounds.
         axes: cells, as from :func:`scalefit.fitting.grid.axes`.
     """
-    with jax.enable_x64(True):
-        size = SCATTERED_BATCH if problem.scattered else min(BATCH, grid.tile_count(problem, axes))
-        taken = grid.most_starts(problem) if problem.scattered else size
-        # All three are compiled at the same time, the longest first.
-        _polish.begin(problem, data, settings, _blank(problem, size), np.int64(0))
-        _cells.begin(problem, data, settings, axes, np.zeros((taken, len(axes)), dtype=int))
-        ranking = jax.device_get(_rank(problem, data, settings, axes))
-        if problem.scattered:
-            return ranking, _halve(problem, data, settings, axes, ranking)
-        return ranking, _in_batches(problem, objective, data, settings, axes, ranking, size)
+    size = SCATTERED_BATCH if problem.scattered else min(BATCH, grid.tile_count(problem, axes))
+    taken = grid.most_starts(problem) if problem.scattered else size
+    # All three are compiled at the same time, the longest first.
+    _polish.begin(problem, data, settings, _blank(problem, size), np.int64(0))
+    _cells.begin(problem, data, settings, axes, np.zeros((taken, len(axes)), dtype=int))
+    ranking = jax.device_get(_rank(problem, data, settings, axes))
+    if problem.scattered:
+        return ranking, _halve(problem, data, settings, axes, ranking)
+    return ranking, _in_batches(problem, objective, data, settings, axes, ranking, size)
 
 
 def _in_batches(
