@@ -18,7 +18,7 @@ Power = Annotated[Coefficient, Bounds(-1.0, 1.0)]
 SMALL_POWER = 1e-5
 
 
-@law(source="Li et al. 2025, arXiv 2506.10972 (Farseer), eq. for L(N, D)")
+@law(source="Farseer, arXiv 2506.10972, L(N, D)")
 def farseer(
     N: Any,
     D: Any,
