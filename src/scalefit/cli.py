@@ -64,6 +64,11 @@ def fit_command(
         list[str] | None, typer.Option(help="Bound a parameter, as alpha=0.2:0.6.")
     ] = None,
     tie: Annotated[list[str] | None, typer.Option(help="Tie parameters, as alpha=beta.")] = None,
+    certify: Annotated[
+        bool | None, typer.Option(help="Prove the optimum global; squares by default.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of scattered points, above four exponents.")] = 0,
+    device: Annotated[str | None, typer.Option(help="Where to compute, as gpu or cpu.")] = None,
 ) -> None:
     """Fit a law to a table of training runs, and allocate budgets."""
     headers = _pairs(column, "--column QUANTITY=HEADER", str)
@@ -90,6 +95,9 @@ def fit_command(
         fix=_pairs(fix, "--fix NAME=NUMBER", float),
         bounds=_pairs(bounds, "--bounds NAME=LOWER:UPPER", _interval),
         tie=[tuple(item.split("=")) for item in tie or ()],
+        certify=certify,
+        seed=seed,
+        device=device,
     )
     _present(found, runs, flops, plot, as_json)
 
