@@ -173,6 +173,7 @@ def test_defaults_are_those_of_fit(scalefit, asked, table):
     assert call.pop("table").sources["N"] == "N"
     defaults = {"law": "chinchilla", "residual": "log", "robust": "huber", "delta": 1e-3}
     defaults["asymmetry"] = 10.0
+    defaults |= {"certify": None, "seed": 0, "device": None}
     assert call == {**defaults, "fix": {}, "bounds": {}, "tie": []}
 
 
