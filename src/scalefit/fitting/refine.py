@@ -154,8 +154,8 @@ def _polish_one(
     if problem.constant is not None:
         # A squared fit may predict a loss without logarithm: then set out from a constant one.
         alone = np.array([owner == problem.constant for owner in problem.owners], dtype=float)
-        flat = alone * terms.scale(start)  # of a level's rows: the root of their share
-        flat = jnp.concatenate([flat / jnp.linalg.norm(flat), start])
+        sizes = alone * terms.scale(start)  # of a level's rows: the root of their share
+        flat = jnp.concatenate([sizes / jnp.linalg.norm(sizes), start])
         flat = jnp.clip(flat, lower, upper)
         first = jnp.where(jnp.isfinite(value(first)), first, flat)
     state = _minimise(value, local, first, lower, upper)
@@ -226,8 +226,8 @@ class _Terms:
         """Coefficients of each linear parameter."""
         parts, first = [], 0
         for index in range(len(self.problem.linear)):
-            parts.append(point[first : first + self.problem.width(index)])
-            first += self.problem.width(index)
+            parts.append(point[first : first + self.problem.widths[index]])
+            first += self.problem.widths[index]
         return parts
 
     def _known(self, coordinates: Any) -> jax.Array:
@@ -279,7 +279,7 @@ class _Terms:
                     [
                         weights @ mixed[index, m]
                         if (index, m) in mixed
-                        else jnp.zeros(self.problem.width(index))
+                        else jnp.zeros(self.problem.widths[index])
                         for m in range(q)
                     ],
                     axis=1,
