@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import grids
+import groups
 import single_fit
 import startup
 from common import machine, options
 
-SECTIONS = (single_fit.section, grids.section, startup.section)
+SECTIONS = (single_fit.section, groups.section, grids.section, startup.section)
 
 
 def main() -> None:

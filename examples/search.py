@@ -14,8 +14,8 @@ fit = sf.fit(runs, "chinchilla", robust="none")
 print(f"{fit.trust.cells:,} cells, {fit.trust.basins} basin, {fit.trust.agreeing} starts agree")
 
 # %% [markdown]
-# For squared errors the optimum is not only found but proved: nothing in the whole box of parameters
-# is lower by more than the gap.
+# For squared errors the optimum is not only found but proved: nothing in the whole box of
+# parameters is lower by more than the gap.
 
 # %%
 print(fit.certified)
@@ -23,7 +23,8 @@ assert fit.certified
 assert fit.certified.gap <= 1e-6
 
 # %% [markdown]
-# The picture: colours are multiples of the least squared error, dots the cells, the star the optimum.
+# The picture: colours are multiples of the least squared error, dots the cells, the star the
+# optimum.
 
 # %%
 ax = sf.plot.projected(fit, runs)
