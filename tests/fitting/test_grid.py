@@ -311,8 +311,8 @@ def test_cells_of_grouped_coefficients_have_the_value_of_bounded_least_squares(p
             clipped += 1
         elif condition < 1e5:
             assert value[i] == pytest.approx(expected, rel=1e-9, abs=1e-9)
-    # The narrow bounds bind somewhere in every cell, and signs in few or none.
-    assert (clipped == len(value)) if case == "A bounded" else (clipped < len(value) / 2)
+    # The narrow bounds bind somewhere in every cell; E is zero where exponents are small.
+    assert (clipped == len(value)) if case == "A bounded" else (clipped < 0.7 * len(value))
 
 
 @pytest.mark.parametrize(
