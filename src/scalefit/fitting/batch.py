@@ -85,12 +85,13 @@ def refit(
     Raises:
         DataError: neither losses nor weights are given, or their shapes differ from the table's.
     """
-    rows = int(np.count_nonzero(data.metric > 0)) if weight is None else weight.shape[-1]
+    rows = _rows(data)
     given = [item for item in (observed, weight) if item is not None]
-    if not given or any(item.ndim != 2 or len(item) != len(given[0]) for item in given):
+    if not given or any(item.ndim != 2 or item.shape != (len(given[0]), rows) for item in given):
         raise DataError(
-            "replicates need losses or weights of shape (replicates, rows)",
-            remedy="Pass observed=, weight= or both, of one length",
+            f"replicates need losses or weights of shape (replicates, {rows}), not "
+            f"{' and '.join(str(item.shape) for item in given) or 'none at all'}",
+            remedy="Pass observed=, weight= or both, of one length, a column for each row",
         )
     count = len(given[0])
     axes = grid.axes(problem, settings, points or (POINTS if len(problem.nonlinear) <= 2 else None))
@@ -116,6 +117,14 @@ def refit(
     return Refits(*joined)
 
 
+def _rows(data: Data) -> int:
+    """Rows of the table without the padding, which repeats the first one at weight zero."""
+    own = np.asarray(data.weight) > 0
+    for values in (*data.columns, *data.codes, data.response):
+        own = own | (np.asarray(values) != np.asarray(values)[0])
+    return int(np.flatnonzero(own)[-1]) + 1
+
+
 def _packed(
     objective: Objective,
     data: Data,
@@ -134,9 +143,8 @@ def _packed(
     response = data.response if observed is None else padded(observed, True) / data.unit
     weights = data.weight[None] if weight is None else padded(weight, False)
     metric = weights / response**2 if objective.needs_positive_loss else weights
-    metric = np.broadcast_to(metric / metric.sum(axis=-1, keepdims=True), (len(weights), size))
-    if observed is not None:
-        metric = np.broadcast_to(metric, response.shape)
+    count = len(weights) if observed is None else len(observed)
+    metric = np.broadcast_to(metric / metric.sum(axis=-1, keepdims=True), (count, size))
     return data._replace(
         response=response,
         weight=np.broadcast_to(weights, metric.shape),
