@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import engine
 import grids
+import refits
 import single_fit
 import startup
 from common import machine, options
 
-SECTIONS = (single_fit.section, grids.section, startup.section)
+SECTIONS = (
+    single_fit.section,
+    grids.section,
+    refits.section,
+    engine.section,
+    startup.section,
+)
 
 
 def main() -> None:
