@@ -13,6 +13,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -27,7 +28,10 @@ PACKAGES = ("scalefit", "jax", "jaxlib", "numpy", "scipy", "pandas")
 # one of the same size.
 DATA_VARIABLE = "SCALEFIT_DATA"
 CHINCHILLA_FILE = "chinchilla_epoch.csv"
+FARSEER_FILE = "farseer.csv"
 CHINCHILLA_RULE = "besiroglu_keep == 1"
+
+SAMPLE_SECONDS = 5e-4
 
 
 class Timing(NamedTuple):
@@ -70,6 +74,31 @@ def race(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, Timin
             block_until_ready(call())
             seconds[name].append(time.perf_counter() - begin)
     return {name: Timing.of(values) for name, values in seconds.items()}
+
+
+class PeakMemory:
+    """Largest resident size of this process while the block runs, bytes, by sampling."""
+
+    def __enter__(self) -> PeakMemory:
+        self._process = psutil.Process()
+        self.start = self.peak = self._process.memory_info().rss
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    @property
+    def extra(self) -> int:
+        """Bytes above the size at the start."""
+        return self.peak - self.start
+
+    def _watch(self) -> None:
+        while not self._stop.wait(SAMPLE_SECONDS):
+            self.peak = max(self.peak, self._process.memory_info().rss)
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -125,6 +154,19 @@ def chinchilla_table() -> tuple[Any, Any, str]:
         name = "simulated IsoFLOP sweeps"
     runs = sf.LossTable.from_frame(frame)
     return runs, frame, f"{name}, {len(runs)} rows"
+
+
+def farseer_table() -> tuple[Any, str]:
+    """Runs for the Farseer law as a LossTable, and what they are."""
+    import scalefit as sf
+
+    folder = os.environ.get(DATA_VARIABLE)
+    if folder and (Path(folder) / FARSEER_FILE).exists():
+        runs, name = sf.read(Path(folder) / FARSEER_FILE), "runs published with Farseer"
+    else:
+        frame = sf.simulate(sf.isoflop_design(points=48))
+        runs, name = sf.LossTable.from_frame(frame), "simulated IsoFLOP sweeps"
+    return runs, f"{name}, {len(runs)} rows"
 
 
 def options(description: str | None) -> argparse.ArgumentParser:

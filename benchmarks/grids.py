@@ -15,7 +15,6 @@ import argparse
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -24,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import psutil
-from common import Timing, race, run_alone, table
+from common import PeakMemory, Timing, race, run_alone, table
 from jax import lax
 
 import scalefit as sf
@@ -58,7 +57,6 @@ SAME_ERROR = 1e-6
 
 # numpy stores the whole product; skipped where that takes more than this share of free memory.
 NUMPY_SHARE = 0.25
-SAMPLE_SECONDS = 5e-4
 
 HEADER = (
     "cells",
@@ -111,32 +109,11 @@ def cell_by_cell(data: Data, alphas: Any, betas: Any) -> Any:
     return lax.map(lambda pair: jax.vmap(error)(*pair).min(), (alphas, betas))
 
 
-class PeakMemory:
-    """Largest resident size of this process while the block runs, bytes, by sampling."""
-
-    def __enter__(self) -> PeakMemory:
-        self._process = psutil.Process()
-        self.peak = self._process.memory_info().rss
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def _watch(self) -> None:
-        while not self._stop.wait(SAMPLE_SECONDS):
-            self.peak = max(self.peak, self._process.memory_info().rss)
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-
 def extra_memory(call: Callable[[], Any]) -> int:
     """Bytes above the start at the peak of a first call, compilation included."""
-    start = psutil.Process().memory_info().rss
     with PeakMemory() as during:
         jax.block_until_ready(call())
-    return during.peak - start
+    return during.extra
 
 
 def planned_memory(compiled: Any) -> int:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import engine
 import grids
 import groups
+import refits
 import single_fit
 import startup
 from common import machine, options
 
-SECTIONS = (single_fit.section, groups.section, grids.section, startup.section)
+SECTIONS = (
+    single_fit.section,
+    groups.section,
+    grids.section,
+    refits.section,
+    engine.section,
+    startup.section,
+)
 
 
 def main() -> None:

@@ -2,32 +2,46 @@
 
 Every replicate is a fit of its own: the grid is searched over the whole bounds for it, and its best
 cells are polished to the same accuracy as a single fit's, by the same code. What replicates share
-is the design: the columns of the law are evaluated once for all of them.
+is the design: the columns of the law are evaluated once for all replicates of a chunk.
 """
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any, NamedTuple
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from math import prod
+from operator import itemgetter
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from scalefit.errors import DataError
-from scalefit.fitting import grid, refine
+from scalefit.fitting import grid, programs, refine
 from scalefit.fitting.devices import on_device
 from scalefit.fitting.problem import Data, Problem, Settings
-from scalefit.objective import Objective, measure
+from scalefit.fitting.search import ROUNDS
+from scalefit.objective import Measure, Objective, measure
 
 __all__ = ["Refits", "refit"]
 
 # Cells per axis of a replicate's grid, where there are at most two: see grid.POINTS.
 POINTS = 96
 
-# Replicates are searched and polished together in chunks, so that memory does not grow with their
-# number: a chunk holds about this many bytes of cells.
-CHUNK_BYTES = 32 * 2**20
+# Replicates are searched and polished in chunks of about this many bytes of cells and rows, so that
+# memory does not grow with their number. On a processor a chunk should stay in cache, and a thread
+# for each core takes the next one; an accelerator wants many replicates at a time.
+CPU_BYTES = 4 * 2**20
+OTHER_BYTES = 2**30
+NUMBERS_PER_ROW = 64  # of a replicate, while it is polished
+MOST_THREADS = 16
+
+# The replicates of a chunk are polished in lockstep: those that take longer go on by themselves.
+# Most iterations of each round; squares take 8, Huber losses 10 to 60.
+LIMITS = (12, 30, refine.MOST_ITERATIONS)
 
 
 class Refits(NamedTuple):
@@ -85,40 +99,153 @@ def refit(
     Raises:
         DataError: neither losses nor weights are given, or their shapes differ from the table's.
     """
-    rows = _rows(data)
     given = [item for item in (observed, weight) if item is not None]
-    if not given or any(item.ndim != 2 or item.shape != (len(given[0]), rows) for item in given):
+    known, size = _rows(data), data.response.size
+    if not given or any(
+        item.ndim != 2
+        or item.shape != (len(given[0]), given[0].shape[-1])
+        or not known <= item.shape[-1] <= size
+        for item in given
+    ):
         raise DataError(
-            f"replicates need losses or weights of shape (replicates, {rows}), not "
+            f"replicates need losses or weights of shape (replicates, {known}), not "
             f"{' and '.join(str(item.shape) for item in given) or 'none at all'}",
             remedy="Pass observed=, weight= or both, of one length, a column for each row",
         )
-    count = len(given[0])
+    count, rows = given[0].shape
     axes = grid.axes(problem, settings, points or (POINTS if len(problem.nonlinear) <= 2 else None))
-    cells = int(np.prod([len(axis) for axis in axes]))
-    chunk = max(1, min(count, CHUNK_BYTES // (8 * max(cells, data.response.size * 64))))
-    shared = observed is None
-    found = []
-    with on_device(device):
-        for first in range(0, count, chunk):
+
+    def packed(index: np.ndarray) -> Data:
+        losses, weights = (None if item is None else item[index] for item in (observed, weight))
+        return _packed(objective, data, losses, weights, rows)
+
+    run = _Chunks(problem, packed, data.response.size, axes, device)
+    ranking = run(_rank, np.arange(count), (), settings, axes)
+    # Scattered cells say little: as many are polished as for a single fit, however many are asked.
+    taken = ranking.tiles[:, : None if problem.scattered else starts]
+    usable = np.isfinite(ranking.value[:, : taken.shape[1]])
+    usable[:, 0] = True
+    replicate, start = np.nonzero(usable)
+    candidates = run(_cells, replicate, (taken[replicate, start],), settings, axes)
+    polished = _to_the_end(problem, objective, run, replicate, candidates, settings)
+    order = np.lexsort((_finite(polished.value), replicate))
+    best = order[np.searchsorted(replicate[order], np.arange(count))]
+    return Refits(
+        **{name: getattr(polished, name)[best] for name in Refits._fields if name != "basins"},
+        basins=ranking.basins,
+    )
+
+
+def _finite(value: np.ndarray) -> np.ndarray:
+    """Values by which to order: what is not a number comes last."""
+    return np.where(np.isfinite(value), value, np.inf)
+
+
+def _to_the_end(
+    problem: Problem,
+    objective: Objective,
+    run: _Chunks,
+    replicate: np.ndarray,
+    candidates: grid.Candidates,
+    settings: Settings,
+) -> refine.Polished:
+    """Polish every start of every replicate; of scattered starts the better ones go further.
+
+    Args:
+        problem: the problem.
+        objective: what is minimised.
+        run: evaluates programs.
+        replicate: which one each candidate belongs to, ascending, shape (candidates,).
+        candidates: points to set out from.
+        settings: bounds.
+
+    Returns:
+        Where each candidate ended.
+    """
+    rounds = ROUNDS if problem.scattered else tuple((limit, len(replicate)) for limit in LIMITS)
+    if objective.robust == "l1" and not problem.scattered:
+        # Its stages start anew whenever they are interrupted.
+        rounds = rounds[-1:]
+    polished = run(_polish, replicate, (candidates,), settings, np.int64(rounds[0][0]))
+    for (last, _), (limit, most) in pairwise(rounds):
+        place = _places(replicate, _finite(polished.value))
+        going = np.flatnonzero((polished.iterations >= last) & (place < most))
+        if not len(going):
+            break
+        points = grid.Candidates(
+            polished.coordinates[going], polished.coefficients[going], polished.value[going]
+        )
+        found = run(_polish, replicate[going], (points,), settings, np.int64(limit))
+        for leaf, values in zip(polished, found, strict=True):
+            leaf[going] = values
+    return cast(refine.Polished, polished)
+
+
+def _places(replicate: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Place of each candidate among those of its replicate, the lowest value first."""
+    order = np.lexsort((value, replicate))
+    place = np.empty(len(order), dtype=int)
+    place[order] = np.arange(len(order)) - np.searchsorted(replicate, replicate[order])
+    return place
+
+
+class _Chunks:
+    """Programs over many replicates, chunk by chunk, every chunk of one size."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        packed: Callable[[np.ndarray], Data],
+        rows: int,
+        axes: list[Any],
+        device: str | None,
+    ) -> None:
+        self.problem = problem
+        self.packed = packed
+        self.device = device
+        with on_device(device):
+            (place,) = jnp.zeros(()).devices()
+        processor = place.platform == "cpu"
+        most = (CPU_BYTES if processor else OTHER_BYTES) // 8
+        cells = prod(len(axis) for axis in axes)
+        self.polished = max(1, most // (rows * NUMBERS_PER_ROW))
+        self.searched = max(1, min(self.polished, most // cells))
+        self.threads = min(MOST_THREADS, os.cpu_count() or 1) if processor else 1
+
+    def __call__(
+        self,
+        program: programs.Program[Any],
+        replicate: np.ndarray,
+        own: tuple[Any, ...],
+        *common: Any,
+    ) -> Any:
+        """Value of a program for every replicate given.
+
+        Args:
+            program: takes the problem, data, what is its own, and what is common.
+            replicate: which ones, shape (n,).
+            own: arrays of one entry for each, (n, ...).
+            common: arrays for all.
+        """
+        size = self.searched if program is _rank else self.polished
+
+        def chunk(first: int) -> Any:
             # The last chunk is filled up to the size that is compiled, and the filling dropped.
-            index = np.arange(first, first + chunk) % count
-            replicates = _packed(
-                objective,
-                data,
-                None if observed is None else observed[index],
-                None if weight is None else weight[index],
-                rows,
-            )
-            found.append(
-                jax.device_get(_refit(problem, replicates, settings, axes, starts, shared))
-            )
-    joined = [np.concatenate(leaves)[:count] for leaves in zip(*found, strict=True)]
-    return Refits(*joined)
+            index = np.arange(first, first + size) % len(replicate)
+            mine = jax.tree.map(lambda leaf: leaf[index], own)
+            with on_device(self.device):
+                data = self.packed(replicate[index])
+                return jax.device_get(program(self.problem, data, *mine, *common))
+
+        begins = range(0, len(replicate), size)
+        with ThreadPoolExecutor(min(self.threads, len(begins))) as pool:
+            found = list(pool.map(chunk, begins))
+        joined = (np.concatenate(leaves)[: len(replicate)] for leaves in zip(*found, strict=True))
+        return program.returns(*joined)
 
 
 def _rows(data: Data) -> int:
-    """Rows of the table without the padding, which repeats the first one at weight zero."""
+    """Rows of the table that are no padding for certain: it repeats the first at weight zero."""
     own = np.asarray(data.weight) > 0
     for values in (*data.columns, *data.codes, data.response):
         own = own | (np.asarray(values) != np.asarray(values)[0])
@@ -153,35 +280,46 @@ def _packed(
     )
 
 
-@partial(jax.jit, static_argnames=("problem", "starts", "shared"))
-def _refit(
-    problem: Problem, data: Data, settings: Settings, axes: list[Any], starts: int, shared: bool
-) -> Refits:
-    def one(response: Any, weight: Any, metric: Any, divisor: Any) -> Refits:
-        own = data._replace(
-            response=response,
-            weight=weight,
-            metric=metric,
-            measure=data.measure._replace(divisor=divisor),
-        )
-        ranking = grid.rank(problem, own, settings, axes, starts)
-        candidates = grid.cells(problem, own, settings, axes, ranking.tiles)
-        scale = jax.vmap(partial(refine.scales, problem, own))(candidates.coordinates)
-        candidates = candidates._replace(coefficients=candidates.coefficients * own.unit / scale)
-        polished = refine.polish(problem, own, settings, candidates)
-        value = jnp.where(jnp.isfinite(polished.value), polished.value, jnp.inf)
-        best = jnp.argmin(value)
-        return Refits(
-            polished.coefficients[best],
-            polished.coordinates[best],
-            polished.value[best],
-            polished.promise[best],
-            polished.stationary[best],
-            polished.active[best],
-            ranking.basins,
-        )
-
-    own = None if shared else 0
-    return jax.vmap(one, (own, 0, 0, own))(
-        data.response, data.weight, data.metric, data.measure.divisor
+def _each(function: Callable[..., Any], data: Data, *own: Any) -> Any:
+    """A function of data and of arrays, for every replicate of a chunk."""
+    nothing: Any = None
+    losses = 0 if data.response.ndim == 2 else nothing
+    over = Data(*([nothing] * len(Data._fields)))._replace(
+        response=losses,
+        weight=0,
+        metric=0,
+        measure=Measure(*([nothing] * len(Measure._fields)))._replace(divisor=losses),
     )
+    return jax.vmap(function, (over, *([0] * len(own))))(data, *own)
+
+
+@programs.compiled(grid.Ranking)
+def _rank(problem: Problem, data: Data, settings: Settings, axes: list[Any]) -> grid.Ranking:
+    return cast(grid.Ranking, _each(lambda data: grid.rank(problem, data, settings, axes), data))
+
+
+@programs.compiled(grid.Candidates)
+def _cells(
+    problem: Problem, data: Data, tiles: Any, settings: Settings, axes: list[Any]
+) -> grid.Candidates:
+    """The best cell of a tile of each replicate, with coefficients in raw units."""
+
+    def one(data: Data, tile: Any) -> grid.Candidates:
+        found = grid.cells(problem, data, settings, axes, tile[None])
+        scale = refine.scales(problem, data, found.coordinates[0])
+        found = found._replace(coefficients=found.coefficients * data.unit / scale)
+        return cast(grid.Candidates, jax.tree.map(itemgetter(0), found))
+
+    return cast(grid.Candidates, _each(one, data, tiles))
+
+
+@programs.compiled(refine.Polished)
+def _polish(
+    problem: Problem, data: Data, start: grid.Candidates, settings: Settings, limit: Any
+) -> refine.Polished:
+    def one(data: Data, start: grid.Candidates) -> refine.Polished:
+        alone = grid.Candidates(*(leaf[None] for leaf in start))
+        found = refine.polish(problem, data, settings, alone, limit)
+        return cast(refine.Polished, jax.tree.map(itemgetter(0), found))
+
+    return cast(refine.Polished, _each(one, data, start))

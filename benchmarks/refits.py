@@ -1,0 +1,185 @@
+"""A thousand refits to resampled rows, each searched globally, against a local loop in scipy.
+
+``scalefit.fitting.batch.refit`` searches the whole box for every replicate and polishes the best
+cell. The loop is what a bootstrap is usually made of: ``scipy.optimize.least_squares`` with the
+exact Jacobian, set out from the optimum of the full table, which no search had to find. It is run
+on some of the same resamples and scaled to all of them.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+
+import numpy as np
+from common import PeakMemory, Timing, chinchilla_table, run_alone, table
+from scipy.optimize import least_squares
+from single_fit import SAME_OBJECTIVE, TOLERANCE, Reference
+
+import scalefit as sf
+from scalefit.fitting.batch import Refits, refit
+from scalefit.fitting.pipeline import pose
+from scalefit.laws import find
+
+REPLICATES = 1000
+POINTS = 100
+LOOPED = 50
+MEMORY_REPLICATES = (250, 1000, 4000)
+
+HEADER = ("program", "time (quartiles)", "per refit", "ratio", "largest difference of a parameter")
+
+
+def resampled(rows: int, replicates: int) -> np.ndarray:
+    """Weights of bootstrap resamples, shape (replicates, rows)."""
+    rng = np.random.default_rng(0)
+    return rng.multinomial(rows, np.full(rows, 1 / rows), size=replicates).astype(float)
+
+
+def call(
+    runs: sf.LossTable, objective: sf.Objective, weight: np.ndarray, device: str | None = None
+) -> partial[Refits]:
+    """The refits of Chinchilla to rows weighted differently, ready to be called."""
+    law = find("chinchilla")
+    posed = pose(runs, law, objective, fix={}, bounds={}, tie=(), groups={})
+    return partial(
+        refit,
+        posed.problem,
+        objective,
+        posed.settings,
+        posed.data,
+        weight=weight,
+        points=POINTS,
+        device=device,
+    )
+
+
+def parameters(found: Refits) -> np.ndarray:
+    """E, A, B, alpha and beta of every replicate, shape (replicates, 5)."""
+    return np.concatenate([found.coefficients, np.exp(found.coordinates)], axis=1)
+
+
+class Loop:
+    """scipy's refits, one by one, from the optimum of the full table."""
+
+    def __init__(self, runs: sf.LossTable) -> None:
+        self.reference = Reference(runs)
+        params = sf.fit(runs, robust="none", certify=False).params
+        self.start = np.array(
+            [
+                params["E"],
+                np.log(params["A"]),
+                np.log(params["B"]),
+                params["alpha"],
+                params["beta"],
+            ]
+        )
+
+    def solve(self, weight: np.ndarray) -> tuple[np.ndarray, float]:
+        """E, A, B, alpha and beta of one replicate, and its sum of squares."""
+        root = np.sqrt(weight)
+        found: Any = least_squares(
+            lambda point: root * self.reference.residual(point),
+            self.start,
+            jac=lambda point: root[:, None] * self.reference.jacobian(point),
+            x_scale="jac",
+            ftol=TOLERANCE,
+            xtol=TOLERANCE,
+            gtol=TOLERANCE,
+        )
+        E, a, b, alpha, beta = found.x
+        return np.array([E, np.exp(a), np.exp(b), alpha, beta]), 2 * found.cost
+
+
+def seconds(function: Any, rounds: int) -> tuple[Any, Timing]:
+    """Value of a warm call, and its time."""
+    value, taken = function(), []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        function()
+        taken.append(time.perf_counter() - begin)
+    return value, Timing.of(taken)
+
+
+def against_loop(runs: sf.LossTable, replicates: int, rounds: int) -> str:
+    """Table of the refits beside the loop.
+
+    Raises:
+        SystemExit: a refit is worse than the loop's.
+    """
+    weight = resampled(len(runs), replicates)
+    found, squares = seconds(call(runs, sf.Objective("log", "none"), weight), rounds)
+    _, huber = seconds(call(runs, sf.Objective("log", "huber"), weight), rounds)
+    loop = Loop(runs)
+    some = weight[:LOOPED]
+    local, looped = seconds(lambda: [loop.solve(one) for one in some], rounds)
+    ended = np.array([value for _, value in local])
+    if (found.value[: len(some)] > ended * (1 + SAME_OBJECTIVE)).any():
+        raise SystemExit("a refit ends above the local loop: nothing to time")
+    mine = parameters(found)[: len(some)]
+    apart = np.abs(mine / np.array([point for point, _ in local]) - 1)
+    same = found.value[: len(some)] >= ended * (1 - SAME_OBJECTIVE)
+    lower = int((~same).sum())
+    whole = Timing(*(value * replicates / len(some) for value in looped))
+    name = f"scipy loop from the optimum, {len(some)} refits scaled"
+    rows = [
+        (name, whole.text, _each(whole, replicates), "1", ""),
+        (
+            f"scalefit, squares, {POINTS} x {POINTS} cells each",
+            squares.text,
+            _each(squares, replicates),
+            f"**{squares.median / whole.median:.2f}**",
+            f"{apart[same].max():.1e}",
+        ),
+        (
+            f"scalefit, log-Huber, {POINTS} x {POINTS} cells each",
+            huber.text,
+            _each(huber, replicates),
+            f"{huber.median / whole.median:.2f}",
+            "",
+        ),
+    ]
+    worse = f"\n\nThe loop missed a lower optimum in {lower} of {len(some)} resamples."
+    return table(HEADER, rows) + (worse if lower else "")
+
+
+def _each(time: Timing, count: int) -> str:
+    return f"{1e3 * time.median / count:.2f} ms"
+
+
+def memory(runs: sf.LossTable, counts: tuple[int, ...]) -> str:
+    """Table of the peak of memory by the number of replicates."""
+    rows = []
+    for count in counts:
+        refits = call(runs, sf.Objective("log", "none"), resampled(len(runs), count))
+        refits()
+        with PeakMemory() as during:
+            refits()
+        rows.append((count, f"{during.extra / 2**20:.3g} MiB"))
+    return table(("replicates", "peak extra memory of a warm call"), rows)
+
+
+def section(quick: bool) -> str:
+    """The benchmark as Markdown."""
+    replicates, rounds = (100, 1) if quick else (REPLICATES, 5)
+    counts = (50, 100) if quick else MEMORY_REPLICATES
+    runs, _, name = chinchilla_table()
+    return "\n\n".join(
+        [
+            "## Refits to resampled rows",
+            f"{name}; {replicates} multinomial resamples, log residual; medians of {rounds} "
+            "round(s). scalefit searches the whole box for every resample, scipy descends from the "
+            "optimum of the full table.",
+            against_loop(runs, replicates, rounds),
+            memory(runs, counts),
+        ]
+    )
+
+
+def main() -> None:
+    """Print the machine and the tables."""
+    run_alone(section, __doc__)
+
+
+if __name__ == "__main__":
+    main()
