@@ -85,8 +85,8 @@ def test_rows_of_weight_zero_are_rows_all_the_same(pose, runs, redrawn):
 
 def test_chunks_do_not_change_results(pose, runs, resampled, monkeypatch):
     posed = pose(runs)
-    # Forty at once, as in the tests before: the last chunk has twenty and is filled up.
-    monkeypatch.setattr(batch, "CHUNK_BYTES", 40 * 8 * 96**2)
+    # Chunks of seven: the last one is filled up.
+    monkeypatch.setattr(batch, "CPU_BYTES", 7 * 8 * 96**2)
     many = np.concatenate([resampled, resampled[::-1], resampled[10:30]])
     chunked = refitted(posed, sf.Objective(), weight=many)
     monkeypatch.undo()
@@ -97,23 +97,25 @@ def test_chunks_do_not_change_results(pose, runs, resampled, monkeypatch):
 
 
 def test_memory_does_not_grow_with_the_number_of_replicates(pose, runs, monkeypatch):
-    sizes = []
+    rank, sizes = batch._rank, []
 
-    def note(problem, data, settings, axes, starts, shared):
-        cells = int(np.prod([len(axis) for axis in axes]))
-        sizes.append(len(data.weight))
-        assert len(data.weight) * 8 * cells <= batch.CHUNK_BYTES
-        # The losses are one array for all of them.
-        assert data.response.shape == (128,)
-        blank = np.zeros(len(data.weight))
-        return batch.Refits(*(blank for _ in batch.Refits._fields))
+    class Noted:
+        returns = rank.returns
 
-    monkeypatch.setattr(batch, "_refit", note)
-    found = refitted(pose(runs), sf.Objective(), weight=np.ones((3001, 75)))
-    assert len(found.value) == 3001
+        def __call__(self, problem, data, settings, axes):
+            cells = int(np.prod([len(axis) for axis in axes]))
+            sizes.append(len(data.weight))
+            assert len(data.weight) * 8 * cells <= batch.CPU_BYTES
+            # The losses are one array for all of them.
+            assert data.response.shape == (128,)
+            return rank(problem, data, settings, axes)
+
+    monkeypatch.setattr(batch, "_rank", Noted())
+    found = refitted(pose(runs), sf.Objective("log", "none"), weight=np.ones((301, 75)))
+    assert len(found.value) == 301 and np.ptp(found.value) < 1e-12
     # Of one size, so that one program is compiled.
     assert len(sizes) > 1 and len(set(sizes)) == 1
-    assert sum(sizes) - 3001 < sizes[0]
+    assert sum(sizes) - 301 < sizes[0]
 
 
 @pytest.mark.parametrize(("residual", "robust"), OBJECTIVES)
