@@ -253,15 +253,14 @@ def _packed(
         return np.concatenate([values, np.repeat(rest, size - rows, axis=1)], axis=1)
 
     response = data.response if observed is None else padded(observed, True) / data.unit
-    weights = data.weight[None] if weight is None else padded(weight, False)
-    metric = weights / response**2 if objective.needs_positive_loss else weights
-    metric = np.broadcast_to(metric / metric.sum(axis=-1, keepdims=True), (len(weights), size))
-    if observed is not None:
-        metric = np.broadcast_to(metric, response.shape)
+    weights = data.weight if weight is None else padded(weight, False)
+    metric = np.atleast_2d(weights / response**2 if objective.needs_positive_loss else weights)
+    replicates = len(metric if observed is None else observed)
+    metric = np.broadcast_to(metric, (replicates, size))
     return data._replace(
         response=response,
         weight=np.broadcast_to(weights, metric.shape),
-        metric=metric,
+        metric=metric / metric.sum(axis=-1, keepdims=True),
         measure=measure(objective, response, float(data.unit)),
     )
 
