@@ -6,6 +6,7 @@ from pathlib import Path
 
 import engine
 import grids
+import groups
 import refits
 import single_fit
 import startup
@@ -13,6 +14,7 @@ from common import machine, options
 
 SECTIONS = (
     single_fit.section,
+    groups.section,
     grids.section,
     refits.section,
     engine.section,

@@ -7,6 +7,7 @@ import sysconfig
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -164,6 +165,33 @@ def test_constrained_fit_from_renamed_columns(scalefit, runs, tmp_path):
     assert fit.provenance["column N"] == "params_matmul"
 
 
+@pytest.fixture(scope="module")
+def formats(runs, tmp_path_factory):
+    """A file of runs in two formats, and its grouped fit."""
+    better = runs["loss"] - 20 * runs["N"] ** -0.34
+    mixed = runs.assign(format=np.where(runs.index % 2, "fp8", "bf16"))
+    mixed["loss"] = runs["loss"].where(mixed["format"] == "fp8", better)
+    path = tmp_path_factory.mktemp("tables") / "formats.csv"
+    mixed.to_csv(path, index=False)
+    return path, sf.fit(sf.read(path), groups={"A": "format"})
+
+
+def test_one_level_of_a_grouped_fit_is_allocated(scalefit, formats):
+    path, grouped = formats
+    words = ("fit", path, "--group", "A=format", "--flops", "1e22", "--json")
+    code, out, err = scalefit(*words, "--at", "format=fp8")
+    best = sf.allocate(grouped.at(format="fp8"), 1e22)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["allocation"]["budgets"][0]["N"] == pytest.approx(float(best.N))
+    assert sf.Fit.from_json(json.dumps(json.loads(out)["fit"])).groups == grouped.groups
+    code, out, err = scalefit(*words)
+    assert (code, out) == (2, "")
+    assert "fit.at(format=...). Levels: bf16, fp8" in err
+    code, out, err = scalefit(*words, "--at", "format=fp4")
+    assert (code, out) == (2, "")
+    assert "'fp4' is not a level of format" in err
+
+
 # What it asks
 
 
@@ -173,7 +201,8 @@ def test_defaults_are_those_of_fit(scalefit, asked, table):
     assert call.pop("table").sources["N"] == "N"
     defaults = {"law": "chinchilla", "residual": "log", "robust": "huber", "delta": 1e-3}
     defaults["asymmetry"] = 10.0
-    assert call == {**defaults, "fix": {}, "bounds": {}, "tie": []}
+    defaults |= {"certify": None, "seed": 0, "device": None}
+    assert call == {**defaults, "fix": {}, "bounds": {}, "tie": [], "groups": {}}
 
 
 def test_options_reach_fit(scalefit, asked, table):
@@ -181,6 +210,7 @@ def test_options_reach_fit(scalefit, asked, table):
         *("fit", table, "--law", "chinchilla_n", "--residual", "raw", "--robust", "none"),
         *("--delta", "0.01", "--asymmetry", "4", "--fix", "E=1.7", "--fix", "A=4e2"),
         *("--bounds", "alpha=0.2:0.6", "--bounds", "B=-1:inf", "--tie", "alpha=beta=gamma"),
+        *("--group", "A=format", "--group", "B=w_bits,a_bits"),
     )
     (call,) = asked
     assert code == 0
@@ -190,6 +220,7 @@ def test_options_reach_fit(scalefit, asked, table):
     assert call["fix"] == {"E": 1.7, "A": 400.0}
     assert call["bounds"] == {"alpha": (0.2, 0.6), "B": (-1.0, float("inf"))}
     assert call["tie"] == [("alpha", "beta", "gamma")]
+    assert call["groups"] == {"A": ("format",), "B": ("w_bits", "a_bits")}
 
 
 def test_rules_and_columns_reach_the_table(scalefit, asked, runs, tmp_path):
@@ -252,6 +283,11 @@ BAD_OPTIONS = {
     "--robust hubr": "robust='hubr' is not one of",
     "--robust asymmetric --asymmetry 1": "asymmetry must be a number above 1",
     "--delta 0": "delta must be a positive number",
+    "--group A": "--group 'A' is not of the form NAME=COLUMN,COLUMN",
+    "--group A=format --group A=C": "--group is given twice for 'A'",
+    "--group A=format": "no column 'format' to group by",
+    "--group A=C,": "no column '' to group by",
+    "--group alpha=C": "'alpha' of 'chinchilla' enters nonlinearly",
 }
 
 

@@ -35,6 +35,11 @@ def test_own_law_runs():
 
 
 @pytest.mark.slow
+def test_groups_run():
+    assert "A by format (4 levels)" in run(ROOT / "examples/groups.py")
+
+
+@pytest.mark.slow
 def test_chinchilla_points_run_on_the_original_file(data_folder, tmp_path):
     original = data_folder / "originals/epoch_svg_extracted_data.csv"
     out = run(ROOT / "examples/chinchilla_points.py", original, tmp_path)

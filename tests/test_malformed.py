@@ -519,3 +519,210 @@ PARAMETERS = {
 def test_malformed_question_is_refused(runs, options, parts):
     with pytest.raises(sf.LawError, match=says(*parts)):
         sf.fit(runs, **options)
+
+
+# Groups
+
+
+@pytest.fixture
+def labelled(runs):
+    return runs.assign(
+        format=np.array(["bf16", "fp8", "int4"])[runs.index % 3], bits=16.0, corpus=runs.index % 2
+    )
+
+
+GROUPS = {
+    "no mapping": ({"groups": "format"}, ["groups takes columns by parameter", "not 'format'"]),
+    "pairs": ({"groups": [("A", "format")]}, ["groups takes columns by parameter", "{'A':"]),
+    "by a number": ({"groups": {"A": 3}}, ["'A' is grouped by a column", "not by 3"]),
+    "by nothing": ({"groups": {"A": ()}}, ["'A' is grouped by a column or several", "not by ()"]),
+    "by text and a number": ({"groups": {"A": ("format", 3)}}, ["not by ('format', 3)"]),
+    "by a set": ({"groups": {"A": {"format"}}}, ["not by {'format'}"]),
+    "by one column twice": (
+        {"groups": {"A": ("format", "format")}},
+        ["'A' is grouped by ('format', 'format')", "each column once"],
+    ),
+    "parameter unknown": (
+        {"groups": {"gamma": "format"}},
+        ["groups names 'gamma'", "E, A, B, alpha, beta"],
+    ),
+    "exponent": (
+        {"groups": {"alpha": "format"}},
+        ["'alpha' of 'chinchilla' enters nonlinearly", "format", "(E, A, B)", "Fit each level"],
+    ),
+    "fixed": (
+        {"groups": {"A": "format"}, "fix": {"A": 400.0}},
+        ["'A' is both grouped and fixed", "choose one"],
+    ),
+    "tied": (
+        {"groups": {"A": "format"}, "tie": [("A", "B")]},
+        ["'A' is both grouped and tied", "choose one"],
+    ),
+    "bounded by its level": (
+        {"groups": {"A": "format"}, "bounds": {"A[fp8]": (1.0, 2.0)}},
+        ["bounds names 'A[fp8]'", "Its parameters: E, A, B"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "parts"), GROUPS.values(), ids=GROUPS)
+def test_malformed_groups_are_refused(labelled, options, parts):
+    with pytest.raises(sf.LawError, match=says(*parts)):
+        sf.fit(labelled, **options)
+
+
+LABELS = {
+    # what is done to the table, the groups, what is said, the column and the rows named
+    "column missing": (
+        lambda f: f,
+        {"A": "fromat"},
+        ["no column 'fromat' to group by", "Columns: N, D, C, loss, format"],
+        "fromat",
+        (),
+    ),
+    "label missing": (
+        lambda f: f.assign(format=f["format"].mask(f.index.isin([3, 5]))),
+        {"A": "format"},
+        ["'format' is missing in row 3 (2 such rows: 3, 5)", "keep='`format`.notna()'"],
+        "format",
+        (3, 5),
+    ),
+    "number missing": (
+        lambda f: f.assign(bits=f["bits"].mask(f.index == 7)),
+        {"A": ("format", "bits")},
+        ["'bits' is missing in row 7", "keep='`bits`.notna()'"],
+        "bits",
+        (7,),
+    ),
+    "one level": (
+        lambda f: f,
+        {"A": "bits"},
+        ["bits has one level only (16)", "Leave it out of groups"],
+        "bits",
+        (),
+    ),
+    "one level with weight": (
+        lambda f: f.assign(weight=(f["format"] == "fp8").astype(float)),
+        {"A": "format"},
+        ["format has one level only (fp8)"],
+        "format",
+        (),
+    ),
+    "a level for every run": (
+        lambda f: f.assign(run=f.index),
+        {"A": "run"},
+        ["75 runs cannot identify the 79 free parameters"],
+        None,
+        tuple(range(75)),
+    ),
+    "fewer runs than coefficients of its own": (
+        lambda f: f.assign(format=f["format"].mask(f.index == 4, "rare")),
+        {"E": "format", "B": "format"},
+        ["level 'rare' of format has fewer distinct runs (rows 4)", "(E, B)", "keep rule"],
+        "format",
+        (4,),
+    ),
+    "fewer distinct runs than coefficients of its own": (
+        lambda f: pd.concat([f, f.iloc[[4, 4]].assign(format="rare")], ignore_index=True),
+        {"E": "format", "A": "format"},
+        ["level 'rare' of format has fewer distinct runs (rows 75, 76)", "(E, A)"],
+        "format",
+        (75, 76),
+    ),
+    "a level of one N": (
+        lambda f: f.assign(N=f["N"].mask(f["format"] == "fp8", 1e8)),
+        {"E": "format", "A": "format"},
+        ["every run of level 'fp8' of format has N = 1e+08", "its E, A are one", "with other N"],
+        "N",
+        tuple(range(1, 75, 3)),
+    ),
+    "every level of one N": (
+        lambda f: f.assign(N=f["format"].map({"bf16": 1e8, "fp8": 2e8, "int4": 3e8})),
+        {"A": "format"},
+        ["each level of format has one N only", "effects of E, A, alpha", "fix or group fewer"],
+        "N",
+        tuple(range(75)),
+    ),
+    "offsets of levels of one N": (
+        lambda f: f.assign(N=f["format"].map({"bf16": 1e8, "fp8": 2e8, "int4": 3e8})),
+        {"E": "format"},
+        ["each level of format has one N only", "effects of E, A, alpha"],
+        "N",
+        tuple(range(75)),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "groups", "parts", "column", "rows"), LABELS.values(), ids=LABELS
+)
+def test_table_that_groups_cannot_be_fitted_to_is_refused(
+    labelled, change, groups, parts, column, rows
+):
+    with pytest.raises(sf.DataError, match=says(*parts)) as caught:
+        sf.fit(change(labelled), groups=groups)
+    assert caught.value.column == column
+    assert caught.value.rows == rows
+
+
+@pytest.fixture(scope="module")
+def grouped():
+    runs = sf.simulate(sf.isoflop_design(), noise=0.0)
+    runs["format"] = np.array(["bf16", "fp8", "int4"])[runs.index % 3]
+    runs["bits"] = runs.index // 3 % 2
+    return sf.fit(runs, groups={"A": "format", "B": ("format", "bits")})
+
+
+LEVELS = {
+    "column missing": ({}, ["one coefficient for each format", "Say which: format=...", "fp8"]),
+    "second column missing": (
+        {"format": "fp8"},
+        ["each format and bits, and bits is not given", "format=..., bits=...", "bf16/0"],
+    ),
+    "level unknown": (
+        {"format": "fp4", "bits": 0},
+        ["'fp4' is not a level of format that was fitted", "Levels: bf16, fp8, int4"],
+    ),
+    "combination unknown": (
+        {"format": "fp8", "bits": 2},
+        ["'fp8/2' is not a level of format and bits that was fitted", "bf16/0, bf16/1"],
+    ),
+    "level missing": ({"format": np.nan, "bits": 0}, ["'nan' is not a level of format"]),
+    "level in other case": ({"format": "FP8", "bits": 0}, ["'FP8' is not a level"]),
+}
+
+
+@pytest.mark.parametrize(("levels", "parts"), LEVELS.values(), ids=LEVELS)
+def test_predictions_and_surfaces_ask_for_a_level_that_was_fitted(grouped, levels, parts):
+    for ask in (grouped.at, lambda **levels: grouped.predict(N=1e9, D=1e10, **levels)):
+        with pytest.raises(sf.DataError, match=says(*parts)):
+            ask(**levels)
+
+
+def test_predictions_name_the_row_of_an_unknown_level(grouped):
+    table = sf.isoflop_design([1e19], points=4).assign(format="fp8", bits=[0, 1, 7, 8])
+    with pytest.raises(sf.DataError, match=r"'fp8/7' is not a level .*\(row 2\)") as caught:
+        grouped.predict(table)
+    assert caught.value.rows == (2, 3)
+    with pytest.raises(sf.DataError, match="no column 'bits' to group by"):
+        grouped.predict(table.drop(columns="bits"))
+
+
+def test_columns_that_nothing_differs_by_are_refused(grouped):
+    with pytest.raises(sf.DataError, match=says("differs by 'corpus'", "bits, format")):
+        grouped.at(format="fp8", bits=1, corpus="web")
+    with pytest.raises(sf.DataError, match=says("N, D, format, bits", "not from N, D, fromat")):
+        grouped.predict(N=1e9, D=1e10, fromat="fp8")
+
+
+def test_one_surface_is_of_one_level(grouped):
+    with pytest.raises(sf.DataError, match=says("several values of format", "one level at a time")):
+        grouped.at(format=["fp8", "int4"], bits=1)
+
+
+def test_what_needs_one_surface_asks_for_it(grouped, runs):
+    asks = says("one A for each format", "fit.at(format=...)", "bf16, fp8, int4")
+    with pytest.raises(sf.DataError, match=asks):
+        sf.allocate(grouped, 1e22)
+    with pytest.raises(sf.DataError, match=asks):
+        sf.plot.surface(grouped, runs)

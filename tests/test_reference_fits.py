@@ -11,6 +11,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import least_squares
 
 import scalefit as sf
 from scalefit.fitting import grid, pipeline, refine
@@ -282,3 +283,70 @@ def test_negative_losses_are_refused_by_log_residuals_and_fitted_by_raw_ones(dat
     fit = sf.fit(runs, residual="raw", robust="none", bounds={"E": (-20, 0)})
     assert fit.params["E"] < 0
     assert fit.status is sf.Status.CONVERGED
+
+
+@pytest.fixture(scope="module")
+def quest(data_folder):
+    """104 runs in 17 formats: bits and quantizers, whose "Half" variants count as the same."""
+    runs = pd.read_csv(data_folder / "quest.csv")
+    names = {
+        side: side
+        + runs[f"{side}_bits"].astype(str)
+        + runs[f"{side}_quant"].str.removeprefix("Half")
+        for side in "wa"
+    }
+    return runs.assign(format=names["w"] + " " + names["a"])
+
+
+def test_quest_formats_give_the_reference_multipliers(quest, references):
+    expected = references["quest"]
+    fit = sf.fit(quest, groups={"A": "format"}, robust="none")
+    assert len(fit.groups["A"].levels) == 17
+    assert fit.rows == expected["n"]
+    assert fit.value / 2 == pytest.approx(expected["value"], abs=5e-7)
+    assert fit.value / 2 <= expected["accept"]
+    assert fit.params["alpha"] == pytest.approx(expected["alpha"], abs=5e-5)
+    assert fit.params["beta"] == pytest.approx(expected["beta"], abs=2e-4)
+    assert fit.params["E"] == expected["E"]
+    assert fit.trust.at_bound == ("E",)
+    assert [note.code for note in fit.notes] == ["at_bound"]
+    whole = fit.params["A[w16NoQuantizer a16NoQuantizer]"]
+    for bits, eff in expected["eff_W_equals_A"].items():
+        quantizer = "HadamardClipQuantizer" if bits == "1" else "HadamardTrustQuantizer"
+        own = fit.params[f"A[w{bits}{quantizer} a{bits}{quantizer}]"]
+        assert (whole / own) ** (1 / fit.params["alpha"]) == pytest.approx(eff, abs=0.002)
+
+
+def test_quest_formats_under_huber_end_where_scipy_ends(quest):
+    """The default objective, from the squared optimum and from starts around it."""
+    fit = sf.fit(quest, groups={"A": "format"})
+    assert fit.status is sf.Status.CONVERGED
+    assert fit.trust.agreeing == fit.trust.starts
+    N, D, loss = (quest[name].to_numpy() for name in ("params", "tokens", "loss"))
+    own = quest["format"].to_numpy()[:, None] == np.array(fit.groups["A"].levels)
+
+    def rows(point):
+        A, (E, B, alpha, beta) = own @ point[4:], point[:4]
+        return np.log(loss) - np.log(E + A * (N / 1e8) ** -alpha + B * (D / 1e10) ** -beta)
+
+    rng = np.random.default_rng(0)
+    box = ([0, 0, 0.005, 0.005, *[0] * 17], [np.inf, np.inf, 5, 5, *[np.inf] * 17])
+    values = []
+    for spread in (0.05, 0.2, 0.5):
+        start = np.array([0.1, 0.3, 0.06, 0.24, *[2.7] * 17])
+        start = start * np.exp(spread * rng.standard_normal(21))
+        found = least_squares(
+            rows,
+            start,
+            bounds=box,
+            loss="huber",
+            f_scale=1e-3,
+            x_scale="jac",
+            ftol=1e-15,
+            xtol=1e-15,
+            gtol=1e-15,
+            max_nfev=2000,
+        )
+        values.append(found.cost)
+    assert fit.value <= min(values) * (1 + 1e-9)
+    assert fit.value == pytest.approx(min(values), rel=1e-4)

@@ -6,8 +6,9 @@ Exit codes: 0 fine, 2 bad input, 3 no usable fit.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
@@ -64,6 +65,19 @@ def fit_command(
         list[str] | None, typer.Option(help="Bound a parameter, as alpha=0.2:0.6.")
     ] = None,
     tie: Annotated[list[str] | None, typer.Option(help="Tie parameters, as alpha=beta.")] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(help="One coefficient for each level of a column, as A=format or A=w,a."),
+    ] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(help="Level to allocate for and to draw, as format=fp8; repeat."),
+    ] = None,
+    certify: Annotated[
+        bool | None, typer.Option(help="Prove the optimum global; squares by default.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of scattered points, above four exponents.")] = 0,
+    device: Annotated[str | None, typer.Option(help="Where to compute, as gpu or cpu.")] = None,
 ) -> None:
     """Fit a law to a table of training runs, and allocate budgets."""
     headers = _pairs(column, "--column QUANTITY=HEADER", str)
@@ -90,8 +104,13 @@ def fit_command(
         fix=_pairs(fix, "--fix NAME=NUMBER", float),
         bounds=_pairs(bounds, "--bounds NAME=LOWER:UPPER", _interval),
         tie=[tuple(item.split("=")) for item in tie or ()],
+        groups=_pairs(group, "--group NAME=COLUMN,COLUMN", _columns),
+        certify=certify,
+        seed=seed,
+        device=device,
     )
-    _present(found, runs, flops, plot, as_json)
+    levels = _pairs(at, "--at COLUMN=LEVEL", str)
+    _present(found, runs, flops, plot, as_json, levels)
 
 
 @app.command()
@@ -118,11 +137,13 @@ def _present(
     flops: list[float] | None,
     plot: Path | None,
     as_json: bool,
+    levels: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Print what was found, draw it where asked, and set the exit code."""
-    best = sf.allocate(found, flops if len(flops) > 1 else flops[0]) if flops else None
+    surface = found.at(**levels) if levels else found
+    best = sf.allocate(surface, flops if len(flops) > 1 else flops[0]) if flops else None
     if plot is not None:
-        _draw(found, runs, max(flops) if flops else None, plot)
+        _draw(surface, runs, max(flops) if flops else None, plot)
     if as_json:
         document: dict[str, Any] = {"fit": json.loads(found.to_json())}
         if best is not None:
@@ -180,6 +201,10 @@ def _pairs(items: list[str] | None, form: str, read: Callable[[str], Any]) -> di
 def _interval(text: str) -> tuple[float, float]:
     low, _, high = text.partition(":")
     return float(low), float(high)
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
 
 
 def main() -> None:

@@ -12,7 +12,8 @@ from scipy.optimize import least_squares
 import scalefit as sf
 from scalefit.fitting import grid, refine
 from scalefit.fitting.pipeline import pack
-from scalefit.fitting.problem import prepare
+from scalefit.fitting.problem import prepare, read_groups
+from scalefit.groups import Grouping
 from scalefit.separable import structure
 
 
@@ -58,19 +59,29 @@ class Posed:
         return np.sqrt(np.sum(self.metric * self.observed**2))
 
 
-def pose_on(runs, law="chinchilla", *, fix=None, bounds=None, tie=(), weight=None, **objective):
+def pose_on(
+    runs, law="chinchilla", *, fix=None, bounds=None, tie=(), groups=None, weight=None, **objective
+):
     """The problem and data that fit() would make of the same arguments."""
     law = sf.laws.find(law)
     columns = {name: runs[name].to_numpy() for name in law.columns}
     observed = runs["loss"].to_numpy()
     weight = np.ones(len(observed)) if weight is None else np.asarray(weight, dtype=float)
     found = structure(law, columns)
-    problem, settings = prepare(law, found, columns, fix=fix or {}, bounds=bounds or {}, tie=tie)
+    table = sf.LossTable.from_frame(runs)
+    grouped = {
+        name: Grouping.of(table, names, weight > 0)
+        for name, names in read_groups(groups or {}, law).items()
+    }
+    codes = {grouping: grouping.codes(table) for grouping in grouped.values()}
+    problem, settings = prepare(
+        law, found, columns, fix=fix or {}, bounds=bounds or {}, tie=tie, groups=grouped
+    )
     how = sf.Objective(**objective)
     metric = weight if how.residual == "raw" else weight / observed**2
     return Posed(
         problem=problem,
-        data=pack(problem, how, columns, observed, weight, fix or {}),
+        data=pack(problem, how, columns, observed, weight, fix or {}, list(codes.values())),
         settings=settings,
         columns=columns,
         observed=observed,

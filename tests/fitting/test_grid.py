@@ -201,6 +201,173 @@ def test_cells_have_the_coefficients_of_bounded_least_squares(solved):
     assert np.all(difference[told] <= error[told])
 
 
+# Groups: coefficients of each level of a column
+
+
+@sf.law(source="a test")
+def known_part(N: Any, D: Any, *, A: sf.Coefficient, F: sf.Amplitude, alpha: sf.Exponent):
+    """1.2 + (D / 1e9)^-alpha / 9 + A N^-alpha + F D^-1/3, with no constant and a remainder."""
+    return 1.2 + (D / 1e9) ** -alpha / 9 + A * N**-alpha + F * D ** (-1 / 3)
+
+
+def by(column, levels, term):
+    """Columns of one term, one for each level."""
+    return [np.where(column == level, term, 0.0) for level in levels]
+
+
+FORMATS, CORPORA = ("a", "b", "c", "d"), ("x", "y")
+
+
+def formats(N, D):
+    index = np.arange(len(N))
+    return np.array(FORMATS)[index % 4], np.array(CORPORA)[index * 7 // 5 % 2]
+
+
+def grouped_A(N, D, a, b):
+    return [np.ones_like(N), *by(formats(N, D)[0], FORMATS, N**-a), D**-b], 0.0
+
+
+def grouped_E(N, D, a, b):
+    return [*by(formats(N, D)[0], FORMATS, np.ones_like(N)), N**-a, D**-b], 0.0
+
+
+def grouped_EB(N, D, a, b):
+    own = formats(N, D)[0]
+    return [*by(own, FORMATS, np.ones_like(N)), N**-a, *by(own, FORMATS, D**-b)], 0.0
+
+
+def grouped_crosswise(N, D, a, b):
+    own, other = formats(N, D)
+    return [np.ones_like(N), *by(own, FORMATS, N**-a), *by(other, CORPORA, D**-b)], 0.0
+
+
+GROUPED = {
+    "A": ({"groups": {"A": "format"}}, grouped_A, [POSITIVE] * 6),
+    "A, raw": ({"groups": {"A": "format"}, "residual": "raw"}, grouped_A, [POSITIVE] * 6),
+    "A, weighted": (
+        {"groups": {"A": "format"}, "weight": np.arange(75) % 3},
+        grouped_A,
+        [POSITIVE] * 6,
+    ),
+    "E": ({"groups": {"E": "format"}}, grouped_E, [POSITIVE] * 6),
+    "E and B": ({"groups": {"E": "format", "B": "format"}}, grouped_EB, [POSITIVE] * 9),
+    "A and B by two columns": (
+        {"groups": {"A": "format", "B": "corpus"}},
+        grouped_crosswise,
+        [POSITIVE] * 7,
+    ),
+    "A, E fixed": (
+        {"groups": {"A": "format"}, "fix": {"E": 1.6}},
+        lambda *at: (grouped_A(*at)[0][1:], 1.6),
+        [POSITIVE] * 5,
+    ),
+    "A bounded": (
+        {"groups": {"A": "format"}, "bounds": {"A": (380.0, 420.0)}},
+        grouped_A,
+        [POSITIVE, *[(380.0, 420.0)] * 4, POSITIVE],
+    ),
+    "A, exponents tied": (
+        {"groups": {"A": "format"}, "tie": [("alpha", "beta")]},
+        lambda N, D, a: grouped_A(N, D, a, a),
+        [POSITIVE] * 6,
+    ),
+    "remainder": (
+        {"law": known_part, "groups": {"A": "format"}},
+        lambda N, D, a: (
+            [*by(formats(N, D)[0], FORMATS, N**-a), D ** (-1 / 3)],
+            1.2 + (D / 1e9) ** -a / 9,
+        ),
+        [*[FREE] * 4, POSITIVE],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", GROUPED)
+def test_cells_of_grouped_coefficients_have_the_value_of_bounded_least_squares(pose, runs, case):
+    options, terms, limits = GROUPED[case]
+    own, other = formats(runs["N"], runs["D"])
+    labelled = runs.assign(format=own, corpus=other)
+    posed = pose(labelled, **options)
+    axes = posed.axes(16)
+    value, found = posed.project(axes)
+    value = value.ravel()
+    found = np.stack([item.ravel() for item in found], axis=1)
+    grouped = [posed.problem.divisions[owner] == 0 for owner in posed.problem.owners]
+    clipped = 0
+    for i, cell in enumerate(product(*axes)):
+        expected, _, condition = direct(posed, terms, limits, np.exp(cell))
+        columns, known = terms(*posed.columns.values(), *np.exp(cell))
+        columns = np.stack(columns, axis=1)
+        scales = np.sqrt(np.sum(posed.metric[:, None] * columns**2, axis=0)) / posed.unit
+        # What is found is a point of the box, and has the value that is said.
+        low, high = np.array(limits).T * scales
+        assert np.all((found[i] >= low - 1e-12) & (found[i] <= high + 1e-12))
+        at = columns @ (found[i] / scales)
+        error = np.sum(posed.metric * (posed.observed - known - at) ** 2) / posed.unit**2
+        assert value[i] == pytest.approx(error, rel=1e-9, abs=1e-9)
+        assert value[i] >= expected - 1e-9
+        on_bound = (found[i] <= low + 1e-12) | (found[i] >= high - 1e-12)
+        if on_bound[grouped].any():
+            clipped += 1
+        elif condition < 1e5:
+            assert value[i] == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    # The narrow bounds bind somewhere in every cell; E is zero where exponents are small.
+    assert (clipped == len(value)) if case == "A bounded" else (clipped < 0.7 * len(value))
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "chinchilla",
+        "bounded E",
+        "E bounded above",
+        "bounded amplitudes",
+        "remainder",
+        "everything bounded, A fixed",
+        "A fixed at zero",
+        "column seeing both",
+    ],
+)
+def test_more_bounds_than_are_enumerated_give_a_point_of_the_box(pose, runs, monkeypatch, case):
+    options, terms, limits = CASES[case]
+    posed = pose(runs, **options)
+    axes = posed.axes(16)
+    monkeypatch.setattr(grid, "MOST_ACTIVE_SETS", 0)
+
+    def project(data):
+        columns = grid._columns(posed.problem, data, axes, lambda seen: True)
+        return grid._projected(posed.problem, data, posed.settings, len(axes), columns)
+
+    with jax.enable_x64(True):
+        value, found = jax.device_get(jax.jit(project)(posed.data))
+    found = np.stack([np.broadcast_to(item[..., 0], value.shape).ravel() for item in found], axis=1)
+    best = np.array([direct(posed, terms, limits, np.exp(cell))[0] for cell in product(*axes)])
+    low, high = np.array(limits).T
+    for i, cell in enumerate(product(*axes)):
+        columns, known = terms(*posed.columns.values(), *np.exp(cell))
+        columns = np.stack(columns, axis=1)
+        scales = np.sqrt(np.sum(posed.metric[:, None] * columns**2, axis=0)) / posed.unit
+        coefficients = found[i] / scales
+        assert np.all((coefficients >= low - 1e-9) & (coefficients <= high * (1 + 1e-9)))
+        error = np.sum(posed.metric * (posed.observed - known - columns @ coefficients) ** 2)
+        assert value.ravel()[i] == pytest.approx(error / posed.unit**2, rel=1e-7, abs=1e-9)
+    assert (value.ravel() >= best - 1e-9).all()
+    # Nearly everywhere the best point, and so in the best cell.
+    assert np.mean(value.ravel() <= best + 1e-7) > 0.8
+    assert value.min() == pytest.approx(best.min(), rel=1e-4, abs=1e-7)
+
+
+def test_term_explained_by_the_levels_is_left_out(pose, runs):
+    # Each level has one D, so that B D^-beta and E are constants within each level.
+    index = np.arange(75)
+    labelled = runs.assign(D=10.0 ** (9 + index % 4), format=np.array(FORMATS)[index % 4])
+    posed = pose(labelled, groups={"E": "format"})
+    value, found = posed.project(posed.axes(16))
+    assert np.isfinite(value).all()
+    assert all(np.isfinite(item).all() for item in found)
+    assert np.abs(np.stack(found)).max() < 1e3
+
+
 # Axes
 
 

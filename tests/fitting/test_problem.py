@@ -9,6 +9,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.fitting.problem import prepare, read_bounds, read_fixed, read_ties
+from scalefit.groups import Grouping
 from scalefit.laws import scale_of
 from scalefit.separable import structure
 
@@ -40,11 +41,11 @@ def unbounded(N: Any, *, A: sf.Amplitude, alpha: sf.Exponent, k: sf.Coefficient)
     return A * (1 + k / N) * N**-alpha
 
 
-def prepared(law="chinchilla", fix=None, bounds=None, tie=(), columns=COLUMNS):
+def prepared(law="chinchilla", fix=None, bounds=None, tie=(), groups=None, columns=COLUMNS):
     law = sf.laws.find(law)
-    return prepare(
-        law, structure(law, columns), columns, fix=fix or {}, bounds=bounds or {}, tie=tie
-    )
+    found = structure(law, columns)
+    given = {"fix": fix or {}, "bounds": bounds or {}, "tie": tie, "groups": groups or {}}
+    return prepare(law, found, columns, **given)
 
 
 # Groups
@@ -139,6 +140,42 @@ def test_other_groups_or_kinds_of_bounds_make_other_problems():
         )
     ]
     assert len(set(problems)) == 5
+
+
+FORMATS = Grouping(("format",), ("bf16", "fp8", "int4"))
+CORPORA = Grouping(("corpus",), ("web", "code"))
+
+
+def test_grouped_parameter_has_a_coefficient_for_each_level():
+    problem, settings = prepared(groups={"A": FORMATS, "B": CORPORA}, bounds={"A": (1.0, 9.0)})
+    assert problem.linear == (("E",), ("A",), ("B",))
+    assert problem.widths == (1, 3, 2)
+    assert problem.owners == (0, 1, 1, 1, 2, 2)
+    assert problem.divisions == (None, 0, 1)
+    assert problem.size == len(problem.names) == len(settings.lower) == 8
+    assert settings.lower[1:4].tolist() == [1.0] * 3
+    assert settings.upper[4:6].tolist() == [math.inf] * 2
+    names = ["E", "A[bf16]", "A[fp8]", "A[int4]", "B[web]", "B[code]", "alpha", "beta"]
+    assert problem.names == tuple((name,) for name in names)
+    assert problem.ordered == tuple(names)
+    values = problem.parameters(range(6), np.log([0.3, 0.4]), [])
+    assert values == pytest.approx(dict(zip(names, [*range(6), 0.3, 0.4], strict=True)))
+
+
+def test_parameters_grouped_alike_are_of_one_division():
+    problem, _ = prepared(groups={"E": FORMATS, "A": CORPORA, "B": FORMATS})
+    assert problem.divisions == (0, 1, 0)
+    assert problem.constant == 0
+
+
+def test_names_of_levels_make_no_other_problem_and_their_number_does():
+    first, _ = prepared(groups={"A": FORMATS})
+    renamed, _ = prepared(groups={"A": Grouping(("kind",), ("x", "y", "z"))})
+    fewer, _ = prepared(groups={"A": CORPORA})
+    assert first == renamed and hash(first) == hash(renamed)
+    assert renamed.names[1] == ("A[x]",)
+    assert first != fewer
+    assert first != prepared(groups={"B": FORMATS})[0]
 
 
 # Bounds

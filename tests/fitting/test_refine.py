@@ -71,15 +71,21 @@ TERMS = {
     "bounded A": {"bounds": {"A": (100.0, 500.0)}},
     "remainder": {"law": floored, "fix": {"A": 30.0}},
     "no coefficients": {"law": kaplan},
+    "grouped A": {"groups": {"A": "format"}},
+    "grouped E and B": {"groups": {"E": "format", "B": "format"}, "fix": {"A": 350.0}},
+    "grouped and bounded A": {"groups": {"A": "format"}, "bounds": {"A": (100.0, 500.0)}},
+    "grouped by two columns": {"groups": {"A": "format", "B": "corpus"}, "law": "chinchilla_tied"},
 }
 
 
 @pytest.fixture(scope="module", params=TERMS)
 def expansion(request, pose, runs):
     """The model around a point as the polish sees it, and by differentiating its prediction."""
-    posed = pose(runs, **TERMS[request.param])
+    index = np.arange(len(runs))
+    labelled = runs.assign(format=np.array(list("abc"))[index % 3], corpus=index // 3 % 2)
+    posed = pose(labelled, **TERMS[request.param])
     problem, rng = posed.problem, np.random.default_rng(5)
-    k = len(problem.linear)
+    k = len(problem.owners)
     low, high = posed.settings.lower[k:], posed.settings.upper[k:]
     start, here = (low + (high - low) * rng.uniform(0.4, 0.6, len(low)) for _ in range(2))
     point = np.concatenate([rng.uniform(0.2, 1.0, k), here])
@@ -112,6 +118,12 @@ def test_prediction_is_that_of_the_law(expansion):
         point[:k] * posed.data.unit / scales, point[k:], posed.data.fixed
     )
     rows = len(posed.observed)
+    for linear, levels, division in zip(
+        posed.problem.linear, posed.problem.levels, posed.problem.divisions, strict=True
+    ):
+        if levels:
+            own = np.array([params[f"{linear[0]}[{level}]"] for level in levels])
+            params[linear[0]] = own[posed.data.codes[division][:rows]]
     expected = posed.problem.law.evaluate(posed.columns, params)
     np.testing.assert_allclose(predicted[:rows] * posed.unit, expected, rtol=1e-13)
 
@@ -288,6 +300,16 @@ def test_flat_valley_is_reached_at_its_floor_from_every_cell(pose, optimum, runs
     assert arrived.sum() > 250
     np.testing.assert_allclose(end.value[arrived], expected.value, rtol=1e-7)
     assert np.sum(end.value < expected.value * (1 + 1e-10)) > 250
+
+
+def test_levels_that_hang_on_a_row_each_do_not_slow_each_other_down():
+    """Nearly an L1 problem: Newton and Gauss-Newton need dampings of their own."""
+    runs = sf.simulate(sf.isoflop_design(points=20), noise=0.004, seed=5)
+    dealt = np.random.default_rng(5).permutation(100) % 20
+    fit = sf.fit(runs.assign(format=dealt), groups={"A": "format"})
+    assert fit.status is sf.Status.CONVERGED
+    assert fit.trust.agreeing == fit.trust.starts
+    assert fit.trust.iterations < 200
 
 
 # Bounds

@@ -100,10 +100,17 @@ def refit(
         DataError: neither losses nor weights are given, or their shapes differ from the table's.
     """
     given = [item for item in (observed, weight) if item is not None]
-    if not given or any(item.ndim != 2 or item.shape != given[0].shape for item in given):
+    known, size = _rows(data), data.response.size
+    if not given or any(
+        item.ndim != 2
+        or item.shape != (len(given[0]), given[0].shape[-1])
+        or not known <= item.shape[-1] <= size
+        for item in given
+    ):
         raise DataError(
-            "replicates need losses or weights of shape (replicates, rows)",
-            remedy="Pass observed=, weight= or both, of one length",
+            f"replicates need losses or weights of shape (replicates, {known}), not "
+            f"{' and '.join(str(item.shape) for item in given) or 'none at all'}",
+            remedy="Pass observed=, weight= or both, of one length, a column for each row",
         )
     count, rows = given[0].shape
     axes = grid.axes(problem, settings, points or (POINTS if len(problem.nonlinear) <= 2 else None))
@@ -237,6 +244,14 @@ class _Chunks:
         return program.returns(*joined)
 
 
+def _rows(data: Data) -> int:
+    """Rows of the table that are no padding for certain: it repeats the first at weight zero."""
+    own = np.asarray(data.weight) > 0
+    for values in (*data.columns, *data.codes, data.response):
+        own = own | (np.asarray(values) != np.asarray(values)[0])
+    return int(np.flatnonzero(own)[-1]) + 1
+
+
 def _packed(
     objective: Objective,
     data: Data,
@@ -253,14 +268,14 @@ def _packed(
         return np.concatenate([values, np.repeat(rest, size - rows, axis=1)], axis=1)
 
     response = data.response if observed is None else padded(observed, True) / data.unit
-    weights = data.weight if weight is None else padded(weight, False)
-    metric = np.atleast_2d(weights / response**2 if objective.needs_positive_loss else weights)
-    replicates = len(metric if observed is None else observed)
-    metric = np.broadcast_to(metric, (replicates, size))
+    weights = data.weight[None] if weight is None else padded(weight, False)
+    metric = weights / response**2 if objective.needs_positive_loss else weights
+    count = len(weights) if observed is None else len(observed)
+    metric = np.broadcast_to(metric / metric.sum(axis=-1, keepdims=True), (count, size))
     return data._replace(
         response=response,
         weight=np.broadcast_to(weights, metric.shape),
-        metric=metric / metric.sum(axis=-1, keepdims=True),
+        metric=metric,
         measure=measure(objective, response, float(data.unit)),
     )
 

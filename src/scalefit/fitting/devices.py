@@ -32,8 +32,11 @@ def on_device(device: str | None) -> Iterator[None]:
 
 
 def _find(device: str) -> jax.Device:
-    platform, _, number = str(device).partition(":")
+    platform, colon, number = str(device).partition(":")
     try:
+        # An empty platform is JAX's default one, and a negative number counts from the end.
+        if not platform or (colon and not number.isdecimal()):
+            raise ValueError(device)
         return jax.local_devices(backend=platform)[int(number or 0)]
     except (RuntimeError, IndexError, ValueError) as error:
         here = ", ".join(f"{item.platform}:{item.id}" for item in jax.local_devices())

@@ -29,7 +29,7 @@ import numpy as np
 from jax import lax
 
 from scalefit.fitting.problem import Data, Problem, Settings
-from scalefit.fitting.small import PIVOT_TOLERANCE, Factor, factorise, solve
+from scalefit.fitting.small import PIVOT_TOLERANCE, Factor, factorise, solve, solve_dense
 
 __all__ = [
     "Candidates",
@@ -65,9 +65,14 @@ SLAB_BYTES = 8 * 2**20
 MOST_STARTS = 16
 SEPARATION = 10
 
-# Active sets are enumerated up to this many; a law with more bounded coefficients than that is
-# ranked on its unbounded fit, and its bounds are enforced by the polish.
-MOST_ACTIVE_SETS = 256
+# Active sets are enumerated up to this many: twice as many take twice as long to compile, and from
+# about a hundred on far longer. A law with more bounded coefficients than that is ranked on a point
+# of its box: coefficients outside are put on their bounds, and the others solved for again, this
+# often.
+MOST_ACTIVE_SETS = 32
+PASSES = 3
+# A share of each diagonal that keeps its systems solvable.
+RIDGE = 1e-10
 
 
 class Ranking(NamedTuple):
@@ -255,7 +260,14 @@ def _row_size(problem: Problem, data: Data, grid: list[Any]) -> int:
     ]
     division = _inner_division(problem)
     levels = 1 if division is None else len(data.places[division])
-    return max(levels * prod(sizes[1:]), *columns, 1)
+    plain = sum(
+        width
+        for width, own in zip(problem.widths, problem.divisions, strict=True)
+        if own is None or own != division
+    )
+    # Systems too large to be enumerated are held whole.
+    dense = plain**2 if 2**plain > MOST_ACTIVE_SETS else 0
+    return max((levels + dense) * prod(sizes[1:]), *columns, 1)
 
 
 def _tile_minima(values: Any, tile: int) -> jax.Array:
@@ -350,7 +362,7 @@ def _inner_division(problem: Problem) -> int | None:
     widths: dict[int, int] = {}
     for index, division in enumerate(problem.divisions):
         if division is not None:
-            widths[division] = problem.width(index)
+            widths[division] = problem.widths[index]
     return max(widths, key=lambda division: widths[division]) if widths else None
 
 
@@ -378,7 +390,7 @@ def _columns(problem: Problem, data: Data, grid: list[Any], wanted: Any) -> dict
         elif division == inner:
             found[LEVELS, index] = _level_column(data, grid, values, seen, division)
         else:
-            for level in range(problem.width(index)):
+            for level in range(problem.widths[index]):
                 there = jnp.where(data.codes[division] == level, values, 0.0)
                 found[first + level] = _plain_column(problem, data, grid, there, seen)
     if problem.axes_known is not None:
@@ -596,7 +608,7 @@ def _with_levels(
     inside = []
     for index, coefficient, scale in zip(levels.indices, free, levels.scales, strict=True):
         first = problem.owners.index(index)
-        ends = slice(first, first + problem.width(index))
+        ends = slice(first, first + problem.widths[index])
         # A bound of zero times a scale of zero is zero; an infinite one is no bound.
         for side, kind in zip(("lower", "upper"), problem.limits[index], strict=True):
             if kind != "none":
@@ -638,7 +650,7 @@ def _projected(
             solution.append(eliminated[index])
             continue
         first = problem.owners.index(index)
-        parts = [found[first + level] for level in range(problem.width(index))]
+        parts = [found[first + level] for level in range(problem.widths[index])]
         shape = jnp.broadcast_shapes(*(jnp.shape(part) for part in parts))
         solution.append(jnp.stack([jnp.broadcast_to(part, shape) for part in parts], axis=-1))
     sizes = {
@@ -674,17 +686,12 @@ def _best_active_set(
     choices = [_states(problem, index) for index in order]
     constants: list[State] = [] if constant is None else _states(problem, constant)
     if prod(len(states) for states in [*choices, constants or [""]]) > MOST_ACTIVE_SETS:
-        choices = [states[:1] for states in choices]
-        constants = constants[:1]
+        return _point_of_the_box(problem, data, settings, order, system)
     best: Any = jnp.inf
     tried: list[tuple[Any, dict[int, Any], Any]] = []
     solution: dict[int, Any] = {}
 
-    def bound(index: int, state: State, scale: Any) -> Any:
-        side = 0 if state == "lower" else 1
-        if problem.limits[problem.owners[index]][side] == "zero":
-            return 0.0
-        return (settings.lower, settings.upper)[side][index] * scale
+    bound = partial(_bound, problem, settings)
 
     def inside(index: int, value: Any, scale: Any) -> Any:
         ok: Any = True
@@ -737,6 +744,67 @@ def _best_active_set(
             i: jnp.where(better, found, solution.get(i, 0.0)) for i, found in coefficients.items()
         }
     return best, solution
+
+
+def _bound(problem: Problem, settings: Settings, index: int, state: State, scale: Any) -> Any:
+    """Bound of a scaled coefficient."""
+    side = 0 if state == "lower" else 1
+    if problem.limits[problem.owners[index]][side] == "zero":
+        return 0.0
+    return (settings.lower, settings.upper)[side][index] * scale
+
+
+def _point_of_the_box(
+    problem: Problem, data: Data, settings: Settings, order: list[int], system: _System
+) -> tuple[Any, dict[int, Any]]:
+    """Least squares under bounds, nearly: a point of the box, and its value.
+
+    Dense, where the enumeration is unrolled: this is for many coefficients.
+    """
+    gram, right, means = (_dense(system.gram, 2), _dense(system.right, 1), _dense(system.means, 1))
+    scales, square, every = _dense(system.scales, 1), system.square, list(order)
+    constant = _centred(problem)
+    if constant is not None:
+        # Columns were centred for a free constant: put the means and the constant back.
+        means = jnp.concatenate([means, jnp.ones((*means.shape[:-1], 1))], axis=-1)
+        gram = jnp.pad(gram, [(0, 0)] * (gram.ndim - 2) + [(0, 1)] * 2)
+        right = jnp.pad(right, [(0, 0)] * (right.ndim - 1) + [(0, 1)])
+        gram = gram + means[..., :, None] * means[..., None, :]
+        right = right + system.mean * means
+        square = square + system.mean**2
+        unit = jnp.full((*scales.shape[:-1], 1), 1.0 / data.unit)
+        scales = jnp.concatenate([scales, unit], axis=-1)
+        every.append(constant)
+    known = np.array([index == KNOWN for index in every])
+    ends = []
+    for side, nothing in (("lower", -jnp.inf), ("upper", jnp.inf)):
+        own = [getattr(settings, side)[index] if index != KNOWN else 1.0 for index in every]
+        # A bound of zero times a scale of zero is zero; an infinite one is no bound.
+        free = [index != KNOWN and side not in _states(problem, index) for index in every]
+        finite = jnp.stack([0.0 if none else end for none, end in zip(free, own, strict=True)])
+        ends.append(jnp.where(jnp.array(free), nothing, finite * scales))
+    held = jnp.broadcast_to(known, right.shape)
+    point = jnp.where(known, scales, jnp.zeros_like(right))
+    size = len(every)
+    for _ in range(PASSES):
+        rest = right - jnp.einsum("...ij,...j->...i", gram, jnp.where(held, point, 0.0))
+        matrix = jnp.where(held[..., :, None] | held[..., None, :], jnp.eye(size), gram)
+        # Collinear columns share what they explain.
+        matrix = matrix * (1 + RIDGE * jnp.eye(size))
+        solved = solve_dense(matrix, jnp.where(held, point, rest))[0]
+        point = jnp.clip(jnp.where(held, point, solved), *ends)
+        held = held | (point != solved)
+    value = jnp.einsum("...ij,...i,...j->...", gram, point, point)
+    value = square - 2 * jnp.einsum("...i,...i->...", right, point) + value
+    return value, {index: point[..., i] for i, index in enumerate(every) if index != KNOWN}
+
+
+def _dense(entries: Any, dimensions: int) -> jax.Array:
+    """Nested lists of arrays that broadcast against each other, as last axes of one array."""
+    flat = entries if dimensions == 1 else [item for row in entries for item in row]
+    shape = jnp.broadcast_shapes(*(jnp.shape(item) for item in flat))
+    stacked = jnp.stack([jnp.broadcast_to(item, shape) for item in flat], axis=-1)
+    return stacked if dimensions == 1 else stacked.reshape(*shape, len(entries), len(entries))
 
 
 def _solve_free(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Real
 from types import MappingProxyType
@@ -94,8 +94,9 @@ class Problem:
         fixed: names of the fixed parameters.
         limits: (lower, upper) kind of bound for each free linear parameter.
         logarithmic: whether each free nonlinear coordinate is searched in its logarithm.
+        widths: number of coefficients of each free linear parameter.
         levels: for each free linear parameter, the levels it has a coefficient for; none where it
-            has one for all rows.
+            has one for all rows. Their names change no program.
         divisions: for each free linear parameter, which division of the rows those levels are of.
     """
 
@@ -106,7 +107,8 @@ class Problem:
     fixed: tuple[str, ...]
     limits: tuple[tuple[BoundKind, BoundKind], ...]
     logarithmic: tuple[bool, ...]
-    levels: tuple[tuple[str, ...], ...]
+    widths: tuple[int, ...]
+    levels: tuple[tuple[str, ...], ...] = field(compare=False)
     divisions: tuple[int | None, ...]
 
     @property
@@ -117,11 +119,7 @@ class Problem:
     @cached_property
     def owners(self) -> tuple[int, ...]:
         """Index of the linear parameter that each coefficient belongs to."""
-        return tuple(i for i in range(len(self.linear)) for _ in range(self.width(i)))
-
-    def width(self, index: int) -> int:
-        """Number of coefficients of a linear parameter."""
-        return max(1, len(self.levels[index]))
+        return tuple(i for i, width in enumerate(self.widths) for _ in range(width))
 
     @cached_property
     def names(self) -> tuple[tuple[str, ...], ...]:
@@ -221,7 +219,7 @@ class Problem:
         division = self.divisions[index]
         if division is None:
             return column
-        levels = jnp.arange(self.width(index))
+        levels = jnp.arange(self.widths[index])
         return jnp.where(data.codes[division][:, None] == levels, column, 0.0)
 
     def known(self, data: Data, coordinates: Any) -> jax.Array:
@@ -411,6 +409,7 @@ def prepare(
             for low, high in (limits[group] for group in linear)
         ),
         logarithmic=logarithmic,
+        widths=tuple(max(1, len(names)) for names in levels),
         levels=tuple(levels),
         divisions=tuple(
             divisions.index(groups[group[0]]) if group[0] in groups else None for group in linear

@@ -372,8 +372,8 @@ class _Terms:
         """Coefficients of each linear parameter."""
         parts, first = [], 0
         for index in range(len(self.problem.linear)):
-            parts.append(point[first : first + self.problem.width(index)])
-            first += self.problem.width(index)
+            parts.append(point[first : first + self.problem.widths[index]])
+            first += self.problem.widths[index]
         return parts
 
     def columns(self, coordinates: Any) -> jax.Array:
@@ -430,7 +430,7 @@ class _Terms:
                     [
                         weights @ mixed[index, m]
                         if (index, m) in mixed
-                        else jnp.zeros(self.problem.width(index))
+                        else jnp.zeros(self.problem.widths[index])
                         for m in range(q)
                     ],
                     axis=1,

@@ -15,10 +15,13 @@ __all__ = ["farseer"]
 Drift = Annotated[Coefficient, Bounds(-2.0, 2.0)]
 Power = Annotated[Coefficient, Bounds(-1.0, 1.0)]
 
-SMALL_POWER = 1e-5
+# Where power times x is smaller than this, its drift is the series: the quotient would lose in its
+# second derivative what the series, to as many terms, leaves out.
+SMALL = 0.02
+TERMS = 8
 
 
-@law(source="Li et al. 2025, arXiv 2506.10972 (Farseer), eq. for L(N, D)")
+@law(source="Farseer, arXiv 2506.10972, L(N, D)")
 def farseer(
     N: Any,
     D: Any,
@@ -62,7 +65,11 @@ def farseer(
 
 
 def _drift(x: Any, power: Any) -> Any:
-    """(exp(power x) - 1) / power, with its limit and slope at power 0."""
-    small = jnp.abs(power) < SMALL_POWER
+    """(exp(power x) - 1) / power, with its limit and derivatives at power 0."""
+    y = power * x
+    small = jnp.abs(y) < SMALL
     divisor = jnp.where(small, 1.0, power)
-    return jnp.where(small, x * (1 + power * x / 2), jnp.expm1(divisor * x) / divisor)
+    series = jnp.ones_like(y)
+    for term in range(TERMS, 1, -1):
+        series = 1 + y / term * series
+    return jnp.where(small, x * series, jnp.expm1(divisor * x) / divisor)

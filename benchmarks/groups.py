@@ -1,0 +1,143 @@
+"""Fits with one coefficient for each level of a column, against the same law without groups.
+
+A law written out with one indicator column and one amplitude for each level is the same fit the
+long way round: the other baseline, where it is small enough to be compiled in reasonable time. Both
+must reach the same objective before anything is timed.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from common import Timing, race, run_alone, table
+
+import scalefit as sf
+
+LEVELS = (1, 5, 20, 80)
+QUICK_LEVELS = (1, 5)
+# Written out up to here: program and grid grow with the square of the columns.
+WRITTEN_OUT = 5
+
+BUDGETS = (1e18, 1e19, 1e20, 1e21)
+POINTS_PER_BUDGET = 240
+SAME_OBJECTIVE = 1e-9
+
+HEADER = (
+    "law",
+    "coefficients",
+    "first fit",
+    "warm fit (quartiles)",
+    "ratio to one level",
+    "per coefficient",
+    "**ratio, per coefficient**",
+)
+
+
+def runs(levels: int) -> sf.LossTable:
+    """960 simulated runs in as many formats, with the indicator columns of the longer law."""
+    frame = sf.isoflop_design(BUDGETS, points=POINTS_PER_BUDGET)
+    level = np.arange(len(frame)) % levels
+    eff = np.linspace(1.0, 0.3, levels)[level]
+    shrunk = frame.assign(N=frame["N"] * eff)
+    frame = frame.assign(loss=sf.simulate(shrunk, seed=levels)["loss"], format=level)
+    for i in range(levels):
+        frame[f"is_{i}"] = (level == i).astype(float)
+    return sf.LossTable.from_frame(frame)
+
+
+def written_out(levels: int) -> sf.Law:
+    """Chinchilla with one amplitude and one indicator column for each level."""
+    amplitudes = [f"A{i}" for i in range(levels)]
+
+    def function(N: Any, D: Any, *given: Any, **p: Any) -> Any:
+        A = sum(p[name] * column for name, column in zip(amplitudes, given, strict=True))
+        return p["E"] + A * jnp.power(N, -p["alpha"]) + p["B"] * jnp.power(D, -p["beta"])
+
+    kinds = {"E": sf.Offset, "B": sf.Amplitude, "alpha": sf.Exponent, "beta": sf.Exponent}
+    kinds |= dict.fromkeys(amplitudes, sf.Amplitude)
+    columns = ["N", "D", *(f"is_{i}" for i in range(levels))]
+    shape = inspect.Parameter
+    function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [shape(name, shape.POSITIONAL_OR_KEYWORD) for name in columns]
+        + [shape(name, shape.KEYWORD_ONLY) for name in kinds]
+    )
+    function.__annotations__ = kinds
+    return sf.law(source="this benchmark")(function)
+
+
+def first(call: Any) -> tuple[sf.Fit, float]:
+    """A fit that compiles, and the seconds it took."""
+    begin = time.perf_counter()
+    fit = call()
+    return fit, time.perf_counter() - begin
+
+
+def measure(levels: tuple[int, ...], rounds: int) -> list[tuple[str, ...]]:
+    """Rows of the table.
+
+    Raises:
+        SystemExit: the law written out ends elsewhere.
+    """
+    calls: dict[str, Any] = {}
+    begun: dict[str, float] = {}
+    coefficients: dict[str, int] = {}
+    sf.fit(sf.simulate(sf.isoflop_design()), "chinchilla_n")  # starting JAX is not to be timed
+    for count in levels:
+        groups = {"A": "format"} if count > 1 else {}
+        name = f"{count} levels" if groups else "one level: no groups"
+        fits = {name: partial(sf.fit, runs(count), groups=groups)}
+        if groups and count <= WRITTEN_OUT:
+            fits[f"{count} columns, written out"] = partial(sf.fit, runs(count), written_out(count))
+        values = []
+        for label, call in fits.items():
+            fit, begun[label] = first(call)
+            values.append(fit.value)
+            coefficients[label] = fit.free
+        if not np.ptp(values) <= SAME_OBJECTIVE * values[0]:
+            raise SystemExit(f"objectives differ: {values}")
+        calls |= fits
+    times = race(calls, rounds)
+    base_name = next(iter(calls))
+    base = times[base_name].median
+    each_base = base / coefficients[base_name]
+    return [
+        (
+            name,
+            str(coefficients[name]),
+            Timing.of([begun[name]]).text.partition(" (")[0],
+            item.text,
+            f"{item.median / base:.2f}",
+            f"{1e3 * item.median / coefficients[name]:.3g} ms",
+            f"**{item.median / coefficients[name] / each_base:.2f}**",
+        )
+        for name, item in times.items()
+    ]
+
+
+def section(quick: bool) -> str:
+    """The benchmark as Markdown."""
+    rounds = 5 if quick else 31
+    rows = measure(QUICK_LEVELS if quick else LEVELS, rounds)
+    return "\n\n".join(
+        [
+            "## Groups",
+            f"Chinchilla on {len(BUDGETS) * POINTS_PER_BUDGET} simulated runs with one A for each "
+            f"level; log residual, Huber. Medians of {rounds} rounds. The first fit compiles. The "
+            f"law written out has the same optimum to {SAME_OBJECTIVE:g}, or the run fails.",
+            table(HEADER, rows),
+        ]
+    )
+
+
+def main() -> None:
+    """Print the machine and the table."""
+    run_alone(section, __doc__)
+
+
+if __name__ == "__main__":
+    main()

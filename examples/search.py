@@ -1,0 +1,44 @@
+# %% [markdown]
+# # Looking at the search, and proving its result
+# Variable projection leaves a plane to search: each pair of exponents stands for the best surface
+# with them.
+
+# %%
+import sys
+from pathlib import Path
+
+import scalefit as sf
+
+runs = sf.LossTable.from_frame(sf.simulate(sf.isoflop_design(), noise=0.005, seed=1))
+fit = sf.fit(runs, "chinchilla", robust="none")
+print(f"{fit.trust.cells:,} cells, {fit.trust.basins} basin, {fit.trust.agreeing} starts agree")
+
+# %% [markdown]
+# For squared errors the optimum is not only found but proved: nothing in the whole box of
+# parameters is lower by more than the gap.
+
+# %%
+print(fit.certified)
+assert fit.certified
+assert fit.certified.gap <= 1e-6
+
+# %% [markdown]
+# The picture: colours are multiples of the least squared error, dots the cells, the star the
+# optimum.
+
+# %%
+ax = sf.plot.projected(fit, runs)
+if len(sys.argv) > 1:
+    ax.figure.savefig(Path(sys.argv[1]) / "projected.png", dpi=150)
+
+# %% [markdown]
+# A law of many nonlinear parameters is searched by scattered points instead of a grid. Farseer lets
+# every part of the surface drift with N.
+
+# %%
+truth = {"E": 1.7, "B": 300.0, "beta": 0.28, "e": -0.06, "b": -0.3, "c": -0.03}
+powers = {"p": 0.2, "q": -0.2, "r": 0.1}
+drifting = sf.simulate(sf.isoflop_design(), "farseer", truth | powers, noise=0.002, seed=1)
+found = sf.fit(drifting, "farseer")
+print(found.summary())
+assert found.trust.search == "scattered"

@@ -1,0 +1,160 @@
+"""What a fit says about being proved global."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+import scalefit as sf
+from scalefit.fitting import certificate, pipeline
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return sf.simulate(sf.isoflop_design(), noise=0.005, seed=1)
+
+
+@pytest.fixture(scope="module")
+def squared(runs):
+    return sf.fit(runs, robust="none")
+
+
+def line(fit, label):
+    """What the report says in one of its lines, as one string."""
+    text = re.sub(r"\s+", " ", fit.summary())
+    return text.split(f" {label} ")[1]
+
+
+@pytest.mark.parametrize("residual", ["log", "relative", "raw"])
+def test_squared_fits_are_proved_without_asking(runs, residual):
+    proof = sf.fit(runs, residual=residual, robust="none").certified
+    assert proof and proof.closed is True
+    assert 0 <= proof.gap <= 1e-6
+    assert proof.boxes > 1
+    assert proof.reason == "" and dict(proof.region) == {}
+
+
+@pytest.mark.parametrize("certify", [None, True])
+def test_the_default_objective_says_why_it_is_not(runs, certify):
+    fit = sf.fit(runs, certify=certify)
+    assert not fit.certified
+    assert fit.certified.boxes == 0 and fit.certified.gap == np.inf
+    assert fit.certified.reason.startswith("not attempted: the Huber loss of a log residual")
+    # A proof that is not there is no news.
+    assert fit.notes == ()
+    assert "the Huber loss of a log residual" in line(fit, "proof")
+
+
+def test_raw_huber_is_proved_where_it_is_asked_for(data_folder):
+    table = sf.read(data_folder / "gadre.csv", keep="train_dataset == 'rpj'")
+    assert sf.fit(table, residual="raw").certified.reason == (
+        "not attempted: certify=True asks for it"
+    )
+    fit = sf.fit(table, residual="raw", certify=True)
+    assert fit.certified, fit.certified.reason
+    assert fit.certified.gap <= 1e-6
+    assert fit.objective.robust == "huber"
+
+
+@pytest.mark.parametrize("robust", ["none", "huber"])
+def test_nothing_is_attempted_where_it_is_refused(runs, robust, monkeypatch):
+    def never(*args, **kwargs):
+        raise AssertionError("attempted")
+
+    monkeypatch.setattr(pipeline, "prove", never)
+    fit = sf.fit(runs, robust=robust, certify=False)
+    assert not fit.certified
+    assert fit.certified.reason == "not attempted: certify=False"
+    assert fit.notes == ()
+
+
+def test_proving_changes_nothing_else(runs, squared):
+    plain = sf.fit(runs, robust="none", certify=False)
+    assert dict(plain.params) == dict(squared.params)
+    assert plain.value == squared.value
+    assert plain.trust == squared.trust
+
+
+def test_coefficients_by_level_are_not_covered(runs):
+    split = runs.assign(kind=np.where(np.arange(len(runs)) % 2, "a", "b"))
+    fit = sf.fit(split, robust="none", groups={"A": "kind"})
+    assert not fit.certified
+    assert "coefficients differ by a column" in fit.certified.reason
+    assert "coefficients differ by a column" in line(fit, "proof")
+
+
+@pytest.mark.parametrize("robust", ["none", "huber"])
+def test_a_certificate_survives_json(runs, robust):
+    fit = sf.fit(runs, robust=robust)
+    again = sf.Fit.from_json(fit.to_json()).certified
+    assert again == fit.certified
+    assert bool(again) is (robust == "none")
+
+
+def test_a_fit_written_before_certificates_has_none(squared):
+    document = json.loads(squared.to_json())
+    del document["certified"]
+    old = sf.Fit.from_json(json.dumps(document))
+    assert not old.certified and old.certified.reason == "not attempted"
+
+
+def test_the_report_says_how_far_it_is_proved(squared):
+    said = re.match(r"global to (\S+) of the objective, by (\d+) boxes", line(squared, "proof"))
+    assert float(said[1]) == pytest.approx(squared.certified.gap, rel=0.5)
+    assert int(said[2]) == squared.certified.boxes
+
+
+def test_a_proof_that_runs_out_of_time_is_a_note_with_its_gap_and_region(runs, monkeypatch):
+    monkeypatch.setattr(pipeline, "PROOF_SECONDS", 0.0)
+    fit = sf.fit(runs, robust="none")
+    proof = fit.certified
+    assert not proof and proof.boxes > 0
+    assert proof.gap > 1e-6
+    assert "still open after 0 s" in proof.reason
+    (note,) = (item for item in fit.notes if item.code == "not_certified")
+    assert note.severity == "info"
+    assert note.details["gap"] == proof.gap
+    assert note.details["boxes"] == proof.boxes
+    for name in ("alpha", "beta"):
+        low, high = proof.region[name]
+        assert low <= fit.params[name] <= high
+        assert f"{name} {low:.4g} to {high:.4g}" in note.message
+    assert f"{100 * proof.gap:.2g} %" in note.message
+    assert "still open after 0 s" in line(fit, "proof")
+    again = sf.Fit.from_json(fit.to_json())
+    assert again.certified == proof
+    assert dict(again.notes[-1].details)["gap"] == note.details["gap"]
+
+
+def test_who_asks_for_a_proof_waits_for_it(runs, squared, monkeypatch):
+    monkeypatch.setattr(pipeline, "PROOF_SECONDS", 0.0)
+    fit = sf.fit(runs, robust="none", certify=True)
+    assert fit.certified == squared.certified
+
+
+def test_a_gap_is_true_of_a_fit_that_is_not_the_best(runs, squared, monkeypatch):
+    """Where the search is spoilt, the proof names a lower point."""
+    honest = pipeline.prove
+
+    def worse(*args, **kwargs):
+        *others, value = args
+        return honest(*others, value * 1.01, **kwargs)
+
+    monkeypatch.setattr(pipeline, "prove", worse)
+    fit = sf.fit(runs, robust="none", certify=True)
+    assert not fit.certified
+    assert "lower elsewhere" in fit.certified.reason
+    assert fit.certified.gap >= 0.0098
+    assert "not_certified" in {note.code for note in fit.notes}
+
+
+def test_boxes_are_limited(runs, monkeypatch):
+    class Impatient(certificate._Search):
+        def run(self, most_boxes, seconds):
+            return super().run(20, seconds)
+
+    monkeypatch.setattr(certificate, "_Search", Impatient)
+    fit = sf.fit(runs, robust="none")
+    assert not fit.certified
+    assert re.search(r"boxes are still open after \d+$", fit.certified.reason)

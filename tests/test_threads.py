@@ -1,0 +1,205 @@
+"""Fits in several threads at once: equal results, no standstill, and JAX as the user left it."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import scalefit as sf
+
+RUNS = {seed: sf.simulate(sf.isoflop_design(), noise=0.005, seed=seed) for seed in range(4)}
+
+# Tables and objectives, none like another.
+WORK = [
+    (0, {}),
+    (1, {"robust": "none"}),
+    (2, {"residual": "raw"}),
+    (3, {"residual": "raw", "robust": "none"}),
+    (0, {"residual": "relative", "delta": 1e-2}),
+    (1, {"bounds": {"alpha": (0.5, 1.0)}}),
+    (2, {"robust": "asymmetric", "asymmetry": 3.0}),
+]
+
+
+def fitted(work):
+    seed, options = work
+    fit = sf.fit(RUNS[seed], **options)
+    return dict(fit.params), fit.value, fit.trust, fit.certified, fit.notes
+
+
+def test_threads_find_what_one_thread_finds():
+    alone = [fitted(work) for work in WORK]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(fitted, WORK * 4))
+    assert together == alone * 4
+
+
+def test_threads_that_start_with_nothing_compiled_find_the_same():
+    @sf.law(source="a law that nothing has compiled")
+    def fresh(N, D, *, E: sf.Offset, A: sf.Amplitude, g: sf.Exponent):
+        """E + A (N D)^-g"""
+        return E + A * (N * D) ** -g
+
+    ready = threading.Barrier(2)
+
+    def work(seed):
+        ready.wait(60)
+        return sf.fit(RUNS[seed], fresh)
+
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(work, (0, 1)))
+    for seed, fit in enumerate(together):
+        again = sf.fit(RUNS[seed], fresh)
+        assert dict(fit.params) == dict(again.params)
+        assert fit.trust == again.trust
+
+
+def test_an_error_in_one_thread_leaves_the_other_alone():
+    def work(item):
+        try:
+            return fitted(item)
+        except sf.FitError as error:
+            return type(error)
+
+    items = [(0, {}), (0, {"device": "nowhere"})] * 6
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(work, items))
+    assert found[::2] == [fitted((0, {}))] * 6
+    assert found[1::2] == [sf.FitError] * 6
+
+
+def test_a_users_own_jax_in_another_thread_stays_in_its_precision():
+    stop = threading.Event()
+    seen = set()
+
+    def own():
+        while not stop.is_set():
+            seen.add((str(jnp.ones(3).dtype), str(jax.jit(lambda x: x + 1.5)(1).dtype)))
+
+    before = str(jnp.ones(3).dtype), str(jax.jit(lambda x: x + 1.5)(1).dtype)
+    worker = threading.Thread(target=own)
+    worker.start()
+    try:
+        for work in WORK:
+            fitted(work)
+    finally:
+        stop.set()
+        worker.join(60)
+    assert not worker.is_alive()
+    assert seen == {before}
+
+
+def test_fits_leave_the_configuration_as_it_was():
+    before = dict(jax.config.values)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(fitted, WORK))
+    sf.fit(RUNS[0], device="cpu")
+    assert dict(jax.config.values) == before
+
+
+USERS = """
+import json, threading
+import jax
+jax.config.update("jax_enable_x64", {x64})
+jax.config.update("jax_default_device", jax.devices("cpu")[0])
+jax.config.update("jax_compilation_cache_dir", {folder!r})
+jax.config.update("jax_default_matmul_precision", "float32")
+before = dict(jax.config.values)
+import scalefit as sf
+assert dict(jax.config.values) == before, "import"
+runs = sf.simulate(sf.isoflop_design(), noise=0.005, seed=1)
+found = []
+def work(device):
+    found.append(sf.fit(runs, "chinchilla_n", device=device).value)
+threads = [threading.Thread(target=work, args=(device,)) for device in (None, "cpu")]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+work(None)
+assert dict(jax.config.values) == before, "fit"
+assert jax.numpy.ones(2).dtype == ("float64" if {x64} else "float32")
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("x64", [False, True])
+def test_a_users_configuration_is_what_it_was(tmp_path, x64):
+    done = subprocess.run(
+        [sys.executable, "-c", USERS.format(x64=x64, folder=str(tmp_path))],
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    first, *others = json.loads(done.stdout)
+    assert others == [first] * 2
+    assert first == sf.fit(RUNS[1], "chinchilla_n").value
+
+
+ENGINE = """
+import faulthandler, json
+faulthandler.dump_traceback_later(225, exit=True)
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any
+import jax
+import numpy as np
+import scalefit as sf
+from scalefit.fitting.batch import refit
+from scalefit.fitting.pipeline import pose
+
+@sf.law(source="Kaplan et al. 2020")
+def kaplan(
+    N: Any, D: Any, *,
+    Nc: Annotated[jax.Array, sf.scale_of("N")],
+    Dc: Annotated[jax.Array, sf.scale_of("D")],
+    aN: sf.Exponent,
+    aD: sf.Exponent,
+):
+    return ((Nc / N) ** (aN / aD) + Dc / D) ** aD
+
+def everything(seed):
+    runs = sf.simulate(sf.isoflop_design(), noise=0.005, seed=seed)
+    split = runs.assign(kind=np.where(np.arange(len(runs)) % 2, "a", "b"))
+    objective = sf.Objective()
+    table = sf.LossTable.from_frame(runs)
+    law = sf.laws.find("chinchilla")
+    posed = pose(table, law, objective, fix={}, bounds={}, tie=(), groups={})
+    weight = np.random.default_rng(seed).multinomial(75, np.full(75, 1 / 75), 8).astype(float)
+    found = refit(posed.problem, objective, posed.settings, posed.data, weight=weight)
+    proved = sf.fit(runs, residual="raw", certify=True)
+    assert proved.certified, proved.certified.reason
+    return [
+        sf.fit(runs).value,
+        sf.fit(split, groups={"A": "kind"}).value,
+        sf.fit(runs, kaplan).value,
+        proved.value,
+        proved.certified.boxes,
+        *found.value.tolist(),
+    ]
+
+with ThreadPoolExecutor(2) as pool:
+    rounds = [list(pool.map(everything, (0, 1))) for _ in range(5)]
+print(json.dumps(rounds))
+"""
+
+
+@pytest.mark.slow
+def test_the_whole_engine_in_two_threads_comes_to_an_end():
+    done = subprocess.run(
+        [sys.executable, "-c", ENGINE],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env=dict(os.environ),
+    )
+    assert done.returncode == 0, done.stderr
+    rounds = json.loads(done.stdout)
+    assert len(rounds) == 5
+    assert all(found == rounds[0] for found in rounds)
+    assert rounds[0][0] != rounds[0][1]
