@@ -8,6 +8,9 @@ on some of the same resamples and scaled to all of them.
 
 from __future__ import annotations
 
+import argparse
+import subprocess
+import sys
 import time
 from functools import partial
 from typing import Any
@@ -147,16 +150,27 @@ def _each(time: Timing, count: int) -> str:
     return f"{1e3 * time.median / count:.2f} ms"
 
 
-def memory(runs: sf.LossTable, counts: tuple[int, ...]) -> str:
-    """Table of the peak of memory by the number of replicates."""
+def memory(counts: tuple[int, ...]) -> str:
+    """Table of the peak of memory by the number of replicates, each in a process of its own."""
     rows = []
     for count in counts:
-        refits = call(runs, sf.Objective("log", "none"), resampled(len(runs), count))
+        command = [sys.executable, __file__, "--memory", str(count)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"{count} refits failed:\n{done.stderr}")
+        rows.append((count, f"{int(done.stdout) / 2**20:.3g} MiB"))
+    return table(("replicates", "peak extra memory, compiled before"), rows)
+
+
+def peak(count: int) -> int:
+    """Bytes above the start while replicates are fitted, once the programs are compiled."""
+    runs, _, _ = chinchilla_table()
+    objective = sf.Objective("log", "none")
+    call(runs, objective, resampled(len(runs), 1))()
+    refits = call(runs, objective, resampled(len(runs), count))
+    with PeakMemory() as during:
         refits()
-        with PeakMemory() as during:
-            refits()
-        rows.append((count, f"{during.extra / 2**20:.3g} MiB"))
-    return table(("replicates", "peak extra memory of a warm call"), rows)
+    return during.extra
 
 
 def section(quick: bool) -> str:
@@ -171,14 +185,20 @@ def section(quick: bool) -> str:
             "round(s). scalefit searches the whole box for every resample, scipy descends from the "
             "optimum of the full table.",
             against_loop(runs, replicates, rounds),
-            memory(runs, counts),
+            memory(counts),
         ]
     )
 
 
 def main() -> None:
-    """Print the machine and the tables."""
-    run_alone(section, __doc__)
+    """Print the machine and the tables; with ``--memory COUNT``, bytes of so many refits."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--memory", type=int)
+    arguments, _ = parser.parse_known_args()
+    if arguments.memory:
+        print(peak(arguments.memory))
+    else:
+        run_alone(section, __doc__)
 
 
 if __name__ == "__main__":

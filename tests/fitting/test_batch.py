@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import scalefit as sf
-from scalefit.fitting import batch
+from scalefit.fitting import batch, programs
 from scalefit.fitting.batch import refit
 
 REPLICATES = 40
@@ -85,7 +85,7 @@ def test_rows_of_weight_zero_are_rows_all_the_same(pose, runs, redrawn):
 
 def test_chunks_do_not_change_results(pose, runs, resampled, monkeypatch):
     posed = pose(runs)
-    # Chunks of seven: the last one is filled up.
+    # Seven at once: the last chunk has two and is filled up.
     monkeypatch.setattr(batch, "CPU_BYTES", 7 * 8 * 96**2)
     many = np.concatenate([resampled, resampled[::-1], resampled[10:30]])
     chunked = refitted(posed, sf.Objective(), weight=many)
@@ -97,25 +97,21 @@ def test_chunks_do_not_change_results(pose, runs, resampled, monkeypatch):
 
 
 def test_memory_does_not_grow_with_the_number_of_replicates(pose, runs, monkeypatch):
-    rank, sizes = batch._rank, []
+    sizes = {}
+    call = programs.Program.__call__
 
-    class Noted:
-        returns = rank.returns
+    def note(program, problem, data, *arrays):
+        # The losses are one array for all of them.
+        assert data.response.shape == (128,)
+        sizes.setdefault(program, []).append(len(data.weight))
+        return call(program, problem, data, *arrays)
 
-        def __call__(self, problem, data, settings, axes):
-            cells = int(np.prod([len(axis) for axis in axes]))
-            sizes.append(len(data.weight))
-            assert len(data.weight) * 8 * cells <= batch.CPU_BYTES
-            # The losses are one array for all of them.
-            assert data.response.shape == (128,)
-            return rank(problem, data, settings, axes)
-
-    monkeypatch.setattr(batch, "_rank", Noted())
-    found = refitted(pose(runs), sf.Objective("log", "none"), weight=np.ones((301, 75)))
-    assert len(found.value) == 301 and np.ptp(found.value) < 1e-12
+    monkeypatch.setattr(programs.Program, "__call__", note)
+    found = refitted(pose(runs), sf.Objective(), weight=np.ones((301, 75)))
+    assert len(found.value) == 301
+    assert max(sizes[batch._rank]) * 8 * 96**2 <= batch.CPU_BYTES
     # Of one size, so that one program is compiled.
-    assert len(sizes) > 1 and len(set(sizes)) == 1
-    assert sum(sizes) - 301 < sizes[0]
+    assert len(sizes) == 3 and all(len(set(each)) == 1 < len(each) for each in sizes.values())
 
 
 @pytest.mark.parametrize(("residual", "robust"), OBJECTIVES)
