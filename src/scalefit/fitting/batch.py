@@ -100,19 +100,14 @@ def refit(
         DataError: neither losses nor weights are given, or their shapes differ from the table's.
     """
     given = [item for item in (observed, weight) if item is not None]
-    known, size = _rows(data), data.response.size
-    if not given or any(
-        item.ndim != 2
-        or item.shape != (len(given[0]), given[0].shape[-1])
-        or not known <= item.shape[-1] <= size
-        for item in given
-    ):
+    rows = int(data.rows)
+    if not given or any(item.ndim != 2 or item.shape != (len(given[0]), rows) for item in given):
         raise DataError(
-            f"replicates need losses or weights of shape (replicates, {known}), not "
+            f"replicates need losses or weights of shape (replicates, {rows}), not "
             f"{' and '.join(str(item.shape) for item in given) or 'none at all'}",
             remedy="Pass observed=, weight= or both, of one length, a column for each row",
         )
-    count, rows = given[0].shape
+    count = len(given[0])
     axes = grid.axes(problem, settings, points or (POINTS if len(problem.nonlinear) <= 2 else None))
 
     def packed(index: np.ndarray) -> Data:
@@ -244,14 +239,6 @@ class _Chunks:
         return program.returns(*joined)
 
 
-def _rows(data: Data) -> int:
-    """Rows of the table that are no padding for certain: it repeats the first at weight zero."""
-    own = np.asarray(data.weight) > 0
-    for values in (*data.columns, *data.codes, data.response):
-        own = own | (np.asarray(values) != np.asarray(values)[0])
-    return int(np.flatnonzero(own)[-1]) + 1
-
-
 def _packed(
     objective: Objective,
     data: Data,
@@ -271,7 +258,9 @@ def _packed(
     weights = data.weight[None] if weight is None else padded(weight, False)
     metric = weights / response**2 if objective.needs_positive_loss else weights
     count = len(weights) if observed is None else len(observed)
-    metric = np.broadcast_to(metric / metric.sum(axis=-1, keepdims=True), (count, size))
+    # A replicate without any weight is nowhere defined: nan to the end, and no warning on the way.
+    with np.errstate(invalid="ignore"):
+        metric = np.broadcast_to(metric / metric.sum(axis=-1, keepdims=True), (count, size))
     return data._replace(
         response=response,
         weight=np.broadcast_to(weights, metric.shape),

@@ -286,6 +286,7 @@ def pack(
         unit=np.float64(unit),
         fixed=np.array([fixed[name] for name in problem.fixed], dtype=np.float64),
         measure=measure(objective, response, unit),
+        rows=np.int64(rows),
         codes=tuple(item[index] for item in codes),
         places=tuple(places for places, _ in placed),
         present=tuple(present for _, present in placed),

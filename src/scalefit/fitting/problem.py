@@ -50,6 +50,7 @@ class Data(NamedTuple):
         unit: metric root mean square of the loss; the unit of everything inside.
         fixed: values of the fixed parameters, in the order of ``Problem.fixed``.
         measure: the objective in numbers.
+        rows: rows without the padding, shape ().
         codes: level of each row in each division of the rows, each (rows,).
         places: rows of each level, each (levels, most rows of a level), filled up.
         present: 1 where a place is a row, 0 where it is filled up, each as in ``places``.
@@ -62,6 +63,7 @@ class Data(NamedTuple):
     unit: Any
     fixed: Any
     measure: Measure
+    rows: Any = 0
     codes: tuple[Any, ...] = ()
     places: tuple[Any, ...] = ()
     present: tuple[Any, ...] = ()
