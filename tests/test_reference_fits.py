@@ -14,7 +14,7 @@ import pytest
 from scipy.optimize import least_squares
 
 import scalefit as sf
-from scalefit.fitting import grid, pipeline, refine
+from scalefit.fitting import grid, pipeline, refine, search
 from scalefit.fitting.problem import prepare
 from scalefit.laws import find
 from scalefit.separable import structure
@@ -113,7 +113,15 @@ def polish_from(runs, tiles, **objective):
         axes = grid.axes(problem, settings)
         # In batches of the size that fits compile.
         ends = [
-            jax.device_get(pipeline._polish(problem, data, settings, axes, tiles[i : i + 4]))
+            jax.device_get(
+                search._polish(
+                    problem,
+                    data,
+                    settings,
+                    search._cells(problem, data, settings, axes, tiles[i : i + 4]),
+                    np.int64(refine.MOST_ITERATIONS),
+                )
+            )
             for i in range(0, len(tiles), 4)
         ]
     return refine.Polished(*map(np.concatenate, zip(*ends, strict=True)))

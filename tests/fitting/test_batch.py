@@ -55,6 +55,7 @@ def test_weightings_are_fitted_as_if_alone(pose, runs, resampled, residual, robu
     assert_fits(posed, objective, found, [runs.assign(weight=row) for row in resampled])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("residual", "robust"), OBJECTIVES)
 def test_losses_are_fitted_as_if_alone(pose, runs, redrawn, residual, robust):
     objective = sf.Objective(residual, robust)
@@ -63,6 +64,7 @@ def test_losses_are_fitted_as_if_alone(pose, runs, redrawn, residual, robust):
     assert_fits(posed, objective, found, [runs.assign(loss=row) for row in redrawn])
 
 
+@pytest.mark.slow
 def test_losses_and_weights_together(pose, runs, redrawn, resampled):
     posed = pose(runs)
     found = refitted(posed, sf.Objective(), observed=redrawn, weight=resampled)
@@ -73,6 +75,7 @@ def test_losses_and_weights_together(pose, runs, redrawn, resampled):
     assert_fits(posed, sf.Objective(), found, tables)
 
 
+@pytest.mark.slow
 def test_rows_of_weight_zero_are_rows_all_the_same(pose, runs, redrawn):
     weight = np.where(np.arange(75) % 9 == 8, 0.0, 1.0)
     weight[-1] = 0.0
@@ -112,6 +115,35 @@ def test_memory_does_not_grow_with_the_number_of_replicates(pose, runs, monkeypa
     assert max(sizes[batch._rank]) * 8 * 96**2 <= batch.CPU_BYTES
     # Of one size, so that one program is compiled.
     assert len(sizes) == 3 and all(len(set(each)) == 1 < len(each) for each in sizes.values())
+
+
+@pytest.mark.parametrize("residual", ["log", "relative", "raw"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_every_replicate_has_its_own_losses_weights_and_metric(
+    pose, runs, redrawn, resampled, monkeypatch, residual, weighted
+):
+    """What goes into the compiled program, without compiling it."""
+    seen = []
+
+    def keep(problem, data, *others):
+        seen.append(data)
+        return batch.Refits(*(np.zeros(len(data.weight)) for _ in batch.Refits._fields))
+
+    monkeypatch.setattr(batch, "_refit", keep)
+    own = np.where(np.arange(75) % 9 == 8, 0.0, 1.0)
+    posed = pose(runs, residual=residual, weight=own)
+    given = {"weight": resampled} if weighted else {}
+    refitted(posed, sf.Objective(residual), observed=redrawn, **given)
+    (data,) = seen
+    weight = resampled if weighted else np.tile(own, (REPLICATES, 1))
+    metric = weight if residual == "raw" else weight / redrawn**2
+    np.testing.assert_allclose(data.response[:, :75] * posed.data.unit, redrawn, rtol=1e-14)
+    np.testing.assert_array_equal(data.weight[:, :75], weight)
+    np.testing.assert_allclose(
+        data.metric[:, :75], metric / metric.sum(axis=1, keepdims=True), rtol=1e-13
+    )
+    assert not data.weight[:, 75:].any() and not data.metric[:, 75:].any()
+    assert (data.response[:, 75:] == data.response[:, :1]).all()
 
 
 @pytest.mark.parametrize(("residual", "robust"), OBJECTIVES)

@@ -67,10 +67,10 @@ def check(found):
 
 
 def test_a_device_by_name_gives_the_fit_of_the_default(runs):
-    default = sf.fit(runs, "chinchilla_n")
+    default = sf.fit(runs)
     made = len(_rank)
     for device in ("cpu", "cpu:0"):
-        fit = sf.fit(runs, "chinchilla_n", device=device)
+        fit = sf.fit(runs, device=device)
         assert dict(fit.params) == dict(default.params)
         assert fit.value == default.value
         assert fit.trust == default.trust

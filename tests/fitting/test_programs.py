@@ -266,7 +266,7 @@ def test_a_law_that_calls_back_into_python_is_not_kept(tmp_path, monkeypatch):
         return E + A / jax.pure_callback(slow, kind, N, vmap_method="sequential")
 
     monkeypatch.setenv(VARIABLE, str(tmp_path))
-    problem = Problem(calling, None, (("E",), ("A",)), (), (), (("none",) * 2,) * 2, ())
+    problem = Problem(calling, None, (("E",), ("A",)), (), (), (("none",) * 2,) * 2, (), (), ())
     program = programs.compiled(grid.Ranking)(
         lambda problem, N: grid.Ranking(problem.law(N, E=1.0, A=2.0), N, N)
     )
@@ -290,7 +290,7 @@ def counted():
 
 
 def posed(law=None):
-    return Problem(law or sf.laws.find("chinchilla"), None, (), (), (), (), ())
+    return Problem(law or sf.laws.find("chinchilla"), None, (), (), (), (), (), (), ())
 
 
 def test_one_executable_for_each_problem_and_shape(counted):

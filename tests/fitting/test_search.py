@@ -256,7 +256,12 @@ def chinchilla_runs(data_folder):
     ("law", "half", "expected"),
     [
         (kaplan, 0.0303058, {"aN": 0.09607, "aD": 0.11413}),
-        (kaplan_offset, 0.0187815, {"aN": 0.25981, "aD": 0.29113, "E": 1.61986}),
+        pytest.param(
+            kaplan_offset,
+            0.0187815,
+            {"aN": 0.25981, "aD": 0.29113, "E": 1.61986},
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["without offset", "with offset"],
 )

@@ -94,6 +94,7 @@ def test_the_plane_is_lowest_at_the_optimum_of_squares(runs):
     assert squared.value / total <= plane.value.min() <= 1.1 * squared.value / total
 
 
+@pytest.mark.slow
 def test_a_parameter_searched_as_it_is_has_a_linear_axis(runs):
     ax = sf.plot.projected(sf.fit(runs, shifted), runs)
     assert (ax.get_xlabel(), ax.get_xscale()) == ("h", "linear")
