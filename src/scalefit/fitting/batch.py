@@ -271,7 +271,9 @@ def _packed(
     weights = data.weight[None] if weight is None else padded(weight, False)
     metric = weights / response**2 if objective.needs_positive_loss else weights
     count = len(weights) if observed is None else len(observed)
-    metric = np.broadcast_to(metric / metric.sum(axis=-1, keepdims=True), (count, size))
+    # A replicate without rows is not a number, and ends nowhere.
+    with np.errstate(invalid="ignore"):
+        metric = np.broadcast_to(metric / metric.sum(axis=-1, keepdims=True), (count, size))
     return data._replace(
         response=response,
         weight=np.broadcast_to(weights, metric.shape),
