@@ -19,7 +19,7 @@ from common import Timing, run_alone, table
 IMPORTS = ("numpy", "pandas", "jax", "jax, pandas", "scalefit")
 IMPORT_BASELINE = "jax, pandas"
 
-FARSEER_ROUNDS = 3
+FARSEER_ROUNDS = 2
 
 IMPORT_PROGRAM = """
 import time
