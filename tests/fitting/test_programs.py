@@ -103,6 +103,7 @@ def test_the_folder_is_private(warm):
     assert warm[0].stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
 def test_the_cache_can_be_switched_off(warm, tmp_path):
     home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     found = child("off", **home)
@@ -121,6 +122,7 @@ def test_the_default_folder_is_the_users_cache(tmp_path, monkeypatch):
     assert "scalefit" in store.folder.parts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "whole but nonsense"])
 def test_a_damaged_entry_is_compiled_anew_and_replaced(copied, damage):
     folder, first = copied
@@ -140,6 +142,7 @@ def test_a_damaged_entry_is_compiled_anew_and_replaced(copied, damage):
     assert child(folder)["compiled"] == 0
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_made_is_no_folder(tmp_path, warm):
     (tmp_path / "file").write_text("")
     assert child(tmp_path / "file" / "inside")["params"] == warm[1]["params"]
@@ -197,6 +200,7 @@ def test_writers_in_many_threads_leave_a_whole_entry(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["key.program"]
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_fill_one_folder(tmp_path, warm):
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(child, [tmp_path / "shared"] * 2))
@@ -204,6 +208,7 @@ def test_two_processes_at_once_fill_one_folder(tmp_path, warm):
     assert child(tmp_path / "shared")["compiled"] == 0
 
 
+@pytest.mark.slow
 def test_a_cache_of_the_users_own_is_used_and_ours_is_not(tmp_path, warm):
     setup = f"""
 jax.config.update("jax_compilation_cache_dir", {str(tmp_path / "theirs")!r})
@@ -215,6 +220,7 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     assert list((tmp_path / "theirs").iterdir())
 
 
+@pytest.mark.slow
 def test_a_wish_for_no_cache_is_respected(tmp_path):
     child(tmp_path / "ours", JAX_ENABLE_COMPILATION_CACHE="false")
     assert not (tmp_path / "ours").exists()
@@ -244,6 +250,7 @@ def test_double_precision_is_neither_needed_nor_left_on(copied, x64):
     assert found["params"] == first["params"]
 
 
+@pytest.mark.slow
 def test_a_law_of_the_users_own_is_kept_by_what_it_computes(tmp_path):
     first = child(tmp_path, LAW.format(term="0.0"), "mine")
     again = child(tmp_path, LAW.format(term="0.0"), "mine")
@@ -266,7 +273,7 @@ def test_a_law_that_calls_back_into_python_is_not_kept(tmp_path, monkeypatch):
         return E + A / jax.pure_callback(slow, kind, N, vmap_method="sequential")
 
     monkeypatch.setenv(VARIABLE, str(tmp_path))
-    problem = Problem(calling, None, (("E",), ("A",)), (), (), (("none",) * 2,) * 2, (), (), ())
+    problem = Problem(calling, None, (("E",), ("A",)), (), (), (("none",) * 2,) * 2, (), (1, 1), ((), ()), (None, None))
     program = programs.compiled(grid.Ranking)(
         lambda problem, N: grid.Ranking(problem.law(N, E=1.0, A=2.0), N, N)
     )
@@ -290,7 +297,7 @@ def counted():
 
 
 def posed(law=None):
-    return Problem(law or sf.laws.find("chinchilla"), None, (), (), (), (), (), (), ())
+    return Problem(law or sf.laws.find("chinchilla"), None, (), (), (), (), (), (), (), ())
 
 
 def test_one_executable_for_each_problem_and_shape(counted):
