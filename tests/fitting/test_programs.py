@@ -273,7 +273,18 @@ def test_a_law_that_calls_back_into_python_is_not_kept(tmp_path, monkeypatch):
         return E + A / jax.pure_callback(slow, kind, N, vmap_method="sequential")
 
     monkeypatch.setenv(VARIABLE, str(tmp_path))
-    problem = Problem(calling, None, (("E",), ("A",)), (), (), (("none",) * 2,) * 2, (), (1, 1), ((), ()), (None, None))
+    problem = Problem(
+        calling,
+        None,
+        (("E",), ("A",)),
+        (),
+        (),
+        (("none",) * 2,) * 2,
+        (),
+        (1, 1),
+        ((), ()),
+        (None, None),
+    )
     program = programs.compiled(grid.Ranking)(
         lambda problem, N: grid.Ranking(problem.law(N, E=1.0, A=2.0), N, N)
     )
