@@ -141,6 +141,7 @@ def test_the_docstring_says_how_the_paper_writes_it():
 # Fits
 
 
+@pytest.mark.slow
 def test_a_surface_without_noise_is_recovered():
     sizes = np.geomspace(2e8, 6e9, 20)
     # As many rows as share the published runs' compiled programs.

@@ -220,6 +220,7 @@ def test_options_of_a_grouped_fit_do_what_they_do_to_the_law_written_out(case, r
     assert bool(fit.trust.at_bound) == ("bounds" in options)
 
 
+@pytest.mark.slow
 def test_bound_that_binds_is_noted_with_the_name_that_bounds_takes():
     fit = sf.fit(mixed(rows=25), groups={"A": "format"}, bounds={"A": (600.0, 700.0)})
     notes = [note for note in fit.notes if note.code == "at_bound"]
@@ -227,6 +228,7 @@ def test_bound_that_binds_is_noted_with_the_name_that_bounds_takes():
     assert "bounds={'A': (lower, upper)}" in notes[0].message
 
 
+@pytest.mark.slow
 def test_amplitude_of_one_level_ends_at_zero():
     # One format's loss rises with N, against the others.
     runs = mixed(rows=25)
@@ -257,6 +259,7 @@ def test_level_of_which_every_row_has_weight_zero_is_no_level():
         fit.predict(runs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("residual", ["log", "raw"])
 def test_losses_far_below_a_squared_fit_still_find_their_way(residual):
     # A grid value predicts some losses below zero: the polish sets out from constants by level.
@@ -269,6 +272,7 @@ def test_losses_far_below_a_squared_fit_still_find_their_way(residual):
 # Recovery and what a grouped fit must not depend on
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 5, 30])
 @pytest.mark.parametrize("objective", ["log-huber", "raw"])
 def test_noise_free_parameters_come_back(count, objective):
@@ -283,6 +287,7 @@ def test_noise_free_parameters_come_back(count, objective):
     assert len(fit.params) == count + 4 == fit.free
 
 
+@pytest.mark.slow
 def test_two_divisions_come_back():
     runs = mixed(noise=0.0, E=E_OF, B=B_OF, rows=40)
     fit = sf.fit(runs, groups={"A": "format", "E": "corpus", "B": "corpus"})
@@ -363,6 +368,7 @@ def test_law_may_declare_what_differs(noisy, grouped):
     assert fit.groups == grouped.groups
 
 
+@pytest.mark.slow
 def test_groups_of_a_call_add_to_the_declared_ones_and_win(noisy):
     both = sf.fit(noisy, declared, groups={"E": "corpus"})
     assert {name: item.columns for name, item in both.groups.items()} == {

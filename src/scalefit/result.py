@@ -287,7 +287,7 @@ class Fit:
         self, runs: LossTable | pd.DataFrame | None, given: Mapping[str, Any]
     ) -> tuple[Mapping[str, Any], dict[Grouping, np.ndarray]]:
         """The law's columns, and the level of each row in each grouping."""
-        groupings = set(self.groups.values())
+        groupings = tuple(dict.fromkeys(self.groups.values()))
         if runs is None:
             levels = [name for item in self.groups.values() for name in item.columns]
             known = list(dict.fromkeys([*self.law.columns, *levels]))

@@ -86,6 +86,7 @@ def test_rows_of_weight_zero_are_rows_all_the_same(pose, runs, redrawn):
     )
 
 
+@pytest.mark.slow
 def test_chunks_do_not_change_results(pose, runs, resampled, monkeypatch):
     posed = pose(runs)
     # Seven at once: the last chunk has two and is filled up.
