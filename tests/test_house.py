@@ -33,6 +33,7 @@ FLOW = [
     "fitting.programs",
     "fitting.small",
     "fitting.devices",
+    "fitting.projection",
     "fitting.grid",
     "fitting.refine",
     "fitting.checks",

@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import least_squares
 
 import scalefit as sf
-from scalefit.fitting import grid, refine
+from scalefit.fitting import grid, projection, refine
 from scalefit.fitting.pipeline import pack
 from scalefit.fitting.problem import prepare, read_groups
 from scalefit.groups import Grouping
@@ -103,8 +103,8 @@ def runs():
 
 @partial(jax.jit, static_argnums=0)
 def _project(problem, data, settings, axes):
-    columns = grid._columns(problem, data, axes, lambda seen: True)
-    value, solution = grid._projected(problem, data, settings, len(axes), columns)
+    columns = projection.columns_over(problem, data, axes, lambda seen: True)
+    value, solution = projection.projected(problem, data, settings, len(axes), columns)
     return value, [item[..., level] for item in solution for level in range(item.shape[-1])]
 
 

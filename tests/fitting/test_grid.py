@@ -11,7 +11,7 @@ import pytest
 from scipy.optimize import lsq_linear, nnls
 
 import scalefit as sf
-from scalefit.fitting import grid
+from scalefit.fitting import grid, projection
 
 FREE = (-np.inf, np.inf)
 POSITIVE = (0.0, np.inf)
@@ -335,8 +335,8 @@ def test_more_bounds_than_are_enumerated_give_a_point_of_the_box(pose, runs, mon
     monkeypatch.setattr(grid, "MOST_ACTIVE_SETS", 0)
 
     def project(data):
-        columns = grid._columns(posed.problem, data, axes, lambda seen: True)
-        return grid._projected(posed.problem, data, posed.settings, len(axes), columns)
+        columns = projection.columns_over(posed.problem, data, axes, lambda seen: True)
+        return projection.projected(posed.problem, data, posed.settings, len(axes), columns)
 
     with jax.enable_x64(True):
         value, found = jax.device_get(jax.jit(project)(posed.data))
