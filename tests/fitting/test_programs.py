@@ -350,3 +350,16 @@ def test_an_error_reaches_the_caller_and_is_not_kept(counted):
             program(bad, np.ones(3))
         assert len(traced) == attempt
     assert len(program) == 0
+
+
+def test_executables_are_held_up_to_a_number_and_made_again_after(counted, monkeypatch):
+    """Each takes memory maps, of which a process has a fixed number."""
+    monkeypatch.setattr(programs, "MOST_HELD", 3)
+    program, traced = counted
+    for size in range(1, 8):
+        assert program(posed(), np.ones(size)).tiles.tolist() == [3.0] * size
+    assert len(program._held) == 3
+    assert program(posed(), np.ones(7)).tiles.size == 7
+    assert len(traced) == 7
+    assert program(posed(), np.ones(1)).tiles.size == 1
+    assert len(traced) == len(program) == 8

@@ -16,6 +16,7 @@ import os
 import platform
 import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -34,6 +35,10 @@ from scalefit.laws import BUILTIN
 __all__ = ["Program", "compiled"]
 
 Result = TypeVar("Result")
+
+# Executables held by each program, the least recently used out first. Linux gives a process 65,530
+# memory maps, an executable takes about 240 of them, and a compiler that finds none left crashes.
+MOST_HELD = 24
 
 # Its attributes, made at run time, are not typed; they are read here and never set.
 CONFIG: Any = jax.config
@@ -57,12 +62,13 @@ class Program(Generic[Result]):
     def __init__(self, function: Callable[..., Result], returns: type[Result]) -> None:
         self.function = function
         self.returns = returns
-        self._made: dict[Any, Future[Callable[..., Result]]] = {}
+        self._held: OrderedDict[Any, Future[Callable[..., Result]]] = OrderedDict()
+        self._made = 0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        """Number of executables held or being made."""
-        return len(self._made)
+        """Number of executables made so far, those that are no longer held included."""
+        return self._made
 
     def __call__(self, problem: Problem, *arrays: Any) -> Result:
         """The function's value, on the device."""
@@ -83,10 +89,14 @@ class Program(Generic[Result]):
         device = CONFIG.jax_default_device
         key = (problem, tree, shapes, device)
         with self._lock:
-            made = self._made.get(key)
+            made = self._held.get(key)
             if made is not None:
+                self._held.move_to_end(key)
                 return made
-            made = self._made[key] = Future()
+            made = self._held[key] = Future()
+            self._made += 1
+            if len(self._held) > MOST_HELD:
+                self._held.popitem(last=False)
         outline: Any = jax.ShapeDtypeStruct
         blank = jax.tree.unflatten(tree, [outline(*shape) for shape in shapes])
         what = (problem, blank, device)
@@ -105,7 +115,8 @@ class Program(Generic[Result]):
                 made.set_result(self._make(problem, arrays))
         except BaseException as error:  # handed to whoever waits; the next caller tries again
             with self._lock:
-                del self._made[key]
+                self._held.pop(key, None)
+                self._made -= 1
             made.set_exception(error)
 
     def _make(self, problem: Problem, arrays: Any) -> Callable[..., Result]:
