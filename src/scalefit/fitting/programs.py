@@ -160,7 +160,11 @@ class Program(Generic[Result]):
         executable = device.client.deserialize_executable(saved, devices, None)
 
         def run(*arrays: Any) -> Result:
-            results = executable.execute_sharded(jax.device_put(jax.tree.leaves(arrays), device))
+            placed = [
+                leaf if isinstance(leaf, jax.Array) else jax.device_put(leaf, device)
+                for leaf in jax.tree.leaves(arrays)
+            ]
+            results = executable.execute_sharded(placed)
             return self.returns(
                 *(item[0] for item in results.disassemble_into_single_device_arrays())
             )

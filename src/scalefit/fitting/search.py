@@ -6,6 +6,7 @@ one solves the best ones afresh, one polishes a batch of starts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -43,23 +44,26 @@ def search(
     """
     size = SCATTERED_BATCH if problem.scattered else min(BATCH, grid.tile_count(problem, axes))
     taken = grid.most_starts(problem) if problem.scattered else size
+    # Once, and not for each program anew.
+    enough = partial(settled, problem, objective, data, settings)
+    data, settings, axes = jax.device_put((data, settings, axes))
     # All three are compiled at the same time, the longest first.
     _polish.begin(problem, data, settings, _blank(problem, size), np.int64(0))
     _cells.begin(problem, data, settings, axes, np.zeros((taken, len(axes)), dtype=int))
     ranking = jax.device_get(_rank(problem, data, settings, axes))
     if problem.scattered:
         return ranking, _halve(problem, data, settings, axes, ranking)
-    return ranking, _in_batches(problem, objective, data, settings, axes, ranking, size)
+    return ranking, _in_batches(problem, data, settings, axes, ranking, size, enough)
 
 
 def _in_batches(
     problem: Problem,
-    objective: Objective,
     data: Data,
     settings: Settings,
     axes: list[Any],
     ranking: grid.Ranking,
     size: int,
+    enough: Callable[[refine.Polished], bool],
 ) -> refine.Polished:
     """Polish one batch of starts, and the others where one does not settle it."""
     tiles = ranking.tiles[np.isfinite(ranking.value)]
@@ -73,7 +77,7 @@ def _in_batches(
         return refine.Polished(*(leaf[: len(chosen)] for leaf in jax.device_get(found)))
 
     polished = batch(0)
-    if ranking.basins > size or not settled(problem, objective, data, settings, polished):
+    if ranking.basins > size or not enough(polished):
         polished = _joined([polished, *(batch(i) for i in range(size, len(tiles), size))])
     return polished
 
