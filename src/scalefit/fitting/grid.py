@@ -151,13 +151,7 @@ def most_starts(problem: Problem) -> int:
     return min(SCATTERED_STARTS, max(_counts(problem)))
 
 
-def rank(
-    problem: Problem,
-    data: Data,
-    settings: Settings,
-    grid: Sequence[Any],
-    starts: int = MOST_STARTS,
-) -> Ranking:
+def rank(problem: Problem, data: Data, settings: Settings, grid: Sequence[Any]) -> Ranking:
     """The tiles worth starting from: local minima, then the best ones far from every earlier one;
     where cells are scattered, the best cells of the largest block.
 
@@ -166,7 +160,6 @@ def rank(
         data: rows, padded.
         settings: bounds.
         grid: coordinates of each axis, whole tiles, as from :func:`axes`.
-        starts: how many tiles at most.
     """
     if not grid:
         return Ranking(jnp.zeros((1, 0), dtype=int), jnp.zeros(1), jnp.asarray(1))
@@ -174,7 +167,7 @@ def rank(
     if problem.scattered:
         return _best_scattered(tiles)
     basin = _local_minima(tiles)
-    indices, value = _separated(tiles, basin, starts)
+    indices, value = _separated(tiles, basin, MOST_STARTS)
     return Ranking(jnp.stack(indices, axis=1), value, basin.sum())
 
 
