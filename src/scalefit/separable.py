@@ -64,7 +64,7 @@ class Structure:
     uses: tuple[tuple[str, ...], ...]
 
 
-def basis(law: Law, structure: Structure, name: str) -> Callable[..., jax.Array]:
+def basis(law: Callable[..., Any], structure: Structure, name: str) -> Callable[..., jax.Array]:
     """The function phi_j(columns, theta) multiplying linear parameter ``name``.
 
     It is the derivative of the law in that direction, which for a linear parameter is exact and
@@ -83,7 +83,7 @@ def basis(law: Law, structure: Structure, name: str) -> Callable[..., jax.Array]
     return phi
 
 
-def remainder(law: Law, structure: Structure) -> Callable[..., jax.Array]:
+def remainder(law: Callable[..., Any], structure: Structure) -> Callable[..., jax.Array]:
     """The function f0(columns, theta): the law with every linear parameter at zero."""
 
     def f0(columns: Sequence[Any], theta: Mapping[str, Any]) -> jax.Array:

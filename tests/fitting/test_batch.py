@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import scalefit as sf
-from scalefit.fitting import batch, programs
+from scalefit.fitting import batch, grid, programs
 from scalefit.fitting.batch import refit
 
 REPLICATES = 40
@@ -53,6 +53,39 @@ def test_weightings_are_fitted_as_if_alone(pose, runs, resampled, residual, robu
     posed = pose(runs, residual=residual, robust=robust)
     found = refitted(posed, objective, weight=resampled)
     assert_fits(posed, objective, found, [runs.assign(weight=row) for row in resampled])
+
+
+def test_known_optimum_leads_where_the_search_leads(pose, runs, resampled):
+    objective = sf.Objective("log", "huber")
+    posed = pose(runs)
+    fit = sf.fit(runs)
+    k = len(posed.problem.owners)
+    first = [fit.params[group[0]] for group in posed.problem.names]
+    near = grid.Candidates(np.log(first[k:]), np.array(first[:k]), np.float64(0.0))
+    whole = refitted(posed, objective, weight=resampled)
+    assert whole.searched.all()
+    assert not whole.gained.any()
+    chosen = np.arange(REPLICATES) % 8 == 0
+    found = refitted(posed, objective, weight=resampled, near=near, searched=chosen)
+    np.testing.assert_array_equal(found.searched, chosen)
+    np.testing.assert_allclose(found.value, whole.value, rtol=1e-10)
+    np.testing.assert_allclose(found.coordinates, whole.coordinates, rtol=1e-7)
+
+
+def test_search_makes_up_for_a_start_that_leads_nowhere(pose, runs, resampled):
+    """Exponents at the far corner of the box: where that is no way out, the search is."""
+    objective = sf.Objective("log", "huber")
+    posed = pose(runs)
+    corner = grid.Candidates(np.log([4.9, 4.9]), np.array([2.5, 0.0, 0.0]), np.float64(0.0))
+    alone = refitted(posed, objective, weight=resampled, near=corner)
+    whole = refitted(posed, objective, weight=resampled)
+    every = np.ones(REPLICATES, dtype=bool)
+    found = refitted(posed, objective, weight=resampled, near=corner, searched=every)
+    np.testing.assert_allclose(found.value, whole.value, rtol=1e-10)
+    lost = ~alone.searched & (alone.value > whole.value * (1 + 1e-9))
+    assert (found.gained | ~lost).all()
+    # What ended at a bound was searched without being asked.
+    assert alone.searched.any() or not lost.any()
 
 
 @pytest.mark.slow

@@ -2,7 +2,10 @@
 
 Every replicate is a fit of its own: the grid is searched over the whole bounds for it, and its best
 cells are polished to the same accuracy as a single fit's, by the same code. What replicates share
-is the design: the columns of the law are evaluated once for all replicates of a chunk.
+is the design: the columns of the law are evaluated once for all replicates of a chunk. Where an
+optimum near all of them is known, as that of the table they were drawn from, they set out from
+there, and the grid is searched for some of them only: those chosen, those that end at a bound, and
+those that do not arrive.
 """
 
 from __future__ import annotations
@@ -18,10 +21,12 @@ from typing import Any, NamedTuple, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
+from tqdm.auto import tqdm
 
 from scalefit.errors import DataError
 from scalefit.fitting import grid, programs, refine
 from scalefit.fitting.devices import on_device
+from scalefit.fitting.evidence import stationary
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.fitting.search import ROUNDS
 from scalefit.objective import Measure, Objective, measure
@@ -39,6 +44,12 @@ OTHER_BYTES = 2**30
 NUMBERS_PER_ROW = 64  # of a replicate, while it is polished
 MOST_THREADS = 16
 
+# A value is lower than another by more than this share of it, or they are the same minimum.
+SAME_VALUE = 1e-9
+
+# Until then nobody misses a bar.
+BAR_SECONDS = 2.0
+
 # The replicates of a chunk are polished in lockstep: those that take longer go on by themselves.
 # Most iterations of each round; squares take 8, Huber losses 10 to 60.
 LIMITS = (12, 30, refine.MOST_ITERATIONS)
@@ -54,7 +65,9 @@ class Refits(NamedTuple):
         promise: see :class:`scalefit.fitting.refine.Polished`, shape (replicates,).
         stationary: see there, shape (replicates,).
         active: see there, shape (replicates, p).
-        basins: local minima on the grid, shape (replicates,).
+        basins: local minima on the grid; 0 where it was not searched, shape (replicates,).
+        searched: whether the grid was searched, shape (replicates,).
+        gained: whether that found a lower minimum than the known optimum led to, (replicates,).
     """
 
     coefficients: np.ndarray
@@ -64,6 +77,8 @@ class Refits(NamedTuple):
     stationary: np.ndarray
     active: np.ndarray
     basins: np.ndarray
+    searched: np.ndarray
+    gained: np.ndarray
 
 
 def refit(
@@ -76,6 +91,9 @@ def refit(
     weight: np.ndarray | None = None,
     points: int | None = None,
     starts: int = 1,
+    near: grid.Candidates | None = None,
+    searched: np.ndarray | None = None,
+    progress: bool = False,
     device: str | None = None,
 ) -> Refits:
     """Fits of the same law to replicates of one table, each searched globally and polished.
@@ -91,6 +109,9 @@ def refit(
             default.
         points: grid cells per axis.
         starts: cells polished for each replicate.
+        near: one optimum to set out from, coefficients in raw units; shapes (k,) and (q,).
+        searched: whether to search the grid for a replicate all the same, shape (replicates,).
+        progress: whether to draw a bar once it has taken two seconds.
         device: where to compute, as for ``fit``.
 
     Returns:
@@ -114,21 +135,62 @@ def refit(
         losses, weights = (None if item is None else item[index] for item in (observed, weight))
         return _packed(objective, data, losses, weights, rows)
 
-    run = _Chunks(problem, packed, data.response.size, axes, device)
-    ranking = run(_rank, np.arange(count), (), settings, axes)
+    run = _Chunks(problem, packed, data.response.size, axes, device, progress)
+
+    def globally(index: np.ndarray) -> Refits:
+        return _globally(problem, objective, run, index, settings, axes, starts)
+
+    if near is None:
+        return globally(np.arange(count))
+    start = grid.Candidates(*(np.broadcast_to(leaf, (count, *np.shape(leaf))) for leaf in near))
+    polished = _to_the_end(problem, objective, run, np.arange(count), start, settings)
+    never = np.zeros(count, dtype=bool)
+    found = _refits(polished, np.zeros(count, dtype=int), never, never.copy())
+    doubtful = found.active.any(axis=1) | ~stationary(found)
+    again = np.flatnonzero(doubtful if searched is None else doubtful | searched)
+    if len(again):
+        other = globally(again)
+        lower = _finite(other.value) < _finite(found.value[again]) * (1 - SAME_VALUE)
+        # One that did not arrive is no better than one of the same value that did.
+        better = lower | (stationary(other) & ~stationary(found)[again])
+        for leaf, values in zip(found[:-2], other[:-2], strict=True):
+            leaf[again[better]] = values[better]
+        found.basins[again] = other.basins
+        found.searched[again] = True
+        found.gained[again] = lower
+    return found
+
+
+def _globally(
+    problem: Problem,
+    objective: Objective,
+    run: _Chunks,
+    index: np.ndarray,
+    settings: Settings,
+    axes: list[Any],
+    starts: int,
+) -> Refits:
+    """The best point of each replicate given, searched over the whole bounds."""
+    ranking = run(_rank, index, (), settings, axes)
     # Scattered cells say little: as many are polished as for a single fit, however many are asked.
     taken = ranking.tiles[:, : None if problem.scattered else starts]
     usable = np.isfinite(ranking.value[:, : taken.shape[1]])
     usable[:, 0] = True
-    replicate, start = np.nonzero(usable)
-    candidates = run(_cells, replicate, (taken[replicate, start],), settings, axes)
-    polished = _to_the_end(problem, objective, run, replicate, candidates, settings)
-    order = np.lexsort((_finite(polished.value), replicate))
-    best = order[np.searchsorted(replicate[order], np.arange(count))]
-    return Refits(
-        **{name: getattr(polished, name)[best] for name in Refits._fields if name != "basins"},
-        basins=ranking.basins,
-    )
+    place, start = np.nonzero(usable)
+    candidates = run(_cells, index[place], (taken[place, start],), settings, axes)
+    polished = _to_the_end(problem, objective, run, index[place], candidates, settings)
+    order = np.lexsort((_finite(polished.value), place))
+    best = order[np.searchsorted(place[order], np.arange(len(index)))]
+    every = np.ones(len(index), dtype=bool)
+    chosen = refine.Polished(*(leaf[best] for leaf in polished))
+    return _refits(chosen, ranking.basins, every, ~every)
+
+
+def _refits(
+    polished: refine.Polished, basins: np.ndarray, searched: np.ndarray, gained: np.ndarray
+) -> Refits:
+    own = {name: getattr(polished, name) for name in Refits._fields[:5]}
+    return Refits(**own, active=polished.active, basins=basins, searched=searched, gained=gained)
 
 
 def _finite(value: np.ndarray) -> np.ndarray:
@@ -194,10 +256,12 @@ class _Chunks:
         rows: int,
         axes: list[Any],
         device: str | None,
+        progress: bool,
     ) -> None:
         self.problem = problem
         self.packed = packed
         self.device = device
+        self.progress = progress
         with on_device(device):
             (place,) = jnp.zeros(()).devices()
         processor = place.platform == "cpu"
@@ -234,7 +298,17 @@ class _Chunks:
 
         begins = range(0, len(replicate), size)
         with ThreadPoolExecutor(min(self.threads, len(begins))) as pool:
-            found = list(pool.map(chunk, begins))
+            done = tqdm(
+                pool.map(chunk, begins),
+                STAGES[program],
+                total=len(begins),
+                unit_scale=size,
+                unit="refit",
+                delay=BAR_SECONDS,
+                leave=False,
+                disable=not self.progress,
+            )
+            found = list(done)
         joined = (np.concatenate(leaves)[: len(replicate)] for leaves in zip(*found, strict=True))
         return program.returns(*joined)
 
@@ -312,3 +386,6 @@ def _polish(
         return cast(refine.Polished, jax.tree.map(itemgetter(0), found))
 
     return cast(refine.Polished, _each(one, data, start))
+
+
+STAGES = {_rank: "searching", _cells: "solving cells", _polish: "polishing"}

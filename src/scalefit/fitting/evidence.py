@@ -20,7 +20,7 @@ from scalefit.objective import Objective
 from scalefit.result import Fit, Minimum, Trust
 from scalefit.table import LossTable
 
-__all__ = ["assess", "observe"]
+__all__ = ["assess", "observe", "stationary"]
 
 # Starts in one minimum agree to about 1e-8 in the coordinates; a tenth of a percent is elsewhere.
 # The objective cannot decide: minima that swap two like terms have equal values.
@@ -107,10 +107,10 @@ def assess(
 def _arrived(objective: Objective, data: Data, polished: Polished) -> np.ndarray:
     """Starts that reached a minimum."""
     # Where nothing is left to explain, a relative promise is noise over noise.
-    return _stationary(polished) | _exact(objective, data, polished)
+    return stationary(polished) | _exact(objective, data, polished)
 
 
-def _stationary(polished: Polished) -> np.ndarray:
+def stationary(polished: Any) -> np.ndarray:
     """Starts whose steps promise nothing and whose gradient is zero."""
     still = polished.stationary <= CONVERGED_GRADIENT
     return (polished.promise <= CONVERGED_PROMISE) & still
@@ -144,7 +144,7 @@ def _value_of(objective: Objective, data: Data, spread: float) -> float:
 def _status(objective: Objective, data: Data, polished: Polished, best: int) -> Status:
     if _exact(objective, data, polished)[best]:
         return Status.EXACT
-    if _stationary(polished)[best]:
+    if stationary(polished)[best]:
         return Status.CONVERGED
     most = MOST_ABSOLUTE_ITERATIONS if objective.robust == "l1" else MOST_ITERATIONS
     if polished.iterations[best] >= most:

@@ -122,7 +122,7 @@ def axes(
 def _scatter(problem: Problem, lower: Any, upper: Any, seed: int) -> list[np.ndarray]:
     """Low-discrepancy points of every block (Sobol, scrambled by the seed)."""
     # Half a second to import, for laws that need it.
-    from scipy.stats import qmc  # type: ignore[import-untyped]
+    from scipy.stats import qmc
 
     found = []
     for number, (axis, count) in enumerate(zip(problem.axes, _counts(problem), strict=True)):

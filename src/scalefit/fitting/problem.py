@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scalefit.errors import LawError
+from scalefit.fitting.powers import quick
 from scalefit.groups import Grouping, spelled
 from scalefit.laws import Law
 from scalefit.objective import Measure
@@ -229,16 +230,18 @@ class Problem:
         theta = self.theta(coordinates, data.fixed)
         value = jnp.zeros_like(data.response)
         if self.structure.remainder is not None:
-            value = value + remainder(self.law, self.structure)(data.columns, theta)
+            value = value + remainder(quick(self.law), self.structure)(data.columns, theta)
         for i, name in enumerate(self.fixed):
             if name in self.structure.linear:
-                term = basis(self.law, self.structure, name)(data.columns, theta)
+                term = basis(quick(self.law), self.structure, name)(data.columns, theta)
                 value = value + data.fixed[i] * term
         return value
 
     def _sum_of_terms(self, names: Sequence[str], data: Data, coordinates: Any) -> jax.Array:
         theta = self.theta(coordinates, data.fixed)
-        terms = [basis(self.law, self.structure, name)(data.columns, theta) for name in names]
+        terms = [
+            basis(quick(self.law), self.structure, name)(data.columns, theta) for name in names
+        ]
         return jnp.broadcast_to(sum(terms[1:], terms[0]), data.response.shape)
 
     def parameters(

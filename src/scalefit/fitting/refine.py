@@ -38,7 +38,7 @@ from scalefit.fitting.grid import Candidates
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.fitting.small import solve_dense
 
-__all__ = ["Polished", "polish", "scales"]
+__all__ = ["Polished", "Terms", "design", "polish", "scales"]
 
 # A nearly-L1 objective on noise without a law has taken 600; a table with a law takes 5 to 130.
 MOST_ITERATIONS = 1000
@@ -135,7 +135,18 @@ class _State(NamedTuple):
 
 def scales(problem: Problem, data: Data, coordinates: Any) -> jax.Array:
     """Root mean square of each coefficient's column, raw units of the column, shape (k,)."""
-    return _Terms(problem, data, coordinates).scale(coordinates)
+    return Terms(problem, data, coordinates).scale(coordinates)
+
+
+def design(problem: Problem, data: Data, start: Any) -> Terms:
+    """The law around a point: coefficients of unit-size columns, then coordinates.
+
+    Args:
+        problem: the problem.
+        data: rows, padded.
+        start: the point, shape (p,); scales of coefficients with finite bounds are those there.
+    """
+    return Terms(problem, data, jnp.asarray(start)[len(problem.owners) :])
 
 
 def polish(
@@ -171,7 +182,7 @@ def _polish_one(
     limit: Any,
 ) -> Polished:
     k = len(problem.owners)
-    terms = _Terms(problem, data, start)
+    terms = Terms(problem, data, start)
 
     def rows_at(point: jax.Array) -> jax.Array:
         return obj.residuals(data.measure, data.response, terms.predict(point))
@@ -327,7 +338,7 @@ class _Model(NamedTuple):
     bend: Any
 
 
-class _Terms:
+class Terms:
     """The law as a sum of scaled coefficients times columns of unit size.
 
     The derivatives use that form: a column is differentiated only in the coordinates it sees, and
@@ -382,6 +393,7 @@ class _Terms:
         return jnp.concatenate([self._columns(i, coordinates) for i in every], axis=1)
 
     def known(self, coordinates: Any) -> jax.Array:
+        """Part of the prediction without free coefficients, in ``data.unit``, shape (rows,)."""
         if self.problem.axes_known is None:
             return jnp.zeros_like(self.data.response)
         return self.problem.known(self.data, coordinates) / self.data.unit
