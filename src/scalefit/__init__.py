@@ -8,6 +8,7 @@ from scalefit import plot as plot
 from scalefit.allocation import Allocation as Allocation
 from scalefit.allocation import Cost as Cost
 from scalefit.allocation import allocate as allocate
+from scalefit.allocation import optimal as optimal
 from scalefit.errors import AllocationError as AllocationError
 from scalefit.errors import DataError as DataError
 from scalefit.errors import FitError as FitError
@@ -33,3 +34,10 @@ from scalefit.synthetic import isoflop_design as isoflop_design
 from scalefit.synthetic import simulate as simulate
 from scalefit.table import LossTable as LossTable
 from scalefit.table import read as read
+from scalefit.uncertainty import Covariance as Covariance
+from scalefit.uncertainty import Ensemble as Ensemble
+from scalefit.uncertainty import Estimate as Estimate
+from scalefit.uncertainty import Profile as Profile
+from scalefit.uncertainty import bootstrap as bootstrap
+from scalefit.uncertainty import covariance as covariance
+from scalefit.uncertainty import profile as profile

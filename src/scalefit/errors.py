@@ -112,6 +112,15 @@ class Note:
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
 
+    def to_document(self) -> dict[str, Any]:
+        """The note as JSON holds it."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "details": dict(self.details),
+        }
+
 
 def listed(items: Sequence[object]) -> str:
     """Items as text, the tail counted when there are many."""

@@ -15,8 +15,14 @@ from scalefit.errors import Note, Status
 if TYPE_CHECKING:
     from scalefit.allocation import Allocation
     from scalefit.result import Fit
+    from scalefit.uncertainty import Ensemble
 
 WIDTH = 78
+
+NOISE_SOURCES = {
+    "seeds": "spread of runs that differ by seed only",
+    "residuals": "residuals of the fit, which hold its misfit too",
+}
 
 
 def fit_text(fit: Fit) -> str:
@@ -47,18 +53,81 @@ def allocation_text(allocation: Allocation) -> str:
     lines = [
         f"compute-optimal allocation, {allocation.law}, budgets counted as {allocation.cost}",
         "",
-        _indented(_table(allocation.to_frame(), index=False)),
+        _indented(_table(_budgets(allocation), index=False)),
     ]
     return "\n".join([*lines, *_notes(allocation.notes)])
 
 
 def allocation_html(allocation: Allocation) -> str:
     """The same report for a notebook."""
-    table = allocation.to_frame().to_html(float_format=_number, border=0, index=False)
+    table = _budgets(allocation).to_html(float_format=_number, border=0, index=False)
     return (
         f"<b>compute-optimal allocation</b>, {escape(allocation.law)}, budgets counted as "
         f"{escape(allocation.cost)}{table}{_notes_html(allocation.notes)}"
     )
+
+
+def _budgets(allocation: Allocation) -> pd.DataFrame:
+    """A row for each budget; with intervals, which are three times as wide, for each answer."""
+    frame = allocation.to_frame()
+    if not allocation.draws:
+        return frame
+    answers = [name for name in map(str, frame) if f"{name}_low" in frame]
+    rows = [
+        (one["flops"], name, one[name], one[f"{name}_low"], one[f"{name}_high"])
+        for _, one in frame.iterrows()
+        for name in answers
+    ]
+    return pd.DataFrame(rows, columns=["flops", "", "value", "95 % low", "95 % high"])
+
+
+def ensemble_text(draws: Ensemble, level: float = 0.95) -> str:
+    """Full report of an ensemble."""
+    fit = draws.fit
+    lines = [f"{fit.law.name}: {fit.law.formula}", f"{100 * level:g} % intervals", ""]
+    lines += [_indented(_table(draws.interval(level))), ""]
+    for label, value in _made(draws):
+        lines += _wrapped(value, f"{label:<12}", " " * 12)
+    return "\n".join([*lines, *_notes(draws.notes)])
+
+
+def ensemble_html(draws: Ensemble, level: float = 0.95) -> str:
+    """The same report for a notebook."""
+    facts = "".join(
+        f"<tr><th style='text-align:left'>{escape(label)}</th>"
+        f"<td style='text-align:left'>{escape(value)}</td></tr>"
+        for label, value in _made(draws)
+    )
+    table = draws.interval(level).to_html(float_format=_number, border=0)
+    return (
+        f"<b>{escape(draws.fit.law.name)}</b>, {100 * level:g} % intervals{table}"
+        f"<table>{facts}</table>{_notes_html(draws.notes)}"
+    )
+
+
+def _made(draws: Ensemble) -> list[tuple[str, str]]:
+    """How the draws were made, and how that went."""
+    facts = [
+        ("draws", f"{len(draws)} by {draws.method}, seed {draws.seed}; {draws.failed} failed"),
+        ("runs", f"{draws.fit.rows}, {draws.freedom} residual degrees of freedom"),
+        (
+            "new run",
+            f"kind='run' adds noise of {draws.noise.values.std():.3g} "
+            f"({NOISE_SOURCES[draws.noise.source]})",
+        ),
+    ]
+    if draws.replicates is not None:
+        went = draws.replicates
+        facts.insert(
+            1,
+            (
+                "refits",
+                f"largest gradient {went.gradient[draws.usable].max(initial=0.0):.1e} (cosine); "
+                f"{went.searched.sum()} searched over the whole bounds, which found a lower "
+                f"minimum in {went.gained.sum()}",
+            ),
+        )
+    return facts
 
 
 def _notes(notes: Sequence[Note]) -> list[str]:

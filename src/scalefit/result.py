@@ -205,7 +205,7 @@ class Fit:
             >>> fit.predict(N=7e9, D=2e12)
             array(2.01...)
         """
-        used, codes = self._columns(runs, columns)
+        used, codes = self.columns_of(runs, columns)
         return self.law.evaluate(used, by_row(self.law, self.params, self.groups, codes))
 
     def at(self, **levels: Any) -> Fit:
@@ -219,24 +219,12 @@ class Fit:
         Raises:
             DataError: a column is missing or unknown, or the level was not fitted.
         """
-        known = {column for grouping in self.groups.values() for column in grouping.columns}
-        for name in levels:
-            if name not in known:
-                raise DataError(
-                    f"no coefficient of this fit differs by {name!r}",
-                    column=name,
-                    remedy=f"Columns it is grouped by: {', '.join(sorted(known)) or 'none'}",
-                )
-        chosen = {
-            name: grouping.levels[_one(grouping.codes_of(levels), grouping)]
-            for name, grouping in self.groups.items()
-        }
+        spelling = self.spelling(**levels)
 
         def renamed(params: Mapping[str, float]) -> dict[str, float]:
-            spelling = {name: spelled(name, level) for name, level in chosen.items()}
             return {name: params[spelling.get(name, name)] for name in self.law.names}
 
-        kept = {spelled(name, level): name for name, level in chosen.items()}
+        kept = {spelt: name for name, spelt in spelling.items()}
         trust = replace(
             self.trust,
             minima=tuple(replace(item, params=renamed(item.params)) for item in self.trust.minima),
@@ -247,6 +235,28 @@ class Fit:
             ),
         )
         return replace(self, params=renamed(self.params), trust=trust, groups={})
+
+    def spelling(self, **levels: Any) -> dict[str, str]:
+        """What the grouped coefficients of one level of each grouping are called.
+
+        Args:
+            **levels: as for :meth:`at`.
+
+        Raises:
+            DataError: as for :meth:`at`.
+        """
+        known = {column for grouping in self.groups.values() for column in grouping.columns}
+        for name in levels:
+            if name not in known:
+                raise DataError(
+                    f"no coefficient of this fit differs by {name!r}",
+                    column=name,
+                    remedy=f"Columns it is grouped by: {', '.join(sorted(known)) or 'none'}",
+                )
+        return {
+            name: spelled(name, grouping.levels[_one(grouping.codes_of(levels), grouping)])
+            for name, grouping in self.groups.items()
+        }
 
     def one_surface(self) -> Fit:
         """The fit itself, if it is of one surface.
@@ -283,10 +293,18 @@ class Fit:
         how = measure(self.objective, observed)
         return np.asarray(residuals(how, observed, self.predict(table)))
 
-    def _columns(
+    def columns_of(
         self, runs: LossTable | pd.DataFrame | None, given: Mapping[str, Any]
     ) -> tuple[Mapping[str, Any], dict[Grouping, np.ndarray]]:
-        """The law's columns, and the level of each row in each grouping."""
+        """The law's columns, and the level of each row in each grouping: what predictions need.
+
+        Args:
+            runs: as for :meth:`predict`.
+            given: its keywords.
+
+        Raises:
+            DataError: as for :meth:`predict`.
+        """
         groupings = tuple(dict.fromkeys(self.groups.values()))
         if runs is None:
             levels = [name for item in self.groups.values() for name in item.columns]
@@ -341,15 +359,7 @@ class Fit:
             },
             "objective": asdict(self.objective),
             "status": self.status.name,
-            "notes": [
-                {
-                    "code": note.code,
-                    "severity": note.severity,
-                    "message": note.message,
-                    "details": dict(note.details),
-                }
-                for note in self.notes
-            ],
+            "notes": [note.to_document() for note in self.notes],
             "trust": {
                 **{
                     name: getattr(self.trust, name)

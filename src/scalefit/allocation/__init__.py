@@ -4,3 +4,4 @@ from scalefit.allocation.cost import COSTS as COSTS
 from scalefit.allocation.cost import Cost as Cost
 from scalefit.allocation.optimum import Allocation as Allocation
 from scalefit.allocation.optimum import allocate as allocate
+from scalefit.allocation.optimum import optimal as optimal

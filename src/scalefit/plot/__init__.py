@@ -4,4 +4,7 @@ None shows or writes anything. matplotlib is imported when the first picture is 
 """
 
 from scalefit.plot.loss_surface import surface as surface
+from scalefit.plot.parameter_pairs import pairs as pairs
+from scalefit.plot.prediction_bands import predictions as predictions
+from scalefit.plot.profile_curve import profile as profile
 from scalefit.plot.projected_error import projected as projected

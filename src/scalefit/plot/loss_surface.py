@@ -12,6 +12,7 @@ from scalefit.allocation.cost import find_cost
 from scalefit.errors import AllocationError
 from scalefit.result import Fit
 from scalefit.table import LossTable, as_table
+from scalefit.uncertainty import Ensemble
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,10 +26,11 @@ MARGIN = 0.06
 
 
 def surface(
-    fit: Fit,
+    fit: Fit | Ensemble,
     runs: LossTable | pd.DataFrame,
     *,
     flops: float | None = None,
+    level: float = 0.95,
     cost: str | Cost = "6ND",
     ax: Axes | None = None,
     **columns: str,
@@ -36,9 +38,11 @@ def surface(
     """Runs, contours of the fitted loss, the efficient frontier, and a budget's optimum.
 
     Args:
-        fit: a fit of a law of N and D.
+        fit: a fit of a law of N and D, or an ensemble of one, which adds the band of the frontier
+            and the interval of the budget's optimum.
         runs: the table that was fitted, or another one to compare with.
         flops: a budget to mark, FLOP: its line of constant cost and the optimum on it.
+        level: share of the band and of the interval.
         cost: what the budget is counted in.
         ax: Axes to draw on; new ones by default.
         **columns: headers, as for ``fit``, where ``runs`` is a DataFrame.
@@ -48,9 +52,10 @@ def surface(
 
     Raises:
         AllocationError: the law is not one of N and D, or the budget is not positive.
-        DataError: the table lacks a column.
+        DataError: the table lacks a column, or the level is no number between 0 and 1.
     """
-    fit = fit.one_surface()
+    answering = fit.one_surface()
+    fit = answering.fit if isinstance(answering, Ensemble) else answering
     if set(fit.law.columns) != {"N", "D"}:
         raise AllocationError(
             f"a loss surface is drawn over N and D, and {fit.law.name!r} is a law of "
@@ -63,12 +68,15 @@ def surface(
     table = as_table(runs, **columns)
     N, D, loss = (table.column(name) for name in ("N", "D", "loss"))
     counted = find_cost(cost)
-    best = None if flops is None else allocate(fit, flops, cost=counted)
+    best = None if flops is None else allocate(answering, flops, cost=counted)
     if ax is None:
         _, ax = plt.subplots(figsize=(8.0, 6.0), layout="constrained")
 
-    x_range = _range([N] if best is None else [N, best.N])
-    y_range = _range([D] if best is None else [D, best.D])
+    marked = [] if best is None else [best.N]
+    if best is not None and best.draws:
+        marked += best.estimate("N").interval(level)
+    x_range = _range([N, *marked])
+    y_range = _range([D, *(counted.tokens(flops, at) for at in marked)])
     x, y = np.geomspace(*x_range, CELLS), np.geomspace(*y_range, CELLS)
     predicted = fit.predict(N=x[None, :], D=y[:, None])
     levels = _levels(predicted, loss)
@@ -87,9 +95,9 @@ def surface(
         label=f"{len(N)} runs",
         zorder=3,
     )
-    _draw_frontier(ax, fit, counted, x_range, y_range)
+    _draw_frontier(ax, answering, counted, x_range, y_range, level)
     if best is not None:
-        _draw_budget(ax, counted, best, x)
+        _draw_budget(ax, counted, best, x, level)
 
     ax.set(xscale="log", yscale="log", xlim=x_range, ylim=y_range)
     ax.set_xlabel("N, model parameters")
@@ -125,18 +133,30 @@ def _levels(predicted: np.ndarray, loss: np.ndarray) -> np.ndarray:
 
 def _draw_frontier(
     ax: Axes,
-    fit: Fit,
+    fit: Fit | Ensemble,
     cost: Cost,
     x_range: tuple[float, float],
     y_range: tuple[float, float],
+    level: float,
 ) -> None:
-    """The optimal (N, D) of every budget in view."""
+    """The optimal (N, D) of every budget in view, and the band it lies in."""
     low, high = (cost.flops(n, d) for n, d in zip(x_range, y_range, strict=True))
     try:
         frontier = allocate(fit, np.geomspace(low, high, 100), cost=cost)
     except AllocationError:
         # Some budget in view has no interior optimum: the surface is still worth seeing.
         return
+    if frontier.draws:
+        # Along the line of each budget: where N is lower, D is higher.
+        low, high = frontier.estimate("N").interval(level)
+        ax.fill(
+            np.r_[low, high[::-1]],
+            np.r_[cost.tokens(frontier.flops, low), cost.tokens(frontier.flops, high)[::-1]],
+            color="crimson",
+            alpha=0.25,
+            linewidth=0,
+            label=f"{100 * level:g} % band of the frontier",
+        )
     ax.plot(
         frontier.N,
         frontier.D,
@@ -146,8 +166,8 @@ def _draw_frontier(
     )
 
 
-def _draw_budget(ax: Axes, cost: Cost, best: Any, x: np.ndarray) -> None:
-    """The line of one budget and its optimum."""
+def _draw_budget(ax: Axes, cost: Cost, best: Any, x: np.ndarray, level: float) -> None:
+    """The line of one budget and its optimum, with its interval."""
     ax.plot(
         x,
         cost.tokens(best.flops, x),
@@ -156,6 +176,9 @@ def _draw_budget(ax: Axes, cost: Cost, best: Any, x: np.ndarray) -> None:
         linewidth=1.0,
         label=f"{cost.name} = {best.flops:.3g} FLOP",
     )
+    if best.draws:
+        ends = np.array(best.estimate("N").interval(level))
+        ax.plot(ends, cost.tokens(best.flops, ends), color="gold", linewidth=4.0, zorder=3)
     ax.plot(
         best.N,
         best.D,

@@ -1,0 +1,97 @@
+"""Runs against what was predicted of them, with the bands they should lie in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from scalefit.result import Fit
+from scalefit.table import LossTable, as_table
+from scalefit.uncertainty import Ensemble
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["predictions"]
+
+
+def predictions(
+    fit: Fit | Ensemble,
+    runs: LossTable | pd.DataFrame,
+    *,
+    level: float = 0.95,
+    ax: Axes | None = None,
+    **columns: str,
+) -> Axes:
+    """Relative error of the prediction of each run, and where it should lie.
+
+    Args:
+        fit: a fit, or an ensemble, which adds two bands: of the surface and of a new run.
+        runs: the table that was fitted, or runs that were not, of the same columns.
+        level: share of each band.
+        ax: Axes to draw on; new ones by default.
+        **columns: headers, as for ``fit``, where ``runs`` is a DataFrame.
+
+    Returns:
+        The Axes: predicted loss across, 100 (observed / predicted - 1) up. The legend counts the
+        runs inside the band of a new run, which is the level if the intervals hold.
+
+    Raises:
+        DataError: the table lacks a column, or the level is no number between 0 and 1.
+    """
+    import matplotlib.pyplot as plt
+
+    table = as_table(runs, **columns)
+    draws = fit if isinstance(fit, Ensemble) else None
+    fit = fit.fit if isinstance(fit, Ensemble) else fit
+    used = table.weight > 0
+    predicted = fit.predict(table)[used]
+    observed = table.column(fit.law.response)[used]
+    if ax is None:
+        ax = plt.subplots(figsize=(7.0, 4.4), layout="constrained")[1]
+    order = np.argsort(predicted)
+    x = predicted[order]
+
+    def error(loss: np.ndarray) -> np.ndarray:
+        return 100 * (loss / predicted - 1)
+
+    if draws is not None:
+        for kind, colour, name in (
+            ("run", "0.85", "a new run"),
+            ("mean", "#f4a3a8", "the surface"),
+        ):
+            low, high = (
+                end[used]
+                for end in draws.predict(table, kind=kind).interval(level)  # type: ignore[arg-type]
+            )
+            label = f"{100 * level:g} % of {name}"
+            if kind == "run":
+                inside = np.count_nonzero((observed >= low) & (observed <= high))
+                label += f" ({inside} of {len(observed)} runs inside)"
+            ax.fill_between(
+                x,
+                error(low)[order],
+                error(high)[order],
+                color=colour,
+                linewidth=0,
+                label=label,
+                step="mid",
+            )
+    ax.axhline(0.0, color="crimson", linewidth=1.2)
+    ax.scatter(
+        predicted,
+        error(observed),
+        s=18,
+        color="#31688e",
+        edgecolors="black",
+        linewidths=0.4,
+        label=f"{len(observed)} runs",
+        zorder=3,
+    )
+    ax.set_xlabel("predicted loss, in the table's unit")
+    ax.set_ylabel("observed above predicted, %")
+    ax.set_title(f"{fit.law.name}: predictions", fontsize=10)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False, fontsize=9)
+    return ax

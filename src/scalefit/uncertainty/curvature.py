@@ -1,0 +1,305 @@
+"""Standard errors from the curvature of the objective at its optimum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from scalefit.errors import DataError, Note
+from scalefit.objective import Measure
+from scalefit.result import Fit
+from scalefit.table import LossTable
+from scalefit.uncertainty.ensemble import Ensemble, checked_level
+from scalefit.uncertainty.ground import (
+    Ground,
+    parameters,
+    require_freedom,
+    run_noise,
+    stand_on,
+)
+from scalefit.uncertainty.slopes import core_share, slopes
+
+__all__ = ["Covariance", "covariance"]
+
+CovarianceMethod = Literal["jacobian", "sandwich"]
+
+# Share of the draws beyond a bound above which their clipping is worth a note.
+CLIPPED_SHARE = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Covariance:
+    """Covariance of the free parameters, to first order at the optimum.
+
+    Attributes:
+        fit: the fit.
+        matrix: covariance of the free parameters in raw units, those at a bound left out, a
+            DataFrame with their names on both sides; tied parameters by their first name.
+        method: ``jacobian``, ``sandwich``, or ``sandwich of`` the column of the clusters.
+        freedom: degrees of freedom of the t distribution of its intervals.
+        notes: soft problems.
+    """
+
+    fit: Fit
+    matrix: pd.DataFrame
+    method: str
+    freedom: int
+    notes: tuple[Note, ...]
+    _ground: Ground
+    _inner: np.ndarray
+
+    @property
+    def standard_errors(self) -> pd.Series:
+        """Standard error of each parameter, raw units."""
+        return pd.Series(np.sqrt(np.diagonal(self.matrix)), self.matrix.index)
+
+    @property
+    def correlation(self) -> pd.DataFrame:
+        """Correlation matrix."""
+        errors = self.standard_errors.to_numpy()
+        return self.matrix.div(errors, axis=0).div(errors, axis=1)
+
+    def interval(self, level: float = 0.95) -> pd.DataFrame:
+        """Estimate, standard error and symmetric t interval of every free parameter.
+
+        Args:
+            level: coverage promised.
+
+        Returns:
+            A row for each parameter: ``value``, ``sd``, ``low``, ``high``, raw units.
+
+        Raises:
+            DataError: the level is no number between 0 and 1, or fewer than five residual degrees
+                of freedom are left, too few for any interval.
+        """
+        from scipy.stats import t
+
+        require_freedom(self.fit)
+        reach = t.ppf(0.5 + 0.5 * checked_level(level), self.freedom)
+        value = pd.Series({name: self.fit.params[name] for name in self.matrix.index})
+        errors = self.standard_errors
+        return pd.DataFrame(
+            {
+                "value": value,
+                "sd": errors,
+                "low": value - reach * errors,
+                "high": value + reach * errors,
+            }
+        )
+
+    def draws(self, n: int = 4000, seed: int = 0) -> Ensemble:
+        """Draws from the t distribution that the covariance describes.
+
+        Amplitudes are drawn in their logarithm, exponents and scales in the coordinate they are
+        searched in, everything else as it is; what falls beyond a bound is put on it.
+
+        Args:
+            n: number of draws.
+            seed: of the draws.
+
+        Raises:
+            DataError: fewer than five residual degrees of freedom are left.
+        """
+        require_freedom(self.fit)
+        ground, problem = self._ground, self._ground.posed.problem
+        count, p = len(problem.owners), problem.size
+        rng = np.random.default_rng(seed)
+        centre = np.r_[ground.near.coefficients, ground.near.coordinates]
+        kinds = {param.name: param.kind.name for param in self.fit.law.params}
+        log = np.zeros(p, dtype=bool)
+        for index, owner in enumerate(problem.owners):
+            amplitude = kinds[problem.linear[owner][0]] == "amplitude"
+            log[index] = amplitude and centre[index] > 0 and not ground.held[index]
+        slope = np.where(log, 1 / np.where(log, centre, 1.0), 1.0)
+        free = ~ground.held
+        inner = self._inner * np.outer(slope, slope)[np.ix_(free, free)]
+        size = np.sqrt(np.diagonal(inner))
+        values, vectors = np.linalg.eigh(inner / np.outer(size, size))
+        root = size[:, None] * vectors * np.sqrt(np.clip(values, 0, None))
+        # A t variable is a normal one over the root of a chi-square over its freedom.
+        shrink = np.sqrt(rng.chisquare(self.freedom, n) / self.freedom)
+        steps = np.zeros((n, p))
+        steps[:, free] = rng.standard_normal((n, len(root))) @ root.T / shrink[:, None]
+        start = np.where(log, np.log(np.where(log, centre, 1.0)), centre)
+        points = start + steps
+        points[:, log] = np.exp(points[:, log])
+        settings = ground.posed.settings
+        beyond = (points < settings.lower) | (points > settings.upper)
+        points = np.clip(points, settings.lower, settings.upper)
+        notes = [
+            Note(
+                "draws_at_bound",
+                "warning",
+                f"{100 * share:.2g} % of the draws of {group[0]} fell beyond its bound and were "
+                "put on it: so close to a bound the curvature says little. Use bootstrap",
+                {"parameter": group[0], "share": float(share)},
+            )
+            for group, share in zip(problem.names, beyond.mean(axis=0), strict=True)
+            if share > CLIPPED_SHARE
+        ]
+        held = np.broadcast_to(ground.held, points.shape) | beyond
+        return Ensemble(
+            fit=self.fit,
+            params=parameters(ground, points[:, :count], points[:, count:], held),
+            usable=np.ones(n, dtype=bool),
+            method=self.method,
+            seed=seed,
+            noise=run_noise(ground),
+            replicates=None,
+            freedom=ground.freedom,
+            notes=(*self.notes, *notes),
+        )
+
+    def __repr__(self) -> str:
+        return f"<Covariance by {self.method}>\n{self.interval().to_string()}"
+
+
+def covariance(
+    fit: Fit,
+    runs: LossTable | pd.DataFrame,
+    method: CovarianceMethod = "sandwich",
+    *,
+    by: str | None = None,
+    **columns: Any,
+) -> Covariance:
+    """Covariance of the parameters, from exact derivatives at the optimum.
+
+    With J the derivatives of the residuals, H the second derivative of the objective and psi the
+    derivative of the penalty, all at the optimum of n runs and p free parameters,
+
+        jacobian:  s^2 / m^2 (J^T W J)^-1,  s^2 = sum w psi^2 / (n - p),  m = mean psi'
+        sandwich:  n / (n - p) H^-1 (sum w^2 psi^2 J_i J_i^T) H^-1
+
+    The first assumes noise of one size that does not depend on the run, the second only that runs
+    (or clusters) are independent. For squares the first is the covariance of nonlinear least
+    squares. Where a Huber loss is quadratic for few rows only, mean psi' and that part of H are
+    estimated from a wider window, as in quantile regression.
+
+    Args:
+        fit: the fit.
+        runs: the table it was made from.
+        method: ``jacobian`` or ``sandwich``.
+        by: column of clusters of runs that depend on each other (sandwich).
+        **columns: options of the table where ``runs`` is a DataFrame, as for ``fit``.
+
+    Returns:
+        The covariance; its ``draws`` make an ensemble of it.
+
+    Raises:
+        DataError: the table is not the one that was fitted, leaves no degree of freedom, or lacks
+            the column; the curvature is singular; or an option makes no sense.
+
+    Source:
+        Seber and Wild 1989, Nonlinear Regression, section 2.1 (jacobian). Huber 1967, Proc. Fifth
+        Berkeley Symposium (sandwich); MacKinnon and White 1985, J. Econometrics 29(3) (n / (n -
+        p)). Huber 1981, Robust Statistics, section 7.6 (s^2 / m^2).
+
+    Example:
+        >>> import scalefit as sf
+        >>> runs = sf.simulate(sf.isoflop_design())
+        >>> sf.covariance(sf.fit(runs), runs).standard_errors.round(3).loc["alpha"]
+        0.0...
+    """
+    if method not in get_args(CovarianceMethod):
+        raise DataError(
+            f"method={method!r} is not one of 'jacobian', 'sandwich'",
+            remedy="'sandwich' needs no noise of one size, 'jacobian' does",
+        )
+    if method == "jacobian" and by is not None:
+        raise DataError(
+            f"the jacobian method takes runs as independent, and no by={by!r}",
+            remedy="Use method='sandwich' for clusters of runs",
+        )
+    ground = stand_on(fit, runs, **columns)
+    problem, data = ground.posed.problem, ground.posed.data
+    point = np.r_[ground.near.coefficients, ground.near.coordinates]
+    rows = int(data.rows)
+    how = _finite_delta(data.measure, ground)
+    around = slopes(problem, data._replace(measure=how), point)
+    jacobian = np.asarray(around.jacobian)[:rows][ground.used][:, ~ground.held]
+    residuals = np.asarray(around.residuals)[:rows][ground.used]
+    bend = np.asarray(around.bend)[np.ix_(~ground.held, ~ground.held)]
+    weight = ground.table.weight[ground.used]
+    psi = np.clip(residuals, -how.delta, how.delta) * np.where(residuals < 0, how.asymmetry, 1.0)
+    size = np.sqrt(np.sum(weight[:, None] * jacobian**2, axis=0))
+    idle = size == 0
+    if idle.any():
+        names = [group[0] for group in np.array(problem.names, dtype=object)[~ground.held][idle]]
+        raise DataError(
+            f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} no effect at the optimum: "
+            "a term of theirs is zero",
+            remedy="Fit a law without that term: its parameters cannot be estimated here",
+        )
+    scaled = jacobian / size
+    freedom, count = ground.freedom, len(residuals)
+    share = core_share(how, residuals, weight)
+    notes: tuple[Note, ...] = ()
+    if method == "jacobian":
+        variance = np.sum(weight * psi**2) / freedom / share**2
+        inner = variance * _inverse(scaled.T @ (weight[:, None] * scaled))
+    else:
+        curved = share * (scaled.T @ (weight[:, None] * scaled)) + bend / np.outer(size, size)
+        scores = (weight * psi)[:, None] * scaled
+        factor = count / freedom
+        if by is not None:
+            labels = ground.table.labels(by).astype(str).to_numpy()[ground.used]
+            known, codes = np.unique(labels, return_inverse=True)
+            if len(known) <= 2:
+                raise DataError(
+                    f"{by!r} has {len(known)} values: too few clusters for any standard error",
+                    column=by,
+                    remedy="Use finer clusters, or method='jacobian' with its assumption",
+                )
+            scores = np.array([scores[codes == code].sum(axis=0) for code in range(len(known))])
+            factor = len(known) / (len(known) - 1) * (count - 1) / freedom
+            freedom = min(freedom, len(known) - 1)
+        half = _inverse(curved)
+        inner = factor * half @ (scores.T @ scores) @ half
+    if not (np.isfinite(inner).all() and (np.diagonal(inner) > 0).all()):
+        raise DataError(
+            "the curvature of the objective is singular at the optimum: some combination of the "
+            "parameters is not constrained by these runs",
+            remedy="Fix or tie a parameter, or vary the columns more; see the fit's notes",
+        )
+    inner = inner / np.outer(size, size)
+    if ground.held.any():
+        notes = (
+            Note(
+                "conditional_on_bound",
+                "warning",
+                f"{', '.join(fit.trust.at_bound)} at a bound: the others' errors take it as known. "
+                "Bootstrap replicates may leave the bound, and then say more",
+                {"parameters": list(fit.trust.at_bound)},
+            ),
+        )
+    logarithmic = np.array([False] * len(problem.owners) + list(problem.logarithmic))
+    natural = np.where(logarithmic, np.exp(np.where(logarithmic, point, 0.0)), 1.0)[~ground.held]
+    names = [group[0] for group, held in zip(problem.names, ground.held, strict=True) if not held]
+    return Covariance(
+        fit=fit,
+        matrix=pd.DataFrame(inner * np.outer(natural, natural), names, names),
+        method=method if by is None else f"{method} of {by}",
+        freedom=freedom,
+        notes=notes,
+        _ground=ground,
+        _inner=inner,
+    )
+
+
+def _finite_delta(how: Measure, ground: Ground) -> Measure:
+    """The measure itself; of absolute residuals, a Huber loss of next to no delta."""
+    if not bool(how.absolute):
+        return how
+    unit = float(ground.posed.data.unit) if ground.fit.objective.residual == "raw" else 1.0
+    return how._replace(delta=np.float64(1e-9 * np.std(ground.residuals) / unit))
+
+
+def _inverse(matrix: np.ndarray) -> np.ndarray:
+    """Inverse of a symmetric matrix of unit scale; NaN where it is singular to rounding."""
+    values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
+    if np.abs(values).min() <= 1e-15 * np.abs(values).max():
+        return np.full_like(matrix, np.nan)
+    return (vectors / values) @ vectors.T

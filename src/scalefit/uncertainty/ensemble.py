@@ -1,0 +1,441 @@
+"""Draws of a law's parameters, and what follows from them.
+
+An :class:`Ensemble` is made from a fit and its table (bootstrap, covariance, posterior) and stands
+beside the fit: whatever a fit answers with a number, an ensemble answers with an interval.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+
+from scalefit import report
+from scalefit.errors import DataError, Note
+from scalefit.groups import Grouping, spelled
+from scalefit.laws import Law
+from scalefit.objective import Residual
+from scalefit.result import Fit
+from scalefit.table import LossTable
+
+__all__ = ["Ensemble", "Estimate", "IntervalKind", "Replicates", "RunNoise"]
+
+SCHEMA = 1
+
+IntervalKind = Literal["mean", "run"]
+"""Of the surface, or of a new run, which adds the noise from run to run."""
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A number, or an array of them, with draws that say how certain it is.
+
+    Attributes:
+        value: the estimate itself, of any shape S; computed from the fit, not from the draws.
+        draws: one for each usable draw of the parameters, shape (draws, *S). NaN where a draw
+            gives none.
+    """
+
+    value: np.ndarray
+    draws: np.ndarray
+
+    def interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+        """Equal-tailed percentile interval, each end of the shape of ``value``.
+
+        Args:
+            level: share of the draws inside.
+
+        Raises:
+            DataError: the level is no number between 0 and 1.
+        """
+        tail = 0.5 * (1 - checked_level(level))
+        low, high = quantiles(self.draws, [tail, 1 - tail])
+        return low[()], high[()]
+
+    @property
+    def sd(self) -> np.ndarray:
+        """Standard deviation of the draws."""
+        return np.asarray(np.nanstd(self.draws, axis=0, ddof=1))[()]
+
+    def __repr__(self) -> str:
+        low, high = self.interval()
+        if np.ndim(self.value) == 0:
+            return f"{self.value:.6g} (95 %: {low:.6g} to {high:.6g})"
+        return f"<Estimate of shape {np.shape(self.value)}, {len(self.draws)} draws>"
+
+    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
+        """A row for each value, in order: value, low, high."""
+        low, high = self.interval(level)
+        columns = {"value": self.value, "low": low, "high": high}
+        return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
+
+
+class Replicates(NamedTuple):
+    """How the refit of each replicate went; every array of shape (draws,).
+
+    Attributes:
+        value: objective at its optimum.
+        promise: decrease a further Newton step promises, relative to the objective.
+        gradient: largest cosine between the influence of the rows and a Jacobian column.
+        searched: whether the whole box was searched for it, not only the surroundings of the fit.
+        gained: whether that search found a lower minimum than the fit led to.
+    """
+
+    value: np.ndarray
+    promise: np.ndarray
+    gradient: np.ndarray
+    searched: np.ndarray
+    gained: np.ndarray
+
+
+class RunNoise(NamedTuple):
+    """Noise from run to run.
+
+    Attributes:
+        values: a sample of it, residuals as the objective defines them, shape (m,).
+        source: ``seeds`` or ``residuals``.
+        residual: kind of the residual.
+    """
+
+    values: np.ndarray
+    source: Literal["seeds", "residuals"]
+    residual: Residual
+
+    def added(self, loss: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Losses of runs whose expectation is ``loss``, each with noise of its own."""
+        noise = rng.choice(self.values, loss.shape)
+        if self.residual == "log":
+            return loss * np.exp(noise)
+        return loss + noise if self.residual == "raw" else loss / (1 - noise)
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Draws of a law's parameters.
+
+    Attributes:
+        fit: the fit they belong to.
+        params: every parameter by name, raw units, one entry for each draw, shape (draws,), failed
+            ones included.
+        usable: which draws may be used, shape (draws,): the refit of the others did not arrive.
+        method: how they were made.
+        seed: of the random numbers.
+        noise: noise from run to run, for ``kind="run"``.
+        replicates: how each refit went; None where the draws are no refits.
+        freedom: residual degrees of freedom of the fit.
+        chains: Markov chains the draws are of, one after the other; 1 where there are none.
+        notes: soft problems.
+    """
+
+    fit: Fit
+    params: Mapping[str, np.ndarray]
+    usable: np.ndarray
+    method: str
+    seed: int
+    noise: RunNoise
+    replicates: Replicates | None
+    freedom: int
+    chains: int = 1
+    notes: tuple[Note, ...] = ()
+    _drawn: dict[str, np.ndarray] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
+        used = {name: values[self.usable] for name, values in self.params.items()}
+        object.__setattr__(self, "_drawn", used)
+
+    def __len__(self) -> int:
+        return len(self.usable)
+
+    @property
+    def failed(self) -> int:
+        """Draws that may not be used."""
+        return int(np.count_nonzero(~self.usable))
+
+    @property
+    def drawn(self) -> Mapping[str, np.ndarray]:
+        """Parameters of the usable draws."""
+        return MappingProxyType(self._drawn)
+
+    def interval(self, level: float = 0.95) -> pd.DataFrame:
+        """Estimate, standard deviation and equal-tailed interval of every free parameter.
+
+        Args:
+            level: share of the draws inside.
+
+        Returns:
+            A row for each parameter: ``value``, ``sd``, ``low``, ``high``, raw units.
+
+        Raises:
+            DataError: the level is no number between 0 and 1.
+        """
+        tail = 0.5 * (1 - checked_level(level))
+        rows = {}
+        for name, values in self._drawn.items():
+            if name in self.fit.fixed:
+                continue
+            low, high = quantiles(values, [tail, 1 - tail])
+            rows[name] = (self.fit.params[name], np.std(values, ddof=1), low, high)
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "sd", "low", "high"])
+
+    def apply(self, function: Callable[..., Any]) -> Estimate:
+        """Any function of the parameters.
+
+        Args:
+            function: takes parameters by name, as ``lambda alpha, beta: beta / (alpha + beta)``, or
+                all of them as one mapping, as ``lambda p: p["A[fp8]"]``. It is called twice, with
+                numbers and with arrays of shape (draws,).
+
+        Returns:
+            The estimate, shape S, with draws of shape (draws, *S).
+
+        Raises:
+            DataError: the function asks for something else, or does not work on arrays.
+
+        Example:
+            >>> import scalefit as sf
+            >>> runs = sf.simulate(sf.isoflop_design())
+            >>> draws = sf.bootstrap(sf.fit(runs), runs, n=200)
+            >>> draws.apply(lambda alpha, beta: beta / (alpha + beta))
+            0.45... (95 %: 0.4... to 0.4...)
+        """
+        value = np.asarray(called(function, self.fit.params), dtype=np.float64)
+        drawn = np.asarray(called(function, self._drawn), dtype=np.float64)
+        count = len(self) - self.failed
+        if drawn.ndim == 0 or drawn.shape[0] != count:
+            raise DataError(
+                f"the function returns shape {drawn.shape} for arrays of {count} draws",
+                remedy="Write it with operations that work entry by entry, such as np.log, and "
+                "keep the draws in the first axis",
+            )
+        return Estimate(value[()], drawn)
+
+    def predict(
+        self,
+        runs: LossTable | pd.DataFrame | None = None,
+        *,
+        kind: IntervalKind = "mean",
+        **columns: Any,
+    ) -> Estimate:
+        """Predicted loss with its uncertainty.
+
+        Args:
+            runs: as for :meth:`Fit.predict`.
+            kind: ``mean`` for the surface; ``run`` for a new run, with noise from run to run.
+            **columns: as for :meth:`Fit.predict`.
+
+        Returns:
+            The fit's prediction, shape S, with draws of shape (draws, *S).
+
+        Raises:
+            DataError: as for :meth:`Fit.predict`, or the kind is unknown.
+        """
+        if kind not in ("mean", "run"):
+            raise DataError(
+                f"kind={kind!r} is not one of 'mean', 'run'",
+                remedy="'mean' is the uncertainty of the surface, 'run' that of a new run",
+            )
+        value = self.fit.predict(runs, **columns)
+        used, codes = self.fit.columns_of(runs, columns)
+        drawn = self.fit.law.evaluate(used, self._by_row(np.ndim(value), codes))
+        drawn = np.broadcast_to(drawn, (len(self) - self.failed, *value.shape))
+        if kind == "run":
+            drawn = self.noise.added(drawn, np.random.default_rng(self.seed))
+        return Estimate(value[()], drawn)
+
+    def _by_row(self, depth: int, codes: Mapping[Grouping, np.ndarray]) -> dict[str, np.ndarray]:
+        """Parameters of every draw against rows of ``depth`` axes."""
+        found = {}
+        for name in self.fit.law.names:
+            if name in self.fit.groups:
+                grouping = self.fit.groups[name]
+                values = np.stack(
+                    [self._drawn[spelled(name, level)] for level in grouping.levels], axis=-1
+                )
+                level = codes[grouping]
+                rows = np.where(level < 0, np.nan, values[:, level])
+                found[name] = rows.reshape(len(rows), *(1,) * (depth - level.ndim), *level.shape)
+            else:
+                found[name] = self._drawn[name].reshape(-1, *(1,) * depth)
+        return found
+
+    def at(self, **levels: Any) -> Ensemble:
+        """The draws as they stand for one level of each grouping: see :meth:`Fit.at`."""
+        fit = self.fit.at(**levels)
+        chosen = self.fit.spelling(**levels)
+        params = {name: self.params[chosen.get(name, name)] for name in fit.law.names}
+        return replace(self, fit=fit, params=params)
+
+    def one_surface(self) -> Self:
+        """The ensemble itself, if it is of one surface: see :meth:`Fit.one_surface`."""
+        self.fit.one_surface()
+        return self
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each draw: its parameters, whether usable, and how its refit went."""
+        frame = pd.DataFrame(dict(self.params)).assign(usable=self.usable)
+        return frame if self.replicates is None else frame.assign(**self.replicates._asdict())
+
+    def summary(self, level: float = 0.95) -> str:
+        """The full report as text."""
+        return report.ensemble_text(self, level)
+
+    def __repr__(self) -> str:
+        failed = f", {self.failed} failed" if self.failed else ""
+        return f"<Ensemble {self.fit.law.name}: {len(self)} draws by {self.method}{failed}>"
+
+    def _repr_html_(self) -> str:
+        return report.ensemble_html(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write ``path`` with the suffixes ``.json`` (the fit and what is said) and ``.npz``.
+
+        Raises:
+            DataError: the folder does not exist or cannot be written.
+        """
+        base = Path(path)
+        document = {
+            "schema": SCHEMA,
+            "fit": json.loads(self.fit.to_json()),
+            "method": self.method,
+            "seed": self.seed,
+            "freedom": self.freedom,
+            "chains": self.chains,
+            "noise": {"source": self.noise.source, "residual": self.noise.residual},
+            "notes": [note.to_document() for note in self.notes],
+        }
+        arrays = {f"param {name}": values for name, values in self.params.items()}
+        if self.replicates is not None:
+            arrays |= {f"replicate {k}": v for k, v in self.replicates._asdict().items()}
+        try:
+            base.with_suffix(".json").write_text(json.dumps(document, indent=1))
+            np.savez_compressed(
+                base.with_suffix(".npz"),
+                usable=self.usable,
+                noise=self.noise.values,
+                **arrays,  # type: ignore[arg-type]  # names are never those of its own options
+            )
+        except OSError as error:
+            raise DataError(
+                f"the draws cannot be written to {str(base)!r} ({error})",
+                remedy="Choose an existing folder: two files are written, .json and .npz",
+            ) from error
+
+    @classmethod
+    def load(cls, path: str | Path, law: Law | None = None) -> Ensemble:
+        """Read what :meth:`save` wrote.
+
+        Args:
+            path: as given to ``save``.
+            law: the law, unless it is built in.
+
+        Raises:
+            DataError: a file is missing or is of another schema.
+            LawError: the law is not built in, and not given.
+        """
+        base = Path(path)
+        try:
+            document = json.loads(base.with_suffix(".json").read_text())
+            with np.load(base.with_suffix(".npz"), allow_pickle=False) as stored:
+                arrays = dict(stored)
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"no draws can be read from {str(base)!r} ({error})",
+                remedy="Give the path that save was given: both .json and .npz are needed",
+            ) from error
+        if document.get("schema") != SCHEMA:
+            raise DataError(
+                f"{str(base)!r} is of schema {document.get('schema')}, not {SCHEMA}",
+                remedy="Make the draws again, or read them with the version that wrote them",
+            )
+
+        def named(prefix: str) -> dict[str, np.ndarray]:
+            return {
+                name.removeprefix(prefix): values
+                for name, values in arrays.items()
+                if name.startswith(prefix)
+            }
+
+        went = named("replicate ")
+        return cls(
+            fit=Fit.from_json(json.dumps(document["fit"]), law=law),
+            params=named("param "),
+            usable=arrays["usable"],
+            noise=RunNoise(arrays["noise"], **document["noise"]),
+            replicates=Replicates(**went) if went else None,
+            notes=tuple(Note(**item) for item in document["notes"]),
+            **{name: document[name] for name in ("method", "seed", "freedom", "chains")},
+        )
+
+    def to_arviz(self) -> Any:
+        """The usable draws for ArviZ, as one chain, or as the chains of a posterior.
+
+        Returns:
+            What ``arviz.from_dict`` makes of them.
+
+        Raises:
+            DataError: ArviZ is not installed.
+        """
+        try:
+            import arviz  # type: ignore[import-not-found,unused-ignore]
+        except ImportError as error:
+            raise DataError(
+                "ArviZ is not installed", remedy="Install it: pip install 'scalefit[bayes]'"
+            ) from error
+        chains = {name: values.reshape(self.chains, -1) for name, values in self._drawn.items()}
+        return arviz.from_dict({"posterior": chains})
+
+
+def checked_level(level: float) -> float:
+    """The level itself.
+
+    Raises:
+        DataError: it is no number between 0 and 1.
+    """
+    if not (isinstance(level, int | float) and 0 < level < 1):
+        raise DataError(f"level={level!r} is no share between 0 and 1", remedy="95 % is level=0.95")
+    return float(level)
+
+
+def quantiles(draws: np.ndarray, shares: Sequence[float]) -> np.ndarray:
+    """Quantiles along the first axis, without draws that give none; NaN where none does."""
+    if not np.isnan(draws).any():
+        return np.quantile(draws, shares, axis=0)
+    columns = draws.reshape(len(draws), -1).T
+    kept = [column[~np.isnan(column)] for column in columns]
+    found = [
+        np.quantile(item, shares) if len(item) else np.full(len(shares), np.nan) for item in kept
+    ]
+    return np.array(found).T.reshape(len(shares), *draws.shape[1:])
+
+
+def called(function: Callable[..., Any], params: Mapping[str, Any]) -> Any:
+    """Value of a function of parameters by name, or of their mapping."""
+    try:
+        asked = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return function(params)
+    names = list(asked)
+    if len(names) == 1 and names[0] not in params:
+        single = asked[names[0]]
+        return function(**params) if single.kind is single.VAR_KEYWORD else function(params)
+    unknown = [
+        name
+        for name in names
+        if name not in params
+        and asked[name].default is inspect.Parameter.empty
+        and asked[name].kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    if unknown:
+        raise DataError(
+            f"the function asks for {unknown[0]!r}, which is no parameter of the law",
+            remedy=f"Parameters: {', '.join(params)}",
+        )
+    return function(**{name: params[name] for name in names if name in params})

@@ -1,0 +1,493 @@
+"""Profiles: how the objective rises when one quantity is held away from its best value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+from scalefit import objective as obj
+from scalefit.errors import DataError, Note
+from scalefit.fitting import programs
+from scalefit.fitting.problem import Data, Problem
+from scalefit.fitting.refine import design
+from scalefit.result import Fit
+from scalefit.table import LossTable
+from scalefit.uncertainty.ensemble import called, checked_level
+from scalefit.uncertainty.ground import Ground, parameters, require_freedom, stand_on
+from scalefit.uncertainty.slopes import core_share
+
+__all__ = ["Profile", "profile"]
+
+# A step that promises less than this share of the objective is none.
+PROMISE = 1e-10
+MOST_STEPS = 200
+DAMPING_START, DAMPING_MOST = 1e-3, 1e10
+
+# How exactly the quantity is held, relative to its step.
+HELD = 1e-9
+MOST_RESTORING = 25
+
+# Values tried outward, each so many times farther than the last, and how exactly the end of the
+# interval is then found: the root of the deviance to this share of the threshold's.
+GROWTH = 1.6
+MOST_OUTWARD = 30
+END = 1e-4
+MOST_SECANTS = 30
+POINTS_EACH_SIDE = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """How far a quantity can be moved before the objective says no.
+
+    Attributes:
+        name: of the quantity.
+        value: at the fit.
+        low: lower end of the interval; where it is not closed, the lowest value reached.
+        high: upper end.
+        closed: whether the objective rises above the threshold at the lower and the upper end. An
+            interval that is not closed on a side reaches the bounds of the fit there, or farther.
+        level: coverage promised.
+        threshold: deviance at which an end lies: the square of Student's t.
+        values: values of the quantity that were tried, ascending, shape (m,).
+        deviance: rise of the objective at each, in units of the noise, shape (m,).
+        params: parameters at each, raw units, shape (m,) by name.
+        notes: soft problems.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    closed: tuple[bool, bool]
+    level: float
+    threshold: float
+    values: np.ndarray
+    deviance: np.ndarray
+    params: Mapping[str, np.ndarray]
+    notes: tuple[Note, ...] = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each value tried: value, deviance, and the parameters there."""
+        return pd.DataFrame({"value": self.values, "deviance": self.deviance, **self.params})
+
+    def __repr__(self) -> str:
+        ends = [
+            f"{end:.6g}{'' if closed else ' (open)'}"
+            for end, closed in zip((self.low, self.high), self.closed, strict=True)
+        ]
+        return f"{self.name}: {self.value:.6g} ({100 * self.level:g} %: {ends[0]} to {ends[1]})"
+
+
+def profile(
+    fit: Fit,
+    runs: LossTable | pd.DataFrame,
+    quantity: str | Callable[..., Any],
+    *,
+    level: float = 0.95,
+    **columns: Any,
+) -> Profile:
+    """Interval of one quantity, by refitting everything else while it is held.
+
+    The deviance of a value c is 2 (F(c) - F) / kappa, F(c) the least objective with the quantity
+    held at c and kappa = s^2 / m the noise of the objective (s, m as for :func:`covariance`): for
+    squares, the rise of the sum of squares over the residual variance. Its square root is compared
+    with Student's t. Unlike a standard error it follows curved valleys and stops at bounds.
+
+    Args:
+        fit: the fit.
+        runs: the table it was made from.
+        quantity: a parameter, or a function of parameters as for :meth:`Ensemble.apply`, made of
+            operations that JAX can differentiate, as ``lambda alpha, beta: beta / (alpha + beta)``
+            or ``scalefit.optimal(fit, "N", flops=1e24)``. A function with a true attribute
+            ``logarithmic`` is followed in its logarithm.
+        level: coverage.
+        **columns: options of the table where ``runs`` is a DataFrame, as for ``fit``.
+
+    Returns:
+        The profile.
+
+    Raises:
+        DataError: the table is not the one that was fitted, leaves fewer than five residual
+            degrees of freedom; the quantity is unknown, fixed, at a bound or without effect; or
+            the objective is a sum of absolute residuals.
+
+    Source:
+        Bates and Watts 1988, Nonlinear Regression Analysis and Its Applications, section 6.1
+        (profile t); Ronchetti 1982 (scaled for robust objectives: Hampel et al. 1986, Robust
+        Statistics, section 7.2).
+
+    Example:
+        >>> import scalefit as sf
+        >>> runs = sf.simulate(sf.isoflop_design())
+        >>> sf.profile(sf.fit(runs), runs, "alpha")
+        alpha: 0.3... (95 %: 0.3... to 0.3...)
+    """
+    from scipy.stats import t
+
+    share = checked_level(level)
+    require_freedom(fit)
+    if fit.objective.robust == "l1":
+        raise DataError(
+            "a sum of absolute residuals has corners along a profile",
+            remedy="Fit with robust='huber' and a small delta, or use bootstrap",
+        )
+    ground = stand_on(fit, runs, **columns)
+    name, function, logarithmic = _read(fit, quantity)
+    least, most = _range(ground, name)
+    walk = _Walk(ground, function, logarithmic, name)
+    reach = float(t.ppf(0.5 + 0.5 * share, ground.freedom))
+    sides = [walk.side(direction, reach) for direction in (-1, 1)]
+    middle = _Held(walk.start, walk.level, 0.0)
+    held = [*reversed(sides[0].points), middle, *sides[1].points]
+    points = np.array([item.point for item in held])
+    k = len(ground.posed.problem.owners)
+    scale = np.array([walk.scale(point) for point in points]).reshape(len(points), k)
+    active = (points <= walk.lower) | (points >= walk.upper)
+    # A quantity is held to a share of its step, and may lie beyond a bound by that.
+    ends = [float(np.clip(walk.natural(side.end), least, most)) for side in sides]
+    closed = (sides[0].closed, sides[1].closed)
+    notes = [
+        Note(
+            "profile_open",
+            "warning",
+            f"{name} is not bounded {where}: the objective stays below the threshold down to the "
+            f"bounds of the fit ({end:.4g}). No interval from these runs ends there",
+            {"side": where, "end": end},
+        )
+        for where, end, shut in zip(("below", "above"), ends, closed, strict=True)
+        if not shut
+    ]
+    return Profile(
+        name=name,
+        value=walk.natural(walk.level),
+        low=ends[0],
+        high=ends[1],
+        closed=closed,
+        level=share,
+        threshold=reach**2,
+        values=np.clip([walk.natural(item.level) for item in held], least, most),
+        deviance=np.array([item.deviance for item in held]),
+        params=MappingProxyType(parameters(ground, points[:, :k] * scale, points[:, k:], active)),
+        notes=tuple(notes),
+    )
+
+
+def _read(
+    fit: Fit, quantity: str | Callable[..., Any]
+) -> tuple[str, Callable[[Mapping[str, Any]], Any], bool]:
+    """Name, function of the parameters, and whether to follow its logarithm."""
+    if callable(quantity):
+        name = getattr(quantity, "__name__", "quantity")
+        function = partial(called, quantity)
+        shown = "quantity" if name == "<lambda>" else name
+        return shown, function, bool(getattr(quantity, "logarithmic", False))
+    if quantity not in fit.params:
+        raise DataError(
+            f"{quantity!r} is no parameter of this fit",
+            remedy=f"Parameters: {', '.join(fit.params)}; or pass a function of them",
+        )
+    if quantity in fit.fixed or quantity in fit.trust.at_bound:
+        where = "fixed" if quantity in fit.fixed else "at a bound"
+        raise DataError(
+            f"{quantity!r} is {where} at {fit.params[quantity]:g}: nothing varies with it",
+            remedy="Free it, or widen its bounds, and fit again",
+        )
+    kind = {param.name: param.kind for param in fit.law.params}[quantity.partition("[")[0]]
+    logarithmic = kind.spacing == "log" or (kind.name == "amplitude" and fit.params[quantity] > 0)
+    return quantity, lambda params: params[quantity], logarithmic
+
+
+def _range(ground: Ground, name: str) -> tuple[float, float]:
+    """Bounds of a parameter; none of a function."""
+    for group, (low, high) in zip(
+        ground.posed.problem.names, ground.posed.settings.ends, strict=True
+    ):
+        if name in group:
+            return float(low), float(high)
+    return -np.inf, np.inf
+
+
+class _Around(NamedTuple):
+    """The objective at a point: value (), gradient (p,), and two matrices (p, p)."""
+
+    value: Any
+    gradient: Any
+    newton: Any
+    above: Any
+
+
+@programs.compiled(_Around)
+def _around(problem: Problem, data: Data, point: Any) -> _Around:
+    """Exact second derivative, and that of the parabola that touches the penalties from above."""
+
+    def rows(at: jax.Array) -> jax.Array:
+        return obj.residuals(data.measure, data.response, design(problem, data, point).predict(at))
+
+    residuals, jacobian = rows(point), jax.jacfwd(rows)(point)
+    pull = data.weight * obj.influence(data.measure, residuals)
+    bend = jax.hessian(lambda at: jnp.sum(pull * rows(at)))(point)
+    curved = data.weight * obj.curvature(data.measure, residuals)
+    above = data.weight * obj.reweighting(data.measure, residuals)
+    return _Around(
+        value=jnp.sum(data.weight * obj.penalty(data.measure, residuals)),
+        gradient=pull @ jacobian,
+        newton=jacobian.T @ (curved[:, None] * jacobian) + bend,
+        above=jacobian.T @ (above[:, None] * jacobian),
+    )
+
+
+class _Held(NamedTuple):
+    """The best point with the quantity at a level."""
+
+    point: np.ndarray
+    level: float
+    deviance: float
+
+
+class _Side(NamedTuple):
+    """One side of a profile, outward from the fit."""
+
+    points: list[_Held]
+    end: float
+    closed: bool
+
+
+class _Walk:
+    """Constrained minimisation along a quantity, in coordinates of unit-size columns.
+
+    Every step keeps the quantity: it is solved for in the tangent plane, then restored along the
+    steepest direction of the quantity, so that the objective alone judges it.
+    """
+
+    def __init__(
+        self,
+        ground: Ground,
+        function: Callable[[Mapping[str, Any]], Any],
+        logarithmic: bool,
+        name: str,
+    ) -> None:
+        self.problem, self.data = ground.posed.problem, ground.posed.data
+        self.name = name
+        self.logarithmic = logarithmic
+        self.k = len(self.problem.owners)
+        coordinates = ground.near.coordinates
+        raw = np.r_[ground.near.coefficients, coordinates]
+        self.start = np.r_[ground.near.coefficients / self.scale(raw), coordinates]
+        factor = np.r_[1 / self.scale(raw), np.ones(len(coordinates))]
+        self.lower = ground.posed.settings.lower * factor
+        self.upper = ground.posed.settings.upper * factor
+        self.held = ground.held
+
+        def quantity(point: jax.Array) -> jax.Array:
+            problem, data = self.problem, self.data
+            scale = data.unit / design(problem, data, point).scale(point[self.k :])
+            values = [*(point[: self.k] * scale), *point[self.k :]]
+            logs = [False] * self.k + list(problem.logarithmic)
+            params: dict[str, Any] = dict(ground.fit.fixed)
+            for value, group, log in zip(values, problem.names, logs, strict=True):
+                params.update(dict.fromkeys(group, jnp.exp(value) if log else value))
+            found = jnp.asarray(function(params), dtype=jnp.float64)
+            if found.shape:
+                raise DataError(
+                    f"{name} is an array of shape {found.shape}", remedy="Profile one number"
+                )
+            return jnp.log(found) if logarithmic else found
+
+        with jax.enable_x64(True):
+            self._slope = jax.jit(jax.value_and_grad(quantity))
+            self._bend = jax.jit(jax.hessian(quantity))
+        here = self.around(self.start)
+        self.metric = np.maximum(np.diagonal(here.above), 1e-12 * np.diagonal(here.above).max())
+        self.level, slope = self.slope(self.start)
+        self.best = float(here.value)
+        rows = int(self.data.rows)
+        unit = float(self.data.unit) if ground.fit.objective.residual == "raw" else 1.0
+        residuals, weight = ground.residuals[ground.used] / unit, ground.table.weight[ground.used]
+        assert rows == len(ground.residuals)
+        how = self.data.measure
+        psi = np.clip(residuals, -how.delta, how.delta)
+        psi = psi * np.where(residuals < 0, how.asymmetry, 1.0)
+        spread = np.sum(weight * psi**2) / ground.freedom
+        share = core_share(how, residuals, weight)
+        self.kappa = float(spread / share)
+        free = ~self.held
+        if not np.isfinite(slope).all() or not np.any(slope[free]):
+            raise DataError(
+                f"{name} does not depend on any free parameter in a way that can be differentiated",
+                remedy="Write it with jax.numpy, of parameters that are free",
+            )
+        curved = here.above[np.ix_(free, free)] / np.sqrt(
+            np.outer(self.metric[free], self.metric[free])
+        )
+        scaled = slope[free] / np.sqrt(self.metric[free])
+        # A first step only: the walk corrects it.
+        self.error = float(np.sqrt(self.kappa * scaled @ np.linalg.pinv(curved) @ scaled))
+
+    def scale(self, point: np.ndarray) -> np.ndarray:
+        """Raw units of one unit of each coefficient at a point, shape (k,)."""
+        with jax.enable_x64(True):
+            terms = design(self.problem, self.data, point)
+            return np.asarray(self.data.unit / terms.scale(jnp.asarray(point[self.k :])))
+
+    def natural(self, level: float) -> float:
+        """A level of the quantity as the caller knows it."""
+        return float(np.exp(level)) if self.logarithmic else float(level)
+
+    def around(self, point: np.ndarray) -> _Around:
+        return _Around(*(np.asarray(leaf) for leaf in _around(self.problem, self.data, point)))
+
+    def slope(self, point: np.ndarray) -> tuple[float, np.ndarray]:
+        with jax.enable_x64(True):
+            value, slope = self._slope(point)
+            return float(value), np.asarray(slope)
+
+    def side(self, direction: int, reach: float) -> _Side:
+        """Values outward in one direction, until the deviance passes the threshold."""
+        points: list[_Held] = []
+        inner, outer = _Held(self.start, self.level, 0.0), None
+        step = reach * self.error / (POINTS_EACH_SIDE / 3)
+        for _ in range(MOST_OUTWARD):
+            found = self.hold(self.level + direction * step, inner.point)
+            if found is None:
+                return self._to_the_wall(points, inner, self.level + direction * step)
+            points.append(found)
+            if found.deviance >= reach**2:
+                outer = found
+                break
+            inner, step = found, step * GROWTH
+        if outer is None:
+            return _Side(points, inner.level, False)
+        # The root of the deviance is nearly straight: secants, kept inside by bisection.
+        for _ in range(MOST_SECANTS):
+            low, high = np.sqrt(inner.deviance), np.sqrt(outer.deviance)
+            if min(high - reach, reach - low) <= END * reach:
+                break
+            ratio = np.clip((reach - low) / (high - low), 0.02, 0.98)
+            middle = self.hold(inner.level + ratio * (outer.level - inner.level), inner.point)
+            if middle is None:
+                break
+            points.append(middle)
+            inner, outer = (middle, outer) if middle.deviance < reach**2 else (inner, middle)
+        low, high = np.sqrt(inner.deviance), np.sqrt(outer.deviance)
+        end = inner.level + (reach - low) / (high - low) * (outer.level - inner.level)
+        points.sort(key=lambda item: direction * item.level)
+        return _Side(points, float(end), True)
+
+    def _to_the_wall(self, points: list[_Held], inner: _Held, beyond: float) -> _Side:
+        """Nothing there: halve the way to where the bounds end it."""
+        outer = beyond
+        for _ in range(30):
+            middle = 0.5 * (inner.level + outer)
+            found = self.hold(middle, inner.point)
+            if found is None:
+                outer = middle
+            else:
+                points.append(found)
+                inner = found
+        return _Side(points, inner.level, False)
+
+    def hold(self, level: float, start: np.ndarray) -> _Held | None:
+        """The best point with the quantity at a level; None where the bounds leave none."""
+        point = self._restored(start, level, np.zeros(len(start), dtype=bool))
+        if point is None:
+            return None
+        damping = DAMPING_START
+        here = self.around(point)
+        if not np.isfinite(here.value):
+            return None
+        for _ in range(MOST_STEPS):
+            _, slope = self.slope(point)
+            bend = self._bent(point)
+            active = self._active(point, here.gradient, slope)
+            free = ~active
+            multiplier = self._multiplier(here.gradient, slope, free)
+            trials = []
+            for matrix in (here.newton - multiplier * bend, here.above):
+                step = _tangent(matrix, self.metric * damping, here.gradient, slope, free)
+                if step is None:
+                    continue
+                promise = abs(0.5 * step @ (here.gradient - multiplier * slope))
+                trial = self._restored(np.clip(point + step, self.lower, self.upper), level, active)
+                if trial is not None:
+                    found = self.around(trial)
+                    trials.append((float(found.value), promise, trial, found))
+            if trials and max(item[1] for item in trials) <= PROMISE * abs(here.value):
+                break
+            better = [item for item in trials if item[0] < here.value]
+            if better:
+                _, _, point, here = min(better, key=lambda item: item[0])
+                damping = max(damping * 0.1, 1e-14)
+            else:
+                damping *= 8.0
+                if damping > DAMPING_MOST:
+                    break
+        return _Held(point, level, max(2 * (float(here.value) - self.best) / self.kappa, 0.0))
+
+    def _bent(self, point: np.ndarray) -> np.ndarray:
+        with jax.enable_x64(True):
+            return np.asarray(self._bend(point))
+
+    def _active(self, point: np.ndarray, gradient: np.ndarray, slope: np.ndarray) -> np.ndarray:
+        """Parameters at a bound that the objective, along the quantity, pushes against."""
+        every = np.ones(len(point), dtype=bool)
+        pull = gradient - self._multiplier(gradient, slope, every) * slope
+        return ((point <= self.lower) & (pull >= 0)) | ((point >= self.upper) & (pull <= 0))
+
+    def _multiplier(self, gradient: np.ndarray, slope: np.ndarray, free: np.ndarray) -> float:
+        """How much the objective rises with the quantity; none where bounds hold the quantity."""
+        share = slope[free] / self.metric[free]
+        size = share @ slope[free]
+        return float(share @ gradient[free] / size) if size > 0 else 0.0
+
+    def _restored(self, point: np.ndarray, level: float, active: np.ndarray) -> np.ndarray | None:
+        """The point moved along the steepest direction until the quantity is at the level."""
+        active = active.copy()
+        for _ in range(MOST_RESTORING):
+            value, slope = self.slope(point)
+            missing = level - value
+            if not np.isfinite(missing):
+                return None
+            if abs(missing) <= HELD * max(self.error, 1e-12 * abs(level)):
+                return point
+            direction = np.where(active, 0.0, slope / self.metric)
+            size = slope @ direction
+            if not size > 0:
+                return None
+            moved = point + direction * (missing / size)
+            inside = np.clip(moved, self.lower, self.upper)
+            active |= (inside != moved) & (inside == point)
+            point = inside
+        return None
+
+
+def _tangent(
+    matrix: np.ndarray, damping: np.ndarray, gradient: np.ndarray, slope: np.ndarray, free: Any
+) -> np.ndarray | None:
+    """The step that minimises a parabola without moving the quantity, to first order."""
+    size = np.sqrt(np.maximum(np.abs(np.diagonal(matrix)[free]), 1e-300))
+    inner = (matrix[np.ix_(free, free)] + np.diag(damping[free])) / np.outer(size, size)
+    edge = slope[free] / size
+    count = len(edge)
+    # Where bounds alone hold the quantity there is nothing to keep: a row of its own then.
+    length = np.linalg.norm(edge)
+    edge = edge / length if length > 0 else edge
+    whole = np.zeros((count + 1, count + 1))
+    whole[:count, :count] = inner
+    whole[:count, count] = whole[count, :count] = edge
+    whole[count, count] = 0.0 if length > 0 else 1.0
+    try:
+        solved = np.linalg.solve(whole, np.r_[-gradient[free] / size, 0.0])
+    except np.linalg.LinAlgError:
+        return None
+    step = np.zeros(len(free))
+    step[free] = solved[:count] / size
+    return step if np.isfinite(step).all() else None

@@ -1,0 +1,362 @@
+"""Bootstrap: refits to resampled rows, clusters or residuals, each a fit of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import pandas as pd
+
+from scalefit.errors import DataError, FitError, Note
+from scalefit.fitting import batch
+from scalefit.fitting.evidence import stationary
+from scalefit.result import Fit
+from scalefit.table import LossTable
+from scalefit.uncertainty.ensemble import Ensemble, Replicates
+from scalefit.uncertainty.ground import (
+    Ground,
+    parameters,
+    require_freedom,
+    run_noise,
+    stand_on,
+)
+
+__all__ = ["Method", "bootstrap"]
+
+Method = Literal["rows", "clusters", "strata", "residuals", "wild"]
+
+# Share of the replicates for which the whole box is searched although the refit that set out from
+# the fit arrived somewhere. Where one of them gains by it, all are searched.
+SEARCHED = 0.05
+
+# Cells per axis of that search.
+POINTS = 32
+
+# Resampling fewer clusters than this understates the spread: the t quantile at 7 degrees of freedom
+# is a fifth above the normal one.
+FEW_CLUSTERS = 8
+
+# More failed replicates than this share leave the tails to those that did not fail.
+FAILED_SHARE = 0.01
+
+# Budgets this close are one budget: rounding of N or D, not a design.
+SAME_BUDGET = 0.05
+
+# Webb's six-point distribution: mean 0, variance 1, third moment 0.
+WEBB = np.array([-np.sqrt(1.5), -1.0, -np.sqrt(0.5), np.sqrt(0.5), 1.0, np.sqrt(1.5)])
+
+
+def bootstrap(
+    fit: Fit,
+    runs: LossTable | pd.DataFrame,
+    n: int = 1000,
+    *,
+    method: Method = "rows",
+    by: str | None = None,
+    seed: int = 0,
+    searched: float = SEARCHED,
+    progress: bool = True,
+    device: str | None = None,
+    **columns: Any,
+) -> Ensemble:
+    """Draws of the parameters by refitting to resampled tables.
+
+    Every replicate is a fit: polished from the optimum of the table until its gradient is zero to
+    rounding, and searched over the whole bounds for a share of the replicates, for those that end
+    at a bound and for those that do not arrive. If a search finds a lower minimum than the fit led
+    to in any of that share, all replicates are searched.
+
+    Args:
+        fit: the fit.
+        runs: the table it was made from.
+        n: number of replicates.
+        method: what is resampled. ``rows``: the runs, as if each had been drawn on its own.
+            ``clusters``: all runs of one value of ``by`` together, for runs that share a
+            trajectory, a corpus or a tuning. ``strata``: runs within each value of ``by`` (within
+            each budget by default), so that the design keeps its budgets. ``residuals``: losses of
+            the fitted surface plus residuals of other runs; the design is kept, and noise of one
+            size is assumed. ``wild``: losses of the surface plus the run's own residual times a
+            random number of Webb's six, one for each run, or for each value of ``by``; the design
+            is kept, and noise may differ from run to run and be shared within a cluster.
+        by: column of the clusters or strata.
+        seed: of the resampling.
+        searched: share of the replicates that is searched over the whole bounds in any case.
+        progress: whether a bar is drawn once it takes more than two seconds.
+        device: where to compute, as for ``fit``.
+        **columns: options of the table where ``runs`` is a DataFrame, as for ``fit``.
+
+    Returns:
+        The draws, with what happened to each replicate. Replicates that did not reach an optimum
+        are counted and left out of every interval.
+
+    Raises:
+        DataError: the table is not the one that was fitted, leaves fewer than five residual
+            degrees of freedom, or lacks the column; or an option makes no sense.
+        FitError: no replicate reached an optimum.
+
+    Source:
+        Efron and Tibshirani 1993, An Introduction to the Bootstrap (rows, residuals). Cameron,
+        Gelbach and Miller 2008, Rev. Econ. Stat. 90(3) (clusters, wild). Webb 2023, Can. J. Econ.
+        56(3) (six-point weights).
+
+    Example:
+        >>> import scalefit as sf
+        >>> runs = sf.simulate(sf.isoflop_design())
+        >>> draws = sf.bootstrap(sf.fit(runs), runs, n=200)
+        >>> draws
+        <Ensemble chinchilla: 200 draws by rows>
+    """
+    _check_options(n, method, by, searched)
+    require_freedom(fit)
+    ground = stand_on(fit, runs, **columns)
+    rng = np.random.default_rng(seed)
+    resample = RESAMPLES[method](ground, by, n, rng)
+    posed = ground.posed
+    given: dict[str, np.ndarray | None] = {"observed": resample.losses, "weight": resample.weights}
+    chosen = rng.permutation(n) < round(searched * n)
+
+    def refit(which: np.ndarray, **options: Any) -> batch.Refits:
+        options |= {name: None if item is None else item[which] for name, item in given.items()}
+        return batch.refit(
+            posed.problem,
+            fit.objective,
+            posed.settings,
+            posed.data,
+            points=POINTS if len(posed.problem.nonlinear) <= 2 else None,
+            progress=progress,
+            device=device,
+            **options,
+        )
+
+    every = np.arange(n)
+    found = refit(every, near=ground.near, searched=chosen)
+    others = np.flatnonzero(~found.searched)
+    if found.gained[chosen].any() and len(others):
+        # What the fit leads to is not always the best: then that is to be asked of each.
+        again = refit(others)
+        lower = again.value < found.value[others] * (1 - batch.SAME_VALUE)
+        for leaf, values in zip(found[:-2], again[:-2], strict=True):
+            leaf[others[lower]] = values[lower]
+        found.searched[others] = True
+        found.gained[others] = lower
+    usable = stationary(found) & np.isfinite(found.value)
+    if not usable.any():
+        raise FitError(
+            f"none of {n} replicates reached an optimum: resampled like this, the runs do not "
+            "constrain the law. Fix or tie a parameter, or resample residuals, which keeps the "
+            "design"
+        )
+    return Ensemble(
+        fit=fit,
+        params=parameters(ground, found.coefficients, found.coordinates, found.active),
+        usable=usable,
+        method=method if by is None else f"{method} of {by}",
+        seed=seed,
+        noise=run_noise(ground),
+        replicates=Replicates(
+            found.value, found.promise, found.stationary, found.searched, found.gained
+        ),
+        freedom=ground.freedom,
+        notes=(*resample.notes, *_notes(ground, found, usable)),
+    )
+
+
+class _Resample(NamedTuple):
+    """Weights or losses of every replicate, shape (n, rows), and what is to be said about them."""
+
+    weights: np.ndarray | None
+    losses: np.ndarray | None
+    notes: tuple[Note, ...] = ()
+
+
+def _rows(ground: Ground, _: str | None, n: int, rng: np.random.Generator) -> _Resample:
+    return _Resample(_drawn(ground, np.zeros(len(ground.used), dtype=int), n, rng), None)
+
+
+def _clusters(ground: Ground, by: str | None, n: int, rng: np.random.Generator) -> _Resample:
+    codes = _codes(ground, by)
+    count = int(codes.max()) + 1
+    times = rng.multinomial(count, np.full(count, 1 / count), size=n)
+    return _Resample(ground.table.weight * times[:, codes], None, _few(count, str(by)))
+
+
+def _strata(ground: Ground, by: str | None, n: int, rng: np.random.Generator) -> _Resample:
+    codes = _budgets(ground) if by is None else _codes(ground, by)
+    sizes = np.bincount(codes[ground.used])
+    single = int(np.count_nonzero(sizes == 1))
+    notes = [
+        Note(
+            "single_run_strata",
+            "warning",
+            f"{single} of {np.count_nonzero(sizes)} values of {by or 'the budget'} have one run, "
+            "which stays in every replicate: the spread is understated. Resample rows instead",
+            {"single": single},
+        )
+    ]
+    return _Resample(_drawn(ground, codes, n, rng), None, tuple(notes if single else ()))
+
+
+def _drawn(ground: Ground, codes: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Weights that draw each stratum's rows with replacement, as many as it has."""
+    times = np.zeros((n, len(codes)))
+    for code in np.unique(codes[ground.used]):
+        (rows,) = np.nonzero((codes == code) & ground.used)
+        times[:, rows] = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=n)
+    return ground.table.weight * times
+
+
+def _residuals(ground: Ground, _: str | None, n: int, rng: np.random.Generator) -> _Resample:
+    noise = ground.residuals[ground.used] * ground.inflation
+    return _of_losses(ground, rng.choice(noise, (n, len(ground.used))))
+
+
+def _wild(ground: Ground, by: str | None, n: int, rng: np.random.Generator) -> _Resample:
+    rows = len(ground.used)
+    codes = np.arange(rows) if by is None else _codes(ground, by)
+    count = int(codes.max()) + 1
+    inflation = ground.inflation
+    if by is not None:
+        # The usual correction for few clusters, on top of that for parameters.
+        inflation *= np.sqrt(count / (count - 1))
+    factors = rng.choice(WEBB, (n, count))[:, codes]
+    noise = np.where(ground.used, ground.residuals, 0.0) * inflation * factors
+    return _of_losses(ground, noise, () if by is None else _few(count, by))
+
+
+RESAMPLES: Mapping[str, Any] = MappingProxyType(
+    {
+        "rows": _rows,
+        "clusters": _clusters,
+        "strata": _strata,
+        "residuals": _residuals,
+        "wild": _wild,
+    }
+)
+
+
+def _of_losses(ground: Ground, noise: np.ndarray, notes: tuple[Note, ...] = ()) -> _Resample:
+    """Losses of the surface with noise, as the objective measures it."""
+    kind = ground.fit.objective.residual
+    predicted = ground.predicted
+    if kind == "log":
+        losses = predicted * np.exp(noise)
+    elif kind == "raw":
+        losses = predicted + noise
+    else:
+        # A relative residual of one or more would be of a loss without limit.
+        losses = predicted / (1 - np.minimum(noise, 0.9))
+    return _Resample(None, losses, notes)
+
+
+def _codes(ground: Ground, by: str | None) -> np.ndarray:
+    """Number of each row's cluster, shape (rows,); rows without weight are of the first one."""
+    labels = ground.table.labels(str(by)).astype(str).to_numpy()
+    known, codes = np.unique(labels[ground.used], return_inverse=True)
+    if len(known) < 2:
+        raise DataError(
+            f"{by!r} has one value only ({known[0]}): there is nothing to resample",
+            column=by,
+            remedy="Choose another column, or method='rows'",
+        )
+    found = np.zeros(len(labels), dtype=int)
+    found[ground.used] = codes
+    return found
+
+
+def _budgets(ground: Ground) -> np.ndarray:
+    """Number of each row's budget: 6ND, those within five percent of the next together."""
+    if not {"N", "D"} <= set(ground.fit.law.columns):
+        raise DataError(
+            f"{ground.fit.law.name!r} is a law of {', '.join(ground.fit.law.columns)}: it has no "
+            "budgets to resample within",
+            remedy="Name the column of the strata, as by='corpus'",
+        )
+    logs = np.log(ground.posed.columns["N"]) + np.log(ground.posed.columns["D"])
+    order = np.argsort(logs)
+    codes = np.empty(len(logs), dtype=int)
+    codes[order] = np.r_[0, np.cumsum(np.diff(logs[order]) > SAME_BUDGET)]
+    return codes
+
+
+def _few(count: int, by: str) -> tuple[Note, ...]:
+    if count >= FEW_CLUSTERS:
+        return ()
+    return (
+        Note(
+            "few_clusters",
+            "warning",
+            f"{by} has {count} values, fewer than {FEW_CLUSTERS}: resampling so few clusters "
+            "understates the spread. method='wild' is the better one of the two here, and neither "
+            "is good",
+            {"clusters": count},
+        ),
+    )
+
+
+def _notes(ground: Ground, found: batch.Refits, usable: np.ndarray) -> list[Note]:
+    notes = []
+    failed = int(np.count_nonzero(~usable))
+    if failed:
+        notes.append(
+            Note(
+                "replicates_failed",
+                "warning" if failed > FAILED_SHARE * len(usable) else "info",
+                f"{failed} of {len(usable)} replicates did not reach an optimum and are left out: "
+                "the intervals are of the others. Below about 1 % that hardly matters; above, some "
+                "combination of the parameters is not constrained by such tables",
+                {"failed": failed, "replicates": len(usable)},
+            )
+        )
+    gained = int(np.count_nonzero(found.gained))
+    if gained:
+        notes.append(
+            Note(
+                "other_minima",
+                "info",
+                f"in {gained} of {len(usable)} replicates the search over the whole bounds found "
+                "another minimum, lower than the one that the fit leads to: the draws may fall "
+                "into groups. Look at plot.pairs before quoting an interval",
+                {"gained": gained, "searched": int(found.searched.sum())},
+            )
+        )
+    for group, share in zip(
+        ground.posed.problem.names, found.active[usable].mean(axis=0), strict=True
+    ):
+        if share > 0:
+            notes.append(
+                Note(
+                    "draws_at_bound",
+                    "warning" if share > 0.025 else "info",
+                    f"{group[0]} ends at a bound in {100 * share:.2g} % of the replicates: its "
+                    "interval ends there because the bound does",
+                    {"parameter": group[0], "share": float(share)},
+                )
+            )
+    return notes
+
+
+def _check_options(n: int, method: str, by: str | None, searched: float) -> None:
+    if method not in get_args(Method):
+        raise DataError(
+            f"method={method!r} is not one of {', '.join(map(repr, get_args(Method)))}",
+            remedy="'rows' is the usual one; 'clusters' where runs depend on each other",
+        )
+    if not (isinstance(n, int) and n >= 2):
+        raise DataError(
+            f"n={n!r} is no number of replicates", remedy="1000 give two digits of an interval"
+        )
+    if not 0 <= searched <= 1:
+        raise DataError(f"searched={searched!r} is no share", remedy="Give 0 to 1, as 0.05")
+    if method == "clusters" and by is None:
+        raise DataError(
+            "clusters need the column that says which runs belong together",
+            remedy="Pass by=..., such as by='run', by='seed' or by='corpus'",
+        )
+    if method in ("rows", "residuals") and by is not None:
+        raise DataError(
+            f"method={method!r} resamples single runs and takes no by={by!r}",
+            remedy="Use method='clusters' or 'wild' for runs that depend on each other, "
+            "'strata' to keep the number of runs of each value",
+        )

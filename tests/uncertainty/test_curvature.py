@@ -1,0 +1,178 @@
+"""Standard errors from curvature: textbook formulas, by other means."""
+
+import numpy as np
+import pytest
+
+import scalefit as sf
+from scalefit.objective import Objective, measure
+from scalefit.uncertainty.slopes import core_share
+
+NAMES = ["E", "A", "B", "alpha", "beta"]
+
+
+def jacobian(fit, runs):
+    """Derivatives of ln f in every parameter, written out."""
+    p = fit.params
+    n, d = np.log(runs["N"].to_numpy()), np.log(runs["D"].to_numpy())
+    a, b = np.exp(-p["alpha"] * n), np.exp(-p["beta"] * d)
+    f = p["E"] + p["A"] * a + p["B"] * b
+    columns = [np.ones_like(f), a, b, -p["A"] * n * a, -p["B"] * d * b]
+    return np.stack(columns, axis=1) / f[:, None]
+
+
+def test_jacobian_errors_are_those_of_least_squares(squares, runs):
+    J = jacobian(squares, runs)
+    r = squares.residuals(runs)
+    expected = r @ r / 25 * np.linalg.inv(J.T @ J)
+    found = sf.covariance(squares, runs, "jacobian")
+    assert list(found.matrix.index) == NAMES
+    np.testing.assert_allclose(found.matrix, expected, rtol=1e-6)
+    np.testing.assert_allclose(found.standard_errors, np.sqrt(np.diagonal(expected)), rtol=1e-6)
+    np.testing.assert_allclose(np.diagonal(found.correlation), 1.0)
+
+
+def numeric_hessian(function, x, steps):
+    size = len(x)
+    found = np.zeros((size, size))
+    for i in range(size):
+        for j in range(size):
+            at = []
+            for si, sj in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+                y = x.copy()
+                y[i] += si * steps[i]
+                y[j] += sj * steps[j]
+                at.append(function(y))
+            found[i, j] = (at[0] - at[1] - at[2] + at[3]) / (4 * steps[i] * steps[j])
+    return found
+
+
+@pytest.mark.parametrize("by", [None, "corpus"])
+def test_sandwich_errors_are_those_written_out(squares, runs, by):
+    x = np.array([squares.params[name] for name in NAMES])
+    log_loss = np.log(runs["loss"].to_numpy())
+
+    def value(x):
+        f = squares.law.evaluate(runs, dict(zip(NAMES, x, strict=True)))
+        return 0.5 * np.sum((log_loss - np.log(f)) ** 2)
+
+    H = numeric_hessian(value, x, 1e-4 * x)
+    scores = squares.residuals(runs)[:, None] * jacobian(squares, runs)
+    factor = 30 / 25
+    if by is not None:
+        scores = np.array([scores[runs[by] == label].sum(axis=0) for label in range(6)])
+        factor = 6 / 5 * 29 / 25
+    half = np.linalg.inv(H)
+    expected = factor * half @ scores.T @ scores @ half
+    found = sf.covariance(squares, runs, by=by)
+    np.testing.assert_allclose(found.standard_errors, np.sqrt(np.diagonal(expected)), rtol=2e-3)
+    assert found.freedom == (25 if by is None else 5)
+
+
+def test_intervals_are_students(squares, runs):
+    found = sf.covariance(squares, runs, "jacobian")
+    table = found.interval(0.95)
+    half = 0.5 * (table["high"] - table["low"]) / table["sd"]
+    np.testing.assert_allclose(half, 2.0595, rtol=1e-4)  # 25 degrees of freedom
+    np.testing.assert_allclose(table["value"], [squares.params[name] for name in NAMES])
+
+
+def test_weights_count_by_their_ratios(runs):
+    weight = 1.0 + np.arange(30) % 4
+    errors = []
+    for factor in (1.0, 10.0):
+        weighted = runs.assign(weight=factor * weight)
+        fit = sf.fit(weighted, robust="none")
+        errors += [
+            sf.covariance(fit, weighted, method).standard_errors
+            for method in ("jacobian", "sandwich")
+        ]
+    np.testing.assert_allclose(errors[0], errors[2], rtol=1e-8)
+    np.testing.assert_allclose(errors[1], errors[3], rtol=1e-8)
+
+
+def test_units_of_the_columns_move_what_carries_them(squares, runs):
+    other = runs.assign(N=runs["N"] / 1e6)
+    found = sf.covariance(sf.fit(other, robust="none"), other).standard_errors
+    expected = sf.covariance(squares, runs).standard_errors
+    np.testing.assert_allclose(
+        found[["E", "alpha", "beta"]], expected[["E", "alpha", "beta"]], 1e-6
+    )
+
+
+def test_core_share_of_a_narrow_loss_is_a_density():
+    rng = np.random.default_rng(0)
+    r = rng.standard_normal(20_000)
+    ones = np.ones_like(r)
+
+    def share(delta):
+        how = measure(Objective("log", "huber", delta), ones)
+        return core_share(how, r, ones)
+
+    assert share(1e-3) / 1e-3 == pytest.approx(2 / np.sqrt(2 * np.pi), rel=0.08)
+    assert share(1.0) == pytest.approx(0.6827, abs=0.01)
+    assert core_share(measure(Objective("log", "none"), ones), r, ones) == 1.0
+
+
+def test_sums_of_absolute_residuals_are_a_huber_loss_of_no_width(runs):
+    wide = sf.simulate(sf.isoflop_design(points=6), noise=0.02, seed=5)
+    absolute = sf.covariance(sf.fit(wide, robust="l1"), wide, "jacobian").standard_errors
+    narrow = sf.covariance(sf.fit(wide, delta=1e-5), wide, "jacobian").standard_errors
+    np.testing.assert_allclose(absolute, narrow, rtol=0.05)
+
+
+def test_draws_follow_the_covariance(squares, runs):
+    found = sf.covariance(squares, runs, "jacobian")
+    draws = found.draws(20_000, seed=2)
+    spread = draws.interval()["sd"]
+    # A t distribution of 25 degrees of freedom has a variance of 25/23.
+    expected = found.standard_errors * np.sqrt(25 / 23)
+    for name in ("E", "alpha", "beta"):
+        assert spread[name] == pytest.approx(expected[name], rel=0.03)
+    logs = np.std(np.log(draws.params["A"]))
+    assert logs == pytest.approx(expected["A"] / squares.params["A"], rel=0.03)
+    assert np.corrcoef(np.log(draws.params["A"]), draws.params["alpha"])[0, 1] == pytest.approx(
+        found.correlation.loc["A", "alpha"], abs=0.01
+    )
+    assert (draws.method, draws.failed, draws.replicates) == ("jacobian", 0, None)
+    np.testing.assert_array_equal(draws.params["E"], found.draws(20_000, seed=2).params["E"])
+
+
+def test_parameters_at_a_bound_are_left_out_and_noted(runs):
+    fit = sf.fit(runs, bounds={"alpha": (0.1, 0.3)})
+    found = sf.covariance(fit, runs)
+    assert list(found.matrix.index) == ["E", "A", "B", "beta"]
+    assert [note.code for note in found.notes] == ["conditional_on_bound"]
+    assert (found.draws(50).params["alpha"] == 0.3).all()
+
+
+def test_draws_beyond_a_bound_are_put_on_it_and_noted(fit, runs):
+    top = fit.params["alpha"] + 1e-4
+    near = sf.fit(runs, bounds={"alpha": (0.1, top)})
+    draws = sf.covariance(near, runs).draws(1000)
+    assert draws.params["alpha"].max() == top
+    (note,) = [note for note in draws.notes if note.code == "draws_at_bound"]
+    assert note.details["parameter"] == "alpha"
+    assert note.details["share"] == pytest.approx(np.mean(draws.params["alpha"] == top), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "hessian"}, "method='hessian' is not one of"),
+        ({"method": "jacobian", "by": "corpus"}, "takes runs as independent"),
+        ({"by": "half"}, "'half' has 2 values: too few clusters"),
+        ({"by": "absent"}, "no column 'absent'"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(fit, runs, options, message):
+    with pytest.raises(sf.DataError, match=message):
+        sf.covariance(fit, runs.assign(half=np.arange(30) % 2), **options)
+
+
+def test_few_runs_have_errors_and_no_interval(runs):
+    few = runs.iloc[[0, 3, 6, 9, 13, 17, 21, 25, 29]]
+    found = sf.covariance(sf.fit(few, robust="none"), few, "jacobian")
+    assert (found.standard_errors > 0).all()
+    for ask in (found.interval, found.draws):
+        with pytest.raises(sf.DataError, match="9 runs leave 4 residual degrees of freedom"):
+            ask()

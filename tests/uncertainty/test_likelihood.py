@@ -1,0 +1,140 @@
+"""Profiles: constrained optima, found by other means."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+import scalefit as sf
+from scalefit.uncertainty import slopes
+from scalefit.uncertainty.ground import stand_on
+
+
+def refitted(fit, runs, name, value):
+    """Least objective with a parameter held, by a fit of its own over the whole bounds."""
+    how = {"residual": fit.objective.residual, "robust": fit.objective.robust}
+    return sf.fit(runs, fix={name: value}, certify=False, **how)
+
+
+@pytest.fixture(scope="module")
+def alpha(squares, runs):
+    return sf.profile(squares, runs, "alpha")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("robust", ["none", "huber"])
+def test_every_point_is_the_fit_with_the_parameter_held(robust, runs):
+    fit = sf.fit(runs, robust=robust)
+    found = sf.profile(fit, runs, "alpha")
+    frame = found.to_frame()
+    rises = []
+    for _, row in frame.iloc[[0, 3, -4, -1]].iterrows():
+        other = refitted(fit, runs, "alpha", row["value"])
+        assert row["alpha"] == pytest.approx(row["value"], rel=1e-9)
+        for name in ("E", "A", "B", "beta"):
+            assert row[name] == pytest.approx(other.params[name], rel=1e-5)
+        rises.append((other.value - fit.value) / row["deviance"])
+    # One factor for all: the noise of the objective.
+    np.testing.assert_allclose(rises, rises[0], rtol=1e-5)
+
+
+def test_squares_are_compared_with_the_f_distribution(alpha, squares, runs):
+    J_error = sf.covariance(squares, runs, "jacobian").standard_errors["alpha"]
+    reach = stats.t.ppf(0.975, 25)
+    assert alpha.threshold == pytest.approx(reach**2)
+    assert alpha.closed == (True, True)
+    assert alpha.low < squares.params["alpha"] < alpha.high
+    assert (alpha.high - alpha.low) / 2 == pytest.approx(reach * J_error, rel=0.1)
+    frame = alpha.to_frame()
+    ends = np.interp([alpha.low, alpha.high], frame["value"], frame["deviance"])
+    np.testing.assert_allclose(ends, reach**2, rtol=5e-3)
+    assert (np.diff(frame["value"]) > 0).all()
+    assert frame["deviance"].min() == 0.0
+    # The deviance is the rise of the sum of squares over the residual variance.
+    row = frame.iloc[0]
+    loss = np.log(runs["loss"].to_numpy())
+    total = np.sum((loss - np.log(squares.law.evaluate(runs, row))) ** 2)
+    variance = squares.value / 25
+    assert row["deviance"] == pytest.approx((total - squares.value) / variance, rel=1e-6)
+
+
+def test_level_widens_and_shape_of_the_quantity_does_not_matter(alpha, squares, runs):
+    narrow = sf.profile(squares, runs, "alpha", level=0.8)
+    assert alpha.low < narrow.low < narrow.high < alpha.high
+    cubed = sf.profile(squares, runs, lambda alpha: alpha**3)
+    assert cubed.low ** (1 / 3) == pytest.approx(alpha.low, rel=1e-4)
+    assert cubed.high ** (1 / 3) == pytest.approx(alpha.high, rel=1e-4)
+    assert cubed.name == "quantity"
+
+
+@pytest.mark.parametrize("what", ["N", "D", "D/N", "loss"])
+def test_optima_at_a_budget_have_profiles(squares, runs, what):
+    budget = 3e22
+    quantity = sf.optimal(squares, what, budget)
+    found = sf.profile(squares, runs, quantity)
+    best = sf.allocate(squares, budget)
+    expected = {"N": best.N, "D": best.D, "D/N": best.D / best.N, "loss": best.loss}
+    assert found.value == pytest.approx(expected[what], rel=1e-9)
+    assert found.closed == (True, True)
+    draws = sf.covariance(squares, runs, "jacobian").draws(4000)
+    low, high = draws.apply(quantity).interval()
+    assert np.log(found.high / found.low) == pytest.approx(np.log(high / low), rel=0.25)
+    # Along the profile each point keeps the quantity where it says.
+    for i in (0, -1):
+        params = {name: values[i] for name, values in found.params.items()}
+        assert float(quantity(params)) == pytest.approx(found.values[i], rel=1e-6)
+
+
+def test_profile_that_meets_the_bounds_is_open_there(runs):
+    fit = sf.fit(runs, bounds={"alpha": (0.33, 0.6)}, robust="none")
+    free = sf.fit(runs, robust="none")
+    assert fit.params["alpha"] == pytest.approx(free.params["alpha"])
+    found = sf.profile(fit, runs, "alpha")
+    assert found.closed == (False, True)
+    assert found.low == pytest.approx(0.33, rel=1e-6)
+    (note,) = found.notes
+    assert (note.code, note.details["side"]) == ("profile_open", "below")
+    assert "(open)" in repr(found)
+
+
+def test_offset_that_runs_do_not_determine_is_open_below():
+    """A few small models: the irreducible loss may as well be zero."""
+    small = sf.simulate(sf.isoflop_design([1e15, 1e16, 1e17], points=9), noise=0.1, seed=0)
+    fit = sf.fit(small, robust="none")
+    found = sf.profile(fit, small, "E")
+    assert not found.closed[0]
+    assert found.low == 0.0
+    assert (found.values >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("quantity", "message"),
+    [
+        ("gamma", "'gamma' is no parameter of this fit"),
+        (lambda alpha, gamma: alpha, "asks for 'gamma'"),
+        (lambda alpha: jnp.stack([alpha, alpha]), "array of shape"),
+        (lambda alpha: jnp.sign(alpha), "does not depend on any free parameter"),
+    ],
+)
+def test_quantities_without_a_profile_are_refused(squares, runs, quantity, message):
+    with pytest.raises(sf.DataError, match=message):
+        sf.profile(squares, runs, quantity)
+
+
+def test_parameters_that_do_not_vary_have_no_profile(runs):
+    fixed = sf.fit(runs, bounds={"alpha": (0.1, 0.3)}, robust="none")
+    with pytest.raises(sf.DataError, match=r"'alpha' is at a bound at 0\.3"):
+        sf.profile(fixed, runs, "alpha")
+    absolute = sf.fit(runs, robust="l1")
+    with pytest.raises(sf.DataError, match="corners along a profile"):
+        sf.profile(absolute, runs, "alpha")
+
+
+def test_derivatives_are_those_of_the_objective(squares, runs):
+    ground = stand_on(squares, runs)
+    point = np.r_[ground.near.coefficients, ground.near.coordinates]
+    found = slopes.slopes(ground.posed.problem, ground.posed.data, point)
+    assert 2 * float(found.value) == pytest.approx(squares.value, rel=1e-12)
+    psi, jacobian = np.asarray(found.residuals)[:30], np.asarray(found.jacobian)[:30]
+    sizes = np.linalg.norm(jacobian, axis=0) * np.linalg.norm(psi)
+    assert np.abs(psi @ jacobian / sizes).max() < 1e-12
