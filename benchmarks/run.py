@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import engine
+import ensembles
 import grids
 import groups
 import refits
@@ -17,6 +18,7 @@ SECTIONS = (
     groups.section,
     grids.section,
     refits.section,
+    ensembles.section,
     engine.section,
     startup.section,
 )

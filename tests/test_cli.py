@@ -137,6 +137,27 @@ def test_json_without_budgets_holds_the_fit_alone(scalefit, table):
     assert list(json.loads(out)) == ["fit"]
 
 
+def test_bootstrap_gives_intervals(scalefit, tmp_path):
+    runs = sf.simulate(sf.isoflop_design(points=6), noise=0.005, seed=3)
+    path = tmp_path / "noisy.csv"
+    runs.to_csv(path, index=False)
+    words = ("fit", path, "--bootstrap", 50, "--level", 0.8, "--flops", 1e22)
+    code, out, _ = scalefit(*words)
+    assert code == 0
+    assert "80 % intervals" in out
+    assert "80 % low" in out
+    code, out, _ = scalefit(*words, "--json", "--plot", tmp_path / "surface.png")
+    document = json.loads(out)
+    table = sf.read(path)
+    draws = sf.bootstrap(sf.fit(table), table, n=50)
+    expected = draws.interval(0.8).loc["alpha", "low"]
+    assert document["intervals"]["parameters"]["alpha"]["low"] == pytest.approx(expected)
+    assert (document["intervals"]["replicates"], document["intervals"]["failed"]) == (50, 0)
+    (budget,) = document["allocation"]["budgets"]
+    assert budget["N_low"] < budget["N"] < budget["N_high"]
+    assert (tmp_path / "surface.png").read_bytes().startswith(PNG)
+
+
 def test_plot_writes_a_picture_and_says_where(scalefit, table, tmp_path):
     code, out, _ = scalefit("fit", table, "--plot", tmp_path / "surface.png", "--flops", "1e22")
     assert code == 0

@@ -78,6 +78,10 @@ def fit_command(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of scattered points, above four exponents.")] = 0,
     device: Annotated[str | None, typer.Option(help="Where to compute, as gpu or cpu.")] = None,
+    bootstrap: Annotated[
+        int, typer.Option(help="Replicates of a row bootstrap, for intervals; 0 for none.")
+    ] = 0,
+    level: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.95,
 ) -> None:
     """Fit a law to a table of training runs, and allocate budgets."""
     headers = _pairs(column, "--column QUANTITY=HEADER", str)
@@ -110,7 +114,12 @@ def fit_command(
         device=device,
     )
     levels = _pairs(at, "--at COLUMN=LEVEL", str)
-    _present(found, runs, flops, plot, as_json, levels)
+    draws = (
+        sf.bootstrap(found, runs, n=bootstrap, seed=seed, progress=not as_json, device=device)
+        if bootstrap
+        else None
+    )
+    _present(found, runs, flops, plot, as_json, levels, draws, level)
 
 
 @app.command()
@@ -138,39 +147,58 @@ def _present(
     plot: Path | None,
     as_json: bool,
     levels: Mapping[str, str] = MappingProxyType({}),
+    draws: sf.Ensemble | None = None,
+    level: float = 0.95,
 ) -> None:
     """Print what was found, draw it where asked, and set the exit code."""
-    surface = found.at(**levels) if levels else found
+    answering = found if draws is None else draws
+    surface = answering.at(**levels) if levels else answering
     best = sf.allocate(surface, flops if len(flops) > 1 else flops[0]) if flops else None
     if plot is not None:
-        _draw(surface, runs, max(flops) if flops else None, plot)
+        _draw(surface, runs, max(flops) if flops else None, plot, level)
     if as_json:
         document: dict[str, Any] = {"fit": json.loads(found.to_json())}
+        if draws is not None:
+            document["intervals"] = {
+                "level": level,
+                "method": draws.method,
+                "replicates": len(draws),
+                "failed": draws.failed,
+                "parameters": draws.interval(level).to_dict(orient="index"),
+            }
         if best is not None:
-            document["allocation"] = _allocation_document(best)
+            document["allocation"] = _allocation_document(best, level)
         typer.echo(json.dumps(document, indent=2))
     else:
         typer.echo(found.summary())
+        if draws is not None:
+            typer.echo("\n" + draws.summary(level))
         if best is not None:
-            typer.echo("\n" + best.summary())
+            typer.echo("\n" + best.summary(level))
         if plot is not None:
             typer.echo(f"\npicture: {plot}")
     if not found.status.usable:
         raise typer.Exit(NO_FIT)
 
 
-def _allocation_document(best: Allocation) -> dict[str, Any]:
+def _allocation_document(best: Allocation, level: float) -> dict[str, Any]:
     notes = [{"code": note.code, "message": note.message} for note in best.notes]
-    budgets = best.to_frame().to_dict(orient="records")
+    budgets = best.to_frame(level).to_dict(orient="records")
     return {"law": best.law, "cost": best.cost, "budgets": budgets, "notes": notes}
 
 
-def _draw(found: sf.Fit, runs: sf.LossTable, flops: float | None, path: Path) -> None:
+def _draw(
+    found: sf.Fit | sf.Ensemble,
+    runs: sf.LossTable,
+    flops: float | None,
+    path: Path,
+    level: float,
+) -> None:
     import matplotlib
 
     # Writing a file needs no display.
     matplotlib.use("agg")
-    ax = sf.plot.surface(found, runs, flops=flops)
+    ax = sf.plot.surface(found, runs, flops=flops, level=level)
     try:
         ax.figure.savefig(path, dpi=150)  # type: ignore[union-attr]  # surface() made the Figure
     except (OSError, ValueError) as error:

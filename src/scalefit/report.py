@@ -48,37 +48,38 @@ def fit_html(fit: Fit) -> str:
     )
 
 
-def allocation_text(allocation: Allocation) -> str:
+def allocation_text(allocation: Allocation, level: float = 0.95) -> str:
     """Full report of an allocation."""
     lines = [
         f"compute-optimal allocation, {allocation.law}, budgets counted as {allocation.cost}",
         "",
-        _indented(_table(_budgets(allocation), index=False)),
+        _indented(_table(_budgets(allocation, level), index=False)),
     ]
     return "\n".join([*lines, *_notes(allocation.notes)])
 
 
 def allocation_html(allocation: Allocation) -> str:
     """The same report for a notebook."""
-    table = _budgets(allocation).to_html(float_format=_number, border=0, index=False)
+    table = _budgets(allocation, 0.95).to_html(float_format=_number, border=0, index=False)
     return (
         f"<b>compute-optimal allocation</b>, {escape(allocation.law)}, budgets counted as "
         f"{escape(allocation.cost)}{table}{_notes_html(allocation.notes)}"
     )
 
 
-def _budgets(allocation: Allocation) -> pd.DataFrame:
+def _budgets(allocation: Allocation, level: float) -> pd.DataFrame:
     """A row for each budget; with intervals, which are three times as wide, for each answer."""
-    frame = allocation.to_frame()
+    frame = allocation.to_frame(level)
     if not allocation.draws:
         return frame
+    ends = [f"{100 * level:g} % {end}" for end in ("low", "high")]
     answers = [name for name in map(str, frame) if f"{name}_low" in frame]
     rows = [
         (one["flops"], name, one[name], one[f"{name}_low"], one[f"{name}_high"])
         for _, one in frame.iterrows()
         for name in answers
     ]
-    return pd.DataFrame(rows, columns=["flops", "", "value", "95 % low", "95 % high"])
+    return pd.DataFrame(rows, columns=["flops", "", "value", *ends])
 
 
 def ensemble_text(draws: Ensemble, level: float = 0.95) -> str:

@@ -114,9 +114,9 @@ class Allocation:
                 columns |= {f"{name}_low": low, f"{name}_high": high}
         return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
 
-    def summary(self) -> str:
+    def summary(self, level: float = 0.95) -> str:
         """The table and the notes as text."""
-        return report.allocation_text(self)
+        return report.allocation_text(self, level)
 
     def __repr__(self) -> str:
         return self.summary()

@@ -245,6 +245,84 @@ def _around(problem: Problem, data: Data, point: Any) -> _Around:
     )
 
 
+class _Natural(NamedTuple):
+    """Free parameters in raw units (p,), and their derivatives in the walk's coordinates."""
+
+    value: Any
+    slope: Any
+    bend: Any
+
+
+@programs.compiled(_Natural)
+def _natural(problem: Problem, data: Data, point: Any) -> _Natural:
+    k = len(problem.owners)
+
+    def natural(at: jax.Array) -> jax.Array:
+        scale = data.unit / design(problem, data, point).scale(at[k:])
+        logs = jnp.array(problem.logarithmic, dtype=bool)
+        last = jnp.where(logs, jnp.exp(jnp.where(logs, at[k:], 0.0)), at[k:])
+        return jnp.concatenate([at[:k] * scale, last])
+
+    slope = jax.jacfwd(natural)
+    return _Natural(natural(point), slope(point), jax.jacfwd(slope)(point))
+
+
+class _Quantity:
+    """A function of the free parameters in raw units, with derivatives; its logarithm if asked."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        function: Callable[[Mapping[str, Any]], Any],
+        logarithmic: bool,
+        name: str,
+    ) -> None:
+        problem = ground.posed.problem
+        places = [i for i, group in enumerate(problem.names) if name in group]
+        # A parameter is its own derivative: nothing to compile.
+        self.place = places[0] if places and name in ground.fit.params else None
+        self.logarithmic = logarithmic
+
+        def value(natural: jax.Array) -> jax.Array:
+            params: dict[str, Any] = dict(ground.fit.fixed)
+            for number, group in zip(natural, problem.names, strict=True):
+                params.update(dict.fromkeys(group, number))
+            found = jnp.asarray(function(params), dtype=jnp.float64)
+            if found.shape:
+                raise DataError(
+                    f"{name} is an array of shape {found.shape}", remedy="Profile one number"
+                )
+            return found
+
+        self._slope = jax.jit(jax.value_and_grad(value))
+        self._bend = jax.jit(jax.hessian(value))
+
+    def slope(self, natural: np.ndarray) -> tuple[float, np.ndarray]:
+        """Value, and derivative in each parameter, shape (p,)."""
+        if self.place is None:
+            with jax.enable_x64(True):
+                value, slope = map(np.asarray, self._slope(natural))
+        else:
+            value, slope = natural[self.place], np.eye(len(natural))[self.place]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (
+                (float(np.log(value)), slope / value) if self.logarithmic else (float(value), slope)
+            )
+
+    def bend(self, natural: np.ndarray) -> np.ndarray:
+        """Second derivative, shape (p, p)."""
+        size = len(natural)
+        if self.place is None:
+            with jax.enable_x64(True):
+                own = np.asarray(self._bend(natural))
+        else:
+            own = np.zeros((size, size))
+        if not self.logarithmic:
+            return own
+        value, slope = self.slope(natural)
+        return own / np.exp(value) - np.outer(slope, slope)
+
+
 class _Held(NamedTuple):
     """The best point with the quantity at a level."""
 
@@ -287,24 +365,7 @@ class _Walk:
         self.upper = ground.posed.settings.upper * factor
         self.held = ground.held
 
-        def quantity(point: jax.Array) -> jax.Array:
-            problem, data = self.problem, self.data
-            scale = data.unit / design(problem, data, point).scale(point[self.k :])
-            values = [*(point[: self.k] * scale), *point[self.k :]]
-            logs = [False] * self.k + list(problem.logarithmic)
-            params: dict[str, Any] = dict(ground.fit.fixed)
-            for value, group, log in zip(values, problem.names, logs, strict=True):
-                params.update(dict.fromkeys(group, jnp.exp(value) if log else value))
-            found = jnp.asarray(function(params), dtype=jnp.float64)
-            if found.shape:
-                raise DataError(
-                    f"{name} is an array of shape {found.shape}", remedy="Profile one number"
-                )
-            return jnp.log(found) if logarithmic else found
-
-        with jax.enable_x64(True):
-            self._slope = jax.jit(jax.value_and_grad(quantity))
-            self._bend = jax.jit(jax.hessian(quantity))
+        self._quantity = _Quantity(ground, function, logarithmic, name)
         here = self.around(self.start)
         self.metric = np.maximum(np.diagonal(here.above), 1e-12 * np.diagonal(here.above).max())
         self.level, slope = self.slope(self.start)
@@ -334,9 +395,8 @@ class _Walk:
 
     def scale(self, point: np.ndarray) -> np.ndarray:
         """Raw units of one unit of each coefficient at a point, shape (k,)."""
-        with jax.enable_x64(True):
-            terms = design(self.problem, self.data, point)
-            return np.asarray(self.data.unit / terms.scale(jnp.asarray(point[self.k :])))
+        found = np.asarray(_natural(self.problem, self.data, point).slope)
+        return np.diagonal(found)[: self.k]
 
     def natural(self, level: float) -> float:
         """A level of the quantity as the caller knows it."""
@@ -346,9 +406,9 @@ class _Walk:
         return _Around(*(np.asarray(leaf) for leaf in _around(self.problem, self.data, point)))
 
     def slope(self, point: np.ndarray) -> tuple[float, np.ndarray]:
-        with jax.enable_x64(True):
-            value, slope = self._slope(point)
-            return float(value), np.asarray(slope)
+        natural = _natural(self.problem, self.data, point)
+        value, slope = self._quantity.slope(np.asarray(natural.value))
+        return value, slope @ np.asarray(natural.slope)
 
     def side(self, direction: int, reach: float) -> _Side:
         """Values outward in one direction, until the deviance passes the threshold."""
@@ -433,8 +493,10 @@ class _Walk:
         return _Held(point, level, max(2 * (float(here.value) - self.best) / self.kappa, 0.0))
 
     def _bent(self, point: np.ndarray) -> np.ndarray:
-        with jax.enable_x64(True):
-            return np.asarray(self._bend(point))
+        natural = _Natural(*map(np.asarray, _natural(self.problem, self.data, point)))
+        _, slope = self._quantity.slope(natural.value)
+        own = self._quantity.bend(natural.value)
+        return natural.slope.T @ own @ natural.slope + np.tensordot(slope, natural.bend, 1)
 
     def _active(self, point: np.ndarray, gradient: np.ndarray, slope: np.ndarray) -> np.ndarray:
         """Parameters at a bound that the objective, along the quantity, pushes against."""

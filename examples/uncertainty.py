@@ -1,0 +1,54 @@
+# %% [markdown]
+# # How certain is the optimum?
+# A fit, four kinds of interval, and what they say about a budget. Simulated: the truth is known.
+
+# %%
+import matplotlib.pyplot as plt
+import pandas as pd
+
+import scalefit as sf
+
+runs = sf.simulate(sf.isoflop_design(points=10), noise=0.005, seed=1)
+truth = sf.SURFACES["chinchilla"]
+fit = sf.fit(runs)
+
+# %% [markdown]
+# Draws by resampling runs: each of them is a fit of its own.
+
+# %%
+draws = sf.bootstrap(fit, runs, n=1000)
+print(draws.summary())
+assert draws.failed == 0
+
+# %% [markdown]
+# The same parameter by four methods.
+
+# %%
+methods = {
+    "rows": draws.interval(),
+    "residuals": sf.bootstrap(fit, runs, n=1000, method="residuals").interval(),
+    "sandwich": sf.covariance(fit, runs).interval(),
+    "jacobian": sf.covariance(fit, runs, "jacobian").interval(),
+}
+print(pd.DataFrame({name: table.loc["alpha"] for name, table in methods.items()}).T)
+print(sf.profile(fit, runs, "alpha"), "by profile; truth", truth["alpha"])
+
+# %% [markdown]
+# What to train on 1e23 FLOP, and how sure that is. The loss of the run itself also has noise.
+
+# %%
+best = sf.allocate(draws, flops=1e23)
+print(best)
+loss = draws.predict(N=float(best.N), D=float(best.D))
+run = draws.predict(N=float(best.N), D=float(best.D), kind="run")
+print("loss of the surface:", loss)
+print("loss of the run:    ", run)
+print("exponent of N*:     ", draws.apply(lambda alpha, beta: beta / (alpha + beta)))
+print(sf.profile(fit, runs, sf.optimal(fit, "N", flops=1e23)))
+
+# %%
+sf.plot.surface(draws, runs, flops=1e23)
+sf.plot.predictions(draws, runs)
+sf.plot.pairs(draws)
+sf.plot.profile(sf.profile(fit, runs, "E"))
+plt.show()
