@@ -1,0 +1,91 @@
+"""Intervals hold the truth as often as they promise, by simulation.
+
+``benchmarks/coverage.py`` does the same on three surfaces, two designs, three sizes and every method;
+docs/uncertainty.md has its table.
+"""
+
+import numpy as np
+import pytest
+
+import scalefit as sf
+
+pytestmark = pytest.mark.slow
+
+TABLES = 300
+NOISE = 0.005
+BUDGET = 1e22
+TRUTH = sf.SURFACES["chinchilla"]
+# 95 % of 300 are held within three standard errors: 1.26 % each.
+LEAST, MOST = 0.95 - 0.04, 0.95 + 0.038
+
+
+def simulated(seed, corpora=None):
+    """60 runs, with independent noise or with noise that each corpus shares."""
+    design = sf.isoflop_design(points=12)
+    rng = np.random.default_rng(seed)
+    noise = NOISE * rng.standard_normal(len(design))
+    corpus = np.arange(len(design))
+    if corpora:
+        corpus = rng.permutation(np.arange(len(design)) % corpora)
+        noise = np.sqrt(0.3) * noise + np.sqrt(0.7) * NOISE * rng.standard_normal(corpora)[corpus]
+    exact = sf.laws.find("chinchilla").evaluate(design, TRUTH)
+    return design.assign(loss=exact * np.exp(noise), corpus=corpus)
+
+
+def expected():
+    A, B, alpha, beta = (TRUTH[name] for name in ("A", "B", "alpha", "beta"))
+    N = (alpha * A / (beta * B) * (BUDGET / 6) ** beta) ** (1 / (alpha + beta))
+    return {**{name: TRUTH[name] for name in ("E", "alpha", "beta")}, "N": N, "D": BUDGET / 6 / N}
+
+
+def share_held(intervals, corpora=None):
+    """Share of the tables whose interval holds the truth, for each quantity."""
+    truth = expected()
+    held = dict.fromkeys(truth, 0)
+    for seed in range(TABLES):
+        runs = simulated(seed, corpora)
+        draws = intervals(sf.fit(runs, robust="none", certify=False), runs, seed)
+        table = draws.interval()
+        best = sf.allocate(draws, BUDGET)
+        for name, value in truth.items():
+            low, high = (
+                best.estimate(name).interval()
+                if name in ("N", "D")
+                else (table["low"][name], table["high"][name])
+            )
+            held[name] += low <= value <= high
+    return {name: count / TABLES for name, count in held.items()}
+
+
+METHODS = {
+    "jacobian": lambda fit, runs, seed: sf.covariance(fit, runs, "jacobian").draws(1000, seed),
+    "residuals": lambda fit, runs, seed: sf.bootstrap(
+        fit, runs, n=250, method="residuals", seed=seed, progress=False
+    ),
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_intervals_hold_the_truth_under_independent_noise(method):
+    found = share_held(METHODS[method])
+    assert all(LEAST <= share <= MOST for share in found.values()), found
+
+
+def test_noise_shared_by_corpora_asks_for_a_method_that_knows_them():
+    """Twelve corpora, and a sandwich of their scores: 11 degrees of freedom are few, and wide."""
+    knowing = share_held(
+        lambda fit, runs, seed: sf.covariance(fit, runs, by="corpus").draws(1000, seed), corpora=12
+    )
+    assert all(LEAST - 0.04 <= share <= 1.0 for share in knowing.values()), knowing
+
+
+def test_interval_of_a_new_run_holds_new_runs():
+    held = []
+    for seed in range(TABLES):
+        runs = simulated(seed)
+        fit = sf.fit(runs, robust="none", certify=False)
+        draws = sf.covariance(fit, runs, "jacobian").draws(1000, seed)
+        new = simulated(10_000 + seed)
+        low, high = draws.predict(new, kind="run").interval()
+        held.append(np.mean((new["loss"] >= low) & (new["loss"] <= high)))
+    assert np.mean(held) == pytest.approx(0.95, abs=0.02)
