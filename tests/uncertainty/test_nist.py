@@ -119,7 +119,10 @@ def problem(name):
     return pd.DataFrame(rows, columns=["loss", "x"]), certified
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize(
+    "name",
+    ["DanWood", *(pytest.param(name, marks=pytest.mark.slow) for name in [*PROBLEMS][1:])],
+)
 def test_values_have_six_certified_digits_and_errors_four(name):
     runs, certified = problem(name)
     fit = sf.fit(runs, PROBLEMS[name], residual="raw", robust="none")
