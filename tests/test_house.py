@@ -54,6 +54,7 @@ FLOW = [
     "uncertainty.slopes",
     "uncertainty.curvature",
     "uncertainty.likelihood",
+    "uncertainty.sampling",
     "uncertainty",
     "allocation.cost",
     "allocation.optimum",
@@ -103,6 +104,7 @@ PUBLIC = [
     "law",
     "optimal",
     "plot",
+    "posterior",
     "profile",
     "read",
     "scale_of",
@@ -180,8 +182,8 @@ def run(code):
     ).stdout.strip()
 
 
-def test_import_loads_neither_matplotlib_nor_scipy_nor_typer():
-    heavy = "('matplotlib', 'scipy.optimize', 'typer')"
+def test_import_loads_neither_matplotlib_nor_scipy_nor_typer_nor_a_sampler():
+    heavy = "('matplotlib', 'scipy.optimize', 'typer', 'blackjax', 'arviz')"
     assert run(f"import sys, scalefit; print([m for m in {heavy} if m in sys.modules])") == "[]"
 
 

@@ -40,4 +40,5 @@ from scalefit.uncertainty import Estimate as Estimate
 from scalefit.uncertainty import Profile as Profile
 from scalefit.uncertainty import bootstrap as bootstrap
 from scalefit.uncertainty import covariance as covariance
+from scalefit.uncertainty import posterior as posterior
 from scalefit.uncertainty import profile as profile

@@ -7,3 +7,4 @@ from scalefit.uncertainty.ensemble import Estimate as Estimate
 from scalefit.uncertainty.likelihood import Profile as Profile
 from scalefit.uncertainty.likelihood import profile as profile
 from scalefit.uncertainty.resampling import bootstrap as bootstrap
+from scalefit.uncertainty.sampling import posterior as posterior

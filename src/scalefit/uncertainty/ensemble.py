@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -384,12 +385,18 @@ class Ensemble:
             DataError: ArviZ is not installed.
         """
         try:
-            import arviz  # type: ignore[import-not-found,unused-ignore]
+            with warnings.catch_warnings():
+                # Its last versions before 1.0 announce that version on import.
+                warnings.filterwarnings("ignore", r"\s*ArviZ is undergoing", FutureWarning)
+                import arviz  # type: ignore[import-not-found,import-untyped,unused-ignore]
         except ImportError as error:
             raise DataError(
                 "ArviZ is not installed", remedy="Install it: pip install 'scalefit[bayes]'"
             ) from error
         chains = {name: values.reshape(self.chains, -1) for name, values in self._drawn.items()}
+        # Before 1.0 groups are arguments.
+        if "posterior" in inspect.signature(arviz.from_dict).parameters:
+            return arviz.from_dict(posterior=chains)
         return arviz.from_dict({"posterior": chains})
 
 

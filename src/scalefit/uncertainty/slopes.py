@@ -13,7 +13,7 @@ from scalefit.fitting import programs
 from scalefit.fitting.problem import Data, Problem
 from scalefit.objective import Measure
 
-__all__ = ["Slopes", "core_share", "slopes"]
+__all__ = ["Slopes", "core_share", "rows", "slopes"]
 
 
 class Slopes(NamedTuple):
@@ -33,6 +33,24 @@ class Slopes(NamedTuple):
     bend: Any
 
 
+def rows(problem: Problem, data: Data, point: jax.Array) -> jax.Array:
+    """Residual of each row at a point, in the unit of ``Data``, shape (rows,).
+
+    Args:
+        problem: the problem.
+        data: rows, padded.
+        point: coefficients in raw units, then coordinates, shape (p,).
+    """
+    k = len(problem.owners)
+    predicted = problem.known(data, point[k:])
+    first = 0
+    for index, width in enumerate(problem.widths):
+        columns = problem.columns(index, data, point[k:])
+        predicted = predicted + columns @ point[first : first + width]
+        first += width
+    return obj.residuals(data.measure, data.response, predicted / data.unit)
+
+
 @programs.compiled(Slopes)
 def slopes(problem: Problem, data: Data, point: Any) -> Slopes:
     """The objective and its derivatives at a point.
@@ -42,26 +60,19 @@ def slopes(problem: Problem, data: Data, point: Any) -> Slopes:
         data: rows, padded; padding has weight zero.
         point: coefficients in raw units, then coordinates, shape (p,).
     """
-    k = len(problem.owners)
 
-    def rows(point: jax.Array) -> jax.Array:
-        predicted = problem.known(data, point[k:])
-        first = 0
-        for index, width in enumerate(problem.widths):
-            columns = problem.columns(index, data, point[k:])
-            predicted = predicted + columns @ point[first : first + width]
-            first += width
-        return obj.residuals(data.measure, data.response, predicted / data.unit)
+    def each(point: jax.Array) -> jax.Array:
+        return rows(problem, data, point)
 
     def pulled(point: jax.Array, pull: jax.Array) -> jax.Array:
-        return jnp.sum(pull * rows(point))
+        return jnp.sum(pull * each(point))
 
-    residuals = rows(point)
+    residuals = each(point)
     pull = data.weight * obj.influence(data.measure, residuals)
     return Slopes(
         value=jnp.sum(data.weight * obj.penalty(data.measure, residuals)),
         residuals=residuals,
-        jacobian=jax.jacfwd(rows)(point),
+        jacobian=jax.jacfwd(each)(point),
         bend=jax.hessian(pulled)(point, pull),
     )
 
