@@ -1,10 +1,15 @@
-"""Published laws, one family per file, in one explicit mapping."""
+"""Published laws, one family per file, in one explicit list.
+
+:func:`table` lists them all; :func:`find` returns one by name.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
+
+import pandas as pd
 
 from scalefit.errors import LawError
 from scalefit.laws.additive import chinchilla as chinchilla
@@ -25,9 +30,46 @@ from scalefit.laws.kinds import Kind as Kind
 from scalefit.laws.kinds import Offset as Offset
 from scalefit.laws.kinds import scale_of as scale_of
 
-BUILTIN: Mapping[str, Law] = MappingProxyType(
-    {item.name: item for item in (chinchilla, chinchilla_tied, chinchilla_n, chinchilla_d, farseer)}
+# Every law that has a name, by family. A new one is listed here and nowhere else.
+FAMILIES: Mapping[str, tuple[Law, ...]] = MappingProxyType(
+    {
+        "additive": (chinchilla, chinchilla_tied, chinchilla_n, chinchilla_d),
+        "drifting": (farseer,),
+    }
 )
+
+BUILTIN: Mapping[str, Law] = MappingProxyType(
+    {item.name: item for family in FAMILIES.values() for item in family}
+)
+
+
+def table() -> pd.DataFrame:
+    """All built-in laws, one row each, in the order of their families.
+
+    Returns:
+        DataFrame with the columns name, family, purpose (one sentence), columns (data columns that
+        the law takes), parameters, formula, source.
+
+    Example:
+        >>> from scalefit import laws
+        >>> laws.table().set_index("name").loc["chinchilla", ["columns", "parameters"]].to_list()
+        ['N, D', 'E, A, B, alpha, beta']
+    """
+    return pd.DataFrame(
+        [
+            {
+                "name": item.name,
+                "family": family,
+                "purpose": item.purpose,
+                "columns": ", ".join(item.columns),
+                "parameters": ", ".join(item.names),
+                "formula": item.formula,
+                "source": item.source,
+            }
+            for family, members in FAMILIES.items()
+            for item in members
+        ]
+    )
 
 
 def find(law: str | Law) -> Law:

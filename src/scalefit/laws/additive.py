@@ -14,7 +14,10 @@ from scalefit.laws.kinds import Amplitude, Exponent, Offset
 __all__ = ["chinchilla", "chinchilla_d", "chinchilla_n", "chinchilla_tied"]
 
 
-@law(source="Hoffmann et al. 2022, arXiv 2203.15556, eq. 2 and Approach 3")
+@law(
+    source="Hoffmann et al. 2022, arXiv 2203.15556, eq. 2 and Approach 3",
+    latex=r"L(N, D) = E + \frac{A}{N^\alpha} + \frac{B}{D^\beta}",
+)
 def chinchilla(
     N: Any,
     D: Any,
@@ -26,6 +29,8 @@ def chinchilla(
     beta: Exponent,
 ) -> Any:
     """L(N, D) = E + A N^-alpha + B D^-beta
+
+    The additive law of pre-training: a term for finite models, one for finite data, and a floor.
 
     Args:
         N: model parameters, count.
@@ -43,7 +48,10 @@ def chinchilla(
     return E + A * N**-alpha + B * D**-beta
 
 
-@law(source="Chinchilla with alpha = beta; used by Muennighoff et al. 2023, arXiv 2305.16264")
+@law(
+    source="Chinchilla with alpha = beta; used by Muennighoff et al. 2023, arXiv 2305.16264",
+    latex=r"L(N, D) = E + \frac{A}{N^\alpha} + \frac{B}{D^\alpha}",
+)
 def chinchilla_tied(
     N: Any, D: Any, *, E: Offset, A: Amplitude, B: Amplitude, alpha: Exponent
 ) -> Any:
@@ -62,12 +70,16 @@ def chinchilla_tied(
     return E + A * N**-alpha + B * D**-alpha
 
 
-@law(source="power law with a constant, Henighan et al. 2020, arXiv 2010.14701, in N")
+@law(
+    source="power law with a constant, Henighan et al. 2020, arXiv 2010.14701, in N",
+    latex=r"L(N) = E + \frac{A}{N^\alpha}",
+)
 def chinchilla_n(N: Any, *, E: Offset, A: Amplitude, alpha: Exponent) -> Any:
     """L(N) = E + A N^-alpha
 
-    Runs at one number of tokens: what is left of Chinchilla when D does not vary. E then contains
-    the data term of that D.
+    Runs at one number of tokens: what is left of Chinchilla when D does not vary.
+
+    E then contains the data term of that D.
 
     Args:
         N: model parameters, count.
@@ -78,12 +90,16 @@ def chinchilla_n(N: Any, *, E: Offset, A: Amplitude, alpha: Exponent) -> Any:
     return E + A * N**-alpha
 
 
-@law(source="power law with a constant, Henighan et al. 2020, arXiv 2010.14701, in D")
+@law(
+    source="power law with a constant, Henighan et al. 2020, arXiv 2010.14701, in D",
+    latex=r"L(D) = E + \frac{B}{D^\beta}",
+)
 def chinchilla_d(D: Any, *, E: Offset, B: Amplitude, beta: Exponent) -> Any:
     """L(D) = E + B D^-beta
 
-    Runs of one model size: what is left of Chinchilla when N does not vary. E then contains the
-    model term of that N.
+    Runs of one model size: what is left of Chinchilla when N does not vary.
+
+    E then contains the model term of that N.
 
     Args:
         D: training tokens, count.
