@@ -19,7 +19,18 @@ from scalefit.laws.additive import chinchilla_tied as chinchilla_tied
 from scalefit.laws.base import Law as Law
 from scalefit.laws.base import Param as Param
 from scalefit.laws.base import law as law
+from scalefit.laws.distillation import distillation as distillation
+from scalefit.laws.distillation import distillation_limit as distillation_limit
+from scalefit.laws.downstream import accuracy_of_compute as accuracy_of_compute
+from scalefit.laws.downstream import accuracy_of_loss as accuracy_of_loss
+from scalefit.laws.downstream import accuracy_of_scale as accuracy_of_scale
+from scalefit.laws.downstream import accuracy_of_size as accuracy_of_size
+from scalefit.laws.downstream import error_of_loss as error_of_loss
 from scalefit.laws.farseer import farseer as farseer
+from scalefit.laws.finetuning import joint_finetuning as joint_finetuning
+from scalefit.laws.finetuning import rectified_finetuning as rectified_finetuning
+from scalefit.laws.hyperparameters import optimal_batch_size as optimal_batch_size
+from scalefit.laws.hyperparameters import optimal_learning_rate as optimal_learning_rate
 from scalefit.laws.kinds import Amplitude as Amplitude
 from scalefit.laws.kinds import Bounds as Bounds
 from scalefit.laws.kinds import By as By
@@ -29,12 +40,49 @@ from scalefit.laws.kinds import Fraction as Fraction
 from scalefit.laws.kinds import Kind as Kind
 from scalefit.laws.kinds import Offset as Offset
 from scalefit.laws.kinds import scale_of as scale_of
+from scalefit.laws.mixture import data_mixture as data_mixture
+from scalefit.laws.mixture import mixture_of as mixture_of
+from scalefit.laws.parallel import parscale as parscale
+from scalefit.laws.reinforcement import reward_of_compute as reward_of_compute
+from scalefit.laws.routed import fine_grained_moe as fine_grained_moe
+from scalefit.laws.routed import joint_moe as joint_moe
+from scalefit.laws.routed import routed as routed
+from scalefit.laws.sampling import coverage_beta as coverage_beta
+from scalefit.laws.sampling import coverage_power as coverage_power
+from scalefit.laws.shape import architecture_product as architecture_product
+from scalefit.laws.shape import architecture_sum as architecture_sum
+from scalefit.laws.shape import aspect_ratio as aspect_ratio
+from scalefit.laws.sparsity import compressed as compressed
+from scalefit.laws.sparsity import moe_sparsity as moe_sparsity
+from scalefit.laws.sparsity import weight_sparsity as weight_sparsity
+from scalefit.laws.transfer import loss_to_loss as loss_to_loss
+from scalefit.laws.vocabulary import tokens_of_characters as tokens_of_characters
+from scalefit.laws.vocabulary import vocabulary as vocabulary
 
 # Every law that has a name, by family. A new one is listed here and nowhere else.
 FAMILIES: Mapping[str, tuple[Law, ...]] = MappingProxyType(
     {
         "additive": (chinchilla, chinchilla_tied, chinchilla_n, chinchilla_d),
         "drifting": (farseer,),
+        "routed": (routed, joint_moe, fine_grained_moe),
+        "sparse": (moe_sparsity, weight_sparsity, compressed),
+        "parallel": (parscale,),
+        "vocabulary": (vocabulary,),
+        "distillation": (distillation, distillation_limit),
+        "fine-tuning": (rectified_finetuning, joint_finetuning),
+        "transfer": (loss_to_loss,),
+        "mixture": (data_mixture,),
+        "downstream": (
+            error_of_loss,
+            accuracy_of_loss,
+            accuracy_of_scale,
+            accuracy_of_compute,
+            accuracy_of_size,
+        ),
+        "repeated sampling": (coverage_power, coverage_beta),
+        "reinforcement learning": (reward_of_compute,),
+        "hyperparameters": (optimal_learning_rate, optimal_batch_size),
+        "shape": (aspect_ratio, architecture_product, architecture_sum),
     }
 )
 
