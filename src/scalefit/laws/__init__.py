@@ -15,11 +15,32 @@ from scalefit.errors import LawError
 from scalefit.laws.additive import chinchilla as chinchilla
 from scalefit.laws.additive import chinchilla_d as chinchilla_d
 from scalefit.laws.additive import chinchilla_n as chinchilla_n
+from scalefit.laws.additive import chinchilla_nonembedding as chinchilla_nonembedding
+from scalefit.laws.additive import chinchilla_outer as chinchilla_outer
+from scalefit.laws.additive import chinchilla_overtrained as chinchilla_overtrained
 from scalefit.laws.additive import chinchilla_tied as chinchilla_tied
 from scalefit.laws.base import Law as Law
 from scalefit.laws.base import Param as Param
 from scalefit.laws.base import law as law
+from scalefit.laws.bits import effective_parameters as effective_parameters
+from scalefit.laws.bits import effective_parameters_and_tokens as effective_parameters_and_tokens
+from scalefit.laws.bits import float_quantized as float_quantized
+from scalefit.laws.bits import low_precision as low_precision
+from scalefit.laws.bits import optimal_qat_share as optimal_qat_share
+from scalefit.laws.bits import precision as precision
+from scalefit.laws.bits import ptq_excess as ptq_excess
+from scalefit.laws.bits import qat as qat
+from scalefit.laws.bits import qat_excess as qat_excess
+from scalefit.laws.bits import quartet as quartet
+from scalefit.laws.bits import unified_precision as unified_precision
+from scalefit.laws.broken import broken_power as broken_power
+from scalefit.laws.broken import broken_power_twice as broken_power_twice
+from scalefit.laws.data_limited import data_constrained as data_constrained
+from scalefit.laws.data_limited import repeated_epochs as repeated_epochs
+from scalefit.laws.data_limited import repeated_tokens as repeated_tokens
 from scalefit.laws.farseer import farseer as farseer
+from scalefit.laws.floorless import kaplan as kaplan
+from scalefit.laws.floorless import kaplan_steps as kaplan_steps
 from scalefit.laws.kinds import Amplitude as Amplitude
 from scalefit.laws.kinds import Bounds as Bounds
 from scalefit.laws.kinds import By as By
@@ -29,12 +50,38 @@ from scalefit.laws.kinds import Fraction as Fraction
 from scalefit.laws.kinds import Kind as Kind
 from scalefit.laws.kinds import Offset as Offset
 from scalefit.laws.kinds import scale_of as scale_of
+from scalefit.laws.powers import power as power
+from scalefit.laws.powers import power_offset as power_offset
 
 # Every law that has a name, by family. A new one is listed here and nowhere else.
 FAMILIES: Mapping[str, tuple[Law, ...]] = MappingProxyType(
     {
-        "additive": (chinchilla, chinchilla_tied, chinchilla_n, chinchilla_d),
+        "additive": (
+            chinchilla,
+            chinchilla_tied,
+            chinchilla_n,
+            chinchilla_d,
+            chinchilla_overtrained,
+            chinchilla_nonembedding,
+            chinchilla_outer,
+        ),
+        "power": (power, power_offset),
+        "broken": (broken_power, broken_power_twice),
+        "without a floor": (kaplan, kaplan_steps),
         "drifting": (farseer,),
+        "limited data": (repeated_tokens, data_constrained, repeated_epochs),
+        "low precision": (
+            low_precision,
+            precision,
+            ptq_excess,
+            unified_precision,
+            effective_parameters,
+            effective_parameters_and_tokens,
+            quartet,
+            qat,
+            qat_excess,
+            float_quantized,
+        ),
     }
 )
 
