@@ -68,6 +68,141 @@ def grid() -> pd.DataFrame:
     return crossed(N=np.geomspace(2e7, 7e9, 8), D=np.geomspace(5e8, 2e11, 8))
 
 
+def overtrained() -> pd.DataFrame:
+    """Compute by tokens per parameter, as Gadre et al. vary them."""
+    return crossed(C=np.geomspace(1e17, 1e21, 6), M=[5.0, 20.0, 80.0, 320.0, 640.0])
+
+
+def small_models() -> pd.DataFrame:
+    """Sizes of Kaplan et al., from a thousand parameters on."""
+    return crossed(N=np.geomspace(800, 1.6e9, 14), D=np.geomspace(1e8, 1e11, 8))
+
+
+def one_column() -> pd.DataFrame:
+    """A ladder of sixteen, over five decades."""
+    return pd.DataFrame({"x": np.geomspace(1e5, 1e10, 16)})
+
+
+def around_a_break() -> pd.DataFrame:
+    """Sizes of a training set, closer together around the break."""
+    return pd.DataFrame({"x": np.geomspace(50, 2e4, 40)})
+
+
+def around_two_breaks() -> pd.DataFrame:
+    """Five decades with a break in the second and in the fourth."""
+    return pd.DataFrame({"x": np.geomspace(10, 1e7, 80)})
+
+
+def learning_curves() -> pd.DataFrame:
+    """Sizes by optimizer steps."""
+    return crossed(N=np.geomspace(1e6, 1.5e9, 8), S=np.geomspace(500, 2.5e5, 10))
+
+
+def epochs() -> pd.DataFrame:
+    """Sizes by unique tokens by epochs, as Muennighoff et al. vary them."""
+    runs = crossed(
+        N=np.geomspace(2e7, 8e9, 6), U=np.geomspace(1e8, 1e11, 4), epochs=[1, 2, 4, 10, 30, 100]
+    )
+    return runs.assign(D=runs["U"] * runs["epochs"])
+
+
+SIZES = [3e7, 6e7, 1.1e8, 2.2e8]
+TOKENS = [1.5e9, 3e9, 6e9, 1.3e10, 2.6e10]
+
+
+def one_precision() -> pd.DataFrame:
+    """Sizes and tokens of Kumar et al. at one precision for all tensors."""
+    return crossed(N=SIZES, D=TOKENS, P=[3, 4, 5, 6, 8, 12, 16])
+
+
+def precisions() -> pd.DataFrame:
+    """Each tensor in turn at few bits, and a hundred mixtures, as Kumar et al. vary them."""
+    runs = []
+    for name, lowest in (("P_w", 3), ("P_a", 4), ("P_kv", 4)):
+        bits = range(lowest, 13)
+        others = {other: [16] for other in ("P_w", "P_a", "P_kv") if other != name}
+        runs.append(crossed(N=SIZES, D=TOKENS, **{name: bits}, **others))
+    rng = np.random.default_rng(0)
+    mixed = crossed(N=SIZES, D=TOKENS, again=range(5))[["N", "D"]]
+    runs.append(mixed.assign(**{name: rng.integers(4, 13, 100) for name in ("P_w", "P_a", "P_kv")}))
+    return pd.concat(runs, ignore_index=True)
+
+
+def served() -> pd.DataFrame:
+    """Runs of several training precisions, each served at several."""
+    runs = precisions().iloc[::4]
+    runs = runs.merge(pd.DataFrame({"P": [3, 4, 5, 6, 8, 16]}), how="cross")
+    return runs.drop_duplicates(ignore_index=True)
+
+
+def quantized_after() -> pd.DataFrame:
+    """Trained models, quantized to few bits."""
+    return crossed(N=SIZES, D=TOKENS, P=[3, 4, 5, 6])
+
+
+def formats() -> pd.DataFrame:
+    """Three formats on the same sizes and tokens."""
+    return crossed(
+        N=np.geomspace(3e7, 8e8, 6), D=np.geomspace(2e9, 8e10, 5), format=["16", "8", "4"]
+    )
+
+
+def two_passes() -> pd.DataFrame:
+    """A format of the forward pass by one of the backward pass."""
+    return crossed(
+        N=np.geomspace(3e7, 8e8, 6),
+        D=np.geomspace(2e9, 8e10, 5),
+        forward=["16", "4"],
+        backward=["16", "8", "4"],
+    )
+
+
+def indicated() -> pd.DataFrame:
+    """The same, with one low-precision format marked by ones."""
+    return crossed(
+        N=np.geomspace(3e7, 2e9, 6), D=np.geomspace(2e9, 2e11, 6), forward=[0, 1], backward=[0, 1]
+    )
+
+
+def group_sizes() -> pd.DataFrame:
+    """Quantization-aware training by group size, as Chen et al. vary it, and runs in 16 bits."""
+    return crossed(
+        N=[7.4e7, 1.45e8, 2.97e8, 5.95e8], D=[1e10, 2e10, 5e10, 1e11], G=[1, 32, 64, 128, 256, 1024]
+    )
+
+
+def quantized_groups() -> pd.DataFrame:
+    """The quantized runs among them."""
+    return group_sizes().query("G > 1").reset_index(drop=True)
+
+
+def floats() -> pd.DataFrame:
+    """Sizes of Sun et al. by tokens, layouts of the number and block sizes."""
+    return crossed(
+        N=[4.1e7, 8.5e7, 1.54e8, 6.79e8],
+        D=[1.05e10, 2.1e10, 5.2e10, 1.05e11, 2.1e11],
+        exponent_bits=[1, 2, 4],
+        mantissa_bits=[1, 2, 3],
+        G=[32, 128, 512],
+    ).iloc[::2]
+
+
+KUMAR = {
+    "E": 2.7648,
+    "A": 4.299e3,
+    "B": 1.806e4,
+    "alpha": 0.4965,
+    "beta": 0.4965,
+    "gamma_w": 2.6745,
+    "gamma_a": 2.2102,
+    "gamma_kv": 0.9578,
+    "n_w": 0.3037,
+    "n_a": 1.4072,
+    "n_kv": 2.4185,
+}
+QAT = {"k": 0.1582, "gamma_N": 0.2186, "gamma_D": 0.0745, "gamma_G": 0.7779}
+
+
 def drifting() -> pd.DataFrame:
     """Many sizes, each with a ladder of tokens."""
     return crossed(N=np.geomspace(2e8, 4e9, 20), D=np.geomspace(2e9, 1e11, 20))
@@ -110,7 +245,7 @@ def pruned():
     )
 
 
-def formats():
+def compressed_formats():
     """Sizes by tokens by formats of 1, 2, 3, 4, 8 and 16 bits."""
     gmse = [0.3634, 0.1188, 0.03744, 0.01154, 1e-4, 1e-9]
     return crossed(N=np.geomspace(3e7, 1e9, 5), D=np.geomspace(1e9, 1e11, 4), gmse=gmse)
@@ -242,6 +377,145 @@ ROWS = [
         near=same("E beta", 0.02) | same("B", 0.15),
     ),
     Row(
+        "chinchilla_overtrained",
+        overtrained,
+        {"E": 1.508261, "a": 141.277, "b": 189.516, "eta": 0.121236},
+        linear=("E", "a", "b"),
+        exact=same("E a b eta", 1e-9),
+        near=same("E eta", 0.05) | same("a b", 0.2),
+    ),
+    Row(
+        "chinchilla_nonembedding",
+        small_models,
+        {
+            "E": 1.8172,
+            "A": 482.01,
+            "B": 2085.43,
+            "alpha": 0.3478,
+            "beta": 0.3658,
+            "gamma": 47491.0,
+        },
+        linear=("E", "A", "B"),
+        exact=same("E A B alpha beta gamma", 1e-9),
+        near=same("E alpha beta", 0.05) | same("A B gamma", 0.5),
+        allocates=True,
+    ),
+    Row(
+        "chinchilla_outer",
+        grid,
+        {"E": 1.757, "S": 0.75, "w": 0.5, "alpha": 0.4244, "beta": 0.4305, "k": 0.7741},
+        linear=("E", "S"),
+        exact=same("E S w alpha beta k", 1e-7),
+        near=same("E S w alpha beta k", 0.3),
+        allocates=True,
+        seeds=True,
+    ),
+    Row(
+        "power",
+        one_column,
+        {"A": 8.8e13**0.076, "alpha": 0.076},
+        linear=("A",),
+        exact=same("A alpha", 1e-9),
+        near=same("A alpha", 0.02),
+    ),
+    Row(
+        "power_offset",
+        one_column,
+        {"E": 1.7, "A": 100.0, "alpha": 0.24},
+        linear=("E", "A"),
+        exact=same("E A alpha", 1e-9),
+        near=same("E alpha", 0.05) | same("A", 0.2),
+    ),
+    Row(
+        "broken_power",
+        around_a_break,
+        {
+            "a": 0.413884,
+            "b": 2.277272,
+            "c0": 0.0550773,
+            "c1": 5.662904,
+            "d1": 612.58366,
+            "f1": 0.059193,
+        },
+        linear=("a", "b"),
+        exact=same("a b c0 c1 d1 f1", 1e-7),
+        near=same("a b c0 c1 d1 f1", 0.3),
+        seeds=True,
+    ),
+    Row(
+        "broken_power_twice",
+        around_two_breaks,
+        {
+            "a": 0.2,
+            "b": 3.0,
+            "s0": 0.02,
+            "s1": 0.52,
+            "s2": 0.17,
+            "d": 500.0,
+            "g": 200.0,
+            "f1": 0.3,
+            "f2": 0.4,
+        },
+        linear=("a", "b"),
+        exact=same("a b s0 s1 s2 d g f1 f2", 1e-6),
+        near=same("s1 s2 d g f1 f2", 0.3),
+        seeds=True,
+    ),
+    Row(
+        "kaplan",
+        grid,
+        {"N_c": 6.4e13, "D_c": 1.8e13, "alpha_N": 0.076, "alpha_D": 0.103},
+        linear=(),
+        exact=same("N_c D_c alpha_N alpha_D", 1e-7),
+        near=same("alpha_N alpha_D", 0.05),
+        allocates=True,
+        seeds=True,
+    ),
+    Row(
+        "kaplan_steps",
+        learning_curves,
+        {"A": 6.5e13**0.077, "B": 2.1e3**0.76, "alpha_N": 0.077, "alpha_S": 0.76},
+        linear=("A", "B"),
+        exact=same("A B alpha_N alpha_S", 1e-9),
+        near=same("A alpha_N alpha_S", 0.05) | same("B", 0.2),
+    ),
+    Row(
+        "repeated_tokens",
+        epochs,
+        {"E": 1.8691, "A": 520.83, "B": 1487.72, "alpha": 0.35266, "beta": 0.35266, "R_D": 15.39},
+        linear=("E", "A", "B"),
+        exact=same("E A B alpha beta R_D", 1e-8),
+        near=same("E alpha beta R_D", 0.1) | same("A B", 0.3),
+    ),
+    Row(
+        "data_constrained",
+        epochs,
+        {
+            "E": 1.8691,
+            "A": 520.83,
+            "B": 1487.72,
+            "alpha": 0.35266,
+            "beta": 0.35266,
+            "N_1": 5.1e8,
+            "R_D": 15.39,
+            "R_N": 5.31,
+        },
+        linear=("E", "A", "B"),
+        exact=same("E A B alpha beta R_D R_N", 1e-8),
+        near=same("E alpha beta R_D R_N", 0.1) | same("A B", 0.3),
+        options={"fix": {"N_1": 5.1e8}, "tie": [("alpha", "beta")]},
+        seeds=True,
+    ),
+    Row(
+        "repeated_epochs",
+        epochs,
+        {"E": 0.5, "A": 50.0, "B": 400.0, "d": 5e4, "alpha": 0.3, "beta": 0.35, "k": 0.9},
+        linear=("E", "A", "B", "d"),
+        exact=same("E A B d alpha beta k", 1e-7),
+        near=same("E alpha beta k", 0.2),
+        seeds=True,
+    ),
+    Row(
         "farseer",
         drifting,
         {
@@ -262,6 +536,140 @@ ROWS = [
         weak=True,
         # Its drifts, followed down to one parameter, end below every surface of sensible sizes.
         allocates=False,
+        seeds=True,
+    ),
+    Row(
+        "low_precision",
+        one_precision,
+        {"E": 2.0, "A": 200.0, "B": 1e3, "alpha": 0.3, "beta": 0.32, "gamma": 2.469, "n": 0.646},
+        linear=("E", "A", "B"),
+        exact=same("E A B alpha beta gamma n", 1e-8),
+        near=same("E alpha beta", 0.2) | same("gamma n", 0.15),
+        seeds=True,
+    ),
+    Row(
+        "precision",
+        precisions,
+        KUMAR,
+        linear=("E", "A", "B"),
+        exact=same("E A B alpha beta gamma_w gamma_a gamma_kv n_w n_a n_kv", 1e-7),
+        near=same("E", 0.01)
+        | same("A n_w", 0.25)
+        | same("B", 0.3)
+        | same("alpha beta gamma_a n_a", 0.04)
+        | same("gamma_w", 0.05)
+        | same("gamma_kv", 0.3)
+        | same("n_kv", 0.5),
+        options={"tie": [("alpha", "beta")]},
+        seeds=True,
+    ),
+    Row(
+        "ptq_excess",
+        quantized_after,
+        {"C_T": 0.0598 * np.exp(1.1277), "gamma_D": 0.5068, "gamma_N": 0.3439, "gamma_P": 0.5907},
+        linear=("C_T",),
+        exact=same("C_T gamma_D gamma_N gamma_P", 1e-9),
+        near=same("gamma_D gamma_N gamma_P", 0.01) | same("C_T", 0.1),
+        seeds=True,
+    ),
+    Row(
+        "unified_precision",
+        served,
+        KUMAR
+        | {"C_T": 0.1847, "gamma_D": 0.5068, "gamma_N": 0.3439, "gamma_P": 0.5907}
+        | {"C_w": 0.3, "C_a": 0.4, "C_kv": 0.5},
+        linear=("E", "A", "B", "C_T"),
+        exact=same("C_T gamma_D gamma_N gamma_P C_w C_a C_kv", 1e-7),
+        near=same("gamma_D gamma_N gamma_P C_w C_a C_kv", 0.1),
+        options={"fix": KUMAR},
+        seeds=True,
+    ),
+    Row(
+        "effective_parameters",
+        formats,
+        {
+            "E": 1.0,
+            "A[16]": 200.0,
+            "A[8]": 205.0,
+            "A[4]": 240.0,
+            "B": 500.0,
+            "alpha": 0.25,
+            "beta": 0.27,
+        },
+        linear=("E", "A", "B"),
+        exact=same("E A[16] A[8] A[4] B alpha beta", 1e-8),
+        near=same("E alpha beta", 0.2) | same("A[16] A[8] A[4] B", 0.6),
+    ),
+    Row(
+        "effective_parameters_and_tokens",
+        two_passes,
+        {
+            "E": 1.0,
+            "A[16]": 200.0,
+            "A[4]": 240.0,
+            "B[16]": 500.0,
+            "B[8]": 510.0,
+            "B[4]": 540.0,
+            "alpha": 0.25,
+            "beta": 0.27,
+        },
+        linear=("E", "A", "B"),
+        exact=same("E A[16] A[4] B[16] B[8] B[4] alpha beta", 1e-8),
+        near=same("E alpha beta", 0.2) | same("A[16] A[4] B[16] B[8] B[4]", 0.6),
+    ),
+    Row(
+        "quartet",
+        indicated,
+        {
+            "E": 1.35,
+            "S": 1.0,
+            "w": 0.5,
+            "alpha": 0.589,
+            "beta": 0.544,
+            "k": 0.274,
+            "eff_N": 0.64,
+            "eff_D": 0.88,
+        },
+        linear=("E", "S"),
+        exact=same("E S w alpha beta k eff_N eff_D", 1e-7),
+        near=same("E S w alpha beta k", 0.5) | same("eff_N eff_D", 0.05),
+        seeds=True,
+    ),
+    Row(
+        "qat",
+        group_sizes,
+        {"E": 1.9279, "A": 237.7042, "B": 596.249, "alpha": 0.3022, "beta": 0.3022} | QAT,
+        linear=("E", "A", "B", "k"),
+        exact=same("E A B alpha beta k gamma_N gamma_D gamma_G", 1e-7),
+        near=same("E", 0.1) | same("alpha beta gamma_G", 0.3),
+        options={"tie": [("alpha", "beta")]},
+        seeds=True,
+    ),
+    Row(
+        "qat_excess",
+        quantized_groups,
+        QAT,
+        linear=("k",),
+        exact=same("k gamma_N gamma_D gamma_G", 1e-9),
+        near=same("gamma_N gamma_G", 0.02) | same("gamma_D", 0.05) | same("k", 0.1),
+        seeds=True,
+    ),
+    Row(
+        "float_quantized",
+        floats,
+        {
+            "E": 1.9061,
+            "A": 69.2343,
+            "B": 68973.0621,
+            "K": 1 / 11334.5197,
+            "alpha": 0.2368,
+            "beta": 0.5162,
+            "delta": 3.1926,
+            "nu": 2.9543,
+        },
+        linear=("E", "A", "B", "K"),
+        exact=same("E A B K alpha beta delta nu", 1e-7),
+        near=same("E alpha delta nu", 0.06) | same("beta", 0.15),
         seeds=True,
     ),
     Row(
@@ -344,7 +752,7 @@ ROWS = [
     ),
     Row(
         "compressed",
-        formats,
+        compressed_formats,
         {"E": 1.9, "A": 500.0, "B": 1500.0, "alpha": 0.34, "beta": 0.33, "F": 0.455, "C": 1.756},
         linear=("E", "A", "B"),
         exact=same("E A B alpha beta F C", 1e-6),

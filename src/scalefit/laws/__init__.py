@@ -15,10 +15,29 @@ from scalefit.errors import LawError
 from scalefit.laws.additive import chinchilla as chinchilla
 from scalefit.laws.additive import chinchilla_d as chinchilla_d
 from scalefit.laws.additive import chinchilla_n as chinchilla_n
+from scalefit.laws.additive import chinchilla_nonembedding as chinchilla_nonembedding
+from scalefit.laws.additive import chinchilla_outer as chinchilla_outer
+from scalefit.laws.additive import chinchilla_overtrained as chinchilla_overtrained
 from scalefit.laws.additive import chinchilla_tied as chinchilla_tied
 from scalefit.laws.base import Law as Law
 from scalefit.laws.base import Param as Param
 from scalefit.laws.base import law as law
+from scalefit.laws.bits import effective_parameters as effective_parameters
+from scalefit.laws.bits import effective_parameters_and_tokens as effective_parameters_and_tokens
+from scalefit.laws.bits import float_quantized as float_quantized
+from scalefit.laws.bits import low_precision as low_precision
+from scalefit.laws.bits import optimal_qat_share as optimal_qat_share
+from scalefit.laws.bits import precision as precision
+from scalefit.laws.bits import ptq_excess as ptq_excess
+from scalefit.laws.bits import qat as qat
+from scalefit.laws.bits import qat_excess as qat_excess
+from scalefit.laws.bits import quartet as quartet
+from scalefit.laws.bits import unified_precision as unified_precision
+from scalefit.laws.broken import broken_power as broken_power
+from scalefit.laws.broken import broken_power_twice as broken_power_twice
+from scalefit.laws.data_limited import data_constrained as data_constrained
+from scalefit.laws.data_limited import repeated_epochs as repeated_epochs
+from scalefit.laws.data_limited import repeated_tokens as repeated_tokens
 from scalefit.laws.distillation import distillation as distillation
 from scalefit.laws.distillation import distillation_limit as distillation_limit
 from scalefit.laws.downstream import accuracy_of_compute as accuracy_of_compute
@@ -29,6 +48,8 @@ from scalefit.laws.downstream import error_of_loss as error_of_loss
 from scalefit.laws.farseer import farseer as farseer
 from scalefit.laws.finetuning import joint_finetuning as joint_finetuning
 from scalefit.laws.finetuning import rectified_finetuning as rectified_finetuning
+from scalefit.laws.floorless import kaplan as kaplan
+from scalefit.laws.floorless import kaplan_steps as kaplan_steps
 from scalefit.laws.hyperparameters import optimal_batch_size as optimal_batch_size
 from scalefit.laws.hyperparameters import optimal_learning_rate as optimal_learning_rate
 from scalefit.laws.kinds import Amplitude as Amplitude
@@ -43,6 +64,8 @@ from scalefit.laws.kinds import scale_of as scale_of
 from scalefit.laws.mixture import data_mixture as data_mixture
 from scalefit.laws.mixture import mixture_of as mixture_of
 from scalefit.laws.parallel import parscale as parscale
+from scalefit.laws.powers import power as power
+from scalefit.laws.powers import power_offset as power_offset
 from scalefit.laws.reinforcement import reward_of_compute as reward_of_compute
 from scalefit.laws.routed import fine_grained_moe as fine_grained_moe
 from scalefit.laws.routed import joint_moe as joint_moe
@@ -62,8 +85,32 @@ from scalefit.laws.vocabulary import vocabulary as vocabulary
 # Every law that has a name, by family. A new one is listed here and nowhere else.
 FAMILIES: Mapping[str, tuple[Law, ...]] = MappingProxyType(
     {
-        "additive": (chinchilla, chinchilla_tied, chinchilla_n, chinchilla_d),
+        "additive": (
+            chinchilla,
+            chinchilla_tied,
+            chinchilla_n,
+            chinchilla_d,
+            chinchilla_overtrained,
+            chinchilla_nonembedding,
+            chinchilla_outer,
+        ),
+        "power": (power, power_offset),
+        "broken": (broken_power, broken_power_twice),
+        "without a floor": (kaplan, kaplan_steps),
         "drifting": (farseer,),
+        "limited data": (repeated_tokens, data_constrained, repeated_epochs),
+        "low precision": (
+            low_precision,
+            precision,
+            ptq_excess,
+            unified_precision,
+            effective_parameters,
+            effective_parameters_and_tokens,
+            quartet,
+            qat,
+            qat_excess,
+            float_quantized,
+        ),
         "routed": (routed, joint_moe, fine_grained_moe),
         "sparse": (moe_sparsity, weight_sparsity, compressed),
         "parallel": (parscale,),

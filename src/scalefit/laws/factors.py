@@ -34,7 +34,7 @@ def saturating_experts(experts: Any, start: Any, most: Any) -> Any:
         most: effective number at infinitely many.
 
     Source:
-        Clark et al. 2022, arXiv 2202.01169, eq. 22.
+        Clark et al. 2022, arXiv 2202.01169.
     """
     return 1 / (1 / (experts - 1 + 1 / (1 / start - 1 / most)) + 1 / most)
 
@@ -48,6 +48,6 @@ def stretched(unique: Any, excess: Any, decay: Any) -> Any:
         decay: R*, repetitions after which a further one is worth 1/e of the first.
 
     Source:
-        Muennighoff et al. 2023, arXiv 2305.16264, eq. 5.
+        Muennighoff et al. 2023, arXiv 2305.16264.
     """
     return unique * (1 - decay * jnp.expm1(-excess / decay))
