@@ -58,8 +58,11 @@ def test_six_runs_give_the_reference_error_law(runs, references, corpus, metric)
     fit = sf.fit(table, "error_of_loss", error=metric, **RAW)
     assert fit.rows == expected["n"]
     assert fit.value == pytest.approx(expected["objective"], rel=1e-8)
+    short = {"c4_original": "c4", "rpj": "redpajama", "rw_original": "refinedweb"}[corpus]
+    published = sf.published("error_of_loss", f"{short}_{metric[-2:]}_tasks").params
     for name in ("epsilon", "k", "gamma"):
         assert fit.params[name] == pytest.approx(expected["params"][name], rel=2e-6)
+        assert fit.params[name] == pytest.approx(published[name], rel=2e-6)
 
 
 @pytest.mark.slow

@@ -41,10 +41,11 @@ def test_rectified_law_is_the_printed_one():
 
 
 def test_two_methods_of_one_floor_are_equal_at_the_critical_number_of_examples():
-    # Zhang et al. 2024, table 4, translation into German by model size: full tuning and prompts,
-    # with one E.
-    full = {"E": 0.7, "A": 1.2e5, "alpha": 0.52, "beta": 0.15}
-    prompt = {"E": 0.7, "A": 3.9e3, "alpha": 0.40, "beta": 0.051}
+    # Translation into German by model size, full tuning and prompts, with one E.
+    full, prompt = (
+        {**sf.published("joint_finetuning", name).params, "E": 0.7}
+        for name in ("wmt_de_full", "wmt_de_prompt")
+    )
     X = np.geomspace(1e9, 1.6e10, 4)
     D = (full["A"] / prompt["A"] * X ** (prompt["alpha"] - full["alpha"])) ** (1 / (0.15 - 0.051))
     sides = [sf.laws.joint_finetuning.evaluate({"X": X, "D": D}, item) for item in (full, prompt)]

@@ -8,6 +8,8 @@ import pytest
 
 import scalefit as sf
 
+RATE, BATCH = "optimal_learning_rate", "optimal_batch_size"
+
 
 @pytest.fixture(scope="module")
 def best(data_folder):
@@ -26,7 +28,7 @@ def references(data_folder):
 @pytest.mark.slow
 def test_learning_rate_is_the_regression_of_logarithms(best, references):
     expected = references["lr_power_law"]
-    fit = sf.fit(best, "optimal_learning_rate", robust="none")
+    fit = sf.fit(best, RATE, robust="none")
     assert fit.rows == 17
     assert fit.params["a"] == pytest.approx(expected["coefN"], abs=1e-9)
     assert fit.params["b"] == pytest.approx(expected["coefD"], abs=1e-9)
@@ -36,25 +38,24 @@ def test_learning_rate_is_the_regression_of_logarithms(best, references):
 @pytest.mark.slow
 def test_batch_size_is_the_regression_of_logarithms(best, references):
     expected = references["bs_power_law"]
-    fit = sf.fit(best, "optimal_batch_size", robust="none")
+    fit = sf.fit(best, BATCH, robust="none")
     assert fit.params["b"] == pytest.approx(expected["coefD"], abs=1e-9)
     assert np.log(fit.params["c"]) == pytest.approx(expected["intercept"], abs=1e-7)
 
 
 def test_printed_coefficients_are_the_means_of_the_published_bootstrap(references):
     means = references["source_bootstrap_means"]
-    assert np.exp(means["lr_intercept"]) == pytest.approx(1.79, abs=0.01)
-    assert means["lr_coefN"] == pytest.approx(-0.713, abs=5e-4)
-    assert means["lr_coefD"] == pytest.approx(0.307, abs=5e-4)
-    assert np.exp(means["bs_intercept"]) == pytest.approx(0.58, abs=0.005)
-    assert means["bs_coefD"] == pytest.approx(0.571, abs=5e-4)
+    rate, batch = (sf.published(name).params for name in (RATE, BATCH))
+    assert rate["c"] == pytest.approx(np.exp(means["lr_intercept"]), abs=0.01)
+    assert rate["a"] == pytest.approx(means["lr_coefN"], abs=5e-4)
+    assert rate["b"] == pytest.approx(means["lr_coefD"], abs=5e-4)
+    assert batch["c"] == pytest.approx(np.exp(means["bs_intercept"]), abs=0.005)
+    assert batch["b"] == pytest.approx(means["bs_coefD"], abs=5e-4)
 
 
 def test_printed_law_is_within_a_step_of_the_grid_of_the_best_runs(best):
-    lr = sf.laws.optimal_learning_rate.evaluate(
-        {"N": best["params"], "D": best["tokens"]}, {"c": 1.79, "a": -0.713, "b": 0.307}
-    )
-    batch = sf.laws.optimal_batch_size.evaluate({"D": best["tokens"]}, {"c": 0.58, "b": 0.571})
+    rate = sf.published(RATE).predict(N=best["params"], D=best["tokens"])
+    batch = sf.published(BATCH).predict(D=best["tokens"])
     # The grid has steps of sqrt 2 and 1.4 to 2; the loss is flat near its least value.
-    assert np.median(np.abs(np.log2(lr / best["lr"]))) < 0.5
+    assert np.median(np.abs(np.log2(rate / best["lr"]))) < 0.5
     assert np.median(np.abs(np.log2(batch / best["batch_size"]))) < 0.5

@@ -43,10 +43,17 @@ def test_default_search_finds_the_reference_optimum(runs, references, corpus, ob
     assert fit.params["A"] ** (1 / fit.params["alpha"]) == pytest.approx(size, rel=1e-6)
 
 
-@pytest.mark.slow
-def test_prediction_is_that_of_the_authors_demonstration(runs):
-    fit = sf.fit(of(runs, "stack_v2_python"), "parscale")
+def test_prediction_is_that_of_the_authors_demonstration():
+    fit = sf.published("parscale", "stack_python")
     assert round(float(fit.predict(N=2.8e9, streams=4)), 5) == 1.01548
+
+
+@pytest.mark.slow
+def test_published_coefficients_are_the_optimum_of_the_runs(runs):
+    for corpus, configuration in {"stack_v2_python": "stack_python", "pile": "pile"}.items():
+        fit = sf.fit(of(runs, corpus), "parscale")
+        for name, value in sf.published("parscale", configuration).params.items():
+            assert fit.params[name] == pytest.approx(value, rel=1e-6)
 
 
 @pytest.mark.slow

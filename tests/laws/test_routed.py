@@ -11,19 +11,7 @@ import scalefit as sf
 from scalefit.laws.factors import saturating_experts
 
 # Ludziejewski et al. 2025: the joint law, and the Chinchilla law that it is for each E (table 1).
-JOINT = {
-    "c": 1.3637,
-    "a": 35.91,
-    "b": 35.98,
-    "alpha": -0.1889,
-    "beta": -0.1775,
-    "gamma": 0.0098,
-    "delta": -0.2285,
-    "zeta": -0.0259,
-    "omega": 0.5529,
-    "E_start": 2.0732,
-    "E_max": 290.4521,
-}
+JOINT = sf.published("joint_moe").params
 BY_EXPERTS = {
     1: (30.3640, -0.1817, 53.9838, -0.1965),
     2: (27.7982, -0.1780, 66.8401, -0.2065),
@@ -33,7 +21,7 @@ BY_EXPERTS = {
     32: (16.5424, -0.1557, 234.6726, -0.2652),
 }
 # Krajewski et al. 2024, mixtures of experts.
-FINE = {"c": 0.47, "g": 2.1, "a": 18.1, "b": 30.8, "alpha": 0.115, "beta": 0.147, "gamma": 0.58}
+FINE = sf.published("fine_grained_moe").params
 
 
 def test_effective_experts_of_the_joint_law():
@@ -48,12 +36,11 @@ def test_effective_experts_of_the_joint_law():
 def test_joint_law_is_the_printed_chinchilla_law_at_each_number_of_experts(experts):
     m, mu, n, nu = BY_EXPERTS[experts]
     N, D = np.geomspace(1e8, 1e10, 5), np.geomspace(1e9, 1e12, 5)
-    zero = {"c": 0.0}
     model = sf.laws.joint_moe.evaluate(
-        {"N": N, "D": D, "experts": experts}, JOINT | zero | {"b": 0.0}
+        {"N": N, "D": D, "experts": experts}, {**JOINT, "c": 0.0, "b": 0.0}
     )
     data = sf.laws.joint_moe.evaluate(
-        {"N": N, "D": D, "experts": experts}, JOINT | zero | {"a": 0.0}
+        {"N": N, "D": D, "experts": experts}, {**JOINT, "c": 0.0, "a": 0.0}
     )
     # The coefficients are printed to four digits of exponents: 0.0001 in 23 e-folds of N.
     slope, size = np.polyfit(np.log(N), np.log(model), 1)
@@ -125,12 +112,8 @@ def test_granularity_of_the_compute_optimal_mixture(flops):
     assert found[granularity][0] == pytest.approx(least, abs=0.025)
 
 
-# Clark et al. 2022: coefficients of their table, and where routing stops helping.
-CLARK = {
-    "S-Base": (-0.082, -0.108, 0.009, 1.104, 314.478, 937e9),
-    "RL-R": (-0.083, -0.126, 0.012, 1.111, 469.982, 85e9),
-    "Hash": (-0.087, -0.136, 0.012, 1.157, 477.741, 83e9),
-}
+# Clark et al. 2022: the configuration of their coefficients, and where routing stops helping.
+CLARK = {"S-Base": ("s_base", 937e9), "RL-R": ("rl_r", 85e9), "Hash": ("hash", 83e9)}
 
 
 @pytest.fixture(scope="module")
@@ -172,12 +155,12 @@ def test_routed_runs_give_the_reference_optimum(routed_runs, references, router)
 @pytest.mark.slow
 def test_routed_runs_come_near_the_published_coefficients(routed_runs, router):
     params = fit_of(routed_runs, router).params
-    a, b, c, d, most, cutoff = CLARK[router]
-    assert params["a"] == pytest.approx(a, abs=0.002)
-    assert params["b"] == pytest.approx(b, abs=0.012)
-    assert params["c"] == pytest.approx(c, abs=0.0015)
-    assert np.log10(params["A"]) == pytest.approx(d, abs=0.01)
-    assert params["E_max"] == pytest.approx(most, rel=0.25)
+    configuration, cutoff = CLARK[router]
+    printed = sf.published("routed", configuration).params
+    for name, tolerance in {"a": 0.002, "b": 0.012, "c": 0.0015}.items():
+        assert params[name] == pytest.approx(printed[name], abs=tolerance)
+    assert np.log10(params["A"] / printed["A"]) == pytest.approx(0, abs=0.01)
+    assert params["E_max"] == pytest.approx(printed["E_max"], rel=0.25)
     assert -params["b"] / params["c"] == pytest.approx(np.log10(cutoff), abs=0.1)
 
 

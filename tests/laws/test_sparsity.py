@@ -7,28 +7,8 @@ import pytest
 import scalefit as sf
 from scalefit.laws.sparsity import capacity
 
-# Frantar et al. 2023, T5 on C4.
-T5 = {
-    "c": 0.651,
-    "a_S": 16.8,
-    "c_S": 45.0,
-    "B": 6.9e8**0.203,
-    "b_S": 0.722,
-    "b_N": 0.245,
-    "b_D": 0.203,
-}
-ABNAR = {
-    "e": 0.94,
-    "a": 16612.5,
-    "b": 5455.67,
-    "c": 0.4598,
-    "d": 17.26,
-    "alpha": 0.5962,
-    "beta": 0.3954,
-    "lam": -0.1666,
-    "delta": 0.1603,
-    "gamma": 0.1595,
-}
+T5 = sf.published("weight_sparsity").params
+ABNAR = sf.published("moe_sparsity").params
 
 
 def test_sparse_weights_of_as_many_nonzero_parameters_lose_less():
@@ -41,7 +21,7 @@ def test_dense_experts_leave_one_constant():
     N, D = np.geomspace(1e8, 1e10, 5), np.geomspace(1e9, 1e12, 5)
     columns = {"N": N, "D": D, "sparsity": 0.0}
     found = sf.laws.moe_sparsity.evaluate(columns, ABNAR)
-    moved = sf.laws.moe_sparsity.evaluate(columns, ABNAR | {"e": 0.0, "c": 0.94 + 0.4598})
+    moved = sf.laws.moe_sparsity.evaluate(columns, {**ABNAR, "e": 0.0, "c": 0.94 + 0.4598})
     np.testing.assert_allclose(found, moved, rtol=1e-14)
     expected = 0.94 + 0.4598 + 16612.5 * N**-0.5962 + 5455.67 * D**-0.3954 + 17.26 * N**-0.1595
     np.testing.assert_allclose(found, expected, rtol=1e-14)

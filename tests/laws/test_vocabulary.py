@@ -9,16 +9,7 @@ import pytest
 import scalefit as sf
 from scalefit.laws.vocabulary import tokens_of_characters
 
-# The released code: N and V d in millions, D in billions.
-PUBLISHED = {
-    "E": -5.5327846803337435,
-    "A1": 1.8313851559554126 * 1e6**0.44660634152009615,
-    "A2": 0.19584238398665638 * 1e6**0.6707374679896795,
-    "B": 2.1241123120064955 * 1e9**0.44660634152009615,
-    "alpha1": 0.44660634152009615,
-    "alpha2": 0.6707374679896795,
-    "beta": 0.44660634152009615,
-}
+PUBLISHED = sf.published("vocabulary").params
 OPTIONS = {"residual": "raw", "tie": [("alpha1", "beta")]}
 
 
