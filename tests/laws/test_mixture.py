@@ -7,6 +7,7 @@ import pytest
 import scalefit as sf
 from scalefit.laws.mixture import mixture_of
 
+FIVE = mixture_of("web", "code", "books", "papers")
 T = {"t_web": -2.0, "t_code": 0.5, "t_books": -0.7, "t_papers": 1.2}
 
 
@@ -41,15 +42,14 @@ def test_three_domains_are_the_built_in_law():
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_five_domains_are_recovered(seed):
-    law = mixture_of("web", "code", "books", "papers")
     truth = {"c": 1.9, "k": 1.1, **T}
-    runs = pd.DataFrame(simplex(60, 5), columns=list(law.columns))
-    exact = law.evaluate(runs, truth)
-    fit = sf.fit(runs.assign(loss=exact), law, seed=seed)
+    runs = pd.DataFrame(simplex(60, 5), columns=list(FIVE.columns))
+    exact = FIVE.evaluate(runs, truth)
+    fit = sf.fit(runs.assign(loss=exact), FIVE, seed=seed)
     for name, value in truth.items():
         assert fit.params[name] == pytest.approx(value, rel=1e-7), name
     noise = 1 + 0.002 * np.random.default_rng(1).standard_normal(60)
-    fit = sf.fit(runs.assign(loss=exact * noise), law, seed=seed)
+    fit = sf.fit(runs.assign(loss=exact * noise), FIVE, seed=seed)
     np.testing.assert_allclose(fit.predict(runs), exact, rtol=0.004)
 
 
