@@ -59,6 +59,7 @@ def test_each_configuration_has_every_parameter_and_predicts(law, configuration)
     columns |= {"exponent_bits": 4.0, "mantissa_bits": 3.0, "forward": 1.0, "backward": 1.0}
     columns |= {"experts": 8.0, "granularity": 8.0, "sparsity": 0.5, "streams": 2.0, "loss": 3.0}
     columns |= {"vocab_params": 1e7, "source_loss": 3.0, "aspect": 64.0, "X": 1e9}
+    columns |= {"activation": 0.1}
     level = {grouping.columns[0]: grouping.levels[0] for grouping in fit.groups.values()}
     given = {name: columns.get(name, 1.0) for name in fit.law.columns}
     predicted = fit.predict(**given, **level)

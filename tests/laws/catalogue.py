@@ -338,6 +338,27 @@ def splits():
     return runs.assign(best_loss=1.8 + 350 * runs["N"] ** -0.3)
 
 
+def leverages():
+    """Activation ratios by granularities by budgets."""
+    return crossed(
+        activation=[0.008, 0.016, 0.031, 0.0625, 0.125, 0.25, 0.5, 1.0],
+        granularity=[2, 4, 8, 12, 16],
+        C=np.geomspace(3e18, 3e20, 4),
+    )
+
+
+def distances():
+    """Distances from the starting policy."""
+    return pd.DataFrame({"distance": np.linspace(0.2, 8.0, 60)})
+
+
+def sampled():
+    """Sizes by tokens by attempts."""
+    return crossed(
+        N=np.geomspace(5e6, 9e8, 6), D=np.geomspace(1e8, 2e11, 6), samples=[1, 4, 16, 64, 256]
+    )
+
+
 RAW = {"residual": "raw", "robust": "none"}
 SQUARED = {"robust": "none"}
 
@@ -991,5 +1012,43 @@ ROWS = [
         exact=same("a0 a1 a2 b1 b2", 1e-6),
         near=same("a0 a1 a2", 0.04) | same("b1 b2", 0.6),
         noise=0.001,
+    ),
+    Row(
+        "efficiency_leverage",
+        leverages,
+        {"A_s": 0.0163, "a": 1.23, "d": -0.0761, "beta": -0.117, "gamma": 0.0167},
+        linear=(),
+        exact=same("A_s a d beta gamma", 1e-6),
+        near=same("A_s a d beta gamma", 0.12),
+        noise=0.02,
+        seeds=True,
+    ),
+    Row(
+        "overoptimization_best_of_n",
+        distances,
+        {"alpha": 1.0, "beta": 0.1},
+        linear=("alpha", "beta"),
+        exact=same("alpha beta", 1e-9),
+        near=same("alpha beta", 0.015),
+        noise=0.02,
+        options=RAW,
+    ),
+    Row(
+        "overoptimization_rl",
+        distances,
+        {"alpha": 1.0, "beta": 0.4},
+        linear=("alpha", "beta"),
+        exact=same("alpha beta", 1e-9),
+        near=same("alpha beta", 0.015),
+        noise=0.02,
+        options=RAW,
+    ),
+    Row(
+        "train_to_test",
+        sampled,
+        {"E": 0.2, "A": 30.0, "B": 60.0, "G": 0.8, "alpha": 0.25, "beta": 0.25, "gamma": 0.4},
+        linear=("E", "A", "B", "G"),
+        exact=same("E A B G alpha beta gamma", 1e-6),
+        near=same("E A B", 0.09) | same("G alpha beta gamma", 0.03),
     ),
 ]

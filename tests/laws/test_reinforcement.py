@@ -58,3 +58,16 @@ def test_power_law_of_the_same_run_saturates_too_high():
     assert found[0] > 1.0
     assert 0.66 < found[1] < 0.9
     assert found[2] == pytest.approx(0.645, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("law", "best"),
+    [
+        (sf.laws.overoptimization_best_of_n, 1.0 / (2 * 0.1)),
+        (sf.laws.overoptimization_rl, np.exp(1.0 / 0.1 - 1)),
+    ],
+)
+def test_true_reward_is_largest_where_the_docstring_says(law, best):
+    distance = best * np.array([0.9, 1.0, 1.1])
+    before, at, after = law.evaluate({"distance": distance}, {"alpha": 1.0, "beta": 0.1})
+    assert at > max(before, after)

@@ -189,3 +189,14 @@ def test_few_experts_say_little_about_saturation(routed_runs):
     assert part.params["E_max"] < 0.6 * whole.params["E_max"]
     chosen = few[few["router"].isin(["Dense", "S-Base"])]
     np.testing.assert_allclose(part.predict(chosen), whole.predict(chosen), rtol=0.007)
+
+
+def test_leverage_of_fine_experts():
+    """More than seven times at 1e22 FLOP, with the best granularity between 8 and 12."""
+    fit = sf.published("efficiency_leverage")
+    at = {"activation": 0.031, "C": 1e22}
+    assert fit.predict(granularity=12, **at) == pytest.approx(7.245, abs=2e-3)
+    best = 2 ** (-fit.params["beta"] / (2 * fit.params["gamma"]))
+    assert best == pytest.approx(11.3, abs=0.05)
+    for factor in (0.8, 1.25):
+        assert fit.predict(granularity=factor * best, **at) < fit.predict(granularity=best, **at)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import brentq
 from scipy.special import beta as beta_function
 from scipy.special import gamma
 
@@ -61,3 +62,21 @@ def test_density_extrapolates_where_the_exponential_does_not():
     truth = coverage(0.3, 3.0)
     np.testing.assert_allclose(beta.predict(samples=K), truth, rtol=1e-9)
     assert truth[-1] < power.predict(samples=K)[-1] - 0.02
+
+
+def test_budgets_for_training_and_sampling_have_one_optimum():
+    """The stationarity condition of N, at fixed training and sampling compute."""
+    p = {"E": 0.2, "A": 30.0, "B": 60.0, "G": 0.8, "alpha": 0.25, "beta": 0.25, "gamma": 0.4}
+    training, sampling = 1e19, 1e11
+
+    def slope(N):
+        data, tries = training / (6 * N), sampling / (2 * N)
+        less = p["alpha"] * p["A"] * N ** -p["alpha"]
+        more = p["beta"] * p["B"] * data ** -p["beta"] + p["gamma"] * p["G"] * tries ** -p["gamma"]
+        return more - less
+
+    best = brentq(slope, 1e6, 1e10)
+    N = best * np.array([0.98, 1.0, 1.02])
+    columns = {"N": N, "D": training / (6 * N), "samples": sampling / (2 * N)}
+    before, at, after = sf.laws.train_to_test.evaluate(columns, p)
+    assert at < min(before, after)

@@ -66,12 +66,16 @@ from scalefit.laws.mixture import mixture_of as mixture_of
 from scalefit.laws.parallel import parscale as parscale
 from scalefit.laws.powers import power as power
 from scalefit.laws.powers import power_offset as power_offset
+from scalefit.laws.reinforcement import overoptimization_best_of_n as overoptimization_best_of_n
+from scalefit.laws.reinforcement import overoptimization_rl as overoptimization_rl
 from scalefit.laws.reinforcement import reward_of_compute as reward_of_compute
+from scalefit.laws.routed import efficiency_leverage as efficiency_leverage
 from scalefit.laws.routed import fine_grained_moe as fine_grained_moe
 from scalefit.laws.routed import joint_moe as joint_moe
 from scalefit.laws.routed import routed as routed
 from scalefit.laws.sampling import coverage_beta as coverage_beta
 from scalefit.laws.sampling import coverage_power as coverage_power
+from scalefit.laws.sampling import train_to_test as train_to_test
 from scalefit.laws.shape import architecture_product as architecture_product
 from scalefit.laws.shape import architecture_sum as architecture_sum
 from scalefit.laws.shape import aspect_ratio as aspect_ratio
@@ -111,7 +115,7 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = MappingProxyType(
             qat_excess,
             float_quantized,
         ),
-        "routed": (routed, joint_moe, fine_grained_moe),
+        "routed": (routed, joint_moe, fine_grained_moe, efficiency_leverage),
         "sparse": (moe_sparsity, weight_sparsity, compressed),
         "parallel": (parscale,),
         "vocabulary": (vocabulary,),
@@ -126,8 +130,12 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = MappingProxyType(
             accuracy_of_compute,
             accuracy_of_size,
         ),
-        "repeated sampling": (coverage_power, coverage_beta),
-        "reinforcement learning": (reward_of_compute,),
+        "repeated sampling": (coverage_power, coverage_beta, train_to_test),
+        "reinforcement learning": (
+            reward_of_compute,
+            overoptimization_best_of_n,
+            overoptimization_rl,
+        ),
         "hyperparameters": (optimal_learning_rate, optimal_batch_size),
         "shape": (aspect_ratio, architecture_product, architecture_sum),
     }

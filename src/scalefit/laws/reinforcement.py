@@ -1,15 +1,16 @@
-"""Reinforcement learning: reward over compute."""
+"""Reinforcement learning: reward over compute, and over distance from the starting policy."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 import jax
+import jax.numpy as jnp
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Bounds, Exponent, Fraction, scale_of
+from scalefit.laws.kinds import Bounds, Coefficient, Exponent, Fraction, scale_of
 
-__all__ = ["reward_of_compute"]
+__all__ = ["overoptimization_best_of_n", "overoptimization_rl", "reward_of_compute"]
 
 
 @law(
@@ -41,3 +42,44 @@ def reward_of_compute(
             identify A: its error is then tens of times larger.
     """
     return R0 + (A - R0) / (1 + (C_mid / C) ** B)
+
+
+@law(
+    source="Gao et al. 2022, arXiv 2210.10760, best-of-n",
+    response="reward",
+    latex=r"R(d) = d (\alpha - \beta d)",
+)
+def overoptimization_best_of_n(distance: Any, *, alpha: Coefficient, beta: Coefficient) -> Any:
+    """R(d) = d (alpha - beta d)
+
+    True reward of the best of n answers by an imperfect reward model: it rises, then falls.
+
+    Linear in both. Largest at d = alpha / (2 beta).
+
+    Args:
+        distance: d, square root of the KL divergence from the starting policy, nats^(1/2); the best
+            of n diverges by ln n - (n - 1) / n.
+        alpha: gain at first, reward per distance.
+        beta: what the reward model's errors take back.
+    """
+    return distance * (alpha - beta * distance)
+
+
+@law(
+    source="Gao et al. 2022, arXiv 2210.10760, reinforcement learning",
+    response="reward",
+    latex=r"R(d) = d (\alpha - \beta \ln d)",
+)
+def overoptimization_rl(distance: Any, *, alpha: Coefficient, beta: Coefficient) -> Any:
+    """R(d) = d (alpha - beta ln d)
+
+    True reward of training against an imperfect reward model: it rises, then falls.
+
+    Linear in both. Largest at d = exp(alpha / beta - 1).
+
+    Args:
+        distance: d, square root of the KL divergence from the starting policy, above 0, nats^(1/2).
+        alpha: gain at d = 1, reward per distance.
+        beta: what the reward model's errors take back.
+    """
+    return distance * (alpha - beta * jnp.log(distance))

@@ -16,7 +16,7 @@ from scalefit.laws.base import law
 from scalefit.laws.factors import saturating_experts
 from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Exponent, Offset, scale_of
 
-__all__ = ["fine_grained_moe", "joint_moe", "routed"]
+__all__ = ["efficiency_leverage", "fine_grained_moe", "joint_moe", "routed"]
 
 # The two must not meet, where the effective number ends to be defined.
 Start = Annotated[jax.Array, scale_of("experts"), Bounds(0.5, 30.0)]
@@ -178,3 +178,46 @@ def fine_grained_moe(
     have another set (a 16.3, alpha 0.126, b 26.7, beta 0.127, the same c).
     """
     return c + (g * granularity**-gamma + a) * N**-alpha + b * D**-beta
+
+
+@law(
+    source="Tian et al. 2025, arXiv 2507.17702, efficiency leverage",
+    response="leverage",
+    latex=(
+        r"\mathrm{EL}(A, G, C) = (A + A_s)^{a + d \log_{10} C + \beta \log_2 G "
+        r"+ \gamma (\log_2 G)^2}"
+    ),
+)
+def efficiency_leverage(
+    activation: Any,
+    granularity: Any,
+    C: Any,
+    *,
+    A_s: Annotated[Exponent, Bounds(1e-4, 1.0)],
+    a: Annotated[Coefficient, Bounds(-5.0, 5.0)],
+    d: Annotated[Coefficient, Bounds(-0.5, 0.5)],
+    beta: Annotated[Coefficient, Bounds(-0.5, 0.5)],
+    gamma: Annotated[Coefficient, Bounds(-0.1, 0.1)],
+) -> Any:
+    """EL(A, G, C) = (A + A_s)^(a + d log10 C + beta log2 G + gamma (log2 G)^2)
+
+    How many times the compute a dense model needs to reach the loss of a mixture of experts.
+
+    The paper saturates A at large values too, by a limit of 5e16 that no activation reaches; it is
+    left out. Bases of logarithms and coefficients were read in other works that quote them: only
+    these bases give the paper's examples.
+
+    Args:
+        activation: A, active over total experts, 0 to 1.
+        granularity: G, how finely experts are cut.
+        C: compute of the mixture, FLOP.
+        A_s: activation below which less of it gains no more; 0.016.
+        a: exponent of activation at C = 1 and G = 1; 1.23.
+        d: its slope per decade of compute; -0.076.
+        beta: its slope per doubling of granularity; -0.117.
+        gamma: its curvature; 0.0167. Granularity is best at log2 G = -beta / (2 gamma), if gamma is
+            positive.
+    """
+    doublings = jnp.log2(granularity)
+    power = a + d * jnp.log10(C) + beta * doublings + gamma * doublings**2
+    return (activation + A_s) ** power

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Bounds, Exponent
+from scalefit.laws.kinds import Amplitude, Bounds, Exponent, Offset
 
-__all__ = ["coverage_beta", "coverage_power"]
+__all__ = ["coverage_beta", "coverage_power", "train_to_test"]
 
 
 @law(
@@ -64,3 +64,44 @@ def coverage_beta(
     """
     failure = gammaln(beta + samples) - gammaln(alpha + beta + samples)
     return -jnp.expm1(failure - gammaln(beta) + gammaln(alpha + beta))
+
+
+@law(
+    source="arXiv 2604.01411 (2026), train-to-test law, approach 1",
+    latex=(r"L(N, D, k) = E + \frac{A}{N^\alpha} + \frac{B}{D^\beta} + \frac{G}{k^\gamma}"),
+)
+def train_to_test(
+    N: Any,
+    D: Any,
+    samples: Any,
+    *,
+    E: Offset,
+    A: Amplitude,
+    B: Amplitude,
+    G: Amplitude,
+    alpha: Exponent,
+    beta: Exponent,
+    gamma: Exponent,
+) -> Any:
+    """L(N, D, k) = E + A N^-alpha + B D^-beta + G k^-gamma
+
+    Loss of a task under k attempts, to divide compute between training and sampling.
+
+    The form was read in works that quote it.
+
+    Args:
+        N: model parameters, count.
+        D: training tokens, count.
+        samples: attempts per problem k, count. With 2 N FLOP per token of an answer, a larger model
+            leaves fewer of them.
+        E: loss that remains with everything large.
+        A: size of the model term.
+        B: size of the data term.
+        G: what one attempt alone loses to many.
+        alpha: model exponent.
+        beta: data exponent.
+        gamma: exponent of the attempts.
+
+    The loss is the mean over problems of -ln pass@k.
+    """
+    return E + A * N**-alpha + B * D**-beta + G * samples**-gamma
