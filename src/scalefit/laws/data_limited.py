@@ -106,8 +106,8 @@ def data_constrained(
 
     The authors fit E, A, B, alpha = beta on single-epoch runs, then R_D and R_N alone. On their 182
     runs that pair is a flat valley with several minima: the published one is not the lowest, and
-    from R_D = 14 to 300 the objective changes by less than 0.2 %. Neither number is identified
-    alone; compare predictions.
+    from R_D = 14 to 300 the objective changes by 0.2 %. Neither number is identified alone; compare
+    predictions.
     """
     optimal = jnp.minimum(N, N_1 * (U / 1e10) ** (beta / alpha))
     parameters = stretched(optimal, N / optimal - 1, R_N)
