@@ -67,7 +67,7 @@ def coverage_beta(
 
 
 @law(
-    source="arXiv 2604.01411 (2026), train-to-test law, approach 1",
+    source="Roberts et al. 2026, arXiv 2604.01411, train-to-test law, approach 1",
     latex=(r"L(N, D, k) = E + \frac{A}{N^\alpha} + \frac{B}{D^\beta} + \frac{G}{k^\gamma}"),
 )
 def train_to_test(
