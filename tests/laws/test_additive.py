@@ -42,13 +42,22 @@ def test_five_runs_give_the_published_over_training_law(gadre, corpus):
     assert "few_rows" in {note.code for note in fit.notes}
 
 
-def test_the_over_training_law_predicts_what_the_notebook_prints(gadre):
-    fit = sf.fit(five(gadre, "rpj"), "chinchilla_overtrained", residual="raw", robust="none")
-    own = gadre[gadre["train_dataset"] == "rpj"]
-    for params, M, percent in ((1.4398e9, 640, 0.7103), (6.8894e9, 20, 0.7320)):
+# Relative errors in percent of two larger runs, as the authors' notebook prints them.
+LARGER = {
+    "c4_original": {(1.4398e9, 80): 1.498, (6.8894e9, 20): 4.295},
+    "rpj": {(1.4398e9, 640): 0.7103, (6.8894e9, 20): 0.7320},
+    "rw_original": {(1.4398e9, 320): 0.0052, (6.8894e9, 20): 1.619},
+}
+
+
+@pytest.mark.parametrize("corpus", LARGER)
+def test_the_over_training_law_predicts_larger_runs_as_published(gadre, corpus):
+    fit = sf.fit(five(gadre, corpus), "chinchilla_overtrained", residual="raw", robust="none")
+    own = gadre[gadre["train_dataset"] == corpus]
+    for (params, M), percent in LARGER[corpus].items():
         run = own[np.isclose(own["params"], params, rtol=1e-3) & (own["M"] == M)]
         error = abs(fit.predict(run) / run["loss"] - 1).item()
-        assert 100 * error == pytest.approx(percent, abs=1e-4)
+        assert 100 * error == pytest.approx(percent, abs=5e-4)
 
 
 def test_over_training_is_chinchilla_with_one_exponent():
@@ -164,7 +173,9 @@ def test_outer_exponent_of_the_over_trained_runs(gadre, corpus, E, alpha, beta, 
 
 
 @pytest.mark.slow
-def test_outer_exponent_of_the_farseer_runs(data_folder):
-    fit = sf.fit(sf.read(data_folder / "farseer.csv"), "chinchilla_outer", robust="none")
-    assert fit.spread == pytest.approx(0.002468051975, rel=1e-7)
-    assert fit.params["k"] == pytest.approx(0.49023, abs=1e-5)
+def test_outer_exponent_of_the_farseer_runs_from_every_seed(data_folder):
+    runs = sf.read(data_folder / "farseer.csv")
+    for seed in range(10):
+        fit = sf.fit(runs, "chinchilla_outer", robust="none", seed=seed)
+        assert fit.spread == pytest.approx(0.002468051975, rel=1e-7)
+        assert fit.params["k"] == pytest.approx(0.49023, abs=1e-5)

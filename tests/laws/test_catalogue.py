@@ -152,6 +152,30 @@ def test_every_seed_finds_the_same_optimum(row, seed):
     assert other.value == pytest.approx(first.value, rel=1e-7)
 
 
+# Designs that docstrings warn of: rows kept of the row's table, and what the fit then says.
+POOR = {
+    "chinchilla_overtrained": ("M == 20", "weakly_identified", ()),
+    "low_precision": ("P >= 8", "at_bound", ("n",)),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("law", POOR)
+def test_a_design_that_the_docstring_warns_of_is_noted(law):
+    kept, note, at_bound = POOR[law]
+    (row,) = (row for row in ROWS if row.law == law)
+    _, noisy = tables(law)
+    fit = sf.fit(noisy.query(kept), law, **row.options)
+    assert note in {item.code for item in fit.notes}
+    assert fit.trust.at_bound == at_bound
+
+
+def test_repetition_without_repeated_data_is_refused():
+    exact, _ = tables("repeated_tokens")
+    with pytest.raises(sf.LawError, match="'R_D' in any row of this table"):
+        sf.fit(exact.query("epochs == 1"), "repeated_tokens")
+
+
 # What a fit is used for
 
 

@@ -56,7 +56,8 @@ def repeated_tokens(
         R_D: repetitions after which a further one is worth 1/e of the first; 2.9 on the 182 runs of
             the paper with the rest of the law frozen, 15.4 where excess parameters decay too.
 
-    R_D is identified only by runs with several epochs. Without them it runs to its bound.
+    R_D is identified only by runs with several epochs; a table without any is refused, and
+    ``chinchilla`` is the law for it.
     """
     return E + A * N**-alpha + B * stretched(U, D / U - 1, R_D) ** -beta
 
