@@ -156,6 +156,8 @@ def test_every_seed_finds_the_same_optimum(row, seed):
 POOR = {
     "chinchilla_overtrained": ("M == 20", "weakly_identified", ()),
     "low_precision": ("P >= 8", "at_bound", ("n",)),
+    "routed": ("experts <= 32", "at_bound", ("E_max",)),
+    "rectified_finetuning": ("D < 30000", "weakly_identified", ()),
 }
 
 

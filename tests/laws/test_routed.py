@@ -200,3 +200,17 @@ def test_leverage_of_fine_experts():
     assert best == pytest.approx(11.3, abs=0.05)
     for factor in (0.8, 1.25):
         assert fit.predict(granularity=factor * best, **at) < fit.predict(granularity=best, **at)
+
+
+@pytest.mark.slow
+def test_saturation_is_not_found_from_up_to_32_experts():
+    """E_max is noted, the coefficients trade off, and the losses are found all the same."""
+    sizes, tokens = np.geomspace(5e7, 2e9, 5), np.geomspace(2e9, 1.3e11, 5)
+    grid = np.array(np.meshgrid(sizes, tokens, [1, 2, 4, 8, 16, 32])).reshape(3, -1)
+    design = pd.DataFrame(grid.T, columns=["N", "D", "experts"])
+    runs = sf.simulate(design, "joint_moe", JOINT, noise=0.003)
+    fit = sf.fit(runs, "joint_moe")
+    assert {"weakly_identified", "at_bound"} <= {note.code for note in fit.notes}
+    assert fit.trust.at_bound == ("E_max",)
+    exact = sf.laws.joint_moe.evaluate(design, JOINT)
+    np.testing.assert_allclose(fit.predict(design), exact, rtol=0.005)

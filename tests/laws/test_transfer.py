@@ -36,6 +36,4 @@ def test_floor_above_some_losses_is_passed_without_harm():
     table = {"source_loss": np.array([1.0, 1.5, 2.0, 2.5])}
     params = {"E1": 1.0, "K": 1.0, "kappa": 0.7, "E0": 1.5}
     found = sf.laws.loss_to_loss.evaluate(table, params)
-    assert np.isfinite(found).all()
-    assert (np.diff(found) > 0).all()
-    np.testing.assert_allclose(found[2:], 1 + np.array([0.5, 1.0]) ** 0.7)
+    np.testing.assert_allclose(found, [1.0, 1.0, 1 + 0.5**0.7, 2.0], rtol=1e-12)

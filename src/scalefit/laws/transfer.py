@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import jax
 import jax.numpy as jnp
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Exponent, Offset
+from scalefit.laws.kinds import Amplitude, Bounds, Exponent, Offset, scale_of
 
 __all__ = ["loss_to_loss"]
 
 # A power of zero has no derivative.
-TINY = 1e-12
+TINY = 1e-30
 
 
 @law(
@@ -25,7 +26,7 @@ def loss_to_loss(
     E1: Offset,
     K: Amplitude,
     kappa: Annotated[Exponent, Bounds(0.2, 3.0)],
-    E0: Annotated[Coefficient, Bounds(0.0, 5.0)],
+    E0: Annotated[jax.Array, scale_of("source_loss"), Bounds(0.01, 5.0)],
 ) -> Any:
     """L1 = K (L0 - E0)^kappa + E1
 
@@ -37,10 +38,9 @@ def loss_to_loss(
         K: size; 0.6 to 1.1 between corpora of text.
         kappa: exponent; 0.94 to 1.10 between training sets, 1 where both losses fall alike.
         E0: irreducible loss of the first data set, below every L0. The authors take E0 and E1 from
-            a Chinchilla fit of each data set: ``fix={"E0": ...}``. Losses far above it hardly
-            determine it, and kappa with it.
+            a Chinchilla fit of each data set: ``fix={"E0": ...}``. Losses far above it, or a kappa
+            near 1, leave it undetermined, and E1 and K with it.
 
-    Below E0 the power law is continued with the opposite sign, so that a search may pass there.
+    Where L0 is below E0 the loss is E1, so that an undetermined E0 ends at the smallest L0.
     """
-    above = source_loss - E0
-    return E1 + K * jnp.sign(above) * jnp.maximum(jnp.abs(above), TINY) ** kappa
+    return E1 + K * jnp.maximum(source_loss - E0, TINY) ** kappa
