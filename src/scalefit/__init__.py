@@ -27,6 +27,7 @@ from scalefit.laws import Law as Law
 from scalefit.laws import Offset as Offset
 from scalefit.laws import law as law
 from scalefit.laws import scale_of as scale_of
+from scalefit.literature import published as published
 from scalefit.objective import Objective as Objective
 from scalefit.result import Fit as Fit
 from scalefit.synthetic import SURFACES as SURFACES

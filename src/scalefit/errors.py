@@ -81,10 +81,15 @@ class Status(Enum):
         "parameters that the table does not identify. Fix or tie a parameter, or add runs"
     )
 
+    PUBLISHED = (
+        "published, not fitted: values as a paper gives them. Nothing here says how they were "
+        "searched for or how well they are determined"
+    )
+
     @property
     def usable(self) -> bool:
-        """Whether the optimum was reached."""
-        return self in (Status.CONVERGED, Status.EXACT)
+        """Whether the parameters stand for an optimum that was reached, here or in a paper."""
+        return self in (Status.CONVERGED, Status.EXACT, Status.PUBLISHED)
 
 
 Severity = Literal["info", "warning"]

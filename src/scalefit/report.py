@@ -147,6 +147,8 @@ def _notes_html(notes: Sequence[Note]) -> str:
 
 
 def _facts(fit: Fit) -> list[tuple[str, str]]:
+    if fit.status is Status.PUBLISHED:
+        return [("status", fit.status.value)]
     trust = fit.trust
     second = (
         "no second one seen"

@@ -28,7 +28,7 @@ __all__ = ["Certificate", "Fit", "Minimum", "Trust"]
 
 SCHEMA = 1
 
-Search = Literal["grid", "scattered"]
+Search = Literal["grid", "scattered", "none"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ class Trust:
 
     Attributes:
         search: ``grid`` where cells are at every combination of equally spaced coordinates,
-            ``scattered`` where they are low-discrepancy points of blocks of coordinates.
+            ``scattered`` where they are low-discrepancy points of blocks of coordinates, ``none``
+            where the values are published ones.
         cells: cells at which the projected problem was solved.
         basins: local minima seen on the grid; scattered cells show none.
         starts: cells polished to the end on the true objective.
@@ -91,7 +92,7 @@ class Trust:
     @property
     def agreeing(self) -> int:
         """Starts that ended in the best minimum."""
-        return self.minima[0].starts
+        return self.minima[0].starts if self.minima else 0
 
     @property
     def gap(self) -> float | None:
@@ -127,6 +128,9 @@ class Certificate:
         return self.closed
 
 
+# What is known of the optimum behind published values.
+NO_TRUST = Trust("none", 0, 0, 0, (), math.nan, math.nan, 0, (), math.nan, math.nan)
+
 NO_CERTIFICATE = Certificate(False, math.inf, 0, {}, "not attempted")
 
 
@@ -138,8 +142,8 @@ class Fit:
         law: the law.
         params: every parameter by name, in the units of the table's columns (raw N and D), fixed
             and tied ones included; a grouped one once for each level, as ``A[fp8]``.
-        objective: what was minimised.
-        value: its value at the optimum: a sum, never a mean.
+        objective: what was minimised; for published values, what ``residuals`` are.
+        value: its value at the optimum: a sum, never a mean; NaN where nothing was fitted.
         status: outcome.
         notes: soft problems.
         trust: evidence that the optimum is global and exact.
@@ -342,7 +346,8 @@ class Fit:
             else f"{name}={self.params[name]:.5g}"
             for name in self.law.names
         )
-        return f"<Fit {self.law.name}: {params}; {self.rows} runs, {self.status.name.lower()}>"
+        runs = "" if self.status is Status.PUBLISHED else f"{self.rows} runs, "
+        return f"<Fit {self.law.name}: {params}; {runs}{self.status.name.lower()}>"
 
     def _repr_html_(self) -> str:
         return report.fit_html(self)

@@ -236,7 +236,10 @@ def _refuse_idle(law: Law, gradient: np.ndarray) -> None:
     """Raise when a parameter does nothing."""
     for i, name in enumerate(law.names):
         if not gradient[:, :, i].any():
-            raise LawError(f"law {law.name!r} does not depend on parameter {name!r}. Remove it")
+            raise LawError(
+                f"law {law.name!r} does not depend on parameter {name!r} in any row of this "
+                "table. Remove the parameter, or fit runs in which it is at work"
+            )
 
 
 def _refuse_proportional(law: Law, gradient: np.ndarray, scattered: np.ndarray) -> None:

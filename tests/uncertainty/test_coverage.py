@@ -1,6 +1,6 @@
 """Intervals hold the truth as often as they promise, by simulation.
 
-``benchmarks/coverage.py`` does the same on three surfaces, two designs, three sizes and every method;
+``benchmarks/coverage.py`` does it on three surfaces, two designs, three sizes, by every method;
 docs/uncertainty.md has its table.
 """
 

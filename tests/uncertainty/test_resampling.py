@@ -285,6 +285,8 @@ def test_tables_that_say_nothing_about_noise_are_refused(fit, runs):
         sf.bootstrap(fit, runs.assign(loss=runs["loss"] + 1e-9))
     with pytest.raises(sf.DataError, match=r"leave 4 residual degrees of freedom.*fewer than 5"):
         sf.bootstrap(sf.fit(few(runs)), few(runs))
+    with pytest.raises(sf.DataError, match="no table stands behind them"):
+        sf.bootstrap(sf.published("chinchilla", "besiroglu"), runs)
     exact = sf.simulate(sf.isoflop_design(points=6), noise=0.0)
     with pytest.raises(sf.DataError, match="no noise to learn from"):
         sf.bootstrap(sf.fit(exact), exact)

@@ -1,4 +1,7 @@
-"""Published laws, one family per file, in one explicit mapping."""
+"""Published laws, one family per file, in one explicit list.
+
+:func:`table` lists them all; :func:`find` returns one by name.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,49 @@ import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import pandas as pd
+
 from scalefit.errors import LawError
 from scalefit.laws.additive import chinchilla as chinchilla
 from scalefit.laws.additive import chinchilla_d as chinchilla_d
 from scalefit.laws.additive import chinchilla_n as chinchilla_n
+from scalefit.laws.additive import chinchilla_nonembedding as chinchilla_nonembedding
+from scalefit.laws.additive import chinchilla_outer as chinchilla_outer
+from scalefit.laws.additive import chinchilla_overtrained as chinchilla_overtrained
 from scalefit.laws.additive import chinchilla_tied as chinchilla_tied
 from scalefit.laws.base import Law as Law
 from scalefit.laws.base import Param as Param
 from scalefit.laws.base import law as law
+from scalefit.laws.bits import effective_parameters as effective_parameters
+from scalefit.laws.bits import effective_parameters_and_tokens as effective_parameters_and_tokens
+from scalefit.laws.bits import float_quantized as float_quantized
+from scalefit.laws.bits import low_precision as low_precision
+from scalefit.laws.bits import optimal_qat_share as optimal_qat_share
+from scalefit.laws.bits import precision as precision
+from scalefit.laws.bits import ptq_excess as ptq_excess
+from scalefit.laws.bits import qat as qat
+from scalefit.laws.bits import qat_excess as qat_excess
+from scalefit.laws.bits import quartet as quartet
+from scalefit.laws.bits import unified_precision as unified_precision
+from scalefit.laws.broken import broken_power as broken_power
+from scalefit.laws.broken import broken_power_twice as broken_power_twice
+from scalefit.laws.data_limited import data_constrained as data_constrained
+from scalefit.laws.data_limited import repeated_epochs as repeated_epochs
+from scalefit.laws.data_limited import repeated_tokens as repeated_tokens
+from scalefit.laws.distillation import distillation as distillation
+from scalefit.laws.distillation import distillation_limit as distillation_limit
+from scalefit.laws.downstream import accuracy_of_compute as accuracy_of_compute
+from scalefit.laws.downstream import accuracy_of_loss as accuracy_of_loss
+from scalefit.laws.downstream import accuracy_of_scale as accuracy_of_scale
+from scalefit.laws.downstream import accuracy_of_size as accuracy_of_size
+from scalefit.laws.downstream import error_of_loss as error_of_loss
 from scalefit.laws.farseer import farseer as farseer
+from scalefit.laws.finetuning import joint_finetuning as joint_finetuning
+from scalefit.laws.finetuning import rectified_finetuning as rectified_finetuning
+from scalefit.laws.floorless import kaplan as kaplan
+from scalefit.laws.floorless import kaplan_steps as kaplan_steps
+from scalefit.laws.hyperparameters import optimal_batch_size as optimal_batch_size
+from scalefit.laws.hyperparameters import optimal_learning_rate as optimal_learning_rate
 from scalefit.laws.kinds import Amplitude as Amplitude
 from scalefit.laws.kinds import Bounds as Bounds
 from scalefit.laws.kinds import By as By
@@ -24,10 +61,118 @@ from scalefit.laws.kinds import Fraction as Fraction
 from scalefit.laws.kinds import Kind as Kind
 from scalefit.laws.kinds import Offset as Offset
 from scalefit.laws.kinds import scale_of as scale_of
+from scalefit.laws.mixture import data_mixture as data_mixture
+from scalefit.laws.mixture import mixture_of as mixture_of
+from scalefit.laws.parallel import parscale as parscale
+from scalefit.laws.powers import power as power
+from scalefit.laws.powers import power_offset as power_offset
+from scalefit.laws.reinforcement import overoptimization_best_of_n as overoptimization_best_of_n
+from scalefit.laws.reinforcement import overoptimization_rl as overoptimization_rl
+from scalefit.laws.reinforcement import reward_of_compute as reward_of_compute
+from scalefit.laws.routed import efficiency_leverage as efficiency_leverage
+from scalefit.laws.routed import fine_grained_moe as fine_grained_moe
+from scalefit.laws.routed import joint_moe as joint_moe
+from scalefit.laws.routed import routed as routed
+from scalefit.laws.sampling import coverage_beta as coverage_beta
+from scalefit.laws.sampling import coverage_power as coverage_power
+from scalefit.laws.sampling import train_to_test as train_to_test
+from scalefit.laws.shape import architecture_product as architecture_product
+from scalefit.laws.shape import architecture_sum as architecture_sum
+from scalefit.laws.shape import aspect_ratio as aspect_ratio
+from scalefit.laws.sparsity import compressed as compressed
+from scalefit.laws.sparsity import moe_sparsity as moe_sparsity
+from scalefit.laws.sparsity import weight_sparsity as weight_sparsity
+from scalefit.laws.transfer import loss_to_loss as loss_to_loss
+from scalefit.laws.vocabulary import tokens_of_characters as tokens_of_characters
+from scalefit.laws.vocabulary import vocabulary as vocabulary
+
+# Every law that has a name, by family. A new one is listed here and nowhere else.
+FAMILIES: Mapping[str, tuple[Law, ...]] = MappingProxyType(
+    {
+        "additive": (
+            chinchilla,
+            chinchilla_tied,
+            chinchilla_n,
+            chinchilla_d,
+            chinchilla_overtrained,
+            chinchilla_nonembedding,
+            chinchilla_outer,
+        ),
+        "power": (power, power_offset),
+        "broken": (broken_power, broken_power_twice),
+        "without a floor": (kaplan, kaplan_steps),
+        "drifting": (farseer,),
+        "limited data": (repeated_tokens, data_constrained, repeated_epochs),
+        "low precision": (
+            low_precision,
+            precision,
+            ptq_excess,
+            unified_precision,
+            effective_parameters,
+            effective_parameters_and_tokens,
+            quartet,
+            qat,
+            qat_excess,
+            float_quantized,
+        ),
+        "routed": (routed, joint_moe, fine_grained_moe, efficiency_leverage),
+        "sparse": (moe_sparsity, weight_sparsity, compressed),
+        "parallel": (parscale,),
+        "vocabulary": (vocabulary,),
+        "distillation": (distillation, distillation_limit),
+        "fine-tuning": (rectified_finetuning, joint_finetuning),
+        "transfer": (loss_to_loss,),
+        "mixture": (data_mixture,),
+        "downstream": (
+            error_of_loss,
+            accuracy_of_loss,
+            accuracy_of_scale,
+            accuracy_of_compute,
+            accuracy_of_size,
+        ),
+        "repeated sampling": (coverage_power, coverage_beta, train_to_test),
+        "reinforcement learning": (
+            reward_of_compute,
+            overoptimization_best_of_n,
+            overoptimization_rl,
+        ),
+        "hyperparameters": (optimal_learning_rate, optimal_batch_size),
+        "shape": (aspect_ratio, architecture_product, architecture_sum),
+    }
+)
 
 BUILTIN: Mapping[str, Law] = MappingProxyType(
-    {item.name: item for item in (chinchilla, chinchilla_tied, chinchilla_n, chinchilla_d, farseer)}
+    {item.name: item for family in FAMILIES.values() for item in family}
 )
+
+
+def table() -> pd.DataFrame:
+    """All built-in laws, one row each, in the order of their families.
+
+    Returns:
+        DataFrame with the columns name, family, purpose (one sentence), columns (data columns that
+        the law takes), parameters, formula, source.
+
+    Example:
+        >>> from scalefit import laws
+        >>> laws.table().set_index("name").loc["chinchilla", ["columns", "parameters"]].to_list()
+        ['N, D', 'E, A, B, alpha, beta']
+    """
+    return pd.DataFrame(
+        [
+            {
+                "name": item.name,
+                "family": family,
+                "purpose": item.purpose,
+                "columns": ", ".join(item.columns),
+                "parameters": ", ".join(item.names),
+                "formula": item.formula,
+                "source": item.source,
+            }
+            for family, members in FAMILIES.items()
+            for item in members
+        ]
+    )
 
 
 def find(law: str | Law) -> Law:

@@ -1,4 +1,4 @@
-"""The additive law of Hoffmann et al. (Chinchilla) and its smaller forms.
+"""The additive law of Hoffmann et al. (Chinchilla), its smaller forms and its near relations.
 
 N counts model parameters, D counts training tokens, both raw; the loss is in nats per token (or
 whatever unit the table uses). A carries the unit of loss times N^alpha, B of loss times D^beta.
@@ -6,15 +6,28 @@ whatever unit the table uses). A carries the unit of loss times N^alpha, B of lo
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import jax
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Exponent, Offset
+from scalefit.laws.kinds import Amplitude, Bounds, Exponent, Fraction, Kind, Offset
 
-__all__ = ["chinchilla", "chinchilla_d", "chinchilla_n", "chinchilla_tied"]
+__all__ = [
+    "chinchilla",
+    "chinchilla_d",
+    "chinchilla_n",
+    "chinchilla_nonembedding",
+    "chinchilla_outer",
+    "chinchilla_overtrained",
+    "chinchilla_tied",
+]
 
 
-@law(source="Hoffmann et al. 2022, arXiv 2203.15556, eq. 2 and Approach 3")
+@law(
+    source="Hoffmann et al. 2022, arXiv 2203.15556, eq. 2 and Approach 3",
+    latex=r"L(N, D) = E + \frac{A}{N^\alpha} + \frac{B}{D^\beta}",
+)
 def chinchilla(
     N: Any,
     D: Any,
@@ -26,6 +39,8 @@ def chinchilla(
     beta: Exponent,
 ) -> Any:
     """L(N, D) = E + A N^-alpha + B D^-beta
+
+    The additive law of pre-training: a term for finite models, one for finite data, and a floor.
 
     Args:
         N: model parameters, count.
@@ -43,7 +58,10 @@ def chinchilla(
     return E + A * N**-alpha + B * D**-beta
 
 
-@law(source="Chinchilla with alpha = beta; used by Muennighoff et al. 2023, arXiv 2305.16264")
+@law(
+    source="Chinchilla with alpha = beta; used by Muennighoff et al. 2023, arXiv 2305.16264",
+    latex=r"L(N, D) = E + \frac{A}{N^\alpha} + \frac{B}{D^\alpha}",
+)
 def chinchilla_tied(
     N: Any, D: Any, *, E: Offset, A: Amplitude, B: Amplitude, alpha: Exponent
 ) -> Any:
@@ -62,12 +80,16 @@ def chinchilla_tied(
     return E + A * N**-alpha + B * D**-alpha
 
 
-@law(source="power law with a constant, Henighan et al. 2020, arXiv 2010.14701, in N")
+@law(
+    source="power law with a constant, Henighan et al. 2020, arXiv 2010.14701, in N",
+    latex=r"L(N) = E + \frac{A}{N^\alpha}",
+)
 def chinchilla_n(N: Any, *, E: Offset, A: Amplitude, alpha: Exponent) -> Any:
     """L(N) = E + A N^-alpha
 
-    Runs at one number of tokens: what is left of Chinchilla when D does not vary. E then contains
-    the data term of that D.
+    Runs at one number of tokens: what is left of Chinchilla when D does not vary.
+
+    E then contains the data term of that D.
 
     Args:
         N: model parameters, count.
@@ -78,12 +100,16 @@ def chinchilla_n(N: Any, *, E: Offset, A: Amplitude, alpha: Exponent) -> Any:
     return E + A * N**-alpha
 
 
-@law(source="power law with a constant, Henighan et al. 2020, arXiv 2010.14701, in D")
+@law(
+    source="power law with a constant, Henighan et al. 2020, arXiv 2010.14701, in D",
+    latex=r"L(D) = E + \frac{B}{D^\beta}",
+)
 def chinchilla_d(D: Any, *, E: Offset, B: Amplitude, beta: Exponent) -> Any:
     """L(D) = E + B D^-beta
 
-    Runs of one model size: what is left of Chinchilla when N does not vary. E then contains the
-    model term of that N.
+    Runs of one model size: what is left of Chinchilla when N does not vary.
+
+    E then contains the model term of that N.
 
     Args:
         D: training tokens, count.
@@ -92,3 +118,121 @@ def chinchilla_d(D: Any, *, E: Offset, B: Amplitude, beta: Exponent) -> Any:
         beta: data exponent.
     """
     return E + B * D**-beta
+
+
+@law(
+    source="Gadre et al. 2024, arXiv 2403.08540, L(C, M)",
+    latex=r"L(C, M) = E + \left(a M^\eta + b M^{-\eta}\right) C^{-\eta}",
+)
+def chinchilla_overtrained(
+    C: Any, M: Any, *, E: Offset, a: Amplitude, b: Amplitude, eta: Exponent
+) -> Any:
+    """L(C, M) = E + (a M^eta + b M^-eta) C^-eta
+
+    Over-training: loss by compute and tokens per parameter, with one exponent.
+
+    The same surface as ``chinchilla_tied`` with alpha = 2 eta, A = a 6^-eta and B = b 6^-eta, where
+    C = 6ND and M = D/N.
+
+    Args:
+        C: training compute 6ND, FLOP.
+        M: tokens per parameter D/N, a number.
+        E: irreducible loss; 1.5 to 1.8 nats per token in the paper.
+        a: size of the finite-model term.
+        b: size of the finite-data term. The compute-optimal M is (b / a)^(1 / (2 eta)) at every
+            budget.
+        eta: exponent of compute; 0.121 to 0.136 in the paper.
+
+    The paper fits five runs with four parameters, the only run with another M alone deciding one of
+    them. Runs at one M identify only a M^eta + b M^-eta.
+    """
+    return E + (a * M**eta + b * M**-eta) * C**-eta
+
+
+@law(
+    source="Pearce and Song 2024, arXiv 2406.12907, L(N_E, D)",
+    latex=(r"L(N, D) = E + A \left(N + \gamma N^{1/3}\right)^{-\alpha} + \frac{B}{D^\beta}"),
+)
+def chinchilla_nonembedding(
+    N: Any,
+    D: Any,
+    *,
+    E: Offset,
+    A: Amplitude,
+    B: Amplitude,
+    alpha: Exponent,
+    beta: Exponent,
+    gamma: Annotated[jax.Array, Kind("embedding", 1e2, 1e7, spacing="log")],
+) -> Any:
+    """L(N, D) = E + A (N + gamma N^(1/3))^-alpha + B D^-beta
+
+    Chinchilla for counts without embeddings: why small models seem to want more parameters.
+
+    N + gamma N^(1/3) is the count with embeddings of models of one aspect ratio. Counted without,
+    the optimal N grows as C^(beta / (alpha/3 + beta)) for small models and turns slowly to
+    C^(beta / (alpha + beta)).
+
+    Args:
+        N: model parameters without embeddings, count.
+        D: training tokens, count.
+        E: irreducible loss.
+        A: size of the finite-model term, in the count with embeddings.
+        B: size of the finite-data term.
+        alpha: model exponent.
+        beta: data exponent.
+        gamma: embedding parameters of a model of one parameter: 47491 for a vocabulary of 32000 and
+            the aspect ratio of the paper; grows as the vocabulary. Known from the architecture: fix
+            it where you can.
+
+    gamma is weakly identified by losses alone: only small models feel it, along with alpha.
+    """
+    return E + A * (N + gamma * N ** (1 / 3)) ** -alpha + B * D**-beta
+
+
+# Reference model and tokens of the outer-exponent law: round numbers inside most tables.
+REFERENCE_N = 1e9
+REFERENCE_D = 2e10
+
+
+@law(
+    source="Skaling, arXiv 2608.07222 (read second-hand); the supervised law of Busbridge et al. "
+    "2025, arXiv 2502.08606, and the base of Quartet, arXiv 2505.14669, have the same form",
+    latex=(
+        r"L(N, D) = E + S\left[(1 - w) \left(\frac{N}{10^9}\right)^{-\alpha}"
+        r" + w \left(\frac{D}{2\cdot 10^{10}}\right)^{-\beta}\right]^k"
+    ),
+)
+def chinchilla_outer(
+    N: Any,
+    D: Any,
+    *,
+    E: Offset,
+    S: Amplitude,
+    w: Fraction,
+    alpha: Annotated[Exponent, Bounds(0.02, 2.0)],
+    beta: Annotated[Exponent, Bounds(0.02, 2.0)],
+    k: Annotated[Exponent, Bounds(0.05, 2.0)],
+) -> Any:
+    """L(N, D) = E + S ((1 - w) (N / 1e9)^-alpha + w (D / 2e10)^-beta)^k
+
+    Additive law with a free outer exponent, for surfaces whose N and D terms interact.
+
+    Papers write E + (A N^-alpha + B D^-beta)^k. Here the sum is measured at 1e9 parameters and 2e10
+    tokens, which describes the same surfaces with numbers that are determined by the runs:
+    A = S^(1/k) (1 - w) 1e9^alpha and B = S^(1/k) w 2e10^beta. At k = 1 it is Chinchilla, at E = 0
+    it contains Kaplan's joint law. The compute-optimal N and D do not depend on k.
+
+    Args:
+        N: model parameters, count.
+        D: training tokens, count.
+        E: irreducible loss.
+        S: reducible loss of a model of 1e9 parameters after 2e10 tokens.
+        w: share of the data term in the sum there, 0 to 1.
+        alpha: model exponent inside; 0.4 to 0.7 on public tables, more than without k.
+        beta: data exponent inside; 0.4 to 0.7.
+        k: outer exponent; 0.77 on the Chinchilla points, 0.35 to 0.40 on those of Gadre et al.,
+            0.49 on Farseer's.
+
+    k moves with alpha and beta: compare surfaces, or the products k alpha and k beta.
+    """
+    return E + S * ((1 - w) * (N / REFERENCE_N) ** -alpha + w * (D / REFERENCE_D) ** -beta) ** k

@@ -65,6 +65,7 @@ class Law:
         params: its parameters, in order.
         source: where the form comes from (paper, equation), or who wrote it.
         response: name of the column it predicts.
+        latex: the formula in LaTeX's mathematics, without dollar signs; empty where none was given.
     """
 
     function: Callable[..., Any]
@@ -73,6 +74,7 @@ class Law:
     params: tuple[Param, ...]
     source: str
     response: str = "loss"
+    latex: str = ""
 
     def __call__(self, *columns: Any, **params: Any) -> Any:
         """The function itself, in the caller's precision; traceable by JAX."""
@@ -91,6 +93,15 @@ class Law:
     def formula(self) -> str:
         """First line of the docstring."""
         return (inspect.getdoc(self.function) or self.name).splitlines()[0]
+
+    @property
+    def purpose(self) -> str:
+        """What the law is for: the line after the formula in the docstring; empty if there is none.
+
+        A built-in law has one sentence there, on a line of its own.
+        """
+        after = (inspect.getdoc(self.function) or "").splitlines()[2:3]
+        return "" if not after or after[0].endswith(":") else after[0]
 
     @property
     def __doc__(self) -> str | None:  # type: ignore[override]
@@ -117,12 +128,15 @@ class Law:
             return np.broadcast_to(np.asarray(value, dtype=np.float64), shape)
 
 
-def law(*, source: str, response: str = "loss") -> Callable[[Callable[..., Any]], Law]:
+def law(
+    *, source: str, response: str = "loss", latex: str = ""
+) -> Callable[[Callable[..., Any]], Law]:
     """Decorator that turns a plain function into a :class:`Law`.
 
     Args:
         source: where the form comes from: paper and equation, or "my notebook".
         response: name of the column the law predicts.
+        latex: the formula in LaTeX's mathematics, without dollar signs, for reports and plots.
 
     Raises:
         LawError: the signature is not "columns positional, parameters keyword-only, each
@@ -142,7 +156,7 @@ def law(*, source: str, response: str = "loss") -> Callable[[Callable[..., Any]]
 
     def decorate(function: Callable[..., Any]) -> Law:
         columns, params = _read_signature(function)
-        return Law(function, function.__name__, columns, params, source, response)
+        return Law(function, function.__name__, columns, params, source, response, latex)
 
     return decorate
 

@@ -21,7 +21,13 @@ SMALL = 0.02
 TERMS = 8
 
 
-@law(source="Farseer, arXiv 2506.10972, L(N, D)")
+@law(
+    source="Farseer, arXiv 2506.10972, L(N, D)",
+    latex=(
+        r"L(N, D) = E\,e^{e\,g_p(N)} + B\,e^{b\,g_q(N)} D^{-\beta e^{c\,g_r(N)}},\quad "
+        r"g_p(N) = \frac{(N / 10^9)^p - 1}{p}"
+    ),
+)
 def farseer(
     N: Any,
     D: Any,
@@ -38,7 +44,9 @@ def farseer(
 ) -> Any:
     """L(N, D) = E exp(e g(N, p)) + B exp(b g(N, q)) D^(-beta exp(c g(N, r)))
 
-    with g(N, p) = ((N / 1e9)^p - 1) / p, which is ln(N / 1e9) at p = 0. The paper writes each
+    Floor, size and exponent of the data term all drift with N, along stretched exponentials.
+
+    Here g(N, p) = ((N / 1e9)^p - 1) / p, which is ln(N / 1e9) at p = 0. The paper writes each
     exponent as a N^p + b; here it is measured from 1e9 parameters, which describes the same
     surfaces, but where a, b and the power of the paper move together over many decades, value and
     slope at 1e9 parameters are each determined by the runs. The paper's a is e / (p 1e9^p) and its

@@ -129,8 +129,13 @@ def require_freedom(fit: Fit) -> None:
     """Raise where no interval can hold what it promises.
 
     Raises:
-        DataError: fewer than five residual degrees of freedom.
+        DataError: fewer than five residual degrees of freedom, or published values.
     """
+    if fit.status is Status.PUBLISHED:
+        raise DataError(
+            "these values are published ones, and no table stands behind them",
+            remedy="Fit the law to runs; the published uncertainties are in the fit's notes",
+        )
     freedom = fit.rows - fit.free
     if freedom < FEWEST_FREEDOM:
         raise DataError(

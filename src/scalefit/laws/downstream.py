@@ -1,0 +1,187 @@
+"""From loss or scale to what a model can do: error and accuracy of tasks.
+
+Responses are ``error`` and ``accuracy``, between 0 and 1. The authors fit raw residuals:
+``residual="raw", robust="none"``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+
+from scalefit.laws.base import law
+from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Exponent, Fraction, scale_of
+
+__all__ = [
+    "accuracy_of_compute",
+    "accuracy_of_loss",
+    "accuracy_of_scale",
+    "accuracy_of_size",
+    "error_of_loss",
+]
+
+Fall = Annotated[Coefficient, Bounds(-1.0, 0.0)]
+Power = Annotated[Exponent, Bounds(0.02, 1.5)]
+
+
+@law(
+    source="Gadre et al. 2024, arXiv 2403.08540, top-1 error over loss",
+    response="error",
+    latex=r"\mathrm{Err}(L) = \epsilon - k e^{-\gamma L}",
+)
+def error_of_loss(
+    loss: Any,
+    *,
+    epsilon: Amplitude,
+    k: Amplitude,
+    gamma: Annotated[Exponent, Bounds(0.05, 5.0)],
+) -> Any:
+    """Err(L) = epsilon - k exp(-gamma L)
+
+    Mean error over many tasks from the loss on text.
+
+    Args:
+        loss: loss of a model, nats per token.
+        epsilon: error of a model that knows nothing; 0.76 (mean of 46 tasks), 0.85 to 0.87 (of 17).
+        k: size of the gain, extrapolated to zero loss; 1.1 to 2.2.
+        gamma: how fast error follows loss, 1 / nat; 0.7 to 1.
+
+    The paper fits six runs, three parameters: intervals from so few mean little.
+    """
+    return epsilon - k * jnp.exp(-gamma * loss)
+
+
+@law(
+    source="Bhagia et al. 2024 (OLMo task ladder), arXiv 2412.04403, step 2",
+    response="accuracy",
+    latex=r"\mathrm{Acc}(L) = \frac{a}{1 + e^{-k (L - L_0)}} + b",
+)
+def accuracy_of_loss(
+    loss: Any,
+    *,
+    b: Fraction,
+    a: Fall,
+    k: Annotated[Exponent, Bounds(0.1, 100.0)],
+    L0: Annotated[Coefficient, Bounds(0.0, 10.0)],
+) -> Any:
+    """Acc(L) = a / (1 + exp(-k (L - L0))) + b
+
+    Accuracy on a task from the loss on its right answers, which a first fit predicts.
+
+    Args:
+        loss: loss on the right answers of the task, bits per byte.
+        b: accuracy at small loss; often at its bound 1, which the notes then say.
+        a: minus the fall from there to chance.
+        k: steepness, per unit of loss.
+        L0: loss at half of the fall.
+    """
+    return a * jax.nn.sigmoid(k * (loss - L0)) + b
+
+
+@law(
+    source="Bhagia et al. 2024 (OLMo task ladder), arXiv 2412.04403, single-step variant",
+    response="accuracy",
+    latex=(
+        r"\mathrm{Acc}(N, D) = \frac{a}{1 + e^{-(A (N / 10^9)^{-\alpha} "
+        r"+ B (D / 10^{11})^{-\beta} + e)}} + b"
+    ),
+)
+def accuracy_of_scale(
+    N: Any,
+    D: Any,
+    *,
+    b: Fraction,
+    a: Fall,
+    A: Annotated[Exponent, Bounds(1e-3, 100.0)],
+    B: Annotated[Exponent, Bounds(1e-3, 100.0)],
+    e: Annotated[Coefficient, Bounds(-20.0, 10.0)],
+    alpha: Power,
+    beta: Power,
+) -> Any:
+    """Acc(N, D) = a / (1 + exp(-(A (N/1e9)^-alpha + B (D/1e11)^-beta + e))) + b
+
+    Accuracy on a task from size and tokens at once: a sigmoid of a Chinchilla law.
+
+    The steepness k of the two-step form is inside A, B and e, which is k (E - L0).
+
+    Args:
+        N: model parameters, count.
+        D: training tokens, count.
+        b: accuracy of an infinitely large model, were e minus infinity.
+        a: minus the fall from b to chance.
+        A: model term at 1e9 parameters, in units of the sigmoid's argument.
+        B: data term at 1e11 tokens, in the same units.
+        e: argument of an infinite model on infinite data.
+        alpha: model exponent.
+        beta: data exponent.
+
+    Accuracies that are all below or all above the middle of the sigmoid identify neither a nor b;
+    chance is known, so fix a + b there.
+    """
+    reducible = A * (N / 1e9) ** -alpha + B * (D / 1e11) ** -beta
+    return a * jax.nn.sigmoid(reducible + e) + b
+
+
+@law(
+    source="arXiv 2512.08894 (2025), log-accuracy power law in compute",
+    response="accuracy",
+    latex=r"Q(C) = q + (1 - q) e^{-(C_0 / C)^\alpha}",
+)
+def accuracy_of_compute(
+    C: Any,
+    *,
+    floor: Fraction,
+    C0: Annotated[jax.Array, scale_of("C")],
+    alpha: Power,
+) -> Any:
+    """Q(C) = floor + (1 - floor) exp(-(C0 / C)^alpha)
+
+    Accuracy on a task straight from compute, at one ratio of tokens to parameters.
+
+    -ln Q' = A C^-alpha for Q' = (Q - floor) / (1 - floor), with A = C0^alpha: a Gompertz curve in
+    ln C.
+
+    Args:
+        C: training compute, FLOP.
+        floor: accuracy of guessing; fix it: ``fix={"floor": 0.25}``.
+        C0: compute at which Q' is 1/e.
+        alpha: exponent.
+
+    The authors regress ln(-ln Q') on ln C, which weighs accuracies near 1 most, and leave out
+    those within 5 points of guessing.
+    """
+    return floor + (1 - floor) * jnp.exp(-((C0 / C) ** alpha))
+
+
+@law(
+    source="arXiv 2512.08894 (2025), log-accuracy power law in N and D",
+    response="accuracy",
+    latex=r"Q(N, D) = \exp(-A (N / 10^9)^{-\alpha} - B (D / 10^{11})^{-\beta})",
+)
+def accuracy_of_size(
+    N: Any,
+    D: Any,
+    *,
+    A: Annotated[Exponent, Bounds(1e-4, 100.0)],
+    B: Annotated[Exponent, Bounds(1e-4, 100.0)],
+    alpha: Power,
+    beta: Power,
+) -> Any:
+    """Q(N, D) = exp(-A (N/1e9)^-alpha - B (D/1e11)^-beta)
+
+    Accuracy on a task straight from size and tokens.
+
+    -ln Q = A N^-alpha + B D^-beta, each term measured at a common size. There is no constant:
+    accuracy goes to 1.
+
+    Args:
+        N: model parameters, count.
+        D: training tokens, count.
+        A: model term of -ln Q at 1e9 parameters.
+        B: data term of -ln Q at 1e11 tokens.
+        alpha: model exponent.
+        beta: data exponent.
+    """
+    return jnp.exp(-A * (N / 1e9) ** -alpha - B * (D / 1e11) ** -beta)

@@ -1,0 +1,73 @@
+"""Mixtures of data domains: loss over their shares."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, get_args
+
+import jax.numpy as jnp
+
+from scalefit.errors import LawError
+from scalefit.laws.base import Law, Param, law
+from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Kind, Offset
+
+__all__ = ["data_mixture", "mixture_of"]
+
+SOURCE = "Ye et al. 2024, arXiv 2403.16952, exponential data mixing law"
+SLOPE = Bounds(-15.0, 15.0)
+Slope = Annotated[Coefficient, SLOPE]
+
+
+@law(source=SOURCE, latex=r"L(r_1, r_2) = c + k e^{t_1 r_1 + t_2 r_2}")
+def data_mixture(share1: Any, share2: Any, *, c: Offset, k: Amplitude, t1: Slope, t2: Slope) -> Any:
+    """L(r1, r2) = c + k exp(t1 r1 + t2 r2)
+
+    The loss on one domain from the shares of three in the training data.
+
+    Shares add up to one, so that the third is not a column: the paper's three slopes share a
+    constant, and here that of the third is zero. :func:`mixture_of` makes the law of any number.
+
+    Args:
+        share1: r1, share of the first domain in the training tokens, 0 to 1.
+        share2: r2, share of the second.
+        c: loss that no mixture goes below.
+        k: reducible loss of training on the third domain alone.
+        t1: slope of its logarithm in the first share; negative where the first domain helps more
+            than the third.
+        t2: slope in the second share.
+    """
+    return c + k * jnp.exp(t1 * share1 + t2 * share2)
+
+
+def mixture_of(*domains: str) -> Law:
+    """The law c + k exp(sum over domains of t r), with a slope for each domain that is named.
+
+    Args:
+        domains: columns with the shares of all domains but one, whose slope is zero.
+
+    Returns:
+        A law with those columns and parameters c, k and t_<domain> for each.
+
+    Raises:
+        LawError: no domain, or one twice.
+
+    Example:
+        >>> mixture_of("web", "code", "books", "papers").names
+        ('c', 'k', 't_web', 't_code', 't_books', 't_papers')
+    """
+    if not domains or len(set(domains)) < len(domains):
+        raise LawError(f"name each domain but one, once, not {', '.join(domains) or 'none'}")
+
+    def exponential(*shares: Any, c: Any, k: Any, **slopes: Any) -> Any:
+        """L(r) = c + k exp(sum of t r)"""
+        pairs = zip(domains, shares, strict=True)
+        return c + k * jnp.exp(sum(slopes[f"t_{domain}"] * share for domain, share in pairs))
+
+    slope = _kind(Coefficient).narrowed(SLOPE)
+    params = [Param("c", _kind(Offset)), Param("k", _kind(Amplitude))]
+    params += [Param(f"t_{domain}", slope) for domain in domains]
+    return Law(exponential, f"mixture_of_{len(domains) + 1}", domains, tuple(params), SOURCE)
+
+
+def _kind(alias: Any) -> Kind:
+    """The kind that an annotation carries."""
+    return next(item for item in get_args(alias) if isinstance(item, Kind))

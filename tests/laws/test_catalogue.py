@@ -1,0 +1,203 @@
+"""Every built-in law: documented, of the structure it should have, and found again by a fit."""
+
+import inspect
+import re
+import runpy
+from functools import cache
+from pathlib import Path
+
+import matplotlib.mathtext
+import numpy as np
+import pytest
+from catalogue import ROWS
+
+import scalefit as sf
+from scalefit import laws
+from scalefit.separable import PROVED, structure
+
+NAMED = [pytest.param(row, id=row.law) for row in ROWS]
+SCATTERED = [pytest.param(row, id=row.law) for row in ROWS if row.seeds]
+LAWS = [pytest.param(law, id=law.name) for law in laws.BUILTIN.values()]
+
+
+@cache
+def tables(name):
+    """The table of a row without noise and with."""
+    (row,) = (row for row in ROWS if row.law == name)
+    law, design = laws.find(row.law), row.design()
+    params = {name: _by_row(row, design, name) for name in law.names}
+    exact = design.assign(**{law.response: law.evaluate(design, params)})
+    normal = row.noise * np.random.default_rng(0).standard_normal(len(design))
+    spread = normal if row.options.get("residual") == "raw" else exact[law.response] * normal
+    return exact, exact.assign(**{law.response: exact[law.response] + spread})
+
+
+def _by_row(row, design, name):
+    """The true value of a parameter; of a grouped one, that of each row's level."""
+    if name in row.truth:
+        return row.truth[name]
+    (param,) = (param for param in laws.find(row.law).params if param.name == name)
+    (column,) = param.by
+    return design[column].map(lambda level: row.truth[f"{name}[{level}]"]).to_numpy()
+
+
+@cache
+def fitted(name, noisy, seed=0):
+    (row,) = (row for row in ROWS if row.law == name)
+    return sf.fit(tables(name)[noisy], row.law, seed=seed, **row.options)
+
+
+def beyond(fit, truth, tolerances):
+    """Parameters that are farther off than they may be, with their relative error."""
+    far = {name: abs(fit.params[name] / truth[name] - 1) for name in tolerances}
+    return {name: error for name, error in far.items() if not error <= tolerances[name]}
+
+
+def test_every_built_in_law_has_one_row():
+    assert sorted(row.law for row in ROWS) == sorted(laws.BUILTIN)
+
+
+# Documentation
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_the_docstring_says_what_everything_is(law):
+    text = inspect.getdoc(law.function)
+    lines = text.splitlines()
+    assert "=" in lines[0] and lines[1] == "", "the first line is the formula"
+    assert law.purpose.endswith("."), "the third line is one sentence: what the law is for"
+    arguments = text.split("Args:\n")[1]
+    for name in (*law.columns, *law.names):
+        assert re.search(rf"^    (\w+, )*{name}(, \w+)*: \S", arguments, re.MULTILINE), name
+    assert re.search(r"\d{4}\.\d{4,5}|\d{4}", law.source), "the source names a paper"
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_the_latex_renders(law):
+    assert law.latex
+    drawn = matplotlib.mathtext.MathTextParser("path").parse(f"${law.latex}$")
+    assert drawn.width > 20
+
+
+def test_the_table_lists_every_law_once():
+    table = laws.table()
+    assert list(table["name"]) == list(laws.BUILTIN)
+    assert set(table["family"]) == set(laws.FAMILIES)
+    assert not table.map(lambda cell: cell == "").any(axis=None)
+    assert table["name"].is_unique
+
+
+def test_the_page_of_laws_is_up_to_date():
+    docs = Path(__file__).parents[2] / "docs"
+    renewed = runpy.run_path(str(docs / "laws_table.py"))["page"]
+    text = (docs / "laws.md").read_text()
+    assert renewed(text) == text, "run python docs/laws_table.py"
+
+
+# Structure
+
+
+@pytest.mark.parametrize("row", NAMED)
+def test_the_linear_parameters_are_detected(row):
+    law = laws.find(row.law)
+    exact, _ = tables(row.law)
+    fresh = sf.law(source="the same, not looked up")(law.function)
+    found = structure(fresh, {name: exact[name].to_numpy(float) for name in law.columns})
+    assert found.linear == row.linear
+    if law in PROVED:
+        assert found == PROVED[law]
+
+
+# Recovery
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", NAMED)
+def test_a_table_without_noise_gives_the_law_back(row):
+    exact, _ = tables(row.law)
+    fit = fitted(row.law, False)
+    observed = exact[fit.law.response]
+    np.testing.assert_allclose(fit.predict(exact), observed, rtol=row.surface)
+    assert beyond(fit, row.truth, row.exact) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", NAMED)
+def test_a_noisy_table_gives_the_law_back_within_its_spread(row):
+    _, noisy = tables(row.law)
+    fit = fitted(row.law, True)
+    assert fit.status is sf.Status.CONVERGED
+    truth = sf.laws.find(row.law)
+    at_truth = tables(row.law)[0][truth.response]
+    np.testing.assert_allclose(fit.predict(noisy), at_truth, rtol=4 * row.noise)
+    assert beyond(fit, row.truth, row.near) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", NAMED)
+def test_what_a_table_does_not_identify_is_noted(row):
+    fit = fitted(row.law, True)
+    assert ("weakly_identified" in {note.code for note in fit.notes}) == row.weak
+    assert fit.trust.at_bound == row.at_bound
+    assert (fit.trust.search == "scattered") == row.seeds
+    for name in row.near:
+        assert name not in row.at_bound
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 10))
+@pytest.mark.parametrize("row", SCATTERED)
+def test_every_seed_finds_the_same_optimum(row, seed):
+    first, other = fitted(row.law, True), fitted(row.law, True, seed)
+    assert other.value == pytest.approx(first.value, rel=1e-7)
+
+
+# Designs that docstrings warn of: rows kept of the row's table, and what the fit then says.
+POOR = {
+    "chinchilla_overtrained": ("M == 20", "weakly_identified", ()),
+    "low_precision": ("P >= 8", "at_bound", ("n",)),
+    "routed": ("experts <= 32", "at_bound", ("E_max",)),
+    "rectified_finetuning": ("D < 30000", "weakly_identified", ()),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("law", POOR)
+def test_a_design_that_the_docstring_warns_of_is_noted(law):
+    kept, note, at_bound = POOR[law]
+    (row,) = (row for row in ROWS if row.law == law)
+    _, noisy = tables(law)
+    fit = sf.fit(noisy.query(kept), law, **row.options)
+    assert note in {item.code for item in fit.notes}
+    assert fit.trust.at_bound == at_bound
+
+
+def test_repetition_without_repeated_data_is_refused():
+    exact, _ = tables("repeated_tokens")
+    with pytest.raises(sf.LawError, match="'R_D' in any row of this table"):
+        sf.fit(exact.query("epochs == 1"), "repeated_tokens")
+
+
+# What a fit is used for
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", NAMED)
+def test_a_fit_survives_json(row):
+    fit = fitted(row.law, True)
+    again = sf.Fit.from_json(fit.to_json())
+    assert again == fit
+    assert again.law is laws.find(row.law)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", NAMED)
+def test_a_budget_is_split_by_laws_of_N_and_D_alone(row):
+    fit = fitted(row.law, False)
+    if not row.allocates:
+        with pytest.raises((sf.AllocationError, sf.DataError)):
+            sf.allocate(fit, 1e21)
+        return
+    best = sf.allocate(fit, 1e21)
+    for factor in (0.9, 1.1):
+        assert fit.predict(N=factor * best.N, D=best.D / factor) > best.loss

@@ -1,0 +1,134 @@
+"""Laws of limited data: their limits, and the 182 runs of Muennighoff et al."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import minimize_scalar
+
+import scalefit as sf
+from scalefit import laws
+
+PUBLISHED = sf.published("data_constrained", "muennighoff")
+STAGE_1 = {name: PUBLISHED.params[name] for name in ("E", "A", "B", "alpha", "beta")}
+
+
+def chinchilla(N, D):
+    return laws.chinchilla.evaluate({"N": N, "D": D}, STAGE_1)
+
+
+def test_one_epoch_of_a_small_model_is_chinchilla():
+    at = {"N": 1e8, "D": 1e10, "U": 1e10}
+    expected = pytest.approx(float(chinchilla(1e8, 1e10)), rel=1e-14)
+    assert PUBLISHED.predict(**at) == expected
+    assert laws.find("repeated_tokens").evaluate(at, STAGE_1 | {"R_D": 5.0}) == expected
+    assert laws.find("repeated_epochs").evaluate(at, STAGE_1 | {"d": 0.0, "k": 0.7}) == expected
+
+
+def test_repetition_that_never_wears_off_is_new_data():
+    at = {"N": 1e8, "D": 5e10, "U": 1e10}
+    expected = float(chinchilla(1e8, 5e10))
+    found = laws.find("repeated_tokens").evaluate(at, STAGE_1 | {"R_D": 1e9})
+    assert found == pytest.approx(expected, rel=1e-8)
+    found = laws.find("repeated_epochs").evaluate(at, STAGE_1 | {"d": 0.0, "k": 1 - 1e-9})
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_repetition_is_worth_a_bounded_number_of_epochs():
+    forever = laws.find("repeated_tokens").evaluate(
+        {"N": 1e8, "D": 1e16, "U": 1e10}, STAGE_1 | {"R_D": 15.0}
+    )
+    assert forever == pytest.approx(float(chinchilla(1e8, 16e10)), rel=1e-12)
+    forever = laws.find("repeated_epochs").evaluate(
+        {"N": 1e8, "D": 1e14, "U": 1e10}, STAGE_1 | {"d": 0.0, "k": 0.9}
+    )
+    assert forever == pytest.approx(float(chinchilla(1e8, 10e10)), rel=1e-12)
+
+
+def test_parameters_are_in_excess_beyond_the_optimum_of_the_unique_tokens():
+    ratio = STAGE_1["A"] / STAGE_1["B"]
+    G = ratio ** (1 / (2 * STAGE_1["alpha"]))
+    assert G == pytest.approx(0.2258, abs=5e-5)
+    assert PUBLISHED.params["N_1"] == pytest.approx(G * G * 1e10, rel=1e-9)
+    optimal = PUBLISHED.params["N_1"]
+    for N, excess in ((optimal / 2, False), (2 * optimal, True)):
+        found = PUBLISHED.predict(N=N, D=1e10, U=1e10)
+        assert (found > chinchilla(N, 1e10) * (1 + 1e-9)) == excess
+
+
+def test_the_optimum_under_limited_data_is_the_published_one():
+    """1e22 FLOP on 25 billion unique tokens; the notebook's grid is coarse."""
+
+    def loss(log_size):
+        N = np.exp(log_size)
+        return float(PUBLISHED.predict(N=N, D=1e22 / (6 * N), U=25e9))
+
+    best = minimize_scalar(loss, bounds=(np.log(1e9), np.log(5e10)), method="bounded")
+    assert np.exp(best.x) == pytest.approx(7.022e9, rel=0.01)
+    assert 1e22 / (6 * np.exp(best.x)) / 25e9 == pytest.approx(9.493, rel=0.01)
+
+
+@pytest.fixture(scope="module")
+def runs(data_folder):
+    frame = pd.read_csv(data_folder / "datablations.csv").query("paper_fit == 1")
+    frame = frame.astype({"params": float, "tokens": float, "unique_tokens": float})
+    return frame.rename(columns={"params": "N", "tokens": "D", "unique_tokens": "U"})[
+        ["N", "D", "U", "loss"]
+    ]
+
+
+def r_squared(fit, runs):
+    residual = runs["loss"] - fit.predict(runs)
+    return 1 - (residual**2).sum() / ((runs["loss"] - runs["loss"].mean()) ** 2).sum()
+
+
+@pytest.fixture(scope="module")
+def second_stage(runs):
+    fixed = STAGE_1 | {"N_1": PUBLISHED.params["N_1"]}
+    return sf.fit(runs, "data_constrained", fix=fixed)
+
+
+@pytest.mark.slow
+def test_the_second_stage_ends_below_the_published_point(runs, second_stage):
+    fit = second_stage
+    assert len(runs) == 182
+    assert fit.value == pytest.approx(0.0158046625, rel=1e-8)
+    assert fit.params["R_D"] == pytest.approx(95.3652, abs=0.01)
+    assert fit.params["R_N"] == pytest.approx(1.70591, abs=1e-4)
+    assert r_squared(fit, runs) == pytest.approx(0.79102, abs=1e-5)
+    assert fit.value < 0.0158260
+
+
+@pytest.mark.slow
+def test_the_published_point_is_one_of_several_minima(runs, second_stage):
+    fit = second_stage
+    assert "starts_disagree" in {note.code for note in fit.notes}
+    found = [(item.params["R_D"], item.value) for item in fit.trust.minima]
+    for R_D, value in ((46.990292, 0.0158073786), (15.3717587, 0.015825932069)):
+        assert any(
+            other == pytest.approx(R_D, rel=1e-3) and worth == pytest.approx(value, rel=1e-7)
+            for other, worth in found
+        ), found
+    assert r_squared(PUBLISHED, runs) == pytest.approx(0.7722046085, abs=1e-9)
+    # Along the valley the objective hardly changes.
+    for R_D in (14.0, 40.0, 300.0):
+        held = sf.fit(runs, "data_constrained", fix=dict(fit.fixed) | {"R_D": R_D})
+        assert held.value < fit.value * 1.0021
+
+
+@pytest.mark.slow
+def test_decay_of_data_alone_gives_the_published_ablation(runs):
+    fit = sf.fit(runs, "repeated_tokens", fix=STAGE_1)
+    assert fit.params["R_D"] == pytest.approx(2.916, abs=2e-3)
+    assert fit.value == pytest.approx(0.016922, abs=1e-6)
+    assert r_squared(fit, runs) == pytest.approx(0.7354, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_freezing_the_first_stage_doubles_the_objective(runs, second_stage):
+    fit = sf.fit(
+        runs,
+        "data_constrained",
+        fix={"N_1": PUBLISHED.params["N_1"]},
+        tie=[("alpha", "beta")],
+    )
+    assert fit.value < 0.5 * second_stage.value

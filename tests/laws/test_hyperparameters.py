@@ -1,0 +1,61 @@
+"""Step Law: formulas as printed, and fits of its public grid of runs."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+
+RATE, BATCH = "optimal_learning_rate", "optimal_batch_size"
+
+
+@pytest.fixture(scope="module")
+def best(data_folder):
+    """The best run of each size and number of tokens; batches in tokens (2048 a sequence)."""
+    runs = pd.read_csv(data_folder / "steplaw_dense.csv")
+    lowest = runs.loc[runs.groupby(["params", "tokens"])["loss"].idxmin()]
+    table = lowest[["params", "tokens", "lr"]].assign(batch_size=2048 * lowest["batch_size"])
+    return table.reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def references(data_folder):
+    return json.loads((data_folder / "reference_fits.json").read_text())["steplaw_dense"]
+
+
+@pytest.mark.slow
+def test_learning_rate_is_the_regression_of_logarithms(best, references):
+    expected = references["lr_power_law"]
+    fit = sf.fit(best, RATE, robust="none")
+    assert fit.rows == 17
+    assert fit.params["a"] == pytest.approx(expected["coefN"], abs=1e-9)
+    assert fit.params["b"] == pytest.approx(expected["coefD"], abs=1e-9)
+    assert np.log(fit.params["c"]) == pytest.approx(expected["intercept"], abs=1e-7)
+
+
+@pytest.mark.slow
+def test_batch_size_is_the_regression_of_logarithms(best, references):
+    expected = references["bs_power_law"]
+    fit = sf.fit(best, BATCH, robust="none")
+    assert fit.params["b"] == pytest.approx(expected["coefD"], abs=1e-9)
+    assert np.log(fit.params["c"]) == pytest.approx(expected["intercept"], abs=1e-7)
+
+
+def test_printed_coefficients_are_the_means_of_the_published_bootstrap(references):
+    means = references["source_bootstrap_means"]
+    rate, batch = (sf.published(name).params for name in (RATE, BATCH))
+    assert rate["c"] == pytest.approx(np.exp(means["lr_intercept"]), abs=0.01)
+    assert rate["a"] == pytest.approx(means["lr_coefN"], abs=5e-4)
+    assert rate["b"] == pytest.approx(means["lr_coefD"], abs=5e-4)
+    assert batch["c"] == pytest.approx(np.exp(means["bs_intercept"]), abs=0.005)
+    assert batch["b"] == pytest.approx(means["bs_coefD"], abs=5e-4)
+
+
+def test_printed_law_is_within_a_step_of_the_grid_of_the_best_runs(best):
+    rate = sf.published(RATE).predict(N=best["params"], D=best["tokens"])
+    batch = sf.published(BATCH).predict(D=best["tokens"])
+    # The grid has steps of sqrt 2 and 1.4 to 2; the loss is flat near its least value.
+    assert np.median(np.abs(np.log2(rate / best["lr"]))) < 0.5
+    assert np.median(np.abs(np.log2(batch / best["batch_size"]))) < 0.5

@@ -1,0 +1,85 @@
+"""The vocabulary law on its authors' public runs, with their token count and the right one."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+from scalefit.laws.vocabulary import tokens_of_characters
+
+PUBLISHED = sf.published("vocabulary").params
+OPTIONS = {"residual": "raw", "tie": [("alpha1", "beta")]}
+
+
+@pytest.fixture(scope="module")
+def runs(data_folder):
+    return pd.read_csv(data_folder / "vocab_scaling.csv")
+
+
+def counted(runs, *, as_released):
+    """The runs that the authors keep, with tokens counted from characters."""
+    kept = runs[runs["flops"] >= 2.18e17]
+    tokens = tokens_of_characters(
+        kept["characters"].to_numpy(), kept["vocab_size"].to_numpy(), as_released=as_released
+    )
+    return kept[["params", "vocab_params", "loss"]].assign(D=tokens)
+
+
+def huber(runs, params):
+    fitted = sf.laws.vocabulary.evaluate(
+        {"N": runs["params"], "vocab_params": runs["vocab_params"], "D": runs["D"]}, params
+    )
+    r = np.abs(runs["loss"] - fitted)
+    return np.where(r <= 1e-3, r**2 / 2, 1e-3 * (r - 5e-4)).sum()
+
+
+def test_tokens_in_characters():
+    assert float(tokens_of_characters(1e9, 32000)) == pytest.approx(0.2524e9, rel=1e-3)
+    slip, right = (tokens_of_characters(1.0, 4096, as_released=flag) for flag in (True, False))
+    assert float(slip / right) == pytest.approx(3.0, abs=0.1)
+    largest = tokens_of_characters(1.0, np.array([2e5, 3e5]))
+    assert largest[0] == largest[1]
+
+
+@pytest.mark.slow
+def test_the_authors_count_gives_their_coefficients(runs):
+    table = counted(runs, as_released=True)
+    fit = sf.fit(table, "vocabulary", **OPTIONS)
+    assert fit.rows == 1054
+    assert huber(table, PUBLISHED) == pytest.approx(0.06229, abs=1e-5)
+    assert fit.value <= huber(table, PUBLISHED)
+    assert fit.value == pytest.approx(0.06229, abs=1e-5)
+    assert fit.params["beta"] == pytest.approx(0.4453, abs=0.002)
+    # Along a flat ridge.
+    assert fit.params["alpha2"] == pytest.approx(0.6637, abs=0.03)
+    assert fit.params["E"] == pytest.approx(-5.5349, abs=0.005)
+
+
+@pytest.mark.slow
+def test_the_right_count_moves_the_exponent_of_the_vocabulary(runs):
+    fit = sf.fit(counted(runs, as_released=False), "vocabulary", **OPTIONS)
+    assert fit.value == pytest.approx(0.0668, abs=1e-4)
+    assert fit.params["alpha2"] == pytest.approx(1.0588, abs=0.02)
+    assert fit.params["beta"] == pytest.approx(0.4398, abs=0.003)
+    assert fit.params["E"] == pytest.approx(-5.5369, abs=0.005)
+
+
+@pytest.mark.slow
+def test_squares_over_all_rows_end_where_the_reference_does(runs, data_folder):
+    """With any sign of the vocabulary's term: a negative one is best there."""
+    text = (data_folder / "reference_fits.json").read_text()
+    expected = json.loads(text)["vocab_scaling"]["all"]
+    fit = sf.fit(
+        runs,
+        "vocabulary",
+        residual="raw",
+        robust="none",
+        bounds={"A2": (-np.inf, np.inf), "alpha2": (0.05, 5.0)},
+    )
+    assert fit.rows == expected["n"]
+    assert fit.value == pytest.approx(expected["objective"], rel=1e-9)
+    for name in ("alpha1", "alpha2", "beta"):
+        assert fit.params[name] == pytest.approx(expected["params"][name], rel=1e-5)
+    assert fit.params["E"] == pytest.approx(expected["params"]["E0"], rel=1e-6)
