@@ -23,24 +23,6 @@ Start = Annotated[jax.Array, scale_of("experts"), Bounds(0.5, 30.0)]
 Most = Annotated[jax.Array, scale_of("experts"), Bounds(32.0, 16384.0)]
 
 
-def effective_experts(experts: Any, E_start: Any, E_max: Any) -> Any:
-    """1/Ehat = 1/(E - 1 + (1/E_start - 1/E_max)^-1) + 1/E_max
-
-    The number of experts as a law sees it: E_start for a dense model (E = 1), E_max for infinitely
-    many experts, close to E in between.
-
-    Args:
-        experts: number of experts E, 1 or more.
-        E_start: effective number of a dense model.
-        E_max: effective number that no number of experts exceeds, larger than E_start.
-
-    Source:
-        Clark et al. 2022, arXiv 2202.01169, eq. 7.
-    """
-    shift = 1 / (1 / E_start - 1 / E_max)
-    return 1 / (1 / (experts - 1 + shift) + 1 / E_max)
-
-
 @law(
     source="Clark et al. 2022, arXiv 2202.01169, bilinear law with the saturating expert count",
     latex=(
