@@ -99,7 +99,7 @@ def published(law: str | Law, configuration: str | None = None) -> Fit:
 
 @cache
 def _facts() -> pd.DataFrame:
-    with files("scalefit").joinpath("data", "published_fits.csv").open() as file:
+    with files("scalefit").joinpath("data", "published_fits.csv").open(encoding="utf-8") as file:
         text = ["configuration", "parameter", "units", "printed"]
         return pd.read_csv(file, keep_default_na=False, na_values={"uncertainty": [""]}).astype(
             dict.fromkeys(text, str) | {"value": float, "uncertainty": float}

@@ -29,6 +29,7 @@ def five(runs, corpus):
     return own[(small & (own["M"] == 20)) | (smallest & (own["M"] == 320))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("corpus", GADRE)
 def test_five_runs_give_the_published_over_training_law(gadre, corpus):
     runs = five(gadre, corpus)
@@ -50,6 +51,7 @@ LARGER = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("corpus", LARGER)
 def test_the_over_training_law_predicts_larger_runs_as_published(gadre, corpus):
     fit = sf.fit(five(gadre, corpus), "chinchilla_overtrained", residual="raw", robust="none")
@@ -126,6 +128,7 @@ def test_an_outer_exponent_of_one_is_chinchilla():
     assert outer == pytest.approx(float(plain), rel=1e-13)
 
 
+@pytest.mark.slow
 def test_the_optimal_split_does_not_depend_on_the_outer_exponent():
     values = {"E": 1.8, "S": 0.8, "w": 0.45, "alpha": 0.42, "beta": 0.43}
     table = sf.simulate(sf.isoflop_design(), "chinchilla_outer", values | {"k": 0.7}, noise=0.0)

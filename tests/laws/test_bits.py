@@ -73,6 +73,24 @@ def test_the_best_precision_is_seven_bits_at_every_budget(flops):
     assert share(ratio.x) == pytest.approx(0.7407, abs=1e-4)
 
 
+@pytest.mark.parametrize("P", [4.0, 8.0, 16.0])
+def test_the_best_size_at_a_given_precision(P):
+    """Closed form of the law; the powers of P that the paper prints do not follow from it."""
+    flops, p = 1e21, KUMAR.params
+
+    def loss(log_size):
+        N = np.exp(log_size)
+        D = 16 * flops / (6 * N * P)
+        return float(KUMAR.predict(N=N, D=D, P_w=P, P_a=P, P_kv=P))
+
+    best = minimize_scalar(loss, bounds=(np.log(1e7), np.log(1e12)), method="bounded")
+    alpha, beta = p["alpha"], p["beta"]
+    u = share(P) ** -alpha
+    N = (alpha * p["A"] * u / (beta * p["B"])) ** (1 / (alpha + beta))
+    N *= (16 * flops / (6 * P)) ** (beta / (alpha + beta))
+    assert np.exp(best.x) == pytest.approx(N, rel=1e-3)
+
+
 def test_the_printed_form_without_offsets_has_another_optimum():
     gammas = [KUMAR.params[f"gamma_{tensor}"] for tensor in ("w", "a", "kv")]
 

@@ -45,7 +45,7 @@ def kaplan(
         alpha_N: model exponent; 0.076.
         alpha_D: data exponent; 0.103.
 
-    N_c and D_c lie four decades outside every table and move with their exponents: compare
+    N_c and D_c lie decades outside the tables and move with their exponents: compare
     exponents or surfaces, not scales.
     """
     return ((N_c / N) ** (alpha_N / alpha_D) + D_c / D) ** alpha_D
