@@ -173,6 +173,11 @@ def test_a_law_of_one_column_is_refused():
         sf.allocate(sf.fit(runs, "chinchilla_n"), 1e21)
 
 
+def test_a_law_of_another_response_is_refused():
+    with pytest.raises(sf.AllocationError, match="predicts lr, and the best split"):
+        sf.allocate(sf.published("optimal_learning_rate"), 1e21)
+
+
 def test_a_law_without_interior_optimum_is_refused():
     truth = {"E": 1.7, "A": 1e4, "alpha": 0.2}
     runs = sf.simulate(sf.isoflop_design(), product, truth, noise=0.0)

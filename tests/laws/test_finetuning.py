@@ -1,34 +1,9 @@
-"""Fine-tuning laws: a published curve, and what the formulas say."""
+"""Fine-tuning laws: what the formulas say."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import scalefit as sf
-
-# Test loss of GPT-2 fine-tuned on 200, 400, ... 1638400 examples of FLAN: one row of
-# benchmark/flan.csv of linhaowei1/Fine-tuning-Scaling-Law (Apache-2.0).
-GPT2 = [
-    *(4.38600015640258, 4.28830003738403, 4.19134998321533, 4.0599250793457, 3.89045000076293),
-    *(3.825725, 3.54565, 3.27245, 2.988425, 2.686375, 2.4488, 2.19325, 1.9785, 1.7906),
-]
-
-
-@pytest.fixture(scope="module")
-def curve():
-    return pd.DataFrame({"D": 200.0 * 2.0 ** np.arange(14), "loss": GPT2})
-
-
-@pytest.mark.slow
-def test_rectified_law_of_gpt2_on_flan(curve):
-    fit = sf.fit(curve, "rectified_finetuning", robust="none")
-    assert fit.params["E"] == pytest.approx(1.242, abs=5e-4)
-    assert fit.params["B"] == pytest.approx(3.285, abs=5e-4)
-    assert fit.params["beta"] == pytest.approx(0.5005, abs=5e-5)
-    assert np.log(fit.params["D0"]) == pytest.approx(11.116, abs=5e-4)
-    # Of the plain power law, which cannot be flat at the start, 0.04.
-    assert fit.spread < 0.011
-    assert sf.fit(curve, "chinchilla_d", robust="none").spread > 2 * fit.spread
 
 
 def test_rectified_law_is_the_printed_one():

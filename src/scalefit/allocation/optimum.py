@@ -249,6 +249,11 @@ def _checked_budgets(flops: Any) -> np.ndarray:
 
 
 def _require_n_and_d(law: Law) -> None:
+    if law.response != "loss":
+        raise AllocationError(
+            f"{law.name!r} predicts {law.response}, and the best split of a budget is the one of "
+            "least loss. Fit a law of the loss"
+        )
     if set(law.columns) != {"N", "D"}:
         raise AllocationError(
             f"{law.name!r} is a law of {', '.join(law.columns)}; a budget is divided "

@@ -140,6 +140,8 @@ def accuracy_of_compute(
 
     Accuracy on a task straight from compute, at one ratio of tokens to parameters.
 
+    The form was read in works that quote it.
+
     -ln Q' = A C^-alpha for Q' = (Q - floor) / (1 - floor), with A = C0^alpha: a Gompertz curve in
     ln C.
 
@@ -172,6 +174,8 @@ def accuracy_of_size(
     """Q(N, D) = exp(-A (N/1e9)^-alpha - B (D/1e11)^-beta)
 
     Accuracy on a task straight from size and tokens.
+
+    The form was read in works that quote it.
 
     -ln Q = A N^-alpha + B D^-beta, each term measured at a common size. There is no constant:
     accuracy goes to 1.

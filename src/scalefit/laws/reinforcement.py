@@ -54,7 +54,7 @@ def overoptimization_best_of_n(distance: Any, *, alpha: Coefficient, beta: Coeff
 
     True reward of the best of n answers by an imperfect reward model: it rises, then falls.
 
-    Linear in both. Largest at d = alpha / (2 beta).
+    Linear in both. Largest at d = alpha / (2 beta). The form was read in works that quote it.
 
     Args:
         distance: d, square root of the KL divergence from the starting policy, nats^(1/2); the best
@@ -75,7 +75,7 @@ def overoptimization_rl(distance: Any, *, alpha: Coefficient, beta: Coefficient)
 
     True reward of training against an imperfect reward model: it rises, then falls.
 
-    Linear in both. Largest at d = exp(alpha / beta - 1).
+    Linear in both. Largest at d = exp(alpha / beta - 1). The form was read in works that quote it.
 
     Args:
         distance: d, square root of the KL divergence from the starting policy, above 0, nats^(1/2).

@@ -120,6 +120,8 @@ def architecture_sum(
 
     Shapes of one size: hidden width and the split between MLP and attention, as two sums.
 
+    The form was read in works that quote it.
+
     Linear in everything. Stationary at x = a2 / a1 and r = b2 / b1, a minimum where a2 (b2) is
     positive.
 
