@@ -101,6 +101,27 @@ class PeakMemory:
         self._thread.join()
 
 
+def peaks(script: str, counts: Sequence[int], what: str) -> str:
+    """Table of the peak of memory by a count, each in a process of its own.
+
+    Args:
+        script: prints bytes when called with ``--memory COUNT``.
+        counts: the counts.
+        what: is counted.
+
+    Raises:
+        SystemExit: a process failed.
+    """
+    rows = []
+    for count in counts:
+        command = [sys.executable, script, "--memory", str(count)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"{count} {what} failed:\n{done.stderr}")
+        rows.append((f"{count:,}", f"{int(done.stdout) / 2**20:.3g} MiB"))
+    return table((what, "peak extra memory, compiled before"), rows)
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]

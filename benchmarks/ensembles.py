@@ -9,13 +9,12 @@ and scaled to all of them.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from functools import partial
 from typing import Any
 
 import numpy as np
-from common import PeakMemory, Timing, chinchilla_table, run_alone, table
+from common import PeakMemory, Timing, chinchilla_table, peaks, run_alone, table
 from refits import seconds
 from scipy.optimize import least_squares
 from single_fit import TOLERANCE, Reference
@@ -109,18 +108,6 @@ def peak(count: int) -> int:
     return during.extra
 
 
-def memory(counts: tuple[int, ...]) -> str:
-    """Table of the peak of memory by the number of replicates, each in a process of its own."""
-    rows = []
-    for count in counts:
-        command = [sys.executable, __file__, "--memory", str(count)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{count} replicates failed:\n{done.stderr}")
-        rows.append((f"{count:,}", f"{int(done.stdout) / 2**20:.3g} MiB"))
-    return table(("replicates", "peak extra memory, compiled before"), rows)
-
-
 def section(quick: bool, device: str | None = None, replicates: int = REPLICATES) -> str:
     """The benchmark as Markdown."""
     count, rounds = (200, 1) if quick else (replicates, 3)
@@ -130,7 +117,7 @@ def section(quick: bool, device: str | None = None, replicates: int = REPLICATES
             "## Bootstrap",
             f"{name}; row bootstrap, log-Huber; medians of {rounds} round(s).",
             against_loop(runs, count, rounds, device),
-            memory((50, 100) if quick else MEMORY_REPLICATES),
+            peaks(__file__, (50, 100) if quick else MEMORY_REPLICATES, "replicates"),
         ]
     )
 

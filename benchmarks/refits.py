@@ -9,14 +9,12 @@ on some of the same resamples and scaled to all of them.
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import time
 from functools import partial
 from typing import Any
 
 import numpy as np
-from common import PeakMemory, Timing, chinchilla_table, run_alone, table
+from common import PeakMemory, Timing, chinchilla_table, peaks, run_alone, table
 from scipy.optimize import least_squares
 from single_fit import SAME_OBJECTIVE, TOLERANCE, Reference
 
@@ -150,18 +148,6 @@ def _each(time: Timing, count: int) -> str:
     return f"{1e3 * time.median / count:.2f} ms"
 
 
-def memory(counts: tuple[int, ...]) -> str:
-    """Table of the peak of memory by the number of replicates, each in a process of its own."""
-    rows = []
-    for count in counts:
-        command = [sys.executable, __file__, "--memory", str(count)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{count} refits failed:\n{done.stderr}")
-        rows.append((count, f"{int(done.stdout) / 2**20:.3g} MiB"))
-    return table(("replicates", "peak extra memory, compiled before"), rows)
-
-
 def peak(count: int) -> int:
     """Bytes above the start while replicates are fitted, once the programs are compiled."""
     runs, _, _ = chinchilla_table()
@@ -185,7 +171,7 @@ def section(quick: bool) -> str:
             "round(s). scalefit searches the whole box for every resample, scipy descends from the "
             "optimum of the full table.",
             against_loop(runs, replicates, rounds),
-            memory(counts),
+            peaks(__file__, counts, "replicates"),
         ]
     )
 

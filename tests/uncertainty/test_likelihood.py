@@ -66,6 +66,12 @@ def test_level_widens_and_shape_of_the_quantity_does_not_matter(alpha, squares, 
     assert cubed.high ** (1 / 3) == pytest.approx(alpha.high, rel=1e-4)
     assert cubed.name == "quantity"
 
+    def beta(alpha):
+        return alpha
+
+    named = sf.profile(squares, runs, beta)
+    assert (named.low, named.high) == pytest.approx((alpha.low, alpha.high), rel=1e-4)
+
 
 @pytest.mark.parametrize("what", ["N", "D", "D/N", "loss"])
 def test_optima_at_a_budget_have_profiles(squares, runs, what):

@@ -10,7 +10,7 @@ import numpy as np
 
 from scalefit.errors import LawError
 from scalefit.fitting import grid
-from scalefit.fitting.pipeline import pose
+from scalefit.fitting.pipeline import pose_again
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.result import Fit
 from scalefit.table import LossTable
@@ -49,15 +49,7 @@ def landscape(fit: Fit, table: LossTable, points: int | None = None) -> Landscap
         LawError: the fit has another number of free nonlinear parameters.
         DataError: the table lacks a column.
     """
-    posed = pose(
-        table,
-        fit.law,
-        fit.objective,
-        fix=fit.fixed,
-        bounds=fit.bounds,
-        tie=fit.tied,
-        groups={name: item.columns for name, item in fit.groups.items()},
-    )
+    posed = pose_again(fit, table)
     problem = posed.problem
     if len(problem.nonlinear) != 2:
         found = ", ".join(group[0] for group in problem.nonlinear) or "none"

@@ -240,6 +240,23 @@ def pose(
     return Posed(problem, settings, data, used, observed, grouped, codes)
 
 
+def pose_again(fit: Fit, table: LossTable) -> Posed:
+    """The problem that a fit solved, on its table or on another one.
+
+    Raises:
+        DataError: the table lacks a column, or cannot identify the law.
+    """
+    return pose(
+        table,
+        fit.law,
+        fit.objective,
+        fix=fit.fixed,
+        bounds=fit.bounds,
+        tie=fit.tied,
+        groups={name: item.columns for name, item in fit.groups.items()},
+    )
+
+
 def _refuse_unknown(law: Law, columns: Mapping[str, str]) -> None:
     """A misspelt option would otherwise be taken for a column."""
     quantities = {*ALIASES, *law.columns, law.response}

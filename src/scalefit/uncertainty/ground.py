@@ -9,7 +9,7 @@ import pandas as pd
 
 from scalefit.errors import DataError, Status
 from scalefit.fitting.grid import Candidates
-from scalefit.fitting.pipeline import Posed, pose
+from scalefit.fitting.pipeline import Posed, pose_again
 from scalefit.result import Fit
 from scalefit.table import LossTable, as_table
 from scalefit.uncertainty.ensemble import RunNoise
@@ -71,15 +71,7 @@ def stand_on(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> Ground
             every row, or it did not converge.
     """
     table = as_table(runs, **columns)
-    posed = pose(
-        table,
-        fit.law,
-        fit.objective,
-        fix=fit.fixed,
-        bounds=fit.bounds,
-        tie=fit.tied,
-        groups={name: item.columns for name, item in fit.groups.items()},
-    )
+    posed = pose_again(fit, table)
     grouped = sorted({name for item in fit.groups.values() for name in item.columns})
     digest = table.digest([*fit.law.columns, fit.law.response], grouped)
     if "data" in fit.provenance and digest != fit.provenance["data"]:

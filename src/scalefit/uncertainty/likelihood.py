@@ -188,7 +188,8 @@ def _read(
     if callable(quantity):
         name = getattr(quantity, "__name__", "quantity")
         function = partial(called, quantity)
-        shown = "quantity" if name == "<lambda>" else name
+        # A function that is called as a parameter is is not that parameter.
+        shown = "quantity" if name == "<lambda>" or name in fit.params else name
         return shown, function, bool(getattr(quantity, "logarithmic", False))
     if quantity not in fit.params:
         raise DataError(
