@@ -181,7 +181,7 @@ def test_a_law_of_another_response_is_refused():
 def test_a_law_without_interior_optimum_is_refused():
     truth = {"E": 1.7, "A": 1e4, "alpha": 0.2}
     runs = sf.simulate(sf.isoflop_design(), product, truth, noise=0.0)
-    with pytest.raises(sf.AllocationError, match="no minimum between one parameter and one token"):
+    with pytest.raises(sf.AllocationError, match=r"no minimum between .* tokens per parameter"):
         sf.allocate(sf.fit(runs, product), 1e21)
 
 

@@ -11,7 +11,7 @@ from scipy.optimize import lsq_linear
 
 import scalefit as sf
 from scalefit.fitting.grid import Candidates
-from scalefit.fitting.refine import _Terms
+from scalefit.fitting.refine import Terms
 from scalefit.laws import scale_of
 from scalefit.objective import curvature, influence, measure, penalty, reweighting
 
@@ -93,7 +93,7 @@ def expansion(request, pose, runs):
 
     @jax.jit
     def derive(data, start, point, pull):
-        terms = _Terms(problem, data, start)
+        terms = Terms(problem, data, start)
         model = terms.expand(point)
         return (
             terms.scale(point[k:]),

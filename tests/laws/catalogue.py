@@ -555,8 +555,7 @@ ROWS = [
         near=same("E beta", 0.05) | same("B", 0.5),
         surface=1e-6,
         weak=True,
-        # Its drifts, followed down to one parameter, end below every surface of sensible sizes.
-        allocates=False,
+        allocates=True,
         seeds=True,
     ),
     Row(

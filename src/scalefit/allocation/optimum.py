@@ -1,8 +1,9 @@
 """Compute-optimal N and D: the least loss that a budget can buy.
 
 The additive laws have a closed form. Any other law of N and D is minimised along the budget line:
-scanned in log N over all of it, then the zero of the derivative found by bisection. The scan makes
-the optimum global on the line; bisection on the derivative finds it to rounding, which comparing
+scanned in log N, from a ten-thousandth of the tokens per parameter of the runs to ten thousand
+times as many, then the zero of the derivative found by bisection. The scan makes the optimum global
+on that line; bisection on the derivative finds it to rounding, which comparing
 losses could not (near an optimum they differ by the square of the distance).
 """
 
@@ -37,6 +38,9 @@ BISECTIONS = 60
 # A loss surface is fitted over two to five decades of budget. One decade beyond its largest run is
 # the usual use; further out the answer rests on the form of the law.
 FAR_DECADES = 1.0
+
+# Optima are looked for at tokens per parameter up to so many times outside those of the runs.
+FAR_RATIO = 1e4
 
 ANSWERS = ("N", "D", "D/N", "loss", "n_exponent", "d_exponent")
 
@@ -164,12 +168,13 @@ def allocate(fit: Fit | Ensemble, flops: Any, *, cost: str | Cost = "6ND") -> Al
     _require_n_and_d(fit.law)
     flat = budgets.reshape(-1)
     one = {name: np.array([value]) for name, value in fit.params.items()}
-    _require_optimum(fit, flat, *_solve(fit.law, one, flat, counted))
-    answers = _answers(fit.law, one, budgets, counted)
+    reach = _reach(fit)
+    _require_optimum(fit, flat, reach, _solve(fit.law, one, flat, counted, reach)[2])
+    answers = _answers(fit.law, one, budgets, counted, reach)
     draws: dict[str, np.ndarray] = {}
     notes = _notes(fit, counted, budgets, answers["N"], answers["D"])
     if ensemble is not None:
-        draws = _answers(fit.law, ensemble.drawn, budgets, counted)
+        draws = _answers(fit.law, ensemble.drawn, budgets, counted, reach)
         notes += [*ensemble.notes, *_draw_notes(draws["N"])]
     return Allocation(
         flops=budgets[()],
@@ -213,12 +218,13 @@ def optimal(
     (budget,) = _checked_budgets(flops).reshape(-1)[:1]
     factor = find_cost(cost).factor
     c = math.log(budget / factor)
+    reach = _reach(fit)
 
     def answer(params: Mapping[str, Any]) -> jax.Array:
         values = {name: jnp.asarray(params[name], dtype=jnp.float64) for name in law.names}
 
         def one(values: Mapping[str, Any]) -> jax.Array:
-            x, _, _ = _ln_n(law, values, jnp.asarray(c))
+            x, _, _ = _ln_n(law, values, jnp.asarray(c), jnp.asarray(reach))
             N, D = jnp.exp(x), jnp.exp(c - x)
             found = {"N": N, "D": D, "D/N": D / N}
             return found[what] if what in found else _loss(law, values, x, c)
@@ -261,9 +267,19 @@ def _require_n_and_d(law: Law) -> None:
         )
 
 
-def _require_optimum(
-    fit: Fit, flops: np.ndarray, x: np.ndarray, _: Any, inside: np.ndarray
-) -> None:
+def _reach(fit: Fit) -> np.ndarray:
+    """Logarithms of the tokens per parameter between which an optimum is looked for, shape (2,).
+
+    Far outside its runs a law may do anything: Farseer's drifts turn at small models, and end
+    below every sensible surface. Where the runs are not known the whole line of a budget is meant.
+    """
+    low, high = fit.domain.get("D/N", (math.nan, math.nan))
+    if math.isnan(low):
+        return np.array([-math.inf, math.inf])
+    return np.log([low / FAR_RATIO, high * FAR_RATIO])
+
+
+def _require_optimum(fit: Fit, flops: np.ndarray, reach: np.ndarray, inside: np.ndarray) -> None:
     """Raise where the fit itself has no optimum at a budget."""
     params = fit.params
     if fit.law in CLOSED_FORMS and not (params["A"] > 0 and params["B"] > 0):
@@ -274,17 +290,23 @@ def _require_optimum(
         )
     if not inside.all():
         bad = flops[~inside[0]][0]
+        low, high = np.exp(np.clip(reach, *(math.log(bad) * np.array([-1, 1]))))
         raise AllocationError(
-            f"at {bad:g} FLOP the loss of {fit.law.name!r} has no minimum between one parameter "
-            "and one token: with these values, more of one always beats more of the other"
+            f"at {bad:g} FLOP the loss of {fit.law.name!r} has no minimum between {low:.1g} and "
+            f"{high:.1g} tokens per parameter: with these values, more of one always beats more "
+            "of the other"
         )
 
 
 def _answers(
-    law: Law, params: Mapping[str, np.ndarray], budgets: np.ndarray, cost: Cost
+    law: Law,
+    params: Mapping[str, np.ndarray],
+    budgets: np.ndarray,
+    cost: Cost,
+    reach: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """Every answer under every draw, shape (draws, *budgets); NaN where there is no optimum."""
-    x, exponent, inside = _solve(law, params, budgets.reshape(-1), cost)
+    x, exponent, inside = _solve(law, params, budgets.reshape(-1), cost, reach)
     shape = (len(x), *budgets.shape)
     N = np.where(inside, np.exp(np.where(inside, x, 0.0)), np.nan).reshape(shape)
     exponent = np.where(inside, exponent, np.nan).reshape(shape)
@@ -295,18 +317,24 @@ def _answers(
 
 
 def _solve(
-    law: Law, params: Mapping[str, np.ndarray], flops: np.ndarray, cost: Cost
+    law: Law,
+    params: Mapping[str, np.ndarray],
+    flops: np.ndarray,
+    cost: Cost,
+    reach: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ln N*, its slope in ln C, and whether it is an interior optimum, each (draws, budgets)."""
     values = {name: np.asarray(params[name], dtype=np.float64) for name in law.names}
     with jax.enable_x64(True):
-        found = jax.device_get(_solved(law, values, np.log(flops / cost.factor)))
+        found = jax.device_get(_solved(law, values, np.log(flops / cost.factor), reach))
     return tuple(np.asarray(item) for item in found)  # type: ignore[return-value]
 
 
 @partial(jax.jit, static_argnames="law")
-def _solved(law: Law, params: Mapping[str, Any], c: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-    budgets = jax.vmap(partial(_ln_n, law), (None, 0))
+def _solved(
+    law: Law, params: Mapping[str, Any], c: Any, reach: Any
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    budgets = jax.vmap(lambda params, c: _ln_n(law, params, c, reach), (None, 0))
     # One draw at a time: of a law without closed form each scans the whole line.
     mapped = jax.vmap(budgets, (0, None)) if law in CLOSED_FORMS else partial(_in_turn, budgets)
     found: tuple[jax.Array, jax.Array, jax.Array] = mapped(params, c)
@@ -318,11 +346,11 @@ def _in_turn(budgets: Any, params: Mapping[str, Any], c: Any) -> Any:
 
 
 def _ln_n(
-    law: Law, params: Mapping[str, Any], c: jax.Array
+    law: Law, params: Mapping[str, Any], c: jax.Array, reach: Any
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Ln N* at ln(ND) = c, its slope in c, and whether it is an interior optimum; shapes ()."""
     closed = CLOSED_FORMS.get(law)
-    return closed(params, c) if closed is not None else _along_budget_line(law, params, c)
+    return closed(params, c) if closed is not None else _along_budget_line(law, params, c, reach)
 
 
 def _additive(params: Mapping[str, Any], c: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -346,12 +374,15 @@ def _loss(law: Law, params: Mapping[str, Any], x: Any, c: Any) -> jax.Array:
 
 
 def _along_budget_line(
-    law: Law, params: Mapping[str, Any], c: jax.Array
+    law: Law, params: Mapping[str, Any], c: jax.Array, reach: Any
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The same for any law, by search along the budget line."""
     loss = partial(_loss, law, params)
     slope = jax.grad(loss)
-    line = jnp.linspace(0.0, c, SCAN_POINTS)
+    # ln D/N is c - 2 ln N; and there is no less than one parameter or one token.
+    line = jnp.linspace(
+        jnp.maximum(0.5 * (c - reach[1]), 0.0), jnp.minimum(0.5 * (c - reach[0]), c), SCAN_POINTS
+    )
     losses = jax.vmap(loss, (0, None))(line, c)
     losses = jnp.where(jnp.isfinite(losses), losses, jnp.inf)
     best = jnp.clip(jnp.argmin(losses), 1, SCAN_POINTS - 2)
