@@ -8,6 +8,7 @@ import engine
 import ensembles
 import grids
 import groups
+import laws
 import refits
 import single_fit
 import startup
@@ -20,6 +21,7 @@ SECTIONS = (
     refits.section,
     ensembles.section,
     engine.section,
+    laws.section,
     startup.section,
 )
 
