@@ -8,7 +8,7 @@ surface that the table was drawn from.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -144,7 +144,14 @@ def truth(name: str) -> dict[str, float]:
 
 
 def held(
-    kind: str, rows: int, noisy: str, name: str, tables: int, replicates: int, profiles: bool
+    kind: str,
+    rows: int,
+    noisy: str,
+    name: str,
+    tables: int,
+    replicates: int,
+    profiles: bool,
+    only: Sequence[str] = (),
 ) -> Iterator[dict[str, Any]]:
     """Whether each interval of each simulated table holds the truth."""
     expected = truth(name)
@@ -155,6 +162,8 @@ def held(
         runs = simulated(kind, rows, noisy, name, seed)
         fit = sf.fit(runs, certify=False, **how)  # type: ignore[arg-type]
         for method, intervals in methods(noisy, replicates, seed in profiled).items():
+            if only and not any(part in method for part in only):
+                continue
             try:
                 found = intervals(fit, runs, seed)
             except sf.ScalefitError:
@@ -179,6 +188,7 @@ def study(
     kinds: tuple[str, ...] = ("isoflop", "grid"),
     noises: tuple[str, ...] = NOISES,
     profiles: bool = True,
+    only: Sequence[str] = (),
 ) -> pd.DataFrame:
     """A row for each interval asked for."""
     return pd.DataFrame(
@@ -187,7 +197,7 @@ def study(
         for rows in sizes
         for kind in kinds
         for name in sf.SURFACES
-        for row in held(kind, rows, noisy, name, tables, replicates, profiles)
+        for row in held(kind, rows, noisy, name, tables, replicates, profiles, only)
     )
 
 
@@ -219,11 +229,16 @@ def main() -> None:
     parser.add_argument("--tables", type=int, default=80, help="for each cell")
     parser.add_argument("--replicates", type=int, default=250)
     parser.add_argument("--noise", action="append", choices=NOISES, help="one kind; repeat")
+    parser.add_argument("--method", action="append", help="methods with this in their name")
     options = parser.parse_args()
     tables, replicates = (5, 100) if options.quick else (options.tables, options.replicates)
     print(
         machine(),
-        report(study(tables, replicates, noises=tuple(options.noise or NOISES))),
+        report(
+            study(
+                tables, replicates, noises=tuple(options.noise or NOISES), only=options.method or ()
+            )
+        ),
         sep="\n\n",
     )
 

@@ -127,9 +127,23 @@ def test_quantities_without_a_profile_are_refused(squares, runs, quantity, messa
         sf.profile(squares, runs, quantity)
 
 
+def test_parameter_at_a_bound_has_a_profile_on_one_side(runs):
+    free = sf.fit(runs, robust="none")
+    upper = sf.profile(free, runs, "alpha").low - 0.001
+    fit = sf.fit(runs, bounds={"alpha": (0.1, upper)}, robust="none")
+    assert fit.trust.at_bound == ("alpha",)
+    found = sf.profile(fit, runs, "alpha")
+    assert (found.high, found.closed) == (upper, (True, False))
+    assert found.value == pytest.approx(upper)
+    # Other quantities may leave the bound.
+    other = sf.profile(fit, runs, "beta")
+    assert other.closed == (True, True)
+    assert (other.params["alpha"] < upper - 1e-6).any()
+
+
 def test_parameters_that_do_not_vary_have_no_profile(runs):
-    fixed = sf.fit(runs, bounds={"alpha": (0.1, 0.3)}, robust="none")
-    with pytest.raises(sf.DataError, match=r"'alpha' is at a bound at 0\.3"):
+    fixed = sf.fit(runs, fix={"alpha": 0.3}, robust="none")
+    with pytest.raises(sf.DataError, match=r"'alpha' is fixed at 0\.3"):
         sf.profile(fixed, runs, "alpha")
     absolute = sf.fit(runs, robust="l1")
     with pytest.raises(sf.DataError, match="corners along a profile"):

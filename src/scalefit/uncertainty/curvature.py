@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
+import jax
 import numpy as np
 import pandas as pd
 
 from scalefit.errors import DataError, Note
+from scalefit.fitting import programs
+from scalefit.fitting.problem import Data, Problem
+from scalefit.fitting.refine import scales
 from scalefit.objective import Measure
 from scalefit.result import Fit
 from scalefit.table import LossTable
@@ -28,6 +32,9 @@ CovarianceMethod = Literal["jacobian", "sandwich"]
 
 # Share of the draws beyond a bound above which their clipping is worth a note.
 CLIPPED_SHARE = 0.01
+
+# Draws whose columns are evaluated at once.
+CHUNK = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +100,10 @@ class Covariance:
     def draws(self, n: int = 4000, seed: int = 0) -> Ensemble:
         """Draws from the t distribution that the covariance describes.
 
-        Amplitudes are drawn in their logarithm, exponents and scales in the coordinate they are
-        searched in, everything else as it is; what falls beyond a bound is put on it.
+        Coefficients are drawn as the size of their term over the runs, those of amplitudes in the
+        logarithm, so that a drawn exponent takes its amplitude along; exponents and scales in the
+        coordinate they are searched in, everything else as it is. What falls beyond a bound is put
+        on it.
 
         Args:
             n: number of draws.
@@ -107,15 +116,23 @@ class Covariance:
         ground, problem = self._ground, self._ground.posed.problem
         count, p = len(problem.owners), problem.size
         rng = np.random.default_rng(seed)
-        centre = np.r_[ground.near.coefficients, ground.near.coordinates]
+        data, place = ground.posed.data, ground.near.coordinates
         kinds = {param.name: param.kind.name for param in self.fit.law.params}
-        log = np.zeros(p, dtype=bool)
-        for index, owner in enumerate(problem.owners):
-            amplitude = kinds[problem.linear[owner][0]] == "amplitude"
-            log[index] = amplitude and centre[index] > 0 and not ground.held[index]
-        slope = np.where(log, 1 / np.where(log, centre, 1.0), 1.0)
+        amplitude = [kinds[problem.linear[owner][0]] == "amplitude" for owner in problem.owners]
+        sizes, turns = (np.asarray(leaf) for leaf in _sizes(problem, data, place[None]))
+        terms = ground.near.coefficients * sizes[0]
+        log = np.array(amplitude, dtype=bool) & (terms > 0) & ~ground.held[:count]
+        # Terms in place of coefficients: to first order the same, and what a drawn exponent does
+        # to its amplitude is then exact.
+        turned = np.eye(p)
+        turned[:count, :count] = np.diag(
+            np.where(log, sizes[0] / np.where(log, terms, 1), sizes[0])
+        )
+        slopes_of_terms = ground.near.coefficients[:, None] * turns[0]
+        turned[:count, count:] = slopes_of_terms / np.where(log, terms, 1.0)[:, None]
         free = ~ground.held
-        inner = self._inner * np.outer(slope, slope)[np.ix_(free, free)]
+        turned = turned[np.ix_(free, free)]
+        inner = turned @ self._inner @ turned.T
         size = np.sqrt(np.diagonal(inner))
         values, vectors = np.linalg.eigh(inner / np.outer(size, size))
         root = size[:, None] * vectors * np.sqrt(np.clip(values, 0, None))
@@ -123,9 +140,12 @@ class Covariance:
         shrink = np.sqrt(rng.chisquare(self.freedom, n) / self.freedom)
         steps = np.zeros((n, p))
         steps[:, free] = rng.standard_normal((n, len(root))) @ root.T / shrink[:, None]
-        start = np.where(log, np.log(np.where(log, centre, 1.0)), centre)
-        points = start + steps
-        points[:, log] = np.exp(points[:, log])
+        points = np.r_[np.where(log, np.log(np.where(log, terms, 1.0)), terms), place] + steps
+        drawn = np.clip(points[:, count:], *(ground.posed.settings[i][count:] for i in (0, 1)))
+        points[:, :count][:, log] = np.exp(points[:, :count][:, log])
+        points[:, :count] /= _in_chunks(problem, data, drawn)
+        # What is held stays where it is, whatever the size of its column.
+        points[:, ~free] = np.r_[ground.near.coefficients, place][~free]
         settings = ground.posed.settings
         beyond = (points < settings.lower) | (points > settings.upper)
         points = np.clip(points, settings.lower, settings.upper)
@@ -287,6 +307,34 @@ def covariance(
         _ground=ground,
         _inner=inner,
     )
+
+
+class _Sizes(NamedTuple):
+    """Root mean square of each coefficient's column, and its derivative in the coordinates.
+
+    Shapes (n, k) and (n, k, q).
+    """
+
+    size: Any
+    turn: Any
+
+
+@programs.compiled(_Sizes)
+def _sizes(problem: Problem, data: Data, coordinates: Any) -> _Sizes:
+    def size(at: jax.Array) -> jax.Array:
+        return scales(problem, data, at)
+
+    return _Sizes(jax.vmap(size)(coordinates), jax.vmap(jax.jacfwd(size))(coordinates))
+
+
+def _in_chunks(problem: Problem, data: Data, coordinates: np.ndarray) -> np.ndarray:
+    """Sizes of the columns at many coordinates, shape (n, k)."""
+    found = []
+    for first in range(0, len(coordinates), CHUNK):
+        # The last chunk is filled up to the size that is compiled.
+        index = np.arange(first, first + CHUNK) % len(coordinates)
+        found.append(np.asarray(_sizes(problem, data, coordinates[index]).size))
+    return np.concatenate(found)[: len(coordinates)]
 
 
 def _finite_delta(how: Measure, ground: Ground) -> Measure:

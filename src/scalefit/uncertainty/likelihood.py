@@ -117,8 +117,8 @@ def profile(
 
     Raises:
         DataError: the table is not the one that was fitted, leaves fewer than five residual
-            degrees of freedom; the quantity is unknown, fixed, at a bound or without effect; or
-            the objective is a sum of absolute residuals.
+            degrees of freedom; the quantity is unknown, fixed or without effect; or the objective
+            is a sum of absolute residuals.
 
     Source:
         Bates and Watts 1988, Nonlinear Regression Analysis and Its Applications, section 6.1
@@ -196,11 +196,10 @@ def _read(
             f"{quantity!r} is no parameter of this fit",
             remedy=f"Parameters: {', '.join(fit.params)}; or pass a function of them",
         )
-    if quantity in fit.fixed or quantity in fit.trust.at_bound:
-        where = "fixed" if quantity in fit.fixed else "at a bound"
+    if quantity in fit.fixed:
         raise DataError(
-            f"{quantity!r} is {where} at {fit.params[quantity]:g}: nothing varies with it",
-            remedy="Free it, or widen its bounds, and fit again",
+            f"{quantity!r} is fixed at {fit.params[quantity]:g}: nothing varies with it",
+            remedy="Free it and fit again",
         )
     kind = {param.name: param.kind for param in fit.law.params}[quantity.partition("[")[0]]
     logarithmic = kind.spacing == "log" or (kind.name == "amplitude" and fit.params[quantity] > 0)
@@ -364,7 +363,6 @@ class _Walk:
         factor = np.r_[1 / self.scale(raw), np.ones(len(coordinates))]
         self.lower = ground.posed.settings.lower * factor
         self.upper = ground.posed.settings.upper * factor
-        self.held = ground.held
 
         self._quantity = _Quantity(ground, function, logarithmic, name)
         here = self.around(self.start)
@@ -381,17 +379,14 @@ class _Walk:
         spread = np.sum(weight * psi**2) / ground.freedom
         share = core_share(how, residuals, weight)
         self.kappa = float(spread / share)
-        free = ~self.held
-        if not np.isfinite(slope).all() or not np.any(slope[free]):
+        if not np.isfinite(slope).all() or not slope.any():
             raise DataError(
                 f"{name} does not depend on any free parameter in a way that can be differentiated",
                 remedy="Write it with jax.numpy, of parameters that are free",
             )
-        curved = here.above[np.ix_(free, free)] / np.sqrt(
-            np.outer(self.metric[free], self.metric[free])
-        )
-        scaled = slope[free] / np.sqrt(self.metric[free])
-        # A first step only: the walk corrects it.
+        size = np.sqrt(self.metric)
+        curved, scaled = here.above / np.outer(size, size), slope / size
+        # A first step only, as if there were no bounds: the walk corrects it.
         self.error = float(np.sqrt(self.kappa * scaled @ np.linalg.pinv(curved) @ scaled))
 
     def scale(self, point: np.ndarray) -> np.ndarray:
