@@ -147,6 +147,7 @@ def test_wild_losses_keep_the_size_of_each_runs_residual(fit, runs, by):
     factors = np.log(found.losses / ground.predicted) / ground.residuals
     factors /= np.sqrt(30 / 25) * (1.0 if by is None else np.sqrt(6 / 5))
     assert np.unique((factors**2).round(6)).tolist() == [0.5, 1.0, 1.5]
+    assert "wild_with_robust" in [note.code for note in found.notes]
     assert factors.mean() == pytest.approx(0.0, abs=0.02)
     assert (factors**2).mean() == pytest.approx(1.0, abs=0.01)
     if by is not None:
