@@ -25,7 +25,7 @@ from scalefit.errors import LawError
 from scalefit.laws import chinchilla, chinchilla_d, chinchilla_n, chinchilla_tied
 from scalefit.laws.base import Law
 
-__all__ = ["Structure", "basis", "structure"]
+__all__ = ["Structure", "basis", "idle_error", "structure"]
 
 # Random points at which derivatives are taken. One would do for analytic laws; several catch a law
 # that branches on a parameter.
@@ -232,14 +232,19 @@ def _derivatives(law: Law) -> Callable[[Mapping[str, np.ndarray], np.ndarray], l
     ]
 
 
+def idle_error(law: Law, name: str) -> LawError:
+    """What is said of a parameter that does nothing in a table."""
+    return LawError(
+        f"law {law.name!r} does not depend on parameter {name!r} in any row of this table. Remove "
+        "the parameter, or fit runs in which it is at work"
+    )
+
+
 def _refuse_idle(law: Law, gradient: np.ndarray) -> None:
     """Raise when a parameter does nothing."""
     for i, name in enumerate(law.names):
         if not gradient[:, :, i].any():
-            raise LawError(
-                f"law {law.name!r} does not depend on parameter {name!r} in any row of this "
-                "table. Remove the parameter, or fit runs in which it is at work"
-            )
+            raise idle_error(law, name)
 
 
 def _refuse_proportional(law: Law, gradient: np.ndarray, scattered: np.ndarray) -> None:

@@ -18,9 +18,10 @@ from scalefit.fitting.refine import (
 )
 from scalefit.objective import Objective
 from scalefit.result import Fit, Minimum, Trust
+from scalefit.separable import idle_error
 from scalefit.table import LossTable
 
-__all__ = ["assess", "observe", "stationary"]
+__all__ = ["assess", "observe", "refuse_idle", "stationary"]
 
 # Starts in one minimum agree to about 1e-8 in the coordinates; a tenth of a percent is elsewhere.
 # The objective cannot decide: minima that swap two like terms have equal values.
@@ -67,6 +68,26 @@ def settled(
     order = np.argsort(polished.value)
     alone = len(_distinct(problem, data, settings, polished, order, arrived)) == 1
     return bool(arrived.all() and alone and not polished.active.any())
+
+
+def refuse_idle(problem: Problem, polished: Polished) -> None:
+    """Raise where a parameter changed no prediction at the end of any start.
+
+    The structure of a law is detected once, on the first table it meets: a later table may have no
+    row in which some parameter is at work.
+
+    Raises:
+        LawError: a nonlinear parameter has no effect on this table.
+    """
+    count = len(problem.owners)
+    ended = np.isfinite(polished.value)
+    effect = np.diagonal(polished.gauss_newton, axis1=1, axis2=2)[ended, count:] > 0
+    at_work = np.array([~_idle(problem, item) for item in polished.coefficients[ended]])
+    for group, nothing in zip(
+        problem.nonlinear, np.asarray(~effect.any(axis=0) & at_work.any(axis=0)), strict=True
+    ):
+        if nothing:
+            raise idle_error(problem.law, group[0])
 
 
 def assess(

@@ -18,7 +18,7 @@ from scalefit.fitting import grid
 from scalefit.fitting.certificate import certify as prove
 from scalefit.fitting.checks import check_design
 from scalefit.fitting.devices import on_device
-from scalefit.fitting.evidence import assess, observe, rounding
+from scalefit.fitting.evidence import assess, observe, refuse_idle, rounding
 from scalefit.fitting.problem import (
     Data,
     Problem,
@@ -149,6 +149,7 @@ def fit(
             f"no point of the bounds of {law.name!r} gives a finite objective on this table. The "
             "law may predict negative losses everywhere: check bounds, fixed values and units"
         )
+    refuse_idle(problem, polished)
     status, trust = assess(
         problem, objective, data, settings, math.prod(map(len, axes)), ranking, polished
     )
