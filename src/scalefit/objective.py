@@ -188,9 +188,9 @@ def penalty(how: Measure, residual: Any) -> Any:
     return _side(how, residual) * huber
 
 
-def influence(how: Measure, residual: jax.Array) -> jax.Array:
+def influence(how: Measure, residual: Any) -> Any:
     """psi(r), the derivative of the penalty."""
-    return _side(how, residual) * jnp.clip(residual, -how.delta, how.delta)
+    return _side(how, residual) * _library(residual).clip(residual, -how.delta, how.delta)
 
 
 def curvature(how: Measure, residual: jax.Array) -> jax.Array:

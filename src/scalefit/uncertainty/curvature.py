@@ -13,7 +13,7 @@ from scalefit.errors import DataError, Note
 from scalefit.fitting import programs
 from scalefit.fitting.problem import Data, Problem
 from scalefit.fitting.refine import scales
-from scalefit.objective import Measure
+from scalefit.objective import Measure, influence
 from scalefit.result import Fit
 from scalefit.table import LossTable
 from scalefit.uncertainty.ensemble import Ensemble, checked_level
@@ -243,7 +243,7 @@ def covariance(
     residuals = np.asarray(around.residuals)[:rows][ground.used]
     bend = np.asarray(around.bend)[np.ix_(~ground.held, ~ground.held)]
     weight = ground.table.weight[ground.used]
-    psi = np.clip(residuals, -how.delta, how.delta) * np.where(residuals < 0, how.asymmetry, 1.0)
+    psi = influence(how, residuals)
     size = np.sqrt(np.sum(weight[:, None] * jacobian**2, axis=0))
     idle = size == 0
     if idle.any():

@@ -354,7 +354,6 @@ class _Walk:
         name: str,
     ) -> None:
         self.problem, self.data = ground.posed.problem, ground.posed.data
-        self.name = name
         self.logarithmic = logarithmic
         self.k = len(self.problem.owners)
         coordinates = ground.near.coordinates
@@ -369,14 +368,10 @@ class _Walk:
         self.metric = np.maximum(np.diagonal(here.above), 1e-12 * np.diagonal(here.above).max())
         self.level, slope = self.slope(self.start)
         self.best = float(here.value)
-        rows = int(self.data.rows)
         unit = float(self.data.unit) if ground.fit.objective.residual == "raw" else 1.0
         residuals, weight = ground.residuals[ground.used] / unit, ground.table.weight[ground.used]
-        assert rows == len(ground.residuals)
         how = self.data.measure
-        psi = np.clip(residuals, -how.delta, how.delta)
-        psi = psi * np.where(residuals < 0, how.asymmetry, 1.0)
-        spread = np.sum(weight * psi**2) / ground.freedom
+        spread = np.sum(weight * obj.influence(how, residuals) ** 2) / ground.freedom
         share = core_share(how, residuals, weight)
         self.kappa = float(spread / share)
         if not np.isfinite(slope).all() or not slope.any():
