@@ -220,8 +220,13 @@ def covariance(
     Example:
         >>> import scalefit as sf
         >>> runs = sf.simulate(sf.isoflop_design())
-        >>> sf.covariance(sf.fit(runs), runs).standard_errors.round(3).loc["alpha"]
-        0.0...
+        >>> sf.covariance(sf.fit(runs), runs).standard_errors.round(3)
+        E         0.013
+        A        23.5...
+        B        19.2...
+        alpha     0.004
+        beta      0.003
+        dtype: float64
     """
     if method not in get_args(CovarianceMethod):
         raise DataError(

@@ -205,7 +205,7 @@ class Ensemble:
             >>> runs = sf.simulate(sf.isoflop_design())
             >>> draws = sf.bootstrap(sf.fit(runs), runs, n=200)
             >>> draws.apply(lambda alpha, beta: beta / (alpha + beta))
-            0.45... (95 %: 0.4... to 0.4...)
+            0.443... (95 %: 0.43... to 0.45...)
         """
         value = np.asarray(called(function, self.fit.params), dtype=np.float64)
         drawn = np.asarray(called(function, self._drawn), dtype=np.float64)
