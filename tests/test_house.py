@@ -106,6 +106,7 @@ PUBLIC = [
     "Status",
     "allocate",
     "bootstrap",
+    "cost",
     "covariance",
     "fit",
     "isoflop_design",

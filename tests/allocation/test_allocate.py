@@ -8,6 +8,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 import scalefit as sf
+from scalefit import allocation
 
 
 @sf.law(source="the additive law under another name")
@@ -131,7 +132,7 @@ def test_one_budget_gives_numbers_and_many_give_arrays(chinchilla_fit):
 
 
 def test_the_cost_is_named_and_its_factor_counts(chinchilla_fit):
-    dear = sf.Cost("7ND", 7.0, "a test")
+    dear = allocation.product(7.0, "7ND", source="a test")
     best = sf.allocate(chinchilla_fit, 7e21, cost=dear)
     assert best.N == pytest.approx(sf.allocate(chinchilla_fit, 6e21).N, rel=1e-12)
     assert best.cost == "7ND"

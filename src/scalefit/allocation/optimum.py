@@ -23,7 +23,7 @@ import pandas as pd
 from jax import lax
 
 from scalefit import report
-from scalefit.allocation.cost import Cost, find_cost
+from scalefit.allocation.cost import Cost, CostLike, find_cost
 from scalefit.errors import AllocationError, Note
 from scalefit.laws import Law, chinchilla, chinchilla_tied
 from scalefit.result import Fit
@@ -129,7 +129,7 @@ class Allocation:
         return report.allocation_html(self)
 
 
-def allocate(fit: Fit | Ensemble, flops: Any, *, cost: str | Cost = "6ND") -> Allocation:
+def allocate(fit: Fit | Ensemble, flops: Any, *, cost: CostLike = "6ND") -> Allocation:
     """Compute-optimal model size and token count.
 
     Minimises the fitted law over N and D subject to cost(N, D) = flops. For the additive law under
@@ -140,7 +140,7 @@ def allocate(fit: Fit | Ensemble, flops: Any, *, cost: str | Cost = "6ND") -> Al
     Args:
         fit: a fit of a law of N and D, or an ensemble of one.
         flops: training budget or budgets, FLOP, any shape.
-        cost: name of a cost, or a :class:`Cost`.
+        cost: name of a cost, a :class:`Cost`, or a function of the columns.
 
     Returns:
         The allocation, arrays of the shape of ``flops``; of an ensemble with draws of each, the
@@ -187,7 +187,7 @@ def allocate(fit: Fit | Ensemble, flops: Any, *, cost: str | Cost = "6ND") -> Al
 
 
 def optimal(
-    fit: Fit, what: Literal["N", "D", "D/N", "loss"], flops: float, *, cost: str | Cost = "6ND"
+    fit: Fit, what: Literal["N", "D", "D/N", "loss"], flops: float, *, cost: CostLike = "6ND"
 ) -> Callable[[Mapping[str, Any]], jax.Array]:
     """The compute-optimal N, D, D/N or loss at a budget, as a function of the parameters.
 
@@ -197,7 +197,7 @@ def optimal(
         fit: a fit of a law of N and D: its law is meant, not its parameters.
         what: the answer.
         flops: the budget, FLOP.
-        cost: name of a cost, or a :class:`Cost`.
+        cost: name of a cost, a :class:`Cost`, or a function of the columns.
 
     Raises:
         DataError: coefficients of the fit differ by a column (``fit.at(...)`` chooses a level).
@@ -216,8 +216,7 @@ def optimal(
     if what not in get_args(What):
         raise AllocationError(f"{what!r} is not one of {', '.join(map(repr, get_args(What)))}")
     (budget,) = _checked_budgets(flops).reshape(-1)[:1]
-    factor = find_cost(cost).factor
-    c = math.log(budget / factor)
+    c = math.log(budget / _factor(find_cost(cost)))
     reach = _reach(fit)
 
     def answer(params: Mapping[str, Any]) -> jax.Array:
@@ -252,6 +251,15 @@ def _checked_budgets(flops: Any) -> np.ndarray:
             "such as flops=1e24"
         )
     return budgets
+
+
+def _factor(cost: Cost) -> float:
+    """K of the cost k N D."""
+    if cost.per_product is None or cost.per_model != 0.0:
+        raise AllocationError(
+            f"a budget is divided along k N D, and cost {cost.name!r} is {cost.summary}"
+        )
+    return cost.per_product
 
 
 def _require_n_and_d(law: Law) -> None:
@@ -326,7 +334,7 @@ def _solve(
     """Ln N*, its slope in ln C, and whether it is an interior optimum, each (draws, budgets)."""
     values = {name: np.asarray(params[name], dtype=np.float64) for name in law.names}
     with jax.enable_x64(True):
-        found = jax.device_get(_solved(law, values, np.log(flops / cost.factor), reach))
+        found = jax.device_get(_solved(law, values, np.log(flops / _factor(cost)), reach))
     return tuple(np.asarray(item) for item in found)  # type: ignore[return-value]
 
 
@@ -434,7 +442,7 @@ def _notes(fit: Fit, cost: Cost, flops: np.ndarray, N: np.ndarray, D: np.ndarray
                 {"codes": codes},
             )
         )
-    low, high = (value * cost.factor / 6.0 for value in fit.domain["6ND"])
+    low, high = (value * _factor(cost) / 6.0 for value in fit.domain["6ND"])
     reach = {
         "flops": _decades(flops, low, high),
         "N": _decades(N, *fit.domain["N"]),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.allocation import Cost, allocate
-from scalefit.allocation.cost import find_cost
+from scalefit.allocation.cost import CostLike, find_cost
 from scalefit.errors import AllocationError
 from scalefit.result import Fit
 from scalefit.table import LossTable, as_table
@@ -31,7 +31,7 @@ def surface(
     *,
     flops: float | None = None,
     level: float = 0.95,
-    cost: str | Cost = "6ND",
+    cost: CostLike = "6ND",
     ax: Axes | None = None,
     **columns: str,
 ) -> Axes:
@@ -140,7 +140,7 @@ def _draw_frontier(
     level: float,
 ) -> None:
     """The optimal (N, D) of every budget in view, and the band it lies in."""
-    low, high = (cost.flops(n, d) for n, d in zip(x_range, y_range, strict=True))
+    low, high = (cost(n, d) for n, d in zip(x_range, y_range, strict=True))
     try:
         frontier = allocate(fit, np.geomspace(low, high, 100), cost=cost)
     except AllocationError:
