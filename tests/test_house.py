@@ -65,6 +65,8 @@ FLOW = [
     "uncertainty.sampling",
     "uncertainty",
     "allocation.cost",
+    "allocation.solver",
+    "allocation.question",
     "allocation.optimum",
     "allocation",
     "plot.loss_surface",

@@ -1,10 +1,7 @@
-"""Compute-optimal N and D: the least loss that a budget can buy.
+"""Compute-optimal N and D: the least loss that a budget can buy, or the least cost of a loss.
 
-The additive laws have a closed form. Any other law of N and D is minimised along the budget line:
-scanned in log N, from a ten-thousandth of the tokens per parameter of the runs to ten thousand
-times as many, then the zero of the derivative found by bisection. The scan makes the optimum global
-on that line; bisection on the derivative finds it to rounding, which comparing
-losses could not (near an optimum they differ by the square of the distance).
+The additive laws have a closed form under k N D. Every other question goes to the solver, whose
+answers on the additive laws are the closed form's.
 """
 
 from __future__ import annotations
@@ -12,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
@@ -20,65 +16,125 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jax import lax
 
 from scalefit import report
-from scalefit.allocation.cost import Cost, CostLike, find_cost
+from scalefit.allocation.cost import CostLike
+from scalefit.allocation.question import FAR_RATIO, Free, Limits, Question, ask
+from scalefit.allocation.solver import (
+    INFEASIBLE,
+    INTERIOR,
+    LIMITED,
+    UNBOUNDED,
+    Optimum,
+    Setting,
+    solve,
+    solve_one,
+)
 from scalefit.errors import AllocationError, Note
-from scalefit.laws import Law, chinchilla, chinchilla_tied
+from scalefit.laws import chinchilla, chinchilla_tied
 from scalefit.result import Fit
 from scalefit.uncertainty import Ensemble, Estimate
 
 __all__ = ["Allocation", "allocate", "optimal"]
 
-SCAN_POINTS = 512
-# The bracket is a few scan steps wide (0.3 in ln N at most); 60 halvings leave less than rounding.
-BISECTIONS = 60
-
 # A loss surface is fitted over two to five decades of budget. One decade beyond its largest run is
 # the usual use; further out the answer rests on the form of the law.
 FAR_DECADES = 1.0
 
-# Optima are looked for at tokens per parameter up to so many times outside those of the runs.
-FAR_RATIO = 1e4
+# Of the budget: where twice the model size wastes less than this, runs can hardly tell the optimum.
+FLAT = 0.02
 
-ANSWERS = ("N", "D", "D/N", "loss", "n_exponent", "d_exponent")
+# How near a limit an answer lies that the limit holds, relative.
+AT_LIMIT = 1e-6
+
+# A budget that is left by more than this share is said to be left.
+LEFT = 1e-3
+
+CLOSED_FORMS = (chinchilla, chinchilla_tied)
 
 
 @dataclass(frozen=True, eq=False)
 class Allocation:
     """Compute-optimal N and D for one budget or many.
 
+    Every array is of the shape of the budgets, or losses, that were asked for. ``best["P"]`` is a
+    column by name.
+
     Attributes:
-        flops: budgets, FLOP; shape () or (budgets,), as all arrays here.
-        N: optimal model size, parameters.
-        D: optimal training tokens.
+        columns: the free columns at the optimum, ``N`` and ``D`` among them, raw units.
         loss: predicted loss there, in the unit of the fitted table.
-        n_exponent: d ln N* / d ln C at the budget.
-        d_exponent: d ln D* / d ln C at the budget.
+        budget: what was to be spent; where a loss was asked for, the least that reaches it.
+        spent: the cost of the optimum: less than the budget where a limit leaves some.
+        n_exponent: d ln N* / d ln C at the budget; NaN where limits or further columns leave it
+            without a derivative.
+        d_exponent: d ln D* / d ln C at the budget, likewise.
         law: name of the law.
-        cost: name of the cost that budgets are counted in.
-        draws: for each of the above from ``N`` to ``d_exponent`` its value under every draw of an
-            ensemble, shape (draws, *budgets); empty for a fit. NaN where a draw has no optimum.
+        cost: name of the cost.
+        unit: what budgets are counted in, ``FLOP`` or ``USD``.
+        draws: for each of the above from the columns to ``d_exponent``, by name, its value under
+            every draw of an ensemble, shape (draws, *budgets); empty for a fit. NaN where a draw
+            has no optimum.
         notes: soft problems.
     """
 
-    flops: np.ndarray
-    N: np.ndarray
-    D: np.ndarray
+    columns: Mapping[str, np.ndarray]
     loss: np.ndarray
+    budget: np.ndarray
+    spent: np.ndarray
     n_exponent: np.ndarray
     d_exponent: np.ndarray
     law: str
     cost: str
+    unit: str = "FLOP"
     draws: Mapping[str, np.ndarray] = field(default_factory=lambda: MappingProxyType({}))
     notes: tuple[Note, ...] = ()
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.columns:
+            raise AllocationError(
+                f"{name!r} was not free here. Free were {', '.join(self.columns)}"
+            )
+        return self.columns[name]
+
+    @property
+    def N(self) -> np.ndarray:
+        """Optimal model size, parameters."""
+        return self["N"]
+
+    @property
+    def D(self) -> np.ndarray:
+        """Optimal training tokens."""
+        return self["D"]
+
+    @property
+    def flops(self) -> np.ndarray:
+        """The budget in FLOP.
+
+        Raises:
+            AllocationError: it is counted in something else.
+        """
+        if self.unit != "FLOP":
+            raise AllocationError(f"this budget is counted in {self.unit}: see its .budget")
+        return self.budget
+
+    @property
+    def tokens_per_param(self) -> np.ndarray:
+        """D*/N*."""
+        return np.asarray(self.D / self.N)[()]
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """Names of what there is to :meth:`estimate`."""
+        ratio = ("D/N",) if {"N", "D"} <= set(self.columns) else ()
+        left = () if np.allclose(self.spent, self.budget, rtol=LEFT) else ("spent",)
+        return (*self.columns, *ratio, "loss", *left, "n_exponent", "d_exponent")
 
     def estimate(self, name: str) -> Estimate:
         """One answer with its uncertainty.
 
         Args:
-            name: ``N``, ``D``, ``D/N``, ``loss``, ``n_exponent`` or ``d_exponent``.
+            name: a free column, ``D/N``, ``loss``, ``budget``, ``spent``, ``n_exponent`` or
+                ``d_exponent``.
 
         Raises:
             AllocationError: the allocation is of a fit, not of an ensemble, or has no such answer.
@@ -94,12 +150,13 @@ class Allocation:
             raise AllocationError(
                 f"an allocation has no {name!r}. It has {', '.join([*self.draws, 'D/N'])}"
             )
-        return Estimate(getattr(self, name), self.draws[name])
+        return Estimate(self._value(name), self.draws[name])
 
-    @property
-    def tokens_per_param(self) -> np.ndarray:
-        """D*/N*."""
-        return np.asarray(self.D / self.N)[()]
+    def _value(self, name: str) -> np.ndarray:
+        if name == "D/N":
+            return self.tokens_per_param
+        value: np.ndarray = self.columns[name] if name in self.columns else getattr(self, name)
+        return value
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
         """One row per budget; of an ensemble with an interval for each answer.
@@ -110,9 +167,13 @@ class Allocation:
         Raises:
             DataError: the level is no number between 0 and 1.
         """
-        columns = {"flops": self.flops}
-        for name in ANSWERS:
-            columns[name] = self.tokens_per_param if name == "D/N" else getattr(self, name)
+        budget = "flops" if self.unit == "FLOP" else self.unit.lower()
+        columns = {budget: self.budget}
+        if self.draws and np.ptp(self.draws["budget"], axis=0).any():
+            low, high = self.estimate("budget").interval(level)
+            columns |= {f"{budget}_low": low, f"{budget}_high": high}
+        for name in self.answers:
+            columns[name] = self._value(name)
             if self.draws:
                 low, high = self.estimate(name).interval(level)
                 columns |= {f"{name}_low": low, f"{name}_high": high}
@@ -129,27 +190,51 @@ class Allocation:
         return report.allocation_html(self)
 
 
-def allocate(fit: Fit | Ensemble, flops: Any, *, cost: CostLike = "6ND") -> Allocation:
+def allocate(
+    fit: Fit | Ensemble,
+    flops: Any = None,
+    *,
+    usd: Any = None,
+    loss: Any = None,
+    cost: CostLike = "6ND",
+    free: Free | None = None,
+    held: Mapping[str, Any] | None = None,
+    limits: Limits | None = None,
+) -> Allocation:
     """Compute-optimal model size and token count.
 
-    Minimises the fitted law over N and D subject to cost(N, D) = flops. For the additive law under
-    k N D, with G = (alpha A / (beta B))^(1/(alpha + beta)),
+    Minimises the fitted law subject to cost(N, D, ...) = budget; or, given a loss, the cost subject
+    to that loss. For the additive law under k N D, with G = (alpha A / (beta B))^(1/(alpha +
+    beta)),
 
         N* = G (C/k)^(beta/(alpha + beta)),   D* = (C/k) / N*.
 
+    Every column of the law and of the cost is free or held. N and D are free.
+
     Args:
-        fit: a fit of a law of N and D, or an ensemble of one.
-        flops: training budget or budgets, FLOP, any shape.
+        fit: a fit of a law of the loss, or an ensemble of one.
+        flops: budget or budgets, FLOP, any shape.
+        usd: the same in dollars, for a cost in dollars.
+        loss: loss or losses to be reached at the least cost, in place of a budget.
         cost: name of a cost, a :class:`Cost`, or a function of the columns.
+        free: further free columns: a pair ``(lowest, highest)`` for any number between, a list for
+            one of its numbers, as ``{"P": (3, 16), "experts": [8, 16, 32]}``. Also for N and D.
+        held: columns that are held, numbers or arrays that broadcast with the budgets, as
+            ``{"U": 1e12}``.
+        limits: what the answer keeps to: for a column, a ratio of two (``"D/N"``, or epochs as
+            ``"D/U"``), or a positive function of columns, its highest value or a pair ``(lowest,
+            highest)`` with None where there is none; as ``{"N": 70e9, memory: 80e9}``. Under a
+            budget a function is taken to rise with D.
 
     Returns:
-        The allocation, arrays of the shape of ``flops``; of an ensemble with draws of each, the
-        loss being that at the draw's own optimum.
+        The allocation, arrays of the shape of ``flops`` and ``held``; of an ensemble with draws of
+        each, the loss being that at the draw's own optimum.
 
     Raises:
         DataError: coefficients of the fit differ by a column (``fit.at(...)`` chooses a level).
-        AllocationError: a budget is not a positive number, the law is not one of N and D, or more
-            of one always beats more of the other (no interior optimum).
+        AllocationError: a budget is not a positive number, a column is neither free nor held, the
+            limits leave nothing, the loss cannot be reached, or more of one column always beats
+            more of the other (no interior optimum).
 
     Source:
         Hoffmann et al. 2022, arXiv 2203.15556, eq. 4.
@@ -160,34 +245,44 @@ def allocate(fit: Fit | Ensemble, flops: Any, *, cost: CostLike = "6ND") -> Allo
         >>> best = sf.allocate(fit, flops=5.76e23)
         >>> f"{best.N:.3g} parameters, {best.tokens_per_param:.1f} tokens each"
         '3.22e+10 parameters, 92.6 tokens each'
+        >>> small = sf.allocate(fit, flops=5.76e23, limits={"N": 13e9})
+        >>> f"{small.N:.3g} parameters, {small.loss / best.loss - 1:.2%} more loss"
+        '1.3e+10 parameters, 0.68% more loss'
     """
     ensemble = fit if isinstance(fit, Ensemble) else None
-    fit = (fit.fit if isinstance(fit, Ensemble) else fit).one_surface()
-    counted = find_cost(cost)
-    budgets = _checked_budgets(flops)
-    _require_n_and_d(fit.law)
-    flat = budgets.reshape(-1)
-    one = {name: np.array([value]) for name, value in fit.params.items()}
-    reach = _reach(fit)
-    _require_optimum(fit, flat, reach, _solve(fit.law, one, flat, counted, reach)[2])
-    answers = _answers(fit.law, one, budgets, counted, reach)
+    point = fit.fit if isinstance(fit, Ensemble) else fit
+    question = ask(point, *_asked(flops, usd, loss), cost=cost, free=free, held=held, limits=limits)
+    one = {name: np.array([value]) for name, value in question.fit.params.items()}
+    found, question = _solved_with_turns(question, one)
+    _require_optimum(question, found)
+    answers = _answers(question, found)
     draws: dict[str, np.ndarray] = {}
-    notes = _notes(fit, counted, budgets, answers["N"], answers["D"])
+    notes = _notes(question, found, answers)
     if ensemble is not None:
-        draws = _answers(fit.law, ensemble.drawn, budgets, counted, reach)
-        notes += [*ensemble.notes, *_draw_notes(draws["N"])]
+        draws = _answers(question, _solved(question, ensemble.drawn))
+        notes += [*ensemble.notes, *_draw_notes(draws["loss"])]
+    single = {name: values[0][()] for name, values in answers.items()}
     return Allocation(
-        flops=budgets[()],
-        **{name: values[0][()] for name, values in answers.items()},
-        law=fit.law.name,
-        cost=counted.name,
+        columns=MappingProxyType({name: single.pop(name) for name in found.columns}),
+        **single,
+        law=question.fit.law.name,
+        cost=question.cost.name,
+        unit=question.cost.unit,
         draws=MappingProxyType(draws),
         notes=tuple(notes),
     )
 
 
+What = Literal["N", "D", "D/N", "loss"]
+
+
 def optimal(
-    fit: Fit, what: Literal["N", "D", "D/N", "loss"], flops: float, *, cost: CostLike = "6ND"
+    fit: Fit,
+    what: What,
+    flops: float,
+    *,
+    cost: CostLike = "6ND",
+    held: Mapping[str, Any] | None = None,
 ) -> Callable[[Mapping[str, Any]], jax.Array]:
     """The compute-optimal N, D, D/N or loss at a budget, as a function of the parameters.
 
@@ -198,11 +293,12 @@ def optimal(
         what: the answer.
         flops: the budget, FLOP.
         cost: name of a cost, a :class:`Cost`, or a function of the columns.
+        held: columns that are held, each at a number.
 
     Raises:
         DataError: coefficients of the fit differ by a column (``fit.at(...)`` chooses a level).
-        AllocationError: the budget is no positive number, the law is not one of N and D, or there
-            is no such answer.
+        AllocationError: the budget is no positive number, a column is neither free nor held, or
+            there is no such answer.
 
     Example:
         >>> import scalefit as sf
@@ -211,22 +307,29 @@ def optimal(
         >>> sf.profile(fit, runs, sf.optimal(fit, "N", flops=1e21))
         N* at 1e+21 FLOP: ...e+09 (95 %: ...e+09 to ...e+09)
     """
-    law = fit.one_surface().law
-    _require_n_and_d(law)
     if what not in get_args(What):
         raise AllocationError(f"{what!r} is not one of {', '.join(map(repr, get_args(What)))}")
-    (budget,) = _checked_budgets(flops).reshape(-1)[:1]
-    c = math.log(budget / _factor(find_cost(cost)))
-    reach = _reach(fit)
+    question = ask(fit, flops, "FLOP", cost=cost, held=held)
+    if question.levels.size != 1:
+        raise AllocationError(
+            f"{what}* is a function of the parameters at one budget, not at "
+            f"{question.levels.size}: give one"
+        )
+    law = question.fit.law
+    setting = _first_setting(question)
 
     def answer(params: Mapping[str, Any]) -> jax.Array:
         values = {name: jnp.asarray(params[name], dtype=jnp.float64) for name in law.names}
 
         def one(values: Mapping[str, Any]) -> jax.Array:
-            x, _, _ = _ln_n(law, values, jnp.asarray(c), jnp.asarray(reach))
-            N, D = jnp.exp(x), jnp.exp(c - x)
-            found = {"N": N, "D": D, "D/N": D / N}
-            return found[what] if what in found else _loss(law, values, x, c)
+            if question.plain and law in CLOSED_FORMS:
+                N, D, loss, _ = _additive(values, setting.level, question.cost.per_product)
+            else:
+                best = solve_one(question.line, values, setting)
+                N, D = (best.columns[name] for name in (question.line.walk, question.line.pivot))
+                loss = best.loss
+            found: jax.Array = {"N": N, "D": D, "D/N": D / N, "loss": loss}[what]
+            return found
 
         shape = jnp.shape(next(iter(values.values())))
         return jax.vmap(one)(values) if shape else one(values)
@@ -235,202 +338,250 @@ def optimal(
         with jax.enable_x64(True):
             return answer(params)
 
-    scoped.__name__ = f"{what}{'*' if what != 'loss' else ''} at {budget:.3g} FLOP"
+    star = "*" if what != "loss" else ""
+    scoped.__name__ = f"{what}{star} at {setting.level:.3g} {question.cost.unit}"
     scoped.logarithmic = True  # type: ignore[attr-defined]
     return scoped
 
 
-What = Literal["N", "D", "D/N", "loss"]
-
-
-def _checked_budgets(flops: Any) -> np.ndarray:
-    budgets = np.asarray(flops, dtype=np.float64)
-    if budgets.size == 0 or not (np.isfinite(budgets) & (budgets > 0)).all():
+def _asked(flops: Any, usd: Any, loss: Any) -> tuple[Any, str]:
+    given = [
+        (value, unit)
+        for value, unit in ((flops, "FLOP"), (usd, "USD"), (loss, "loss"))
+        if value is not None
+    ]
+    if len(given) != 1:
         raise AllocationError(
-            f"a budget must be a positive number of FLOP, not {flops!r}. Give one or several, "
-            "such as flops=1e24"
+            "ask for one of flops=, usd= and loss=: a budget to spend or a loss to reach"
         )
-    return budgets
+    return given[0]
 
 
-def _factor(cost: Cost) -> float:
-    """K of the cost k N D."""
-    if cost.per_product is None or cost.per_model != 0.0:
-        raise AllocationError(
-            f"a budget is divided along k N D, and cost {cost.name!r} is {cost.summary}"
-        )
-    return cost.per_product
+def _first_setting(question: Question) -> Setting:
+    setting = question.setting()
+    held = {name: values[0] for name, values in setting.held.items()}
+    return Setting(*(held if item is setting.held else item[0] for item in setting))  # type: ignore[index]
 
 
-def _require_n_and_d(law: Law) -> None:
-    if law.response != "loss":
-        raise AllocationError(
-            f"{law.name!r} predicts {law.response}, and the best split of a budget is the one of "
-            "least loss. Fit a law of the loss"
-        )
-    if set(law.columns) != {"N", "D"}:
-        raise AllocationError(
-            f"{law.name!r} is a law of {', '.join(law.columns)}; a budget is divided "
-            "between N and D. Fit a law of exactly those two columns"
-        )
+def _solved_with_turns(
+    question: Question, params: Mapping[str, np.ndarray]
+) -> tuple[Optimum, Question]:
+    """The optimum of the fit, and the question of its draws.
 
-
-def _reach(fit: Fit) -> np.ndarray:
-    """Logarithms of the tokens per parameter between which an optimum is looked for, shape (2,).
-
-    Far outside its runs a law may do anything: Farseer's drifts turn at small models, and end
-    below every sensible surface. Where the runs are not known the whole line of a budget is meant.
+    Where more tokens would hurt, a budget need not be spent, and it is asked again so.
     """
-    low, high = fit.domain.get("D/N", (math.nan, math.nan))
-    if math.isnan(low):
-        return np.array([-math.inf, math.inf])
-    return np.log([low / FAR_RATIO, high * FAR_RATIO])
+    found = _solved(question, params)
+    if (found.rising > 0).any():
+        turning = question.shaped(turns=True)
+        return _solved(turning, params), turning
+    return found, question
 
 
-def _require_optimum(fit: Fit, flops: np.ndarray, reach: np.ndarray, inside: np.ndarray) -> None:
-    """Raise where the fit itself has no optimum at a budget."""
-    params = fit.params
+def _solved(question: Question, params: Mapping[str, np.ndarray]) -> Optimum:
+    """The best of the choices, under every draw: shape (draws, *levels)."""
+    law = question.fit.law
+    values = {name: np.asarray(params[name], dtype=np.float64) for name in law.names}
+    shape = question.levels.shape
+    with jax.enable_x64(True):
+        if question.plain and law in CLOSED_FORMS:
+            found = _closed(question, values)
+        else:
+            found = jax.device_get(solve(question.line, values, question.setting()))
+    count = len(next(iter(values.values())))
+    combinations = question.combinations
+    spread = (count, len(combinations), *shape)
+    found = jax.tree.map(lambda item: np.asarray(item).reshape(spread), found)
+    compared = found.cost if question.line.reverse else found.loss
+    compared = np.where(found.state <= LIMITED, compared, np.inf)
+    compared = np.where(np.isnan(compared), np.inf, compared)
+    best = np.argmin(compared, axis=1)[:, None]
+    chosen = {
+        name: np.broadcast_to(combinations[:, i].reshape(-1, *(1,) * len(shape)), spread)
+        for i, name in enumerate(question.choices)
+        if name != question.line.walk
+    }
+    columns = {**found.columns, **chosen}
+    order = [name for name in (*law.columns, *question.cost.columns) if name in columns]
+    found = found._replace(columns={name: columns[name] for name in dict.fromkeys(order)})
+    return _picked(found, best)
+
+
+def _picked(found: Optimum, best: np.ndarray) -> Optimum:
+    def pick(item: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(item, best, 1)[:, 0]
+
+    columns = {name: pick(item) for name, item in found.columns.items()}
+    return Optimum(columns, *(pick(item) for item in found[1:]))
+
+
+def _closed(question: Question, params: Mapping[str, np.ndarray]) -> Optimum:
+    """The additive law's optimum under k N D."""
+    k = question.cost.per_product
+    assert k is not None
+    values = {name: item[:, None] for name, item in params.items()}
+    level = question.levels.reshape(1, -1)
+    exists = np.ones_like(values["E"] * level, dtype=bool)
+    if question.line.reverse:
+        level, exists = _budget_for(values, level, k)
+    N, D, loss, exponent = (np.asarray(item) for item in _additive(values, level, k))
+    inside = (values["A"] > 0) & (values["B"] > 0)
+    state = np.where(exists & inside, INTERIOR, np.where(inside, INFEASIBLE, UNBOUNDED))
+    exponent = np.broadcast_to(exponent, loss.shape)
+    falling = np.full(loss.shape, -1.0)
+    cost = np.broadcast_to(level, loss.shape)
+    columns = {"N": N, "D": D}
+    total = values["alpha"] + values.get("beta", values["alpha"])
+    # Czech et al. 2026, arXiv 2603.22339: half of (alpha + beta) x^2, to second order in x = ln 2.
+    waste = np.broadcast_to(0.5 * total * math.log(2) ** 2, loss.shape)
+    return Optimum(columns, loss, cost, exponent, 1.0 - exponent, falling, waste, state)
+
+
+def _additive(params: Mapping[str, Any], budget: Any, k: Any) -> tuple[Any, Any, Any, Any]:
+    """N*, D*, the loss and d ln N* / d ln C of E + A N^-alpha + B D^-beta under k N D."""
+    A, B, alpha = params["A"], params["B"], params["alpha"]
+    beta = params.get("beta", alpha)
+    inside = (A > 0) & (B > 0)
+    exponent = beta / (alpha + beta)
+    # In logarithms: A and B are 1e5 and more on small-model tables, and their powers larger.
+    log_a, log_b = (jnp.log(jnp.where(inside, item, 1.0)) for item in (A, B))
+    log_g = (jnp.log(alpha) + log_a - jnp.log(beta) - log_b) / (alpha + beta)
+    c = jnp.log(budget / k)
+    x = log_g + exponent * c
+    loss = params["E"] + jnp.exp(log_a - alpha * x) + jnp.exp(log_b - beta * (c - x))
+    return jnp.exp(x), jnp.exp(c - x), loss, exponent
+
+
+def _budget_for(params: Mapping[str, Any], loss: Any, k: Any) -> tuple[Any, Any]:
+    """The budget k N D at which the best loss is the one given, and whether there is one."""
+    alpha, above = params["alpha"], loss - params["E"]
+    beta = params.get("beta", alpha)
+    # The best loss above E is a power of C/k: its value at C = k fixes the rest.
+    unit = _additive({**params, "E": 0.0 * params["E"]}, k, k)[2]
+    exists = above > 0
+    power = (alpha + beta) / (alpha * beta)
+    return k * np.exp(power * np.log(unit / np.where(exists, above, 1.0))), exists
+
+
+def _answers(question: Question, found: Optimum) -> dict[str, np.ndarray]:
+    """Every answer under every draw, shape (draws, *levels); NaN where there is no optimum."""
+    inside = found.state <= LIMITED
+    spent = np.asarray(found.cost)
+    budget = spent if question.line.reverse else np.broadcast_to(question.levels, spent.shape)
+    answers = {
+        **found.columns,
+        "loss": found.loss,
+        "budget": budget,
+        "spent": spent,
+        "n_exponent": found.n_exponent,
+        "d_exponent": found.d_exponent,
+    }
+    return {name: np.where(inside, values, np.nan) for name, values in answers.items()}
+
+
+def _require_optimum(question: Question, found: Optimum) -> None:
+    """Raise where the fit itself has no optimum at a level."""
+    fit, params = question.fit, question.fit.params
     if fit.law in CLOSED_FORMS and not (params["A"] > 0 and params["B"] > 0):
         idle = "N" if params["A"] <= 0 else "D"
         raise AllocationError(
             f"the fitted loss does not depend on {idle} (A = {params['A']:g}, B = "
             f"{params['B']:g}), so no budget is best split. The fit ended at a bound: see its notes"
         )
-    if not inside.all():
-        bad = flops[~inside[0]][0]
-        low, high = np.exp(np.clip(reach, *(math.log(bad) * np.array([-1, 1]))))
-        raise AllocationError(
-            f"at {bad:g} FLOP the loss of {fit.law.name!r} has no minimum between {low:.1g} and "
-            f"{high:.1g} tokens per parameter: with these values, more of one always beats more "
-            "of the other"
+    state = found.state[0]
+    if (state <= LIMITED).all():
+        return
+    at = tuple(np.argwhere(state > LIMITED)[0])
+    level = question.levels[at]
+    unit = "" if question.line.reverse else f" {question.cost.unit}"
+    if state[at] == UNBOUNDED:
+        low, high = np.exp(np.clip(question.reach, *(math.log(FAR_RATIO) * 6 * np.array([-1, 1]))))
+        where = f"{question.line.pivot}/{question.line.walk}"
+        where = "tokens per parameter" if where == "D/N" else where
+        what = (
+            f"the cost of a loss of {level:g}"
+            if question.line.reverse
+            else (f"at {level:g}{unit} the loss")
         )
+        raise AllocationError(
+            f"{what} of {fit.law.name!r} has no minimum between {low:.1g} and {high:.1g} {where}: "
+            f"with these values, more of one always beats more of the other. Limit one, as "
+            f"limits={{'{question.line.walk}': ...}}"
+        )
+    raise AllocationError(_impossible(question, level))
 
 
-def _answers(
-    law: Law,
-    params: Mapping[str, np.ndarray],
-    budgets: np.ndarray,
-    cost: Cost,
-    reach: np.ndarray,
-) -> dict[str, np.ndarray]:
-    """Every answer under every draw, shape (draws, *budgets); NaN where there is no optimum."""
-    x, exponent, inside = _solve(law, params, budgets.reshape(-1), cost, reach)
-    shape = (len(x), *budgets.shape)
-    N = np.where(inside, np.exp(np.where(inside, x, 0.0)), np.nan).reshape(shape)
-    exponent = np.where(inside, exponent, np.nan).reshape(shape)
-    D = cost.tokens(budgets, N)
-    values = {name: item.reshape(-1, *(1,) * budgets.ndim) for name, item in params.items()}
-    loss = law.evaluate({"N": N, "D": D}, {name: values[name] for name in law.names})
-    return {"N": N, "D": D, "loss": loss, "n_exponent": exponent, "d_exponent": 1.0 - exponent}
-
-
-def _solve(
-    law: Law,
-    params: Mapping[str, np.ndarray],
-    flops: np.ndarray,
-    cost: Cost,
-    reach: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ln N*, its slope in ln C, and whether it is an interior optimum, each (draws, budgets)."""
-    values = {name: np.asarray(params[name], dtype=np.float64) for name in law.names}
-    with jax.enable_x64(True):
-        found = jax.device_get(_solved(law, values, np.log(flops / _factor(cost)), reach))
-    return tuple(np.asarray(item) for item in found)  # type: ignore[return-value]
-
-
-@partial(jax.jit, static_argnames="law")
-def _solved(
-    law: Law, params: Mapping[str, Any], c: Any, reach: Any
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    budgets = jax.vmap(lambda params, c: _ln_n(law, params, c, reach), (None, 0))
-    # One draw at a time: of a law without closed form each scans the whole line.
-    mapped = jax.vmap(budgets, (0, None)) if law in CLOSED_FORMS else partial(_in_turn, budgets)
-    found: tuple[jax.Array, jax.Array, jax.Array] = mapped(params, c)
-    return found
-
-
-def _in_turn(budgets: Any, params: Mapping[str, Any], c: Any) -> Any:
-    return lax.map(lambda one: budgets(one, c), params)
-
-
-def _ln_n(
-    law: Law, params: Mapping[str, Any], c: jax.Array, reach: Any
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Ln N* at ln(ND) = c, its slope in c, and whether it is an interior optimum; shapes ()."""
-    closed = CLOSED_FORMS.get(law)
-    return closed(params, c) if closed is not None else _along_budget_line(law, params, c, reach)
-
-
-def _additive(params: Mapping[str, Any], c: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Closed form for E + A N^-alpha + B D^-beta."""
-    A, B, alpha = params["A"], params["B"], params["alpha"]
-    beta = params.get("beta", alpha)
-    inside = (A > 0) & (B > 0)
-    exponent = beta / (alpha + beta)
-    # In logarithms: A and B are 1e5 and more on small-model tables, and their powers larger.
-    A, B = jnp.where(inside, A, 1.0), jnp.where(inside, B, 1.0)
-    log_g = (jnp.log(alpha * A) - jnp.log(beta * B)) / (alpha + beta)
-    return log_g + exponent * c, exponent, inside
-
-
-CLOSED_FORMS = {chinchilla: _additive, chinchilla_tied: _additive}
-
-
-def _loss(law: Law, params: Mapping[str, Any], x: Any, c: Any) -> jax.Array:
-    columns = {"N": jnp.exp(x), "D": jnp.exp(c - x)}
-    return jnp.reshape(law(*(columns[name] for name in law.columns), **params), ())
-
-
-def _along_budget_line(
-    law: Law, params: Mapping[str, Any], c: jax.Array, reach: Any
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The same for any law, by search along the budget line."""
-    loss = partial(_loss, law, params)
-    slope = jax.grad(loss)
-    # ln D/N is c - 2 ln N; and there is no less than one parameter or one token.
-    line = jnp.linspace(
-        jnp.maximum(0.5 * (c - reach[1]), 0.0), jnp.minimum(0.5 * (c - reach[0]), c), SCAN_POINTS
+def _impossible(question: Question, level: float) -> str:
+    """Why nothing meets a question, with the numbers."""
+    fit, line = question.fit, question.line
+    params = {name: np.array([value]) for name, value in fit.params.items()}
+    loosened = []
+    for i, limit in enumerate(line.limits):
+        other = _solved(question.without(i), params)
+        meets = other.state[0] <= LIMITED
+        if meets.any():
+            at = tuple(np.argwhere(meets)[0])
+            columns = _at(question, other, at)
+            ends = _ends_text(question.low[i], question.high[i])
+            loosened.append(
+                f"without {limit.name} {ends} it would be {float(limit.value(columns)):.4g}"
+            )
+    if loosened:
+        asked = f"a loss of {level:g}" if line.reverse else f"{level:g} {question.cost.unit}"
+        return (
+            f"no {line.walk} and {line.pivot} meet every limit at {asked}: {'; '.join(loosened)}. "
+            "Loosen one"
+        )
+    if line.reverse:
+        floor = fit.params.get("E")
+        below = (
+            f": its floor is E = {floor:g}"
+            if floor is not None and floor >= level
+            else (" within the limits and the tokens per parameter that are looked at")
+        )
+        return (
+            f"no budget reaches a loss of {level:g} under this fit of {fit.law.name!r}{below}. Ask "
+            "for a higher loss"
+        )
+    names = [
+        f"{limit.name} {_ends_text(question.low[i], question.high[i])}"
+        for i, limit in enumerate(line.limits)
+    ]
+    under = f" under {', '.join(names)}" if names else ""
+    return (
+        f"{level:g} {question.cost.unit} buy no {line.walk} and {line.pivot} under cost "
+        f"{question.cost.name!r}{under}. Give a larger budget, or looser limits"
     )
-    losses = jax.vmap(loss, (0, None))(line, c)
-    losses = jnp.where(jnp.isfinite(losses), losses, jnp.inf)
-    best = jnp.clip(jnp.argmin(losses), 1, SCAN_POINTS - 2)
-
-    def halve(_: Any, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        low, high = ends
-        middle = 0.5 * (low + high)
-        falling = slope(middle, c) < 0
-        return jnp.where(falling, middle, low), jnp.where(falling, high, middle)
-
-    low, high = lax.fori_loop(0, BISECTIONS, halve, (line[best - 1], line[best + 1]))
-    x = lax.stop_gradient(0.5 * (low + high))
-    inside = (slope(line[best - 1], c) < 0) & (slope(line[best + 1], c) > 0)
-    # Bisection has no derivative in the parameters. Two Newton steps, which move nothing, have the
-    # first and the second one.
-    for _ in range(2):
-        step = slope(x, c) / jax.grad(slope)(x, c)
-        x = x - jnp.where(inside & (jnp.abs(step) < line[1] - line[0]), step, 0.0)
-    # d x*/d c from differentiating slope(x*(c), c) = 0.
-    bend, cross = jax.grad(slope, argnums=(0, 1))(x, c)
-    return x, -cross / bend, inside
 
 
-def _draw_notes(N: np.ndarray) -> list[Note]:
-    lost = int(np.isnan(N).any(axis=tuple(range(1, N.ndim))).sum())
+def _ends_text(low: float, high: float) -> str:
+    if not math.isfinite(low):
+        return f"<= {high:g}"
+    return f">= {low:g}" if not math.isfinite(high) else f"in {low:g} to {high:g}"
+
+
+def _at(question: Question, found: Optimum, at: tuple[int, ...]) -> dict[str, float]:
+    columns = {name: float(values[at]) for name, values in question.held.items()}
+    return {**columns, **{name: float(values[0][at]) for name, values in found.columns.items()}}
+
+
+def _draw_notes(loss: np.ndarray) -> list[Note]:
+    lost = int(np.isnan(loss).any(axis=tuple(range(1, loss.ndim))).sum())
     if not lost:
         return []
     return [
         Note(
             "draws_without_optimum",
             "warning",
-            f"{lost} of {len(N)} draws have no optimum at some budget, as when a term is zero: "
+            f"{lost} of {len(loss)} draws have no optimum at some budget, as when a term is zero: "
             "the intervals are of the others, and too narrow",
             {"draws": lost},
         )
     ]
 
 
-def _notes(fit: Fit, cost: Cost, flops: np.ndarray, N: np.ndarray, D: np.ndarray) -> list[Note]:
+def _notes(question: Question, found: Optimum, answers: Mapping[str, np.ndarray]) -> list[Note]:
     notes = []
+    fit = question.fit
     if not fit.status.usable or any(note.severity == "warning" for note in fit.notes):
         codes = [note.code for note in fit.notes if note.severity == "warning"]
         codes += [] if fit.status.usable else [fit.status.name.lower()]
@@ -442,29 +593,131 @@ def _notes(fit: Fit, cost: Cost, flops: np.ndarray, N: np.ndarray, D: np.ndarray
                 {"codes": codes},
             )
         )
-    low, high = (value * _factor(cost) / 6.0 for value in fit.domain["6ND"])
-    reach = {
-        "flops": _decades(flops, low, high),
-        "N": _decades(N, *fit.domain["N"]),
-        "D": _decades(D, *fit.domain["D"]),
-    }
-    if any(value > 0 for value in reach.values()):
-        largest = float(np.max(flops)) if np.max(flops) > high else float(np.min(flops))
+    notes += _extrapolation(question, found)
+    notes += _limit_notes(question, found)
+    if question.line.turns:
         notes.append(
             Note(
-                "extrapolation",
-                "warning" if max(reach.values()) > FAR_DECADES else "info",
-                f"{largest:.3g} FLOP lies {reach['flops']:.2g} decades outside the runs that were "
-                f"fitted ({low:.2g} to {high:.2g} FLOP), N* {reach['N']:.2g} and D* "
-                f"{reach['D']:.2g} decades outside theirs: the answer rests on the form of the law",
-                reach,
+                "more_data_hurts",
+                "warning",
+                f"with these values the loss rises with {question.line.pivot} before the budget is "
+                f"spent: {question.line.pivot} stops there, and the rest is left",
+                {"spent": float(np.min(answers["spent"] / answers["budget"]))},
             )
         )
+    notes += _flat(question, found)
     return notes
+
+
+def _limit_notes(question: Question, found: Optimum) -> list[Note]:
+    columns = {name: np.asarray(values) for name, values in question.held.items()}
+    columns |= {name: values[0] for name, values in found.columns.items()}
+    holding = {}
+    for i, limit in enumerate(question.line.limits):
+        value = np.asarray(limit.value(columns), dtype=np.float64)
+        for end in (question.low[i], question.high[i]):
+            if math.isfinite(end) and (np.abs(value / end - 1) < AT_LIMIT).any():
+                holding[limit.name] = end
+    for name, (low, high) in zip(
+        (question.line.walk, *question.line.extras), _natural(question), strict=True
+    ):
+        ends = (
+            (low, high)
+            if name != question.line.walk
+            else (
+                low if question.edge[0] else math.nan,
+                high if question.edge[1] else math.nan,
+            )
+        )
+        for end in ends:
+            if (np.abs(columns[name] - end) <= AT_LIMIT * max(abs(end), high - low)).any():
+                holding[name] = end
+    for name, values in question.choices.items():
+        if len(values) > 1 and np.isin(columns[name], (min(values), max(values))).any():
+            holding[name] = float(columns[name].flat[0])
+    if not holding:
+        return []
+    said = ", ".join(f"{name} = {end:.4g}" for name, end in holding.items())
+    return [
+        Note(
+            "at_limit",
+            "info",
+            f"a limit or an end of a range holds the answer: {said}",
+            {"limits": holding},
+        )
+    ]
+
+
+def _natural(question: Question) -> list[tuple[float, float]]:
+    logs = (True, *question.line.logarithmic)
+    return [
+        (math.exp(low), math.exp(high)) if log else (float(low), float(high))
+        for (low, high), log in zip(question.box, logs, strict=True)
+    ]
+
+
+def _flat(question: Question, found: Optimum) -> list[Note]:
+    """A note where twice the size wastes hardly anything."""
+    known = (found.state[0] == INTERIOR) & np.isfinite(found.waste[0])
+    if not known.any():
+        return []
+    waste = float(np.min(found.waste[0][known]))
+    if not 0 <= waste < FLAT:
+        return []
+    return [
+        Note(
+            "flat_optimum",
+            "warning",
+            f"twice or half the model size wastes {waste:.1%} of the budget at most: the "
+            "optimum is flat, and N* is no sharp answer. See near_optimal()",
+            {"waste_of_doubling": waste},
+        )
+    ]
+
+
+def _extrapolation(question: Question, found: Optimum) -> list[Note]:
+    domain = question.fit.domain
+    columns = {name: values[0] for name, values in found.columns.items()}
+    if not {"N", "D"} <= set(columns):
+        measured = dict(columns)
+    else:
+        compute = 6 * columns["N"] * columns["D"]
+        measured = {**columns, "D/N": columns["D"] / columns["N"], "6ND": compute}
+    reach = {
+        name: _decades(values, *domain[name])
+        for name, values in measured.items()
+        if name in domain and domain[name][0] > 0
+    }
+    outside = {name: value for name, value in reach.items() if value > 0}
+    if not outside:
+        return []
+    said = ", ".join(
+        f"{_named(name)} {value:.2g} decades outside the runs ({domain[name][0]:.2g} to "
+        f"{domain[name][1]:.2g})"
+        for name, value in outside.items()
+    )
+    details = {"flops" if name == "6ND" else name: value for name, value in reach.items()}
+    return [
+        Note(
+            "extrapolation",
+            "warning" if max(outside.values()) > FAR_DECADES else "info",
+            f"{said}: the answer rests on the form of the law",
+            details,
+        )
+    ]
+
+
+def _named(name: str) -> str:
+    return name if name in ("6ND", "D/N") else f"{name}*"
 
 
 def _decades(values: np.ndarray, low: float, high: float) -> float:
     """How far the farthest value lies outside a range, in powers of ten; 0 inside."""
     above = float(np.log10(np.max(values) / high))
     below = float(np.log10(low / np.min(values)))
-    return max(above, below, 0.0)
+    outside = max(above, below, 0.0)
+    return outside if outside > ROUNDING else 0.0
+
+
+# Of decades: a run at the edge of the table is in it.
+ROUNDING = 1e-9
