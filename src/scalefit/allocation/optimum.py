@@ -247,7 +247,7 @@ def allocate(
         '3.22e+10 parameters, 92.6 tokens each'
         >>> small = sf.allocate(fit, flops=5.76e23, limits={"N": 13e9})
         >>> f"{small.N:.3g} parameters, {small.loss / best.loss - 1:.2%} more loss"
-        '1.3e+10 parameters, 0.68% more loss'
+        '1.3e+10 parameters, 0.50% more loss'
     """
     ensemble = fit if isinstance(fit, Ensemble) else None
     point = fit.fit if isinstance(fit, Ensemble) else fit
