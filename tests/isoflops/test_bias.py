@@ -177,8 +177,9 @@ def test_design_bias_groups_by_the_tables_budgets_and_counts_by_the_cost():
 
 def test_design_bias_without_two_budgets_says_so():
     runs = sweep("chinchilla", points=7)
+    fit = sf.published("chinchilla", "hoffmann")
     with pytest.raises(sf.DataError, match="1 of 1 budgets"):
-        sf.design_bias(sf.fit(runs), runs[runs["C"] == runs["C"].min()], 1e24)
+        sf.design_bias(fit, runs[runs["C"] == runs["C"].min()], 1e24)
 
 
 def test_designs_move_their_centres():
