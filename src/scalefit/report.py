@@ -76,18 +76,23 @@ def isoflop_text(found: IsoFlop) -> str:
     """Full report of IsoFLOP fits."""
     lines = [f"IsoFLOP sweeps by {found.method}, budgets counted as {found.cost}", ""]
     lines += [*_laws(found.n_law, found.d_law, found.level), ""]
-    lines.append(_indented(_table(found.budgets[list(SWEEP)], index=False)))
+    lines.append(_indented(_table(_swept(found), index=False)))
     return "\n".join([*lines, *_notes(found.notes)])
 
 
 def isoflop_html(found: IsoFlop) -> str:
     """The same report for a notebook."""
     laws = "<br>".join(map(escape, _laws(found.n_law, found.d_law, found.level)))
-    table = found.budgets[list(SWEEP)].to_html(float_format=_number, border=0, index=False)
+    table = _swept(found).to_html(float_format=_number, border=0, index=False)
     return (
         f"<b>IsoFLOP sweeps</b> by {found.method}, budgets counted as {escape(found.cost)}<br>"
         f"{laws}{table}{_notes_html(found.notes)}"
     )
+
+
+def _swept(found: IsoFlop) -> pd.DataFrame:
+    """Budgets that say anything: a table off any grid has dozens of one or two runs."""
+    return found.budgets.loc[found.budgets["status"] != "too_few", list(SWEEP)]
 
 
 def envelope_text(found: Envelope) -> str:

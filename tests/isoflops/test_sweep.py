@@ -172,6 +172,14 @@ def test_budgets_are_grouped_by_closeness_not_equality(runs):
         sf.isoflop(rough, tolerance=0.0)
 
 
+def test_budgets_that_gaps_chain_together_are_noted(runs):
+    chain = runs.assign(C=runs["C"] * np.tile(1.04 ** np.arange(7), 5))
+    found = sf.isoflop(chain)
+    assert found.budgets["n"].to_list() == [7] * 5 and "isoflop_wide_budget" in codes(found)
+    np.testing.assert_allclose(found.budgets["C_ratio"], 1.04**6)
+    assert "isoflop_wide_budget" not in codes(sf.isoflop(runs))
+
+
 def test_budgets_may_be_named(runs):
     names = runs["C"].map(lambda value: f"sweep {value:.0e}")
     shuffled = runs.assign(sweep=names).sample(frac=1, random_state=1)

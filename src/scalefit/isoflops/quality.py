@@ -269,7 +269,8 @@ def _chosen(rule: RuleChoice) -> tuple[str, float]:
         raise DataError(f"no rule is called {name!r}", remedy=f"Known: {', '.join(RULES)}")
     if limit is None:
         return str(name), THRESHOLDS[str(name)]
-    if not isinstance(limit, int | float) or not limit >= 0:
+    largest = 1.0 if name == "weak_curvature" else np.inf
+    if not isinstance(limit, int | float) or not 0 <= limit < largest:
         raise DataError(
             f"the threshold of {name!r} is {limit!r}",
             remedy=f"Give a number, such as ({name!r}, {THRESHOLDS[str(name)]:g})",

@@ -27,6 +27,8 @@ FEW_BUDGETS = 4
 # Two standard errors: below, the sign of the curvature is in doubt.
 WEAK = 2.0
 FLOPS_TOLERANCE = 0.05
+# Largest over smallest C of what should be one budget: gaps chain.
+WIDE_BUDGET = 1.2
 # Powers of ten between the geometric middle of the sizes and the vertex.
 OFF_CENTRE = 0.15
 
@@ -52,7 +54,8 @@ class IsoFlop:
     Attributes:
         budgets: a row for each budget, in rising order.
 
-            - ``budget``: FLOP, geometric mean of its runs.
+            - ``budget``, ``C_ratio``: FLOP, geometric mean of its runs; and their largest over
+              their smallest.
             - ``n``, ``sizes``: runs, and distinct sizes.
             - ``N_min``, ``N_max``, ``half_width``: range of sizes, and the root of its ratio.
             - ``centre``: powers of ten from the vertex up to the geometric middle of the range.
@@ -275,6 +278,7 @@ def _described(runs: Sweeps, fits: VertexFits, level: float) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "budget": budget,
+            "C_ratio": [runs.C[item].max() / runs.C[item].min() for item in members],
             "n": [len(item) for item in members],
             "sizes": [len(np.unique(item)) for item in sizes],
             "N_min": low,
@@ -341,26 +345,50 @@ def _notes(
                 {"budgets": used},
             )
         )
+    notes += _wide_notes(budgets)
     notes += _status_notes(budgets)
     notes += _centre_notes(budgets)
-    lost = budgets[~budgets["used"]]
-    if len(lost) or len(removed):
-        rules = removed["rule"].value_counts()
-        notes.append(
-            Note(
-                "isoflop_dropped",
-                "warning" if len(lost) else "info",
-                f"left out: {len(removed)} runs "
-                f"({listed([f'{n} by {rule}' for rule, n in rules.items()]) or 'no rule asked'}), "
-                f"{len(lost)} budgets without a usable minimum"
-                + (f" ({_flops(lost)})" if len(lost) else ""),
-                {
-                    "rows": [str(row) for row in removed.index],
-                    "budgets": [float(value) for value in lost["budget"]],
-                },
-            )
-        )
+    notes += _dropped_notes(budgets[~budgets["used"]], removed)
     return notes + convention_notes(runs)
+
+
+def _dropped_notes(lost: pd.DataFrame, removed: pd.DataFrame) -> list[Note]:
+    said = []
+    if len(removed):
+        rules = removed["rule"].value_counts()
+        by = listed([f"{count} by {rule}" for rule, count in rules.items()])
+        said.append(f"{len(removed)} runs by the rules asked for ({by})")
+    if len(lost):
+        said.append(f"{len(lost)} budgets without a usable minimum ({_flops(lost)})")
+    if not said:
+        return []
+    return [
+        Note(
+            "isoflop_dropped",
+            "warning" if len(lost) else "info",
+            f"left out: {'; '.join(said)}",
+            {
+                "rows": [str(row) for row in removed.index],
+                "budgets": [float(value) for value in lost["budget"]],
+            },
+        )
+    ]
+
+
+def _wide_notes(budgets: pd.DataFrame) -> list[Note]:
+    wide = budgets[budgets["used"] & (budgets["C_ratio"] > WIDE_BUDGET)]
+    if not len(wide):
+        return []
+    return [
+        Note(
+            "isoflop_wide_budget",
+            "warning",
+            f"the runs taken for one budget at {_flops(wide)} differ in C by up to "
+            f"{100 * (wide['C_ratio'].max() - 1):.0f} %, and more compute is less loss. Name the "
+            "budgets with by=, or lower the tolerance",
+            {"budgets": [float(value) for value in wide["budget"]]},
+        )
+    ]
 
 
 SAID = {
