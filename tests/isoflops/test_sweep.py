@@ -151,6 +151,11 @@ def test_no_power_law_without_two_budgets(runs):
         sf.isoflop(runs[:7])
     with pytest.raises(sf.DataError, match="0 of 0 budgets"):
         sf.isoflop(runs, rules=[("few_points", 99)])
+    with pytest.raises(sf.DataError, match="0 of 0 budgets"):
+        sf.isoflop(runs, rules=[("few_points", 99)], method="cubic")
+    # No size is better than another.
+    with pytest.raises(sf.DataError, match="5 negative_curvature"):
+        sf.isoflop(runs.assign(loss=2.0))
 
 
 def test_two_budgets_have_an_exponent_and_no_interval(runs):
@@ -274,6 +279,9 @@ def test_reports_say_it(runs):
     [
         ({"method": "quartic"}, "parabola, akima, cubic"),
         ({"tolerance": -1.0}, "no distance"),
+        ({"tolerance": "wide"}, "no distance"),
+        ({"rules": 5}, "are no rules"),
+        ({"rules": [["few_points", 3]]}, "goes with its rule"),
         ({"by": "nowhere"}, "no column 'nowhere'"),
         ({"rules": ["mad"]}, "no rule is called 'mad'"),
         ({"level": 2.0}, "no share"),

@@ -16,6 +16,7 @@ from scalefit.allocation.cost import find_cost
 from scalefit.errors import DataError
 from scalefit.isoflops.budgets import sweeps
 from scalefit.isoflops.parabola import VertexFits, approach2
+from scalefit.isoflops.sweep import positive
 from scalefit.result import Fit
 from scalefit.table import LossTable, as_table
 from scalefit.uncertainty import Ensemble, Estimate
@@ -170,8 +171,8 @@ def design_bias(
     count = find_cost(cost)
     counted = count.flops(design.N, design.D)
     budget = np.array([np.exp(np.log(counted[item]).mean()) for item in members])
-    targets = np.atleast_1d(np.asarray(flops, dtype=np.float64))
-    best = allocate(fit, np.concatenate([budget, targets.ravel()]), cost=cost)
+    targets = positive(flops).ravel()
+    best = allocate(fit, np.concatenate([budget, targets]), cost=cost)
     one = approach2(budget, N, D, surface.predict(N=N, D=D), weight)
     if one.n_law.budgets < 2:
         raise DataError(
@@ -181,15 +182,15 @@ def design_bias(
             "grouped (by=, tolerance=)",
         )
     vertices = {"N": np.exp(one.n.vertex), "D": np.exp(one.d.vertex)}
-    reached = {"N": one.n_law.at(targets.ravel()), "D": one.d_law.at(targets.ravel())}
+    reached = {"N": one.n_law.at(targets), "D": one.d_law.at(targets)}
     split = len(budget)
     draws: dict[str, np.ndarray] = {}
     if isinstance(fit, Ensemble):
         each = approach2(budget, N, D, fit.predict(N=N, D=D).draws, weight)
-        draws = _drawn(each, targets.ravel(), best.draws, split)
+        draws = _drawn(each, targets, best.draws, split)
     return DesignBias(
         budgets=_compared(budget, vertices, best.N[:split], best.D[:split]),
-        target=_compared(targets.ravel(), reached, best.N[split:], best.D[split:]),
+        target=_compared(targets, reached, best.N[split:], best.D[split:]),
         n_exponent=float(one.n_law.exponent),
         d_exponent=float(one.d_law.exponent),
         law=surface.law.name,

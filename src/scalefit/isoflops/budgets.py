@@ -81,7 +81,7 @@ def sweeps(
         DataError: a column is missing, the tolerance is negative, or no run has weight.
         AllocationError: the cost is unknown.
     """
-    if not tolerance >= 0:
+    if not isinstance(tolerance, int | float) or not tolerance >= 0:
         raise DataError(
             f"tolerance={tolerance!r} is no distance of ln C",
             remedy="Give a number of zero or more, such as 0.05 for 5 %",

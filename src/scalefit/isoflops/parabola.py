@@ -50,8 +50,8 @@ class Parabolas(NamedTuple):
         """Fieller's interval for the vertex, under normal errors of one size.
 
         The vertex is ``offset - slope / (2 curvature)``, and slope and curvature are uncorrelated.
-        An end is infinite where the curvature does not differ from zero at this level: then no
-        interval has the coverage and an end.
+        Both ends are infinite where the curvature does not differ from zero at this level: then
+        the data do not bound the vertex.
 
         Args:
             level: confidence.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
@@ -249,6 +249,8 @@ def flagged(runs: Sweeps, rules: Sequence[RuleChoice]) -> tuple[list[Flag], Swee
     Raises:
         DataError: a rule is unknown, or its threshold is no number.
     """
+    if not isinstance(rules, Iterable):
+        raise DataError(f"rules={rules!r} are no rules", remedy=f"Known: {', '.join(RULES)}")
     flags: list[Flag] = []
     for name, limit in map(_chosen, [rules] if isinstance(rules, str) else rules):
         # No run of a budget without runs is left to be flagged.
@@ -265,14 +267,17 @@ def flagged(runs: Sweeps, rules: Sequence[RuleChoice]) -> tuple[list[Flag], Swee
 
 def _chosen(rule: RuleChoice) -> tuple[str, float]:
     name, limit = rule if isinstance(rule, tuple) and len(rule) == 2 else (rule, None)
-    if name not in RULES:
-        raise DataError(f"no rule is called {name!r}", remedy=f"Known: {', '.join(RULES)}")
+    if not isinstance(name, str) or name not in RULES:
+        raise DataError(
+            f"no rule is called {name!r}",
+            remedy=f"Known: {', '.join(RULES)}; a threshold goes with its rule, as (name, 6.0)",
+        )
     if limit is None:
-        return str(name), THRESHOLDS[str(name)]
+        return name, THRESHOLDS[name]
     largest = 1.0 if name == "weak_curvature" else np.inf
     if not isinstance(limit, int | float) or not 0 <= limit < largest:
         raise DataError(
             f"the threshold of {name!r} is {limit!r}",
-            remedy=f"Give a number, such as ({name!r}, {THRESHOLDS[str(name)]:g})",
+            remedy=f"Give a number, such as ({name!r}, {THRESHOLDS[name]:g})",
         )
-    return str(name), float(limit)
+    return name, float(limit)

@@ -129,14 +129,24 @@ def optimum(n_law: PowerLaw, d_law: PowerLaw, flops: Any) -> Optimum:
     Raises:
         AllocationError: a budget is not a positive number.
     """
+    budgets = positive(flops)
+    N, D = n_law.at(budgets), d_law.at(budgets)
+    return Optimum(N, D, np.asarray(D / N)[()])
+
+
+def positive(flops: Any) -> np.ndarray:
+    """Budgets as float64.
+
+    Raises:
+        AllocationError: a budget is not a positive number.
+    """
     budgets = np.asarray(flops, dtype=np.float64)
     if budgets.size == 0 or not (np.isfinite(budgets) & (budgets > 0)).all():
         raise AllocationError(
             f"a budget must be a positive number of FLOP, not {flops!r}. Give one or several, "
-            "such as at(1e24)"
+            "such as 1e24"
         )
-    N, D = n_law.at(budgets), d_law.at(budgets)
-    return Optimum(N, D, np.asarray(D / N)[()])
+    return budgets
 
 
 def isoflop(
@@ -251,12 +261,10 @@ def _splines(runs: Sweeps, column: np.ndarray, method: Method) -> Parabolas:
         inside = len(turns) > 0 and float(curve(turns).min()) <= min(y[0], y[-1])
         least = float(turns[np.argmin(curve(turns))] if inside else x[np.argmin(y)])
         rows.append((least, float(curve(least)), float(curve(least, 2)) / 2, len(members), inside))
-    vertex, minimum, curvature, points, inside_ = (
-        np.array(item) for item in zip(*rows, strict=True)
-    )
+    vertex, minimum, curvature, points, inside_ = np.reshape(rows, (-1, 5)).T
     unknown = np.full(len(rows), np.nan)
     return Parabolas(
-        vertex, minimum, curvature, unknown, points, inside_, unknown, unknown, unknown
+        vertex, minimum, curvature, unknown, points, inside_ > 0, unknown, unknown, unknown
     )
 
 
@@ -394,8 +402,8 @@ def _wide_notes(budgets: pd.DataFrame) -> list[Note]:
 SAID = {
     "edge_minimum": "the vertex lies outside the runs: it is extrapolated. Add sizes there, or "
     "leave it out with keep_edges=False",
-    "negative_curvature": "the parabola opens downward, so that no size is best. Look at the runs "
-    "there: quality(runs) lists suspects",
+    "negative_curvature": "the parabola does not open upward, so that no size is best. Look at the "
+    "runs there: quality(runs) lists suspects",
     "weak_curvature": "the curvature is below two standard errors, so that the vertex may be "
     "anywhere. Add sizes there, or leave it out with rules=['weak_curvature']",
 }
