@@ -1,7 +1,7 @@
 """Parabolas through IsoFLOP sweeps and power laws through their vertices, for many tables at once.
 
-Everything is array arithmetic along the last axis, so that 1e4 simulated or resampled tables cost
-about as much as one. Nothing raises: what cannot be computed is NaN.
+Everything is array arithmetic along the last axis, for thousands of simulated or resampled tables
+in one call. Nothing raises: what cannot be computed is NaN.
 """
 
 from __future__ import annotations
