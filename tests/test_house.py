@@ -69,8 +69,16 @@ FLOW = [
     "allocation.question",
     "allocation.optimum",
     "allocation",
+    "isoflops.parabola",
+    "isoflops.budgets",
+    "isoflops.quality",
+    "isoflops.sweep",
+    "isoflops.envelope",
+    "isoflops.bias",
+    "isoflops",
     "plot.loss_surface",
     "plot.projected_error",
+    "plot.isoflop_fans",
     "plot.parameter_pairs",
     "plot.prediction_bands",
     "plot.profile_curve",
@@ -96,6 +104,7 @@ PUBLIC = [
     "Fit",
     "FitError",
     "Fraction",
+    "IsoFlop",
     "Law",
     "LawError",
     "LossTable",
@@ -110,14 +119,19 @@ PUBLIC = [
     "bootstrap",
     "cost",
     "covariance",
+    "design_bias",
+    "envelope",
     "fit",
+    "isoflop",
     "isoflop_design",
     "law",
     "optimal",
+    "parabola_shift",
     "plot",
     "posterior",
     "profile",
     "published",
+    "quality",
     "read",
     "scale_of",
     "simulate",
@@ -169,7 +183,7 @@ def test_public_names_are_the_ones_listed():
         "report",
         "result",
     }
-    inner |= {"groups", "separable", "synthetic", "table", "uncertainty"}
+    inner |= {"groups", "isoflops", "separable", "synthetic", "table", "uncertainty"}
     assert sorted(name for name in dir(sf) if name[0] != "_" and name not in inner) == PUBLIC
 
 

@@ -14,6 +14,7 @@ from scalefit.errors import Note, Status
 
 if TYPE_CHECKING:
     from scalefit.allocation import Allocation
+    from scalefit.isoflops import DesignBias, Envelope, IsoFlop, PowerLaw
     from scalefit.result import Fit
     from scalefit.uncertainty import Ensemble
 
@@ -64,6 +65,87 @@ def allocation_html(allocation: Allocation) -> str:
     return (
         f"<b>compute-optimal allocation</b>, {escape(allocation.law)}, budgets counted as "
         f"{escape(allocation.cost)}{table}{_notes_html(allocation.notes)}"
+    )
+
+
+# The columns that fit a terminal; to_frame() has all.
+SWEEP = ("budget", "n", "half_width", "centre", "N", "D", "loss", "curvature", "status", "used")
+
+
+def isoflop_text(found: IsoFlop) -> str:
+    """Full report of IsoFLOP fits."""
+    lines = [f"IsoFLOP sweeps by {found.method}, budgets counted as {found.cost}", ""]
+    lines += [*_laws(found.n_law, found.d_law, found.level), ""]
+    lines.append(_indented(_table(_swept(found), index=False)))
+    return "\n".join([*lines, *_notes(found.notes)])
+
+
+def isoflop_html(found: IsoFlop) -> str:
+    """The same report for a notebook."""
+    laws = "<br>".join(map(escape, _laws(found.n_law, found.d_law, found.level)))
+    table = _swept(found).to_html(float_format=_number, border=0, index=False)
+    return (
+        f"<b>IsoFLOP sweeps</b> by {found.method}, budgets counted as {escape(found.cost)}<br>"
+        f"{laws}{table}{_notes_html(found.notes)}"
+    )
+
+
+def _swept(found: IsoFlop) -> pd.DataFrame:
+    """Budgets that say anything: a table off any grid has dozens of one or two runs."""
+    return found.budgets.loc[found.budgets["status"] != "too_few", list(SWEEP)]
+
+
+def envelope_text(found: Envelope) -> str:
+    """Full report of an envelope."""
+    interior = found.points["interior"].to_numpy()
+    lines = [
+        f"lower envelope by {found.method}, compute counted as {found.cost}",
+        "",
+        *_laws(found.n_law, found.d_law),
+        "",
+        f"  {interior.sum()} of {len(interior)} points fitted, of "
+        f"{found.points['N'][interior].nunique()} sizes",
+    ]
+    return "\n".join([*lines, *_notes(found.notes)])
+
+
+def envelope_html(found: Envelope) -> str:
+    """The same report for a notebook."""
+    laws = "<br>".join(map(escape, _laws(found.n_law, found.d_law)))
+    return (
+        f"<b>lower envelope</b> by {found.method}, compute counted as {escape(found.cost)}<br>"
+        f"{laws}{_notes_html(found.notes)}"
+    )
+
+
+def _laws(n_law: PowerLaw, d_law: PowerLaw, level: float | None = None) -> list[str]:
+    lines = []
+    for name, law in (("N*", n_law), ("D*", d_law)):
+        line = f"  {name} = exp({law.intercept:.6g}) C^{law.exponent:.6g}"
+        if level is not None:
+            low, high = law.interval(level)
+            line += f", {100 * level:g} %: {low:.4g} to {high:.4g}"
+        lines.append(line)
+    return lines
+
+
+def design_bias_text(bias: DesignBias) -> str:
+    """Full report of the bias of a design."""
+    lines = [f"{bias.law} without noise by parabolas, budgets counted as {bias.cost}"]
+    for title, frame in (("vertices", bias.budgets), ("extrapolated", bias.target)):
+        lines += ["", title, _indented(_table(frame, index=False))]
+    return "\n".join(lines)
+
+
+def design_bias_html(bias: DesignBias) -> str:
+    """The same report for a notebook."""
+    tables = "".join(
+        f"{title}{frame.to_html(float_format=_number, border=0, index=False)}"
+        for title, frame in (("vertices", bias.budgets), ("extrapolated", bias.target))
+    )
+    return (
+        f"<b>{escape(bias.law)} without noise by parabolas</b>, budgets counted as "
+        f"{escape(bias.cost)}<br>{tables}"
     )
 
 

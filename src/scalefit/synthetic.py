@@ -27,8 +27,12 @@ def isoflop_design(
     points: int = 15,
     width: float = 8.0,
     surface: str | Mapping[str, float] = "chinchilla",
+    offset: float = 1.0,
+    drift: float = 1.0,
 ) -> pd.DataFrame:
-    """IsoFLOP sweeps centred on the optimum: at each budget, sizes from N*/width to N* width.
+    """IsoFLOP sweeps: at each budget, sizes from centre/width to centre width.
+
+    The centre is the optimum, N*, unless an offset or a drift moves it.
 
     Args:
         budgets: training budgets, FLOP, counted as 6ND.
@@ -36,6 +40,9 @@ def isoflop_design(
         width: ratio of the largest size to the centre.
         surface: a name in ``SURFACES``, or E, A, B, alpha, beta of the surface that the sweeps are
             centred on.
+        offset: every centre sits at so many times D*, that is at N*/offset.
+        drift: the centre moves on, linearly in log C, from none at the lowest budget to so many
+            times D* at the highest; multiplies the offset.
 
     Returns:
         DataFrame with N (count), D (tokens) and C (FLOP), budget by budget.
@@ -47,20 +54,28 @@ def isoflop_design(
         >>> sweep = isoflop_design([1e19], points=3, width=2.0)
         >>> (sweep["N"] / 1e6).round().to_list()
         [114.0, 228.0, 456.0]
+        >>> biased = isoflop_design([1e19, 1e21], points=1, drift=3.0)
+        >>> (biased["N"] / 1e6).round().to_list()  # the second is a third of N*
+        [228.0, 608.0]
     """
-    if points < 1 or width < 1 or not all(budget > 0 for budget in budgets):
+    sensible = width >= 1 and offset > 0 and drift > 0 and all(budget > 0 for budget in budgets)
+    if points < 1 or not sensible:
         raise DataError(
-            f"points={points}, width={width:g}, budgets={list(budgets)} describe no sweep",
-            remedy="Use at least one point, a width of one or more, positive budgets",
+            f"points={points}, width={width:g}, offset={offset:g}, drift={drift:g}, "
+            f"budgets={list(budgets)} describe no sweep",
+            remedy="Use at least one point, a width of one or more, positive budgets, offset and "
+            "drift",
         )
     p = _surface(surface)
     ratio = p["alpha"] * p["A"] / (p["beta"] * p["B"])
     total = p["alpha"] + p["beta"]
     spread = np.logspace(-1, 1, points, base=width) if points > 1 else np.ones(1)
     frames = []
+    low, high = np.log(min(budgets)), np.log(max(budgets))
     for budget in budgets:
         centre = ratio ** (1 / total) * (budget / 6) ** (p["beta"] / total)
-        N = centre * spread
+        way = (np.log(budget) - low) / (high - low) if high > low else 0.0
+        N = centre / (offset * drift**way) * spread
         frames.append(pd.DataFrame({"N": N, "D": budget / (6 * N), "C": float(budget)}))
     return pd.concat(frames, ignore_index=True)
 

@@ -3,6 +3,7 @@
 None shows or writes anything. matplotlib is imported when the first picture is drawn.
 """
 
+from scalefit.plot.isoflop_fans import isoflop as isoflop
 from scalefit.plot.loss_surface import surface as surface
 from scalefit.plot.parameter_pairs import pairs as pairs
 from scalefit.plot.prediction_bands import predictions as predictions

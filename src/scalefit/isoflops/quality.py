@@ -1,0 +1,284 @@
+"""Rules that find rows of IsoFLOP sweeps not to be trusted. They flag; the caller decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from scalefit.allocation.cost import Cost
+from scalefit.errors import DataError
+from scalefit.isoflops.budgets import Sweeps, sweeps
+from scalefit.isoflops.parabola import parabolas
+from scalefit.table import LossTable, as_table
+
+__all__ = ["ALL_RULES", "THRESHOLDS", "Flag", "RuleChoice", "flagged", "quality"]
+
+RuleChoice = str | tuple[str, float]
+"""Name of a rule, or name and threshold."""
+
+# Median absolute deviation of a normal sample in standard deviations (Iglewicz and Hoaglin 1993).
+MAD = 0.6745
+
+
+class Flag(NamedTuple):
+    """A run that a rule found.
+
+    Attributes:
+        place: its position among the runs.
+        budget: FLOP.
+        rule: name of the rule.
+        reason: what was found, with the number and the limit.
+    """
+
+    place: int
+    budget: float
+    rule: str
+    reason: str
+
+
+Found = list[tuple[int, str]]
+
+
+def _duplicates(runs: Sweeps, limit: float) -> Found:
+    """All but one of the runs of a budget whose sizes differ by no more than the limit in ln N."""
+    found: Found = []
+    for members in runs.members:
+        size = np.log(runs.N[members])
+        for twins in np.split(members, np.flatnonzero(np.diff(size) > limit) + 1):
+            # The one trained to the budget stays; of several, the one that reached the least loss.
+            counted = runs.cost.evaluate({"N": runs.N[twins], "D": runs.D[twins]})
+            miss = np.abs(np.log(counted / runs.C[twins]))
+            best = min(zip(miss.round(6), runs.loss[twins], twins, strict=True))[2]
+            for place in twins:
+                if place != best:
+                    found.append(
+                        (
+                            int(place),
+                            f"N within {100 * limit:g} % of run {runs.rows[best]} at this budget",
+                        )
+                    )
+    return found
+
+
+def _few_points(runs: Sweeps, limit: float) -> Found:
+    """Budgets of fewer runs than the limit."""
+    return [
+        (int(place), f"{len(members)} runs at this budget, fewer than {limit:g}")
+        for members in runs.members
+        if len(members) < limit
+        for place in members
+    ]
+
+
+def _off_centre(runs: Sweeps, limit: float) -> Found:
+    """Runs so many times farther from the vertex than the shorter arm, and one-armed budgets."""
+    found: Found = []
+    for members in runs.members:
+        x = np.log(runs.N[members])
+        bowl = parabolas(x, runs.loss[members], runs.weight[members])
+        if not bowl.curvature > 0:
+            continue
+        arm = float(min(bowl.vertex - x[0], x[-1] - bowl.vertex))
+        for place, far in zip(members, np.abs(x - bowl.vertex), strict=True):
+            if arm <= 0:
+                found.append((int(place), "every run of this budget is on one side of its vertex"))
+            elif far > limit * arm:
+                reason = (
+                    f"{far / arm:.3g} times as far from the vertex (in ln N) as the shorter arm "
+                    f"reaches, more than {limit:g}"
+                )
+                found.append((int(place), reason))
+    return found
+
+
+def _spline_outlier(runs: Sweeps, limit: float) -> Found:
+    """Runs that a spline through the other runs of their budget misses by far.
+
+    Far against what is usual: the misses of all budgets are pooled.
+    """
+    from scipy.interpolate import Akima1DInterpolator
+
+    places, misses = [], []
+    for members in runs.members:
+        x, y = np.log(runs.N[members]), runs.loss[members]
+        # A spline needs rising sizes, and three of them beside the run in question.
+        if len(members) < 4 or not (np.diff(x) > 0).all():
+            continue
+        for i, place in enumerate(members):
+            others = Akima1DInterpolator(np.delete(x, i), np.delete(y, i), extrapolate=True)
+            places.append(int(place))
+            misses.append(float(y[i] - others(x[i])))
+    if not misses:
+        return []
+    miss = np.array(misses)
+    away = np.abs(miss - np.median(miss))
+    usual = float(np.median(away))
+    score = MAD * away / usual if usual > 0 else np.where(away > 0, np.inf, 0.0)
+    return [
+        (place, f"misses the spline of its neighbours by {gap:.3g} (score {z:.3g} above {limit:g})")
+        for place, gap, z in zip(places, misses, score, strict=True)
+        if z > limit
+    ]
+
+
+def _weak_curvature(runs: Sweeps, limit: float) -> Found:
+    """Budgets whose interval of the curvature, at this level, is not above zero."""
+    from scipy.special import stdtrit
+
+    found: Found = []
+    for members in runs.members:
+        bowl = parabolas(np.log(runs.N[members]), runs.loss[members], runs.weight[members])
+        freedom = int(bowl.points) - 3
+        if freedom < 1 and bowl.curvature > 0:
+            continue
+        reach = stdtrit(freedom, 0.5 * (1 + limit)) * bowl.curvature_se if freedom > 0 else 0.0
+        if not bowl.curvature > reach:
+            reason = (
+                f"curvature {bowl.curvature:.3g} of this budget is not above zero by its "
+                f"{100 * limit:g} % interval, +-{reach:.3g}"
+            )
+            found += [(int(place), reason) for place in members]
+    return found
+
+
+RULES: Mapping[str, Callable[[Sweeps, float], Found]] = MappingProxyType(
+    {
+        "duplicates": _duplicates,
+        "few_points": _few_points,
+        "off_centre": _off_centre,
+        "spline_outlier": _spline_outlier,
+        "weak_curvature": _weak_curvature,
+    }
+)
+
+THRESHOLDS: Mapping[str, float] = MappingProxyType(
+    {
+        "duplicates": 0.01,
+        "few_points": 6.0,
+        "off_centre": 2.5,
+        "spline_outlier": 6.0,
+        "weak_curvature": 0.95,
+    }
+)
+
+# Budgets that lost runs to the other rules are counted again.
+ALL_RULES = (*RULES, "few_points")
+
+
+def quality(
+    runs: LossTable | pd.DataFrame,
+    *,
+    rules: Sequence[RuleChoice] = ALL_RULES,
+    by: str | None = None,
+    tolerance: float = 0.05,
+    cost: str | Cost | None = None,
+    **columns: str,
+) -> pd.DataFrame:
+    """Runs of IsoFLOP sweeps that a rule flags. Nothing is removed.
+
+    Rules are taken in order, each on the runs that those before it left; give a threshold with a
+    pair, as ``("spline_outlier", 4.5)``.
+
+    - ``duplicates`` (0.01): sizes at a budget that differ by no more than this in ln N. The run
+      trained closest to the budget stays, then the one of least loss.
+    - ``few_points`` (6): budgets of fewer runs.
+    - ``off_centre`` (2.5): runs farther from the vertex, in ln N, than so many times the shorter
+      arm of their budget; whole budgets on one side of their vertex.
+    - ``spline_outlier`` (6): an Akima spline through the other runs of the budget misses the loss
+      by a modified z-score above this, against the misses of all budgets. The smallest and the
+      largest size are extrapolated to, and a run far off spoils the splines of its neighbours:
+      look at what is flagged beside it.
+    - ``weak_curvature`` (0.95): budgets whose parabola has no positive curvature, by its interval
+      of this level.
+
+    Args:
+        runs: the table.
+        rules: which rules, in which order.
+        by: as for :func:`isoflop`, as ``tolerance`` and ``cost``.
+        tolerance: see there.
+        cost: see there.
+        **columns: headers, as for ``fit``, where ``runs`` is a DataFrame.
+
+    Returns:
+        A row for each flagged run, with its label in the index: ``budget``, ``N``, ``D``,
+        ``loss``, ``rule``, ``reason``.
+
+    Raises:
+        DataError: a rule or a column is unknown.
+
+    Source:
+        Stages and thresholds as in the analysis of Czech et al. 2026, arXiv 2603.22339; the
+        modified z-score is that of Iglewicz and Hoaglin 1993.
+
+    Example:
+        >>> import pandas as pd, scalefit as sf
+        >>> runs = sf.simulate(sf.isoflop_design(points=7), noise=0.001)
+        >>> twice = pd.concat([runs, runs.iloc[[10]]], ignore_index=True)
+        >>> sf.quality(twice, rules=["duplicates"])["reason"].to_list()
+        ['N within 1 % of run 10 at this budget']
+    """
+    table = as_table(runs, **columns)
+    every = sweeps(table, by, tolerance, cost)
+    return flag_frame(every, flagged(every, rules)[0])
+
+
+def flag_frame(runs: Sweeps, flags: Sequence[Flag]) -> pd.DataFrame:
+    """Flags as a table, in the order of the runs."""
+    flags = sorted(flags)
+    places = [flag.place for flag in flags]
+    return pd.DataFrame(
+        {
+            "budget": np.array([flag.budget for flag in flags], dtype=np.float64),
+            "N": runs.N[places],
+            "D": runs.D[places],
+            "loss": runs.loss[places],
+            "rule": [flag.rule for flag in flags],
+            "reason": [flag.reason for flag in flags],
+        },
+        index=pd.Index([runs.rows[place] for place in places]),
+    )
+
+
+def flagged(runs: Sweeps, rules: Sequence[RuleChoice]) -> tuple[list[Flag], Sweeps]:
+    """Flags of the rules in turn, and the runs without those they found.
+
+    Raises:
+        DataError: a rule is unknown, or its threshold is no number.
+    """
+    if not isinstance(rules, Iterable):
+        raise DataError(f"rules={rules!r} are no rules", remedy=f"Known: {', '.join(RULES)}")
+    flags: list[Flag] = []
+    for name, limit in map(_chosen, [rules] if isinstance(rules, str) else rules):
+        # No run of a budget without runs is left to be flagged.
+        budgets = {int(runs.code[item[0]]): runs.budget(item) for item in runs.members}
+        found = RULES[name](runs, limit)
+        flags += [
+            Flag(place, budgets[int(runs.code[place])], name, reason) for place, reason in found
+        ]
+        code = runs.code.copy()
+        code[[place for place, _ in found]] = -1
+        runs = replace(runs, code=code)
+    return flags, runs
+
+
+def _chosen(rule: RuleChoice) -> tuple[str, float]:
+    name, limit = rule if isinstance(rule, tuple) and len(rule) == 2 else (rule, None)
+    if not isinstance(name, str) or name not in RULES:
+        raise DataError(
+            f"no rule is called {name!r}",
+            remedy=f"Known: {', '.join(RULES)}; a threshold goes with its rule, as (name, 6.0)",
+        )
+    if limit is None:
+        return name, THRESHOLDS[name]
+    largest = 1.0 if name == "weak_curvature" else np.inf
+    if not isinstance(limit, int | float) or not 0 <= limit < largest:
+        raise DataError(
+            f"the threshold of {name!r} is {limit!r}",
+            remedy=f"Give a number, such as ({name!r}, {THRESHOLDS[name]:g})",
+        )
+    return name, float(limit)

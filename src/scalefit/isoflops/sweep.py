@@ -1,0 +1,468 @@
+"""IsoFLOP fits, one budget at a time: Chinchilla's Approach 2 and its interpolating kin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import pandas as pd
+
+from scalefit import report
+from scalefit.allocation.cost import Cost
+from scalefit.errors import AllocationError, DataError, Note, listed
+from scalefit.isoflops.budgets import Sweeps, sweeps
+from scalefit.isoflops.parabola import Parabolas, PowerLaw, VertexFits, approach2, power_law
+from scalefit.isoflops.quality import RuleChoice, flag_frame, flagged
+from scalefit.table import LossTable, as_table
+
+__all__ = ["IsoFlop", "Method", "Optimum", "isoflop"]
+
+Method = Literal["parabola", "akima", "cubic"]
+"""How the least loss of a budget is found: by a parabola, or on a spline through the runs."""
+
+DISTINCT = 3
+FEW_BUDGETS = 4
+# Two standard errors: below, the sign of the curvature is in doubt.
+WEAK = 2.0
+FLOPS_TOLERANCE = 0.05
+# Largest over smallest C of what should be one budget: gaps chain.
+WIDE_BUDGET = 1.2
+# Powers of ten between the geometric middle of the sizes and the vertex.
+OFF_CENTRE = 0.15
+
+
+class Optimum(NamedTuple):
+    """Compute-optimal sizes and tokens at some budgets, arrays of their shape.
+
+    Attributes:
+        N: parameters.
+        D: tokens.
+        tokens_per_param: D / N.
+    """
+
+    N: np.ndarray
+    D: np.ndarray
+    tokens_per_param: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class IsoFlop:
+    """Vertices of IsoFLOP sweeps, and power laws through them.
+
+    Attributes:
+        budgets: a row for each budget, in rising order.
+
+            - ``budget``, ``C_ratio``: FLOP, geometric mean of its runs; and their largest over
+              their smallest.
+            - ``n``, ``sizes``: runs, and distinct sizes.
+            - ``N_min``, ``N_max``, ``half_width``: range of sizes, and the root of its ratio.
+            - ``centre``: powers of ten from the vertex up to the geometric middle of the range.
+            - ``N``, ``N_low``, ``N_high``: size of least loss, with its interval.
+            - ``D``, ``D_low``, ``D_high``: the same for tokens, from the curve over D.
+            - ``D_from_budget``: the tokens that the budget buys for N.
+            - ``loss``: at the vertex over N.
+            - ``curvature``, ``curvature_se``: coefficient of (ln N)^2.
+            - ``interior``: whether the vertex over N lies in the range.
+            - ``status``: ``ok``, ``too_few`` (fewer than three distinct sizes), ``edge_minimum``,
+              ``negative_curvature`` or ``weak_curvature`` (below two standard errors).
+            - ``used``: whether the power laws go through it.
+        n_law: N* against the budget.
+        d_law: D* against the budget.
+        method: how vertices were found.
+        level: of the intervals.
+        cost: name of what budgets are counted in.
+        runs: budget of each run that was not left out, FLOP, by its label.
+        removed: runs left out by a rule: ``budget``, ``N``, ``D``, ``loss``, ``rule``, ``reason``.
+        notes: soft problems.
+    """
+
+    budgets: pd.DataFrame
+    n_law: PowerLaw
+    d_law: PowerLaw
+    method: Method
+    level: float
+    cost: str
+    runs: pd.Series
+    removed: pd.DataFrame
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def n_exponent(self) -> float:
+        """Exponent of N* in the budget."""
+        return float(self.n_law.exponent)
+
+    @property
+    def d_exponent(self) -> float:
+        """Exponent of D* in the budget."""
+        return float(self.d_law.exponent)
+
+    def at(self, flops: Any) -> Optimum:
+        """N*, D* and D*/N* of the power laws, each an array of the shape of ``flops``.
+
+        N* and D* come from separate lines: their product is C/6 only where 6ND is C in the table.
+
+        Raises:
+            AllocationError: a budget is not a positive number.
+        """
+        return optimum(self.n_law, self.d_law, flops)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The row of each budget."""
+        return self.budgets.copy()
+
+    def summary(self) -> str:
+        """The power laws, the budgets and the notes as text."""
+        return report.isoflop_text(self)
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        return report.isoflop_html(self)
+
+
+def optimum(n_law: PowerLaw, d_law: PowerLaw, flops: Any) -> Optimum:
+    """What two power laws say of budgets.
+
+    Raises:
+        AllocationError: a budget is not a positive number.
+    """
+    budgets = positive(flops)
+    N, D = n_law.at(budgets), d_law.at(budgets)
+    return Optimum(N, D, np.asarray(D / N)[()])
+
+
+def positive(flops: Any) -> np.ndarray:
+    """Budgets as float64.
+
+    Raises:
+        AllocationError: a budget is not a positive number.
+    """
+    budgets = np.asarray(flops, dtype=np.float64)
+    if budgets.size == 0 or not (np.isfinite(budgets) & (budgets > 0)).all():
+        raise AllocationError(
+            f"a budget must be a positive number of FLOP, not {flops!r}. Give one or several, "
+            "such as 1e24"
+        )
+    return budgets
+
+
+def isoflop(
+    runs: LossTable | pd.DataFrame,
+    *,
+    by: str | None = None,
+    tolerance: float = 0.05,
+    cost: str | Cost | None = None,
+    method: Method = "parabola",
+    rules: Sequence[RuleChoice] = (),
+    keep_edges: bool = True,
+    level: float = 0.95,
+    **columns: str,
+) -> IsoFlop:
+    """Compute-optimal N and D from IsoFLOP sweeps, without a law of the loss.
+
+    At each budget the size of least loss is found by a parabola of the loss in ln N, and the tokens
+    of least loss by one in ln D, both by least squares; then ln N* and ln D* are fitted on ln C,
+    unweighted. Budgets with fewer than three distinct sizes or without a minimum are listed and
+    left out.
+
+    The vertices are biased even without noise, unless the loss is symmetric about its optimum:
+    :func:`design_bias` says how much.
+
+    Args:
+        runs: a table with N, D and the loss.
+        by: column that names the budget of a run; by default runs whose C is close share one.
+        tolerance: a new budget begins where the sorted ln C leave a wider gap than this.
+        cost: what C is counted in. By default it is the table's column C, or 6ND without one.
+        method: ``parabola``; or ``akima`` or ``cubic``, the least point on a spline through the
+            runs, which follows their noise and has no interval.
+        rules: rules of :func:`quality` to leave runs out by, in order; none by default.
+        keep_edges: whether a parabola's vertex outside its runs counts. A spline's never does.
+        level: of the intervals: Fieller's for a vertex, Student's t for an exponent.
+        **columns: headers, as for ``fit``, where ``runs`` is a DataFrame.
+
+    Returns:
+        Vertices, power laws, runs left out, and notes.
+
+    Raises:
+        DataError: a column, a rule or an option is unknown, or fewer than two budgets have a
+            minimum.
+
+    Source:
+        Hoffmann et al. 2022, arXiv 2203.15556, section 3.2.
+
+    Example:
+        >>> import scalefit as sf
+        >>> runs = sf.simulate(sf.isoflop_design(), noise=0.0)
+        >>> found = sf.isoflop(runs)
+        >>> round(found.n_exponent, 4), round(found.d_exponent, 4)
+        (0.4516, 0.5484)
+        >>> best = found.at(1e24)
+        >>> f"{best.N:.3g} parameters, {best.D:.3g} tokens"  # of this surface 4.04e+12 are best
+        '4.25e+10 parameters, 3.92e+12 tokens'
+    """
+    if method not in get_args(Method):
+        raise DataError(
+            f"method={method!r} is unknown", remedy=f"Known: {', '.join(get_args(Method))}"
+        )
+    table = as_table(runs, **columns)
+    every = sweeps(table, by, tolerance, cost)
+    flags, kept = flagged(every, rules)
+    removed = flag_frame(every, flags)
+    fits = _vertices(kept, method)
+    budgets = _described(kept, fits, level)
+    budgets["status"] = _statuses(budgets, fits)
+    budgets["used"] = _used(budgets["status"].to_numpy(), fits, keep_edges and method == "parabola")
+    n_law, d_law = _lines(budgets, fits)
+    return IsoFlop(
+        budgets=budgets,
+        n_law=n_law,
+        d_law=d_law,
+        method=method,
+        level=level,
+        cost=every.cost.name if every.counted else f"column {table.sources['C']!r}",
+        runs=_assigned(kept),
+        removed=removed,
+        notes=tuple(_notes(table, kept, budgets, removed)),
+    )
+
+
+def _vertices(runs: Sweeps, method: Method) -> VertexFits:
+    if method == "parabola":
+        place, weight = runs.padded()
+        flops = [runs.budget(item) for item in runs.members]
+        return approach2(flops, runs.N[place], runs.D[place], runs.loss[place], weight)
+    n, d = (_splines(runs, column, method) for column in (runs.N, runs.D))
+    usable = np.isfinite(n.vertex) & np.isfinite(d.vertex)
+    # The laws are drawn later, through the budgets that count.
+    none = power_law(np.ones(len(usable)), n.vertex, False)
+    return VertexFits(n, d, usable, none, none)
+
+
+def _splines(runs: Sweeps, column: np.ndarray, method: Method) -> Parabolas:
+    """Least points of splines, in the form of parabolas without errors."""
+    from scipy.interpolate import Akima1DInterpolator, CubicSpline
+
+    kind = Akima1DInterpolator if method == "akima" else CubicSpline
+    rows = []
+    for members in runs.members:
+        x, of = np.unique(np.log(column[members]), return_inverse=True)
+        weight = runs.weight[members]
+        y = np.bincount(of, weight * runs.loss[members]) / np.bincount(of, weight)
+        if len(x) < DISTINCT:
+            rows.append((np.nan, np.nan, np.nan, len(members), False))
+            continue
+        curve = kind(x, y)
+        turns = curve.derivative().roots(extrapolate=False)
+        turns = turns[np.isfinite(turns)]
+        # An end may lie lower than any turn: then the least point is no minimum.
+        inside = len(turns) > 0 and float(curve(turns).min()) <= min(y[0], y[-1])
+        least = float(turns[np.argmin(curve(turns))] if inside else x[np.argmin(y)])
+        rows.append((least, float(curve(least)), float(curve(least, 2)) / 2, len(members), inside))
+    vertex, minimum, curvature, points, inside_ = np.reshape(rows, (-1, 5)).T
+    unknown = np.full(len(rows), np.nan)
+    return Parabolas(
+        vertex, minimum, curvature, unknown, points, inside_ > 0, unknown, unknown, unknown
+    )
+
+
+def _assigned(runs: Sweeps) -> pd.Series:
+    budget = np.full(len(runs.N), np.nan)
+    for members in runs.members:
+        budget[members] = runs.budget(members)
+    return pd.Series(budget, index=pd.Index(runs.rows), name="budget").dropna()
+
+
+def _described(runs: Sweeps, fits: VertexFits, level: float) -> pd.DataFrame:
+    members = runs.members
+    sizes = [runs.N[item] for item in members]
+    low, high = (np.array([end(item) for item in sizes]) for end in (np.min, np.max))
+    budget = np.array([runs.budget(item) for item in members])
+    with np.errstate(over="ignore", invalid="ignore"):
+        N, D = np.exp(fits.n.vertex), np.exp(fits.d.vertex)
+        n_ends, d_ends = (np.exp(found.interval(level)) for found in (fits.n, fits.d))
+    return pd.DataFrame(
+        {
+            "budget": budget,
+            "C_ratio": [runs.C[item].max() / runs.C[item].min() for item in members],
+            "n": [len(item) for item in members],
+            "sizes": [len(np.unique(item)) for item in sizes],
+            "N_min": low,
+            "N_max": high,
+            "half_width": np.sqrt(high / low),
+            "centre": np.log10(np.sqrt(low) * np.sqrt(high)) - fits.n.vertex / np.log(10),
+            "N": N,
+            "N_low": n_ends[0],
+            "N_high": n_ends[1],
+            "D": D,
+            "D_low": d_ends[0],
+            "D_high": d_ends[1],
+            "D_from_budget": runs.cost.tokens(budget, N),
+            "loss": fits.n.minimum,
+            "curvature": fits.n.curvature,
+            "curvature_se": fits.n.curvature_se,
+            "interior": fits.n.inside,
+        }
+    )
+
+
+def _statuses(budgets: pd.DataFrame, fits: VertexFits) -> list[str]:
+    weak = (fits.n.curvature < WEAK * fits.n.curvature_se) | (
+        fits.d.curvature < WEAK * fits.d.curvature_se
+    )
+    few = np.isnan(fits.n.curvature) | np.isnan(fits.d.curvature)
+    outside = ~(fits.n.inside & fits.d.inside)
+    cases = [few, ~fits.usable, outside, weak]
+    words = ["too_few", "negative_curvature", "edge_minimum", "weak_curvature"]
+    return [str(word) for word in np.select(cases, words, default="ok")]
+
+
+def _used(status: np.ndarray, fits: VertexFits, edges: bool) -> np.ndarray:
+    return np.asarray(fits.usable & (edges | (status != "edge_minimum")))
+
+
+def _lines(budgets: pd.DataFrame, fits: VertexFits) -> tuple[PowerLaw, PowerLaw]:
+    used = budgets["used"].to_numpy()
+    if used.sum() < 2:
+        counts = budgets["status"].value_counts()
+        states = listed([f"{count} {status}" for status, count in counts.items()])
+        raise DataError(
+            f"{used.sum()} of {len(budgets)} budgets have a usable minimum, and a power law needs "
+            f"two ({states})",
+            remedy="A budget needs three distinct sizes around its least loss. Check how runs are "
+            "grouped (by=, tolerance=), or fit a law of the whole table: scalefit.fit(runs)",
+        )
+    flops = budgets["budget"].to_numpy()
+    return power_law(flops, fits.n.vertex, used), power_law(flops, fits.d.vertex, used)
+
+
+def _notes(
+    table: LossTable, runs: Sweeps, budgets: pd.DataFrame, removed: pd.DataFrame
+) -> list[Note]:
+    notes = [*table.notes]
+    used = int(budgets["used"].sum())
+    if used < FEW_BUDGETS:
+        notes.append(
+            Note(
+                "few_budgets",
+                "warning",
+                f"the power laws go through {used} budgets: with fewer than {FEW_BUDGETS} their "
+                "exponents are little more than a ratio of two vertices. Add budgets",
+                {"budgets": used},
+            )
+        )
+    notes += _wide_notes(budgets)
+    notes += _status_notes(budgets)
+    notes += _centre_notes(budgets)
+    notes += _dropped_notes(budgets[~budgets["used"]], removed)
+    return notes + convention_notes(runs)
+
+
+def _dropped_notes(lost: pd.DataFrame, removed: pd.DataFrame) -> list[Note]:
+    said = []
+    if len(removed):
+        rules = removed["rule"].value_counts()
+        by = listed([f"{count} by {rule}" for rule, count in rules.items()])
+        said.append(f"{len(removed)} runs by the rules asked for ({by})")
+    if len(lost):
+        said.append(f"{len(lost)} budgets without a usable minimum ({_flops(lost)})")
+    if not said:
+        return []
+    return [
+        Note(
+            "isoflop_dropped",
+            "warning" if len(lost) else "info",
+            f"left out: {'; '.join(said)}",
+            {
+                "rows": [str(row) for row in removed.index],
+                "budgets": [float(value) for value in lost["budget"]],
+            },
+        )
+    ]
+
+
+def _wide_notes(budgets: pd.DataFrame) -> list[Note]:
+    wide = budgets[budgets["used"] & (budgets["C_ratio"] > WIDE_BUDGET)]
+    if not len(wide):
+        return []
+    return [
+        Note(
+            "isoflop_wide_budget",
+            "warning",
+            f"the runs taken for one budget at {_flops(wide)} differ in C by up to "
+            f"{100 * (wide['C_ratio'].max() - 1):.0f} %, and more compute is less loss. Name the "
+            "budgets with by=, or lower the tolerance",
+            {"budgets": [float(value) for value in wide["budget"]]},
+        )
+    ]
+
+
+SAID = {
+    "edge_minimum": "the vertex lies outside the runs: it is extrapolated. Add sizes there, or "
+    "leave it out with keep_edges=False",
+    "negative_curvature": "the parabola does not open upward, so that no size is best. Look at the "
+    "runs there: quality(runs) lists suspects",
+    "weak_curvature": "the curvature is below two standard errors, so that the vertex may be "
+    "anywhere. Add sizes there, or leave it out with rules=['weak_curvature']",
+}
+
+
+def _status_notes(budgets: pd.DataFrame) -> list[Note]:
+    notes = []
+    for status, said in SAID.items():
+        found = budgets[budgets["status"] == status]
+        if len(found):
+            notes.append(
+                Note(
+                    f"isoflop_{status}",
+                    "warning",
+                    f"at {_flops(found)} {said}",
+                    {"budgets": [float(value) for value in found["budget"]]},
+                )
+            )
+    return notes
+
+
+def _centre_notes(budgets: pd.DataFrame) -> list[Note]:
+    used = budgets[budgets["used"]]
+    far = used[used["centre"].abs() > OFF_CENTRE]
+    if not len(far):
+        return []
+    c = np.log10(used["budget"].to_numpy())
+    drift = float(np.polyfit(c - c.mean(), used["centre"].to_numpy(), 1)[0])
+    return [
+        Note(
+            "isoflop_off_centre",
+            "info",
+            f"at {_flops(far)} the middle of the sizes is more than {OFF_CENTRE} powers of ten "
+            f"from the vertex, and the distance drifts by {drift:+.2g} a decade of budget. "
+            "Off-centre sweeps bias the vertices, drifting ones the exponents: see design_bias",
+            {"budgets": [float(value) for value in far["budget"]], "drift": drift},
+        )
+    ]
+
+
+def convention_notes(runs: Sweeps) -> list[Note]:
+    """Whether the C of a table is 6ND."""
+    if runs.counted:
+        return []
+    there = runs.code >= 0
+    ratio = runs.C[there] / (6 * runs.N[there] * runs.D[there])
+    if np.abs(ratio - 1).max() <= FLOPS_TOLERANCE:
+        return []
+    return [
+        Note(
+            "flops_convention",
+            "info",
+            f"C / 6ND runs from {ratio.min():.3g} to {ratio.max():.3g} in this table (median "
+            f"{np.median(ratio):.3g}): N* and D* do not multiply to C/6, and their exponents do "
+            "not add up to one",
+            {"low": float(ratio.min()), "high": float(ratio.max())},
+        )
+    ]
+
+
+def _flops(budgets: pd.DataFrame) -> str:
+    return listed([f"{value:.3g}" for value in budgets["budget"]]) + " FLOP"

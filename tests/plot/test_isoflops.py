@@ -1,0 +1,52 @@
+"""The picture of sweeps shows what was found."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import scalefit as sf
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def runs():
+    return sf.simulate(sf.isoflop_design(points=9), noise=0.002, seed=2)
+
+
+def test_vertices_parabolas_and_runs_are_drawn(runs):
+    small = runs[(runs["C"] < runs["C"].max()) | (runs.index < runs.index[-6])]
+    found = sf.isoflop(small)
+    ax = sf.plot.isoflop(found, small)
+    budgets = found.budgets
+    diamonds = [item for item in ax.collections if len(item.get_offsets()) == 1]
+    np.testing.assert_allclose([item.get_offsets()[0][0] for item in diamonds], budgets["N"])
+    np.testing.assert_allclose([item.get_offsets()[0][1] for item in diamonds], budgets["loss"])
+    solid = [line for line in ax.lines if line.get_linestyle() == "-" and len(line.get_xdata()) > 9]
+    assert len(solid) == 5
+    x, y = solid[0].get_xdata(), solid[0].get_ydata()
+    first = small[small["C"] == small["C"].min()]
+    fitted = np.polyval(np.polyfit(np.log(first["N"]), first["loss"], 2), np.log(x))
+    np.testing.assert_allclose(y, fitted, rtol=1e-9)
+    # The last budget's vertex lies beyond its runs.
+    assert [line.get_linestyle() for line in ax.lines].count("--") == 1
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels[-1] == "1e+21 FLOP, edge minimum"
+    assert f"{found.n_exponent:.3f}" in ax.get_title()
+
+
+def test_runs_that_were_left_out_are_crosses(runs):
+    runs.loc[12, "loss"] += 0.5
+    found = sf.isoflop(runs, rules=["spline_outlier"], method="akima")
+    ax = sf.plot.isoflop(found, runs, ax=plt.subplots()[1])
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert f"left out ({len(found.removed)} runs)" in labels
+
+
+def test_another_table_is_refused(runs):
+    with pytest.raises(sf.DataError, match="lacks runs"):
+        sf.plot.isoflop(sf.isoflop(runs), runs[:20])
