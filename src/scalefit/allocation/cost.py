@@ -10,18 +10,25 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 import jax
 import numpy as np
+import pandas as pd
 
+from scalefit.allocation.accounting import ASPECT, CONVENTIONS, SEQ, shape_of
 from scalefit.errors import AllocationError
+from scalefit.table import LossTable, as_table
 
-__all__ = ["COSTS", "Cost", "CostLike", "cost", "find_cost", "product"]
+__all__ = ["COSTS", "Cost", "CostLike", "cost", "counted", "find_cost", "measured", "product"]
 
 UNITS = ("FLOP", "USD")
+
+# Attention makes C / (N D) fall by a third over the sizes of one table at most; more is a mismatch
+# of conventions.
+MOST_SPREAD = 1.5
 
 KAPLAN = (
     "Kaplan et al. 2020, arXiv 2001.08361: 2 FLOPs forward and 4 backward for each "
@@ -178,6 +185,111 @@ def product(k: float, name: str | None = None, *, source: str) -> Cost:
     return Cost(called, function, source, "FLOP", f"{k:g} N D", per_product=k)
 
 
+def counted(
+    convention: str,
+    *,
+    aspect: float = ASPECT,
+    seq: float = SEQ,
+    vocab: float = 0.0,
+    tied: bool = True,
+    name: str | None = None,
+) -> Cost:
+    """A convention as a cost of N and D, through a rule for the shape.
+
+    The shape follows from N: width is ``aspect`` times depth at every size, N = 12 l d^2 and, with
+    ``vocab``, its embedding. Layers and width are not rounded, so that the cost is smooth.
+
+    Args:
+        convention: a name in ``CONVENTIONS``.
+        aspect: width over depth.
+        seq: tokens per sequence.
+        vocab: entries of the vocabulary, if N counts them; ``chinchilla`` then counts their FLOPs
+            too, and so does ``gemstones``, whose own models have 50,304.
+        tied: whether input and output share one matrix in N.
+        name: how reports call it; the convention's name unless given.
+
+    Returns:
+        The cost, FLOP.
+
+    Raises:
+        AllocationError: the convention is unknown, or the numbers describe no shape.
+
+    Example:
+        >>> from scalefit.allocation import counted
+        >>> cost = counted("kaplan", aspect=100, seq=4096)
+        >>> [round(float(cost(N, 20 * N) / (6 * N * 20 * N)), 3) for N in (1e7, 1e9, 1e11)]
+        [1.781, 1.168, 1.036]
+    """
+    if convention not in CONVENTIONS:
+        raise AllocationError(
+            f"no convention is called {convention!r}. Known: {', '.join(CONVENTIONS)}"
+        )
+    per_token, source = CONVENTIONS[convention]
+    taken = inspect.signature(per_token).parameters
+    embedded = vocab * (1.0 if tied else 2.0)
+    shape_of(1.0, aspect=aspect, embedded=embedded)
+
+    def function(N: Any, D: Any) -> Any:
+        n_layers, d_model = shape_of(N, aspect=aspect, embedded=embedded)
+        shape = {
+            "N": N,
+            "n_layers": n_layers,
+            "d_model": d_model,
+            "d_attention": d_model,
+            "seq": seq,
+            "vocab": vocab,
+        }
+        return per_token(**{key: value for key, value in shape.items() if key in taken}) * D
+
+    rule = f"d / l = {aspect:g}, s = {seq:g}" + (f", V = {vocab:g}" if vocab else "")
+    formula = (inspect.getdoc(per_token) or "").splitlines()[0]
+    return Cost(
+        convention if name is None else name,
+        function,
+        source,
+        "FLOP",
+        f"D ({formula}), {rule}",
+    )
+
+
+def measured(runs: LossTable | pd.DataFrame, name: str | None = None) -> Cost:
+    """The cost k N D with k the median of C / (N D) over a table's runs.
+
+    Keeps budgets in the unit of the table where its C is not 6ND.
+
+    Args:
+        runs: a table with N, D and C.
+        name: how reports call it; k and its spread unless given.
+
+    Returns:
+        The cost, FLOP; its summary has the 5th and 95th percentile of C / (N D).
+
+    Raises:
+        DataError: the table has no C, or a value is not positive.
+        AllocationError: the 95th percentile of C / (N D) exceeds the 5th by more than half: no
+            single k stands for such a table.
+
+    Example:
+        >>> import pandas as pd
+        >>> from scalefit.allocation import measured
+        >>> runs = pd.DataFrame({"N": [1e8, 1e9], "D": [2e9, 2e10], "loss": [3.2, 2.6]})
+        >>> measured(runs.assign(C=[1.3e18, 1.22e20]))
+        <cost 6.3ND(N, D) in FLOP: k N D, k = 6.3 the median of 2 runs, 5 to 95 %: 6.12 to 6.48>
+    """
+    table = as_table(runs)
+    k = table.column("C") / (table.column("N") * table.column("D"))
+    low, middle, high = np.percentile(k, [5, 50, 95])
+    if high > MOST_SPREAD * low:
+        raise AllocationError(
+            f"C / (N D) runs from {low:.3g} to {high:.3g} (5th to 95th percentile of {len(k)} "
+            "runs), so no single k stands for it. Is N or D counted by another convention than C? "
+            "If not, write the cost as a function: scalefit.cost"
+        )
+    found = product(middle, name, source="median of C / (N D) of a table")
+    spread = f"k = {middle:.4g} the median of {len(k)} runs, 5 to 95 %: {low:.4g} to {high:.4g}"
+    return replace(found, summary=f"k N D, {spread}")
+
+
 def find_cost(cost: CostLike) -> Cost:
     """The cost itself, the one of that name, or the one that a plain function computes.
 
@@ -223,4 +335,91 @@ def _columns(name: str, function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(columns)
 
 
-COSTS: Mapping[str, Cost] = MappingProxyType({"6ND": product(6.0, source=KAPLAN)})
+@cost(
+    source="6ND with the parameters that a token meets; Ludziejewski et al. 2025, arXiv 2502.05172"
+)
+def moe(N_active: Any, D: Any) -> Any:
+    """6 N_active D
+
+    Mixtures of experts: a token meets N_active of all parameters. Routing is not counted.
+    """
+    return 6.0 * N_active * D
+
+
+@cost(source="6ND with the parameters that a token meets; Abnar et al. 2025, arXiv 2501.12370")
+def moe_sparsity(N: Any, D: Any, sparsity: Any) -> Any:
+    """6 (1 - S) N D
+
+    Mixtures of experts by total parameters N and the share S of them that a token does not meet,
+    as if all parameters sat in experts.
+    """
+    return 6.0 * (1.0 - sparsity) * N * D
+
+
+@cost(source="Krajewski et al. 2024, arXiv 2402.07871, expansion rate 64")
+def fine_grained_moe(N: Any, D: Any, granularity: Any) -> Any:
+    """(12 d^2 c_f + d X G c_r) n D, N = (8 X + 4) d^2 n, d = 64 n
+
+    Fine-grained mixtures of experts with the cost of routing, for the law of that name: N total
+    parameters without embeddings, G granularity, X = 64 the expansion rate, c_f = 6 FLOPs per
+    active parameter, c_r = 14 per router weight; n blocks of width d = 64 n. The c_r is the one
+    with which the paper's optima come out.
+    """
+    experts = 64.0
+    blocks = (N / (64.0**2 * (8.0 * experts + 4.0))) ** (1.0 / 3.0)
+    width = 64.0 * blocks
+    return (72.0 * width**2 + 14.0 * width * experts * granularity) * blocks * D
+
+
+@cost(source="Kumar et al. 2024, arXiv 2411.04330: cost in proportion to bits, 6ND at 16")
+def precision(N: Any, D: Any, P: Any) -> Any:
+    """6 N D P / 16
+
+    Training at P bits throughout, if arithmetic gets cheaper in proportion.
+    """
+    return 0.375 * N * D * P
+
+
+@cost(source="Busbridge et al. 2025, arXiv 2502.08606: forward pass 2 N, backward twice that")
+def distillation(N: Any, D: Any, N_teacher: Any) -> Any:
+    """6 N D + 2 N_teacher D
+
+    A student of N parameters on D tokens, and the forward passes of a teacher that exists already.
+    """
+    return (6.0 * N + 2.0 * N_teacher) * D
+
+
+@cost(source="Busbridge et al. 2025, arXiv 2502.08606: forward pass 2 N, backward twice that")
+def distillation_with_teacher(N: Any, D: Any, N_teacher: Any, D_teacher: Any) -> Any:
+    """6 N D + 2 N_teacher D + 6 N_teacher D_teacher
+
+    The same where the teacher is trained for this student alone.
+    """
+    return (6.0 * N + 2.0 * N_teacher) * D + 6.0 * N_teacher * D_teacher
+
+
+@cost(source="Chen et al. 2025, arXiv 2505.10475: every stream runs the model")
+def parscale(N: Any, D: Any, streams: Any) -> Any:
+    """6 N D streams
+
+    Parallel streams of one model.
+    """
+    return 6.0 * N * D * streams
+
+
+COSTS: Mapping[str, Cost] = MappingProxyType(
+    {"6ND": product(6.0, source=KAPLAN)}
+    | {convention: counted(convention) for convention in CONVENTIONS}
+    | {
+        built_in.name: built_in
+        for built_in in (
+            moe,
+            moe_sparsity,
+            fine_grained_moe,
+            precision,
+            distillation,
+            distillation_with_teacher,
+            parscale,
+        )
+    }
+)
