@@ -36,6 +36,10 @@ ASPECT = 128.0
 
 SEQ = 2048
 
+# Parameters of a block over d^2.
+PLAIN = 12.0
+GATED = 15.0
+
 
 def kaplan(n_layers: Any, d_model: Any, seq: Any = SEQ) -> Any:
     """6 (12 l d^2) + 6 l s d
@@ -162,29 +166,33 @@ def gemstones(n_layers: Any, d_model: Any, seq: Any = SEQ, vocab: Any = 50304) -
     return blocks + 3.0 * d_model * (7.0 + 2.0 * vocab)
 
 
-# Name to function and source.
-CONVENTIONS: Mapping[str, tuple[Callable[..., Any], str]] = MappingProxyType(
+# Name to function, parameters of a block over d^2, source.
+CONVENTIONS: Mapping[str, tuple[Callable[..., Any], float, str]] = MappingProxyType(
     {
-        "kaplan": (kaplan, "Kaplan et al. 2020, arXiv 2001.08361, table 1"),
-        "chinchilla": (chinchilla, "Hoffmann et al. 2022, arXiv 2203.15556, appendix F"),
-        "palm": (palm, "Chowdhery et al. 2022, arXiv 2204.02311, appendix B"),
-        "porian": (porian, "Porian et al. 2024, arXiv 2406.19146, code"),
-        "deepseek": (deepseek, "DeepSeek-AI 2024, arXiv 2401.02954, M = C / D"),
-        "gemstones": (gemstones, "McLeish et al. 2025, arXiv 2502.06857, code"),
+        "kaplan": (kaplan, PLAIN, "Kaplan et al. 2020, arXiv 2001.08361, table 1"),
+        "chinchilla": (chinchilla, PLAIN, "Hoffmann et al. 2022, arXiv 2203.15556, appendix F"),
+        "palm": (palm, PLAIN, "Chowdhery et al. 2022, arXiv 2204.02311, appendix B"),
+        "porian": (porian, PLAIN, "Porian et al. 2024, arXiv 2406.19146, code"),
+        "deepseek": (deepseek, PLAIN, "DeepSeek-AI 2024, arXiv 2401.02954, M = C / D"),
+        "gemstones": (gemstones, GATED, "McLeish et al. 2025, arXiv 2502.06857, code"),
     }
 )
 
 
-def shape_of(N: Any, *, aspect: float = ASPECT, embedded: float = 0.0) -> tuple[Any, Any]:
+def shape_of(
+    N: Any, *, aspect: float = ASPECT, embedded: float = 0.0, per_layer: float = PLAIN
+) -> tuple[Any, Any]:
     """Layers and width of a model of N parameters, neither rounded.
 
-    Solves N = 12 l d^2 + v d with d = aspect l for the width: one real root, in closed form.
+    Solves N = c l d^2 + v d with d = aspect l for the width: one real root, in closed form.
 
     Args:
         N: parameters, count.
         aspect: d / l, width over depth, the same at every size.
         embedded: v, entries of the vocabulary counted in N: its size where input and output share
             one matrix, twice that where they do not, 0 where N is without embeddings.
+        per_layer: c, parameters of a block over d^2: 4 of attention and 8 of a feed-forward of 4 d;
+            15 or 16 with a gated one.
 
     Returns:
         l and d, of the shape of N.
@@ -197,13 +205,13 @@ def shape_of(N: Any, *, aspect: float = ASPECT, embedded: float = 0.0) -> tuple[
         >>> round(layers, 6), round(width, 6)
         (32.0, 4096.0)
     """
-    if not (aspect > 0 and embedded >= 0):
+    if not (aspect > 0 and per_layer > 0 and embedded >= 0):
         raise AllocationError(
-            f"aspect={aspect!r}, vocabulary {embedded!r} describe no shape. The first is positive, "
-            "the second zero or more"
+            f"aspect={aspect!r}, per_layer={per_layer!r}, vocabulary {embedded!r} describe no "
+            "shape. The first two are positive, the last zero or more"
         )
     # d^3 + p d = q
-    p, q = embedded * aspect / 12.0, N * (aspect / 12.0)
+    p, q = embedded * aspect / per_layer, N * (aspect / per_layer)
     if p == 0.0:
         d = q ** (1.0 / 3.0)
     else:

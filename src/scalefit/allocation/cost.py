@@ -181,8 +181,8 @@ def product(k: float, name: str | None = None, *, source: str) -> Cost:
     def function(N: Any, D: Any) -> Any:
         return k * N * D
 
-    called = f"{k:g}ND" if name is None else name
-    return Cost(called, function, source, "FLOP", f"{k:g} N D", per_product=k)
+    called = f"{k:.4g}ND" if name is None else name
+    return Cost(called, function, source, "FLOP", f"{k:.4g} N D", per_product=k)
 
 
 def counted(
@@ -196,15 +196,16 @@ def counted(
 ) -> Cost:
     """A convention as a cost of N and D, through a rule for the shape.
 
-    The shape follows from N: width is ``aspect`` times depth at every size, N = 12 l d^2 and, with
-    ``vocab``, its embedding. Layers and width are not rounded, so that the cost is smooth.
+    The shape follows from N: width is ``aspect`` times depth at every size, N = 12 l d^2 (15 for
+    ``gemstones``, whose feed-forward is gated) and, with ``vocab``, its embedding. Layers and width
+    are not rounded, so that the cost is smooth.
 
     Args:
         convention: a name in ``CONVENTIONS``.
         aspect: width over depth.
         seq: tokens per sequence.
-        vocab: entries of the vocabulary, if N counts them; ``chinchilla`` then counts their FLOPs
-            too, and so does ``gemstones``, whose own models have 50,304.
+        vocab: entries of the vocabulary, if N counts them; ``chinchilla`` and ``gemstones`` then
+            count their FLOPs too.
         tied: whether input and output share one matrix in N.
         name: how reports call it; the convention's name unless given.
 
@@ -224,13 +225,14 @@ def counted(
         raise AllocationError(
             f"no convention is called {convention!r}. Known: {', '.join(CONVENTIONS)}"
         )
-    per_token, source = CONVENTIONS[convention]
+    per_token, per_layer, source = CONVENTIONS[convention]
     taken = inspect.signature(per_token).parameters
     embedded = vocab * (1.0 if tied else 2.0)
-    shape_of(1.0, aspect=aspect, embedded=embedded)
+    rule = {"aspect": aspect, "embedded": embedded, "per_layer": per_layer}
+    shape_of(1.0, **rule)
 
     def function(N: Any, D: Any) -> Any:
-        n_layers, d_model = shape_of(N, aspect=aspect, embedded=embedded)
+        n_layers, d_model = shape_of(N, **rule)
         shape = {
             "N": N,
             "n_layers": n_layers,
@@ -241,14 +243,14 @@ def counted(
         }
         return per_token(**{key: value for key, value in shape.items() if key in taken}) * D
 
-    rule = f"d / l = {aspect:g}, s = {seq:g}" + (f", V = {vocab:g}" if vocab else "")
+    said = f"d / l = {aspect:g}, s = {seq:g}" + (f", V = {vocab:g}" if vocab else "")
     formula = (inspect.getdoc(per_token) or "").splitlines()[0]
     return Cost(
         convention if name is None else name,
         function,
         source,
         "FLOP",
-        f"D ({formula}), {rule}",
+        f"D ({formula}), {said}",
     )
 
 
