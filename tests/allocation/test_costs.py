@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import minimize_scalar
 
 import scalefit as sf
 from scalefit.allocation import COSTS, accounting, counted, find_cost, measured, product
@@ -227,3 +228,46 @@ def test_marins_own_count_is_below_6nd(data_folder):
     for name, low, high in (("marin_comma", 4.5, 6.4), ("marin_dclm", 4.5, 6.4)):
         runs = sf.read(data_folder / f"{name}.csv", C="flops_reported")
         assert low < measured(runs).per_product < high
+
+
+@pytest.mark.slow
+def test_the_answer_moves_with_the_count_at_the_budgets_of_the_runs(data_folder):
+    """N and tokens per parameter of docs/costs.md, by search along each cost's budget line."""
+    entries = 128_256
+
+    @sf.cost(source="the count of the runs themselves")
+    def own(N, D):
+        """3 (32 l d^2 + 2 V d + 16480 l d) D"""
+        n_layers, d = accounting.shape_of(N, aspect=98, embedded=2 * entries, per_layer=16)
+        return (96 * n_layers * d**2 + 6 * entries * d + 49440 * n_layers * d) * D
+
+    runs = sf.read(data_folder / "marin_comma.csv", C="flops_reported")
+    N, D = runs.column("N"), runs.column("D")
+    off = own.evaluate({"N": N, "D": D}) / runs.column("C") - 1
+    assert np.abs(off).max() < 0.032 and np.abs(off[N > 5e8]).max() < 0.007
+    fit = sf.fit(runs)
+    expected = {
+        (1e18, "6ND"): (229e6, 3.2),
+        (1e18, measured(runs)): (228e6, 3.2),
+        (1e18, own): (202e6, 5.3),
+        (1e22, "6ND"): (5.69e9, 51.4),
+        (1e22, measured(runs)): (5.68e9, 51.3),
+        (1e22, own): (5.52e9, 51.0),
+    }
+
+    def loss(x, flops, per_token):
+        N = np.exp(x)
+        return float(fit.predict(N=N, D=flops / float(per_token(N, 1.0))))
+
+    for (flops, cost), (size, ratio) in expected.items():
+        per_token = find_cost(cost)
+        found = minimize_scalar(
+            loss,
+            args=(flops, per_token),
+            bounds=(16, 30),
+            method="bounded",
+            options={"xatol": 1e-8},
+        )
+        N = np.exp(found.x)
+        assert pytest.approx(size, rel=3e-3) == N
+        assert flops / per_token(N, 1.0) / N == pytest.approx(ratio, abs=0.06)

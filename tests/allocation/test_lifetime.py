@@ -332,3 +332,5 @@ def test_kinetics_as_a_cost_takes_the_cache_from_the_shape():
     assert cost.per_product is None
     with pytest.raises(sf.AllocationError, match="requests must be zero or more"):
         kinetics(-1, prompt=200, generation=16384, group=4, intensity=295.0)
+    with pytest.raises(sf.AllocationError, match="group, query heads"):
+        kinetics(1, prompt=200, generation=16384, group=0, intensity=295.0)

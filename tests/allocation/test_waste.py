@@ -149,6 +149,30 @@ def test_deadweight_rows(surface):
     assert HARDWARE["H100 SXM bf16"].usd(C * share) * 989.4 / 1979 == pytest.approx(seed, rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("alpha", "beta", "ratio", "percent"),
+    [
+        # On Llama 3 runs: two surfaces with simulated sweeps, then 1.610e13 tokens of the sweeps as
+        # they are against six fits of them, of the loss and of its exponential.
+        (0.3100, 0.3136, 1.0836e13 / 1.0188e13, 0.118),
+        (0.3481, 0.3591, 9.9125e12 / 9.2204e12, 0.185),
+        (0.3100, 0.3136, 1.610e13 / 1.0188e13, 6.30),
+        (0.3068, 0.3110, 1.610e13 / 1.0080e13, 6.53),
+        (0.2835, 0.3157, 1.610e13 / 7.084e12, 17.99),
+        (0.3481, 0.3591, 1.610e13 / 9.220e12, 10.35),
+        (0.3481, 0.3562, 1.610e13 / 9.476e12, 9.38),
+        (0.3267, 0.3654, 1.610e13 / 6.701e12, 22.86),
+    ],
+)
+def test_deadweight_depends_on_the_exponents_and_the_distance_alone(alpha, beta, ratio, percent):
+    for A, B in ((59.1, 155.1), (4e5, 3e3)):
+        params = {"A": A, "B": B, "alpha": alpha, "beta": beta}
+        N = best_size(params, 3.8e25) / ratio
+        share = 100 * deadweight_share(params, N, 3.8e25 / (6 * N))
+        # The exponents and the tokens are printed with four digits.
+        assert share == pytest.approx(percent, rel=5e-3)
+
+
 @pytest.mark.parametrize("ratio", [0.3, 0.5, 0.75, 1.5, 4.0])
 def test_deadweight_is_h_over_one_plus_h(ratio):
     h = overhead(ratio, CODE["alpha"], CODE["beta"])

@@ -257,6 +257,8 @@ def kinetics(
         "group": _count(group, "group"),
         "intensity": _count(intensity, "intensity"),
     }
+    if given["group"] == 0:
+        raise AllocationError("group, query heads to one key-value head, must be positive")
     shape_of(1.0, aspect=aspect)
 
     def function(N: Any, D: Any) -> Any:
