@@ -1,8 +1,8 @@
 """What a training run costs, as a function of its columns.
 
 A cost is a plain function like a law: columns of the table positional, constants with a default.
-It is named wherever it is used; the 6 of 6ND stands in no other formula. What a convention counts
-is in its docstring; FLOPs of a shape are in ``accounting``, prices in ``hardware``.
+It is named wherever it is used. What a convention counts is in its docstring; FLOPs of a shape are
+in ``accounting``, prices in ``hardware``.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ __all__ = ["COSTS", "Cost", "CostLike", "cost", "counted", "find_cost", "measure
 
 UNITS = ("FLOP", "USD")
 
-# Attention makes C / (N D) fall by a third over the sizes of one table at most; more is a mismatch
-# of conventions.
+# Embeddings and attention move C / (N D) by up to 45 percent over the sizes of public tables; more
+# is a mismatch of conventions.
 MOST_SPREAD = 1.5
 
 KAPLAN = (
