@@ -13,7 +13,7 @@ import pandas as pd
 from scalefit.errors import Note, Status
 
 if TYPE_CHECKING:
-    from scalefit.allocation import Allocation
+    from scalefit.allocation import Allocation, NearOptimal
     from scalefit.isoflops import DesignBias, Envelope, IsoFlop, PowerLaw
     from scalefit.result import Fit
     from scalefit.uncertainty import Ensemble
@@ -146,6 +146,25 @@ def design_bias_html(bias: DesignBias) -> str:
     return (
         f"<b>{escape(bias.law)} without noise by parabolas</b>, budgets counted as "
         f"{escape(bias.cost)}<br>{tables}"
+    )
+
+
+def region_text(region: NearOptimal) -> str:
+    """Full report of a near-optimal region."""
+    lines = [
+        f"near-optimal region, {region.best.law}, {region.criterion} (cost {region.best.cost})",
+        "",
+        _indented(_table(region.to_frame(), index=False)),
+    ]
+    return "\n".join([*lines, *_notes(region.notes)])
+
+
+def region_html(region: NearOptimal) -> str:
+    """The same for notebooks."""
+    table = region.to_frame().to_html(float_format=_number, border=0, index=False)
+    return (
+        f"<b>near-optimal region</b>, {escape(region.best.law)}, {escape(region.criterion)}"
+        f"{table}{_notes_html(region.notes)}"
     )
 
 

@@ -33,8 +33,10 @@ __all__ = [
     "Measure",
     "Optimum",
     "Setting",
+    "Stretch",
     "solve",
     "solve_one",
+    "stretch",
 ]
 
 INTERIOR, LIMITED, UNBOUNDED, INFEASIBLE = range(4)
@@ -160,6 +162,26 @@ class Optimum(NamedTuple):
     state: Any
 
 
+class Stretch(NamedTuple):
+    """A stretch of the walk, each of shape (draws, questions).
+
+    Attributes:
+        low: ln walk at its lower end.
+        high: at its upper end.
+        pivot_low: ln pivot at the lower end.
+        pivot_high: at the upper end.
+        open_low: whether the range that is looked at ended first.
+        open_high: likewise.
+    """
+
+    low: Any
+    high: Any
+    pivot_low: Any
+    pivot_high: Any
+    open_low: Any
+    open_high: Any
+
+
 @partial(jax.jit, static_argnames="line")
 def solve(line: Line, params: Mapping[str, Any], setting: Setting) -> Optimum:
     """Every question under every draw.
@@ -167,19 +189,65 @@ def solve(line: Line, params: Mapping[str, Any], setting: Setting) -> Optimum:
     Args:
         line: the question.
         params: parameters of the law, each of shape (draws,).
-        setting: its numbers, each with a leading axis of questions.
+        setting: its numbers, each with a leading axis of questions; the level may have one of draws
+            before it.
 
     Returns:
         Optima of shape (draws, questions).
     """
-    questions = jax.vmap(partial(solve_one, line), (None, 0))
+    found: Optimum = _over_draws(partial(solve_one, line), params, setting)
+    return found
+
+
+@partial(jax.jit, static_argnames="line")
+def stretch(
+    line: Line, params: Mapping[str, Any], setting: Setting, start: Any, ceiling: Any
+) -> Stretch:
+    """How far the walk may leave an optimum before the objective passes a ceiling.
+
+    Args:
+        line: the question, without extras.
+        params: parameters of the law, each of shape (draws,).
+        setting: its numbers, as for :func:`solve`.
+        start: ln walk of the optima, shape (draws, questions).
+        ceiling: highest loss, or logarithm of the cost; shape (draws, questions).
+
+    Returns:
+        The ends, each of shape (draws, questions).
+    """
+
+    def one(params: Any, setting: Setting, start: Any, ceiling: Any) -> Stretch:
+        road = _Road(line, params, setting)
+        none = jnp.zeros(0)
+        low, high, mine_low, mine_high = road.ends(none)
+
+        def over(x: Any) -> jax.Array:
+            inside = road.feasible(x, none)
+            return ~inside | (road.objective(x, none, setting.level) > ceiling)
+
+        left = -_first(lambda x: over(-x), -start, -low)
+        right = _first(over, start, high)
+        pivots = [road.pivoted(x, none, setting.level)[0] for x in (left, right)]
+        open_low = (left <= low) & ~mine_low
+        return Stretch(left, right, pivots[0], pivots[1], open_low, (right >= high) & ~mine_high)
+
+    found: Stretch = _over_draws(one, params, setting, start, ceiling)
+    return found
+
+
+def _over_draws(one: Any, params: Mapping[str, Any], setting: Setting, *each: Any) -> Any:
+    """A function of parameters, a setting and further numbers, for all draws and questions."""
+    own_level = jnp.ndim(setting.level) == 2
+
+    def questions(params: Any, level: Any, *each: Any) -> Any:
+        asked = setting._replace(level=level) if own_level else setting
+        return jax.vmap(partial(one, params))(asked, *each)
+
+    given = (params, setting.level if own_level else jnp.zeros(len(next(iter(params.values())))))
     count = len(next(iter(params.values())))
     if count == 1:
-        return jax.vmap(questions, (0, None))(params, setting)
-    found: Optimum = lax.map(
-        lambda one: questions(one, setting), params, batch_size=min(count, DRAWS_AT_ONCE)
-    )
-    return found
+        return jax.vmap(questions)(*given, *each)
+    return lax.map(lambda item: questions(*item), (*given, *each), batch_size=DRAWS_AT_ONCE)
 
 
 def solve_one(line: Line, params: Mapping[str, Any], setting: Setting) -> Optimum:
@@ -321,7 +389,7 @@ class _Road:
 
     # The walk
 
-    def _ends(self, extras: Any) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    def ends(self, extras: Any) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
         """Ends of the range that is scanned, and whether each is a limit of the user's.
 
         Whatever the pivot is divided by, its ratio falls along the walk, so that a limit on it is
@@ -368,7 +436,7 @@ class _Road:
     def walked(self, extras: Any) -> tuple[jax.Array, jax.Array]:
         """The best x, and the state of it."""
         level = self.setting.level
-        low, high, mine_low, mine_high = self._ends(extras)
+        low, high, mine_low, mine_high = self.ends(extras)
         points = jnp.linspace(low, high, SCAN_POINTS)
         value = jax.vmap(self.objective, (0, None, None))(points, extras, level)
         value = jnp.where(jax.vmap(self.feasible, (0, None))(points, extras), value, jnp.inf)
