@@ -32,7 +32,7 @@ from scalefit.allocation.solver import (
     solve,
     solve_one,
 )
-from scalefit.allocation.waste import exponents, ln_optimum, sizes
+from scalefit.allocation.waste import exponents, least_flops, ln_optimum, sizes
 from scalefit.errors import AllocationError, Note
 from scalefit.laws import chinchilla, chinchilla_tied
 from scalefit.result import Fit
@@ -406,7 +406,7 @@ def solved(
             if levels is not None:
                 each = levels.reshape(count, -1)
                 setting = setting._replace(level=np.tile(each, (1, len(combinations))))
-            found = jax.device_get(solve(question.line, values, setting))
+            found = solve(question.line, values, setting)
     spread = (count, len(combinations), *shape)
     found = jax.tree.map(lambda item: np.asarray(item).reshape(spread), found)
     compared = found.cost if question.line.reverse else found.loss
@@ -470,13 +470,14 @@ def _additive(params: Mapping[str, Any], level: Any, k: Any, m: float, *, revers
     (ln_a, ln_b), rho = sizes(shown), m / k
 
     def placed(level: Any) -> tuple[Any, Any, Any]:
-        if reverse:
+        if m == 0:
+            budget = least_flops({**shown, "E": params["E"]}, level, k) if reverse else level
+            x, u = ln_optimum(shown, budget / k)
+        elif reverse:
             u = best_tokens_for_loss(shown, level, rho)
             # From the wedge, which unlike L - E - B D^-beta is no difference.
             wedge = jnp.log1p(rho * jnp.exp(-u))
             x = (jnp.log(alpha / beta) + ln_a - ln_b + beta * u - wedge) / alpha
-        elif m == 0:
-            x, u = ln_optimum(shown, level / k)
         else:
             u = best_tokens_for_budget(shown, level / k, rho)
             x = jnp.log(level / k) - jnp.log(jnp.exp(u) + rho)

@@ -192,9 +192,7 @@ def _ends(
     values = {name: np.asarray(params[name], dtype=np.float64) for name in asks.fit.law.names}
     start = np.log(best.columns[question.line.walk]).reshape(count, -1)
     with jax.enable_x64(True):
-        found = jax.device_get(
-            stretch(asks.line, values, setting, start, ceiling.reshape(count, -1))
-        )
+        found = stretch(asks.line, values, setting, start, ceiling.reshape(count, -1))
     usable = best.state <= LIMITED
     names = {
         "low": found.low,
