@@ -84,6 +84,7 @@ FLOW = [
     "isoflops.bias",
     "isoflops",
     "plot.loss_surface",
+    "plot.allocations",
     "plot.projected_error",
     "plot.isoflop_fans",
     "plot.parameter_pairs",

@@ -327,7 +327,7 @@ def optimal(
         def one(values: Mapping[str, Any]) -> jax.Array:
             if question.plain and law in CLOSED_FORMS:
                 k, m = question.cost.per_product, question.cost.per_model
-                N, D, loss, *_ = _additive(values, setting.level, k, m, reverse=False)
+                N, D, loss, *_ = _additive(values, setting.level, k, m, served=m > 0, reverse=False)
             else:
                 best = solve_one(question.line, values, setting)
                 N, D = (best.columns[name] for name in (question.line.walk, question.line.pivot))
@@ -439,7 +439,7 @@ def _closed(
     values = {name: item[:, None] for name, item in params.items()}
     level = question.levels.reshape(1, -1) if levels is None else levels.reshape(len(levels), -1)
     k, m = question.cost.per_product, question.cost.per_model
-    found = _additive(values, level, k, m, reverse=question.line.reverse)
+    found = _additive(values, level, k, m, served=m > 0, reverse=question.line.reverse)
     N, D, loss, cost, n_exponent, d_exponent = (np.asarray(item) for item in found)
     inside = (values["A"] > 0) & (values["B"] > 0) & np.ones(N.shape, dtype=bool)
     state = np.where(np.isfinite(N), INTERIOR, INFEASIBLE)
@@ -458,8 +458,10 @@ def _closed(
     )
 
 
-@partial(jax.jit, static_argnames=("m", "reverse"))
-def _additive(params: Mapping[str, Any], level: Any, k: Any, m: float, *, reverse: bool) -> Any:
+@partial(jax.jit, static_argnames=("served", "reverse"))
+def _additive(
+    params: Mapping[str, Any], level: Any, k: Any, m: Any, *, served: bool, reverse: bool
+) -> Any:
     """N*, D*, loss, cost and the slopes of ln N* and ln D* in ln cost of the additive law.
 
     Where a term is zero, any finite number: there is no optimum.
@@ -470,7 +472,7 @@ def _additive(params: Mapping[str, Any], level: Any, k: Any, m: float, *, revers
     (ln_a, ln_b), rho = sizes(shown), m / k
 
     def placed(level: Any) -> tuple[Any, Any, Any]:
-        if m == 0:
+        if not served:
             budget = least_flops({**shown, "E": params["E"]}, level, k) if reverse else level
             x, u = ln_optimum(shown, budget / k)
         elif reverse:

@@ -3,6 +3,9 @@
 None shows or writes anything. matplotlib is imported when the first picture is drawn.
 """
 
+from scalefit.plot.allocations import allocation as allocation
+from scalefit.plot.allocations import pareto as pareto
+from scalefit.plot.allocations import region as region
 from scalefit.plot.isoflop_fans import isoflop as isoflop
 from scalefit.plot.loss_surface import surface as surface
 from scalefit.plot.parameter_pairs import pairs as pairs
