@@ -40,6 +40,11 @@ def test_groups_run():
 
 
 @pytest.mark.slow
+def test_study_runs():
+    assert "<Study of 4 settings, 400 tables>" in run(ROOT / "examples/study.py")
+
+
+@pytest.mark.slow
 def test_chinchilla_points_run_on_the_original_file(data_folder, tmp_path):
     original = data_folder / "originals/epoch_svg_extracted_data.csv"
     out = run(ROOT / "examples/chinchilla_points.py", original, tmp_path)

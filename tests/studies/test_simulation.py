@@ -1,5 +1,8 @@
 """Studies: their tables, their errors, and the published ones."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +10,8 @@ import pytest
 import scalefit as sf
 from scalefit.laws import find
 from scalefit.studies import estimate
+
+PAGE = Path(__file__).parents[2] / "docs/studies.md"
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +128,8 @@ def test_noise_may_be_whole_and_a_surface_its_parameters():
         progress=False,
     )
     assert found.summary("noise")["fits"].to_list() == [4] * 4
+    single = sf.study({"noise": 0.01, "by": [None, "C"]}, 2, methods="approach2", progress=False)
+    assert single.summary("by")["fits"].to_list() == [2, 2]
     assert found.summary("surface").loc[:, "gmean"].max() < 0.1
 
 
@@ -224,3 +231,14 @@ def test_the_noise_study_is_the_published_one_to_its_digits():
     assert status["approach2", "failed"] == 1
     assert status["surface", "converged"] + status["surface", "at_bound"] == 9216
     assert status["surface", "at_bound"] < 20
+
+
+@pytest.mark.slow
+def test_the_code_of_the_page_runs():
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL):
+        exec(block, names)
+    shown = repr(names["found"])
+    assert " ".join(shown.split()) in " ".join(PAGE.read_text().split())
+    ratio = (names["rms"]["approach2"] / names["rms"]["surface"]) ** 2
+    assert 9 < ratio < 11

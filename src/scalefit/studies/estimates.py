@@ -69,7 +69,8 @@ def estimate(
             ``approach3_random``: ``approach3`` from one random start.
         flops: budget at which N* and D* are given too, FLOP.
         objective: of ``surface``; squared raw losses by default.
-        seeds: of the random starts, one for each table; its number by default.
+        seeds: of the random starts, numbers or generators, one for each table; its number by
+            default.
 
     Returns:
         A row for each table and method: ``table`` (its number), ``method``, ``E``, ``A``, ``B``,
@@ -197,7 +198,7 @@ def _descents(*, log: bool = False, random: bool = False) -> Callable[[_Tables],
     def method(given: _Tables) -> dict[str, Any]:
         n, d = (np.log(given.runs.column(name)) for name in ("N", "D"))
         found = [
-            descend(n, d, loss, log=log, rng=np.random.default_rng(int(seed)) if random else None)
+            descend(n, d, loss, log=log, rng=np.random.default_rng(seed) if random else None)
             for loss, seed in zip(given.losses, given.seeds, strict=True)
         ]
         points = np.stack([item.point for item in found])

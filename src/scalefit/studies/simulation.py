@@ -67,7 +67,7 @@ class Study:
                 f"the study has no column {absent[0]!r}",
                 remedy=f"Settings: {', '.join(self.settings)}",
             )
-        groups = self.table.groupby([*wanted, "method"], sort=False, observed=True)
+        groups = self.table.groupby([*wanted, "method"], sort=False, dropna=False)
         rows = {key: _errors(part) for key, part in groups}
         index = pd.MultiIndex.from_tuples(list(rows), names=[*wanted, "method"])
         found = pd.DataFrame(list(rows.values()), index=index)
