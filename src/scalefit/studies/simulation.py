@@ -143,7 +143,7 @@ def study(
     batches: dict[str, list[_Setting]] = {}
     for number, row in enumerate(rows):
         one = _read(number, row, design)
-        batches.setdefault(repr((one.surface, one.arguments)), []).append(one)
+        batches.setdefault(one.key, []).append(one)
     bar = tqdm(
         batches.values(),
         "designs",
@@ -151,7 +151,7 @@ def study(
         leave=False,
         disable=not progress,
     )
-    frames = [_batch(batch, chosen, names, design, flops, objective, slow_seeds) for batch in bar]
+    frames = [_batch(batch, chosen, names, flops, objective, slow_seeds) for batch in bar]
     table = pd.concat(frames, ignore_index=True)
     order = table["method"].map({name: place for place, name in enumerate(names)})
     table = table.assign(order=order).sort_values(["setting", "order", "seed"], kind="stable")
@@ -166,7 +166,13 @@ class _Setting(NamedTuple):
     row: Mapping[str, Any]
     surface: Mapping[str, float]
     noise: Noise
-    arguments: Mapping[str, Any]
+    design: pd.DataFrame
+
+    @property
+    def key(self) -> str:
+        """Settings of one key differ in their noise alone."""
+        points = pd.util.hash_pandas_object(self.design, index=False).to_numpy()
+        return repr((sorted(self.surface.items()), list(self.design), points.tobytes()))
 
 
 def _rows(settings: Mapping[str, Any] | pd.DataFrame) -> list[dict[str, Any]]:
@@ -188,7 +194,7 @@ def _scalars(value: Any) -> list[Any]:
     return value.tolist() if isinstance(value, np.ndarray) else [value]
 
 
-def _read(number: int, row: Mapping[str, Any], design: Callable[..., Any]) -> _Setting:
+def _read(number: int, row: Mapping[str, Any], design: Callable[..., pd.DataFrame]) -> _Setting:
     """What a setting says.
 
     Raises:
@@ -216,21 +222,19 @@ def _read(number: int, row: Mapping[str, Any], design: Callable[..., Any]) -> _S
         )
     if "surface" in taken:
         arguments["surface"] = surface
-    return _Setting(number, row, surface_of(surface), noise, arguments)
+    return _Setting(number, row, surface_of(surface), noise, design(**arguments))
 
 
 def _batch(
     batch: Sequence[_Setting],
     seeds: np.ndarray,
     methods: Sequence[str],
-    design: Callable[..., pd.DataFrame],
     flops: float | None,
     objective: Objective,
     slow_seeds: int,
 ) -> pd.DataFrame:
     """All settings of one surface and design."""
-    points = design(**batch[0].arguments)
-    truth = batch[0].surface
+    points, truth = batch[0].design, batch[0].surface
     exact = LAW.evaluate({name: points[name] for name in LAW.columns}, truth)
     losses = np.stack(
         [
