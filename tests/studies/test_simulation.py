@@ -187,6 +187,11 @@ def test_bad_settings_are_refused(settings, seeds, message):
         sf.study(settings, seeds, progress=False)
 
 
+def test_a_design_needs_sizes_and_tokens():
+    with pytest.raises(sf.DataError, match="the design has no column 'D'"):
+        sf.study({}, 2, design=lambda: pd.DataFrame({"N": [1e8]}), progress=False)
+
+
 def test_errors_without_noise_are_the_published_ones():
     """Percent error of D* at 1e24 by Approach 2; Czech et al. 2026."""
     found = sf.study(

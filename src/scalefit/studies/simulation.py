@@ -198,7 +198,7 @@ def _read(number: int, row: Mapping[str, Any], design: Callable[..., pd.DataFram
     """What a setting says.
 
     Raises:
-        DataError: a column that nothing takes.
+        DataError: a column that nothing takes, or a design without N or D.
     """
     arguments = dict(row)
     surface = arguments.pop("surface", "chinchilla")
@@ -222,7 +222,15 @@ def _read(number: int, row: Mapping[str, Any], design: Callable[..., pd.DataFram
         )
     if "surface" in taken:
         arguments["surface"] = surface
-    return _Setting(number, row, surface_of(surface), noise, design(**arguments))
+    points = design(**arguments)
+    absent = [name for name in LAW.columns if name not in points]
+    if absent:
+        raise DataError(
+            f"the design has no column {absent[0]!r}",
+            column=absent[0],
+            remedy="A design is a table of N and D, raw counts",
+        )
+    return _Setting(number, row, surface_of(surface), noise, points)
 
 
 def _batch(
