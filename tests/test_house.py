@@ -83,6 +83,10 @@ FLOW = [
     "isoflops.envelope",
     "isoflops.bias",
     "isoflops",
+    "studies.descent",
+    "studies.estimates",
+    "studies.simulation",
+    "studies",
     "plot.loss_surface",
     "plot.allocations",
     "plot.projected_error",
@@ -116,6 +120,7 @@ PUBLIC = [
     "Law",
     "LawError",
     "LossTable",
+    "Noise",
     "Note",
     "Objective",
     "Offset",
@@ -123,6 +128,7 @@ PUBLIC = [
     "SURFACES",
     "ScalefitError",
     "Status",
+    "Study",
     "allocate",
     "bootstrap",
     "compute_multiplier",
@@ -132,6 +138,7 @@ PUBLIC = [
     "design_bias",
     "envelope",
     "fit",
+    "grid_design",
     "isoflop",
     "isoflop_design",
     "law",
@@ -143,9 +150,11 @@ PUBLIC = [
     "profile",
     "published",
     "quality",
+    "ratio_design",
     "read",
     "scale_of",
     "simulate",
+    "study",
 ]
 
 
@@ -194,7 +203,7 @@ def test_public_names_are_the_ones_listed():
         "report",
         "result",
     }
-    inner |= {"groups", "isoflops", "separable", "synthetic", "table", "uncertainty"}
+    inner |= {"groups", "isoflops", "separable", "studies", "synthetic", "table", "uncertainty"}
     assert sorted(name for name in dir(sf) if name[0] != "_" and name not in inner) == PUBLIC
 
 
