@@ -249,6 +249,7 @@ print(max(abs(fit.params[k] / v - 1) for k, v in sf.SURFACES['chinchilla'].items
     assert run(code) == "True"
 
 
+@pytest.mark.slow
 def test_fits_are_the_same_with_x64_on_globally():
     runs = sf.simulate(sf.isoflop_design(), noise=0.01)
     inside = sf.fit(runs)
