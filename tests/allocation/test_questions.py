@@ -132,6 +132,10 @@ def wall_clock(N, D):
     return N**0.5 * D
 
 
+def named(limit):
+    return getattr(limit, "__name__", limit)
+
+
 @pytest.mark.parametrize(
     ("limits", "N", "D"),
     [
@@ -153,7 +157,7 @@ def wall_clock(N, D):
             marks=pytest.mark.slow,
         ),
     ],
-    ids=str,
+    ids=lambda value: ", ".join(map(named, value)) if isinstance(value, dict) else f"{value:.3g}",
 )
 def test_limits_hold_the_answer(limits, N, D):
     best = sf.allocate(CLOSED, 1e24, limits=limits)
