@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from scalefit.errors import Note, Status
 
 if TYPE_CHECKING:
     from scalefit.allocation import Allocation
-    from scalefit.isoflops import DesignBias, Envelope, IsoFlop, PowerLaw
+    from scalefit.isoflops import Attribution, DesignBias, Envelope, IsoFlop, PowerLaw
     from scalefit.result import Fit
     from scalefit.uncertainty import Ensemble
 
@@ -147,6 +149,36 @@ def design_bias_html(bias: DesignBias) -> str:
         f"<b>{escape(bias.law)} without noise by parabolas</b>, budgets counted as "
         f"{escape(bias.cost)}<br>{tables}"
     )
+
+
+def attribution_text(why: Attribution, level: float = 0.95) -> str:
+    """Full report of an attribution."""
+    lines = [_gap(why), "", _indented(_table(_parts(why, level)))]
+    return "\n".join(lines)
+
+
+def attribution_html(why: Attribution) -> str:
+    """The same report for a notebook."""
+    table = _parts(why, 0.95).to_html(float_format=_number, border=0)
+    return f"<b>attribution</b> of {escape(_gap(why))}{table}"
+
+
+def _gap(why: Attribution) -> str:
+    factor = math.exp(why.gap["ln_D"])
+    return (
+        f"D* of Approach 2 over that of {why.law} at {why.flops:.4g} FLOP: {factor:.4g}, by cause"
+    )
+
+
+def _parts(why: Attribution, level: float) -> pd.DataFrame:
+    """Parts of ln D as percents of D, with their interval, and those of the exponents."""
+    frame = why.to_frame(level)
+    shown = {"D*, %": 100 * np.expm1(frame["ln_D"])}
+    if why.draws:
+        for end in ("low", "high"):
+            shown[f"{100 * level:g} % {end}"] = 100 * np.expm1(frame[f"ln_D_{end}"])
+    shown |= {name: frame[name] for name in ("ln_D", "n_exponent", "d_exponent")}
+    return pd.DataFrame(shown).round(6)
 
 
 def _budgets(allocation: Allocation, level: float) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """IsoFLOP sweeps: optima budget by budget without a law, their quality and their bias."""
 
+from scalefit.isoflops.attribution import Attribution as Attribution
+from scalefit.isoflops.attribution import attribute as attribute
 from scalefit.isoflops.bias import DesignBias as DesignBias
 from scalefit.isoflops.bias import design_bias as design_bias
 from scalefit.isoflops.bias import parabola_shift as parabola_shift
