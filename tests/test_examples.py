@@ -40,6 +40,11 @@ def test_groups_run():
 
 
 @pytest.mark.slow
+def test_lifetime_runs():
+    assert "were best for serving" in run(ROOT / "examples/lifetime.py")
+
+
+@pytest.mark.slow
 def test_chinchilla_points_run_on_the_original_file(data_folder, tmp_path):
     original = data_folder / "originals/epoch_svg_extracted_data.csv"
     out = run(ROOT / "examples/chinchilla_points.py", original, tmp_path)
@@ -63,8 +68,8 @@ def test_the_command_line_fits_allocates_and_draws_the_chinchilla_points(data_fo
     assert (tmp_path / "out.png").stat().st_size > 10_000
 
 
-def blocks(language):
-    text = (ROOT / "README.md").read_text()
+def blocks(language, page="README.md"):
+    text = (ROOT / page).read_text()
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
@@ -73,6 +78,12 @@ def test_the_python_in_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "readme.py").write_text("\n".join(blocks("python")))
     run("readme.py")
+
+
+@pytest.mark.slow
+def test_the_python_in_the_page_of_costs_runs(tmp_path):
+    (tmp_path / "costs.py").write_text("\n".join(blocks("python", "docs/costs.md")))
+    run(tmp_path / "costs.py")
 
 
 def test_ci_runs_the_readmes_test_command():

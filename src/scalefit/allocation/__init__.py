@@ -1,10 +1,30 @@
 """Allocation: from a fitted law and a budget to model size and tokens."""
 
-from scalefit.allocation.cost import COSTS as COSTS
-from scalefit.allocation.cost import Cost as Cost
-from scalefit.allocation.cost import cost as cost
-from scalefit.allocation.cost import find_cost as find_cost
-from scalefit.allocation.cost import product as product
+from scalefit.allocation.costs import COSTS as COSTS
+from scalefit.allocation.costs import Cost as Cost
+from scalefit.allocation.costs import cost as cost
+from scalefit.allocation.costs import counted as counted
+from scalefit.allocation.costs import find_cost as find_cost
+from scalefit.allocation.costs import measured as measured
+from scalefit.allocation.costs import product as product
+from scalefit.allocation.hardware import HARDWARE as HARDWARE
+from scalefit.allocation.hardware import Hardware as Hardware
+from scalefit.allocation.hardware import Utilisation as Utilisation
+from scalefit.allocation.hardware import usd_per_flop as usd_per_flop
 from scalefit.allocation.optimum import Allocation as Allocation
 from scalefit.allocation.optimum import allocate as allocate
 from scalefit.allocation.optimum import optimal as optimal
+from scalefit.allocation.serving import effective_inference_tokens as effective_inference_tokens
+from scalefit.allocation.serving import kinetics as kinetics
+from scalefit.allocation.serving import kinetics_flops as kinetics_flops
+from scalefit.allocation.serving import lifetime as lifetime
+from scalefit.allocation.serving import lifetime_optimum as lifetime_optimum
+from scalefit.allocation.serving import lifetime_usd as lifetime_usd
+from scalefit.allocation.waste import best_loss as best_loss
+from scalefit.allocation.waste import best_size as best_size
+from scalefit.allocation.waste import deadweight_share as deadweight_share
+from scalefit.allocation.waste import implied_inference_tokens as implied_inference_tokens
+from scalefit.allocation.waste import least_feasible_size as least_feasible_size
+from scalefit.allocation.waste import least_flops as least_flops
+from scalefit.allocation.waste import overhead as overhead
+from scalefit.allocation.waste import wedge as wedge

@@ -1,7 +1,7 @@
 """Compute-optimal N and D: the least loss that a budget can buy, or the least cost of a loss.
 
-The additive laws have a closed form under k N D. Every other question goes to the solver, whose
-answers on the additive laws are the closed form's.
+The additive laws have a closed form under k N D, and one equation under k N D + m N. Every other
+question goes to the solver, whose answers on the additive laws are the same.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
@@ -18,8 +19,9 @@ import numpy as np
 import pandas as pd
 
 from scalefit import report
-from scalefit.allocation.cost import CostLike
+from scalefit.allocation.costs import CostLike
 from scalefit.allocation.question import FAR_RATIO, Free, Limits, Question, ask
+from scalefit.allocation.serving import best_tokens_for_budget, best_tokens_for_loss
 from scalefit.allocation.solver import (
     INFEASIBLE,
     INTERIOR,
@@ -30,6 +32,7 @@ from scalefit.allocation.solver import (
     solve,
     solve_one,
 )
+from scalefit.allocation.waste import exponents, ln_optimum, sizes
 from scalefit.errors import AllocationError, Note
 from scalefit.laws import chinchilla, chinchilla_tied
 from scalefit.result import Fit
@@ -323,7 +326,8 @@ def optimal(
 
         def one(values: Mapping[str, Any]) -> jax.Array:
             if question.plain and law in CLOSED_FORMS:
-                N, D, loss, _ = _additive(values, setting.level, question.cost.per_product)
+                k, m = question.cost.per_product, question.cost.per_model
+                N, D, loss, *_ = _additive(values, setting.level, k, m, reverse=False)
             else:
                 best = solve_one(question.line, values, setting)
                 N, D = (best.columns[name] for name in (question.line.walk, question.line.pivot))
@@ -415,51 +419,57 @@ def _picked(found: Optimum, best: np.ndarray) -> Optimum:
 
 
 def _closed(question: Question, params: Mapping[str, np.ndarray]) -> Optimum:
-    """The additive law's optimum under k N D."""
-    k = question.cost.per_product
-    assert k is not None
+    """The additive law's optimum under k N D + m N."""
     values = {name: item[:, None] for name, item in params.items()}
     level = question.levels.reshape(1, -1)
-    exists = np.ones_like(values["E"] * level, dtype=bool)
-    if question.line.reverse:
-        level, exists = _budget_for(values, level, k)
-    N, D, loss, exponent = (np.asarray(item) for item in _additive(values, level, k))
-    inside = (values["A"] > 0) & (values["B"] > 0)
-    state = np.where(exists & inside, INTERIOR, np.where(inside, INFEASIBLE, UNBOUNDED))
-    exponent = np.broadcast_to(exponent, loss.shape)
-    falling = np.full(loss.shape, -1.0)
-    cost = np.broadcast_to(level, loss.shape)
-    columns = {"N": N, "D": D}
+    k, m = question.cost.per_product, question.cost.per_model
+    found = _additive(values, level, k, m, reverse=question.line.reverse)
+    N, D, loss, cost, n_exponent, d_exponent = (np.asarray(item) for item in found)
+    inside = (values["A"] > 0) & (values["B"] > 0) & np.ones(N.shape, dtype=bool)
+    state = np.where(np.isfinite(N), INTERIOR, INFEASIBLE)
     total = values["alpha"] + values.get("beta", values["alpha"])
     # Czech et al. 2026, arXiv 2603.22339: half of (alpha + beta) x^2, to second order in x = ln 2.
-    waste = np.broadcast_to(0.5 * total * math.log(2) ** 2, loss.shape)
-    return Optimum(columns, loss, cost, exponent, 1.0 - exponent, falling, waste, state)
+    waste = np.broadcast_to(0.5 * total * math.log(2) ** 2, N.shape) if m == 0 else np.nan * N
+    return Optimum(
+        {"N": N, "D": D},
+        loss,
+        cost,
+        n_exponent,
+        d_exponent,
+        np.full(N.shape, -1.0),
+        waste,
+        np.where(inside, state, UNBOUNDED),
+    )
 
 
-def _additive(params: Mapping[str, Any], budget: Any, k: Any) -> tuple[Any, Any, Any, Any]:
-    """N*, D*, the loss and d ln N* / d ln C of E + A N^-alpha + B D^-beta under k N D."""
-    A, B, alpha = params["A"], params["B"], params["alpha"]
-    beta = params.get("beta", alpha)
-    inside = (A > 0) & (B > 0)
-    exponent = beta / (alpha + beta)
-    # In logarithms: A and B are 1e5 and more on small-model tables, and their powers larger.
-    log_a, log_b = (jnp.log(jnp.where(inside, item, 1.0)) for item in (A, B))
-    log_g = (jnp.log(alpha) + log_a - jnp.log(beta) - log_b) / (alpha + beta)
-    c = jnp.log(budget / k)
-    x = log_g + exponent * c
-    loss = params["E"] + jnp.exp(log_a - alpha * x) + jnp.exp(log_b - beta * (c - x))
-    return jnp.exp(x), jnp.exp(c - x), loss, exponent
+@partial(jax.jit, static_argnames=("m", "reverse"))
+def _additive(params: Mapping[str, Any], level: Any, k: Any, m: float, *, reverse: bool) -> Any:
+    """N*, D*, loss, cost and the slopes of ln N* and ln D* in ln cost of the additive law.
 
+    Where a term is zero, any finite number: there is no optimum.
+    """
+    inside = (params["A"] > 0) & (params["B"] > 0)
+    shown = {**params, **{name: jnp.where(inside, params[name], 1.0) for name in ("A", "B")}}
+    alpha, beta = exponents(shown)
+    (ln_a, ln_b), rho = sizes(shown), m / k
 
-def _budget_for(params: Mapping[str, Any], loss: Any, k: Any) -> tuple[Any, Any]:
-    """The budget k N D at which the best loss is the one given, and whether there is one."""
-    alpha, above = params["alpha"], loss - params["E"]
-    beta = params.get("beta", alpha)
-    # The best loss above E is a power of C/k: its value at C = k fixes the rest.
-    unit = _additive({**params, "E": 0.0 * params["E"]}, k, k)[2]
-    exists = above > 0
-    power = (alpha + beta) / (alpha * beta)
-    return k * np.exp(power * np.log(unit / np.where(exists, above, 1.0))), exists
+    def placed(level: Any) -> tuple[Any, Any, Any]:
+        if reverse:
+            u = best_tokens_for_loss(shown, level, rho)
+            # From the wedge, which unlike L - E - B D^-beta is no difference.
+            wedge = jnp.log1p(rho * jnp.exp(-u))
+            x = (jnp.log(alpha / beta) + ln_a - ln_b + beta * u - wedge) / alpha
+        elif m == 0:
+            x, u = ln_optimum(shown, level / k)
+        else:
+            u = best_tokens_for_budget(shown, level / k, rho)
+            x = jnp.log(level / k) - jnp.log(jnp.exp(u) + rho)
+        return x, u, jnp.log(k) + x + jnp.log(jnp.exp(u) + rho)
+
+    level = jnp.broadcast_to(level, jnp.broadcast_shapes(jnp.shape(level), jnp.shape(alpha)))
+    (x, u, c), (dx, du, dc) = jax.jvp(placed, (level,), (jnp.ones_like(level),))
+    loss = params["E"] + jnp.exp(ln_a - alpha * x) + jnp.exp(ln_b - beta * u)
+    return jnp.exp(x), jnp.exp(u), loss, jnp.exp(c), dx / dc, du / dc
 
 
 def _answers(question: Question, found: Optimum) -> dict[str, np.ndarray]:

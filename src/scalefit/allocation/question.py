@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.allocation.cost import Cost, CostLike, find_cost
+from scalefit.allocation.costs import Cost, CostLike, find_cost
 from scalefit.allocation.solver import Line, Measure, Setting
 from scalefit.errors import AllocationError
 from scalefit.laws import Law
@@ -76,11 +76,9 @@ class Question:
 
     @property
     def plain(self) -> bool:
-        """Whether only N and D are free, nothing is limited and the cost is k N D."""
-        return (
-            self.cost.per_product is not None
-            and self.cost.per_model == 0.0
-            and not (self.line.extras or self.line.limits or self.choices or self.edge.any())
+        """Whether only N and D are free, nothing is limited and the cost is k N D + m N."""
+        return self.cost.per_product is not None and not (
+            self.line.extras or self.line.limits or self.choices or self.edge.any()
         )
 
     def setting(self) -> Setting:

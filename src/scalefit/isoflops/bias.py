@@ -12,7 +12,7 @@ import pandas as pd
 
 from scalefit import report
 from scalefit.allocation import allocate
-from scalefit.allocation.cost import CostLike, find_cost
+from scalefit.allocation.costs import CostLike, find_cost
 from scalefit.errors import DataError
 from scalefit.isoflops.budgets import sweeps
 from scalefit.isoflops.parabola import VertexFits, approach2

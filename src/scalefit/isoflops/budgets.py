@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalefit.allocation.cost import Cost, find_cost
+from scalefit.allocation.costs import Cost, find_cost
 from scalefit.errors import DataError
 from scalefit.table import LossTable
 

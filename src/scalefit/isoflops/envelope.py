@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit import report
-from scalefit.allocation.cost import Cost
+from scalefit.allocation.costs import Cost
 from scalefit.errors import DataError, Note
 from scalefit.isoflops.budgets import Sweeps, sweeps
 from scalefit.isoflops.parabola import PowerLaw, power_law

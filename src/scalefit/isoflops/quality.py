@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from scalefit.allocation.cost import Cost
+from scalefit.allocation.costs import Cost
 from scalefit.errors import DataError
 from scalefit.isoflops.budgets import Sweeps, sweeps
 from scalefit.isoflops.parabola import parabolas

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit import report
-from scalefit.allocation.cost import Cost
+from scalefit.allocation.costs import Cost
 from scalefit.errors import AllocationError, DataError, Note, listed
 from scalefit.isoflops.budgets import Sweeps, sweeps
 from scalefit.isoflops.parabola import Parabolas, PowerLaw, VertexFits, approach2, power_law

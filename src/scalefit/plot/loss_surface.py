@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.allocation import Cost, allocate
-from scalefit.allocation.cost import CostLike, find_cost
+from scalefit.allocation.costs import CostLike, find_cost
 from scalefit.errors import AllocationError
 from scalefit.result import Fit
 from scalefit.table import LossTable, as_table

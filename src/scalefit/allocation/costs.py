@@ -1,0 +1,427 @@
+"""What a training run costs, as a function of its columns.
+
+A cost is a plain function like a law: columns of the table positional, constants with a default.
+It is named wherever it is used. What a convention counts is in its docstring; FLOPs of a shape are
+in ``accounting``, prices in ``hardware``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+
+from scalefit.allocation.accounting import ASPECT, CONVENTIONS, SEQ, shape_of
+from scalefit.errors import AllocationError
+from scalefit.table import LossTable, as_table
+
+__all__ = ["COSTS", "Cost", "CostLike", "cost", "counted", "find_cost", "measured", "product"]
+
+UNITS = ("FLOP", "USD")
+
+# Embeddings and attention move C / (N D) by up to 45 percent over the sizes of public tables; more
+# is a mismatch of conventions.
+MOST_SPREAD = 1.5
+
+KAPLAN = (
+    "Kaplan et al. 2020, arXiv 2001.08361: 2 FLOPs forward and 4 backward for each "
+    "parameter and token; attention and embeddings not counted apart"
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run costs, as a function of columns.
+
+    Calling it evaluates the plain function. Where ``per_product`` is a number k the cost is exactly
+    k N D + m N with m = ``per_model``, for which closed forms and one-equation solutions exist.
+
+    Attributes:
+        name: how reports call it.
+        function: the function as written: columns positional, constants with a default.
+        source: where the convention comes from.
+        unit: ``FLOP`` or ``USD``.
+        summary: the formula, one line.
+        per_product: k, in the unit per parameter and token; None where the cost has another form.
+        per_model: m, in the unit per parameter; 0 unless the cost goes on after training.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    source: str
+    unit: str = "FLOP"
+    summary: str = ""
+    per_product: float | None = None
+    per_model: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.unit not in UNITS:
+            raise AllocationError(
+                f"cost {self.name!r} is counted in {self.unit!r}. Use {' or '.join(UNITS)}"
+            )
+        _columns(self.name, self.function)
+
+    def __call__(self, *columns: Any) -> Any:
+        """The function itself, in the caller's precision; traceable by JAX."""
+        return self.function(*columns)
+
+    def __repr__(self) -> str:
+        return f"<cost {self.name}({', '.join(self.columns)}) in {self.unit}: {self.summary}>"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns it takes, in order."""
+        return _columns(self.name, self.function)
+
+    def evaluate(self, columns: Mapping[str, Any]) -> np.ndarray:
+        """The cost in float64 on the host, whatever the caller's JAX configuration.
+
+        Args:
+            columns: at least the cost's columns by name, broadcastable, raw units.
+
+        Returns:
+            The cost in its unit, of the columns' broadcast shape.
+
+        Raises:
+            AllocationError: a column is missing.
+        """
+        missing = [name for name in self.columns if name not in columns]
+        if missing:
+            raise AllocationError(
+                f"cost {self.name!r} is a function of {', '.join(self.columns)}; "
+                f"{', '.join(missing)} not given"
+            )
+        arrays = np.broadcast_arrays(
+            *(np.asarray(columns[name], dtype=np.float64) for name in self.columns)
+        )
+        with jax.enable_x64(True):
+            value = np.asarray(self.function(*arrays), dtype=np.float64)
+        return np.broadcast_to(value, arrays[0].shape)
+
+    def tokens(self, budget: Any, N: Any) -> Any:
+        """Tokens that a budget buys for N parameters; negative where it does not pay for them.
+
+        Raises:
+            AllocationError: the cost is not of the form k N D + m N.
+        """
+        if self.per_product is None:
+            raise AllocationError(
+                f"cost {self.name!r} is not a multiple of N D, so the tokens that a budget buys "
+                "have no closed form"
+            )
+        spare = budget / N if self.per_model == 0.0 else budget / N - self.per_model
+        return spare / self.per_product
+
+
+# What arguments named ``cost`` take.
+CostLike = str | Cost | Callable[..., Any]
+
+
+def cost(
+    *, source: str, unit: str = "FLOP", name: str | None = None
+) -> Callable[[Callable[..., Any]], Cost]:
+    """Decorator that turns a plain function of columns into a :class:`Cost`.
+
+    Args:
+        source: where the formula comes from: paper and equation, or "our cluster's bill".
+        unit: ``FLOP`` or ``USD``.
+        name: how reports call it; the function's name unless given.
+
+    Raises:
+        AllocationError: the function takes no column, a variadic argument, or a keyword without
+            default; or the unit is unknown.
+
+    Example:
+        >>> import scalefit as sf
+        >>> @sf.cost(source="an example")
+        ... def with_overhead(N, D):
+        ...     "6 N D and 5 percent for evaluation"
+        ...     return 1.05 * 6.0 * N * D
+        >>> with_overhead
+        <cost with_overhead(N, D) in FLOP: 6 N D and 5 percent for evaluation>
+        >>> f"{with_overhead(1e9, 2e10):.3g}"
+        '1.26e+20'
+    """
+
+    def decorate(function: Callable[..., Any]) -> Cost:
+        lines = (inspect.getdoc(function) or "").splitlines()
+        called = getattr(function, "__name__", "cost") if name is None else name
+        return Cost(called, function, source, unit, lines[0] if lines else called)
+
+    return decorate
+
+
+def product(k: float, name: str | None = None, *, source: str) -> Cost:
+    """The cost k N D.
+
+    Args:
+        k: FLOPs per parameter and token, positive.
+        name: how reports call it; ``kND`` unless given.
+        source: where k comes from.
+
+    Raises:
+        AllocationError: k is not a positive number.
+
+    Example:
+        >>> from scalefit.allocation import product
+        >>> product(7.0, source="measured on our runs")
+        <cost 7ND(N, D) in FLOP: 7 N D>
+    """
+    k = float(k)
+    if not (np.isfinite(k) and k > 0):
+        raise AllocationError(f"FLOPs per parameter and token must be positive, not {k!r}")
+
+    def function(N: Any, D: Any) -> Any:
+        return k * N * D
+
+    called = f"{k:.4g}ND" if name is None else name
+    return Cost(called, function, source, "FLOP", f"{k:.4g} N D", per_product=k)
+
+
+def counted(
+    convention: str,
+    *,
+    aspect: float = ASPECT,
+    seq: float = SEQ,
+    vocab: float = 0.0,
+    tied: bool = True,
+    name: str | None = None,
+) -> Cost:
+    """A convention as a cost of N and D, through a rule for the shape.
+
+    The shape follows from N: width is ``aspect`` times depth at every size, N = 12 l d^2 (15 for
+    ``gemstones``, whose feed-forward is gated) and, with ``vocab``, its embedding. Layers and width
+    are not rounded, so that the cost is smooth.
+
+    Args:
+        convention: a name in ``CONVENTIONS``.
+        aspect: width over depth.
+        seq: tokens per sequence.
+        vocab: entries of the vocabulary, if N counts them; ``chinchilla`` and ``gemstones`` then
+            count their FLOPs too.
+        tied: whether input and output share one matrix in N.
+        name: how reports call it; the convention's name unless given.
+
+    Returns:
+        The cost, FLOP.
+
+    Raises:
+        AllocationError: the convention is unknown, or the numbers describe no shape.
+
+    Example:
+        >>> from scalefit.allocation import counted
+        >>> cost = counted("kaplan", aspect=100, seq=4096)
+        >>> [round(float(cost(N, 20 * N) / (6 * N * 20 * N)), 3) for N in (1e7, 1e9, 1e11)]
+        [1.781, 1.168, 1.036]
+    """
+    if convention not in CONVENTIONS:
+        raise AllocationError(
+            f"no convention is called {convention!r}. Known: {', '.join(CONVENTIONS)}"
+        )
+    per_token, per_layer, source = CONVENTIONS[convention]
+    taken = inspect.signature(per_token).parameters
+    embedded = vocab * (1.0 if tied else 2.0)
+    rule = {"aspect": aspect, "embedded": embedded, "per_layer": per_layer}
+    shape_of(1.0, **rule)
+
+    def function(N: Any, D: Any) -> Any:
+        n_layers, d_model = shape_of(N, **rule)
+        shape = {
+            "N": N,
+            "n_layers": n_layers,
+            "d_model": d_model,
+            "d_attention": d_model,
+            "seq": seq,
+            "vocab": vocab,
+        }
+        return per_token(**{key: value for key, value in shape.items() if key in taken}) * D
+
+    said = f"d / l = {aspect:g}, s = {seq:g}" + (f", V = {vocab:g}" if vocab else "")
+    formula = (inspect.getdoc(per_token) or "").splitlines()[0]
+    return Cost(
+        convention if name is None else name,
+        function,
+        source,
+        "FLOP",
+        f"D ({formula}), {said}",
+    )
+
+
+def measured(runs: LossTable | pd.DataFrame, name: str | None = None) -> Cost:
+    """The cost k N D with k the median of C / (N D) over a table's runs.
+
+    Keeps budgets in the unit of the table where its C is not 6ND.
+
+    Args:
+        runs: a table with N, D and C.
+        name: how reports call it; k and its spread unless given.
+
+    Returns:
+        The cost, FLOP; its summary has the 5th and 95th percentile of C / (N D).
+
+    Raises:
+        DataError: the table has no C, or a value is not positive.
+        AllocationError: the 95th percentile of C / (N D) exceeds the 5th by more than half: no
+            single k stands for such a table.
+
+    Example:
+        >>> import pandas as pd
+        >>> from scalefit.allocation import measured
+        >>> runs = pd.DataFrame({"N": [1e8, 1e9], "D": [2e9, 2e10], "loss": [3.2, 2.6]})
+        >>> measured(runs.assign(C=[1.3e18, 1.22e20]))
+        <cost 6.3ND(N, D) in FLOP: k N D, k = 6.3 the median of 2 runs, 5 to 95 %: 6.12 to 6.48>
+    """
+    table = as_table(runs)
+    k = table.column("C") / (table.column("N") * table.column("D"))
+    low, middle, high = np.percentile(k, [5, 50, 95])
+    if high > MOST_SPREAD * low:
+        raise AllocationError(
+            f"C / (N D) runs from {low:.3g} to {high:.3g} (5th to 95th percentile of {len(k)} "
+            "runs), so no single k stands for it. Is N or D counted by another convention than C? "
+            "If not, write the cost as a function: scalefit.cost"
+        )
+    found = product(middle, name, source="median of C / (N D) of a table")
+    spread = f"k = {middle:.4g} the median of {len(k)} runs, 5 to 95 %: {low:.4g} to {high:.4g}"
+    return replace(found, summary=f"k N D, {spread}")
+
+
+def find_cost(cost: CostLike) -> Cost:
+    """The cost itself, the one of that name, or the one that a plain function computes.
+
+    Raises:
+        AllocationError: no cost has that name, or the function is not one of columns.
+    """
+    if isinstance(cost, Cost):
+        return cost
+    if callable(cost):
+        return _from_function(cost)
+    if cost in COSTS:
+        return COSTS[cost]
+    close = difflib.get_close_matches(str(cost), COSTS, n=1)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    raise AllocationError(f"no cost is called {cost!r}. {hint}Known: {', '.join(COSTS)}")
+
+
+def _from_function(function: Callable[..., Any]) -> Cost:
+    return cost(source="a function of the user's")(function)
+
+
+def _columns(name: str, function: Callable[..., Any]) -> tuple[str, ...]:
+    """Names of the positional arguments without default: those with one are constants."""
+    columns: list[str] = []
+    for argument in inspect.signature(function).parameters.values():
+        bare = argument.default is inspect.Parameter.empty
+        if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
+            raise AllocationError(
+                f"cost {name!r}: {argument} is variadic. Write every column out: def mine(N, D)"
+            )
+        if argument.kind is argument.KEYWORD_ONLY and bare:
+            raise AllocationError(
+                f"cost {name!r}: {argument.name} is a keyword without default. A column is "
+                "positional, a constant has a default: def mine(N, D, *, k=6.0)"
+            )
+        if bare:
+            columns.append(argument.name)
+    if not columns:
+        raise AllocationError(
+            f"cost {name!r} takes no column. Write the columns as positional arguments: "
+            "def mine(N, D)"
+        )
+    return tuple(columns)
+
+
+@cost(
+    source="6ND with the parameters that a token meets; Ludziejewski et al. 2025, arXiv 2502.05172"
+)
+def moe(N_active: Any, D: Any) -> Any:
+    """6 N_active D
+
+    Mixtures of experts: a token meets N_active of all parameters. Routing is not counted.
+    """
+    return 6.0 * N_active * D
+
+
+@cost(source="6ND with the parameters that a token meets; Abnar et al. 2025, arXiv 2501.12370")
+def moe_sparsity(N: Any, D: Any, sparsity: Any) -> Any:
+    """6 (1 - S) N D
+
+    Mixtures of experts by total parameters N and the share S of them that a token does not meet,
+    as if all parameters sat in experts.
+    """
+    return 6.0 * (1.0 - sparsity) * N * D
+
+
+@cost(source="Krajewski et al. 2024, arXiv 2402.07871, expansion rate 64")
+def fine_grained_moe(N: Any, D: Any, granularity: Any) -> Any:
+    """(12 d^2 c_f + d X G c_r) n D, N = (8 X + 4) d^2 n, d = 64 n
+
+    Fine-grained mixtures of experts with the cost of routing, for the law of that name: N total
+    parameters without embeddings, G granularity, X = 64 the expansion rate, c_f = 6 FLOPs per
+    active parameter, c_r = 14 per router weight; n blocks of width d = 64 n. The c_r is the one
+    with which the paper's optima come out.
+    """
+    experts = 64.0
+    blocks = (N / (64.0**2 * (8.0 * experts + 4.0))) ** (1.0 / 3.0)
+    width = 64.0 * blocks
+    return (72.0 * width**2 + 14.0 * width * experts * granularity) * blocks * D
+
+
+@cost(source="Kumar et al. 2024, arXiv 2411.04330: cost in proportion to bits, 6ND at 16")
+def precision(N: Any, D: Any, P: Any) -> Any:
+    """6 N D P / 16
+
+    Training at P bits throughout, if arithmetic gets cheaper in proportion.
+    """
+    return 0.375 * N * D * P
+
+
+@cost(source="Busbridge et al. 2025, arXiv 2502.08606: forward pass 2 N, backward twice that")
+def distillation(N: Any, D: Any, N_teacher: Any) -> Any:
+    """6 N D + 2 N_teacher D
+
+    A student of N parameters on D tokens, and the forward passes of a teacher that exists already.
+    """
+    return (6.0 * N + 2.0 * N_teacher) * D
+
+
+@cost(source="Busbridge et al. 2025, arXiv 2502.08606: forward pass 2 N, backward twice that")
+def distillation_with_teacher(N: Any, D: Any, N_teacher: Any, D_teacher: Any) -> Any:
+    """6 N D + 2 N_teacher D + 6 N_teacher D_teacher
+
+    The same where the teacher is trained for this student alone.
+    """
+    return (6.0 * N + 2.0 * N_teacher) * D + 6.0 * N_teacher * D_teacher
+
+
+@cost(source="Chen et al. 2025, arXiv 2505.10475: every stream runs the model")
+def parscale(N: Any, D: Any, streams: Any) -> Any:
+    """6 N D streams
+
+    Parallel streams of one model.
+    """
+    return 6.0 * N * D * streams
+
+
+COSTS: Mapping[str, Cost] = MappingProxyType(
+    {"6ND": product(6.0, source=KAPLAN)}
+    | {convention: counted(convention) for convention in CONVENTIONS}
+    | {
+        built_in.name: built_in
+        for built_in in (
+            moe,
+            moe_sparsity,
+            fine_grained_moe,
+            precision,
+            distillation,
+            distillation_with_teacher,
+            parscale,
+        )
+    }
+)
