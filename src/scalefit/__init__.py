@@ -25,6 +25,7 @@ from scalefit.isoflops import envelope as envelope
 from scalefit.isoflops import isoflop as isoflop
 from scalefit.isoflops import parabola_shift as parabola_shift
 from scalefit.isoflops import quality as quality
+from scalefit.isoflops.verdict import bias as bias
 from scalefit.laws import Amplitude as Amplitude
 from scalefit.laws import Bounds as Bounds
 from scalefit.laws import By as By

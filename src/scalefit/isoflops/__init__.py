@@ -17,3 +17,4 @@ from scalefit.isoflops.quality import quality as quality
 from scalefit.isoflops.sweep import IsoFlop as IsoFlop
 from scalefit.isoflops.sweep import Optimum as Optimum
 from scalefit.isoflops.sweep import isoflop as isoflop
+from scalefit.isoflops.verdict import BiasReport as BiasReport

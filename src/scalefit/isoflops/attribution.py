@@ -12,14 +12,24 @@ import pandas as pd
 
 from scalefit import report
 from scalefit.allocation import Allocation, allocate
-from scalefit.allocation.cost import Cost, CostLike, find_cost
+from scalefit.allocation.costs import Cost, CostLike, find_cost
 from scalefit.errors import AllocationError, DataError, listed
 from scalefit.isoflops.parabola import approach2, power_law
 from scalefit.isoflops.sweep import IsoFlop, positive
 from scalefit.result import Fit
 from scalefit.uncertainty import Ensemble, Estimate
 
-__all__ = ["CAUSES", "Answer", "Attribution", "Cause", "attribute", "one_budget", "parabolic"]
+__all__ = [
+    "CAUSES",
+    "Answer",
+    "Attribution",
+    "Cause",
+    "attribute",
+    "both",
+    "one_budget",
+    "parabolic",
+    "stacked",
+]
 
 Cause = Literal[
     "straight_line",
@@ -91,7 +101,7 @@ class Attribution:
     def gap(self) -> pd.Series:
         """Approach 2 minus the surface: what the parts add up to."""
         first, last = self.steps.iloc[0], self.steps.iloc[-1]
-        logs = np.log(last[["N", "D"]] / first[["N", "D"]]).to_list()
+        logs = [float(np.log(last[name] / first[name])) for name in ("N", "D")]
         exponents = (last - first)[["n_exponent", "d_exponent"]].to_list()
         return pd.Series([*logs, *exponents], index=list(ANSWERS))
 
@@ -188,9 +198,9 @@ def attribute(
     point = fit.fit if isinstance(fit, Ensemble) else fit
     design = _Design.of(found, count)
     best = allocate(fit, np.append(design.flops, target), cost=count)
-    optima = _both(best, "N"), _both(best, "D")
-    stages = _Stages(design, target, point, count, _stacked(fit, point), *optima)
-    states = stages.states(_both(best, "n_exponent"), _both(best, "d_exponent"))
+    optima = both(best, "N"), both(best, "D")
+    stages = _Stages(design, target, point, count, stacked(fit, point), *optima)
+    states = stages.states(both(best, "n_exponent"), both(best, "d_exponent"))
     _require_minima(states[0], design.flops)
     steps = pd.DataFrame(states[0], index=["surface", *CAUSES], columns=list(ANSWERS))
     steps = steps.rename(columns={"ln_N": "N", "ln_D": "D"})
@@ -335,7 +345,7 @@ class _Stages(NamedTuple):
         return np.where(known[:, None], answers, np.nan)
 
 
-def _stacked(fit: Fit | Ensemble, point: Fit) -> dict[str, np.ndarray]:
+def stacked(fit: Fit | Ensemble, point: Fit) -> dict[str, np.ndarray]:
     """Parameters of the fit and of every draw, shape (1 + draws, 1, 1)."""
     found = {}
     for name in point.law.names:
@@ -344,10 +354,11 @@ def _stacked(fit: Fit | Ensemble, point: Fit) -> dict[str, np.ndarray]:
     return found
 
 
-def _both(best: Allocation, name: str) -> np.ndarray:
+def both(best: Allocation, name: str) -> np.ndarray:
     """An answer of the fit and of every draw, shape (1 + draws, budgets)."""
-    value = best.columns[name] if name in best.columns else getattr(best, name)
-    return np.vstack([value[None], best.draws[name]] if best.draws else [value[None]])
+    drawn = [best.estimate(name).draws] if best.draws else []
+    value = best.tokens_per_param if name == "D/N" else getattr(best, name)
+    return np.concatenate([np.asarray(value)[None], *drawn]).reshape(-1, np.size(value))
 
 
 def _require_minima(states: np.ndarray, flops: np.ndarray) -> None:
