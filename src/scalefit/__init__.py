@@ -19,6 +19,7 @@ from scalefit.errors import ScalefitError as ScalefitError
 from scalefit.errors import Status as Status
 from scalefit.fitting import fit as fit
 from scalefit.isoflops import IsoFlop as IsoFlop
+from scalefit.isoflops import advise as advise
 from scalefit.isoflops import attribute as attribute
 from scalefit.isoflops import design_bias as design_bias
 from scalefit.isoflops import envelope as envelope

@@ -16,7 +16,15 @@ from scalefit.errors import Note, Status
 
 if TYPE_CHECKING:
     from scalefit.allocation import Allocation
-    from scalefit.isoflops import Attribution, BiasReport, DesignBias, Envelope, IsoFlop, PowerLaw
+    from scalefit.isoflops import (
+        Advice,
+        Attribution,
+        BiasReport,
+        DesignBias,
+        Envelope,
+        IsoFlop,
+        PowerLaw,
+    )
     from scalefit.result import Fit
     from scalefit.uncertainty import Ensemble
 
@@ -192,6 +200,31 @@ def bias_html(found: BiasReport) -> str:
         f"<b>bias</b>: {escape(_compared(found))}{answers}<table>{facts}</table>"
         f"{''.join(others)}{_notes_html(found.notes)}"
     )
+
+
+def advice_text(advice: Advice) -> str:
+    """Full report of advice."""
+    lines = [*_limits(advice), "", _indented(_table(advice.plans))]
+    return "\n".join(lines)
+
+
+def advice_html(advice: Advice) -> str:
+    """The same report for a notebook."""
+    limits = "<br>".join(map(escape, _limits(advice)))
+    table = advice.plans.to_html(float_format=_number, border=0)
+    return f"<b>advice</b>: {limits}{table}"
+
+
+def _limits(advice: Advice) -> list[str]:
+    tolerance, (low, high) = f"{advice.tolerance:.1%}", advice.span
+    return [
+        f"D* at {advice.flops:.4g} FLOP to {tolerance}, if {advice.law} were true, by sweeps from "
+        f"{low:.3g} to {high:.3g} FLOP ({advice.cost})",
+        f"  Approach 2: sizes from N*/{advice.width:.3g} to {advice.width:.3g} N*, centres from "
+        f"{advice.offset[0]:.3g} to {advice.offset[1]:.3g} times D*, a drift from "
+        f"{advice.drift[0]:.3g} to {advice.drift[1]:.3g} times",
+        f"  noise of a loss: {advice.noise:.4g}",
+    ]
 
 
 def _compared(found: BiasReport) -> str:

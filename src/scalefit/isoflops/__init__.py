@@ -1,5 +1,7 @@
 """IsoFLOP sweeps: optima budget by budget without a law, their quality and their bias."""
 
+from scalefit.isoflops.advice import Advice as Advice
+from scalefit.isoflops.advice import advise as advise
 from scalefit.isoflops.attribution import Attribution as Attribution
 from scalefit.isoflops.attribution import attribute as attribute
 from scalefit.isoflops.bias import DesignBias as DesignBias
