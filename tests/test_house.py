@@ -86,6 +86,8 @@ FLOW = [
     "plot.loss_surface",
     "plot.projected_error",
     "plot.isoflop_fans",
+    "plot.gap_parts",
+    "plot.bias_fans",
     "plot.parameter_pairs",
     "plot.prediction_bands",
     "plot.profile_curve",

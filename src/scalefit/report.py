@@ -229,7 +229,8 @@ def _limits(advice: Advice) -> list[str]:
 
 def _compared(found: BiasReport) -> str:
     return (
-        f"Approach 2 against {found.law} at {found.flops:.4g} FLOP, budgets counted as {found.cost}"
+        f"Approach 2 against {found.law} at {found.flops:.4g} FLOP, budgets counted as "
+        f"{found.cost.name}"
     )
 
 

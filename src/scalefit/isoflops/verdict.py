@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
@@ -75,8 +75,9 @@ class BiasReport:
             :func:`bias`.
         design: what Approach 2 gets wrong on these N and D without any noise.
         attribution: the gap by cause.
-        law: name of the law.
-        cost: name of what budgets are counted in.
+        fit: the surface; of an ensemble, its fit.
+        found: the sweeps by Approach 2.
+        cost: what the surface's budgets are counted in.
         notes: soft problems.
     """
 
@@ -92,9 +93,15 @@ class BiasReport:
     variants: pd.DataFrame
     design: DesignBias
     attribution: Attribution
-    law: str
-    cost: str
-    notes: tuple[Note, ...] = field(default=())
+    fit: Fit
+    found: IsoFlop
+    cost: Cost
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def law(self) -> str:
+        """Name of the law."""
+        return self.fit.law.name
 
     @property
     def deadweight_flops(self) -> float:
@@ -270,8 +277,9 @@ def bias(
         variants=variants,
         design=of_sweeps(fit, found.sweeps, np.array([target]), count),
         attribution=attribute(fit, found, target, cost=count),
-        law=point.law.name,
-        cost=count.name,
+        fit=point,
+        found=found,
+        cost=count,
     )
     notes = [*best.notes, *found.notes, *troubles, *_notes(made, point, table)]
     return replace(made, notes=tuple(notes))
@@ -527,7 +535,8 @@ def _doubt(made: BiasReport) -> list[Note]:
     if not covering:
         return []
     said = " and ".join(
-        f"{low:+.0%} to {high:+.0%} over {name}" for name, (low, high) in covering.items()
+        f"{100 * low:+.3g} to {100 * high:+.3g} % over {name}"
+        for name, (low, high) in covering.items()
     )
     return [
         Note(

@@ -3,6 +3,8 @@
 None shows or writes anything. matplotlib is imported when the first picture is drawn.
 """
 
+from scalefit.plot.bias_fans import bias as bias
+from scalefit.plot.gap_parts import attribution as attribution
 from scalefit.plot.isoflop_fans import isoflop as isoflop
 from scalefit.plot.loss_surface import surface as surface
 from scalefit.plot.parameter_pairs import pairs as pairs
