@@ -39,7 +39,7 @@ def test_fans_have_both_optima_and_the_arrow_is_the_error(report):
     np.testing.assert_allclose(points(left, "D"), budgets[["N", "loss"]].to_numpy().T)
     # A parabola and a slice for each budget, and the line through the optima.
     assert sum(len(line.get_xdata()) > 100 for line in left.lines) == 10
-    x, exact = points(right, "x")
+    _, exact = points(right, "x")
     np.testing.assert_allclose(exact - 1, report.design.budgets["D_error"])
     _, vertices = points(right, "D")
     np.testing.assert_allclose(vertices, budgets["D"] / true.D)

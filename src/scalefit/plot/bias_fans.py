@@ -139,7 +139,7 @@ def _errors(ax: Axes, report: BiasReport, level: float) -> None:
     side = -1 if top > 1 else 1
     ax.annotate(
         f"{report.error():+.1%} tokens\nwastes {report.deadweight:.2%}", (flops, 1.0),
-        (4, 8 * side), textcoords="offset points", ha="right",
+        (-4, 8 * side), textcoords="offset points", ha="right",
         va="top" if side < 0 else "bottom", fontsize=10, fontweight="bold",
     )  # fmt: skip
     ax.set_xscale("log")
