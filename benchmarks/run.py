@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import allocations
 import engine
 import ensembles
 import grids
@@ -20,6 +21,7 @@ SECTIONS = (
     grids.section,
     refits.section,
     ensembles.section,
+    allocations.section,
     engine.section,
     laws.section,
     startup.section,

@@ -8,7 +8,10 @@ from scalefit import plot as plot
 from scalefit.allocation import Allocation as Allocation
 from scalefit.allocation import Cost as Cost
 from scalefit.allocation import allocate as allocate
+from scalefit.allocation import compute_multiplier as compute_multiplier
 from scalefit.allocation import cost as cost
+from scalefit.allocation import deadweight as deadweight
+from scalefit.allocation import near_optimal as near_optimal
 from scalefit.allocation import optimal as optimal
 from scalefit.errors import AllocationError as AllocationError
 from scalefit.errors import DataError as DataError

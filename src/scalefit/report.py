@@ -15,7 +15,7 @@ import pandas as pd
 from scalefit.errors import Note, Status
 
 if TYPE_CHECKING:
-    from scalefit.allocation import Allocation
+    from scalefit.allocation import Allocation, NearOptimal
     from scalefit.isoflops import (
         Advice,
         Attribution,
@@ -304,6 +304,25 @@ def _parts(why: Attribution, level: float) -> pd.DataFrame:
     shown |= {name: frame[name] for name in ("ln_D", "n_exponent", "d_exponent")}
     # Adding zero turns -0 into 0.
     return pd.DataFrame(shown).round(6) + 0.0
+
+
+def region_text(region: NearOptimal) -> str:
+    """Full report of a near-optimal region."""
+    lines = [
+        f"near-optimal region, {region.best.law}, {region.criterion} (cost {region.best.cost})",
+        "",
+        _indented(_table(region.to_frame(), index=False)),
+    ]
+    return "\n".join([*lines, *_notes(region.notes)])
+
+
+def region_html(region: NearOptimal) -> str:
+    """The same for notebooks."""
+    table = region.to_frame().to_html(float_format=_number, border=0, index=False)
+    return (
+        f"<b>near-optimal region</b>, {escape(region.best.law)}, {escape(region.criterion)}"
+        f"{table}{_notes_html(region.notes)}"
+    )
 
 
 def _budgets(allocation: Allocation, level: float) -> pd.DataFrame:

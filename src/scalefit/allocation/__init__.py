@@ -11,9 +11,12 @@ from scalefit.allocation.hardware import HARDWARE as HARDWARE
 from scalefit.allocation.hardware import Hardware as Hardware
 from scalefit.allocation.hardware import Utilisation as Utilisation
 from scalefit.allocation.hardware import usd_per_flop as usd_per_flop
+from scalefit.allocation.multiple import compute_multiplier as compute_multiplier
 from scalefit.allocation.optimum import Allocation as Allocation
 from scalefit.allocation.optimum import allocate as allocate
 from scalefit.allocation.optimum import optimal as optimal
+from scalefit.allocation.region import NearOptimal as NearOptimal
+from scalefit.allocation.region import near_optimal as near_optimal
 from scalefit.allocation.serving import effective_inference_tokens as effective_inference_tokens
 from scalefit.allocation.serving import kinetics as kinetics
 from scalefit.allocation.serving import kinetics_flops as kinetics_flops
@@ -28,3 +31,5 @@ from scalefit.allocation.waste import least_feasible_size as least_feasible_size
 from scalefit.allocation.waste import least_flops as least_flops
 from scalefit.allocation.waste import overhead as overhead
 from scalefit.allocation.waste import wedge as wedge
+from scalefit.allocation.wasted import Deadweight as Deadweight
+from scalefit.allocation.wasted import deadweight as deadweight

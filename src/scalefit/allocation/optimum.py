@@ -32,7 +32,7 @@ from scalefit.allocation.solver import (
     solve,
     solve_one,
 )
-from scalefit.allocation.waste import exponents, ln_optimum, sizes
+from scalefit.allocation.waste import exponents, least_flops, ln_optimum, sizes
 from scalefit.errors import AllocationError, Note
 from scalefit.laws import chinchilla, chinchilla_tied
 from scalefit.result import Fit
@@ -254,16 +254,16 @@ def allocate(
     """
     ensemble = fit if isinstance(fit, Ensemble) else None
     point = fit.fit if isinstance(fit, Ensemble) else fit
-    question = ask(point, *_asked(flops, usd, loss), cost=cost, free=free, held=held, limits=limits)
+    question = ask(point, *asked(flops, usd, loss), cost=cost, free=free, held=held, limits=limits)
     one = {name: np.array([value]) for name, value in question.fit.params.items()}
     found, question = _solved_with_turns(question, one)
-    _require_optimum(question, found)
+    require_optimum(question, found)
     answers = _answers(question, found)
     draws: dict[str, np.ndarray] = {}
     notes = _notes(question, found, answers)
     if ensemble is not None:
-        draws = _answers(question, _solved(question, ensemble.drawn))
-        notes += [*ensemble.notes, *_draw_notes(draws["loss"])]
+        draws = _answers(question, solved(question, ensemble.drawn))
+        notes += [*ensemble.notes, *draw_notes(draws["loss"])]
     single = {name: values[0][()] for name, values in answers.items()}
     return Allocation(
         columns=MappingProxyType({name: single.pop(name) for name in found.columns}),
@@ -327,7 +327,7 @@ def optimal(
         def one(values: Mapping[str, Any]) -> jax.Array:
             if question.plain and law in CLOSED_FORMS:
                 k, m = question.cost.per_product, question.cost.per_model
-                N, D, loss, *_ = _additive(values, setting.level, k, m, reverse=False)
+                N, D, loss, *_ = _additive(values, setting.level, k, m, served=m > 0, reverse=False)
             else:
                 best = solve_one(question.line, values, setting)
                 N, D = (best.columns[name] for name in (question.line.walk, question.line.pivot))
@@ -348,7 +348,7 @@ def optimal(
     return scoped
 
 
-def _asked(flops: Any, usd: Any, loss: Any) -> tuple[Any, str]:
+def asked(flops: Any, usd: Any, loss: Any) -> tuple[Any, str]:
     given = [
         (value, unit)
         for value, unit in ((flops, "FLOP"), (usd, "USD"), (loss, "loss"))
@@ -374,25 +374,39 @@ def _solved_with_turns(
 
     Where more tokens would hurt, a budget need not be spent, and it is asked again so.
     """
-    found = _solved(question, params)
+    found = solved(question, params)
     if (found.rising > 0).any():
         turning = question.shaped(turns=True)
-        return _solved(turning, params), turning
+        return solved(turning, params), turning
     return found, question
 
 
-def _solved(question: Question, params: Mapping[str, np.ndarray]) -> Optimum:
-    """The best of the choices, under every draw: shape (draws, *levels)."""
+def solved(
+    question: Question, params: Mapping[str, np.ndarray], levels: np.ndarray | None = None
+) -> Optimum:
+    """The best of the choices, under every draw.
+
+    Args:
+        question: what is asked.
+        params: parameters of its law, each of shape (draws,).
+        levels: where every draw has levels of its own, shape (draws, *levels).
+
+    Returns:
+        Optima of shape (draws, *levels).
+    """
     law = question.fit.law
     values = {name: np.asarray(params[name], dtype=np.float64) for name in law.names}
-    shape = question.levels.shape
+    count, shape = len(next(iter(values.values()))), question.levels.shape
+    combinations = question.combinations
     with jax.enable_x64(True):
         if question.plain and law in CLOSED_FORMS:
-            found = _closed(question, values)
+            found = _closed(question, values, levels)
         else:
-            found = jax.device_get(solve(question.line, values, question.setting()))
-    count = len(next(iter(values.values())))
-    combinations = question.combinations
+            setting = question.setting()
+            if levels is not None:
+                each = levels.reshape(count, -1)
+                setting = setting._replace(level=np.tile(each, (1, len(combinations))))
+            found = solve(question.line, values, setting)
     spread = (count, len(combinations), *shape)
     found = jax.tree.map(lambda item: np.asarray(item).reshape(spread), found)
     compared = found.cost if question.line.reverse else found.loss
@@ -418,12 +432,14 @@ def _picked(found: Optimum, best: np.ndarray) -> Optimum:
     return Optimum(columns, *(pick(item) for item in found[1:]))
 
 
-def _closed(question: Question, params: Mapping[str, np.ndarray]) -> Optimum:
+def _closed(
+    question: Question, params: Mapping[str, np.ndarray], levels: np.ndarray | None
+) -> Optimum:
     """The additive law's optimum under k N D + m N."""
     values = {name: item[:, None] for name, item in params.items()}
-    level = question.levels.reshape(1, -1)
+    level = question.levels.reshape(1, -1) if levels is None else levels.reshape(len(levels), -1)
     k, m = question.cost.per_product, question.cost.per_model
-    found = _additive(values, level, k, m, reverse=question.line.reverse)
+    found = _additive(values, level, k, m, served=m > 0, reverse=question.line.reverse)
     N, D, loss, cost, n_exponent, d_exponent = (np.asarray(item) for item in found)
     inside = (values["A"] > 0) & (values["B"] > 0) & np.ones(N.shape, dtype=bool)
     state = np.where(np.isfinite(N), INTERIOR, INFEASIBLE)
@@ -442,8 +458,10 @@ def _closed(question: Question, params: Mapping[str, np.ndarray]) -> Optimum:
     )
 
 
-@partial(jax.jit, static_argnames=("m", "reverse"))
-def _additive(params: Mapping[str, Any], level: Any, k: Any, m: float, *, reverse: bool) -> Any:
+@partial(jax.jit, static_argnames=("served", "reverse"))
+def _additive(
+    params: Mapping[str, Any], level: Any, k: Any, m: Any, *, served: bool, reverse: bool
+) -> Any:
     """N*, D*, loss, cost and the slopes of ln N* and ln D* in ln cost of the additive law.
 
     Where a term is zero, any finite number: there is no optimum.
@@ -454,13 +472,14 @@ def _additive(params: Mapping[str, Any], level: Any, k: Any, m: float, *, revers
     (ln_a, ln_b), rho = sizes(shown), m / k
 
     def placed(level: Any) -> tuple[Any, Any, Any]:
-        if reverse:
+        if not served:
+            budget = least_flops({**shown, "E": params["E"]}, level, k) if reverse else level
+            x, u = ln_optimum(shown, budget / k)
+        elif reverse:
             u = best_tokens_for_loss(shown, level, rho)
             # From the wedge, which unlike L - E - B D^-beta is no difference.
             wedge = jnp.log1p(rho * jnp.exp(-u))
             x = (jnp.log(alpha / beta) + ln_a - ln_b + beta * u - wedge) / alpha
-        elif m == 0:
-            x, u = ln_optimum(shown, level / k)
         else:
             u = best_tokens_for_budget(shown, level / k, rho)
             x = jnp.log(level / k) - jnp.log(jnp.exp(u) + rho)
@@ -488,7 +507,7 @@ def _answers(question: Question, found: Optimum) -> dict[str, np.ndarray]:
     return {name: np.where(inside, values, np.nan) for name, values in answers.items()}
 
 
-def _require_optimum(question: Question, found: Optimum) -> None:
+def require_optimum(question: Question, found: Optimum) -> None:
     """Raise where the fit itself has no optimum at a level."""
     fit, params = question.fit, question.fit.params
     if fit.law in CLOSED_FORMS and not (params["A"] > 0 and params["B"] > 0):
@@ -526,7 +545,7 @@ def _impossible(question: Question, level: float) -> str:
     params = {name: np.array([value]) for name, value in fit.params.items()}
     loosened = []
     for i, limit in enumerate(line.limits):
-        other = _solved(question.without(i), params)
+        other = solved(question.without(i), params)
         meets = other.state[0] <= LIMITED
         if meets.any():
             at = tuple(np.argwhere(meets)[0])
@@ -574,7 +593,7 @@ def _at(question: Question, found: Optimum, at: tuple[int, ...]) -> dict[str, fl
     return {**columns, **{name: float(values[0][at]) for name, values in found.columns.items()}}
 
 
-def _draw_notes(loss: np.ndarray) -> list[Note]:
+def draw_notes(loss: np.ndarray) -> list[Note]:
     lost = int(np.isnan(loss).any(axis=tuple(range(1, loss.ndim))).sum())
     if not lost:
         return []

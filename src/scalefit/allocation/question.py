@@ -168,12 +168,17 @@ def ask(
     held, free = dict(held or {}), dict(free or {})
     walk, pivot = _roles(law, counted, free, held)
     needed = {*law.columns, *counted.columns}
-    measures, low, high = _limits(limits or {}, walk, pivot, needed, {*free, *held})
+    measures, low, high = _limits(limits or {}, pivot, needed, {*free, *held})
     for measure in measures:
         needed |= set(measure.needs)
     free = {walk: None, pivot: None} | free
     _every_column_told(fit, counted, needed, free, held)
     box, edge, extras, logs, choices, caps = _ranges(free, walk, pivot)
+    for i in reversed(range(len(measures))):
+        # A limit on the walked column is an end of the walk.
+        if measures[i].top == walk and not measures[i].bottom:
+            _narrow(box, edge, low.pop(i), high.pop(i))
+            measures.pop(i)
     for measure, ends in caps:
         measures, low, high = [*measures, measure], [*low, ends[0]], [*high, ends[1]]
     try:
@@ -250,7 +255,7 @@ def _roles(
 
 
 def _limits(
-    limits: Limits, walk: str, pivot: str, known: set[str], given: set[str]
+    limits: Limits, pivot: str, known: set[str], given: set[str]
 ) -> tuple[list[Measure], list[float], list[float]]:
     measures, low, high = [], [], []
     for what, ends in limits.items():
@@ -258,7 +263,10 @@ def _limits(
         least, most = _ends(measure.name, ends)
         # A ratio to the pivot is told the other way up: tokens bound it from above, then.
         if measure.bottom == pivot:
-            least, most = 1 / most, (1 / least if least > 0 else math.inf)
+            least, most = (
+                (1 / most if most < math.inf else -math.inf),
+                (1 / least if least > 0 else math.inf),
+            )
             measure = measure._replace(top=pivot, bottom=measure.top)
         strange = set(measure.needs) - known - given
         if strange:
@@ -342,8 +350,7 @@ def _ranges(free: Free, walk: str, pivot: str) -> Any:
             if name == pivot:
                 caps.append((_measure(pivot), (low, high)))
             elif name == walk:
-                edge = np.array([low > 0, high < math.inf])
-                box[0] = [math.log(max(low, 1.0)), math.log(min(high, 1e30))]
+                _narrow(box, edge, low, high)
             else:
                 if not math.isfinite(high - low):
                     raise AllocationError(
@@ -372,6 +379,14 @@ def _ranges(free: Free, walk: str, pivot: str) -> Any:
             f"{MOST_COMBINATIONS}. Give fewer, or ranges"
         )
     return np.array(box), edge, tuple(extras), tuple(logs), choices, caps
+
+
+def _narrow(box: Any, edge: np.ndarray, low: float, high: float) -> None:
+    """Move the ends of the walk to where a range of the user's has them."""
+    if low > 1.0 and math.log(low) > box[0][0]:
+        box[0][0], edge[0] = math.log(low), True
+    if high < 1e30 and math.log(max(high, 1.0)) < box[0][1]:
+        box[0][1], edge[1] = math.log(max(high, 1.0)), True
 
 
 def _choices(name: str, values: Any) -> tuple[float, ...]:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from scalefit.fitting.powers import quick
@@ -33,8 +34,10 @@ __all__ = [
     "Measure",
     "Optimum",
     "Setting",
+    "Stretch",
     "solve",
     "solve_one",
+    "stretch",
 ]
 
 INTERIOR, LIMITED, UNBOUNDED, INFEASIBLE = range(4)
@@ -51,11 +54,15 @@ RESOLUTION = 1e-9
 # A Newton step from the end of a bisection moves nothing but the last digits; a longer one is no
 # step towards a smooth minimum, as at a kink.
 LAST_DIGITS = 1e-5
+# In the walked coordinate: a bisection that ended this near an end of the range ran into it.
+AT_END = 1e-12
 # How far a limit may be passed by rounding.
 ROUNDING = 1e-9
 # Losses along a line that differ by less, relative, differ by rounding.
 FLATTEST = 1e-12
+# One program for every number of draws and questions (see :func:`_in_blocks`).
 DRAWS_AT_ONCE = 64
+QUESTIONS_AT_ONCE = 8
 
 
 class Measure(NamedTuple):
@@ -160,26 +167,124 @@ class Optimum(NamedTuple):
     state: Any
 
 
-@partial(jax.jit, static_argnames="line")
-def solve(line: Line, params: Mapping[str, Any], setting: Setting) -> Optimum:
+class Stretch(NamedTuple):
+    """A stretch of the walk, each of shape (draws, questions).
+
+    Attributes:
+        low: ln walk at its lower end.
+        high: at its upper end.
+        pivot_low: ln pivot at the lower end.
+        pivot_high: at the upper end.
+        open_low: whether the range that is looked at ended first.
+        open_high: likewise.
+    """
+
+    low: Any
+    high: Any
+    pivot_low: Any
+    pivot_high: Any
+    open_low: Any
+    open_high: Any
+
+
+def solve(line: Line, params: Mapping[str, np.ndarray], setting: Setting) -> Optimum:
     """Every question under every draw.
 
     Args:
         line: the question.
         params: parameters of the law, each of shape (draws,).
-        setting: its numbers, each with a leading axis of questions.
+        setting: its numbers, each with a leading axis of questions; the level may have one of draws
+            before it.
 
     Returns:
-        Optima of shape (draws, questions).
+        Optima of shape (draws, questions), on the host.
     """
-    questions = jax.vmap(partial(solve_one, line), (None, 0))
-    count = len(next(iter(params.values())))
-    if count == 1:
-        return jax.vmap(questions, (0, None))(params, setting)
-    found: Optimum = lax.map(
-        lambda one: questions(one, setting), params, batch_size=min(count, DRAWS_AT_ONCE)
-    )
+    return Optimum(*_in_blocks(_solved_block, line, params, setting))
+
+
+def stretch(
+    line: Line,
+    params: Mapping[str, np.ndarray],
+    setting: Setting,
+    start: np.ndarray,
+    ceiling: np.ndarray,
+) -> Stretch:
+    """How far the walk may leave an optimum before the objective passes a ceiling.
+
+    Args:
+        line: the question, without extras.
+        params: parameters of the law, each of shape (draws,).
+        setting: its numbers, as for :func:`solve`.
+        start: ln walk of the optima, shape (draws, questions).
+        ceiling: highest loss, or logarithm of the cost; shape (draws, questions).
+
+    Returns:
+        The ends, each of shape (draws, questions), on the host.
+    """
+    return Stretch(*_in_blocks(_stretched_block, line, params, setting, start, ceiling))
+
+
+def _in_blocks(
+    program: Any, line: Line, params: Mapping[str, Any], setting: Setting, *each: Any
+) -> Any:
+    """A block of draws and questions at a time, the last ones filled up.
+
+    So that one program serves one budget and twenty, a fit and an ensemble: compiling takes
+    seconds, a block milliseconds.
+    """
+    draws, count = len(next(iter(params.values()))), len(setting.box)
+    level = np.broadcast_to(setting.level, (draws, count))
+    rest = setting._replace(level=np.zeros(count))
+    rows: list[Any] = []
+    for i in range(0, draws, DRAWS_AT_ONCE):
+        which = np.minimum(np.arange(i, i + DRAWS_AT_ONCE), draws - 1)
+        some = {name: np.asarray(values)[which] for name, values in params.items()}
+        across: list[Any] = []
+        for j in range(0, count, QUESTIONS_AT_ONCE):
+            asked = np.minimum(np.arange(j, j + QUESTIONS_AT_ONCE), count - 1)
+            place = np.ix_(which, asked)
+            part = jax.tree.map(lambda item, asked=asked: np.asarray(item)[asked], rest)
+            found = program(line, some, part, level[place], *(item[place] for item in each))
+            across.append(jax.device_get(found))
+        rows.append(jax.tree.map(lambda *items: np.concatenate(items, axis=1)[:, :count], *across))
+    return jax.tree.map(lambda *items: np.concatenate(items)[:draws], *rows)
+
+
+@partial(jax.jit, static_argnames="line")
+def _solved_block(line: Line, params: Any, setting: Setting, level: Any) -> Optimum:
+    def one(params: Any, setting: Setting, level: Any) -> Optimum:
+        return solve_one(line, params, setting._replace(level=level))
+
+    questions = jax.vmap(one, (None, 0, 0))
+    found: Optimum = jax.vmap(questions, (0, None, 0))(params, setting, level)
     return found
+
+
+@partial(jax.jit, static_argnames="line")
+def _stretched_block(
+    line: Line, params: Any, setting: Setting, level: Any, start: Any, ceiling: Any
+) -> Stretch:
+    def one(params: Any, setting: Setting, level: Any, start: Any, ceiling: Any) -> Stretch:
+        return _stretched(_Road(line, params, setting._replace(level=level)), start, ceiling)
+
+    questions = jax.vmap(one, (None, 0, 0, 0, 0))
+    found: Stretch = jax.vmap(questions, (0, None, 0, 0, 0))(params, setting, level, start, ceiling)
+    return found
+
+
+def _stretched(road: _Road, start: Any, ceiling: Any) -> Stretch:
+    none = jnp.zeros(0)
+    low, high, mine_low, mine_high = road.ends(none)
+
+    def over(x: Any) -> jax.Array:
+        inside = road.feasible(x, none)
+        return ~inside | (road.objective(x, none, road.setting.level) > ceiling)
+
+    left = -_first(lambda x: over(-x), -start, -low)
+    right = _first(over, start, high)
+    pivots = [road.pivoted(x, none, road.setting.level)[0] for x in (left, right)]
+    open_low = (left <= low) & ~mine_low
+    return Stretch(left, right, pivots[0], pivots[1], open_low, (right >= high) & ~mine_high)
 
 
 def solve_one(line: Line, params: Mapping[str, Any], setting: Setting) -> Optimum:
@@ -263,7 +368,7 @@ class _Road:
         for i, limit in enumerate(self.line.limits):
             if limit.top == self.line.pivot:
                 below = columns[limit.bottom] if limit.bottom else 1.0
-                bound = pick(bound, jnp.log(ends[i]) + jnp.log(below))
+                bound = pick(bound, jnp.log(jnp.maximum(ends[i], 0.0)) + jnp.log(below))
         return bound
 
     def _affording(self, x: Any, extras: Any, level: Any) -> tuple[jax.Array, jax.Array]:
@@ -321,7 +426,7 @@ class _Road:
 
     # The walk
 
-    def _ends(self, extras: Any) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    def ends(self, extras: Any) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
         """Ends of the range that is scanned, and whether each is a limit of the user's.
 
         Whatever the pivot is divided by, its ratio falls along the walk, so that a limit on it is
@@ -368,7 +473,7 @@ class _Road:
     def walked(self, extras: Any) -> tuple[jax.Array, jax.Array]:
         """The best x, and the state of it."""
         level = self.setting.level
-        low, high, mine_low, mine_high = self._ends(extras)
+        low, high, mine_low, mine_high = self.ends(extras)
         points = jnp.linspace(low, high, SCAN_POINTS)
         value = jax.vmap(self.objective, (0, None, None))(points, extras, level)
         value = jnp.where(jax.vmap(self.feasible, (0, None))(points, extras), value, jnp.inf)
@@ -394,15 +499,11 @@ class _Road:
         x = 0.5 * (ends[0] + ends[1])
         # At the border of what is feasible the middle may lie outside by rounding.
         x = jnp.where(self.feasible(x, extras), x, jnp.where(x < middle, ends[1], ends[0]))
-        x = jnp.where((best == 0) & ~falling(points[0]), points[0], x)
-        x = jnp.where((best == len(points) - 1) & falling(points[-1]), points[-1], x)
-        at_low, at_high = x <= points[0], x >= points[-1]
-        interior = falling(first) & ~falling(last) & self.feasible(first, extras)
-        interior &= self.feasible(last, extras) & ~(at_low | at_high)
-        if self.line.limits:
-            # Where a limit begins to bind the derivative jumps across zero.
-            bend = jax.grad(slope)(x, extras, level)
-            interior &= jnp.abs(slope(x, extras, level)) < LAST_DIGITS * jnp.abs(bend)
+        at_low, at_high = x - points[0] < AT_END, points[-1] - x < AT_END
+        x = jnp.where(at_low, points[0], jnp.where(at_high, points[-1], x))
+        # Where a limit begins to bind the derivative jumps across zero.
+        tilt, bend = jax.jvp(lambda x: slope(x, extras, level), (x,), (jnp.ones_like(x),))
+        interior = (jnp.abs(tilt) < LAST_DIGITS * bend) & ~(at_low | at_high)
         state = jnp.where(interior, INTERIOR, LIMITED)
         open_end = (at_low & ~mine_low) | (at_high & ~mine_high)
         # A loss that is equal along the whole line has a least one by rounding only.

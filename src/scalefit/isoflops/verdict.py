@@ -11,11 +11,9 @@ import numpy as np
 import pandas as pd
 
 from scalefit import report
-from scalefit.allocation import Allocation, allocate
+from scalefit.allocation import Allocation, Deadweight, allocate, deadweight
 from scalefit.allocation.costs import Cost, CostLike, find_cost
 from scalefit.allocation.hardware import Hardware, find_hardware
-from scalefit.allocation.optimum import CLOSED_FORMS
-from scalefit.allocation.waste import deadweight_share
 from scalefit.errors import AllocationError, DataError, Note, ScalefitError
 from scalefit.fitting import fit as fit_law
 from scalefit.isoflops.attribution import (
@@ -24,7 +22,6 @@ from scalefit.isoflops.attribution import (
     both,
     one_budget,
     parabolic,
-    stacked,
 )
 from scalefit.isoflops.bias import DesignBias, of_sweeps
 from scalefit.isoflops.parabola import approach2, power_law
@@ -35,7 +32,7 @@ from scalefit.result import Fit
 from scalefit.table import LossTable, as_table
 from scalefit.uncertainty import Ensemble, Estimate
 
-__all__ = ["BiasReport", "bias", "deadweight"]
+__all__ = ["BiasReport", "bias"]
 
 Quantity = Literal["N", "D", "D/N", "n_exponent", "d_exponent"]
 QUANTITIES: tuple[str, ...] = get_args(Quantity)
@@ -47,9 +44,6 @@ APART = 2.0
 # Objectives that are tried: residual and penalty.
 TRIED = (("raw", "none"), ("log", "none"), ("raw", "huber"), ("log", "huber"))
 DELTA = 1e-3
-
-# The least loss is taken at budgets down to this share of the one in question, closest near it.
-SMALLEST, CURVE = 1e-4, 65
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,19 +251,20 @@ def bias(
     point = fit.fit if isinstance(fit, Ensemble) else fit
     best = allocate(fit, target, cost=count)
     theirs = _answers(found, target)
-    size = float(count_size(count, target, theirs["D"]))
+    size = float(_size(count, target, theirs["D"]))
     theirs["loss"] = float(point.predict(N=size, D=theirs["D"]))
-    wasted = deadweight(fit, target, theirs["D"], count)
+    wasted = deadweight(fit, size, theirs["D"], cost=count)
+    share = float(wasted.share)
     again_drawn = _resampled(point, found, target, count, resamples, seed)
-    variants, troubles = _variants(
-        point, found, table, target, count, float(wasted[0]), quality, objectives
-    )
+    variants, troubles = _variants(point, found, table, target, count, share, quality, objectives)
     made = BiasReport(
         flops=target,
-        surface=MappingProxyType({name: float(both(best, name)[0, 0]) for name in _named(best)}),
+        surface=MappingProxyType(
+            {name: float(both(best, name)[0, 0]) for name in (*QUANTITIES, "loss")}
+        ),
         approach2=MappingProxyType(theirs),
         size=size,
-        deadweight=float(wasted[0]),
+        deadweight=share,
         hardware=find_hardware(hardware),
         utilisation=utilisation,
         draws=_drawn(best, wasted),
@@ -285,47 +280,7 @@ def bias(
     return replace(made, notes=tuple(notes))
 
 
-def deadweight(fit: Fit | Ensemble, flops: float, D: Any, cost: Cost) -> np.ndarray:
-    """Share of a budget that training on D tokens wastes, by the surface.
-
-    Args:
-        fit: a fit or an ensemble.
-        flops: the budget.
-        D: tokens, a number or shape (n,).
-        cost: k N D + m N.
-
-    Returns:
-        Shape (1 + draws, n), or (1 + draws,) of a number: the fit first. Above 0.9999 it is 1.
-    """
-    point = fit.fit if isinstance(fit, Ensemble) else fit
-    D = np.asarray(D, dtype=np.float64)
-    tokens = np.atleast_1d(D)
-    N = count_size(cost, flops, tokens)
-    params = {name: values[..., 0] for name, values in stacked(fit, point).items()}
-    if point.law in CLOSED_FORMS and cost.per_model == 0:
-        share = np.asarray(deadweight_share(params, N, tokens))
-    else:
-        loss = point.law.evaluate({"N": N, "D": tokens}, params)
-        share = _inverted(fit, flops, loss, cost)
-    return share.reshape(len(share), *D.shape)
-
-
-def _inverted(fit: Fit | Ensemble, flops: float, loss: np.ndarray, cost: Cost) -> np.ndarray:
-    """The same through a spline of ln C over the least loss, which is smooth."""
-    from scipy.interpolate import CubicSpline
-
-    saved = np.linspace(0, np.sqrt(-np.log(SMALLEST)), CURVE) ** 2
-    least = both(allocate(fit, flops * np.exp(-saved), cost=cost), "loss")
-    share = np.full(loss.shape, np.nan)
-    for row, (curve, reached) in enumerate(zip(least, loss, strict=True)):
-        if np.isfinite(curve).all() and (np.diff(curve) > 0).all():
-            within = np.clip(reached, curve[0], curve[-1])
-            inside = -np.expm1(-CubicSpline(curve, saved)(within))
-            share[row] = np.where(reached < curve[-1], inside, 1.0)
-    return np.where(np.isfinite(loss), share, np.nan)
-
-
-def count_size(cost: Cost, flops: float, D: Any) -> np.ndarray:
+def _size(cost: Cost, flops: float, D: Any) -> np.ndarray:
     """Size that a budget k N D + m N buys for D tokens."""
     return np.asarray(flops / (cost.per_product * np.asarray(D) + cost.per_model))
 
@@ -351,15 +306,11 @@ def _answers(found: IsoFlop, flops: float) -> dict[str, float]:
     }
 
 
-def _named(best: Allocation) -> list[str]:
-    return [*QUANTITIES, "loss"]
-
-
-def _drawn(best: Allocation, wasted: np.ndarray) -> Mapping[str, np.ndarray]:
+def _drawn(best: Allocation, wasted: Deadweight) -> Mapping[str, np.ndarray]:
     if not best.draws:
         return MappingProxyType({})
-    drawn = {name: both(best, name)[1:, 0] for name in _named(best)}
-    return MappingProxyType({**drawn, "deadweight": wasted[1:]})
+    drawn = {name: both(best, name)[1:, 0] for name in (*QUANTITIES, "loss")}
+    return MappingProxyType({**drawn, "deadweight": wasted.estimate("share").draws})
 
 
 def _resampled(
@@ -388,7 +339,8 @@ def _resampled(
     known = np.isfinite(D) & (D > 0)
     share = np.full(resamples, np.nan)
     if known.any():
-        share[known] = deadweight(fit, flops, D[known], cost)[0]
+        tokens = D[known]
+        share[known] = deadweight(fit, _size(cost, flops, tokens), tokens, cost=cost).share
     return pd.DataFrame(
         {
             "N": N,
@@ -463,6 +415,7 @@ def _variant(
     fit: Fit, found: IsoFlop, table: LossTable, flops: float, cost: Cost
 ) -> dict[str, Any]:
     best, theirs = allocate(fit, flops, cost=cost), _answers(found, flops)
+    size = _size(cost, flops, theirs["D"])
     delta = fit.objective.delta
     beyond = np.nan if delta is None else float((np.abs(fit.residuals(table)) > delta).mean())
     return {
@@ -473,7 +426,7 @@ def _variant(
         "D": float(best.D),
         "D_approach2": theirs["D"],
         "error": theirs["D"] / float(best.D) - 1,
-        "deadweight": float(deadweight(fit, flops, theirs["D"], cost)[0]),
+        "deadweight": float(deadweight(fit, size, theirs["D"], cost=cost).share),
         "spread": fit.spread,
         "beyond": beyond,
     }

@@ -1,0 +1,119 @@
+"""Compute multiplier: how much more budget one recipe needs for the loss of another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from scalefit.allocation.costs import CostLike
+from scalefit.allocation.optimum import allocate, require_optimum, solved
+from scalefit.allocation.question import ask
+from scalefit.allocation.solver import LIMITED
+from scalefit.errors import AllocationError
+from scalefit.result import Fit
+from scalefit.uncertainty import Ensemble, Estimate
+
+__all__ = ["compute_multiplier"]
+
+
+def compute_multiplier(
+    fit: Fit | Ensemble,
+    baseline: Fit | Ensemble,
+    flops: Any,
+    *,
+    cost: CostLike = "6ND",
+    paired: bool = False,
+) -> Estimate:
+    """How many times the budget the baseline needs to match a recipe at its own optimum.
+
+    The recipe reaches its least loss at each budget C; the baseline needs C' for that loss; the
+    multiplier is C'/C. Above 1 the recipe is the better one there. Losses of both must be of the
+    same held-out data in the same unit.
+
+    Args:
+        fit: fit, or ensemble, of the recipe.
+        baseline: of the recipe it is compared with; an ensemble exactly where ``fit`` is one.
+        flops: budget or budgets of the recipe, FLOP.
+        cost: as for :func:`allocate`, for both.
+        paired: whether draw i of both rests on the same resample: runs of both tables in the same
+            order, resampled by the same method with the same seed. What the pairs have in common
+            (data, seeds, sizes) then cancels. Draws that failed in either are left out.
+
+    Returns:
+        The multiplier, of the shape of ``flops``; of ensembles with draws. inf where no budget
+        brings the baseline to that loss.
+
+    Raises:
+        DataError: coefficients of a fit differ by a column.
+        AllocationError: as for :func:`allocate`; or one is an ensemble and the other is not, or
+            ``paired`` is asked of ensembles that are not.
+
+    Example:
+        >>> import scalefit as sf
+        >>> design = sf.isoflop_design()
+        >>> better = sf.SURFACES["chinchilla"] | {"A": 380.0, "B": 380.0}
+        >>> fit = sf.fit(sf.simulate(design, params=better, noise=0.0))
+        >>> baseline = sf.fit(sf.simulate(design, noise=0.0))
+        >>> round(float(sf.compute_multiplier(fit, baseline, 1e21).value), 3)
+        1.608
+    """
+    if isinstance(fit, Ensemble) != isinstance(baseline, Ensemble):
+        raise AllocationError(
+            "one recipe is an ensemble and the other a fit: bootstrap both, or give both fits"
+        )
+    value = _needed(_point(baseline), None, allocate(_point(fit), flops, cost=cost).loss, cost)
+    budgets = np.asarray(flops, dtype=np.float64)
+    if not (isinstance(fit, Ensemble) and isinstance(baseline, Ensemble)):
+        return Estimate(value / budgets, np.empty((0, *budgets.shape)))
+    first, second = _both(fit, baseline, paired)
+    question = ask(fit.fit, flops, "FLOP", cost=cost)
+    best = solved(question, first)
+    loss = np.where(best.state <= LIMITED, best.loss, np.nan)
+    return Estimate(value / budgets, _needed(baseline.fit, second, loss, cost) / budgets)
+
+
+def _point(fit: Fit | Ensemble) -> Fit:
+    return fit.fit if isinstance(fit, Ensemble) else fit
+
+
+def _needed(
+    fit: Fit, params: dict[str, np.ndarray] | None, loss: np.ndarray, cost: CostLike
+) -> np.ndarray:
+    """The least budget of a loss; inf where there is none. Shape of the loss."""
+    one = params is None
+    values = {name: np.array([value]) for name, value in fit.one_surface().params.items()}
+    if params is not None:
+        values = params
+    level = np.asarray(loss)[None] if one else loss
+    question = ask(fit, np.nan_to_num(level[0], nan=1.0), "loss", cost=cost)
+    found = solved(question, values, level)
+    if one and (found.state > LIMITED).all():
+        require_optimum(question, found)
+    needed = np.where(np.isnan(level), np.nan, np.where(found.state <= LIMITED, found.cost, np.inf))
+    return np.asarray(needed[0] if one else needed)
+
+
+def _both(
+    fit: Ensemble, baseline: Ensemble, paired: bool
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Draws of both, of one length."""
+    if not paired:
+        count = min(len(item) - item.failed for item in (fit, baseline))
+        first, second = (
+            {name: values[:count] for name, values in item.drawn.items()}
+            for item in (fit, baseline)
+        )
+        return first, second
+    marks = [(item.method, item.seed, len(item), item.fit.rows) for item in (fit, baseline)]
+    if marks[0] != marks[1]:
+        raise AllocationError(
+            f"these ensembles are not paired: {marks[0]} and {marks[1]} (method, seed, draws, "
+            "rows). Resample tables of the same runs in the same order by the same method with "
+            "the same seed, or leave paired out"
+        )
+    usable = fit.usable & baseline.usable
+    first, second = (
+        {name: values[usable] for name, values in item.params.items()} for item in (fit, baseline)
+    )
+    return first, second

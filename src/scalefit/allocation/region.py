@@ -1,0 +1,221 @@
+"""How far model size may leave the optimum: by loss at a budget, or by compute at a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+
+from scalefit import report
+from scalefit.allocation.costs import CostLike
+from scalefit.allocation.optimum import Allocation, allocate, asked, solved
+from scalefit.allocation.question import Limits, Question, ask
+from scalefit.allocation.solver import LIMITED, stretch
+from scalefit.errors import AllocationError, Note
+from scalefit.result import Fit
+from scalefit.uncertainty import Ensemble, Estimate
+
+__all__ = ["NearOptimal", "near_optimal"]
+
+
+@dataclass(frozen=True, eq=False)
+class NearOptimal:
+    """Model sizes that are nearly as good as the best.
+
+    Every array is of the shape of the budgets.
+
+    Attributes:
+        best: the optimum.
+        low: the smallest such model, parameters.
+        high: the largest.
+        tokens_low: training tokens of the smallest.
+        tokens_high: of the largest.
+        criterion: what nearly as good means, a sentence.
+        draws: ``low``, ``high``, ``tokens_low`` and ``tokens_high`` under every draw of an
+            ensemble, shape (draws, *budgets); empty for a fit.
+        notes: soft problems.
+    """
+
+    best: Allocation
+    low: np.ndarray
+    high: np.ndarray
+    tokens_low: np.ndarray
+    tokens_high: np.ndarray
+    criterion: str
+    draws: Mapping[str, np.ndarray] = field(default_factory=lambda: MappingProxyType({}))
+    notes: tuple[Note, ...] = ()
+
+    def estimate(self, name: str) -> Estimate:
+        """One end with its uncertainty.
+
+        Args:
+            name: ``low``, ``high``, ``tokens_low`` or ``tokens_high``.
+
+        Raises:
+            AllocationError: the region is of a fit, not of an ensemble, or has no such end.
+        """
+        if name not in self.draws:
+            known = ", ".join(self.draws) or "none: ask for the region of an ensemble"
+            raise AllocationError(f"a region has no draws of {name!r}. It has {known}")
+        return Estimate(getattr(self, name), self.draws[name])
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per budget: the optimum and both ends."""
+        columns = {
+            "flops" if self.best.unit == "FLOP" else "usd": self.best.budget,
+            "N": self.best.N,
+            "N_low": self.low,
+            "N_high": self.high,
+            "D_low": self.tokens_high,
+            "D_high": self.tokens_low,
+            "span": self.high / self.low,
+        }
+        return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
+
+    def summary(self) -> str:
+        """The table and the notes as text."""
+        return report.region_text(self)
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        return report.region_html(self)
+
+
+def near_optimal(
+    fit: Fit | Ensemble,
+    flops: Any = None,
+    *,
+    usd: Any = None,
+    within: float | None = None,
+    overhead: float | None = None,
+    cost: CostLike = "6ND",
+    held: Mapping[str, Any] | None = None,
+    limits: Limits | None = None,
+) -> NearOptimal:
+    """The model sizes whose loss, or whose extra compute, stays close to the best.
+
+    With ``within`` the budget is kept: the N for which the loss at cost(N, D) = C is at most the
+    best one plus ``within``. With ``overhead`` the loss is kept: the N that reach the best loss of
+    the budget for at most (1 + overhead) C.
+
+    Args:
+        fit: a fit of a law of the loss, or an ensemble of one.
+        flops: budget or budgets, FLOP.
+        usd: the same in dollars, for a cost in dollars.
+        within: loss given away, in the unit of the table.
+        overhead: share of extra cost, such as 0.05; 0.05 where neither is given.
+        cost: as for :func:`allocate`.
+        held: as for :func:`allocate`.
+        limits: as for :func:`allocate`.
+
+    Returns:
+        Both ends; a note where the range that is looked at ended first.
+
+    Raises:
+        DataError: coefficients of the fit differ by a column.
+        AllocationError: as for :func:`allocate`; or both or a negative criterion are given.
+
+    Source:
+        de Vries 2023, Go smol or go home (compute overhead at equal loss).
+
+    Example:
+        >>> import scalefit as sf
+        >>> region = sf.near_optimal(sf.published("chinchilla", "besiroglu"), 1e24, overhead=0.05)
+        >>> f"{region.low / 1e9:.0f}B to {region.high / 1e9:.0f}B, best {region.best.N / 1e9:.0f}B"
+        '68B to 142B, best 96B'
+    """
+    within, overhead = _criterion(within, overhead)
+    best = allocate(fit, flops, usd=usd, cost=cost, held=held, limits=limits)
+    levels, unit = asked(flops, usd, None)
+    ensemble = fit if isinstance(fit, Ensemble) else None
+    point = fit.fit if isinstance(fit, Ensemble) else fit
+    question = ask(point, levels, unit, cost=cost, held=held, limits=limits)
+    one = {name: np.array([value]) for name, value in question.fit.params.items()}
+    kept: Question | None = None
+    if overhead is not None:
+        kept = ask(point, best.loss, "loss", cost=cost, held=held, limits=limits)
+    shares = (within, overhead)
+    ends, notes = _ends(question, kept, one, shares)
+    draws: dict[str, np.ndarray] = {}
+    if ensemble is not None:
+        draws, _ = _ends(question, kept, ensemble.drawn, shares)
+    return NearOptimal(
+        best,
+        **{name: values[0][()] for name, values in ends.items()},
+        criterion=(
+            f"loss within {within:g} of the best at the budget"
+            if within is not None
+            else f"at most {overhead:.3g} more cost at the best loss of the budget"
+        ),
+        draws=MappingProxyType(draws),
+        notes=(*best.notes, *notes),
+    )
+
+
+def _criterion(within: float | None, overhead: float | None) -> tuple[float | None, float | None]:
+    if within is None and overhead is None:
+        overhead = 0.05
+    given = [value for value in (within, overhead) if value is not None]
+    if len(given) != 1 or not 0 < given[0] < np.inf:
+        raise AllocationError(
+            f"within={within}, overhead={overhead}: give one of them, a positive number"
+        )
+    return within, overhead
+
+
+def _ends(
+    question: Question,
+    kept: Question | None,
+    params: Mapping[str, np.ndarray],
+    shares: tuple[float | None, float | None],
+) -> tuple[dict[str, np.ndarray], list[Note]]:
+    within, overhead = shares
+    best = solved(question, params)
+    spread = best.loss.shape
+    count = spread[0]
+    if kept is None or overhead is None:
+        asks, level = question, None
+        ceiling = best.loss + within
+    else:
+        asks, level = kept, best.loss.reshape(count, -1)
+        ceiling = np.log(best.cost) + np.log1p(overhead)
+    setting = asks.setting()
+    if level is not None:
+        setting = setting._replace(level=level)
+    values = {name: np.asarray(params[name], dtype=np.float64) for name in asks.fit.law.names}
+    start = np.log(best.columns[question.line.walk]).reshape(count, -1)
+    with jax.enable_x64(True):
+        found = stretch(asks.line, values, setting, start, ceiling.reshape(count, -1))
+    usable = best.state <= LIMITED
+    names = {
+        "low": found.low,
+        "high": found.high,
+        "tokens_low": found.pivot_low,
+        "tokens_high": found.pivot_high,
+    }
+    ends = {
+        name: np.where(usable, np.exp(item).reshape(spread), np.nan) for name, item in names.items()
+    }
+    opened = [
+        end
+        for end, item in (("low", found.open_low), ("high", found.open_high))
+        if np.any(item & usable.reshape(count, -1))
+    ]
+    if not opened:
+        return ends, []
+    return ends, [
+        Note(
+            "region_open",
+            "warning",
+            f"the region has no {' and no '.join(opened)} end within the tokens per parameter that "
+            "are looked at: what is shown is where looking ended",
+            {"ends": opened},
+        )
+    ]

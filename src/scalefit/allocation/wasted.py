@@ -1,0 +1,189 @@
+"""Deadweight compute: what a run spent beyond the least that its loss takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit.allocation.costs import CostLike
+from scalefit.allocation.hardware import Hardware, find_hardware
+from scalefit.allocation.optimum import solved
+from scalefit.allocation.question import ask
+from scalefit.allocation.solver import LIMITED
+from scalefit.errors import AllocationError
+from scalefit.result import Fit
+from scalefit.uncertainty import Ensemble, Estimate
+
+__all__ = ["Deadweight", "deadweight"]
+
+
+@dataclass(frozen=True, eq=False)
+class Deadweight:
+    """What runs waste against the best split of their own cost.
+
+    Every array is of the runs' shape.
+
+    Attributes:
+        spent: cost of the run.
+        needed: the least cost of its loss.
+        loss: predicted loss of the run.
+        unit: of the costs, ``FLOP`` or ``USD``.
+        draws: ``spent``, ``needed`` and ``loss`` under every draw of an ensemble, shape (draws,
+            *runs); empty for a fit.
+    """
+
+    spent: np.ndarray
+    needed: np.ndarray
+    loss: np.ndarray
+    unit: str
+    draws: Mapping[str, np.ndarray] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def wasted(self) -> np.ndarray:
+        """Spent beyond what was needed."""
+        return np.asarray(self.spent - self.needed)[()]
+
+    @property
+    def share(self) -> np.ndarray:
+        """Share of what was spent that was wasted."""
+        return np.asarray(1 - self.needed / self.spent)[()]
+
+    def hours(self, hardware: str | Hardware, utilisation: float = 0.5) -> np.ndarray:
+        """Device hours of the waste.
+
+        Raises:
+            AllocationError: the cost is in dollars, or the hardware is unknown.
+        """
+        return self._device(hardware).hours(self.wasted, utilisation)
+
+    def usd(self, hardware: str | Hardware | None = None, utilisation: float = 0.5) -> np.ndarray:
+        """Dollars of the waste: on hardware, or as counted by a cost in dollars.
+
+        Raises:
+            AllocationError: the cost is in FLOP and no hardware is named, or it is unknown.
+        """
+        if self.unit == "USD":
+            return self.wasted
+        return self._device(hardware).usd(self.wasted, utilisation)
+
+    def _device(self, hardware: str | Hardware | None) -> Hardware:
+        if hardware is None or self.unit != "FLOP":
+            raise AllocationError(
+                f"this waste is counted in {self.unit}: hours and dollars of FLOP need hardware, "
+                "such as 'H100 SXM bf16'"
+            )
+        return find_hardware(hardware)
+
+    def estimate(self, name: str) -> Estimate:
+        """One answer with its uncertainty.
+
+        Args:
+            name: ``wasted``, ``share``, ``spent``, ``needed`` or ``loss``.
+
+        Raises:
+            AllocationError: the waste is of a fit, not of an ensemble, or there is no such answer.
+        """
+        known = ("wasted", "share", "spent", "needed", "loss")
+        if not self.draws or name not in known:
+            raise AllocationError(
+                f"no draws of {name!r}: "
+                + (f"known are {', '.join(known)}" if self.draws else "give an ensemble, not a fit")
+            )
+        draws = dict(self.draws)
+        draws["wasted"] = draws["spent"] - draws["needed"]
+        draws["share"] = draws["wasted"] / draws["spent"]
+        return Estimate(getattr(self, name), draws[name])
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per run."""
+        columns = {
+            "spent": self.spent,
+            "needed": self.needed,
+            "wasted": self.wasted,
+            "share": self.share,
+            "loss": self.loss,
+        }
+        return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
+
+    def __repr__(self) -> str:
+        return self.to_frame().to_string(index=False)
+
+    def _repr_html_(self) -> str:
+        return str(self.to_frame().to_html(index=False, border=0))
+
+
+def deadweight(
+    fit: Fit | Ensemble,
+    N: Any,
+    D: Any,
+    *,
+    cost: CostLike = "6ND",
+    held: Mapping[str, Any] | None = None,
+) -> Deadweight:
+    """What a run of N parameters on D tokens wastes, by a fitted law.
+
+    The loss of the run is L(N, D); the least cost that reaches it is that of the best N and D of
+    that loss. For the additive law under k N D see :func:`allocation.deadweight_share`.
+
+    Args:
+        fit: a fit of a law of N and D, or an ensemble of one.
+        N: parameters, any shape.
+        D: training tokens; broadcasts with N.
+        cost: as for :func:`allocate`.
+        held: further columns of the law and the cost, as for :func:`allocate`.
+
+    Returns:
+        What was spent, needed and wasted.
+
+    Raises:
+        DataError: coefficients of the fit differ by a column.
+        AllocationError: as for :func:`allocate`.
+
+    Source:
+        Czech et al. 2026, arXiv 2603.22339, deadweight compute loss.
+
+    Example:
+        >>> import scalefit as sf
+        >>> fit = sf.fit(sf.simulate(sf.isoflop_design(), noise=0.0))
+        >>> D = 3.34535e13
+        >>> waste = sf.deadweight(fit, 3.8e25 / (6 * D), D)
+        >>> f"{waste.share:.3%} of {waste.spent:.2g} FLOP"
+        '0.447% of 3.8e+25 FLOP'
+    """
+    point = fit.fit if isinstance(fit, Ensemble) else fit
+    N, D = np.broadcast_arrays(np.asarray(N, dtype=np.float64), np.asarray(D, dtype=np.float64))
+    if N.size == 0 or not (np.isfinite(N * D) & (N > 0) & (D > 0)).all():
+        raise AllocationError("N and D of a run must be positive numbers")
+    one = {name: np.array([value]) for name, value in point.one_surface().params.items()}
+    answers = _answers(point, one, N, D, cost, held)
+    draws = _answers(point, fit.drawn, N, D, cost, held) if isinstance(fit, Ensemble) else {}
+    return Deadweight(
+        **{name: values[0][()] for name, values in answers.items()},
+        unit=ask(point, 1.0, "loss", cost=cost, held=held).cost.unit,
+        draws=MappingProxyType(draws),
+    )
+
+
+def _answers(
+    fit: Fit,
+    params: Mapping[str, np.ndarray],
+    N: np.ndarray,
+    D: np.ndarray,
+    cost: CostLike,
+    held: Mapping[str, Any] | None,
+) -> dict[str, np.ndarray]:
+    columns = {**(held or {}), "N": N, "D": D}
+    law = fit.law
+    values = {name: np.asarray(params[name]).reshape(-1, *(1,) * N.ndim) for name in law.names}
+    loss = law.evaluate(columns, values)
+    question = ask(fit, loss[0], "loss", cost=cost, held=held)
+    found = solved(question, params, loss)
+    spent = np.broadcast_to(question.cost.evaluate(columns), loss.shape)
+    # A run at the optimum needs all of it, to rounding.
+    needed = np.where(found.state <= LIMITED, np.minimum(found.cost, spent), np.nan)
+    return {"spent": spent, "needed": needed, "loss": loss}

@@ -1,0 +1,199 @@
+"""Allocations: the optimum over budgets, one budget around it, and serving against training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scalefit.allocation import Allocation, NearOptimal, allocate, lifetime
+from scalefit.allocation.costs import Cost, find_cost
+from scalefit.errors import AllocationError
+from scalefit.result import Fit
+from scalefit.uncertainty import Ensemble
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["allocation", "pareto", "region"]
+
+CURVE = 200
+COLOURS = {"N": "#31688e", "D": "#d1495b"}
+LABELS = {"N": "N*, parameters", "D": "D*, tokens"}
+
+
+def allocation(
+    best: Allocation, *, level: float = 0.95, ax: Axes | Sequence[Axes] | None = None
+) -> np.ndarray:
+    """Compute-optimal N and D against the budget, with bands where there are draws.
+
+    Args:
+        best: an allocation of several budgets.
+        level: share of the draws inside a band.
+        ax: two Axes, for N and for D; new ones by default.
+
+    Returns:
+        The two Axes: the budget across, N and D up, all logarithmic.
+
+    Raises:
+        AllocationError: the allocation is of one budget.
+        DataError: the level is no number between 0 and 1.
+    """
+    import matplotlib.pyplot as plt
+
+    budget = np.ravel(best.budget)
+    if budget.size < 2:
+        raise AllocationError(
+            "an allocation of one budget is a point: allocate several, such as "
+            "flops=np.geomspace(1e20, 1e25, 50)"
+        )
+    order = np.argsort(budget)
+    if ax is None:
+        ax = plt.subplots(1, 2, figsize=(9.0, 4.0), layout="constrained")[1]
+    axes = np.ravel(np.asarray(ax, dtype=object))
+    for name, one in zip(("N", "D"), axes, strict=True):
+        exponent = np.ravel(best.n_exponent if name == "N" else best.d_exponent)
+        if best.draws:
+            low, high = best.estimate(name).interval(level)
+            one.fill_between(
+                budget[order],
+                np.ravel(low)[order],
+                np.ravel(high)[order],
+                color=COLOURS[name],
+                alpha=0.25,
+                linewidth=0.0,
+                label=f"{level:.0%} of the draws",
+            )
+        shown = f", exponent {exponent[order][-1]:.3f}" if np.isfinite(exponent).all() else ""
+        values = np.ravel(best[name])[order]
+        one.loglog(budget[order], values, color=COLOURS[name], label=f"{name}*{shown}")
+        one.set_xlabel(f"budget, {best.unit} ({best.cost})")
+        one.set_ylabel(LABELS[name])
+        one.legend(frameon=False, fontsize=9)
+    return axes
+
+
+def region(
+    found: NearOptimal,
+    fit: Fit | Ensemble,
+    *,
+    cost: str | Cost = "6ND",
+    ax: Axes | None = None,
+) -> Axes:
+    """Loss against model size along one budget, with the sizes that are nearly as good.
+
+    Args:
+        found: from :func:`scalefit.near_optimal`, of one budget.
+        fit: the fit it was found for; of an ensemble with a band.
+        cost: the cost it was found for.
+        ax: Axes to draw on; new ones by default.
+
+    Returns:
+        The Axes: N (parameters, logarithmic) across, loss up.
+
+    Raises:
+        AllocationError: the region is of several budgets, or its cost is not k N D + m N.
+    """
+    import matplotlib.pyplot as plt
+
+    if np.size(found.low) != 1:
+        raise AllocationError(
+            f"this region has {np.size(found.low)} budgets and a picture one: ask for one"
+        )
+    low, high, middle = (float(np.ravel(item)[0]) for item in (found.low, found.high, found.best.N))
+    budget = float(np.ravel(found.best.budget)[0])
+    # Half as far again as the region reaches, on either side.
+    N = np.exp(
+        np.linspace(
+            np.log(low) - 0.5 * np.log(high / low), np.log(high) + 0.5 * np.log(high / low), CURVE
+        )
+    )
+    D = find_cost(cost).tokens(budget, N)
+    N, D = N[D > 0], D[D > 0]
+    if ax is None:
+        ax = plt.subplots(figsize=(6.0, 4.2), layout="constrained")[1]
+    ax.axvspan(low, high, color="0.92", zorder=0, label=found.criterion)
+    if isinstance(fit, Ensemble):
+        below, above = fit.predict(N=N, D=D).interval()
+        ax.fill_between(
+            N, below, above, color="#31688e", alpha=0.25, linewidth=0.0, label="95 % of the draws"
+        )
+    surface = fit.fit if isinstance(fit, Ensemble) else fit
+    ax.plot(N, surface.predict(N=N, D=D), color="#31688e", label=f"{budget:.3g} {found.best.unit}")
+    ax.plot(
+        middle,
+        float(np.ravel(found.best.loss)[0]),
+        marker="*",
+        markersize=13,
+        color="gold",
+        markeredgecolor="black",
+        linestyle="none",
+        label=f"N* = {middle:.3g}",
+    )
+    ax.set_xscale("log")
+    ax.set_xlabel("N, parameters")
+    ax.set_ylabel("loss")
+    ax.set_title(f"{low:.3g} to {high:.3g} parameters", fontsize=10)
+    ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def pareto(
+    fit: Fit, loss: float, *, served: Sequence[float] | None = None, ax: Axes | None = None
+) -> Axes:
+    """What a token served costs against what training costs, at one loss.
+
+    Every point of the curve is the cheapest model of that loss for some lifetime demand: none has
+    both costs lower.
+
+    Args:
+        fit: a fit of a law of N and D.
+        loss: the loss that every model reaches.
+        served: lifetime demands to mark, tokens; decades from 1e11 to 1e15 by default.
+        ax: Axes to draw on; new ones by default.
+
+    Returns:
+        The Axes: training FLOPs across, FLOPs per token served up, both logarithmic.
+
+    Raises:
+        AllocationError: as for :func:`scalefit.allocate`.
+    """
+    import matplotlib.pyplot as plt
+
+    marks = np.geomspace(1e11, 1e15, 5) if served is None else np.asarray(served, dtype=np.float64)
+    demands = np.unique(np.concatenate([np.geomspace(marks.min(), marks.max(), 40), marks]))
+    best = [allocate(fit, loss=loss, cost=lifetime(tokens)) for tokens in demands]
+    alone = allocate(fit, loss=loss)
+    N, D = (np.array([float(item[name]) for item in best]) for name in ("N", "D"))
+    if ax is None:
+        ax = plt.subplots(figsize=(6.0, 4.2), layout="constrained")[1]
+    x = 6 * N * D
+    ax.loglog(x, 2 * N, color="#31688e", label=f"loss {loss:.4g}")
+    for tokens in marks:
+        i = int(np.argmin(np.abs(np.log(demands / tokens))))
+        ax.plot(6 * N[i] * D[i], 2 * N[i], "o", color="#31688e", markersize=5)
+        ax.annotate(
+            f"{tokens:.0e} served, {N[i]:.2g} parameters",
+            (6 * N[i] * D[i], 2 * N[i]),
+            xytext=(8, -2),
+            textcoords="offset points",
+            fontsize=8,
+        )
+    ax.plot(
+        6 * alone.N * alone.D,
+        2 * alone.N,
+        marker="*",
+        markersize=13,
+        color="gold",
+        markeredgecolor="black",
+        linestyle="none",
+        label=f"training alone: {alone.N:.2g} parameters",
+    )
+    ax.set_xlabel("training, FLOP (6ND)")
+    ax.set_ylabel("serving, FLOP per token (2N)")
+    # Room for what is written beside the points, which all lie left of the right end.
+    ax.set_xlim(0.8 * x.min(), x.max() * (x.max() / x.min()) ** 0.8)
+    ax.tick_params(axis="x", which="both", labelrotation=30)
+    ax.legend(frameon=False, fontsize=9, loc="center right")
+    return ax
