@@ -40,6 +40,14 @@ def test_groups_run():
 
 
 @pytest.mark.slow
+def test_bias_runs_and_draws(tmp_path):
+    out = run(ROOT / "examples/bias.py", tmp_path)
+    assert "why: parts of the gap" in out and "exponent of N*: true 0.3628" in out
+    for name in ("bias.png", "bias_parts.png"):
+        assert (tmp_path / name).stat().st_size > 10_000
+
+
+@pytest.mark.slow
 def test_lifetime_runs():
     assert "were best for serving" in run(ROOT / "examples/lifetime.py")
 

@@ -189,7 +189,7 @@ def attribute(
         >>> runs = sf.simulate(sf.isoflop_design(drift=3.0), noise=0.0)
         >>> why = sf.attribute(sf.fit(runs), sf.isoflop(runs), 1e24)
         >>> (100 * why.parts["ln_D"].loc["asymmetry":"drift"]).round(1).to_dict()
-        {'asymmetry': -0.3, 'width': -2.6, 'off_centre': 2.9, 'drift': 6.7}
+        {'asymmetry': -0.3, 'width': -2.6, 'off_centre': 0.8, 'drift': 8.9}
     """
     fit = fit.one_surface()
     parabolic(found)

@@ -235,7 +235,7 @@ def bias(
         >>> runs = sf.simulate(sf.isoflop_design(width=2.0, drift=3.0), noise=0.0)
         >>> found = sf.bias(sf.fit(runs), sf.isoflop(runs), runs, 1e24, quality=False)
         >>> f"{found.error():.1%} too many tokens waste {found.deadweight:.2%}, ${found.usd:,.0f}"
-        '11.6% too many tokens waste 0.37%, $4,196'
+        '11.6% too many tokens waste 0.37%, $4,204'
     """
     fit = fit.one_surface()
     parabolic(found)
