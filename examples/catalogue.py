@@ -29,7 +29,7 @@ print(published)
 print(sf.allocate(published, 1e22, held={"experts": 8}).to_frame().to_string(index=False))
 
 # %% [markdown]
-# A fit of a law from the catalogue: here Kaplan's joint law of model size and data, on made-up runs.
+# A fit of a law from the catalogue: Kaplan's joint law of model size and data, on made-up runs.
 
 # %%
 sizes, tokens = np.meshgrid(np.geomspace(1e7, 1e10, 6), np.geomspace(1e9, 1e12, 6))

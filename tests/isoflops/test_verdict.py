@@ -68,6 +68,27 @@ def test_deadweight_is_the_budget_less_the_least_that_reaches_the_loss():
     np.testing.assert_allclose(made.resamples["deadweight"], 1 - reached / 3.8e25, atol=1e-12)
 
 
+@sf.law(source="a test")
+def plain(N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, a: sf.Exponent, b: sf.Exponent):
+    """E + A N^-a + B D^-b"""
+    return E + A * N**-a + B * D**-b
+
+
+@pytest.mark.slow
+def test_a_law_without_closed_form_has_the_same_report():
+    runs = drifting("soda", noise=0.001, points=8)
+    closed, found = exact("soda"), sf.isoflop(runs)
+    values = [closed.params[name] for name in ("E", "A", "B", "alpha", "beta")]
+    same = replace(closed, law=plain, params=dict(zip("EABab", values, strict=True)))
+    options = {"quality": False, "objectives": False, "resamples": 40}
+    one, two = (sf.bias(fit, found, runs, 3.8e25, **options) for fit in (closed, same))
+    np.testing.assert_allclose(two.deadweight, one.deadweight, rtol=1e-5)
+    np.testing.assert_allclose(
+        two.resamples["deadweight"], one.resamples["deadweight"], rtol=1e-4, atol=1e-8
+    )
+    np.testing.assert_allclose(two.attribution.parts, one.attribution.parts, atol=1e-8)
+
+
 @pytest.mark.slow
 def test_a_surface_with_draws_has_intervals():
     runs = drifting("chinchilla", noise=0.002, seed=5)

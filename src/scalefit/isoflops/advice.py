@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -278,8 +279,7 @@ class _Sweep:
         """Standard error of ln D* by a least-squares fit of the law, to first order."""
         flops, N, D = self._one(count, width)
         there = np.repeat(np.arange(len(flops)) < count, self.points)
-        jacobian, gradient = self._slopes(N.ravel(), D.ravel())
-        jacobian = jacobian[there]
+        jacobian = self._jacobian(N.ravel(), D.ravel())[there]
         if len(jacobian) < jacobian.shape[1]:
             return math.inf
         scale = np.linalg.norm(jacobian, axis=0)
@@ -287,34 +287,40 @@ class _Sweep:
         from scipy.linalg import solve_triangular
 
         try:
-            spread = solve_triangular(triangle, gradient / scale, trans="T")
+            spread = solve_triangular(triangle, self.gradient / scale, trans="T")
         except np.linalg.LinAlgError:
             return math.inf
         return float(self.noise * np.linalg.norm(spread))
 
-    def _slopes(self, N: np.ndarray, D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of the residuals and of ln D* in the free parameters."""
-        fit = self.fit
-        groups = self._free()
-        answer = optimal(fit, "D", self.target, cost=self.cost)
-
-        def params(free: jax.Array) -> dict[str, Any]:
-            held: dict[str, Any] = dict(fit.params)
-            for value, names in zip(free, groups, strict=True):
-                held |= dict.fromkeys(names, value)
-            return held
+    def _jacobian(self, N: np.ndarray, D: np.ndarray) -> np.ndarray:
+        """Derivatives of the predictions, or of their logarithms, in the free parameters."""
 
         def predicted(free: jax.Array) -> jax.Array:
-            values = params(free)
             columns = {"N": jnp.asarray(N), "D": jnp.asarray(D)}
-            loss = fit.law(*(columns[name] for name in fit.law.columns), **values)
+            values = (columns[name] for name in self.fit.law.columns)
+            loss = self.fit.law(*values, **self._params(free))
             return loss if self.raw else jnp.log(loss)
 
         with jax.enable_x64(True):
-            at = jnp.asarray([fit.params[names[0]] for names in groups], dtype=jnp.float64)
-            jacobian = jax.jacfwd(predicted)(at)
-            gradient = jax.grad(lambda free: jnp.log(answer(params(free))))(at)
-        return np.asarray(jacobian), np.asarray(gradient)
+            return np.asarray(jax.jacfwd(predicted)(self._at()))
+
+    @cached_property
+    def gradient(self) -> np.ndarray:
+        """Derivatives of ln D* in the free parameters."""
+        answer = optimal(self.fit, "D", self.target, cost=self.cost)
+        with jax.enable_x64(True):
+            slope = jax.grad(lambda free: jnp.log(answer(self._params(free))))(self._at())
+            return np.asarray(slope)
+
+    def _at(self) -> jax.Array:
+        values = [self.fit.params[names[0]] for names in self._free()]
+        return jnp.asarray(values, dtype=jnp.float64)
+
+    def _params(self, free: jax.Array) -> dict[str, Any]:
+        held: dict[str, Any] = dict(self.fit.params)
+        for value, names in zip(free, self._free(), strict=True):
+            held |= dict.fromkeys(names, value)
+        return held
 
     def _free(self) -> list[tuple[str, ...]]:
         """Names of the free parameters, tied ones together; one at a bound counts as known."""

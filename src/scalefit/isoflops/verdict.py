@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from scalefit import report
-from scalefit.allocation import Allocation, Deadweight, allocate, deadweight
+from scalefit.allocation import Allocation, allocate, deadweight
 from scalefit.allocation.costs import Cost, CostLike, find_cost
 from scalefit.allocation.hardware import Hardware, find_hardware
+from scalefit.allocation.optimum import CLOSED_FORMS
 from scalefit.errors import AllocationError, DataError, Note, ScalefitError
 from scalefit.fitting import fit as fit_law
 from scalefit.isoflops.attribution import (
@@ -22,6 +23,7 @@ from scalefit.isoflops.attribution import (
     both,
     one_budget,
     parabolic,
+    stacked,
 )
 from scalefit.isoflops.bias import DesignBias, of_sweeps
 from scalefit.isoflops.parabola import approach2, power_law
@@ -44,6 +46,10 @@ APART = 2.0
 # Objectives that are tried: residual and penalty.
 TRIED = (("raw", "none"), ("log", "none"), ("raw", "huber"), ("log", "huber"))
 DELTA = 1e-3
+
+# Where there is no closed form, the least loss is taken at budgets down to this share of the one in
+# question, closest near it.
+SMALLEST, CURVE = 1e-4, 65
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,10 +259,9 @@ def bias(
     theirs = _answers(found, target)
     size = float(_size(count, target, theirs["D"]))
     theirs["loss"] = float(point.predict(N=size, D=theirs["D"]))
-    wasted = deadweight(fit, size, theirs["D"], cost=count)
-    share = float(wasted.share)
+    wasted = _wasted(fit, target, np.array([theirs["D"]]), count)[:, 0]
     again_drawn = _resampled(point, found, target, count, resamples, seed)
-    variants, troubles = _variants(point, found, table, target, count, share, quality, objectives)
+    variants, troubles = _variants(point, found, table, target, count, quality, objectives)
     made = BiasReport(
         flops=target,
         surface=MappingProxyType(
@@ -264,7 +269,7 @@ def bias(
         ),
         approach2=MappingProxyType(theirs),
         size=size,
-        deadweight=share,
+        deadweight=float(wasted[0]),
         hardware=find_hardware(hardware),
         utilisation=utilisation,
         draws=_drawn(best, wasted),
@@ -278,6 +283,33 @@ def bias(
     )
     notes = [*best.notes, *found.notes, *troubles, *_notes(made, point, table)]
     return replace(made, notes=tuple(notes))
+
+
+def _wasted(fit: Fit | Ensemble, flops: float, D: np.ndarray, cost: Cost) -> np.ndarray:
+    """Share of the budget that training on D tokens wastes, shape (1 + draws, len(D)).
+
+    Without a closed form, by a spline of the budget over its least loss: to ask a general law for
+    the least budget of each loss would take minutes. Above 0.9999 it is 1.
+    """
+    point = fit.fit if isinstance(fit, Ensemble) else fit
+    N = _size(cost, flops, D)
+    if point.law in CLOSED_FORMS and cost.per_model == 0:
+        found = deadweight(fit, N, D, cost=cost)
+        drawn = [found.estimate("share").draws] if found.draws else []
+        return np.concatenate([found.share[None], *drawn])
+    from scipy.interpolate import CubicSpline
+
+    params = {name: values[..., 0] for name, values in stacked(fit, point).items()}
+    loss = point.law.evaluate({"N": N, "D": D}, params)
+    saved = np.linspace(0, np.sqrt(-np.log(SMALLEST)), CURVE) ** 2
+    least = both(allocate(fit, flops * np.exp(-saved), cost=cost), "loss")
+    share = np.full(loss.shape, np.nan)
+    for row, (curve, reached) in enumerate(zip(least, loss, strict=True)):
+        if np.isfinite(curve).all() and (np.diff(curve) > 0).all():
+            within = np.clip(reached, curve[0], curve[-1])
+            inside = -np.expm1(-CubicSpline(curve, saved)(within))
+            share[row] = np.where(reached < curve[-1], inside, 1.0)
+    return np.where(np.isfinite(loss), share, np.nan)
 
 
 def _size(cost: Cost, flops: float, D: Any) -> np.ndarray:
@@ -306,11 +338,11 @@ def _answers(found: IsoFlop, flops: float) -> dict[str, float]:
     }
 
 
-def _drawn(best: Allocation, wasted: Deadweight) -> Mapping[str, np.ndarray]:
+def _drawn(best: Allocation, wasted: np.ndarray) -> Mapping[str, np.ndarray]:
     if not best.draws:
         return MappingProxyType({})
     drawn = {name: both(best, name)[1:, 0] for name in (*QUANTITIES, "loss")}
-    return MappingProxyType({**drawn, "deadweight": wasted.estimate("share").draws})
+    return MappingProxyType({**drawn, "deadweight": wasted[1:]})
 
 
 def _resampled(
@@ -339,8 +371,7 @@ def _resampled(
     known = np.isfinite(D) & (D > 0)
     share = np.full(resamples, np.nan)
     if known.any():
-        tokens = D[known]
-        share[known] = deadweight(fit, _size(cost, flops, tokens), tokens, cost=cost).share
+        share[known] = _wasted(fit, flops, D[known], cost)[0]
     return pd.DataFrame(
         {
             "N": N,
@@ -360,7 +391,6 @@ def _variants(
     table: LossTable,
     flops: float,
     cost: Cost,
-    wasted: float,
     quality: bool | Sequence[RuleChoice],
     objectives: bool,
 ) -> tuple[pd.DataFrame, list[Note]]:
@@ -415,7 +445,6 @@ def _variant(
     fit: Fit, found: IsoFlop, table: LossTable, flops: float, cost: Cost
 ) -> dict[str, Any]:
     best, theirs = allocate(fit, flops, cost=cost), _answers(found, flops)
-    size = _size(cost, flops, theirs["D"])
     delta = fit.objective.delta
     beyond = np.nan if delta is None else float((np.abs(fit.residuals(table)) > delta).mean())
     return {
@@ -426,7 +455,7 @@ def _variant(
         "D": float(best.D),
         "D_approach2": theirs["D"],
         "error": theirs["D"] / float(best.D) - 1,
-        "deadweight": float(deadweight(fit, size, theirs["D"], cost=cost).share),
+        "deadweight": float(_wasted(fit, flops, np.array([theirs["D"]]), cost)[0, 0]),
         "spread": fit.spread,
         "beyond": beyond,
     }
