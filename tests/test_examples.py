@@ -29,14 +29,23 @@ def test_quickstart_runs_and_draws(tmp_path):
     assert (tmp_path / "quickstart.png").stat().st_size > 10_000
 
 
-@pytest.mark.slow
-def test_own_law_runs():
-    assert "interacting" in run(ROOT / "examples/own_law.py")
+# What each example says when it has run to its end.
+SAYS = {
+    "own_law": "interacting",
+    "groups": "A by format (4 levels)",
+    "lifetime": "were best for serving",
+    "allocation": "experts",
+    "catalogue": "alpha_D: 0.10",
+    "search": "proved",
+    "uncertainty": "95 %",
+}
 
 
 @pytest.mark.slow
-def test_groups_run():
-    assert "A by format (4 levels)" in run(ROOT / "examples/groups.py")
+@pytest.mark.parametrize("example", SAYS)
+def test_examples_run(example, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert SAYS[example] in run(ROOT / f"examples/{example}.py")
 
 
 @pytest.mark.slow
@@ -47,9 +56,11 @@ def test_bias_runs_and_draws(tmp_path):
         assert (tmp_path / name).stat().st_size > 10_000
 
 
-@pytest.mark.slow
-def test_lifetime_runs():
-    assert "were best for serving" in run(ROOT / "examples/lifetime.py")
+def test_every_example_is_run_and_listed():
+    examples = {path.stem for path in (ROOT / "examples").glob("*.py")}
+    assert examples == {*SAYS, "quickstart", "chinchilla_points", "bias"}
+    readme = (ROOT / "README.md").read_text()
+    assert not [name for name in examples if f"examples/{name}.py" not in readme]
 
 
 @pytest.mark.slow
@@ -89,9 +100,10 @@ def test_the_python_in_the_readme_runs(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_python_in_the_page_of_costs_runs(tmp_path):
-    (tmp_path / "costs.py").write_text("\n".join(blocks("python", "docs/costs.md")))
-    run(tmp_path / "costs.py")
+@pytest.mark.parametrize("page", ["allocation", "costs"])
+def test_the_python_in_a_page_runs(page, tmp_path):
+    (tmp_path / "page.py").write_text("\n".join(blocks("python", f"docs/{page}.md")))
+    run(tmp_path / "page.py")
 
 
 def test_ci_runs_the_readmes_test_command():

@@ -323,6 +323,39 @@ def test_sizes_to_choose_from():
     np.testing.assert_array_equal(best.N.round(), np.array(sizes)[np.argmin(losses, axis=1)])
 
 
+def test_what_a_budget_buys_of_one_column():
+    best = sf.allocate(CLOSED, [1e21, 1e22], held={"N": 1e9})
+    np.testing.assert_allclose(best.D, np.array([1e21, 1e22]) / 6e9, rtol=1e-12)
+    np.testing.assert_allclose(best.loss, CLOSED.predict(N=1e9, D=best.D), rtol=1e-12)
+    back = sf.allocate(CLOSED, loss=best.loss, held={"N": 1e9})
+    np.testing.assert_allclose(back.budget, [1e21, 1e22], rtol=1e-9)
+
+
+@pytest.mark.slow
+def test_streams_trade_against_size_at_a_number_of_tokens():
+    fit = sf.published("parscale", "pile")
+    free = {"streams": [1, 2, 4, 8]}
+    best = sf.allocate(fit, 1e21, cost="parscale", free=free, held={"D": 42e9})
+    sizes = 1e21 / (6 * 42e9 * np.array(free["streams"]))
+    losses = fit.predict(N=sizes, streams=np.array(free["streams"]))
+    assert best["streams"] == free["streams"][int(np.argmin(losses))]
+    assert best.N == pytest.approx(sizes[np.argmin(losses)], rel=1e-9)
+
+
+# Krajewski et al. 2024, table 2: FLOP, granularity, tokens, loss of the compute-optimal model.
+FINE_TABLE = [(2.95e18, 8, 4.37e9), (1.93e20, 16, 28.94e9), (6.46e21, 32, 137.6e9)]
+
+
+@pytest.mark.slow
+def test_granularity_of_fine_grained_experts_is_the_published_one():
+    fit = sf.published("fine_grained_moe", "krajewski")
+    flops, granularity, D = np.array(FINE_TABLE).T
+    choices = [1, 2, 4, 8, 16, 32, 64, 128]
+    best = sf.allocate(fit, flops, cost="fine_grained_moe", free={"granularity": choices})
+    np.testing.assert_array_equal(best["granularity"], granularity)
+    np.testing.assert_allclose(best.D, D, rtol=0.03)
+
+
 @sf.law(source="a test: served at few bits, long training hurts")
 def served(N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, Q: sf.Amplitude):
     """E + A N^-0.34 + B D^-0.37 + Q D^0.5 N^-0.4"""
@@ -360,9 +393,8 @@ def test_a_budget_is_left_where_more_tokens_hurt():
         ({"flops": 1e24, "limits": {"n_gpus": 8}}, "'n_gpus'|n_gpus"),
         ({"flops": 1e24, "limits": {"N": (5, 2)}}, "allows nothing positive"),
         ({"flops": 1e24, "limits": {"N": "large"}}, "Give the highest value, or a pair"),
-        ({"flops": 1e24, "held": {"N": 1e9}}, "a budget is divided between D"),
         ({"flops": 1e24, "held": {"P": 8}}, "P is no column"),
-        ({"flops": 1e24, "free": {"D": [1e9, 2e9]}}, "follows from the budget"),
+        ({"flops": 1e24, "free": {"N": [1e9], "D": [1e9, 2e9]}}, "follows from the budget"),
         ({"flops": 1e24, "free": {"N": ["big"]}}, "a list of numbers"),
         ({"flops": [1e24, 1e25], "held": {"N": 1.0, "D": 1.0}}, "divided between nothing"),
     ],

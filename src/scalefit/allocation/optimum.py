@@ -650,6 +650,8 @@ def _limit_notes(question: Question, found: Optimum) -> list[Note]:
     for name, (low, high) in zip(
         (question.line.walk, *question.line.extras), _natural(question), strict=True
     ):
+        if name not in columns:
+            continue
         ends = (
             (low, high)
             if name != question.line.walk

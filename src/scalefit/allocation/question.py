@@ -39,6 +39,9 @@ MOST_COMBINATIONS = 10_000
 # serves every k and m.
 SLOPE, INTERCEPT = "$k", "$m"
 
+# Stands for the walked column where the budget buys one column only.
+NO_WALK = "$none"
+
 
 @dataclass(frozen=True)
 class Question:
@@ -171,7 +174,7 @@ def ask(
     measures, low, high = _limits(limits or {}, pivot, needed, {*free, *held})
     for measure in measures:
         needed |= set(measure.needs)
-    free = {walk: None, pivot: None} | free
+    free = {name: None for name in (walk, pivot) if name != NO_WALK} | free
     _every_column_told(fit, counted, needed, free, held)
     box, edge, extras, logs, choices, caps = _ranges(free, walk, pivot)
     for i in reversed(range(len(measures))):
@@ -236,11 +239,16 @@ def _roles(
     law: Law, cost: Cost, free: Mapping[str, Any], held: Mapping[str, Any]
 ) -> tuple[str, str]:
     """The columns that a budget is divided between: model size first, or what stands for it."""
+    listed = {name for name, values in free.items() if isinstance(values, (list, range))}
     shared = [
         name
         for name in law.columns
         if name in cost.columns and name not in held and (name in ("N", "D") or name in free)
     ]
+    moving = [name for name in shared if name not in listed]
+    if len(moving) == 1 and {*cost.columns} <= {*moving, *held, *free}:
+        # Nothing to divide: what the budget buys of the one column is the answer.
+        return NO_WALK, moving[0]
     if len(shared) < 2:
         between = " and ".join(name for name in cost.columns if name not in held) or "nothing"
         hint = f", with {', '.join(held)} held" if held else ""
@@ -334,6 +342,8 @@ def _every_column_told(
 def _ranges(free: Free, walk: str, pivot: str) -> Any:
     """Boxes, extras, choices, and ranges of the pivot as limits on it."""
     box, edge = [[0.0, math.log(1e30)]], np.zeros(2, dtype=bool)
+    if walk == NO_WALK:
+        box, edge = [[0.0, 0.0]], np.ones(2, dtype=bool)
     extras: list[str] = []
     logs: list[bool] = []
     choices: dict[str, tuple[float, ...]] = {}

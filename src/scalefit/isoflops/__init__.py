@@ -1,4 +1,7 @@
-"""IsoFLOP sweeps: optima budget by budget without a law, their quality and their bias."""
+"""IsoFLOP sweeps: optima budget by budget without a law, their quality and their bias.
+
+``scalefit.bias`` is in ``verdict``: here its name would hide the module ``bias``.
+"""
 
 from scalefit.isoflops.advice import Advice as Advice
 from scalefit.isoflops.advice import advise as advise
