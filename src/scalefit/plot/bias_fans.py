@@ -30,9 +30,9 @@ def bias(
     """Loss against model size by budget, and D* against the budget, relative to the surface's.
 
     On the left the runs, the parabola of each budget with its vertex, and the surface along the
-    budget with its optimum. On the right the vertices with their intervals, what parabolas would
-    give on the same sizes without any noise, the power law of Approach 2, and an arrow for its
-    error at the budget in question.
+    budget with its optimum. On the right the vertices with their intervals (a dotted line where
+    the interval has no end), what parabolas would give on the same sizes without any noise, the
+    power law of Approach 2, and an arrow for its error at the budget in question.
 
     Args:
         report: from :func:`scalefit.bias`.
