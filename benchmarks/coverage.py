@@ -20,7 +20,6 @@ import scalefit as sf
 BUDGETS = (1e18, 3e18, 1e19, 3e19, 1e20)
 SIZES = (30, 60, 240)
 NOISE = 0.005
-NOISES = ("gaussian", "heavy", "clustered")
 CLUSTERS = 12
 MOST_PROFILED = 100
 QUANTITIES = ("alpha", "beta", "E", "N*", "D*")
@@ -30,26 +29,19 @@ BUDGET = 10 * max(BUDGETS)
 Intervals = dict[str, tuple[float, float]]
 
 
+# Noise of ln L, one standard deviation for all.
+KINDS = {
+    "gaussian": sf.Noise(NOISE),
+    "heavy": sf.Noise(NOISE, freedom=3),
+    "clustered": sf.Noise(NOISE, by="corpus", shared=0.7),
+}
+
+
 def design(kind: str, rows: int, surface: Mapping[str, float]) -> pd.DataFrame:
     """IsoFLOP sweeps of five budgets, or a grid of five sizes by as many token counts."""
     if kind == "isoflop":
         return sf.isoflop_design(BUDGETS, points=rows // 5, surface=surface)
-    N = np.geomspace(3e7, 2e9, 5)
-    D = np.geomspace(1e9, 6e10, rows // 5)
-    pairs = np.array([(n, d) for n in N for d in D])
-    return pd.DataFrame({"N": pairs[:, 0], "D": pairs[:, 1]})
-
-
-def noise(kind: str, rng: np.random.Generator, corpus: np.ndarray) -> np.ndarray:
-    """Noise of ln L, one scale for all kinds."""
-    rows = len(corpus)
-    if kind == "gaussian":
-        return NOISE * rng.standard_normal(rows)
-    if kind == "heavy":
-        # Student's t of three degrees of freedom, whose variance is three.
-        return NOISE * rng.standard_t(3, rows) / np.sqrt(3)
-    shared = rng.standard_normal(corpus.max() + 1)[corpus]
-    return NOISE * (np.sqrt(0.7) * shared + np.sqrt(0.3) * rng.standard_normal(rows))
+    return sf.grid_design(np.geomspace(3e7, 2e9, 5), np.geomspace(1e9, 6e10, rows // 5))
 
 
 def simulated(kind: str, rows: int, noisy: str, name: str, seed: int) -> pd.DataFrame:
@@ -58,9 +50,9 @@ def simulated(kind: str, rows: int, noisy: str, name: str, seed: int) -> pd.Data
     frame = design(kind, rows, surface)
     rng = np.random.default_rng([seed, rows, len(kind), len(name)])
     # Dealt out at random, so that a cluster spans sizes and budgets.
-    corpus = rng.permutation(np.arange(len(frame)) % CLUSTERS)
-    exact = sf.laws.find("chinchilla").evaluate(frame, surface)
-    return frame.assign(loss=exact * np.exp(noise(noisy, rng, corpus)), corpus=corpus)
+    frame["corpus"] = rng.permutation(np.arange(len(frame)) % CLUSTERS)
+    own = int(rng.integers(2**32))
+    return sf.simulate(frame, params=surface, noise=KINDS[noisy], seed=own)
 
 
 def of_draws(draws: sf.Ensemble) -> Intervals:
@@ -186,7 +178,7 @@ def study(
     replicates: int,
     sizes: tuple[int, ...] = SIZES,
     kinds: tuple[str, ...] = ("isoflop", "grid"),
-    noises: tuple[str, ...] = NOISES,
+    noises: tuple[str, ...] = tuple(KINDS),
     profiles: bool = True,
     only: Sequence[str] = (),
 ) -> pd.DataFrame:
@@ -228,7 +220,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few tables")
     parser.add_argument("--tables", type=int, default=80, help="for each cell")
     parser.add_argument("--replicates", type=int, default=250)
-    parser.add_argument("--noise", action="append", choices=NOISES, help="one kind; repeat")
+    parser.add_argument("--noise", action="append", choices=KINDS, help="one kind; repeat")
     parser.add_argument("--method", action="append", help="methods with this in their name")
     options = parser.parse_args()
     tables, replicates = (5, 100) if options.quick else (options.tables, options.replicates)
@@ -236,7 +228,7 @@ def main() -> None:
         machine(),
         report(
             study(
-                tables, replicates, noises=tuple(options.noise or NOISES), only=options.method or ()
+                tables, replicates, noises=tuple(options.noise or KINDS), only=options.method or ()
             )
         ),
         sep="\n\n",

@@ -37,6 +37,7 @@ SAYS = {
     "allocation": "experts",
     "catalogue": "alpha_D: 0.10",
     "search": "proved",
+    "study": "<Study of 4 settings, 400 tables>",
     "uncertainty": "95 %",
 }
 

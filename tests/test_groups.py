@@ -332,6 +332,7 @@ def test_units_move_what_carries_them_only(noisy, grouped):
     assert fit.value == pytest.approx(grouped.value, rel=1e-11)
 
 
+@pytest.mark.slow
 def test_one_coefficient_for_all_levels_is_never_better(noisy, grouped):
     assert grouped.value < sf.fit(noisy).value
 
@@ -362,6 +363,7 @@ def declared(
     return E + A * N**-alpha + B * D**-beta
 
 
+@pytest.mark.slow
 def test_law_may_declare_what_differs(noisy, grouped):
     fit = sf.fit(noisy, declared)
     same_fit(fit, grouped, {})

@@ -86,6 +86,10 @@ FLOW = [
     "isoflops.verdict",
     "isoflops.advice",
     "isoflops",
+    "studies.descent",
+    "studies.estimates",
+    "studies.simulation",
+    "studies",
     "plot.loss_surface",
     "plot.allocations",
     "plot.projected_error",
@@ -121,6 +125,7 @@ PUBLIC = [
     "Law",
     "LawError",
     "LossTable",
+    "Noise",
     "Note",
     "Objective",
     "Offset",
@@ -128,6 +133,7 @@ PUBLIC = [
     "SURFACES",
     "ScalefitError",
     "Status",
+    "Study",
     "advise",
     "allocate",
     "attribute",
@@ -140,6 +146,7 @@ PUBLIC = [
     "design_bias",
     "envelope",
     "fit",
+    "grid_design",
     "isoflop",
     "isoflop_design",
     "law",
@@ -151,9 +158,11 @@ PUBLIC = [
     "profile",
     "published",
     "quality",
+    "ratio_design",
     "read",
     "scale_of",
     "simulate",
+    "study",
 ]
 
 
@@ -202,7 +211,7 @@ def test_public_names_are_the_ones_listed():
         "report",
         "result",
     }
-    inner |= {"groups", "isoflops", "separable", "synthetic", "table", "uncertainty"}
+    inner |= {"groups", "isoflops", "separable", "studies", "synthetic", "table", "uncertainty"}
     assert sorted(name for name in dir(sf) if name[0] != "_" and name not in inner) == PUBLIC
 
 
@@ -248,6 +257,7 @@ print(max(abs(fit.params[k] / v - 1) for k, v in sf.SURFACES['chinchilla'].items
     assert run(code) == "True"
 
 
+@pytest.mark.slow
 def test_fits_are_the_same_with_x64_on_globally():
     runs = sf.simulate(sf.isoflop_design(), noise=0.01)
     inside = sf.fit(runs)

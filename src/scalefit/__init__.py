@@ -43,8 +43,13 @@ from scalefit.laws import scale_of as scale_of
 from scalefit.literature import published as published
 from scalefit.objective import Objective as Objective
 from scalefit.result import Fit as Fit
+from scalefit.studies import Study as Study
+from scalefit.studies import study as study
 from scalefit.synthetic import SURFACES as SURFACES
+from scalefit.synthetic import Noise as Noise
+from scalefit.synthetic import grid_design as grid_design
 from scalefit.synthetic import isoflop_design as isoflop_design
+from scalefit.synthetic import ratio_design as ratio_design
 from scalefit.synthetic import simulate as simulate
 from scalefit.table import LossTable as LossTable
 from scalefit.table import read as read

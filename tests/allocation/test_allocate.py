@@ -84,6 +84,7 @@ def test_general_solver_agrees_with_the_closed_form(chinchilla_fit, user_fit):
     np.testing.assert_allclose(general.loss, closed.loss, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_general_solver_agrees_with_scipy_on_a_law_without_closed_form():
     @sf.law(source="additive with an interaction")
     def interacting(
@@ -179,6 +180,7 @@ def test_a_law_of_another_response_is_refused():
         sf.allocate(sf.published("optimal_learning_rate"), 1e21)
 
 
+@pytest.mark.slow
 def test_a_law_without_interior_optimum_is_refused():
     truth = {"E": 1.7, "A": 1e4, "alpha": 0.2}
     runs = sf.simulate(sf.isoflop_design(), product, truth, noise=0.0)

@@ -47,6 +47,7 @@ def assert_fits(posed, objective, found, tables):
         assert parameters(posed, found, replicate) == pytest.approx(dict(fit.params), rel=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("residual", "robust"), OBJECTIVES)
 def test_weightings_are_fitted_as_if_alone(pose, runs, resampled, residual, robust):
     objective = sf.Objective(residual, robust)

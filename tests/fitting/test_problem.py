@@ -481,6 +481,7 @@ LEFT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", LEFT)
 def test_fit_of_what_is_left_is_that_of_scipy(optimum, runs, case):
     options, predict, params, start = LEFT[case]

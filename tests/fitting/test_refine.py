@@ -211,6 +211,7 @@ def test_optimum_is_that_of_scipy(optimum, table, options):
     assert fit.trust.at_bound == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OBJECTIVES, ids=words)
 def test_optimum_of_a_law_whose_columns_see_both_exponents_is_that_of_scipy(optimum, options):
     truth = {"E": 1.7, "A": 300.0, "F": 0.4, "alpha": 0.3, "beta": 0.35}
@@ -229,6 +230,7 @@ def test_optimum_of_a_law_whose_columns_see_both_exponents_is_that_of_scipy(opti
     np.testing.assert_allclose(found, expected.point, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("robust", ["huber", "none"])
 @pytest.mark.parametrize("residual", ["log", "raw"])
 def test_weights_count_rows_that_many_times(pose, optimum, runs, residual, robust):
@@ -276,6 +278,7 @@ def test_every_cell_of_the_grid_leads_to_the_optimum(pose, optimum, runs, option
     assert end.iterations.max() < 150
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", OBJECTIVES[:6], ids=words)
 def test_flat_valley_is_reached_at_its_floor_from_every_cell(pose, optimum, runs, options):
     # With two sizes, E, A and alpha are three numbers for two levels.
@@ -302,6 +305,7 @@ def test_flat_valley_is_reached_at_its_floor_from_every_cell(pose, optimum, runs
     assert np.sum(end.value < expected.value * (1 + 1e-10)) > 250
 
 
+@pytest.mark.slow
 def test_levels_that_hang_on_a_row_each_do_not_slow_each_other_down():
     """Nearly an L1 problem: Newton and Gauss-Newton need dampings of their own."""
     runs = sf.simulate(sf.isoflop_design(points=20), noise=0.004, seed=5)
@@ -390,6 +394,7 @@ def objective(rows, options):
     return np.sum(np.where(size <= delta, rows**2 / 2, delta * (size - delta / 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bounds", "end"), [((10.0, 200.0), 200.0), ((900.0, 5e3), 900.0)])
 def test_amplitude_ends_at_its_finite_bound(optimum, runs, bounds, end):
     N, D = runs["N"].to_numpy(), runs["D"].to_numpy() / 1e10
@@ -466,6 +471,7 @@ def test_linear_law_is_bounded_least_squares(runs):
 # A law without linear parameters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"residual": "raw", "robust": "none"}], ids=words)
 def test_law_without_linear_parameters_is_fitted_to_the_truth(options):
     truth = {"Nc": 8.8e8, "Dc": 5.4e10, "aN": 0.076, "aD": 0.103}

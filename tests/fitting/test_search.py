@@ -230,6 +230,7 @@ def test_every_scattered_cell_has_the_value_of_least_squares(pose, runs, wide, l
         assert value[cell] == pytest.approx((norm / posed.unit) ** 2, rel=1e-10, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_the_ranking_takes_the_best_points_with_their_best_partners(pose, runs):
     posed = pose(runs, chain)
     axes = [axis[:64] for axis in grid.axes(posed.problem, posed.settings)]

@@ -174,6 +174,7 @@ def test_a_design_that_the_docstring_warns_of_is_noted(law):
     assert fit.trust.at_bound == at_bound
 
 
+@pytest.mark.slow
 def test_repetition_without_repeated_data_is_refused():
     exact, _ = tables("repeated_tokens")
     with pytest.raises(sf.LawError, match="'R_D' in any row of this table"):

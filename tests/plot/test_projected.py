@@ -44,6 +44,7 @@ def shifted(N: Any, D: Any, *, E: sf.Offset, A: sf.Amplitude, h: sf.Fraction, al
     return E + A * (D / 1e10) ** -h * (N / 1e8) ** -alpha
 
 
+@pytest.mark.slow
 def test_axes_are_logarithmic_and_named_by_the_parameters(drawn):
     assert (drawn.get_xscale(), drawn.get_yscale()) == ("log", "log")
     assert (drawn.get_xlabel(), drawn.get_ylabel()) == ("alpha", "beta")

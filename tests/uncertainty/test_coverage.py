@@ -22,14 +22,11 @@ LEAST, MOST = 0.95 - 0.04, 0.95 + 0.038
 def simulated(seed, corpora=None):
     """60 runs, with independent noise or with noise that each corpus shares."""
     design = sf.isoflop_design(points=12)
-    rng = np.random.default_rng(seed)
-    noise = NOISE * rng.standard_normal(len(design))
-    corpus = np.arange(len(design))
-    if corpora:
-        corpus = rng.permutation(np.arange(len(design)) % corpora)
-        noise = np.sqrt(0.3) * noise + np.sqrt(0.7) * NOISE * rng.standard_normal(corpora)[corpus]
-    exact = sf.laws.find("chinchilla").evaluate(design, TRUTH)
-    return design.assign(loss=exact * np.exp(noise), corpus=corpus)
+    if not corpora:
+        return sf.simulate(design, noise=NOISE, seed=seed)
+    rng = np.random.default_rng([seed, corpora])
+    design["corpus"] = rng.permutation(np.arange(len(design)) % corpora)
+    return sf.simulate(design, noise=sf.Noise(NOISE, by="corpus", shared=0.7), seed=seed)
 
 
 def expected():

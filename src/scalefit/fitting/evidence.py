@@ -21,7 +21,7 @@ from scalefit.result import Fit, Minimum, Trust
 from scalefit.separable import idle_error
 from scalefit.table import LossTable
 
-__all__ = ["assess", "observe", "refuse_idle", "stationary"]
+__all__ = ["assess", "exact", "observe", "refuse_idle", "stationary"]
 
 # Starts in one minimum agree to about 1e-8 in the coordinates; a tenth of a percent is elsewhere.
 # The objective cannot decide: minima that swap two like terms have equal values.
@@ -128,7 +128,7 @@ def assess(
 def _arrived(objective: Objective, data: Data, polished: Polished) -> np.ndarray:
     """Starts that reached a minimum."""
     # Where nothing is left to explain, a relative promise is noise over noise.
-    return stationary(polished) | _exact(objective, data, polished)
+    return stationary(polished) | exact(objective, data, polished)
 
 
 def stationary(polished: Any) -> np.ndarray:
@@ -146,7 +146,7 @@ def _best(polished: Polished, order: np.ndarray, arrived: np.ndarray) -> int:
     return lowest
 
 
-def _exact(objective: Objective, data: Data, polished: Polished) -> np.ndarray:
+def exact(objective: Objective, data: Data, polished: Any) -> np.ndarray:
     """Starts that ended where the law passes through every row, to rounding."""
     return polished.value <= _value_of(objective, data, EXACT_SPREAD)
 
@@ -163,7 +163,7 @@ def _value_of(objective: Objective, data: Data, spread: float) -> float:
 
 
 def _status(objective: Objective, data: Data, polished: Polished, best: int) -> Status:
-    if _exact(objective, data, polished)[best]:
+    if exact(objective, data, polished)[best]:
         return Status.EXACT
     if stationary(polished)[best]:
         return Status.CONVERGED

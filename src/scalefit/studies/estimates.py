@@ -1,0 +1,246 @@
+"""Every method on many tables of one design: the tables differ in their losses alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from scalefit.errors import DataError
+from scalefit.fitting.batch import SAME_VALUE, Refits, refit
+from scalefit.fitting.evidence import exact, stationary
+from scalefit.fitting.pipeline import Posed, pose
+from scalefit.isoflops.budgets import sweeps
+from scalefit.isoflops.parabola import approach2
+from scalefit.laws import find
+from scalefit.objective import Objective
+from scalefit.studies.descent import descend
+from scalefit.table import LossTable
+
+__all__ = ["LAW", "METHODS", "SLOW", "answers_of", "estimate"]
+
+LAW = find("chinchilla")
+
+# Where a table has several local minima on the grid, so many of them are polished.
+MOST_MINIMA = 4
+
+
+class _Tables(NamedTuple):
+    """Tables of one design.
+
+    Attributes:
+        runs: the design, with losses of the right size.
+        losses: of every table, shape (tables, rows).
+        objective: of the surface fit.
+        flops: budget to extrapolate to, or None.
+        seeds: of random starts, shape (tables,).
+    """
+
+    runs: LossTable
+    losses: np.ndarray
+    objective: Objective
+    flops: float | None
+    seeds: np.ndarray
+
+
+def estimate(
+    design: pd.DataFrame,
+    losses: Any,
+    methods: str | Sequence[str] = ("surface", "approach2"),
+    *,
+    flops: float | None = None,
+    objective: Objective | None = None,
+    seeds: Any = None,
+) -> pd.DataFrame:
+    """Parameters and exponents that each method finds on each of many tables of one design.
+
+    Args:
+        design: N (model parameters, count), D (training tokens, count) and, for Approach 2, budgets
+            in C (FLOP), or counted as 6ND where there is no such column.
+        losses: of every table, nats per token, shape (tables, rows).
+        methods: names in :data:`scalefit.studies.METHODS`. ``surface``: the additive law, each
+            table searched over the whole box and polished to a zero gradient, all tables in one
+            batch. ``approach2``: a parabola for each budget and a power law through the vertices.
+            ``approach3``: scipy's L-BFGS-B on squared raw losses, from the best of 1,024 starts.
+            ``approach3_log``: the same on squared logarithms, the law as a log-sum-exp.
+            ``approach3_random``: ``approach3`` from one random start.
+        flops: budget at which N* and D* are given too, FLOP.
+        objective: of ``surface``; squared raw losses by default.
+        seeds: of the random starts, numbers or generators, one for each table; its number by
+            default.
+
+    Returns:
+        A row for each table and method: ``table`` (its number), ``method``, ``E``, ``A``, ``B``,
+        ``alpha``, ``beta`` (NaN for Approach 2), ``n_exponent`` and ``d_exponent`` of N* and D*
+        against the budget, ``N`` and ``D`` at ``flops``, ``value`` (the objective, or
+        the sum of squares), ``status``. The status is ``converged`` or ``exact``; ``at_bound``
+        where a bound holds a parameter; ``stalled`` or ``iteration_limit`` where a descent ended
+        early; ``failed`` for no estimate at all, which is NaN: a budget whose parabola has no
+        minimum, or a fit that is not a number.
+
+    Raises:
+        DataError: losses of another shape, not finite, or not positive where their logarithm is
+            taken; an unknown method; a design that cannot identify the law.
+
+    Example:
+        >>> import numpy as np
+        >>> import scalefit as sf
+        >>> from scalefit.studies import estimate
+        >>> design = sf.isoflop_design(3, points=9)
+        >>> losses = np.stack([sf.simulate(design, seed=seed)["loss"] for seed in range(8)])
+        >>> estimate(design, losses).groupby("method")["n_exponent"].count().to_dict()
+        {'approach2': 8, 'surface': 8}
+    """
+    names = [methods] if isinstance(methods, str) else list(methods)
+    unknown = [name for name in names if name not in METHODS]
+    if unknown or not names:
+        raise DataError(
+            f"there is no method {unknown[0]!r}" if unknown else "no method, no estimate",
+            remedy=f"Known: {', '.join(METHODS)}",
+        )
+    goal = Objective("raw", "none") if objective is None else objective
+    tables = _checked(design, np.asarray(losses, dtype=np.float64), names, goal)
+    numbers = np.arange(len(tables)) if seeds is None else np.asarray(seeds)
+    # The size of the losses sets the unit of all; one of them may have noise of any size.
+    runs = LossTable.from_frame(design.assign(loss=np.sqrt((tables**2).mean(axis=0))))
+    given = _Tables(runs, tables, goal, flops, numbers)
+    frames = [
+        pd.DataFrame({"table": np.arange(len(tables)), "method": name, **METHODS[name](given)})
+        for name in names
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _checked(
+    design: pd.DataFrame, losses: np.ndarray, methods: Sequence[str], objective: Objective
+) -> np.ndarray:
+    if losses.ndim != 2 or losses.shape[1] != len(design) or not len(losses):
+        raise DataError(
+            f"losses of shape {losses.shape} are not of tables of {len(design)} runs",
+            remedy="Give an array of shape (tables, rows), a row for each table",
+        )
+    logarithm = "approach3_log" in methods or (
+        "surface" in methods and objective.needs_positive_loss
+    )
+    good = np.isfinite(losses) & ((losses > 0) if logarithm else True)
+    if not good.all():
+        table, row = map(int, np.argwhere(~good)[0])
+        raise DataError(
+            f"loss {losses[table, row]} of table {table}, row {row}, is not "
+            f"{'positive' if logarithm else 'finite'}",
+            column="loss",
+            rows=(row,),
+            remedy="Use smaller noise, or noise of ln L" if logarithm else "Give finite losses",
+        )
+    return losses
+
+
+def _surface(given: _Tables) -> dict[str, Any]:
+    posed = pose(given.runs, LAW, given.objective, fix={}, bounds={}, tie=(), groups={})
+    found = _fits(posed, given.objective, given.losses)
+    states = [
+        (exact(given.objective, posed.data, found), "exact"),
+        (~np.isfinite(found.value), "failed"),
+        (~stationary(found), "stalled"),
+        (found.active.any(axis=1), "at_bound"),
+    ]
+    status = np.select([mask for mask, _ in states], [name for _, name in states], "converged")
+    point = np.concatenate([found.coefficients, np.exp(found.coordinates)], axis=1)
+    point = np.where(status[:, None] == "failed", np.nan, point)
+    return answers_of(point, given.flops) | {"value": found.value, "status": status}
+
+
+def _fits(posed: Posed, objective: Objective, losses: np.ndarray) -> Refits:
+    """Global optima of all tables: the best cell of each, and every basin where there are more."""
+
+    def search(which: np.ndarray, starts: int) -> Refits:
+        return refit(
+            posed.problem,
+            objective,
+            posed.settings,
+            posed.data,
+            observed=losses[which],
+            starts=starts,
+        )
+
+    found = search(np.arange(len(losses)), 1)
+    arrived = stationary(found) | exact(objective, posed.data, found)
+    several = np.flatnonzero((found.basins > 1) | ~arrived)
+    if len(several):
+        again = search(several, MOST_MINIMA)
+        better = again.value < found.value[several] * (1 - SAME_VALUE)
+        better |= stationary(again) & ~arrived[several]
+        for leaf, values in zip(found, again, strict=True):
+            leaf[several[better]] = values[better]
+    return found
+
+
+def _approach2(given: _Tables) -> dict[str, Any]:
+    design = sweeps(given.runs, None, 0.05, None)
+    place, weight = design.padded()
+    budgets = np.array([design.budget(members) for members in design.members])
+    found = approach2(budgets, design.N[place], design.D[place], given.losses[:, place], weight)
+    whole = found.usable.all(axis=-1) & np.isfinite(found.n_law.exponent)
+    empty = np.full(len(given.losses), np.nan)
+    answers = dict.fromkeys(("E", "A", "B", "alpha", "beta"), empty)
+    answers["n_exponent"] = np.where(whole, found.n_law.exponent, np.nan)
+    answers["d_exponent"] = np.where(whole, found.d_law.exponent, np.nan)
+    if given.flops is not None:
+        answers["N"] = np.where(whole, found.n_law.at(given.flops), np.nan)
+        answers["D"] = np.where(whole, found.d_law.at(given.flops), np.nan)
+    return answers | {"value": empty, "status": np.where(whole, "converged", "failed")}
+
+
+def _descents(*, log: bool = False, random: bool = False) -> Callable[[_Tables], dict[str, Any]]:
+    def method(given: _Tables) -> dict[str, Any]:
+        n, d = (np.log(given.runs.column(name)) for name in ("N", "D"))
+        found = [
+            descend(n, d, loss, log=log, rng=np.random.default_rng(seed) if random else None)
+            for loss, seed in zip(given.losses, given.seeds, strict=True)
+        ]
+        points = np.stack([item.point for item in found])
+        return answers_of(points, given.flops) | {
+            "value": np.array([item.value for item in found]),
+            "status": np.array([item.status for item in found]),
+        }
+
+    return method
+
+
+def answers_of(point: np.ndarray, flops: float | None) -> dict[str, np.ndarray]:
+    """What surfaces say.
+
+    Args:
+        point: E, A, B, alpha, beta, shape (surfaces, 5).
+        flops: budget, 6ND FLOP, or None.
+
+    Returns:
+        The parameters, the exponents and, at the budget, N* and D*, each of shape (surfaces,).
+    """
+    E, A, B, alpha, beta = point.T
+    total = alpha + beta
+    answers = {"E": E, "A": A, "B": B, "alpha": alpha, "beta": beta}
+    answers |= {"n_exponent": beta / total, "d_exponent": alpha / total}
+    if flops is not None:
+        with np.errstate(divide="ignore"):
+            N = np.exp(np.log(alpha * A / (beta * B)) / total) * (flops / 6) ** (beta / total)
+            answers |= {"N": N, "D": flops / 6 / N}
+    return answers
+
+
+METHODS: Mapping[str, Callable[[_Tables], dict[str, Any]]] = MappingProxyType(
+    {
+        "surface": _surface,
+        "approach2": _approach2,
+        "approach3": _descents(),
+        "approach3_log": _descents(log=True),
+        "approach3_random": _descents(random=True),
+    }
+)
+"""Methods by name."""
+
+# Table by table in scipy, a hundred times as slow as a table of a batch.
+SLOW = frozenset({"approach3", "approach3_log", "approach3_random"})

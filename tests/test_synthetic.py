@@ -1,0 +1,119 @@
+"""Designs, and noise of every kind in the unit it says."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+from scalefit.laws import find
+
+MANY = sf.grid_design(np.geomspace(1e7, 1e9, 200), np.geomspace(1e9, 1e11, 200))
+TRUTH = sf.SURFACES["chinchilla"]
+
+
+def exact(design):
+    return find("chinchilla").evaluate(design[["N", "D"]], TRUTH)
+
+
+def drawn(**options):
+    """Noise of 40,000 runs in units of its scale."""
+    noise = sf.Noise(0.01, **options)
+    loss = sf.simulate(MANY, noise=noise, seed=3)["loss"].to_numpy()
+    return (loss - exact(MANY) if noise.additive else np.log(loss / exact(MANY))) / 0.01
+
+
+def test_a_number_is_the_standard_deviation_of_the_logarithm():
+    design = sf.isoflop_design()
+    runs = sf.simulate(design, noise=0.01, seed=7)
+    normal = np.random.default_rng(7).standard_normal(len(design))
+    np.testing.assert_allclose(np.log(runs["loss"] / exact(design)), 0.01 * normal, rtol=1e-9)
+    pd.testing.assert_frame_equal(runs, sf.simulate(design, noise=sf.Noise(0.01), seed=7))
+
+
+@pytest.mark.parametrize("additive", [False, True])
+def test_normal_noise_has_its_scale(additive):
+    noise = drawn(additive=additive)
+    assert abs(noise.mean()) < 0.02
+    assert noise.std() == pytest.approx(1.0, abs=0.015)
+    assert np.mean(abs(noise) > 3) == pytest.approx(1 / 370, abs=0.001)
+
+
+def test_heavy_tails_keep_the_scale():
+    assert drawn(freedom=6).std() == pytest.approx(1.0, abs=0.03)
+    assert np.mean(abs(drawn(freedom=3)) > 3) == pytest.approx(1 / 72, abs=0.002)
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.3, 1.0])
+def test_clusters_share_their_part_of_the_variance(shared):
+    noise = drawn(by="N", shared=shared).reshape(200, 200)
+    # Of 200 clusters: a standard deviation of 5 %, twice that of a variance.
+    assert noise.var() == pytest.approx(1.0, abs=0.25)
+    assert noise.mean(axis=1).var() / noise.var() == pytest.approx(shared, abs=0.06)
+    assert noise.std(axis=1).max() == pytest.approx(np.sqrt(1 - shared), abs=0.2)
+
+
+def test_no_noise_is_the_law():
+    for noise in (0.0, sf.Noise(0.0, additive=True), sf.Noise(0.0, freedom=3, by="C")):
+        runs = sf.simulate(sf.isoflop_design(), noise=noise)
+        assert np.array_equal(runs["loss"], exact(sf.isoflop_design()))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"scale": -1.0}, {"scale": np.nan}, {"scale": 0.1, "freedom": 2.0}]
+    + [{"scale": 0.1, "shared": share} for share in (-0.1, 1.1)],
+)
+def test_noise_that_makes_no_sense_is_refused(options):
+    with pytest.raises(sf.DataError, match="makes no sense"):
+        sf.Noise(**options)
+
+
+def test_clusters_need_their_column():
+    with pytest.raises(sf.DataError, match="no such column") as error:
+        sf.simulate(sf.isoflop_design(), noise=sf.Noise(0.01, by="corpus"))
+    assert error.value.column == "corpus" and "Columns: N, D, C" in str(error.value)
+
+
+def test_simulation_says_what_is_missing():
+    with pytest.raises(sf.DataError, match=r"\['D'\] and parameters \['B'\]"):
+        sf.simulate(MANY[["N"]], params={"E": 1, "A": 1, "alpha": 0.3, "beta": 0.3})
+
+
+def test_budgets_by_their_number_are_equally_spaced():
+    by_number = sf.isoflop_design(3, points=4, drift=3.0)
+    pd.testing.assert_frame_equal(
+        by_number, sf.isoflop_design([1e17, 1e19, 1e21], points=4, drift=3.0)
+    )
+    pd.testing.assert_frame_equal(sf.isoflop_design(), sf.isoflop_design(5))
+    for none in (0, -1, []):
+        with pytest.raises(sf.DataError, match="describe no sweep"):
+            sf.isoflop_design(none)
+
+
+def test_a_grid_trains_every_size_on_every_count():
+    design = sf.grid_design([1e8, 1e9], [1e9, 1e10, 1e11])
+    assert design["N"].to_list() == [1e8] * 3 + [1e9] * 3
+    assert design["D"].to_list() == [1e9, 1e10, 1e11] * 2
+    np.testing.assert_allclose(design["C"], 6 * design["N"] * design["D"])
+
+
+def test_a_ratio_fixes_tokens_per_parameter():
+    design = sf.ratio_design([1e8, 1e9], [5, 20])
+    np.testing.assert_allclose(design["D"] / design["N"], [5, 20, 5, 20])
+    assert len(sf.ratio_design([1e8, 1e9])) == 2
+    fit = sf.fit(sf.simulate(sf.ratio_design(np.geomspace(1e7, 1e9, 5), [5, 20, 80]), noise=0.0))
+    assert fit.params["alpha"] == pytest.approx(TRUTH["alpha"], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: sf.grid_design([], [1e9]),
+        lambda: sf.grid_design([1e8, -1.0], [1e9]),
+        lambda: sf.ratio_design([1e8], 0.0),
+        lambda: sf.ratio_design([np.nan]),
+    ],
+)
+def test_designs_without_runs_are_refused(make):
+    with pytest.raises(sf.DataError, match="describe no design"):
+        make()
