@@ -49,9 +49,17 @@ def test_examples_run(example, tmp_path, monkeypatch):
     assert SAYS[example] in run(ROOT / f"examples/{example}.py")
 
 
+@pytest.mark.slow
+def test_bias_runs_and_draws(tmp_path):
+    out = run(ROOT / "examples/bias.py", tmp_path)
+    assert "why: parts of the gap" in out and "exponent of N*: true 0.3628" in out
+    for name in ("bias.png", "bias_parts.png"):
+        assert (tmp_path / name).stat().st_size > 10_000
+
+
 def test_every_example_is_run_and_listed():
     examples = {path.stem for path in (ROOT / "examples").glob("*.py")}
-    assert examples == {*SAYS, "quickstart", "chinchilla_points"}
+    assert examples == {*SAYS, "quickstart", "chinchilla_points", "bias"}
     readme = (ROOT / "README.md").read_text()
     assert not [name for name in examples if f"examples/{name}.py" not in readme]
 

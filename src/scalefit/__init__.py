@@ -22,11 +22,14 @@ from scalefit.errors import ScalefitError as ScalefitError
 from scalefit.errors import Status as Status
 from scalefit.fitting import fit as fit
 from scalefit.isoflops import IsoFlop as IsoFlop
+from scalefit.isoflops import advise as advise
+from scalefit.isoflops import attribute as attribute
 from scalefit.isoflops import design_bias as design_bias
 from scalefit.isoflops import envelope as envelope
 from scalefit.isoflops import isoflop as isoflop
 from scalefit.isoflops import parabola_shift as parabola_shift
 from scalefit.isoflops import quality as quality
+from scalefit.isoflops.verdict import bias as bias
 from scalefit.laws import Amplitude as Amplitude
 from scalefit.laws import Bounds as Bounds
 from scalefit.laws import By as By

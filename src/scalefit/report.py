@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from scalefit.errors import Note, Status
 
 if TYPE_CHECKING:
     from scalefit.allocation import Allocation, NearOptimal
-    from scalefit.isoflops import DesignBias, Envelope, IsoFlop, PowerLaw
+    from scalefit.isoflops import (
+        Advice,
+        Attribution,
+        BiasReport,
+        DesignBias,
+        Envelope,
+        IsoFlop,
+        PowerLaw,
+    )
     from scalefit.result import Fit
     from scalefit.uncertainty import Ensemble
 
@@ -147,6 +157,153 @@ def design_bias_html(bias: DesignBias) -> str:
         f"<b>{escape(bias.law)} without noise by parabolas</b>, budgets counted as "
         f"{escape(bias.cost)}<br>{tables}"
     )
+
+
+def attribution_text(why: Attribution, level: float = 0.95) -> str:
+    """Full report of an attribution."""
+    lines = [_gap(why), "", _indented(_table(_parts(why, level)))]
+    return "\n".join(lines)
+
+
+def attribution_html(why: Attribution) -> str:
+    """The same report for a notebook."""
+    table = _parts(why, 0.95).to_html(float_format=_number, border=0)
+    return f"<b>attribution</b> of {escape(_gap(why))}{table}"
+
+
+def bias_text(found: BiasReport, level: float = 0.95) -> str:
+    """Full report of a bias."""
+    lines = [_compared(found), "", _indented(_table(found.to_frame(level))), ""]
+    for label, value in _wasted(found):
+        lines += _wrapped(value, f"{label:<12}", " " * 12)
+    lines += ["", "why: parts of the gap"]
+    lines += [_indented(_table(_parts(found.attribution, level)))]
+    if len(found.variants) > 1:
+        lines += ["", "the answer again", _indented(_table(_again(found)))]
+    return "\n".join([*lines, *_notes(found.notes)])
+
+
+def bias_html(found: BiasReport) -> str:
+    """The same report for a notebook."""
+    facts = "".join(
+        f"<tr><th style='text-align:left'>{escape(label)}</th>"
+        f"<td style='text-align:left'>{escape(value)}</td></tr>"
+        for label, value in _wasted(found)
+    )
+    frames = {"": found.to_frame(), "why: parts of the gap": _parts(found.attribution, 0.95)}
+    if len(found.variants) > 1:
+        frames["the answer again"] = _again(found)
+    answers, *others = (
+        f"{title}{frame.to_html(float_format=_number, border=0)}" for title, frame in frames.items()
+    )
+    return (
+        f"<b>bias</b>: {escape(_compared(found))}{answers}<table>{facts}</table>"
+        f"{''.join(others)}{_notes_html(found.notes)}"
+    )
+
+
+def advice_text(advice: Advice) -> str:
+    """Full report of advice."""
+    lines = [*_limits(advice), "", _indented(_table(advice.plans))]
+    return "\n".join(lines)
+
+
+def advice_html(advice: Advice) -> str:
+    """The same report for a notebook."""
+    limits = "<br>".join(map(escape, _limits(advice)))
+    table = advice.plans.to_html(float_format=_number, border=0)
+    return f"<b>advice</b>: {limits}{table}"
+
+
+def _limits(advice: Advice) -> list[str]:
+    tolerance, (low, high) = f"{advice.tolerance:.1%}", advice.span
+    return [
+        f"D* at {advice.flops:.4g} FLOP to {tolerance}, if {advice.law} were true, by sweeps from "
+        f"{low:.3g} to {high:.3g} FLOP ({advice.cost})",
+        f"  Approach 2: sizes from N*/{advice.width:.3g} to {advice.width:.3g} N*, centres from "
+        f"{advice.offset[0]:.3g} to {advice.offset[1]:.3g} times D*, a drift from "
+        f"{advice.drift[0]:.3g} to {advice.drift[1]:.3g} times",
+        f"  noise of a loss: {advice.noise:.4g}",
+    ]
+
+
+def _compared(found: BiasReport) -> str:
+    return (
+        f"Approach 2 against {found.law} at {found.flops:.4g} FLOP, budgets counted as "
+        f"{found.cost.name}"
+    )
+
+
+def _wasted(found: BiasReport) -> list[tuple[str, str]]:
+    """What the difference costs, and how often Approach 2 fails."""
+    share = f"{found.deadweight:.2%} of the budget"
+    if found.draws:
+        low, high = found.estimate("deadweight").interval()
+        share += f" ({low:.2%} to {high:.2%} over the draws of the surface)"
+    facts = [
+        (
+            "deadweight",
+            f"{share}: {found.deadweight_flops:.4g} FLOP, {found.device_hours:,.0f} hours of "
+            f"{found.hardware} at {found.utilisation:.0%} of its dense peak, ${found.usd:,.0f}",
+        ),
+        (
+            "the run",
+            f"{found.approach2['D']:.4g} tokens, for which the budget buys {found.size:.4g} "
+            "parameters",
+        ),
+        (
+            "design",
+            f"without any noise Approach 2 would be off by "
+            f"{found.design.target['D_error'].iloc[0]:+.2%} in D* on these runs",
+        ),
+    ]
+    if len(found.resamples):
+        lost = (found.resamples["lost"] > 0).sum()
+        tails = found.resamples["deadweight"].quantile([0.025, 0.5, 0.975]).to_list()
+        facts.append(
+            (
+                "resampled",
+                f"Approach 2 loses a budget in {lost} of {len(found.resamples)} resamples of the "
+                f"runs; deadweight {tails[0]:.2%} to {tails[2]:.2%}, median {tails[1]:.2%}",
+            )
+        )
+    return facts
+
+
+def _again(found: BiasReport) -> pd.DataFrame:
+    """Variants with percents."""
+    frame = found.variants
+    shown = {
+        "runs": frame["rows"],
+        "budgets": frame["budgets"],
+        "N* exponent": frame["n_exponent"].round(4),
+        "Approach 2": frame["n_exponent_approach2"].round(4),
+        "D*": frame["D"],
+        "error, %": (100 * frame["error"]).round(2),
+        "deadweight, %": (100 * frame["deadweight"]).round(3),
+        "spread": frame["spread"].round(6),
+        "beyond, %": (100 * frame["beyond"]).round(1),
+    }
+    return pd.DataFrame(shown)
+
+
+def _gap(why: Attribution) -> str:
+    factor = math.exp(why.gap["ln_D"])
+    return (
+        f"D* of Approach 2 over that of {why.law} at {why.flops:.4g} FLOP: {factor:.4g}, by cause"
+    )
+
+
+def _parts(why: Attribution, level: float) -> pd.DataFrame:
+    """Parts of ln D as percents of D, with their interval, and those of the exponents."""
+    frame = why.to_frame(level)
+    shown = {"D*, %": 100 * np.expm1(frame["ln_D"])}
+    if why.draws:
+        for end in ("low", "high"):
+            shown[f"{100 * level:g} % {end}"] = 100 * np.expm1(frame[f"ln_D_{end}"])
+    shown |= {name: frame[name] for name in ("ln_D", "n_exponent", "d_exponent")}
+    # Adding zero turns -0 into 0.
+    return pd.DataFrame(shown).round(6) + 0.0
 
 
 def region_text(region: NearOptimal) -> str:

@@ -1,5 +1,12 @@
-"""IsoFLOP sweeps: optima budget by budget without a law, their quality and their bias."""
+"""IsoFLOP sweeps: optima budget by budget without a law, their quality and their bias.
 
+``scalefit.bias`` is in ``verdict``: here its name would hide the module ``bias``.
+"""
+
+from scalefit.isoflops.advice import Advice as Advice
+from scalefit.isoflops.advice import advise as advise
+from scalefit.isoflops.attribution import Attribution as Attribution
+from scalefit.isoflops.attribution import attribute as attribute
 from scalefit.isoflops.bias import DesignBias as DesignBias
 from scalefit.isoflops.bias import design_bias as design_bias
 from scalefit.isoflops.bias import parabola_shift as parabola_shift
@@ -15,3 +22,4 @@ from scalefit.isoflops.quality import quality as quality
 from scalefit.isoflops.sweep import IsoFlop as IsoFlop
 from scalefit.isoflops.sweep import Optimum as Optimum
 from scalefit.isoflops.sweep import isoflop as isoflop
+from scalefit.isoflops.verdict import BiasReport as BiasReport

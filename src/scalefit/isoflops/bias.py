@@ -12,16 +12,16 @@ import pandas as pd
 
 from scalefit import report
 from scalefit.allocation import allocate
-from scalefit.allocation.costs import CostLike, find_cost
+from scalefit.allocation.costs import Cost, CostLike, find_cost
 from scalefit.errors import DataError
-from scalefit.isoflops.budgets import sweeps
+from scalefit.isoflops.budgets import Sweeps, sweeps
 from scalefit.isoflops.parabola import VertexFits, approach2
 from scalefit.isoflops.sweep import positive
 from scalefit.result import Fit
 from scalefit.table import LossTable, as_table
 from scalefit.uncertainty import Ensemble, Estimate
 
-__all__ = ["DesignBias", "design_bias", "parabola_shift"]
+__all__ = ["DesignBias", "design_bias", "of_sweeps", "parabola_shift"]
 
 
 def parabola_shift(alpha: Any, beta: Any, width: Any, points: int = 15) -> np.ndarray:
@@ -162,17 +162,23 @@ def design_bias(
         [-0.051]
     """
     fit = fit.one_surface()
+    design = sweeps(as_table(runs, **columns), by, tolerance, None, losses=False)
+    return of_sweeps(fit, design, positive(flops).ravel(), find_cost(cost))
+
+
+def of_sweeps(fit: Fit | Ensemble, design: Sweeps, targets: np.ndarray, count: Cost) -> DesignBias:
+    """The same on runs that are grouped already.
+
+    Raises:
+        DataError: fewer than two budgets have a minimum.
+    """
     surface = fit.fit if isinstance(fit, Ensemble) else fit
-    table = as_table(runs, **columns)
-    design = sweeps(table, by, tolerance, None, losses=False)
     members = design.members
     place, weight = design.padded()
     N, D = design.N[place], design.D[place]
-    count = find_cost(cost)
     counted = count.evaluate({"N": design.N, "D": design.D})
     budget = np.array([np.exp(np.log(counted[item]).mean()) for item in members])
-    targets = positive(flops).ravel()
-    best = allocate(fit, np.concatenate([budget, targets]), cost=cost)
+    best = allocate(fit, np.concatenate([budget, targets]), cost=count)
     one = approach2(budget, N, D, surface.predict(N=N, D=D), weight)
     if one.n_law.budgets < 2:
         raise DataError(

@@ -17,7 +17,7 @@ from scalefit.isoflops.parabola import Parabolas, PowerLaw, VertexFits, approach
 from scalefit.isoflops.quality import RuleChoice, flag_frame, flagged
 from scalefit.table import LossTable, as_table
 
-__all__ = ["IsoFlop", "Method", "Optimum", "isoflop"]
+__all__ = ["IsoFlop", "Method", "Optimum", "again", "isoflop", "positive"]
 
 Method = Literal["parabola", "akima", "cubic"]
 """How the least loss of a budget is found: by a parabola, or on a spline through the runs."""
@@ -75,6 +75,8 @@ class IsoFlop:
         cost: name of what budgets are counted in.
         runs: budget of each run that was not left out, FLOP, by its label.
         removed: runs left out by a rule: ``budget``, ``N``, ``D``, ``loss``, ``rule``, ``reason``.
+        keep_edges: whether a vertex outside its runs counts.
+        sweeps: the runs that were not left out, for what asks the same runs again.
         notes: soft problems.
     """
 
@@ -86,6 +88,8 @@ class IsoFlop:
     cost: str
     runs: pd.Series
     removed: pd.DataFrame
+    keep_edges: bool
+    sweeps: Sweeps
     notes: tuple[Note, ...] = ()
 
     @property
@@ -209,6 +213,29 @@ def isoflop(
         )
     table = as_table(runs, **columns)
     every = sweeps(table, by, tolerance, cost)
+    name = every.cost.name if every.counted else f"column {table.sources['C']!r}"
+    return _swept(every, rules, method, keep_edges, level, name, table.notes)
+
+
+def again(found: IsoFlop, rules: Sequence[RuleChoice]) -> IsoFlop:
+    """The same runs, grouped as they were, without those that the rules find.
+
+    Raises:
+        DataError: a rule is unknown, or fewer than two budgets have a minimum.
+    """
+    options = found.method, found.keep_edges, found.level, found.cost
+    return _swept(found.sweeps, rules, *options, ())
+
+
+def _swept(
+    every: Sweeps,
+    rules: Sequence[RuleChoice],
+    method: Method,
+    keep_edges: bool,
+    level: float,
+    cost: str,
+    notes: Sequence[Note],
+) -> IsoFlop:
     flags, kept = flagged(every, rules)
     removed = flag_frame(every, flags)
     fits = _vertices(kept, method)
@@ -222,10 +249,12 @@ def isoflop(
         d_law=d_law,
         method=method,
         level=level,
-        cost=every.cost.name if every.counted else f"column {table.sources['C']!r}",
+        cost=cost,
         runs=_assigned(kept),
         removed=removed,
-        notes=tuple(_notes(table, kept, budgets, removed)),
+        keep_edges=keep_edges,
+        sweeps=kept,
+        notes=(*notes, *_notes(kept, budgets, removed)),
     )
 
 
@@ -338,10 +367,8 @@ def _lines(budgets: pd.DataFrame, fits: VertexFits) -> tuple[PowerLaw, PowerLaw]
     return power_law(flops, fits.n.vertex, used), power_law(flops, fits.d.vertex, used)
 
 
-def _notes(
-    table: LossTable, runs: Sweeps, budgets: pd.DataFrame, removed: pd.DataFrame
-) -> list[Note]:
-    notes = [*table.notes]
+def _notes(runs: Sweeps, budgets: pd.DataFrame, removed: pd.DataFrame) -> list[Note]:
+    notes: list[Note] = []
     used = int(budgets["used"].sum())
     if used < FEW_BUDGETS:
         notes.append(

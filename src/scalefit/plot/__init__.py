@@ -6,6 +6,8 @@ None shows or writes anything. matplotlib is imported when the first picture is 
 from scalefit.plot.allocations import allocation as allocation
 from scalefit.plot.allocations import pareto as pareto
 from scalefit.plot.allocations import region as region
+from scalefit.plot.bias_fans import bias as bias
+from scalefit.plot.gap_parts import attribution as attribution
 from scalefit.plot.isoflop_fans import isoflop as isoflop
 from scalefit.plot.loss_surface import surface as surface
 from scalefit.plot.parameter_pairs import pairs as pairs

@@ -1,0 +1,89 @@
+"""Draws the figures of docs/parabolas.md: python docs/figures.py FOLDER-OF-TABLES."""
+
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import scalefit as sf
+
+IMAGES = Path(__file__).with_name("images")
+SURFACE, PARABOLA = "#1f6f8b", "#d1495b"
+
+
+def one_budget() -> plt.Figure:
+    """A parabola through one sweep without noise: centred, and off centre."""
+    truth = {"E": 2.8, "A": 6.4e5, "B": 4500.0, "alpha": 0.72, "beta": 0.41}
+    budget = 1e20
+    figure, axes = plt.subplots(1, 2, figsize=(9.6, 3.9), sharey=True, layout="constrained")
+    designs = {"sizes around the optimum": {}, "sizes around a third of it": {"offset": 3.0}}
+    for ax, (title, moved) in zip(axes, designs.items(), strict=True):
+        design = sf.isoflop_design([budget, 3e20], points=9, width=6.0, surface=truth, **moved)
+        runs = sf.simulate(design, params=truth, noise=0.0)
+        one = sf.isoflop(runs).budgets.iloc[0]
+        shown = runs[runs["C"] == budget]
+        N = np.geomspace(shown["N"].min() / 1.3, shown["N"].max() * 1.3, 300)
+        loss = truth["E"] + truth["A"] * N ** -truth["alpha"]
+        loss += truth["B"] * (budget / 6 / N) ** -truth["beta"]
+        bowl = one["loss"] + one["curvature"] * np.log(N / one["N"]) ** 2
+        best = np.argmin(loss)
+        ax.plot(N, loss, color=SURFACE, linewidth=1.8, label="the loss")
+        ax.plot(N, bowl, color=PARABOLA, linewidth=1.5, linestyle="--", label="parabola")
+        ax.plot(shown["N"], shown["loss"], "o", color="0.2", markersize=5, label="runs")
+        ax.axvline(N[best], color=SURFACE, linewidth=0.8)
+        ax.axvline(one["N"], color=PARABOLA, linewidth=0.8, linestyle="--")
+        ax.plot(one["N"], one["loss"], "D", color=PARABOLA, markersize=7)
+        ax.plot(N[best], loss[best], "o", color=SURFACE, markersize=8)
+        ax.set_xscale("log")
+        ax.set_title(f"{title}: N* {one['N'] / N[best] - 1:+.0%}", fontsize=10)
+        ax.set_xlabel("N, parameters")
+    axes[0].set_ylabel("loss")
+    axes[0].legend(frameon=False, fontsize=9)
+    return figure
+
+
+def swept(runs: sf.LossTable, flops: float, **options: str) -> sf.isoflops.BiasReport:
+    """The report of a table whose surface is fitted as by default."""
+    fit = sf.fit(runs)
+    draws = sf.bootstrap(fit, runs, n=500)
+    return sf.bias(draws, sf.isoflop(runs, **options), runs, flops)
+
+
+def llama3(folder: Path) -> sf.isoflops.BiasReport:
+    """The digitised sweeps of Llama 3, with the surface that the published numbers use."""
+    runs = sf.read(folder / "llama3_isoflops.csv", C="budget", loss="loss")
+    fit = sf.fit(runs, residual="raw", robust="none")
+    draws = sf.bootstrap(fit, runs, n=500)
+    return sf.bias(draws, sf.isoflop(runs), runs, 3.8e25)
+
+
+def chinchilla(folder: Path) -> sf.isoflops.BiasReport:
+    """The digitised sweeps of Chinchilla."""
+    runs = sf.read(folder / "chinchilla_epoch.csv", C="flops", keep="oa_used == 1")
+    return swept(runs, 5.76e23, by="budget")
+
+
+def marin(folder: Path) -> sf.isoflops.BiasReport:
+    """Marin's sweeps on Comma, whose C is not 6ND."""
+    runs = sf.read(folder / "marin_comma.csv", C="budget", keep="validation_optimal == 0")
+    return swept(runs, 1e22)
+
+
+def main(folder: Path) -> None:
+    """Draw and save everything."""
+    one_budget().savefig(IMAGES / "parabolas_one_budget.png", dpi=110)
+    reports = {"llama3": llama3(folder), "chinchilla": chinchilla(folder), "marin": marin(folder)}
+    for name, report in reports.items():
+        sf.plot.bias(report)[0].figure.savefig(IMAGES / f"parabolas_{name}.png", dpi=110)
+    figure, axes = plt.subplots(1, 2, figsize=(12.4, 4.0), layout="constrained")
+    for ax, name in zip(axes, ("llama3", "marin"), strict=True):
+        sf.plot.attribution(reports[name].attribution, ax=ax)
+    axes[0].set_title("Llama 3, 3.8e25 FLOP", fontsize=10)
+    axes[1].set_title("Marin, Comma, 1e22 FLOP", fontsize=10)
+    axes[1].set_yticklabels([])
+    figure.savefig(IMAGES / "parabolas_parts.png", dpi=110)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,96 @@
+"""The gap between Approach 2 and a surface as steps from one to the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scalefit.isoflops import Attribution
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["attribution", "percents", "said"]
+
+# Steps between labels, as shares; the first that leaves few enough is taken.
+STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+MOST_LABELS = 8
+
+NAMES = {
+    "straight_line": "straight line",
+    "asymmetry": "asymmetry, at half-width 2",
+    "width": "width",
+    "off_centre": "off centre",
+    "drift": "drift",
+    "placement": "placement",
+    "flop_convention": "FLOP convention",
+    "noise_and_misfit": "noise and misfit",
+    "gap": "Approach 2",
+}
+UP, DOWN, WHOLE = "#d1495b", "#1f6f8b", "0.35"
+
+
+def attribution(why: Attribution, *, level: float = 0.95, ax: Axes | None = None) -> Axes:
+    """Bars from the surface's D* to that of Approach 2, a step for each cause.
+
+    Args:
+        why: from :func:`scalefit.attribute`, or a report's ``attribution``.
+        level: of the intervals, drawn where there are draws, over the surface's draws.
+        ax: Axes to draw on; new ones by default.
+
+    Returns:
+        The Axes: change of ln D* across, in percent of D* at the labels; causes down.
+    """
+    import matplotlib.pyplot as plt
+
+    if ax is None:
+        ax = plt.subplots(figsize=(7.4, 4.0), layout="constrained")[1]
+    frame = why.to_frame(level)
+    parts = frame["ln_D"].to_numpy()
+    start = np.append(np.cumsum(parts[:-1]) - parts[:-1], 0.0)
+    rows = np.arange(len(parts))
+    colours = [UP if part > 0 else DOWN for part in parts[:-1]] + [WHOLE]
+    ax.barh(rows, parts, left=start, color=colours, height=0.62)
+    reach = [*start, *(start + parts)]
+    tips = np.maximum(np.maximum(start, start + parts), 0.0)
+    if why.draws:
+        low, high = (start + frame[f"ln_D_{end}"].to_numpy() for end in ("low", "high"))
+        ax.hlines(rows, low, high, color="black", linewidth=1.0)
+        tips = np.maximum(tips, high)
+        reach += [*low, *high]
+    for row, tip, part in zip(rows, tips, parts, strict=True):
+        percent = round(100 * float(np.expm1(part)), 2)
+        text = f"{percent:+.2f} %" if percent else "0"
+        ax.annotate(text, (tip, row), (5, 0), textcoords="offset points", va="center", fontsize=8)
+    ends = (start + parts)[:-1]
+    for above, end in enumerate(ends):
+        ax.plot([end, end], [above, above + 1], color="0.6", linewidth=0.7, zorder=0)
+    ax.axvline(0.0, color="0.2", linewidth=0.9)
+    span = max(reach) - min(reach)
+    ax.set_xlim(min(reach) - 0.05 * span, max(reach) + 0.2 * span)
+    ax.set_yticks(rows, [NAMES[name] for name in frame.index])
+    ax.invert_yaxis()
+    ticks = percents(*np.exp(ax.get_xlim()))
+    ax.set_xticks(np.log(ticks), [said(tick) for tick in ticks])
+    ax.tick_params(axis="y", length=0)
+    for side in ("top", "right", "left"):
+        ax.spines[side].set_visible(False)
+    ax.set_xlabel("D* relative to the surface's")
+    ax.set_title(f"why Approach 2 differs from {why.law} at {why.flops:.3g} FLOP", fontsize=10)
+    return ax
+
+
+def percents(low: float, high: float) -> np.ndarray:
+    """Ratios between two that are round percents from 1, few enough to be read."""
+    for step in STEPS:
+        ticks = 1 + step * np.arange(np.ceil((low - 1) / step), np.floor((high - 1) / step) + 1)
+        ticks = ticks[(ticks > 1e-9) & (ticks >= low)]
+        if len(ticks) <= MOST_LABELS:
+            break
+    return np.asarray(ticks)
+
+
+def said(ratio: float) -> str:
+    """A ratio as a percent from 1."""
+    return f"{round(100 * (ratio - 1), 6) + 0.0:+.4g} %" if abs(ratio - 1) > 1e-12 else "0"
