@@ -464,6 +464,20 @@ def test_a_region_by_overhead_ends_where_the_overhead_does(fit):
 
 
 @pytest.mark.slow
+def test_losses_of_a_law_that_turns_far_outside_its_runs_are_inverted():
+    """Farseer's surface, with what a fit of its published runs gives."""
+    values = {"E": 0.44649, "B": 103.78, "beta": 0.29586, "e": -0.11164, "b": -0.83436}
+    values |= {"c": -0.157, "p": 0.050886, "q": -0.16756, "r": 0.0078785}
+    domain = {"N": (1e8, 6.4e9), "D": (1e9, 5.1e11), "D/N": (0.314, 2570.0), "6ND": (1e18, 3e21)}
+    fit = replace(CLOSED, law=sf.laws.farseer, params=values, domain=domain)
+    there = sf.allocate(fit, [1e20, 1e22])
+    back = sf.allocate(fit, loss=there.loss)
+    np.testing.assert_allclose(back.budget, there.budget, rtol=1e-9)
+    share = sf.deadweight(fit, [1e9, there.N[0]], [1e11, there.D[0]]).share
+    assert 0.1 < share[0] < 0.3 and abs(share[1]) < 1e-9
+
+
+@pytest.mark.slow
 def test_a_region_by_loss_ends_where_the_loss_does():
     region = sf.near_optimal(CLOSED, 1e24, within=0.01)
     for N, D in ((region.low, region.tokens_low), (region.high, region.tokens_high)):

@@ -60,9 +60,8 @@ AT_END = 1e-12
 ROUNDING = 1e-9
 # Losses along a line that differ by less, relative, differ by rounding.
 FLATTEST = 1e-12
-# One program for every number of draws and questions (see :func:`_in_blocks`).
-DRAWS_AT_ONCE = 64
-QUESTIONS_AT_ONCE = 8
+# Pairs of a draw and a question: one program for every number of them (see :func:`_in_blocks`).
+AT_ONCE = 128
 
 
 class Measure(NamedTuple):
@@ -227,7 +226,7 @@ def stretch(
 def _in_blocks(
     program: Any, line: Line, params: Mapping[str, Any], setting: Setting, *each: Any
 ) -> Any:
-    """A block of draws and questions at a time, the last ones filled up.
+    """Every pair of a draw and a question, a block of pairs at a time, the last one filled up.
 
     So that one program serves one budget and twenty, a fit and an ensemble: compiling takes
     seconds, a block milliseconds.
@@ -235,40 +234,36 @@ def _in_blocks(
     draws, count = len(next(iter(params.values()))), len(setting.box)
     level = np.broadcast_to(setting.level, (draws, count))
     rest = setting._replace(level=np.zeros(count))
-    rows: list[Any] = []
-    for i in range(0, draws, DRAWS_AT_ONCE):
-        which = np.minimum(np.arange(i, i + DRAWS_AT_ONCE), draws - 1)
-        some = {name: np.asarray(values)[which] for name, values in params.items()}
-        across: list[Any] = []
-        for j in range(0, count, QUESTIONS_AT_ONCE):
-            asked = np.minimum(np.arange(j, j + QUESTIONS_AT_ONCE), count - 1)
-            place = np.ix_(which, asked)
-            part = jax.tree.map(lambda item, asked=asked: np.asarray(item)[asked], rest)
-            found = program(line, some, part, level[place], *(item[place] for item in each))
-            across.append(jax.device_get(found))
-        rows.append(jax.tree.map(lambda *items: np.concatenate(items, axis=1)[:, :count], *across))
-    return jax.tree.map(lambda *items: np.concatenate(items)[:draws], *rows)
+    blocks: list[Any] = []
+    for start in range(0, draws * count, AT_ONCE):
+        pair = np.minimum(np.arange(start, start + AT_ONCE), draws * count - 1)
+        draw, asked = np.divmod(pair, count)
+        some = {name: np.asarray(values)[draw] for name, values in params.items()}
+        part = jax.tree.map(lambda item, asked=asked: np.asarray(item)[asked], rest)
+        part = part._replace(level=level[draw, asked])
+        found = program(line, some, part, *(item[draw, asked] for item in each))
+        blocks.append(jax.device_get(found))
+
+    def joined(*items: np.ndarray) -> np.ndarray:
+        return np.concatenate(items)[: draws * count].reshape(draws, count)
+
+    return jax.tree.map(joined, *blocks)
 
 
 @partial(jax.jit, static_argnames="line")
-def _solved_block(line: Line, params: Any, setting: Setting, level: Any) -> Optimum:
-    def one(params: Any, setting: Setting, level: Any) -> Optimum:
-        return solve_one(line, params, setting._replace(level=level))
-
-    questions = jax.vmap(one, (None, 0, 0))
-    found: Optimum = jax.vmap(questions, (0, None, 0))(params, setting, level)
+def _solved_block(line: Line, params: Any, setting: Setting) -> Optimum:
+    found: Optimum = jax.vmap(partial(solve_one, line))(params, setting)
     return found
 
 
 @partial(jax.jit, static_argnames="line")
 def _stretched_block(
-    line: Line, params: Any, setting: Setting, level: Any, start: Any, ceiling: Any
+    line: Line, params: Any, setting: Setting, start: Any, ceiling: Any
 ) -> Stretch:
-    def one(params: Any, setting: Setting, level: Any, start: Any, ceiling: Any) -> Stretch:
-        return _stretched(_Road(line, params, setting._replace(level=level)), start, ceiling)
+    def one(params: Any, setting: Setting, start: Any, ceiling: Any) -> Stretch:
+        return _stretched(_Road(line, params, setting), start, ceiling)
 
-    questions = jax.vmap(one, (None, 0, 0, 0, 0))
-    found: Stretch = jax.vmap(questions, (0, None, 0, 0, 0))(params, setting, level, start, ceiling)
+    found: Stretch = jax.vmap(one)(params, setting, start, ceiling)
     return found
 
 
@@ -404,7 +399,8 @@ class _Road:
     def _reaching(self, x: Any, extras: Any, level: Any) -> tuple[jax.Array, jax.Array]:
         """The least that reaches the loss and the limits."""
         least = self._bound(x, extras, self.setting.low, jnp.maximum, 0.0)
-        most = jnp.asarray(LARGEST)
+        # Farther out than optima are looked for a law may do anything, and rise again.
+        most = jnp.minimum(LARGEST, jnp.maximum(x + self.setting.reach[1], least))
         if self.line.turns:
             most = self._turning(x, extras, most)
 
@@ -582,7 +578,10 @@ class _Road:
 
 
 def _first(crossed: Callable[[Any], Any], low: Any, high: Any) -> jax.Array:
-    """Where a condition that is false first and then true turns; ``high`` if it never does."""
+    """Where a condition that is false first and then true turns; ``high`` if it never does.
+
+    Where it turns back again farther out, one of the places where it turns true.
+    """
 
     def halve(_: Any, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         low, high = ends
@@ -592,7 +591,8 @@ def _first(crossed: Callable[[Any], Any], low: Any, high: Any) -> jax.Array:
 
     start = jnp.asarray(low, dtype=jnp.float64), jnp.asarray(high, dtype=jnp.float64)
     bottom, top = lax.fori_loop(0, BISECTIONS, halve, start)
-    found = jnp.where(crossed(high), 0.5 * (bottom + top), start[1])
+    never = (top == start[1]) & ~crossed(high)
+    found = jnp.where(never, start[1], 0.5 * (bottom + top))
     return lax.stop_gradient(jnp.where(crossed(low), start[0], found))
 
 
