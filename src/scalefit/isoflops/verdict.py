@@ -14,7 +14,6 @@ from scalefit import report
 from scalefit.allocation import Allocation, allocate, deadweight
 from scalefit.allocation.costs import Cost, CostLike, find_cost
 from scalefit.allocation.hardware import Hardware, find_hardware
-from scalefit.allocation.optimum import CLOSED_FORMS
 from scalefit.errors import AllocationError, DataError, Note, ScalefitError
 from scalefit.fitting import fit as fit_law
 from scalefit.isoflops.attribution import (
@@ -23,7 +22,6 @@ from scalefit.isoflops.attribution import (
     both,
     one_budget,
     parabolic,
-    stacked,
 )
 from scalefit.isoflops.bias import DesignBias, of_sweeps
 from scalefit.isoflops.parabola import approach2, power_law
@@ -46,10 +44,6 @@ APART = 2.0
 # Objectives that are tried: residual and penalty.
 TRIED = (("raw", "none"), ("log", "none"), ("raw", "huber"), ("log", "huber"))
 DELTA = 1e-3
-
-# Where there is no closed form, the least loss is taken at budgets down to this share of the one in
-# question, closest near it.
-SMALLEST, CURVE = 1e-4, 65
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,30 +280,10 @@ def bias(
 
 
 def _wasted(fit: Fit | Ensemble, flops: float, D: np.ndarray, cost: Cost) -> np.ndarray:
-    """Share of the budget that training on D tokens wastes, shape (1 + draws, len(D)).
-
-    Without a closed form, by a spline of the budget over its least loss: to ask a general law for
-    the least budget of each loss would take minutes. Above 0.9999 it is 1.
-    """
-    point = fit.fit if isinstance(fit, Ensemble) else fit
-    N = _size(cost, flops, D)
-    if point.law in CLOSED_FORMS and cost.per_model == 0:
-        found = deadweight(fit, N, D, cost=cost)
-        drawn = [found.estimate("share").draws] if found.draws else []
-        return np.concatenate([found.share[None], *drawn])
-    from scipy.interpolate import CubicSpline
-
-    params = {name: values[..., 0] for name, values in stacked(fit, point).items()}
-    loss = point.law.evaluate({"N": N, "D": D}, params)
-    saved = np.linspace(0, np.sqrt(-np.log(SMALLEST)), CURVE) ** 2
-    least = both(allocate(fit, flops * np.exp(-saved), cost=cost), "loss")
-    share = np.full(loss.shape, np.nan)
-    for row, (curve, reached) in enumerate(zip(least, loss, strict=True)):
-        if np.isfinite(curve).all() and (np.diff(curve) > 0).all():
-            within = np.clip(reached, curve[0], curve[-1])
-            inside = -np.expm1(-CubicSpline(curve, saved)(within))
-            share[row] = np.where(reached < curve[-1], inside, 1.0)
-    return np.where(np.isfinite(loss), share, np.nan)
+    """Share of the budget that training on D tokens wastes, shape (1 + draws, len(D))."""
+    found = deadweight(fit, _size(cost, flops, D), D, cost=cost)
+    drawn = [found.estimate("share").draws] if found.draws else []
+    return np.concatenate([found.share[None], *drawn])
 
 
 def _size(cost: Cost, flops: float, D: Any) -> np.ndarray:
