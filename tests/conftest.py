@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib
 import pytest
+import references
 
 matplotlib.use("agg")
 
@@ -23,3 +24,35 @@ def data_folder() -> Path:
     if folder is None:
         pytest.skip("real tables: set SCALEFIT_DATA to the folder that holds them")
     return Path(folder).resolve(strict=True)
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--write-references",
+        action="store_true",
+        help="write the rows that the tests record into the table of references of docs/laws.md",
+    )
+
+
+@pytest.fixture(scope="session")
+def agrees(request):
+    """Asserts that numbers of ours agree with their references, and that docs/laws.md says so.
+
+    ``agrees(law, runs, quantity, ours, reference, rel=..., abs=..., at_most=...)`` compares a
+    number, or several of one quantity, and checks the row of the table that says so. With the
+    option ``--write-references`` it writes the row instead. A row that no test records any more is
+    an error at the end of a run of all tests.
+    """
+    record = references.Record(request.config.getoption("--write-references"))
+    yield record.agrees
+    record.close(_everything_ran(request))
+
+
+def _everything_ran(request):
+    """Whether this process ran every test with a reference, and none failed."""
+    config = request.config
+    some = any(config.getoption(name, None) for name in ("keyword", "markexpr", "deselect", "lf"))
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    alone = not hasattr(config, "workerinput")
+    data = "SCALEFIT_DATA" in os.environ
+    return whole and alone and data and not some and not request.session.testsfailed

@@ -1,5 +1,6 @@
 """The Farseer law: its formula and limits, and fits of its published runs from any seed."""
 
+import json
 from math import factorial
 from typing import Annotated, Any
 
@@ -35,6 +36,11 @@ SEEDS = [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in ran
 @pytest.fixture(scope="module")
 def runs(data_folder):
     return sf.read(data_folder / "farseer.csv")
+
+
+@pytest.fixture(scope="module")
+def references(data_folder):
+    return json.loads((data_folder / "reference_fits.json").read_text())["farseer"]
 
 
 def interval(low, high):
@@ -156,9 +162,12 @@ def test_a_surface_without_noise_is_recovered():
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_least_squares_of_the_published_runs_from_any_seed(runs, seed):
+def test_least_squares_of_the_published_runs_from_any_seed(runs, references, agrees, seed):
     fit = sf.fit(runs, "farseer", robust="none", seed=seed)
     assert fit.trust.search == "scattered"
+    published = references["farseer_9_parameters"]["rms"]
+    listed = ("farseer", "404 Farseer runs", "root mean square of ln L")
+    agrees(*listed, fit.spread, published, at_most=True)
     assert fit.spread <= LEAST_SPREAD
     assert fit.status is sf.Status.CONVERGED
     assert fit.trust.gradient < 1e-8

@@ -42,6 +42,18 @@ FILTERS = {
 }
 
 
+# How the table of references calls those of them that it lists, under the default objective.
+LISTED = {
+    ("llama3_isoflops", "raw_all"): "133 Llama 3 points",
+    ("marin_comma", "regular"): "85 Marin runs on Comma",
+    ("marin_dclm", "regular"): "85 Marin runs on DCLM",
+    ("datablations", "single_epoch"): "33 runs of Muennighoff et al. of one epoch",
+    ("gadre", "c4_original"): "34 runs of Gadre et al. on C4",
+    ("gadre", "rpj"): "35 runs of Gadre et al. on RedPajama",
+    ("gadre", "rw_original"): "35 runs of Gadre et al. on RefinedWeb",
+}
+
+
 def load(folder, table, label):
     path = folder / f"{table}.csv"
     how = FILTERS[table, label]
@@ -67,7 +79,7 @@ def references(data_folder):
 @pytest.mark.parametrize("objective", [*SQUARED, *HUBER])
 @pytest.mark.parametrize(("table", "label"), FILTERS, ids="-".join)
 def test_default_search_finds_the_reference_optimum(
-    data_folder, references, table, label, objective
+    data_folder, references, agrees, table, label, objective
 ):
     (entry,) = (
         item
@@ -89,6 +101,9 @@ def test_default_search_finds_the_reference_optimum(
     assert fit.status is sf.Status.CONVERGED
     assert fit.trust.gradient < 1e-10
     assert ("at_bound" in {note.code for note in fit.notes}) == bool(expected["flags"])
+    if objective == "huber_log_1e-3" and (table, label) in LISTED:
+        name, value = LISTED[table, label], expected["objective"]
+        agrees("chinchilla", name, "Huber of ln L", fit.value, value, rel=1e-9)
 
 
 OBJECTIVES = {
@@ -167,6 +182,7 @@ EPOCH = {
     ("n217", "raw", "none"): (0.0624142929, 511.0529, 14133.74, 1.905092, 0.351058, 0.458742),
     ("n217", "relative", "none"): (0.0080596896, 514.6800, 10046.83, 1.890795, 0.351469, 0.442021),
 }
+MINIMISED = {"huber": "Huber of ln L", "none": "sum of squares of ln L"}
 ROWS = {
     "n240": ["besiroglu_keep == 1"],
     "n245": [],
@@ -175,25 +191,31 @@ ROWS = {
 
 
 @pytest.mark.parametrize(("rows", "residual", "robust"), EPOCH, ids="-".join)
-def test_chinchilla_points_give_the_printed_digits(data_folder, rows, residual, robust):
+def test_chinchilla_points_give_the_printed_digits(data_folder, agrees, rows, residual, robust):
     runs = sf.read(data_folder / "chinchilla_epoch.csv", keep=ROWS[rows], C="flops")
     assert len(runs) == int(rows[1:])
     value, A, B, E, alpha, beta = EPOCH[rows, residual, robust]
     fit = sf.fit(runs, residual=residual, robust=robust)
     assert fit.value == pytest.approx(value, rel=1e-6)
+    if (rows, residual) == ("n240", "log"):
+        listed = ("chinchilla", "240 Chinchilla points", MINIMISED[robust])
+        agrees(*listed, fit.value, value, rel=1e-6)
     assert fit.params["A"] == pytest.approx(A, rel=1e-5)
     assert fit.params["B"] == pytest.approx(B, rel=5e-5)
     for name, expected in (("E", E), ("alpha", alpha), ("beta", beta)):
         assert fit.params[name] == pytest.approx(expected, abs=1e-6)
 
 
-def test_absolute_residuals_give_the_headline_of_besiroglu_et_al(data_folder):
+def test_absolute_residuals_give_the_headline_of_besiroglu_et_al(data_folder, agrees):
     """Their A and B, to the digits they print, and D/N of about 18 at 1e24 FLOP."""
     runs = sf.read(data_folder / "chinchilla_epoch.csv", keep=ROWS["n240"], C="flops")
     fit = sf.fit(runs, robust="l1")
+    listed = ("chinchilla", "240 Chinchilla points, absolute residuals of ln L")
     assert round(fit.params["A"], 2) == 482.01
-    assert fit.params["B"] == pytest.approx(2085.43, abs=0.01)
-    assert sf.allocate(fit, 1e24).to_frame()["D/N"].item() == pytest.approx(18.1, abs=0.05)
+    found = [fit.params["A"], fit.params["B"]]
+    agrees(*listed, "A, B (published)", found, [482.01, 2085.43], abs=0.01)
+    ratio = sf.allocate(fit, 1e24).to_frame()["D/N"].item()
+    agrees(*listed, "D/N at 1e24 FLOP (published)", ratio, 18.1, abs=0.05)
     assert np.sum(np.abs(fit.residuals(runs)) < 1e-9) == 5
 
 
@@ -241,13 +263,19 @@ def test_published_coefficients_have_the_published_objective(data_folder, params
     assert fit.value == pytest.approx(value, rel=3e-6)
 
 
-def test_ml_scalefit_rows_give_the_published_fit(data_folder):
+def test_ml_scalefit_rows_give_the_published_fit(data_folder, agrees):
     """217 rows, squared raw error, N in millions and D in billions: every printed digit."""
     frame = pd.read_csv(data_folder / "chinchilla_scalefit.csv").query("fit_c_lt_1e21 == 1")
     scaled = frame.assign(N=frame["params"] / 1e6, D=frame["tokens"] / 1e9)
     fit = sf.fit(scaled[["N", "D", "loss"]], residual="raw", robust="none")
-    printed = {"E": 1.9051, "A": 4.0005, "B": 1.0509, "alpha": 0.3511, "beta": 0.4587}
-    assert {name: round(value, 4) for name, value in fit.params.items()} == printed
+    agrees(
+        "chinchilla",
+        "217 Chinchilla points of ml-scalefit, squares of L, N in 1e6, D in 1e9",
+        "E, A, B, alpha, beta (published)",
+        list(fit.params.values()),
+        [1.9051, 4.0005, 1.0509, 0.3511, 0.4587],
+        abs=5e-5,
+    )
     assert round(fit.value, 6) == 0.062414
     huber = sf.fit(scaled[["N", "D", "loss"]], residual="raw", robust="huber")
     # Their A, 3.6984, is a less converged point of the same objective: 3.6986 at the optimum.
@@ -260,28 +288,40 @@ def test_ml_scalefit_rows_give_the_published_fit(data_folder):
     }
 
 
-def test_llama3_points_give_the_published_exponents(data_folder):
+def test_llama3_points_give_the_published_exponents(data_folder, agrees):
     """Czech et al. 2026, arXiv 2603.22339: squared raw error on all 133 points."""
     fit = sf.fit(sf.read(data_folder / "llama3_isoflops.csv"), residual="raw", robust="none")
-    assert fit.params["alpha"] == pytest.approx(0.3100060864600114, abs=2e-9)
-    assert fit.params["beta"] == pytest.approx(0.3136430673363664, abs=2e-9)
+    agrees(
+        "chinchilla",
+        "133 Llama 3 points, squares of L",
+        "alpha, beta (published)",
+        [fit.params["alpha"], fit.params["beta"]],
+        [0.3100060864600114, 0.3136430673363664],
+        abs=2e-9,
+    )
     assert round(fit.params["E"], 4) == 0.6047
 
 
-def test_farseer_table_gives_the_chinchilla_residual(data_folder, references):
+def test_farseer_table_gives_the_chinchilla_residual(data_folder, references, agrees):
     fit = sf.fit(sf.read(data_folder / "farseer.csv"), robust="none")
-    assert fit.spread == pytest.approx(references["farseer"]["chinchilla"]["rms"], rel=1e-7)
+    rms = references["farseer"]["chinchilla"]["rms"]
+    listed = ("chinchilla", "404 Farseer runs", "root mean square of ln L")
+    agrees(*listed, fit.spread, rms, rel=1e-7)
 
 
-@pytest.mark.parametrize("most", ["100", "250", "500", "1000", "all"])
-def test_overtrained_table_reaches_the_reference_objective(data_folder, references, most):
-    keep = [] if most == "all" else [f"tokens_per_param <= {most}"]
-    expected = references["mpt_overtrained"]["by_max_tokens_per_param"][most]
-    fit = sf.fit(sf.read(data_folder / "mpt_overtrained.csv", keep=keep))
-    assert fit.rows == expected["n"]
+def test_overtrained_table_reaches_the_reference_objectives(data_folder, references, agrees):
+    expected = references["mpt_overtrained"]["by_max_tokens_per_param"]
+    values = []
+    for most, reference in expected.items():
+        keep = [] if most == "all" else [f"tokens_per_param <= {most}"]
+        fit = sf.fit(sf.read(data_folder / "mpt_overtrained.csv", keep=keep))
+        assert fit.rows == reference["n"]
+        assert fit.value == pytest.approx(reference["value"], rel=1e-2)
+        values.append(fit.value)
     # The valley is flat and the reference rounded to six digits: a better value is welcome.
-    assert fit.value <= expected["value"] * (1 + 1e-5)
-    assert fit.value == pytest.approx(expected["value"], rel=1e-2)
+    theirs = [reference["value"] for reference in expected.values()]
+    runs = f"{', '.join(str(reference['n']) for reference in expected.values())} over-trained MPTs"
+    agrees("chinchilla", runs, "Huber of ln L", values, theirs, rel=1e-5, at_most=True)
 
 
 def test_negative_losses_are_refused_by_log_residuals_and_fitted_by_raw_ones(data_folder):
@@ -306,12 +346,14 @@ def quest(data_folder):
     return runs.assign(format=names["w"] + " " + names["a"])
 
 
-def test_quest_formats_give_the_reference_multipliers(quest, references):
+def test_quest_formats_give_the_reference_multipliers(quest, references, agrees):
     expected = references["quest"]
     fit = sf.fit(quest, groups={"A": "format"}, robust="none")
     assert len(fit.groups["A"].levels) == 17
     assert fit.rows == expected["n"]
-    assert fit.value / 2 == pytest.approx(expected["value"], abs=5e-7)
+    listed = ("chinchilla", "104 QuEST runs, A by format")
+    squares = "half sum of squares of ln L"
+    agrees(*listed, squares, fit.value / 2, expected["value"], abs=5e-7)
     assert fit.value / 2 <= expected["accept"]
     assert fit.params["alpha"] == pytest.approx(expected["alpha"], abs=5e-5)
     assert fit.params["beta"] == pytest.approx(expected["beta"], abs=2e-4)
@@ -319,10 +361,14 @@ def test_quest_formats_give_the_reference_multipliers(quest, references):
     assert fit.trust.at_bound == ("E",)
     assert [note.code for note in fit.notes] == ["at_bound"]
     whole = fit.params["A[w16NoQuantizer a16NoQuantizer]"]
-    for bits, eff in expected["eff_W_equals_A"].items():
+    worth = {}
+    for bits in expected["eff_W_equals_A"]:
         quantizer = "HadamardClipQuantizer" if bits == "1" else "HadamardTrustQuantizer"
         own = fit.params[f"A[w{bits}{quantizer} a{bits}{quantizer}]"]
-        assert (whole / own) ** (1 / fit.params["alpha"]) == pytest.approx(eff, abs=0.002)
+        worth[bits] = (whole / own) ** (1 / fit.params["alpha"])
+    multipliers = f"size that a format of {', '.join(worth)} bits is worth"
+    theirs = expected["eff_W_equals_A"].values()
+    agrees(*listed, multipliers, list(worth.values()), list(theirs), abs=0.002)
 
 
 def test_quest_formats_under_huber_end_where_scipy_ends(quest):

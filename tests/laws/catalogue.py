@@ -36,6 +36,9 @@ class Row:
         allocates: whether a budget can be split between N and D.
         options: of the fit.
         seeds: whether the search depends on the seed (scattered cells).
+        drawn: codes of the notes that draws from the curvature of the noisy fit carry.
+        loose: parameters known so badly that their draws, which are of a logarithm, spread
+            otherwise than their standard errors.
     """
 
     law: str
@@ -51,6 +54,8 @@ class Row:
     allocates: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     seeds: bool = False
+    drawn: tuple[str, ...] = ()
+    loose: tuple[str, ...] = ()
 
 
 def same(names: str, tolerance: float) -> dict[str, float]:
@@ -557,6 +562,7 @@ ROWS = [
         weak=True,
         allocates=True,
         seeds=True,
+        drawn=("draws_at_bound",),
     ),
     Row(
         "low_precision",
@@ -582,6 +588,7 @@ ROWS = [
         | same("n_kv", 0.5),
         options={"tie": [("alpha", "beta")]},
         seeds=True,
+        drawn=("draws_at_bound",),
     ),
     Row(
         "ptq_excess",
@@ -664,6 +671,7 @@ ROWS = [
         near=same("E", 0.1) | same("alpha beta gamma_G", 0.3),
         options={"tie": [("alpha", "beta")]},
         seeds=True,
+        loose=("k",),
     ),
     Row(
         "qat_excess",
@@ -732,6 +740,7 @@ ROWS = [
         exact=same("c g a b alpha beta gamma", 1e-6),
         near=same("alpha", 0.2) | same("a gamma", 0.3),
         weak=True,
+        drawn=("draws_at_bound",),
     ),
     Row(
         "moe_sparsity",
@@ -753,6 +762,8 @@ ROWS = [
         near=same("beta", 0.03) | same("b", 0.25) | same("delta gamma", 0.4),
         seeds=True,
         weak=True,
+        drawn=("draws_at_bound",),
+        loose=("a", "d"),
     ),
     Row(
         "weight_sparsity",
@@ -829,6 +840,7 @@ ROWS = [
         noise=0.002,
         seeds=True,
         weak=True,
+        loose=("c1",),
     ),
     Row(
         "distillation_limit",
@@ -910,6 +922,7 @@ ROWS = [
         weak=True,
         options=RAW,
         seeds=True,
+        drawn=("draws_at_bound",),
     ),
     Row(
         "accuracy_of_compute",

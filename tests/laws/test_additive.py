@@ -15,6 +15,9 @@ GADRE = {
 }
 
 
+CORPORA = {"c4_original": "C4", "rpj": "RedPajama", "rw_original": "RefinedWeb"}
+
+
 @pytest.fixture(scope="module")
 def gadre(data_folder):
     runs = pd.read_csv(data_folder / "gadre.csv")
@@ -31,15 +34,18 @@ def five(runs, corpus):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("corpus", GADRE)
-def test_five_runs_give_the_published_over_training_law(gadre, corpus):
+def test_five_runs_give_the_published_over_training_law(gadre, agrees, corpus):
     runs = five(gadre, corpus)
     assert len(runs) == 5
     fit = sf.fit(runs, "chinchilla_overtrained", residual="raw", robust="none")
-    exponent, E, a, b = GADRE[corpus]
-    assert 2 * fit.params["eta"] == pytest.approx(exponent, abs=2e-6)
-    assert fit.params["E"] == pytest.approx(E, abs=1e-5)
-    assert fit.params["a"] == pytest.approx(a, rel=1e-5)
-    assert fit.params["b"] == pytest.approx(b, rel=1e-5)
+    agrees(
+        "chinchilla_overtrained",
+        f"5 runs of Gadre et al. on {CORPORA[corpus]}",
+        "2 eta, E, a, b (published)",
+        [2 * fit.params["eta"], fit.params["E"], fit.params["a"], fit.params["b"]],
+        GADRE[corpus],
+        rel=5e-6,
+    )
     assert "few_rows" in {note.code for note in fit.notes}
 
 
@@ -53,13 +59,22 @@ LARGER = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("corpus", LARGER)
-def test_the_over_training_law_predicts_larger_runs_as_published(gadre, corpus):
+def test_the_over_training_law_predicts_larger_runs_as_published(gadre, agrees, corpus):
     fit = sf.fit(five(gadre, corpus), "chinchilla_overtrained", residual="raw", robust="none")
     own = gadre[gadre["train_dataset"] == corpus]
-    for (params, M), percent in LARGER[corpus].items():
+    errors, names = [], []
+    for params, M in LARGER[corpus]:
         run = own[np.isclose(own["params"], params, rtol=1e-3) & (own["M"] == M)]
-        error = abs(fit.predict(run) / run["loss"] - 1).item()
-        assert 100 * error == pytest.approx(percent, abs=5e-4)
+        errors.append(100 * abs(fit.predict(run) / run["loss"] - 1).item())
+        names.append(f"{params / 1e9:.1f}e9 with D/N = {M}")
+    agrees(
+        "chinchilla_overtrained",
+        f"5 runs of Gadre et al. on {CORPORA[corpus]}",
+        f"percent of error at {', '.join(names)} (published)",
+        errors,
+        list(LARGER[corpus].values()),
+        abs=5e-4,
+    )
 
 
 def test_over_training_is_chinchilla_with_one_exponent():
@@ -145,14 +160,15 @@ def epoch(data_folder):
 
 
 @pytest.mark.slow
-def test_outer_exponent_of_the_chinchilla_points(epoch):
+def test_outer_exponent_of_the_chinchilla_points(epoch, agrees):
+    listed = ("chinchilla_outer", "240 Chinchilla points")
     fit = sf.fit(epoch, "chinchilla_outer")
-    assert fit.value == pytest.approx(0.0009541845, rel=1e-6)
+    agrees(*listed, "Huber of ln L", fit.value, 0.0009541845, rel=1e-6)
     expected = {"E": 1.757136, "alpha": 0.424359, "beta": 0.430527, "k": 0.774144}
-    for name, value in expected.items():
-        assert fit.params[name] == pytest.approx(value, abs=5e-5)
+    found = [fit.params[name] for name in expected]
+    agrees(*listed, "E, alpha, beta, k", found, list(expected.values()), abs=5e-5)
     squares = sf.fit(epoch, "chinchilla_outer", robust="none")
-    assert squares.value / 2 == pytest.approx(0.004728145, rel=1e-6)
+    agrees(*listed, "half sum of squares of ln L", squares.value / 2, 0.004728145, rel=1e-6)
     assert squares.params["k"] == pytest.approx(0.736860, abs=1e-5)
 
 
@@ -165,20 +181,21 @@ def test_outer_exponent_of_the_chinchilla_points(epoch):
         ("rw_original", 1.703803, 0.713618, 0.650683, 0.355066),
     ],
 )
-def test_outer_exponent_of_the_over_trained_runs(gadre, corpus, E, alpha, beta, k):
+def test_outer_exponent_of_the_over_trained_runs(gadre, agrees, corpus, E, alpha, beta, k):
     runs = gadre[gadre["train_dataset"] == corpus].dropna(subset="loss")
     fit = sf.fit(runs[["params", "tokens", "loss"]], "chinchilla_outer")
-    expected = {"E": E, "alpha": alpha, "beta": beta, "k": k}
-    for name, value in expected.items():
-        assert fit.params[name] == pytest.approx(value, abs=2e-3)
+    listed = ("chinchilla_outer", f"{len(runs)} runs of Gadre et al. on {CORPORA[corpus]}")
+    found = [fit.params[name] for name in ("E", "alpha", "beta", "k")]
+    agrees(*listed, "E, alpha, beta, k", found, [E, alpha, beta, k], abs=2e-3)
     if corpus == "c4_original":
-        assert fit.value <= 0.000378448 * (1 + 1e-5)
+        agrees(*listed, "Huber of ln L", fit.value, 0.000378448, rel=1e-5, at_most=True)
 
 
 @pytest.mark.slow
-def test_outer_exponent_of_the_farseer_runs_from_every_seed(data_folder):
+def test_outer_exponent_of_the_farseer_runs_from_every_seed(data_folder, agrees):
     runs = sf.read(data_folder / "farseer.csv")
     for seed in range(10):
         fit = sf.fit(runs, "chinchilla_outer", robust="none", seed=seed)
-        assert fit.spread == pytest.approx(0.002468051975, rel=1e-7)
+        listed = ("chinchilla_outer", "404 Farseer runs")
+        agrees(*listed, "root mean square of ln L", fit.spread, 0.002468051975, rel=1e-7)
         assert fit.params["k"] == pytest.approx(0.49023, abs=1e-5)

@@ -246,17 +246,18 @@ def hadamard(data_folder):
 
 
 @pytest.mark.slow
-def test_quest_runs_follow_one_precision_with_an_offset(hadamard):
+def test_quest_runs_follow_one_precision_with_an_offset(hadamard, agrees):
     assert len(hadamard) == 48
     fits = [sf.fit(hadamard, "low_precision", robust="none", seed=seed) for seed in range(10)]
     assert max(fit.value for fit in fits) == pytest.approx(fits[0].value, rel=1e-9)
     fit = fits[0]
-    assert fit.params["gamma"] == pytest.approx(2.469, abs=2e-3)
-    assert fit.params["n"] == pytest.approx(0.646, abs=2e-3)
+    listed = ("low_precision", "48 QuEST runs of one precision")
+    offset = [fit.params["gamma"], fit.params["n"]]
+    agrees(*listed, "gamma, n", offset, [2.469, 0.646], abs=2e-3)
     assert fit.params["alpha"] == pytest.approx(0.097, abs=1e-3)
     assert fit.params["beta"] == pytest.approx(0.180, abs=1e-3)
     assert fit.params["E"] == pytest.approx(0.79, abs=0.01)
-    assert fit.spread == pytest.approx(0.00386, abs=1e-5)
+    agrees(*listed, "root mean square of ln L", fit.spread, 0.00386, abs=1e-5)
 
 
 @pytest.mark.slow
@@ -270,12 +271,13 @@ def test_without_the_offset_the_same_runs_fit_four_times_worse(hadamard):
 
 
 @pytest.mark.slow
-def test_quest_formats_by_name_are_the_reference(data_folder):
+def test_quest_formats_by_name_are_the_reference(data_folder, agrees):
     runs = pd.read_csv(data_folder / "quest.csv")
     runs["format"] = runs["w_bits"].astype(str) + runs["w_quant"].str.removeprefix("Half")
     runs["format"] += " " + runs["a_bits"].astype(str) + runs["a_quant"].str.removeprefix("Half")
     fit = sf.fit(runs, "effective_parameters", robust="none")
-    assert fit.value / 2 == pytest.approx(7.380e-4, abs=5e-7)
+    listed = ("effective_parameters", "104 QuEST runs", "half sum of squares of ln L")
+    agrees(*listed, fit.value / 2, 7.380e-4, abs=5e-7)
     published = sf.published("effective_parameters", "quest")
     assert fit.params["alpha"] == pytest.approx(published.params["alpha"], abs=5e-5)
     whole = fit.params["A[16NoQuantizer 16NoQuantizer]"]

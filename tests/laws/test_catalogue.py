@@ -181,6 +181,73 @@ def test_repetition_without_repeated_data_is_refused():
         sf.fit(exact.query("epochs == 1"), "repeated_tokens")
 
 
+# Uncertainty
+
+
+@cache
+def curvature(name):
+    """The covariance of the noisy fit of a row."""
+    return sf.covariance(fitted(name, True), tables(name)[1])
+
+
+@pytest.mark.slow
+def test_draws_from_the_curvature_have_its_standard_errors(row):
+    fit, found = fitted(row.law, True), curvature(row.law)
+    draws = found.draws(50, seed=1)
+    assert set(draws.params) == set(fit.params)
+    assert draws.failed == 0
+    assert all(np.isfinite(values).all() for values in draws.params.values())
+    free = [name for name in found.matrix.index if name not in row.loose]
+    # Fifty draws know a spread to a tenth; those of amplitudes are of their logarithm.
+    ratio = draws.interval()["sd"][free] / found.standard_errors[free]
+    assert ratio.between(0.6, 1.6).all(), ratio.to_dict()
+    assert {note.code for note in draws.notes} == set(row.drawn)
+
+
+@pytest.mark.slow
+def test_a_prediction_has_an_interval_that_holds_it(row):
+    _, noisy = tables(row.law)
+    few = noisy.iloc[:: max(1, len(noisy) // 5)]
+    estimate = curvature(row.law).draws(50, seed=1).predict(few, kind="mean")
+    low, high = estimate.interval(0.95)
+    assert estimate.value.shape == low.shape == (len(few),)
+    assert np.isfinite(estimate.draws).all()
+    # Draws that were put on a bound leave the surface: the note says that they say little.
+    if "draws_at_bound" not in row.drawn:
+        # Where all that a prediction depends on is fixed, its interval is a point.
+        slack = 1e-12 * np.abs(estimate.value)
+        assert (low <= estimate.value + slack).all() and (estimate.value <= high + slack).all()
+        # Runs say more about a surface that they share than one of them does by itself.
+        noise = row.noise if row.options.get("residual") == "raw" else row.noise * estimate.value
+        assert (high - low < 6 * noise).all()
+    assert (high - low > 1e-6 * np.abs(estimate.value)).any()
+
+
+# Rows that between them have every kind of fit: coefficients by level, ties, parameters that are
+# fixed, residuals of L, no linear parameter, and a search by scattered cells.
+REFITTED = [
+    "chinchilla_tied",
+    "effective_parameters",
+    "vocabulary",
+    "loss_to_loss",
+    "coverage_beta",
+    "efficiency_leverage",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("law", REFITTED)
+def test_a_handful_of_replicates_are_refitted(law):
+    _, noisy = tables(law)
+    fit, found = fitted(law, True), curvature(law)
+    draws = sf.bootstrap(fit, noisy, n=8, progress=False)
+    assert set(draws.params) == set(fit.params)
+    assert draws.failed == 0
+    # Eight draws know a spread to a quarter.
+    ratio = draws.interval()["sd"][found.matrix.index] / found.standard_errors
+    assert ratio.between(0.3, 3).all(), ratio.to_dict()
+
+
 # What a fit is used for
 
 

@@ -32,12 +32,13 @@ def test_published_power_laws_have_loss_one_at_their_scale():
 
 
 @pytest.mark.slow
-def test_chinchilla_points_under_the_joint_law(data_folder):
+def test_chinchilla_points_under_the_joint_law(data_folder, agrees):
+    listed = ("kaplan", "240 Chinchilla points")
     runs = sf.read(data_folder / "chinchilla_epoch.csv", keep="besiroglu_keep == 1", C="flops")
     for seed in range(10):
         fit = sf.fit(runs, "kaplan", robust="none", seed=seed)
-        assert fit.value / 2 == pytest.approx(0.030306, abs=5e-7)
-    assert fit.params["alpha_N"] == pytest.approx(0.09607, abs=5e-5)
-    assert fit.params["alpha_D"] == pytest.approx(0.11413, abs=5e-5)
+        agrees(*listed, "half sum of squares of ln L", fit.value / 2, 0.030306, abs=5e-7)
+    exponents = [fit.params["alpha_N"], fit.params["alpha_D"]]
+    agrees(*listed, "alpha_N, alpha_D", exponents, [0.09607, 0.11413], abs=5e-5)
     assert np.log(fit.params["N_c"]) == pytest.approx(29.711, abs=0.01)
     assert np.log(fit.params["D_c"]) == pytest.approx(31.053, abs=0.01)

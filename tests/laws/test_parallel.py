@@ -8,6 +8,7 @@ import pytest
 
 import scalefit as sf
 
+CORPORA = {"pile": "the Pile", "stack_v2_python": "Python code"}
 OBJECTIVES = {
     "huber_log_1e-3": {},
     "mse_log": {"robust": "none"},
@@ -31,21 +32,26 @@ def of(runs, corpus):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("objective", OBJECTIVES)
-@pytest.mark.parametrize("corpus", ["pile", "stack_v2_python"])
-def test_default_search_finds_the_reference_optimum(runs, references, corpus, objective):
+@pytest.mark.parametrize("corpus", CORPORA)
+def test_default_search_finds_the_reference_optimum(runs, references, agrees, corpus, objective):
     expected = references[corpus][objective]
     fit = sf.fit(of(runs, corpus), "parscale", **OBJECTIVES[objective])
     assert fit.rows == expected["n"]
     assert fit.value == pytest.approx(expected["objective"], rel=1e-9)
+    if objective == "huber_log_1e-3":
+        listed = ("parscale", f"24 runs of Chen et al. on {CORPORA[corpus]}", "Huber of ln L")
+        agrees(*listed, fit.value, expected["objective"], rel=1e-9)
     for name in ("E", "alpha", "k"):
         assert fit.params[name] == pytest.approx(expected["params"][name], abs=1e-7)
     size = 1e9 * expected["params"]["A_in_1e9"]
     assert fit.params["A"] ** (1 / fit.params["alpha"]) == pytest.approx(size, rel=1e-6)
 
 
-def test_prediction_is_that_of_the_authors_demonstration():
+def test_prediction_is_that_of_the_authors_demonstration(agrees):
     fit = sf.published("parscale", "stack_python")
-    assert round(float(fit.predict(N=2.8e9, streams=4)), 5) == 1.01548
+    quantity = "loss of 2.8e9 parameters and 4 streams"
+    loss = float(fit.predict(N=2.8e9, streams=4))
+    agrees("parscale", "none: published coefficients", quantity, loss, 1.01548, abs=5e-6)
 
 
 @pytest.mark.slow

@@ -138,13 +138,13 @@ def fit_of(runs, router, **options):
 
 
 @pytest.mark.slow
-def test_routed_runs_give_the_reference_optimum(routed_runs, references, router):
+def test_routed_runs_give_the_reference_optimum(routed_runs, references, agrees, router):
     expected = references[router]
     fit = fit_of(routed_runs, router)
     assert fit.rows == expected["n"]
-    # The reference is a mean of squared decimal logarithms.
-    value = expected["objective"] * expected["n"] * np.log(10) ** 2
-    assert fit.value == pytest.approx(value, rel=1e-9)
+    squares = fit.value / expected["n"] / np.log(10) ** 2
+    listed = ("routed", f"{expected['n']} runs of Clark et al., {router}")
+    agrees(*listed, "mean square of log10 L", squares, expected["objective"], rel=1e-9)
     wanted = dict(expected["params"])
     wanted["A"] = 10 ** wanted.pop("d")
     for name, value in wanted.items():
@@ -153,15 +153,18 @@ def test_routed_runs_give_the_reference_optimum(routed_runs, references, router)
 
 
 @pytest.mark.slow
-def test_routed_runs_come_near_the_published_coefficients(routed_runs, router):
-    params = fit_of(routed_runs, router).params
+def test_routed_runs_come_near_the_published_coefficients(routed_runs, agrees, router):
+    fit = fit_of(routed_runs, router)
+    params = fit.params
     configuration, cutoff = CLARK[router]
     printed = sf.published("routed", configuration).params
     for name, tolerance in {"a": 0.002, "b": 0.012, "c": 0.0015}.items():
         assert params[name] == pytest.approx(printed[name], abs=tolerance)
     assert np.log10(params["A"] / printed["A"]) == pytest.approx(0, abs=0.01)
     assert params["E_max"] == pytest.approx(printed["E_max"], rel=0.25)
-    assert -params["b"] / params["c"] == pytest.approx(np.log10(cutoff), abs=0.1)
+    listed = ("routed", f"{fit.rows} runs of Clark et al., {router}")
+    quantity = "log10 of the size where routing stops helping (published)"
+    agrees(*listed, quantity, -params["b"] / params["c"], np.log10(cutoff), abs=0.1)
 
 
 def test_routing_stops_helping_at_the_cutoff():

@@ -47,7 +47,7 @@ def test_capacity_of_optimal_quantizers_is_that_of_the_fitted_formats():
 
 
 @pytest.mark.slow
-def test_weight_formats_of_quest_follow_their_error_on_normal_data(data_folder):
+def test_weight_formats_of_quest_follow_their_error_on_normal_data(data_folder, agrees):
     """With the exponents that all formats share, which these runs alone do not determine."""
     runs = pd.read_csv(data_folder / "quest.csv").query("a_bits == 16")
     gmse = {1: 0.3634, 2: 0.1188, 3: 0.03744, 4: 0.01154, 16: 1e-12}
@@ -61,7 +61,8 @@ def test_weight_formats_of_quest_follow_their_error_on_normal_data(data_folder):
     assert fit.rows == 22
     assert fit.status is sf.Status.CONVERGED
     assert fit.spread < 0.0024
-    assert fit.params["F"] == pytest.approx(0.455, abs=0.01)
-    assert fit.params["C"] == pytest.approx(1.756, abs=0.04)
+    listed = ("compressed", "22 QuEST runs of quantized weights, E, alpha, beta fixed")
+    agrees(*listed, "F", fit.params["F"], 0.455, abs=0.01)
+    agrees(*listed, "C", fit.params["C"], 1.756, abs=0.04)
     found = [float(capacity(gmse[bits], fit.params["F"], fit.params["C"])) for bits in (1, 2, 3, 4)]
     np.testing.assert_allclose(found, [0.1384, 0.4137, 0.6531, 0.8404], atol=0.016)
