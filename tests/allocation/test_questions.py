@@ -15,7 +15,7 @@ from scalefit.allocation import (
     overhead,
     product,
 )
-from scalefit.allocation.optimum import solved
+from scalefit.allocation.best import solved
 from scalefit.allocation.question import ask
 
 

@@ -1,5 +1,6 @@
 """Allocation: from a fitted law and a budget to model size and tokens."""
 
+from scalefit.allocation.answers import Allocation as Allocation
 from scalefit.allocation.costs import COSTS as COSTS
 from scalefit.allocation.costs import Cost as Cost
 from scalefit.allocation.costs import cost as cost
@@ -12,7 +13,6 @@ from scalefit.allocation.hardware import Hardware as Hardware
 from scalefit.allocation.hardware import Utilisation as Utilisation
 from scalefit.allocation.hardware import usd_per_flop as usd_per_flop
 from scalefit.allocation.multiple import compute_multiplier as compute_multiplier
-from scalefit.allocation.optimum import Allocation as Allocation
 from scalefit.allocation.optimum import allocate as allocate
 from scalefit.allocation.optimum import optimal as optimal
 from scalefit.allocation.region import NearOptimal as NearOptimal

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from scalefit.allocation.best import solved
 from scalefit.allocation.costs import CostLike
-from scalefit.allocation.optimum import allocate, require_optimum, solved
+from scalefit.allocation.optimum import allocate
 from scalefit.allocation.question import ask
+from scalefit.allocation.remarks import require_optimum
 from scalefit.allocation.solver import LIMITED
 from scalefit.errors import AllocationError
 from scalefit.result import Fit

@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 
 from scalefit import report
+from scalefit.allocation.answers import Allocation
+from scalefit.allocation.best import solved
 from scalefit.allocation.costs import CostLike
-from scalefit.allocation.optimum import Allocation, allocate, asked, solved
+from scalefit.allocation.optimum import allocate, asked
 from scalefit.allocation.question import Limits, Question, ask
 from scalefit.allocation.solver import LIMITED, stretch
 from scalefit.errors import AllocationError, Note

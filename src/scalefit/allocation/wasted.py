@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scalefit.allocation.best import solved
 from scalefit.allocation.costs import CostLike
 from scalefit.allocation.hardware import Hardware, find_hardware
-from scalefit.allocation.optimum import solved
 from scalefit.allocation.question import ask
 from scalefit.allocation.solver import LIMITED
 from scalefit.errors import AllocationError
