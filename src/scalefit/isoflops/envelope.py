@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from scalefit.allocation.costs import Cost
 from scalefit.errors import DataError, Note
 from scalefit.isoflops.budgets import Sweeps, sweeps
 from scalefit.isoflops.parabola import PowerLaw, power_law
-from scalefit.isoflops.sweep import Optimum, convention_notes, optimum
+from scalefit.isoflops.sweep import Frontier, convention_notes
 from scalefit.table import LossTable, as_table
 
 __all__ = ["Envelope", "EnvelopeMethod", "envelope"]
@@ -23,7 +23,7 @@ EnvelopeMethod = Literal["bins", "hull"]
 
 
 @dataclass(frozen=True, eq=False)
-class Envelope:
+class Envelope(Frontier):
     """The runs of least loss at each compute, and power laws through them.
 
     Attributes:
@@ -43,24 +43,6 @@ class Envelope:
     method: EnvelopeMethod
     cost: str
     notes: tuple[Note, ...] = ()
-
-    @property
-    def n_exponent(self) -> float:
-        """Exponent of N* in the budget."""
-        return float(self.n_law.exponent)
-
-    @property
-    def d_exponent(self) -> float:
-        """Exponent of D* in the budget."""
-        return float(self.d_law.exponent)
-
-    def at(self, flops: Any) -> Optimum:
-        """N*, D* and D*/N* of the power laws, each an array of the shape of ``flops``.
-
-        Raises:
-            AllocationError: a budget is not a positive number.
-        """
-        return optimum(self.n_law, self.d_law, flops)
 
     def to_frame(self) -> pd.DataFrame:
         """The row of each point."""

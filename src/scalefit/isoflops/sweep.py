@@ -47,8 +47,40 @@ class Optimum(NamedTuple):
     tokens_per_param: np.ndarray
 
 
+class Frontier:
+    """The answers of two power laws, N*(C) and D*(C).
+
+    Attributes:
+        n_law: power law of N*.
+        d_law: power law of D*.
+    """
+
+    n_law: PowerLaw
+    d_law: PowerLaw
+
+    @property
+    def n_exponent(self) -> float:
+        """Exponent of N* in the budget."""
+        return float(self.n_law.exponent)
+
+    @property
+    def d_exponent(self) -> float:
+        """Exponent of D* in the budget."""
+        return float(self.d_law.exponent)
+
+    def at(self, flops: Any) -> Optimum:
+        """N*, D* and D*/N* of the power laws, each an array of the shape of ``flops``.
+
+        N* and D* come from separate lines: their product is C/6 only where 6ND is C in the table.
+
+        Raises:
+            AllocationError: a budget is not a positive number.
+        """
+        return optimum(self.n_law, self.d_law, flops)
+
+
 @dataclass(frozen=True, eq=False)
-class IsoFlop:
+class IsoFlop(Frontier):
     """Vertices of IsoFLOP sweeps, and power laws through them.
 
     Attributes:
@@ -91,26 +123,6 @@ class IsoFlop:
     keep_edges: bool
     sweeps: Sweeps
     notes: tuple[Note, ...] = ()
-
-    @property
-    def n_exponent(self) -> float:
-        """Exponent of N* in the budget."""
-        return float(self.n_law.exponent)
-
-    @property
-    def d_exponent(self) -> float:
-        """Exponent of D* in the budget."""
-        return float(self.d_law.exponent)
-
-    def at(self, flops: Any) -> Optimum:
-        """N*, D* and D*/N* of the power laws, each an array of the shape of ``flops``.
-
-        N* and D* come from separate lines: their product is C/6 only where 6ND is C in the table.
-
-        Raises:
-            AllocationError: a budget is not a positive number.
-        """
-        return optimum(self.n_law, self.d_law, flops)
 
     def to_frame(self) -> pd.DataFrame:
         """The row of each budget."""
