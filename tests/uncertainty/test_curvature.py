@@ -5,6 +5,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.objective import Objective, measure
+from scalefit.uncertainty.leverage import left_out
 from scalefit.uncertainty.slopes import core_share
 
 NAMES = ["E", "A", "B", "alpha", "beta"]
@@ -56,16 +57,71 @@ def test_sandwich_errors_are_those_written_out(squares, runs, by):
         return 0.5 * np.sum((log_loss - np.log(f)) ** 2)
 
     H = numeric_hessian(value, x, 1e-4 * x)
-    scores = squares.residuals(runs)[:, None] * jacobian(squares, runs)
-    factor = 30 / 25
-    if by is not None:
-        scores = np.array([scores[runs[by] == label].sum(axis=0) for label in range(6)])
-        factor = 6 / 5 * 29 / 25
+    J, r = jacobian(squares, runs), squares.residuals(runs)
+    hat = J @ np.linalg.inv(J.T @ J) @ J.T
+    labels = np.arange(30) if by is None else runs[by].to_numpy()
+    scores = []
+    for label in np.unique(labels):
+        own = labels == label
+        without = np.linalg.solve(np.eye(own.sum()) - hat[np.ix_(own, own)], r[own])
+        scores.append(J[own].T @ without)
+    scores, count = np.array(scores), len(scores)
     half = np.linalg.inv(H)
-    expected = factor * half @ scores.T @ scores @ half
+    expected = (count - 1) / count * half @ scores.T @ scores @ half
     found = sf.covariance(squares, runs, by=by)
     np.testing.assert_allclose(found.standard_errors, np.sqrt(np.diagonal(expected)), rtol=2e-3)
     assert found.freedom == (25 if by is None else 5)
+
+
+@pytest.mark.parametrize("by", [None, "corpus"])
+def test_residuals_left_out_are_those_of_fits_without_them(by):
+    """Of a linear model exactly, weights and a column that rests on one cluster included."""
+    rng = np.random.default_rng(0)
+    codes = np.arange(30) if by is None else rng.integers(0, 6, 30)
+    J, y = rng.standard_normal((30, 4)), rng.standard_normal(30)
+    weight = rng.uniform(0.5, 2.0, 30)
+    root = np.sqrt(weight)
+
+    def residuals(rows, J=J):
+        return y - J @ np.linalg.lstsq(J[rows] * root[rows, None], y[rows] * root[rows])[0]
+
+    every = np.ones(30, dtype=bool)
+    found = left_out(J * [1, 1e6, 1e-6, 1], weight, residuals(every), codes if by else None)
+    expected = np.empty(30)
+    for code in np.unique(codes):
+        expected[codes == code] = residuals(codes != code)[codes == code]
+    np.testing.assert_allclose(found.values, expected, rtol=1e-9)
+    assert found.alone == 0
+    # A column of one cluster alone: what else that cluster says is left.
+    alone = np.c_[J, codes == 2]
+    found = left_out(alone, weight, residuals(every, alone), codes if by else None)
+    assert found.alone == 1
+    assert np.isfinite(found.values).all()
+
+
+@pytest.mark.slow
+def test_sandwich_is_a_jackknife_of_refits(squares, runs):
+    """First order against thirty fits, each with a run left out, and six without a corpus."""
+    for by, count in ((None, 30), ("corpus", 6)):
+        labels = np.arange(30) if by is None else runs["corpus"].to_numpy()
+        left = [
+            sf.fit(runs[labels != label], robust="none", certify=False).params
+            for label in range(count)
+        ]
+        alphas = np.array([params["alpha"] for params in left])
+        expected = np.sqrt((count - 1) / count * np.sum((alphas - squares.params["alpha"]) ** 2))
+        found = sf.covariance(squares, runs, by=by).standard_errors["alpha"]
+        assert found == pytest.approx(expected, rel=0.1)
+
+
+def test_runs_that_stand_alone_are_noted(runs):
+    half = runs.assign(tuning=["one"] + 29 * ["other"])
+    fit = sf.fit(half, groups={"A": "tuning"}, robust="none", certify=False)
+    found = sf.covariance(fit, half)
+    (note,) = [note for note in found.notes if note.code == "determined_alone"]
+    assert note.details == {"count": 1, "by": None}
+    assert (found.standard_errors > 0).all()
+    assert sf.covariance(fit, half, "jacobian").notes == ()
 
 
 def test_intervals_are_students(squares, runs):

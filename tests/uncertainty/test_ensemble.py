@@ -1,11 +1,14 @@
 """Draws: what is asked of them and what they answer."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 import scalefit as sf
+from scalefit.uncertainty import Tails
 from scalefit.uncertainty.ensemble import RunNoise
 
 
@@ -113,6 +116,9 @@ def test_saved_draws_come_back(draws, tmp_path):
     found = sf.Ensemble.load(tmp_path / "draws")
     assert found.fit.params == draws.fit.params
     assert (found.method, found.seed, found.freedom) == ("rows", 1, 25)
+    assert found.tails == draws.tails == Tails()
+    replace(draws, tails=Tails(5, 1.2)).save(tmp_path / "clusters")
+    assert sf.Ensemble.load(tmp_path / "clusters").tails == Tails(5, 1.2)
     assert found.notes == draws.notes
     assert found.noise.source == draws.noise.source
     for name, values in draws.to_frame().items():
@@ -148,8 +154,8 @@ def test_unusable_paths_are_refused(draws, tmp_path):
         sf.Ensemble.load(tmp_path / "draws")
     draws.save(tmp_path / "draws")
     path = tmp_path / "draws.json"
-    path.write_text(path.read_text().replace('"schema": 1,\n "fit"', '"schema": 9,\n "fit"'))
-    with pytest.raises(sf.DataError, match="is of schema 9, not 1"):
+    path.write_text(path.read_text().replace('"schema": 2,\n "fit"', '"schema": 9,\n "fit"'))
+    with pytest.raises(sf.DataError, match="is of schema 9, not 2"):
         sf.Ensemble.load(tmp_path / "draws")
 
 
@@ -159,6 +165,51 @@ def test_report_says_how_the_draws_were_made(draws):
         assert part in text
     assert repr(draws) == "<Ensemble chinchilla: 400 draws by rows>"
     assert "<table" in draws._repr_html_()
+
+
+def test_ends_of_resampled_draws_lie_where_students_t_has_them():
+    normal = norm.ppf((np.arange(200_000) + 0.5) / 200_000)
+    for tails, level, reach in (
+        (Tails(), 0.95, 1.9600),
+        (Tails(freedom=10), 0.95, 2.2281),
+        (Tails(freedom=10), 0.8, 1.3722),
+        (Tails(freedom=5, inflation=1.2), 0.9, 1.2 * 2.0150),
+    ):
+        low, high = sf.Estimate(np.array(0.0), normal, tails).interval(level)
+        assert (-low, high) == pytest.approx((reach, reach), rel=1e-3)
+        # Percentiles do not care in which unit a quantity is.
+        powers = sf.Estimate(np.array(1.0), np.exp(normal), tails).interval(level)
+        assert powers == pytest.approx(np.exp([-reach, reach]), rel=2e-3)
+    assert Tails(10, 1.1).wider(Tails(5)) == Tails(5, 1.1)
+
+
+def test_everything_made_from_draws_is_read_at_their_tails(squares, runs):
+    draws = sf.bootstrap(squares, runs, n=300, method="clusters", by="corpus")
+    # Six corpora: t of five degrees of freedom, 2.571, times the root of 6/5.
+    share = norm.cdf(-2.5706 * np.sqrt(6 / 5))
+    assert draws.tails.outside(0.95) == pytest.approx(share, rel=1e-4)
+    ends = [share, 1 - share]
+    table = draws.interval()
+    expected = np.quantile(draws.params["alpha"], ends)
+    assert (table["low"]["alpha"], table["high"]["alpha"]) == pytest.approx(expected, rel=1e-6)
+    best = sf.allocate(draws, 1e22)
+    size = 9e9
+    waste = sf.deadweight(draws, size, 1e22 / 6 / size)
+    sweeps = sf.isoflop(runs)
+    report = sf.bias(draws, sweeps, runs, 1e22, resamples=0)
+    found = [
+        draws.apply(lambda alpha, beta: beta / (alpha + beta)),
+        draws.predict(N=1e9, D=1e10),
+        *(best.estimate(name) for name in best.answers),
+        *(waste.estimate(name) for name in ("wasted", "share", "loss")),
+        sf.near_optimal(draws, 1e22, within=0.01).estimate("low"),
+        sf.design_bias(draws, runs, 1e22).estimate("n_exponent"),
+        sf.attribute(draws, sweeps, 1e22).estimate("gap"),
+        *(report.estimate(name) for name in ("error", "N", "deadweight")),
+    ]
+    for item in found:
+        assert item.tails == draws.tails
+        np.testing.assert_allclose(item.interval(), np.quantile(item.draws, ends, axis=0), 1e-4)
 
 
 def test_draws_without_an_answer_are_left_out_of_its_interval():

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
 from scalefit import report
 from scalefit.errors import AllocationError, Note
-from scalefit.uncertainty import Estimate
+from scalefit.uncertainty import Draws, Estimate
 
 __all__ = ["Allocation"]
 
@@ -52,7 +51,7 @@ class Allocation:
     law: str
     cost: str
     unit: str = "FLOP"
-    draws: Mapping[str, np.ndarray] = field(default_factory=lambda: MappingProxyType({}))
+    draws: Draws = field(default_factory=Draws)
     notes: tuple[Note, ...] = ()
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -111,12 +110,13 @@ class Allocation:
                 "allocate(scalefit.bootstrap(fit, runs), ...)"
             )
         if name == "D/N":
-            return Estimate(self.tokens_per_param, self.draws["D"] / self.draws["N"])
+            ratio = self.draws["D"] / self.draws["N"]
+            return Estimate(self.tokens_per_param, ratio, self.draws.tails)
         if name not in self.draws:
             raise AllocationError(
                 f"an allocation has no {name!r}. It has {', '.join([*self.draws, 'D/N'])}"
             )
-        return Estimate(self._value(name), self.draws[name])
+        return self.draws.estimate(name, self._value(name))
 
     def _value(self, name: str) -> np.ndarray:
         if name == "D/N":

@@ -72,7 +72,8 @@ def compute_multiplier(
     question = ask(fit.fit, flops, "FLOP", cost=cost)
     best = solved(question, first)
     loss = np.where(best.state <= LIMITED, best.loss, np.nan)
-    return Estimate(value / budgets, _needed(baseline.fit, second, loss, cost) / budgets)
+    drawn = _needed(baseline.fit, second, loss, cost) / budgets
+    return Estimate(value / budgets, drawn, fit.tails.wider(baseline.tails))
 
 
 def _point(fit: Fit | Ensemble) -> Fit:

@@ -18,7 +18,7 @@ from scalefit.allocation.remarks import draw_notes, notes_of, require_optimum
 from scalefit.allocation.solver import LIMITED, Optimum, Setting, solve_one
 from scalefit.errors import AllocationError
 from scalefit.result import Fit
-from scalefit.uncertainty import Ensemble
+from scalefit.uncertainty import Draws, Ensemble
 
 __all__ = ["allocate", "asked", "optimal"]
 
@@ -89,10 +89,10 @@ def allocate(
     found, question = _solved_with_turns(question, one)
     require_optimum(question, found)
     answers = _answers(question, found)
-    draws: dict[str, np.ndarray] = {}
+    draws = Draws()
     notes = notes_of(question, found, answers)
     if ensemble is not None:
-        draws = _answers(question, solved(question, ensemble.drawn))
+        draws = ensemble.drawn.computed(_answers(question, solved(question, ensemble.drawn)))
         notes += [*ensemble.notes, *draw_notes(draws["loss"])]
     single = {name: values[0][()] for name, values in answers.items()}
     return Allocation(
@@ -101,7 +101,7 @@ def allocate(
         law=question.fit.law.name,
         cost=question.cost.name,
         unit=question.cost.unit,
-        draws=MappingProxyType(draws),
+        draws=draws,
         notes=tuple(notes),
     )
 

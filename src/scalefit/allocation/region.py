@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -20,7 +19,7 @@ from scalefit.allocation.question import Limits, Question, ask
 from scalefit.allocation.solver import LIMITED, stretch
 from scalefit.errors import AllocationError, Note
 from scalefit.result import Fit
-from scalefit.uncertainty import Ensemble, Estimate
+from scalefit.uncertainty import Draws, Ensemble, Estimate
 
 __all__ = ["NearOptimal", "near_optimal"]
 
@@ -49,7 +48,7 @@ class NearOptimal:
     tokens_low: np.ndarray
     tokens_high: np.ndarray
     criterion: str
-    draws: Mapping[str, np.ndarray] = field(default_factory=lambda: MappingProxyType({}))
+    draws: Draws = field(default_factory=Draws)
     notes: tuple[Note, ...] = ()
 
     def estimate(self, name: str) -> Estimate:
@@ -64,7 +63,7 @@ class NearOptimal:
         if name not in self.draws:
             known = ", ".join(self.draws) or "none: ask for the region of an ensemble"
             raise AllocationError(f"a region has no draws of {name!r}. It has {known}")
-        return Estimate(getattr(self, name), self.draws[name])
+        return self.draws.estimate(name, getattr(self, name))
 
     def to_frame(self) -> pd.DataFrame:
         """One row per budget: the optimum and both ends."""
@@ -145,9 +144,9 @@ def near_optimal(
         kept = ask(point, best.loss, "loss", cost=cost, held=held, limits=limits)
     shares = (within, overhead)
     ends, notes = _ends(question, kept, one, shares)
-    draws: dict[str, np.ndarray] = {}
+    draws = Draws()
     if ensemble is not None:
-        draws, _ = _ends(question, kept, ensemble.drawn, shares)
+        draws = ensemble.drawn.computed(_ends(question, kept, ensemble.drawn, shares)[0])
     return NearOptimal(
         best,
         **{name: values[0][()] for name, values in ends.items()},
@@ -156,7 +155,7 @@ def near_optimal(
             if within is not None
             else f"at most {overhead:.3g} more cost at the best loss of the budget"
         ),
-        draws=MappingProxyType(draws),
+        draws=draws,
         notes=(*best.notes, *notes),
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from scalefit.allocation.question import ask
 from scalefit.allocation.solver import LIMITED
 from scalefit.errors import AllocationError
 from scalefit.result import Fit
-from scalefit.uncertainty import Ensemble, Estimate
+from scalefit.uncertainty import Draws, Ensemble, Estimate
 
 __all__ = ["Deadweight", "deadweight"]
 
@@ -41,7 +40,7 @@ class Deadweight:
     needed: np.ndarray
     loss: np.ndarray
     unit: str
-    draws: Mapping[str, np.ndarray] = field(default_factory=lambda: MappingProxyType({}))
+    draws: Draws = field(default_factory=Draws)
 
     @property
     def wasted(self) -> np.ndarray:
@@ -94,10 +93,9 @@ class Deadweight:
                 f"no draws of {name!r}: "
                 + (f"known are {', '.join(known)}" if self.draws else "give an ensemble, not a fit")
             )
-        draws = dict(self.draws)
-        draws["wasted"] = draws["spent"] - draws["needed"]
-        draws["share"] = draws["wasted"] / draws["spent"]
-        return Estimate(getattr(self, name), draws[name])
+        wasted = self.draws["spent"] - self.draws["needed"]
+        more = {"wasted": wasted, "share": wasted / self.draws["spent"]}
+        return self.draws.computed({**self.draws, **more}).estimate(name, getattr(self, name))
 
     def to_frame(self) -> pd.DataFrame:
         """One row per run."""
@@ -161,11 +159,13 @@ def deadweight(
         raise AllocationError("N and D of a run must be positive numbers")
     one = {name: np.array([value]) for name, value in point.one_surface().params.items()}
     answers = _answers(point, one, N, D, cost, held)
-    draws = _answers(point, fit.drawn, N, D, cost, held) if isinstance(fit, Ensemble) else {}
+    draws = Draws()
+    if isinstance(fit, Ensemble):
+        draws = fit.drawn.computed(_answers(point, fit.drawn, N, D, cost, held))
     return Deadweight(
         **{name: values[0][()] for name, values in answers.items()},
         unit=ask(point, 1.0, "loss", cost=cost, held=held).cost.unit,
-        draws=MappingProxyType(draws),
+        draws=draws,
     )
 
 

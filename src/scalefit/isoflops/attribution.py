@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -17,7 +15,7 @@ from scalefit.errors import AllocationError, DataError, listed
 from scalefit.isoflops.parabola import approach2, power_law
 from scalefit.isoflops.sweep import IsoFlop, positive
 from scalefit.result import Fit
-from scalefit.uncertainty import Ensemble, Estimate
+from scalefit.uncertainty import Draws, Ensemble, Estimate
 
 __all__ = [
     "CAUSES",
@@ -82,7 +80,7 @@ class Attribution:
     flops: float
     law: str
     cost: str
-    draws: Mapping[str, np.ndarray] = field(default_factory=lambda: MappingProxyType({}))
+    draws: Draws = field(default_factory=Draws)
 
     @property
     def parts(self) -> pd.DataFrame:
@@ -127,9 +125,9 @@ class Attribution:
             )
         drawn = self.draws[answer]
         if cause == "gap":
-            return Estimate(np.asarray(self.gap[answer]), drawn.sum(-1))
+            return Estimate(np.asarray(self.gap[answer]), drawn.sum(-1), self.draws.tails)
         value = np.asarray(self.parts.loc[cause, answer])
-        return Estimate(value, drawn[:, CAUSES.index(cause)])
+        return Estimate(value, drawn[:, CAUSES.index(cause)], self.draws.tails)
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
         """A row for each cause and one for the gap; of an ensemble with intervals.
@@ -212,7 +210,7 @@ def attribute(
         flops=target,
         law=point.law.name,
         cost=count.name,
-        draws=MappingProxyType(drawn if isinstance(fit, Ensemble) else {}),
+        draws=fit.drawn.computed(drawn) if isinstance(fit, Ensemble) else Draws(),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from scalefit.isoflops.parabola import VertexFits, approach2
 from scalefit.isoflops.sweep import positive
 from scalefit.result import Fit
 from scalefit.table import LossTable, as_table
-from scalefit.uncertainty import Ensemble, Estimate
+from scalefit.uncertainty import Draws, Ensemble, Estimate
 
 __all__ = ["DesignBias", "design_bias", "of_sweeps", "parabola_shift"]
 
@@ -98,7 +97,7 @@ class DesignBias:
     d_exponent: float
     law: str
     cost: str
-    draws: Mapping[str, np.ndarray] = field(default_factory=lambda: MappingProxyType({}))
+    draws: Draws = field(default_factory=Draws)
 
     def estimate(self, name: str) -> Estimate:
         """One of ``draws`` with its uncertainty.
@@ -114,7 +113,7 @@ class DesignBias:
                 else "Give an ensemble: design_bias(scalefit.bootstrap(fit, runs), runs, ...)",
             )
         value = self.target[name] if name in self.target else getattr(self, name)
-        return Estimate(np.asarray(value, dtype=np.float64)[()], self.draws[name])
+        return self.draws.estimate(name, np.asarray(value, dtype=np.float64)[()])
 
     def __repr__(self) -> str:
         return report.design_bias_text(self)
@@ -190,10 +189,10 @@ def of_sweeps(fit: Fit | Ensemble, design: Sweeps, targets: np.ndarray, count: C
     vertices = {"N": np.exp(one.n.vertex), "D": np.exp(one.d.vertex)}
     reached = {"N": one.n_law.at(targets), "D": one.d_law.at(targets)}
     split = len(budget)
-    draws: dict[str, np.ndarray] = {}
+    draws = Draws()
     if isinstance(fit, Ensemble):
         each = approach2(budget, N, D, fit.predict(N=N, D=D).draws, weight)
-        draws = _drawn(each, targets, best.draws, split)
+        draws = fit.drawn.computed(_drawn(each, targets, best.draws, split))
     return DesignBias(
         budgets=_compared(budget, vertices, best.N[:split], best.D[:split]),
         target=_compared(targets, reached, best.N[split:], best.D[split:]),
@@ -201,7 +200,7 @@ def of_sweeps(fit: Fit | Ensemble, design: Sweeps, targets: np.ndarray, count: C
         d_exponent=float(one.d_law.exponent),
         law=surface.law.name,
         cost=count.name,
-        draws=MappingProxyType(draws),
+        draws=draws,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from scalefit.uncertainty.ensemble import checked_level
+from scalefit.uncertainty.estimate import checked_level
 
 __all__ = ["Parabolas", "PowerLaw", "VertexFits", "approach2", "parabolas", "power_law"]
 

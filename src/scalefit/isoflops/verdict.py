@@ -30,7 +30,7 @@ from scalefit.isoflops.sweep import IsoFlop, again
 from scalefit.objective import Objective
 from scalefit.result import Fit
 from scalefit.table import LossTable, as_table
-from scalefit.uncertainty import Ensemble, Estimate
+from scalefit.uncertainty import Draws, Ensemble, Estimate
 
 __all__ = ["BiasReport", "bias"]
 
@@ -82,7 +82,7 @@ class BiasReport:
     deadweight: float
     hardware: Hardware
     utilisation: float
-    draws: Mapping[str, np.ndarray]
+    draws: Draws
     resamples: pd.DataFrame
     variants: pd.DataFrame
     design: DesignBias
@@ -137,13 +137,14 @@ class BiasReport:
                 remedy="Give an ensemble: bias(scalefit.bootstrap(fit, runs), found, runs, flops)",
             )
         if name == "error":
-            return Estimate(np.asarray(self.error()), self.approach2["D"] / self.draws["D"] - 1)
+            drawn = self.approach2["D"] / self.draws["D"] - 1
+            return Estimate(np.asarray(self.error()), drawn, self.draws.tails)
         if name not in self.draws:
             raise DataError(
                 f"the report has no {name!r}", remedy=f"It has {', '.join(self.draws)}, error"
             )
         value = self.deadweight if name == "deadweight" else self.surface[name]
-        return Estimate(np.asarray(value), self.draws[name])
+        return self.draws.estimate(name, np.asarray(value))
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
         """A row for each answer: by the surface, by Approach 2, and the relative error.
@@ -312,11 +313,11 @@ def _answers(found: IsoFlop, flops: float) -> dict[str, float]:
     }
 
 
-def _drawn(best: Allocation, wasted: np.ndarray) -> Mapping[str, np.ndarray]:
+def _drawn(best: Allocation, wasted: np.ndarray) -> Draws:
     if not best.draws:
-        return MappingProxyType({})
+        return best.draws
     drawn = {name: both(best, name)[1:, 0] for name in (*QUANTITIES, "loss")}
-    return MappingProxyType({**drawn, "deadweight": wasted[1:]})
+    return best.draws.computed({**drawn, "deadweight": wasted[1:]})
 
 
 def _resampled(

@@ -16,7 +16,8 @@ from scalefit.fitting.refine import scales
 from scalefit.objective import Measure, influence
 from scalefit.result import Fit
 from scalefit.table import LossTable
-from scalefit.uncertainty.ensemble import Ensemble, checked_level
+from scalefit.uncertainty.ensemble import Ensemble
+from scalefit.uncertainty.estimate import checked_level
 from scalefit.uncertainty.ground import (
     Ground,
     parameters,
@@ -24,9 +25,10 @@ from scalefit.uncertainty.ground import (
     run_noise,
     stand_on,
 )
+from scalefit.uncertainty.leverage import left_out
 from scalefit.uncertainty.slopes import core_share, slopes
 
-__all__ = ["Covariance", "covariance"]
+__all__ = ["Covariance", "CovarianceMethod", "Spread", "check_method", "covariance", "spread"]
 
 CovarianceMethod = Literal["jacobian", "sandwich"]
 
@@ -145,7 +147,7 @@ class Covariance:
         points[:, :count][:, log] = np.exp(points[:, :count][:, log])
         points[:, :count] /= _in_chunks(problem, data, drawn)
         # What is held stays where it is, whatever the size of its column.
-        points[:, ~free] = np.r_[ground.near.coefficients, place][~free]
+        points[:, ~free] = ground.point[~free]
         settings = ground.posed.settings
         beyond = (points < settings.lower) | (points > settings.upper)
         points = np.clip(points, settings.lower, settings.upper)
@@ -191,12 +193,13 @@ def covariance(
     derivative of the penalty, all at the optimum of n runs and p free parameters,
 
         jacobian:  s^2 / m^2 (J^T W J)^-1,  s^2 = sum w psi^2 / (n - p),  m = mean psi'
-        sandwich:  n / (n - p) H^-1 (sum w^2 psi^2 J_i J_i^T) H^-1
+        sandwich:  (n - 1) / n H^-1 (sum w^2 psi_i^2 J_i J_i^T) H^-1,  psi_i of run i left out
 
     The first assumes noise of one size that does not depend on the run, the second only that runs
-    (or clusters) are independent. For squares the first is the covariance of nonlinear least
-    squares. Where a Huber loss is quadratic for few rows only, mean psi' and that part of H are
-    estimated from a wider window, as in quantile regression.
+    (or clusters) are independent. It takes each run (or cluster) as if the fit had not seen it,
+    (I - H)^-1 psi: the jackknife to first order. For squares the first is the covariance of
+    nonlinear least squares. Where a Huber loss is quadratic for few rows only, mean psi' and that
+    part of H are estimated from a wider window, as in quantile regression.
 
     Args:
         fit: the fit.
@@ -214,8 +217,10 @@ def covariance(
 
     Source:
         Seber and Wild 1989, Nonlinear Regression, section 2.1 (jacobian). Huber 1967, Proc. Fifth
-        Berkeley Symposium (sandwich); MacKinnon and White 1985, J. Econometrics 29(3) (n / (n -
-        p)). Huber 1981, Robust Statistics, section 7.6 (s^2 / m^2).
+        Berkeley Symposium (sandwich); MacKinnon and White 1985, J. Econometrics 29(3) (runs left
+        out, HC3); MacKinnon, Nielsen and Webb 2023, J. Applied Econometrics 38(5), arXiv
+        2205.03288 (clusters left out, CV3). Huber 1981, Robust Statistics, section 7.6
+        (s^2 / m^2).
 
     Example:
         >>> import scalefit as sf
@@ -228,6 +233,56 @@ def covariance(
         beta      0.003
         dtype: float64
     """
+    check_method(method, by)
+    ground = stand_on(fit, runs, **columns)
+    found = spread(ground, method, by)
+    problem = ground.posed.problem
+    point = ground.point
+    logarithmic = np.array([False] * len(problem.owners) + list(problem.logarithmic))
+    natural = np.where(logarithmic, np.exp(np.where(logarithmic, point, 0.0)), 1.0)[~ground.held]
+    names = [group[0] for group, held in zip(problem.names, ground.held, strict=True) if not held]
+    notes = list(found.notes)
+    if ground.held.any():
+        notes.append(
+            Note(
+                "conditional_on_bound",
+                "warning",
+                f"{', '.join(fit.trust.at_bound)} at a bound: the others' errors take it as known. "
+                "Profiles and bootstrap replicates may leave the bound, and then say more",
+                {"parameters": list(fit.trust.at_bound)},
+            )
+        )
+    return Covariance(
+        fit=fit,
+        matrix=pd.DataFrame(found.inner * np.outer(natural, natural), names, names),
+        method=method if by is None else f"{method} of {by}",
+        freedom=found.freedom,
+        notes=tuple(notes),
+        _ground=ground,
+        _inner=found.inner,
+    )
+
+
+class Spread(NamedTuple):
+    """Covariance of the free parameters that no bound holds, in the engine's coordinates.
+
+    Attributes:
+        inner: shape (p, p).
+        freedom: degrees of freedom of Student's t.
+        notes: soft problems.
+    """
+
+    inner: np.ndarray
+    freedom: int
+    notes: tuple[Note, ...]
+
+
+def check_method(method: str, by: str | None) -> None:
+    """Raise where the method of a covariance makes no sense.
+
+    Raises:
+        DataError: it is unknown, or takes no clusters.
+    """
     if method not in get_args(CovarianceMethod):
         raise DataError(
             f"method={method!r} is not one of 'jacobian', 'sandwich'",
@@ -238,12 +293,14 @@ def covariance(
             f"the jacobian method takes runs as independent, and no by={by!r}",
             remedy="Use method='sandwich' for clusters of runs",
         )
-    ground = stand_on(fit, runs, **columns)
+
+
+def spread(ground: Ground, method: CovarianceMethod, by: str | None) -> Spread:
+    """The covariance in numbers; see :func:`covariance`."""
     problem, data = ground.posed.problem, ground.posed.data
-    point = np.r_[ground.near.coefficients, ground.near.coordinates]
     rows = int(data.rows)
     how = _finite_delta(data.measure, ground)
-    around = slopes(problem, data._replace(measure=how), point)
+    around = slopes(problem, data._replace(measure=how), ground.point)
     jacobian = np.asarray(around.jacobian)[:rows][ground.used][:, ~ground.held]
     residuals = np.asarray(around.residuals)[:rows][ground.used]
     bend = np.asarray(around.bend)[np.ix_(~ground.held, ~ground.held)]
@@ -259,58 +316,61 @@ def covariance(
             remedy="Fit a law without that term: its parameters cannot be estimated here",
         )
     scaled = jacobian / size
-    freedom, count = ground.freedom, len(residuals)
+    freedom = ground.freedom
     share = core_share(how, residuals, weight)
     notes: tuple[Note, ...] = ()
     if method == "jacobian":
         variance = np.sum(weight * psi**2) / freedom / share**2
         inner = variance * _inverse(scaled.T @ (weight[:, None] * scaled))
     else:
+        codes = None if by is None else _clusters(ground, by)
+        without = left_out(scaled, weight, psi, codes)
+        scores = (weight * without.values)[:, None] * scaled
+        count = len(scores)
+        if codes is not None:
+            count = int(codes.max()) + 1
+            scores = np.array([scores[codes == code].sum(axis=0) for code in range(count)])
+            freedom = min(freedom, count - 1)
         curved = share * (scaled.T @ (weight[:, None] * scaled)) + bend / np.outer(size, size)
-        scores = (weight * psi)[:, None] * scaled
-        factor = count / freedom
-        if by is not None:
-            labels = ground.table.labels(by).astype(str).to_numpy()[ground.used]
-            known, codes = np.unique(labels, return_inverse=True)
-            if len(known) <= 2:
-                raise DataError(
-                    f"{by!r} has {len(known)} values: too few clusters for any standard error",
-                    column=by,
-                    remedy="Use finer clusters, or method='jacobian' with its assumption",
-                )
-            scores = np.array([scores[codes == code].sum(axis=0) for code in range(len(known))])
-            factor = len(known) / (len(known) - 1) * (count - 1) / freedom
-            freedom = min(freedom, len(known) - 1)
-        half = _inverse(curved)
-        inner = factor * half @ (scores.T @ scores) @ half
+        steps = scores @ _inverse(curved)
+        inner = (count - 1) / count * steps.T @ steps
+        notes = _alone(without.alone, by)
     if not (np.isfinite(inner).all() and (np.diagonal(inner) > 0).all()):
         raise DataError(
             "the curvature of the objective is singular at the optimum: some combination of the "
             "parameters is not constrained by these runs",
             remedy="Fix or tie a parameter, or vary the columns more; see the fit's notes",
         )
-    inner = inner / np.outer(size, size)
-    if ground.held.any():
-        notes = (
-            Note(
-                "conditional_on_bound",
-                "warning",
-                f"{', '.join(fit.trust.at_bound)} at a bound: the others' errors take it as known. "
-                "Bootstrap replicates may leave the bound, and then say more",
-                {"parameters": list(fit.trust.at_bound)},
-            ),
+    return Spread(inner / np.outer(size, size), freedom, notes)
+
+
+def _clusters(ground: Ground, by: str) -> np.ndarray:
+    """Number of the cluster of each row that counts."""
+    known, codes = np.unique(
+        ground.table.labels(by).astype(str).to_numpy()[ground.used], return_inverse=True
+    )
+    if len(known) <= 2:
+        raise DataError(
+            f"{by!r} has {len(known)} values: too few clusters for any standard error",
+            column=by,
+            remedy="Use finer clusters, or method='jacobian' with its assumption",
         )
-    logarithmic = np.array([False] * len(problem.owners) + list(problem.logarithmic))
-    natural = np.where(logarithmic, np.exp(np.where(logarithmic, point, 0.0)), 1.0)[~ground.held]
-    names = [group[0] for group, held in zip(problem.names, ground.held, strict=True) if not held]
-    return Covariance(
-        fit=fit,
-        matrix=pd.DataFrame(inner * np.outer(natural, natural), names, names),
-        method=method if by is None else f"{method} of {by}",
-        freedom=freedom,
-        notes=notes,
-        _ground=ground,
-        _inner=inner,
+    return codes
+
+
+def _alone(count: int, by: str | None) -> tuple[Note, ...]:
+    if not count:
+        return ()
+    what = "runs" if by is None else f"values of {by}"
+    return (
+        Note(
+            "determined_alone",
+            "warning",
+            f"{count} {what} determine some combination of the parameters by themselves: the fit "
+            "follows them there, their residuals say nothing about their noise, and the errors "
+            "are too small. Use method='jacobian', or add runs beside them",
+            {"count": count, "by": by},
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -25,57 +25,14 @@ from scalefit.laws import Law
 from scalefit.objective import Residual
 from scalefit.result import Fit
 from scalefit.table import LossTable
+from scalefit.uncertainty.estimate import AS_DRAWN, Draws, Estimate, Tails, checked_level, quantiles
 
-__all__ = ["Ensemble", "Estimate", "IntervalKind", "Replicates", "RunNoise"]
+__all__ = ["Ensemble", "IntervalKind", "Replicates", "RunNoise"]
 
-SCHEMA = 1
+SCHEMA = 2
 
 IntervalKind = Literal["mean", "run"]
 """Of the surface, or of a new run, which adds the noise from run to run."""
-
-
-@dataclass(frozen=True, eq=False)
-class Estimate:
-    """A number, or an array of them, with draws that say how certain it is.
-
-    Attributes:
-        value: the estimate itself, of any shape S; computed from the fit, not from the draws.
-        draws: one for each usable draw of the parameters, shape (draws, *S). NaN where a draw
-            gives none.
-    """
-
-    value: np.ndarray
-    draws: np.ndarray
-
-    def interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-        """Equal-tailed percentile interval, each end of the shape of ``value``.
-
-        Args:
-            level: share of the draws inside.
-
-        Raises:
-            DataError: the level is no number between 0 and 1.
-        """
-        tail = 0.5 * (1 - checked_level(level))
-        low, high = quantiles(self.draws, [tail, 1 - tail])
-        return low[()], high[()]
-
-    @property
-    def sd(self) -> np.ndarray:
-        """Standard deviation of the draws."""
-        return np.asarray(np.nanstd(self.draws, axis=0, ddof=1))[()]
-
-    def __repr__(self) -> str:
-        low, high = self.interval()
-        if np.ndim(self.value) == 0:
-            return f"{self.value:.6g} (95 %: {low:.6g} to {high:.6g})"
-        return f"<Estimate of shape {np.shape(self.value)}, {len(self.draws)} draws>"
-
-    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
-        """A row for each value, in order: value, low, high."""
-        low, high = self.interval(level)
-        columns = {"value": self.value, "low": low, "high": high}
-        return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
 
 
 class Replicates(NamedTuple):
@@ -131,6 +88,7 @@ class Ensemble:
         noise: noise from run to run, for ``kind="run"``.
         replicates: how each refit went; None where the draws are no refits.
         freedom: residual degrees of freedom of the fit.
+        tails: how far out among the draws the ends of an interval lie.
         chains: Markov chains the draws are of, one after the other; 1 where there are none.
         notes: soft problems.
     """
@@ -143,14 +101,15 @@ class Ensemble:
     noise: RunNoise
     replicates: Replicates | None
     freedom: int
+    tails: Tails = AS_DRAWN
     chains: int = 1
     notes: tuple[Note, ...] = ()
-    _drawn: dict[str, np.ndarray] = field(init=False, repr=False)
+    _drawn: Draws = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
         used = {name: values[self.usable] for name, values in self.params.items()}
-        object.__setattr__(self, "_drawn", used)
+        object.__setattr__(self, "_drawn", Draws(used, self.tails))
 
     def __len__(self) -> int:
         return len(self.usable)
@@ -161,15 +120,15 @@ class Ensemble:
         return int(np.count_nonzero(~self.usable))
 
     @property
-    def drawn(self) -> Mapping[str, np.ndarray]:
+    def drawn(self) -> Draws:
         """Parameters of the usable draws."""
-        return MappingProxyType(self._drawn)
+        return self._drawn
 
     def interval(self, level: float = 0.95) -> pd.DataFrame:
-        """Estimate, standard deviation and equal-tailed interval of every free parameter.
+        """Estimate, standard deviation and interval of every free parameter.
 
         Args:
-            level: share of the draws inside.
+            level: coverage promised; see :meth:`Estimate.interval`.
 
         Returns:
             A row for each parameter: ``value``, ``sd``, ``low``, ``high``, raw units.
@@ -177,7 +136,7 @@ class Ensemble:
         Raises:
             DataError: the level is no number between 0 and 1.
         """
-        tail = 0.5 * (1 - checked_level(level))
+        tail = self.tails.outside(checked_level(level))
         rows = {}
         for name, values in self._drawn.items():
             if name in self.fit.fixed:
@@ -216,7 +175,7 @@ class Ensemble:
                 remedy="Write it with operations that work entry by entry, such as np.log, and "
                 "keep the draws in the first axis",
             )
-        return Estimate(value[()], drawn)
+        return Estimate(value[()], drawn, self.tails)
 
     def predict(
         self,
@@ -249,7 +208,7 @@ class Ensemble:
         drawn = np.broadcast_to(drawn, (len(self) - self.failed, *value.shape))
         if kind == "run":
             drawn = self.noise.added(drawn, np.random.default_rng(self.seed))
-        return Estimate(value[()], drawn)
+        return Estimate(value[()], drawn, self.tails)
 
     def _by_row(self, depth: int, codes: Mapping[Grouping, np.ndarray]) -> dict[str, np.ndarray]:
         """Parameters of every draw against rows of ``depth`` axes."""
@@ -309,6 +268,7 @@ class Ensemble:
             "seed": self.seed,
             "freedom": self.freedom,
             "chains": self.chains,
+            "tails": self.tails.to_document(),
             "noise": {"source": self.noise.source, "residual": self.noise.residual},
             "notes": [note.to_document() for note in self.notes],
         }
@@ -371,6 +331,7 @@ class Ensemble:
             usable=arrays["usable"],
             noise=RunNoise(arrays["noise"], **document["noise"]),
             replicates=Replicates(**went) if went else None,
+            tails=Tails.from_document(document["tails"]),
             notes=tuple(Note(**item) for item in document["notes"]),
             **{name: document[name] for name in ("method", "seed", "freedom", "chains")},
         )
@@ -398,29 +359,6 @@ class Ensemble:
         if "posterior" in inspect.signature(arviz.from_dict).parameters:
             return arviz.from_dict(posterior=chains)
         return arviz.from_dict({"posterior": chains})
-
-
-def checked_level(level: float) -> float:
-    """The level itself.
-
-    Raises:
-        DataError: it is no number between 0 and 1.
-    """
-    if not (isinstance(level, int | float) and 0 < level < 1):
-        raise DataError(f"level={level!r} is no share between 0 and 1", remedy="95 % is level=0.95")
-    return float(level)
-
-
-def quantiles(draws: np.ndarray, shares: Sequence[float]) -> np.ndarray:
-    """Quantiles along the first axis, without draws that give none; NaN where none does."""
-    if not np.isnan(draws).any():
-        return np.quantile(draws, shares, axis=0)
-    columns = draws.reshape(len(draws), -1).T
-    kept = [column[~np.isnan(column)] for column in columns]
-    found = [
-        np.quantile(item, shares) if len(item) else np.full(len(shares), np.nan) for item in kept
-    ]
-    return np.array(found).T.reshape(len(shares), *draws.shape[1:])
 
 
 def called(function: Callable[..., Any], params: Mapping[str, Any]) -> Any:

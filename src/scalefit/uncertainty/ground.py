@@ -51,6 +51,11 @@ class Ground(NamedTuple):
     freedom: int
 
     @property
+    def point(self) -> np.ndarray:
+        """The optimum as one point: coefficients in raw units, then coordinates, shape (p,)."""
+        return np.concatenate([self.near.coefficients, self.near.coordinates])
+
+    @property
     def inflation(self) -> float:
         """Factor by which residuals are smaller than the noise, on average, the fit having followed
         them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -20,7 +20,9 @@ from scalefit.fitting.problem import Data, Problem
 from scalefit.fitting.refine import design
 from scalefit.result import Fit
 from scalefit.table import LossTable
-from scalefit.uncertainty.ensemble import called, checked_level
+from scalefit.uncertainty.curvature import CovarianceMethod, check_method, spread
+from scalefit.uncertainty.ensemble import called
+from scalefit.uncertainty.estimate import checked_level
 from scalefit.uncertainty.ground import Ground, parameters, require_freedom, stand_on
 from scalefit.uncertainty.slopes import core_share
 
@@ -57,6 +59,9 @@ class Profile:
             interval that is not closed on a side reaches the bounds of the fit there, or farther.
         level: coverage promised.
         threshold: deviance at which an end lies: the square of Student's t.
+        freedom: its degrees of freedom.
+        method: what the noise was taken from: ``jacobian``, ``sandwich``, or ``sandwich of`` the
+            column of the clusters.
         values: values of the quantity that were tried, ascending, shape (m,).
         deviance: rise of the objective at each, in units of the noise, shape (m,).
         params: parameters at each, raw units, shape (m,) by name.
@@ -70,6 +75,8 @@ class Profile:
     closed: tuple[bool, bool]
     level: float
     threshold: float
+    freedom: int
+    method: str
     values: np.ndarray
     deviance: np.ndarray
     params: Mapping[str, np.ndarray]
@@ -93,6 +100,8 @@ def profile(
     quantity: str | Callable[..., Any],
     *,
     level: float = 0.95,
+    method: CovarianceMethod = "jacobian",
+    by: str | None = None,
     **columns: Any,
 ) -> Profile:
     """Interval of one quantity, by refitting everything else while it is held.
@@ -101,6 +110,8 @@ def profile(
     held at c and kappa = s^2 / m the noise of the objective (s, m as for :func:`covariance`): for
     squares, the rise of the sum of squares over the residual variance. Its square root is compared
     with Student's t. Unlike a standard error it follows curved valleys and stops at bounds.
+    That takes the noise as independent and of one size; ``method="sandwich"`` does not, and divides
+    the deviance by the ratio of the two variances that :func:`covariance` gives the quantity.
 
     Args:
         fit: the fit.
@@ -110,6 +121,9 @@ def profile(
             or ``scalefit.optimal(fit, "N", flops=1e24)``. A function with a true attribute
             ``logarithmic`` is followed in its logarithm.
         level: coverage.
+        method: where the size of the noise comes from: ``jacobian`` or ``sandwich``, as for
+            :func:`covariance`.
+        by: column of clusters of runs that depend on each other (sandwich).
         **columns: options of the table where ``runs`` is a DataFrame, as for ``fit``.
 
     Returns:
@@ -117,13 +131,13 @@ def profile(
 
     Raises:
         DataError: the table is not the one that was fitted, leaves fewer than five residual
-            degrees of freedom; the quantity is unknown, fixed or without effect; or the objective
-            is a sum of absolute residuals.
+            degrees of freedom, or lacks the column; the quantity is unknown, fixed or without
+            effect; the objective is a sum of absolute residuals; or an option makes no sense.
 
     Source:
         Bates and Watts 1988, Nonlinear Regression Analysis and Its Applications, section 6.1
         (profile t); Ronchetti 1982 (scaled for robust objectives: Hampel et al. 1986, Robust
-        Statistics, section 7.2).
+        Statistics, section 7.2); Chandler and Bate 2007, Biometrika 94(1) (scaled to a sandwich).
 
     Example:
         >>> import scalefit as sf
@@ -134,6 +148,7 @@ def profile(
     from scipy.stats import t
 
     share = checked_level(level)
+    check_method(method, by)
     require_freedom(fit)
     if fit.objective.robust == "l1":
         raise DataError(
@@ -141,10 +156,16 @@ def profile(
             remedy="Fit with robust='huber' and a small delta, or use bootstrap",
         )
     ground = stand_on(fit, runs, **columns)
-    name, function, logarithmic = _read(fit, quantity)
+    asked = _read(fit, quantity)
+    name = asked.name
     least, most = _range(ground, name)
-    walk = _Walk(ground, function, logarithmic, name)
-    reach = float(t.ppf(0.5 + 0.5 * share, ground.freedom))
+    walk = _Walk(ground, asked)
+    freedom = ground.freedom
+    notes: list[Note] = []
+    if method == "sandwich":
+        freedom, said = walk.widen(ground, by)
+        notes += said
+    reach = float(t.ppf(0.5 + 0.5 * share, freedom))
     sides = [walk.side(direction, reach) for direction in (-1, 1)]
     middle = _Held(walk.start, walk.level, 0.0)
     held = [*reversed(sides[0].points), middle, *sides[1].points]
@@ -155,7 +176,7 @@ def profile(
     # A quantity is held to a share of its step, and may lie beyond a bound by that.
     ends = [float(np.clip(walk.natural(side.end), least, most)) for side in sides]
     closed = (sides[0].closed, sides[1].closed)
-    notes = [
+    notes += [
         Note(
             "profile_open",
             "warning",
@@ -174,6 +195,8 @@ def profile(
         closed=closed,
         level=share,
         threshold=reach**2,
+        freedom=freedom,
+        method=method if by is None else f"{method} of {by}",
         values=np.clip([walk.natural(item.level) for item in held], least, most),
         deviance=np.array([item.deviance for item in held]),
         params=MappingProxyType(parameters(ground, points[:, :k] * scale, points[:, k:], active)),
@@ -181,16 +204,20 @@ def profile(
     )
 
 
-def _read(
-    fit: Fit, quantity: str | Callable[..., Any]
-) -> tuple[str, Callable[[Mapping[str, Any]], Any], bool]:
-    """Name, function of the parameters, and whether to follow its logarithm."""
+class _Asked(NamedTuple):
+    """What is profiled, whether in its logarithm, and its function, which a parameter has not."""
+
+    name: str
+    logarithmic: bool
+    function: Callable[..., Any] | None
+
+
+def _read(fit: Fit, quantity: str | Callable[..., Any]) -> _Asked:
     if callable(quantity):
         name = getattr(quantity, "__name__", "quantity")
-        function = partial(called, quantity)
         # A function that is called as a parameter is is not that parameter.
         shown = "quantity" if name == "<lambda>" or name in fit.params else name
-        return shown, function, bool(getattr(quantity, "logarithmic", False))
+        return _Asked(shown, bool(getattr(quantity, "logarithmic", False)), quantity)
     if quantity not in fit.params:
         raise DataError(
             f"{quantity!r} is no parameter of this fit",
@@ -203,7 +230,7 @@ def _read(
         )
     kind = {param.name: param.kind for param in fit.law.params}[quantity.partition("[")[0]]
     logarithmic = kind.spacing == "log" or (kind.name == "amplitude" and fit.params[quantity] > 0)
-    return quantity, lambda params: params[quantity], logarithmic
+    return _Asked(quantity, logarithmic, None)
 
 
 def _range(ground: Ground, name: str) -> tuple[float, float]:
@@ -267,35 +294,42 @@ def _natural(problem: Problem, data: Data, point: Any) -> _Natural:
     return _Natural(natural(point), slope(point), jax.jacfwd(slope)(point))
 
 
+@lru_cache(maxsize=64)
+def _derivatives(
+    function: Callable[..., Any],
+    names: tuple[tuple[str, ...], ...],
+    fixed: tuple[tuple[str, float], ...],
+    name: str,
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Value with first derivative, and second derivative; the same function is compiled once."""
+
+    def value(natural: jax.Array) -> jax.Array:
+        params: dict[str, Any] = dict(fixed)
+        for number, group in zip(natural, names, strict=True):
+            params.update(dict.fromkeys(group, number))
+        found = jnp.asarray(called(function, params), dtype=jnp.float64)
+        if found.shape:
+            raise DataError(
+                f"{name} is an array of shape {found.shape}", remedy="Profile one number"
+            )
+        return found
+
+    return jax.jit(jax.value_and_grad(value)), jax.jit(jax.hessian(value))
+
+
 class _Quantity:
     """A function of the free parameters in raw units, with derivatives; its logarithm if asked."""
 
-    def __init__(
-        self,
-        ground: Ground,
-        function: Callable[[Mapping[str, Any]], Any],
-        logarithmic: bool,
-        name: str,
-    ) -> None:
-        problem = ground.posed.problem
-        places = [i for i, group in enumerate(problem.names) if name in group]
-        # A parameter is its own derivative: nothing to compile.
-        self.place = places[0] if places and name in ground.fit.params else None
-        self.logarithmic = logarithmic
-
-        def value(natural: jax.Array) -> jax.Array:
-            params: dict[str, Any] = dict(ground.fit.fixed)
-            for number, group in zip(natural, problem.names, strict=True):
-                params.update(dict.fromkeys(group, number))
-            found = jnp.asarray(function(params), dtype=jnp.float64)
-            if found.shape:
-                raise DataError(
-                    f"{name} is an array of shape {found.shape}", remedy="Profile one number"
-                )
-            return found
-
-        self._slope = jax.jit(jax.value_and_grad(value))
-        self._bend = jax.jit(jax.hessian(value))
+    def __init__(self, ground: Ground, asked: _Asked) -> None:
+        self.logarithmic = asked.logarithmic
+        self.place: int | None = None
+        names = tuple(map(tuple, ground.posed.problem.names))
+        if asked.function is None:
+            # A parameter is its own derivative: nothing to compile.
+            (self.place,) = (i for i, group in enumerate(names) if asked.name in group)
+        else:
+            fixed = tuple(ground.fit.fixed.items())
+            self._slope, self._bend = _derivatives(asked.function, names, fixed, asked.name)
 
     def slope(self, natural: np.ndarray) -> tuple[float, np.ndarray]:
         """Value, and derivative in each parameter, shape (p,)."""
@@ -346,24 +380,18 @@ class _Walk:
     steepest direction of the quantity, so that the objective alone judges it.
     """
 
-    def __init__(
-        self,
-        ground: Ground,
-        function: Callable[[Mapping[str, Any]], Any],
-        logarithmic: bool,
-        name: str,
-    ) -> None:
+    def __init__(self, ground: Ground, asked: _Asked) -> None:
         self.problem, self.data = ground.posed.problem, ground.posed.data
-        self.logarithmic = logarithmic
+        self.logarithmic = asked.logarithmic
         self.k = len(self.problem.owners)
         coordinates = ground.near.coordinates
-        raw = np.r_[ground.near.coefficients, coordinates]
+        raw = ground.point
         self.start = np.r_[ground.near.coefficients / self.scale(raw), coordinates]
         factor = np.r_[1 / self.scale(raw), np.ones(len(coordinates))]
         self.lower = ground.posed.settings.lower * factor
         self.upper = ground.posed.settings.upper * factor
 
-        self._quantity = _Quantity(ground, function, logarithmic, name)
+        self._quantity = _Quantity(ground, asked)
         here = self.around(self.start)
         self.metric = np.maximum(np.diagonal(here.above), 1e-12 * np.diagonal(here.above).max())
         self.level, slope = self.slope(self.start)
@@ -376,13 +404,28 @@ class _Walk:
         self.kappa = float(spread / share)
         if not np.isfinite(slope).all() or not slope.any():
             raise DataError(
-                f"{name} does not depend on any free parameter in a way that can be differentiated",
+                f"{asked.name} does not depend on any free parameter in a way that can be "
+                "differentiated",
                 remedy="Write it with jax.numpy, of parameters that are free",
             )
         size = np.sqrt(self.metric)
         curved, scaled = here.above / np.outer(size, size), slope / size
         # A first step only, as if there were no bounds: the walk corrects it.
         self.error = float(np.sqrt(self.kappa * scaled @ np.linalg.pinv(curved) @ scaled))
+
+    def widen(self, ground: Ground, by: str | None) -> tuple[int, tuple[Note, ...]]:
+        """Take the noise of the quantity from a sandwich; its degrees of freedom, and notes."""
+        natural = np.asarray(_natural(self.problem, self.data, self.start).value)
+        logs = np.array([False] * self.k + list(self.problem.logarithmic))
+        slope = self._quantity.slope(natural)[1] * np.where(logs, natural, 1.0)
+        # What the quantity is made of is not known, even if a bound holds it.
+        here = ground._replace(held=ground.held & (slope == 0))
+        slope = slope[~here.held]
+        plain, robust = spread(here, "jacobian", None), spread(here, "sandwich", by)
+        ratio = float((slope @ robust.inner @ slope) / (slope @ plain.inner @ slope))
+        self.kappa *= ratio
+        self.error *= np.sqrt(ratio)
+        return robust.freedom, robust.notes
 
     def scale(self, point: np.ndarray) -> np.ndarray:
         """Raw units of one unit of each coefficient at a point, shape (k,)."""

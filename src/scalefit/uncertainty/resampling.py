@@ -15,6 +15,7 @@ from scalefit.fitting.evidence import stationary
 from scalefit.result import Fit
 from scalefit.table import LossTable
 from scalefit.uncertainty.ensemble import Ensemble, Replicates
+from scalefit.uncertainty.estimate import AS_DRAWN, Tails
 from scalefit.uncertainty.ground import (
     Ground,
     parameters,
@@ -22,6 +23,8 @@ from scalefit.uncertainty.ground import (
     run_noise,
     stand_on,
 )
+from scalefit.uncertainty.leverage import left_out
+from scalefit.uncertainty.slopes import slopes
 
 __all__ = ["Method", "bootstrap"]
 
@@ -77,9 +80,10 @@ def bootstrap(
             trajectory, a corpus or a tuning. ``strata``: runs within each value of ``by`` (within
             each budget by default), so that the design keeps its budgets. ``residuals``: losses of
             the fitted surface plus residuals of other runs; the design is kept, and noise of one
-            size is assumed. ``wild``: losses of the surface plus the run's own residual times a
-            random number of Webb's six, one for each run, or for each value of ``by``; the design
-            is kept, and noise may differ from run to run and be shared within a cluster.
+            size is assumed. ``wild``: losses of the surface plus the run's own residual, as if the
+            fit had not seen the run (or its cluster), times a random number of Webb's six, one for
+            each run, or for each value of ``by``; the design is kept, and noise may differ from
+            run to run and be shared within a cluster.
         by: column of the clusters or strata.
         seed: of the resampling.
         searched: share of the replicates that is searched over the whole bounds in any case.
@@ -89,7 +93,8 @@ def bootstrap(
 
     Returns:
         The draws, with what happened to each replicate. Replicates that did not reach an optimum
-        are counted and left out of every interval.
+        are counted and left out of every interval. Ends of intervals are read at the percentiles
+        of Student's t: see ``Ensemble.tails``.
 
     Raises:
         DataError: the table is not the one that was fitted, leaves fewer than five residual
@@ -99,7 +104,7 @@ def bootstrap(
     Source:
         Efron and Tibshirani 1993, An Introduction to the Bootstrap (rows, residuals). Cameron,
         Gelbach and Miller 2008, Rev. Econ. Stat. 90(3) (clusters, wild). Webb 2023, Can. J. Econ.
-        56(3) (six-point weights).
+        56(3) (six-point weights). Hesterberg 2014, arXiv 1411.5279 (percentiles).
 
     Example:
         >>> import scalefit as sf
@@ -159,6 +164,7 @@ def bootstrap(
             found.value, found.promise, found.stationary, found.searched, found.gained
         ),
         freedom=ground.freedom,
+        tails=resample.tails,
         notes=(*resample.notes, *_notes(ground, found, usable)),
     )
 
@@ -168,18 +174,22 @@ class _Resample(NamedTuple):
 
     weights: np.ndarray | None
     losses: np.ndarray | None
+    tails: Tails
     notes: tuple[Note, ...] = ()
 
 
 def _rows(ground: Ground, _: str | None, n: int, rng: np.random.Generator) -> _Resample:
-    return _Resample(_drawn(ground, np.zeros(len(ground.used), dtype=int), n, rng), None)
+    weights = _drawn(ground, np.zeros(len(ground.used), dtype=int), n, rng)
+    return _Resample(weights, None, _tails(ground))
 
 
 def _clusters(ground: Ground, by: str | None, n: int, rng: np.random.Generator) -> _Resample:
     codes = _codes(ground, by)
     count = int(codes.max()) + 1
     times = rng.multinomial(count, np.full(count, 1 / count), size=n)
-    return _Resample(ground.table.weight * times[:, codes], None, _few(count, str(by)))
+    # Of G clusters drawn with replacement, spread is that of G - 1.
+    tails = Tails(min(count - 1, ground.freedom), float(np.sqrt(count / (count - 1))))
+    return _Resample(ground.table.weight * times[:, codes], None, tails, _few(count, str(by)))
 
 
 def _strata(ground: Ground, by: str | None, n: int, rng: np.random.Generator) -> _Resample:
@@ -195,7 +205,8 @@ def _strata(ground: Ground, by: str | None, n: int, rng: np.random.Generator) ->
             {"single": single},
         )
     ]
-    return _Resample(_drawn(ground, codes, n, rng), None, tuple(notes if single else ()))
+    weights = _drawn(ground, codes, n, rng)
+    return _Resample(weights, None, _tails(ground), tuple(notes if single else ()))
 
 
 def _drawn(ground: Ground, codes: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -209,19 +220,25 @@ def _drawn(ground: Ground, codes: np.ndarray, n: int, rng: np.random.Generator) 
 
 def _residuals(ground: Ground, _: str | None, n: int, rng: np.random.Generator) -> _Resample:
     noise = ground.residuals[ground.used] * ground.inflation
-    return _of_losses(ground, rng.choice(noise, (n, len(ground.used))))
+    return _of_losses(ground, rng.choice(noise, (n, len(ground.used))), Tails(ground.freedom))
 
 
 def _wild(ground: Ground, by: str | None, n: int, rng: np.random.Generator) -> _Resample:
     rows = len(ground.used)
     codes = np.arange(rows) if by is None else _codes(ground, by)
     count = int(codes.max()) + 1
-    inflation = ground.inflation
-    if by is not None:
-        # The usual correction for few clusters, on top of that for parameters.
-        inflation *= np.sqrt(count / (count - 1))
+    around = slopes(ground.posed.problem, ground.posed.data, ground.point)
+    jacobian = np.asarray(around.jacobian)[:rows][ground.used][:, ~ground.held]
+    without = left_out(
+        jacobian[:, jacobian.any(axis=0)],
+        ground.table.weight[ground.used],
+        ground.residuals[ground.used],
+        None if by is None else codes[ground.used],
+    )
+    noise = np.zeros(rows)
+    noise[ground.used] = without.values
     factors = rng.choice(WEBB, (n, count))[:, codes]
-    noise = np.where(ground.used, ground.residuals, 0.0) * inflation * factors
+    tails = Tails(ground.freedom if by is None else min(count - 1, ground.freedom))
     notes = () if by is None else _few(count, by)
     if ground.fit.objective.robust != "none":
         notes += (
@@ -233,7 +250,7 @@ def _wild(ground: Ground, by: str | None, n: int, rng: np.random.Generator) -> _
                 "rows",
             ),
         )
-    return _of_losses(ground, noise, notes)
+    return _of_losses(ground, noise * factors, tails, notes)
 
 
 RESAMPLES: Mapping[str, Any] = MappingProxyType(
@@ -247,7 +264,14 @@ RESAMPLES: Mapping[str, Any] = MappingProxyType(
 )
 
 
-def _of_losses(ground: Ground, noise: np.ndarray, notes: tuple[Note, ...] = ()) -> _Resample:
+def _tails(ground: Ground) -> Tails:
+    """Of resampled runs: a robust objective's spread is on the wide side as it is."""
+    return Tails(ground.freedom) if ground.fit.objective.robust == "none" else AS_DRAWN
+
+
+def _of_losses(
+    ground: Ground, noise: np.ndarray, tails: Tails, notes: tuple[Note, ...] = ()
+) -> _Resample:
     """Losses of the surface with noise, as the objective measures it."""
     kind = ground.fit.objective.residual
     predicted = ground.predicted
@@ -258,7 +282,7 @@ def _of_losses(ground: Ground, noise: np.ndarray, notes: tuple[Note, ...] = ()) 
     else:
         # A relative residual of one or more would be of a loss without limit.
         losses = predicted / (1 - np.minimum(noise, 0.9))
-    return _Resample(None, losses, notes)
+    return _Resample(None, losses, tails, notes)
 
 
 def _codes(ground: Ground, by: str | None) -> np.ndarray:

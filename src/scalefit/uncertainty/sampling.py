@@ -289,7 +289,7 @@ def _space(ground: Ground) -> _Space:
     """
     problem, data, settings = ground.posed.problem, ground.posed.data, ground.posed.settings
     count = len(problem.owners)
-    point = np.r_[ground.near.coefficients, ground.near.coordinates]
+    point = ground.point
     searched = np.array([False] * count + list(problem.logarithmic))
     kinds = {param.name: param.kind for param in ground.fit.law.params}
     names = [group[0] for group in problem.names]

@@ -1,0 +1,171 @@
+"""Numbers with draws, and how an interval is read off them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from scalefit.errors import DataError
+
+__all__ = ["AS_DRAWN", "Draws", "Estimate", "Tails", "checked_level", "quantiles"]
+
+
+class Tails(NamedTuple):
+    """How far out among draws the ends of an interval lie.
+
+    Percentiles of refits to resampled runs are too narrow in small samples twice over: they are
+    those of a normal distribution where the noise was estimated and Student's t is called for, and
+    resampling n things spreads by (n - 1) / n of their variance. The ends are therefore read
+    farther out, at the share of draws beyond
+
+        inflation * t(freedom)
+
+    of a normal distribution, which moves them alike for whatever is computed from the draws.
+
+    Attributes:
+        freedom: degrees of freedom behind the spread of the draws; infinite where the draws have
+            the tails they need.
+        inflation: factor by which their standard deviation is too small.
+
+    Source:
+        Hesterberg 2014, arXiv 1411.5279 (expanded percentile interval).
+    """
+
+    freedom: float = math.inf
+    inflation: float = 1.0
+
+    def outside(self, level: float) -> float:
+        """Share of the draws beyond each end of an interval.
+
+        Args:
+            level: coverage promised.
+        """
+        tail = 0.5 * (1 - level)
+        if self == AS_DRAWN:
+            return tail
+        from scipy.special import ndtr, ndtri, stdtrit
+
+        reach = ndtri(tail) if math.isinf(self.freedom) else stdtrit(self.freedom, tail)
+        return float(ndtr(self.inflation * reach))
+
+    def wider(self, other: Tails) -> Tails:
+        """Tails that do for what is computed from draws of both."""
+        return Tails(min(self.freedom, other.freedom), max(self.inflation, other.inflation))
+
+    def to_document(self) -> list[float | None]:
+        """As a list that JSON can hold."""
+        return [None if math.isinf(self.freedom) else self.freedom, self.inflation]
+
+    @classmethod
+    def from_document(cls, document: list[float | None]) -> Tails:
+        """What :meth:`to_document` made."""
+        freedom, inflation = document
+        return cls(math.inf if freedom is None else freedom, float(inflation or 1.0))
+
+
+AS_DRAWN = Tails()
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A number, or an array of them, with draws that say how certain it is.
+
+    Attributes:
+        value: the estimate itself, of any shape S; computed from the fit, not from the draws.
+        draws: one for each usable draw of the parameters, shape (draws, *S). NaN where a draw
+            gives none.
+        tails: how far out among them the ends of an interval lie.
+    """
+
+    value: np.ndarray
+    draws: np.ndarray
+    tails: Tails = AS_DRAWN
+
+    def interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+        """Percentile interval, each end of the shape of ``value``.
+
+        Args:
+            level: coverage promised. Of draws by resampling the percentiles are those of Student's
+                t: see ``tails``.
+
+        Raises:
+            DataError: the level is no number between 0 and 1.
+        """
+        tail = self.tails.outside(checked_level(level))
+        low, high = quantiles(self.draws, [tail, 1 - tail])
+        return low[()], high[()]
+
+    @property
+    def sd(self) -> np.ndarray:
+        """Standard deviation of the draws."""
+        return np.asarray(np.nanstd(self.draws, axis=0, ddof=1))[()]
+
+    def __repr__(self) -> str:
+        low, high = self.interval()
+        if np.ndim(self.value) == 0:
+            return f"{self.value:.6g} (95 %: {low:.6g} to {high:.6g})"
+        return f"<Estimate of shape {np.shape(self.value)}, {len(self.draws)} draws>"
+
+    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
+        """A row for each value, in order: value, low, high."""
+        low, high = self.interval(level)
+        columns = {"value": self.value, "low": low, "high": high}
+        return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Draws(Mapping[str, np.ndarray]):
+    """Quantities by name under every draw, arrays of shape (draws, ...).
+
+    Attributes:
+        arrays: the quantities.
+        tails: how far out among them the ends of an interval lie.
+    """
+
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    tails: Tails = AS_DRAWN
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+    def computed(self, arrays: Mapping[str, np.ndarray]) -> Draws:
+        """Other quantities under the same draws."""
+        return Draws(dict(arrays), self.tails)
+
+    def estimate(self, name: str, value: np.ndarray) -> Estimate:
+        """A quantity, whose value is given, with its draws."""
+        return Estimate(value, self[name], self.tails)
+
+
+def checked_level(level: float) -> float:
+    """The level itself.
+
+    Raises:
+        DataError: it is no number between 0 and 1.
+    """
+    if not (isinstance(level, int | float) and 0 < level < 1):
+        raise DataError(f"level={level!r} is no share between 0 and 1", remedy="95 % is level=0.95")
+    return float(level)
+
+
+def quantiles(draws: np.ndarray, shares: Sequence[float]) -> np.ndarray:
+    """Quantiles along the first axis, without draws that give none; NaN where none does."""
+    if not np.isnan(draws).any():
+        return np.quantile(draws, shares, axis=0)
+    columns = draws.reshape(len(draws), -1).T
+    kept = [column[~np.isnan(column)] for column in columns]
+    found = [
+        np.quantile(item, shares) if len(item) else np.full(len(shares), np.nan) for item in kept
+    ]
+    return np.array(found).T.reshape(len(shares), *draws.shape[1:])
