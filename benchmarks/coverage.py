@@ -37,6 +37,7 @@ from scalefit.uncertainty.resampling import RESAMPLES
 BUDGETS = (1e18, 3e18, 1e19, 3e19, 1e20)
 DESIGNS = ("isoflop", "grid")
 SIZES = (30, 60, 240)
+LONG = 240
 NOISE = 0.005
 CLUSTERS = 12
 QUANTITIES = ("alpha", "beta", "E", "N*", "D*")
@@ -247,7 +248,10 @@ def study(
     ]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        waiting = [pool.submit(covered, cell, tables, replicates) for cell in cells]
+        waiting = [
+            pool.submit(covered, cell, tables // 2 if cell.rows >= LONG else tables, replicates)
+            for cell in cells
+        ]
         done = tqdm(as_completed(waiting), total=len(cells), desc="cells")
         return pd.DataFrame([row for item in done for row in item.result()])
 
@@ -267,7 +271,9 @@ def report(found: pd.DataFrame) -> str:
         ["noise", "rows"], key=lambda c: c.map(order) if c.name == "noise" else c
     )
     lines = []
-    for (noisy, rows, method), part in found.groupby(["noise", "rows", "method"], sort=False):
+    for (noisy, rows, method), part in found.groupby(
+        ["noise", "rows", "method"], sort=False, observed=True
+    ):
         each = part.groupby("quantity")[["held", "tables"]].sum()
         shares = 100 * each["held"] / each["tables"]
         far = part[part["outside"]]
@@ -290,8 +296,8 @@ def main() -> None:
     """Print the machine and the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few tables")
-    parser.add_argument("--tables", type=int, default=300, help="for each cell")
-    parser.add_argument("--replicates", type=int, default=400)
+    parser.add_argument("--tables", type=int, default=200, help="for each cell; half for 240 runs")
+    parser.add_argument("--replicates", type=int, default=300)
     parser.add_argument("--noise", action="append", choices=KINDS, help="one kind; repeat")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--save", help="file for the counts of every cell, CSV")

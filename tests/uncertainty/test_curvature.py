@@ -127,8 +127,16 @@ def test_runs_that_stand_alone_are_noted(runs):
 def test_intervals_are_students(squares, runs):
     found = sf.covariance(squares, runs, "jacobian")
     table = found.interval(0.95)
-    half = 0.5 * (table["high"] - table["low"]) / table["sd"]
-    np.testing.assert_allclose(half, 2.0595, rtol=1e-4)  # 25 degrees of freedom
+    # 25 degrees of freedom; of what is positive in the logarithm.
+    half = 2.0595 * table["sd"]
+    assert table["high"]["E"] - table["value"]["E"] == pytest.approx(half["E"], rel=1e-4)
+    assert table["value"]["E"] - table["low"]["E"] == pytest.approx(half["E"], rel=1e-4)
+    rest = table.drop("E")
+    relative = (half / table["value"]).drop("E")
+    np.testing.assert_allclose(np.log(rest["high"] / rest["value"]), relative, rtol=1e-4)
+    np.testing.assert_allclose(np.log(rest["value"] / rest["low"]), relative, rtol=1e-4)
+    drawn = found.draws(40_000).interval()
+    np.testing.assert_allclose(drawn[["low", "high"]], table[["low", "high"]], rtol=0.03)
     np.testing.assert_allclose(table["value"], [squares.params[name] for name in NAMES])
 
 

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 import scalefit as sf
-from scalefit.uncertainty import slopes
+from scalefit.uncertainty import likelihood, slopes
 from scalefit.uncertainty.ground import stand_on
 
 
@@ -56,6 +56,70 @@ def test_squares_are_compared_with_the_f_distribution(alpha, squares, runs):
     total = np.sum((loss - np.log(squares.law.evaluate(runs, row))) ** 2)
     variance = squares.value / 25
     assert row["deviance"] == pytest.approx((total - squares.value) / variance, rel=1e-6)
+
+
+@pytest.mark.parametrize("by", [None, "corpus"])
+@pytest.mark.parametrize("quantity", ["E", "N"])
+def test_sandwich_divides_the_deviance_by_a_ratio_of_variances(squares, runs, by, quantity):
+    def smooth(quantity):
+        return quantity if quantity == "E" else sf.optimal(squares, "N", 1e21)
+
+    plain = sf.profile(squares, runs, smooth(quantity))
+    found = sf.profile(squares, runs, smooth(quantity), method="sandwich", by=by)
+    assert found.method == ("sandwich" if by is None else "sandwich of corpus")
+    assert found.freedom == (25 if by is None else 5)
+    assert found.threshold == pytest.approx(stats.t.ppf(0.975, found.freedom) ** 2)
+    # Standard errors of the quantity by small draws, which are linear.
+    variances = []
+    for options in ({"method": "jacobian"}, {"method": "sandwich", "by": by}):
+        matrix = sf.covariance(squares, runs, **options).matrix
+        gradient = []
+        for name in matrix.index:
+            ends = []
+            for sign in (1, -1):
+                params = dict(squares.params)
+                params[name] *= 1 + sign * 1e-5
+                ends.append(np.log(optimum(params)) if quantity == "N" else params["E"])
+            gradient.append((ends[0] - ends[1]) / (2e-5 * squares.params[name]))
+        variances.append(gradient @ matrix.to_numpy() @ gradient)
+    ratio = variances[1] / variances[0]
+    assert abs(np.log(ratio)) > 0.1
+    # The same curve, in other units: compare where both were tried, at the fit's own ends.
+    at = np.linspace(plain.low, plain.high, 5)
+    curves = [
+        np.interp(at, item.values, np.sqrt(item.deviance) * np.sign(item.values - item.value))
+        for item in (plain, found)
+    ]
+    kept = np.abs(curves[0]) > 0.5
+    np.testing.assert_allclose((curves[0] / curves[1])[kept] ** 2, ratio, rtol=0.02)
+
+
+def optimum(params, flops=1e21):
+    """N* of the additive law, written out."""
+    A, B, a, b = (params[name] for name in ("A", "B", "alpha", "beta"))
+    return (a * A / (b * B) * (flops / 6) ** b) ** (1 / (a + b))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "rows"}, "method='rows' is not one of 'jacobian', 'sandwich'"),
+        ({"by": "corpus"}, "takes runs as independent"),
+        ({"method": "sandwich", "by": "absent"}, "no column 'absent'"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(squares, runs, options, message):
+    with pytest.raises(sf.DataError, match=message):
+        sf.profile(squares, runs, "alpha", **options)
+
+
+def test_a_function_is_compiled_once(squares, runs):
+    asked = sf.optimal(squares, "N", 1e21)
+    before = likelihood._derivatives.cache_info()
+    sf.profile(squares, runs, asked)
+    sf.profile(squares, runs, asked, level=0.8)
+    after = likelihood._derivatives.cache_info()
+    assert (after.misses - before.misses, after.hits - before.hits) == (1, 1)
 
 
 def test_level_widens_and_shape_of_the_quantity_does_not_matter(alpha, squares, runs):

@@ -59,6 +59,7 @@ class Covariance:
     notes: tuple[Note, ...]
     _ground: Ground
     _inner: np.ndarray
+    _logarithmic: np.ndarray
 
     @property
     def standard_errors(self) -> pd.Series:
@@ -72,7 +73,10 @@ class Covariance:
         return self.matrix.div(errors, axis=0).div(errors, axis=1)
 
     def interval(self, level: float = 0.95) -> pd.DataFrame:
-        """Estimate, standard error and symmetric t interval of every free parameter.
+        """Estimate, standard error and t interval of every free parameter.
+
+        The interval is symmetric in the coordinate that :meth:`draws` are made in: the logarithm of
+        positive amplitudes, exponents and scales, everything else as it is.
 
         Args:
             level: coverage promised.
@@ -90,14 +94,11 @@ class Covariance:
         reach = t.ppf(0.5 + 0.5 * checked_level(level), self.freedom)
         value = pd.Series({name: self.fit.params[name] for name in self.matrix.index})
         errors = self.standard_errors
-        return pd.DataFrame(
-            {
-                "value": value,
-                "sd": errors,
-                "low": value - reach * errors,
-                "high": value + reach * errors,
-            }
-        )
+        with np.errstate(over="ignore"):
+            factor = np.exp(reach * errors / value.where(self._logarithmic, np.inf))
+        low = (value / factor).where(self._logarithmic, value - reach * errors)
+        high = (value * factor).where(self._logarithmic, value + reach * errors)
+        return pd.DataFrame({"value": value, "sd": errors, "low": low, "high": high})
 
     def draws(self, n: int = 4000, seed: int = 0) -> Ensemble:
         """Draws from the t distribution that the covariance describes.
@@ -119,11 +120,11 @@ class Covariance:
         count, p = len(problem.owners), problem.size
         rng = np.random.default_rng(seed)
         data, place = ground.posed.data, ground.near.coordinates
-        kinds = {param.name: param.kind.name for param in self.fit.law.params}
-        amplitude = [kinds[problem.linear[owner][0]] == "amplitude" for owner in problem.owners]
         sizes, turns = (np.asarray(leaf) for leaf in _sizes(problem, data, place[None]))
         terms = ground.near.coefficients * sizes[0]
-        log = np.array(amplitude, dtype=bool) & (terms > 0) & ~ground.held[:count]
+        log = np.zeros(p, dtype=bool)
+        log[~ground.held] = self._logarithmic
+        log = log[:count]
         # Terms in place of coefficients: to first order the same, and what a drawn exponent does
         # to its amplitude is then exact.
         turned = np.eye(p)
@@ -238,8 +239,12 @@ def covariance(
     found = spread(ground, method, by)
     problem = ground.posed.problem
     point = ground.point
-    logarithmic = np.array([False] * len(problem.owners) + list(problem.logarithmic))
-    natural = np.where(logarithmic, np.exp(np.where(logarithmic, point, 0.0)), 1.0)[~ground.held]
+    count = len(problem.owners)
+    kinds = {param.name: param.kind.name for param in fit.law.params}
+    amplitude = [kinds[problem.linear[owner][0]] == "amplitude" for owner in problem.owners]
+    positive = np.array(amplitude, dtype=bool) & (ground.near.coefficients > 0)
+    searched = np.array([False] * count + list(problem.logarithmic))
+    natural = np.where(searched, np.exp(np.where(searched, point, 0.0)), 1.0)[~ground.held]
     names = [group[0] for group, held in zip(problem.names, ground.held, strict=True) if not held]
     notes = list(found.notes)
     if ground.held.any():
@@ -260,6 +265,7 @@ def covariance(
         notes=tuple(notes),
         _ground=ground,
         _inner=found.inner,
+        _logarithmic=np.r_[positive, searched[count:]][~ground.held],
     )
 
 
