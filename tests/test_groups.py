@@ -474,6 +474,7 @@ def test_one_surface_is_a_fit_like_any_other(grouped):
     assert "A " in one.summary() and "A[" not in str(one.params)
 
 
+@pytest.mark.slow
 def test_surface_of_two_divisions_needs_both_levels(noisy):
     fit = sf.fit(noisy, groups={"A": "format", "E": "corpus"})
     one = fit.at(format="int4", corpus="web")

@@ -40,6 +40,7 @@ def test_noise_free_parameters_come_back_at_every_grid_width(surface, objective)
         assert fit.status is sf.Status.EXACT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("law", "truth"),
     [

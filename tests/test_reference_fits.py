@@ -302,6 +302,7 @@ def test_llama3_points_give_the_published_exponents(data_folder, agrees):
     assert round(fit.params["E"], 4) == 0.6047
 
 
+@pytest.mark.slow
 def test_farseer_table_gives_the_chinchilla_residual(data_folder, references, agrees):
     fit = sf.fit(sf.read(data_folder / "farseer.csv"), robust="none")
     rms = references["farseer"]["chinchilla"]["rms"]
@@ -324,6 +325,7 @@ def test_overtrained_table_reaches_the_reference_objectives(data_folder, referen
     agrees("chinchilla", runs, "Huber of ln L", values, theirs, rel=1e-5, at_most=True)
 
 
+@pytest.mark.slow
 def test_negative_losses_are_refused_by_log_residuals_and_fitted_by_raw_ones(data_folder):
     runs = sf.read(data_folder / "vocab_scaling.csv")
     with pytest.raises(sf.DataError, match="residual='raw'"):
@@ -346,6 +348,7 @@ def quest(data_folder):
     return runs.assign(format=names["w"] + " " + names["a"])
 
 
+@pytest.mark.slow
 def test_quest_formats_give_the_reference_multipliers(quest, references, agrees):
     expected = references["quest"]
     fit = sf.fit(quest, groups={"A": "format"}, robust="none")

@@ -40,6 +40,7 @@ def test_threads_find_what_one_thread_finds():
     assert together == alone * 4
 
 
+@pytest.mark.slow
 def test_threads_that_start_with_nothing_compiled_find_the_same():
     @sf.law(source="a law that nothing has compiled")
     def fresh(N, D, *, E: sf.Offset, A: sf.Amplitude, g: sf.Exponent):

@@ -66,6 +66,7 @@ def check(found):
     assert found["made"] == 3
 
 
+@pytest.mark.slow
 def test_a_device_by_name_gives_the_fit_of_the_default(runs):
     default = sf.fit(runs)
     made = len(_rank)

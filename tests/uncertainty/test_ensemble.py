@@ -81,6 +81,19 @@ def test_interval_of_a_new_run_holds_the_runs(draws, runs):
     assert np.median(wide / loss / both) == pytest.approx(3.92, rel=0.4)
 
 
+def test_few_clusters_widen_the_surface_and_not_the_noise(squares, runs):
+    draws = sf.bootstrap(squares, runs, n=2000, method="clusters", by="corpus")
+    mean, new = (draws.predict(N=1e9, D=1e10, kind=kind) for kind in ("mean", "run"))
+    assert (mean.tails, new.tails) == (Tails(5, np.sqrt(6 / 5)), Tails(25))
+    factor = np.sqrt(6 / 5) * 2.5706 / 2.0595
+    both = np.hypot(factor * mean.sd / mean.value, draws.noise.values.std())
+    assert new.sd / new.value == pytest.approx(both, rel=0.05)
+    rows = sf.bootstrap(squares, runs, n=50)
+    noise = rows.noise.added(rows.predict(N=1e9, D=1e10).draws, np.random.default_rng(0))
+    np.testing.assert_allclose(rows.predict(N=1e9, D=1e10, kind="run").draws, noise)
+
+
+@pytest.mark.slow
 def test_noise_comes_from_seeds_where_runs_are_repeated():
     design = sf.isoflop_design(points=2)
     seeds = 3
@@ -129,6 +142,7 @@ def test_saved_draws_come_back(draws, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_draws_of_ones_own_law_need_the_law(runs, tmp_path):
     @sf.law(source="test")
     def offset_and_data(D, *, E: sf.Offset, B: sf.Amplitude, beta: sf.Exponent):
@@ -183,6 +197,7 @@ def test_ends_of_resampled_draws_lie_where_students_t_has_them():
     assert Tails(10, 1.1).wider(Tails(5)) == Tails(5, 1.1)
 
 
+@pytest.mark.slow
 def test_everything_made_from_draws_is_read_at_their_tails(squares, runs):
     draws = sf.bootstrap(squares, runs, n=300, method="clusters", by="corpus")
     # Six corpora: t of five degrees of freedom, 2.571, times the root of 6/5.

@@ -191,6 +191,7 @@ def test_quantities_without_a_profile_are_refused(squares, runs, quantity, messa
         sf.profile(squares, runs, quantity)
 
 
+@pytest.mark.slow
 def test_parameter_at_a_bound_has_a_profile_on_one_side(runs):
     free = sf.fit(runs, robust="none")
     upper = sf.profile(free, runs, "alpha").low - 0.001

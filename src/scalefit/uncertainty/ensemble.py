@@ -206,9 +206,14 @@ class Ensemble:
         used, codes = self.fit.columns_of(runs, columns)
         drawn = self.fit.law.evaluate(used, self._by_row(np.ndim(value), codes))
         drawn = np.broadcast_to(drawn, (len(self) - self.failed, *value.shape))
-        if kind == "run":
-            drawn = self.noise.added(drawn, np.random.default_rng(self.seed))
-        return Estimate(value[()], drawn, self.tails)
+        if kind == "mean":
+            return Estimate(value[()], drawn, self.tails)
+        # Of the noise there are as many runs as there are: few clusters make the surface less
+        # certain, not the noise around it.
+        noisy = AS_DRAWN if self.tails == AS_DRAWN else Tails(self.freedom)
+        drawn = value + self.tails.reach(0.95) / noisy.reach(0.95) * (drawn - value)
+        drawn = self.noise.added(drawn, np.random.default_rng(self.seed))
+        return Estimate(value[()], drawn, noisy)
 
     def _by_row(self, depth: int, codes: Mapping[Grouping, np.ndarray]) -> dict[str, np.ndarray]:
         """Parameters of every draw against rows of ``depth`` axes."""

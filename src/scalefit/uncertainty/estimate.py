@@ -45,13 +45,19 @@ class Tails(NamedTuple):
         Args:
             level: coverage promised.
         """
-        tail = 0.5 * (1 - level)
         if self == AS_DRAWN:
-            return tail
-        from scipy.special import ndtr, ndtri, stdtrit
+            return 0.5 * (1 - level)
+        from scipy.special import ndtr
 
-        reach = ndtri(tail) if math.isinf(self.freedom) else stdtrit(self.freedom, tail)
-        return float(ndtr(self.inflation * reach))
+        return float(ndtr(-self.reach(level)))
+
+    def reach(self, level: float) -> float:
+        """Standard deviations of the draws from their middle to each end, were they normal."""
+        from scipy.special import ndtri, stdtrit
+
+        tail = 0.5 * (1 - level)
+        end = ndtri(tail) if math.isinf(self.freedom) else stdtrit(self.freedom, tail)
+        return -self.inflation * float(end)
 
     def wider(self, other: Tails) -> Tails:
         """Tails that do for what is computed from draws of both."""
