@@ -34,22 +34,22 @@ print(pd.DataFrame({name: table.loc["alpha"] for name, table in methods.items()}
 print(sf.profile(fit, runs, "alpha"), "by profile; truth", truth["alpha"])
 
 # %% [markdown]
-# Runs on five corpora: what each corpus shares is no noise that more runs on it would average out.
+# Twelve budgets, each tuned once for all of its runs: what a tuning adds to the loss is shared by
+# them, and more runs at the same budget do not average it out.
 
 # %%
-design = sf.isoflop_design(points=10)
-design["corpus"] = [f"corpus {i % 5}" for i in range(len(design))]
-shared = sf.simulate(design, noise=sf.Noise(0.005, by="corpus", shared=0.7), seed=1)
+design = sf.isoflop_design(12, points=8)
+shared = sf.simulate(design, noise=sf.Noise(0.005, by="C", shared=0.7), seed=1)
 found = sf.fit(shared)
-clusters = sf.bootstrap(found, shared, n=1000, method="clusters", by="corpus")
+clusters = sf.bootstrap(found, shared, n=1000, method="clusters", by="C")
 ways = {
-    "sandwich, ignoring corpora": sf.covariance(found, shared).interval(),
-    "sandwich, by corpus": sf.covariance(found, shared, by="corpus").interval(),
+    "sandwich, ignoring tunings": sf.covariance(found, shared).interval(),
+    "sandwich, by tuning": sf.covariance(found, shared, by="C").interval(),
     "clusters": clusters.interval(),
 }
-print(pd.DataFrame({name: table.loc["E"] for name, table in ways.items()}).T)
-print(sf.profile(found, shared, "E", method="sandwich", by="corpus"), "by profile")
-print(*clusters.notes, sep="\n")
+print(pd.DataFrame({name: table.loc["beta"] for name, table in ways.items()}).T)
+print(sf.profile(found, shared, "beta", method="sandwich", by="C"), "by profile")
+print("truth", truth["beta"])
 
 # %% [markdown]
 # What to train on 1e23 FLOP, and how sure that is. The loss of the run itself also has noise.
