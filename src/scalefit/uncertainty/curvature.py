@@ -20,6 +20,7 @@ from scalefit.uncertainty.ensemble import Ensemble
 from scalefit.uncertainty.estimate import checked_level
 from scalefit.uncertainty.ground import (
     Ground,
+    clusters,
     parameters,
     require_freedom,
     run_noise,
@@ -352,12 +353,10 @@ def spread(ground: Ground, method: CovarianceMethod, by: str | None) -> Spread:
 
 def _clusters(ground: Ground, by: str) -> np.ndarray:
     """Number of the cluster of each row that counts."""
-    known, codes = np.unique(
-        ground.table.labels(by).astype(str).to_numpy()[ground.used], return_inverse=True
-    )
-    if len(known) <= 2:
+    known, codes = clusters(ground, by)
+    if len(known) == 2:
         raise DataError(
-            f"{by!r} has {len(known)} values: too few clusters for any standard error",
+            f"{by!r} has 2 values: too few clusters for any standard error",
             column=by,
             remedy="Use finer clusters, or method='jacobian' with its assumption",
         )

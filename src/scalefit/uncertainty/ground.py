@@ -14,7 +14,7 @@ from scalefit.result import Fit
 from scalefit.table import LossTable, as_table
 from scalefit.uncertainty.ensemble import RunNoise
 
-__all__ = ["Ground", "parameters", "require_freedom", "run_noise", "stand_on"]
+__all__ = ["Ground", "clusters", "parameters", "require_freedom", "run_noise", "stand_on"]
 
 # Below this many residual degrees of freedom the spread of the residuals is itself a guess (its
 # 95 % interval spans a factor of 3.4 at 5, and 6 at 3), and with it any interval.
@@ -168,6 +168,27 @@ def parameters(
     for group, column in zip(problem.names, values.T, strict=True):
         found.update(dict.fromkeys(group, column))
     return {name: found[name] for name in problem.ordered}
+
+
+def clusters(ground: Ground, by: str) -> tuple[np.ndarray, np.ndarray]:
+    """Values of a column among the rows that count, and the number of each such row's.
+
+    Args:
+        ground: the fit on its table.
+        by: name of the column.
+
+    Raises:
+        DataError: there is no such column, or it has one value only.
+    """
+    labels = ground.table.labels(by).astype(str).to_numpy()[ground.used]
+    known, codes = np.unique(labels, return_inverse=True)
+    if len(known) < 2:
+        raise DataError(
+            f"{by!r} has one value only ({known[0]}): there are no clusters",
+            column=by,
+            remedy="Choose another column, or take runs as independent",
+        )
+    return known, codes
 
 
 def run_noise(ground: Ground) -> RunNoise:

@@ -18,6 +18,7 @@ from scalefit.uncertainty.ensemble import Ensemble, Replicates
 from scalefit.uncertainty.estimate import AS_DRAWN, Tails
 from scalefit.uncertainty.ground import (
     Ground,
+    clusters,
     parameters,
     require_freedom,
     run_noise,
@@ -184,7 +185,7 @@ def _rows(ground: Ground, _: str | None, n: int, rng: np.random.Generator) -> _R
 
 
 def _clusters(ground: Ground, by: str | None, n: int, rng: np.random.Generator) -> _Resample:
-    codes = _codes(ground, by)
+    codes = _codes(ground, str(by))
     count = int(codes.max()) + 1
     times = rng.multinomial(count, np.full(count, 1 / count), size=n)
     # Of G clusters drawn with replacement, spread is that of G - 1.
@@ -285,18 +286,10 @@ def _of_losses(
     return _Resample(None, losses, tails, notes)
 
 
-def _codes(ground: Ground, by: str | None) -> np.ndarray:
+def _codes(ground: Ground, by: str) -> np.ndarray:
     """Number of each row's cluster, shape (rows,); rows without weight are of the first one."""
-    labels = ground.table.labels(str(by)).astype(str).to_numpy()
-    known, codes = np.unique(labels[ground.used], return_inverse=True)
-    if len(known) < 2:
-        raise DataError(
-            f"{by!r} has one value only ({known[0]}): there is nothing to resample",
-            column=by,
-            remedy="Choose another column, or method='rows'",
-        )
-    found = np.zeros(len(labels), dtype=int)
-    found[ground.used] = codes
+    found = np.zeros(len(ground.used), dtype=int)
+    found[ground.used] = clusters(ground, by)[1]
     return found
 
 
