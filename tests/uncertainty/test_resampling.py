@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 
 import scalefit as sf
 from scalefit.fitting import batch
-from scalefit.uncertainty import resampling
+from scalefit.uncertainty import Tails, resampling
 from scalefit.uncertainty.ground import stand_on
 
 DELTA = 1e-3
@@ -131,6 +131,23 @@ def test_strata_keep_the_runs_of_each_budget(fit, runs, by):
     sizes = runs.groupby("C").size().to_numpy()
     drawn = np.add.reduceat(found.weights, np.r_[0, np.cumsum(sizes)[:-1]], axis=1)
     assert (drawn == sizes).all()
+    # Five strata of six runs, each with the spread of five.
+    squares = sf.fit(runs, robust="none", certify=False)
+    assert resample("strata", squares, runs, by=by)[1].tails == Tails(25, np.sqrt(6 / 5))
+    assert found.tails == Tails()
+
+
+def test_tails_are_those_of_what_was_resampled(fit, squares, runs):
+    expected = {
+        ("rows", None): Tails(25),
+        ("residuals", None): Tails(25),
+        ("wild", None): Tails(25),
+        ("wild", "corpus"): Tails(5),
+        ("clusters", "corpus"): Tails(5, np.sqrt(6 / 5)),
+    }
+    for (method, by), tails in expected.items():
+        assert resample(method, squares, runs, by=by, n=2)[1].tails == tails
+    assert resample("rows", fit, runs, n=2)[1].tails == Tails()
 
 
 def test_residuals_of_other_runs_are_added_to_the_surface(fit, runs):
