@@ -291,6 +291,8 @@ def report(found: pd.DataFrame) -> str:
         shares = 100 * each["held"] / each["tables"]
         far = part[part["outside"]]
         named = sorted({f"{row.design} {row.surface}" for row in far.itertuples()})
+        if len(named) == len(part[["design", "surface"]].drop_duplicates()):
+            named = ["all designs"]
         lines.append(
             (
                 noisy,
