@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import scalefit as sf
+from scalefit.uncertainty import Draws
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,8 @@ def test_bars_lead_from_the_surface_to_approach_2(report, drawn):
     if drawn:
         rng = np.random.default_rng(0)
         parts = why.parts["ln_D"].to_numpy() + 0.01 * rng.standard_normal((50, len(why.parts)))
-        why = replace(why, draws=dict.fromkeys(("ln_N", "ln_D", "n_exponent", "d_exponent"), parts))
+        names = ("ln_N", "ln_D", "n_exponent", "d_exponent")
+        why = replace(why, draws=Draws(dict.fromkeys(names, parts)))
     ax = sf.plot.attribution(why)
     starts = [bar.get_x() for bar in ax.patches]
     widths = [bar.get_width() for bar in ax.patches]
