@@ -41,7 +41,7 @@ print(sf.profile(fit, runs, "alpha"), "by profile; truth", truth["alpha"])
 design = sf.isoflop_design(12, points=8)
 shared = sf.simulate(design, noise=sf.Noise(0.005, by="C", shared=0.7), seed=1)
 found = sf.fit(shared)
-clusters = sf.bootstrap(found, shared, n=1000, method="clusters", by="C")
+clusters = sf.bootstrap(found, shared, n=500, method="clusters", by="C")
 ways = {
     "sandwich, ignoring tunings": sf.covariance(found, shared).interval(),
     "sandwich, by tuning": sf.covariance(found, shared, by="C").interval(),

@@ -117,6 +117,14 @@ def test_rows_are_drawn_with_replacement_and_keep_their_weight(fit, runs):
     assert (found.weights[:, 2::3] % 2 == 0).all()
 
 
+def test_counts_are_small_numbers_of_the_same_draws():
+    rows = resampling.COUNTED_AT_ONCE + 3
+    found = resampling._counted(rows, 7, np.random.default_rng(5))
+    expected = np.random.default_rng(5).multinomial(7, np.full(7, 1 / 7), size=rows)
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == np.uint16
+
+
 def test_clusters_stay_whole(fit, runs):
     _, found = resample("clusters", fit, runs, by="corpus")
     times = found.weights.reshape(300, 5, 6)

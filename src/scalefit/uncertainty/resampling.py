@@ -48,6 +48,9 @@ FAILED_SHARE = 0.01
 # Budgets this close are one budget: rounding of N or D, not a design.
 SAME_BUDGET = 0.05
 
+# Replicates whose draws are made at once.
+COUNTED_AT_ONCE = 4096
+
 # Webb's six-point distribution: mean 0, variance 1, third moment 0.
 WEBB = np.array([-np.sqrt(1.5), -1.0, -np.sqrt(0.5), np.sqrt(0.5), 1.0, np.sqrt(1.5)])
 
@@ -187,10 +190,10 @@ def _rows(ground: Ground, _: str | None, n: int, rng: np.random.Generator) -> _R
 def _clusters(ground: Ground, by: str | None, n: int, rng: np.random.Generator) -> _Resample:
     codes = _codes(ground, str(by))
     count = int(codes.max()) + 1
-    times = rng.multinomial(count, np.full(count, 1 / count), size=n)
+    times = _counted(n, count, rng)[:, codes] * ground.used
     # Of G clusters drawn with replacement, spread is that of G - 1.
     tails = Tails(min(count - 1, ground.freedom), float(np.sqrt(count / (count - 1))))
-    return _Resample(ground.table.weight * times[:, codes], None, tails, _few(count, str(by)))
+    return _Resample(_weighted(ground, times), None, tails, _few(count, str(by)))
 
 
 def _strata(ground: Ground, by: str | None, n: int, rng: np.random.Generator) -> _Resample:
@@ -216,11 +219,30 @@ def _strata(ground: Ground, by: str | None, n: int, rng: np.random.Generator) ->
 
 def _drawn(ground: Ground, codes: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """Weights that draw each stratum's rows with replacement, as many as it has."""
-    times = np.zeros((n, len(codes)))
+    times = np.zeros((n, len(codes)), dtype=np.uint16)
     for code in np.unique(codes[ground.used]):
         (rows,) = np.nonzero((codes == code) & ground.used)
-        times[:, rows] = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=n)
-    return ground.table.weight * times
+        times[:, rows] = _counted(n, len(rows), rng)
+    return _weighted(ground, times)
+
+
+def _counted(n: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each of so many things is drawn with replacement, as many as there are.
+
+    Shape (n, count). Small numbers: of a hundred thousand replicates they are most of what is held
+    in memory.
+    """
+    times = np.empty((n, count), dtype=np.uint16)
+    for first in range(0, n, COUNTED_AT_ONCE):
+        part = times[first : first + COUNTED_AT_ONCE]
+        part[:] = rng.multinomial(count, np.full(count, 1 / count), size=len(part))
+    return times
+
+
+def _weighted(ground: Ground, times: np.ndarray) -> np.ndarray:
+    """Weights of rows that were drawn so often."""
+    weight = ground.table.weight
+    return times if (weight[ground.used] == 1).all() else weight * times
 
 
 def _residuals(ground: Ground, _: str | None, n: int, rng: np.random.Generator) -> _Resample:
