@@ -113,13 +113,29 @@ def test_options_that_make_no_sense_are_refused(squares, runs, options, message)
         sf.profile(squares, runs, "alpha", **options)
 
 
-def test_a_function_is_compiled_once(squares, runs):
+def test_an_optimum_is_compiled_once(squares, runs):
     asked = sf.optimal(squares, "N", 1e21)
-    before = likelihood._derivatives.cache_info()
+    before = likelihood._kept_derivatives.cache_info()
     sf.profile(squares, runs, asked)
     sf.profile(squares, runs, asked, level=0.8)
-    after = likelihood._derivatives.cache_info()
+    after = likelihood._kept_derivatives.cache_info()
     assert (after.misses - before.misses, after.hits - before.hits) == (1, 1)
+
+
+def test_a_function_may_read_what_changes(squares, runs):
+    """Also one that cannot be hashed."""
+
+    class Power:
+        __hash__ = None
+        power = 1.0
+
+        def __call__(self, alpha):
+            return alpha**self.power
+
+    asked = Power()
+    first = sf.profile(squares, runs, asked)
+    asked.power = 2.0
+    assert sf.profile(squares, runs, asked).low == pytest.approx(first.low**2, rel=1e-4)
 
 
 def test_level_widens_and_shape_of_the_quantity_does_not_matter(alpha, squares, runs):

@@ -175,6 +175,8 @@ def optimal(
     star = "*" if what != "loss" else ""
     scoped.__name__ = f"{what}{star} at {setting.level:.3g} {question.cost.unit}"
     scoped.logarithmic = True  # type: ignore[attr-defined]
+    # Of nothing but its arguments: what is compiled for it may be kept.
+    scoped.constant = True  # type: ignore[attr-defined]
     return scoped
 
 

@@ -294,14 +294,13 @@ def _natural(problem: Problem, data: Data, point: Any) -> _Natural:
     return _Natural(natural(point), slope(point), jax.jacfwd(slope)(point))
 
 
-@lru_cache(maxsize=64)
 def _derivatives(
     function: Callable[..., Any],
     names: tuple[tuple[str, ...], ...],
     fixed: tuple[tuple[str, float], ...],
     name: str,
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Value with first derivative, and second derivative; the same function is compiled once."""
+    """Value with first derivative, and second derivative."""
 
     def value(natural: jax.Array) -> jax.Array:
         params: dict[str, Any] = dict(fixed)
@@ -317,6 +316,10 @@ def _derivatives(
     return jax.jit(jax.value_and_grad(value)), jax.jit(jax.hessian(value))
 
 
+# A user's function may read what changes between calls: only those that say they do not are kept.
+_kept_derivatives = lru_cache(maxsize=64)(_derivatives)
+
+
 class _Quantity:
     """A function of the free parameters in raw units, with derivatives; its logarithm if asked."""
 
@@ -329,7 +332,9 @@ class _Quantity:
             (self.place,) = (i for i, group in enumerate(names) if asked.name in group)
         else:
             fixed = tuple(ground.fit.fixed.items())
-            self._slope, self._bend = _derivatives(asked.function, names, fixed, asked.name)
+            kept = getattr(asked.function, "constant", False)
+            derivatives = _kept_derivatives if kept else _derivatives
+            self._slope, self._bend = derivatives(asked.function, names, fixed, asked.name)
 
     def slope(self, natural: np.ndarray) -> tuple[float, np.ndarray]:
         """Value, and derivative in each parameter, shape (p,)."""
