@@ -23,6 +23,7 @@ FAMILIES = sorted(
 # Left to right: a module imports only from its left (docs/architecture.md has the picture).
 FLOW = [
     "errors",
+    "tracing",
     "laws.kinds",
     "laws.base",
     "laws.factors",
@@ -33,6 +34,7 @@ FLOW = [
     "groups",
     "objective",
     "separable",
+    "basis",
     "report",
     "result",
     "literature",
