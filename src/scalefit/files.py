@@ -97,10 +97,11 @@ READERS: Mapping[str, Callable[[Path], pd.DataFrame]] = {
 
 def refuse_repeated_labels(frame: pd.DataFrame) -> None:
     """Raise when two columns have one name."""
+    if frame.columns.is_unique:
+        return
     repeated = list(frame.columns[frame.columns.duplicated()].unique())
-    if repeated:
-        raise DataError(
-            f"the table has two columns called {listed(repeated)}",
-            column=str(repeated[0]),
-            remedy="Rename or remove one of them",
-        )
+    raise DataError(
+        f"the table has two columns called {listed(repeated)}",
+        column=str(repeated[0]),
+        remedy="Rename or remove one of them",
+    )
