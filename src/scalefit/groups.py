@@ -41,13 +41,8 @@ class Grouping:
         Raises:
             DataError: a column is absent, has gaps, or has one level only.
         """
-        values = _labels(table, columns)[used]
-        # Numbers sort as numbers, categories in their order; a mixture only as text.
-        try:
-            values = values.sort_values(list(values.columns))
-        except TypeError:
-            values = values.sort_values(list(values.columns), key=lambda column: column.map(str))
-        levels = tuple(dict.fromkeys(_joined(values)))
+        values = [table.labels(name)[used] for name in dict.fromkeys(columns)]
+        levels = tuple(dict.fromkeys(_joined(_in_order(values))))
         if len(levels) < 2:
             raise DataError(
                 f"{' and '.join(columns)} has one level only ({listed(levels)})",
@@ -62,7 +57,7 @@ class Grouping:
         Raises:
             DataError: a column is absent or has gaps, or a row is of a level that is not known.
         """
-        labels = _joined(_labels(table, self.columns))
+        labels = _joined([table.labels(name).tolist() for name in dict.fromkeys(self.columns)])
         codes = self._codes(labels)
         unknown = np.flatnonzero((codes < 0) & (table.weight > 0))
         if len(unknown):
@@ -91,7 +86,7 @@ class Grouping:
         frame = pd.DataFrame(
             {name: values.ravel() for name, values in zip(self.columns, arrays, strict=True)}
         )
-        labels = _joined(frame)
+        labels = _joined([frame[name].tolist() for name in frame])
         codes = self._codes(labels)
         unknown = np.flatnonzero(codes < 0)
         if len(unknown):
@@ -121,20 +116,43 @@ def spelled(name: str, level: str) -> str:
     return f"{name}[{level}]"
 
 
-def _labels(table: LossTable, columns: Sequence[str]) -> pd.DataFrame:
-    return pd.DataFrame({name: table.labels(name) for name in columns})
+def _in_order(columns: Sequence[pd.Series]) -> list[list[Any]]:
+    """Labels of each column, in the order of the rows' levels.
+
+    Numbers sort as numbers, categories in their order; a mixture only as text.
+    """
+    values = [column.tolist() for column in columns]
+    if all(map(_sorts_as_python, columns, values)):
+        # Text and numbers of one kind: the few distinct rows stand for all.
+        return [list(items) for items in zip(*sorted(set(zip(*values, strict=True))), strict=True)]
+    frame = pd.DataFrame(dict(enumerate(columns)))
+    try:
+        frame = frame.sort_values(list(frame.columns))
+    except TypeError:
+        frame = frame.sort_values(list(frame.columns), key=lambda column: column.map(str))
+    return [frame[place].tolist() for place in frame]
 
 
-def _joined(frame: pd.DataFrame) -> list[str]:
-    columns = [[_text(value) for value in frame[name]] for name in frame]
-    if len(columns) > 1:
+def _sorts_as_python(column: pd.Series, values: Sequence[object]) -> bool:
+    """Whether pandas orders a column as Python orders its values, and equal ones read alike."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
+        return True
+    ordered = isinstance(column.dtype, pd.CategoricalDtype)
+    return not ordered and all(type(value) is str for value in values)
+
+
+def _joined(columns: Sequence[Sequence[object]]) -> list[str]:
+    texts = [[_text(value) for value in values] for values in columns]
+    if len(texts) > 1:
         # A slash inside a level is not the one that joins two.
-        columns = [[text.replace("/", "\\/") for text in texts] for texts in columns]
-    return ["/".join(parts) for parts in zip(*columns, strict=True)]
+        texts = [[text.replace("/", "\\/") for text in items] for items in texts]
+    return ["/".join(parts) for parts in zip(*texts, strict=True)]
 
 
 def _text(value: object) -> str:
     """A level as text: 4 and 4.0 are one level, however pandas read the column."""
+    if type(value) is str:
+        return value
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
     return str(value)
