@@ -47,9 +47,9 @@ def check_design(
     used = weight > 0
     every = [*columns.values(), *codes.values()]
     design = np.stack([values[used] for values in every], axis=1)
-    labels = [row for row, keep in zip(rows, used, strict=True) if keep]
-    distinct = len(np.unique(design, axis=0))
+    distinct = _distinct(design, problem.size)
     if distinct < problem.size:
+        labels = _labels(rows, used)
         what = "runs" if distinct == len(design) else f"distinct ({', '.join(columns)}) points"
         raise DataError(
             f"{distinct} {what} cannot identify the {problem.size} free parameters of "
@@ -58,15 +58,16 @@ def check_design(
             remedy="Add runs, fix or tie parameters (fix={'E': 1.7}, tie=[('alpha', 'beta')]), or "
             "choose a smaller law",
         )
-    _check_levels(problem, columns, design, codes, labels)
-    constant = [
-        name for name, values in zip(columns, design.T, strict=False) if np.ptp(values) == 0
-    ]
     uses = _uses(problem)
+    if codes:
+        _check_levels(problem, uses, columns, design, codes, _labels(rows, used))
+    still = (design == design[0]).all(axis=0)
+    constant = [name for name, one in zip(columns, still, strict=False) if one]
     # Terms that are the same in every run: one of them is a constant, two are the same one.
     same = [name for name, seen in uses.items() if set(seen) <= set(constant)]
     if constant and len(same) > 1:
         name = next(column for item in same for column in uses[item])
+        labels = _labels(rows, used)
         raise DataError(
             f"every run has {name} = {columns[name][used][0]:g} (rows {listed(labels)}), so the "
             f"effects of {', '.join(same)} are one and the same constant",
@@ -75,11 +76,26 @@ def check_design(
             remedy=f"{_other_law(name)} or add runs with other {name}",
         )
     if problem.nonlinear:
-        _check_ratios(uses, columns, used, labels)
+        _check_ratios(uses, columns, used, rows)
+
+
+def _distinct(design: np.ndarray, enough: int) -> int:
+    """Number of distinct rows, counted no further than is enough."""
+    seen: set[tuple[float, ...]] = set()
+    for row in design:
+        seen.add(tuple(row.tolist()))
+        if len(seen) >= enough:
+            break
+    return len(seen)
+
+
+def _labels(rows: Sequence[object], used: np.ndarray) -> list[object]:
+    return [row for row, keep in zip(rows, used, strict=True) if keep]
 
 
 def _check_levels(
     problem: Problem,
+    uses: Mapping[str, Sequence[str]],
     columns: Mapping[str, np.ndarray],
     design: np.ndarray,
     codes: Mapping[Grouping, np.ndarray],
@@ -87,7 +103,6 @@ def _check_levels(
 ) -> None:
     """Refuse a level that cannot tell its own coefficients apart, or a division that cannot."""
     first = len(columns)
-    uses = _uses(problem)
     for number, grouping in enumerate(codes):
         own = [
             group[0]
@@ -98,11 +113,12 @@ def _check_levels(
         still = set(columns)  # columns that change in no level
         for code, level in enumerate(grouping.levels):
             inside = design[:, first + number] == code
-            rows = [label for label, at in zip(labels, inside, strict=True) if at]
-            ranges = np.ptp(design[inside, :first], axis=0)
-            here = {name for name, size in zip(columns, ranges, strict=True) if size == 0}
+            level_runs = design[inside]
+            alike = (level_runs[:, :first] == level_runs[0, :first]).all(axis=0)
+            here = {name for name, one in zip(columns, alike, strict=True) if one}
             still &= here
-            if len(np.unique(design[inside], axis=0)) < len(own):
+            if _distinct(level_runs, len(own)) < len(own):
+                rows = _labels(labels, inside)
                 raise DataError(
                     f"level {level!r} of {spoken} has fewer distinct runs (rows {listed(rows)}) "
                     f"than coefficients of its own ({', '.join(own)})",
@@ -114,9 +130,10 @@ def _check_levels(
             same = [name for name in own if set(uses[name]) <= here]
             if len(same) > 1:
                 name = next(column for item in same for column in uses[item])
+                rows = _labels(labels, inside)
                 raise DataError(
                     f"every run of level {level!r} of {spoken} has {name} = "
-                    f"{design[inside, list(columns).index(name)][0]:g} (rows {listed(rows)}), so "
+                    f"{level_runs[0, list(columns).index(name)]:g} (rows {listed(rows)}), so "
                     f"the effects of its {', '.join(same)} are one and the same constant",
                     column=name,
                     rows=rows,
@@ -159,17 +176,19 @@ def _check_ratios(
     uses: Mapping[str, Sequence[str]],
     columns: Mapping[str, np.ndarray],
     used: np.ndarray,
-    labels: Sequence[object],
+    rows: Sequence[object],
 ) -> None:
     """Refuse two proportional columns that different parameters depend on."""
     for first, second in combinations(columns, 2):
         alone = {column: {column} for column in (first, second)}
         if not all(any(set(seen) == only for seen in uses.values()) for only in alone.values()):
             continue
-        if not ((columns[first][used] > 0).all() and (columns[second][used] > 0).all()):
+        below, above = columns[first][used], columns[second][used]
+        if not ((below > 0).all() and (above > 0).all()):
             continue
-        ratio = columns[second][used] / columns[first][used]
+        ratio = above / below
         if ratio.max() <= ratio.min() * (1 + SAME_RATIO):
+            labels = _labels(rows, used)
             raise DataError(
                 f"every run has {second}/{first} = {np.median(ratio):.4g} within "
                 f"{100 * SAME_RATIO:g} % (rows {listed(labels)}), so the effects of {first} and "
