@@ -245,8 +245,8 @@ def run(code):
     ).stdout.strip()
 
 
-def test_import_loads_neither_matplotlib_nor_scipy_nor_typer_nor_a_sampler():
-    heavy = "('matplotlib', 'scipy.optimize', 'typer', 'blackjax', 'arviz')"
+def test_import_loads_neither_matplotlib_nor_scipy_nor_tqdm_nor_typer_nor_a_sampler():
+    heavy = "('matplotlib', 'scipy', 'tqdm', 'typer', 'blackjax', 'arviz')"
     assert run(f"import sys, scalefit; print([m for m in {heavy} if m in sys.modules])") == "[]"
 
 

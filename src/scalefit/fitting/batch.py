@@ -21,7 +21,6 @@ from typing import Any, NamedTuple, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm.auto import tqdm
 
 from scalefit.errors import DataError
 from scalefit.fitting import grid, programs, refine
@@ -286,6 +285,9 @@ class _Chunks:
             own: arrays of one entry for each, (n, ...).
             common: arrays for all.
         """
+        # One fit needs no bar, and asyncio comes with it.
+        from tqdm.auto import tqdm
+
         size = self.searched if program is _rank else self.polished
 
         def chunk(first: int) -> Any:

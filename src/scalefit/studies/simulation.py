@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from scalefit.errors import DataError
 from scalefit.objective import Objective, Residual, Robust
@@ -144,6 +143,9 @@ def study(
     for number, row in enumerate(rows):
         one = _read(number, row, design)
         batches.setdefault(one.key, []).append(one)
+    # One fit needs no bar, and asyncio comes with it.
+    from tqdm.auto import tqdm
+
     bar = tqdm(
         batches.values(),
         "designs",
