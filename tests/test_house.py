@@ -218,7 +218,16 @@ def test_public_names_are_the_ones_listed():
         "report",
         "result",
     }
-    inner |= {"groups", "isoflops", "separable", "studies", "synthetic", "table", "uncertainty"}
+    inner |= {
+        "groups",
+        "isoflops",
+        "separable",
+        "studies",
+        "synthetic",
+        "table",
+        "tracing",
+        "uncertainty",
+    }
     assert sorted(name for name in dir(sf) if name[0] != "_" and name not in inner) == PUBLIC
 
 

@@ -374,3 +374,59 @@ def test_gradient_of_a_law_is_that_of_its_formula() -> None:
     with jax.enable_x64(True):
         found = jax.grad(lambda a: laws.chinchilla_n(1e7, E=1.69, A=406.4, alpha=a))(0.34)
     assert float(found) == pytest.approx(-math.log(1e7) * 406.4 * 1e7**-0.34, rel=1e-14)
+
+
+@sf.law(source="a test")
+def relative(N: Any, *, E: sf.Offset, alpha: sf.Exponent) -> Any:
+    """A law that looks at all rows."""
+    return E + (N / jnp.mean(N)) ** -alpha
+
+
+@sf.law(source="a test")
+def in_numpy(N: Any, *, E: sf.Offset, alpha: sf.Exponent) -> Any:
+    """A law that JAX cannot trace."""
+    return E + np.exp(-alpha * np.log(N))
+
+
+@sf.law(source="a test")
+def branching(N: Any, *, E: sf.Offset, alpha: sf.Exponent) -> Any:
+    """A law that asks for the value of a parameter."""
+    return E + (N**-alpha if alpha < 0.5 else N**-0.5)
+
+
+@pytest.mark.parametrize("law", [relative, in_numpy, branching], ids=lambda law: law.name)
+def test_evaluate_runs_what_is_no_formula_of_one_row_as_it_stands(law: sf.Law) -> None:
+    found = law.evaluate({"N": COUNTS}, {"E": 1.5, "alpha": 0.25})
+    size = COUNTS.mean() if law is relative else 1.0
+    np.testing.assert_allclose(found, 1.5 + (COUNTS / size) ** -0.25, rtol=1e-14)
+
+
+def test_evaluate_takes_parameters_that_differ_by_row_and_by_draw() -> None:
+    A = np.array([[1.0], [2.0]])
+    alpha = np.array([0.25, 0.5, 0.75])
+    found = laws.chinchilla_n.evaluate({"N": COUNTS}, {"E": 1.0, "A": A, "alpha": alpha})
+    np.testing.assert_allclose(found, 1.0 + A * COUNTS**-alpha, rtol=1e-14)
+
+
+def test_evaluate_keeps_to_what_the_law_says_where_it_is_not_finite() -> None:
+    found = in_jax.evaluate({"N": [-1.0, 0.0]}, {"E": 1.0, "A": 1.0, "alpha": 0.5})
+    np.testing.assert_array_equal(found, [np.nan, np.inf])
+
+
+def test_evaluate_compiles_nothing_for_a_formula() -> None:
+    @sf.law(source="a test")
+    def fresh(N: Any, *, A: sf.Amplitude, alpha: sf.Exponent) -> Any:
+        return A * jnp.tanh(alpha * jnp.log(N))
+
+    compiled = []
+
+    def listen(event: str, *_: Any, **__: Any) -> None:
+        compiled.append(event)
+
+    # A shape that nothing else has.
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        fresh.evaluate({"N": np.linspace(2, 3, 1931)}, {"A": 1.0, "alpha": 0.3})
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert not [event for event in compiled if "backend_compile" in event]

@@ -11,13 +11,16 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, get_type_hints
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from scalefit.errors import DataError, LawError
 from scalefit.laws.kinds import Bounds, By, Kind
+from scalefit.tracing import Function, Program, trace
 
 __all__ = ["Law", "Param", "law"]
 
@@ -118,14 +121,31 @@ class Law:
         Returns:
             Predicted response, float64, of the broadcast shape.
         """
-        arrays = np.broadcast_arrays(
-            *(np.asarray(columns[name], dtype=np.float64) for name in self.columns)
-        )
+        arrays = [np.asarray(columns[name], dtype=np.float64) for name in self.columns]
         values = {name: np.asarray(params[name], dtype=np.float64)[()] for name in self.names}
-        with jax.enable_x64(True):
-            value = self.function(*arrays, **values)
-            shape = np.broadcast_shapes(arrays[0].shape, *(item.shape for item in values.values()))
+        shape = np.broadcast_shapes(*(np.shape(item) for item in [*arrays, *values.values()]))
+        program = self.traced
+        if isinstance(program, Program):
+            with np.errstate(all="ignore"):
+                value = program(*arrays, *values.values())[0]
             return np.broadcast_to(np.asarray(value, dtype=np.float64), shape)
+        with jax.enable_x64(True):
+            value = self.function(*np.broadcast_arrays(*arrays), **values)
+            return np.broadcast_to(np.asarray(value, dtype=np.float64), shape)
+
+    @cached_property
+    def traced(self) -> Function | None:
+        """The function traced on columns, then parameters, in order; None where JAX cannot."""
+        columns = len(self.columns)
+
+        def plain(*given: Any) -> list[Any]:
+            params = dict(zip(self.names, given[columns:], strict=True))
+            return [jnp.asarray(self.function(*given[:columns], **params))]
+
+        try:
+            return trace(plain, columns + len(self.params), columns)
+        except Exception:  # whatever a function does that is not JAX's: it is run as it stands
+            return None
 
 
 def law(
