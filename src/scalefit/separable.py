@@ -8,13 +8,20 @@ linear, and fail the proof.
 
 The same second derivatives say which nonlinear parameters each phi_j depends on, which is what
 lets the grid be factorised.
+
+A law that branches on its columns may have another structure on another table. Its derivatives are
+traced once; every table is looked at, in about a millisecond.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from hashlib import blake2b
+from itertools import combinations_with_replacement
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import jax
@@ -22,8 +29,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from scalefit.errors import LawError
-from scalefit.laws import chinchilla, chinchilla_d, chinchilla_n, chinchilla_tied
 from scalefit.laws.base import Law
+from scalefit.tracing import Bound, Compiled, Function, Program, trace
 
 __all__ = ["Structure", "basis", "idle_error", "structure"]
 
@@ -40,6 +47,9 @@ SUPERPOSITION_TOLERANCE = 1e-10
 # Columns of the Jacobian closer to proportional than this at random parameters stay so everywhere:
 # rounding alone leaves 1e-15 or so.
 PROPORTIONAL_TOLERANCE = 1e-12
+
+# Tables whose structure is remembered, for each law.
+REMEMBERED = 64
 
 
 @dataclass(frozen=True)
@@ -96,8 +106,7 @@ def remainder(law: Callable[..., Any], structure: Structure) -> Callable[..., ja
 def structure(law: Law, columns: Mapping[str, np.ndarray]) -> Structure:
     """Separable structure of a law, detected and proved on rows of a table.
 
-    Detected once per law object, and looked up for some built-in laws; the rows only supply
-    plausible values.
+    Detected once for a law and a table; equal structures of a law are one object.
 
     Args:
         law: the law.
@@ -107,49 +116,20 @@ def structure(law: Law, columns: Mapping[str, np.ndarray]) -> Structure:
         LawError: two parameters cannot be told apart in any table (as A and B in A * B * N^-a),
             or the law is not finite at ordinary parameter values.
     """
-    if law not in _FOUND:
-        _FOUND[law] = _detect(law, _Probe(law, columns))
-    return _FOUND[law]
+    probe = _Probe(law, columns)
+    known = _FOUND.setdefault(law, OrderedDict())
+    found = known.get(probe.key)
+    if found is None:
+        found = _detect(law, probe)
+        found = next((item for item in list(known.values()) if item == found), found)
+        known[probe.key] = found
+        if len(known) > REMEMBERED:
+            known.popitem(last=False)
+    return found
 
 
-# What detection finds on the laws most used: it takes a third of a second, a large part of a short
-# process. The tests detect each afresh and compare; a law may be left out.
-PROVED = {
-    chinchilla: Structure(
-        linear=("E", "A", "B"),
-        nonlinear=("alpha", "beta"),
-        sees=((), ("alpha",), ("beta",)),
-        constant="E",
-        remainder=None,
-        uses=((), ("N",), ("D",), ("N",), ("D",)),
-    ),
-    chinchilla_tied: Structure(
-        linear=("E", "A", "B"),
-        nonlinear=("alpha",),
-        sees=((), ("alpha",), ("alpha",)),
-        constant="E",
-        remainder=None,
-        uses=((), ("N",), ("D",), ("N", "D")),
-    ),
-    chinchilla_n: Structure(
-        linear=("E", "A"),
-        nonlinear=("alpha",),
-        sees=((), ("alpha",)),
-        constant="E",
-        remainder=None,
-        uses=((), ("N",), ("N",)),
-    ),
-    chinchilla_d: Structure(
-        linear=("E", "B"),
-        nonlinear=("beta",),
-        sees=((), ("beta",)),
-        constant="E",
-        remainder=None,
-        uses=((), ("D",), ("D",)),
-    ),
-}
-
-_FOUND: WeakKeyDictionary[Law, Structure] = WeakKeyDictionary(PROVED)
+# By law, and by everything that detection looks at.
+_FOUND: WeakKeyDictionary[Law, OrderedDict[bytes, Structure]] = WeakKeyDictionary()
 
 
 class _Probe:
@@ -164,6 +144,14 @@ class _Probe:
         self.points = np.array(
             [[_plausible(self.rng, *item) for item in ranges] for _ in range(PROBES)]
         )
+
+    @property
+    def key(self) -> bytes:
+        """Rows and parameter values in short."""
+        digest = blake2b(self.points.tobytes(), digest_size=16)
+        for values in self.columns.values():
+            digest.update(np.ascontiguousarray(values).tobytes())
+        return digest.digest()
 
     def scattered(self) -> dict[str, np.ndarray]:
         """The columns without what ties them: constant ones spread, others in another order."""
@@ -188,10 +176,14 @@ def _plausible(rng: np.random.Generator, lower: float, upper: float, spacing: st
 
 
 def _detect(law: Law, probe: _Probe) -> Structure:
-    with jax.enable_x64(True):
-        derivatives = _derivatives(law)
-        value, gradient, hessian = derivatives(probe.columns, probe.points)
-        if not (np.isfinite(value).all() and np.isfinite(hessian).all()):
+    derivatives = _DERIVATIVES.get(law)
+    if derivatives is None:
+        derivatives = _DERIVATIVES[law] = _traced(law)
+    with np.errstate(all="ignore"):
+        here = derivatives.at(probe.columns)
+        value, gradient = here.value(probe.points), here.gradient(probe.points)
+        finite, coupled = here.bends(probe.points)
+        if not (np.isfinite(value).all() and finite):
             example = dict(zip(law.names, probe.points[0].round(4).tolist(), strict=True))
             raise LawError(
                 f"law {law.name!r} is not finite at ordinary parameter values, for example "
@@ -199,37 +191,128 @@ def _detect(law: Law, probe: _Probe) -> Structure:
                 "Annotated[..., Bounds(lower, upper)]"
             )
         _refuse_idle(law, gradient)
-        _refuse_proportional(law, gradient, derivatives(probe.scattered(), probe.points)[1])
+        suspects = _proportional(gradient)
+        if suspects.any():
+            scattered = derivatives.at(probe.scattered()).gradient(probe.points)
+            _refuse_proportional(law, suspects & _proportional(scattered))
         uses = []
         for name in law.columns:
-            moved = {**probe.columns, name: 0.9 * probe.columns[name]}
-            changed = derivatives(moved, probe.points)[1] != gradient
+            moved = derivatives.at({**probe.columns, name: 0.9 * probe.columns[name]})
+            changed = moved.gradient(probe.points) != gradient
             uses.append(changed.any(axis=(0, 1)))
-        # (parameter, parameter): is there any probe and row with a nonzero second derivative?
-        coupled = (hessian != 0).any(axis=(0, 1))
-        linear = _prove(law, probe, _propose(coupled))
+        linear = _prove(here, probe, _propose(coupled))
         origin = probe.points.copy()
         origin[:, linear] = 0.0
-        value, gradient, _ = derivatives(probe.columns, origin)
+        value, gradient = here.value(origin), here.gradient(origin)
     return _describe(law, linear, coupled, np.stack(uses, axis=1), value, gradient)
 
 
-def _derivatives(law: Law) -> Callable[[Mapping[str, np.ndarray], np.ndarray], list[np.ndarray]]:
-    """Value (probes, rows), gradient (probes, rows, p), Hessian (probes, rows, p, p)."""
+class _Derivatives(NamedTuple):
+    """A law, its gradient and its Hessian (pairs a <= b) in all parameters, as programs.
 
-    def all_three(columns: Sequence[Any], vector: jax.Array) -> tuple[Any, Any, Any]:
-        def predict(vector: jax.Array) -> jax.Array:
-            value = law(*columns, **dict(zip(law.names, vector, strict=True)))
-            return jnp.broadcast_to(value, columns[0].shape)
+    They take the columns, then the parameters, then a one: the tangent that derivatives start
+    from. As a constant it would let the program simplify what is not finite away, such as the
+    infinite slope of sqrt(k - k) times 1 - 1.
+    """
 
-        slope = jax.jacfwd(predict)
-        # Forward twice: a handful of parameters, and half the compile time of jax.hessian.
-        return predict(vector), slope(vector), jax.jacfwd(slope)(vector)
+    value: Function
+    gradient: Function
+    hessian: Function
+    size: int
 
-    compiled = jax.jit(jax.vmap(all_three, (None, 0)))
-    return lambda columns, points: [
-        np.asarray(item) for item in compiled(tuple(columns.values()), points)
-    ]
+    def at(self, columns: Mapping[str, np.ndarray]) -> _At:
+        """The same on the columns of a table."""
+        return _At(self, list(columns.values()))
+
+
+class _At:
+    """Derivatives of a law on given columns, at many parameter values (points, p) at once."""
+
+    def __init__(self, derivatives: _Derivatives, columns: Sequence[np.ndarray]) -> None:
+        self._of = derivatives
+        self._columns = columns
+        self._rows = len(columns[0])
+
+    @cached_property
+    def _value(self) -> Bound:
+        return self._of.value.bind(*self._columns)
+
+    def _inputs(self, points: np.ndarray) -> list[np.ndarray]:
+        return [*points.T[:, :, None], np.ones((1, 1))]
+
+    def value(self, points: np.ndarray) -> np.ndarray:
+        """Values, shape (points, rows)."""
+        (found,) = self._value(*self._inputs(points))
+        return np.broadcast_to(found, (len(points), self._rows))
+
+    def gradient(self, points: np.ndarray) -> np.ndarray:
+        """First derivatives, shape (points, rows, p)."""
+        found = self._of.gradient.bind(*self._columns)(*self._inputs(points))
+        shape = len(points), self._rows
+        return np.stack([np.broadcast_to(item, shape) for item in found], axis=-1)
+
+    def bends(self, points: np.ndarray) -> tuple[bool, np.ndarray]:
+        """Whether all second derivatives are finite, and which are not zero everywhere, (p, p)."""
+        hessian = self._of.hessian.bind(*self._columns)
+        pairs = list(combinations_with_replacement(range(self._of.size), 2))
+        finite, some = True, np.zeros(len(pairs), dtype=bool)
+        # One point at a time: hundreds of arrays of all at once would be fresh memory.
+        for point in points:
+            found = hessian(*self._inputs(point[None]))
+            finite &= all(bool(np.isfinite(item).all()) for item in found)
+            some |= [bool(np.any(item)) for item in found]
+        coupled = np.zeros((self._of.size, self._of.size), dtype=bool)
+        coupled[tuple(zip(*pairs, strict=True))] = some
+        return finite, coupled | coupled.T
+
+
+_DERIVATIVES: WeakKeyDictionary[Law, _Derivatives] = WeakKeyDictionary()
+
+
+def _traced(law: Law) -> _Derivatives:
+    """Programs of a law's derivatives, forward twice.
+
+    The second derivatives are those of the gradient's program, in which nothing is computed twice,
+    so that their number costs little.
+    """
+    # Not the law itself, which is what they are kept by.
+    function, names, columns = law.function, law.names, len(law.columns)
+    size = len(names)
+    count = columns + size + 1
+
+    def value(*given: Any) -> list[Any]:
+        params = dict(zip(names, given[columns:-1], strict=True))
+        return [jnp.asarray(function(*given[:columns], **params))]
+
+    plain = trace(value, count, columns)
+    elementwise = isinstance(plain, Program)
+
+    def along(function: Any, place: int, given: Sequence[Any]) -> list[Any]:
+        """Derivatives of what a function returns in one of the parameters."""
+        before, (moved, *after) = given[: columns + place], given[columns + place :]
+        if isinstance(function, Program):
+            # Only what depends on the parameter is differentiated.
+            at = function.bind(*before, None, *after, library=jnp)
+        else:
+
+            def at(value: Any) -> list[Any]:
+                return function(*before, value, *after)
+
+        return jax.jvp(at, (moved,), (given[-1],))[1]
+
+    def gradient(*given: Any) -> list[Any]:
+        of = plain if elementwise else value
+        return [along(of, place, given)[0] for place in range(size)]
+
+    first = trace(gradient, count) if elementwise else Compiled(gradient, count)
+
+    def hessian(*given: Any) -> list[Any]:
+        of = first if elementwise else gradient
+        rows = [along(of, place, given) for place in range(size)]
+        return [rows[b][a] for a, b in combinations_with_replacement(range(size), 2)]
+
+    second = trace(hessian, count) if elementwise else Compiled(hessian, count)
+    return _Derivatives(plain, first, second, size)
 
 
 def idle_error(law: Law, name: str) -> LawError:
@@ -247,14 +330,13 @@ def _refuse_idle(law: Law, gradient: np.ndarray) -> None:
             raise idle_error(law, name)
 
 
-def _refuse_proportional(law: Law, gradient: np.ndarray, scattered: np.ndarray) -> None:
+def _refuse_proportional(law: Law, suspects: np.ndarray) -> None:
     """Raise when two parameters move the law in the same direction at every probe.
 
     If they only do so on the rows of this table, and not on scattered ones, the table is at fault:
     that is for the check of the design to say.
     """
-    suspects = _proportional(gradient) & _proportional(scattered)
-    for j, i in zip(*np.nonzero(np.triu(suspects, 1)), strict=True):
+    for j, i in zip(*np.nonzero(suspects), strict=True):
         raise LawError(
             f"law {law.name!r}: parameters {law.names[j]!r} and {law.names[i]!r} change the "
             "prediction in exactly the same way (as A and B do in A * B * N^-alpha), so no table "
@@ -263,13 +345,13 @@ def _refuse_proportional(law: Law, gradient: np.ndarray, scattered: np.ndarray) 
 
 
 def _proportional(gradient: np.ndarray) -> np.ndarray:
-    """Which pairs of Jacobian columns are proportional at every probe, shape (p, p)."""
+    """Which pairs j < i of Jacobian columns are proportional at every probe, shape (p, p)."""
     # Scattered rows may be impossible ones (more unique tokens than tokens).
     gradient = np.where(np.isfinite(gradient).all(axis=-1, keepdims=True), gradient, 0.0)
     norms = np.sqrt((gradient**2).sum(axis=1))
     cosines = np.abs(np.einsum("knp,knq->kpq", gradient, gradient))
     sizes = norms[:, :, None] * norms[:, None, :]
-    return (cosines >= (1 - PROPORTIONAL_TOLERANCE) * sizes).all(axis=0)
+    return np.triu((cosines >= (1 - PROPORTIONAL_TOLERANCE) * sizes).all(axis=0), 1)
 
 
 def _propose(coupled: np.ndarray) -> list[int]:
@@ -281,7 +363,7 @@ def _propose(coupled: np.ndarray) -> list[int]:
     return chosen
 
 
-def _prove(law: Law, probe: _Probe, proposed: list[int]) -> list[int]:
+def _prove(law: _At, probe: _Probe, proposed: list[int]) -> list[int]:
     """Keep the proposed parameters that obey superposition, dropping offenders one by one."""
     kept = list(proposed)
     for candidate in proposed:
@@ -292,34 +374,23 @@ def _prove(law: Law, probe: _Probe, proposed: list[int]) -> list[int]:
     return kept
 
 
-def _superposes(law: Law, probe: _Probe, linear: Sequence[int]) -> bool:
+def _superposes(law: _At, probe: _Probe, linear: Sequence[int]) -> bool:
     """Whether f(c) = f(0) + sum_j c_j (f(e_j) - f(0)) at random c of both signs."""
     scales = np.array([1.0, -1.0, 1e3, -1e3])
     for point in probe.points:
-        origin = point.copy()
-        origin[list(linear)] = 0.0
-        start = _predict(law, probe, origin)
-        slopes = []
-        for j in linear:
-            unit = origin.copy()
-            unit[j] = 1.0
-            slopes.append(_predict(law, probe, unit) - start)
-        for scale in scales:
-            weights = scale * probe.rng.uniform(0.1, 2.0, len(linear))
-            weights *= probe.rng.choice([-1.0, 1.0], len(linear))
-            moved = origin.copy()
-            moved[list(linear)] = weights
-            terms = [weight * slope for weight, slope in zip(weights, slopes, strict=True)]
-            expected = start + sum(terms)
-            size = np.abs(start) + sum(np.abs(term) for term in terms)
-            actual = _predict(law, probe, moved)
-            if not np.all(np.abs(actual - expected) <= SUPERPOSITION_TOLERANCE * size):
-                return False
+        weights = probe.rng.uniform(0.1, 2.0, (len(scales), len(linear)))
+        weights *= scales[:, None] * probe.rng.choice([-1.0, 1.0], weights.shape)
+        # The origin, the units, and the points to be predicted from them.
+        rows = np.tile(point, (1 + len(linear) + len(scales), 1))
+        rows[:, linear] = np.concatenate([np.zeros((1, len(linear))), np.eye(len(linear)), weights])
+        found = law.value(rows)
+        start, units, actual = np.split(found, [1, 1 + len(linear)])
+        slopes = units - start
+        expected = start + weights @ slopes
+        size = np.abs(start) + np.abs(weights) @ np.abs(slopes)
+        if not np.all(np.abs(actual - expected) <= SUPERPOSITION_TOLERANCE * size):
+            return False
     return True
-
-
-def _predict(law: Law, probe: _Probe, vector: np.ndarray) -> np.ndarray:
-    return law.evaluate(probe.columns, dict(zip(law.names, vector.tolist(), strict=True)))
 
 
 def _describe(

@@ -135,14 +135,16 @@ class Program:
         """The program with its first inputs given; what depends on them only is computed now.
 
         Args:
-            *first: values of the first inputs, arrays that broadcast.
+            *first: values of the first inputs, arrays that broadcast; None for one that is given
+                later too.
             library: ``numpy``, or ``jax.numpy`` within a function that JAX traces.
         """
         run = _RUNNERS[library.__name__]
         held: list[Any] = [None] * self._places
         for place, value in self.constants.items():
             held[place] = value
-        given = set(self.constants) | set(range(len(first)))
+        later_inputs = [i for i in range(self.inputs) if i >= len(first) or first[i] is None]
+        given = set(self.constants).union(range(self.inputs)).difference(later_inputs)
         held[: len(first)] = first
         later = []
         for step in self._steps:
@@ -152,11 +154,12 @@ class Program:
                 given.add(step.place)
             else:
                 later.append((function, step.operands, step.place))
-        outputs, count, total = self.outputs, len(first), self.inputs
+        outputs = self.outputs
 
         def finish(*rest: Any) -> list[Any]:
             values = held.copy()
-            values[count:total] = rest
+            for place, value in zip(later_inputs, rest, strict=True):
+                values[place] = value
             for function, operands, place in later:
                 if len(operands) == 2:  # by far the most
                     values[place] = function(values[operands[0]], values[operands[1]])
@@ -300,7 +303,10 @@ def _numpy_runner(name: str, primitive: Any, params: Mapping[str, Any]) -> Calla
 
 def _jax_runner(name: str, primitive: Any, params: Mapping[str, Any]) -> Callable[..., Any]:
     def bound(*operands: Any) -> Any:
-        return primitive.bind(*jnp.broadcast_arrays(*operands), **params)
+        # Operands of one shape, as scalars are, need no call of a compiled function.
+        if len({np.shape(item) for item in operands}) > 1:
+            operands = tuple(jnp.broadcast_arrays(*operands))
+        return primitive.bind(*operands, **params)
 
     return bound
 

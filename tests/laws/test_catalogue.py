@@ -13,7 +13,7 @@ from catalogue import ROWS
 
 import scalefit as sf
 from scalefit import laws
-from scalefit.separable import PROVED, structure
+from scalefit.separable import structure
 
 NAMED = [pytest.param(row, id=row.law) for row in ROWS]
 LAWS = [pytest.param(law, id=law.name) for law in laws.BUILTIN.values()]
@@ -108,8 +108,6 @@ def test_the_linear_parameters_are_detected(row):
     fresh = sf.law(source="the same, not looked up")(law.function)
     found = structure(fresh, {name: exact[name].to_numpy(float) for name in law.columns})
     assert found.linear == row.linear
-    if law in PROVED:
-        assert found == PROVED[law]
 
 
 # Recovery
