@@ -40,16 +40,17 @@ Source: weak duality for separable convex problems, Rockafellar 1970, Convex Ana
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import ClosedJaxpr
 
+from scalefit.basis import term_of
 from scalefit.fitting.duals import Huber, HuberDual, LogSquared, Squared, gamma, loss, nonnegative
 from scalefit.fitting.intervals import (
     EPSILON,
@@ -62,17 +63,21 @@ from scalefit.fitting.intervals import (
     point,
     variable,
 )
-from scalefit.fitting.problem import Data, Problem, Settings
-from scalefit.objective import Objective, measure
+from scalefit.fitting.problem import Problem, Settings
+from scalefit.objective import Objective
 from scalefit.result import Certificate
+from scalefit.tracing import LOCK, closed_form
 
-__all__ = ["certify"]
+__all__ = ["MOST_BOXES", "UNASKED_BOXES", "certify"]
 
 # Share of the objective to which an optimum is proved.
 TOLERANCE = 1e-6
 
 # Squared fits of real tables take 130 to 700 boxes, Huber ones as many, three coordinates 2,000.
 MOST_BOXES = 50_000
+
+# Where a proof that nobody asked for gives up: half a second on tables of a few hundred rows.
+UNASKED_BOXES = 5_000
 
 MOST_COORDINATES = 3
 
@@ -103,6 +108,20 @@ class _Refusal(Exception):  # noqa: N818
     """Why a certificate is not attempted."""
 
 
+class _Table(NamedTuple):
+    """The numbers that columns are computed from.
+
+    Attributes:
+        columns: the law's data columns where the weight is positive, each of shape (rows,).
+        fixed: values of the fixed parameters, in the order of ``Problem.fixed``.
+        rows: number of rows.
+    """
+
+    columns: tuple[np.ndarray, ...]
+    fixed: tuple[float, ...]
+    rows: int
+
+
 def certify(
     problem: Problem,
     settings: Settings,
@@ -115,7 +134,6 @@ def certify(
     *,
     tolerance: float = TOLERANCE,
     most_boxes: int = MOST_BOXES,
-    seconds: float = np.inf,
 ) -> Certificate:
     """Try to prove that no point of the bounds has a lower objective than a fit.
 
@@ -135,14 +153,13 @@ def certify(
         value: the objective at the fit.
         tolerance: share of the value to prove it to.
         most_boxes: where to give up; the last generation of boxes may pass it.
-        seconds: when to give up, in wall-clock seconds, checked after every generation of boxes.
     """
     with np.errstate(all="ignore"):
         try:
             search = _prepare(
                 problem, settings, objective, columns, observed, weight, fixed, value, tolerance
             )
-            return search.run(most_boxes, seconds)
+            return search.run(most_boxes)
         except (_Refusal, NotEnclosed) as refusal:
             reason = f"not attempted: {refusal}"
             return Certificate(False, float("inf"), 0, {}, reason)
@@ -185,20 +202,16 @@ def _prepare(
     if q > MOST_COORDINATES:
         raise _Refusal(f"{q} nonlinear coordinates are more than {MOST_COORDINATES}")
     used = weight > 0
-    data = Data(
+    table = _Table(
         columns=tuple(
             np.asarray(columns[name], dtype=np.float64)[used] for name in problem.law.columns
         ),
-        response=observed[used],
-        weight=weight[used],
-        metric=None,
-        unit=1.0,
         fixed=tuple(float(fixed[name]) for name in problem.fixed),
-        measure=measure(objective, observed[used]),
+        rows=int(np.count_nonzero(used)),
     )
     if objective.robust not in ("none", "huber"):
         raise _Refusal(f"no dual is built for robust={objective.robust!r}")
-    rows = loss(objective, data.response, data.weight, value)
+    rows = loss(objective, observed[used], weight[used], value)
     if rows is None:
         raise _Refusal(
             "the Huber loss of a log residual is concave in predictions above the observed loss, "
@@ -216,12 +229,14 @@ def _prepare(
     axes = []
     for axis in range(q):
         seeing = [i for i in range(k) if problem.axes_seen[i] == (axis,)]
-        axes.append(_Axis(problem, data, axis, seeing, low[axis], high[axis]))
+        axes.append(_Axis(problem, table, axis, seeing, low[axis], high[axis]))
     still = [i for i in range(k) if not problem.axes_seen[i]]
-    static = [_enclose_column(problem, data, i).value for i in still]
+    static = [_enclose_column(problem, table, i).value for i in still]
     known_part = None
     if problem.axes_known is not None:
-        known_part = _enclose_column(problem, data, None).value.mapped(lambda x: x[0])
+        enclosed = _enclose_column(problem, table, None).value
+        # What is the same in every row may come as one number.
+        known_part = enclosed.mapped(lambda x: np.broadcast_to(x[0], table.rows))
     return _Search(
         problem, rows, axes, still, static, free, known_part, low, high, value, tolerance
     )
@@ -231,31 +246,40 @@ def _prepare(
 
 
 @lru_cache(maxsize=256)
-def _program(problem: Problem, index: int | None, rows: int) -> Any:
+def _program(problem: Problem, index: int | None, rows: int) -> ClosedJaxpr:
     """The traced program of a column (the known part for None) in the parameters themselves."""
+    law, structure = problem.law, problem.structure
+    logarithmic = {param.name for param in law.params if param.kind.spacing == "log"}
+    free, held = len(problem.nonlinear), len(problem.fixed)
 
-    def column(theta: Any, fixed: Any, arrays: Any) -> jax.Array:
+    def column(*given: Any) -> list[Any]:
+        values = dict(zip(problem.fixed, given[free : free + held], strict=True))
+        for group, value in zip(problem.nonlinear, given, strict=False):
+            values.update(dict.fromkeys(group, value))
         coordinates = [
-            jnp.log(item) if logarithmic else item
-            for item, logarithmic in zip(theta, problem.logarithmic, strict=True)
+            jnp.log(values[name]) if name in logarithmic else values[name]
+            for name in structure.nonlinear
         ]
-        data = Data(arrays, arrays[0], arrays[0], None, 1.0, fixed, cast(Any, None))
-        if index is None:
-            return problem.known(data, coordinates)
-        return problem.column(index, data, coordinates)
 
-    with jax.enable_x64(True):
-        number, array = np.zeros(()), np.zeros(rows)
-        return jax.make_jaxpr(column)(
-            [number] * len(problem.nonlinear),
-            (number,) * len(problem.fixed),
-            (array,) * len(problem.law.columns),
-        )
+        def term(name: str | None) -> Any:
+            return term_of(law, structure, name)(*given[free + held :], *coordinates)
+
+        if index is None:
+            terms = [
+                values[name] * term(name) for name in problem.fixed if name in structure.linear
+            ]
+            terms += [term(None)] if structure.remainder is not None else []
+        else:
+            terms = [term(name) for name in problem.linear[index]]
+        return [jnp.broadcast_to(sum(terms[1:], terms[0]), (rows,))]
+
+    with LOCK, jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        return closed_form(column, [()] * (free + held) + [(rows,)] * len(law.columns))
 
 
 def _enclose_column(
     problem: Problem,
-    data: Data,
+    table: _Table,
     index: int | None,
     axis: int | None = None,
     lower: Any = None,
@@ -265,8 +289,8 @@ def _enclose_column(
     theta = [known(1.0) for _ in problem.nonlinear]
     if axis is not None:
         theta[axis] = variable(lower, upper)
-    program = _program(problem, index, len(data.response))
-    (found,) = enclose(program, [*theta, *map(known, data.fixed), *map(known, data.columns)])
+    program = _program(problem, index, table.rows)
+    (found,) = enclose(program, [*theta, *map(known, table.fixed), *map(known, table.columns)])
     return found
 
 
@@ -289,16 +313,22 @@ class _Axis:
     """The columns that see one coordinate."""
 
     def __init__(
-        self, problem: Problem, data: Data, axis: int, columns: list[int], low: float, high: float
+        self,
+        problem: Problem,
+        table: _Table,
+        axis: int,
+        columns: list[int],
+        low: float,
+        high: float,
     ) -> None:
-        self.problem, self.data, self.axis, self.columns = problem, data, axis, columns
-        self.rows = len(data.response)
+        self.problem, self.table, self.axis, self.columns = problem, table, axis, columns
+        self.rows = table.rows
         self.width = len(columns)
         self.lines = [self._line(place, low, high) for place in range(self.width)]
 
     def _enclose(self, place: int, lower: np.ndarray, upper: np.ndarray) -> Value:
         return _enclose_column(
-            self.problem, self.data, self.columns[place], self.axis, lower, upper
+            self.problem, self.table, self.columns[place], self.axis, lower, upper
         )
 
     def _line(self, place: int, low: float, high: float) -> Any:
@@ -690,9 +720,8 @@ class _Search:
 
     # The search
 
-    def run(self, most_boxes: int, seconds: float) -> Certificate:
+    def run(self, most_boxes: int) -> Certificate:
         """Bound one generation of boxes after another until all are proved, or effort is spent."""
-        began = time.perf_counter()
         if self.value <= self.tolerance * self.scale:
             # No objective is negative.
             return Certificate(True, float(self.value / self.scale), 0, {}, "")
@@ -718,22 +747,14 @@ class _Search:
                 return Certificate(True, float(gap), self.boxes, {}, "")
             lowest = float(bounds[~done].min())
             turn += 1
-            reason = self._stop(open_boxes, bounds[~done], most_boxes, began, seconds, turn)
+            reason = self._stop(open_boxes, bounds[~done], most_boxes, turn)
             if reason:
                 break
             boxes = self._cut(open_boxes, slack[~done])
         gap = (self.value - max(min(lowest, least), 0.0)) / self.scale
         return Certificate(False, float(gap), self.boxes, self._region(open_boxes), reason)
 
-    def _stop(
-        self,
-        boxes: _Boxes,
-        bounds: np.ndarray,
-        most_boxes: int,
-        began: float,
-        seconds: float,
-        turn: int,
-    ) -> str:
+    def _stop(self, boxes: _Boxes, bounds: np.ndarray, most_boxes: int, turn: int) -> str:
         """Why the search ends here, if it does."""
         where = int(np.argmin(bounds))
         at = 0.5 * (boxes.lower[where] + boxes.upper[where])
@@ -748,8 +769,6 @@ class _Search:
             )
         if self.boxes >= most_boxes:
             return f"{len(boxes)} boxes are still open after {self.boxes}"
-        if time.perf_counter() - began > seconds:
-            return f"{len(boxes)} boxes are still open after {seconds:g} s"
         if not self.axes:
             return "the bound of the one convex problem is not tight enough"
         return ""

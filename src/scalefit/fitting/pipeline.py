@@ -15,6 +15,7 @@ import pandas as pd
 
 from scalefit.errors import DataError, FitError
 from scalefit.fitting import grid
+from scalefit.fitting.certificate import MOST_BOXES, UNASKED_BOXES
 from scalefit.fitting.certificate import certify as prove
 from scalefit.fitting.checks import check_design
 from scalefit.fitting.devices import on_device
@@ -42,9 +43,6 @@ __all__ = ["fit"]
 
 # Rows are padded to powers of two from here, so that tables of like size share compiled programs.
 FEWEST_ROWS = 32
-
-# A proof that nobody asked for gives up after this long; on tables with a law it takes 0.02 to 0.1.
-PROOF_SECONDS = 2.0
 
 # The value reported is computed by the plain law; the search used its separable form. They agree
 # to rounding unless the law is not what its structure says.
@@ -347,7 +345,7 @@ def _certified(
         table.weight,
         fixed,
         value,
-        seconds=math.inf if wanted else PROOF_SECONDS,
+        most_boxes=MOST_BOXES if wanted else UNASKED_BOXES,
     )
 
 
