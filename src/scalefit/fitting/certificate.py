@@ -226,10 +226,7 @@ def _prepare(
     )
     low = np.where(logs, np.exp(low) * (1 - margin), low)
     high = np.where(logs, np.exp(high) * (1 + margin), high)
-    axes = []
-    for axis in range(q):
-        seeing = [i for i in range(k) if problem.axes_seen[i] == (axis,)]
-        axes.append(_Axis(problem, table, axis, seeing, low[axis], high[axis]))
+    searched = _Columns(problem, table, low, high)
     still = [i for i in range(k) if not problem.axes_seen[i]]
     static = [_enclose_column(problem, table, i).value for i in still]
     known_part = None
@@ -238,7 +235,7 @@ def _prepare(
         # What is the same in every row may come as one number.
         known_part = enclosed.mapped(lambda x: np.broadcast_to(x[0], table.rows))
     return _Search(
-        problem, rows, axes, still, static, free, known_part, low, high, value, tolerance
+        problem, rows, searched, still, static, free, known_part, low, high, value, tolerance
     )
 
 
@@ -296,12 +293,11 @@ def _enclose_column(
 
 @dataclass(frozen=True)
 class _Pieces:
-    """Columns of one coordinate over intervals of it, each scaled by a positive function.
+    """Columns over intervals of the coordinates they see, each scaled by a positive function.
 
-    ``middle`` and ``radius`` have shape (intervals, columns, 5, rows): the column at the lower end
-    and at the upper end, its second derivative at the middle, and over the whole interval its
-    second and third derivatives. ``least`` is its lower bound over the interval, (intervals,
-    columns, rows).
+    ``middle`` and ``radius`` have shape (pieces, 5, rows): the column at the lower end and at the
+    upper end, its second derivative at the middle, and over the whole interval its second and third
+    derivatives. ``least`` is its lower bound over the interval, (pieces, rows).
     """
 
     middle: np.ndarray
@@ -309,87 +305,155 @@ class _Pieces:
     least: np.ndarray
 
 
-class _Axis:
-    """The columns that see one coordinate."""
+class _Lines(NamedTuple):
+    """Columns whose logarithm is a straight line in the parameter: powers, exponentials.
 
-    def __init__(
-        self,
-        problem: Problem,
-        table: _Table,
-        axis: int,
-        columns: list[int],
-        low: float,
-        high: float,
-    ) -> None:
-        self.problem, self.table, self.axis, self.columns = problem, table, axis, columns
-        self.rows = table.rows
-        self.width = len(columns)
-        self.lines = [self._line(place, low, high) for place in range(self.width)]
+    Attributes:
+        which: their places among the columns.
+        start: where the level is taken, (columns,).
+        level: of the logarithm, (columns, rows).
+        slope: of the logarithm.
+        first: slope that is left after the scaling, its square and its cube.
+        square: see ``first``.
+        cube: see ``first``.
+    """
+
+    which: list[int]
+    start: np.ndarray
+    level: Interval
+    slope: Interval
+    first: Interval
+    square: Interval
+    cube: Interval
+
+
+class _Columns:
+    """The columns that see a coordinate, those of one coordinate after those of another.
+
+    Attributes:
+        axis: the coordinate each of them sees.
+    """
+
+    def __init__(self, problem: Problem, table: _Table, low: np.ndarray, high: np.ndarray) -> None:
+        self.problem, self.table = problem, table
+        seeing = [
+            (axis, index)
+            for axis in range(len(problem.nonlinear))
+            for index, seen in enumerate(problem.axes_seen)
+            if seen == (axis,)
+        ]
+        self.axis = [axis for axis, _ in seeing]
+        self.index = [index for _, index in seeing]
+        self.lines = self._lines(low, high)
+        straight = self.lines.which if self.lines else []
+        self.bent = [place for place in range(len(seeing)) if place not in straight]
+
+    def __len__(self) -> int:
+        return len(self.axis)
 
     def _enclose(self, place: int, lower: np.ndarray, upper: np.ndarray) -> Value:
         return _enclose_column(
-            self.problem, self.table, self.columns[place], self.axis, lower, upper
+            self.problem, self.table, self.index[place], self.axis[place], lower, upper
         )
 
-    def _line(self, place: int, low: float, high: float) -> Any:
-        """Level, slope and where the level is taken, of a logarithm without curvature."""
-        center = 0.5 * (low + high)
-        column = self._enclose(place, np.array([low, center]), np.array([high, center]))
-        if column.log is None:
+    def _lines(self, low: np.ndarray, high: np.ndarray) -> _Lines | None:
+        """The columns whose logarithms have no curvature."""
+        which, levels, slopes, starts = [], [], [], []
+        for place, axis in enumerate(self.axis):
+            center = 0.5 * (low[axis] + high[axis])
+            column = self._enclose(
+                place, np.array([low[axis], center]), np.array([high[axis], center])
+            )
+            if column.log is None:
+                continue
+            level, slope, *curved = column.log.jet
+            if level is None or slope is None or len(slope.lo) > 1 or any(curved):
+                continue
+            which.append(place)
+            starts.append(center)
+            levels.append(level.mapped(lambda x: np.broadcast_to(x[1], self.table.rows)))
+            slopes.append(slope.mapped(lambda x: np.broadcast_to(x[0], self.table.rows)))
+        if not which:
             return None
-        level, slope, *curved = column.log.jet
-        if (
-            level is None
-            or slope is None
-            or len(slope.lo) > 1
-            or any(x is not None for x in curved)
-        ):
-            return None
-        return level.mapped(lambda x: x[1:]), slope, center
+        level, slope = (
+            Interval(np.stack([x.lo for x in parts]), np.stack([x.hi for x in parts]))
+            for parts in (levels, slopes)
+        )
+        first = slope - point(slope.mid.mean(axis=-1, keepdims=True))
+        square = first.square()
+        return _Lines(which, np.array(starts), level, slope, first, square, first * square)
 
-    def pieces(self, lower: np.ndarray, upper: np.ndarray) -> _Pieces:
-        middle = np.empty((len(lower), self.width, 5, self.rows))
-        radius = np.empty_like(middle)
-        least = np.empty((len(lower), self.width, self.rows))
-        for place in range(self.width):
-            self._fill(place, lower, upper, middle[:, place], radius[:, place], least[:, place])
-        return _Pieces(middle, radius, least)
+    def pieces(self, lower: list[np.ndarray], upper: list[np.ndarray]) -> _Pieces:
+        """Every column over intervals of its coordinate, given for each coordinate."""
+        counts = [len(lower[axis]) for axis in self.axis]
+        ends = np.cumsum([0, *counts])
+        shape = int(ends[-1]), 5, self.table.rows
+        found = Interval(np.empty(shape), np.empty(shape))
+        least = np.empty((shape[0], shape[2]))
+        if self.lines is not None:
+            which = self.lines.which
+            a, b = (
+                np.concatenate([side[self.axis[place]] for place in which])
+                for side in (lower, upper)
+            )
+            taken = np.repeat(np.arange(len(which)), [counts[place] for place in which])
+            rows: Any = slice(None)
+            if self.bent:
+                rows = np.concatenate([np.arange(ends[j], ends[j + 1]) for j in which])
+            self._affine(self.lines, taken, a, b, found, least, rows)
+        for place in self.bent:
+            a, b = lower[self.axis[place]], upper[self.axis[place]]
+            value, pair, *derivatives = self._general(place, a, 0.5 * (a + b), b)
+            mine = slice(ends[place], ends[place + 1])
+            for at, item in enumerate((*pair, *derivatives)):
+                found.lo[mine, at], found.hi[mine, at] = item.lo, item.hi
+            least[mine] = value.lo
+        return _Pieces(*found.ball, least)
 
-    def _fill(
+    def _affine(
         self,
-        place: int,
+        lines: _Lines,
+        taken: np.ndarray,
         lower: np.ndarray,
         upper: np.ndarray,
-        middle: np.ndarray,
-        radius: np.ndarray,
+        found: Interval,
         least: np.ndarray,
+        rows: Any,
     ) -> None:
-        center = 0.5 * (lower + upper)
-        local = self._affine(place, lower, center, upper)
-        if local is None:
-            local = self._general(place, lower, center, upper)
-        value, ends, curve, two, three = local
-        for at, item in enumerate((*ends, curve, two, three)):
-            middle[:, at] = item.mid
-            radius[:, at] = item.radius
-        least[:] = value.lo
+        """Fill in the columns whose logarithm is a straight line in the parameter."""
 
-    def _affine(self, place: int, lower: np.ndarray, center: np.ndarray, upper: np.ndarray) -> Any:
-        """A column whose logarithm is a straight line in the parameter: a power, an exponential."""
-        if self.lines[place] is None:
-            return None
-        level, slope, start = self.lines[place]
-        tilt = float(slope.mid.mean())
-        first = slope - point(np.full((1, 1), tilt))
-        m = point(center[:, None])
-        above = level + slope * (m - point(np.full((1, 1), start)))
+        def at(item: Interval) -> Interval:
+            return item.mapped(lambda x: x[taken])
+
+        m = 0.5 * (lower + upper)
+        center = point(m[:, None])
+        above = at(lines.level) + at(lines.slope) * (center - point(lines.start[taken][:, None]))
         above = above - point(above.mid.max(axis=-1, keepdims=True))
-        steps = [point(lower[:, None]) - m, point(upper[:, None]) - m]
-        ends = [_exp(above + first * step) for step in steps]
+        steps = point(np.stack([lower, upper])[:, :, None]) - center
+        moved = above + at(lines.first) * steps
+        # At the lower end, the upper end and the middle.
+        column = _exp(
+            Interval(
+                np.concatenate([moved.lo, above.lo[None]]),
+                np.concatenate([moved.hi, above.hi[None]]),
+            )
+        )
         # The logarithm is monotone in the parameter, so the ends enclose what lies between.
-        value = Interval(np.minimum(ends[0].lo, ends[1].lo), np.maximum(ends[0].hi, ends[1].hi))
-        square = first.square()
-        return value, ends, _exp(above) * square, value * square, value * (first * square)
+        value = Interval(
+            np.minimum(column.lo[0], column.lo[1]), np.maximum(column.hi[0], column.hi[1])
+        )
+        two = at(lines.square).of_positive(
+            Interval(np.stack([column.lo[2], value.lo]), np.stack([column.hi[2], value.hi]))
+        )
+        three = at(lines.cube).of_positive(value)
+        for out, ends, second, third in (
+            (found.lo, column.lo, two.lo, three.lo),
+            (found.hi, column.hi, two.hi, three.hi),
+        ):
+            out[rows, :2] = ends[:2].transpose(1, 0, 2)
+            out[rows, 2:4] = second.transpose(1, 0, 2)
+            out[rows, 4] = third
+        least[rows] = value.lo
 
     def _general(self, place: int, lower: np.ndarray, center: np.ndarray, upper: np.ndarray) -> Any:
         """Any column, from its enclosures over the interval and at three points of it."""
@@ -455,21 +519,30 @@ class _Boxes:
 
 
 class _Gathered(NamedTuple):
-    """Columns of one coordinate over the intervals of a batch of boxes.
+    """Columns over the intervals of a batch of boxes.
 
     Attributes:
-        first: place of its first corner column among those of a box.
-        middle: see :class:`_Pieces`, for each box.
-        pieces: the pieces over the different intervals.
-        inverse: the interval of each box.
-        width: upper bound of the width of each interval, (boxes,).
+        middle: see :class:`_Pieces`, (boxes, columns, 5, rows).
+        error: by how much a product with ``middle`` may be off, for each unit of the other factor:
+            the radius and the rounding of a dot product.
+        against: what a unit of the direction takes off each column's test at least, (boxes,
+            columns).
+        width: upper bound of the width of the interval, (boxes, columns).
     """
 
-    first: int
     middle: np.ndarray
-    pieces: _Pieces
-    inverse: np.ndarray
+    error: np.ndarray
+    against: np.ndarray
     width: np.ndarray
+
+    def dots(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Products with u, (boxes, columns, 5), and bounds of their errors."""
+        boxes, columns, kinds, rows = self.middle.shape
+        shape = boxes, columns * kinds, rows
+        found = self.middle.reshape(shape) @ u[:, :, None]
+        errors = self.error.reshape(shape) @ np.abs(u)[:, :, None]
+        errors *= 1.01
+        return found.reshape(boxes, columns, kinds), errors.reshape(boxes, columns, kinds)
 
 
 class _Search:
@@ -479,7 +552,7 @@ class _Search:
         self,
         problem: Problem,
         rows: Squared | LogSquared | Huber,
-        axes: list[_Axis],
+        columns: _Columns,
         still: list[int],
         static: list[Interval],
         free: list[int],
@@ -489,7 +562,8 @@ class _Search:
         value: float,
         tolerance: float,
     ) -> None:
-        self.problem, self.loss, self.axes, self.value = problem, rows, axes, value
+        self.problem, self.loss, self.columns, self.value = problem, rows, columns, value
+        self.axes = range(len(problem.nonlinear))
         self.low, self.high = low, high
         self.scale = max(value, FLOOR * rows.floor)
         self.target = value - tolerance * self.scale
@@ -499,19 +573,22 @@ class _Search:
         self.static = np.zeros((len(static), self.rows))
         self.static_radius = np.zeros((len(static), self.rows))
         for place, item in enumerate(static):
-            top = np.abs(item.mid).max()
+            middle, radius = item.ball
+            top = np.abs(middle).max()
             factor = np.exp2(-np.round(np.log2(top))) if top > 0 else 1.0
-            self.static[place] = item.mid * factor
-            self.static_radius[place] = item.radius * factor
-        self.size = len(static) + 2 * sum(axis.width for axis in axes)
+            self.static[place] = middle * factor
+            self.static_radius[place] = radius * factor
+        self.size = len(static) + 2 * len(columns)
         self.free = np.zeros(self.size, dtype=bool)
         self.free[[still.index(i) for i in free]] = True
-        self.known = known_part.mid if known_part is not None else np.zeros(self.rows)
-        self.known_radius = known_part.radius if known_part is not None else np.zeros(self.rows)
+        nothing = np.zeros(self.rows), np.zeros(self.rows)
+        self.known, self.known_radius = known_part.ball if known_part is not None else nothing
         self.has_known = known_part is not None
         self.boxes = 0
         weight, target = rows.start()
         self.direction = weight * np.abs(target)
+        # No shift repairs what a coefficient free in sign needs: see _prove.
+        self.repair = np.zeros(self.rows) if self.free.any() else self.direction
         self.gamma = gamma(self.rows)
 
     # The bound
@@ -519,24 +596,12 @@ class _Search:
     def bound(self, boxes: _Boxes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Lower bounds (boxes,), slack by coordinate (boxes, q), and columns at work."""
         count = len(boxes)
+        gathered, fine = self._gather(boxes)
         corners = np.empty((count, self.size, self.rows))
-        corners[:, : len(self.static)] = self.static
-        first = len(self.static)
-        gathered: list[_Gathered] = []
-        for axis_number, axis in enumerate(self.axes):
-            a, b = boxes.lower[:, axis_number], boxes.upper[:, axis_number]
-            _, pick, inverse = np.unique(a + 1j * b, return_index=True, return_inverse=True)
-            pieces = axis.pieces(a[pick], b[pick])
-            middle = pieces.middle[inverse]
-            width = 2 * axis.width
-            corners[:, first : first + width] = middle[:, :, :2].reshape(count, width, self.rows)
-            # Twice the distance from the middle, which is rounded.
-            width_above = (b - a + 4 * EPSILON * np.maximum(np.abs(a), np.abs(b))) * (
-                1 + 4 * EPSILON
-            )
-            gathered.append(_Gathered(first, middle, pieces, inverse, width_above))
-            first += width
-        fine = np.isfinite(corners).all(axis=(1, 2))
+        still = len(self.static)
+        corners[:, :still] = self.static
+        shape = count, len(self.columns), 2, self.rows
+        corners[:, still:].reshape(shape)[:] = gathered.middle[:, :, :2]
         corners[~fine] = 1.0
 
         weight, target = self.loss.start()
@@ -564,6 +629,39 @@ class _Search:
         slack = np.sqrt(2 * self.value) * mixing + cost
         return np.where(fine, bounds, -np.inf), slack, passive
 
+    def _gather(self, boxes: _Boxes) -> tuple[_Gathered, np.ndarray]:
+        """Columns over the intervals of boxes, and the boxes where their corners are finite."""
+        lower, upper, inverse = [], [], []
+        for axis in self.axes:
+            pairs = list(
+                zip(boxes.lower[:, axis].tolist(), boxes.upper[:, axis].tolist(), strict=True)
+            )
+            # Boxes share intervals.
+            place = {pair: i for i, pair in enumerate(dict.fromkeys(pairs))}
+            ends = np.array(list(place)).reshape(-1, 2)
+            lower.append(ends[:, 0])
+            upper.append(ends[:, 1])
+            inverse.append(np.array([place[pair] for pair in pairs]))
+        pieces = self.columns.pieces(lower, upper)
+        error = np.abs(pieces.middle)
+        error += pieces.radius
+        error *= self.gamma
+        error += pieces.radius
+        against = pieces.least @ self.repair - self.gamma * (np.abs(pieces.least) @ self.repair)
+        finite = np.isfinite(pieces.middle[:, :2]).all(axis=(1, 2))
+        where = np.empty((len(boxes), len(self.columns)), dtype=int)
+        first = 0
+        for place, axis in enumerate(self.columns.axis):
+            where[:, place] = inverse[axis] + first
+            first += len(lower[axis])
+        # Twice the distance from the middle, which is rounded.
+        size = np.maximum(np.abs(boxes.lower), np.abs(boxes.upper))
+        width = (boxes.upper - boxes.lower + 4 * EPSILON * size) * (1 + 4 * EPSILON)
+        gathered = _Gathered(
+            pieces.middle[where], error[where], against[where], width[:, self.columns.axis]
+        )
+        return gathered, finite[where].all(axis=1)
+
     def _solve(
         self,
         corners: np.ndarray,
@@ -583,17 +681,15 @@ class _Search:
         weighted = corners * (weight[:, None, :] if weight.ndim == 2 else weight)
         gram = weighted @ corners.transpose(0, 2, 1)
         goal = target - self.known
-        moment = (
-            np.einsum("bmn,bn->bm", weighted, np.broadcast_to(goal, (len(corners), self.rows)))
-            + margin
-        )
+        moment = (weighted @ np.broadcast_to(goal, (len(corners), self.rows))[:, :, None])[:, :, 0]
+        moment += margin
         c, passive = nonnegative(gram, moment, passive, free)
-        k = np.einsum("bm,bmn->bn", c, corners)
+        k = (c[:, None, :] @ corners)[:, 0]
         if not refine:
             return k + self.known, c, passive
         # One step of refinement against rows: the Gram matrix squares the condition.
         u = weight * (goal - k)
-        rest = np.einsum("bmn,bn->bm", corners, u) + margin
+        rest = (corners @ u[:, :, None])[:, :, 0] + margin
         p = passive
         scale = 1.0 / np.sqrt(np.maximum(np.einsum("bii->bi", gram), 1e-300))
         pair = p[:, :, None] & p[:, None, :]
@@ -601,35 +697,22 @@ class _Search:
         system += np.eye(size) * np.where(p, 1e-14, 1.0)[:, None, :]
         step = np.linalg.solve(system, np.where(p, rest * scale, 0.0)[:, :, None])[:, :, 0] * scale
         c = np.where(free, c + step, np.maximum(c + step, 0.0))
-        k = np.einsum("bm,bmn->bn", c, corners)
+        k = (c[:, None, :] @ corners)[:, 0]
         return k + self.known, c, passive
 
-    def _margin(self, gathered: list[_Gathered], u: np.ndarray) -> np.ndarray:
+    def _margin(self, gathered: _Gathered, u: np.ndarray) -> np.ndarray:
         """By how much the test would fail inside the box, for each corner column; not rigorous."""
         margin = np.zeros((len(u), self.size))
         size = np.abs(u)
         margin[:, : len(self.static)] = 4 * (
             size @ (self.gamma * np.abs(self.static) + self.static_radius).T
         )
-        for first, middle, pieces, inverse, width in gathered:
-            for place in range(middle.shape[1]):
-                dots = np.einsum("bkn,bn->bk", middle[:, place], u)
-                noise = np.einsum(
-                    "bn,bn->b", size, np.abs(middle[:, place, 0]) + np.abs(middle[:, place, 1])
-                )
-                spread = np.einsum("bn,bn->b", size, pieces.radius[inverse, place, 3])
-                curve = _curve(
-                    dots,
-                    np.zeros_like(dots),
-                    spread,
-                    np.einsum("bn,bn->b", size, pieces.radius[inverse, place, 4]),
-                    width,
-                )
-                ends = np.minimum(dots[:, :2], 0)
-                over = np.maximum(_summit(ends[:, 0], ends[:, 1], curve, width), 0)
-                over = np.where(np.isfinite(over), over, 0.0) + 4 * self.gamma * noise
-                margin[:, first + 2 * place] = over
-                margin[:, first + 2 * place + 1] = over
+        dots, errors = gathered.dots(u)
+        curve = _curve(dots, np.zeros_like(dots), errors[..., 3], errors[..., 4], gathered.width)
+        ends = np.minimum(dots[..., :2], 0)
+        over = np.maximum(_summit(ends[..., 0], ends[..., 1], curve, gathered.width), 0)
+        over = np.where(np.isfinite(over), over, 0.0) + 4 * (errors[..., 0] + errors[..., 1])
+        margin[:, len(self.static) :] = np.repeat(over, 2, axis=1)
         if self.free.any():
             # What fails the test by a little cannot be repaired by a shift: see _prove.
             margin *= SPARE
@@ -639,10 +722,10 @@ class _Search:
         margin[:, self.free] = 0.0
         return margin
 
-    def _prove(self, gathered: list[_Gathered], u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _prove(self, gathered: _Gathered, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rigorous lower bounds from any u, and the shift each coordinate needs, (boxes, q)."""
         size = np.abs(u)
-        e = self.direction
+        e = self.repair
         radius = self.gamma * np.abs(self.static) + self.static_radius
         above = u @ self.static.T + 1.01 * (size @ radius.T)
         uncertain = np.zeros(len(u))
@@ -657,41 +740,32 @@ class _Search:
             above = above + 1.01 * uncertain[:, None] * (
                 np.abs(self.static[:, row]) + radius[:, row]
             )
-            e = np.zeros_like(e)
-        shift = np.zeros(len(u))
+        dots, errors = gathered.dots(u)
+        if self.free.any():
+            most = np.abs(gathered.middle[..., row]) + gathered.error[..., row]
+            errors += 1.01 * uncertain[:, None, None] * most
+        # The spread of the whole interval's derivatives is inside errors[..., 3:].
+        curve = _curve(dots, errors, errors[..., 3], errors[..., 4], gathered.width)
+        top = _summit(
+            dots[..., 0] + errors[..., 0], dots[..., 1] + errors[..., 1], curve, gathered.width
+        )
         # Excess over zero of each column's test, and what a unit of shift takes off it.
-        tests: list[tuple[np.ndarray, Any]] = []
+        bound = ~self.free[: len(self.static)]
+        fixed = self.static @ e - 1.01 * (radius @ e)
+        excess = np.concatenate([above[:, bound], top], axis=1)
+        against = np.concatenate(
+            [np.broadcast_to(fixed, above.shape)[:, bound], gathered.against], axis=1
+        )
+        ratio = _ratio(excess, against)
         needed = np.zeros((len(u), len(self.axes)))
-        for place in range(len(self.static)):
-            if self.free[place]:
-                continue
-            against = self.static[place] @ e - 1.01 * (radius[place] @ e)
-            shift = np.maximum(shift, _ratio(above[:, place], against))
-            tests.append((above[:, place], against))
-        for number, (_, middle, pieces, inverse, width) in enumerate(gathered):
-            radius = pieces.radius + self.gamma * (np.abs(pieces.middle) + pieces.radius)
-            radius = radius[inverse]
-            least = pieces.least @ e
-            least = least - self.gamma * (np.abs(pieces.least) @ e)
-            for place in range(middle.shape[1]):
-                dots = np.einsum("bkn,bn->bk", middle[:, place], u)
-                errors = 1.01 * np.einsum("bkn,bn->bk", radius[:, place], size)
-                errors += (
-                    1.01
-                    * uncertain[:, None]
-                    * (np.abs(middle[:, place, :, row]) + radius[:, place, :, row])
-                )
-                # The spread of the whole interval's derivatives is inside errors[:, 3:].
-                curve = _curve(dots, errors, errors[:, 3], errors[:, 4], width)
-                top = _summit(dots[:, 0] + errors[:, 0], dots[:, 1] + errors[:, 1], curve, width)
-                ratio = _ratio(top, least[inverse, place])
-                tests.append((top, least[inverse, place]))
-                needed[:, number] = np.maximum(needed[:, number], ratio)
-        shift = np.maximum(shift, needed.max(axis=1)) if len(self.axes) else shift
+        for place, axis in enumerate(self.columns.axis):
+            mine = ratio[:, place - len(self.columns)]
+            needed[:, axis] = np.maximum(needed[:, axis], mine)
+        shift = ratio.max(axis=1, initial=0.0)
         ok = np.isfinite(shift)
-        for excess, against in tests:
-            # The direction may hurt a column that is not positive.
-            ok &= (against > 0) | (shift == 0) | (excess - shift * against * (1 + 1e-9) <= 0)
+        # The direction may hurt a column that is not positive.
+        left = excess - shift[:, None] * against * (1 + 1e-9)
+        ok &= ((against > 0) | (shift[:, None] == 0) | (left <= 0)).all(axis=1)
         # The shifted vector is rounded: the product t e is taken a little too large.
         moved = u - np.where(ok & (shift > 0), shift, 0.0)[:, None] * e
         bounds = self.loss.conjugate(moved)
@@ -705,17 +779,16 @@ class _Search:
         return np.where(ok & np.isfinite(bounds), bounds, -np.inf), needed
 
     def _mixing(
-        self, gathered: list[_Gathered], coefficients: np.ndarray, weight: np.ndarray
+        self, gathered: _Gathered, coefficients: np.ndarray, weight: np.ndarray
     ) -> np.ndarray:
         """How far mixing the corners of an interval can move the fit, (boxes, q)."""
         slack = np.zeros((len(coefficients), len(self.axes)))
         w = np.broadcast_to(weight, (len(coefficients), self.rows))
-        for number, (first, middle, _, _, width) in enumerate(gathered):
-            for place in range(middle.shape[1]):
-                at = first + 2 * place
-                c = coefficients[:, at] + coefficients[:, at + 1]
-                bend = np.sqrt(np.einsum("bn,bn->b", w, middle[:, place, 2] ** 2))
-                slack[:, number] += c * width**2 / 8 * bend
+        bend = np.sqrt((np.square(gathered.middle[:, :, 2]) @ w[:, :, None])[:, :, 0])
+        pairs = coefficients[:, len(self.static) :].reshape(*bend.shape, 2).sum(axis=2)
+        mixed = pairs * gathered.width**2 / 8 * bend
+        for place, axis in enumerate(self.columns.axis):
+            slack[:, axis] += mixed[:, place]
         return slack
 
     # The search
@@ -775,11 +848,8 @@ class _Search:
 
     def _objective_at(self, theta: np.ndarray) -> float:
         """Objective with the best coefficients at one point; not rigorous."""
-        corners = [self.static]
-        for number, axis in enumerate(self.axes):
-            at = theta[number : number + 1]
-            corners.append(axis.pieces(at, at).middle[0, :, 0])
-        matrix = np.concatenate(corners)[None]
+        at = list(theta[:, None])
+        matrix = np.concatenate([self.static, self.columns.pieces(at, at).middle[:, 0]])[None]
         if not np.isfinite(matrix).all():
             return np.inf
         weight, target = self.loss.start()
@@ -833,8 +903,8 @@ def _curve(
     dots: np.ndarray, errors: np.ndarray, second: np.ndarray, third: np.ndarray, width: np.ndarray
 ) -> np.ndarray:
     """Upper bound of -g'' over the interval, by its enclosure or from its middle."""
-    whole = -dots[:, 3] + second
-    middle = -dots[:, 2] + errors[:, 2] + 0.5 * width * (np.abs(dots[:, 4]) + third)
+    whole = -dots[..., 3] + second
+    middle = -dots[..., 2] + errors[..., 2] + 0.5 * width * (np.abs(dots[..., 4]) + third)
     return np.minimum(
         np.where(np.isnan(whole), np.inf, whole), np.where(np.isnan(middle), np.inf, middle)
     )

@@ -51,12 +51,14 @@ class Interval:
         return np.asarray(0.5 * self.lo + 0.5 * self.hi)
 
     @property
-    def radius(self) -> np.ndarray:
-        """Distance from ``mid`` within which the interval lies, rounded up."""
+    def ball(self) -> tuple[np.ndarray, np.ndarray]:
+        """``mid``, and the distance from it within which the interval lies, rounded up."""
         mid = self.mid
         distance = np.maximum(self.hi - mid, mid - self.lo)
         # The distance is rounded, and the ends may be a unit of the last place away.
-        return np.asarray(distance * (1 + 4 * EPSILON) + TINY)
+        distance *= 1 + 4 * EPSILON
+        distance += TINY
+        return mid, distance
 
     def __neg__(self) -> Interval:
         return Interval(-self.hi, -self.lo)
@@ -75,6 +77,12 @@ class Interval:
             return other * self
         ends = [x * y for x in (self.lo, self.hi) for y in (other.lo, other.hi)]
         return outward(_reduce(np.minimum, ends), _reduce(np.maximum, ends))
+
+    def of_positive(self, other: Interval) -> Interval:
+        """Product with an interval that has no negative number."""
+        lower = np.where(self.lo < 0, other.hi, other.lo)
+        upper = np.where(self.hi < 0, other.lo, other.hi)
+        return outward(self.lo * lower, self.hi * upper)
 
     def square(self) -> Interval:
         """x^2, which is not negative."""
