@@ -40,6 +40,7 @@ Source: weak duality for separable convex problems, Rockafellar 1970, Convex Ana
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -91,6 +92,9 @@ FIRST_CUTS = 2
 # Margin kept where a coefficient is free in sign.
 SPARE = 1.5
 
+# Numbers of columns over intervals that are kept at a time: 64 MiB.
+MOST_KEPT = 1 << 23
+
 # Boxes bounded at once: keeps the arrays in cache.
 CHUNK = 512
 
@@ -100,8 +104,11 @@ GEOMETRIC = 4.0
 # Coordinates whose share of the slack is at least this part of the largest are cut together.
 CUT_SHARE = 0.3
 
+# Boxes are cut twice at once in generations of fewer: so many take little longer than one.
+FEWEST = 32
+
 # Generations of boxes between looks at whether the objective is lower in the most promising one.
-LOOK = 4
+LOOK = 5
 
 
 class _Refusal(Exception):  # noqa: N818
@@ -429,15 +436,15 @@ class _Columns:
         center = point(m[:, None])
         above = at(lines.level) + at(lines.slope) * (center - point(lines.start[taken][:, None]))
         above = above - point(above.mid.max(axis=-1, keepdims=True))
-        steps = point(np.stack([lower, upper])[:, :, None]) - center
-        moved = above + at(lines.first) * steps
-        # At the lower end, the upper end and the middle.
-        column = _exp(
-            Interval(
-                np.concatenate([moved.lo, above.lo[None]]),
-                np.concatenate([moved.hi, above.hi[None]]),
-            )
+        # The middle lies between the ends, rounded or not, so that both distances are positive.
+        steps = [center - point(lower[:, None]), point(upper[:, None]) - center]
+        first = at(lines.first)
+        down, up = (
+            first.of_positive(Interval(np.maximum(step.lo, 0.0), step.hi)) for step in steps
         )
+        parts = [above - down, above + up, above]
+        # At the lower end, the upper end and the middle.
+        column = _exp(Interval(np.stack([x.lo for x in parts]), np.stack([x.hi for x in parts])))
         # The logarithm is monotone in the parameter, so the ends enclose what lies between.
         value = Interval(
             np.minimum(column.lo[0], column.lo[1]), np.maximum(column.hi[0], column.hi[1])
@@ -518,15 +525,96 @@ class _Boxes:
         return _Boxes(self.lower[which], self.upper[which], self.passive[which])
 
 
+class _Shelf:
+    """Columns over the intervals met so far, which boxes share with each other and their parts.
+
+    Attributes:
+        middle: see :class:`_Pieces`, (places, 5, rows).
+        error: by how much a product with ``middle`` may be off, for each unit of the other factor:
+            the radius and the rounding of a dot product.
+        against: what a unit of the direction takes off each column's test at least, (places,).
+        finite: whether the column is finite at the ends, (places,).
+    """
+
+    def __init__(self, columns: _Columns, direction: np.ndarray) -> None:
+        self.columns, self.direction = columns, direction
+        self.gamma = gamma(len(direction))
+        self.seeing = [
+            [place for place, own in enumerate(columns.axis) if own == axis]
+            for axis in range(len(columns.problem.nonlinear))
+        ]
+        self._clear()
+
+    def _clear(self) -> None:
+        self.used = 0
+        # Memory that nothing is written to costs nothing.
+        rows = len(self.direction)
+        places = min(256, MOST_KEPT // (5 * rows))
+        self.middle = np.empty((places, 5, rows))
+        self.error = np.empty((places, 5, rows))
+        self.against = np.empty(places)
+        self.finite = np.empty(places, dtype=bool)
+        # By coordinate and interval, the places of the columns that see the coordinate.
+        self.places: list[dict[tuple[float, float], tuple[int, ...]]] = [{} for _ in self.seeing]
+
+    def find(self, boxes: _Boxes) -> np.ndarray:
+        """Place of each column over the interval of each box, (boxes, columns)."""
+        if self.used * 5 * len(self.direction) > MOST_KEPT:
+            self._clear()
+        pairs = [
+            list(zip(lower.tolist(), upper.tolist(), strict=True))
+            for lower, upper in zip(boxes.lower.T, boxes.upper.T, strict=True)
+        ]
+        self._add(
+            [
+                [pair for pair in dict.fromkeys(mine) if pair not in held]
+                for mine, held in zip(pairs, self.places, strict=True)
+            ]
+        )
+        where = np.empty((len(boxes), len(self.columns)), dtype=int)
+        for mine, held, columns in zip(pairs, self.places, self.seeing, strict=True):
+            where[:, columns] = np.array([held[pair] for pair in mine]).reshape(len(boxes), -1)
+        return where
+
+    def _add(self, fresh: list[list[tuple[float, float]]]) -> None:
+        """Take up intervals, given for each coordinate."""
+        counts = [len(fresh[axis]) for axis in self.columns.axis]
+        if not sum(counts):
+            for held, pairs in zip(self.places, fresh, strict=True):
+                held.update(dict.fromkeys(pairs, ()))
+            return
+        ends = [np.array(pairs).reshape(-1, 2).T for pairs in fresh]
+        pieces = self.columns.pieces([item[0] for item in ends], [item[1] for item in ends])
+        first, last = self.used, self.used + sum(counts)
+        if last > len(self.middle):
+            for name in ("middle", "error", "against", "finite"):
+                old = getattr(self, name)
+                grown = np.empty((2 * last, *old.shape[1:]), dtype=old.dtype)
+                grown[:first] = old[:first]
+                setattr(self, name, grown)
+        mine = slice(first, last)
+        self.middle[mine] = pieces.middle
+        error = np.abs(pieces.middle, out=self.error[mine])
+        error += pieces.radius
+        error *= self.gamma
+        error += pieces.radius
+        e = self.direction
+        self.against[mine] = pieces.least @ e - self.gamma * (np.abs(pieces.least) @ e)
+        self.finite[mine] = np.isfinite(pieces.middle[:, :2]).all(axis=(1, 2))
+        starts = first + np.cumsum([0, *counts])
+        for held, pairs, columns in zip(self.places, fresh, self.seeing, strict=True):
+            for number, pair in enumerate(pairs):
+                held[pair] = tuple(int(starts[place]) + number for place in columns)
+        self.used = last
+
+
 class _Gathered(NamedTuple):
     """Columns over the intervals of a batch of boxes.
 
     Attributes:
         middle: see :class:`_Pieces`, (boxes, columns, 5, rows).
-        error: by how much a product with ``middle`` may be off, for each unit of the other factor:
-            the radius and the rounding of a dot product.
-        against: what a unit of the direction takes off each column's test at least, (boxes,
-            columns).
+        error: see :class:`_Shelf`, for each box.
+        against: see :class:`_Shelf`, (boxes, columns).
         width: upper bound of the width of the interval, (boxes, columns).
     """
 
@@ -581,15 +669,18 @@ class _Search:
         self.size = len(static) + 2 * len(columns)
         self.free = np.zeros(self.size, dtype=bool)
         self.free[[still.index(i) for i in free]] = True
-        nothing = np.zeros(self.rows), np.zeros(self.rows)
-        self.known, self.known_radius = known_part.ball if known_part is not None else nothing
+        self.known = self.known_radius = np.zeros(self.rows)
+        if known_part is not None:
+            self.known, self.known_radius = known_part.ball
         self.has_known = known_part is not None
         self.boxes = 0
+        self._held: dict[str, np.ndarray] = {}
         weight, target = rows.start()
         self.direction = weight * np.abs(target)
         # No shift repairs what a coefficient free in sign needs: see _prove.
         self.repair = np.zeros(self.rows) if self.free.any() else self.direction
         self.gamma = gamma(self.rows)
+        self.shelf = _Shelf(columns, self.repair)
 
     # The bound
 
@@ -597,7 +688,7 @@ class _Search:
         """Lower bounds (boxes,), slack by coordinate (boxes, q), and columns at work."""
         count = len(boxes)
         gathered, fine = self._gather(boxes)
-        corners = np.empty((count, self.size, self.rows))
+        corners = self._room("corners", count, self.size, self.rows)
         still = len(self.static)
         corners[:, :still] = self.static
         shape = count, len(self.columns), 2, self.rows
@@ -629,38 +720,29 @@ class _Search:
         slack = np.sqrt(2 * self.value) * mixing + cost
         return np.where(fine, bounds, -np.inf), slack, passive
 
+    def _room(self, name: str, *shape: int) -> np.ndarray:
+        """An array to write to, of memory that is used again: fresh memory is slow at this size."""
+        size = math.prod(shape)
+        held = self._held.get(name)
+        if held is None or held.size < size:
+            held = self._held[name] = np.empty(size)
+        return held[:size].reshape(shape)
+
     def _gather(self, boxes: _Boxes) -> tuple[_Gathered, np.ndarray]:
         """Columns over the intervals of boxes, and the boxes where their corners are finite."""
-        lower, upper, inverse = [], [], []
-        for axis in self.axes:
-            pairs = list(
-                zip(boxes.lower[:, axis].tolist(), boxes.upper[:, axis].tolist(), strict=True)
-            )
-            # Boxes share intervals.
-            place = {pair: i for i, pair in enumerate(dict.fromkeys(pairs))}
-            ends = np.array(list(place)).reshape(-1, 2)
-            lower.append(ends[:, 0])
-            upper.append(ends[:, 1])
-            inverse.append(np.array([place[pair] for pair in pairs]))
-        pieces = self.columns.pieces(lower, upper)
-        error = np.abs(pieces.middle)
-        error += pieces.radius
-        error *= self.gamma
-        error += pieces.radius
-        against = pieces.least @ self.repair - self.gamma * (np.abs(pieces.least) @ self.repair)
-        finite = np.isfinite(pieces.middle[:, :2]).all(axis=(1, 2))
-        where = np.empty((len(boxes), len(self.columns)), dtype=int)
-        first = 0
-        for place, axis in enumerate(self.columns.axis):
-            where[:, place] = inverse[axis] + first
-            first += len(lower[axis])
+        where = self.shelf.find(boxes)
+        shelf = self.shelf
         # Twice the distance from the middle, which is rounded.
         size = np.maximum(np.abs(boxes.lower), np.abs(boxes.upper))
         width = (boxes.upper - boxes.lower + 4 * EPSILON * size) * (1 + 4 * EPSILON)
+        shape = (*where.shape, 5, self.rows)
         gathered = _Gathered(
-            pieces.middle[where], error[where], against[where], width[:, self.columns.axis]
+            np.take(shelf.middle, where, 0, self._room("middle", *shape), "clip"),
+            np.take(shelf.error, where, 0, self._room("error", *shape), "clip"),
+            shelf.against[where],
+            width[:, self.columns.axis],
         )
-        return gathered, finite[where].all(axis=1)
+        return gathered, shelf.finite[where].all(axis=1)
 
     def _solve(
         self,
@@ -678,7 +760,8 @@ class _Search:
         size = corners.shape[1]
         # Corner columns come last, and none of them is free in sign.
         free = self.free[:size]
-        weighted = corners * (weight[:, None, :] if weight.ndim == 2 else weight)
+        weighted = self._room("weighted", *corners.shape)
+        np.multiply(corners, weight[:, None, :] if weight.ndim == 2 else weight, out=weighted)
         gram = weighted @ corners.transpose(0, 2, 1)
         goal = target - self.known
         moment = (weighted @ np.broadcast_to(goal, (len(corners), self.rows))[:, :, None])[:, :, 0]
@@ -801,8 +884,8 @@ class _Search:
         start = np.zeros((1, self.size), dtype=bool)
         start[:, : len(self.static)] = True
         boxes = _Boxes(self.low[None], self.high[None], start)
-        for _ in range(FIRST_CUTS):
-            boxes = self._cut(boxes, np.ones((len(boxes), len(self.axes))))
+        for _ in range(FIRST_CUTS if self.axes else 0):
+            boxes, _ = self._halves(boxes, np.ones((len(boxes), len(self.axes))))
         least, reason, turn = np.inf, "", 0
         open_boxes = boxes
         while len(boxes):
@@ -866,19 +949,24 @@ class _Search:
         return float(self.loss.evaluate(predicted)[0])
 
     def _cut(self, boxes: _Boxes, slack: np.ndarray) -> _Boxes:
-        """Boxes cut in two along the coordinates with the most slack."""
+        """Boxes cut in two along the coordinates with the most slack, and again if they are few."""
         slack = np.where(np.isfinite(slack), slack, 0.0)
-        if not self.axes:
-            return boxes
+        boxes, slack = self._halves(boxes, slack)
+        return boxes if len(boxes) >= FEWEST else self._halves(boxes, slack)[0]
+
+    def _halves(self, boxes: _Boxes, slack: np.ndarray) -> tuple[_Boxes, np.ndarray]:
+        """Boxes cut in two, and the slack that is expected of the parts."""
         largest = slack.max(axis=1, keepdims=True)
         relative = (boxes.upper - boxes.lower) / (self.high - self.low)
         slack = np.where(largest > 0, slack, relative)
         largest = slack.max(axis=1, keepdims=True)
         cut = slack >= CUT_SHARE * largest
+        # The slack is of second order in the width.
+        slack = np.where(cut, slack / 4, slack)
         logs = np.array(self.problem.logarithmic, dtype=bool)
-        lower, upper, passive = boxes.lower, boxes.upper, boxes.passive
+        lower, upper, origin = boxes.lower, boxes.upper, np.arange(len(boxes))
         for number in range(len(self.axes)):
-            which = cut[:, number]
+            which = cut[origin, number]
             a, b = lower[which, number], upper[which, number]
             far = logs[number] & (b > GEOMETRIC * a)
             at = np.where(far, np.sqrt(np.abs(a * b)), 0.5 * (a + b))
@@ -887,9 +975,8 @@ class _Search:
             right[:, number] = at
             lower = np.concatenate([lower, right])
             upper = np.concatenate([left, upper[which]])
-            passive = np.concatenate([passive, passive[which]])
-            cut = np.concatenate([cut, cut[which]])
-        return _Boxes(lower, upper, passive)
+            origin = np.concatenate([origin, origin[which]])
+        return _Boxes(lower, upper, boxes.passive[origin]), slack[origin]
 
     def _region(self, boxes: _Boxes) -> dict[str, tuple[float, float]]:
         region = {}

@@ -28,9 +28,9 @@ def gamma(terms: int) -> float:
 
 
 def _lower_sum(terms: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Lower bound of sums over rows, each term known to 16 roundings of its size."""
+    """Lower bound of sums over rows, each term known to 16 roundings of its size, summed too."""
     total = terms.sum(axis=-1)
-    return total - gamma(terms.shape[-1] + 16) * sizes.sum(axis=-1)
+    return total - gamma(terms.shape[-1] + 16) * sizes
 
 
 class Loss(ABC):
@@ -86,7 +86,7 @@ class Squared(Loss):
         """Lower bound of the sum of infima."""
         first = u * self.y
         second = u * u / (4 * self.w)
-        return _lower_sum(first - second, np.abs(first) + second)
+        return _lower_sum(first - second, (np.abs(first) + second).sum(axis=-1))
 
     def evaluate(self, predicted: np.ndarray) -> np.ndarray:
         """The objective."""
@@ -98,6 +98,7 @@ class LogSquared(Loss):
 
     FURTHEST = 0.7
     BEYOND = 1e-3
+    NEAR = 0.05
 
     def __init__(self, observed: np.ndarray, weight: np.ndarray, value: float) -> None:
         self.y = observed
@@ -108,6 +109,13 @@ class LogSquared(Loss):
         self.end = weight * self.most**2
         self.upper, self.lower = np.exp(self.most), np.exp(-self.most)
         self.reach = observed * self.upper * (1 + 64 * EPSILON)
+        within = np.minimum(self.most, self.FURTHEST)
+        self.nearest, self.furthest = observed * np.exp(-within), observed * np.exp(within)
+        self.double, self.half = 2 * weight, 0.5 / weight
+        # Of the size of the terms at the end of the interval, for each unit of abs(u L).
+        self.reached = self.upper * (1 + self.most)
+        # u L > 0 so large that psi rises from the lower end on.
+        self.rising = 2 * weight * self.most / (self.lower * (1 - 1e-9)) * (1 + 8 * EPSILON)
 
     def start(self) -> tuple[np.ndarray, np.ndarray]:
         """Parabola of each row near its observed loss."""
@@ -115,40 +123,57 @@ class LogSquared(Loss):
 
     def linearise(self, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Parabola of each row near a prediction."""
-        ratio = np.clip(predicted / self.y, np.exp(-self.FURTHEST), np.exp(self.FURTHEST))
-        s = np.clip(np.log(ratio), -self.most, self.most)
-        f = self.y * np.exp(s)
-        slope = 2 * self.w * s / f
-        curvature = 2 * self.w * (1 - s) / f**2
-        return curvature, f - slope / curvature
+        f = np.clip(predicted, self.nearest, self.furthest)
+        s = np.log(f / self.y)
+        rest = 1 - s
+        return 2 * self.w * rest / (f * f), f * (1 - 2 * s) / rest
 
     def conjugate(self, u: np.ndarray) -> np.ndarray:
         """Inf of psi(s) = w s^2 + u L e^s over |s| <= most, row by row."""
-        w, most = self.w, self.most
+        w, double = self.w, self.double
         p = u * self.y
-        half = p / (2 * w)
-        x = np.maximum(half, -0.35)
-        # -W(x), Lambert's function, by a rational start and one Newton step.
+        x = p * self.half
+        np.maximum(x, -0.35, out=x)
+        # -W(x), Lambert's function, by a rational start and one Newton step where that is not near.
         s = -x * (1 + 4 / 3 * x) / (1 + x * (7 / 3 + 5 / 6 * x))
-        e = x * np.exp(s)
-        s = s - (s + e) / (1 + e)
-        squared = w * s * s
-        e = p * np.exp(s)
-        slope = 2 * w * s + e
+        if np.abs(x).max(initial=0.0) > self.NEAR:
+            e = x * np.exp(s)
+            s -= (s + e) / (1 + e)
+        size = np.abs(s)
+        squared = w * s
+        squared *= s
+        e = np.exp(s)
+        e *= p
+        slope = double * s
+        slope += e
         # psi'' = 2w + u L e^s is at least m: for u >= 0 everywhere, for u < 0 up to ``BEYOND`` past
         # s. There psi has begun to rise, and it goes on rising until it is concave: beyond, it is
         # least at the end of the interval.
-        m = 2 * w * (1 - 1e-9) + np.minimum(e, 0) * (math.exp(self.BEYOND) * (1 + 1e-9))
-        slope = np.abs(slope) + 32 * EPSILON * (2 * w * np.abs(s) + np.abs(e))
-        terms = squared + e - slope * slope / (2 * m)
-        sizes = squared + np.abs(e) * (1 + np.abs(s))
-        upper, lower = p * self.upper, p * self.lower
-        sure = (m > 0) & (slope < 0.5 * self.BEYOND * m)
-        terms = np.where(sure, np.minimum(terms, self.end + upper), np.minimum(upper, lower))
-        sizes = np.maximum(sizes, self.end + np.abs(upper) * (1 + most))
-        # u > 0 so large that psi rises from the lower end on.
-        low = lower * (1 - 1e-9) > 2 * w * most
-        terms = np.where(low, self.end + lower, terms)
+        m = np.minimum(e, 0)
+        m *= math.exp(self.BEYOND) * (1 + 1e-9)
+        m += double * (1 - 1e-9)
+        noise = np.abs(e)
+        noise += double * size
+        noise *= 32 * EPSILON
+        np.abs(slope, out=slope)
+        slope += noise
+        # The size of the terms at the end of the interval, which is that of all inside it too.
+        sizes = self.end.sum() + np.abs(p) @ self.reached
+        if not (size <= self.most).all():
+            sizes = sizes + (np.abs(e) * (1 + size) + squared).sum(axis=-1)
+        terms = squared
+        terms += e
+        upper = p * self.upper
+        sure = slope < 0.5 * self.BEYOND * m  # and m > 0: the slope is not negative
+        slope *= slope
+        slope /= 2 * m
+        terms -= slope
+        np.minimum(terms, self.end + upper, out=terms)
+        if not sure.all():
+            terms = np.where(sure, terms, np.minimum(upper, p * self.lower))
+        low = p > self.rising
+        if low.any():
+            terms = np.where(low, self.end + p * self.lower, terms)
         return _lower_sum(terms, sizes)
 
     def evaluate(self, predicted: np.ndarray) -> np.ndarray:
@@ -199,7 +224,7 @@ class Huber(Loss):
         inner, outer = pull**2 / (2 * self.row_weight), pull * self.most
         second = np.maximum(inner, outer - self.end)
         size = inner + outer + self.end
-        return _lower_sum(first - second, np.abs(first) + size)
+        return _lower_sum(first - second, (np.abs(first) + size).sum(axis=-1))
 
     def evaluate(self, predicted: np.ndarray) -> np.ndarray:
         """The objective."""
@@ -358,33 +383,36 @@ def nonnegative(
     scale = 1.0 / np.sqrt(np.maximum(np.einsum("bii->bi", gram), 1e-300))
     gram = gram * scale[:, :, None] * scale[:, None, :]
     b = moment * scale
-    small = 1e-14 * np.abs(b).max(axis=1)
-    found = np.zeros((batch, m))
-    best = np.full(batch, m + 1)
-    patience = np.full(batch, 3)
-    work = np.arange(batch)
+    small = -1e-14 * np.abs(b).max(axis=1, keepdims=True)
     identity = np.eye(m)
+    # A trace on the diagonal of what is solved keeps singular ones solvable.
+    solved = gram + 1e-14 * identity
     passive = passive | free
+    found = np.empty((batch, m))
+    # Of the problems that are not solved yet: the fewest coefficients of the wrong sign, and how
+    # many tries without fewer are left before they change sides one at a time.
+    work, p = np.arange(batch), passive
+    best, patience = np.full(batch, m + 1), np.full(batch, 3)
     for _ in range(4 * m + 10):
-        p = passive[work]
-        g = gram[work]
-        pair = p[:, :, None] & p[:, None, :]
-        system = np.where(pair, g, 0.0) + identity * np.where(p, 1e-14, 1.0)[:, None, :]
-        c = np.linalg.solve(system, np.where(p, b[work], 0.0)[:, :, None])[:, :, 0]
-        dual = (g @ c[:, :, None])[:, :, 0] - b[work]
-        wrong = np.where(p, (c < 0) & ~free, dual < -small[work, None])
-        found[work] = c
-        bad = wrong.sum(axis=1)
-        if not bad.any():
+        system = np.where(p[:, :, None] & p[:, None, :], solved, identity)
+        c = np.linalg.solve(system, (b * p)[:, :, None])
+        wrong = np.where(p, c[:, :, 0] < 0, (gram @ c)[:, :, 0] - b < small) & ~free
+        found[work], passive[work] = c[:, :, 0], p
+        bad = np.count_nonzero(wrong, axis=1)
+        left = bad > 0
+        if not left.any():
             break
-        better = bad < best[work]
-        trying = ~better & (patience[work] > 0)
-        best[work] = np.where(better, bad, best[work])
-        patience[work] = np.where(better, 3, patience[work] - trying)
+        if not left.all():
+            work, p, wrong, bad = work[left], p[left], wrong[left], bad[left]
+            best, patience = best[left], patience[left]
+            gram, solved, b, small = gram[left], solved[left], b[left], small[left]
+        better = bad < best
+        trying = ~better & (patience > 0)
+        best = np.where(better, bad, best)
+        patience = np.where(better, 3, patience - trying)
         alone = ~better & ~trying
-        last = m - 1 - np.argmax(wrong[:, ::-1], axis=1)
-        single = np.arange(m)[None, :] == last[:, None]
-        flip = wrong & (~alone[:, None] | single)
-        passive[work] = p ^ flip
-        work = work[bad > 0]
+        if alone.any():
+            last = m - 1 - np.argmax(wrong[:, ::-1], axis=1)
+            wrong &= ~alone[:, None] | (np.arange(m) == last[:, None])
+        p = p ^ wrong
     return np.where(free, found, np.maximum(found, 0.0)) * scale, passive

@@ -138,7 +138,8 @@ def _moved(end: np.ndarray, ulps: int) -> np.ndarray:
     step = np.abs(end)
     step *= ulps * EPSILON
     step += ulps * TINY
-    return np.add(end, step)
+    step += end
+    return step
 
 
 def _reduce(function: Any, arrays: Sequence[np.ndarray]) -> np.ndarray:
