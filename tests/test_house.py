@@ -219,6 +219,7 @@ def test_public_names_are_the_ones_listed():
         "result",
     }
     inner |= {
+        "basis",
         "groups",
         "isoflops",
         "separable",
