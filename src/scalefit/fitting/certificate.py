@@ -41,6 +41,7 @@ Source: weak duality for separable convex problems, Rockafellar 1970, Convex Ana
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -94,6 +95,9 @@ SPARE = 1.5
 
 # Numbers of columns over intervals that are kept at a time: 64 MiB.
 MOST_KEPT = 1 << 23
+
+# Numbers of a working array that a thread keeps from one proof to the next: 4 MiB.
+MOST_HELD = 1 << 19
 
 # Boxes bounded at once: keeps the arrays in cache.
 CHUNK = 512
@@ -633,6 +637,23 @@ class _Gathered(NamedTuple):
         return found.reshape(boxes, columns, kinds), errors.reshape(boxes, columns, kinds)
 
 
+_HELD = threading.local()
+
+
+def _room(name: str, *shape: int) -> np.ndarray:
+    """An array to write to until the next one of that name is asked for in this thread.
+
+    The memory is used again, by other proofs too: fresh memory takes a fifth of a proof's time.
+    """
+    size = math.prod(shape)
+    if size > MOST_HELD:
+        return np.empty(shape)
+    held: dict[str, np.ndarray] = _HELD.__dict__
+    if name not in held or held[name].size < size:
+        held[name] = np.empty(size)
+    return held[name][:size].reshape(shape)
+
+
 class _Search:
     """Branch and bound over boxes of the nonlinear parameters."""
 
@@ -674,7 +695,6 @@ class _Search:
             self.known, self.known_radius = known_part.ball
         self.has_known = known_part is not None
         self.boxes = 0
-        self._held: dict[str, np.ndarray] = {}
         weight, target = rows.start()
         self.direction = weight * np.abs(target)
         # No shift repairs what a coefficient free in sign needs: see _prove.
@@ -688,7 +708,7 @@ class _Search:
         """Lower bounds (boxes,), slack by coordinate (boxes, q), and columns at work."""
         count = len(boxes)
         gathered, fine = self._gather(boxes)
-        corners = self._room("corners", count, self.size, self.rows)
+        corners = _room("corners", count, self.size, self.rows)
         still = len(self.static)
         corners[:, :still] = self.static
         shape = count, len(self.columns), 2, self.rows
@@ -720,14 +740,6 @@ class _Search:
         slack = np.sqrt(2 * self.value) * mixing + cost
         return np.where(fine, bounds, -np.inf), slack, passive
 
-    def _room(self, name: str, *shape: int) -> np.ndarray:
-        """An array to write to, of memory that is used again: fresh memory is slow at this size."""
-        size = math.prod(shape)
-        held = self._held.get(name)
-        if held is None or held.size < size:
-            held = self._held[name] = np.empty(size)
-        return held[:size].reshape(shape)
-
     def _gather(self, boxes: _Boxes) -> tuple[_Gathered, np.ndarray]:
         """Columns over the intervals of boxes, and the boxes where their corners are finite."""
         where = self.shelf.find(boxes)
@@ -737,8 +749,8 @@ class _Search:
         width = (boxes.upper - boxes.lower + 4 * EPSILON * size) * (1 + 4 * EPSILON)
         shape = (*where.shape, 5, self.rows)
         gathered = _Gathered(
-            np.take(shelf.middle, where, 0, self._room("middle", *shape), "clip"),
-            np.take(shelf.error, where, 0, self._room("error", *shape), "clip"),
+            np.take(shelf.middle, where, 0, _room("middle", *shape), "clip"),
+            np.take(shelf.error, where, 0, _room("error", *shape), "clip"),
             shelf.against[where],
             width[:, self.columns.axis],
         )
@@ -760,7 +772,7 @@ class _Search:
         size = corners.shape[1]
         # Corner columns come last, and none of them is free in sign.
         free = self.free[:size]
-        weighted = self._room("weighted", *corners.shape)
+        weighted = _room("weighted", *corners.shape)
         np.multiply(corners, weight[:, None, :] if weight.ndim == 2 else weight, out=weighted)
         gram = weighted @ corners.transpose(0, 2, 1)
         goal = target - self.known
