@@ -210,8 +210,8 @@ def _detect(law: Law, probe: _Probe) -> Structure:
 class _Derivatives(NamedTuple):
     """A law, its gradient and its Hessian (pairs a <= b) in all parameters, as programs.
 
-    They take the columns, then the parameters, then a one: the tangent that derivatives start
-    from. As a constant it would let the program simplify what is not finite away, such as the
+    They take the columns, then the parameters. Derivatives also take a one, the tangent that they
+    start from. As a constant it would let the program simplify what is not finite away, such as the
     infinite slope of sqrt(k - k) times 1 - 1.
     """
 
@@ -242,7 +242,7 @@ class _At:
 
     def value(self, points: np.ndarray) -> np.ndarray:
         """Values, shape (points, rows)."""
-        (found,) = self._value(*self._inputs(points))
+        (found,) = self._value(*self._inputs(points)[:-1])
         return np.broadcast_to(found, (len(points), self._rows))
 
     def gradient(self, points: np.ndarray) -> np.ndarray:
@@ -281,13 +281,14 @@ def _traced(law: Law) -> _Derivatives:
     count = columns + size + 1
 
     def value(*given: Any) -> list[Any]:
-        params = dict(zip(names, given[columns:-1], strict=True))
+        params = dict(zip(names, given[columns:], strict=True))
         return [jnp.asarray(function(*given[:columns], **params))]
 
-    plain = trace(value, count, columns)
-    elementwise = isinstance(plain, Program)
+    elementwise = isinstance(law.traced, Program)
+    plain = law.traced if elementwise else trace(value, count - 1, columns)
+    assert plain is not None
 
-    def along(function: Any, place: int, given: Sequence[Any]) -> list[Any]:
+    def along(function: Any, place: int, given: Sequence[Any], one: Any) -> list[Any]:
         """Derivatives of what a function returns in one of the parameters."""
         before, (moved, *after) = given[: columns + place], given[columns + place :]
         if isinstance(function, Program):
@@ -298,17 +299,17 @@ def _traced(law: Law) -> _Derivatives:
             def at(value: Any) -> list[Any]:
                 return function(*before, value, *after)
 
-        return jax.jvp(at, (moved,), (given[-1],))[1]
+        return jax.jvp(at, (moved,), (one,))[1]
 
     def gradient(*given: Any) -> list[Any]:
         of = plain if elementwise else value
-        return [along(of, place, given)[0] for place in range(size)]
+        return [along(of, place, given[:-1], given[-1])[0] for place in range(size)]
 
     first = trace(gradient, count) if elementwise else Compiled(gradient, count)
 
     def hessian(*given: Any) -> list[Any]:
         of = first if elementwise else gradient
-        rows = [along(of, place, given) for place in range(size)]
+        rows = [along(of, place, given, given[-1]) for place in range(size)]
         return [rows[b][a] for a, b in combinations_with_replacement(range(size), 2)]
 
     second = trace(hessian, count) if elementwise else Compiled(hessian, count)
