@@ -17,7 +17,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -463,42 +463,52 @@ def rewritten(function: Callable[..., Any], positive: Sequence[bool]) -> Callabl
 
     def evaluate(*given: Any) -> Any:
         closed, shape = jax.make_jaxpr(function, return_shape=True)(*given)
-        found = _with_exponentials(closed, given, positive)[0]
+        known = [_Value(value, sure) for value, sure in zip(given, positive, strict=True)]
+        found = [item.value for item in _with_exponentials(closed, known)]
         return jax.tree.unflatten(jax.tree.structure(shape), found)
 
     return evaluate
 
 
-def _with_exponentials(
-    closed: ClosedJaxpr, given: Sequence[Any], known: Sequence[bool]
-) -> tuple[list[Any], list[bool]]:
-    """Values of a traced function, and which of them are positive for certain."""
-    held: dict[Any, tuple[Any, bool]] = {}
+class _Value(NamedTuple):
+    """A value, whether it is positive for certain, and its logarithm where it is known."""
 
-    def read(atom: Any) -> tuple[Any, bool]:
+    value: Any
+    positive: bool
+    logarithm: Any = None
+
+
+def _with_exponentials(closed: ClosedJaxpr, given: Sequence[_Value]) -> list[_Value]:
+    """Values of a traced function; the logarithm of an exponential is its exponent."""
+    held: dict[Any, _Value] = {}
+
+    def read(atom: Any) -> _Value:
         if isinstance(atom, Literal):
-            return atom.val, bool(np.all(np.asarray(atom.val) > 0))
+            return _Value(atom.val, bool(np.all(np.asarray(atom.val) > 0)))
         return held[atom]
 
     jaxpr = closed.jaxpr
     for variable, value in zip(jaxpr.constvars, closed.consts, strict=True):
-        held[variable] = value, False
-    for variable, value, sure in zip(jaxpr.invars, given, known, strict=True):
-        held[variable] = value, sure
+        held[variable] = _Value(value, False)
+    held.update(zip(jaxpr.invars, given, strict=True))
     for equation in jaxpr.eqns:
         operands = [read(atom) for atom in equation.invars]
-        values = [value for value, _ in operands]
-        positive = [sure for _, sure in operands]
-        name = equation.primitive.name
-        if name == "pow" and positive[0]:
-            found, certain = [jnp.exp(values[1] * jnp.log(values[0]))], [True]
+        first, name = operands[0] if operands else None, equation.primitive.name
+        if name == "pow" and first is not None and first.positive:
+            logarithm = jnp.log(first.value) if first.logarithm is None else first.logarithm
+            exponent = operands[1].value * logarithm
+            found = [_Value(jnp.exp(exponent), True, exponent)]
+        elif name == "log" and first is not None and first.logarithm is not None:
+            found = [_Value(first.logarithm, False)]
         elif name in ("jit", "pjit", "custom_jvp_call"):
-            found, certain = _with_exponentials(equation.params[CALLS[name]], values, positive)
+            found = _with_exponentials(equation.params[CALLS[name]], operands)
         else:
-            bound = equation.primitive.bind(*values, **equation.params)
-            found = list(bound) if equation.primitive.multiple_results else [bound]
-            sure = name in ALWAYS_POSITIVE or (name in KEEPS_POSITIVE and all(positive))
-            certain = [sure] * len(found)
-        held.update(zip(equation.outvars, zip(found, certain, strict=True), strict=True))
-    results = [read(atom) for atom in jaxpr.outvars]
-    return [value for value, _ in results], [positive for _, positive in results]
+            bound = equation.primitive.bind(*(item.value for item in operands), **equation.params)
+            results = list(bound) if equation.primitive.multiple_results else [bound]
+            sure = name in ALWAYS_POSITIVE or (
+                name in KEEPS_POSITIVE and all(item.positive for item in operands)
+            )
+            known = first.value if name == "exp" and first is not None else None
+            found = [_Value(item, sure, known) for item in results]
+        held.update(zip(equation.outvars, found, strict=True))
+    return [read(atom) for atom in jaxpr.outvars]

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from scalefit.allocation.question import Question
@@ -25,7 +22,7 @@ from scalefit.allocation.solver import (
     Optimum,
     solve,
 )
-from scalefit.allocation.waste import exponents, least_flops, ln_optimum, sizes
+from scalefit.allocation.waste import exponents, least_flops, library, ln_optimum, sizes
 from scalefit.laws import chinchilla, chinchilla_tied
 
 __all__ = ["CLOSED_FORMS", "additive", "solved"]
@@ -50,17 +47,17 @@ def solved(
     values = {name: np.asarray(params[name], dtype=np.float64) for name in law.names}
     count, shape = len(next(iter(values.values()))), question.levels.shape
     combinations = question.combinations
-    with jax.enable_x64(True):
-        if question.plain and law in CLOSED_FORMS:
-            found = _closed(question, values, levels)
-        else:
-            setting = question.setting()
-            if levels is not None:
-                each = levels.reshape(count, -1)
-                setting = setting._replace(level=np.tile(each, (1, len(combinations))))
-            found = solve(question.line, values, setting)
+    if question.plain and law in CLOSED_FORMS:
+        found = _closed(question, values, levels)
+    else:
+        setting = question.setting()
+        if levels is not None:
+            each = levels.reshape(count, -1)
+            setting = setting._replace(level=np.tile(each, (1, len(combinations))))
+        found = solve(question.line, values, setting)
     spread = (count, len(combinations), *shape)
-    found = jax.tree.map(lambda item: np.asarray(item).reshape(spread), found)
+    spreads = {name: item.reshape(spread) for name, item in found.columns.items()}
+    found = Optimum(spreads, *(np.reshape(item, spread) for item in found[1:]))
     compared = found.cost if question.line.reverse else found.loss
     compared = np.where(found.state <= LIMITED, compared, np.inf)
     compared = np.where(np.isnan(compared), np.inf, compared)
@@ -91,8 +88,10 @@ def _closed(
     values = {name: item[:, None] for name, item in params.items()}
     level = question.levels.reshape(1, -1) if levels is None else levels.reshape(len(levels), -1)
     k, m = question.cost.per_product, question.cost.per_model
-    found = additive(values, level, k, m, served=m > 0, reverse=question.line.reverse)
-    N, D, loss, cost, n_exponent, d_exponent = (np.asarray(item) for item in found)
+    with np.errstate(all="ignore"):
+        found = additive(values, level, k, m, reverse=question.line.reverse)
+    shape = np.broadcast_shapes(level.shape, values["A"].shape)
+    N, D, loss, cost, n_exponent, d_exponent = (np.broadcast_to(item, shape) for item in found)
     inside = (values["A"] > 0) & (values["B"] > 0) & np.ones(N.shape, dtype=bool)
     state = np.where(np.isfinite(N), INTERIOR, INFEASIBLE)
     total = values["alpha"] + values.get("beta", values["alpha"])
@@ -110,34 +109,33 @@ def _closed(
     )
 
 
-@partial(jax.jit, static_argnames=("served", "reverse"))
-def additive(
-    params: Mapping[str, Any], level: Any, k: Any, m: Any, *, served: bool, reverse: bool
-) -> Any:
+def additive(params: Mapping[str, Any], level: Any, k: Any, m: float, *, reverse: bool) -> Any:
     """N*, D*, loss, cost and the slopes of ln N* and ln D* in ln cost of the additive law.
 
-    Where a term is zero, any finite number: there is no optimum.
+    Where a term is zero, any finite number: there is no optimum. Traceable by JAX.
     """
+    xp = library(*params.values(), level)
     inside = (params["A"] > 0) & (params["B"] > 0)
-    shown = {**params, **{name: jnp.where(inside, params[name], 1.0) for name in ("A", "B")}}
+    shown = {**params, **{name: xp.where(inside, params[name], 1.0) for name in ("A", "B")}}
     alpha, beta = exponents(shown)
     (ln_a, ln_b), rho = sizes(shown), m / k
-
-    def placed(level: Any) -> tuple[Any, Any, Any]:
-        if not served:
-            budget = least_flops({**shown, "E": params["E"]}, level, k) if reverse else level
-            x, u = ln_optimum(shown, budget / k)
-        elif reverse:
+    if m == 0:
+        budget = least_flops({**shown, "E": params["E"]}, level, k) if reverse else level
+        x, u = ln_optimum(shown, budget / k)
+        dx, du = beta / (alpha + beta), alpha / (alpha + beta)
+    else:
+        if reverse:
             u = best_tokens_for_loss(shown, level, rho)
             # From the wedge, which unlike L - E - B D^-beta is no difference.
-            wedge = jnp.log1p(rho * jnp.exp(-u))
-            x = (jnp.log(alpha / beta) + ln_a - ln_b + beta * u - wedge) / alpha
+            wedge = xp.log1p(rho * xp.exp(-u))
+            x = (xp.log(alpha / beta) + ln_a - ln_b + beta * u - wedge) / alpha
         else:
             u = best_tokens_for_budget(shown, level / k, rho)
-            x = jnp.log(level / k) - jnp.log(jnp.exp(u) + rho)
-        return x, u, jnp.log(k) + x + jnp.log(jnp.exp(u) + rho)
-
-    level = jnp.broadcast_to(level, jnp.broadcast_shapes(jnp.shape(level), jnp.shape(alpha)))
-    (x, u, c), (dx, du, dc) = jax.jvp(placed, (level,), (jnp.ones_like(level),))
-    loss = params["E"] + jnp.exp(ln_a - alpha * x) + jnp.exp(ln_b - beta * u)
-    return jnp.exp(x), jnp.exp(u), loss, jnp.exp(c), dx / dc, du / dc
+            x = xp.log(level / k) - xp.log(xp.exp(u) + rho)
+        # The wedge condition, differentiated along the optima of all budgets, or of all losses.
+        share = 1.0 / (1.0 + rho * xp.exp(-u))
+        du = alpha / ((alpha - 1.0) * share + beta + 1.0)
+        dx = 1.0 - share * du
+    loss = params["E"] + xp.exp(ln_a - alpha * x) + xp.exp(ln_b - beta * u)
+    N, D = xp.exp(x), xp.exp(u)
+    return N, D, loss, k * N * (D + rho), dx, du

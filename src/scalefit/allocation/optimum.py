@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from scalefit.allocation.answers import Allocation
 from scalefit.allocation.best import CLOSED_FORMS, additive, solved
 from scalefit.allocation.costs import CostLike
 from scalefit.allocation.question import Free, Limits, Question, ask
 from scalefit.allocation.remarks import draw_notes, notes_of, require_optimum
-from scalefit.allocation.solver import LIMITED, Optimum, Setting, solve_one
+from scalefit.allocation.solver import LIMITED, START, Optimum, newton, newton_start
 from scalefit.errors import AllocationError
 from scalefit.result import Fit
+from scalefit.tracing import Function, trace
 from scalefit.uncertainty import Draws, Ensemble
 
 __all__ = ["allocate", "asked", "optimal"]
@@ -116,7 +118,7 @@ def optimal(
     *,
     cost: CostLike = "6ND",
     held: Mapping[str, Any] | None = None,
-) -> Callable[[Mapping[str, Any]], jax.Array]:
+) -> Callable[[Mapping[str, Any]], Any]:
     """The compute-optimal N, D, D/N or loss at a budget, as a function of the parameters.
 
     For :func:`profile`, which differentiates it, and for :meth:`Ensemble.apply`.
@@ -148,36 +150,110 @@ def optimal(
             f"{what}* is a function of the parameters at one budget, not at "
             f"{question.levels.size}: give one"
         )
-    law = question.fit.law
-    setting = _first_setting(question)
+    answer = _Optimal(question, what)
 
-    def answer(params: Mapping[str, Any]) -> jax.Array:
-        values = {name: jnp.asarray(params[name], dtype=jnp.float64) for name in law.names}
-
-        def one(values: Mapping[str, Any]) -> jax.Array:
-            if question.plain and law in CLOSED_FORMS:
-                k, m = question.cost.per_product, question.cost.per_model
-                N, D, loss, *_ = additive(values, setting.level, k, m, served=m > 0, reverse=False)
-            else:
-                best = solve_one(question.line, values, setting)
-                N, D = (best.columns[name] for name in (question.line.walk, question.line.pivot))
-                loss = best.loss
-            found: jax.Array = {"N": N, "D": D, "D/N": D / N, "loss": loss}[what]
-            return found
-
-        shape = jnp.shape(next(iter(values.values())))
-        return jax.vmap(one)(values) if shape else one(values)
-
-    def scoped(params: Mapping[str, Any]) -> jax.Array:
-        with jax.enable_x64(True):
-            return answer(params)
+    def scoped(params: Mapping[str, Any]) -> Any:
+        return answer(params)
 
     star = "*" if what != "loss" else ""
-    scoped.__name__ = f"{what}{star} at {setting.level:.3g} {question.cost.unit}"
+    scoped.__name__ = f"{what}{star} at {question.levels.flat[0]:.3g} {question.cost.unit}"
     scoped.logarithmic = True  # type: ignore[attr-defined]
     # Of nothing but its arguments: what is compiled for it may be kept.
     scoped.constant = True  # type: ignore[attr-defined]
+    # With derivatives that nothing is compiled for.
+    scoped.differentiated = answer.differentiated  # type: ignore[attr-defined]
     return scoped
+
+
+class _Optimal:
+    """An answer at one budget as a function of the parameters of the law."""
+
+    def __init__(self, question: Question, what: What) -> None:
+        self.question, self.what = question, what
+        self.names = question.fit.law.names
+        self.closed = question.plain and question.fit.law in CLOSED_FORMS
+        self._programs: dict[int, Function] = {}
+
+    def __call__(self, params: Mapping[str, Any]) -> Any:
+        values = [params[name] for name in self.names]
+        if any(isinstance(value, jax.core.Tracer) for value in values):
+            with jax.enable_x64(True):
+                return self._traced([jnp.asarray(value, dtype=jnp.float64) for value in values])
+        arrays = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in values))
+        shape = arrays[0].shape
+        found = self._found([value.ravel() for value in arrays])
+        return self._picked(found.columns, found.loss.ravel()).reshape(shape)[()]
+
+    def differentiated(
+        self, values: Sequence[float], order: int = 1
+    ) -> tuple[float, np.ndarray, np.ndarray]:
+        """The answer, its gradient and, of order two, its Hessian in the parameters in order."""
+        with jax.enable_x64(True):
+            if order not in self._programs:
+                self._programs[order] = self._derivatives(order)
+            start = [] if self.closed else self._start(*(np.asarray(value) for value in values))
+            with np.errstate(all="ignore"):
+                found = self._programs[order].bind()(*values, *start)
+        size = len(values)
+        value, gradient = float(found[0]), np.array(found[1 : 1 + size], dtype=np.float64)
+        hessian = np.array(found[1 + size :], dtype=np.float64)
+        return value, gradient, hessian.reshape((size, size) if order > 1 else (0, 0))
+
+    def _found(self, values: Sequence[np.ndarray]) -> Optimum:
+        return solved(self.question, dict(zip(self.names, values, strict=True)))
+
+    def _picked(self, columns: Mapping[str, Any], loss: Any) -> Any:
+        if self.what == "loss":
+            return loss
+        # A column that is held is what it is held at.
+        held = {name: values.flat[0] for name, values in self.question.held.items()}
+        known = {**held, **columns}
+        N, D = (known["N"], known["D"]) if {"N", "D"} <= set(known) else columns.values()
+        return {"N": N, "D": D, "D/N": D / N}[self.what]
+
+    def _traced(self, values: list[Any]) -> Any:
+        """The answer under JAX, with derivatives of the first and second order."""
+        if self.closed:
+            return self._answer(values, [])
+        fixed = [lax.stop_gradient(value) for value in jnp.broadcast_arrays(*values)]
+        outline = [jax.ShapeDtypeStruct(fixed[0].shape, jnp.float64)] * START
+        start = jax.pure_callback(self._start, outline, *fixed, vmap_method="expand_dims")
+        return self._answer(values, start)
+
+    def _start(self, *values: Any) -> list[np.ndarray]:
+        """Where Newton's method begins: the optimum of concrete parameters."""
+        arrays = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in values))
+        params = dict(zip(self.names, (value.ravel() for value in arrays), strict=True))
+        found = newton_start(self.question.line, params, self.question.setting())
+        return [np.asarray(item).reshape(arrays[0].shape) for item in found]
+
+    def _answer(self, values: Sequence[Any], start: Sequence[Any]) -> Any:
+        question = self.question
+        level = question.levels.flat[0]
+        if self.closed:
+            k, m = question.cost.per_product, question.cost.per_model
+            params = dict(zip(self.names, values, strict=True))
+            N, D, loss, *_ = additive(params, level, k, m, reverse=False)
+            return self._picked({"N": N, "D": D}, loss)
+        columns, loss = newton(question.line, question.setting(), values, start)
+        return self._picked(columns, loss)
+
+    def _derivatives(self, order: int) -> Function:
+        size = len(self.names)
+
+        def value(*given: Any) -> Any:
+            return self._answer(given[:size], given[size:])
+
+        slope = jax.grad(value, argnums=tuple(range(size)))
+
+        def every(*given: Any) -> list[Any]:
+            found = [value(*given), *slope(*given)]
+            for axis in range(size if order > 1 else 0):
+                unit = tuple(jnp.asarray(1.0 * (axis == i)) for i in range(len(given)))
+                found += jax.jvp(slope, given, unit)[1]
+            return found
+
+        return trace(every, size + (0 if self.closed else START))
 
 
 def asked(flops: Any, usd: Any, loss: Any) -> tuple[Any, str]:
@@ -196,12 +272,6 @@ def asked(flops: Any, usd: Any, loss: Any) -> tuple[Any, str]:
             "ask for one of flops=, usd= and loss=: a budget to spend or a loss to reach"
         )
     return given[0]
-
-
-def _first_setting(question: Question) -> Setting:
-    setting = question.setting()
-    held = {name: values[0] for name, values in setting.held.items()}
-    return Setting(*(held if item is setting.held else item[0] for item in setting))  # type: ignore[index]
 
 
 def _solved_with_turns(

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax
 import numpy as np
 import pandas as pd
 
@@ -192,8 +191,7 @@ def _ends(
         setting = setting._replace(level=level)
     values = {name: np.asarray(params[name], dtype=np.float64) for name in asks.fit.law.names}
     start = np.log(best.columns[question.line.walk]).reshape(count, -1)
-    with jax.enable_x64(True):
-        found = stretch(asks.line, values, setting, start, ceiling.reshape(count, -1))
+    found = stretch(asks.line, values, setting, start, ceiling.reshape(count, -1))
     usable = best.state <= LIMITED
     names = {
         "low": found.low,

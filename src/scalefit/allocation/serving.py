@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from scalefit.allocation.accounting import ASPECT, shape_of
 from scalefit.allocation.costs import Cost
 from scalefit.allocation.hardware import Hardware, Utilisation, find_hardware, usd_per_flop
-from scalefit.allocation.waste import array, exponents, in_float64, sizes
+from scalefit.allocation.waste import array, exponents, in_float64, library, logaddexp, sizes
 from scalefit.errors import AllocationError
 
 __all__ = [
@@ -306,10 +306,11 @@ def lifetime_optimum(params: Mapping[str, Any], loss: Any, tokens: Any) -> tuple
     ln_a, ln_b = sizes(params)
     rho = array(tokens) * (SERVE / TRAIN)
     ln_d = best_tokens_for_loss(params, loss, rho)
+    xp = library(ln_d, rho)
     # From the wedge, which unlike L - E - B D^-beta is no difference.
-    ln_w = jnp.log1p(rho * jnp.exp(-ln_d))
-    ln_n = (jnp.log(alpha / beta) + ln_a - ln_b + beta * ln_d - ln_w) / alpha
-    return jnp.exp(ln_n), jnp.exp(ln_d)
+    ln_w = xp.log1p(rho * xp.exp(-ln_d))
+    ln_n = (xp.log(alpha / beta) + ln_a - ln_b + beta * ln_d - ln_w) / alpha
+    return xp.exp(ln_n), xp.exp(ln_d)
 
 
 def best_tokens_for_loss(params: Mapping[str, Any], loss: Any, rho: Any) -> Any:
@@ -322,14 +323,15 @@ def best_tokens_for_loss(params: Mapping[str, Any], loss: Any, rho: Any) -> Any:
     alpha, beta = exponents(params)
     ln_b = sizes(params)[1]
     excess = array(loss) - params["E"]
-    ln_excess = jnp.log(jnp.where(excess > 0, excess, jnp.nan))
-    data = jnp.log1p(beta / alpha) + ln_b - ln_excess
-    serving = jnp.log(beta / alpha) + ln_b + _ln(rho) - ln_excess
-    x = lax.stop_gradient(jnp.maximum(data / beta, serving / (beta + 1.0)))
+    xp = library(excess, alpha, beta, ln_b, rho)
+    ln_excess = xp.log(xp.where(excess > 0, excess, np.nan))
+    data = xp.log1p(beta / alpha) + ln_b - ln_excess
+    serving = xp.log(beta / alpha) + ln_b + _ln(rho) - ln_excess
+    x = _constant(xp.maximum(data / beta, serving / (beta + 1.0)))
     for _ in range(NEWTON_STEPS):
         first, second = data - beta * x, serving - (beta + 1.0) * x
-        weight = 1.0 / (1.0 + jnp.exp(first - second))
-        x = x + jnp.logaddexp(first, second) / (beta + weight)
+        weight = 1.0 / (1.0 + xp.exp(first - second))
+        x = x + logaddexp(first, second) / (beta + weight)
     return x
 
 
@@ -342,25 +344,31 @@ def best_tokens_for_budget(params: Mapping[str, Any], product: Any, rho: Any) ->
     """
     alpha, beta = exponents(params)
     ln_a, ln_b = sizes(params)
-    ln_product = jnp.log(array(product))
-    ln_rho = _ln(rho)
-    level = alpha * ln_product - jnp.log(alpha / beta) - ln_a + ln_b
+    product, ln_rho = array(product), _ln(rho)
+    xp = library(product, alpha, beta, ln_a, ln_b, rho)
+    level = alpha * xp.log(product) - xp.log(alpha / beta) - ln_a + ln_b
     alone = level / (alpha + beta)
     # Without rho the second root is at minus or plus infinity, and is not the one chosen.
-    served = (level - (alpha - 1.0) * jnp.where(jnp.isfinite(ln_rho), ln_rho, 0.0)) / (beta + 1.0)
-    ends = jnp.where(alpha < 1.0, jnp.maximum(alone, served), jnp.minimum(alone, served))
-    x = lax.stop_gradient(jnp.where(jnp.isfinite(ln_rho), ends, alone))
+    served = (level - (alpha - 1.0) * xp.where(xp.isfinite(ln_rho), ln_rho, 0.0)) / (beta + 1.0)
+    ends = xp.where(alpha < 1.0, xp.maximum(alone, served), xp.minimum(alone, served))
+    x = _constant(xp.where(xp.isfinite(ln_rho), ends, alone))
     for _ in range(NEWTON_STEPS):
-        total = jnp.logaddexp(x, ln_rho)
-        slope = (alpha - 1.0) * jnp.exp(x - total) + beta + 1.0
+        total = logaddexp(x, ln_rho)
+        slope = (alpha - 1.0) * xp.exp(x - total) + beta + 1.0
         x = x - ((alpha - 1.0) * total + (beta + 1.0) * x - level) / slope
     return x
+
+
+def _constant(value: Any) -> Any:
+    """Where Newton's method begins is no part of what is differentiated."""
+    return value if library(value) is np else lax.stop_gradient(value)
 
 
 def _ln(rho: Any) -> Any:
     """Ln rho, with which a rho of zero leaves no NaN in derivatives."""
     rho = array(rho)
-    return jnp.where(rho > 0, jnp.log(jnp.where(rho > 0, rho, 1.0)), -jnp.inf)
+    xp = library(rho)
+    return xp.where(rho > 0, xp.log(xp.where(rho > 0, rho, 1.0)), -np.inf)
 
 
 def _two_terms(name: str, k: float, m: float, unit: str, summary: str) -> Cost:

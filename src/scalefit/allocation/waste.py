@@ -33,12 +33,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def in_float64(function: F) -> F:
-    """The function in float64; NumPy's arrays out unless it is being traced."""
+    """The function in float64: of numbers by NumPy, and by JAX where it is being traced."""
 
     @wraps(function)
     def scoped(*args: Any, **options: Any) -> Any:
-        with jax.enable_x64(True):
-            found = function(*args, **options)
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((args, options))):
+            with jax.enable_x64(True):
+                found = function(*args, **options)
+        else:
+            with np.errstate(all="ignore"):
+                found = function(*args, **options)
         return jax.tree.map(_on_host, found)
 
     return scoped  # type: ignore[return-value]
@@ -48,9 +52,25 @@ def _on_host(value: Any) -> Any:
     return value if isinstance(value, jax.core.Tracer) else np.asarray(value, dtype=np.float64)[()]
 
 
-def array(value: Any) -> jax.Array:
+def array(value: Any) -> Any:
     """A number, a list or an array as float64."""
-    return jnp.asarray(value, dtype=jnp.float64)
+    library = jnp if isinstance(value, jax.core.Tracer) else np
+    return library.asarray(value, dtype=np.float64)
+
+
+def library(*values: Any) -> Any:
+    """``jax.numpy`` where one of the values is being traced, else ``numpy``.
+
+    Nothing is compiled for numbers then.
+    """
+    return jnp if any(isinstance(value, jax.core.Tracer) for value in values) else np
+
+
+def logaddexp(first: Any, second: Any) -> Any:
+    """Ln(e^first + e^second) where one of them at least is finite."""
+    # Several times as fast as NumPy's own, which goes through numbers one by one.
+    xp = library(first, second)
+    return xp.maximum(first, second) + xp.log1p(xp.exp(-xp.abs(first - second)))
 
 
 def exponents(params: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -61,7 +81,7 @@ def exponents(params: Mapping[str, Any]) -> tuple[Any, Any]:
 
 def sizes(params: Mapping[str, Any]) -> tuple[Any, Any]:
     """Ln A and ln B as float64 arrays: A and B may be 1e5, and their powers far larger."""
-    ln_a, ln_b = (jnp.log(array(params[name])) for name in ("A", "B"))
+    ln_a, ln_b = (library(value).log(value) for value in (array(params["A"]), array(params["B"])))
     return ln_a, ln_b
 
 
@@ -69,10 +89,14 @@ def ln_optimum(params: Mapping[str, Any], product: Any) -> tuple[Any, Any]:
     """Ln N* and ln D* where N D is given."""
     alpha, beta = exponents(params)
     ln_a, ln_b = sizes(params)
-    ln_g = (jnp.log(alpha / beta) + ln_a - ln_b) / (alpha + beta)
-    c = jnp.log(product)
+    ln_g = (_ln_ratio(alpha, beta) + ln_a - ln_b) / (alpha + beta)
+    c = library(product).log(product)
     x = ln_g + beta / (alpha + beta) * c
     return x, c - x
+
+
+def _ln_ratio(alpha: Any, beta: Any) -> Any:
+    return library(alpha, beta).log(alpha / beta)
 
 
 @in_float64
@@ -92,7 +116,8 @@ def best_size(params: Mapping[str, Any], flops: Any, k: float = 6.0) -> Any:
         >>> f"{best_size(params, 5.76e23):.3g}"
         '3.22e+10'
     """
-    return jnp.exp(ln_optimum(params, array(flops) / k)[0])
+    x = ln_optimum(params, array(flops) / k)[0]
+    return library(x).exp(x)
 
 
 @in_float64
@@ -115,7 +140,8 @@ def best_loss(params: Mapping[str, Any], flops: Any, k: float = 6.0) -> Any:
     alpha, beta = exponents(params)
     ln_a, ln_b = sizes(params)
     ln_n, ln_d = ln_optimum(params, array(flops) / k)
-    return params["E"] + jnp.exp(ln_a - alpha * ln_n) + jnp.exp(ln_b - beta * ln_d)
+    xp = library(ln_n, ln_d)
+    return params["E"] + xp.exp(ln_a - alpha * ln_n) + xp.exp(ln_b - beta * ln_d)
 
 
 @in_float64
@@ -140,9 +166,10 @@ def least_flops(params: Mapping[str, Any], loss: Any, k: float = 6.0) -> Any:
     above = excess > 0
     ln_n, ln_d = ln_optimum(params, array(1.0))
     ln_a, ln_b = sizes(params)
-    at_one = jnp.logaddexp(ln_a - alpha * ln_n, ln_b - beta * ln_d)
-    ln_c = (at_one - jnp.log(jnp.where(above, excess, 1.0))) * (1 / alpha + 1 / beta)
-    return jnp.where(above, k * jnp.exp(ln_c), jnp.inf)
+    at_one = logaddexp(ln_a - alpha * ln_n, ln_b - beta * ln_d)
+    xp = library(excess, at_one)
+    ln_c = (at_one - xp.log(xp.where(above, excess, 1.0))) * (1 / alpha + 1 / beta)
+    return xp.where(above, k * xp.exp(ln_c), np.inf)
 
 
 @in_float64
@@ -165,10 +192,11 @@ def overhead(size_ratio: Any, alpha: Any, beta: Any) -> Any:
         ['2.8%', '20.8%', '105.6%']
     """
     k, alpha, beta = array(size_ratio), array(alpha), array(beta)
-    left = 1.0 - (beta / alpha) * jnp.expm1(-alpha * jnp.log(k))
+    xp = library(k, alpha, beta)
+    left = 1.0 - (beta / alpha) * xp.expm1(-alpha * xp.log(k))
     feasible = left > 0
-    ln_k_d = -jnp.log(jnp.where(feasible, left, 1.0)) / beta
-    return jnp.where(feasible, jnp.expm1(jnp.log(k) + ln_k_d), jnp.inf)
+    ln_k_d = -xp.log(xp.where(feasible, left, 1.0)) / beta
+    return xp.where(feasible, xp.expm1(xp.log(k) + ln_k_d), np.inf)
 
 
 @in_float64
@@ -190,7 +218,8 @@ def least_feasible_size(alpha: Any, beta: Any) -> Any:
         '9.74%'
     """
     alpha, beta = array(alpha), array(beta)
-    return jnp.exp(jnp.log(beta / (alpha + beta)) / alpha)
+    xp = library(alpha, beta)
+    return xp.exp(xp.log(beta / (alpha + beta)) / alpha)
 
 
 @in_float64
@@ -210,8 +239,9 @@ def wedge(params: Mapping[str, Any], N: Any, D: Any) -> Any:
     """
     alpha, beta = exponents(params)
     ln_a, ln_b = sizes(params)
-    ln_n, ln_d = (jnp.log(array(item)) for item in (N, D))
-    return jnp.exp(jnp.log(alpha / beta) + ln_a - alpha * ln_n - ln_b + beta * ln_d)
+    ln_n, ln_d = (library(item).log(item) for item in (array(N), array(D)))
+    total = _ln_ratio(alpha, beta) + ln_a - alpha * ln_n - ln_b + beta * ln_d
+    return library(total).exp(total)
 
 
 @in_float64
@@ -262,7 +292,9 @@ def deadweight_share(params: Mapping[str, Any], N: Any, D: Any) -> Any:
         '0.447%'
     """
     alpha, beta = exponents(params)
-    x = jnp.log(array(D)) - ln_optimum(params, array(N) * array(D))[1]
+    N, D = array(N), array(D)
+    x = library(D).log(D) - ln_optimum(params, N * D)[1]
+    xp = library(x, alpha, beta)
     # expm1: r is 1 to second order in x.
-    above = (beta * jnp.expm1(alpha * x) + alpha * jnp.expm1(-beta * x)) / (alpha + beta)
-    return -jnp.expm1(-jnp.log1p(above) * (1 / alpha + 1 / beta))
+    above = (beta * xp.expm1(alpha * x) + alpha * xp.expm1(-beta * x)) / (alpha + beta)
+    return -xp.expm1(-xp.log1p(above) * (1 / alpha + 1 / beta))

@@ -20,6 +20,7 @@ from scalefit.errors import DataError
 from scalefit.isoflops.attribution import one_budget
 from scalefit.isoflops.parabola import VertexFits, approach2
 from scalefit.result import Fit
+from scalefit.tracing import Bound, trace
 
 __all__ = ["Advice", "advise"]
 
@@ -294,33 +295,49 @@ class _Sweep:
 
     def _jacobian(self, N: np.ndarray, D: np.ndarray) -> np.ndarray:
         """Derivatives of the predictions, or of their logarithms, in the free parameters."""
+        law = self.fit.law
+        columns = [{"N": N, "D": D}[name] for name in law.columns]
+        loss, *slopes = self._slopes(*columns, *(self.fit.params[name] for name in law.names))
+        scale = 1.0 if self.raw else 1.0 / loss
+        each = {
+            name: np.broadcast_to(slope * scale, N.shape)
+            for name, slope in zip(law.names, slopes, strict=True)
+        }
+        return np.stack([sum(each[name] for name in group) for group in self._free()], axis=1)
 
-        def predicted(free: jax.Array) -> jax.Array:
-            columns = {"N": jnp.asarray(N), "D": jnp.asarray(D)}
-            values = (columns[name] for name in self.fit.law.columns)
-            loss = self.fit.law(*values, **self._params(free))
-            return loss if self.raw else jnp.log(loss)
+    @cached_property
+    def _slopes(self) -> Bound:
+        """The loss and its derivative in each parameter."""
+        law = self.fit.law
+        count = len(law.columns)
 
-        with jax.enable_x64(True):
-            return np.asarray(jax.jacfwd(predicted)(self._at()))
+        def every(*given: Any) -> list[Any]:
+            def loss(*params: Any) -> Any:
+                values = dict(zip(law.names, params, strict=True))
+                return jnp.reshape(law(*given[:count], **values), jnp.shape(given[0]))
+
+            params = given[count:]
+            found = [loss(*params)]
+            for axis in range(len(params)):
+                unit = tuple(jnp.asarray(1.0 * (axis == i)) for i in range(len(params)))
+                found.append(jax.jvp(loss, params, unit)[1])
+            return found
+
+        function = trace(every, count + len(law.names), count)
+
+        def of_rows(*given: Any) -> list[Any]:
+            return function.bind(*given[:count])(*(np.atleast_1d(item) for item in given[count:]))
+
+        return of_rows
 
     @cached_property
     def gradient(self) -> np.ndarray:
         """Derivatives of ln D* in the free parameters."""
-        answer = optimal(self.fit, "D", self.target, cost=self.cost)
-        with jax.enable_x64(True):
-            slope = jax.grad(lambda free: jnp.log(answer(self._params(free))))(self._at())
-            return np.asarray(slope)
-
-    def _at(self) -> jax.Array:
-        values = [self.fit.params[names[0]] for names in self._free()]
-        return jnp.asarray(values, dtype=jnp.float64)
-
-    def _params(self, free: jax.Array) -> dict[str, Any]:
-        held: dict[str, Any] = dict(self.fit.params)
-        for value, names in zip(free, self._free(), strict=True):
-            held |= dict.fromkeys(names, value)
-        return held
+        names = self.fit.law.names
+        answer: Any = optimal(self.fit, "D", self.target, cost=self.cost)
+        value, slope, _ = answer.differentiated([self.fit.params[name] for name in names])
+        each = dict(zip(names, slope / value, strict=True))
+        return np.array([sum(each[name] for name in group) for group in self._free()])
 
     def _free(self) -> list[tuple[str, ...]]:
         """Names of the free parameters, tied ones together; one at a bound counts as known."""
