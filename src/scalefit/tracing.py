@@ -389,7 +389,8 @@ LOCK = threading.RLock()
 
 def closed_form(function: Callable[..., Any], shapes: Sequence[tuple[int, ...]]) -> ClosedJaxpr:
     """A function traced in double precision on arrays of these shapes."""
-    outline = [jax.ShapeDtypeStruct(shape, jnp.float64) for shape in shapes]
+    shaped: Any = jax.ShapeDtypeStruct
+    outline = [shaped(shape, jnp.float64) for shape in shapes]
     return jax.make_jaxpr(lambda *values: list(function(*values)))(*outline)
 
 
@@ -397,8 +398,8 @@ def trace(function: Callable[..., Sequence[Any]], count: int, rows: int = 0) -> 
     """A program of a function.
 
     Args:
-        function: of ``count`` scalars, the first ``rows`` of which are numbers of one row; returns a
-            sequence of scalars.
+        function: of ``count`` scalars, the first ``rows`` of which are numbers of one row; returns
+            a sequence of scalars.
         count: number of arguments.
         rows: how many of the first ones are columns.
 

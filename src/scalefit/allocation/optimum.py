@@ -216,7 +216,8 @@ class _Optimal:
         if self.closed:
             return self._answer(values, [])
         fixed = [lax.stop_gradient(value) for value in jnp.broadcast_arrays(*values)]
-        outline = [jax.ShapeDtypeStruct(fixed[0].shape, jnp.float64)] * START
+        shaped: Any = jax.ShapeDtypeStruct
+        outline = [shaped(fixed[0].shape, jnp.float64)] * START
         start = jax.pure_callback(self._start, outline, *fixed, vmap_method="expand_dims")
         return self._answer(values, start)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from scalefit.allocation.costs import Cost, CostLike, find_cost
-from scalefit.allocation.solver import Line, Measure, Setting
+from scalefit.allocation.line import Line, Measure, Setting
 from scalefit.errors import AllocationError
 from scalefit.laws import Law
 from scalefit.result import Fit

@@ -1,0 +1,538 @@
+"""The problem that is left when the pivot is eliminated: a function of the walked column."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from itertools import combinations_with_replacement
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scalefit.allocation.line import Programs
+from scalefit.allocation.roots import bracketed, first_root
+from scalefit.tracing import Bound, Compiled
+
+__all__ = [
+    "INFEASIBLE",
+    "INTERIOR",
+    "LIMITED",
+    "UNBOUNDED",
+    "Expansion",
+    "Pairs",
+    "Reduced",
+    "slices",
+]
+
+INTERIOR, LIMITED, UNBOUNDED, INFEASIBLE = range(4)
+
+SCAN_POINTS = 512
+# Nothing has fewer than one parameter or token, or more than this.
+LARGEST = math.log(1e30)
+# A derivative that its second one moves to zero within this vanishes at a smooth minimum; at a kink
+# or an end it does not.
+LAST_DIGITS = 1e-5
+# In the walked coordinate: a search that ended this near an end of the range ran into it.
+AT_END = 1e-12
+# How far a limit may be passed by rounding.
+ROUNDING = 1e-9
+# Losses along a line that differ by less, relative, differ by rounding.
+FLATTEST = 1e-12
+# Numbers that are scanned at once: as many as stay in a processor's cache.
+SCANNED = 2**15
+# Of the points of a scan one in so many is solved from scratch where the pivot has no closed form.
+# From a line between two of those, three Newton steps leave less than the square of the last.
+COARSE, COARSE_STEPS, NEAR = 8, 3, 1e-6
+# What the pivot follows from: the level, nothing, or the slope of the loss in it; a limit has one
+# plus its place.
+LEVEL, FIXED, TURN = 0, -1, -2
+
+
+class Pairs(NamedTuple):
+    """The numbers of some pairs of a draw and a question, which are the last axis of each.
+
+    Attributes:
+        given: held columns in order, then parameters of the law; shape (given, pairs).
+        level: shape (pairs,).
+        extras: further columns in the coordinate walked, shape (extras, pairs).
+        low: of each limit, shape (limits, pairs).
+        high: the same.
+        box: shape (1 + extras, 2, pairs).
+        edge: shape (2, pairs).
+        reach: the same.
+    """
+
+    given: np.ndarray
+    level: np.ndarray
+    extras: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    box: np.ndarray
+    edge: np.ndarray
+    reach: np.ndarray
+
+    def take(self, rows: Any) -> Pairs:
+        """Some of them: places, or a slice."""
+        return Pairs(*(item[..., rows] for item in self))
+
+
+class Expansion(NamedTuple):
+    """The reduced objective f(z) at a point, with z the extras and ln walk, and derivatives.
+
+    Attributes:
+        u: ln pivot.
+        exists: whether the constraints leave a pivot.
+        feasible: whether every limit holds too.
+        loss: the law.
+        ln_cost: logarithm of the cost.
+        objective: f, one of the two.
+        slope: gradient of f, a list over z.
+        bend: Hessian of f, lists over z.
+        pivot: du/dz.
+        level: du/dlevel.
+        gain: df/dlevel.
+        cross: d^2 f / dlevel dx, with x ln walk.
+        rising: derivative of the loss in u.
+        paid: gradient of the logarithm of the cost in z and u.
+    """
+
+    u: Any
+    exists: Any
+    feasible: Any
+    loss: Any
+    ln_cost: Any
+    objective: Any
+    slope: list[Any]
+    bend: list[list[Any]]
+    pivot: list[Any]
+    level: Any
+    gain: Any
+    cross: Any
+    rising: Any
+    paid: list[Any]
+
+
+class Reduced:
+    """The problem with the pivot eliminated, of some pairs.
+
+    Points x are values of ln walk, of shape (pairs, points); extras belong to the pair.
+    """
+
+    def __init__(self, programs: Programs, pairs: Pairs) -> None:
+        self.programs, self.pairs, self.line = programs, pairs, programs.line
+        self.level = pairs.level[:, None]
+        self.extras = pairs.extras[..., None]
+        self._bound: dict[str, Bound] = {}
+
+    def __len__(self) -> int:
+        return len(self.pairs.level)
+
+    def take(self, rows: Any) -> Reduced:
+        """The problem of some of the pairs."""
+        return Reduced(self.programs, self.pairs.take(rows))
+
+    def at(self, extras: np.ndarray) -> Reduced:
+        """The problem with other extras."""
+        return Reduced(self.programs, self.pairs._replace(extras=extras))
+
+    def run(self, name: str, x: Any, u: Any) -> list[Any]:
+        """The values of a traced function."""
+        bound = self._bound.get(name)
+        if bound is None:
+            first = [*self.pairs.given[..., None], *self.extras]
+            function = getattr(self.programs, name)
+            if isinstance(function, Compiled):
+                bound = partial(_padded, function, first)
+            else:
+                bound = function.bind(*first)
+            self._bound[name] = bound
+        return bound(x, u)
+
+    def _ln(self, name: str, x: Any) -> Any:
+        """Logarithm of a column other than the pivot; of no column, that of one."""
+        line = self.line
+        if name == line.walk:
+            return x
+        if name in line.extras:
+            place = line.extras.index(name)
+            value = self.extras[place]
+            return value if line.logarithmic[place] else np.log(value)
+        if name in self.programs.held:
+            return np.log(self.pairs.given[self.programs.held.index(name)][:, None])
+        return np.zeros(1)
+
+    # The pivot
+
+    def pivoted(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Ln of the pivot, whether there is one, and which constraint is active.
+
+        Under a budget the most that it and the limits allow, for a loss the least that reaches it.
+        """
+        return self._reaching(x) if self.line.reverse else self._affording(x)
+
+    def _tightest(self, x: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ln of the pivot at the tightest limit on it or on its ratio to a column, and which."""
+        bound, active = start, np.full(start.shape, FIXED)
+        ends = self.pairs.low if self.line.reverse else self.pairs.high
+        for i, limit in enumerate(self.line.limits):
+            if limit.top == self.line.pivot:
+                end = np.log(np.maximum(ends[i], 0.0))[:, None] + self._ln(limit.bottom, x)
+                tighter = end > bound if self.line.reverse else end < bound
+                bound, active = np.where(tighter, end, bound), np.where(tighter, 1 + i, active)
+        return bound, active
+
+    def _affording(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        most, active = self._tightest(x, np.full(x.shape, LARGEST))
+        if self.programs.affine:
+            base, slope = self.run("spent", x, np.zeros(1))
+            left = self.level - base
+            ok = left > 0
+            u = np.log(np.where(ok, left, 1.0) / slope)
+            active = np.where(u <= most, LEVEL, active)
+            u = np.minimum(u, most)
+        else:
+            none = np.zeros(x.shape)
+            ok, whole = (_excess(self, end, x)[0] <= 0 for end in (none, most))
+            u = first_root(self, _excess, np.where(whole, most, none), most, x)
+            active = np.where(whole, active, _binding(self, u, x)[2])
+        if self.line.turns:
+            turn, turned = self._turning(x, u)
+            active, u = np.where(turned & (turn < u), TURN, active), np.minimum(u, turn)
+        return u, ok & (u >= 0), active
+
+    def _reaching(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        least, active = self._tightest(x, np.zeros(x.shape))
+        most = self._most(x, least)
+        ok = _missing(self, most, x)[0] >= 0
+        level = ok & ~(_missing(self, least, x)[0] >= 0)
+        u = first_root(self, _missing, np.where(level, least, most), most, x)
+        return np.where(level, u, least), ok, np.where(level, LEVEL, active)
+
+    def _most(self, x: np.ndarray, least: np.ndarray) -> np.ndarray:
+        """As far as a pivot is looked for that reaches a loss."""
+        # Farther out than optima are looked for a law may do anything, and rise again.
+        most = np.minimum(LARGEST, np.maximum(x + self.pairs.reach[1][:, None], least))
+        return self._turning(x, most)[0] if self.line.turns else most
+
+    def _turning(self, x: np.ndarray, most: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the loss stops falling with the pivot, and whether it does before ``most``."""
+
+        def slope(reduced: Reduced, u: np.ndarray, x: np.ndarray) -> Any:
+            return reduced.run("turning", x, u)
+
+        turned = slope(self, most, x)[0] > 0
+        return first_root(self, slope, np.where(turned, 0.0, most), most, x), turned
+
+    def _passing(self, x: np.ndarray, u: np.ndarray, tilt: np.ndarray) -> tuple[Any, Any]:
+        """A function that is positive where the pivot of x is below u, and its slope.
+
+        Args:
+            x: points.
+            u: ln of a pivot at each.
+            tilt: du/dx.
+        """
+        if self.line.reverse:
+            least, _ = self._tightest(x, np.zeros(x.shape))
+            most = self._most(x, least)
+            cut = most < u
+            found = self.run("expansion", x, np.minimum(most, u))
+            value, other = self.level - found[0], u - least
+            slope = -self._along(found, 0, np.where(cut, np.nan, tilt))
+            return np.where(other < value, other, value), np.where(other < value, np.nan, slope)
+        found = self.run("expansion", x, u)
+        value, slope = found[1] - np.log(self.level), self._along(found, 1, tilt)
+        others = [u - self._tightest(x, np.full(x.shape, LARGEST))[0]]
+        for place, limit in enumerate(self.programs.bounding):
+            others.append(found[2 + place] - np.log(self.pairs.high[limit])[:, None])
+        if self.line.turns:
+            others.append(self.run("turning", x, u)[0])
+        for other in others:
+            # A kink: the bracket is halved there.
+            value, slope = np.fmax(value, other), np.where(other > value, np.nan, slope)
+        return value, slope
+
+    def _along(self, found: list[Any], place: int, tilt: Any) -> Any:
+        """Derivative in x of a traced function, its place given, on a path that tilts u."""
+        kinds, n = 2 + len(self.programs.bounding), len(self.extras) + 1
+        return found[kinds * n + place] + found[kinds * (n + 1) + place] * tilt
+
+    # The reduced objective
+
+    def values(self, x: np.ndarray) -> np.ndarray:
+        """The objective at equally spaced points; infinite where a limit is passed."""
+        u, ok = self._pivots(x)
+        (value,) = self.run("objective", x, u)
+        return np.where(ok & self._within(x, u) & np.isfinite(value), value, np.inf)
+
+    def _pivots(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ln of the pivot and whether there is one, at equally spaced points.
+
+        Where it has to be searched for, a few of the points are solved, and Newton's method goes
+        on from straight lines between them.
+        """
+        count = x.shape[1]
+        explicit = self.programs.affine and not self.line.reverse
+        if explicit or self.line.turns or count < 4 * COARSE:
+            return self.pivoted(x)[:2]
+        knots = np.append(np.arange(0, count - 1, COARSE), count - 1)
+        coarse, there, _ = self.pivoted(x[:, knots])
+        left = np.minimum(np.arange(count) // COARSE, len(knots) - 2)
+        share = (np.arange(count) - knots[left]) / (knots[left + 1] - knots[left])
+        u = coarse[:, left] + share * (coarse[:, left + 1] - coarse[:, left])
+        known = there[:, left] & there[:, left + 1]
+        function = _missing if self.line.reverse else _excess
+        for _ in range(COARSE_STEPS):
+            value, slope = function(self, u, x)
+            step = value / slope
+            u = u - step
+        if self.line.reverse:
+            end, _ = self._tightest(x, np.zeros(x.shape))
+            inside = (u > end) & (u < np.minimum(LARGEST, x + self.pairs.reach[1][:, None]))
+        else:
+            end, _ = self._tightest(x, np.full(x.shape, LARGEST))
+            inside = (u < end) & (u > 0)
+        known = known & inside & (slope > 0) & (np.abs(step) < NEAR)
+        if not known.all():
+            # Beside an end of a limit, or of what can be reached.
+            rows, columns = np.nonzero(~known)
+            found, exists, _ = self.take(rows).pivoted(x[rows, columns][:, None])
+            u[rows, columns], known[rows, columns] = found[:, 0], exists[:, 0]
+        return u, known
+
+    def _within(self, x: np.ndarray, u: np.ndarray) -> Any:
+        """Whether every limit holds."""
+        ok: Any = True
+        if self.line.limits:
+            low, high = self.pairs.low[..., None], self.pairs.high[..., None]
+            for i, value in enumerate(self.run("measures", x, u)):
+                ok = ok & ((value >= low[i] - ROUNDING * np.abs(low[i])) | np.isneginf(low[i]))
+                ok = ok & ((value <= high[i] + ROUNDING * np.abs(high[i])) | np.isposinf(high[i]))
+        return ok
+
+    def expanded(self, x: np.ndarray) -> Expansion:
+        """The objective with derivatives: those of the pivot follow from its active constraint."""
+        u, ok, active = self.pivoted(x)
+        found = self.run("expansion", x, u)
+        n, kinds = len(self.extras) + 1, 2 + len(self.programs.bounding)
+        blocks = [found[i : i + kinds] for i in range(0, len(found), kinds)]
+        pairs = list(combinations_with_replacement(range(n + 1), 2))
+        first = blocks[1 : n + 2]
+        second = dict(zip(pairs, blocks[n + 2 :], strict=True))
+        for (a, b), block in list(second.items()):
+            second[b, a] = block
+        axes = range(n)
+
+        def chosen(block: list[Any]) -> Any:
+            """A derivative of the active constraint."""
+            picked = block[0 if self.line.reverse else 1]
+            for place, limit in enumerate(self.programs.bounding):
+                picked = np.where(active == 1 + limit, block[2 + place], picked)
+            return picked
+
+        gu, guu = chosen(first[n]), chosen(second[n, n])
+        slopes = [-chosen(first[a]) / gu for a in axes]
+        mixed = [chosen(second[a, n]) for a in axes]
+
+        def bent(a: int, b: int) -> Any:
+            whole = chosen(second[a, b]) + mixed[a] * slopes[b] + mixed[b] * slopes[a]
+            return -(whole + guu * slopes[a] * slopes[b]) / gu
+
+        bends = [[bent(a, b) for b in axes] for a in axes]
+        level = (1.0 if self.line.reverse else 1.0 / self.level) / gu
+        level_slope = -(mixed[-1] + guu * slopes[-1]) * level / gu
+        if (active != LEVEL).any():
+            slopes, bends = self._elsewhere(active, slopes, bends, first, second)
+            level, level_slope = (np.where(active == LEVEL, i, 0.0) for i in (level, level_slope))
+        loss, ln_cost = blocks[0][:2]
+        k = 1 if self.line.reverse else 0
+        fu, fuu = first[n][k], second[n, n][k]
+        slope = [first[a][k] + fu * slopes[a] for a in axes]
+        bend = [
+            [
+                second[a, b][k]
+                + second[a, n][k] * slopes[b]
+                + second[b, n][k] * slopes[a]
+                + fuu * slopes[a] * slopes[b]
+                + fu * bends[a][b]
+                for b in axes
+            ]
+            for a in axes
+        ]
+        cross = second[n - 1, n][k] * level + fuu * slopes[-1] * level + fu * level_slope
+        objective = blocks[0][k]
+        return Expansion(
+            u,
+            ok,
+            ok & self._within(x, u) & np.isfinite(objective),
+            loss,
+            ln_cost,
+            objective,
+            slope,
+            bend,
+            slopes,
+            level,
+            fu * level,
+            cross,
+            first[n][0],
+            [item[1] for item in first],
+        )
+
+    def _elsewhere(
+        self, active: np.ndarray, slopes: list[Any], bends: list[list[Any]], first: Any, second: Any
+    ) -> tuple[list[Any], list[list[Any]]]:
+        """Derivatives of the pivot where neither the level nor a function decides it."""
+        line, n = self.line, len(slopes)
+        free = active <= FIXED
+        for i, limit in enumerate(line.limits):
+            free |= (active == 1 + i) & (limit.top == line.pivot)
+        slopes = [np.where(free, 0.0, item) for item in slopes]
+        bends = [[np.where(free, 0.0, item) for item in row] for row in bends]
+        for i, limit in enumerate(line.limits):
+            here = active == 1 + i
+            if limit.top != line.pivot or not here.any():
+                continue
+            # The pivot is a multiple of a column.
+            if limit.bottom == line.walk:
+                slopes[-1] = np.where(here, 1.0, slopes[-1])
+            elif limit.bottom in line.extras:
+                place = line.extras.index(limit.bottom)
+                value = 1.0 if line.logarithmic[place] else self.extras[place]
+                slopes[place] = np.where(here, 1.0 / value, slopes[place])
+                bent = 0.0 if line.logarithmic[place] else -1.0 / value**2
+                bends[place][place] = np.where(here, bent, bends[place][place])
+        if (active == TURN).any():
+            # Its second derivatives are of no account where the loss has no slope in it.
+            for a in range(n):
+                turn = -second[a, n][0] / second[n, n][0]
+                slopes[a] = np.where(active == TURN, turn, slopes[a])
+        return slopes, bends
+
+    # The walk
+
+    def ends(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Ends of the range that is scanned, and whether each is a limit of the user's.
+
+        Whatever the pivot is divided by, its ratio falls along the walk, so that a limit on it is
+        an end of the walk.
+        """
+        line, pairs = self.line, self.pairs
+        low, high = pairs.box[0][0], pairs.box[0][1]
+        mine_low, mine_high = pairs.edge.astype(bool)
+        limits = [limit for limit in line.limits if limit.top == line.pivot]
+        places = [i for i, limit in enumerate(line.limits) if limit.top == line.pivot]
+        bottoms = [line.walk, line.walk, *(limit.bottom for limit in limits)]
+        if line.reverse:
+            ends = [np.log(pairs.high[i]) for i in places]
+        else:
+            ends = [np.log(np.maximum(pairs.low[i], 0.0)) for i in places]
+        value = np.stack([pairs.reach[1], pairs.reach[0], *ends], axis=1)
+        shape = value.shape
+
+        def below(reduced: Reduced, x: np.ndarray, value: np.ndarray) -> Any:
+            """Whether the pivot is below so many times a column, without searching for it."""
+            own = np.array([name == line.walk for name in bottoms], dtype=np.float64)
+            each = [reduced._ln(name, x[:, [i]]) for i, name in enumerate(bottoms)]
+            under = np.concatenate([np.broadcast_to(i, (len(x), 1)) for i in each], axis=1)
+            return reduced._passing(x, value + under, own)
+
+        found = np.where(np.isposinf(value), low[:, None], high[:, None])
+        known = np.isfinite(value).any(axis=0)
+        if known.any():
+            bottoms = [name for name, some in zip(bottoms, known, strict=True) if some]
+            start, end = (np.broadcast_to(item[:, None], shape)[:, known] for item in (low, high))
+            crossed = first_root(self, below, start, end, value[:, known])
+            found[:, known] = np.where(np.isfinite(value[:, known]), crossed, found[:, known])
+        start, stop = found[:, 0], found[:, 1]
+        mine_low, mine_high = mine_low & (start <= low), mine_high & (stop >= high)
+        low, high = np.maximum(low, start), np.minimum(high, stop)
+        for end in found[:, 2:].T:
+            if line.reverse:
+                mine_low, low = mine_low | (end > low), np.maximum(low, end)
+            else:
+                mine_high, high = mine_high | (end < high), np.minimum(high, end)
+        return low[:, None], high[:, None], mine_low[:, None], mine_high[:, None]
+
+    def walked(self) -> tuple[np.ndarray, np.ndarray]:
+        """The best x, and the state of it, each of shape (pairs, 1)."""
+        low, high, mine_low, mine_high = self.ends()
+        count = 1 if (low == high).all() else SCAN_POINTS
+        points = low + (high - low) * np.linspace(0.0, 1.0, count)
+        points[:, -1:] = high
+        value = np.concatenate(
+            [
+                self.take(rows).values(points[rows])
+                for rows in slices(len(points), max(1, SCANNED // count))
+            ]
+        )
+        best = np.argmin(value, axis=1)[:, None]
+        least = np.take_along_axis(value, best, 1)
+        first, middle, last = (
+            np.take_along_axis(points, np.clip(best + i, 0, count - 1), 1) for i in (-1, 0, 1)
+        )
+        x, left, right = bracketed(self, _descending, first, last, middle, middle)
+        there = self.expanded(x)
+        # At the border of what is feasible the root may lie outside by rounding.
+        inside = np.where(x < middle, right, left)
+        if not there.feasible.all():
+            x = np.where(there.feasible, x, inside)
+            there = self.expanded(x)
+        at_low, at_high = x - points[:, :1] < AT_END, points[:, -1:] - x < AT_END
+        x = np.where(at_low, points[:, :1], np.where(at_high, points[:, -1:], x))
+        # Where a limit begins to bind the derivative jumps across zero.
+        tilt, bend = there.slope[-1], there.bend[-1][-1]
+        interior = (np.abs(tilt) < LAST_DIGITS * bend) & ~(at_low | at_high)
+        open_end = (at_low & ~mine_low) | (at_high & ~mine_high)
+        # A loss that is equal along the whole line has a least one by rounding only.
+        top = np.where(np.isfinite(value), value, -np.inf).max(axis=1, keepdims=True)
+        level = (top - least <= FLATTEST * np.abs(least)) & (points[:, :1] < points[:, -1:])
+        state = np.where(open_end | level, UNBOUNDED, np.where(interior, INTERIOR, LIMITED))
+        return x, np.where(np.isfinite(least), state, INFEASIBLE)
+
+
+def _descending(reduced: Reduced, x: np.ndarray, middle: np.ndarray) -> Any:
+    """Derivative of the objective along the walk; towards the middle where a limit is passed."""
+    there = reduced.expanded(x)
+    outside = np.where(x < middle, -np.inf, np.inf)
+    return np.where(there.feasible, there.slope[-1], outside), there.bend[-1][-1]
+
+
+def _binding(reduced: Reduced, u: np.ndarray, x: np.ndarray) -> Any:
+    """How far the tightest constraint of a budget is passed, its slope in u, and which it is."""
+    found = reduced.run("binding", x, u)
+    half = len(found) // 2
+    value, slope = found[0] - np.log(reduced.level), found[half]
+    which = np.full(np.shape(value), LEVEL)
+    for place, limit in enumerate(reduced.programs.bounding, 1):
+        other = found[place] - np.log(reduced.pairs.high[limit])[:, None]
+        tighter = ~(other <= value)
+        value, slope = (
+            np.where(tighter, other, value),
+            np.where(tighter, found[half + place], slope),
+        )
+        which = np.where(tighter, 1 + limit, which)
+    return value, slope, which
+
+
+def _excess(reduced: Reduced, u: np.ndarray, x: np.ndarray) -> Any:
+    return _binding(reduced, u, x)[:2]
+
+
+def _missing(reduced: Reduced, u: np.ndarray, x: np.ndarray) -> Any:
+    """How far the loss is below its level, and the slope of that in u."""
+    loss, slope = reduced.run("binding", x, u)
+    return reduced.level - loss, -slope
+
+
+def slices(count: int, size: int) -> list[slice]:
+    """Of so many rows, not more than so many at a time."""
+    return [slice(start, start + size) for start in range(0, count, size)]
+
+
+def _padded(function: Compiled, first: Sequence[Any], *rest: Any) -> list[Any]:
+    """A compiled function at arrays that broadcast, in few shapes: each takes a compilation."""
+    every = np.broadcast_arrays(*first, *rest)
+    shape, count = every[0].shape, every[0].size
+    size = 2 ** max(math.ceil(math.log2(count)), 9)
+    flat = [np.resize(item, (size, 1)) for item in every]
+    return [item.reshape(size)[:count].reshape(shape) for item in function.bind()(*flat)]
