@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -82,6 +84,54 @@ def test_general_solver_agrees_with_the_closed_form(chinchilla_fit, user_fit):
     np.testing.assert_allclose(general.N, closed.N, rtol=1e-9)
     np.testing.assert_allclose(general.n_exponent, closed.n_exponent, rtol=1e-9)
     np.testing.assert_allclose(general.loss, closed.loss, rtol=1e-12)
+
+
+def test_a_law_that_is_no_formula_of_a_row_is_solved_too(chinchilla_fit):
+    """A loop is compiled as it stands."""
+
+    @sf.law(source="the additive law, summed in a loop")
+    def looped(
+        N,
+        D,
+        *,
+        E: sf.Offset,
+        A: sf.Amplitude,
+        B: sf.Amplitude,
+        alpha: sf.Exponent,
+        beta: sf.Exponent,
+    ):
+        """E + A N^-alpha + B D^-beta"""
+        terms = jnp.stack([A * N**-alpha, B * D**-beta])
+        return E + jax.lax.fori_loop(0, 2, lambda i, total: total + terms[i], jnp.zeros(()))
+
+    general = sf.allocate(replace(chinchilla_fit, law=looped), [1e20, 1e23])
+    closed = sf.allocate(chinchilla_fit, [1e20, 1e23])
+    np.testing.assert_allclose(general.N, closed.N, rtol=1e-9)
+
+
+def test_nothing_is_compiled_for_an_allocation(user_fit):
+    """Compiling takes seconds, which is what the first answer of a process would wait for."""
+    asked = [
+        {"flops": 1e22},
+        {"loss": 2.5},
+        {"flops": 1e22, "cost": lambda N, D: 6 * N * D * (1 + (D / 1e12) ** 0.5)},
+        {"flops": 1e22, "limits": {"D/N": (30, None), lambda N: 2 * N: 1e10}},
+    ]
+    compiled = []
+
+    def listen(name, *args, **kwargs):
+        if "backend_compile" in name:
+            compiled.append(name)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    for question in asked:
+        sf.allocate(user_fit, **question)
+    sf.near_optimal(user_fit, 1e22)
+    sf.deadweight(user_fit, 1e9, 1e11)
+    assert not compiled
+    jax.jit(lambda x: x + len(compiled))(1.0)
+    jax.monitoring.unregister_event_duration_listener(listen)
+    assert compiled
 
 
 @pytest.mark.slow

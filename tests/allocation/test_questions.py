@@ -320,6 +320,17 @@ def test_two_ranges_and_a_list_find_the_optimum_that_nelder_mead_finds():
     assert np.isnan(best.n_exponent)
 
 
+def test_the_least_cost_of_a_loss_beside_its_pole_keeps_a_limit():
+    """The smallest model that reaches the loss needs all but infinitely many tokens."""
+    steep = {"E": 2.15125016857, "A": 52592.41242722435, "B": 657.546689064964}
+    steep |= {"alpha": 0.231912253485, "beta": 0.719680086988}
+    best = sf.allocate(
+        replace(GENERAL, params=steep, domain={}), loss=3.5, limits={"N/D": (0.001, 0.01)}
+    )
+    assert best.tokens_per_param == pytest.approx(100, rel=1e-9)
+    assert best.loss == pytest.approx(3.5, rel=1e-12)
+
+
 def test_sizes_to_choose_from():
     sizes = [7e9, 13e9, 34e9, 70e9]
     best = sf.allocate(CLOSED, [1e22, 1e23, 1e24], free={"N": sizes})

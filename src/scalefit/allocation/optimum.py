@@ -207,14 +207,19 @@ class _Optimal:
             return loss
         # A column that is held is what it is held at.
         held = {name: values.flat[0] for name, values in self.question.held.items()}
-        known = {**held, **columns}
-        N, D = (known["N"], known["D"]) if {"N", "D"} <= set(known) else columns.values()
+        known, line = {**held, **columns}, self.question.line
+        N, D = (
+            known[name if name in known else role]
+            for name, role in (("N", line.walk), ("D", line.pivot))
+        )
         return {"N": N, "D": D, "D/N": D / N}[self.what]
 
     def _traced(self, values: list[Any]) -> Any:
         """The answer under JAX, with derivatives of the first and second order."""
         if self.closed:
             return self._answer(values, [])
+        # Traced now: within the callback JAX is busy.
+        self._start(*(self.question.fit.params[name] for name in self.names))
         fixed = [lax.stop_gradient(value) for value in jnp.broadcast_arrays(*values)]
         shaped: Any = jax.ShapeDtypeStruct
         outline = [shaped(fixed[0].shape, jnp.float64)] * START

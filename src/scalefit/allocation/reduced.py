@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scalefit.allocation.line import Programs
-from scalefit.allocation.roots import bracketed, first_root
+from scalefit.allocation.roots import NARROW, bracketed, first_root
 from scalefit.tracing import Bound, Compiled
 
 __all__ = [
@@ -33,10 +33,14 @@ LARGEST = math.log(1e30)
 # A derivative that its second one moves to zero within this vanishes at a smooth minimum; at a kink
 # or an end it does not.
 LAST_DIGITS = 1e-5
+# What Newton's method leaves of a distance to a smooth minimum, at most.
+RESOLVED = 1e-11
 # In the walked coordinate: a search that ended this near an end of the range ran into it.
 AT_END = 1e-12
 # How far a limit may be passed by rounding.
 ROUNDING = 1e-9
+# How near a limit an answer lies that the limit holds, relative.
+HELD = 1e-6
 # Losses along a line that differ by less, relative, differ by rounding.
 FLATTEST = 1e-12
 # Numbers that are scanned at once: as many as stay in a processor's cache.
@@ -310,6 +314,16 @@ class Reduced:
                 ok = ok & ((value <= high[i] + ROUNDING * np.abs(high[i])) | np.isposinf(high[i]))
         return ok
 
+    def _at_function(self, x: np.ndarray, u: np.ndarray) -> Any:
+        """Whether a limit that is a function of columns holds the answer, and so ends the range."""
+        found: Any = np.zeros(x.shape, dtype=bool)
+        functions = [i for i, limit in enumerate(self.line.limits) if limit.function is not None]
+        values = self.run("measures", x, u) if functions else []
+        for i in functions:
+            for end in (self.pairs.low[i][:, None], self.pairs.high[i][:, None]):
+                found = found | (np.abs(values[i] - end) <= HELD * np.abs(end)) & np.isfinite(end)
+        return found
+
     def expanded(self, x: np.ndarray) -> Expansion:
         """The objective with derivatives: those of the pivot follow from its active constraint."""
         u, ok, active = self.pivoted(x)
@@ -470,19 +484,30 @@ class Reduced:
         first, middle, last = (
             np.take_along_axis(points, np.clip(best + i, 0, count - 1), 1) for i in (-1, 0, 1)
         )
-        x, left, right = bracketed(self, _descending, first, last, middle, middle)
+        x, left, right = bracketed(
+            self, _descending, first, last, middle, middle, short=4.0 * NARROW
+        )
         there = self.expanded(x)
-        # At the border of what is feasible the root may lie outside by rounding.
-        inside = np.where(x < middle, right, left)
-        if not there.feasible.all():
-            x = np.where(there.feasible, x, inside)
+        rough = ~(there.feasible & (np.abs(there.slope[-1]) < RESOLVED * there.bend[-1][-1]))
+        if rough.any():
+            # At a kink, or at the border of what is feasible, the sides of the root differ.
+            sides = np.concatenate([x, left, right], axis=1)
+            found = self.expanded(sides)
+            worth = np.where(found.feasible, found.objective, np.inf)
+            better = np.take_along_axis(sides, np.argmin(worth, axis=1)[:, None], 1)
+            x = np.where(rough, better, x)
             there = self.expanded(x)
-        at_low, at_high = x - points[:, :1] < AT_END, points[:, -1:] - x < AT_END
+        # An end of the range itself, unless it lies beside a pole and is far worse.
+        allowed = there.objective + ROUNDING * np.maximum(np.abs(there.objective), 1.0)
+        at_low = (x - points[:, :1] < AT_END) & (value[:, :1] <= allowed)
+        at_high = (points[:, -1:] - x < AT_END) & (value[:, -1:] <= allowed)
         x = np.where(at_low, points[:, :1], np.where(at_high, points[:, -1:], x))
         # Where a limit begins to bind the derivative jumps across zero.
         tilt, bend = there.slope[-1], there.bend[-1][-1]
         interior = (np.abs(tilt) < LAST_DIGITS * bend) & ~(at_low | at_high)
         open_end = (at_low & ~mine_low) | (at_high & ~mine_high)
+        if open_end.any():
+            open_end = open_end & ~self._at_function(x, there.u)
         # A loss that is equal along the whole line has a least one by rounding only.
         top = np.where(np.isfinite(value), value, -np.inf).max(axis=1, keepdims=True)
         level = (top - least <= FLATTEST * np.abs(least)) & (points[:, :1] < points[:, -1:])

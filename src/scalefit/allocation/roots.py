@@ -7,12 +7,12 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-__all__ = ["bracketed", "first_root", "newton_step"]
+__all__ = ["NARROW", "bracketed", "first_root", "newton_step"]
 
 # A Newton step this short, relative, ends a search: the next one would be of rounding.
 SHORT = 1e-13
 # A bracket this narrow, relative, holds no number between its ends worth telling apart.
-NARROW = 4.0 * float(np.finfo(np.float64).eps)
+NARROW = float(np.finfo(np.float64).eps)
 # Every second iteration halves a bracket at least.
 MOST_ITERATIONS = 200
 # A pivot of a symmetric matrix below this share of its diagonal has no digits left.
@@ -46,7 +46,7 @@ def first_root(
     top = np.where(function(problems, low, *more)[0] > 0, low, high)
     # From the middle: near the ends of a range a law may do anything.
     x, _, right = bracketed(problems, function, low, top, 0.5 * (low + top), *more)
-    never = (right >= top) & (top - x <= 2 * NARROW * np.maximum(np.abs(top), 1.0))
+    never = (right >= top) & (top - x <= 4.0 * NARROW * np.maximum(np.abs(top), 1.0))
     return np.where(never, top, x)
 
 
@@ -57,6 +57,7 @@ def bracketed(
     high: np.ndarray,
     start: np.ndarray,
     *more: np.ndarray,
+    short: float = SHORT,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Roots by Newton's method inside brackets, which are halved where it makes no progress.
 
@@ -68,6 +69,8 @@ def bracketed(
         high: upper ends.
         start: where to begin, in the brackets.
         *more: further arguments, with a leading axis of problems.
+        short: a Newton step of this length, relative, is the last one. Beside a pole steps get
+            short too: it is what is left of the distance to one.
 
     Returns:
         The roots, and what is left of the brackets.
@@ -78,7 +81,7 @@ def bracketed(
     before = np.full(x.shape, np.inf)
     rows = np.arange(len(x))
     for _ in range(MOST_ITERATIONS):
-        alive: np.ndarray = ~finished.all(axis=1)
+        alive = np.logical_not(finished.all(axis=1))
         left = int(alive.sum())
         if 2 * left <= len(alive):
             for whole, item in zip(every, (x, low, high), strict=True):
@@ -95,12 +98,12 @@ def bracketed(
         step = -value / slope
         moved, middle = x + step, 0.5 * (low + high)
         size, scale = np.abs(step), np.maximum(np.abs(x), 1.0)
-        short = size <= SHORT * scale
+        last = size <= short * scale
         quick = (moved > low) & (moved < high) & (size < 0.5 * before)
-        ahead = np.where(short, np.clip(moved, low, high), np.where(quick, moved, middle))
+        ahead = np.where(last, np.clip(moved, low, high), np.where(quick, moved, middle))
         before = np.abs(ahead - x)
         x = np.where(finished, x, ahead)
-        finished = finished | short | ~(high - low > NARROW * scale)
+        finished = finished | last | ~(high - low > NARROW * scale)
     else:
         for whole, item in zip(every, (x, low, high), strict=True):
             whole[rows] = item
