@@ -13,6 +13,8 @@ __all__ = ["NARROW", "bracketed", "first_root", "newton_step"]
 SHORT = 1e-13
 # A bracket this narrow, relative, holds no number between its ends worth telling apart.
 NARROW = float(np.finfo(np.float64).eps)
+# Points at which a function has to point beyond the end of its range to be tried there.
+PROBES = 2
 # Every second iteration halves a bracket at least.
 MOST_ITERATIONS = 200
 # A pivot of a symmetric matrix below this share of its diagonal has no digits left.
@@ -45,7 +47,7 @@ def first_root(
     low, high = np.broadcast_to(low, shape), np.broadcast_to(high, shape)
     top = np.where(function(problems, low, *more)[0] > 0, low, high)
     # From the middle: near the ends of a range a law may do anything.
-    x, _, right = bracketed(problems, function, low, top, 0.5 * (low + top), *more)
+    x, _, right = bracketed(problems, function, low, top, 0.5 * (low + top), *more, known=False)
     never = (right >= top) & (top - x <= 4.0 * NARROW * np.maximum(np.abs(top), 1.0))
     return np.where(never, top, x)
 
@@ -58,6 +60,7 @@ def bracketed(
     start: np.ndarray,
     *more: np.ndarray,
     short: float = SHORT,
+    known: bool = True,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Roots by Newton's method inside brackets, which are halved where it makes no progress.
 
@@ -71,6 +74,7 @@ def bracketed(
         *more: further arguments, with a leading axis of problems.
         short: a Newton step of this length, relative, is the last one. Beside a pole steps get
             short too: it is what is left of the distance to one.
+        known: whether the function is positive at the upper ends.
 
     Returns:
         The roots, and what is left of the brackets.
@@ -78,9 +82,9 @@ def bracketed(
     every = [np.array(item, dtype=np.float64) for item in (start, low, high)]
     x, low, high = (item.copy() for item in every)
     finished: np.ndarray = ~(high > low)
-    before = np.full(x.shape, np.inf)
+    before, untried = np.full(x.shape, np.inf), np.full(x.shape, not known)
     rows = np.arange(len(x))
-    for _ in range(MOST_ITERATIONS):
+    for turn in range(MOST_ITERATIONS):
         alive = np.logical_not(finished.all(axis=1))
         left = int(alive.sum())
         if 2 * left <= len(alive):
@@ -90,7 +94,7 @@ def bracketed(
                 break
             problems, rows = problems.take(alive), rows[alive]
             x, low, high, before = (item[alive] for item in (x, low, high, before))
-            finished = finished[alive]
+            finished, untried = finished[alive], untried[alive]
             more = tuple(item[alive] for item in more)
         value, slope = function(problems, x, *more)
         over = value > 0
@@ -101,6 +105,10 @@ def bracketed(
         last = size <= short * scale
         quick = (moved > low) & (moved < high) & (size < 0.5 * before)
         ahead = np.where(last, np.clip(moved, low, high), np.where(quick, moved, middle))
+        untried = untried & ~over
+        if turn >= PROBES and untried.any():
+            # Newton's method points beyond the upper end: halving would take long to get there.
+            ahead = np.where(untried & (moved >= high), high, ahead)
         before = np.abs(ahead - x)
         x = np.where(finished, x, ahead)
         finished = finished | last | ~(high - low > NARROW * scale)
