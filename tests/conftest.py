@@ -3,14 +3,12 @@
 import os
 from pathlib import Path
 
+import jax
 import matplotlib
 import pytest
 import references
 
 matplotlib.use("agg")
-
-# Tests compile what they test, and leave the cache of whoever runs them alone.
-os.environ["SCALEFIT_CACHE"] = "off"
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +22,20 @@ def data_folder() -> Path:
     if folder is None:
         pytest.skip("real tables: set SCALEFIT_DATA to the folder that holds them")
     return Path(folder).resolve(strict=True)
+
+
+@pytest.fixture
+def compiled():
+    """What XLA has compiled since the test began, an event for each program."""
+    events = []
+
+    def listen(event, *_, **__):
+        if "backend_compile" in event:
+            events.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield events
+    jax.monitoring.unregister_event_duration_listener(listen)
 
 
 def pytest_addoption(parser):

@@ -46,7 +46,6 @@ def test_the_default_objective_says_why_it_is_not(runs, certify):
     assert "the Huber loss of a log residual" in line(fit, "proof")
 
 
-@pytest.mark.slow
 def test_raw_huber_is_proved_where_it_is_asked_for(data_folder):
     table = sf.read(data_folder / "gadre.csv", keep="train_dataset == 'rpj'")
     assert sf.fit(table, residual="raw").certified.reason == (

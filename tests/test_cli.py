@@ -137,7 +137,6 @@ def test_json_without_budgets_holds_the_fit_alone(scalefit, table):
     assert list(json.loads(out)) == ["fit"]
 
 
-@pytest.mark.slow
 def test_bootstrap_gives_intervals(scalefit, tmp_path):
     runs = sf.simulate(sf.isoflop_design(points=6), noise=0.005, seed=3)
     path = tmp_path / "noisy.csv"
@@ -173,7 +172,6 @@ def test_plot_beside_json_leaves_the_output_parseable(scalefit, table, tmp_path)
     assert "<svg" in (tmp_path / "surface.svg").read_text()
 
 
-@pytest.mark.slow
 def test_constrained_fit_from_renamed_columns(scalefit, runs, tmp_path):
     runs.rename(columns={"N": "params_matmul"}).to_csv(tmp_path / "runs.tsv", sep="\t", index=False)
     code, out, err = scalefit(

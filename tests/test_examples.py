@@ -11,14 +11,6 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
-    """What one example compiles, the next one finds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SCALEFIT_CACHE", str(tmp_path_factory.mktemp("programs")))
-        yield
-
-
 def run(*arguments):
     done = subprocess.run(
         [sys.executable, *map(str, arguments)],

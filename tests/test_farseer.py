@@ -150,7 +150,6 @@ def test_the_docstring_says_how_the_paper_writes_it():
 @pytest.mark.slow
 def test_a_surface_without_noise_is_recovered():
     sizes = np.geomspace(2e8, 6e9, 20)
-    # As many rows as share the published runs' compiled programs.
     design = pd.DataFrame(
         {"N": np.repeat(sizes, 20), "D": np.tile(np.geomspace(2e9, 1e11, 20), 20)}
     )

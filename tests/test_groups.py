@@ -174,7 +174,6 @@ WRITTEN_OUT = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("case", WRITTEN_OUT)
 def test_grouped_fit_is_that_of_the_law_with_indicator_columns(case, objective):
@@ -220,7 +219,6 @@ def test_options_of_a_grouped_fit_do_what_they_do_to_the_law_written_out(case, r
     assert bool(fit.trust.at_bound) == ("bounds" in options)
 
 
-@pytest.mark.slow
 def test_bound_that_binds_is_noted_with_the_name_that_bounds_takes():
     fit = sf.fit(mixed(rows=25), groups={"A": "format"}, bounds={"A": (600.0, 700.0)})
     notes = [note for note in fit.notes if note.code == "at_bound"]
@@ -228,7 +226,6 @@ def test_bound_that_binds_is_noted_with_the_name_that_bounds_takes():
     assert "bounds={'A': (lower, upper)}" in notes[0].message
 
 
-@pytest.mark.slow
 def test_amplitude_of_one_level_ends_at_zero():
     # One format's loss rises with N, against the others.
     runs = mixed(rows=25)
@@ -259,7 +256,6 @@ def test_level_of_which_every_row_has_weight_zero_is_no_level():
         fit.predict(runs)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("residual", ["log", "raw"])
 def test_losses_far_below_a_squared_fit_still_find_their_way(residual):
     # A grid value predicts some losses below zero: the polish sets out from constants by level.
@@ -272,7 +268,6 @@ def test_losses_far_below_a_squared_fit_still_find_their_way(residual):
 # Recovery and what a grouped fit must not depend on
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 5, 30])
 @pytest.mark.parametrize("objective", ["log-huber", "raw"])
 def test_noise_free_parameters_come_back(count, objective):
@@ -287,7 +282,6 @@ def test_noise_free_parameters_come_back(count, objective):
     assert len(fit.params) == count + 4 == fit.free
 
 
-@pytest.mark.slow
 def test_two_divisions_come_back():
     runs = mixed(noise=0.0, E=E_OF, B=B_OF, rows=40)
     fit = sf.fit(runs, groups={"A": "format", "E": "corpus", "B": "corpus"})
@@ -332,17 +326,8 @@ def test_units_move_what_carries_them_only(noisy, grouped):
     assert fit.value == pytest.approx(grouped.value, rel=1e-11)
 
 
-@pytest.mark.slow
 def test_one_coefficient_for_all_levels_is_never_better(noisy, grouped):
     assert grouped.value < sf.fit(noisy).value
-
-
-def test_tables_of_like_size_share_compiled_programs(noisy, grouped):
-    from scalefit.fitting.search import _polish, _rank
-
-    before = len(_rank), len(_polish)
-    sf.fit(noisy.iloc[4:], groups={"A": "format"}, residual="raw")
-    assert (len(_rank), len(_polish)) == before
 
 
 # Declared with the law
@@ -363,14 +348,12 @@ def declared(
     return E + A * N**-alpha + B * D**-beta
 
 
-@pytest.mark.slow
 def test_law_may_declare_what_differs(noisy, grouped):
     fit = sf.fit(noisy, declared)
     same_fit(fit, grouped, {})
     assert fit.groups == grouped.groups
 
 
-@pytest.mark.slow
 def test_groups_of_a_call_add_to_the_declared_ones_and_win(noisy):
     both = sf.fit(noisy, declared, groups={"E": "corpus"})
     assert {name: item.columns for name, item in both.groups.items()} == {
@@ -474,7 +457,6 @@ def test_one_surface_is_a_fit_like_any_other(grouped):
     assert "A " in one.summary() and "A[" not in str(one.params)
 
 
-@pytest.mark.slow
 def test_surface_of_two_divisions_needs_both_levels(noisy):
     fit = sf.fit(noisy, groups={"A": "format", "E": "corpus"})
     one = fit.at(format="int4", corpus="web")

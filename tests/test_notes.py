@@ -37,7 +37,6 @@ def test_an_irreducible_loss_of_zero_is_at_its_bound():
     assert "at_bound" in codes(fit)
 
 
-@pytest.mark.slow
 def test_both_of_a_tied_pair_are_at_bound(clean):
     fit = sf.fit(clean, tie=[("alpha", "beta")], bounds={"alpha": (0.5, 1.0)})
     assert fit.trust.at_bound == ("alpha", "beta")
@@ -88,7 +87,6 @@ def test_a_compute_column_that_is_no_number_is_not_compared(clean):
     assert sf.fit(clean.assign(C="1e21 FLOP")).notes == ()
 
 
-@pytest.mark.slow
 def test_one_n_is_no_problem_where_nothing_free_depends_on_it(clean):
     one = clean.assign(N=1e8)
     truth = {"A": 406.4, "alpha": 0.34}
@@ -111,7 +109,6 @@ def test_notes_of_the_table_reach_the_fit(clean):
     assert found["ambiguous_column"].details["columns"] == ["C", "budget"]
 
 
-@pytest.mark.slow
 def test_two_minima_are_reported_with_their_gap():
     """A law whose phase is periodic has as many minima as periods in its bounds."""
     from typing import Annotated
@@ -164,7 +161,6 @@ def test_a_law_that_passes_through_every_row_is_exact():
     assert fit.trust.agreeing == fit.trust.starts
 
 
-@pytest.mark.slow
 def test_a_law_without_linear_parameters_is_told_how_to_be_fast():
     from typing import Annotated
 

@@ -27,7 +27,6 @@ def noisy():
     return sf.simulate(sf.isoflop_design(), noise=0.01)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("surface", sf.SURFACES)
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_noise_free_parameters_come_back_at_every_grid_width(surface, objective):
@@ -40,7 +39,6 @@ def test_noise_free_parameters_come_back_at_every_grid_width(surface, objective)
         assert fit.status is sf.Status.EXACT
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("law", "truth"),
     [
@@ -54,7 +52,6 @@ def test_smaller_forms_come_back_too(law, truth):
     assert worst(sf.fit(runs, law), truth) < 1e-9
 
 
-@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(
     E=st.floats(0.5, 3.0),

@@ -7,14 +7,16 @@ polished by Newton's method in 80-bit arithmetic and checked by a second optimis
 import json
 from itertools import product
 
-import jax
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import least_squares
 
 import scalefit as sf
-from scalefit.fitting import grid, pipeline, refine, search
+from scalefit.fitting import grid
+from scalefit.fitting.model import Model
+from scalefit.fitting.pipeline import pack
+from scalefit.fitting.polish import Polisher, Tables
 from scalefit.fitting.problem import prepare
 from scalefit.laws import find
 from scalefit.separable import structure
@@ -121,25 +123,16 @@ def polish_from(runs, tiles, **objective):
     law = find("chinchilla")
     columns = {name: runs.column(name) for name in law.columns}
     problem, settings = prepare(law, structure(law, columns), columns, fix={}, bounds={}, tie=())
-    data = pipeline.pack(
-        problem, sf.Objective(**objective), columns, runs.column("loss"), runs.weight, {}
-    )
-    with jax.enable_x64(True):
+    objective = sf.Objective(**objective)
+    data = pack(problem, objective, columns, runs.column("loss"), runs.weight, {})
+    model, side = Model(problem, data.columns, data.fixed), grid.TILE[2]
+    with np.errstate(all="ignore"):
         axes = grid.axes(problem, settings)
-        # In batches of the size that fits compile.
-        ends = [
-            jax.device_get(
-                search._polish(
-                    problem,
-                    data,
-                    settings,
-                    search._cells(problem, data, settings, axes, tiles[i : i + 4]),
-                    np.int64(refine.MOST_ITERATIONS),
-                )
-            )
-            for i in range(0, len(tiles), 4)
-        ]
-    return refine.Polished(*map(np.concatenate, zip(*ends, strict=True)))
+        place = grid.scan(model, data, settings, axes).place[tuple(tiles.T)]
+        cells = side * tiles + np.stack(np.unravel_index(place, (side, side)), axis=1)
+        starts = grid.solved(model, data, settings, grid.points(problem, axes, cells))
+    polisher = Polisher(problem, settings, Tables(objective, data))
+    return polisher(np.zeros(len(cells), dtype=int), starts)
 
 
 @pytest.mark.slow
@@ -302,7 +295,6 @@ def test_llama3_points_give_the_published_exponents(data_folder, agrees):
     assert round(fit.params["E"], 4) == 0.6047
 
 
-@pytest.mark.slow
 def test_farseer_table_gives_the_chinchilla_residual(data_folder, references, agrees):
     fit = sf.fit(sf.read(data_folder / "farseer.csv"), robust="none")
     rms = references["farseer"]["chinchilla"]["rms"]
@@ -325,7 +317,6 @@ def test_overtrained_table_reaches_the_reference_objectives(data_folder, referen
     agrees("chinchilla", runs, "Huber of ln L", values, theirs, rel=1e-5, at_most=True)
 
 
-@pytest.mark.slow
 def test_negative_losses_are_refused_by_log_residuals_and_fitted_by_raw_ones(data_folder):
     runs = sf.read(data_folder / "vocab_scaling.csv")
     with pytest.raises(sf.DataError, match="residual='raw'"):
@@ -348,7 +339,6 @@ def quest(data_folder):
     return runs.assign(format=names["w"] + " " + names["a"])
 
 
-@pytest.mark.slow
 def test_quest_formats_give_the_reference_multipliers(quest, references, agrees):
     expected = references["quest"]
     fit = sf.fit(quest, groups={"A": "format"}, robust="none")

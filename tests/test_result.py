@@ -85,7 +85,6 @@ def test_json_round_trips_to_an_equal_fit(fit):
     assert again.predict(N=1e9, D=2e10) == fit.predict(N=1e9, D=2e10)
 
 
-@pytest.mark.slow
 def test_json_round_trips_notes_bounds_fixed_ties_and_dropped_rows():
     frame = sf.simulate(sf.isoflop_design(), noise=0.02)
     fit = sf.fit(
@@ -102,7 +101,6 @@ def test_json_round_trips_notes_bounds_fixed_ties_and_dropped_rows():
     assert again.bounds["A"] == (0.0, math.inf)
 
 
-@pytest.mark.slow
 def test_json_holds_no_code_and_a_users_law_is_passed_in_again(runs):
     fit = sf.fit(runs, mine)
     text = fit.to_json()
@@ -194,7 +192,6 @@ def test_repr_is_one_line_and_html_escapes(fit, runs):
     assert "N &gt; 1 &amp; N &lt; inf" in html
 
 
-@pytest.mark.slow
 def test_frame_says_which_parameters_were_fixed_and_tied(runs):
     fit = sf.fit(runs, fix={"E": 1.69}, tie=[("alpha", "beta")])
     state = fit.to_frame()["state"]

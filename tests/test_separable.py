@@ -12,8 +12,9 @@ import pytest
 
 import scalefit as sf
 from scalefit import laws
+from scalefit.basis import term_of
 from scalefit.laws import scale_of
-from scalefit.separable import Structure, basis, remainder, structure
+from scalefit.separable import Structure, structure
 
 RNG = np.random.default_rng(0)
 COLUMNS = {"N": 10 ** RNG.uniform(6, 10, 40), "D": 10 ** RNG.uniform(8, 12, 40)}
@@ -174,6 +175,20 @@ CASES: list[tuple[sf.Law, Structure]] = [
 NAMED = [pytest.param(law, expected, id=law.name) for law, expected in CASES]
 
 
+def term(law: sf.Law, found: Structure, name: str | None) -> Any:
+    """A term of a law as a function of rows and of nonlinear parameters by name."""
+    spacing = {param.name: param.kind.spacing for param in law.params}
+
+    def of(rows: Any, theta: Any) -> Any:
+        coordinates = [
+            np.log(theta[other]) if spacing[other] == "log" else theta[other]
+            for other in found.nonlinear
+        ]
+        return term_of(law, found, name)(*rows, *coordinates)
+
+    return of
+
+
 @pytest.mark.parametrize(("law", "expected"), NAMED)
 def test_structure_of(law: sf.Law, expected: Structure) -> None:
     assert replace(structure(law, COLUMNS), uses=()) == expected
@@ -218,8 +233,8 @@ def test_basis_and_remainder_recompose_the_law(law: sf.Law, expected: Structure)
         params = plausible(law, rng)
         theta = {name: params[name] for name in expected.nonlinear}
         with jax.enable_x64(True):
-            terms = [remainder(law, expected)(rows, theta)]
-            terms += [params[n] * basis(law, expected, n)(rows, theta) for n in expected.linear]
+            terms = [term(law, expected, None)(rows, theta)]
+            terms += [params[n] * term(law, expected, n)(rows, theta) for n in expected.linear]
             together = sum(np.broadcast_to(np.asarray(term), rows[0].shape) for term in terms)
         size = sum(np.abs(np.asarray(term)) for term in terms)
         direct = law.evaluate(COLUMNS, params)
@@ -234,17 +249,17 @@ def test_terms_depend_on_what_they_see_and_on_nothing_else(
     rows = [COLUMNS[name] for name in law.columns]
     params = plausible(law, rng)
     theta = {name: params[name] for name in expected.nonlinear}
-    terms = [basis(law, expected, name) for name in expected.linear]
+    terms = [term(law, expected, name) for name in expected.linear]
     seen = list(expected.sees)
     if expected.remainder is not None:
-        terms.append(remainder(law, expected))
+        terms.append(term(law, expected, None))
         seen.append(expected.remainder)
     for name in expected.nonlinear:
         moved = theta | {name: 1.1 * theta[name]}
         with jax.enable_x64(True):
             changed = [
-                bool(np.any(np.asarray(term(rows, theta)) != np.asarray(term(rows, moved))))
-                for term in terms
+                bool(np.any(np.asarray(one(rows, theta)) != np.asarray(one(rows, moved))))
+                for one in terms
             ]
         assert changed == [name in names for names in seen]
 
@@ -255,7 +270,7 @@ def test_remainder_is_none_only_where_it_vanishes(law: sf.Law, expected: Structu
     theta = plausible(law, np.random.default_rng(3))
     theta = {name: theta[name] for name in expected.nonlinear}
     with jax.enable_x64(True):
-        value = np.asarray(remainder(law, expected)(rows, theta))
+        value = np.asarray(term(law, expected, None)(rows, theta))
     assert (expected.remainder is None) == bool(np.all(value == 0))
 
 
@@ -264,9 +279,9 @@ def test_terms_of_chinchilla_are_its_powers() -> None:
     theta = {"alpha": 0.37, "beta": 0.21}
     expected = {"E": np.ones(40), "A": COLUMNS["N"] ** -0.37, "B": COLUMNS["D"] ** -0.21}
     with jax.enable_x64(True):
-        for name, term in expected.items():
-            rows = basis(laws.chinchilla, found, name)((COLUMNS["N"], COLUMNS["D"]), theta)
-            np.testing.assert_allclose(np.broadcast_to(rows, 40), term, rtol=1e-14)
+        for name, column in expected.items():
+            rows = term(laws.chinchilla, found, name)((COLUMNS["N"], COLUMNS["D"]), theta)
+            np.testing.assert_allclose(np.broadcast_to(rows, 40), column, rtol=1e-14)
 
 
 def test_order_of_parameters_decides_which_of_two_coupled_ones_is_linear() -> None:

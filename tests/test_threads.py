@@ -1,17 +1,20 @@
 """Fits in several threads at once: equal results, no standstill, and JAX as the user left it."""
 
 import json
-import os
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import scalefit as sf
+from scalefit.fitting.multistart import refit
+from scalefit.fitting.pipeline import pose
 
 RUNS = {seed: sf.simulate(sf.isoflop_design(), noise=0.005, seed=seed) for seed in range(4)}
 
@@ -40,9 +43,8 @@ def test_threads_find_what_one_thread_finds():
     assert together == alone * 4
 
 
-@pytest.mark.slow
-def test_threads_that_start_with_nothing_compiled_find_the_same():
-    @sf.law(source="a law that nothing has compiled")
+def test_threads_that_start_with_a_law_at_once_find_the_same():
+    @sf.law(source="a law that nothing has traced")
     def fresh(N, D, *, E: sf.Offset, A: sf.Amplitude, g: sf.Exponent):
         """E + A (N D)^-g"""
         return E + A * (N * D) ** -g
@@ -50,7 +52,7 @@ def test_threads_that_start_with_nothing_compiled_find_the_same():
     ready = threading.Barrier(2)
 
     def work(seed):
-        ready.wait(60)
+        ready.wait()
         return sf.fit(RUNS[seed], fresh)
 
     with ThreadPoolExecutor(2) as pool:
@@ -91,8 +93,7 @@ def test_a_users_own_jax_in_another_thread_stays_in_its_precision():
             fitted(work)
     finally:
         stop.set()
-        worker.join(60)
-    assert not worker.is_alive()
+        worker.join()
     assert seen == {before}
 
 
@@ -135,7 +136,6 @@ def test_a_users_configuration_is_what_it_was(tmp_path, x64):
         [sys.executable, "-c", USERS.format(x64=x64, folder=str(tmp_path))],
         capture_output=True,
         text=True,
-        timeout=200,
     )
     assert done.returncode == 0, done.stderr
     first, *others = json.loads(done.stdout)
@@ -143,33 +143,26 @@ def test_a_users_configuration_is_what_it_was(tmp_path, x64):
     assert first == sf.fit(RUNS[1], "chinchilla_n").value
 
 
-ENGINE = """
-import faulthandler, json
-faulthandler.dump_traceback_later(225, exit=True)
-from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any
-import jax
-import numpy as np
-import scalefit as sf
-from scalefit.fitting.batch import refit
-from scalefit.fitting.pipeline import pose
-
-@sf.law(source="Kaplan et al. 2020")
+@sf.law(source="Kaplan et al. 2020, arXiv 2001.08361, eq. 1.5")
 def kaplan(
-    N: Any, D: Any, *,
+    N: Any,
+    D: Any,
+    *,
     Nc: Annotated[jax.Array, sf.scale_of("N")],
     Dc: Annotated[jax.Array, sf.scale_of("D")],
     aN: sf.Exponent,
     aD: sf.Exponent,
 ):
+    """((Nc / N)^(aN / aD) + Dc / D)^aD"""
     return ((Nc / N) ** (aN / aD) + Dc / D) ** aD
 
+
 def everything(seed):
-    runs = sf.simulate(sf.isoflop_design(), noise=0.005, seed=seed)
+    """Each way through the engine: a grid, groups, scattered points, a proof, replicates."""
+    runs, objective = RUNS[seed], sf.Objective()
     split = runs.assign(kind=np.where(np.arange(len(runs)) % 2, "a", "b"))
-    objective = sf.Objective()
-    table = sf.LossTable.from_frame(runs)
     law = sf.laws.find("chinchilla")
+    table = sf.LossTable.from_frame(runs)
     posed = pose(table, law, objective, fix={}, bounds={}, tie=(), groups={})
     weight = np.random.default_rng(seed).multinomial(75, np.full(75, 1 / 75), 8).astype(float)
     found = refit(posed.problem, objective, posed.settings, posed.data, weight=weight)
@@ -184,23 +177,11 @@ def everything(seed):
         *found.value.tolist(),
     ]
 
-with ThreadPoolExecutor(2) as pool:
-    rounds = [list(pool.map(everything, (0, 1))) for _ in range(5)]
-print(json.dumps(rounds))
-"""
 
-
+# Of a standstill it prints the stacks, and ends the process, whose threads nothing else would.
 @pytest.mark.slow
-def test_the_whole_engine_in_two_threads_comes_to_an_end():
-    done = subprocess.run(
-        [sys.executable, "-c", ENGINE],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        env=dict(os.environ),
-    )
-    assert done.returncode == 0, done.stderr
-    rounds = json.loads(done.stdout)
-    assert len(rounds) == 5
-    assert all(found == rounds[0] for found in rounds)
-    assert rounds[0][0] != rounds[0][1]
+@pytest.mark.timeout(300, method="thread")
+def test_the_whole_engine_in_two_threads_finds_what_it_finds_alone():
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(everything, (0, 1) * 3))
+    assert together == [everything(0), everything(1)] * 3

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import combinations_with_replacement
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
 
 import jax
 import jax.numpy as jnp
@@ -70,15 +69,11 @@ class Basis(NamedTuple):
         return terms
 
 
-_FOUND: WeakKeyDictionary[Law, dict[Structure, Basis]] = WeakKeyDictionary()
-
-
 def basis_of(law: Law, structure: Structure) -> Basis:
     """The programs of a law, traced the first time they are asked for."""
-    known = _FOUND.setdefault(law, {})
-    found = known.get(structure)
+    found: Basis | None = law.memo.get(structure)
     if found is None:
-        found = known[structure] = _traced(law, structure)
+        found = law.memo[structure] = _traced(law, structure)
     return found
 
 

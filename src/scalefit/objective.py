@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal, NamedTuple, get_args
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -102,78 +101,79 @@ class Objective:
 
 
 class Measure(NamedTuple):
-    """An objective in numbers, so that one compiled program serves them all.
+    """An objective in numbers.
 
-    The residual is ln L - ln f where ``logarithmic``, else (L - f) / divisor; the penalty is Huber
-    with ``delta`` possibly infinite, which is half the square, times ``asymmetry`` where r < 0.
-    Its slope is continuous all the same, since that of the Huber loss is zero at r = 0.
+    The penalty is Huber with ``delta`` possibly infinite, which is half the square, times
+    ``asymmetry`` where r < 0. Its slope is continuous all the same, since that of the Huber loss is
+    zero at r = 0.
 
     An ``absolute`` objective is the limit of penalty / delta for small delta: the polish chooses
     the deltas, and ``delta`` here is not used.
 
     Attributes:
-        logarithmic: whether the residual is of logarithms, shape ().
-        divisor: of a residual that is not, shape (rows,).
-        delta: where the penalty turns linear, shape ().
-        asymmetry: factor of the penalty of a negative residual, shape ().
-        absolute: whether the objective is the sum of w abs(r), shape ().
-        factor: value of the objective over the sum of penalties, or of w abs(r), shape ().
+        residual: ``log``, ``relative`` or ``raw``, as of an :class:`Objective`.
+        delta: where the penalty turns linear.
+        asymmetry: factor of the penalty of a negative residual.
+        absolute: whether the objective is the sum of w abs(r).
+        factor: value of the objective over the sum of penalties, or of w abs(r).
     """
 
-    logarithmic: Any
-    divisor: Any
-    delta: Any
-    asymmetry: Any
-    absolute: Any
-    factor: Any
+    residual: Residual
+    delta: float
+    asymmetry: float
+    absolute: bool
+    factor: float
 
 
-def measure(objective: Objective, observed: np.ndarray, unit: float = 1.0) -> Measure:
+def measure(objective: Objective, unit: float = 1.0) -> Measure:
     """The objective in numbers.
 
     Args:
         objective: what is summed.
-        observed: observed losses divided by ``unit``, shape (rows,).
-        unit: the unit; predictions are divided by it too.
+        unit: what observed and predicted losses are divided by.
     """
     raw = objective.residual == "raw"
     absolute = objective.robust == "l1"
-    delta = np.inf if objective.delta is None else objective.delta
+    delta = math.inf if objective.delta is None else objective.delta
     # A raw residual is counted in the unit, and its penalty in the square of it.
     scale = (unit if absolute else unit**2) if raw else 1.0
     return Measure(
-        logarithmic=np.bool_(objective.residual == "log"),
-        divisor=np.ones_like(observed) if raw else observed,
-        delta=np.float64(delta / unit if raw else delta),
-        asymmetry=np.float64(objective.asymmetry or 1.0),
-        absolute=np.bool_(absolute),
-        factor=np.float64((2.0 if objective.robust == "none" else 1.0) * scale),
+        residual=objective.residual,
+        delta=float(delta / unit if raw else delta),
+        asymmetry=float(objective.asymmetry or 1.0),
+        absolute=absolute,
+        factor=float((2.0 if objective.robust == "none" else 1.0) * scale),
     )
 
 
-# The functions below serve compiled programs and, on numpy arrays, the host: the value reported is
-# computed by the same lines, outside the compiler.
+# The functions below take arrays of numpy or of JAX. The value reported is computed by them on the
+# host, apart from the search.
 
 
 def _library(array: Any) -> Any:
-    return np if isinstance(array, np.ndarray) else jnp
+    return np if isinstance(array, np.ndarray | np.floating | float) else jnp
 
 
 def residuals(how: Measure, observed: Any, predicted: Any) -> Any:
     """Residual of each row; infinite where the logarithm of a prediction does not exist."""
     xp = _library(predicted)
-    # Ones stand in where no logarithm is taken: raw losses may be negative, and a prediction may
-    # pass through zero on its way.
-    fine = how.logarithmic & (predicted > 0)
-    logs = xp.log(xp.where(how.logarithmic, observed, 1.0)) - xp.log(xp.where(fine, predicted, 1.0))
-    logs = xp.where(fine, logs, xp.inf)
-    return xp.where(how.logarithmic, logs, (observed - predicted) / how.divisor)
+    if how.residual == "raw":
+        return observed - predicted
+    if how.residual == "relative":
+        return (observed - predicted) / observed
+    # Ones stand in where there is no logarithm, for derivatives of what is not chosen.
+    fine = predicted > 0
+    logs = xp.log(observed) - xp.log(xp.where(fine, predicted, 1.0))
+    return xp.where(fine, logs, xp.inf)
 
 
-def residual_derivatives(how: Measure, predicted: jax.Array) -> tuple[jax.Array, jax.Array]:
+def residual_derivatives(how: Measure, observed: Any, predicted: Any) -> tuple[Any, Any]:
     """First and second derivative of each residual in its prediction."""
-    inverse = -1.0 / jnp.where(how.logarithmic & (predicted > 0), predicted, how.divisor)
-    return inverse, jnp.where(how.logarithmic, inverse**2, 0.0)
+    if how.residual == "log":
+        inverse = -1.0 / predicted
+        return inverse, inverse**2
+    each = observed if how.residual == "relative" else np.ones_like(observed)
+    return -1.0 / each, np.zeros_like(each)
 
 
 def penalty(how: Measure, residual: Any) -> Any:
@@ -193,19 +193,20 @@ def influence(how: Measure, residual: Any) -> Any:
     return _side(how, residual) * _library(residual).clip(residual, -how.delta, how.delta)
 
 
-def curvature(how: Measure, residual: jax.Array) -> jax.Array:
+def curvature(how: Measure, residual: Any) -> Any:
     """Second derivative of the penalty: 1 within delta, 0 beyond, times the asymmetry below."""
-    return _side(how, residual) * jnp.where(jnp.abs(residual) <= how.delta, 1.0, 0.0)
+    return _side(how, residual) * (abs(residual) <= how.delta)
 
 
-def reweighting(how: Measure, residual: jax.Array) -> jax.Array:
+def reweighting(how: Measure, residual: Any) -> Any:
     """psi(r) / r, the curvature of the parabola that touches the penalty at r from above.
 
     With an asymmetry the parabola of a run above the surface lies under the penalty on the other
     side, so a full step may overshoot; the damping takes care of that.
     """
-    size = jnp.abs(residual)
-    weight = jnp.where(size <= how.delta, 1.0, how.delta / jnp.where(size > 0, size, 1.0))
+    xp = _library(residual)
+    size = xp.abs(residual)
+    weight = xp.where(size <= how.delta, 1.0, how.delta / xp.where(size > 0, size, 1.0))
     return _side(how, residual) * weight
 
 
@@ -225,7 +226,7 @@ def evaluate(
         predicted: predicted losses, shape (rows,).
         weight: row weights, shape (rows,).
     """
-    how = measure(objective, observed)
+    how = measure(objective)
     rows = residuals(how, observed, predicted)
     # A row of weight zero counts for nothing, even where no residual exists.
     sizes = np.abs(rows) if objective.robust == "l1" else penalty(how, rows)

@@ -294,7 +294,7 @@ class Fit:
         table = as_table(runs, **columns)
         observed = table.column(self.law.response)
         require_positive(self.objective, observed, table.rows)
-        how = measure(self.objective, observed)
+        how = measure(self.objective)
         return np.asarray(residuals(how, observed, self.predict(table)))
 
     def columns_of(

@@ -16,7 +16,7 @@ traced once; every table is looked at, in about a millisecond.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -32,7 +32,7 @@ from scalefit.errors import LawError
 from scalefit.laws.base import Law
 from scalefit.tracing import Bound, Compiled, Function, Program, trace
 
-__all__ = ["Structure", "basis", "idle_error", "structure"]
+__all__ = ["Structure", "idle_error", "structure"]
 
 # Random points at which derivatives are taken. One would do for analytic laws; several catch a law
 # that branches on a parameter.
@@ -74,35 +74,6 @@ class Structure:
     uses: tuple[tuple[str, ...], ...]
 
 
-def basis(law: Callable[..., Any], structure: Structure, name: str) -> Callable[..., jax.Array]:
-    """The function phi_j(columns, theta) multiplying linear parameter ``name``.
-
-    It is the derivative of the law in that direction, which for a linear parameter is exact and
-    which leaves the other terms out of the traced program.
-    """
-
-    def phi(columns: Sequence[Any], theta: Mapping[str, Any]) -> jax.Array:
-        zeros = {other: jnp.zeros(()) for other in structure.linear if other != name}
-
-        def along(value: jax.Array) -> jax.Array:
-            return jnp.asarray(law(*columns, **zeros, **theta, **{name: value}))
-
-        _, tangent = jax.jvp(along, (jnp.zeros(()),), (jnp.ones(()),))
-        return jnp.asarray(tangent)
-
-    return phi
-
-
-def remainder(law: Callable[..., Any], structure: Structure) -> Callable[..., jax.Array]:
-    """The function f0(columns, theta): the law with every linear parameter at zero."""
-
-    def f0(columns: Sequence[Any], theta: Mapping[str, Any]) -> jax.Array:
-        zeros = {name: jnp.zeros(()) for name in structure.linear}
-        return jnp.asarray(law(*columns, **zeros, **theta))
-
-    return f0
-
-
 def structure(law: Law, columns: Mapping[str, np.ndarray]) -> Structure:
     """Separable structure of a law, detected and proved on rows of a table.
 
@@ -116,13 +87,14 @@ def structure(law: Law, columns: Mapping[str, np.ndarray]) -> Structure:
         LawError: two parameters cannot be told apart in any table (as A and B in A * B * N^-a),
             or the law is not finite at ordinary parameter values.
     """
-    probe = _Probe(law, columns)
+    ranges = [(*param.bounds(columns), param.kind.spacing) for param in law.params]
+    key = _key(ranges, [columns[name] for name in law.columns])
     known = _FOUND.setdefault(law, OrderedDict())
-    found = known.get(probe.key)
+    found = known.get(key)
     if found is None:
-        found = _detect(law, probe)
+        found = _detect(law, _Probe(law, columns, ranges))
         found = next((item for item in list(known.values()) if item == found), found)
-        known[probe.key] = found
+        known[key] = found
         if len(known) > REMEMBERED:
             known.popitem(last=False)
     return found
@@ -132,26 +104,30 @@ def structure(law: Law, columns: Mapping[str, np.ndarray]) -> Structure:
 _FOUND: WeakKeyDictionary[Law, OrderedDict[bytes, Structure]] = WeakKeyDictionary()
 
 
+def _key(ranges: Sequence[tuple[float, float, str]], columns: Sequence[np.ndarray]) -> bytes:
+    """Bounds of the parameters and rows in short: all that a probe is made of."""
+    digest = blake2b(repr(ranges).encode(), digest_size=16)
+    for values in columns:
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.digest()
+
+
 class _Probe:
     """Rows and parameter values at which a law is examined."""
 
-    def __init__(self, law: Law, columns: Mapping[str, np.ndarray]) -> None:
+    def __init__(
+        self,
+        law: Law,
+        columns: Mapping[str, np.ndarray],
+        ranges: Sequence[tuple[float, float, str]],
+    ) -> None:
         self.rng = np.random.default_rng(0)
         rows = len(next(iter(columns.values())))
         chosen = self.rng.choice(rows, size=min(rows, PROBE_ROWS), replace=False)
         self.columns = {name: columns[name][chosen] for name in law.columns}
-        ranges = [(*param.bounds(columns), param.kind.spacing) for param in law.params]
         self.points = np.array(
             [[_plausible(self.rng, *item) for item in ranges] for _ in range(PROBES)]
         )
-
-    @property
-    def key(self) -> bytes:
-        """Rows and parameter values in short."""
-        digest = blake2b(self.points.tobytes(), digest_size=16)
-        for values in self.columns.values():
-            digest.update(np.ascontiguousarray(values).tobytes())
-        return digest.digest()
 
     def scattered(self) -> dict[str, np.ndarray]:
         """The columns without what ties them: constant ones spread, others in another order."""

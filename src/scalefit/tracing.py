@@ -194,8 +194,9 @@ class Program:
             else:
                 if any(getattr(atom.aval, "shape", None) != () for atom in equation.outvars):
                     raise Untraceable(f"{name} makes an array of a single row")
-                if len(equation.outvars) != 1 or name in ("pure_callback", "io_callback"):
-                    raise Untraceable(f"{name} is no elementwise operation")
+                several = len(equation.outvars) != 1 or (name == "select_n" and len(mine) != 3)
+                if several or name in ("pure_callback", "io_callback"):
+                    raise Untraceable(f"{name} is no elementwise operation of one result")
                 found = [self._add(name, equation, mine)]
             where.update(zip(equation.outvars, found, strict=True))
         return [place(atom) for atom in jaxpr.outvars]
@@ -389,8 +390,8 @@ LOCK = threading.RLock()
 
 def closed_form(function: Callable[..., Any], shapes: Sequence[tuple[int, ...]]) -> ClosedJaxpr:
     """A function traced in double precision on arrays of these shapes."""
-    shaped: Any = jax.ShapeDtypeStruct
-    outline = [shaped(shape, jnp.float64) for shape in shapes]
+    shape_of: Any = jax.ShapeDtypeStruct
+    outline = [shape_of(shape, jnp.float64) for shape in shapes]
     return jax.make_jaxpr(lambda *values: list(function(*values)))(*outline)
 
 
@@ -398,8 +399,8 @@ def trace(function: Callable[..., Sequence[Any]], count: int, rows: int = 0) -> 
     """A program of a function.
 
     Args:
-        function: of ``count`` scalars, the first ``rows`` of which are numbers of one row; returns
-            a sequence of scalars.
+        function: of ``count`` scalars, the first ``rows`` of which are numbers of one row; it
+            returns a sequence of scalars.
         count: number of arguments.
         rows: how many of the first ones are columns.
 

@@ -134,7 +134,6 @@ def test_nothing_is_compiled_for_an_allocation(user_fit):
     assert compiled
 
 
-@pytest.mark.slow
 def test_general_solver_agrees_with_scipy_on_a_law_without_closed_form():
     @sf.law(source="additive with an interaction")
     def interacting(
@@ -230,7 +229,6 @@ def test_a_law_of_another_response_is_refused():
         sf.allocate(sf.published("optimal_learning_rate"), 1e21)
 
 
-@pytest.mark.slow
 def test_a_law_without_interior_optimum_is_refused():
     truth = {"E": 1.7, "A": 1e4, "alpha": 0.2}
     runs = sf.simulate(sf.isoflop_design(), product, truth, noise=0.0)

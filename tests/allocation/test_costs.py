@@ -230,7 +230,6 @@ def test_marins_own_count_is_below_6nd(data_folder):
         assert low < measured(runs).per_product < high
 
 
-@pytest.mark.slow
 def test_the_answer_moves_with_the_count_at_the_budgets_of_the_runs(data_folder):
     """N and tokens per parameter of docs/costs.md, by search along each cost's budget line."""
     entries = 128_256

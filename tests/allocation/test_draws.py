@@ -86,7 +86,6 @@ def test_draws_without_an_optimum_are_counted(draws):
     assert np.isfinite(best.estimate("N").interval()).all()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("law", ["chinchilla", additive])
 @pytest.mark.parametrize("what", ["N", "D", "D/N", "loss"])
 def test_optimum_as_a_function_of_the_parameters(draws, runs, law, what):

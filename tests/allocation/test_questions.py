@@ -100,7 +100,6 @@ def test_dollars_are_asked_for_as_dollars():
         sf.allocate(CLOSED, usd=1e6)
 
 
-@pytest.mark.slow
 def test_a_cost_that_is_no_straight_line_in_tokens_is_solved_too():
     @sf.cost(source="a test: warm-up and restarts grow with the run")
     def bent(N, D):
@@ -170,7 +169,6 @@ def test_limits_hold_the_answer(limits, N, D):
     assert np.isnan(best.n_exponent) == ("at_limit" in codes)
 
 
-@pytest.mark.slow
 def test_a_limit_on_a_function_of_model_and_data():
     best = sf.allocate(CLOSED, 1e24, limits={wall_clock: 1e17})
     assert wall_clock(best.N, best.D) <= 1e17 * (1 + 1e-9)
@@ -180,7 +178,6 @@ def test_a_limit_on_a_function_of_model_and_data():
     assert best.loss == pytest.approx(losses.min(), rel=1e-9)
 
 
-@pytest.mark.slow
 def test_limits_hold_where_a_loss_is_to_be_reached():
     free = sf.allocate(CLOSED, loss=2.0)
     small = sf.allocate(CLOSED, loss=2.0, limits={"N": 0.4 * free.N})
@@ -193,7 +190,6 @@ def test_limits_hold_where_a_loss_is_to_be_reached():
     assert float(CLOSED.predict(N=many.N, D=many.D)) == pytest.approx(2.0, rel=1e-12)
 
 
-@pytest.mark.slow
 def test_epochs_are_a_limit_on_tokens_over_unique_tokens():
     fit = sf.published("data_constrained", "muennighoff")
     held = {"U": 25e9}
@@ -225,7 +221,6 @@ def one_precision(N, D, P, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, al
     return sf.laws.precision(N, D, P, P, P, **params)
 
 
-@pytest.mark.slow
 def test_the_best_precision_is_seven_bits_at_every_budget():
     kumar = sf.published("precision", "kumar")
     params = {name: kumar.params[name] for name in ("E", "A", "B", "alpha")}
@@ -263,7 +258,6 @@ def test_mixtures_of_experts_are_allocated_as_published():
     assert chosen["experts"] == 32
 
 
-@pytest.mark.slow
 def test_a_memory_limit_decides_the_number_of_experts():
     def bytes_of_all_experts(N, experts):
         return 2.0 * N * (1.0 + 0.6 * (experts - 1.0))
@@ -282,7 +276,6 @@ def test_a_memory_limit_decides_the_number_of_experts():
         assert bytes_of_all_experts(item.N, E) <= limit * (1 + 1e-9)
 
 
-@pytest.mark.slow
 def test_sparsity_is_free_with_model_size():
     fit = sf.published("moe_sparsity", "abnar")
 
@@ -301,7 +294,6 @@ def test_sparsity_is_free_with_model_size():
     assert best.loss <= found.fun * (1 + 1e-9)
 
 
-@pytest.mark.slow
 def test_two_ranges_and_a_list_find_the_optimum_that_nelder_mead_finds():
     @sf.law(source="a test: an optimum in every column")
     def bowl(N, D, P, q, G, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude):
@@ -346,7 +338,6 @@ def test_what_a_budget_buys_of_one_column():
     np.testing.assert_allclose(back.budget, [1e21, 1e22], rtol=1e-9)
 
 
-@pytest.mark.slow
 def test_streams_trade_against_size_at_a_number_of_tokens():
     fit = sf.published("parscale", "pile")
     free = {"streams": [1, 2, 4, 8]}
@@ -361,7 +352,6 @@ def test_streams_trade_against_size_at_a_number_of_tokens():
 FINE_TABLE = [(2.95e18, 8, 4.37e9), (1.93e20, 16, 28.94e9), (6.46e21, 32, 137.6e9)]
 
 
-@pytest.mark.slow
 def test_granularity_of_fine_grained_experts_is_the_published_one():
     fit = sf.published("fine_grained_moe", "krajewski")
     flops, granularity, D = np.array(FINE_TABLE).T
@@ -377,7 +367,6 @@ def served(N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, Q: sf.Amplit
     return E + A * N**-0.34 + B * D**-0.37 + Q * D**0.5 * N**-0.4
 
 
-@pytest.mark.slow
 def test_a_budget_is_left_where_more_tokens_hurt():
     fit = replace(
         CLOSED, law=served, params={"E": 1.8, "A": 480.0, "B": 2000.0, "Q": 3e-4}, domain={}
@@ -438,7 +427,6 @@ def test_what_was_not_free_is_no_answer():
         _ = best["P"]
 
 
-@pytest.mark.slow
 def test_impossible_limits_say_what_each_would_have_to_be():
     with pytest.raises(sf.AllocationError, match=r"without N/D .* it would be") as caught:
         sf.allocate(CLOSED, 1e24, limits={"N/D": 1e-3, memory: (1e12, None)})
@@ -474,7 +462,6 @@ def test_a_region_by_overhead_ends_where_the_overhead_does(fit):
     assert "near-optimal region" in region.summary() and "<table" in region._repr_html_()
 
 
-@pytest.mark.slow
 def test_losses_of_a_law_that_turns_far_outside_its_runs_are_inverted():
     """Farseer's surface, with what a fit of its published runs gives."""
     values = {"E": 0.44649, "B": 103.78, "beta": 0.29586, "e": -0.11164, "b": -0.83436}
@@ -488,7 +475,6 @@ def test_losses_of_a_law_that_turns_far_outside_its_runs_are_inverted():
     assert 0.1 < share[0] < 0.3 and abs(share[1]) < 1e-9
 
 
-@pytest.mark.slow
 def test_a_region_by_loss_ends_where_the_loss_does():
     region = sf.near_optimal(CLOSED, 1e24, within=0.01)
     for N, D in ((region.low, region.tokens_low), (region.high, region.tokens_high)):
@@ -560,7 +546,6 @@ def recipes():
     return tables
 
 
-@pytest.mark.slow
 def test_pairs_cancel_what_recipes_have_in_common(recipes):
     first, second = (
         sf.bootstrap(sf.fit(table), table, n=200, seed=9, progress=False) for table in recipes

@@ -1,17 +1,17 @@
 """The inside of a fit, posed on a table, for tests that look at one stage of it."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
 import scalefit as sf
-from scalefit.fitting import grid, projection, refine
+from scalefit.fitting import grid, projection
+from scalefit.fitting.model import Cells, Model
 from scalefit.fitting.pipeline import pack
+from scalefit.fitting.polish import Polisher, Tables
 from scalefit.fitting.problem import prepare, read_groups
 from scalefit.groups import Grouping
 from scalefit.separable import structure
@@ -28,24 +28,57 @@ class Posed:
     observed: np.ndarray
     weight: np.ndarray
     metric: np.ndarray
+    objective: Any
 
     def axes(self, points):
         return grid.axes(self.problem, self.settings, points)
 
+    @property
+    def model(self):
+        return Model(self.problem, self.data.columns, self.data.fixed)
+
     def project(self, axes):
-        """Projected squared error of every cell, and the scaled coefficients, on the host."""
-        with jax.enable_x64(True):
-            value, found = jax.device_get(_project(self.problem, self.data, self.settings, axes))
-            return value, [np.broadcast_to(item, value.shape) for item in found]
+        """Projected squared error of every cell, and the scaled coefficients."""
+        cells = Cells(axes, self.problem.axes, self.problem.scattered)
+        with np.errstate(all="ignore"):
+            columns = projection.columns_over(self.model, self.data, cells, lambda seen: True)
+            value, solution = projection.projected(
+                self.model, self.data, self.settings, len(axes), columns
+            )
+        found = [item[..., level] for item in solution for level in range(item.shape[-1])]
+        return value, [np.broadcast_to(item, value.shape) for item in found]
+
+    def scan(self, axes):
+        """The best cell of every tile."""
+        with np.errstate(all="ignore"):
+            return grid.scan(self.model, self.data, self.settings, axes)
 
     def search(self, axes, starts):
         """The ranking of the grid, and the cells of its first starts."""
-        with jax.enable_x64(True):
-            return jax.device_get(_search(self.problem, self.data, self.settings, axes, starts))
+        if not axes:
+            ranking = grid.Ranking(np.zeros((1, 0), dtype=int), np.zeros(1), 1)
+        else:
+            with np.errstate(all="ignore"):
+                ranking = grid.rank(self.model, self.data, self.settings, axes, self.scan(axes))
+        return ranking, self.solve(grid.points(self.problem, axes, ranking.cells[:starts]))
+
+    def solve(self, coordinates):
+        """Points with their best coefficients."""
+        with np.errstate(all="ignore"):
+            return grid.solved(self.model, self.data, self.settings, coordinates)
 
     def polish(self, candidates):
-        with jax.enable_x64(True):
-            return jax.device_get(_polish(self.problem, self.data, self.settings, candidates))
+        """Where starts end; their coefficients are in raw units."""
+        polisher = Polisher(self.problem, self.settings, Tables(self.objective, self.data))
+        return polisher(np.zeros(len(candidates.coordinates), dtype=int), candidates)
+
+    def scaled(self, coordinates, coefficients):
+        """Coefficients times the size of their columns over the unit of the loss, and back."""
+        values = self.model.values(np.asarray(coordinates)).columns
+        metric = self.data.metric
+        rows = [np.broadcast_to(item, (len(coordinates), len(metric))) for item in values]
+        size = np.stack([np.sqrt(item**2 @ metric) for item in rows], axis=1)
+        return coefficients * size / self.data.unit
 
     def parameters(self, end, start):
         """Every parameter by name where one start of a polish ended."""
@@ -87,6 +120,7 @@ def pose_on(
         observed=observed,
         weight=weight,
         metric=metric / metric.sum(),
+        objective=how,
     )
 
 
@@ -99,26 +133,6 @@ def pose():
 def runs():
     """75 runs of an IsoFLOP sweep with noise of half a percent."""
     return sf.simulate(sf.isoflop_design(), noise=0.005, seed=1)
-
-
-@partial(jax.jit, static_argnums=0)
-def _project(problem, data, settings, axes):
-    columns = projection.columns_over(problem, data, axes, lambda seen: True)
-    value, solution = projection.projected(problem, data, settings, len(axes), columns)
-    return value, [item[..., level] for item in solution for level in range(item.shape[-1])]
-
-
-@partial(jax.jit, static_argnums=(0, 4))
-def _search(problem, data, settings, axes, starts):
-    ranking = grid.rank(problem, data, settings, axes)
-    return ranking, grid.cells(problem, data, settings, axes, ranking.tiles[:starts])
-
-
-@partial(jax.jit, static_argnums=0)
-def _polish(problem, data, settings, candidates):
-    scale = jax.vmap(partial(refine.scales, problem, data))(candidates.coordinates)
-    raw = candidates.coefficients * data.unit / scale
-    return refine.polish(problem, data, settings, candidates._replace(coefficients=raw))
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,6 @@ def test_a_law_that_passes_through_every_row_is_exact(residual):
         assert fit.params[name] == pytest.approx(value, rel=1e-9)
 
 
-@pytest.mark.slow
 def test_bounds_hold_exactly():
     runs = sf.simulate(sf.isoflop_design(), **TABLES["ordinary"])
     fit = sf.fit(runs, robust="l1", bounds={"alpha": (0.4, 1.0), "E": (0.0, 1.5)})
@@ -211,7 +210,6 @@ def test_lower_envelope_is_stationary_and_minimal(residual, delta, asymmetry):
         assert other.fun >= 1 - 1e-10
 
 
-@pytest.mark.slow
 def test_lower_envelope_finds_the_surface_under_runs_that_were_not_tuned():
     rng = np.random.default_rng(5)
     exact = sf.simulate(sf.isoflop_design(points=40), noise=0.0)

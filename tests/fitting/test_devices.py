@@ -1,101 +1,115 @@
-"""Where a fit is computed: the device that is asked for, with the same results."""
-
-import json
-import os
-import subprocess
-import sys
+"""Where a fit is computed: the same iteration on the host and as a program for a device."""
 
 import jax
+import numpy as np
 import pytest
+from jax import export
 
 import scalefit as sf
-from scalefit.fitting.batch import refit
-from scalefit.fitting.devices import on_device
-from scalefit.fitting.search import _rank
+from scalefit.fitting import grid, multistart, polish
+from scalefit.fitting.devices import chosen, on_device
+from scalefit.fitting.grid import Candidates
+from scalefit.fitting.multistart import refit
 
-CHILD = """
-import json
-import jax
-import scalefit as sf
-from scalefit.fitting import search
-
-where = []
-
-class Watched:
-    def __init__(self, program):
-        self.program = program
-    def __call__(self, *args):
-        found = self.program(*args)
-        where.append(str(*found.value.devices()))
-        return found
-
-rank = search._rank
-search._rank = Watched(rank)
-runs = sf.simulate(sf.isoflop_design(), noise=0.005, seed=1)
-found = []
-for device in (None, "cpu:1", "cpu:0", None, "cpu:1"):
-    fit = sf.fit(runs, "chinchilla_n", device=device)
-    found.append({**fit.params, "value": fit.value})
-devices = [str(item) for item in jax.local_devices()]
-print(json.dumps({"found": found, "where": where, "made": len(rank), "devices": devices}))
-"""
+CASES = {
+    "huber": ("chinchilla", {}),
+    "squares": ("chinchilla", {"robust": "none"}),
+    "raw": ("chinchilla", {"residual": "raw"}),
+    "asymmetric": ("chinchilla", {"residual": "relative", "robust": "asymmetric"}),
+    "absolute": ("chinchilla", {"robust": "l1"}),
+    "fixed A": ("chinchilla", {"fix": {"A": 400.0}}),
+    "bounded A": ("chinchilla", {"bounds": {"A": (100.0, 380.0)}}),
+    "tied": ("chinchilla", {"tie": [("alpha", "beta")]}),
+    "grouped": ("chinchilla", {"groups": {"A": "format"}}),
+    "one axis": ("chinchilla_n", {}),
+    "scattered": ("kaplan", {"robust": "none"}),
+}
+FAST = ("huber",)
 
 
-def two_devices(cache="off"):
-    """What a process with two virtual processors found on each."""
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        env={
-            **os.environ,
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-            "SCALEFIT_CACHE": str(cache),
-        },
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def check(found):
-    first, second = found["devices"]
-    assert found["where"] == [first, second, first, first, second]
-    assert all(item == found["found"][0] for item in found["found"])
-    # One executable for each way of asking: the default, and each device by name.
-    assert found["made"] == 3
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=() if c in FAST else pytest.mark.slow) for c in CASES]
+)
+def test_a_program_for_a_device_finds_what_the_host_finds(runs, case):
+    law, options = CASES[case]
+    labelled = runs.assign(format=np.array(list("abc"))[np.arange(len(runs)) % 3])
+    host, device = (sf.fit(labelled, law, device=d, **options) for d in (None, "cpu"))
+    assert device.value == pytest.approx(host.value, rel=1e-12)
+    for name, value in host.params.items():
+        assert device.params[name] == pytest.approx(value, rel=1e-8)
+    assert device.status is host.status
+    assert device.trust.at_bound == host.trust.at_bound
+    assert device.trust.basins == host.trust.basins
 
 
 @pytest.mark.slow
-def test_a_device_by_name_gives_the_fit_of_the_default(runs):
-    default = sf.fit(runs)
-    made = len(_rank)
-    for device in ("cpu", "cpu:0"):
-        fit = sf.fit(runs, device=device)
-        assert dict(fit.params) == dict(default.params)
-        assert fit.value == default.value
-        assert fit.trust == default.trust
-    # Both names are of one device.
-    assert len(_rank) == made + 1
-
-
-@pytest.mark.slow
-def test_replicates_take_a_device_too(pose, runs):
-    posed = pose(runs, "chinchilla_n")
-    losses = runs["loss"].to_numpy()[None]
+def test_replicates_take_a_device_too(pose, runs, monkeypatch):
+    # Three at once: the last chunk is filled up.
+    monkeypatch.setattr(polish, "DEVICE_BYTES", 3 * 8 * 128 * polish.NUMBERS_PER_ROW)
+    posed = pose(runs)
+    weight = np.random.default_rng(2).multinomial(75, np.full(75, 1 / 75), 7).astype(float)
     one, other = (
         refit(
             posed.problem,
             sf.Objective(),
             posed.settings,
             posed.data,
-            observed=losses,
+            weight=weight,
+            points=16,
             device=device,
         )
-        for device in (None, "cpu:0")
+        for device in (None, "cpu")
     )
-    assert one.value == other.value
-    assert one.coefficients.tolist() == other.coefficients.tolist()
+    np.testing.assert_allclose(other.value, one.value, rtol=1e-11)
+    np.testing.assert_allclose(other.coordinates, one.coordinates, rtol=1e-8)
+    np.testing.assert_array_equal(other.basins, one.basins)
+
+
+@pytest.mark.slow
+def test_a_device_keeps_the_limit_of_iterations(pose, runs):
+    posed = pose(runs)
+    tables = polish.Tables(sf.Objective(), posed.data)
+    starts = posed.solve(np.log([[0.3, 4.0], [0.5, 0.2]]))
+    for device in (None, jax.devices("cpu")[0]):
+        polisher = polish.Polisher(posed.problem, posed.settings, tables, device)
+        found = polisher(np.zeros(2, dtype=int), starts, most=3)
+        assert found.iterations.tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("options", [{}, {"groups": {"A": "format"}}], ids=["plain", "grouped"])
+@pytest.mark.parametrize("absolute", [False, True])
+def test_every_program_can_be_lowered_for_cuda(pose, runs, options, absolute):
+    """Without one here; and it calls nothing that only a host has."""
+    labelled = runs.assign(format=np.array(list("abc"))[np.arange(len(runs)) % 3])
+    posed = pose(labelled, robust="l1" if absolute else "huber", **options)
+    data, how = polish.padded(posed.data, 128), posed.data.measure
+    starts, k, q = 5, len(posed.problem.owners), len(posed.problem.nonlinear)
+    tables = tuple(np.ones((starts, 128)) for _ in range(3))
+    given = (
+        *(posed.problem, how.residual, absolute, data, posed.settings, tables),
+        *((how.delta, how.asymmetry, how.factor), np.zeros((starts, q)), np.ones((starts, k))),
+        np.int64(100),
+    )
+    programs = [
+        (polish.polished_chunk, given),
+        (grid.scan_compiled, (posed.problem, data, posed.settings, posed.axes(16))),
+    ]
+    with jax.enable_x64(True):
+        for program, arguments in programs:
+            exported = export.export(program, platforms=["cuda"])(*arguments)
+            assert exported.platforms == ("cuda",)
+            text = exported.mlir_module()
+            assert "f64" in text
+            # Custom calls are LAPACK's, or a host's: neither compiles everywhere.
+            assert "custom_call" not in text
+
+
+def test_a_single_fit_stays_on_the_host_unless_a_device_is_named():
+    assert chosen(None, single=True) is None
+    assert chosen("cpu", single=True) == chosen("cpu:0", single=False) == jax.devices("cpu")[0]
+    default = chosen(None, single=False)
+    (place,) = jax.numpy.zeros(()).devices()
+    assert default == (None if place.platform == "cpu" else place)
 
 
 @pytest.mark.parametrize(
@@ -118,20 +132,24 @@ def test_an_accelerator_that_is_not_there_is_refused(runs, device):
 @pytest.mark.parametrize("device", [None, "cpu"])
 def test_the_scope_ends_with_the_fit(device):
     before = jax.config.jax_enable_x64, jax.config.jax_default_device
-    with on_device(device):
+    with on_device(chosen(device, single=True)):
         assert jax.config.jax_enable_x64
         assert jax.numpy.ones(2).dtype == "float64"
     assert (jax.config.jax_enable_x64, jax.config.jax_default_device) == before
 
 
-@pytest.mark.slow
-def test_two_devices_give_one_answer_each_with_its_own_executables():
-    check(two_devices())
+def test_a_large_grid_is_scanned_by_a_program_on_the_host_too(pose, runs, monkeypatch):
+    monkeypatch.setattr(multistart, "COMPILED_CELLS", 100)
+    fit = sf.fit(runs)
+    monkeypatch.undo()
+    same = sf.fit(runs)
+    assert fit.value == pytest.approx(same.value, rel=1e-13)
+    assert fit.trust.basins == same.trust.basins
 
 
-@pytest.mark.slow
-def test_stored_executables_go_back_to_their_own_device(tmp_path):
-    fresh, stored = two_devices(tmp_path), two_devices(tmp_path)
-    check(fresh)
-    check(stored)
-    assert stored["found"] == fresh["found"]
+def test_starts_without_a_table_of_their_own_share_it(pose, runs):
+    posed = pose(runs)
+    found = posed.solve(np.log([[0.3, 0.3], [0.5, 0.2]]))
+    assert isinstance(found, Candidates)
+    end = posed.polish(found)
+    np.testing.assert_allclose(end.value, end.value[0], rtol=1e-12)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import scalefit as sf
+from scalefit.fitting.model import Model
 from scalefit.fitting.problem import prepare, read_bounds, read_fixed, read_ties
 from scalefit.groups import Grouping
 from scalefit.laws import scale_of
@@ -270,12 +271,11 @@ def test_columns_and_known_part_compose_the_law(pose):
     problem, data = posed.problem, posed.data
     a, Dc = 0.3, 1e11
     coordinates = [math.log(a), math.log(Dc)]
-    with jax.enable_x64(True):
-        columns = [np.asarray(problem.column(i, data, coordinates))[:75] for i in range(2)]
-        known = np.asarray(problem.known(data, coordinates))[:75]
+    model = Model(problem, data.columns, data.fixed)
+    (one, column), known = model.values(np.array(coordinates))
     N, D = runs["N"], runs["D"]
-    np.testing.assert_allclose(columns[0], np.ones(75), rtol=0)
-    np.testing.assert_allclose(columns[1], N**-0.4 + D**-a, rtol=1e-13)
+    assert one == 1
+    np.testing.assert_allclose(column, N**-0.4 + D**-a, rtol=1e-13)
     np.testing.assert_allclose(known, 30 * N**-a + (D / Dc) ** -a, rtol=1e-13)
 
 
@@ -296,17 +296,6 @@ def test_parameters_undo_groups_logarithms_and_fixing():
         "share": 0.25,
         "Dc": pytest.approx(1e9, rel=1e-14),
     }
-
-
-def test_parameters_by_name_are_what_the_columns_are_made_of():
-    problem, _ = prepared(rich, fix={"c": 1.0}, tie=[("alpha", "gamma")])
-    coordinates = [-1.2, 0.7, 20.0]
-    with jax.enable_x64(True):
-        theta = {k: float(v) for k, v in problem.theta(coordinates, [1.0]).items()}
-    params = problem.parameters([1.0, 2.0], coordinates, [1.0])
-    assert set(theta) == {"gamma", "alpha", "share", "Dc"}
-    for name, value in theta.items():
-        assert params[name] == pytest.approx(value, rel=1e-15)
 
 
 # Refusals

@@ -114,7 +114,6 @@ def test_tokens_counted_otherwise_are_a_convention_of_their_own():
     assert same.parts["ln_D"]["flop_convention"] == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.slow
 def test_a_law_whose_frontier_bends_has_a_part_of_the_straight_line():
     @sf.law(source="a test")
     def bent(N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, c: sf.Amplitude):
@@ -134,7 +133,6 @@ def test_a_law_whose_frontier_bends_has_a_part_of_the_straight_line():
     np.testing.assert_allclose(why.parts["ln_D"].sum(), why.gap["ln_D"], atol=1e-9)
 
 
-@pytest.mark.slow
 def test_draws_are_each_a_surface_of_its_own():
     runs = swept("chinchilla", noise=0.004, seed=1, points=7, drift=1.5)
     fit, found = sf.fit(runs), sf.isoflop(runs)
@@ -166,7 +164,6 @@ def test_odd_questions_are_refused_in_words():
         sf.attribute(fit, found, 1e24).estimate("drift")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("table", ["marin_comma", "marin_dclm"])
 def test_marin_exponents_differ_by_the_flop_convention_too(data_folder, table):
     runs = sf.read(data_folder / f"{table}.csv", C="budget", keep="validation_optimal == 0")

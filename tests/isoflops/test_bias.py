@@ -133,7 +133,6 @@ def test_design_bias_is_approach_2_against_allocate():
         bias.estimate("D_error")
 
 
-@pytest.mark.slow
 def test_design_bias_of_an_ensemble_is_that_of_every_draw():
     runs = sf.simulate(sf.isoflop_design(points=7), noise=0.003, seed=4)
     draws = sf.covariance(sf.fit(runs), runs).draws(6, seed=1)
@@ -154,7 +153,6 @@ def best_of(p, flops):
     return (flops / 6) ** (p["alpha"] / (p["alpha"] + p["beta"])) / G
 
 
-@pytest.mark.slow
 def test_design_bias_takes_any_law_of_n_and_d():
     runs = sweep("chinchilla", points=7)
     fit = sf.fit(runs, "chinchilla_tied")

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pytest
 
 PAGE = Path(__file__).parents[2] / "docs/isoflop.md"
 
 
-@pytest.mark.slow
 def test_the_code_of_the_page_runs():
     names = {}
     for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL):

@@ -42,7 +42,6 @@ def test_the_tables_of_the_page_are_what_its_code_finds(names, name):
         assert row.replace("0.29 %", "0.3 %").replace("0.28 %", "0.3 %") in page, row
 
 
-@pytest.mark.slow
 def test_the_numbers_of_the_page(names):
     llama, chinchilla, marin = (names[name] for name in ("llama", "chinchilla", "marin"))
     assert f"{llama.approach2['D']:.3g} {llama.surface['D']:.3g}" == "1.61e+13 1.02e+13"

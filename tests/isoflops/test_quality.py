@@ -38,7 +38,6 @@ def test_the_rules_flag_the_runs_that_the_source_flags(
     assert found.to_dict() == expected.replace(NAMES).to_dict()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("chosen", "runs", "budgets", "exponent", "waste"),
     [((), 133, 10, "0.4632", 6.30), (ALL_RULES, 116, 8, "0.5000", 0.29)],

@@ -74,7 +74,6 @@ def plain(N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, a: sf.Exponen
     return E + A * N**-a + B * D**-b
 
 
-@pytest.mark.slow
 def test_a_law_without_closed_form_has_the_same_report():
     runs = drifting("soda", noise=0.001, points=8)
     closed, found = exact("soda"), sf.isoflop(runs)
@@ -89,7 +88,6 @@ def test_a_law_without_closed_form_has_the_same_report():
     np.testing.assert_allclose(two.attribution.parts, one.attribution.parts, atol=1e-8)
 
 
-@pytest.mark.slow
 def test_a_surface_with_draws_has_intervals():
     runs = drifting("chinchilla", noise=0.002, seed=5)
     fit, found = sf.fit(runs), sf.isoflop(runs)
@@ -157,7 +155,6 @@ def llama(data_folder):
     return sf.bias(fit, sf.isoflop(runs), runs, 3.8e25)
 
 
-@pytest.mark.slow
 def test_llama_3_points_as_published(llama):
     found = {name: f"{llama.approach2[name]:.4g}" for name in ("n_exponent", "d_exponent", "D")}
     assert found == {"n_exponent": "0.4632", "d_exponent": "0.5368", "D": "1.61e+13"}
@@ -172,7 +169,6 @@ def test_llama_3_points_as_published(llama):
     assert parts["flop_convention"] == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.slow
 def test_llama_3_points_without_the_flagged_ones(llama):
     clean = llama.variants.loc["without flagged runs"]
     assert (clean["rows"], clean["budgets"]) == (116, 8)
@@ -181,7 +177,6 @@ def test_llama_3_points_without_the_flagged_ones(llama):
     assert "quality_decides" in codes(llama)
 
 
-@pytest.mark.slow
 def test_llama_3_points_by_objective(llama):
     percent = 100 * llama.variants["deadweight"]
     assert f"{percent['raw residuals, squares']:.2f}" == "6.30"
@@ -194,7 +189,6 @@ def test_llama_3_points_by_objective(llama):
     assert "objective_decides" in codes(llama)
 
 
-@pytest.mark.slow
 def test_llama_3_resamples_lose_budgets_as_often_as_published(llama):
     lost, n = (llama.resamples["lost"] > 0).sum(), len(llama.resamples)
     error = np.sqrt(62 / 400 * (1 - 62 / 400) * (1 / 400 + 1 / n))

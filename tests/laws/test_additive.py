@@ -32,7 +32,6 @@ def five(runs, corpus):
     return own[(small & (own["M"] == 20)) | (smallest & (own["M"] == 320))]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("corpus", GADRE)
 def test_five_runs_give_the_published_over_training_law(gadre, agrees, corpus):
     runs = five(gadre, corpus)
@@ -57,7 +56,6 @@ LARGER = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("corpus", LARGER)
 def test_the_over_training_law_predicts_larger_runs_as_published(gadre, agrees, corpus):
     fit = sf.fit(five(gadre, corpus), "chinchilla_overtrained", residual="raw", robust="none")
@@ -143,7 +141,6 @@ def test_an_outer_exponent_of_one_is_chinchilla():
     assert outer == pytest.approx(float(plain), rel=1e-13)
 
 
-@pytest.mark.slow
 def test_the_optimal_split_does_not_depend_on_the_outer_exponent():
     values = {"E": 1.8, "S": 0.8, "w": 0.45, "alpha": 0.42, "beta": 0.43}
     table = sf.simulate(sf.isoflop_design(), "chinchilla_outer", values | {"k": 0.7}, noise=0.0)
@@ -159,7 +156,6 @@ def epoch(data_folder):
     return sf.read(data_folder / "chinchilla_epoch.csv", keep="besiroglu_keep == 1", C="flops")
 
 
-@pytest.mark.slow
 def test_outer_exponent_of_the_chinchilla_points(epoch, agrees):
     listed = ("chinchilla_outer", "240 Chinchilla points")
     fit = sf.fit(epoch, "chinchilla_outer")
@@ -172,7 +168,6 @@ def test_outer_exponent_of_the_chinchilla_points(epoch, agrees):
     assert squares.params["k"] == pytest.approx(0.736860, abs=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("corpus", "E", "alpha", "beta", "k"),
     [

@@ -245,7 +245,6 @@ def hadamard(data_folder):
     return runs[same & kept].assign(P=lambda runs: runs["w_bits"].astype(float))
 
 
-@pytest.mark.slow
 def test_quest_runs_follow_one_precision_with_an_offset(hadamard, agrees):
     assert len(hadamard) == 48
     fits = [sf.fit(hadamard, "low_precision", robust="none", seed=seed) for seed in range(10)]
@@ -260,7 +259,6 @@ def test_quest_runs_follow_one_precision_with_an_offset(hadamard, agrees):
     agrees(*listed, "root mean square of ln L", fit.spread, 0.00386, abs=1e-5)
 
 
-@pytest.mark.slow
 def test_without_the_offset_the_same_runs_fit_four_times_worse(hadamard):
     fit = sf.fit(
         hadamard, "low_precision", robust="none", fix={"n": 0.0}, bounds={"gamma": (0.3, 30)}
@@ -270,7 +268,6 @@ def test_without_the_offset_the_same_runs_fit_four_times_worse(hadamard):
     assert fit.trust.at_bound == ("E",)
 
 
-@pytest.mark.slow
 def test_quest_formats_by_name_are_the_reference(data_folder, agrees):
     runs = pd.read_csv(data_folder / "quest.csv")
     runs["format"] = runs["w_bits"].astype(str) + runs["w_quant"].str.removeprefix("Half")

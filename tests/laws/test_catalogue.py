@@ -21,7 +21,7 @@ LAWS = [pytest.param(law, id=law.name) for law in laws.BUILTIN.values()]
 
 @pytest.fixture(scope="module", params=NAMED)
 def row(request):
-    """Each row in turn, with all its tests: a law's programs are compiled once, while it is on."""
+    """Each row in turn, with all its tests: a law is traced once, and kept while it is on."""
     return request.param
 
 
@@ -133,7 +133,6 @@ def test_a_noisy_table_gives_the_law_back_within_its_spread(row):
     assert beyond(fit, row.truth, row.near) == {}
 
 
-@pytest.mark.slow
 def test_what_a_table_does_not_identify_is_noted(row):
     fit = fitted(row.law, True)
     assert ("weakly_identified" in {note.code for note in fit.notes}) == row.weak
@@ -161,7 +160,6 @@ POOR = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("law", POOR)
 def test_a_design_that_the_docstring_warns_of_is_noted(law):
     kept, note, at_bound = POOR[law]
@@ -172,7 +170,6 @@ def test_a_design_that_the_docstring_warns_of_is_noted(law):
     assert fit.trust.at_bound == at_bound
 
 
-@pytest.mark.slow
 def test_repetition_without_repeated_data_is_refused():
     exact, _ = tables("repeated_tokens")
     with pytest.raises(sf.LawError, match="'R_D' in any row of this table"):
@@ -188,7 +185,6 @@ def curvature(name):
     return sf.covariance(fitted(name, True), tables(name)[1])
 
 
-@pytest.mark.slow
 def test_draws_from_the_curvature_have_its_standard_errors(row):
     fit, found = fitted(row.law, True), curvature(row.law)
     draws = found.draws(50, seed=1)
@@ -202,7 +198,6 @@ def test_draws_from_the_curvature_have_its_standard_errors(row):
     assert {note.code for note in draws.notes} == set(row.drawn)
 
 
-@pytest.mark.slow
 def test_a_prediction_has_an_interval_that_holds_it(row):
     _, noisy = tables(row.law)
     few = noisy.iloc[:: max(1, len(noisy) // 5)]
@@ -233,7 +228,6 @@ REFITTED = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("law", REFITTED)
 def test_a_handful_of_replicates_are_refitted(law):
     _, noisy = tables(law)
@@ -249,7 +243,6 @@ def test_a_handful_of_replicates_are_refitted(law):
 # What a fit is used for
 
 
-@pytest.mark.slow
 def test_a_fit_survives_json(row):
     fit = fitted(row.law, True)
     again = sf.Fit.from_json(fit.to_json())
@@ -257,7 +250,6 @@ def test_a_fit_survives_json(row):
     assert again.law is laws.find(row.law)
 
 
-@pytest.mark.slow
 def test_a_budget_is_split_by_laws_of_N_and_D_alone(row):
     fit = fitted(row.law, False)
     if not row.allocates:

@@ -88,7 +88,6 @@ def second_stage(runs):
     return sf.fit(runs, "data_constrained", fix=fixed)
 
 
-@pytest.mark.slow
 def test_the_second_stage_ends_below_the_published_point(runs, second_stage, agrees):
     fit = second_stage
     assert len(runs) == 182
@@ -101,7 +100,6 @@ def test_the_second_stage_ends_below_the_published_point(runs, second_stage, agr
     assert fit.value < 0.0158260
 
 
-@pytest.mark.slow
 def test_the_published_point_is_one_of_several_minima(runs, second_stage):
     fit = second_stage
     assert "starts_disagree" in {note.code for note in fit.notes}
@@ -118,7 +116,6 @@ def test_the_published_point_is_one_of_several_minima(runs, second_stage):
         assert held.value < fit.value * 1.0021
 
 
-@pytest.mark.slow
 def test_decay_of_data_alone_gives_the_published_ablation(runs, agrees):
     fit = sf.fit(runs, "repeated_tokens", fix=STAGE_1)
     assert fit.params["R_D"] == pytest.approx(2.916, abs=2e-3)
@@ -126,7 +123,6 @@ def test_decay_of_data_alone_gives_the_published_ablation(runs, agrees):
     assert r_squared(fit, runs) == pytest.approx(0.7354, abs=1e-4)
 
 
-@pytest.mark.slow
 def test_freezing_the_first_stage_doubles_the_objective(runs, second_stage):
     fit = sf.fit(
         runs,

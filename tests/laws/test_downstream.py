@@ -33,7 +33,6 @@ def ladder(runs, corpus, *, with_1b):
     return mine[chosen | (at["open_lm_1b"] & twenty)] if with_1b else mine[chosen]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("corpus", CORPORA)
 def test_five_runs_give_the_published_loss_law(runs, references, corpus):
     expected = references[corpus]
@@ -50,7 +49,6 @@ def test_five_runs_give_the_published_loss_law(runs, references, corpus):
     assert fit.params["B"] == pytest.approx(B, rel=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("corpus", CORPORA)
 def test_six_runs_give_the_reference_error_law(runs, references, agrees, corpus, metric):
@@ -74,7 +72,6 @@ def test_six_runs_give_the_reference_error_law(runs, references, agrees, corpus,
         assert fit.params[name] == pytest.approx(published[name], rel=2e-6)
 
 
-@pytest.mark.slow
 def test_chained_predictions_have_the_published_errors(runs, references, agrees):
     loss_law = sf.fit(ladder(runs, "rpj", with_1b=False), "chinchilla_tied", **RAW)
     table = ladder(runs, "rpj", with_1b=True)[["loss", "err_avg_17"]]

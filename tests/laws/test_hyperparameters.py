@@ -26,7 +26,6 @@ def references(data_folder):
     return json.loads((data_folder / "reference_fits.json").read_text())["steplaw_dense"]
 
 
-@pytest.mark.slow
 def test_learning_rate_is_the_regression_of_logarithms(best, references, agrees):
     expected = references["lr_power_law"]
     fit = sf.fit(best, RATE, robust="none")
@@ -36,7 +35,6 @@ def test_learning_rate_is_the_regression_of_logarithms(best, references, agrees)
     assert np.log(fit.params["c"]) == pytest.approx(expected["intercept"], abs=1e-7)
 
 
-@pytest.mark.slow
 def test_batch_size_is_the_regression_of_logarithms(best, references, agrees):
     expected = references["bs_power_law"]
     fit = sf.fit(best, BATCH, robust="none")

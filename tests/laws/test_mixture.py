@@ -39,7 +39,6 @@ def test_three_domains_are_the_built_in_law():
     assert law.columns == ("web", "code")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_five_domains_are_recovered(seed):
     truth = {"c": 1.9, "k": 1.1, **T}

@@ -30,7 +30,6 @@ def of(runs, corpus):
     return runs[runs["train_dataset"] == corpus]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("corpus", CORPORA)
 def test_default_search_finds_the_reference_optimum(runs, references, agrees, corpus, objective):
@@ -54,7 +53,6 @@ def test_prediction_is_that_of_the_authors_demonstration(agrees):
     agrees("parscale", "none: published coefficients", quantity, loss, 1.01548, abs=5e-6)
 
 
-@pytest.mark.slow
 def test_published_coefficients_are_the_optimum_of_the_runs(runs):
     for corpus, configuration in {"stack_v2_python": "stack_python", "pile": "pile"}.items():
         fit = sf.fit(of(runs, corpus), "parscale")
@@ -62,7 +60,6 @@ def test_published_coefficients_are_the_optimum_of_the_runs(runs):
             assert fit.params[name] == pytest.approx(value, rel=1e-6)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("corpus", "least"), [("stack_v2_python", 0.994), ("pile", 0.995)])
 def test_eight_streams_are_predicted_from_up_to_four(runs, corpus, least):
     mine = of(runs, corpus)

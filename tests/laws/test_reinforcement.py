@@ -27,7 +27,6 @@ def test_reward_is_a_logistic_in_the_logarithm_of_compute():
     np.testing.assert_allclose(np.log(share / (1 - share)), 1.70 * np.log(C / 12000), atol=1e-9)
 
 
-@pytest.mark.slow
 def test_run_past_its_midpoint_identifies_the_asymptote():
     fits = [sf.fit(run(50000.0, seed=seed), LAW, **RAW) for seed in range(10)]
     assert np.std([fit.params["A"] for fit in fits]) == pytest.approx(0.0015, rel=0.6)
@@ -36,13 +35,11 @@ def test_run_past_its_midpoint_identifies_the_asymptote():
         assert fit.params["A"] == pytest.approx(0.645, abs=0.006)
 
 
-@pytest.mark.slow
 def test_run_that_ends_before_its_midpoint_does_not():
     early = [sf.fit(run(8000.0, seed=seed), LAW, **RAW).params["A"] for seed in range(10)]
     assert np.std(early) > 0.015
 
 
-@pytest.mark.slow
 def test_power_law_of_the_same_run_saturates_too_high():
     """A power law of the whole run ends far above, of its last part close to the truth."""
 

@@ -137,7 +137,6 @@ def fit_of(runs, router, **options):
     return sf.fit(chosen, "routed", robust="none", **options)
 
 
-@pytest.mark.slow
 def test_routed_runs_give_the_reference_optimum(routed_runs, references, agrees, router):
     expected = references[router]
     fit = fit_of(routed_runs, router)
@@ -152,7 +151,6 @@ def test_routed_runs_give_the_reference_optimum(routed_runs, references, agrees,
     assert fit.status is sf.Status.CONVERGED
 
 
-@pytest.mark.slow
 def test_routed_runs_come_near_the_published_coefficients(routed_runs, agrees, router):
     fit = fit_of(routed_runs, router)
     params = fit.params
@@ -176,7 +174,6 @@ def test_routing_stops_helping_at_the_cutoff():
     assert many[2] > one[2]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 10))
 def test_every_seed_finds_the_optimum_of_routed_runs(routed_runs, references, router, seed):
     expected = references[router]
@@ -184,7 +181,6 @@ def test_every_seed_finds_the_optimum_of_routed_runs(routed_runs, references, ro
     assert fit_of(routed_runs, router, seed=seed).value == pytest.approx(value, rel=1e-9)
 
 
-@pytest.mark.slow
 def test_few_experts_say_little_about_saturation(routed_runs):
     """Up to 32 experts halve E_max, and leave the losses there what they were."""
     few = routed_runs[routed_runs["experts"] <= 32]
@@ -205,7 +201,6 @@ def test_leverage_of_fine_experts():
         assert fit.predict(granularity=factor * best, **at) < fit.predict(granularity=best, **at)
 
 
-@pytest.mark.slow
 def test_saturation_is_not_found_from_up_to_32_experts():
     """E_max is noted, the coefficients trade off, and the losses are found all the same."""
     sizes, tokens = np.geomspace(5e7, 2e9, 5), np.geomspace(2e9, 1.3e11, 5)

@@ -40,7 +40,6 @@ WINDOWS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("density", WINDOWS)
 def test_exponential_fitted_to_a_window_is_too_steep(density):
     a, b, largest = WINDOWS[density]
@@ -51,7 +50,6 @@ def test_exponential_fitted_to_a_window_is_too_steep(density):
     assert np.abs(fit.residuals(table)).max() == pytest.approx(largest, abs=6e-4)
 
 
-@pytest.mark.slow
 def test_density_extrapolates_where_the_exponential_does_not():
     k = np.arange(1.0, 41.0)
     exact = BETA.evaluate({"samples": k}, {"alpha": 0.3, "beta": 3.0})

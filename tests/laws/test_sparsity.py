@@ -46,7 +46,6 @@ def test_capacity_of_optimal_quantizers_is_that_of_the_fitted_formats():
     assert capacity(1e-12, 0.455, 1.756) == pytest.approx(1, abs=1e-6)
 
 
-@pytest.mark.slow
 def test_weight_formats_of_quest_follow_their_error_on_normal_data(data_folder, agrees):
     """With the exponents that all formats share, which these runs alone do not determine."""
     runs = pd.read_csv(data_folder / "quest.csv").query("a_bits == 16")

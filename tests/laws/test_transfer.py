@@ -12,7 +12,6 @@ def pairs(E0, E1, K, kappa):
     return pd.DataFrame({"source_loss": E0 + above, "loss": E1 + K * above**kappa})
 
 
-@pytest.mark.slow
 def test_proportional_surfaces_give_a_straight_line():
     runs = sf.isoflop_design()
     first = sf.simulate(runs, noise=0.0)["loss"]
@@ -25,7 +24,6 @@ def test_proportional_surfaces_give_a_straight_line():
         assert fit.params[name] == pytest.approx(value, rel=1e-8)
 
 
-@pytest.mark.slow
 def test_floor_of_the_first_loss_is_found_where_losses_come_near_it():
     fit = sf.fit(pairs(1.97, 1.53, 1.07, 1.1), "loss_to_loss")
     for name, value in {"K": 1.07, "kappa": 1.1, "E1": 1.53, "E0": 1.97}.items():

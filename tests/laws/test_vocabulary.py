@@ -43,7 +43,6 @@ def test_tokens_in_characters():
     assert largest[0] == largest[1]
 
 
-@pytest.mark.slow
 def test_the_authors_count_gives_their_coefficients(runs, agrees):
     table = counted(runs, as_released=True)
     fit = sf.fit(table, "vocabulary", **OPTIONS)
@@ -58,7 +57,6 @@ def test_the_authors_count_gives_their_coefficients(runs, agrees):
     assert fit.params["E"] == pytest.approx(-5.5349, abs=0.005)
 
 
-@pytest.mark.slow
 def test_the_right_count_moves_the_exponent_of_the_vocabulary(runs, agrees):
     fit = sf.fit(counted(runs, as_released=False), "vocabulary", **OPTIONS)
     assert fit.value == pytest.approx(0.0668, abs=1e-4)
@@ -68,7 +66,6 @@ def test_the_right_count_moves_the_exponent_of_the_vocabulary(runs, agrees):
     assert fit.params["E"] == pytest.approx(-5.5369, abs=0.005)
 
 
-@pytest.mark.slow
 def test_squares_over_all_rows_end_where_the_reference_does(runs, data_folder, agrees):
     """With any sign of the vocabulary's term: a negative one is best there."""
     text = (data_folder / "reference_fits.json").read_text()

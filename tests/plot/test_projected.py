@@ -44,7 +44,6 @@ def shifted(N: Any, D: Any, *, E: sf.Offset, A: sf.Amplitude, h: sf.Fraction, al
     return E + A * (D / 1e10) ** -h * (N / 1e8) ** -alpha
 
 
-@pytest.mark.slow
 def test_axes_are_logarithmic_and_named_by_the_parameters(drawn):
     assert (drawn.get_xscale(), drawn.get_yscale()) == ("log", "log")
     assert (drawn.get_xlabel(), drawn.get_ylabel()) == ("alpha", "beta")
@@ -95,7 +94,6 @@ def test_the_plane_is_lowest_at_the_optimum_of_squares(runs):
     assert squared.value / total <= plane.value.min() <= 1.1 * squared.value / total
 
 
-@pytest.mark.slow
 def test_a_parameter_searched_as_it_is_has_a_linear_axis(runs):
     ax = sf.plot.projected(sf.fit(runs, shifted), runs)
     assert (ax.get_xlabel(), ax.get_xscale()) == ("h", "linear")
@@ -144,7 +142,6 @@ def test_a_dataframe_with_its_own_headers_works(fit, runs):
     assert ax.get_xlabel() == "alpha"
 
 
-@pytest.mark.slow
 def test_a_plane_of_coefficients_by_level_is_drawn(runs):
     split = runs.frame.assign(kind=np.where(np.arange(len(runs)) % 2, "a", "b"))
     fit = sf.fit(split, groups={"A": "kind"})

@@ -86,7 +86,6 @@ def test_a_dataframe_with_its_own_headers_works(fit, runs):
     assert "75 runs" in labels(ax)
 
 
-@pytest.mark.slow
 def test_a_law_of_one_column_is_refused(runs):
     truth = {"E": 2.0, "A": 400.0, "alpha": 0.3}
     table = sf.simulate(sf.isoflop_design(), "chinchilla_n", truth, noise=0.0)
@@ -94,7 +93,6 @@ def test_a_law_of_one_column_is_refused(runs):
         sf.plot.surface(sf.fit(table, "chinchilla_n"), table)
 
 
-@pytest.mark.slow
 def test_a_surface_without_optimum_is_drawn_without_a_frontier(runs):
     @sf.law(source="more of either always helps")
     def product(N, D, *, E: sf.Offset, A: sf.Amplitude, alpha: sf.Exponent):

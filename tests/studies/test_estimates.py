@@ -45,7 +45,6 @@ def best_of_many(design, loss, starts=24):
     return min(found)
 
 
-@pytest.mark.slow
 def test_the_batch_finds_what_fit_finds():
     losses = tables(4)
     found = estimate(DESIGN, losses, ["surface"])

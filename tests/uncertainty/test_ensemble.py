@@ -93,7 +93,6 @@ def test_few_clusters_widen_the_surface_and_not_the_noise(squares, runs):
     np.testing.assert_allclose(rows.predict(N=1e9, D=1e10, kind="run").draws, noise)
 
 
-@pytest.mark.slow
 def test_noise_comes_from_seeds_where_runs_are_repeated():
     design = sf.isoflop_design(points=2)
     seeds = 3
@@ -142,7 +141,6 @@ def test_saved_draws_come_back(draws, tmp_path):
     )
 
 
-@pytest.mark.slow
 def test_draws_of_ones_own_law_need_the_law(runs, tmp_path):
     @sf.law(source="test")
     def offset_and_data(D, *, E: sf.Offset, B: sf.Amplitude, beta: sf.Exponent):
@@ -197,7 +195,6 @@ def test_ends_of_resampled_draws_lie_where_students_t_has_them():
     assert Tails(10, 1.1).wider(Tails(5)) == Tails(5, 1.1)
 
 
-@pytest.mark.slow
 def test_everything_made_from_draws_is_read_at_their_tails(squares, runs):
     draws = sf.bootstrap(squares, runs, n=300, method="clusters", by="corpus")
     # Six corpora: t of five degrees of freedom, 2.571, times the root of 6/5.

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 import scalefit as sf
-from scalefit.uncertainty import likelihood, slopes
+from scalefit.uncertainty import slopes
 from scalefit.uncertainty.ground import stand_on
 
 
@@ -21,7 +21,6 @@ def alpha(squares, runs):
     return sf.profile(squares, runs, "alpha")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("robust", ["none", "huber"])
 def test_every_point_is_the_fit_with_the_parameter_held(robust, runs):
     fit = sf.fit(runs, robust=robust)
@@ -113,13 +112,18 @@ def test_options_that_make_no_sense_are_refused(squares, runs, options, message)
         sf.profile(squares, runs, "alpha", **options)
 
 
-def test_an_optimum_is_compiled_once(squares, runs):
+def test_nothing_is_compiled_for_an_optimum(squares, runs, compiled):
     asked = sf.optimal(squares, "N", 1e21)
-    before = likelihood._kept_derivatives.cache_info()
-    sf.profile(squares, runs, asked)
-    sf.profile(squares, runs, asked, level=0.8)
-    after = likelihood._kept_derivatives.cache_info()
-    assert (after.misses - before.misses, after.hits - before.hits) == (1, 1)
+    found = sf.profile(squares, runs, asked)
+    assert compiled == []
+    # The same by JAX alone, without the derivatives that it gives.
+    again = sf.profile(squares, runs, _logarithmic(lambda params: asked(params)))
+    assert (again.low, again.high) == pytest.approx((found.low, found.high), rel=1e-9)
+
+
+def _logarithmic(function):
+    function.logarithmic = True
+    return function
 
 
 def test_a_function_may_read_what_changes(squares, runs):
@@ -207,7 +211,6 @@ def test_quantities_without_a_profile_are_refused(squares, runs, quantity, messa
         sf.profile(squares, runs, quantity)
 
 
-@pytest.mark.slow
 def test_parameter_at_a_bound_has_a_profile_on_one_side(runs):
     free = sf.fit(runs, robust="none")
     upper = sf.profile(free, runs, "alpha").low - 0.001

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize
 
 import scalefit as sf
-from scalefit.fitting import batch
+from scalefit.fitting.polish import Polisher
 from scalefit.uncertainty import Tails, resampling
 from scalefit.uncertainty.ground import stand_on
 
@@ -219,7 +219,6 @@ def test_seed_decides(fit, runs, draws):
         assert np.abs(values - other.params[name]).max() > 0
 
 
-@pytest.mark.slow
 def test_methods_agree_where_noise_is_independent_and_of_one_size():
     runs = sf.simulate(sf.isoflop_design(points=48), noise=0.005)
     fit = sf.fit(runs, robust="none")
@@ -234,7 +233,6 @@ def test_methods_agree_where_noise_is_independent_and_of_one_size():
         np.testing.assert_allclose(spread, expected, rtol=0.2)
 
 
-@pytest.mark.slow
 def test_fixed_tied_and_grouped_parameters_come_along(runs):
     fit = sf.fit(runs, "chinchilla", tie=[("alpha", "beta")], fix={"E": 1.69})
     draws = sf.bootstrap(fit, runs, n=30)
@@ -257,7 +255,12 @@ def test_fixed_tied_and_grouped_parameters_come_along(runs):
 def test_replicates_that_stop_early_are_counted_and_left_out(monkeypatch, fit, runs):
     """A loose optimiser, of the kind whose spreads were published 26 times too small."""
     honest = sf.bootstrap(fit, runs, n=60)
-    monkeypatch.setattr(batch, "LIMITS", (6,))
+    whole = Polisher.__call__
+
+    def stopped(self, table, starts, most=5, bar=None):
+        return whole(self, table, starts, min(most, 5), bar)
+
+    monkeypatch.setattr(Polisher, "__call__", stopped)
     loose = sf.bootstrap(fit, runs, n=60)
     assert honest.failed == 0
     assert loose.failed > 30
@@ -281,7 +284,6 @@ def test_whole_box_is_searched_for_the_share_asked(fit, runs, draws):
                                   lower[~some.replicates.searched])  # fmt: skip
 
 
-@pytest.mark.slow
 def test_all_are_searched_once_a_search_gains():
     """Where noise hides the law, some refits end in other minima than the best."""
     away = sf.simulate(sf.isoflop_design(points=6), noise=0.3, seed=8)

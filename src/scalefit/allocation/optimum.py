@@ -158,8 +158,6 @@ def optimal(
     star = "*" if what != "loss" else ""
     scoped.__name__ = f"{what}{star} at {question.levels.flat[0]:.3g} {question.cost.unit}"
     scoped.logarithmic = True  # type: ignore[attr-defined]
-    # Of nothing but its arguments: what is compiled for it may be kept.
-    scoped.constant = True  # type: ignore[attr-defined]
     # With derivatives that nothing is compiled for.
     scoped.differentiated = answer.differentiated  # type: ignore[attr-defined]
     return scoped

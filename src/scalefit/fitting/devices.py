@@ -2,33 +2,74 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import jax
+import numpy as np
 
 from scalefit.errors import FitError
 
-__all__ = ["on_device"]
+__all__ = ["THREADS", "chosen", "on_device", "quiet"]
+
+# Its attributes, made at run time, are not typed; they are read here and never set.
+CONFIG: Any = jax.config
+
+MOST_THREADS = 16
 
 
-@contextmanager
-def on_device(device: str | None) -> Iterator[None]:
-    """Double precision on a device, within the scope and the calling thread only.
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+# Threads that share the work of a batch on the host.
+THREADS = min(MOST_THREADS, _cores())
+
+
+def chosen(device: str | None, single: bool) -> jax.Device | None:
+    """The device whose compiled programs are to run, or None for numpy on the host.
+
+    A single fit is milliseconds of work on the host, and seconds of compiling before that on any
+    device: it goes to one only by name. Batches go where JAX would put them, if that is no
+    processor.
 
     Args:
-        device: a platform (``"cpu"``, ``"gpu"``), one of its devices (``"gpu:1"``), or None for
-            JAX's default.
+        device: a platform (``"cpu"``, ``"gpu"``), one of its devices (``"gpu:1"``), or None.
+        single: whether the work is a single fit.
 
     Raises:
         FitError: there is no such device here.
     """
-    if device is None:
-        with jax.enable_x64(True):
+    if device is not None:
+        return _find(device)
+    if single:
+        return None
+    default: Any = CONFIG.jax_default_device
+    if default is None or isinstance(default, str):
+        default = jax.local_devices(backend=default)[0]
+    return None if default.platform == "cpu" else default
+
+
+def quiet() -> Any:
+    """Numpy without warnings: what is not a number is looked for where it matters."""
+    return np.errstate(all="ignore")
+
+
+@contextmanager
+def on_device(device: jax.Device | None) -> Iterator[None]:
+    """Double precision on a device (JAX's default for None), within the scope and thread only."""
+    # Nobody debugs without compilation here: one operation at a time, this would take minutes.
+    with jax.enable_x64(True), jax.disable_jit(False):
+        if device is None:
             yield
-        return
-    with jax.enable_x64(True), jax.default_device(_find(device)):
-        yield
+        else:
+            with jax.default_device(device):
+                yield
 
 
 def _find(device: str) -> jax.Device:

@@ -9,13 +9,9 @@ import pandas as pd
 
 from scalefit.errors import Note, Status, listed
 from scalefit.fitting.grid import Ranking
+from scalefit.fitting.newton import MOST_ITERATIONS, ROUNDING
+from scalefit.fitting.polish import MOST_ABSOLUTE_ITERATIONS, Polished
 from scalefit.fitting.problem import Data, Problem, Settings
-from scalefit.fitting.refine import (
-    MOST_ABSOLUTE_ITERATIONS,
-    MOST_ITERATIONS,
-    ROUNDING,
-    Polished,
-)
 from scalefit.objective import Objective
 from scalefit.result import Fit, Minimum, Trust
 from scalefit.separable import idle_error

@@ -7,12 +7,13 @@ of sub-grids. For Chinchilla, of the six inner products between E, A, B and the 
 both exponents; it is a matrix product, and the grid costs little more than that.
 
 A Gram value (projection.py) carries rounding of about 1e-16 relative to the squared loss and only
-ranks cells; the best separated ones are polished on the true objective (refine.py).
+ranks cells; the best separated ones are polished on the true objective (newton.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from math import prod
 from typing import Any, NamedTuple
@@ -22,9 +23,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from scalefit.fitting.devices import THREADS, quiet
+from scalefit.fitting.model import Cells, Model
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.fitting.projection import (
     MOST_ACTIVE_SETS,
+    REJECTED,
+    column_size,
     columns_over,
     inner_division,
     projected,
@@ -34,10 +39,9 @@ __all__ = [
     "Candidates",
     "Ranking",
     "axes",
-    "cells",
-    "most_starts",
     "rank",
-    "tile_count",
+    "scan",
+    "solved",
     "values",
 ]
 
@@ -56,8 +60,13 @@ SCATTERED_STARTS = 32
 # Cells are reduced to the best of each tile as they are computed, so that a grid of 1e8 cells never
 # stands in memory at once. Cells per side of a tile, by number of axes.
 TILE = {1: 8, 2: 8, 3: 4, 4: 4}
-# Bytes of one slab of cells: it should stay in cache between the product and the reduction.
+# Bytes of one slab of cells: it should stay in cache between the product and the reduction. Numpy
+# goes over a slab once for every operation, a compiled program for several at a time.
+NUMPY_SLAB_BYTES = 2**19
 SLAB_BYTES = 8 * 2**20
+
+# Cells of a slab up to which a compiled program also says where in each tile the best one is.
+PLACED_CELLS = 2**15
 
 # Starts: first the local minima of the grid, best first, then the best cells at least a tenth of
 # the grid away from every earlier start.
@@ -65,27 +74,39 @@ MOST_STARTS = 16
 SEPARATION = 10
 
 
-class Ranking(NamedTuple):
-    """Tiles to start from; on the device, then on the host.
+class Scan(NamedTuple):
+    """The best cell of every tile.
 
     Attributes:
-        tiles: index of each tile along every axis, shape (starts, q).
-        value: order in which they were taken, infinite once no tile is left, shape (starts,).
-        basins: number of local minima among all tiles, shape ().
+        value: its projected squared error, shape of the tiles.
+        place: which cell of the tile it is, counted along the axes in order, shape of the tiles;
+            None where that is not known.
     """
 
-    tiles: Any
     value: Any
-    basins: Any
+    place: Any
 
 
-class Candidates(NamedTuple):
+class Ranking(NamedTuple):
     """Cells to start from.
 
     Attributes:
+        cells: index of each along every axis, shape (starts, axes).
+        value: their projected squared errors, shape (starts,).
+        basins: number of local minima among all tiles; 0 where cells are scattered.
+    """
+
+    cells: np.ndarray
+    value: np.ndarray
+    basins: int
+
+
+class Candidates(NamedTuple):
+    """Points to start from.
+
+    Attributes:
         coordinates: free nonlinear coordinates, shape (starts, q).
-        coefficients: each times the root mean square of its column, in ``data.unit``; solved on
-            the columns of the cell itself, shape (starts, k).
+        coefficients: free linear coefficients, raw units, shape (starts, k).
         value: projected squared error relative to the squared loss, shape (starts,).
     """
 
@@ -141,92 +162,166 @@ def _counts(problem: Problem) -> list[int]:
     return counts
 
 
-def tile_count(problem: Problem, grid: Sequence[Any]) -> int:
-    """Number of tiles of a grid; one where there is nothing to search."""
-    return prod(len(axis) // _tile(problem) for axis in grid)
+def _cells(problem: Problem, grid: Sequence[Any]) -> Cells:
+    return Cells(grid, problem.axes, problem.scattered)
 
 
-def most_starts(problem: Problem) -> int:
-    """Starts that :func:`rank` chooses where cells are scattered."""
-    return min(SCATTERED_STARTS, max(_counts(problem)))
-
-
-def rank(problem: Problem, data: Data, settings: Settings, grid: Sequence[Any]) -> Ranking:
-    """The tiles worth starting from: local minima, then the best ones far from every earlier one;
-    where cells are scattered, the best cells of the largest block.
-
-    Args:
-        problem: the problem; a new one compiles a new program.
-        data: rows, padded.
-        settings: bounds.
-        grid: coordinates of each axis, whole tiles, as from :func:`axes`.
-    """
-    if not grid:
-        return Ranking(jnp.zeros((1, 0), dtype=int), jnp.zeros(1), jnp.asarray(1))
-    tiles = _scan(problem, data, settings, [jnp.asarray(axis) for axis in grid])
-    if problem.scattered:
-        return _best_scattered(tiles)
-    basin = _local_minima(tiles)
-    indices, value = _separated(tiles, basin, MOST_STARTS)
-    return Ranking(jnp.stack(indices, axis=1), value, basin.sum())
-
-
-def values(problem: Problem, data: Data, settings: Settings, grid: Sequence[Any]) -> jax.Array:
+def values(model: Model, data: Data, settings: Settings, grid: Sequence[Any]) -> Any:
     """Projected squared error of every cell, relative to the squared loss, shape of the grid."""
-    axes = [jnp.asarray(axis) for axis in grid]
-    columns = columns_over(problem, data, axes, lambda seen: True)
-    return projected(problem, data, settings, len(axes), columns)[0]
+    cells = _cells(model.problem, grid)
+    columns = columns_over(model, data, cells, lambda seen: True)
+    found = projected(model, data, settings, len(grid), columns, False)[0]
+    return model.library.where(found < REJECTED, found, np.inf)
 
 
-def _best_scattered(values: jax.Array) -> Ranking:
-    """The best points of the largest block, each with its best partners."""
-    largest = max(range(values.ndim), key=lambda axis: values.shape[axis])
-    flat = jnp.moveaxis(values, largest, 0).reshape(values.shape[largest], -1)
-    partner = jnp.argmin(flat, axis=1)
-    negative, chosen = lax.top_k(-flat.min(axis=1), min(SCATTERED_STARTS, len(flat)))
-    others = [size for axis, size in enumerate(values.shape) if axis != largest]
-    indices = list(jnp.unravel_index(partner[chosen], others))
-    indices.insert(largest, chosen)
-    # Points in no order have no neighbours, and so no basins.
-    return Ranking(jnp.stack(indices, axis=1), -negative, jnp.asarray(0))
-
-
-def cells(
-    problem: Problem, data: Data, settings: Settings, grid: Sequence[Any], tiles: Any
-) -> Candidates:
-    """The best cell of each tile, with its coefficients.
+def scan(model: Model, data: Data, settings: Settings, grid: Sequence[Any]) -> Scan:
+    """The best cell of each tile, slab by slab along the first axis.
 
     Args:
-        problem: the problem.
-        data: rows, padded.
+        model: the problem's terms on the table.
+        data: the table.
         settings: bounds.
-        grid: coordinates of each axis.
-        tiles: index of each tile along every axis, shape (starts, q).
+        grid: coordinates of each axis, whole tiles, as from :func:`axes`; one at least.
     """
-    axes = [jnp.asarray(axis) for axis in grid]
-    return jax.vmap(partial(_best_cell, problem, data, settings, axes))(tiles)
-
-
-def _scan(problem: Problem, data: Data, settings: Settings, grid: list[Any]) -> jax.Array:
-    """Best value in each tile, slab by slab along the first axis."""
+    problem, host = model.problem, model.library is np
     tile = _tile(problem)
     # Slabs of like size, as large as the cache allows: a thin slab makes the product pack its other
     # factor for little work. The last one is filled up with copies of the last cell.
     whole = len(grid[0]) // tile
-    count = -(-whole // max(1, SLAB_BYTES // (8 * tile * _row_size(problem, data, grid))))
+    most = NUMPY_SLAB_BYTES if host else SLAB_BYTES
+    count = -(-whole // max(1, most // (8 * tile * _row_size(problem, data, grid))))
     per_slab = -(-whole // count)
+    cells = _cells(problem, grid)
+    shared = columns_over(model, data, cells, lambda seen: 0 not in seen)
+
+    def quietly(first: Any) -> Scan:
+        with quiet():
+            return slab(first)
+
+    def slab(first: Any) -> Scan:
+        mine = cells._replace(axes=[first, *grid[1:]])
+        local = columns_over(model, data, mine, lambda seen: 0 in seen)
+        columns = {**shared, **local}
+        found = projected(model, data, settings, len(grid), columns, False)[0]
+        return _best_of_tiles(model.library, found, tile)
+
+    if count == 1:
+        return slab(grid[0])
+    if host:
+        size = per_slab * tile
+        firsts = [grid[0][i : i + size] for i in range(0, len(grid[0]), size)]
+        with ThreadPoolExecutor(THREADS) as pool:
+            parts = list(pool.map(quietly, firsts))
+        return Scan(*(np.concatenate(items) for items in zip(*parts, strict=True)))
     missing = (count * per_slab - whole) * tile
     slabs = jnp.concatenate([grid[0], jnp.repeat(grid[0][-1:], missing, axis=0)])
     slabs = slabs.reshape(count, per_slab * tile, *grid[0].shape[1:])
-    shared = columns_over(problem, data, grid, lambda seen: 0 not in seen)
+    found = lax.map(slab, slabs)
+    return Scan(
+        *(None if item is None else item.reshape(-1, *item.shape[2:])[:whole] for item in found)
+    )
 
-    def slab(first: jax.Array) -> jax.Array:
-        local = columns_over(problem, data, [first, *grid[1:]], lambda seen: 0 in seen)
-        columns = {**shared, **local}
-        return _tile_minima(projected(problem, data, settings, len(grid), columns)[0], tile)
 
-    minima: Any = slab(slabs[0])[None] if len(slabs) == 1 else lax.map(slab, slabs)
-    return minima.reshape(-1, *minima.shape[2:])[:whole]
+def rank(
+    model: Model,
+    data: Data,
+    settings: Settings,
+    grid: Sequence[Any],
+    found: Scan,
+    most: int = MOST_STARTS,
+) -> Ranking:
+    """The cells worth starting from: local minima, then the best ones far from every earlier one;
+    where cells are scattered, the best cells of the largest block.
+
+    Args:
+        model: the problem's terms on the table, on the host.
+        data: the table.
+        settings: bounds.
+        grid: coordinates of each axis.
+        found: the best cell of every tile, as from :func:`scan`.
+        most: starts on a grid, at most.
+    """
+    tiles = found.value
+    if model.problem.scattered:
+        return _best_scattered(tiles, min(SCATTERED_STARTS, max(tiles.shape)))
+    if not np.isfinite(tiles).any():
+        nothing = np.zeros((1, tiles.ndim), dtype=int)
+        return Ranking(nothing, np.array([np.inf]), 0)
+    basin = _local_minima(tiles)
+    chosen = _separated(tiles, basin, most)
+    least = tiles[tuple(chosen.T)]
+    if found.place is None:
+        cells = _best_cells(model, data, settings, grid, chosen)
+    else:
+        side = _tile(model.problem)
+        inside = np.unravel_index(found.place[tuple(chosen.T)], (side,) * tiles.ndim)
+        cells = chosen * side + np.stack(inside, axis=1)
+    return Ranking(cells, least, int(basin.sum()))
+
+
+def _best_cells(
+    model: Model, data: Data, settings: Settings, grid: Sequence[Any], tiles: np.ndarray
+) -> np.ndarray:
+    """Index of the best cell of each of some tiles, all of their cells solved as points."""
+    side, axes = _tile(model.problem), tiles.shape[1]
+    offsets = np.stack(np.unravel_index(np.arange(side**axes), (side,) * axes), axis=1)
+    cells = (tiles[:, None] * side + offsets).reshape(-1, axes)
+    found = _at_points(model, data, settings, points(model.problem, grid, cells), False)[0]
+    best = np.argmin(np.reshape(found, (len(tiles), -1)), axis=1)
+    return cells.reshape(len(tiles), -1, axes)[np.arange(len(tiles)), best]
+
+
+def _at_points(
+    model: Model, data: Data, settings: Settings, coordinates: Any, with_coefficients: bool
+) -> tuple[Any, list[Any], Any]:
+    """Projected squared error at points, scaled coefficients there, and the columns."""
+    every = tuple(range(len(model.problem.nonlinear)))
+    columns = columns_over(model, data, Cells([coordinates], (every,), True), lambda seen: True)
+    value, solution = projected(model, data, settings, 1, columns, with_coefficients)
+    return model.library.broadcast_to(value, (len(coordinates),)), solution, columns
+
+
+def points(problem: Problem, grid: Sequence[Any], cells: np.ndarray) -> np.ndarray:
+    """Coordinates of cells, shape (starts, q)."""
+    found = np.zeros((len(cells), len(problem.nonlinear)))
+    for axis, block, index in zip(grid, problem.axes, cells.T, strict=True):
+        found[:, list(block)] = axis[index] if problem.scattered else axis[index][:, None]
+    return found
+
+
+def solved(model: Model, data: Data, settings: Settings, coordinates: Any) -> Candidates:
+    """Points with the best coefficients there, each solved on its own columns.
+
+    Args:
+        model: the problem's terms on the table.
+        data: the table; or that of each start, losses, weights and metric of shape (starts, rows).
+        settings: bounds.
+        coordinates: shape (starts, q).
+    """
+    xp, count = model.library, len(coordinates)
+    value, solution, columns = _at_points(model, data, settings, coordinates, True)
+    parts = []
+    for index, found in enumerate(solution):
+        # The search counts a coefficient times its column's size.
+        size = column_size(model, data, columns, index)
+        raw = found / xp.where(size > 0, size, 1.0)
+        parts.append(xp.broadcast_to(raw, (count, raw.shape[-1])))
+    coefficients = xp.concatenate(parts, axis=-1) if parts else xp.zeros((count, 0))
+    return Candidates(coordinates, coefficients, value)
+
+
+def _best_scattered(value: np.ndarray, starts: int) -> Ranking:
+    """The best points of the largest block, each with its best partners."""
+    largest = int(np.argmax(value.shape))
+    flat = np.moveaxis(value, largest, 0).reshape(value.shape[largest], -1)
+    partner = flat.argmin(axis=1)
+    least = flat.min(axis=1)
+    chosen = np.argsort(least, kind="stable")[:starts]
+    others = [size for axis, size in enumerate(value.shape) if axis != largest]
+    indices = list(np.unravel_index(partner[chosen], others)) if others else []
+    indices.insert(largest, chosen)
+    # Points in no order have no neighbours, and so no basins.
+    return Ranking(np.stack(indices, axis=1), least[chosen], 0)
 
 
 def _tile(problem: Problem) -> int:
@@ -234,12 +329,15 @@ def _tile(problem: Problem) -> int:
     return 1 if problem.scattered else TILE.get(len(problem.nonlinear), 1)
 
 
-def _row_size(problem: Problem, data: Data, grid: list[Any]) -> int:
+def _row_size(problem: Problem, data: Data, grid: Sequence[Any]) -> int:
     """Numbers held for one value of the first axis: its cells, or a column over its sub-grid."""
     sizes = [len(axis) for axis in grid]
-    seen = [problem.across(axes) for axes in [*problem.axes_seen, problem.axes_known or ()]]
+    cells = _cells(problem, grid)
+    seen = [cells.across(axes) for axes in [*problem.axes_seen, problem.axes_known or ()]]
     columns = [
-        len(data.response) * prod(sizes[axis] for axis in axes[1:]) for axes in seen if 0 in axes
+        data.response.shape[-1] * prod(sizes[axis] for axis in axes[1:])
+        for axes in seen
+        if 0 in axes
     ]
     division = inner_division(problem)
     levels = 1 if division is None else len(data.places[division])
@@ -253,65 +351,71 @@ def _row_size(problem: Problem, data: Data, grid: list[Any]) -> int:
     return max((levels + dense) * prod(sizes[1:]), *columns, 1)
 
 
-def _tile_minima(values: Any, tile: int) -> jax.Array:
-    """Minimum over blocks of ``tile`` cells along every axis."""
-    for axis in range(values.ndim):
-        shape = (*values.shape[:axis], -1, tile, *values.shape[axis + 1 :])
-        values = values.reshape(shape).min(axis=axis + 1)
-    return values
+def _best_of_tiles(xp: Any, value: Any, tile: int) -> Scan:
+    """The best cell of each block of ``tile`` cells along every axis, infinite where there is none.
+
+    On a large grid a compiled program gives the value alone: to it, asking where a minimum is costs
+    as much as all the rest, and few tiles are asked for in the end.
+    """
+    count = value.ndim
+    if xp is not np and value.size > PLACED_CELLS:
+        for axis in range(count):
+            shape = (*value.shape[:axis], -1, tile, *value.shape[axis + 1 :])
+            value = value.reshape(shape).min(axis=axis + 1)
+        return Scan(xp.where(value < REJECTED, value, np.inf), None)
+    split = [part for size in value.shape for part in (size // tile, tile)]
+    order = [*range(0, 2 * count, 2), *range(1, 2 * count, 2)]
+    blocks = xp.transpose(value.reshape(split), order)
+    blocks = blocks.reshape(*blocks.shape[:count], -1)
+    least = blocks.min(axis=-1)
+    return Scan(xp.where(least < REJECTED, least, np.inf), xp.argmin(blocks, axis=-1))
 
 
-def _local_minima(tiles: jax.Array) -> jax.Array:
+def _local_minima(tiles: np.ndarray) -> np.ndarray:
     """Which tiles are not above any neighbour, a plateau counting once."""
     # Where a coefficient is zero its exponent does not matter and the grid is flat along it; a tilt
     # far below any real difference leaves one lowest tile.
-    tilt = jnp.arange(tiles.size).reshape(tiles.shape) / tiles.size
+    tilt = np.arange(tiles.size).reshape(tiles.shape) / max(tiles.size, 1)
     tilted = tiles + 1e-12 * tilt
-    window = (3,) * tiles.ndim
-    lowest = lax.reduce_window(tilted, jnp.inf, lax.min, window, (1,) * tiles.ndim, "SAME")
-    return (tilted <= lowest) & jnp.isfinite(tiles)
+    lowest = tilted
+    for axis in range(tiles.ndim):
+        padded = np.pad(
+            lowest,
+            [(1, 1) if i == axis else (0, 0) for i in range(tiles.ndim)],
+            constant_values=np.inf,
+        )
+        along = np.moveaxis(padded, axis, 0)
+        least = np.minimum(np.minimum(along[:-2], along[1:-1]), along[2:])
+        lowest = np.moveaxis(least, 0, axis)
+    return (tilted <= lowest) & np.isfinite(tiles)
 
 
-def _separated(
-    tiles: jax.Array, basin: jax.Array, starts: int
-) -> tuple[tuple[jax.Array, ...], jax.Array]:
-    """Indices of the local minima, then of the best tiles far from every earlier one; order."""
-    positions = jnp.meshgrid(*(jnp.arange(count) for count in tiles.shape), indexing="ij")
-    reach = [max(1, count // SEPARATION) for count in tiles.shape]
-    # Above every value: the basins come first.
-    above = 1.0 + jnp.max(jnp.where(jnp.isfinite(tiles), tiles, 0.0))
-    order = jnp.where(basin, tiles, tiles + above)
+def _separated(tiles: np.ndarray, basin: np.ndarray, starts: int) -> np.ndarray:
+    """Indices of the local minima, then of the best tiles far from every earlier one."""
+    reach = np.array([max(1, count // SEPARATION) for count in tiles.shape])
+    remaining = np.where(basin, np.inf, tiles)
+    minima = np.argwhere(basin)
+    minima = minima[np.argsort(tiles[basin], kind="stable")][:starts]
+    chosen = list(minima)
 
-    def pick(remaining: jax.Array, _: None) -> tuple[jax.Array, Any]:
-        # argmin of everything is a scalar loop; a minimum over the other axes first is not.
-        flat = remaining.reshape(len(remaining), -1)
-        row = jnp.argmin(flat.min(axis=1))
-        index = (row, *jnp.unravel_index(jnp.argmin(flat[row]), remaining.shape[1:]))
-        near, here = jnp.asarray(True), jnp.asarray(True)
-        for position, centre, span in zip(positions, index, reach, strict=True):
-            near = near & (jnp.abs(position - centre) <= span)
-            here = here & (position == centre)
-        taken = here | (near & ~basin)
-        return jnp.where(taken, jnp.inf, remaining), (index, remaining[index])
+    def clear(index: np.ndarray) -> None:
+        low = np.maximum(index - reach, 0)
+        remaining[tuple(map(slice, low, index + reach + 1))] = np.inf
 
-    return lax.scan(pick, order, None, length=min(starts, tiles.size))[1]
+    for index in chosen:
+        clear(index)
+    while len(chosen) < starts:
+        flat = int(remaining.argmin())
+        index = np.array(np.unravel_index(flat, tiles.shape), dtype=int)
+        if not np.isfinite(remaining[tuple(index)]):
+            break
+        chosen.append(index)
+        clear(index)
+    return np.array(chosen, dtype=int).reshape(-1, tiles.ndim)
 
 
-def _best_cell(
-    problem: Problem, data: Data, settings: Settings, grid: list[Any], tile: jax.Array
-) -> Candidates:
-    """The best cell of one tile."""
-    side = _tile(problem)
-    inside = [lax.dynamic_slice_in_dim(axis, tile[i] * side, side) for i, axis in enumerate(grid)]
-    columns = columns_over(problem, data, inside, lambda seen: True)
-    value, solution = projected(problem, data, settings, len(grid), columns)
-    cell = jnp.unravel_index(jnp.argmin(value), value.shape)
-    chosen = problem.coordinates([axis[index] for axis, index in zip(inside, cell, strict=True)])
-    coefficients = [
-        jnp.broadcast_to(item, (*value.shape, item.shape[-1]))[cell] for item in solution
-    ]
-    return Candidates(
-        jnp.stack(chosen) if chosen else jnp.zeros(0),
-        jnp.concatenate(coefficients) if coefficients else jnp.zeros(0),
-        value[cell],
-    )
+@partial(jax.jit, static_argnames="problem")
+def scan_compiled(problem: Problem, data: Data, settings: Settings, grid: Sequence[Any]) -> Scan:
+    """The scan as one program, for devices and for grids of very many cells."""
+    model = Model(problem, data.columns, data.fixed, jnp)
+    return scan(model, data, settings, grid)

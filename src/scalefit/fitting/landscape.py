@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from scalefit.errors import LawError
 from scalefit.fitting import grid
+from scalefit.fitting.devices import quiet
+from scalefit.fitting.model import Model
 from scalefit.fitting.pipeline import pose_again
-from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.result import Fit
 from scalefit.table import LossTable
 
@@ -58,16 +57,12 @@ def landscape(fit: Fit, table: LossTable, points: int | None = None) -> Landscap
             f"{len(problem.nonlinear)} ({found}). Fix or tie the others in a fit of their own"
         )
     axes = grid.axes(problem, posed.settings, points)
-    with jax.enable_x64(True):
-        value = np.asarray(_values(problem, posed.data, posed.settings, axes))
+    with quiet():
+        model = Model(problem, posed.data.columns, posed.data.fixed)
+        value = np.asarray(grid.values(model, posed.data, posed.settings, axes))
     first, second = (
         np.exp(axis) if log else axis for axis, log in zip(axes, problem.logarithmic, strict=True)
     )
     names = (problem.nonlinear[0][0], problem.nonlinear[1][0])
     logarithmic = (problem.logarithmic[0], problem.logarithmic[1])
     return Landscape(names, first, second, value, logarithmic)
-
-
-@partial(jax.jit, static_argnames="problem")
-def _values(problem: Problem, data: Data, settings: Settings, axes: list[Any]) -> jax.Array:
-    return grid.values(problem, data, settings, axes)

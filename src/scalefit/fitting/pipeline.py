@@ -18,8 +18,8 @@ from scalefit.fitting import grid
 from scalefit.fitting.certificate import MOST_BOXES, UNASKED_BOXES
 from scalefit.fitting.certificate import certify as prove
 from scalefit.fitting.checks import check_design
-from scalefit.fitting.devices import on_device
 from scalefit.fitting.evidence import assess, observe, refuse_idle, rounding
+from scalefit.fitting.multistart import search
 from scalefit.fitting.problem import (
     Data,
     Problem,
@@ -30,7 +30,6 @@ from scalefit.fitting.problem import (
     read_groups,
     read_ties,
 )
-from scalefit.fitting.search import search
 from scalefit.groups import Grouping
 from scalefit.laws import Law, find
 from scalefit.objective import Objective, Residual, Robust, measure, require_positive
@@ -40,9 +39,6 @@ from scalefit.separable import structure
 from scalefit.table import ALIASES, LossTable, Missing, as_table
 
 __all__ = ["fit"]
-
-# Rows are padded to powers of two from here, so that tables of like size share compiled programs.
-FEWEST_ROWS = 32
 
 # The value reported is computed by the plain law; the search used its separable form. They agree
 # to rounding unless the law is not what its structure says.
@@ -95,7 +91,9 @@ def fit(
             parameters for a grid; a grid does not depend on it.
         certify: whether to prove the optimum global (``Fit.certified``): True where a proof
             exists, False never. By default for squared errors, where it takes tens of milliseconds.
-        device: where to search and polish, as ``"gpu"`` or ``"cpu"``; JAX's default by default.
+        device: a device of JAX's to polish on, as ``"gpu"`` or ``"cpu"``, by a program that is
+            compiled for the law and the number of rows in a few seconds: worth it for thousands of
+            fits of one kind. By default numpy fits on the host, and nothing is compiled.
         keep: rules a row must satisfy (DataFrames only; see :meth:`LossTable.from_frame`).
         missing: what to do about rows without N, D or loss (DataFrames only).
         **columns: headers of the quantities, as ``N="params_matmul"`` (DataFrames only).
@@ -140,8 +138,7 @@ def fit(
     problem, settings, data = posed.problem, posed.settings, posed.data
     used, observed, grouped = posed.columns, posed.observed, posed.groups
     axes = grid.axes(problem, settings, seed=seed)
-    with on_device(device):
-        ranking, polished = search(problem, objective, data, settings, axes)
+    ranking, polished = search(problem, objective, data, settings, axes, device)
     if not np.isfinite(polished.value).any():
         raise FitError(
             f"no point of the bounds of {law.name!r} gives a finite objective on this table. The "
@@ -279,31 +276,24 @@ def pack(
     fixed: Mapping[str, float],
     codes: Sequence[np.ndarray] = (),
 ) -> Data:
-    """Rows as the compiled programs take them: padded, in units of the loss.
+    """Rows as the search and the polish take them, in units of the loss.
 
     The metric weights log and relative residuals by 1/L^2: to first order ln L - ln f = (L - f)/L,
     so that the projected squared error ranks cells as the objective would without its penalty.
     """
-    rows = len(observed)
-    size = max(FEWEST_ROWS, 1 << (rows - 1).bit_length())
-    # Padding repeats the first row, so that nothing not finite enters, at weight zero.
-    index = np.concatenate([np.arange(rows), np.zeros(size - rows, dtype=int)])
-    padding = np.zeros(size - rows)
     metric = weight / observed**2 if objective.needs_positive_loss else weight
-    metric = np.concatenate([metric / metric.sum(), padding])
-    unit = float(np.sqrt(np.sum(metric * observed[index] ** 2)))
-    response = observed[index] / unit
-    placed = [_by_level(item, metric[:rows] > 0) for item in codes]
+    metric = metric / metric.sum()
+    unit = float(np.sqrt(np.sum(metric * observed**2)))
+    placed = [_by_level(item, metric > 0) for item in codes]
     return Data(
-        columns=tuple(values[index] for values in columns.values()),
-        response=response,
-        weight=np.concatenate([weight, padding]),
+        columns=tuple(columns.values()),
+        response=observed / unit,
+        weight=np.asarray(weight, dtype=np.float64),
         metric=metric,
         unit=np.float64(unit),
         fixed=np.array([fixed[name] for name in problem.fixed], dtype=np.float64),
-        measure=measure(objective, response, unit),
-        rows=np.int64(rows),
-        codes=tuple(item[index] for item in codes),
+        measure=measure(objective, unit),
+        codes=tuple(codes),
         places=tuple(places for places, _ in placed),
         present=tuple(present for _, present in placed),
     )
@@ -312,8 +302,7 @@ def pack(
 def _by_level(codes: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows of each level that count, filled up with row 0, and where they are rows."""
     rows = [np.flatnonzero(used & (codes == level)) for level in range(codes.max() + 1)]
-    # To powers of two, as the rows of the table are.
-    most = 1 << (max(len(items) for items in rows) - 1).bit_length()
+    most = max(len(items) for items in rows)
     places = np.zeros((len(rows), most), dtype=np.int64)
     present = np.zeros((len(rows), most))
     for level, items in enumerate(rows):

@@ -4,8 +4,7 @@ Fixing, tying and grouping act here, on the separable form, so that little furth
 them: tied linear parameters share a coefficient (their terms add), tied nonlinear ones share an
 axis, fixed linear terms move to the known part f0, and a grouped linear parameter has one
 coefficient for each level of a division of the rows. A :class:`Problem` is hashable and says
-everything that changes a compiled program; numbers (bounds, fixed values, data) are passed beside
-it.
+what is free; numbers (bounds, fixed values, data) are passed beside it.
 """
 
 from __future__ import annotations
@@ -18,16 +17,13 @@ from numbers import Real
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from scalefit.errors import LawError
-from scalefit.fitting.powers import quick
 from scalefit.groups import Grouping, spelled
 from scalefit.laws import Law
 from scalefit.objective import Measure
-from scalefit.separable import Structure, basis, remainder
+from scalefit.separable import Structure
 
 __all__ = ["BoundKind", "Data", "Problem", "Settings", "prepare"]
 
@@ -41,7 +37,7 @@ BoundKind = Literal["none", "zero", "finite"]
 
 
 class Data(NamedTuple):
-    """Rows of a table as the compiled programs see them, padded with rows of weight zero.
+    """Rows of a table as the search and the polish see them.
 
     Attributes:
         columns: the law's data columns, each of shape (rows,), raw units.
@@ -51,7 +47,6 @@ class Data(NamedTuple):
         unit: metric root mean square of the loss; the unit of everything inside.
         fixed: values of the fixed parameters, in the order of ``Problem.fixed``.
         measure: the objective in numbers.
-        rows: rows without the padding, shape ().
         codes: level of each row in each division of the rows, each (rows,).
         places: rows of each level, each (levels, most rows of a level), filled up.
         present: 1 where a place is a row, 0 where it is filled up, each as in ``places``.
@@ -64,7 +59,6 @@ class Data(NamedTuple):
     unit: Any
     fixed: Any
     measure: Measure
-    rows: Any = 0
     codes: tuple[Any, ...] = ()
     places: tuple[Any, ...] = ()
     present: tuple[Any, ...] = ()
@@ -181,68 +175,12 @@ class Problem:
         each = tuple((axis,) for axis in range(len(self.nonlinear)))
         return self.linked if self.scattered else each
 
-    def across(self, seen: Sequence[int]) -> tuple[int, ...]:
-        """Axes of cells that hold the given coordinates."""
-        return tuple(i for i, axis in enumerate(self.axes) if set(axis) & set(seen))
-
-    def coordinates(self, cell: Sequence[Any]) -> list[Any]:
-        """Coordinates from what each axis of cells holds: numbers, or arrays where scattered."""
-        found: list[Any] = [None] * len(self.nonlinear)
-        for held, axis in zip(cell, self.axes, strict=True):
-            for position, coordinate in enumerate(axis):
-                found[coordinate] = held[position] if self.scattered else held
-        return found
-
     def _seen_by(self, names: Sequence[str]) -> set[str]:
         sees = dict(zip(self.structure.linear, self.structure.sees, strict=True))
         return {seen for name in names for seen in sees[name]}
 
     def _axes(self, seen: set[str]) -> tuple[int, ...]:
         return tuple(i for i, group in enumerate(self.nonlinear) if seen & set(group))
-
-    def theta(self, coordinates: Any, fixed: Any) -> dict[str, Any]:
-        """Nonlinear parameters by name, from free coordinates and fixed values."""
-        values = {
-            name: fixed[i] for i, name in enumerate(self.fixed) if name in self.structure.nonlinear
-        }
-        for coordinate, group, logarithmic in zip(
-            coordinates, self.nonlinear, self.logarithmic, strict=True
-        ):
-            value = jnp.exp(coordinate) if logarithmic else coordinate
-            values.update(dict.fromkeys(group, value))
-        return values
-
-    def column(self, index: int, data: Data, coordinates: Any) -> jax.Array:
-        """Term of linear parameter ``index`` at the given coordinates, shape (rows,)."""
-        return self._sum_of_terms(self.linear[index], data, coordinates)
-
-    def columns(self, index: int, data: Data, coordinates: Any) -> jax.Array:
-        """The same for each of its coefficients, shape (rows, width)."""
-        column = self.column(index, data, coordinates)[:, None]
-        division = self.divisions[index]
-        if division is None:
-            return column
-        levels = jnp.arange(self.widths[index])
-        return jnp.where(data.codes[division][:, None] == levels, column, 0.0)
-
-    def known(self, data: Data, coordinates: Any) -> jax.Array:
-        """Part of the prediction without free coefficients, in units of the loss, (rows,)."""
-        theta = self.theta(coordinates, data.fixed)
-        value = jnp.zeros_like(data.response)
-        if self.structure.remainder is not None:
-            value = value + remainder(quick(self.law), self.structure)(data.columns, theta)
-        for i, name in enumerate(self.fixed):
-            if name in self.structure.linear:
-                term = basis(quick(self.law), self.structure, name)(data.columns, theta)
-                value = value + data.fixed[i] * term
-        return value
-
-    def _sum_of_terms(self, names: Sequence[str], data: Data, coordinates: Any) -> jax.Array:
-        theta = self.theta(coordinates, data.fixed)
-        terms = [
-            basis(quick(self.law), self.structure, name)(data.columns, theta) for name in names
-        ]
-        return jnp.broadcast_to(sum(terms[1:], terms[0]), data.response.shape)
 
     def parameters(
         self,

@@ -13,19 +13,27 @@ coefficients are kept exactly, by enumerating active sets.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from functools import partial
-from itertools import product
 from math import prod
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from scalefit.fitting.linear_solve import (
+    PIVOT_TOLERANCE,
+    Factor,
+    dot,
+    factorise,
+    product,
+    solve,
+    solve_dense,
+)
+from scalefit.fitting.model import Cells, Model
 from scalefit.fitting.problem import Data, Problem, Settings
-from scalefit.fitting.small import PIVOT_TOLERANCE, Factor, factorise, solve, solve_dense
 
-__all__ = ["Column", "columns_over", "inner_division", "projected"]
+__all__ = ["REJECTED", "Column", "column_size", "columns_over", "inner_division", "projected"]
 
 # Active sets are enumerated up to this many: twice as many take twice as long to compile, and from
 # about a hundred on far longer. A law with more bounded coefficients than that is ranked on a point
@@ -33,6 +41,8 @@ __all__ = ["Column", "columns_over", "inner_division", "projected"]
 # often.
 MOST_ACTIVE_SETS = 32
 PASSES = 3
+# Added to the value of a solution outside its bounds: more than any value.
+REJECTED = 1e300
 # A share of each diagonal that keeps its systems solvable.
 RIDGE = 1e-10
 
@@ -44,7 +54,7 @@ class Column(NamedTuple):
     its scale with a last axis of levels.
     """
 
-    rows: jax.Array
+    rows: Any
     mean: Any
     scale: Any
     seen: tuple[int, ...]
@@ -77,97 +87,161 @@ def _centred(problem: Problem) -> int | None:
     return problem.owners.index(problem.constant)
 
 
-def columns_over(problem: Problem, data: Data, grid: list[Any], wanted: Any) -> dict[Key, Column]:
-    """Centred, scaled basis columns where wanted."""
+def columns_over(
+    model: Model, data: Data, cells: Cells, wanted: Callable[[tuple[int, ...]], bool]
+) -> dict[Key, Column]:
+    """Centred, scaled basis columns where wanted.
+
+    Args:
+        model: the problem's terms on the table.
+        data: the table; or, where cells are points of one axis, that of each, (cells, rows).
+        cells: the grid.
+        wanted: whether the columns that see these axes are.
+    """
+    problem = model.problem
     found: dict[Key, Column] = {}
     inner = inner_division(problem)
-    for index, axes in enumerate(problem.axes_seen):
-        seen = problem.across(axes)
-        first = problem.owners.index(index)
-        if first == _centred(problem) or not wanted(seen):
-            continue
-        division = problem.divisions[index]
-        values = _over_grid(problem, partial(problem.column, index, data), grid, seen)
+    # A table at each point of one axis has weights of its own there, and so every column differs.
+    own = (0,) if data.response.ndim > 1 else ()
+    seen_by = [cells.across(axes) or own for axes in problem.axes_seen]
+    chosen = [
+        index
+        for index, seen in enumerate(seen_by)
+        if problem.owners.index(index) != _centred(problem) and wanted(seen)
+    ]
+    of_known = () if problem.axes_known is None else cells.across(problem.axes_known) or own
+    with_known = problem.axes_known is not None and wanted(of_known)
+    if not chosen and not with_known:
+        return found
+    axes = {axis for index in chosen for axis in seen_by[index]}
+    values = model.over_cells(cells, axes | (set(of_known) if with_known else set()))
+    shape = cells.shape
+    for index in chosen:
+        seen, first, division = (
+            seen_by[index],
+            problem.owners.index(index),
+            problem.divisions[index],
+        )
+        rows = _on_axes(model, data, shape, values.columns[index], seen)
         if division is None:
-            found[first] = _plain_column(problem, data, grid, values, seen)
+            found[first] = _plain_column(model, data, shape, rows, seen)
         elif division == inner:
-            found[LEVELS, index] = _level_column(data, grid, values, seen, division)
+            found[LEVELS, index] = _level_column(model, data, shape, rows, seen, division)
         else:
             for level in range(problem.widths[index]):
-                there = jnp.where(data.codes[division] == level, values, 0.0)
-                found[first + level] = _plain_column(problem, data, grid, there, seen)
-    if problem.axes_known is not None:
-        seen = problem.across(problem.axes_known)
-        if wanted(seen):
-            values = _over_grid(problem, partial(problem.known, data), grid, seen)
-            found[KNOWN] = _plain_column(problem, data, grid, values, seen)
+                there = model.library.where(data.codes[division] == level, rows, 0.0)
+                found[first + level] = _plain_column(model, data, shape, there, seen)
+    if with_known:
+        rows = _on_axes(model, data, shape, values.known, of_known)
+        found[KNOWN] = _plain_column(model, data, shape, rows, of_known)
     return found
 
 
-def _over_grid(problem: Problem, column: Any, grid: list[Any], seen: tuple[int, ...]) -> jax.Array:
-    """A column on the sub-grid of the axes it sees, shape (*sub-grid, rows)."""
+def column_size(model: Model, data: Data, columns: dict[Key, Column], index: int) -> Any:
+    """Size of the columns of a linear parameter over the unit of the loss, (*grid, width)."""
+    if (LEVELS, index) in columns:
+        return columns[LEVELS, index].scale
+    first = model.problem.owners.index(index)
+    if first not in columns:  # the constant, which columns are centred for
+        return model.library.reshape(1.0 / data.unit, (1,))
+    each = [columns[first + level].scale for level in range(model.problem.widths[index])]
+    return model.library.stack(each, axis=-1)
 
-    def at(*coordinates: jax.Array) -> jax.Array:
-        # Coordinates the column does not see are never used: any value of the axis will do.
-        every = [axis[0] for axis in grid]
-        for axis, coordinate in zip(seen, coordinates, strict=True):
-            every[axis] = coordinate
-        return jnp.asarray(column(problem.coordinates(every)))
 
-    over_grid = at
-    for position in reversed(range(len(seen))):
-        over_grid = jax.vmap(over_grid, [0 if i == position else None for i in range(len(seen))])
-    return over_grid(*(jnp.asarray(grid[axis]) for axis in seen))
+def _on_axes(
+    model: Model, data: Data, shape: tuple[int, ...], rows: Any, seen: tuple[int, ...]
+) -> Any:
+    """A column on the axes it sees, shape (*sub-grid, rows)."""
+    sizes = [size if axis in seen else 1 for axis, size in enumerate(shape)]
+    count = data.response.shape[-1]
+    if np.ndim(rows) > len(shape):
+        # A law that is compiled as it stands gives every term on every axis.
+        rows = rows[tuple(slice(size) for size in sizes)]
+    whole = model.library.broadcast_to(rows, (*sizes, count))
+    return whole.reshape([*(shape[axis] for axis in seen), count])
 
 
 def _plain_column(
-    problem: Problem, data: Data, grid: list[Any], values: jax.Array, seen: tuple[int, ...]
+    model: Model, data: Data, shape: tuple[int, ...], values: Any, seen: tuple[int, ...]
 ) -> Column:
-    scale = jnp.sqrt(jnp.sum(data.metric * values**2, axis=-1))
+    xp = model.library
+    root = xp.sqrt(data.metric)
+    rows = values * root
+    scale = xp.sqrt(dot(rows, rows, xp))
     # A column of zeros (a parameter fixed at zero) stays one.
-    values = values / jnp.where(scale > 0, scale, 1.0)[..., None]
-    mean = jnp.sum(data.metric * values, axis=-1)
-    if _centred(problem) is not None:
-        values = values - mean[..., None]
-    spread = [len(grid[axis]) if axis in seen else 1 for axis in range(len(grid))]
-    return Column(
-        values * jnp.sqrt(data.metric),
-        mean.reshape(spread),
-        (scale / data.unit).reshape(spread),
-        seen,
-    )
+    rows = rows / xp.where(scale > 0, scale, 1.0)[..., None]
+    mean = dot(rows, root, xp)
+    if _centred(model.problem) is not None:
+        rows = rows - mean[..., None] * root
+    spread = [size if axis in seen else 1 for axis, size in enumerate(shape)]
+    return Column(rows, mean.reshape(spread), (scale / data.unit).reshape(spread), seen)
 
 
 def _level_column(
-    data: Data, grid: list[Any], values: jax.Array, seen: tuple[int, ...], division: int
+    model: Model,
+    data: Data,
+    shape: tuple[int, ...],
+    values: Any,
+    seen: tuple[int, ...],
+    division: int,
 ) -> Column:
-    rows = _by_level(data, jnp.sqrt(data.metric) * values, division)
-    scale = jnp.sqrt(jnp.sum(rows**2, axis=-1))
-    rows = rows / jnp.where(scale > 0, scale, 1.0)[..., None]
-    spread = [len(grid[axis]) if axis in seen else 1 for axis in range(len(grid))]
+    xp = model.library
+    rows = _by_level(data, xp.sqrt(data.metric) * values, division)
+    scale = xp.sqrt(xp.sum(rows**2, axis=-1))
+    rows = rows / xp.where(scale > 0, scale, 1.0)[..., None]
+    spread = [size if axis in seen else 1 for axis, size in enumerate(shape)]
     return Column(rows, 0.0, (scale / data.unit).reshape(*spread, -1), seen)
 
 
-def _by_level(data: Data, rows: jax.Array, division: int) -> jax.Array:
+def _by_level(data: Data, rows: Any, division: int) -> Any:
     """Rows sorted by level, shape (..., levels, rows of a level), zero where there are fewer."""
     return rows[..., data.places[division]] * data.present[division]
 
 
-def _inner(first: Column, second: Column, dimensions: int, rows: str = "z") -> jax.Array:
+def _inner(
+    model: Model, first: Column, second: Column, dimensions: int, levels: bool = False
+) -> Any:
     """Inner products over rows on the joint sub-grid, spread over the whole grid.
 
-    With ``rows`` "yz" the columns are sorted by level, and so is the result: its last axis.
+    With ``levels`` the columns are sorted by level, and so is the result: its last axis.
     """
-    letters = "abcdefghijklm"
-    left = "".join(letters[axis] for axis in first.seen)
-    right = "".join(letters[axis] for axis in second.seen)
-    joint = sorted(set(first.seen) | set(second.seen))
-    kept = rows[:-1]
-    out = "".join(letters[axis] for axis in joint) + kept
-    values = jnp.einsum(f"{left}{rows},{right}{rows}->{out}", first.rows, second.rows)
-    sizes = dict(zip(joint, values.shape, strict=False))
+    xp = model.library
+    shared = [axis for axis in first.seen if axis in second.seen]
+
+    def matrix(column: Column) -> tuple[Any, list[int]]:
+        """Axes that both see, levels, axes of its own as one, and the rows."""
+        own = [axis for axis in column.seen if axis not in shared]
+        order = [column.seen.index(axis) for axis in shared]
+        count = len(column.seen)
+        order += [count] if levels else []
+        order += [column.seen.index(axis) for axis in own]
+        rows = column.rows
+        if order != list(range(len(order))):
+            rows = xp.transpose(rows, (*order, rows.ndim - 1))
+        lead = len(shared) + levels
+        return rows.reshape(*rows.shape[:lead], -1, rows.shape[-1]), own
+
+    left, own_left = matrix(first)
+    right, own_right = matrix(second)
+    if left.shape[-2] == 1 and right.shape[-2] == 1:
+        values = dot(left[..., 0, :], right[..., 0, :], xp)[..., None, None]
+    else:
+        values = product(left, right, xp)
+    sizes = {
+        axis: size
+        for column in (first, second)
+        for axis, size in zip(column.seen, column.rows.shape, strict=False)
+    }
+    lead = len(shared) + levels
+    own = [sizes[axis] for axis in (*own_left, *own_right)]
+    values = values.reshape((*values.shape[:lead], *own))
+    names = [*shared, *(["level"] if levels else []), *own_left, *own_right]
+    wanted = [*sorted(sizes), *(["level"] if levels else [])]
+    order = [names.index(name) for name in wanted]
+    if order != list(range(len(order))):
+        values = xp.transpose(values, order)
     spread = [sizes.get(axis, 1) for axis in range(dimensions)]
-    return values.reshape([*spread, *values.shape[len(joint) :]])
+    return values.reshape([*spread, values.shape[-1]] if levels else spread)
 
 
 class _System(NamedTuple):
@@ -185,26 +259,29 @@ class _System(NamedTuple):
     mean: Any
 
 
-def _system(problem: Problem, data: Data, columns: dict[Key, Column], dimensions: int) -> _System:
+def _system(model: Model, data: Data, columns: dict[Key, Column], dimensions: int) -> _System:
     """Normal equations of the plain columns."""
-    target = _target(problem, data)
+    target = _target(model, data)
     every = [columns[key] for key in _order(columns)]
-    half = [[_inner(a, b, dimensions) for b in every[: i + 1]] for i, a in enumerate(every)]
+    half = [[_inner(model, a, b, dimensions) for b in every[: i + 1]] for i, a in enumerate(every)]
     return _System(
         gram=[[half[max(i, j)][min(i, j)] for j in range(len(every))] for i in range(len(every))],
-        right=[_inner(column, target, dimensions) for column in every],
+        right=[_inner(model, column, target, dimensions) for column in every],
         means=[column.mean for column in every],
         scales=[column.scale for column in every],
-        square=jnp.sum(target.rows**2),
+        square=dot(target.rows, target.rows, model.library),
         mean=target.mean,
     )
 
 
-def _target(problem: Problem, data: Data) -> Column:
+def _target(model: Model, data: Data) -> Column:
     """The observed loss as a column."""
-    mean = jnp.sum(data.metric * data.response)
-    centred = data.response if _centred(problem) is None else data.response - mean
-    return Column(centred * jnp.sqrt(data.metric), mean, 1.0, ())
+    xp = model.library
+    mean = dot(data.metric, data.response, xp)
+    # A table at each point of one axis has losses of its own there.
+    seen = (0,) if data.response.ndim > 1 else ()
+    centred = data.response if _centred(model.problem) is None else data.response - mean[..., None]
+    return Column(centred * xp.sqrt(data.metric), mean, 1.0, seen)
 
 
 def _order(columns: dict[Key, Column]) -> list[int]:
@@ -236,9 +313,9 @@ class _Levels(NamedTuple):
 
 
 def _levels(
-    problem: Problem, data: Data, columns: dict[Key, Column], dimensions: int
+    model: Model, data: Data, columns: dict[Key, Column], dimensions: int
 ) -> _Levels | None:
-    division = inner_division(problem)
+    division = inner_division(model.problem)
     if division is None:
         return None
     indices = [key[1] for key in columns if isinstance(key, tuple)]
@@ -247,64 +324,65 @@ def _levels(
     def sorted_rows(column: Column) -> Column:
         return column._replace(rows=_by_level(data, column.rows, division))
 
-    half = [[_inner(a, b, dimensions, "yz") for b in blocks[: i + 1]] for i, a in enumerate(blocks)]
+    half = [
+        [_inner(model, a, b, dimensions, True) for b in blocks[: i + 1]]
+        for i, a in enumerate(blocks)
+    ]
     size = range(len(blocks))
-    factor = factorise(half)
+    factor = factorise(half, library=model.library)
     plain = [sorted_rows(columns[key]) for key in _order(columns)]
-    cross = [[_inner(block, column, dimensions, "yz") for block in blocks] for column in plain]
-    target = sorted_rows(_target(problem, data))
+    cross = [
+        [_inner(model, block, column, dimensions, True) for block in blocks] for column in plain
+    ]
+    target = sorted_rows(_target(model, data))
     return _Levels(
         indices,
         [[half[max(i, j)][min(i, j)] for j in size] for i in size],
         factor,
         cross,
         [solve(factor, items) for items in cross],
-        [_inner(block, target, dimensions, "yz") for block in blocks],
+        [_inner(model, block, target, dimensions, True) for block in blocks],
         [block.scale for block in blocks],
     )
 
 
-def _without_levels(system: _System, levels: _Levels) -> _System:
+def _without_levels(model: Model, system: _System, levels: _Levels) -> _System:
     """Normal equations of the plain columns with the coefficients of every level projected out."""
 
     def explained(cross: list[Any], solved: list[Any]) -> Any:
         return sum((a * b).sum(axis=-1) for a, b in zip(cross, solved, strict=True))
 
+    def left(i: int, j: int, part: Any) -> Any:
+        """What elimination leaves; of a square nothing, where it leaves rounding."""
+        rest = system.gram[i][j] - part
+        if i != j:
+            return rest
+        return model.library.where(rest > PIVOT_TOLERANCE * system.gram[i][i], rest, 0.0)
+
     size = range(len(system.right))
     of_loss = solve(levels.factor, levels.right)
     return system._replace(
         gram=[
-            [
-                (_left if i == j else jnp.subtract)(
-                    system.gram[i][j], explained(levels.cross[i], levels.solved[j])
-                )
-                for j in size
-            ]
-            for i in size
+            [left(i, j, explained(levels.cross[i], levels.solved[j])) for j in size] for i in size
         ],
         right=[system.right[i] - explained(levels.cross[i], of_loss) for i in size],
         square=system.square - explained(levels.right, of_loss),
     )
 
 
-def _left(whole: Any, explained: Any) -> Any:
-    """What elimination leaves of a column's square: nothing, where it leaves rounding."""
-    rest = whole - explained
-    return jnp.where(rest > PIVOT_TOLERANCE * whole, rest, 0.0)
-
-
 def _with_levels(
-    problem: Problem, settings: Settings, levels: _Levels, value: Any, found: list[Any]
+    model: Model, settings: Settings, levels: _Levels, value: Any, found: list[Any]
 ) -> tuple[Any, dict[int, Any]]:
     """Value and coefficients of every level, given those of the plain columns.
 
     A level's coefficient outside its bounds is put on them, the others staying where they are: the
     value is that of a point of the box, though not always the best one for that cell.
     """
+    problem, xp = model.problem, model.library
     rest = list(levels.right)
     for coefficient, cross in zip(found, levels.cross, strict=True):
         rest = [
-            item - jnp.asarray(coefficient)[..., None] * other
+            item - xp.asarray(coefficient)[..., None] * other
             for item, other in zip(rest, cross, strict=True)
         ]
     free = solve(levels.factor, rest)
@@ -316,7 +394,7 @@ def _with_levels(
         for side, kind in zip(("lower", "upper"), problem.limits[index], strict=True):
             if kind != "none":
                 limit = getattr(settings, side)[ends] * scale
-                clip = jnp.maximum if side == "lower" else jnp.minimum
+                clip = xp.maximum if side == "lower" else xp.minimum
                 coefficient = clip(coefficient, limit)
         inside.append(coefficient)
     moved = [new - old for new, old in zip(inside, free, strict=True)]
@@ -329,39 +407,48 @@ def _with_levels(
 
 
 def projected(
-    problem: Problem, data: Data, settings: Settings, dimensions: int, columns: dict[Key, Column]
-) -> tuple[jax.Array, list[Any]]:
+    model: Model,
+    data: Data,
+    settings: Settings,
+    dimensions: int,
+    columns: dict[Key, Column],
+    with_coefficients: bool = True,
+) -> tuple[Any, list[Any]]:
     """Projected squared error of every cell, relative to the squared loss, and coefficients.
 
     Returns:
-        Value; and for each linear parameter its scaled coefficients, with a last axis of levels.
+        Value, infinite or ``REJECTED`` where there is no solution; and, where they are wanted, for
+        each linear parameter its scaled coefficients, with a last axis of levels.
     """
-    system = _system(problem, data, columns, dimensions)
-    levels = _levels(problem, data, columns, dimensions)
+    problem, xp = model.problem, model.library
+    system = _system(model, data, columns, dimensions)
+    levels = _levels(model, data, columns, dimensions)
     if levels is not None:
-        system = _without_levels(system, levels)
+        system = _without_levels(model, system, levels)
     order = _order(columns)
-    value, found = _best_active_set(problem, data, settings, order, system)
+    value, found = _best_active_set(
+        model, data, settings, order, system, with_coefficients or levels is not None
+    )
     eliminated: dict[int, Any] = {}
     if levels is not None:
         # The known part enters with its own scale.
         every = [found[key] if key != KNOWN else columns[KNOWN].scale for key in order]
-        value, eliminated = _with_levels(problem, settings, levels, value, every)
+        value, eliminated = _with_levels(model, settings, levels, value, every)
     solution = []
-    for index in range(len(problem.linear)):
+    for index in range(len(problem.linear) if with_coefficients else 0):
         if index in eliminated:
             solution.append(eliminated[index])
             continue
         first = problem.owners.index(index)
         parts = [found[first + level] for level in range(problem.widths[index])]
-        shape = jnp.broadcast_shapes(*(jnp.shape(part) for part in parts))
-        solution.append(jnp.stack([jnp.broadcast_to(part, shape) for part in parts], axis=-1))
+        shape = np.broadcast_shapes(*(np.shape(part) for part in parts))
+        solution.append(xp.stack([xp.broadcast_to(part, shape) for part in parts], axis=-1))
     sizes = {
         axis: size
         for column in columns.values()
         for axis, size in zip(column.seen, column.rows.shape, strict=False)
     }
-    return jnp.broadcast_to(value, [sizes.get(axis, 1) for axis in range(dimensions)]), solution
+    return xp.broadcast_to(value, [sizes.get(axis, 1) for axis in range(dimensions)]), solution
 
 
 State = str  # "free", "lower" or "upper"
@@ -375,7 +462,12 @@ def _states(problem: Problem, index: int) -> list[State]:
 
 
 def _best_active_set(
-    problem: Problem, data: Data, settings: Settings, order: list[int], system: _System
+    model: Model,
+    data: Data,
+    settings: Settings,
+    order: list[int],
+    system: _System,
+    with_coefficients: bool,
 ) -> tuple[Any, dict[int, Any]]:
     """Least squares under bounds: the best feasible solution over all active sets.
 
@@ -385,12 +477,13 @@ def _best_active_set(
     Returns:
         Value relative to the squared loss, and the scaled coefficients by their index.
     """
+    problem, xp = model.problem, model.library
     constant = _centred(problem)
     choices = [_states(problem, index) for index in order]
     constants: list[State] = [] if constant is None else _states(problem, constant)
     if prod(len(states) for states in [*choices, constants or [""]]) > MOST_ACTIVE_SETS:
-        return _point_of_the_box(problem, data, settings, order, system)
-    best: Any = jnp.inf
+        return _point_of_the_box(model, data, settings, order, system)
+    best: Any = np.inf
     tried: list[tuple[Any, dict[int, Any], Any]] = []
     solution: dict[int, Any] = {}
 
@@ -418,7 +511,7 @@ def _best_active_set(
             ]
             right = [entry + gap * mean for entry, mean in zip(right, system.means, strict=True)]
             square = square + gap**2
-        for states in product(*choices):
+        for states in itertools.product(*choices):
             held = {
                 i: system.scales[i]
                 if state == "known"
@@ -427,26 +520,36 @@ def _best_active_set(
                 if state != "free"
             }
             free = [i for i, state in enumerate(states) if state == "free"]
-            value, found, ok = _solve_free(gram, right, square, free, held)
+            value, found, ok = _solve_free(gram, right, square, free, held, xp)
             coefficients = {order[i]: found[i] for i in found if order[i] != KNOWN}
             for i in free:
                 ok = ok & inside(order[i], found[i], system.scales[i])
             if constant is not None:
                 terms = [found[i] * system.means[i] for i in found if not _is_zero(found[i])]
-                explained = sum(terms, start=jnp.zeros(()))
+                explained = sum(terms, start=np.zeros(()))
                 level = system.mean - explained if pinned is None else pinned
                 coefficients[constant] = level
                 if pinned is None:
                     ok = ok & inside(constant, level, 1.0 / data.unit)
             tried.append((value, coefficients, ok))
     # Sets that depend on one axis are compared on that axis, before those that fill the grid.
-    for value, coefficients, ok in sorted(tried, key=lambda item: (item[0] + item[2]).size):
+    for value, coefficients, ok in sorted(tried, key=lambda item: _joint_size(item[0], item[2])):
+        if xp is np and not with_coefficients:
+            # Much faster than choosing, on a whole grid; what is not a number is never less.
+            best = xp.fmin(best, value + REJECTED * xp.logical_not(ok))
+            continue
         better = ok & (value < best)
-        best = jnp.where(better, value, best)
-        solution = {
-            i: jnp.where(better, found, solution.get(i, 0.0)) for i, found in coefficients.items()
-        }
+        best = xp.where(better, value, best)
+        if with_coefficients:
+            solution = {
+                i: xp.where(better, found, solution.get(i, 0.0))
+                for i, found in coefficients.items()
+            }
     return best, solution
+
+
+def _joint_size(*arrays: Any) -> int:
+    return prod(np.broadcast_shapes(*(np.shape(item) for item in arrays)))
 
 
 def _bound(problem: Problem, settings: Settings, index: int, state: State, scale: Any) -> Any:
@@ -458,60 +561,67 @@ def _bound(problem: Problem, settings: Settings, index: int, state: State, scale
 
 
 def _point_of_the_box(
-    problem: Problem, data: Data, settings: Settings, order: list[int], system: _System
+    model: Model, data: Data, settings: Settings, order: list[int], system: _System
 ) -> tuple[Any, dict[int, Any]]:
     """Least squares under bounds, nearly: a point of the box, and its value.
 
     Dense, where the enumeration is unrolled: this is for many coefficients.
     """
-    gram, right, means = (_dense(system.gram, 2), _dense(system.right, 1), _dense(system.means, 1))
-    scales, square, every = _dense(system.scales, 1), system.square, list(order)
+    problem, xp = model.problem, model.library
+    gram, right = _dense(system.gram, 2, xp), _dense(system.right, 1, xp)
+    means, scales = _dense(system.means, 1, xp), _dense(system.scales, 1, xp)
+    square, every = system.square, list(order)
     constant = _centred(problem)
     if constant is not None:
         # Columns were centred for a free constant: put the means and the constant back.
-        means = jnp.concatenate([means, jnp.ones((*means.shape[:-1], 1))], axis=-1)
-        gram = jnp.pad(gram, [(0, 0)] * (gram.ndim - 2) + [(0, 1)] * 2)
-        right = jnp.pad(right, [(0, 0)] * (right.ndim - 1) + [(0, 1)])
+        means = xp.concatenate([means, xp.ones((*means.shape[:-1], 1))], axis=-1)
+        gram = xp.pad(gram, [(0, 0)] * (gram.ndim - 2) + [(0, 1)] * 2)
+        right = xp.pad(right, [(0, 0)] * (right.ndim - 1) + [(0, 1)])
         gram = gram + means[..., :, None] * means[..., None, :]
         right = right + system.mean * means
         square = square + system.mean**2
-        unit = jnp.full((*scales.shape[:-1], 1), 1.0 / data.unit)
-        scales = jnp.concatenate([scales, unit], axis=-1)
+        unit = xp.full((*scales.shape[:-1], 1), 1.0 / data.unit)
+        scales = xp.concatenate([scales, unit], axis=-1)
         every.append(constant)
     known = np.array([index == KNOWN for index in every])
     ends = []
-    for side, nothing in (("lower", -jnp.inf), ("upper", jnp.inf)):
+    for side, nothing in (("lower", -xp.inf), ("upper", xp.inf)):
         own = [getattr(settings, side)[index] if index != KNOWN else 1.0 for index in every]
         # A bound of zero times a scale of zero is zero; an infinite one is no bound.
         free = [index != KNOWN and side not in _states(problem, index) for index in every]
-        finite = jnp.stack([0.0 if none else end for none, end in zip(free, own, strict=True)])
-        ends.append(jnp.where(jnp.array(free), nothing, finite * scales))
-    held = jnp.broadcast_to(known, right.shape)
-    point = jnp.where(known, scales, jnp.zeros_like(right))
+        finite = xp.stack([0.0 if none else end for none, end in zip(free, own, strict=True)])
+        ends.append(xp.where(np.array(free), nothing, finite * scales))
+    held = xp.broadcast_to(known, right.shape)
+    point = xp.where(known, scales, xp.zeros_like(right))
     size = len(every)
     for _ in range(PASSES):
-        rest = right - jnp.einsum("...ij,...j->...i", gram, jnp.where(held, point, 0.0))
-        matrix = jnp.where(held[..., :, None] | held[..., None, :], jnp.eye(size), gram)
+        rest = right - xp.einsum("...ij,...j->...i", gram, xp.where(held, point, 0.0))
+        matrix = xp.where(held[..., :, None] | held[..., None, :], np.eye(size), gram)
         # Collinear columns share what they explain.
-        matrix = matrix * (1 + RIDGE * jnp.eye(size))
-        solved = solve_dense(matrix, jnp.where(held, point, rest))[0]
-        point = jnp.clip(jnp.where(held, point, solved), *ends)
+        matrix = matrix * (1 + RIDGE * np.eye(size))
+        solved = solve_dense(matrix, xp.where(held, point, rest), library=xp)[0]
+        point = xp.clip(xp.where(held, point, solved), *ends)
         held = held | (point != solved)
-    value = jnp.einsum("...ij,...i,...j->...", gram, point, point)
-    value = square - 2 * jnp.einsum("...i,...i->...", right, point) + value
+    value = xp.einsum("...ij,...i,...j->...", gram, point, point)
+    value = square - 2 * xp.einsum("...i,...i->...", right, point) + value
     return value, {index: point[..., i] for i, index in enumerate(every) if index != KNOWN}
 
 
-def _dense(entries: Any, dimensions: int) -> jax.Array:
+def _dense(entries: Any, dimensions: int, xp: Any) -> Any:
     """Nested lists of arrays that broadcast against each other, as last axes of one array."""
     flat = entries if dimensions == 1 else [item for row in entries for item in row]
-    shape = jnp.broadcast_shapes(*(jnp.shape(item) for item in flat))
-    stacked = jnp.stack([jnp.broadcast_to(item, shape) for item in flat], axis=-1)
+    shape = np.broadcast_shapes(*(np.shape(item) for item in flat))
+    stacked = xp.stack([xp.broadcast_to(item, shape) for item in flat], axis=-1)
     return stacked if dimensions == 1 else stacked.reshape(*shape, len(entries), len(entries))
 
 
 def _solve_free(
-    gram: list[list[Any]], right: list[Any], square: Any, free: list[int], held: dict[int, Any]
+    gram: list[list[Any]],
+    right: list[Any],
+    square: Any,
+    free: list[int],
+    held: dict[int, Any],
+    xp: Any,
 ) -> tuple[Any, dict[int, Any], Any]:
     """Value and coefficients with some held, the others at their least-squares optimum."""
     nonzero = {i: value for i, value in held.items() if not _is_zero(value)}
@@ -526,7 +636,7 @@ def _solve_free(
         for j, second in nonzero.items():
             entry = entry - gram[i][j] * second
         rest.append(entry)
-    factor = factorise([[gram[i][j] for j in free] for i in free])
+    factor = factorise([[gram[i][j] for j in free] for i in free], library=xp)
     solved = solve(factor, rest)
     for entry, coefficient in zip(rest, solved, strict=True):
         value = value - entry * coefficient

@@ -134,6 +134,11 @@ class Law:
             return np.broadcast_to(np.asarray(value, dtype=np.float64), shape)
 
     @cached_property
+    def memo(self) -> dict[Any, Any]:
+        """What was made of the law once and is kept as long as it: programs of its terms."""
+        return {}
+
+    @cached_property
     def traced(self) -> Function | None:
         """The function traced on columns, then parameters, in order; None where JAX cannot."""
         columns = len(self.columns)

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import DataError
-from scalefit.fitting.batch import SAME_VALUE, Refits, refit
 from scalefit.fitting.evidence import exact, stationary
+from scalefit.fitting.multistart import SAME_VALUE, Refits, refit
 from scalefit.fitting.pipeline import Posed, pose
 from scalefit.isoflops.budgets import sweeps
 from scalefit.isoflops.parabola import approach2

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
-import jax
 import numpy as np
 import pandas as pd
 
 from scalefit.errors import DataError, Note
-from scalefit.fitting import programs
-from scalefit.fitting.problem import Data, Problem
-from scalefit.fitting.refine import scales
+from scalefit.fitting.polish import newton_of
 from scalefit.objective import Measure, influence
 from scalefit.result import Fit
 from scalefit.table import LossTable
@@ -121,7 +118,9 @@ class Covariance:
         count, p = len(problem.owners), problem.size
         rng = np.random.default_rng(seed)
         data, place = ground.posed.data, ground.near.coordinates
-        sizes, turns = (np.asarray(leaf) for leaf in _sizes(problem, data, place[None]))
+        newton = newton_of(problem, data)
+        around = newton.sizes_around(data.metric[None], place[None])
+        sizes, turns = around.size, around.size[..., None] * around.first
         terms = ground.near.coefficients * sizes[0]
         log = np.zeros(p, dtype=bool)
         log[~ground.held] = self._logarithmic
@@ -147,7 +146,8 @@ class Covariance:
         points = np.r_[np.where(log, np.log(np.where(log, terms, 1.0)), terms), place] + steps
         drawn = np.clip(points[:, count:], *(ground.posed.settings[i][count:] for i in (0, 1)))
         points[:, :count][:, log] = np.exp(points[:, :count][:, log])
-        points[:, :count] /= _in_chunks(problem, data, drawn)
+        for i in range(0, n, CHUNK):
+            points[i : i + CHUNK, :count] /= newton.scale(data.metric, drawn[i : i + CHUNK])
         # What is held stays where it is, whatever the size of its column.
         points[:, ~free] = ground.point[~free]
         settings = ground.posed.settings
@@ -305,12 +305,11 @@ def check_method(method: str, by: str | None) -> None:
 def spread(ground: Ground, method: CovarianceMethod, by: str | None) -> Spread:
     """The covariance in numbers; see :func:`covariance`."""
     problem, data = ground.posed.problem, ground.posed.data
-    rows = int(data.rows)
     how = _finite_delta(data.measure, ground)
     around = slopes(problem, data._replace(measure=how), ground.point)
-    jacobian = np.asarray(around.jacobian)[:rows][ground.used][:, ~ground.held]
-    residuals = np.asarray(around.residuals)[:rows][ground.used]
-    bend = np.asarray(around.bend)[np.ix_(~ground.held, ~ground.held)]
+    jacobian = around.jacobian[ground.used][:, ~ground.held]
+    residuals = around.residuals[ground.used]
+    bend = around.bend[np.ix_(~ground.held, ~ground.held)]
     weight = ground.table.weight[ground.used]
     psi = influence(how, residuals)
     size = np.sqrt(np.sum(weight[:, None] * jacobian**2, axis=0))
@@ -379,40 +378,12 @@ def _alone(count: int, by: str | None) -> tuple[Note, ...]:
     )
 
 
-class _Sizes(NamedTuple):
-    """Root mean square of each coefficient's column, and its derivative in the coordinates.
-
-    Shapes (n, k) and (n, k, q).
-    """
-
-    size: Any
-    turn: Any
-
-
-@programs.compiled(_Sizes)
-def _sizes(problem: Problem, data: Data, coordinates: Any) -> _Sizes:
-    def size(at: jax.Array) -> jax.Array:
-        return scales(problem, data, at)
-
-    return _Sizes(jax.vmap(size)(coordinates), jax.vmap(jax.jacfwd(size))(coordinates))
-
-
-def _in_chunks(problem: Problem, data: Data, coordinates: np.ndarray) -> np.ndarray:
-    """Sizes of the columns at many coordinates, shape (n, k)."""
-    found = []
-    for first in range(0, len(coordinates), CHUNK):
-        # The last chunk is filled up to the size that is compiled.
-        index = np.arange(first, first + CHUNK) % len(coordinates)
-        found.append(np.asarray(_sizes(problem, data, coordinates[index]).size))
-    return np.concatenate(found)[: len(coordinates)]
-
-
 def _finite_delta(how: Measure, ground: Ground) -> Measure:
     """The measure itself; of absolute residuals, a Huber loss of next to no delta."""
-    if not bool(how.absolute):
+    if not how.absolute:
         return how
     unit = float(ground.posed.data.unit) if ground.fit.objective.residual == "raw" else 1.0
-    return how._replace(delta=np.float64(1e-9 * np.std(ground.residuals) / unit))
+    return how._replace(delta=float(1e-9 * np.std(ground.residuals) / unit))
 
 
 def _inverse(matrix: np.ndarray) -> np.ndarray:

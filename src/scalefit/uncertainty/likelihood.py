@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
+from itertools import combinations_with_replacement
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -15,11 +16,11 @@ import pandas as pd
 
 from scalefit import objective as obj
 from scalefit.errors import DataError, Note
-from scalefit.fitting import programs
-from scalefit.fitting.problem import Data, Problem
-from scalefit.fitting.refine import design
+from scalefit.fitting.devices import quiet
+from scalefit.fitting.polish import batch_of, newton_of
 from scalefit.result import Fit
 from scalefit.table import LossTable
+from scalefit.tracing import Function, trace
 from scalefit.uncertainty.curvature import CovarianceMethod, check_method, spread
 from scalefit.uncertainty.ensemble import called
 from scalefit.uncertainty.estimate import checked_level
@@ -252,26 +253,6 @@ class _Around(NamedTuple):
     above: Any
 
 
-@programs.compiled(_Around)
-def _around(problem: Problem, data: Data, point: Any) -> _Around:
-    """Exact second derivative, and that of the parabola that touches the penalties from above."""
-
-    def rows(at: jax.Array) -> jax.Array:
-        return obj.residuals(data.measure, data.response, design(problem, data, point).predict(at))
-
-    residuals, jacobian = rows(point), jax.jacfwd(rows)(point)
-    pull = data.weight * obj.influence(data.measure, residuals)
-    bend = jax.hessian(lambda at: jnp.sum(pull * rows(at)))(point)
-    curved = data.weight * obj.curvature(data.measure, residuals)
-    above = data.weight * obj.reweighting(data.measure, residuals)
-    return _Around(
-        value=jnp.sum(data.weight * obj.penalty(data.measure, residuals)),
-        gradient=pull @ jacobian,
-        newton=jacobian.T @ (curved[:, None] * jacobian) + bend,
-        above=jacobian.T @ (above[:, None] * jacobian),
-    )
-
-
 class _Natural(NamedTuple):
     """Free parameters in raw units (p,), and their derivatives in the walk's coordinates."""
 
@@ -280,29 +261,16 @@ class _Natural(NamedTuple):
     bend: Any
 
 
-@programs.compiled(_Natural)
-def _natural(problem: Problem, data: Data, point: Any) -> _Natural:
-    k = len(problem.owners)
-
-    def natural(at: jax.Array) -> jax.Array:
-        scale = data.unit / design(problem, data, point).scale(at[k:])
-        logs = jnp.array(problem.logarithmic, dtype=bool)
-        last = jnp.where(logs, jnp.exp(jnp.where(logs, at[k:], 0.0)), at[k:])
-        return jnp.concatenate([at[:k] * scale, last])
-
-    slope = jax.jacfwd(natural)
-    return _Natural(natural(point), slope(point), jax.jacfwd(slope)(point))
-
-
 def _derivatives(
     function: Callable[..., Any],
     names: tuple[tuple[str, ...], ...],
     fixed: tuple[tuple[str, float], ...],
     name: str,
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Value with first derivative, and second derivative."""
+) -> tuple[Function, Function]:
+    """Value with first derivative, and second derivative, of the free parameters, shape (p,)."""
+    count = len(names)
 
-    def value(natural: jax.Array) -> jax.Array:
+    def value(*natural: Any) -> Any:
         params: dict[str, Any] = dict(fixed)
         for number, group in zip(natural, names, strict=True):
             params.update(dict.fromkeys(group, number))
@@ -313,11 +281,21 @@ def _derivatives(
             )
         return found
 
-    return jax.jit(jax.value_and_grad(value)), jax.jit(jax.hessian(value))
+    def along(*natural: Any, axis: int) -> Any:
+        return jax.jvp(value, natural, _unit(count, axis))[1]
+
+    def slope(*natural: Any) -> list[Any]:
+        return [value(*natural), *(along(*natural, axis=i) for i in range(count))]
+
+    def bend(*natural: Any) -> list[Any]:
+        pairs = combinations_with_replacement(range(count), 2)
+        return [jax.jvp(partial(along, axis=i), natural, _unit(count, j))[1] for i, j in pairs]
+
+    return trace(slope, count), trace(bend, count)
 
 
-# A user's function may read what changes between calls: only those that say they do not are kept.
-_kept_derivatives = lru_cache(maxsize=64)(_derivatives)
+def _unit(count: int, axis: int) -> tuple[Any, ...]:
+    return tuple(jnp.ones(()) if i == axis else jnp.zeros(()) for i in range(count))
 
 
 class _Quantity:
@@ -326,23 +304,39 @@ class _Quantity:
     def __init__(self, ground: Ground, asked: _Asked) -> None:
         self.logarithmic = asked.logarithmic
         self.place: int | None = None
-        names = tuple(map(tuple, ground.posed.problem.names))
+        self.ground, self._function = ground, asked.function
+        self._names = tuple(map(tuple, ground.posed.problem.names))
+        self._differentiated: Any = getattr(asked.function, "differentiated", None)
         if asked.function is None:
-            # A parameter is its own derivative: nothing to compile.
-            (self.place,) = (i for i, group in enumerate(names) if asked.name in group)
-        else:
+            # A parameter is its own derivative.
+            (self.place,) = (i for i, group in enumerate(self._names) if asked.name in group)
+        elif self._differentiated is None:
+            # Traced anew each time: a user's function may read what changes between calls.
             fixed = tuple(ground.fit.fixed.items())
-            kept = getattr(asked.function, "constant", False)
-            derivatives = _kept_derivatives if kept else _derivatives
-            self._slope, self._bend = derivatives(asked.function, names, fixed, asked.name)
+            self._slope, self._bend = _derivatives(asked.function, self._names, fixed, asked.name)
+
+    def _own(self, natural: np.ndarray, order: int) -> tuple[float, np.ndarray, np.ndarray]:
+        """Value, gradient and Hessian of a function that gives its own, in the free parameters."""
+        law = self.ground.fit.law.names
+        params = dict(self.ground.fit.fixed)
+        for number, group in zip(natural, self._names, strict=True):
+            params.update(dict.fromkeys(group, float(number)))
+        value, gradient, hessian = self._differentiated([params[name] for name in law], order)
+        # Tied parameters move together.
+        together = np.array([[name in group for name in law] for group in self._names], dtype=float)
+        bent = together @ hessian @ together.T if order > 1 else hessian
+        return value, together @ gradient, bent
 
     def slope(self, natural: np.ndarray) -> tuple[float, np.ndarray]:
         """Value, and derivative in each parameter, shape (p,)."""
-        if self.place is None:
-            with jax.enable_x64(True):
-                value, slope = map(np.asarray, self._slope(natural))
-        else:
+        if self.place is not None:
             value, slope = natural[self.place], np.eye(len(natural))[self.place]
+        elif self._differentiated is not None:
+            value, slope, _ = self._own(natural, 1)
+        else:
+            with quiet():
+                value, *slopes = (float(item) for item in self._slope.bind(*natural)())
+            slope = np.array(slopes)
         with np.errstate(invalid="ignore", divide="ignore"):
             return (
                 (float(np.log(value)), slope / value) if self.logarithmic else (float(value), slope)
@@ -351,11 +345,15 @@ class _Quantity:
     def bend(self, natural: np.ndarray) -> np.ndarray:
         """Second derivative, shape (p, p)."""
         size = len(natural)
-        if self.place is None:
-            with jax.enable_x64(True):
-                own = np.asarray(self._bend(natural))
-        else:
-            own = np.zeros((size, size))
+        own = np.zeros((size, size))
+        if self._differentiated is not None:
+            own = self._own(natural, 2)[2]
+        elif self.place is None:
+            pairs = combinations_with_replacement(range(size), 2)
+            with quiet():
+                found = self._bend.bind(*natural)()
+            for (i, j), item in zip(pairs, found, strict=True):
+                own[i, j] = own[j, i] = item
         if not self.logarithmic:
             return own
         value, slope = self.slope(natural)
@@ -387,6 +385,7 @@ class _Walk:
 
     def __init__(self, ground: Ground, asked: _Asked) -> None:
         self.problem, self.data = ground.posed.problem, ground.posed.data
+        self.newton = newton_of(self.problem, self.data)
         self.logarithmic = asked.logarithmic
         self.k = len(self.problem.owners)
         coordinates = ground.near.coordinates
@@ -420,7 +419,7 @@ class _Walk:
 
     def widen(self, ground: Ground, by: str | None) -> tuple[int, tuple[Note, ...]]:
         """Take the noise of the quantity from a sandwich; its degrees of freedom, and notes."""
-        natural = np.asarray(_natural(self.problem, self.data, self.start).value)
+        natural = self._natural(self.start).value
         logs = np.array([False] * self.k + list(self.problem.logarithmic))
         slope = self._quantity.slope(natural)[1] * np.where(logs, natural, 1.0)
         # What the quantity is made of is not known, even if a bound holds it.
@@ -434,20 +433,46 @@ class _Walk:
 
     def scale(self, point: np.ndarray) -> np.ndarray:
         """Raw units of one unit of each coefficient at a point, shape (k,)."""
-        found = np.asarray(_natural(self.problem, self.data, point).slope)
-        return np.diagonal(found)[: self.k]
+        return np.diagonal(self._natural(point).slope)[: self.k]
 
     def natural(self, level: float) -> float:
         """A level of the quantity as the caller knows it."""
         return float(np.exp(level)) if self.logarithmic else float(level)
 
     def around(self, point: np.ndarray) -> _Around:
-        return _Around(*(np.asarray(leaf) for leaf in _around(self.problem, self.data, point)))
+        """Exact second derivative, and that of the parabola that touches penalties from above."""
+        with quiet():
+            batch = batch_of(self.newton, self.data, point[None, self.k :])
+            here = self.newton.local(batch, point[None])
+        return _Around(here.value[0], here.gradient[0], here.newton[0], here.gauss_newton[0])
+
+    def _natural(self, point: np.ndarray) -> _Natural:
+        k, logs = self.k, np.array(self.problem.logarithmic, dtype=bool)
+        with quiet():
+            size, first, rest = self.newton.sizes_around(self.data.metric[None], point[None, k:])
+        moving = self.newton.moving
+        first = np.where(moving[:, None], first[0], 0.0)
+        rest = np.where(moving[:, None, None], rest[0], 0.0)
+        factor = self.data.unit / size[0]
+        raw = point[:k] * factor
+        last = np.where(logs, np.exp(np.where(logs, point[k:], 0.0)), point[k:])
+        p = len(point)
+        slope, bend = np.zeros((p, p)), np.zeros((p, p, p))
+        slope[:k, :k] = np.diag(factor)
+        slope[:k, k:] = -raw[:, None] * first
+        slope[k:, k:] = np.diag(np.where(logs, last, 1.0))
+        every = np.arange(k)
+        bend[every, every, k:] = -factor[:, None] * first
+        bend[every, k:, every] = -factor[:, None] * first
+        bend[:k, k:, k:] = raw[:, None, None] * rest
+        axes = k + np.arange(p - k)
+        bend[axes, axes, axes] = np.where(logs, last, 0.0)
+        return _Natural(np.concatenate([raw, last]), slope, bend)
 
     def slope(self, point: np.ndarray) -> tuple[float, np.ndarray]:
-        natural = _natural(self.problem, self.data, point)
-        value, slope = self._quantity.slope(np.asarray(natural.value))
-        return value, slope @ np.asarray(natural.slope)
+        natural = self._natural(point)
+        value, slope = self._quantity.slope(natural.value)
+        return value, slope @ natural.slope
 
     def side(self, direction: int, reach: float) -> _Side:
         """Values outward in one direction, until the deviance passes the threshold."""
@@ -532,7 +557,7 @@ class _Walk:
         return _Held(point, level, max(2 * (float(here.value) - self.best) / self.kappa, 0.0))
 
     def _bent(self, point: np.ndarray) -> np.ndarray:
-        natural = _Natural(*map(np.asarray, _natural(self.problem, self.data, point)))
+        natural = self._natural(point)
         _, slope = self._quantity.slope(natural.value)
         own = self._quantity.bend(natural.value)
         return natural.slope.T @ own @ natural.slope + np.tensordot(slope, natural.bend, 1)

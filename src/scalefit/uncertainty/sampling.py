@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ import pandas as pd
 from scalefit import objective as obj
 from scalefit.errors import DataError, Note
 from scalefit.fitting.problem import Data, Problem
-from scalefit.objective import Measure
+from scalefit.objective import Measure, Residual
 from scalefit.result import Fit
 from scalefit.table import LossTable
 from scalefit.uncertainty.ensemble import Ensemble
@@ -115,7 +115,10 @@ def posterior(
     with jax.enable_x64(True):
         # Named, since the user may have chosen another default.
         keys = jax.random.split(jax.random.key(seed, impl="threefry2x32"), chains)
-        made = _Chains(*(np.asarray(leaf) for leaf in _run(problem, draws, data, space, keys)))
+        # Of the measure the name of the residual is static, and the rest are numbers.
+        how, bare = data.measure, data._replace(measure=cast(Any, None))
+        found = _run(problem, draws, how.residual, how[1:], bare, space, keys)
+        made = _Chains(*(np.asarray(leaf) for leaf in found))
     points = made.points.reshape(chains * draws, problem.size)
     count = len(problem.owners)
     free = np.zeros(points.shape, dtype=bool)
@@ -228,10 +231,29 @@ class _Chains(NamedTuple):
     diverged: Any
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _run(problem: Problem, draws: int, data: Data, space: _Space, keys: Any) -> _Chains:
-    """Chains of draws, each with a warm-up of its own, shape (chains, draws) first."""
+@partial(jax.jit, static_argnames=("problem", "draws", "residual"))
+def _run(
+    problem: Problem,
+    draws: int,
+    residual: Residual,
+    numbers: tuple[Any, ...],
+    data: Data,
+    space: _Space,
+    keys: Any,
+) -> _Chains:
+    """Chains of draws, each with a warm-up of its own, shape (chains, draws) first.
+
+    Args:
+        problem: the problem.
+        draws: of each chain.
+        residual: of the measure.
+        numbers: the others of the measure.
+        data: the table, without the measure.
+        space: where the chains move.
+        keys: of the random numbers of each chain.
+    """
     blackjax = _require_sampler()
+    data = data._replace(measure=Measure(residual, *numbers))
 
     def density(free: jax.Array) -> jax.Array:
         point, noise, volume = space.place(free)

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from scalefit import objective as obj
-from scalefit.fitting import programs
+from scalefit.fitting.devices import quiet
+from scalefit.fitting.model import Model
 from scalefit.fitting.problem import Data, Problem
 from scalefit.objective import Measure
 
@@ -34,47 +35,85 @@ class Slopes(NamedTuple):
 
 
 def rows(problem: Problem, data: Data, point: jax.Array) -> jax.Array:
-    """Residual of each row at a point, in the unit of ``Data``, shape (rows,).
+    """Residual of each row at a point, in the unit of ``Data``, shape (rows,); traceable by JAX.
 
     Args:
         problem: the problem.
-        data: rows, padded.
+        data: the table.
         point: coefficients in raw units, then coordinates, shape (p,).
     """
     k = len(problem.owners)
-    predicted = problem.known(data, point[k:])
+    columns, known = Model(problem, data.columns, data.fixed, jnp).values(point[k:])
+    predicted = jnp.zeros(()) if known is None else known
     first = 0
-    for index, width in enumerate(problem.widths):
-        columns = problem.columns(index, data, point[k:])
-        predicted = predicted + columns @ point[first : first + width]
+    for column, width, division in zip(columns, problem.widths, problem.divisions, strict=True):
+        part = point[first : first + width]
+        part = part[0] if division is None else part[data.codes[division]]
+        predicted = predicted + part * column
         first += width
+    predicted = jnp.broadcast_to(predicted, data.response.shape)
     return obj.residuals(data.measure, data.response, predicted / data.unit)
 
 
-@programs.compiled(Slopes)
-def slopes(problem: Problem, data: Data, point: Any) -> Slopes:
+def slopes(problem: Problem, data: Data, point: np.ndarray) -> Slopes:
     """The objective and its derivatives at a point.
 
     Args:
         problem: the problem.
-        data: rows, padded; padding has weight zero.
+        data: the table.
         point: coefficients in raw units, then coordinates, shape (p,).
     """
-
-    def each(point: jax.Array) -> jax.Array:
-        return rows(problem, data, point)
-
-    def pulled(point: jax.Array, pull: jax.Array) -> jax.Array:
-        return jnp.sum(pull * each(point))
-
-    residuals = each(point)
-    pull = data.weight * obj.influence(data.measure, residuals)
-    return Slopes(
-        value=jnp.sum(data.weight * obj.penalty(data.measure, residuals)),
-        residuals=residuals,
-        jacobian=jax.jacfwd(each)(point),
-        bend=jax.hessian(pulled)(point, pull),
-    )
+    k, q = len(problem.owners), len(problem.nonlinear)
+    how, count = data.measure, data.response.size
+    with quiet():
+        columns, known = Model(problem, data.columns, data.fixed).expand(point[k:])
+        predicted = np.zeros(count) if known is None else known.value + np.zeros(count)
+        slope = np.zeros((count, k + q))
+        second: dict[tuple[int, int], Any] = {}
+        sides = []
+        first = 0
+        for term, width, division in zip(columns, problem.widths, problem.divisions, strict=True):
+            part = point[first : first + width]
+            here = np.ones((count, 1))
+            if division is not None:
+                here = (data.codes[division][:, None] == np.arange(width)) * 1.0
+            own = here @ part
+            predicted = predicted + own * term.value
+            slope[:, first : first + width] = here * np.broadcast_to(term.value, count)[:, None]
+            for axis, item in term.first.items():
+                slope[:, k + axis] += own * item
+                sides.append((slice(first, first + width), k + axis, here, item))
+            for pair, item in term.second.items():
+                second[pair] = second.get(pair, 0.0) + own * item
+            first += width
+        if known is not None:
+            for axis, item in known.first.items():
+                slope[:, k + axis] += item
+            for pair, item in known.second.items():
+                second[pair] = second.get(pair, 0.0) + item
+        predicted, unit = predicted / data.unit, data.unit
+        residuals = obj.residuals(how, data.response, predicted)
+        inverse, curved = obj.residual_derivatives(how, data.response, predicted)
+        jacobian = inverse[:, None] * slope / unit
+        pull = data.weight * obj.influence(how, residuals)
+        # d2 r = r'' f_i f_j + r' f_ij, f the prediction.
+        bend = (slope / unit).T @ ((pull * curved)[:, None] * (slope / unit))
+        along = pull * inverse / unit
+        for (a, b), item in second.items():
+            value = np.sum(along * item)
+            bend[k + a, k + b] += value
+            if a != b:
+                bend[k + b, k + a] += value
+        for where, axis, here, item in sides:
+            values = (along * item) @ here
+            bend[where, axis] += values
+            bend[axis, where] += values
+        return Slopes(
+            value=np.sum(data.weight * obj.penalty(how, residuals)),
+            residuals=residuals,
+            jacobian=jacobian,
+            bend=bend,
+        )
 
 
 def core_share(how: Measure, residuals: np.ndarray, weight: np.ndarray) -> float:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import scalefit as sf
-from scalefit.fitting import batch, grid, programs
-from scalefit.fitting.batch import refit
+from scalefit.fitting import grid, polish
+from scalefit.fitting.multistart import refit
+from scalefit.fitting.polish import Tables
 
 REPLICATES = 40
 OBJECTIVES = [(residual, robust) for residual in ("log", "raw") for robust in ("none", "huber")]
@@ -47,7 +48,6 @@ def assert_fits(posed, objective, found, tables):
         assert parameters(posed, found, replicate) == pytest.approx(dict(fit.params), rel=1e-7)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("residual", "robust"), OBJECTIVES)
 def test_weightings_are_fitted_as_if_alone(pose, runs, resampled, residual, robust):
     objective = sf.Objective(residual, robust)
@@ -89,7 +89,6 @@ def test_search_makes_up_for_a_start_that_leads_nowhere(pose, runs, resampled):
     assert alone.searched.any() or not lost.any()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("residual", "robust"), OBJECTIVES)
 def test_losses_are_fitted_as_if_alone(pose, runs, redrawn, residual, robust):
     objective = sf.Objective(residual, robust)
@@ -98,7 +97,28 @@ def test_losses_are_fitted_as_if_alone(pose, runs, redrawn, residual, robust):
     assert_fits(posed, objective, found, [runs.assign(loss=row) for row in redrawn])
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"fix": {"alpha": 0.34}},
+        {"fix": {"A": 400.0, "alpha": 0.34}},
+        {"tie": [("alpha", "beta")]},
+        {"groups": {"A": "format", "B": "corpus"}},
+        {"bounds": {"A": (100.0, 380.0)}},
+    ],
+    ids=str,
+)
+def test_every_form_of_a_problem_is_searched_for_each_table(pose, runs, resampled, options):
+    """Also where a column is the same in every cell, and differs by table all the same."""
+    index = np.arange(75)
+    labelled = runs.assign(format=np.array(list("ab"))[index % 2], corpus=index * 7 // 5 % 2)
+    posed = pose(labelled, **options)
+    found = refitted(posed, sf.Objective(), weight=resampled[:5], points=32)
+    for value, row in zip(found.value, resampled, strict=False):
+        alone = sf.fit(labelled.assign(weight=row), **options).value
+        assert value == pytest.approx(alone, rel=1e-9)
+
+
 def test_losses_and_weights_together(pose, runs, redrawn, resampled):
     posed = pose(runs)
     found = refitted(posed, sf.Objective(), observed=redrawn, weight=resampled)
@@ -109,7 +129,6 @@ def test_losses_and_weights_together(pose, runs, redrawn, resampled):
     assert_fits(posed, sf.Objective(), found, tables)
 
 
-@pytest.mark.slow
 def test_rows_of_weight_zero_are_rows_all_the_same(pose, runs, redrawn):
     weight = np.where(np.arange(75) % 9 == 8, 0.0, 1.0)
     weight[-1] = 0.0
@@ -120,36 +139,31 @@ def test_rows_of_weight_zero_are_rows_all_the_same(pose, runs, redrawn):
     )
 
 
-@pytest.mark.slow
-def test_chunks_do_not_change_results(pose, runs, resampled, monkeypatch):
+def test_batches_and_threads_do_not_change_results(pose, runs, resampled, monkeypatch):
     posed = pose(runs)
-    # Seven at once: the last chunk has two and is filled up.
-    monkeypatch.setattr(batch, "CPU_BYTES", 7 * 8 * 96**2)
     many = np.concatenate([resampled, resampled[::-1], resampled[10:30]])
-    chunked = refitted(posed, sf.Objective(), weight=many)
-    monkeypatch.undo()
     whole = refitted(posed, sf.Objective(), weight=resampled)
     order = np.r_[0:40, 39:-1:-1, 10:30]
-    for found, expected in zip(chunked, whole, strict=True):
-        np.testing.assert_allclose(found, expected[order], rtol=1e-10, atol=1e-12, equal_nan=False)
+    for numbers, threads in ((7 * 75, 1), (3 * 75, 3)):
+        monkeypatch.setattr(polish, "HOST_NUMBERS", numbers)
+        monkeypatch.setattr(polish, "THREADS", threads)
+        found = refitted(posed, sf.Objective(), weight=many)
+        for leaf, expected in zip(found, whole, strict=True):
+            np.testing.assert_allclose(leaf, expected[order], rtol=1e-10, atol=1e-12)
 
 
 def test_memory_does_not_grow_with_the_number_of_replicates(pose, runs, monkeypatch):
-    sizes = {}
-    call = programs.Program.__call__
+    sizes = []
+    take = Tables.take
 
-    def note(program, problem, data, *arrays):
-        # The losses are one array for all of them.
-        assert data.response.shape == (128,)
-        sizes.setdefault(program, []).append(len(data.weight))
-        return call(program, problem, data, *arrays)
+    def note(tables, index):
+        sizes.append(len(index))
+        return take(tables, index)
 
-    monkeypatch.setattr(programs.Program, "__call__", note)
-    found = refitted(pose(runs), sf.Objective(), weight=np.ones((301, 75)))
-    assert len(found.value) == 301
-    assert max(sizes[batch._rank]) * 8 * 96**2 <= batch.CPU_BYTES
-    # Of one size, so that one program is compiled.
-    assert len(sizes) == 3 and all(len(set(each)) == 1 < len(each) for each in sizes.values())
+    monkeypatch.setattr(Tables, "take", note)
+    found = refitted(pose(runs), sf.Objective(), weight=np.ones((701, 75)))
+    assert len(found.value) == 701
+    assert max(sizes) * 75 <= polish.HOST_NUMBERS
 
 
 @pytest.mark.parametrize("residual", ["log", "relative", "raw"])
@@ -157,20 +171,16 @@ def test_memory_does_not_grow_with_the_number_of_replicates(pose, runs, monkeypa
 def test_every_replicate_has_its_own_losses_weights_and_metric(
     pose, runs, redrawn, resampled, residual, weighted
 ):
-    """What goes into the compiled program, without compiling it."""
     own = np.where(np.arange(75) % 9 == 8, 0.0, 1.0)
     posed = pose(runs, residual=residual, weight=own)
     given = resampled if weighted else None
-    data = batch._packed(sf.Objective(residual), posed.data, redrawn, given, 75)
+    tables = Tables(sf.Objective(residual), posed.data, redrawn, given)
+    losses, weights, found = tables.take(np.arange(REPLICATES))
     weight = resampled if weighted else np.tile(own, (REPLICATES, 1))
     metric = weight if residual == "raw" else weight / redrawn**2
-    np.testing.assert_allclose(data.response[:, :75] * posed.data.unit, redrawn, rtol=1e-14)
-    np.testing.assert_array_equal(data.weight[:, :75], weight)
-    np.testing.assert_allclose(
-        data.metric[:, :75], metric / metric.sum(axis=1, keepdims=True), rtol=1e-13
-    )
-    assert not data.weight[:, 75:].any() and not data.metric[:, 75:].any()
-    assert (data.response[:, 75:] == data.response[:, :1]).all()
+    np.testing.assert_allclose(losses * posed.data.unit, redrawn, rtol=1e-14)
+    np.testing.assert_array_equal(np.broadcast_to(weights, weight.shape), weight)
+    np.testing.assert_allclose(found, metric / metric.sum(axis=1, keepdims=True), rtol=1e-13)
 
 
 @pytest.mark.parametrize(("residual", "robust"), OBJECTIVES)

@@ -4,6 +4,7 @@ from itertools import product
 from typing import Annotated, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +12,8 @@ from scipy.optimize import lsq_linear
 
 import scalefit as sf
 from scalefit.fitting.grid import Candidates
-from scalefit.fitting.refine import Terms
+from scalefit.fitting.newton import Batch
+from scalefit.fitting.polish import newton_of
 from scalefit.laws import scale_of
 from scalefit.objective import curvature, influence, measure, penalty, reweighting
 
@@ -79,69 +81,132 @@ TERMS = {
 
 
 @pytest.fixture(scope="module", params=TERMS)
-def expansion(request, pose, runs):
-    """The model around a point as the polish sees it, and by differentiating its prediction."""
+def local(request, pose, runs):
+    """The objective around a point as the polish sees it, and by differentiating it by JAX."""
     index = np.arange(len(runs))
     labelled = runs.assign(format=np.array(list("abc"))[index % 3], corpus=index // 3 % 2)
     posed = pose(labelled, **TERMS[request.param])
-    problem, rng = posed.problem, np.random.default_rng(5)
+    problem, data, rng = posed.problem, posed.data, np.random.default_rng(5)
     k = len(problem.owners)
     low, high = posed.settings.lower[k:], posed.settings.upper[k:]
     start, here = (low + (high - low) * rng.uniform(0.4, 0.6, len(low)) for _ in range(2))
     point = np.concatenate([rng.uniform(0.2, 1.0, k), here])
-    pull = rng.standard_normal(len(posed.data.weight))
+    newton = newton_of(problem, data)
+    none = np.full((1, len(point)), np.inf)
+    batch = Batch(
+        target=np.log(data.response[None]),
+        weight=rng.uniform(0.5, 2.0, (1, len(runs))),
+        metric=data.metric[None],
+        lower=-none,
+        upper=none,
+        held=newton.scale(data.metric, start[None]),
+        # Rows on both sides of it, at any such point.
+        delta=np.full((1, 1), 1.0),
+        shift=None,
+    )
 
-    @jax.jit
-    def derive(data, start, point, pull):
-        terms = Terms(problem, data, start)
-        model = terms.expand(point)
-        return (
-            terms.scale(point[k:]),
-            terms.predict(point),
-            (model.value, model.slope, model.bend(pull)),
-            jax.jacfwd(terms.predict)(point),
-            jax.hessian(lambda at: pull @ terms.predict(at))(point),
-        )
+    def predicted(point):
+        """The prediction in scaled coordinates, from the law itself."""
+        columns = jnp.stack([*data.columns])
+        return _predicted(problem, data, newton.moving, batch.held[0], columns, point)
+
+    def value(point):
+        rows = batch.target[0] - jnp.log(predicted(point))
+        size, weight = jnp.abs(rows), batch.weight[0]
+        return jnp.sum(weight * jnp.where(size <= 1.0, rows**2 / 2, size - 0.5))
 
     with jax.enable_x64(True):
-        return posed, point, jax.device_get(derive(posed.data, start, point, pull))
+        expected = jax.device_get(
+            jax.jit(
+                lambda at: (
+                    predicted(at),
+                    jax.jacfwd(predicted)(at),
+                    value(at),
+                    jax.grad(value)(at),
+                    jax.hessian(value)(at),
+                )
+            )(point)
+        )
+    return posed, point, newton, newton.local(batch, point[None]), batch, expected
+
+
+def _predicted(problem, data, moving, held, columns, point):
+    """The law at scaled coordinates, its columns taken as differences of the law itself."""
+    k = len(problem.owners)
+    params = dict(zip(problem.fixed, data.fixed, strict=True))
+    for value, group, log in zip(point[k:], problem.nonlinear, problem.logarithmic, strict=True):
+        params |= dict.fromkeys(group, jnp.exp(value) if log else value)
+    zeros = {name: params.get(name, 0.0) for name in problem.structure.linear}
+
+    def law(**linear):
+        return problem.law(*columns, **{**params, **zeros, **linear})
+
+    base = jnp.broadcast_to(law(), data.response.shape)
+    total = base / data.unit
+    for c, owner in enumerate(problem.owners):
+        column = law(**dict.fromkeys(problem.linear[owner], 1.0)) - base
+        division = problem.divisions[owner]
+        if division is not None:
+            column = column * (data.codes[division] == c - problem.owners.index(owner))
+        size = jnp.sqrt(jnp.sum(data.metric * column**2)) if moving[c] else held[c]
+        total = total + point[c] * column / size
+    return total
 
 
 def same(actual, expected):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-10 * np.abs(expected).max())
 
 
-def test_prediction_is_that_of_the_law(expansion):
-    posed, point, (scales, predicted, _, _, _) = expansion
-    k = len(scales)
+def test_prediction_is_that_of_the_law(local):
+    posed, point, newton, _, batch, _ = local
+    k = newton.k
+    size = newton.kept(batch, newton.scale(batch.metric, point[None, k:]))[0]
     params = posed.problem.parameters(
-        point[:k] * posed.data.unit / scales, point[k:], posed.data.fixed
+        point[:k] * posed.data.unit / size, point[k:], posed.data.fixed
     )
-    rows = len(posed.observed)
     for linear, levels, division in zip(
         posed.problem.linear, posed.problem.levels, posed.problem.divisions, strict=True
     ):
         if levels:
             own = np.array([params[f"{linear[0]}[{level}]"] for level in levels])
-            params[linear[0]] = own[posed.data.codes[division][:rows]]
+            params[linear[0]] = own[posed.data.codes[division]]
     expected = posed.problem.law.evaluate(posed.columns, params)
-    np.testing.assert_allclose(predicted[:rows] * posed.unit, expected, rtol=1e-13)
+    predicted = newton.predict(batch, point[None])[0]
+    np.testing.assert_allclose(predicted * posed.unit, expected, rtol=1e-13)
 
 
-def test_value_is_the_prediction(expansion):
-    _, _, (_, predicted, (value, _, _), _, _) = expansion
-    np.testing.assert_allclose(value, predicted, rtol=1e-14)
+def test_slope_is_the_jacobian_of_the_prediction(local):
+    *_, here, _, (_, jacobian, _, _, _) = local
+    same((here.mix @ here.stack)[0].T, jacobian)
 
 
-def test_slope_is_the_jacobian_of_the_prediction(expansion):
-    _, _, (_, _, (_, slope, _), jacobian, _) = expansion
-    same(slope, jacobian)
+def test_value_and_gradient_are_those_of_the_objective(local):
+    _, point, newton, here, batch, (predicted, _, value, gradient, _) = local
+    np.testing.assert_allclose(newton.predict(batch, point[None])[0], predicted, rtol=1e-12)
+    np.testing.assert_allclose(here.value[0], value, rtol=1e-12)
+    np.testing.assert_allclose(newton.value(batch, point[None])[0], value, rtol=1e-12)
+    same(here.gradient[0], gradient)
 
 
-def test_bend_is_the_contracted_hessian_of_the_prediction(expansion):
-    _, _, (_, _, (_, _, bend), _, hessian) = expansion
+def test_second_derivative_is_the_hessian_of_the_objective(local):
+    *_, here, _, (*_, hessian) = local
     assert np.abs(hessian).max() > 0
-    same(bend, hessian)
+    same(here.newton[0], hessian)
+
+
+def test_sizes_move_as_their_derivatives_say(local):
+    posed, point, newton, *_ = local
+    metric, at = posed.data.metric[None], point[newton.k :]
+    around = newton.sizes_around(metric, at[None])
+    np.testing.assert_allclose(around.size, newton.scale(metric, at[None]), rtol=1e-14)
+    for axis in range(newton.q):
+        step = 1e-5 * np.eye(newton.q)[axis]
+        ends = np.stack([newton.scale(metric, (at + s * step)[None])[0] for s in (-1, 1)])
+        slope = np.diff(np.log(ends), axis=0)[0] / 2e-5
+        np.testing.assert_allclose(around.first[0, :, axis], slope, rtol=1e-7, atol=1e-7)
+        inverse = 1 / np.stack([ends[0], around.size[0], ends[1]])
+        bend = (inverse[0] - 2 * inverse[1] + inverse[2]) / 1e-10 * around.size[0]
+        np.testing.assert_allclose(around.rest[0, :, axis, axis], bend, rtol=1e-3, atol=1e-3)
 
 
 # The objective
@@ -149,7 +214,7 @@ def test_bend_is_the_contracted_hessian_of_the_prediction(expansion):
 
 @pytest.mark.parametrize("options", [{}, {"robust": "none"}, {"robust": "asymmetric"}], ids=words)
 def test_influence_and_curvature_are_derivatives_of_the_penalty(options):
-    how = measure(sf.Objective(**options), np.ones(1))
+    how = measure(sf.Objective(**options))
     rows = np.array([-5.0, -2e-3, -9e-4, -1e-5, 1e-5, 9e-4, 2e-3, 5.0])
     with jax.enable_x64(True):
         slope = jax.vmap(jax.grad(lambda r: penalty(how, r)))(rows)
@@ -211,7 +276,6 @@ def test_optimum_is_that_of_scipy(optimum, table, options):
     assert fit.trust.at_bound == ()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("options", OBJECTIVES, ids=words)
 def test_optimum_of_a_law_whose_columns_see_both_exponents_is_that_of_scipy(optimum, options):
     truth = {"E": 1.7, "A": 300.0, "F": 0.4, "alpha": 0.3, "beta": 0.35}
@@ -230,7 +294,6 @@ def test_optimum_of_a_law_whose_columns_see_both_exponents_is_that_of_scipy(opti
     np.testing.assert_allclose(found, expected.point, rtol=1e-6)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("robust", ["huber", "none"])
 @pytest.mark.parametrize("residual", ["log", "raw"])
 def test_weights_count_rows_that_many_times(pose, optimum, runs, residual, robust):
@@ -267,7 +330,8 @@ def test_every_cell_of_the_grid_leads_to_the_optimum(pose, optimum, runs, option
     start = np.stack([item.ravel() for item in projected], axis=1)
     if coefficients == "random":
         start = np.random.default_rng(0).uniform(0, 1, start.shape)
-    end = posed.polish(Candidates(cells, start, value.ravel()))
+    raw = start / posed.scaled(cells, np.ones_like(start))
+    end = posed.polish(Candidates(cells, raw, value.ravel()))
     expected = optimum(centred(runs), to_centred(TRUTH), posed.observed, **options)
     np.testing.assert_allclose(end.value, expected.value, rtol=1e-10)
     np.testing.assert_allclose(
@@ -278,7 +342,6 @@ def test_every_cell_of_the_grid_leads_to_the_optimum(pose, optimum, runs, option
     assert end.iterations.max() < 150
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("options", OBJECTIVES[:6], ids=words)
 def test_flat_valley_is_reached_at_its_floor_from_every_cell(pose, optimum, runs, options):
     # With two sizes, E, A and alpha are three numbers for two levels.
@@ -290,7 +353,8 @@ def test_flat_valley_is_reached_at_its_floor_from_every_cell(pose, optimum, runs
     value, projected = posed.project(axes)
     cells = np.array(list(product(*axes)))
     start = np.stack([item.ravel() for item in projected], axis=1)
-    end = posed.polish(Candidates(cells, start, value.ravel()))
+    raw = start / posed.scaled(cells, np.ones_like(start))
+    end = posed.polish(Candidates(cells, raw, value.ravel()))
     small, D = two["N"].to_numpy() == 1e8, two["D"].to_numpy() / 1e10
     expected = optimum(
         lambda x: np.where(small, x[0], x[1]) + x[2] * D ** -x[3],
@@ -305,7 +369,6 @@ def test_flat_valley_is_reached_at_its_floor_from_every_cell(pose, optimum, runs
     assert np.sum(end.value < expected.value * (1 + 1e-10)) > 250
 
 
-@pytest.mark.slow
 def test_levels_that_hang_on_a_row_each_do_not_slow_each_other_down():
     """Nearly an L1 problem: Newton and Gauss-Newton need dampings of their own."""
     runs = sf.simulate(sf.isoflop_design(points=20), noise=0.004, seed=5)
@@ -471,7 +534,6 @@ def test_linear_law_is_bounded_least_squares(runs):
 # A law without linear parameters
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"residual": "raw", "robust": "none"}], ids=words)
 def test_law_without_linear_parameters_is_fitted_to_the_truth(options):
     truth = {"Nc": 8.8e8, "Dc": 5.4e10, "aN": 0.076, "aD": 0.103}

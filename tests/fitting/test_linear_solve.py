@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from scalefit.fitting.small import PIVOT_TOLERANCE, Factor, factorise, solve, solve_dense
+from scalefit.fitting.linear_solve import PIVOT_TOLERANCE, Factor, factorise, solve, solve_dense
 
 SIZES = range(1, 11)
 SOME_SIZES = (1, 2, 3, 5, 8, 10)

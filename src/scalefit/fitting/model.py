@@ -1,0 +1,289 @@
+"""A problem's terms on the columns of one table, in the free coordinates.
+
+Fixing and tying act here: the terms of tied linear parameters add, tied coordinates move together,
+and fixed terms make up the known part. The law itself is traced once, whatever is fixed or tied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from itertools import combinations_with_replacement
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scalefit.basis import Expansion, basis_of
+from scalefit.fitting.problem import Problem
+
+__all__ = ["Cells", "Expanded", "Model", "Values"]
+
+
+class Cells(NamedTuple):
+    """A grid over the free coordinates.
+
+    Attributes:
+        axes: coordinates along each axis, (cells,); or, where they are scattered points of a block
+            of coordinates, (cells, coordinates of the block).
+        blocks: which coordinates each axis holds.
+        scattered: whether axes hold blocks.
+    """
+
+    axes: Sequence[Any]
+    blocks: tuple[tuple[int, ...], ...]
+    scattered: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Cells along each axis."""
+        return tuple(len(axis) for axis in self.axes)
+
+    def across(self, seen: Collection[int]) -> tuple[int, ...]:
+        """Axes that hold the given coordinates."""
+        return tuple(i for i, block in enumerate(self.blocks) if set(block) & set(seen))
+
+
+class Values(NamedTuple):
+    """Terms at some coordinates, each broadcastable to (..., rows).
+
+    Attributes:
+        columns: the column of each free linear parameter.
+        known: the part without free coefficients, in the unit of the table; None where there is
+            none.
+    """
+
+    columns: list[Any]
+    known: Any
+
+
+class Expanded(NamedTuple):
+    """The same with first and second derivatives in the free coordinates."""
+
+    columns: list[Expansion]
+    known: Expansion | None
+
+
+class _Part(NamedTuple):
+    """A term of the law within a term of the problem, and what its coordinates are there.
+
+    Attributes:
+        term: place among the law's terms.
+        factor: what it is multiplied by.
+        first: pairs of a coordinate of the law and the free one it is.
+        second: pairs of coordinates of the law, the free pair they are, and how often that counts.
+    """
+
+    term: int
+    factor: Any
+    first: tuple[tuple[int, int], ...]
+    second: tuple[tuple[tuple[int, int], tuple[int, int], float], ...]
+
+
+class Model:
+    """Values and derivatives of a problem's terms, for any number of points at once.
+
+    Args:
+        problem: the problem.
+        columns: the law's data columns, each (rows,), raw units.
+        fixed: values of the fixed parameters, in the order of ``Problem.fixed``.
+        library: ``numpy``, or ``jax.numpy`` within a function that JAX traces.
+    """
+
+    def __init__(
+        self, problem: Problem, columns: Sequence[Any], fixed: Sequence[Any], library: Any = np
+    ) -> None:
+        self.problem = problem
+        self.library = library
+        structure = problem.structure
+        self._basis = basis_of(problem.law, structure)
+        self.rows = int(np.shape(columns[0])[-1])
+        # Of the columns alone, computed once; within a trace before any loop begins.
+        self._bound = {
+            name: getattr(self._basis, name).bind(*columns, library=library)
+            for name in ("values", "derivatives")
+        }
+        values = dict(zip(problem.fixed, fixed, strict=True))
+        spacing = {param.name: param.kind.spacing for param in problem.law.params}
+        place = {name: axis for axis, group in enumerate(problem.nonlinear) for name in group}
+        self._axes = [place.get(name) for name in structure.nonlinear]
+        with np.errstate(divide="ignore"):
+            self._inserted = [
+                None
+                if name in place
+                else library.log(values[name])
+                if spacing[name] == "log"
+                else values[name]
+                for name in structure.nonlinear
+            ]
+        terms = {name: i for i, name in enumerate(structure.linear)}
+        self._parts = [[self._part(terms[name], 1.0) for name in group] for group in problem.linear]
+        self._known = [
+            self._part(terms[name], value) for name, value in values.items() if name in terms
+        ]
+        if structure.remainder is not None:
+            self._known.append(self._part(len(terms), 1.0))
+        self._recipe = self._written()
+
+    def _part(self, term: int, factor: Any) -> _Part:
+        seen = [(m, self._axes[m]) for m in self._basis.sees[term]]
+        free = [(m, axis) for m, axis in seen if axis is not None]
+        second = [
+            ((m, n), (min(a, b), max(a, b)), 2.0 if m != n and a == b else 1.0)
+            for (m, a), (n, b) in combinations_with_replacement(free, 2)
+        ]
+        return _Part(term, factor, tuple(free), tuple(second))
+
+    def _run(self, what: str, coordinates: Sequence[Any]) -> list[Any]:
+        return self._bound[what](
+            *(
+                given if axis is None else coordinates[axis]
+                for axis, given in zip(self._axes, self._inserted, strict=True)
+            )
+        )
+
+    def _each(self, coordinates: Any) -> list[Any]:
+        return [coordinates[..., axis, None] for axis in range(len(self.problem.nonlinear))]
+
+    def seen(self) -> tuple[list[tuple[int, ...]], tuple[int, ...] | None]:
+        """Coordinates that each free term has derivatives in, in order, and the known part."""
+
+        def of(parts: Sequence[_Part]) -> tuple[int, ...]:
+            return tuple(sorted({axis for part in parts for _, axis in part.first}))
+
+        return [of(parts) for parts in self._parts], of(self._known) if self._known else None
+
+    def values(self, coordinates: Any) -> Values:
+        """Every term at some coordinates.
+
+        Args:
+            coordinates: free nonlinear coordinates, shape (..., q).
+        """
+        return self._values(self._each(coordinates))
+
+    def over_cells(self, cells: Cells, axes: Collection[int]) -> Values:
+        """Terms over a grid of cells, each on the axes that it sees, others of length one.
+
+        Args:
+            cells: the grid.
+            axes: the axes of the terms that are wanted; the others stay at their first cell, and
+                terms that see those are of no use.
+        """
+        coordinates: list[Any] = [None] * len(self.problem.nonlinear)
+        for position, (axis, block) in enumerate(zip(cells.axes, cells.blocks, strict=True)):
+            shape = [1] * (len(cells.axes) + 1)
+            shape[position] = -1 if position in axes else 1
+            for place, coordinate in enumerate(block):
+                values = axis[:, place] if cells.scattered else axis
+                values = values if position in axes else values[:1]
+                coordinates[coordinate] = self.library.reshape(values, shape)
+        return self._values(coordinates)
+
+    def _values(self, coordinates: Sequence[Any]) -> Values:
+        found = self._run("values", coordinates)
+        columns = [_sum(found[part.term] for part in parts) for parts in self._parts]
+        if not self._known:
+            return Values(columns, None)
+        return Values(columns, _sum(_times(part.factor, found[part.term]) for part in self._known))
+
+    def jet(self, coordinates: Any) -> list[tuple[int | None, list[Any]]]:
+        """Columns, then first, then second derivatives, and those of the known part.
+
+        Args:
+            coordinates: free nonlinear coordinates, shape (starts, q).
+
+        Returns:
+            By linear parameter, None for the known part: columns; first derivatives, then those of
+            the known part; second derivatives, likewise; the known part. Coordinates and pairs of
+            them are in ascending order.
+        """
+        found = self._run("derivatives", self._each(coordinates))
+        return [
+            (
+                index,
+                [
+                    found[sums[0][0]]
+                    if len(sums) == 1 and _is_one(sums[0][1])
+                    else _sum(_times(factor, found[place]) for place, factor in sums)
+                    if sums
+                    else 0.0
+                    for sums in items
+                ],
+            )
+            for index, items in self._recipe
+        ]
+
+    def _written(self) -> list[tuple[int | None, list[list[tuple[int, Any]]]]]:
+        """For each item of a jet, what it is a sum of: places in the program's output, factors."""
+        first, place = [], 0
+        for seen in self._basis.sees:
+            first.append(place)
+            place += 1 + len(seen) + len(seen) * (len(seen) + 1) // 2
+        terms: list[tuple[int | None, list[_Part], tuple[int, ...]]] = [
+            (index, parts, seen)
+            for (index, parts), seen in zip(enumerate(self._parts), self.seen()[0], strict=True)
+        ]
+        known = [(None, self._known, self.seen()[1] or ())] if self._known else []
+
+        def values(parts: list[_Part]) -> list[list[tuple[int, Any]]]:
+            return [[(first[part.term], part.factor) for part in parts]]
+
+        def slopes(parts: list[_Part], seen: tuple[int, ...]) -> list[list[tuple[int, Any]]]:
+            sums: dict[int, list[tuple[int, Any]]] = {axis: [] for axis in seen}
+            for part in parts:
+                order = self._basis.sees[part.term]
+                for own, axis in part.first:
+                    sums[axis].append((first[part.term] + 1 + order.index(own), part.factor))
+            return list(sums.values())
+
+        def bends(parts: list[_Part], seen: tuple[int, ...]) -> list[list[tuple[int, Any]]]:
+            pairs = combinations_with_replacement(seen, 2)
+            sums: dict[tuple[int, int], list[tuple[int, Any]]] = {pair: [] for pair in pairs}
+            for part in parts:
+                order = self._basis.sees[part.term]
+                own = list(combinations_with_replacement(order, 2))
+                start = first[part.term] + 1 + len(order)
+                for pair, axes, times in part.second:
+                    factor = part.factor if times == 1.0 else times * part.factor
+                    sums[axes].append((start + own.index(pair), factor))
+            return list(sums.values())
+
+        return [
+            *((index, values(parts)) for index, parts, _ in terms),
+            *((index, slopes(parts, seen)) for index, parts, seen in [*terms, *known]),
+            *((index, bends(parts, seen)) for index, parts, seen in [*terms, *known]),
+            *((None, values(parts)) for _, parts, _ in known),
+        ]
+
+    def expand(self, coordinates: Any) -> Expanded:
+        """Every term with its derivatives, sorted out.
+
+        Args:
+            coordinates: free nonlinear coordinates, shape (..., q).
+        """
+        seen, known = self.seen()
+        items = [item for _, mine in self.jet(coordinates) for item in mine]
+        size = len(seen)
+        every = [*seen, *([known] if known is not None else [])]
+        rest = iter(items[size:])
+        slopes = [{axis: next(rest) for axis in axes} for axes in every]
+        bends = [
+            {pair: next(rest) for pair in combinations_with_replacement(axes, 2)} for axes in every
+        ]
+        columns = [Expansion(items[i], slopes[i], bends[i]) for i in range(size)]
+        if known is None:
+            return Expanded(columns, None)
+        return Expanded(columns, Expansion(items[-1], slopes[-1], bends[-1]))
+
+
+def _is_one(factor: Any) -> bool:
+    return isinstance(factor, float) and factor == 1.0
+
+
+def _times(factor: Any, value: Any) -> Any:
+    return value if _is_one(factor) else factor * value
+
+
+def _sum(items: Any) -> Any:
+    total = None
+    for item in items:
+        total = item if total is None else total + item
+    return total

@@ -1,0 +1,357 @@
+"""The engine: many starts on many tables of one design, searched over the whole box and polished.
+
+A fit is a batch of one table. Its grid is scanned, the best separated cells are polished, and more
+of them where the first do not settle it. Replicates of a bootstrap, folds of a hold-out and tables
+of a study are the same with more tables, whose columns are evaluated once. Where an optimum near
+all of them is known, as that of the table they were drawn from, they set out from there, and the
+grid is searched for some of them only: those chosen, those that end at a bound, and those that do
+not arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
+from math import prod
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from scalefit.errors import DataError
+from scalefit.fitting import grid
+from scalefit.fitting.devices import THREADS, chosen, on_device, quiet
+from scalefit.fitting.evidence import settled, stationary
+from scalefit.fitting.grid import Candidates, Ranking
+from scalefit.fitting.newton import MOST_ITERATIONS
+from scalefit.fitting.polish import FEWEST_ROWS, HOST_NUMBERS, Polished, Polisher, Tables, padded
+from scalefit.fitting.problem import Data, Problem, Settings
+from scalefit.objective import Objective
+
+__all__ = ["SAME_VALUE", "Refits", "refit", "search"]
+
+# Starts of a fit are polished in batches of this many. One batch is enough where it ends in one
+# interior minimum; otherwise (evidence.py) the others follow.
+BATCH = 4
+
+# Scattered starts are many and coarse: all go a short way, the best of them on to the end. Most
+# iterations and starts of each round.
+ROUNDS = ((30, grid.SCATTERED_STARTS), (100, 8), (MOST_ITERATIONS, 8))
+
+# Cells per axis of a replicate's grid, where there are at most two: see grid.POINTS.
+POINTS = 96
+
+# Above this many cells, of all tables together, grids are scanned by a compiled program on the host
+# as well: a second or so of compiling is then worth it.
+COMPILED_CELLS = 2**24
+# Where a processor is named as the device, calling the program is worth it above this many.
+CALLED_CELLS = 2**17
+
+# A value is lower than another by more than this share of it, or they are the same minimum.
+SAME_VALUE = 1e-9
+
+# A shorter wait shows no bar.
+BAR_SECONDS = 2.0
+
+
+class Refits(NamedTuple):
+    """The best point of every table.
+
+    Attributes:
+        coefficients: linear coefficients, raw units, shape (tables, k).
+        coordinates: nonlinear coordinates, shape (tables, q).
+        value: objective, shape (tables,).
+        promise: see :class:`scalefit.fitting.polish.Polished`, shape (tables,).
+        stationary: see there, shape (tables,).
+        active: see there, shape (tables, p).
+        basins: local minima on the grid; 0 where it was not searched, shape (tables,).
+        searched: whether the grid was searched, shape (tables,).
+        gained: whether that found a lower minimum than the known optimum led to, (tables,).
+    """
+
+    coefficients: np.ndarray
+    coordinates: np.ndarray
+    value: np.ndarray
+    promise: np.ndarray
+    stationary: np.ndarray
+    active: np.ndarray
+    basins: np.ndarray
+    searched: np.ndarray
+    gained: np.ndarray
+
+
+class _Engine:
+    """Scans grids and polishes starts, on the host or on a device."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        settings: Settings,
+        tables: Tables,
+        axes: Sequence[np.ndarray],
+        device: str | None,
+        progress: bool,
+    ) -> None:
+        self.problem, self.settings, self.tables, self.axes = problem, settings, tables, axes
+        self.progress = progress
+        self.device = chosen(device, single=not any(tables.own))
+        self.polisher = Polisher(problem, settings, tables, self.device)
+        self.model = self.polisher.newton.model
+
+    def rank(self, index: np.ndarray, starts: int) -> list[Ranking]:
+        """Cells to start from for some tables, so many at most unless they are scattered."""
+        compiled = self.compiled(len(index))
+
+        def one(table: int) -> Ranking:
+            return self.ranked(table, self.scan(table, compiled), starts)
+
+        # A compiled program lets other threads of Python work meanwhile; numpy does too little at
+        # a time for that.
+        threads = THREADS if compiled else 1
+        found = []
+        with self.bar(len(index), "searching") as bar, ThreadPoolExecutor(threads) as pool:
+            for item in (pool.map if threads > 1 else map)(one, index.tolist()):
+                found.append(item)
+                if bar is not None:
+                    bar.update(1)
+        return found
+
+    def ranked(self, table: int, scan: grid.Scan | None, starts: int) -> Ranking:
+        """Cells to start from on a scanned grid."""
+        if scan is None:
+            return Ranking(np.zeros((1, 0), dtype=int), np.zeros(1), 1)
+        with quiet():
+            data = self.tables.one(table)
+            return grid.rank(self.model, data, self.settings, self.axes, scan, starts)
+
+    def compiled(self, tables: int) -> bool:
+        """Whether grids of so many tables are scanned by a compiled program."""
+        if self.device is not None and self.device.platform != "cpu":
+            return True
+        most = COMPILED_CELLS if self.device is None else CALLED_CELLS
+        return tables * prod(map(len, self.axes)) > most
+
+    def scan(self, table: int, compiled: bool) -> grid.Scan | None:
+        """The best cell of every tile of a table's grid; None where there is no grid."""
+        if not self.axes:
+            return None
+        with quiet():
+            data = self.tables.one(table)
+            if compiled:
+                return self._compiled_scan(data)
+            return grid.scan(self.model, data, self.settings, self.axes)
+
+    def _compiled_scan(self, data: Data) -> grid.Scan:
+        rows = 1 << (max(FEWEST_ROWS, data.response.size) - 1).bit_length()
+        with on_device(self.device):
+            found = grid.scan_compiled(
+                self.problem, padded(data, rows), self.settings, list(self.axes)
+            )
+            return grid.Scan(*jax.device_get(found))
+
+    def solved(self, cells: np.ndarray, table: np.ndarray) -> Candidates:
+        """Cells with their best coefficients, each on the grid of its own table."""
+        coordinates = grid.points(self.problem, self.axes, cells)
+        data = self.tables.data
+        with quiet():
+            if not any(self.tables.own):
+                return grid.solved(self.model, data, self.settings, coordinates)
+            found = []
+            size = max(1, HOST_NUMBERS // data.response.size)
+            for first in range(0, len(cells), size):
+                some = slice(first, first + size)
+                losses, weight, metric = self.tables.take(table[some])
+                shape = metric.shape
+                each = data._replace(
+                    response=np.broadcast_to(losses, shape),
+                    weight=np.broadcast_to(weight, shape),
+                    metric=metric,
+                )
+                found.append(grid.solved(self.model, each, self.settings, coordinates[some]))
+        return Candidates(*(np.concatenate(leaves) for leaves in zip(*found, strict=True)))
+
+    def to_the_end(self, table: np.ndarray, starts: Candidates) -> tuple[np.ndarray, Polished]:
+        """Polish starts to optima; of scattered ones the better ones of each table go further.
+
+        Args:
+            table: which table each is on, ascending, shape (starts,).
+            starts: points to set out from.
+
+        Returns:
+            Which table each end is on, and the ends.
+        """
+        rounds = ROUNDS if self.problem.scattered else ((MOST_ITERATIONS, len(table)),)
+        with self.bar(len(table), "polishing") as bar:
+            polished = self.polisher(table, starts, rounds[0][0], bar)
+        for (last, _), (limit, most) in pairwise(rounds):
+            going = np.flatnonzero(_places(table, _finite(polished.value)) < most)
+            unfinished = going[polished.iterations[going] >= last]
+            points = Candidates(
+                polished.coordinates[unfinished], polished.coefficients[unfinished], None
+            )
+            if len(unfinished):
+                found = self.polisher(table[unfinished], points, limit)
+                for leaf, values in zip(polished, found, strict=True):
+                    leaf[unfinished] = values
+            table, polished = table[going], polished.take(going)
+        return table, polished
+
+    def bar(self, total: int, what: str) -> AbstractContextManager[Any]:
+        if not self.progress:
+            return nullcontext()
+        from tqdm.auto import tqdm
+
+        return tqdm(desc=what, total=total, unit="refit", delay=BAR_SECONDS, leave=False)
+
+
+def search(
+    problem: Problem,
+    objective: Objective,
+    data: Data,
+    settings: Settings,
+    axes: list[np.ndarray],
+    device: str | None = None,
+) -> tuple[Ranking, Polished]:
+    """The cells that one table's fit set out from, and where they ended.
+
+    Args:
+        problem: the problem.
+        objective: what is minimised.
+        data: the table.
+        settings: bounds.
+        axes: cells, as from :func:`scalefit.fitting.grid.axes`.
+        device: where to compute, as for ``fit``.
+    """
+    engine = _Engine(problem, settings, Tables(objective, data), axes, device, False)
+    scan = engine.scan(0, engine.compiled(1))
+    ranking = engine.ranked(0, scan, BATCH)
+
+    def ends(some: np.ndarray) -> Polished:
+        table = np.zeros(len(some), dtype=int)
+        return engine.to_the_end(table, engine.solved(some, table))[1]
+
+    polished = ends(ranking.cells)
+    if problem.scattered:
+        order = np.argsort(_finite(polished.value), kind="stable")
+        return ranking, polished.take(order)
+    if ranking.basins > BATCH or not settled(problem, objective, data, settings, polished):
+        ranking = engine.ranked(0, scan, grid.MOST_STARTS)
+        if len(ranking.cells) > BATCH:
+            others = ends(ranking.cells[BATCH:])
+            polished = Polished(*map(np.concatenate, zip(polished, others, strict=True)))
+    return ranking, polished
+
+
+def refit(
+    problem: Problem,
+    objective: Objective,
+    settings: Settings,
+    data: Data,
+    *,
+    observed: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    points: int | None = None,
+    starts: int = 1,
+    near: Candidates | None = None,
+    searched: np.ndarray | None = None,
+    progress: bool = False,
+    device: str | None = None,
+) -> Refits:
+    """Fits of the same law to many tables of one design, each searched globally and polished.
+
+    Args:
+        problem: the problem.
+        objective: what is minimised.
+        settings: bounds.
+        data: the design, and the one table.
+        observed: observed losses of every table, shape (tables, rows); the one table's own by
+            default.
+        weight: row weights of every table, shape (tables, rows); the one table's own by default.
+        points: grid cells per axis.
+        starts: cells polished for each table.
+        near: one optimum to set out from, coefficients in raw units; shapes (k,) and (q,).
+        searched: whether to search the grid for a table all the same, shape (tables,).
+        progress: whether to draw a bar once it has taken two seconds.
+        device: where to compute, as for ``fit``.
+
+    Returns:
+        The best point of each.
+
+    Raises:
+        DataError: neither losses nor weights are given, or their shapes differ from the table's.
+    """
+    given = [item for item in (observed, weight) if item is not None]
+    rows = data.response.size
+    if not given or any(item.ndim != 2 or item.shape != (len(given[0]), rows) for item in given):
+        raise DataError(
+            f"replicates need losses or weights of shape (replicates, {rows}), not "
+            f"{' and '.join(str(item.shape) for item in given) or 'none at all'}",
+            remedy="Pass observed=, weight= or both, of one length, a column for each row",
+        )
+    count = len(given[0])
+    axes = grid.axes(problem, settings, points or (POINTS if len(problem.nonlinear) <= 2 else None))
+    tables = Tables(objective, data, observed, weight)
+    engine = _Engine(problem, settings, tables, axes, device, progress)
+    if near is None:
+        return _globally(engine, np.arange(count), starts)
+    coordinates, coefficients = (
+        np.broadcast_to(leaf, (count, *np.shape(leaf))) for leaf in near[:2]
+    )
+    every = np.arange(count)
+    polisher = Polisher(problem, settings, tables, engine.device, near=True)
+    with engine.bar(count, "polishing") as bar:
+        polished = polisher(every, Candidates(coordinates, coefficients, None), bar=bar)
+    never = np.zeros(count, dtype=bool)
+    found = _refits(polished, np.zeros(count, dtype=int), never, never.copy())
+    doubtful = found.active.any(axis=1) | ~stationary(found)
+    again = np.flatnonzero(doubtful if searched is None else doubtful | searched)
+    if len(again):
+        other = _globally(engine, again, starts)
+        lower = _finite(other.value) < _finite(found.value[again]) * (1 - SAME_VALUE)
+        # One that did not arrive is no better than one of the same value that did.
+        better = lower | (stationary(other) & ~stationary(found)[again])
+        for leaf, values in zip(found[:-2], other[:-2], strict=True):
+            leaf[again[better]] = values[better]
+        found.basins[again] = other.basins
+        found.searched[again] = True
+        found.gained[again] = lower
+    return found
+
+
+def _globally(engine: _Engine, index: np.ndarray, starts: int) -> Refits:
+    """The best point of each table given, searched over the whole bounds."""
+    # Scattered cells say little: as many are polished as for a single fit, however many are asked.
+    rankings = engine.rank(index, starts)
+    chosen = [ranking.cells for ranking in rankings]
+    place = np.repeat(np.arange(len(index)), [len(cells) for cells in chosen])
+    candidates = engine.solved(np.concatenate(chosen), index[place])
+    table, polished = engine.to_the_end(index[place], candidates)
+    # A table's place among those given; they are in ascending order.
+    place = np.searchsorted(index, table)
+    order = np.lexsort((_finite(polished.value), place))
+    best = order[np.searchsorted(place[order], np.arange(len(index)))]
+    basins = np.array([ranking.basins for ranking in rankings])
+    every = np.ones(len(index), dtype=bool)
+    return _refits(polished.take(best), basins, every, ~every)
+
+
+def _refits(
+    polished: Polished, basins: np.ndarray, searched: np.ndarray, gained: np.ndarray
+) -> Refits:
+    own = {name: getattr(polished, name) for name in Refits._fields[:5]}
+    return Refits(**own, active=polished.active, basins=basins, searched=searched, gained=gained)
+
+
+def _finite(value: np.ndarray) -> np.ndarray:
+    """Values by which to order: what is not a number comes last."""
+    return np.where(np.isfinite(value), value, np.inf)
+
+
+def _places(table: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Place of each start among those of its table, the lowest value first."""
+    order = np.lexsort((value, table))
+    place = np.empty(len(order), dtype=int)
+    place[order] = np.arange(len(order)) - np.searchsorted(table, table[order])
+    return place
