@@ -1,14 +1,14 @@
 # Every target uses the environment that PYTHON names; `make install` makes one.
 PYTHON ?= .venv/bin/python
 
-.PHONY: install check lint types test test-fast docs bench clean
+.PHONY: install check lint types test test-slow docs bench clean
 
 install:
 	python3 -m venv .venv
 	.venv/bin/pip install -e ".[test,docs,bench]"
 
-# What CI runs: format, lint, types, tests and doctests.
-check: lint types test
+# What CI runs: format, lint, types, tests and doctests of both tiers.
+check: lint types test test-slow
 
 lint:
 	$(PYTHON) -m ruff format --check .
@@ -17,12 +17,12 @@ lint:
 types:
 	$(PYTHON) -m mypy
 
+# The default tier, to run on every commit, and which tests take longest.
 test:
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --durations=25
 
-# The tier to run on every commit.
-test-fast:
-	$(PYTHON) -m pytest -m "not slow"
+test-slow:
+	$(PYTHON) -m pytest -m slow --durations=25
 
 docs:
 	$(PYTHON) -m mkdocs build --strict
