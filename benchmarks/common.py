@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -101,6 +102,49 @@ class PeakMemory:
         self._thread.join()
 
 
+def in_process(
+    arguments: Sequence[str], source: Path | None = None, **environment: str
+) -> tuple[str, float]:
+    """Output of a script in a fresh interpreter, and the seconds until it ended.
+
+    Args:
+        arguments: of the interpreter.
+        source: folder that scalefit is imported from; the one of this process by default.
+        environment: further variables.
+
+    Raises:
+        SystemExit: the process failed.
+    """
+    kept = {name: text for name, text in os.environ.items() if "COMPILATION_CACHE" not in name}
+    kept |= {"PYTHONPATH": str(source or own_source()), **environment}
+    begin = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, check=False, env=kept
+    )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr}")
+    return done.stdout, time.perf_counter() - begin
+
+
+def own_source() -> Path:
+    """The folder that scalefit is imported from here."""
+    place = find_spec("scalefit")
+    if place is None or place.origin is None:
+        raise SystemExit("scalefit is not installed")
+    return Path(place.origin).parents[1]
+
+
+def baseline(parser: argparse.ArgumentParser) -> None:
+    """An option for an earlier version to be measured in turn with this one."""
+    parser.add_argument("--baseline", type=Path, metavar="DIR", help="checkout of an older commit")
+
+
+def sources(checkout: Path | None) -> dict[str, Path]:
+    """Folders that scalefit is imported from, by what they are called in tables."""
+    found = {"here": own_source()}
+    return found if checkout is None else {**found, "baseline": checkout / "src"}
+
+
 def peaks(script: str, counts: Sequence[int], what: str) -> str:
     """Table of the peak of memory by a count, each in a process of its own.
 
@@ -114,12 +158,9 @@ def peaks(script: str, counts: Sequence[int], what: str) -> str:
     """
     rows = []
     for count in counts:
-        command = [sys.executable, script, "--memory", str(count)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{count} {what} failed:\n{done.stderr}")
-        rows.append((f"{count:,}", f"{int(done.stdout) / 2**20:.3g} MiB"))
-    return table((what, "peak extra memory, compiled before"), rows)
+        output, _ = in_process([script, "--memory", str(count)])
+        rows.append((f"{count:,}", f"{int(output) / 2**20:.3g} MiB"))
+    return table((what, "peak extra memory"), rows)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -28,7 +28,7 @@ from scipy.stats import t as student
 from tqdm import tqdm
 
 import scalefit as sf
-from scalefit.fitting import batch
+from scalefit.fitting import multistart
 from scalefit.fitting.grid import Candidates
 from scalefit.uncertainty.estimate import Estimate
 from scalefit.uncertainty.ground import Ground, stand_on
@@ -146,7 +146,7 @@ def by_bootstrap(
         else item.losses
         for ground, item in zip(grounds, resamples, strict=True)
     ]
-    found = batch.refit(
+    found = multistart.refit(
         posed.problem,
         fit.objective,
         posed.settings,

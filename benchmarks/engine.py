@@ -1,50 +1,45 @@
-"""Every part of the engine on one device: grids, single fits, refits, and the proof.
+"""Every part of the engine on the host and on a device, in one table, and whether they agree.
 
-With ``--device gpu`` each part is repeated on the CPU, and the script fails where the two differ by
-more than rounding. The proof is numpy on the host whatever the device.
+Grids, single fits, bootstraps of log-Huber fits and a study of many tables. On the host numpy runs
+the engine; on a device of JAX's, the CPU included, the same lines run as compiled programs. The
+script fails where the two differ by more than rounding.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
+import grids
 import jax
 import numpy as np
-from common import (
-    PeakMemory,
-    Timing,
-    chinchilla_table,
-    farseer_table,
-    machine,
-    options,
-    race,
-    table,
-)
-from grids import inputs
-from refits import POINTS, REPLICATES, call, parameters, resampled
-from single_fit import proof
+import studies
+from common import Timing, chinchilla_table, farseer_table, machine, options, table
 
 import scalefit as sf
 from scalefit.errors import FitError
-from scalefit.fitting import grid
-from scalefit.fitting.devices import on_device
+from scalefit.fitting import multistart
+from scalefit.fitting.evidence import stationary
+from scalefit.fitting.pipeline import pose
+from scalefit.laws import find
 
-# Cells per axis (rounded up to whole tiles), and rounds.
-SIZES = {96: 31, 1000: 11, 9808: 3}
-QUICK_SIZES = {96: 5, 400: 3}
+SIZES, QUICK_SIZES = (96, 1000, 9801), (96, 400)
+REPLICATES, QUICK_REPLICATES = (1000, 100_000), (100, 500)
+ROUNDS = 5
+# No further round of an item that has taken this long.
+MOST_SECONDS = 4.0
 
-# Largest relative difference between devices, of values and parameters alike.
+# Largest relative difference, of values and parameters alike.
 PARITY = 1e-9
-
-# The grid ranks cells by a projected error that carries rounding of about this share of the squared
-# loss (grid.py), of which the error itself may be a small part.
+# A grid ranks cells by an error that carries rounding of about this share of the squared loss.
 GRID_ROUNDING = 1e-13
 
-HEADER = ("item", "time (quartiles)", "rate", "peak extra memory")
+HEADER = ("item", "host (quartiles)", "rate")
+DEVICE_HEADER = ("device, first", "device (quartiles)", "rate", "host / device", "differs by")
 
 
 class Item(NamedTuple):
@@ -52,191 +47,181 @@ class Item(NamedTuple):
 
     Attributes:
         name: what it is.
-        call: does it, and waits for the result.
-        numbers: of a result, the numbers that must not depend on the device.
+        call: does it on the host (None: numpy) or a device, and waits for the result.
+        numbers: of a result, the numbers that must not depend on where.
         count: how many things it does, and their name.
-        rounds: how often it is timed.
         rounding: absolute differences of the numbers up to here are none.
-        host: whether it runs on the host whatever the device.
     """
 
     name: str
-    call: Callable[[], Any]
+    call: Callable[[str], Any]
     numbers: Callable[[Any], np.ndarray]
     count: tuple[float, str]
-    rounds: int
     rounding: float = 0.0
-    host: bool = False
 
 
-def ranked(points: int, rounds: int, device: str) -> Item:
-    """The ranking of a grid of cells of Chinchilla on 128 rows."""
-    with on_device(device):
-        problem, data, settings, axes = inputs(points)
-        ranker = jax.jit(partial(grid.rank, problem))
+def scanned(points: int) -> Item:
+    """The scan of a grid of cells of Chinchilla on 128 rows."""
+    at = {None: grids.engine(points)}
+    cells = [len(axis) for axis in at[None].axes]
 
-    def run() -> grid.Ranking:
-        with on_device(device):
-            return jax.device_get(ranker(data, settings, axes))
+    def run(device: str | None) -> Any:
+        if device is None:
+            return grids.in_numpy(at[None])
+        return grids.compiled(at.setdefault(device, grids.engine(points, device)))
 
-    def numbers(found: grid.Ranking) -> np.ndarray:
-        # Not which tile: next to the best cell of a fine grid others differ by rounding alone.
-        return found.value[:1]
-
-    cells = float(np.prod([len(axis) for axis in axes]))
-    name = " x ".join(str(len(axis)) for axis in axes)
+    name = f"scan of {' x '.join(map(str, cells))} cells, 128 rows"
+    # Not which cell of a tile: next to the best one of a fine grid others differ by rounding alone.
     return Item(
-        f"rank {name} cells, 128 rows", run, numbers, (cells, "cells"), rounds, GRID_ROUNDING
+        name, run, lambda found: found.value, (float(np.prod(cells)), "cells"), GRID_ROUNDING
     )
 
 
-def fitted(runs: sf.LossTable, law: str, robust: str, rounds: int, device: str, label: str) -> Item:
+def fitted(runs: sf.LossTable, law: str, robust: str) -> Item:
     """A single fit without its proof."""
+
+    def run(device: str | None) -> sf.Fit:
+        return sf.fit(runs, law, robust=robust, certify=False, device=device)  # type: ignore[arg-type]
 
     def numbers(found: sf.Fit) -> np.ndarray:
         return np.array([found.value, *found.params.values()])
 
-    run = partial(sf.fit, runs, law, robust=robust, certify=False, device=device)
-    return Item(f"fit {law}, {label}, {len(runs)} rows", run, numbers, (1, "fits"), rounds)
+    return Item(f"fit, {law}, {robust}, {len(runs)} rows", run, numbers, (1, "fits"))
 
 
-def refitted(runs: sf.LossTable, robust: str, count: int, rounds: int, device: str) -> Item:
-    """Refits to resampled rows, each searched on a grid of its own."""
-    label = "squares" if robust == "none" else "log-Huber"
-    run = call(runs, sf.Objective("log", robust), resampled(len(runs), count), device)
+def resampled(runs: sf.LossTable, fit: sf.Fit, count: int) -> Item:
+    """A row bootstrap of log-Huber fits."""
 
-    def numbers(found: Any) -> np.ndarray:
-        return np.concatenate([found.value, parameters(found).ravel()])
+    def run(device: str | None) -> sf.Ensemble:
+        return sf.bootstrap(fit, runs, n=count, progress=False, device=device)
 
-    name = f"{count} refits of {len(runs)} rows, {label}, {POINTS} x {POINTS} cells each"
-    return Item(name, run, numbers, (count, "refits"), rounds)
+    def numbers(found: sf.Ensemble) -> np.ndarray:
+        return np.stack(list(found.params.values()))
 
-
-def proved(runs: sf.LossTable, rounds: int) -> Item:
-    """The proof that the squared fit is global."""
-    run = proof(runs)
-
-    def numbers(found: Any) -> np.ndarray:
-        return np.array([found.gap, found.boxes])
-
-    boxes = run().boxes
-    return Item(
-        "proof, squares (numpy on the host)", run, numbers, (boxes, "boxes"), rounds, host=True
-    )
+    return Item(f"bootstrap, {count:,} log-Huber", run, numbers, (count, "fits"))
 
 
-def items(device: str, quick: bool) -> list[Item]:
-    """Everything that is measured, ready to run on a device."""
+def studied(seeds: int) -> Item:
+    """The surface fits of the tables of studies.py, design by design."""
+    posed, losses, law, goal = [], [], find("chinchilla"), sf.Objective("raw", "none")
+    for design, tables, _ in studies.published_tables(seeds):
+        runs = sf.LossTable.from_frame(design.assign(loss=np.sqrt((tables**2).mean(axis=0))))
+        posed.append(pose(runs, law, goal, fix={}, bounds={}, tie=(), groups={}))
+        losses.append(tables)
+
+    def one(at: Any, tables: np.ndarray, device: str | None) -> multistart.Refits:
+        return multistart.refit(
+            at.problem, goal, at.settings, at.data, observed=tables, device=device
+        )
+
+    def run(device: str | None) -> list[multistart.Refits]:
+        return [one(at, tables, device) for at, tables in zip(posed, losses, strict=True)]
+
+    def numbers(found: list[multistart.Refits]) -> np.ndarray:
+        # Values alone: many of these tables have a flat valley, and fix no parameter to ten digits.
+        return np.concatenate([np.where(stationary(item), item.value, 0.0) for item in found])
+
+    count = sum(map(len, losses))
+    return Item(f"study, {count:,} tables, {len(posed)} designs", run, numbers, (count, "tables"))
+
+
+def items(quick: bool) -> Iterator[Item]:
+    """Everything that is measured, made when its turn comes."""
     runs, _, _ = chinchilla_table()
-    farseer, _ = farseer_table()
-    rounds, count, batches = (3, 64, 1) if quick else (21, REPLICATES, 3)
-    sizes = QUICK_SIZES if quick else SIZES
-    return [
-        *(ranked(points, repeats, device) for points, repeats in sizes.items()),
-        fitted(runs, "chinchilla", "huber", rounds, device, "log-Huber"),
-        fitted(runs, "chinchilla", "none", rounds, device, "squares"),
-        fitted(farseer, "farseer", "none", 3, device, "squares"),
-        refitted(runs, "none", count, batches, device),
-        refitted(runs, "huber", count, batches, device),
-        proved(runs, rounds),
-    ]
+    yield from map(scanned, QUICK_SIZES if quick else SIZES)
+    yield fitted(runs, "chinchilla", "huber")
+    yield fitted(runs, "chinchilla", "none")
+    if not quick:
+        yield fitted(farseer_table()[0], "farseer", "none")
+    fit = sf.fit(runs)
+    yield from (resampled(runs, fit, n) for n in (QUICK_REPLICATES if quick else REPLICATES))
+    yield studied(2 if quick else studies.SEEDS)
+
+
+def timed(call: Callable[[], Any], compiles: bool) -> tuple[Any, float, Timing]:
+    """Result of a call, seconds of the first one, and of warm ones where there is time for them."""
+    seconds: list[float] = []
+    least = 2 if compiles else 1
+    while len(seconds) < least or (
+        sum(seconds[least - 1 :]) < MOST_SECONDS and len(seconds) <= ROUNDS
+    ):
+        begin = time.perf_counter()
+        found = call()
+        seconds.append(time.perf_counter() - begin)
+    return found, seconds[0], Timing.of(seconds[1:] or seconds)
 
 
 def difference(item: Item, here: Any, there: Any) -> float:
     """Largest relative difference of the numbers of two results."""
     first, second = item.numbers(here), item.numbers(there)
-    apart = np.maximum(np.abs(first - second) - item.rounding, 0.0)
+    same = (first == second) | (np.isnan(first) & np.isnan(second))
+    apart = np.where(same, 0.0, np.maximum(np.abs(first - second) - item.rounding, 0.0))
     size = np.maximum(np.abs(first), np.abs(second))
     return float(np.max(apart / np.where(size > 0, size, 1.0)))
 
 
-def measured(item: Item) -> tuple[Any, Timing, int]:
-    """Result of an item, its warm time, and the peak of this process's memory."""
-    found = item.call()
-    with PeakMemory() as during:
-        item.call()
-    return found, race({item.name: item.call}, item.rounds)[item.name], during.extra
-
-
-def _memory(device: str, extra: int) -> str:
-    if device.startswith("cpu"):
-        return f"{extra / 2**20:.3g} MiB"
-    # Never falls: the largest so far of this process, on the device.
-    platform, _, number = device.partition(":")
-    known = jax.local_devices(backend=platform)[int(number or 0)].memory_stats() or {}
-    peak = known.get("peak_bytes_in_use")
-    return "unknown" if peak is None else f"{peak / 2**20:.3g} MiB on the device so far"
-
-
-def report(device: str, quick: bool, parity: bool) -> tuple[str, list[str]]:
-    """The table as Markdown, and the names of items that differ from the CPU's."""
-    header, rows, apart = list(HEADER), [], []
-    here = items(device, quick)
-    others: list[Any] = [None] * len(here)
-    if parity:
-        header += ["time on the CPU", "largest relative difference"]
-        others = items("cpu", quick)
-    for item, other in zip(here, others, strict=True):
-        found, time, extra = measured(item)
+def report(device: str, quick: bool) -> tuple[str, list[str]]:
+    """The table as Markdown, and the names of items that differ from the host's."""
+    rows, apart = [], []
+    for item in items(quick):
         count, what = item.count
-        line = [item.name, time.text, f"{count / time.median:.3g} {what}/s"]
-        line.append(_memory("cpu" if item.host else device, extra))
-        if other is not None:
-            reference, taken, _ = measured(other)
-            differs = difference(item, found, reference)
-            line += [taken.text, f"{differs:.1e}"]
-            if not differs <= PARITY:
-                apart.append(f"{item.name}: {differs:.1e}")
-        rows.append(line)
-    return table(header, rows), apart
+
+        def rate(time: Timing, count: float = count, what: str = what) -> str:
+            return f"{count / time.median:.3g} {what}/s"
+
+        reference, _, host = timed(partial(item.call, None), False)
+        row = [item.name, host.text, rate(host)]
+        found, first, warm = timed(partial(item.call, device), True)
+        differs = difference(item, found, reference)
+        row += [f"{first:.2f} s", warm.text, rate(warm)]
+        row += [f"**{host.median / warm.median:.2f}**", f"{differs:.1e}"]
+        if not differs <= PARITY:
+            apart.append(f"{item.name}: {differs:.1e}")
+        rows.append(row)
+        print(f"{item.name}: done", file=sys.stderr, flush=True)
+    return table([*HEADER, *DEVICE_HEADER], rows), apart
 
 
-def _kind(device: str) -> str:
-    platform, _, number = device.partition(":")
-    return str(jax.local_devices(backend=platform)[int(number or 0)].device_kind)
+def section(quick: bool, device: str | None = None) -> str:
+    """The benchmark as Markdown.
 
-
-def section(quick: bool, device: str | None = None, parity: bool | None = None) -> str:
-    """The benchmark as Markdown, on JAX's default device unless told.
+    Args:
+        quick: small sizes.
+        device: of JAX's; its own default by default.
 
     Raises:
-        SystemExit: results differ from those of the CPU by more than rounding.
+        SystemExit: results differ from those of the host by more than rounding.
     """
     device = device or jax.default_backend()
-    compare = not device.startswith("cpu") if parity is None else parity
-    body, apart = report(device, quick, compare)
-    note = ""
-    if compare:
-        note = (
-            f" Results agree with those of the CPU to {PARITY:g}; of the grid's, what exceeds "
-            f"rounding of {GRID_ROUNDING:g} of the squared loss counts."
-        )
+    platform, _, number = device.partition(":")
+    try:
+        kind = jax.local_devices(backend=platform)[int(number or 0)].device_kind
+    except RuntimeError as error:
+        raise SystemExit(f"there is no {device!r} here") from error
+    body, apart = report(device, quick)
     text = "\n\n".join(
         [
-            f"## The engine on {device}",
-            f"Device: {_kind(device)}. Warm calls, results back on the host. Refits and fits "
-            f"include the search of the whole box; the proof never leaves the host.{note}",
+            f"## The engine on the host and on {device}",
+            f"Host: numpy, nothing compiled. Device: {kind}; its first call compiles. Warm calls, "
+            f"results on the host; up to {ROUNDS} rounds, as many as fit into {MOST_SECONDS:g} s. "
+            f"Results agree to {PARITY:g} of themselves, or the script fails; those of grids to "
+            f"{GRID_ROUNDING:g} of the squared loss as well.",
             body,
         ]
     )
     if apart:
         print(text)
-        raise SystemExit("differs from the CPU: " + "; ".join(apart))
+        raise SystemExit("differs from the host: " + "; ".join(apart))
     return text
 
 
 def main() -> None:
     """Print the machine and the table."""
     parser = options(__doc__)
-    parser.add_argument("--device", help="cpu, gpu or one of several as gpu:1; JAX's default")
-    parser.add_argument(
-        "--parity",
-        action=argparse.BooleanOptionalAction,
-        help="repeat everything on the CPU and compare (default unless the device is the CPU)",
-    )
-    arguments = parser.parse_args()
+    parser.add_argument("--device", help="gpu, one of several as gpu:1, or cpu; JAX's by default")
+    given: argparse.Namespace = parser.parse_args()
     try:
-        text = section(arguments.quick, arguments.device, arguments.parity)
+        text = section(given.quick, given.device)
     except FitError as error:
         sys.exit(str(error))
     print(machine(), text, sep="\n\n")

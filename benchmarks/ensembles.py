@@ -64,14 +64,19 @@ def resamples(fit: sf.Fit, runs: sf.LossTable, count: int) -> np.ndarray:
     return RESAMPLES["rows"](ground, None, count, np.random.default_rng(0)).weights
 
 
+def picked(fit: sf.Fit, runs: sf.LossTable, replicates: int) -> list[np.ndarray]:
+    """Rows of the first resamples of such a bootstrap, for the loop."""
+    weights = resamples(fit, runs, replicates)[: min(LOOPED, replicates)]
+    return [np.repeat(np.arange(len(runs)), one.astype(int)) for one in weights]
+
+
 def against_loop(runs: sf.LossTable, replicates: int, rounds: int, device: str | None) -> str:
     """Table of the bootstrap beside the loop."""
     fit = sf.fit(runs, delta=DELTA)
     draw = partial(sf.bootstrap, fit, runs, n=replicates, progress=False, device=device)
     draws, mine = seconds(draw, rounds)
     loop = HuberLoop(runs, fit)
-    weights = resamples(fit, runs, replicates)[: min(LOOPED, replicates)]
-    rows = [np.repeat(np.arange(len(runs)), one.astype(int)) for one in weights]
+    rows = picked(fit, runs, replicates)
     points, looped = seconds(lambda: np.array([loop.solve(one) for one in rows]), rounds)
     found = np.stack([draws.params[name] for name in ("E", "A", "B", "alpha", "beta")], axis=1)
     apart = np.abs(found[: len(points)] / points - 1).max(axis=1)
@@ -99,7 +104,7 @@ def against_loop(runs: sf.LossTable, replicates: int, rounds: int, device: str |
 
 
 def peak(count: int) -> int:
-    """Bytes above the start during a bootstrap, once the programs are compiled."""
+    """Bytes above the start during a bootstrap, in a process that has done one."""
     runs, _, _ = chinchilla_table()
     fit = sf.fit(runs)
     sf.bootstrap(fit, runs, n=50, progress=False)

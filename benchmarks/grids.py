@@ -1,5 +1,8 @@
 """The grid search alone: time and memory per cell, against the matrix product it cannot avoid.
 
+The engine scans with numpy, and very large grids with a compiled program; both are timed at every
+size, with the first call of the compiled one, so that the size from which it pays can be read off.
+
 The search assembles the Gram matrix of every cell from inner products of sub-grids; for Chinchilla
 the one that sees both exponents is a product of (cells of alpha x rows) with (rows x cells of
 beta). That product, computed slab by slab with nothing but its minimum kept, is the floor. The
@@ -13,8 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -23,23 +25,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import psutil
-from common import PeakMemory, Timing, race, run_alone, table
+from common import PeakMemory, Timing, in_process, race, run_alone, table
 from jax import lax
 
 import scalefit as sf
-from scalefit.fitting import grid
-from scalefit.fitting.pipeline import pack
-from scalefit.fitting.problem import Data, Problem, Settings, prepare
-from scalefit.fitting.search import BATCH
+from scalefit.fitting import grid, multistart
+from scalefit.fitting.devices import quiet
+from scalefit.fitting.pipeline import pose
+from scalefit.fitting.polish import Tables
+from scalefit.fitting.problem import Data, Settings
 from scalefit.laws import find
-from scalefit.separable import structure
 
 # 128 rows need no padding.
 BUDGETS = (1e18, 1e19, 1e20, 1e21)
 POINTS_PER_BUDGET = 32
 
-# Points per axis, and rounds: the default grid, and two for which the product matters.
-SIZES = {96: 101, 1000: 31, 9801: 7}
+# Points per axis, and rounds: the default grid, and some for which the product matters.
+SIZES = {96: 51, 1000: 11, 2048: 5, 4096: 5, 9801: 3}
 QUICK_SIZES = {96: 11, 400: 5}
 
 # Cells of alpha per slab of the bare product; the best of these is the floor.
@@ -60,26 +62,40 @@ NUMPY_SHARE = 0.25
 
 HEADER = (
     "cells",
-    "search, warm (quartiles)",
-    "ns per cell",
+    "engine scans with",
+    "search in numpy (quartiles)",
+    "compiled, warm (quartiles)",
+    "compiled, first call",
+    "ns per cell, engine's",
     "floor: bare product",
-    "**search / floor**",
-    "numpy product / floor",
-    "cell by cell / search, per cell",
-    "peak extra memory, compile and run",
-    "buffers planned",
+    "numpy / floor",
+    "compiled / floor",
+    "numpy's product / floor",
+    "cell by cell / engine's, per cell",
+    "peak extra memory, engine's",
 )
 
 
-def inputs(points: int) -> tuple[Problem, Data, Settings, list[np.ndarray]]:
+def engine(points: int, device: str | None = None) -> multistart._Engine:
     """Chinchilla on simulated sweeps, as the pipeline hands it to the search."""
-    law = find("chinchilla")
     frame = sf.simulate(sf.isoflop_design(BUDGETS, points=POINTS_PER_BUDGET))
-    columns = {name: frame[name].to_numpy() for name in law.columns}
-    problem, settings = prepare(law, structure(law, columns), columns, fix={}, bounds={}, tie=())
-    weight = np.ones(len(frame))
-    data = pack(problem, sf.Objective(), columns, frame["loss"].to_numpy(), weight, {})
-    return problem, data, settings, grid.axes(problem, settings, points)
+    objective = sf.Objective()
+    runs = sf.LossTable.from_frame(frame)
+    posed = pose(runs, find("chinchilla"), objective, fix={}, bounds={}, tie=(), groups={})
+    axes = grid.axes(posed.problem, posed.settings, points)
+    tables = Tables(objective, posed.data)
+    return multistart._Engine(posed.problem, posed.settings, tables, axes, device, False)
+
+
+def in_numpy(at: multistart._Engine) -> grid.Scan:
+    """The best cell of every tile, by numpy on the host."""
+    with quiet():
+        return grid.scan(at.model, at.tables.data, at.settings, at.axes)
+
+
+def compiled(at: multistart._Engine) -> grid.Scan:
+    """The same by a compiled program, results on the host."""
+    return at._compiled_scan(at.tables.data)
 
 
 def floor(slab: int, left: Any, right: Any) -> Any:
@@ -109,23 +125,10 @@ def cell_by_cell(data: Data, alphas: Any, betas: Any) -> Any:
     return lax.map(lambda pair: jax.vmap(error)(*pair).min(), (alphas, betas))
 
 
-def extra_memory(call: Callable[[], Any]) -> int:
-    """Bytes above the start at the peak of a first call, compilation included."""
-    with PeakMemory() as during:
-        jax.block_until_ready(call())
-    return during.extra
-
-
-def planned_memory(compiled: Any) -> int:
-    """Bytes of buffers that a compiled program plans beside its inputs."""
-    plan = compiled.memory_analysis()
-    return plan.temp_size_in_bytes + plan.output_size_in_bytes
-
-
-def search(problem: Problem, data: Data, settings: Settings, axes: list[Any]) -> grid.Candidates:
-    """Rank every cell, and solve the best cell of each tile of a first batch of starts."""
-    tiles = grid.rank(problem, data, settings, axes).tiles[:BATCH]
-    return grid.cells(problem, data, settings, axes, tiles)
+def search(at: multistart._Engine, scan: Callable[[Any], grid.Scan]) -> grid.Candidates:
+    """Rank every cell, and solve the best cells of a first batch of starts."""
+    cells = at.ranked(0, scan(at), multistart.BATCH).cells
+    return at.solved(cells, np.zeros(len(cells), dtype=int))
 
 
 def check(found: grid.Candidates, data: Data) -> None:
@@ -135,7 +138,8 @@ def check(found: grid.Candidates, data: Data) -> None:
         SystemExit: it has not.
     """
     cells = np.exp(np.asarray(found.coordinates[:1, :, None]))
-    value = float(cell_by_cell(data, cells[:, 0], cells[:, 1])[0])
+    with jax.enable_x64(True):
+        value = float(cell_by_cell(data, cells[:, 0], cells[:, 1])[0])
     if not abs(value - float(found.value[0])) <= SAME_ERROR * value:
         raise SystemExit(f"search found {found.value[0]}, its cell has {value}: nothing to time")
 
@@ -157,7 +161,7 @@ def other_ends(data: Data, settings: Settings, left: np.ndarray, right: np.ndarr
     """
     times = race({"cell by cell": single_cells(data, settings)}, SINGLE_ROUNDS)
     if 8 * len(left) ** 2 < NUMPY_SHARE * psutil.virtual_memory().available:
-        times |= race({"numpy": partial(np.matmul, left, right)}, NUMPY_ROUNDS)
+        times |= race({"product": partial(np.matmul, left, right)}, NUMPY_ROUNDS)
     return times
 
 
@@ -171,51 +175,68 @@ def single_cells(data: Data, settings: Settings) -> Callable[[], Any]:
 
 def measure(points: int, rounds: int) -> dict[str, Any]:
     """Everything about one grid; to be called once in a process."""
-    with jax.enable_x64(True):
-        problem, data, settings, axes = inputs(points)
-        searcher = jax.jit(partial(search, problem))
-        call = partial(searcher, data, settings, axes)
-        peak = extra_memory(call)
+    at = engine(points)
+    data, cells = at.tables.data, len(at.axes[0])
+    calls = {"numpy": partial(search, at, in_numpy), "compiled": partial(search, at, compiled)}
+    chosen = "compiled" if cells**2 > multistart.COMPILED_CELLS else "numpy"
+    begin = time.perf_counter()
+    with PeakMemory() as first:
+        calls[chosen]()
+    firsts, memory = {chosen: time.perf_counter() - begin}, first.extra
+    for name, call in calls.items():
+        begin = time.perf_counter()
         check(call(), data)
-        plan = planned_memory(searcher.lower(data, settings, axes).compile())
+        firsts.setdefault(name, time.perf_counter() - begin)
+    times = race(calls, rounds)
+    with jax.enable_x64(True):
         rng = np.random.default_rng(0)
-        rows, cells = len(data.response), len(axes[0])
+        rows = len(data.response)
         left, right = rng.standard_normal((cells, rows)), rng.standard_normal((rows, cells))
-        times = race({"search": call, **slabs_of_product(left, right)}, rounds)
-        times |= other_ends(data, settings, left, right)
-    return {"shape": [len(axis) for axis in axes], "memory": [peak, plan], "times": times}
+        times |= race(slabs_of_product(left, right), rounds)
+        times |= other_ends(data._replace(measure=None), at.settings, left, right)
+    return {
+        "shape": [len(axis) for axis in at.axes],
+        "engine": chosen,
+        "first": firsts["compiled"],
+        "memory": memory,
+        "times": times,
+    }
 
 
 def in_fresh_process(points: int, rounds: int) -> dict[str, Any]:
     """``measure`` in a process of its own."""
-    command = [sys.executable, __file__, "--one", str(points), "--rounds", str(rounds)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"grid of {points} points failed:\n{done.stderr}")
-    return json.loads(done.stdout)
+    output, _ = in_process([__file__, "--one", str(points), "--rounds", str(rounds)])
+    return json.loads(output)
 
 
 def row(found: Mapping[str, Any]) -> tuple[str, ...]:
     """One line of the table."""
     first, second = found["shape"]
     times = {name: Timing(*values) for name, values in found["times"].items()}
-    search = times["search"]
+    mine = times[found["engine"]]
     slab, bare = min(
         ((name, item) for name, item in times.items() if name.startswith("floor")),
         key=lambda pair: pair[1].median,
     )
-    each = search.median / (first * second)
+    each = mine.median / (first * second)
     single = times["cell by cell"].median / SINGLE_AXIS**2
-    numpy = f"{times['numpy'].median / bare.median:.1f}" if "numpy" in times else "too large"
+    product = f"{times['product'].median / bare.median:.1f}" if "product" in times else "too large"
+    ratios = {name: times[name].median / bare.median for name in ("numpy", "compiled")}
     return (
         f"{first} x {second}",
-        search.text,
+        found["engine"],
+        times["numpy"].text,
+        times["compiled"].text,
+        f"{found['first']:.2f} s",
         f"{1e9 * each:.3g}",
         f"{bare.text}, slabs of {slab.split()[1]}",
-        f"**{search.median / bare.median:.2f}**",
-        numpy,
+        *(
+            f"**{ratio:.2f}**" if name == found["engine"] else f"{ratio:.2f}"
+            for name, ratio in ratios.items()
+        ),
+        product,
         f"{single / each:.0f}",
-        *(f"{size / 2**20:.3g} MiB" for size in found["memory"]),
+        f"{found['memory'] / 2**20:.3g} MiB",
     )
 
 
@@ -229,7 +250,8 @@ def section(quick: bool) -> str:
             f"Chinchilla on {len(BUDGETS) * POINTS_PER_BUDGET} simulated rows, float64; medians of "
             f"{', '.join(map(str, sizes.values()))} rounds. The floor is the best of several slab "
             "lengths. Cell by cell: normal equations without bounds on "
-            f"{SINGLE_AXIS**2} cells.",
+            f"{SINGLE_AXIS**2} cells. The engine compiles the scan of more than "
+            f"{multistart.COMPILED_CELLS:,} cells: where the first call costs less than numpy.",
             table(HEADER, rows),
         ]
     )

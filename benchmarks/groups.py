@@ -1,7 +1,7 @@
 """Fits with one coefficient for each level of a column, against the same law without groups.
 
 A law written out with one indicator column and one amplitude for each level is the same fit the
-long way round: the other baseline, where it is small enough to be compiled in reasonable time. Both
+long way round: the other baseline, where it is small enough. Both
 must reach the same objective before anything is timed.
 """
 
@@ -71,7 +71,7 @@ def written_out(levels: int) -> sf.Law:
 
 
 def first(call: Any) -> tuple[sf.Fit, float]:
-    """A fit that compiles, and the seconds it took."""
+    """A first fit, and the seconds it took."""
     begin = time.perf_counter()
     fit = call()
     return fit, time.perf_counter() - begin
@@ -127,8 +127,8 @@ def section(quick: bool) -> str:
         [
             "## Groups",
             f"Chinchilla on {len(BUDGETS) * POINTS_PER_BUDGET} simulated runs with one A for each "
-            f"level; log residual, Huber. Medians of {rounds} rounds. The first fit compiles. The "
-            f"law written out has the same optimum to {SAME_OBJECTIVE:g}, or the run fails.",
+            f"level; log residual, Huber. Medians of {rounds} rounds. The law "
+            f"written out has the same optimum to {SAME_OBJECTIVE:g}, or the run fails.",
             table(HEADER, rows),
         ]
     )

@@ -1,9 +1,9 @@
 """A thousand refits to resampled rows, each searched globally, against a local loop in scipy.
 
-``scalefit.fitting.batch.refit`` searches the whole box for every replicate and polishes the best
-cell. The loop is what a bootstrap is usually made of: ``scipy.optimize.least_squares`` with the
-exact Jacobian, set out from the optimum of the full table, which no search had to find. It is run
-on some of the same resamples and scaled to all of them.
+The engine's ``refit`` searches the whole box for every replicate and polishes the best cell. The
+loop is what a bootstrap is usually made of: ``scipy.optimize.least_squares`` with the exact
+Jacobian, set out from the optimum of the full table, which no search had to find. It is run on some
+of the same resamples and scaled to all of them.
 """
 
 from __future__ import annotations
@@ -19,9 +19,13 @@ from scipy.optimize import least_squares
 from single_fit import SAME_OBJECTIVE, TOLERANCE, Reference
 
 import scalefit as sf
-from scalefit.fitting.batch import Refits, refit
 from scalefit.fitting.pipeline import pose
 from scalefit.laws import find
+
+try:
+    from scalefit.fitting.multistart import Refits, refit
+except ImportError:  # an earlier version, measured by before.py
+    from scalefit.fitting.batch import Refits, refit  # type: ignore[no-redef,import-not-found]
 
 REPLICATES = 1000
 POINTS = 100
@@ -149,7 +153,7 @@ def _each(time: Timing, count: int) -> str:
 
 
 def peak(count: int) -> int:
-    """Bytes above the start while replicates are fitted, once the programs are compiled."""
+    """Bytes above the start while replicates are fitted, in a process that has done one."""
     runs, _, _ = chinchilla_table()
     objective = sf.Objective("log", "none")
     call(runs, objective, resampled(len(runs), 1))()

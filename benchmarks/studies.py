@@ -164,7 +164,7 @@ def noise_study(seeds: int, descents: int) -> str:
             "(a) and D* (b), percent.",
             table([*header, "ended (same draws)"], rows),
             f"The {tables:,} surface fits of the fresh draws took {seconds[0]:.1f} s with "
-            f"compilation and {seconds[1]:.1f} s without, that is "
+            f"tracing and {seconds[1]:.1f} s without, that is "
             f"{1e3 * seconds[1] / tables:.2f} ms each. Descents in scipy, {few_tables:,} tables by "
             f"{len(DESCENTS)} methods: {1e3 * slow / few_tables / len(DESCENTS):.1f} ms each. None "
             "of them ended below the surface fit of its table, or the run fails; of those on the "
