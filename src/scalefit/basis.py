@@ -52,22 +52,6 @@ class Basis(NamedTuple):
     values: Function
     derivatives: Function
 
-    def expansions(self, found: Sequence[Any]) -> list[Expansion]:
-        """Sort out what ``derivatives`` returns."""
-        rest, terms = list(found), []
-        for seen in self.sees:
-            pairs = list(combinations_with_replacement(seen, 2))
-            size = 1 + len(seen) + len(pairs)
-            mine, rest = rest[:size], rest[size:]
-            terms.append(
-                Expansion(
-                    mine[0],
-                    dict(zip(seen, mine[1 : 1 + len(seen)], strict=True)),
-                    dict(zip(pairs, mine[1 + len(seen) :], strict=True)),
-                )
-            )
-        return terms
-
 
 def basis_of(law: Law, structure: Structure) -> Basis:
     """The programs of a law, traced the first time they are asked for."""

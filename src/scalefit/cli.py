@@ -77,7 +77,9 @@ def fit_command(
         bool | None, typer.Option(help="Prove the optimum global; squares by default.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of scattered points, above four exponents.")] = 0,
-    device: Annotated[str | None, typer.Option(help="A device to run compiled programs on, as gpu or cpu.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Run compiled programs on a device, as gpu or cpu.")
+    ] = None,
     bootstrap: Annotated[
         int, typer.Option(help="Replicates of a row bootstrap, for intervals; 0 for none.")
     ] = 0,

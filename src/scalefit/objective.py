@@ -193,23 +193,6 @@ def influence(how: Measure, residual: Any) -> Any:
     return _side(how, residual) * _library(residual).clip(residual, -how.delta, how.delta)
 
 
-def curvature(how: Measure, residual: Any) -> Any:
-    """Second derivative of the penalty: 1 within delta, 0 beyond, times the asymmetry below."""
-    return _side(how, residual) * (abs(residual) <= how.delta)
-
-
-def reweighting(how: Measure, residual: Any) -> Any:
-    """psi(r) / r, the curvature of the parabola that touches the penalty at r from above.
-
-    With an asymmetry the parabola of a run above the surface lies under the penalty on the other
-    side, so a full step may overshoot; the damping takes care of that.
-    """
-    xp = _library(residual)
-    size = xp.abs(residual)
-    weight = xp.where(size <= how.delta, 1.0, how.delta / xp.where(size > 0, size, 1.0))
-    return _side(how, residual) * weight
-
-
 def _side(how: Measure, residual: Any) -> Any:
     """How much a row counts for the side of the surface it lies on."""
     return _library(residual).where(residual < 0, how.asymmetry, 1.0)

@@ -119,12 +119,10 @@ class Goal(NamedTuple):
     Attributes:
         promise: share of the objective that a step must promise to be worth taking, (starts,).
         precise: whether undamped steps follow until the gradient is rounding, (starts,).
-        most: iterations at most, ().
     """
 
     promise: Any
     precise: Any
-    most: Any
 
 
 class State(NamedTuple):
@@ -238,7 +236,6 @@ class _Layout:
         names = ("columns", "d", "known_d", "s", "known_s", "value")
         self.at = {name: slice(a, b) for name, (a, b) in zip(names, pairwise(ends), strict=True)}
         self.lead = ends[3]  # rows that the first derivatives of a prediction are made of
-        self.size = ends[-1]
         # Second derivatives of all terms, summed into a symmetric matrix.
         pairs = [(a, b) for _, a, b in self.second] + self.second_known
         self.gather = np.zeros((len(pairs), q * q))
@@ -289,8 +286,6 @@ class Newton:
         ]
         self.moving = np.array([moving[owner] for owner in problem.owners], dtype=bool)
         self._all_moving = bool(self.moving.all())
-        ends = np.cumsum([0, *problem.widths]).tolist()
-        self._slices = [slice(a, b) for a, b in pairwise(ends)]
         self._levels = [
             None if division is None else indicators[division] for division in problem.divisions
         ]

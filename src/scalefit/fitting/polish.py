@@ -136,7 +136,6 @@ class Tables:
         self.objective, self.data = objective, data
         self.observed, self.weight = observed, weight
         given = [item for item in (observed, weight) if item is not None]
-        self.count = len(given[0]) if given else 1
         self.voids = bool((data.weight == 0).any() if weight is None else (weight == 0).any())
         # What every table has of its own: target, weight, metric.
         self.own = (observed is not None, weight is not None, bool(given))
@@ -473,7 +472,7 @@ class Polisher:
         count, newton = len(table), self.newton
         ends = _blank(count, newton.k, newton.q)
         waiting = min(width, count)
-        live = self._begun(table, starts, np.arange(waiting), most)
+        live = self._begun(table, starts, np.arange(waiting))
         while True:
             before = live.state
             moved = newton.advance(live.batch, live.goal, before, self.resolve)
@@ -496,12 +495,12 @@ class Polisher:
             if waiting < count:
                 more = np.arange(waiting, min(count, waiting + width - len(live.place)))
                 waiting = int(more[-1]) + 1
-                fresh = self._begun(table, starts, more, most)
+                fresh = self._begun(table, starts, more)
                 live = self._join(live, fresh) if len(live.place) else fresh
             elif not len(live.place):
                 return ends
 
-    def _begun(self, table: np.ndarray, starts: Candidates, which: np.ndarray, most: int) -> _Lanes:
+    def _begun(self, table: np.ndarray, starts: Candidates, which: np.ndarray) -> _Lanes:
         """Starts that set out."""
         batch, point = _set_out(
             self.newton,
@@ -511,7 +510,7 @@ class Polisher:
             starts.coordinates[which],
             starts.coefficients[which],
         )
-        lanes = _under_way(self.newton, self.absolute, batch, point, most)
+        lanes = _under_way(self.newton, self.absolute, batch, point)
         return lanes._replace(place=which)
 
     def _take(self, lanes: _Lanes, which: np.ndarray) -> _Lanes:
@@ -521,7 +520,7 @@ class Polisher:
         return _Lanes(
             lanes.place[which],
             Batch(*batch),
-            Goal(lanes.goal.promise[which], lanes.goal.precise[which], lanes.goal.most),
+            Goal(lanes.goal.promise[which], lanes.goal.precise[which]),
             _Stage(*(leaf[which] for leaf in lanes.stage)),
             State(*(leaf[which] for leaf in lanes.state)),
         )
@@ -534,7 +533,7 @@ class Polisher:
         return _Lanes(
             np.concatenate([first.place, second.place]),
             Batch(*both(first.batch, second.batch, self.own)),
-            Goal(*both(first.goal, second.goal, (True, True, False))),
+            Goal(*both(first.goal, second.goal, (True, True))),
             _Stage(*both(first.stage, second.stage, (True, True))),
             State(*both(first.state, second.state, (True,) * len(State._fields))),
         )
@@ -655,7 +654,7 @@ def polished_chunk(
     newton = newton_of(problem, data._replace(measure=how), jnp, asymmetry=asymmetry)
     resolve = partial(_resolved, newton) if problem.scattered else None
     batch, point = _set_out(newton, settings, tables, delta, coordinates, coefficients)
-    lanes = _under_way(newton, absolute, batch, point, most)
+    lanes = _under_way(newton, absolute, batch, point)
 
     def step(lanes: _Lanes) -> _Lanes:
         moved = newton.advance(lanes.batch, lanes.goal, lanes.state, resolve)
@@ -682,14 +681,14 @@ class _Kind(NamedTuple):
     asymmetry: float = 1.0
 
 
-def _under_way(newton: Newton, absolute: bool, batch: Batch, point: Any, most: Any) -> _Lanes:
+def _under_way(newton: Newton, absolute: bool, batch: Batch, point: Any) -> _Lanes:
     """Starts at their first stage."""
     xp, count = newton.library, len(point)
     every = xp.ones(count, dtype=bool)
     lanes = _Lanes(
         place=xp.arange(count),
         batch=batch,
-        goal=Goal(xp.full(count, PROMISE), every, most),
+        goal=Goal(xp.full(count, PROMISE), every),
         stage=_Stage(every, every),
         state=newton.begin(point),
     )

@@ -304,7 +304,7 @@ class _Quantity:
     def __init__(self, ground: Ground, asked: _Asked) -> None:
         self.logarithmic = asked.logarithmic
         self.place: int | None = None
-        self.ground, self._function = ground, asked.function
+        self.ground = ground
         self._names = tuple(map(tuple, ground.posed.problem.names))
         self._differentiated: Any = getattr(asked.function, "differentiated", None)
         if asked.function is None:
