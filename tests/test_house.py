@@ -50,6 +50,7 @@ FLOW = [
     "fitting.checks",
     "fitting.evidence",
     "fitting.intervals",
+    "fitting.enclosures",
     "fitting.duals",
     "fitting.certificate",
     "fitting.multistart",
