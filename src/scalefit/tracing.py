@@ -24,7 +24,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
-__all__ = ["Bound", "Function", "Program", "Untraceable", "elementwise", "rewritten", "trace"]
+__all__ = [
+    "LOCK",
+    "Bound",
+    "Compiled",
+    "Function",
+    "Program",
+    "Untraceable",
+    "closed_form",
+    "elementwise",
+    "rewritten",
+    "trace",
+]
 
 # Operations whose result is positive when every operand is, and those whose result always is (an
 # exponential that underflows to zero has no use as a base either way).
@@ -187,10 +198,7 @@ class Program:
             name = equation.primitive.name
             mine = [place(atom) for atom in equation.invars]
             if name in CALLS:
-                inner = equation.params[CALLS[name]]
-                if not isinstance(inner, ClosedJaxpr):
-                    inner = ClosedJaxpr(inner, ())
-                found = self._read(inner, mine)
+                found = self._read(_called(equation), mine)
             else:
                 if any(getattr(atom.aval, "shape", None) != () for atom in equation.outvars):
                     raise Untraceable(f"{name} makes an array of a single row")
@@ -430,14 +438,17 @@ def elementwise(function: Callable[..., Sequence[Any]], count: int, rows: int) -
     return _acts_on_elements(closed)
 
 
+def _called(equation: Any) -> ClosedJaxpr:
+    """What an operation of ``CALLS`` calls."""
+    inner = equation.params[CALLS[equation.primitive.name]]
+    return inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ())
+
+
 def _acts_on_elements(closed: ClosedJaxpr) -> bool:
     for equation in closed.jaxpr.eqns:
         name = equation.primitive.name
         if name in CALLS:
-            inner = equation.params[CALLS[name]]
-            if not isinstance(inner, ClosedJaxpr):
-                inner = ClosedJaxpr(inner, ())
-            if not _acts_on_elements(inner):
+            if not _acts_on_elements(_called(equation)):
                 return False
         elif name in ("broadcast_in_dim", "reshape", "squeeze", "expand_dims"):
             before = getattr(equation.invars[0].aval, "shape", ())
@@ -503,7 +514,7 @@ def _with_exponentials(closed: ClosedJaxpr, given: Sequence[_Value]) -> list[_Va
         elif name == "log" and first is not None and first.logarithm is not None:
             found = [_Value(first.logarithm, False)]
         elif name in ("jit", "pjit", "custom_jvp_call"):
-            found = _with_exponentials(equation.params[CALLS[name]], operands)
+            found = _with_exponentials(_called(equation), operands)
         else:
             bound = equation.primitive.bind(*(item.value for item in operands), **equation.params)
             results = list(bound) if equation.primitive.multiple_results else [bound]

@@ -303,7 +303,7 @@ class Newton:
         if xp is np or not items:
             stack = xp.empty((*shape[:-1], len(items), shape[-1]))
             for place, item in enumerate(items):
-                stack[..., place, :] = item  # on the host
+                stack[..., place, :] = item
             return stack
         return xp.stack([xp.broadcast_to(item, shape) for item in items], axis=-2)
 
