@@ -7,7 +7,7 @@ from jax import export
 
 import scalefit as sf
 from scalefit.fitting import grid, multistart, polish
-from scalefit.fitting.devices import chosen, on_device
+from scalefit.fitting.devices import chosen, on_device, processor
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.multistart import refit
 
@@ -82,7 +82,7 @@ def test_every_program_can_be_lowered_for_cuda(pose, runs, options, absolute):
     """Without one here; and it calls nothing that only a host has."""
     labelled = runs.assign(format=np.array(list("abc"))[np.arange(len(runs)) % 3])
     posed = pose(labelled, robust="l1" if absolute else "huber", **options)
-    data, how = polish.padded(posed.data, 128), posed.data.measure
+    data, how = polish.padded(posed.data), posed.data.measure
     starts, k, q = 5, len(posed.problem.owners), len(posed.problem.nonlinear)
     tables = tuple(np.ones((starts, 128)) for _ in range(3))
     given = (
@@ -129,18 +129,38 @@ def test_an_accelerator_that_is_not_there_is_refused(runs, device):
         sf.fit(runs, "chinchilla_n", device=device)
 
 
-@pytest.mark.parametrize("device", [None, "cpu"])
-def test_the_scope_ends_with_the_fit(device):
+def test_a_jax_without_a_processor_computes_where_it_can(monkeypatch):
+    (here, *_), listed = jax.local_devices(), jax.local_devices
+
+    def without(backend=None):
+        if backend == "cpu":
+            raise RuntimeError("Unknown backend cpu")
+        return listed()
+
+    monkeypatch.setattr(jax, "local_devices", without)
+    assert processor() == here
+
+
+def test_the_scope_ends_with_the_fit():
     before = jax.config.jax_enable_x64, jax.config.jax_default_device
-    with on_device(chosen(device, single=True)):
+    with on_device(jax.devices("cpu")[0]):
         assert jax.config.jax_enable_x64
         assert jax.numpy.ones(2).dtype == "float64"
     assert (jax.config.jax_enable_x64, jax.config.jax_default_device) == before
 
 
 def test_a_large_grid_is_scanned_by_a_program_on_the_host_too(pose, runs, monkeypatch):
+    scan, places = grid.scan_compiled, []
+
+    def watched(*given):
+        places.append(jax.config.jax_default_device)
+        return scan(*given)
+
     monkeypatch.setattr(multistart, "COMPILED_CELLS", 100)
+    monkeypatch.setattr(grid, "scan_compiled", watched)
     fit = sf.fit(runs)
+    # Also where JAX's own default is an accelerator: a single fit goes to one only by name.
+    assert places == [jax.devices("cpu")[0]]
     monkeypatch.undo()
     same = sf.fit(runs)
     assert fit.value == pytest.approx(same.value, rel=1e-13)

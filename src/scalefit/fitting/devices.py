@@ -12,7 +12,7 @@ import numpy as np
 
 from scalefit.errors import FitError
 
-__all__ = ["THREADS", "chosen", "on_device", "quiet"]
+__all__ = ["THREADS", "chosen", "on_device", "processor", "quiet"]
 
 # Its attributes, made at run time, are not typed; they are read here and never set.
 CONFIG: Any = jax.config
@@ -55,21 +55,25 @@ def chosen(device: str | None, single: bool) -> jax.Device | None:
     return None if default.platform == "cpu" else default
 
 
+def processor() -> jax.Device:
+    """Where compiled programs of the host run, whatever JAX's default is."""
+    try:
+        return jax.local_devices(backend="cpu")[0]
+    except RuntimeError:  # JAX_PLATFORMS may leave the processor out.
+        return jax.local_devices()[0]
+
+
 def quiet() -> Any:
     """Numpy without warnings: what is not a number is looked for where it matters."""
     return np.errstate(all="ignore")
 
 
 @contextmanager
-def on_device(device: jax.Device | None) -> Iterator[None]:
-    """Double precision on a device (JAX's default for None), within the scope and thread only."""
+def on_device(device: jax.Device) -> Iterator[None]:
+    """Double precision on a device, within the scope and thread only."""
     # Nobody debugs without compilation here: one operation at a time, this would take minutes.
-    with jax.enable_x64(True), jax.disable_jit(False):
-        if device is None:
-            yield
-        else:
-            with jax.default_device(device):
-                yield
+    with jax.enable_x64(True), jax.disable_jit(False), jax.default_device(device):
+        yield
 
 
 def _find(device: str) -> jax.Device:

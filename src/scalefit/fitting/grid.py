@@ -38,9 +38,12 @@ from scalefit.fitting.projection import (
 __all__ = [
     "Candidates",
     "Ranking",
+    "Scan",
     "axes",
+    "points",
     "rank",
     "scan",
+    "scan_compiled",
     "solved",
     "values",
 ]

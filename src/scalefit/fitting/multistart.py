@@ -22,11 +22,11 @@ import numpy as np
 
 from scalefit.errors import DataError
 from scalefit.fitting import grid
-from scalefit.fitting.devices import THREADS, chosen, on_device, quiet
+from scalefit.fitting.devices import THREADS, chosen, on_device, processor, quiet
 from scalefit.fitting.evidence import settled, stationary
 from scalefit.fitting.grid import Candidates, Ranking
 from scalefit.fitting.newton import MOST_ITERATIONS
-from scalefit.fitting.polish import FEWEST_ROWS, HOST_NUMBERS, Polished, Polisher, Tables, padded
+from scalefit.fitting.polish import HOST_NUMBERS, Polished, Polisher, Tables, padded
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.objective import Objective
 
@@ -144,11 +144,8 @@ class _Engine:
             return grid.scan(self.model, data, self.settings, self.axes)
 
     def _compiled_scan(self, data: Data) -> grid.Scan:
-        rows = 1 << (max(FEWEST_ROWS, data.response.size) - 1).bit_length()
-        with on_device(self.device):
-            found = grid.scan_compiled(
-                self.problem, padded(data, rows), self.settings, list(self.axes)
-            )
+        with on_device(self.device or processor()):
+            found = grid.scan_compiled(self.problem, padded(data), self.settings, list(self.axes))
             return grid.Scan(*jax.device_get(found))
 
     def solved(self, cells: np.ndarray, table: np.ndarray) -> Candidates:
@@ -324,9 +321,9 @@ def _globally(engine: _Engine, index: np.ndarray, starts: int) -> Refits:
     """The best point of each table given, searched over the whole bounds."""
     # Scattered cells say little: as many are polished as for a single fit, however many are asked.
     rankings = engine.rank(index, starts)
-    chosen = [ranking.cells for ranking in rankings]
-    place = np.repeat(np.arange(len(index)), [len(cells) for cells in chosen])
-    candidates = engine.solved(np.concatenate(chosen), index[place])
+    cells = [ranking.cells for ranking in rankings]
+    place = np.repeat(np.arange(len(index)), [len(mine) for mine in cells])
+    candidates = engine.solved(np.concatenate(cells), index[place])
     table, polished = engine.to_the_end(index[place], candidates)
     # A table's place among those given; they are in ascending order.
     place = np.searchsorted(index, table)

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from scalefit.fitting.devices import THREADS, on_device, quiet
+from scalefit.fitting.devices import THREADS, on_device, processor, quiet
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.linear_solve import combined, dot, product, solve_dense
 from scalefit.fitting.model import Model
@@ -42,7 +42,17 @@ from scalefit.fitting.newton import (
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.objective import Objective, Residual
 
-__all__ = ["MOST_ABSOLUTE_ITERATIONS", "Polished", "Polisher", "Tables", "batch_of", "newton_of"]
+__all__ = [
+    "HOST_NUMBERS",
+    "MOST_ABSOLUTE_ITERATIONS",
+    "Polished",
+    "Polisher",
+    "Tables",
+    "batch_of",
+    "newton_of",
+    "padded",
+    "polished_chunk",
+]
 
 # Absolute residuals: delta starts at their mean and shrinks by this factor from stage to stage,
 # each polished until a step promises less than this share, down to this share of the mean. Below
@@ -442,10 +452,8 @@ class Polisher:
         if self.absolute and most >= MOST_ITERATIONS:
             limit = MOST_ABSOLUTE_ITERATIONS
         count, rows = len(table), self.data.response.size
-        if self.device is not None:
-            return self._on_device(self.device, table, starts, limit, bar)
-        if count * rows > COMPILED_NUMBERS:
-            return self._on_device(jax.local_devices(backend="cpu")[0], table, starts, limit, bar)
+        if self.device is not None or count * rows > COMPILED_NUMBERS:
+            return self._on_device(self.device or processor(), table, starts, limit, bar)
         width = max(1, HOST_NUMBERS // rows)
         # On shorter rows threads of Python wait for each other longer than numpy works.
         threads = max(1, min(THREADS, -(-count // width))) if rows >= THREADED_ROWS else 1
@@ -544,11 +552,11 @@ class Polisher:
         self, device: jax.Device, table: np.ndarray, starts: Candidates, most: int, bar: Any
     ) -> Polished:
         """Chunks of starts in lockstep; those that take longer go on by themselves."""
-        rows = 1 << (max(FEWEST_ROWS, self.data.response.size) - 1).bit_length()
-        processor = device.platform == "cpu"
+        arrays = padded(self.data)
+        on_host = device.platform == "cpu"
         # On a processor a chunk stays in cache, and a thread for each core takes the next one.
-        size = PROCESSOR_BYTES if processor else DEVICE_BYTES
-        width = max(1, size // (8 * rows * NUMBERS_PER_ROW))
+        size = PROCESSOR_BYTES if on_host else DEVICE_BYTES
+        width = max(1, size // (8 * arrays.response.size * NUMBERS_PER_ROW))
         width = min(width, 1 << (len(table) - 1).bit_length())
         ends = _blank(len(table), self.newton.k, self.newton.q)
         # Stages would start anew whenever they are interrupted; a few starts are not worth it.
@@ -561,12 +569,12 @@ class Polisher:
                 # The last chunk is filled up to the size that is compiled, and the filling dropped.
                 filled = np.resize(index, width)
                 with on_device(device):
-                    found = self._chunk(table[filled], now, filled, limit, rows)
+                    found = self._chunk(arrays, table[filled], now, filled, limit)
                 for leaf, values in zip(ends, found, strict=True):
                     leaf[index] = np.asarray(values)[: len(index)]
 
             chunks = [going[first : first + width] for first in range(0, len(going), width)]
-            if processor and len(chunks) > 1:
+            if on_host and len(chunks) > 1:
                 with ThreadPoolExecutor(THREADS) as pool:
                     list(pool.map(run, chunks))
             else:
@@ -582,10 +590,9 @@ class Polisher:
         return ends
 
     def _chunk(
-        self, table: np.ndarray, points: Candidates, which: np.ndarray, most: int, rows: int
+        self, arrays: Data, table: np.ndarray, points: Candidates, which: np.ndarray, most: int
     ) -> Polished:
-        arrays, how = padded(self.data, rows), self.data.measure
-        missing = rows - self.data.response.size
+        how, missing = self.data.measure, arrays.response.size - self.data.response.size
         losses, weights, metric = self.tables.take(table)
         # Padding repeats the last row, so that nothing not finite enters, at weight zero.
         losses = np.pad(losses, ((0, 0), (0, missing)), mode="edge")
@@ -605,9 +612,10 @@ class Polisher:
         return cast(Polished, jax.device_get(found))
 
 
-def padded(data: Data, rows: int) -> Data:
-    """The design with rows filled up to a number, without what is no array."""
-    missing = rows - data.response.size
+def padded(data: Data) -> Data:
+    """The design with rows filled up to a power of two, without what is no array."""
+    rows = data.response.size
+    missing = (1 << (max(FEWEST_ROWS, rows) - 1).bit_length()) - rows
 
     def filled(values: Any) -> np.ndarray:
         return np.pad(values, (0, missing), mode="edge")
