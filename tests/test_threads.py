@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -143,20 +142,6 @@ def test_a_users_configuration_is_what_it_was(tmp_path, x64):
     assert first == sf.fit(RUNS[1], "chinchilla_n").value
 
 
-@sf.law(source="Kaplan et al. 2020, arXiv 2001.08361, eq. 1.5")
-def kaplan(
-    N: Any,
-    D: Any,
-    *,
-    Nc: Annotated[jax.Array, sf.scale_of("N")],
-    Dc: Annotated[jax.Array, sf.scale_of("D")],
-    aN: sf.Exponent,
-    aD: sf.Exponent,
-):
-    """((Nc / N)^(aN / aD) + Dc / D)^aD"""
-    return ((Nc / N) ** (aN / aD) + Dc / D) ** aD
-
-
 def everything(seed):
     """Each way through the engine: a grid, groups, scattered points, a proof, replicates."""
     runs, objective = RUNS[seed], sf.Objective()
@@ -171,7 +156,7 @@ def everything(seed):
     return [
         sf.fit(runs).value,
         sf.fit(split, groups={"A": "kind"}).value,
-        sf.fit(runs, kaplan).value,
+        sf.fit(runs, "kaplan").value,
         proved.value,
         proved.certified.boxes,
         *found.value.tolist(),

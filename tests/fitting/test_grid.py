@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import jax
 import numpy as np
 import pytest
+from example_laws import joint
 from scipy.optimize import lsq_linear, nnls
 
 import scalefit as sf
@@ -14,21 +15,6 @@ from scalefit.fitting.model import Model
 
 FREE = (-np.inf, np.inf)
 POSITIVE = (0.0, np.inf)
-
-
-@sf.law(source="a test")
-def joint(
-    N: Any,
-    D: Any,
-    *,
-    E: sf.Offset,
-    A: sf.Amplitude,
-    F: sf.Coefficient,
-    alpha: sf.Exponent,
-    beta: sf.Exponent,
-):
-    """E + A N^-alpha + F (N / 1e8)^-alpha (D / 1e10)^-beta, whose last term sees both exponents."""
-    return E + A * N**-alpha + F * (N / 1e8) ** -alpha * (D / 1e10) ** -beta
 
 
 @sf.law(source="a test")

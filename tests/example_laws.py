@@ -1,0 +1,20 @@
+"""Laws that several files of tests fit, and the catalogue does not have."""
+
+from typing import Any
+
+import scalefit as sf
+
+
+@sf.law(source="a test")
+def joint(
+    N: Any,
+    D: Any,
+    *,
+    E: sf.Offset,
+    A: sf.Amplitude,
+    F: sf.Coefficient,
+    alpha: sf.Exponent,
+    beta: sf.Exponent,
+):
+    """E + A N^-alpha + F (N / 1e8)^-alpha (D / 1e10)^-beta, whose last term sees both exponents."""
+    return E + A * N**-alpha + F * (N / 1e8) ** -alpha * (D / 1e10) ** -beta
