@@ -5,7 +5,6 @@ Versions take turns in processes of their own, each beside scipy's time in the s
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common import baseline, chinchilla_table, in_process, machine, options, race, sources, table
+from common import chinchilla_table, in_process, race, run_versions, sources, table
 
 HEADER = (
     "item",
@@ -120,21 +119,5 @@ def section(quick: bool, checkout: Path) -> str:
     return "\n\n".join(["## Against an earlier version", said, table(HEADER, lines)])
 
 
-def main() -> None:
-    """Print the machine and the table; with ``--one`` this version's figures as JSON."""
-    hidden = argparse.ArgumentParser(add_help=False)
-    hidden.add_argument("--one", action="store_true")
-    known, rest = hidden.parse_known_args()
-    parser = options(__doc__)
-    baseline(parser)
-    given = parser.parse_args(rest)
-    if known.one:
-        print(json.dumps(measured(given.quick)))
-    elif given.baseline is None:
-        parser.error("--baseline DIR is needed: there is nothing to compare with")
-    else:
-        print(machine(), section(given.quick, given.baseline), sep="\n\n")
-
-
 if __name__ == "__main__":
-    main()
+    run_versions(measured, section, __doc__, needed=True)

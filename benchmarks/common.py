@@ -8,6 +8,7 @@ else the machine does falls on all of them alike.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import statistics
@@ -237,6 +238,32 @@ def options(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=summary)
     parser.add_argument("--quick", action="store_true", help="small sizes and few repeats")
     return parser
+
+
+def run_versions(
+    measured: Callable[[bool], Any],
+    section: Callable[[bool, Any], str],
+    description: str | None,
+    needed: bool = False,
+) -> None:
+    """Command line of a benchmark that runs itself in other processes, of an earlier version too.
+
+    Args:
+        measured: figures of this version, made in this process: printed as JSON with ``--one``.
+        section: the text, of ``--quick`` and the checkout of the earlier version or None.
+        description: of the benchmark.
+        needed: whether there is nothing to say without an earlier version.
+    """
+    parser = options(description)
+    baseline(parser)
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(measured(given.quick)))
+    elif needed and given.baseline is None:
+        parser.error("--baseline DIR is needed: there is nothing to compare with")
+    else:
+        print(machine(), section(given.quick, given.baseline), sep="\n\n")
 
 
 def run_alone(section: Callable[[bool], str], description: str | None) -> None:

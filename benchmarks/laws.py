@@ -6,7 +6,6 @@ catalogue, with noise. Times are CPU seconds of the process.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import baseline, in_process, machine, options, sources, table
+from common import in_process, run_versions, sources, table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "laws"))
 
@@ -120,19 +119,5 @@ def section(quick: bool, checkout: Path | None = None) -> str:
     )
 
 
-def main() -> None:
-    """Print the machine and the table; with ``--one`` the figures as JSON, made here."""
-    hidden = argparse.ArgumentParser(add_help=False)
-    hidden.add_argument("--one", action="store_true")
-    known, rest = hidden.parse_known_args()
-    parser = options(__doc__)
-    baseline(parser)
-    given = parser.parse_args(rest)
-    if known.one:
-        print(json.dumps(measured(given.quick)))
-    else:
-        print(machine(), section(given.quick, given.baseline), sep="\n\n")
-
-
 if __name__ == "__main__":
-    main()
+    run_versions(measured, section, __doc__)
