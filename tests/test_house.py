@@ -48,6 +48,8 @@ FLOW = [
     "fitting.newton",
     "fitting.polish",
     "fitting.checks",
+    "fitting.irls",
+    "fitting.restarts",
     "fitting.evidence",
     "fitting.intervals",
     "fitting.enclosures",

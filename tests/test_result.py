@@ -219,7 +219,7 @@ def test_provenance_identifies_versions_data_and_headers(runs):
 
 def test_trust_report_on_a_clean_table(fit):
     trust = fit.trust
-    assert trust.cells == 96 * 96
+    assert (trust.cells, trust.cells_by_squares) == (15 * 15, 0)
     assert trust.agreeing == trust.starts
     assert trust.gap is None
     assert trust.gradient < 1e-12

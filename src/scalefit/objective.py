@@ -217,6 +217,21 @@ def evaluate(
     return float(how.factor * np.sum(terms)), rows
 
 
+def slack(objective: Objective, rows: np.ndarray, weight: np.ndarray, error: np.ndarray) -> float:
+    """By how much the objective may move where residuals move by so much.
+
+    Args:
+        objective: what is summed.
+        rows: residuals, shape (rows,).
+        weight: row weights, shape (rows,).
+        error: largest change of each residual, shape (rows,).
+    """
+    how = measure(objective)
+    size = np.where(weight > 0, np.abs(rows), 0.0)
+    steepest = np.ones(()) if objective.robust == "l1" else np.minimum(size + error, how.delta)
+    return float(how.factor * how.asymmetry * np.sum(weight * steepest * error))
+
+
 def require_positive(objective: Objective, loss: Any, rows: Any) -> None:
     """Raise where the residual needs positive losses and the table has others.
 

@@ -418,6 +418,14 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
         if trust.search == "grid"
         else "combinations of scattered points"
     )
+    cells = " and ".join(
+        text
+        for count, text in (
+            (trust.cells, f"{trust.cells:,} cells by the objective itself"),
+            (trust.cells_by_squares, f"{trust.cells_by_squares:,} by squares"),
+        )
+        if count
+    )
     proof = (
         f"global to {fit.certified.gap:.0e} of the objective, by {fit.certified.boxes} boxes"
         if fit.certified
@@ -437,8 +445,8 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
         ("status", fit.status.value),
         (
             "search",
-            f"{trust.cells:,} cells, {searched}; {trust.agreeing} of {trust.starts} starts in the "
-            f"best minimum, {second}",
+            f"{cells}, {searched}; {trust.agreeing} of {trust.starts} starts in the best minimum, "
+            f"{second}",
         ),
         ("proof", proof),
         ("gradient", gradient),

@@ -57,8 +57,10 @@ class Trust:
         search: ``grid`` where cells are at every combination of equally spaced coordinates,
             ``scattered`` where they are low-discrepancy points of blocks of coordinates, ``none``
             where the values are published ones.
-        cells: cells at which the projected problem was solved.
-        basins: local minima seen on the grid; scattered cells show none.
+        cells: cells at which the objective itself was minimised over the linear coefficients, by
+            one least-squares problem where it is a sum of squares in them, by several reweighted
+            ones otherwise.
+        basins: local minima seen among those; scattered cells show none.
         starts: cells polished to the end on the true objective.
         minima: distinct minima reached, best first.
         gradient: largest cosine between the influence of the rows and a Jacobian column at the
@@ -74,6 +76,7 @@ class Trust:
             residual, relative to the objective: the multipliers, between -1 and 1, annihilate the
             Jacobian, so that no step can lower the objective by more than this share while the
             law is as good as linear. Zero for other objectives.
+        cells_by_squares: cells ranked by squared error, where that is not the objective itself.
     """
 
     search: Search
@@ -88,6 +91,7 @@ class Trust:
     condition: float
     condition_projected: float
     duality: float = 0.0
+    cells_by_squares: int = 0
 
     @property
     def agreeing(self) -> int:

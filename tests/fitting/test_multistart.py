@@ -179,7 +179,7 @@ def test_every_replicate_has_its_own_losses_weights_and_metric(
     weight = resampled if weighted else np.tile(own, (REPLICATES, 1))
     metric = weight if residual == "raw" else weight / redrawn**2
     np.testing.assert_allclose(losses * posed.data.unit, redrawn, rtol=1e-14)
-    np.testing.assert_array_equal(np.broadcast_to(weights, weight.shape), weight)
+    np.testing.assert_array_equal(np.broadcast_to(weights * tables.unit, weight.shape), weight)
     np.testing.assert_allclose(found, metric / metric.sum(axis=1, keepdims=True), rtol=1e-13)
 
 

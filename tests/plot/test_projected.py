@@ -62,12 +62,12 @@ def test_it_draws_on_the_axes_given(fit, runs):
 def test_the_star_is_at_the_optimum(fit, drawn):
     line = star(drawn)
     assert (*line.get_xdata(), *line.get_ydata()) == (fit.params["alpha"], fit.params["beta"])
-    assert line.get_label() == "optimum, huber objective"
+    assert line.get_label() == "optimum"
 
 
 def test_every_cell_of_the_search_is_a_dot(fit, drawn):
     (dots,) = (item for item in drawn.lines if item.get_label() == "grid cells")
-    assert len(dots.get_xdata()) == fit.trust.cells == 96**2
+    assert len(dots.get_xdata()) == fit.trust.cells == 15**2
     assert dots.get_xdata().min() == pytest.approx(0.005)
     assert dots.get_ydata().max() == pytest.approx(5.0)
 
@@ -90,8 +90,17 @@ def test_the_plane_is_lowest_at_the_optimum_of_squares(runs):
     step = (5.0 / 0.005) ** (1 / 191)
     assert abs(np.log(plane.first[row] / squared.params["alpha"])) < 2 * np.log(step)
     assert abs(np.log(plane.second[column] / squared.params["beta"])) < 2 * np.log(step)
-    total = np.sum(runs.column("loss") ** 2)
-    assert squared.value / total <= plane.value.min() <= 1.1 * squared.value / total
+    assert squared.value <= plane.value.min() <= 1.1 * squared.value
+
+
+def test_the_plane_is_that_of_the_objective_itself(fit, runs):
+    """Not of squares: its least value is the fit's, and its minimum at the fit's optimum."""
+    plane = landscape(fit, runs, 96)
+    row, column = np.unravel_index(plane.value.argmin(), plane.value.shape)
+    step = np.log(5.0 / 0.005) / 95
+    assert abs(np.log(plane.first[row] / fit.params["alpha"])) < 2 * step
+    assert abs(np.log(plane.second[column] / fit.params["beta"])) < 2 * step
+    assert fit.value <= plane.value.min() <= 1.3 * fit.value
 
 
 def test_a_parameter_searched_as_it_is_has_a_linear_axis(runs):

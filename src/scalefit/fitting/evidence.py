@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import Note, Status, listed
-from scalefit.fitting.grid import Ranking
-from scalefit.fitting.newton import MOST_ITERATIONS, ROUNDING
+from scalefit.fitting.grid import Searched
+from scalefit.fitting.newton import MOST_ITERATIONS
 from scalefit.fitting.polish import MOST_ABSOLUTE_ITERATIONS, Polished
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.objective import Objective
@@ -17,7 +17,7 @@ from scalefit.result import Fit, Minimum, Trust
 from scalefit.separable import idle_error
 from scalefit.table import LossTable
 
-__all__ = ["assess", "exact", "observe", "refuse_idle", "stationary"]
+__all__ = ["arrived", "assess", "exact", "observe", "refuse_idle", "settled"]
 
 # Starts in one minimum agree to about 1e-8 in the coordinates; a tenth of a percent is elsewhere.
 # The objective cannot decide: minima that swap two like terms have equal values.
@@ -35,6 +35,9 @@ CONVERGED_GRADIENT = 1e-6
 
 # Root mean square residual, relative to the loss, at which a law passes through all rows.
 EXACT_SPREAD = 1e-11
+
+# Rounding of a residual, relative to the loss: of two logarithms and of terms of the loss's size.
+ROW_ROUNDING = 2**-45
 
 # Condition number of the curvature in all parameters: 1e2 to 3e3 for IsoFLOP and grid designs, real
 # ones included, and above 5e4 where D is within 10 % of a multiple of N or where 17 runs of five
@@ -60,10 +63,10 @@ def settled(
     Where one did not, the problem is one of those that hide others: a flat valley, a term that
     nearly vanishes, an outlier with a basin of its own.
     """
-    arrived = _arrived(objective, data, polished)
+    there = arrived(objective, data, polished)
     order = np.argsort(polished.value)
-    alone = len(_distinct(problem, data, settings, polished, order, arrived)) == 1
-    return bool(arrived.all() and alone and not polished.active.any())
+    alone = len(_distinct(problem, data, settings, polished, order, there)) == 1
+    return bool(there.all() and alone and not polished.active.any())
 
 
 def refuse_idle(problem: Problem, polished: Polished) -> None:
@@ -91,23 +94,23 @@ def assess(
     objective: Objective,
     data: Data,
     settings: Settings,
-    cells: int,
-    ranking: Ranking,
+    searched: Searched,
     polished: Polished,
 ) -> tuple[Status, Trust]:
     """Status of the best start, and what all starts say together."""
     order = np.argsort(np.where(np.isfinite(polished.value), polished.value, np.inf))
-    arrived = _arrived(objective, data, polished)
-    best = _best(polished, order, arrived)
+    there = arrived(objective, data, polished)
+    best = _best(polished, order, there)
     order = np.array([best, *order[order != best]])
-    minima = _distinct(problem, data, settings, polished, order, arrived)
+    minima = _distinct(problem, data, settings, polished, order, there)
     condition, projected = _conditions(problem, polished, best)
     bound = polished.active[best] & _at_work(problem, polished.coefficients[best])
     held = [name for group, at in zip(problem.names, bound, strict=True) if at for name in group]
     trust = Trust(
         search="scattered" if problem.scattered else "grid",
-        cells=cells,
-        basins=int(ranking.basins),
+        cells=searched.cells,
+        cells_by_squares=searched.by_squares,
+        basins=searched.basins,
         starts=len(polished.value),
         minima=minima,
         gradient=float(polished.stationary[best]),
@@ -121,16 +124,18 @@ def assess(
     return _status(objective, data, polished, best), trust
 
 
-def _arrived(objective: Objective, data: Data, polished: Polished) -> np.ndarray:
-    """Starts that reached a minimum."""
+def arrived(objective: Objective, data: Data, polished: Any) -> np.ndarray:
+    """Starts that reached a minimum, or points of tables of the same design that did."""
     # Where nothing is left to explain, a relative promise is noise over noise.
-    return stationary(polished) | exact(objective, data, polished)
+    return _stationary(objective, data, polished) | exact(objective, data, polished)
 
 
-def stationary(polished: Any) -> np.ndarray:
-    """Starts whose steps promise nothing and whose gradient is zero."""
-    still = polished.stationary <= CONVERGED_GRADIENT
-    return (polished.promise <= CONVERGED_PROMISE) & still
+def _stationary(objective: Objective, data: Data, polished: Any) -> np.ndarray:
+    """Starts whose steps promise nothing and whose gradient is zero, as far as rounding shows."""
+    noise = ROW_ROUNDING / np.maximum(_spread_of(objective, data, polished.value), ROW_ROUNDING)
+    still = polished.stationary <= CONVERGED_GRADIENT + noise
+    # The decrease that a step promises is quadratic in the gradient.
+    return (polished.promise <= CONVERGED_PROMISE + noise**2) & still
 
 
 def _best(polished: Polished, order: np.ndarray, arrived: np.ndarray) -> int:
@@ -147,9 +152,12 @@ def exact(objective: Objective, data: Data, polished: Any) -> np.ndarray:
     return polished.value <= _value_of(objective, data, EXACT_SPREAD)
 
 
-def rounding(objective: Objective, data: Data) -> float:
-    """By how much two computations of the objective may differ where the law is exact."""
-    return _value_of(objective, data, ROUNDING**0.5)
+def _spread_of(objective: Objective, data: Data, value: Any) -> Any:
+    """Residual relative to the loss at which every row would give the objective this value."""
+    mean = np.abs(value) / data.weight.sum()
+    if objective.robust != "l1":
+        mean = np.sqrt(mean)
+    return mean if objective.needs_positive_loss else mean / float(data.unit)
 
 
 def _value_of(objective: Objective, data: Data, spread: float) -> float:
@@ -161,7 +169,7 @@ def _value_of(objective: Objective, data: Data, spread: float) -> float:
 def _status(objective: Objective, data: Data, polished: Polished, best: int) -> Status:
     if exact(objective, data, polished)[best]:
         return Status.EXACT
-    if stationary(polished)[best]:
+    if _stationary(objective, data, polished)[best]:
         return Status.CONVERGED
     most = MOST_ABSOLUTE_ITERATIONS if objective.robust == "l1" else MOST_ITERATIONS
     if polished.iterations[best] >= most:

@@ -39,9 +39,12 @@ __all__ = [
     "Candidates",
     "Ranking",
     "Scan",
+    "Searched",
     "axes",
+    "coarse_axes",
     "points",
     "rank",
+    "rank_cells",
     "scan",
     "scan_compiled",
     "solved",
@@ -71,9 +74,17 @@ SLAB_BYTES = 8 * 2**20
 # Cells of a slab up to which a compiled program also says where in each tile the best one is.
 PLACED_CELLS = 2**15
 
+# Cells times rows at which the objective itself is minimised over the coefficients, about: as much
+# work as polishing two starts; and fewest and most cells per axis, by number of axes.
+COARSE_NUMBERS = 2**14
+COARSE = {1: (24, 96), 2: (8, 24), 3: (6, 10), 4: (4, 6)}
+
 # Starts: first the local minima of the grid, best first, then the best cells at least a tenth of
 # the grid away from every earlier start.
 MOST_STARTS = 16
+# Those by the objective itself, where the first few do not settle it: its minima are many on tables
+# with hardly any law in them, and four times as many starts take twice as long.
+MOST_COARSE_STARTS = 32
 SEPARATION = 10
 
 
@@ -117,6 +128,32 @@ class Candidates(NamedTuple):
     coefficients: Any
     value: Any
 
+    def take(self, which: Any) -> Candidates:
+        """Some of the points."""
+        return Candidates(*(leaf[which] for leaf in self))
+
+    def joined(self, other: Candidates) -> Candidates:
+        """These points and others, without their values, which may be of two kinds."""
+        coordinates, coefficients = (
+            np.concatenate(leaves) for leaves in zip(self[:2], other[:2], strict=True)
+        )
+        return Candidates(coordinates, coefficients, None)
+
+
+class Searched(NamedTuple):
+    """Where starts were looked for.
+
+    Attributes:
+        cells: cells at which the objective itself was minimised over the coefficients.
+        by_squares: cells at which the squared error stood in for it.
+        basins: local minima among the first, or among the second where there are no first; 0
+            where cells are scattered.
+    """
+
+    cells: int
+    by_squares: int
+    basins: int
+
 
 def axes(
     problem: Problem, settings: Settings, points: int | None = None, seed: int = 0
@@ -139,8 +176,25 @@ def axes(
     if not count:
         return []
     wanted = points or POINTS[count]
-    rounded = -(-wanted // TILE[count]) * TILE[count]
-    return [np.linspace(lower[i], upper[i], rounded) for i in range(count)]
+    return _equal(lower, upper, -(-wanted // TILE[count]) * TILE[count])
+
+
+def coarse_axes(problem: Problem, settings: Settings, rows: int) -> list[np.ndarray]:
+    """Cells along each axis for the objective itself (irls.py), fewer where there are more rows.
+
+    Args:
+        problem: the problem; one axis to four.
+        settings: its bounds.
+        rows: rows of the table.
+    """
+    first, count = len(problem.owners), len(problem.nonlinear)
+    fewest, most = COARSE[count]
+    points = round((COARSE_NUMBERS / max(1, rows)) ** (1 / count))
+    return _equal(settings.lower[first:], settings.upper[first:], min(max(points, fewest), most))
+
+
+def _equal(lower: Any, upper: Any, points: int) -> list[np.ndarray]:
+    return [np.linspace(low, high, points) for low, high in zip(lower, upper, strict=True)]
 
 
 def _scatter(problem: Problem, lower: Any, upper: Any, seed: int) -> list[np.ndarray]:
@@ -391,6 +445,32 @@ def _local_minima(tiles: np.ndarray) -> np.ndarray:
         least = np.minimum(np.minimum(along[:-2], along[1:-1]), along[2:])
         lowest = np.moveaxis(least, 0, axis)
     return (tilted <= lowest) & np.isfinite(tiles)
+
+
+def rank_cells(values: np.ndarray) -> Ranking:
+    """The cells worth starting from by the objective itself.
+
+    First its local minima, best first; then, on either side of the best one along each axis, the
+    best cell of all with that coordinate: where the objective hardly depends on one coordinate,
+    cells that differ only in it say little; then the best ones far from every earlier one.
+
+    Args:
+        values: objective of every cell, shape of the grid.
+    """
+    basin = _local_minima(values)
+    chosen = [tuple(cell) for cell in _separated(values, basin, int(basin.sum()))]
+    for step in (1, -1, 2, -2):
+        for axis in range(values.ndim if chosen else 0):
+            index = chosen[0][axis] + step
+            if 0 <= index < values.shape[axis]:
+                profile = np.take(values, index, axis)
+                cell = np.unravel_index(int(profile.argmin()), profile.shape)
+                chosen.append((*cell[:axis], index, *cell[axis:]))
+    chosen += [tuple(cell) for cell in _separated(values, basin, MOST_COARSE_STARTS)]
+    cells = np.array(list(dict.fromkeys(chosen)), dtype=int).reshape(-1, values.ndim)
+    fine = np.isfinite(values[tuple(cells.T)])
+    cells = cells[fine][:MOST_COARSE_STARTS]
+    return Ranking(cells, values[tuple(cells.T)], int(basin.sum()))
 
 
 def _separated(tiles: np.ndarray, basin: np.ndarray, starts: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The projected objective over a plane, to look at: what the grid search sees."""
+"""The objective over a plane, minimised over the linear coefficients: what the search sees."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from scalefit.errors import LawError
-from scalefit.fitting import grid
+from scalefit.fitting import grid, irls
 from scalefit.fitting.devices import quiet
 from scalefit.fitting.model import Model
 from scalefit.fitting.pipeline import pose_again
+from scalefit.fitting.polish import newton_of
 from scalefit.result import Fit
 from scalefit.table import LossTable
 
@@ -18,14 +19,14 @@ __all__ = ["Landscape", "landscape"]
 
 
 class Landscape(NamedTuple):
-    """The projected squared error over two nonlinear parameters.
+    """The objective over two nonlinear parameters, the linear coefficients at their best.
 
     Attributes:
         names: of the two; tied ones by the first.
         first: values of the first, shape (m,).
         second: values of the second, shape (n,).
-        value: least squared error of the weighted residuals at each pair, the linear coefficients
-            at their best within their bounds, relative to the squared loss, shape (m, n).
+        value: objective at each pair, the linear coefficients at their best within their bounds
+            (nearly, where that is no least-squares problem), shape (m, n).
         logarithmic: whether each is searched in its logarithm.
     """
 
@@ -37,7 +38,7 @@ class Landscape(NamedTuple):
 
 
 def landscape(fit: Fit, table: LossTable, points: int | None = None) -> Landscape:
-    """What the grid search saw: every cell's value.
+    """What the search saw: every cell's value.
 
     Args:
         fit: a fit with two free nonlinear parameters.
@@ -56,10 +57,24 @@ def landscape(fit: Fit, table: LossTable, points: int | None = None) -> Landscap
             f"a plane has two nonlinear parameters; this fit of {fit.law.name!r} has "
             f"{len(problem.nonlinear)} ({found}). Fix or tie the others in a fit of their own"
         )
-    axes = grid.axes(problem, posed.settings, points)
-    with quiet():
-        model = Model(problem, posed.data.columns, posed.data.fixed)
-        value = np.asarray(grid.values(model, posed.data, posed.settings, axes))
+    data, settings = posed.data, posed.settings
+    if irls.quadratic(data.measure):
+        axes = grid.axes(problem, settings, points)
+        with quiet():
+            model = Model(problem, data.columns, data.fixed)
+            value = np.asarray(grid.values(model, data, settings, axes))
+        # So far relative to the squared loss.
+        square = float(data.unit) ** 2 if data.measure.residual == "raw" else 1.0
+        value = value * data.weight.sum() * square
+    else:
+        axes = (
+            grid.coarse_axes(problem, settings, data.response.size)
+            if points is None
+            else grid.axes(problem, settings, points)
+        )
+        places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+        projected = irls.project(newton_of(problem, data), data, settings, places)
+        value = projected.value.reshape(len(axes[0]), len(axes[1])) * data.measure.factor
     first, second = (
         np.exp(axis) if log else axis for axis, log in zip(axes, problem.logarithmic, strict=True)
     )

@@ -21,13 +21,14 @@ import jax
 import numpy as np
 
 from scalefit.errors import DataError
-from scalefit.fitting import grid
+from scalefit.fitting import grid, irls
 from scalefit.fitting.devices import THREADS, chosen, on_device, processor, quiet
-from scalefit.fitting.evidence import settled, stationary
-from scalefit.fitting.grid import Candidates, Ranking
+from scalefit.fitting.evidence import arrived, settled
+from scalefit.fitting.grid import Candidates, Ranking, Searched
 from scalefit.fitting.newton import MOST_ITERATIONS
 from scalefit.fitting.polish import HOST_NUMBERS, Polished, Polisher, Tables, padded
 from scalefit.fitting.problem import Data, Problem, Settings
+from scalefit.fitting.restarts import along_profiles, off_faces
 from scalefit.objective import Objective
 
 __all__ = ["SAME_VALUE", "Refits", "refit", "search"]
@@ -35,6 +36,9 @@ __all__ = ["SAME_VALUE", "Refits", "refit", "search"]
 # Starts of a fit are polished in batches of this many. One batch is enough where it ends in one
 # interior minimum; otherwise (evidence.py) the others follow.
 BATCH = 4
+
+# Times that neighbours of the best end are looked at, as long as one of them is lower.
+MOST_NEIGHBOURS = 4
 
 # Scattered starts are many and coarse: all go a short way, the best of them on to the end. Most
 # iterations and starts of each round.
@@ -195,6 +199,17 @@ class _Engine:
             table, polished = table[going], polished.take(going)
         return table, polished
 
+    def reweighted(self) -> tuple[Searched, Candidates]:
+        """Where starts on the one table are by the objective itself: its minima come first."""
+        axes = grid.coarse_axes(self.problem, self.settings, self.tables.data.response.size)
+        shape = tuple(map(len, axes))
+        cells = np.stack(np.unravel_index(np.arange(prod(shape)), shape), axis=1)
+        places = grid.points(self.problem, axes, cells)
+        found = irls.project(self.polisher.newton, self.tables.one(0), self.settings, places)
+        ranking = grid.rank_cells(found.value.reshape(shape))
+        starts = found.take(np.ravel_multi_index(tuple(ranking.cells.T), shape))
+        return Searched(len(cells), 0, ranking.basins), starts
+
     def bar(self, total: int, what: str) -> AbstractContextManager[Any]:
         if not self.progress:
             return nullcontext()
@@ -210,8 +225,8 @@ def search(
     settings: Settings,
     axes: list[np.ndarray],
     device: str | None = None,
-) -> tuple[Ranking, Polished]:
-    """The cells that one table's fit set out from, and where they ended.
+) -> tuple[Searched, Polished]:
+    """What was searched for one table's fit, and where the starts from there ended.
 
     Args:
         problem: the problem.
@@ -222,23 +237,68 @@ def search(
         device: where to compute, as for ``fit``.
     """
     engine = _Engine(problem, settings, Tables(objective, data), axes, device, False)
+
+    here = engine.tables.one(0)
+    newton = engine.polisher.newton
+
+    def to_the_end(starts: Candidates) -> Polished:
+        return engine.to_the_end(np.zeros(len(starts.coordinates), dtype=int), starts)[1]
+
+    def ends(starts: Candidates) -> Polished:
+        polished = to_the_end(starts)
+        for _ in problem.nonlinear:
+            which, onwards = off_faces(newton, here, settings, polished)
+            if not len(which):
+                break
+            for leaf, values in zip(polished, to_the_end(onwards), strict=True):
+                leaf[which] = values
+        return polished
+
+    def with_neighbours(polished: Polished) -> Polished:
+        """The ends, and those of starts near the best one, and near lower ones found by those."""
+        for _ in range(MOST_NEIGHBOURS):
+            best = polished.take([np.argmin(_finite(polished.value))])
+            if not np.isfinite(best.value[0]):
+                break
+            starts = along_profiles(newton, here, settings, best, engine.polisher.factor)
+            if not len(starts.coordinates):
+                break
+            others = ends(starts)
+            polished = polished.joined(others)
+            if not (_finite(others.value) < best.value[0] * (1 - SAME_VALUE)).any():
+                break
+        return polished
+
+    def of_squares(cells: np.ndarray) -> Candidates:
+        return engine.solved(cells, np.zeros(len(cells), dtype=int))
+
+    def unsettled(polished: Polished) -> bool:
+        return not settled(problem, objective, data, settings, polished)
+
+    cells, quadratic = prod(map(len, axes)), irls.quadratic(data.measure)
+    if axes and not (problem.scattered or quadratic):
+        seen, starts = engine.reweighted()
+        first = 1 + 2 * len(axes)
+        polished = with_neighbours(ends(starts.take(slice(0, first))))
+        if seen.basins > 1 or unsettled(polished):
+            # Its cells are coarse; those of squares are fine.
+            scan = engine.scan(0, engine.compiled(1))
+            squares = engine.ranked(0, scan, grid.MOST_STARTS)
+            others = starts.take(slice(first, None)).joined(of_squares(squares.cells))
+            polished = with_neighbours(polished.joined(ends(others)))
+            seen = seen._replace(by_squares=cells)
+        return seen, polished
     scan = engine.scan(0, engine.compiled(1))
     ranking = engine.ranked(0, scan, BATCH)
-
-    def ends(some: np.ndarray) -> Polished:
-        table = np.zeros(len(some), dtype=int)
-        return engine.to_the_end(table, engine.solved(some, table))[1]
-
-    polished = ends(ranking.cells)
+    polished = ends(of_squares(ranking.cells))
     if problem.scattered:
-        order = np.argsort(_finite(polished.value), kind="stable")
-        return ranking, polished.take(order)
-    if ranking.basins > BATCH or not settled(problem, objective, data, settings, polished):
+        polished = polished.take(np.argsort(_finite(polished.value), kind="stable"))
+    elif ranking.basins > BATCH or unsettled(polished):
         ranking = engine.ranked(0, scan, grid.MOST_STARTS)
         if len(ranking.cells) > BATCH:
-            others = ends(ranking.cells[BATCH:])
-            polished = Polished(*map(np.concatenate, zip(polished, others, strict=True)))
-    return ranking, polished
+            polished = polished.joined(ends(of_squares(ranking.cells[BATCH:])))
+    by_squares = 0 if quadratic else cells
+    return Searched(cells - by_squares, by_squares, ranking.basins), polished
 
 
 def refit(
@@ -302,13 +362,14 @@ def refit(
         polished = polisher(every, Candidates(coordinates, coefficients, None), bar=bar)
     never = np.zeros(count, dtype=bool)
     found = _refits(polished, np.zeros(count, dtype=int), never, never.copy())
-    doubtful = found.active.any(axis=1) | ~stationary(found)
+    there = arrived(objective, data, found)
+    doubtful = found.active.any(axis=1) | ~there
     again = np.flatnonzero(doubtful if searched is None else doubtful | searched)
     if len(again):
         other = _globally(engine, again, starts)
         lower = _finite(other.value) < _finite(found.value[again]) * (1 - SAME_VALUE)
         # One that did not arrive is no better than one of the same value that did.
-        better = lower | (stationary(other) & ~stationary(found)[again])
+        better = lower | (arrived(objective, data, other) & ~there[again])
         for leaf, values in zip(found[:-2], other[:-2], strict=True):
             leaf[again[better]] = values[better]
         found.basins[again] = other.basins

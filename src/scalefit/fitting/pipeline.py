@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -18,8 +17,9 @@ from scalefit.fitting import grid
 from scalefit.fitting.certificate import MOST_BOXES, UNASKED_BOXES
 from scalefit.fitting.certificate import certify as prove
 from scalefit.fitting.checks import check_design
-from scalefit.fitting.evidence import assess, observe, refuse_idle, rounding
+from scalefit.fitting.evidence import ROW_ROUNDING, assess, observe, refuse_idle
 from scalefit.fitting.multistart import search
+from scalefit.fitting.polish import Polished, newton_of
 from scalefit.fitting.problem import (
     Data,
     Problem,
@@ -32,7 +32,7 @@ from scalefit.fitting.problem import (
 )
 from scalefit.groups import Grouping
 from scalefit.laws import Law, find
-from scalefit.objective import Objective, Residual, Robust, measure, require_positive
+from scalefit.objective import Objective, Residual, Robust, measure, require_positive, slack
 from scalefit.objective import evaluate as evaluate_objective
 from scalefit.result import NO_CERTIFICATE, Certificate, Fit, by_row
 from scalefit.separable import structure
@@ -138,26 +138,18 @@ def fit(
     problem, settings, data = posed.problem, posed.settings, posed.data
     used, observed, grouped = posed.columns, posed.observed, posed.groups
     axes = grid.axes(problem, settings, seed=seed)
-    ranking, polished = search(problem, objective, data, settings, axes, device)
+    searched, polished = search(problem, objective, data, settings, axes, device)
     if not np.isfinite(polished.value).any():
         raise FitError(
             f"no point of the bounds of {law.name!r} gives a finite objective on this table. The "
             "law may predict negative losses everywhere: check bounds, fixed values and units"
         )
     refuse_idle(problem, polished)
-    status, trust = assess(
-        problem, objective, data, settings, math.prod(map(len, axes)), ranking, polished
-    )
+    status, trust = assess(problem, objective, data, settings, searched, polished)
     params = trust.minima[0].params
     predicted = law.evaluate(used, by_row(law, params, grouped, posed.codes))
     value, residuals = evaluate_objective(objective, observed, predicted, table.weight)
-    searched = trust.minima[0].value
-    if abs(value - searched) > AGREEMENT * value + rounding(objective, data):
-        raise FitError(
-            f"law {law.name!r} gives {value:.6g} at its optimum, where its separable form gave "
-            f"{searched:.6g}: the law branches on its parameters or columns in a way that "
-            "derivatives do not show. Write it as one formula"
-        )
+    _refuse_disagreement(posed, objective, table, polished, trust.minima[0].value, value, residuals)
     certified = _certified(posed, objective, table, fixed, value, certify)
     residuals = np.where(table.weight > 0, residuals, 0.0)
     spread = np.sqrt(np.average(residuals**2, weights=table.weight))
@@ -183,6 +175,36 @@ def fit(
         ),
     )
     return found.with_notes(*observe(found, problem, table, residuals))
+
+
+def _refuse_disagreement(
+    posed: Posed,
+    objective: Objective,
+    table: LossTable,
+    polished: Polished,
+    searched: float,
+    value: float,
+    residuals: np.ndarray,
+) -> None:
+    """Raise where the law as it is written gives another objective than its separable form.
+
+    Raises:
+        FitError: they differ by more than the rounding of the law's terms explains.
+    """
+    best = int(np.argmin(np.abs(polished.value - searched)))
+    columns, known = newton_of(posed.problem, posed.data).raw_columns(polished.coordinates[best])
+    terms = np.abs(polished.coefficients[best]) @ np.abs(columns)
+    terms = terms + (0.0 if known is None else np.abs(known))
+    error = ROW_ROUNDING * np.maximum(terms, np.abs(posed.observed))
+    if objective.needs_positive_loss:
+        error = error / posed.observed
+    allowed = AGREEMENT * value + slack(objective, residuals, table.weight, error)
+    if not abs(value - searched) <= allowed:
+        raise FitError(
+            f"law {posed.problem.law.name!r} gives {value:.6g} at its optimum, where its "
+            f"separable form gave {searched:.6g}: the law branches on its parameters or columns "
+            "in a way that derivatives do not show. Write it as one formula"
+        )
 
 
 class Posed(NamedTuple):

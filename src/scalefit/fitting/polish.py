@@ -125,6 +125,10 @@ class Polished(NamedTuple):
         """Some of the starts."""
         return Polished(*(leaf[which] for leaf in self))
 
+    def joined(self, other: Polished) -> Polished:
+        """These starts and others."""
+        return Polished(*map(np.concatenate, zip(self, other, strict=True)))
+
 
 class Tables:
     """Tables of one design: losses and weights of each, or those of the one table.
@@ -146,20 +150,27 @@ class Tables:
         self.objective, self.data = objective, data
         self.observed, self.weight = observed, weight
         given = [item for item in (observed, weight) if item is not None]
+        # Weights count in a unit of their own, a power of two: however large or small they are,
+        # neither their squares nor thresholds of rounding are out of range.
+        most = np.max(data.weight if weight is None else weight, initial=0.0)
+        self.unit = float(np.exp2(np.floor(np.log2(most)))) if most > 0 else 1.0
         self.voids = bool((data.weight == 0).any() if weight is None else (weight == 0).any())
         # What every table has of its own: target, weight, metric.
         self.own = (observed is not None, weight is not None, bool(given))
 
     def take(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Losses, weights and metric of some tables, (tables, rows), or (1, rows) if shared."""
+        """Losses, weights and metric of some tables, (tables, rows), or (1, rows) if shared.
+
+        Weights are in the tables' own unit.
+        """
         data = self.data
         if not any(self.own):
-            return data.response[None], data.weight[None], data.metric[None]
-        losses, weights = data.response[None], data.weight[None]
+            return data.response[None], data.weight[None] / self.unit, data.metric[None]
+        losses, weights = data.response[None], data.weight[None] / self.unit
         if self.observed is not None:
             losses = self.observed[index] / data.unit
         if self.weight is not None:
-            weights = np.asarray(self.weight[index], dtype=np.float64)
+            weights = np.asarray(self.weight[index], dtype=np.float64) / self.unit
         metric = weights / losses**2 if self.objective.needs_positive_loss else weights
         metric = np.broadcast_to(metric, (len(index), losses.shape[-1]))
         # A table without any weight is nowhere defined: nan to the end.
@@ -431,6 +442,7 @@ class Polisher:
         self.problem, self.settings, self.tables, self.device = problem, settings, tables, device
         self.data = data = tables.data
         self.absolute = data.measure.absolute
+        self.factor = data.measure.factor * tables.unit
         lengths = () if near else LENGTHS
         self.newton = newton_of(problem, data, voids=tables.voids, lengths=lengths)
         self.resolve = partial(_resolved, self.newton) if problem.scattered else None
@@ -494,7 +506,7 @@ class Polisher:
             if np.count_nonzero(ended) < min(max(1, REFILL * width), len(ended)):
                 continue
             mine = self._take(live, ended)
-            found = _summary(newton, self.data.measure.factor, self.absolute, mine)
+            found = _summary(newton, self.factor, self.absolute, mine)
             for leaf, values in zip(ends, found, strict=True):
                 leaf[mine.place] = values
             if bar is not None:
@@ -604,7 +616,7 @@ class Polisher:
             arrays,
             self.settings,
             (losses, weights, metric),
-            (how.delta, how.asymmetry, how.factor),
+            (how.delta, how.asymmetry, self.factor),
             points.coordinates[which],
             points.coefficients[which],
             np.int64(most),

@@ -24,11 +24,11 @@ POINTS = 192
 def projected(
     fit: Fit, runs: LossTable | pd.DataFrame, *, ax: Axes | None = None, **columns: str
 ) -> Axes:
-    """The projected squared error over two nonlinear parameters, as the grid search sees it.
+    """The objective over two nonlinear parameters, as the search sees it.
 
     Each point stands for the best surface with those exponents: the linear coefficients are at
-    their best within their bounds. The search looks at the cells drawn as dots and polishes the
-    best separated ones on the objective of the fit.
+    their best within their bounds. The search looks at the cells drawn as dots first and polishes
+    the local minima and others among them.
 
     Args:
         fit: a fit with two free nonlinear parameters.
@@ -67,7 +67,7 @@ def projected(
         extend="max",
     )
     ax.contour(fine.first, fine.second, relative, levels, colors="white", linewidths=0.4)
-    bar = plt.colorbar(drawn, ax=ax, label="squared error, multiples of the least")
+    bar = plt.colorbar(drawn, ax=ax, label="objective, multiples of the least")
     # The innermost contours lie too close on the bar to be labelled.
     bar.set_ticks(
         levels, labels=[f"{level:g}" if level == 1 or level > 1.1 else "" for level in levels]
@@ -87,7 +87,7 @@ def projected(
         markersize=13,
         color="C3",
         markeredgecolor="white",
-        label=f"optimum, {fit.objective.robust} objective",
+        label="optimum",
     )
     ax.set(
         xscale="log" if cells.logarithmic[0] else "linear",
@@ -97,6 +97,6 @@ def projected(
     )
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.set_title(f"{fit.law.name}: projected squared error", fontsize=10)
+    ax.set_title(f"{fit.law.name}: {fit.objective}", fontsize=10)
     ax.legend(loc="upper left", fontsize=8, facecolor="0.5")
     return ax

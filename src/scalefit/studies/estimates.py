@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import DataError
-from scalefit.fitting.evidence import exact, stationary
+from scalefit.fitting.evidence import arrived, exact
 from scalefit.fitting.multistart import SAME_VALUE, Refits, refit
 from scalefit.fitting.pipeline import Posed, pose
 from scalefit.isoflops.budgets import sweeps
@@ -144,7 +144,7 @@ def _surface(given: _Tables) -> dict[str, Any]:
     states = [
         (exact(given.objective, posed.data, found), "exact"),
         (~np.isfinite(found.value), "failed"),
-        (~stationary(found), "stalled"),
+        (~arrived(given.objective, posed.data, found), "stalled"),
         (found.active.any(axis=1), "at_bound"),
     ]
     status = np.select([mask for mask, _ in states], [name for _, name in states], "converged")
@@ -167,12 +167,12 @@ def _fits(posed: Posed, objective: Objective, losses: np.ndarray) -> Refits:
         )
 
     found = search(np.arange(len(losses)), 1)
-    arrived = stationary(found) | exact(objective, posed.data, found)
-    several = np.flatnonzero((found.basins > 1) | ~arrived)
+    there = arrived(objective, posed.data, found)
+    several = np.flatnonzero((found.basins > 1) | ~there)
     if len(several):
         again = search(several, MOST_MINIMA)
         better = again.value < found.value[several] * (1 - SAME_VALUE)
-        better |= stationary(again) & ~arrived[several]
+        better |= arrived(objective, posed.data, again) & ~there[several]
         for leaf, values in zip(found, again, strict=True):
             leaf[several[better]] = values[better]
     return found

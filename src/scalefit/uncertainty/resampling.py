@@ -11,7 +11,7 @@ import pandas as pd
 
 from scalefit.errors import DataError, FitError, Note
 from scalefit.fitting import multistart
-from scalefit.fitting.evidence import stationary
+from scalefit.fitting.evidence import arrived
 from scalefit.result import Fit
 from scalefit.table import LossTable
 from scalefit.uncertainty.ensemble import Ensemble, Replicates
@@ -152,7 +152,7 @@ def bootstrap(
             leaf[others[lower]] = values[lower]
         found.searched[others] = True
         found.gained[others] = lower
-    usable = stationary(found) & np.isfinite(found.value)
+    usable = arrived(fit.objective, posed.data, found) & np.isfinite(found.value)
     if not usable.any():
         raise FitError(
             f"none of {n} replicates reached an optimum: resampled like this, the runs do not "

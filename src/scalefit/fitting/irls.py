@@ -1,0 +1,178 @@
+"""The objective itself at cells of a grid, by iteratively reweighted least squares (IRLS).
+
+Squares, with which a grid of very many cells is scanned, show where the minima of a nearly
+quadratic objective are. Where rows lie far beyond delta they do not: a few outliers may lend a cell
+their squares, and a minimum that leaves them aside goes unseen. Here the coefficients of a cell are
+those of the objective: with r the residual of a prediction f, the stationary coefficients of
+
+    sum of w rho(r)    are those of    sum of v (y - f)^2,    v = w psi(r) (-dr/df) / (y - f),
+
+which is positive, as r falls in f and is zero at f = y. A few turns of taking v at one solution for
+the next one are enough to rank cells; for raw and relative residuals no turn makes a value worse
+(Holland and Welsch 1977, Comm. Statist. A6(9)), and for others the best turn counts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from scalefit.fitting.devices import quiet
+from scalefit.fitting.grid import Candidates
+from scalefit.fitting.linear_solve import dot, product, solve_dense
+from scalefit.fitting.newton import Newton
+from scalefit.fitting.problem import Data, Settings
+from scalefit.objective import Measure
+
+__all__ = ["project", "quadratic"]
+
+# Least squares of each cell: the first of squares, the others reweighted.
+TURNS = 4
+
+# Exchanges of coefficients between their bounds and the free ones; two or three settle all.
+EXCHANGES = 6
+
+# Numbers of a chunk of cells: it stays in cache.
+CHUNK = 2**17
+
+# Absolute residuals below this share of the median one have the weight of that one.
+ABSOLUTE_SHARE = 0.05
+
+# A prediction without logarithm is worth this share of the observed loss.
+LEAST_PREDICTED = 1e-3
+
+# A row closer than this share of its loss counts as passed through.
+AT_ZERO = 1e-12
+
+# A share of each diagonal that keeps the systems of collinear columns solvable.
+RIDGE = 1e-10
+
+
+def quadratic(how: Measure) -> bool:
+    """Whether the objective is a sum of squares of what is linear in the coefficients."""
+    plain = np.isinf(how.delta) and not how.absolute and how.asymmetry == 1.0
+    return bool(plain and how.residual != "log")
+
+
+def project(newton: Newton, data: Data, settings: Settings, coordinates: np.ndarray) -> Candidates:
+    """Points with coefficients that nearly minimise the objective there, and its value.
+
+    Args:
+        newton: the problem's iteration, on the host.
+        data: the table.
+        settings: bounds.
+        coordinates: shape (points, q).
+
+    Returns:
+        The points, coefficients in raw units and the objective in the unit of the loss; infinite
+        where there is no solution.
+    """
+    size = max(1, CHUNK // (max(1, newton.k) * data.response.size))
+    with quiet():
+        parts = [
+            _projected(newton, data, settings, coordinates[first : first + size])
+            for first in range(0, max(1, len(coordinates)), size)
+        ]
+    return Candidates(*(np.concatenate(leaves) for leaves in zip(*parts, strict=True)))
+
+
+def _projected(
+    newton: Newton, data: Data, settings: Settings, coordinates: np.ndarray
+) -> Candidates:
+    k = newton.k
+    columns, known = newton.raw_columns(coordinates)
+    size = np.sqrt(dot(columns * data.metric, columns))
+    size = np.where(size > 0, size, 1.0)
+    columns /= size[..., None]
+    known = 0.0 if known is None else known / data.unit
+    factor = size / data.unit
+    lower, upper = settings.lower[:k], settings.upper[:k]
+    ends = (np.where(lower == 0, 0.0, lower * factor), np.where(upper == 0, 0.0, upper * factor))
+    metric = data.metric[None]
+    best = np.full(len(coordinates), np.inf)
+    coefficients = np.zeros((len(coordinates), k))
+    held, at = np.zeros((len(coordinates), k), dtype=bool), coefficients
+    shape = (len(coordinates), data.response.size)
+    target = np.broadcast_to(data.response - known, shape)[:, None]
+    for _ in range(TURNS if k else 1):
+        found = coefficients
+        if k:
+            weighted = columns * metric[:, None]
+            gram, right = product(weighted, columns), dot(weighted, target)
+            found, held, at = _bounded(gram, right, ends, held, at)
+        predicted = (found[:, None, :] @ columns)[:, 0] + known
+        value, metric = _weighed(data, predicted)
+        better = value < best
+        best = np.where(better, value, best)
+        coefficients = np.where(better[:, None], found, coefficients)
+    return Candidates(coordinates, coefficients / factor, best)
+
+
+def _bounded(
+    gram: Any, right: Any, ends: tuple[Any, Any], held: Any, at: Any
+) -> tuple[Any, Any, Any]:
+    """Least squares within bounds from normal equations, by block principal pivoting.
+
+    All coefficients outside their bounds are held there, and all held ones that would lower the
+    value inside are freed, until there are none (Portugal, Judice and Vicente 1994, Math. Comp.
+    63(208)). Should that not settle, what is outside is put on its bound.
+
+    Args:
+        gram: inner products of the columns, (points, k, k).
+        right: inner products with the loss, (points, k).
+        ends: bounds, each (points, k).
+        held: coefficients to set out with on a bound, (points, k).
+        at: their values, (points, k).
+
+    Returns:
+        The coefficients, which of them are held, and where; each (points, k).
+    """
+    eye = np.eye(right.shape[-1])
+    lower, upper = ends
+    gram = gram * (1 + RIDGE * eye)
+    for _ in range(EXCHANGES):
+        some = held.any()
+        matrix, rest = gram, right
+        if some:
+            fixed = np.where(held, at, 0.0)
+            matrix = np.where(held[:, :, None] | held[:, None, :], eye, gram)
+            rest = np.where(held, at, right - dot(gram, fixed[:, None, :]))
+        point, _ = solve_dense(matrix, rest, library=np)
+        inside = np.minimum(np.maximum(point, lower), upper)
+        now = point != inside
+        if some:
+            slope = dot(gram, point[:, None, :]) - right
+            now |= held & np.where(at == lower, slope >= 0, slope <= 0)
+        if (now == held).all():
+            break
+        held, at = now, inside
+    return inside, held, at
+
+
+def _weighed(data: Data, predicted: Any) -> tuple[Any, Any]:
+    """Value of the objective, (points,), and the weights of the next turn, (points, rows)."""
+    how, observed, weight = data.measure, data.response, data.weight
+    if how.residual == "log":
+        predicted = np.maximum(predicted, LEAST_PREDICTED * observed)
+        rows = np.log(observed) - np.log(predicted)
+    else:
+        rows = observed - predicted
+    apart = observed - predicted if how.residual == "log" else rows
+    if how.residual == "relative":
+        rows = rows / observed
+    if how.asymmetry != 1.0:
+        weight = weight * np.where(rows < 0, how.asymmetry, 1.0)
+    if how.absolute:
+        size = np.abs(rows)
+        value = (size * weight).sum(axis=-1)
+        least = ABSOLUTE_SHARE * np.median(size, axis=-1, keepdims=True)
+        psi = rows / np.maximum(size, least)
+    else:
+        psi = np.clip(rows, -how.delta, how.delta)
+        value = (psi * (rows - 0.5 * psi) * weight).sum(axis=-1)
+    # psi (-dr/df) / (y - f); 0 / 0, of a row passed through, is what it is close by.
+    slope = predicted if how.residual == "log" else observed if how.residual == "relative" else 1.0
+    near = np.abs(apart) <= AT_ZERO * np.abs(observed)
+    pull = weight * np.where(near, 1.0 / slope**2, psi / (np.where(near, 1.0, apart) * slope))
+    return np.where(np.isfinite(value), value, np.inf), pull

@@ -1,0 +1,170 @@
+"""Starts made from where others ended.
+
+**Along profiles.** Where most rows lie beyond delta the objective is nearly one of absolute
+residuals, and minima lie side by side, each with other rows passed through, closer than any grid.
+With C the inverse curvature, the best end is left along the first-order profile of each nonlinear
+parameter i,
+
+    x_i +- t,  the others by t C_ji / C_ii,  t = sqrt(2 RISE v C_ii / (n - p)),
+
+a few standard errors (Bates and Watts 1988, Nonlinear Regression Analysis, section 6.1).
+
+**Off faces.** Where a coefficient is zero its exponent is free, and a gradient says that the term
+is of no use for the exponent that it happens to have. Such a point is a minimum only if the term is
+of no use for any exponent: with p = w psi(r) dr/df the pull of each row, the objective changes at
+the rate
+
+    g(a) = sum of p phi(a)
+
+as the coefficient of the column phi(a) grows from zero, and must rise for every a of the box (a
+parameter that is present only under the alternative; Davies 1977, Biometrika 64(2)).
+"""
+
+from __future__ import annotations
+
+from itertools import product as combinations
+from typing import Any
+
+import numpy as np
+
+from scalefit.fitting.grid import Candidates
+from scalefit.fitting.irls import project
+from scalefit.fitting.newton import Newton
+from scalefit.fitting.polish import Polished
+from scalefit.fitting.problem import Data, Settings
+from scalefit.objective import influence, residual_derivatives, residuals
+
+__all__ = ["along_profiles", "off_faces"]
+
+# Rise of the quadratic model along a profile: that of three standard errors.
+RISE = 9.0
+
+# Values of the exponent that are looked at, about, however many coordinates the term sees.
+POINTS = 256
+
+# Cosine of pull and column from which a descent is one beyond rounding.
+DESCENT = 1e-6
+
+# An absolute residual this small, in the unit of the loss, belongs to a row passed through.
+PASSED = 1e-9
+
+
+def along_profiles(
+    newton: Newton, data: Data, settings: Settings, end: Polished, factor: float
+) -> Candidates:
+    """Points on either side of an end along the profile of each nonlinear parameter.
+
+    Args:
+        newton: the problem's iteration, on the host.
+        data: the table.
+        settings: bounds.
+        end: where one start ended, by itself.
+        factor: value of the objective over the sum of penalties in the weights of the table.
+
+    Returns:
+        Two points for each nonlinear parameter that no bound holds, with coefficients that nearly
+        minimise the objective there.
+    """
+    k, here = newton.k, end.coordinates[0]
+    curvature = end.gauss_newton[0]
+    free = np.flatnonzero(~end.active[0] & (np.diagonal(curvature) > 0))
+    size = np.sqrt(np.diagonal(curvature)[free])
+    scaled = curvature[np.ix_(free, free)] / np.outer(size, size)
+    inverse = np.linalg.pinv(scaled, hermitian=True) / np.outer(size, size)
+    freedom = max(1, np.count_nonzero(data.weight) - len(free))
+    value = end.value[0] / factor
+    if data.measure.absolute:
+        # Half the squares of residuals of that mean: the curvature is theirs.
+        value = 0.5 * value**2 / data.weight.sum()
+    moving = np.flatnonzero(free >= k)
+    places = []
+    for column in moving:
+        across = inverse[moving, column]
+        own = inverse[column, column]
+        step = np.zeros(newton.q)
+        step[free[moving] - k] = np.sqrt(2 * RISE * value / (freedom * own)) * across
+        places += [here + step, here - step]
+    points = np.array(places).reshape(-1, newton.q)
+    points = points[np.isfinite(points).all(axis=1)]
+    points = np.clip(points, settings.lower[k:], settings.upper[k:])
+    return project(newton, data, settings, points)
+
+
+def off_faces(
+    newton: Newton, data: Data, settings: Settings, polished: Polished
+) -> tuple[np.ndarray, Candidates]:
+    """Starts that ended where a term vanishes that would lower the objective, and where to go on.
+
+    Args:
+        newton: the problem's iteration, on the host.
+        data: the table.
+        settings: bounds.
+        polished: where starts ended.
+
+    Returns:
+        Which starts, (found,), and for each the end with the exponents of one vanished term put
+        where the term leads down most steeply.
+    """
+    problem, k = newton.problem, newton.k
+    owners = np.array(problem.owners, dtype=int)
+    which, coordinates = [], []
+    ended = np.isfinite(polished.value)
+    for start in np.flatnonzero((ended[:, None] & (polished.coefficients == 0)).any(axis=1)):
+        zero = polished.coefficients[start] == 0
+        vanished = [index for index in range(len(problem.linear)) if zero[owners == index].all()]
+        at_work = set(problem.axes_known or ()).union(
+            *(problem.axes_seen[i] for i in range(len(problem.linear)) if i not in vanished)
+        )
+        pull = None
+        steepest, best = -DESCENT, None
+        for index in vanished:
+            free = [axis for axis in problem.axes_seen[index] if axis not in at_work]
+            if not free or problem.limits[index][0] != "zero":
+                continue
+            if pull is None:
+                pull = _pull(newton, data, polished, int(start))
+            places = _places(settings, k, polished.coordinates[start], free)
+            columns = newton.raw_columns(places)[0][:, owners == index]
+            slope = _slopes(pull, columns).min(axis=-1)
+            least = int(np.argmin(slope))
+            if slope[least] < steepest:
+                steepest, best = slope[least], places[least]
+        if best is not None:
+            which.append(start)
+            coordinates.append(best)
+    chosen = np.array(which, dtype=int)
+    places = np.array(coordinates).reshape(len(chosen), newton.q)
+    return chosen, Candidates(places, polished.coefficients[chosen], None)
+
+
+def _places(settings: Settings, k: int, here: np.ndarray, free: list[int]) -> np.ndarray:
+    """The point with some coordinates at every combination of values within their bounds."""
+    side = max(3, round(POINTS ** (1 / len(free))))
+    axes = [np.linspace(settings.lower[k + a], settings.upper[k + a], side) for a in free]
+    places = np.repeat(here[None], side ** len(free), axis=0)
+    places[:, free] = list(combinations(*axes))
+    return places
+
+
+def _pull(newton: Newton, data: Data, polished: Polished, start: int) -> tuple[Any, Any]:
+    """Pull of each row, and what a row passed through adds whichever way it moves; (rows,) each."""
+    how, observed = data.measure, data.response
+    columns, known = newton.raw_columns(polished.coordinates[start])
+    predicted = (polished.coefficients[start] @ columns) / data.unit
+    if known is not None:
+        predicted = predicted + np.broadcast_to(known, predicted.shape) / data.unit
+    rows = residuals(how, observed, predicted)
+    first = residual_derivatives(how, observed, predicted)[0]
+    weight = np.where(data.weight > 0, data.weight, 0.0)
+    if not how.absolute:
+        return weight * influence(how, rows) * first, np.zeros_like(first)
+    passed = np.abs(rows) <= PASSED
+    return weight * np.where(passed, 0.0, np.sign(rows)) * first, weight * passed * np.abs(first)
+
+
+def _slopes(pull: tuple[Any, Any], columns: Any) -> Any:
+    """Cosine of the pull and each column: the rate of change as its coefficient grows, (..., k)."""
+    signed, either = pull
+    rate = columns @ signed + np.abs(columns) @ either
+    size = np.sqrt((columns**2).sum(axis=-1) * (signed**2 + either**2).sum())
+    return rate / np.where(size > 0, size, 1.0)
