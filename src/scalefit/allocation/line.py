@@ -56,7 +56,8 @@ class Line(NamedTuple):
         limits: what is limited.
         reverse: whether the cost is minimised for a loss, not the loss for a cost.
         affine: whether the cost is a + b * pivot with the other columns held.
-        turns: whether the law may rise with the pivot, so that a budget is not spent to the end.
+        turns: whether the law rises with the pivot somewhere, so that a budget need not be spent to
+            the end, and a loss may be reached by few of it only.
     """
 
     law: Law

@@ -101,9 +101,10 @@ def near_optimal(
 ) -> NearOptimal:
     """The model sizes whose loss, or whose extra compute, stays close to the best.
 
-    With ``within`` the budget is kept: the N for which the loss at cost(N, D) = C is at most the
-    best one plus ``within``. With ``overhead`` the loss is kept: the N that reach the best loss of
-    the budget for at most (1 + overhead) C.
+    With ``within`` the budget C is kept: the N for which the least loss of cost(N, D) <= C is at
+    most the best one plus ``within``. With ``overhead`` the loss is kept: the N that reach the best
+    loss of the budget for at most (1 + overhead) times the least that it takes, which is C wherever
+    the budget is spent to the end.
 
     Args:
         fit: a fit of a law of the loss, or an ensemble of one.
@@ -116,7 +117,7 @@ def near_optimal(
         limits: as for :func:`allocate`.
 
     Returns:
-        Both ends; a note where the range that is looked at ended first.
+        Both ends; a note where the range that is looked at ended first, or a limit.
 
     Raises:
         DataError: coefficients of the fit differ by a column.
@@ -202,19 +203,34 @@ def _ends(
     ends = {
         name: np.where(usable, np.exp(item).reshape(spread), np.nan) for name, item in names.items()
     }
-    opened = [
-        end
-        for end, item in (("low", found.open_low), ("high", found.open_high))
-        if np.any(item & usable.reshape(count, -1))
-    ]
-    if not opened:
-        return ends, []
-    return ends, [
-        Note(
-            "region_open",
-            "warning",
-            f"the region has no {' and no '.join(opened)} end within the tokens per parameter that "
-            "are looked at: what is shown is where looking ended",
-            {"ends": opened},
+    opened, cut = (
+        [
+            end
+            for end, item in zip(("low", "high"), items, strict=True)
+            if np.any(item & usable.reshape(count, -1))
+        ]
+        for items in ((found.open_low, found.open_high), (found.cut_low, found.cut_high))
+    )
+    notes = []
+    if opened:
+        notes.append(
+            Note(
+                "region_open",
+                "warning",
+                f"the region has no {' and no '.join(opened)} end within the tokens per parameter "
+                "that are looked at: what is shown is where looking ended",
+                {"ends": opened},
+            )
         )
-    ]
+    if cut:
+        notes.append(
+            Note(
+                "region_cut",
+                "info",
+                f"the {' and the '.join(cut)} end of the region is where a limit holds, or where "
+                "no number of tokens reaches the loss beyond: less is given away there than was "
+                "asked for",
+                {"ends": cut},
+            )
+        )
+    return ends, notes
