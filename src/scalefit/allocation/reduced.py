@@ -39,8 +39,11 @@ LAST_DIGITS = 1e-5
 RESOLVED = 1e-11
 # In the walked coordinate: a search that ended this near an end of the range ran into it.
 AT_END = 1e-12
-# How far a limit may be passed by rounding.
+# How far an objective may be worse by rounding, relative.
 ROUNDING = 1e-9
+# How far a limit may be passed by rounding, relative: along a limit on which the loss is least, a
+# loss is reached for less by the root of this.
+PASSED = 1e-11
 # How near a limit an answer lies that the limit holds, relative.
 HELD = 1e-6
 # Losses along a line that differ by less, relative, differ by rounding.
@@ -48,7 +51,9 @@ FLATTEST = 1e-12
 # Points between the ends of the pivot at which a law that rises with it somewhere is looked at.
 TURN_POINTS = 25
 # A loss is reached that is missed by no more than this, relative.
-REACHED = 1e-13
+REACHED = 1e-14
+# Times that the points of a scan close in on where limits, or a loss, are met by least.
+CLOSING = 8
 # How far beside a place it is looked whether the problem ends there.
 BESIDE = 1e-7
 # Numbers that are scanned at once: as many as stay in a processor's cache.
@@ -227,9 +232,11 @@ class Reduced:
     def _reaching(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         least, active = self._least(x, np.zeros(x.shape))
         most = self._farthest(x, least)
-        ok = _missing(self, most, x)[0] >= 0
-        level = ok & ~(_missing(self, least, x)[0] >= 0)
-        u = first_root(self, _missing, np.where(level, least, most), most, x)
+        short = -_missing(self, most, x)[0]
+        slack = np.where(short > 0, REACHED * np.abs(self.level), 0.0)
+        ok = short <= slack
+        level = ok & ~(_missing(self, least, x, slack)[0] >= 0)
+        u = first_root(self, _missing, np.where(level, least, most), most, x, slack)
         return np.where(level, u, least), ok, np.where(level, LEVEL, active)
 
     def _farthest(self, x: np.ndarray, least: np.ndarray) -> np.ndarray:
@@ -260,26 +267,27 @@ class Reduced:
         near, far = (x + end[:, None] for end in self.pairs.reach)
         least, lower = self._least(x, np.maximum(0.0, near))
         most, _ = self._most(x, np.minimum(LARGEST, far))
-        exists = least <= most + ROUNDING
+        exists = least <= most + PASSED
         most = np.maximum(most, least)
         u, place = most, np.full(x.shape, -1)
         for i, share in enumerate(np.linspace(0.0, 1.0, TURN_POINTS)):
             at = least + share * (most - least)
             first = (place < 0) & (_missing(self, at, x)[0] >= 0)
             u, place = np.where(first, at, u), np.where(first, i, place)
-        unmet = place < 0
+        unmet, slack = place < 0, np.zeros(x.shape)
         if unmet.any():
             # The loss is just reached where it is least, or not at all.
             rows, columns = np.nonzero(unmet)
             some, there = self.take(rows), x[rows, columns][:, None]
             low, high = (item[rows, columns][:, None] for item in (least, most))
             turn = some._lowest(there, low, high)
-            short = _missing(some, turn, there)[0] < -REACHED * np.abs(some.level)
+            short, allowed = -_missing(some, turn, there)[0], REACHED * np.abs(some.level)
             u[rows, columns] = turn[:, 0]
-            exists[rows, columns] &= ~short[:, 0]
+            exists[rows, columns] &= (short <= allowed)[:, 0]
+            slack[rows, columns] = np.where(short > 0, allowed, 0.0)[:, 0]
         step = (most - least) / (TURN_POINTS - 1)
         below = np.where(place == 0, u, np.maximum(u - step, least))
-        u = first_root(self, _missing, below, u, x)
+        u = first_root(self, _missing, below, u, x, slack)
         at_least = u <= least
         return u, exists & ~(at_least & (lower < LEVEL)), np.where(at_least, lower, LEVEL)
 
@@ -382,8 +390,8 @@ class Reduced:
         if self.line.limits:
             low, high = self.pairs.low[..., None], self.pairs.high[..., None]
             for i, value in enumerate(self.run("measures", x, u)):
-                ok = ok & ((value >= low[i] - ROUNDING * np.abs(low[i])) | np.isneginf(low[i]))
-                ok = ok & ((value <= high[i] + ROUNDING * np.abs(high[i])) | np.isposinf(high[i]))
+                ok = ok & ((value >= low[i] - PASSED * np.abs(low[i])) | np.isneginf(low[i]))
+                ok = ok & ((value <= high[i] + PASSED * np.abs(high[i])) | np.isposinf(high[i]))
         return ok
 
     def _at_function(self, x: np.ndarray, u: np.ndarray) -> Any:
@@ -578,6 +586,9 @@ class Reduced:
                 for rows in slices(len(points), max(1, SCANNED // count))
             ]
         )
+        lost = ~np.isfinite(value).any(axis=1)
+        if lost.any():
+            points[lost], value[lost] = self.take(lost)._closed_in(points[lost], value[lost])
         best = np.argmin(value, axis=1)[:, None]
         least = np.take_along_axis(value, best, 1)
         first, middle, last = (
@@ -598,9 +609,9 @@ class Reduced:
             there = self.expanded(x)
         # An end of the range itself, unless it lies beside a pole and is far worse.
         allowed = there.objective + ROUNDING * np.maximum(np.abs(there.objective), 1.0)
-        at_low = (x - points[:, :1] < AT_END) & (value[:, :1] <= allowed)
-        at_high = (points[:, -1:] - x < AT_END) & (value[:, -1:] <= allowed)
-        x = np.where(at_low, points[:, :1], np.where(at_high, points[:, -1:], x))
+        at_low = (x - low < AT_END) & (value[:, :1] <= allowed)
+        at_high = (high - x < AT_END) & (value[:, -1:] <= allowed)
+        x = np.where(at_low, low, np.where(at_high, high, x))
         # Where a limit begins to bind the derivative jumps across zero.
         tilt, bend = there.slope[-1], there.bend[-1][-1]
         interior = (np.abs(tilt) < LAST_DIGITS * bend) & ~(at_low | at_high)
@@ -609,10 +620,55 @@ class Reduced:
         if open_end.any():
             open_end = open_end & ~self._at_function(x, there.u)
         # A loss that is equal along the whole line has a least one by rounding only.
-        top = np.where(np.isfinite(value), value, -np.inf).max(axis=1, keepdims=True)
-        level = (top - least <= FLATTEST * np.abs(least)) & (points[:, :1] < points[:, -1:])
+        known = np.isfinite(value)
+        top = np.where(known, value, -np.inf).max(axis=1, keepdims=True)
+        several = known.sum(axis=1, keepdims=True) > 1
+        level = (top - least <= FLATTEST * np.abs(least)) & several
         state = np.where(open_end | level, UNBOUNDED, np.where(interior, INTERIOR, LIMITED))
         return x, np.where(np.isfinite(least), state, INFEASIBLE)
+
+    def _closed_in(self, points: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Points of a scan, none of which is feasible, around the one that is nearest to be so.
+
+        What is feasible may be narrower than the points are apart: where limits cross, or where a
+        loss is the least that they allow.
+        """
+        share = np.linspace(0.0, 1.0, points.shape[1])
+        points, value, alive = points.copy(), value.copy(), np.arange(len(points))
+        for _ in range(CLOSING):
+            miss = self.take(alive)._missed(points[alive])
+            best = np.argmin(miss, axis=1)
+            # At an end of the range no point beyond is nearer.
+            inner = (best > 0) & (best < len(share) - 1) & np.isfinite(miss.min(axis=1))
+            alive, best = alive[inner], best[inner]
+            if not len(alive):
+                break
+            first, last = points[alive, best - 1], points[alive, best + 1]
+            points[alive] = first[:, None] + (last - first)[:, None] * share
+            value[alive] = self.take(alive).values(points[alive])
+            alive = alive[~np.isfinite(value[alive]).any(axis=1)]
+            if not len(alive):
+                break
+        return points, value
+
+    def _missed(self, x: np.ndarray) -> np.ndarray:
+        """By how much limits, or the loss to be reached, are missed, relative; infinite elsewhere.
+
+        Of the pivot that comes nearest to the loss, or the least that reaches it.
+        """
+        u, ok, _ = self.pivoted(x)
+        miss = np.where(ok, 0.0, np.inf)
+        if self.line.reverse:
+            short = -_missing(self, u, x)[0] / np.abs(self.level)
+            miss = np.where(ok | ~(short > 0), miss, short)
+        if self.line.limits:
+            for value, low, high in zip(
+                self.run("measures", x, u), self.pairs.low, self.pairs.high, strict=True
+            ):
+                low, high = low[:, None], high[:, None]
+                miss = np.fmax(miss, np.where(low > 0, np.log(low / value), -np.inf))
+                miss = np.fmax(miss, np.log(value / high))
+        return np.broadcast_to(miss, x.shape)
 
     def _outermost(self, x: np.ndarray, u: np.ndarray, some: np.ndarray) -> np.ndarray:
         """Which of some points within the walk lie at an end of what is looked at."""
@@ -658,10 +714,12 @@ def _excess(reduced: Reduced, u: np.ndarray, x: np.ndarray) -> Any:
     return _binding(reduced, u, x)[:2]
 
 
-def _missing(reduced: Reduced, u: np.ndarray, x: np.ndarray) -> Any:
-    """How far the loss is below its level, and the slope of that in u."""
+def _missing(
+    reduced: Reduced, u: np.ndarray, x: np.ndarray, slack: np.ndarray | float = 0.0
+) -> Any:
+    """How far the loss is below its level and some slack, and the slope of that in u."""
     loss, slope = reduced.run("binding", x, u)
-    return reduced.level - loss, -slope
+    return reduced.level - loss + slack, -slope
 
 
 def slices(count: int, size: int) -> list[slice]:
