@@ -49,7 +49,7 @@ HELD = 1e-6
 # Losses along a line that differ by less, relative, differ by rounding.
 FLATTEST = 1e-12
 # Points between the ends of the pivot at which a law that rises with it somewhere is looked at.
-TURN_POINTS = 25
+TURN_POINTS = 65
 # A loss is reached that is missed by no more than this, relative.
 REACHED = 1e-14
 # Times that the points of a scan close in on where limits, or a loss, are met by least.
@@ -166,6 +166,11 @@ class Reduced:
             self._bound[name] = bound
         return bound(x, u)
 
+    def loss(self, x: np.ndarray, u: np.ndarray) -> np.ndarray:
+        """The law."""
+        value = self.run("binding" if self.line.reverse else "objective", x, u)[0]
+        return np.broadcast_to(value, x.shape)
+
     def _ln(self, name: str, x: Any) -> Any:
         """Logarithm of a column other than the pivot; of no column, that of one."""
         line = self.line
@@ -269,23 +274,29 @@ class Reduced:
         most, _ = self._most(x, np.minimum(LARGEST, far))
         exists = least <= most + PASSED
         most = np.maximum(most, least)
-        u, place = most, np.full(x.shape, -1)
-        for i, share in enumerate(np.linspace(0.0, 1.0, TURN_POINTS)):
-            at = least + share * (most - least)
-            first = (place < 0) & (_missing(self, at, x)[0] >= 0)
-            u, place = np.where(first, at, u), np.where(first, i, place)
-        unmet, slack = place < 0, np.zeros(x.shape)
-        if unmet.any():
-            # The loss is just reached where it is least, or not at all.
-            rows, columns = np.nonzero(unmet)
-            some, there = self.take(rows), x[rows, columns][:, None]
-            low, high = (item[rows, columns][:, None] for item in (least, most))
-            turn = some._lowest(there, low, high)
-            short, allowed = -_missing(some, turn, there)[0], REACHED * np.abs(some.level)
-            u[rows, columns] = turn[:, 0]
-            exists[rows, columns] &= (short <= allowed)[:, 0]
-            slack[rows, columns] = np.where(short > 0, allowed, 0.0)[:, 0]
         step = (most - least) / (TURN_POINTS - 1)
+        u, place, before = most, np.full(x.shape, -1), np.full(x.shape, -np.inf)
+        risen = np.zeros(x.shape, dtype=bool)
+        for i in range(TURN_POINTS):
+            at = least + i * step
+            spare = _missing(self, at, x)[0]
+            first = (place < 0) & (spare >= 0)
+            u, place = np.where(first, at, u), np.where(first, i, place)
+            risen |= (place < 0) & (spare < before)
+            before = spare
+        slack, unsure = np.zeros(x.shape), (place < 0) | risen
+        if unsure.any():
+            # The loss may just be reached where it is least, before it rises.
+            rows, columns = np.nonzero(unsure)
+            some, there = self.take(rows), x[rows, columns][:, None]
+            low, high, found = (item[rows, columns][:, None] for item in (least, u - step, u))
+            never = place[rows, columns][:, None] < 0
+            turn = some._lowest(there, low, np.where(never, found, np.maximum(high, low)))
+            short, allowed = -_missing(some, turn, there)[0], REACHED * np.abs(some.level)
+            reached = short <= allowed
+            u[rows, columns] = np.where(reached | never, turn, found)[:, 0]
+            exists[rows, columns] &= (reached | ~never)[:, 0]
+            slack[rows, columns] = np.where(reached & (short > 0), allowed, 0.0)[:, 0]
         below = np.where(place == 0, u, np.maximum(u - step, least))
         u = first_root(self, _missing, below, u, x, slack)
         at_least = u <= least
@@ -294,21 +305,18 @@ class Reduced:
     def _lowest(self, x: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Ln of the pivot of least loss between two ends."""
 
-        def loss(u: np.ndarray) -> Any:
-            return self.run("binding" if self.line.reverse else "objective", x, u)[0]
-
         def slope(reduced: Reduced, u: np.ndarray, x: np.ndarray) -> Any:
             return reduced.run("turning", x, u)
 
         best, least = low, np.full(x.shape, np.inf)
         for share in np.linspace(0.0, 1.0, TURN_POINTS):
             at = low + share * (high - low)
-            value = loss(at)
+            value = self.loss(x, at)
             better = value < least
             best, least = np.where(better, at, best), np.where(better, value, least)
         step = (high - low) / (TURN_POINTS - 1)
         u = first_root(self, slope, np.maximum(best - step, low), np.minimum(best + step, high), x)
-        return np.where(loss(u) <= least + REACHED * np.abs(least), u, best)
+        return np.where(self.loss(x, u) <= least + REACHED * np.abs(least), u, best)
 
     def _passing(self, x: np.ndarray, u: np.ndarray, tilt: np.ndarray) -> tuple[Any, Any]:
         """A function that is positive where the pivot of x is below u, and its slope.
@@ -622,8 +630,8 @@ class Reduced:
         # A loss that is equal along the whole line has a least one by rounding only.
         known = np.isfinite(value)
         top = np.where(known, value, -np.inf).max(axis=1, keepdims=True)
-        several = known.sum(axis=1, keepdims=True) > 1
-        level = (top - least <= FLATTEST * np.abs(least)) & several
+        whole = (known.sum(axis=1) > 1) & ~lost
+        level = (top - least <= FLATTEST * np.abs(least)) & whole[:, None]
         state = np.where(open_end | level, UNBOUNDED, np.where(interior, INTERIOR, LIMITED))
         return x, np.where(np.isfinite(least), state, INFEASIBLE)
 
@@ -677,10 +685,9 @@ class Reduced:
         if not len(rows):
             return outer
         if self.line.reverse:
-            if self.line.turns:
-                ends = [x + end[:, None] for end in self.pairs.reach] + [np.zeros(x.shape)]
-                outer = some & np.any([np.abs(u - end) < BESIDE for end in ends], axis=0)
-            return outer
+            ends = [x + end[:, None] for end in self.pairs.reach] if self.line.turns else []
+            ends.append(np.zeros(x.shape))
+            return some & np.any([np.abs(u - end) < BESIDE for end in ends], axis=0)
         sides = x[rows] + BESIDE * np.array([-1.0, 1.0])
         outer[rows] = ~self.take(rows).pivoted(sides)[1].all(axis=1, keepdims=True)
         return outer

@@ -65,13 +65,14 @@ def require_optimum(question: Question, found: Optimum, *, limited: bool = True)
             if question.line.reverse
             else (f"at {level:g}{unit} the loss")
         )
+        cheapest = f"allocate(fit, loss={float(level)!r}, {limit})"
         raise AllocationError(
             f"{what} of {fit.law.name!r} has no minimum between {low:.1g} and {high:.1g} {where}: "
             "with these values, more of one always beats more of the other. "
             + (
                 f"Limit one, as {limit}"
                 if limited
-                else f"Ask for the cheapest within limits: allocate(fit, loss={level!r}, {limit})"
+                else f"Ask for the cheapest within limits: {cheapest}"
             )
         )
     raise AllocationError(_impossible(question, level))

@@ -74,7 +74,7 @@ FIRST_ROUNDS = 3
 START = 7
 # Points along the walk and the pivot, and along each further column, at which it is looked whether
 # the law rises with the pivot; and what is no rise, relative to the loss.
-SIGHT, SIGHT_EXTRAS, LEVEL_RISE = (33, 17), 3, 1e-12
+SIGHT, SIGHT_EXTRAS, LEVEL_RISE = (33, 65), 3, 1e-12
 # Points between an optimum and the end of the range at which a stretch may end.
 STRETCH_POINTS = 65
 # A stretch that ends this share short of its ceiling was ended by something else, looked at this
@@ -284,22 +284,19 @@ def _in_sight(line: Line, params: Mapping[str, Any], setting: Setting) -> Line:
 
 def _rising(reduced: Reduced) -> np.ndarray:
     """Whether the loss rises with the pivot anywhere in sight."""
-    line, pairs = reduced.line, reduced.pairs
-    kinds = 2 + len(reduced.programs.bounding)
-    last = kinds * (len(line.extras) + 2)
+    pairs = reduced.pairs
     low, high = (end[:, None] for end in pairs.box[0])
-    x = low + (high - low) * np.linspace(0.0, 1.0, SIGHT[0])
+    x = low + (high - low) * np.linspace(0.0, 1.0, 1 if (low == high).all() else SIGHT[0])
     near, far = (np.clip(x + end[:, None], 0.0, LARGEST) for end in pairs.reach)
-    share = np.linspace(0.0, 1.0, SIGHT_EXTRAS)
     ends = pairs.box[1:]
     rises = np.zeros(len(reduced), dtype=bool)
-    for places in product(share, repeat=len(line.extras)):
-        extras = ends[:, 0] + np.reshape(places, (-1, 1)) * (ends[:, 1] - ends[:, 0])
-        there = reduced.at(extras)
-        for at in np.linspace(0.0, 1.0, SIGHT[1]):
-            found = there.run("expansion", x, near + at * (far - near))
-            rise = found[last] > LEVEL_RISE * np.abs(found[0])
-            rises |= np.broadcast_to(rise, x.shape).any(axis=1)
+    for places in product(np.linspace(0.0, 1.0, SIGHT_EXTRAS), repeat=len(ends)):
+        there = reduced.at(ends[:, 0] + np.reshape(places, (-1, 1)) * (ends[:, 1] - ends[:, 0]))
+        before = np.full(x.shape, np.inf)
+        for share in np.linspace(0.0, 1.0, SIGHT[1]):
+            loss = there.loss(x, near + share * (far - near))
+            rises |= (loss > before + LEVEL_RISE * np.abs(before)).any(axis=1)
+            before = loss
     return rises
 
 
