@@ -48,8 +48,8 @@ PASSED = 1e-11
 HELD = 1e-6
 # Losses along a line that differ by less, relative, differ by rounding.
 FLATTEST = 1e-12
-# Points between the ends of the pivot at which a law that rises with it somewhere is looked at.
-TURN_POINTS = 65
+# Points between the ends of the pivot at which a law is looked at that turns once, or more often.
+TURN_POINTS = {1: 17, 2: 65}
 # A loss is reached that is missed by no more than this, relative.
 REACHED = 1e-14
 # Times that the points of a scan close in on where limits, or a loss, are met by least.
@@ -274,10 +274,11 @@ class Reduced:
         most, _ = self._most(x, np.minimum(LARGEST, far))
         exists = least <= most + PASSED
         most = np.maximum(most, least)
-        step = (most - least) / (TURN_POINTS - 1)
+        count = TURN_POINTS[self.line.turns]
+        step = (most - least) / (count - 1)
         u, place, before = most, np.full(x.shape, -1), np.full(x.shape, -np.inf)
         risen = np.zeros(x.shape, dtype=bool)
-        for i in range(TURN_POINTS):
+        for i in range(count):
             at = least + i * step
             spare = _missing(self, at, x)[0]
             first = (place < 0) & (spare >= 0)
@@ -309,12 +310,13 @@ class Reduced:
             return reduced.run("turning", x, u)
 
         best, least = low, np.full(x.shape, np.inf)
-        for share in np.linspace(0.0, 1.0, TURN_POINTS):
+        count = TURN_POINTS[self.line.turns]
+        for share in np.linspace(0.0, 1.0, count):
             at = low + share * (high - low)
             value = self.loss(x, at)
             better = value < least
             best, least = np.where(better, at, best), np.where(better, value, least)
-        step = (high - low) / (TURN_POINTS - 1)
+        step = (high - low) / (count - 1)
         u = first_root(self, slope, np.maximum(best - step, low), np.minimum(best + step, high), x)
         return np.where(self.loss(x, u) <= least + REACHED * np.abs(least), u, best)
 

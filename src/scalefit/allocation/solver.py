@@ -72,8 +72,8 @@ FIRST_ROUNDS = 3
 # Numbers that :func:`newton` begins with: ln walk, ln pivot, an inverse Jacobian of 2 by 2, and
 # whether the pivot is where the law turns.
 START = 7
-# Points along the walk and the pivot, and along each further column, at which it is looked whether
-# the law rises with the pivot; and what is no rise, relative to the loss.
+# Points along the walk and the pivot, and along each further column, at which it is looked how
+# often the law turns along the pivot; and what is no turn, relative to the loss.
 SIGHT, SIGHT_EXTRAS, LEVEL_RISE = (33, 65), 3, 1e-12
 # Points between an optimum and the end of the range at which a stretch may end.
 STRETCH_POINTS = 65
@@ -266,7 +266,7 @@ def _is_fixed(low: Any, high: Any) -> Any:
 
 
 def _in_sight(line: Line, params: Mapping[str, Any], setting: Setting) -> Line:
-    """The question, told whether the law rises with the pivot where answers are looked for.
+    """The question, told how often the law turns along the pivot where answers are looked for.
 
     That depends on draws and held columns, not on levels.
     """
@@ -279,25 +279,28 @@ def _in_sight(line: Line, params: Mapping[str, Any], setting: Setting) -> Line:
         {name: values[few] for name, values in setting.held.items()},
         *(item[few] for item in setting[2:]),
     )
-    return line._replace(turns=bool(_in_blocks(_rising, line, params, some).any()))
+    return line._replace(turns=int(_in_blocks(_turns, line, params, some).max()))
 
 
-def _rising(reduced: Reduced) -> np.ndarray:
-    """Whether the loss rises with the pivot anywhere in sight."""
+def _turns(reduced: Reduced) -> np.ndarray:
+    """How often the loss turns along the pivot anywhere in sight: see :class:`Line`."""
     pairs = reduced.pairs
     low, high = (end[:, None] for end in pairs.box[0])
     x = low + (high - low) * np.linspace(0.0, 1.0, 1 if (low == high).all() else SIGHT[0])
     near, far = (np.clip(x + end[:, None], 0.0, LARGEST) for end in pairs.reach)
     ends = pairs.box[1:]
-    rises = np.zeros(len(reduced), dtype=bool)
+    turns = np.zeros(len(reduced), dtype=int)
     for places in product(np.linspace(0.0, 1.0, SIGHT_EXTRAS), repeat=len(ends)):
         there = reduced.at(ends[:, 0] + np.reshape(places, (-1, 1)) * (ends[:, 1] - ends[:, 0]))
-        before = np.full(x.shape, np.inf)
+        before, risen = np.full(x.shape, np.inf), np.zeros(x.shape, dtype=bool)
         for share in np.linspace(0.0, 1.0, SIGHT[1]):
             loss = there.loss(x, near + share * (far - near))
-            rises |= (loss > before + LEVEL_RISE * np.abs(before)).any(axis=1)
+            slack = LEVEL_RISE * np.abs(before)
+            again = risen & (loss < before - slack)
+            risen |= loss > before + slack
+            turns = np.maximum(turns, np.where(again.any(axis=1), 2, risen.any(axis=1)))
             before = loss
-    return rises
+    return turns
 
 
 def _in_blocks(
