@@ -288,3 +288,4 @@ def test_every_draw_turns_where_it_does():
     assert np.isnan(waste.draws["needed"][7]) and np.isnan(region.draws["low"][7])
     (note,) = waste.notes
     assert note.code == "draws_without_optimum" and note.details["draws"] == 1
+    assert "1 of 20 draws" in repr(waste)

@@ -389,6 +389,7 @@ def _stretched(reduced: Reduced, start: np.ndarray, ceiling: np.ndarray) -> Stre
     ends, cuts = [], []
     for way, last, mine in ((-1.0, low, mine_low), (1.0, high, mine_high)):
         points = start + share * (last - start)
+        points[:, -1:] = last
         # The optimum itself is within, whatever rounding says.
         passed = reduced.values(points)[:, 1:] > ceiling
         first = np.where(passed.any(axis=1), passed.argmax(axis=1), STRETCH_POINTS - 2)[:, None]

@@ -112,7 +112,7 @@ class Deadweight:
         return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
 
     def __repr__(self) -> str:
-        return self.to_frame().to_string(index=False)
+        return "\n".join([self.to_frame().to_string(index=False), *map(str, self.notes)])
 
     def _repr_html_(self) -> str:
         return str(self.to_frame().to_html(index=False, border=0))
