@@ -244,6 +244,24 @@ def test_what_has_no_minimum_is_refused_with_a_limit_that_gives_one(a, b, domain
         sf.optimal(fit, "N", 1e21)
 
 
+def test_a_region_around_a_loss_without_a_least_cost_is_refused():
+    def memory(N):
+        return 2.0 * N
+
+    # A memory that holds so few parameters that the tokens of each are more than are looked at.
+    fit = replace(QAT, law=sf.laws.chinchilla_nonembedding, domain=DOMAIN)
+    fit = replace(
+        fit,
+        params={"E": 1.5, "A": 400.0, "B": 400.0, "alpha": 0.3, "beta": 0.3, "gamma": 4e4},
+    )
+    asked = {"flops": 1e22, "limits": {memory: 2e6}}
+    assert sf.allocate(fit, **asked).tokens_per_param > 2000 * 1e4
+    with pytest.raises(sf.AllocationError, match=r"has no least cost .* Ask for within=0.01"):
+        sf.near_optimal(fit, overhead=0.05, **asked)
+    region = sf.near_optimal(fit, within=0.01, **asked)
+    assert region.high == pytest.approx(1e6, rel=1e-6)
+
+
 def test_a_run_far_outside_the_others_has_a_deadweight_too():
     fit = replace(QAT, domain=DOMAIN)
     for N, D in ((1e6, 1e15), (1e14, 1e9)):

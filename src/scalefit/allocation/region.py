@@ -121,7 +121,8 @@ def near_optimal(
 
     Raises:
         DataError: coefficients of the fit differ by a column.
-        AllocationError: as for :func:`allocate`; or both or a negative criterion are given.
+        AllocationError: as for :func:`allocate`; or both or a negative criterion are given, or the
+            best loss has no least cost.
 
     Source:
         de Vries 2023, Go smol or go home (compute overhead at equal loss).
@@ -146,7 +147,8 @@ def near_optimal(
     ends, notes = _ends(question, kept, one, shares)
     draws = Draws()
     if ensemble is not None:
-        draws = ensemble.drawn.computed(_ends(question, kept, ensemble.drawn, shares)[0])
+        drawn = _ends(question, kept, ensemble.drawn, shares, point=False)[0]
+        draws = ensemble.drawn.computed(drawn)
     return NearOptimal(
         best,
         **{name: values[0][()] for name, values in ends.items()},
@@ -176,7 +178,10 @@ def _ends(
     kept: Question | None,
     params: Mapping[str, np.ndarray],
     shares: tuple[float | None, float | None],
+    *,
+    point: bool = True,
 ) -> tuple[dict[str, np.ndarray], list[Note]]:
+    """Both ends under every draw; ``point`` where those are the one of the fit itself."""
     within, overhead = shares
     best = solved(question, params)
     spread = best.loss.shape
@@ -193,7 +198,15 @@ def _ends(
     values = {name: np.asarray(params[name], dtype=np.float64) for name in asks.fit.law.names}
     start = np.log(best.columns[question.line.walk]).reshape(count, -1)
     found = stretch(asks.line, values, setting, start, ceiling.reshape(count, -1))
-    usable = best.state <= LIMITED
+    known = found.known.reshape(spread)
+    if point and not known.all():
+        level = float(best.loss[~known][0])
+        raise AllocationError(
+            f"the loss of {level:g} has no least cost within the limits and the tokens per "
+            "parameter that are looked at, so that no region is around it. Ask for within=0.01 of "
+            "the loss, or loosen a limit"
+        )
+    usable = (best.state <= LIMITED) & known
     names = {
         "low": found.low,
         "high": found.high,

@@ -24,6 +24,9 @@ ROUNDING = 1e-9
 # Of the budget: where twice the model size wastes less than this, runs can hardly tell the optimum.
 FLAT = 0.02
 
+# Sizes outside are no advice.
+SENSIBLE = (0.5, 1e25)
+
 # How near a limit an answer lies that the limit holds, relative.
 AT_LIMIT = 1e-6
 
@@ -59,7 +62,7 @@ def require_optimum(question: Question, found: Optimum, *, limited: bool = True)
         # A decade before the end that it ran into.
         few = math.log(amount / size) > reach.mean()
         limit = f"({10 * size:.0e}, None)" if few else f"{size / 10:.0e}"
-        limit = f"limits={{'{walk}': {limit}}}"
+        limit = f"limits={{'{walk}': {limit if SENSIBLE[0] < size < SENSIBLE[1] else '...'}}}"
         what = (
             f"the cost of a loss of {level:g}"
             if question.line.reverse

@@ -119,6 +119,7 @@ class Stretch(NamedTuple):
         open_high: likewise.
         cut_low: whether a limit, or the last size that reaches the loss, ended it first.
         cut_high: likewise.
+        known: whether the start itself is below the ceiling.
     """
 
     low: Any
@@ -129,6 +130,7 @@ class Stretch(NamedTuple):
     open_high: Any
     cut_low: Any
     cut_high: Any
+    known: Any
 
 
 def solve(line: Line, params: Mapping[str, np.ndarray], setting: Setting) -> Optimum:
@@ -385,7 +387,9 @@ def _stretched(reduced: Reduced, start: np.ndarray, ceiling: np.ndarray) -> Stre
     start, ceiling = start[:, None], ceiling[:, None]
     low, high = np.minimum(low, start), np.maximum(high, start)
     share = np.linspace(0.0, 1.0, STRETCH_POINTS)
-    slack = ceiling - reduced.expanded(start).objective
+    there = reduced.expanded(start)
+    slack = ceiling - there.objective
+    known = there.exists & (slack > 0)
     ends, cuts = [], []
     for way, last, mine in ((-1.0, low, mine_low), (1.0, high, mine_high)):
         points = start + share * (last - start)
@@ -395,14 +399,16 @@ def _stretched(reduced: Reduced, start: np.ndarray, ceiling: np.ndarray) -> Stre
         first = np.where(passed.any(axis=1), passed.argmax(axis=1), STRETCH_POINTS - 2)[:, None]
         sides = [np.take_along_axis(points, first + i, 1) for i in (0, 1)]
         end = way * first_root(reduced, over(way), way * sides[0], way * sides[1], ceiling)
-        inside = reduced.expanded(end + INSIDE * (start - end)).objective
-        cut = ceiling - inside > SHORT_OF_CEILING * slack
+        inside = end + INSIDE * (start - end)
+        cut = ceiling - reduced.expanded(inside).objective > SHORT_OF_CEILING * slack
+        # Beyond the last size that reaches a loss there is no pivot.
+        end = np.where(reduced.pivoted(end)[1], end, inside)
         opened = cut & (end == last) & ~mine
         ends.append(end)
         cuts.append((opened, cut & ~opened))
     pivots = [reduced.pivoted(x)[0] for x in ends]
     opened, cut = zip(*cuts, strict=True)
-    return Stretch(*(item[:, 0] for item in (*ends, *pivots, *opened, *cut)))
+    return Stretch(*(item[:, 0] for item in (*ends, *pivots, *opened, *cut, known)))
 
 
 def _narrowed(reduced: Reduced) -> tuple[Reduced, np.ndarray, np.ndarray]:
