@@ -389,7 +389,8 @@ def test_a_budget_is_left_where_more_tokens_hurt():
         ({}, "ask for one of flops=, usd= and loss="),
         ({"flops": 1e20, "loss": 2.0}, "ask for one of"),
         ({"loss": 1.5}, r"no budget reaches a loss of 1.5 .* E = 1.8"),
-        ({"loss": -1.0}, "a loss must be a positive number"),
+        ({"loss": -1.0}, r"no budget reaches a loss of -1 .* E = 1.8"),
+        ({"loss": np.nan}, "a loss must be a finite number"),
         (
             {"flops": 1e24, "limits": {"N": (1e10, None), "D/N": (1e7, None)}},
             "no N and D meet every limit",

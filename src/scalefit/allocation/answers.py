@@ -29,7 +29,8 @@ class Allocation:
         columns: the free columns at the optimum, ``N`` and ``D`` among them, raw units.
         loss: predicted loss there, in the unit of the fitted table.
         budget: what was to be spent; where a loss was asked for, the least that reaches it.
-        spent: the cost of the optimum: less than the budget where a limit leaves some.
+        spent: the cost of the optimum: less than the budget where a limit leaves some, or where
+            more tokens would raise the loss.
         n_exponent: d ln N* / d ln C at the budget; NaN where limits or further columns leave it
             without a derivative.
         d_exponent: d ln D* / d ln C at the budget, likewise.

@@ -103,7 +103,7 @@ def _closed(
         cost,
         n_exponent,
         d_exponent,
-        np.full(N.shape, -1.0),
+        np.zeros(N.shape, dtype=bool),
         waste,
         np.where(inside, state, UNBOUNDED),
     )

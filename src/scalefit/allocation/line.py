@@ -56,7 +56,9 @@ class Line(NamedTuple):
         limits: what is limited.
         reverse: whether the cost is minimised for a loss, not the loss for a cost.
         affine: whether the cost is a + b * pivot with the other columns held.
-        turns: whether the law may rise with the pivot, so that a budget is not spent to the end.
+        turns: how often the loss turns along the pivot somewhere in sight: 0 where it only falls, 1
+            where it rises at the end, 2 where it does more. Then a budget need not be spent to the
+            end, and a loss may be reached by few of the pivot only.
     """
 
     law: Law
@@ -69,7 +71,7 @@ class Line(NamedTuple):
     limits: tuple[Measure, ...] = ()
     reverse: bool = False
     affine: bool = True
-    turns: bool = False
+    turns: int = 0
 
 
 class Setting(NamedTuple):

@@ -38,8 +38,9 @@ def allocate(
 ) -> Allocation:
     """Compute-optimal model size and token count.
 
-    Minimises the fitted law subject to cost(N, D, ...) = budget; or, given a loss, the cost subject
-    to that loss. For the additive law under k N D, with G = (alpha A / (beta B))^(1/(alpha +
+    Minimises the fitted law subject to cost(N, D, ...) <= budget; or, given a loss, the cost
+    subject to at most that loss. More of both lowers the loss of most laws, and the budget is spent
+    to the end. For the additive law under k N D, with G = (alpha A / (beta B))^(1/(alpha +
     beta)),
 
         N* = G (C/k)^(beta/(alpha + beta)),   D* = (C/k) / N*.
@@ -88,7 +89,7 @@ def allocate(
     point = fit.fit if isinstance(fit, Ensemble) else fit
     question = ask(point, *asked(flops, usd, loss), cost=cost, free=free, held=held, limits=limits)
     one = {name: np.array([value]) for name, value in question.fit.params.items()}
-    found, question = _solved_with_turns(question, one)
+    found = solved(question, one)
     require_optimum(question, found)
     answers = _answers(question, found)
     draws = Draws()
@@ -151,13 +152,16 @@ def optimal(
             f"{question.levels.size}: give one"
         )
     answer = _Optimal(question, what)
+    own = answer.found([np.array([question.fit.params[name]]) for name in answer.names])
+    require_optimum(question, own)
 
     def scoped(params: Mapping[str, Any]) -> Any:
         return answer(params)
 
     star = "*" if what != "loss" else ""
     scoped.__name__ = f"{what}{star} at {question.levels.flat[0]:.3g} {question.cost.unit}"
-    scoped.logarithmic = True  # type: ignore[attr-defined]
+    # A loss relative to a unigram model is negative.
+    scoped.logarithmic = what != "loss" or bool(own.loss.item() > 0)  # type: ignore[attr-defined]
     # With derivatives that nothing is compiled for.
     scoped.differentiated = answer.differentiated  # type: ignore[attr-defined]
     return scoped
@@ -179,8 +183,9 @@ class _Optimal:
                 return self._traced([jnp.asarray(value, dtype=jnp.float64) for value in values])
         arrays = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in values))
         shape = arrays[0].shape
-        found = self._found([value.ravel() for value in arrays])
-        return self._picked(found.columns, found.loss.ravel()).reshape(shape)[()]
+        found = self.found([value.ravel() for value in arrays])
+        value = self._picked(found.columns, found.loss)
+        return np.where(found.state <= LIMITED, value, np.nan).reshape(shape)[()]
 
     def differentiated(
         self, values: Sequence[float], order: int = 1
@@ -197,7 +202,8 @@ class _Optimal:
         hessian = np.array(found[1 + size :], dtype=np.float64)
         return value, gradient, hessian.reshape((size, size) if order > 1 else (0, 0))
 
-    def _found(self, values: Sequence[np.ndarray]) -> Optimum:
+    def found(self, values: Sequence[np.ndarray]) -> Optimum:
+        """The optima of arrays of parameters, in order."""
         return solved(self.question, dict(zip(self.names, values, strict=True)))
 
     def _picked(self, columns: Mapping[str, Any], loss: Any) -> Any:
@@ -276,20 +282,6 @@ def asked(flops: Any, usd: Any, loss: Any) -> tuple[Any, str]:
             "ask for one of flops=, usd= and loss=: a budget to spend or a loss to reach"
         )
     return given[0]
-
-
-def _solved_with_turns(
-    question: Question, params: Mapping[str, np.ndarray]
-) -> tuple[Optimum, Question]:
-    """The optimum of the fit, and the question of its draws.
-
-    Where more tokens would hurt, a budget need not be spent, and it is asked again so.
-    """
-    found = solved(question, params)
-    if (found.rising > 0).any():
-        turning = question.shaped(turns=True)
-        return solved(turning, params), turning
-    return found, question
 
 
 def _answers(question: Question, found: Optimum) -> dict[str, np.ndarray]:

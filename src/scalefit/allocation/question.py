@@ -29,6 +29,9 @@ Limits = Mapping[Any, Any]
 # Optima are looked for at tokens per parameter up to so many times outside those of the runs.
 FAR_RATIO = 1e4
 
+# Of the logarithm: as far beyond a model that exists.
+BEYOND = 1.0
+
 # A column that varies more than so many times is walked in its logarithm.
 WIDE = 4.0
 
@@ -59,6 +62,8 @@ class Question:
         box: ends of the walked column and the extras in the coordinate walked, shape
             (1 + extras, 2).
         edge: whether the ends of the walked column are the user's; shape (2,).
+        around: ratios of the pivot to the walk that are looked at and beyond, whatever the runs
+            were: those of models that exist; shape S, or None.
     """
 
     fit: Fit
@@ -71,6 +76,7 @@ class Question:
     high: np.ndarray
     box: np.ndarray
     edge: np.ndarray
+    around: np.ndarray | None = None
 
     @cached_property
     def combinations(self) -> np.ndarray:
@@ -102,24 +108,26 @@ class Question:
             else:
                 held[name] = chosen
         every = np.ones((len(level), 1))
-        reach = every * self.reach
+        reach = np.broadcast_to(self.reach, (count, *self.levels.shape, 2)).reshape(-1, 2)
         return Setting(level, held, every * self.low, every * self.high, box, edge, reach)
 
     @property
     def reach(self) -> np.ndarray:
-        """Logarithms of the tokens per parameter between which an optimum is looked for, (2,).
+        """Logarithms of the tokens per parameter between which an optimum is looked for.
 
-        Far outside its runs a law may do anything: Farseer's drifts turn at small models, and end
-        below every sensible surface. Where the runs are not known the whole line is meant.
+        Of shape (2,), or (S, 2) where models are looked around. Far outside its runs a law may do
+        anything: Farseer's drifts turn at small models, and end below every sensible surface. Where
+        the runs are not known the whole line is meant.
         """
         low, high = self.fit.domain.get("D/N", (math.nan, math.nan))
         if math.isnan(low) or {self.line.walk, self.line.pivot} != {"N", "D"}:
             return np.array([-math.inf, math.inf])
-        return np.log([low / FAR_RATIO, high * FAR_RATIO])
-
-    def shaped(self, **changes: Any) -> Question:
-        """The question with another shape of its program."""
-        return replace(self, line=self.line._replace(**changes))
+        ends = np.log([low / FAR_RATIO, high * FAR_RATIO])
+        if self.around is None:
+            return ends
+        ratio = np.log(self.around)
+        beyond = np.minimum(ratio - BEYOND, ends[0]), np.maximum(ratio + BEYOND, ends[1])
+        return np.stack(beyond, axis=-1)
 
     def without(self, index: int) -> Question:
         """The question with one limit left out."""
@@ -162,7 +170,7 @@ def ask(
             "least loss. Fit a law of the loss"
         )
     reverse = unit == "loss"
-    levels = _positive(levels, unit)
+    levels = _levels(levels, unit)
     if not reverse and unit != counted.unit:
         raise AllocationError(
             f"cost {counted.name!r} is in {counted.unit} and the budget in {unit}. Give "
@@ -223,15 +231,16 @@ def _by_model_and_token(N: Any, D: Any, k: Any, m: Any) -> Any:
     return k * N * D + m * N
 
 
-def _positive(levels: Any, unit: str) -> np.ndarray:
+def _levels(levels: Any, unit: str) -> np.ndarray:
     values = np.asarray(levels, dtype=np.float64)
-    if values.size == 0 or not (np.isfinite(values) & (values > 0)).all():
-        what = "a loss" if unit == "loss" else "a budget"
+    # Losses relative to a unigram model are negative.
+    usable = np.isfinite(values) & ((values > 0) | (unit == "loss"))
+    if values.size == 0 or not usable.all():
+        what = "a loss must be a finite number"
+        if unit != "loss":
+            what = f"a budget must be a positive number of {unit}"
         example = {"loss": "loss=2.0", "FLOP": "flops=1e24", "USD": "usd=1e6"}[unit]
-        raise AllocationError(
-            f"{what} must be a positive number{'' if unit == 'loss' else f' of {unit}'}, not "
-            f"{levels!r}. Give one or several, such as {example}"
-        )
+        raise AllocationError(f"{what}, not {levels!r}. Give one or several, such as {example}")
     return values
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,9 @@ from scalefit.tracing import Bound, Compiled
 __all__ = [
     "INFEASIBLE",
     "INTERIOR",
+    "LARGEST",
     "LIMITED",
+    "TURN",
     "UNBOUNDED",
     "Expansion",
     "Pairs",
@@ -37,12 +39,23 @@ LAST_DIGITS = 1e-5
 RESOLVED = 1e-11
 # In the walked coordinate: a search that ended this near an end of the range ran into it.
 AT_END = 1e-12
-# How far a limit may be passed by rounding.
+# How far an objective may be worse by rounding, relative.
 ROUNDING = 1e-9
+# How far a limit may be passed by rounding, relative: along a limit on which the loss is least, a
+# loss is reached for less by the root of this.
+PASSED = 1e-11
 # How near a limit an answer lies that the limit holds, relative.
 HELD = 1e-6
 # Losses along a line that differ by less, relative, differ by rounding.
 FLATTEST = 1e-12
+# Points between the ends of the pivot at which a law is looked at that turns once, or more often.
+TURN_POINTS = {1: 17, 2: 65}
+# A loss is reached that is missed by no more than this, relative.
+REACHED = 1e-14
+# Times that the points of a scan close in on where limits, or a loss, are met by least.
+CLOSING = 8
+# How far beside a place it is looked whether the problem ends there.
+BESIDE = 1e-7
 # Numbers that are scanned at once: as many as stay in a processor's cache.
 SCANNED = 2**15
 # Of the points of a scan one in so many is solved from scratch where the pivot has no closed form.
@@ -97,7 +110,7 @@ class Expansion(NamedTuple):
         level: du/dlevel.
         gain: df/dlevel.
         cross: d^2 f / dlevel dx, with x ln walk.
-        rising: derivative of the loss in u.
+        turned: whether the pivot is where more of it would raise the loss.
         paid: gradient of the logarithm of the cost in z and u.
     """
 
@@ -113,7 +126,7 @@ class Expansion(NamedTuple):
     level: Any
     gain: Any
     cross: Any
-    rising: Any
+    turned: Any
     paid: list[Any]
 
 
@@ -153,6 +166,11 @@ class Reduced:
             self._bound[name] = bound
         return bound(x, u)
 
+    def loss(self, x: np.ndarray, u: np.ndarray) -> np.ndarray:
+        """The law."""
+        value = self.run("binding" if self.line.reverse else "objective", x, u)[0]
+        return np.broadcast_to(value, x.shape)
+
     def _ln(self, name: str, x: Any) -> Any:
         """Logarithm of a column other than the pivot; of no column, that of one."""
         line = self.line
@@ -171,23 +189,37 @@ class Reduced:
     def pivoted(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Ln of the pivot, whether there is one, and which constraint is active.
 
-        Under a budget the most that it and the limits allow, for a loss the least that reaches it.
+        Under a budget the most that it and the limits allow, or less where more raises the loss;
+        for a loss the least that reaches it.
         """
-        return self._reaching(x) if self.line.reverse else self._affording(x)
+        if self.line.reverse:
+            return self._first_reaching(x) if self.line.turns else self._reaching(x)
+        return self._stopping(x) if self.line.turns else self._affording(x)
 
-    def _tightest(self, x: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Ln of the pivot at the tightest limit on it or on its ratio to a column, and which."""
+    def _most(self, x: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ln of the pivot at its tightest upper limit, or one on its ratio to a column; and which.
+
+        Where none is tighter than the start, that.
+        """
+        return self._tightest(x, start, self.pairs.high, -1.0)
+
+    def _least(self, x: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same for lower limits."""
+        return self._tightest(x, start, self.pairs.low, 1.0)
+
+    def _tightest(
+        self, x: np.ndarray, start: np.ndarray, ends: np.ndarray, way: float
+    ) -> tuple[np.ndarray, np.ndarray]:
         bound, active = start, np.full(start.shape, FIXED)
-        ends = self.pairs.low if self.line.reverse else self.pairs.high
         for i, limit in enumerate(self.line.limits):
             if limit.top == self.line.pivot:
                 end = np.log(np.maximum(ends[i], 0.0))[:, None] + self._ln(limit.bottom, x)
-                tighter = end > bound if self.line.reverse else end < bound
+                tighter = way * end > way * bound
                 bound, active = np.where(tighter, end, bound), np.where(tighter, 1 + i, active)
         return bound, active
 
     def _affording(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        most, active = self._tightest(x, np.full(x.shape, LARGEST))
+        most, active = self._most(x, np.full(x.shape, LARGEST))
         if self.programs.affine:
             base, slope = self.run("spent", x, np.zeros(1))
             left = self.level - base
@@ -200,33 +232,93 @@ class Reduced:
             ok, whole = (_excess(self, end, x)[0] <= 0 for end in (none, most))
             u = first_root(self, _excess, np.where(whole, most, none), most, x)
             active = np.where(whole, active, _binding(self, u, x)[2])
-        if self.line.turns:
-            turn, turned = self._turning(x, u)
-            active, u = np.where(turned & (turn < u), TURN, active), np.minimum(u, turn)
         return u, ok & (u >= 0), active
 
     def _reaching(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        least, active = self._tightest(x, np.zeros(x.shape))
-        most = self._most(x, least)
-        ok = _missing(self, most, x)[0] >= 0
-        level = ok & ~(_missing(self, least, x)[0] >= 0)
-        u = first_root(self, _missing, np.where(level, least, most), most, x)
+        least, active = self._least(x, np.zeros(x.shape))
+        most = self._farthest(x, least)
+        short = -_missing(self, most, x)[0]
+        slack = np.where(short > 0, REACHED * np.abs(self.level), 0.0)
+        ok = short <= slack
+        level = ok & ~(_missing(self, least, x, slack)[0] >= 0)
+        u = first_root(self, _missing, np.where(level, least, most), most, x, slack)
         return np.where(level, u, least), ok, np.where(level, LEVEL, active)
 
-    def _most(self, x: np.ndarray, least: np.ndarray) -> np.ndarray:
+    def _farthest(self, x: np.ndarray, least: np.ndarray) -> np.ndarray:
         """As far as a pivot is looked for that reaches a loss."""
         # Farther out than optima are looked for a law may do anything, and rise again.
-        most = np.minimum(LARGEST, np.maximum(x + self.pairs.reach[1][:, None], least))
-        return self._turning(x, most)[0] if self.line.turns else most
+        return np.minimum(LARGEST, np.maximum(x + self.pairs.reach[1][:, None], least))
 
-    def _turning(self, x: np.ndarray, most: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where the loss stops falling with the pivot, and whether it does before ``most``."""
+    def _stopping(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The pivot of least loss of those that the budget and the limits allow.
+
+        One at the end of what is looked at is no answer: there the law goes on falling.
+        """
+        afforded, ok, active = self._affording(x)
+        far = x + self.pairs.reach[1][:, None]
+        most = np.minimum(afforded, far)
+        least, lower = self._least(x, np.maximum(0.0, x + self.pairs.reach[0][:, None]))
+        least = np.minimum(least, most)
+        u = self._lowest(x, least, most)
+        beyond = ((u >= far) & (far < afforded)) | ((u <= least) & (least < most) & (lower < LEVEL))
+        active = np.where(u >= most, active, np.where(u <= least, lower, TURN))
+        return u, ok & ~beyond, active
+
+    def _first_reaching(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The least pivot that reaches the loss, though more of it may miss it again.
+
+        One at the lower end of what is looked at is no answer.
+        """
+        near, far = (x + end[:, None] for end in self.pairs.reach)
+        least, lower = self._least(x, np.maximum(0.0, near))
+        most, _ = self._most(x, np.minimum(LARGEST, far))
+        exists = least <= most + PASSED
+        most = np.maximum(most, least)
+        count = TURN_POINTS[self.line.turns]
+        step = (most - least) / (count - 1)
+        u, place, before = most, np.full(x.shape, -1), np.full(x.shape, -np.inf)
+        risen = np.zeros(x.shape, dtype=bool)
+        for i in range(count):
+            at = least + i * step
+            spare = _missing(self, at, x)[0]
+            first = (place < 0) & (spare >= 0)
+            u, place = np.where(first, at, u), np.where(first, i, place)
+            risen |= (place < 0) & (spare < before)
+            before = spare
+        slack, unsure = np.zeros(x.shape), (place < 0) | risen
+        if unsure.any():
+            # The loss may just be reached where it is least, before it rises.
+            rows, columns = np.nonzero(unsure)
+            some, there = self.take(rows), x[rows, columns][:, None]
+            low, high, found = (item[rows, columns][:, None] for item in (least, u - step, u))
+            never = place[rows, columns][:, None] < 0
+            turn = some._lowest(there, low, np.where(never, found, np.maximum(high, low)))
+            short, allowed = -_missing(some, turn, there)[0], REACHED * np.abs(some.level)
+            reached = short <= allowed
+            u[rows, columns] = np.where(reached | never, turn, found)[:, 0]
+            exists[rows, columns] &= (reached | ~never)[:, 0]
+            slack[rows, columns] = np.where(reached & (short > 0), allowed, 0.0)[:, 0]
+        below = np.where(place == 0, u, np.maximum(u - step, least))
+        u = first_root(self, _missing, below, u, x, slack)
+        at_least = u <= least
+        return u, exists & ~(at_least & (lower < LEVEL)), np.where(at_least, lower, LEVEL)
+
+    def _lowest(self, x: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Ln of the pivot of least loss between two ends."""
 
         def slope(reduced: Reduced, u: np.ndarray, x: np.ndarray) -> Any:
             return reduced.run("turning", x, u)
 
-        turned = slope(self, most, x)[0] > 0
-        return first_root(self, slope, np.where(turned, 0.0, most), most, x), turned
+        best, least = low, np.full(x.shape, np.inf)
+        count = TURN_POINTS[self.line.turns]
+        for share in np.linspace(0.0, 1.0, count):
+            at = low + share * (high - low)
+            value = self.loss(x, at)
+            better = value < least
+            best, least = np.where(better, at, best), np.where(better, value, least)
+        step = (high - low) / (count - 1)
+        u = first_root(self, slope, np.maximum(best - step, low), np.minimum(best + step, high), x)
+        return np.where(self.loss(x, u) <= least + REACHED * np.abs(least), u, best)
 
     def _passing(self, x: np.ndarray, u: np.ndarray, tilt: np.ndarray) -> tuple[Any, Any]:
         """A function that is positive where the pivot of x is below u, and its slope.
@@ -237,8 +329,8 @@ class Reduced:
             tilt: du/dx.
         """
         if self.line.reverse:
-            least, _ = self._tightest(x, np.zeros(x.shape))
-            most = self._most(x, least)
+            least, _ = self._least(x, np.zeros(x.shape))
+            most = self._farthest(x, least)
             cut = most < u
             found = self.run("expansion", x, np.minimum(most, u))
             value, other = self.level - found[0], u - least
@@ -246,11 +338,9 @@ class Reduced:
             return np.where(other < value, other, value), np.where(other < value, np.nan, slope)
         found = self.run("expansion", x, u)
         value, slope = found[1] - np.log(self.level), self._along(found, 1, tilt)
-        others = [u - self._tightest(x, np.full(x.shape, LARGEST))[0]]
+        others = [u - self._most(x, np.full(x.shape, LARGEST))[0]]
         for place, limit in enumerate(self.programs.bounding):
             others.append(found[2 + place] - np.log(self.pairs.high[limit])[:, None])
-        if self.line.turns:
-            others.append(self.run("turning", x, u)[0])
         for other in others:
             # A kink: the bracket is halved there.
             value, slope = np.fmax(value, other), np.where(other > value, np.nan, slope)
@@ -291,10 +381,10 @@ class Reduced:
             step = value / slope
             u = u - step
         if self.line.reverse:
-            end, _ = self._tightest(x, np.zeros(x.shape))
+            end, _ = self._least(x, np.zeros(x.shape))
             inside = (u > end) & (u < np.minimum(LARGEST, x + self.pairs.reach[1][:, None]))
         else:
-            end, _ = self._tightest(x, np.full(x.shape, LARGEST))
+            end, _ = self._most(x, np.full(x.shape, LARGEST))
             inside = (u < end) & (u > 0)
         known = known & inside & (slope > 0) & (np.abs(step) < NEAR)
         if not known.all():
@@ -310,8 +400,8 @@ class Reduced:
         if self.line.limits:
             low, high = self.pairs.low[..., None], self.pairs.high[..., None]
             for i, value in enumerate(self.run("measures", x, u)):
-                ok = ok & ((value >= low[i] - ROUNDING * np.abs(low[i])) | np.isneginf(low[i]))
-                ok = ok & ((value <= high[i] + ROUNDING * np.abs(high[i])) | np.isposinf(high[i]))
+                ok = ok & ((value >= low[i] - PASSED * np.abs(low[i])) | np.isneginf(low[i]))
+                ok = ok & ((value <= high[i] + PASSED * np.abs(high[i])) | np.isposinf(high[i]))
         return ok
 
     def _at_function(self, x: np.ndarray, u: np.ndarray) -> Any:
@@ -388,7 +478,7 @@ class Reduced:
             level,
             fu * level,
             cross,
-            first[n][0],
+            active == TURN,
             [item[1] for item in first],
         )
 
@@ -428,11 +518,13 @@ class Reduced:
         """Ends of the range that is scanned, and whether each is a limit of the user's.
 
         Whatever the pivot is divided by, its ratio falls along the walk, so that a limit on it is
-        an end of the walk.
+        an end of the walk; of a pivot that turns, what the budget allows of it does.
         """
         line, pairs = self.line, self.pairs
         low, high = pairs.box[0][0], pairs.box[0][1]
         mine_low, mine_high = pairs.edge.astype(bool)
+        if line.turns and line.reverse:
+            return self._corners(low, high, mine_low, mine_high)
         limits = [limit for limit in line.limits if limit.top == line.pivot]
         places = [i for i, limit in enumerate(line.limits) if limit.top == line.pivot]
         bottoms = [line.walk, line.walk, *(limit.bottom for limit in limits)]
@@ -440,7 +532,8 @@ class Reduced:
             ends = [np.log(pairs.high[i]) for i in places]
         else:
             ends = [np.log(np.maximum(pairs.low[i], 0.0)) for i in places]
-        value = np.stack([pairs.reach[1], pairs.reach[0], *ends], axis=1)
+        farthest = np.full(low.shape, np.inf) if line.turns else pairs.reach[1]
+        value = np.stack([farthest, pairs.reach[0], *ends], axis=1)
         shape = value.shape
 
         def below(reduced: Reduced, x: np.ndarray, value: np.ndarray) -> Any:
@@ -467,6 +560,30 @@ class Reduced:
                 mine_high, high = mine_high | (end < high), np.minimum(high, end)
         return low[:, None], high[:, None], mine_low[:, None], mine_high[:, None]
 
+    def _corners(
+        self, low: np.ndarray, high: np.ndarray, mine_low: np.ndarray, mine_high: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The ends between which lower limits on the pivot are below its upper ones."""
+        line, pairs = self.line, self.pairs
+        places = [i for i, limit in enumerate(line.limits) if limit.top == line.pivot]
+        origin = np.zeros((len(low), 1))
+        for i, j in product(places, places):
+            below, above = (line.limits[place].bottom == line.walk for place in (i, j))
+            if below == above:
+                continue
+            ends = np.log(np.maximum(pairs.low[i], 0.0)), np.log(pairs.high[j])
+            lower, upper = (
+                end + np.broadcast_to(self._ln(line.limits[place].bottom, origin)[:, 0], low.shape)
+                for end, place in zip(ends, (i, j), strict=True)
+            )
+            # One of the two limits is a multiple of the walked column.
+            cross = upper - lower if below else lower - upper
+            if below:
+                mine_high, high = mine_high | (cross < high), np.minimum(high, cross)
+            else:
+                mine_low, low = mine_low | (cross > low), np.maximum(low, cross)
+        return low[:, None], high[:, None], mine_low[:, None], mine_high[:, None]
+
     def walked(self) -> tuple[np.ndarray, np.ndarray]:
         """The best x, and the state of it, each of shape (pairs, 1)."""
         low, high, mine_low, mine_high = self.ends()
@@ -479,6 +596,9 @@ class Reduced:
                 for rows in slices(len(points), max(1, SCANNED // count))
             ]
         )
+        lost = ~np.isfinite(value).any(axis=1)
+        if lost.any():
+            points[lost], value[lost] = self.take(lost)._closed_in(points[lost], value[lost])
         best = np.argmin(value, axis=1)[:, None]
         least = np.take_along_axis(value, best, 1)
         first, middle, last = (
@@ -499,20 +619,80 @@ class Reduced:
             there = self.expanded(x)
         # An end of the range itself, unless it lies beside a pole and is far worse.
         allowed = there.objective + ROUNDING * np.maximum(np.abs(there.objective), 1.0)
-        at_low = (x - points[:, :1] < AT_END) & (value[:, :1] <= allowed)
-        at_high = (points[:, -1:] - x < AT_END) & (value[:, -1:] <= allowed)
-        x = np.where(at_low, points[:, :1], np.where(at_high, points[:, -1:], x))
+        at_low = (x - low < AT_END) & (value[:, :1] <= allowed)
+        at_high = (high - x < AT_END) & (value[:, -1:] <= allowed)
+        x = np.where(at_low, low, np.where(at_high, high, x))
         # Where a limit begins to bind the derivative jumps across zero.
         tilt, bend = there.slope[-1], there.bend[-1][-1]
         interior = (np.abs(tilt) < LAST_DIGITS * bend) & ~(at_low | at_high)
         open_end = (at_low & ~mine_low) | (at_high & ~mine_high)
+        open_end = open_end | self._outermost(x, there.u, ~(interior | at_low | at_high))
         if open_end.any():
             open_end = open_end & ~self._at_function(x, there.u)
         # A loss that is equal along the whole line has a least one by rounding only.
-        top = np.where(np.isfinite(value), value, -np.inf).max(axis=1, keepdims=True)
-        level = (top - least <= FLATTEST * np.abs(least)) & (points[:, :1] < points[:, -1:])
+        known = np.isfinite(value)
+        top = np.where(known, value, -np.inf).max(axis=1, keepdims=True)
+        whole = (known.sum(axis=1) > 1) & ~lost
+        level = (top - least <= FLATTEST * np.abs(least)) & whole[:, None]
         state = np.where(open_end | level, UNBOUNDED, np.where(interior, INTERIOR, LIMITED))
         return x, np.where(np.isfinite(least), state, INFEASIBLE)
+
+    def _closed_in(self, points: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Points of a scan, none of which is feasible, around the one that is nearest to be so.
+
+        What is feasible may be narrower than the points are apart: where limits cross, or where a
+        loss is the least that they allow.
+        """
+        share = np.linspace(0.0, 1.0, points.shape[1])
+        points, value, alive = points.copy(), value.copy(), np.arange(len(points))
+        for _ in range(CLOSING):
+            miss = self.take(alive)._missed(points[alive])
+            best = np.argmin(miss, axis=1)
+            # At an end of the range no point beyond is nearer.
+            inner = (best > 0) & (best < len(share) - 1) & np.isfinite(miss.min(axis=1))
+            alive, best = alive[inner], best[inner]
+            if not len(alive):
+                break
+            first, last = points[alive, best - 1], points[alive, best + 1]
+            points[alive] = first[:, None] + (last - first)[:, None] * share
+            value[alive] = self.take(alive).values(points[alive])
+            alive = alive[~np.isfinite(value[alive]).any(axis=1)]
+            if not len(alive):
+                break
+        return points, value
+
+    def _missed(self, x: np.ndarray) -> np.ndarray:
+        """By how much limits, or the loss to be reached, are missed, relative; infinite elsewhere.
+
+        Of the pivot that comes nearest to the loss, or the least that reaches it.
+        """
+        u, ok, _ = self.pivoted(x)
+        miss = np.where(ok, 0.0, np.inf)
+        if self.line.reverse:
+            short = -_missing(self, u, x)[0] / np.abs(self.level)
+            miss = np.where(ok | ~(short > 0), miss, short)
+        if self.line.limits:
+            for value, low, high in zip(
+                self.run("measures", x, u), self.pairs.low, self.pairs.high, strict=True
+            ):
+                low, high = low[:, None], high[:, None]
+                miss = np.fmax(miss, np.where(low > 0, np.log(low / value), -np.inf))
+                miss = np.fmax(miss, np.log(value / high))
+        return np.broadcast_to(miss, x.shape)
+
+    def _outermost(self, x: np.ndarray, u: np.ndarray, some: np.ndarray) -> np.ndarray:
+        """Which of some points within the walk lie at an end of what is looked at."""
+        rows = np.flatnonzero(some)
+        outer = np.zeros(x.shape, dtype=bool)
+        if not len(rows):
+            return outer
+        if self.line.reverse:
+            ends = [x + end[:, None] for end in self.pairs.reach] if self.line.turns else []
+            ends.append(np.zeros(x.shape))
+            return some & np.any([np.abs(u - end) < BESIDE for end in ends], axis=0)
+        sides = x[rows] + BESIDE * np.array([-1.0, 1.0])
+        outer[rows] = ~self.take(rows).pivoted(sides)[1].all(axis=1, keepdims=True)
+        return outer
 
 
 def _descending(reduced: Reduced, x: np.ndarray, middle: np.ndarray) -> Any:
@@ -543,10 +723,12 @@ def _excess(reduced: Reduced, u: np.ndarray, x: np.ndarray) -> Any:
     return _binding(reduced, u, x)[:2]
 
 
-def _missing(reduced: Reduced, u: np.ndarray, x: np.ndarray) -> Any:
-    """How far the loss is below its level, and the slope of that in u."""
+def _missing(
+    reduced: Reduced, u: np.ndarray, x: np.ndarray, slack: np.ndarray | float = 0.0
+) -> Any:
+    """How far the loss is below its level and some slack, and the slope of that in u."""
     loss, slope = reduced.run("binding", x, u)
-    return reduced.level - loss, -slope
+    return reduced.level - loss + slack, -slope
 
 
 def slices(count: int, size: int) -> list[slice]:

@@ -101,9 +101,10 @@ def near_optimal(
 ) -> NearOptimal:
     """The model sizes whose loss, or whose extra compute, stays close to the best.
 
-    With ``within`` the budget is kept: the N for which the loss at cost(N, D) = C is at most the
-    best one plus ``within``. With ``overhead`` the loss is kept: the N that reach the best loss of
-    the budget for at most (1 + overhead) C.
+    With ``within`` the budget C is kept: the N for which the least loss of cost(N, D) <= C is at
+    most the best one plus ``within``. With ``overhead`` the loss is kept: the N that reach the best
+    loss of the budget for at most (1 + overhead) times the least that it takes, which is C wherever
+    the budget is spent to the end.
 
     Args:
         fit: a fit of a law of the loss, or an ensemble of one.
@@ -116,11 +117,12 @@ def near_optimal(
         limits: as for :func:`allocate`.
 
     Returns:
-        Both ends; a note where the range that is looked at ended first.
+        Both ends; a note where the range that is looked at ended first, or a limit.
 
     Raises:
         DataError: coefficients of the fit differ by a column.
-        AllocationError: as for :func:`allocate`; or both or a negative criterion are given.
+        AllocationError: as for :func:`allocate`; or both or a negative criterion are given, or the
+            best loss has no least cost.
 
     Source:
         de Vries 2023, Go smol or go home (compute overhead at equal loss).
@@ -145,7 +147,8 @@ def near_optimal(
     ends, notes = _ends(question, kept, one, shares)
     draws = Draws()
     if ensemble is not None:
-        draws = ensemble.drawn.computed(_ends(question, kept, ensemble.drawn, shares)[0])
+        drawn = _ends(question, kept, ensemble.drawn, shares, point=False)[0]
+        draws = ensemble.drawn.computed(drawn)
     return NearOptimal(
         best,
         **{name: values[0][()] for name, values in ends.items()},
@@ -175,7 +178,10 @@ def _ends(
     kept: Question | None,
     params: Mapping[str, np.ndarray],
     shares: tuple[float | None, float | None],
+    *,
+    point: bool = True,
 ) -> tuple[dict[str, np.ndarray], list[Note]]:
+    """Both ends under every draw; ``point`` where those are the one of the fit itself."""
     within, overhead = shares
     best = solved(question, params)
     spread = best.loss.shape
@@ -192,7 +198,15 @@ def _ends(
     values = {name: np.asarray(params[name], dtype=np.float64) for name in asks.fit.law.names}
     start = np.log(best.columns[question.line.walk]).reshape(count, -1)
     found = stretch(asks.line, values, setting, start, ceiling.reshape(count, -1))
-    usable = best.state <= LIMITED
+    known = found.known.reshape(spread)
+    if point and not known.all():
+        level = float(best.loss[~known][0])
+        raise AllocationError(
+            f"the loss of {level:g} has no least cost within the limits and the tokens per "
+            "parameter that are looked at, so that no region is around it. Ask for within=0.01 of "
+            "the loss, or loosen a limit"
+        )
+    usable = (best.state <= LIMITED) & known
     names = {
         "low": found.low,
         "high": found.high,
@@ -202,19 +216,34 @@ def _ends(
     ends = {
         name: np.where(usable, np.exp(item).reshape(spread), np.nan) for name, item in names.items()
     }
-    opened = [
-        end
-        for end, item in (("low", found.open_low), ("high", found.open_high))
-        if np.any(item & usable.reshape(count, -1))
-    ]
-    if not opened:
-        return ends, []
-    return ends, [
-        Note(
-            "region_open",
-            "warning",
-            f"the region has no {' and no '.join(opened)} end within the tokens per parameter that "
-            "are looked at: what is shown is where looking ended",
-            {"ends": opened},
+    opened, cut = (
+        [
+            end
+            for end, item in zip(("low", "high"), items, strict=True)
+            if np.any(item & usable.reshape(count, -1))
+        ]
+        for items in ((found.open_low, found.open_high), (found.cut_low, found.cut_high))
+    )
+    notes = []
+    if opened:
+        notes.append(
+            Note(
+                "region_open",
+                "warning",
+                f"the region has no {' and no '.join(opened)} end within the tokens per parameter "
+                "that are looked at: what is shown is where looking ended",
+                {"ends": opened},
+            )
         )
-    ]
+    if cut:
+        notes.append(
+            Note(
+                "region_cut",
+                "info",
+                f"the {' and the '.join(cut)} end of the region is where a limit holds, or where "
+                "no number of tokens reaches the loss beyond: less is given away there than was "
+                "asked for",
+                {"ends": cut},
+            )
+        )
+    return ends, notes

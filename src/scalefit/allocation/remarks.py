@@ -24,12 +24,21 @@ ROUNDING = 1e-9
 # Of the budget: where twice the model size wastes less than this, runs can hardly tell the optimum.
 FLAT = 0.02
 
+# Sizes outside are no advice.
+SENSIBLE = (0.5, 1e25)
+
 # How near a limit an answer lies that the limit holds, relative.
 AT_LIMIT = 1e-6
 
 
-def require_optimum(question: Question, found: Optimum) -> None:
-    """Raise where the fit itself has no optimum at a level."""
+def require_optimum(question: Question, found: Optimum, *, limited: bool = True) -> None:
+    """Raise where the fit itself has no optimum at a level.
+
+    Args:
+        question: what was asked.
+        found: the answers.
+        limited: whether limits could have been given.
+    """
     fit, params = question.fit, question.fit.params
     if fit.law in CLOSED_FORMS and not (params["A"] > 0 and params["B"] > 0):
         idle = "N" if params["A"] <= 0 else "D"
@@ -44,18 +53,30 @@ def require_optimum(question: Question, found: Optimum) -> None:
     level = question.levels[at]
     unit = "" if question.line.reverse else f" {question.cost.unit}"
     if state[at] == UNBOUNDED:
-        low, high = np.exp(np.clip(question.reach, *(math.log(FAR_RATIO) * 6 * np.array([-1, 1]))))
-        where = f"{question.line.pivot}/{question.line.walk}"
-        where = "tokens per parameter" if where == "D/N" else where
+        walk, pivot = question.line.walk, question.line.pivot
+        reach = np.broadcast_to(question.reach, (*state.shape, 2))[at]
+        reach = np.clip(reach, *(math.log(FAR_RATIO) * 6 * np.array([-1, 1])))
+        low, high = np.exp(reach)
+        where = "tokens per parameter" if (walk, pivot) == ("N", "D") else f"{pivot}/{walk}"
+        size, amount = (float(found.columns[name][0][at]) for name in (walk, pivot))
+        # A decade before the end that it ran into.
+        few = math.log(amount / size) > reach.mean()
+        limit = f"({10 * size:.0e}, None)" if few else f"{size / 10:.0e}"
+        limit = f"limits={{'{walk}': {limit if SENSIBLE[0] < size < SENSIBLE[1] else '...'}}}"
         what = (
             f"the cost of a loss of {level:g}"
             if question.line.reverse
             else (f"at {level:g}{unit} the loss")
         )
+        cheapest = f"allocate(fit, loss={float(level)!r}, {limit})"
         raise AllocationError(
             f"{what} of {fit.law.name!r} has no minimum between {low:.1g} and {high:.1g} {where}: "
-            f"with these values, more of one always beats more of the other. Limit one, as "
-            f"limits={{'{question.line.walk}': ...}}"
+            "with these values, more of one always beats more of the other. "
+            + (
+                f"Limit one, as {limit}"
+                if limited
+                else f"Ask for the cheapest within limits: {cheapest}"
+            )
         )
     raise AllocationError(_impossible(question, level))
 
@@ -82,7 +103,8 @@ def _impossible(question: Question, level: float) -> str:
             "Loosen one"
         )
     if line.reverse:
-        floor = fit.params.get("E")
+        floors = {param.name for param in fit.law.params if param.kind.name != "amplitude"}
+        floor = fit.params.get("E") if "E" in floors else None
         below = (
             f": its floor is E = {floor:g}"
             if floor is not None and floor >= level
@@ -147,14 +169,15 @@ def notes_of(question: Question, found: Optimum, answers: Mapping[str, np.ndarra
         )
     notes += _extrapolation(question, found)
     notes += _limit_notes(question, found)
-    if question.line.turns:
+    if found.turned[0].any():
+        left = answers["spent"] / answers["budget"]
         notes.append(
             Note(
                 "more_data_hurts",
                 "warning",
                 f"with these values the loss rises with {question.line.pivot} before the budget is "
                 f"spent: {question.line.pivot} stops there, and the rest is left",
-                {"spent": float(np.min(answers["spent"] / answers["budget"]))},
+                {"spent": float(np.min(left[found.turned]))},
             )
         )
     notes += _flat(question, found)

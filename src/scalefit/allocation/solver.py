@@ -1,7 +1,10 @@
 """Least loss for a cost, or least cost for a loss, along the curve that the other one draws.
 
 One column, the pivot (tokens, where the law has them), is eliminated: under a budget it is the most
-that the budget and the limits allow, for a loss to be reached the least that reaches it. What is
+that the budget and the limits allow, for a loss to be reached the least that reaches it. Where the
+law rises with the pivot anywhere in sight, the pivot of a budget is the one of least loss among
+those that it allows, so that in both directions what is meant is at most: the least loss of at most
+a budget, the least cost of at most a loss. What is
 left is a function of another column, the walk (model size): scanned over its whole range, then the
 root of its derivative is bracketed, which finds an optimum to rounding, at a smooth minimum, at the
 kink where a limit begins to bind and at the end of the range alike. Comparing losses could not:
@@ -18,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import product
 from typing import Any, NamedTuple
 
 import jax
@@ -28,7 +32,9 @@ from scalefit.allocation.line import Line, Setting, programs_of
 from scalefit.allocation.reduced import (
     INFEASIBLE,
     INTERIOR,
+    LARGEST,
     LIMITED,
+    TURN,
     UNBOUNDED,
     Pairs,
     Reduced,
@@ -63,8 +69,17 @@ LAST_STEP = 1e-9
 # Rounds of the lattice before Newton's method is tried: a valley's width away from the minimum it
 # would be a guess.
 FIRST_ROUNDS = 3
-# Numbers that :func:`newton` begins with: ln walk, ln pivot, and an inverse Jacobian of 2 by 2.
-START = 6
+# Numbers that :func:`newton` begins with: ln walk, ln pivot, an inverse Jacobian of 2 by 2, and
+# whether the pivot is where the law turns.
+START = 7
+# Points along the walk and the pivot, and along each further column, at which it is looked how
+# often the law turns along the pivot; and what is no turn, relative to the loss.
+SIGHT, SIGHT_EXTRAS, LEVEL_RISE = (33, 65), 3, 1e-12
+# Points between an optimum and the end of the range at which a stretch may end.
+STRETCH_POINTS = 65
+# A stretch that ends this share short of its ceiling was ended by something else, looked at this
+# share of its length before its end.
+SHORT_OF_CEILING, INSIDE = 1e-4, 1e-9
 
 
 class Optimum(NamedTuple):
@@ -76,7 +91,7 @@ class Optimum(NamedTuple):
         cost: the cost there.
         n_exponent: d ln walk / d ln cost, where the optimum is smooth; else NaN.
         d_exponent: d ln pivot / d ln cost, likewise.
-        rising: d loss / d ln pivot there: positive where more of it hurts.
+        turned: whether more of the pivot would raise the loss there, so that the budget is left.
         waste: share of the budget that twice or half the walked column wastes, to second order;
             NaN where the cost is minimised.
         state: ``INTERIOR``, ``LIMITED``, ``UNBOUNDED`` or ``INFEASIBLE``.
@@ -87,7 +102,7 @@ class Optimum(NamedTuple):
     cost: Any
     n_exponent: Any
     d_exponent: Any
-    rising: Any
+    turned: Any
     waste: Any
     state: Any
 
@@ -102,6 +117,9 @@ class Stretch(NamedTuple):
         pivot_high: at the upper end.
         open_low: whether the range that is looked at ended first.
         open_high: likewise.
+        cut_low: whether a limit, or the last size that reaches the loss, ended it first.
+        cut_high: likewise.
+        known: whether the start itself is below the ceiling.
     """
 
     low: Any
@@ -110,6 +128,9 @@ class Stretch(NamedTuple):
     pivot_high: Any
     open_low: Any
     open_high: Any
+    cut_low: Any
+    cut_high: Any
+    known: Any
 
 
 def solve(line: Line, params: Mapping[str, np.ndarray], setting: Setting) -> Optimum:
@@ -124,7 +145,7 @@ def solve(line: Line, params: Mapping[str, np.ndarray], setting: Setting) -> Opt
     Returns:
         Optima of shape (draws, questions).
     """
-    found: Optimum = _in_blocks(_solved, line, params, setting)
+    found: Optimum = _in_blocks(_solved, _in_sight(line, params, setting), params, setting)
     return found
 
 
@@ -147,6 +168,7 @@ def stretch(
     Returns:
         The ends, each of shape (draws, questions).
     """
+    line = _in_sight(line, params, setting)
     found: Stretch = _in_blocks(_stretched, line, params, setting, start, ceiling)
     return found
 
@@ -164,7 +186,7 @@ def newton_start(
     Returns:
         ``START`` arrays of shape (draws,).
     """
-    found: _Start = _in_blocks(_started, line, params, setting)
+    found: _Start = _in_blocks(_started, _in_sight(line, params, setting), params, setting)
     return [item[:, 0] for item in found]
 
 
@@ -187,18 +209,19 @@ def newton(
     level, fixed = math.log(float(np.ravel(setting.level)[0])), _is_fixed(*setting.box[0, 0])
     operations = programs.operations(programs.loss, programs.ln_cost)
 
-    def conditions(params: Sequence[Any], x: Any, u: Any) -> tuple[Any, Any]:
+    def conditions(params: Sequence[Any], x: Any, u: Any, turned: Any) -> tuple[Any, Any]:
         def at(x: Any, u: Any) -> list[Any]:
             return list(operations(*held, *params, x, u))
 
         (_, paid), (loss_x, paid_x) = jax.jvp(partial(at, u=u), (x,), (jnp.ones(()),))
         _, (loss_u, paid_u) = jax.jvp(partial(at, x), (u,), (jnp.ones(()),))
-        return loss_x * paid_u - loss_u * paid_x, paid - level
+        tilt = jnp.where(turned, loss_x, loss_x * paid_u - loss_u * paid_x)
+        return tilt, jnp.where(turned, loss_u, paid - level)
 
     def optimum(params: Sequence[Any], start: Sequence[Any]) -> tuple[Any, Any, Any]:
-        x, u, a, b, c, d = start
+        x, u, a, b, c, d, turned = start
         for _ in range(2):
-            tilt, over = conditions(params, x, u)
+            tilt, over = conditions(params, x, u, turned)
             x, u = x if fixed else x - (a * tilt + b * over), u - (c * tilt + d * over)
         return x, u, operations(*held, *params, x, u)[0]
 
@@ -219,25 +242,67 @@ class _Start(NamedTuple):
     b: Any
     c: Any
     d: Any
+    turned: Any
 
 
 def _started(reduced: Reduced) -> _Start:
     x, _ = reduced.walked()
-    u, _, _ = reduced.pivoted(x)
+    u, _, active = reduced.pivoted(x)
+    turned = active[:, 0] == TURN
     found = [np.broadcast_to(item, x.shape)[:, 0] for item in reduced.run("expansion", x, u)]
     # Loss and cost by turns: values, slopes in x and u, second derivatives in xx, xu and uu.
     _, _, fx, gx, fu, gu, fxx, gxx, fxu, gxu, fuu, guu = found
     tilt_x = fxx * gu + fx * gxu - fxu * gx - fu * gxx
     tilt_u = fxu * gu + fx * guu - fuu * gx - fu * gxu
+    tilt_x, tilt_u, gx, gu = np.where(turned, [fxx, fxu, fxu, fuu], [tilt_x, tilt_u, gx, gu])
     fixed = _is_fixed(*reduced.pairs.box[0])
     gx, tilt_x, tilt_u = np.where(fixed, [[0.0], [1.0], [0.0]], [gx, tilt_x, tilt_u])
     scale = 1.0 / (tilt_x * gu - tilt_u * gx)
-    return _Start(x[:, 0], u[:, 0], gu * scale, -tilt_u * scale, -gx * scale, tilt_x * scale)
+    inverse = gu * scale, -tilt_u * scale, -gx * scale, tilt_x * scale
+    return _Start(x[:, 0], u[:, 0], *inverse, turned.astype(np.float64))
 
 
 def _is_fixed(low: Any, high: Any) -> Any:
     """Whether there is nothing to walk along between two ends."""
     return low == high
+
+
+def _in_sight(line: Line, params: Mapping[str, Any], setting: Setting) -> Line:
+    """The question, told how often the law turns along the pivot where answers are looked for.
+
+    That depends on draws and held columns, not on levels.
+    """
+    count = len(setting.box)
+    held = [np.reshape(values, (count, 1)) for values in setting.held.values()]
+    rows = np.hstack([*held, setting.box.reshape(count, -1), setting.reach])
+    _, few = np.unique(rows, axis=0, return_index=True)
+    some = Setting(
+        np.ones(len(few)),
+        {name: values[few] for name, values in setting.held.items()},
+        *(item[few] for item in setting[2:]),
+    )
+    return line._replace(turns=int(_in_blocks(_turns, line, params, some).max()))
+
+
+def _turns(reduced: Reduced) -> np.ndarray:
+    """How often the loss turns along the pivot anywhere in sight: see :class:`Line`."""
+    pairs = reduced.pairs
+    low, high = (end[:, None] for end in pairs.box[0])
+    x = low + (high - low) * np.linspace(0.0, 1.0, 1 if (low == high).all() else SIGHT[0])
+    near, far = (np.clip(x + end[:, None], 0.0, LARGEST) for end in pairs.reach)
+    ends = pairs.box[1:]
+    turns = np.zeros(len(reduced), dtype=int)
+    for places in product(np.linspace(0.0, 1.0, SIGHT_EXTRAS), repeat=len(ends)):
+        there = reduced.at(ends[:, 0] + np.reshape(places, (-1, 1)) * (ends[:, 1] - ends[:, 0]))
+        before, risen = np.full(x.shape, np.inf), np.zeros(x.shape, dtype=bool)
+        for share in np.linspace(0.0, 1.0, SIGHT[1]):
+            loss = there.loss(x, near + share * (far - near))
+            slack = LEVEL_RISE * np.abs(before)
+            again = risen & (loss < before - slack)
+            risen |= loss > before + slack
+            turns = np.maximum(turns, np.where(again.any(axis=1), 2, risen.any(axis=1)))
+            before = loss
+    return turns
 
 
 def _in_blocks(
@@ -302,7 +367,7 @@ def _solved(reduced: Reduced) -> Optimum:
         flat(np.exp(there.ln_cost)),
         flat(np.where(smooth, dx / paid, np.nan)),
         flat(np.where(smooth, du / paid, np.nan)),
-        flat(there.rising),
+        flat(there.turned),
         flat(np.nan if line.reverse else waste),
         flat(state),
     )
@@ -320,11 +385,30 @@ def _stretched(reduced: Reduced, start: np.ndarray, ceiling: np.ndarray) -> Stre
         return excess
 
     start, ceiling = start[:, None], ceiling[:, None]
-    left = -first_root(reduced, over(-1.0), -start, -low, ceiling)
-    right = first_root(reduced, over(1.0), start, high, ceiling)
-    pivots = [reduced.pivoted(x)[0] for x in (left, right)]
-    opened = (left <= low) & ~mine_low, (right >= high) & ~mine_high
-    return Stretch(*(item[:, 0] for item in (left, right, *pivots, *opened)))
+    low, high = np.minimum(low, start), np.maximum(high, start)
+    share = np.linspace(0.0, 1.0, STRETCH_POINTS)
+    there = reduced.expanded(start)
+    slack = ceiling - there.objective
+    known = there.exists & (slack > 0)
+    ends, cuts = [], []
+    for way, last, mine in ((-1.0, low, mine_low), (1.0, high, mine_high)):
+        points = start + share * (last - start)
+        points[:, -1:] = last
+        # The optimum itself is within, whatever rounding says.
+        passed = reduced.values(points)[:, 1:] > ceiling
+        first = np.where(passed.any(axis=1), passed.argmax(axis=1), STRETCH_POINTS - 2)[:, None]
+        sides = [np.take_along_axis(points, first + i, 1) for i in (0, 1)]
+        end = way * first_root(reduced, over(way), way * sides[0], way * sides[1], ceiling)
+        inside = end + INSIDE * (start - end)
+        cut = ceiling - reduced.expanded(inside).objective > SHORT_OF_CEILING * slack
+        # Beyond the last size that reaches a loss there is no pivot.
+        end = np.where(reduced.pivoted(end)[1], end, inside)
+        opened = cut & (end == last) & ~mine
+        ends.append(end)
+        cuts.append((opened, cut & ~opened))
+    pivots = [reduced.pivoted(x)[0] for x in ends]
+    opened, cut = zip(*cuts, strict=True)
+    return Stretch(*(item[:, 0] for item in (*ends, *pivots, *opened, *cut, known)))
 
 
 def _narrowed(reduced: Reduced) -> tuple[Reduced, np.ndarray, np.ndarray]:

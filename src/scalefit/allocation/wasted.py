@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,9 @@ from scalefit.allocation.best import solved
 from scalefit.allocation.costs import CostLike
 from scalefit.allocation.hardware import Hardware, find_hardware
 from scalefit.allocation.question import ask
+from scalefit.allocation.remarks import draw_notes, require_optimum
 from scalefit.allocation.solver import LIMITED
-from scalefit.errors import AllocationError
+from scalefit.errors import AllocationError, Note
 from scalefit.result import Fit
 from scalefit.uncertainty import Draws, Ensemble, Estimate
 
@@ -33,7 +34,8 @@ class Deadweight:
         loss: predicted loss of the run.
         unit: of the costs, ``FLOP`` or ``USD``.
         draws: ``spent``, ``needed`` and ``loss`` under every draw of an ensemble, shape (draws,
-            *runs); empty for a fit.
+            *runs); empty for a fit. NaN where a draw has no least cost.
+        notes: soft problems.
     """
 
     spent: np.ndarray
@@ -41,6 +43,7 @@ class Deadweight:
     loss: np.ndarray
     unit: str
     draws: Draws = field(default_factory=Draws)
+    notes: tuple[Note, ...] = ()
 
     @property
     def wasted(self) -> np.ndarray:
@@ -109,7 +112,7 @@ class Deadweight:
         return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
 
     def __repr__(self) -> str:
-        return self.to_frame().to_string(index=False)
+        return "\n".join([self.to_frame().to_string(index=False), *map(str, self.notes)])
 
     def _repr_html_(self) -> str:
         return str(self.to_frame().to_html(index=False, border=0))
@@ -125,8 +128,9 @@ def deadweight(
 ) -> Deadweight:
     """What a run of N parameters on D tokens wastes, by a fitted law.
 
-    The loss of the run is L(N, D); the least cost that reaches it is that of the best N and D of
-    that loss. For the additive law under k N D see :func:`allocation.deadweight_share`.
+    The loss of the run is L(N, D); the least cost that reaches it is that of the best N and D of at
+    most that loss, looked for around the runs of the fit and around this run. For the additive law
+    under k N D see :func:`allocation.deadweight_share`.
 
     Args:
         fit: a fit of a law of N and D, or an ensemble of one.
@@ -140,7 +144,8 @@ def deadweight(
 
     Raises:
         DataError: coefficients of the fit differ by a column.
-        AllocationError: as for :func:`allocate`.
+        AllocationError: as for :func:`allocate`; or the loss of a run has no least cost, or is no
+            number.
 
     Source:
         Czech et al. 2026, arXiv 2603.22339, deadweight compute loss.
@@ -154,18 +159,22 @@ def deadweight(
         '0.447% of 3.8e+25 FLOP'
     """
     point = fit.fit if isinstance(fit, Ensemble) else fit
-    N, D = np.broadcast_arrays(np.asarray(N, dtype=np.float64), np.asarray(D, dtype=np.float64))
+    N, D, *_ = np.broadcast_arrays(
+        *(np.asarray(values, dtype=np.float64) for values in (N, D, *(held or {}).values()))
+    )
     if N.size == 0 or not (np.isfinite(N * D) & (N > 0) & (D > 0)).all():
         raise AllocationError("N and D of a run must be positive numbers")
     one = {name: np.array([value]) for name, value in point.one_surface().params.items()}
     answers = _answers(point, one, N, D, cost, held)
-    draws = Draws()
+    draws, notes = Draws(), []
     if isinstance(fit, Ensemble):
-        draws = fit.drawn.computed(_answers(point, fit.drawn, N, D, cost, held))
+        draws = fit.drawn.computed(_answers(point, fit.drawn, N, D, cost, held, point=False))
+        notes = draw_notes(draws["needed"])
     return Deadweight(
         **{name: values[0][()] for name, values in answers.items()},
         unit=ask(point, 1.0, "loss", cost=cost, held=held).cost.unit,
         draws=draws,
+        notes=tuple(notes),
     )
 
 
@@ -176,13 +185,27 @@ def _answers(
     D: np.ndarray,
     cost: CostLike,
     held: Mapping[str, Any] | None,
+    *,
+    point: bool = True,
 ) -> dict[str, np.ndarray]:
+    """Every answer under every draw; ``point`` where those are the one of the fit itself."""
     columns = {**(held or {}), "N": N, "D": D}
     law = fit.law
     values = {name: np.asarray(params[name]).reshape(-1, *(1,) * N.ndim) for name in law.names}
     loss = law.evaluate(columns, values)
-    question = ask(fit, loss[0], "loss", cost=cost, held=held)
+    if point and not np.isfinite(loss).all():
+        at = tuple(np.argwhere(~np.isfinite(loss[0]))[0])
+        raise AllocationError(
+            f"the fit of {law.name!r} predicts a loss of {loss[0][at]:g} for N = {N[at]:g} and D = "
+            f"{D[at]:g}, so that nothing is known of its waste. Leave that run out"
+        )
+    levels = np.where(np.isfinite(loss[0]), loss[0], 0.0)
+    question = ask(fit, levels, "loss", cost=cost, held=held)
+    # The run itself reaches its loss, so that there is an answer around it.
+    question = replace(question, around=D / N)
     found = solved(question, params, loss)
+    if point:
+        require_optimum(question, found, limited=False)
     spent = np.broadcast_to(question.cost.evaluate(columns), loss.shape)
     # A run at the optimum needs all of it, to rounding.
     needed = np.where(found.state <= LIMITED, np.minimum(found.cost, spent), np.nan)
