@@ -139,7 +139,8 @@ def deadweight(
         What was spent, needed and wasted.
 
     Raises:
-        DataError: coefficients of the fit differ by a column.
+        DataError: coefficients of the fit differ by a column, or a column has values that the law
+            does not describe.
         AllocationError: as for :func:`allocate`.
 
     Source:
@@ -179,6 +180,7 @@ def _answers(
 ) -> dict[str, np.ndarray]:
     columns = {**(held or {}), "N": N, "D": D}
     law = fit.law
+    law.check(columns)
     values = {name: np.asarray(params[name]).reshape(-1, *(1,) * N.ndim) for name in law.names}
     loss = law.evaluate(columns, values)
     question = ask(fit, loss[0], "loss", cost=cost, held=held)

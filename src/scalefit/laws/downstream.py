@@ -12,7 +12,15 @@ import jax
 import jax.numpy as jnp
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Exponent, Fraction, scale_of
+from scalefit.laws.kinds import (
+    Amplitude,
+    Bounds,
+    Coefficient,
+    Exponent,
+    Fraction,
+    Positive,
+    scale_of,
+)
 
 __all__ = [
     "accuracy_of_compute",
@@ -32,7 +40,7 @@ Power = Annotated[Exponent, Bounds(0.02, 1.5)]
     latex=r"\mathrm{Err}(L) = \epsilon - k e^{-\gamma L}",
 )
 def error_of_loss(
-    loss: Any,
+    loss: Positive,
     *,
     epsilon: Amplitude,
     k: Amplitude,
@@ -59,7 +67,7 @@ def error_of_loss(
     latex=r"\mathrm{Acc}(L) = \frac{a}{1 + e^{-k (L - L_0)}} + b",
 )
 def accuracy_of_loss(
-    loss: Any,
+    loss: Positive,
     *,
     b: Fraction,
     a: Fall,
@@ -89,8 +97,8 @@ def accuracy_of_loss(
     ),
 )
 def accuracy_of_scale(
-    N: Any,
-    D: Any,
+    N: Positive,
+    D: Positive,
     *,
     b: Fraction,
     a: Fall,
@@ -130,7 +138,7 @@ def accuracy_of_scale(
     latex=r"Q(C) = q + (1 - q) e^{-(C_0 / C)^\alpha}",
 )
 def accuracy_of_compute(
-    C: Any,
+    C: Positive,
     *,
     floor: Fraction,
     C0: Annotated[jax.Array, scale_of("C")],
@@ -163,8 +171,8 @@ def accuracy_of_compute(
     latex=r"Q(N, D) = \exp(-A (N / 10^9)^{-\alpha} - B (D / 10^{11})^{-\beta})",
 )
 def accuracy_of_size(
-    N: Any,
-    D: Any,
+    N: Positive,
+    D: Positive,
     *,
     A: Annotated[Exponent, Bounds(1e-4, 100.0)],
     B: Annotated[Exponent, Bounds(1e-4, 100.0)],

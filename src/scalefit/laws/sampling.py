@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Bounds, Exponent, Offset
+from scalefit.laws.kinds import Amplitude, Bounds, Exponent, Offset, OneOrMore, Positive
 
 __all__ = ["coverage_beta", "coverage_power", "train_to_test"]
 
@@ -19,7 +19,7 @@ __all__ = ["coverage_beta", "coverage_power", "train_to_test"]
     latex=r"c(k) = e^{-a k^{-b}}",
 )
 def coverage_power(
-    samples: Any,
+    samples: OneOrMore,
     *,
     a: Annotated[Exponent, Bounds(1e-3, 1e3)],
     b: Annotated[Exponent, Bounds(0.01, 3.0)],
@@ -45,7 +45,7 @@ def coverage_power(
     latex=r"c(k) = 1 - \frac{B(\alpha, \beta + k)}{B(\alpha, \beta)}",
 )
 def coverage_beta(
-    samples: Any,
+    samples: OneOrMore,
     *,
     alpha: Annotated[Exponent, Bounds(0.01, 20.0)],
     beta: Annotated[Exponent, Bounds(0.05, 1e4)],
@@ -71,9 +71,9 @@ def coverage_beta(
     latex=(r"L(N, D, k) = E + \frac{A}{N^\alpha} + \frac{B}{D^\beta} + \frac{G}{k^\gamma}"),
 )
 def train_to_test(
-    N: Any,
-    D: Any,
-    samples: Any,
+    N: Positive,
+    D: Positive,
+    samples: OneOrMore,
     *,
     E: Offset,
     A: Amplitude,

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Bounds, Exponent, Offset, scale_of
+from scalefit.laws.kinds import Amplitude, Bounds, Exponent, Offset, Positive, scale_of
 
 __all__ = ["loss_to_loss"]
 
@@ -21,7 +21,7 @@ TINY = 1e-30
     latex=r"L_1 = E_1 + K (L_0 - E_0)^\kappa",
 )
 def loss_to_loss(
-    source_loss: Any,
+    source_loss: Positive,
     *,
     E1: Offset,
     K: Amplitude,

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Exponent
+from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Exponent, Positive
 
 __all__ = ["tokens_of_characters", "vocabulary"]
 
@@ -45,9 +45,9 @@ def tokens_of_characters(
     ),
 )
 def vocabulary(
-    N: Any,
-    vocab_params: Any,
-    D: Any,
+    N: Positive,
+    vocab_params: Positive,
+    D: Positive,
     *,
     E: Annotated[Coefficient, Bounds(-20.0, 0.0)],
     A1: Amplitude,
