@@ -27,7 +27,7 @@ from scalefit.laws.kinds import (
 __all__ = ["data_constrained", "repeated_epochs", "repeated_tokens"]
 
 Decay = Annotated[jax.Array, Kind("repetitions", 0.5, 1e3, spacing="log")]
-# Beyond, exponents of effective amounts cannot be told from a step.
+# Of powers of the ratio of two exponents nothing is left beyond.
 Power = Annotated[Exponent, Bounds(0.02, 2.0)]
 
 
@@ -46,8 +46,8 @@ def repeated_tokens(
     E: Offset,
     A: Amplitude,
     B: Amplitude,
-    alpha: Power,
-    beta: Power,
+    alpha: Exponent,
+    beta: Exponent,
     R_D: Decay,
 ) -> Any:
     """L(N, D, U) = E + A N^-alpha + B D'^-beta, D' = U + U R_D (1 - exp(-(D/U - 1) / R_D))
@@ -147,8 +147,8 @@ def repeated_epochs(
     A: Amplitude,
     B: Amplitude,
     d: Coefficient,
-    alpha: Power,
-    beta: Power,
+    alpha: Exponent,
+    beta: Exponent,
     k: Annotated[Fraction, Bounds(0.3, 0.999)],
 ) -> Any:
     """L = E + A N^-alpha + B D''^-beta + d N^-alpha D''^-beta, D'' = U (1 - k^(D/U)) / (1 - k)

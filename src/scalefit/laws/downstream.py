@@ -18,6 +18,7 @@ from scalefit.laws.kinds import (
     Coefficient,
     Exponent,
     Fraction,
+    Kind,
     Positive,
     scale_of,
 )
@@ -29,6 +30,11 @@ __all__ = [
     "accuracy_of_size",
     "error_of_loss",
 ]
+
+# Per unit of loss, whatever it is: over the losses of a table, from a straight line to a step.
+Decay = Annotated[jax.Array, Kind("rate", 0.02, 15.0, spacing="log", column="loss", per=True)]
+Steepness = Annotated[jax.Array, Kind("rate", 0.1, 200.0, spacing="log", column="loss", per=True)]
+Middle = Annotated[jax.Array, Kind("middle", 0.2, 5.0, spacing="log", column="loss")]
 
 Fall = Annotated[Coefficient, Bounds(-1.0, 0.0)]
 Power = Annotated[Exponent, Bounds(0.02, 1.5)]
@@ -44,7 +50,7 @@ def error_of_loss(
     *,
     epsilon: Amplitude,
     k: Amplitude,
-    gamma: Annotated[Exponent, Bounds(0.05, 5.0)],
+    gamma: Decay,
 ) -> Any:
     """Err(L) = epsilon - k exp(-gamma L)
 
@@ -71,8 +77,8 @@ def accuracy_of_loss(
     *,
     b: Fraction,
     a: Fall,
-    k: Annotated[Exponent, Bounds(0.1, 100.0)],
-    L0: Annotated[Coefficient, Bounds(0.0, 10.0)],
+    k: Steepness,
+    L0: Middle,
 ) -> Any:
     """Acc(L) = a / (1 + exp(-k (L - L0))) + b
 

@@ -66,7 +66,7 @@ class Kind:
         spacing: how a grid over the parameter is spaced, and the coordinate it is refined in.
         column: for a scale, the data column whose range the bounds are multiples of; for a slope,
             the one whose width they are divided by.
-        per: whether the parameter is a slope.
+        per: whether the parameter is per unit of the column, as a slope is.
     """
 
     name: str

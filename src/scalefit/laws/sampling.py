@@ -33,7 +33,7 @@ Attempts = Annotated[jax.Array, Kind("attempts", 1e-3, 1e3, spacing="log", colum
 def coverage_power(
     samples: OneOrMore,
     *,
-    a: Annotated[Exponent, Bounds(1e-3, 1e3)],
+    a: Annotated[Exponent, Bounds(1e-3, 1e6)],
     b: Annotated[Exponent, Bounds(0.01, 3.0)],
 ) -> Any:
     """c(k) = exp(-a k^-b)
@@ -78,7 +78,7 @@ def coverage_beta(
 
 
 def _ln_success(k: Any, alpha: Any, beta: Any) -> Any:
-    """ln B(alpha, beta) - ln B(alpha, beta + k), to rounding; about alpha k / beta for large beta.
+    """Ln B(alpha, beta) - ln B(alpha, beta + k), to rounding; about alpha k / beta for large beta.
 
     Of four ln Gamma, each of which may be 1e9 times as large, rounding would be left. With h(x) =
     ln Gamma(x + alpha) - ln Gamma(x), it is h(beta + k) - h(beta). The recurrence of Gamma moves
@@ -98,7 +98,7 @@ def _ln_success(k: Any, alpha: Any, beta: Any) -> Any:
 
 
 def _stirling(x: Any) -> Any:
-    """ln Gamma(x) - (x - 1/2) ln x + x - ln(2 pi) / 2, for x above ``STEPS``."""
+    """Ln Gamma(x) - (x - 1/2) ln x + x - ln(2 pi) / 2, for x above ``STEPS``."""
     square, series = 1 / (x * x), 0.0
     for coefficient in reversed(STIRLING):
         series = series * square + coefficient
