@@ -113,6 +113,22 @@ def test_the_optimum_may_lie_where_repetition_begins(unique):
     assert brute.min() <= best.loss * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("unique", [2e10, 1.5e11, 1e12])
+@pytest.mark.parametrize("what", ["N", "D", "loss"])
+def test_derivatives_of_an_optimum_hold_at_the_kink(what, unique):
+    """Beside it, and on it, where the optimum stays while the parameters move."""
+    fit = surface("repeated_epochs")
+    params = dict(fit.params)
+    answer = sf.optimal(fit, what, 1e22, held={"U": unique})
+    value, gradient, _ = answer.differentiated([params[name] for name in fit.law.names])
+    assert value == pytest.approx(float(answer(params)), rel=1e-14)
+    for name, slope in zip(fit.law.names, gradient, strict=True):
+        step = 1e-5 * max(params[name], 1.0)
+        ends = [float(answer(params | {name: params[name] + way * step})) for way in (-1, 1)]
+        size = abs(value) / max(params[name], 1.0)
+        assert slope == pytest.approx((ends[1] - ends[0]) / (2 * step), rel=1e-4, abs=1e-6 * size)
+
+
 @pytest.mark.parametrize("law", LIMITED)
 def test_runs_of_less_than_an_epoch_are_fitted(law):
     design = epochs()

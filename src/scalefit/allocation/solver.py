@@ -222,17 +222,20 @@ class _Start(NamedTuple):
 
 
 def _started(reduced: Reduced) -> _Start:
-    x, _ = reduced.walked()
+    x, state = reduced.walked()
     u, _, _ = reduced.pivoted(x)
     found = [np.broadcast_to(item, x.shape)[:, 0] for item in reduced.run("expansion", x, u)]
     # Loss and cost by turns: values, slopes in x and u, second derivatives in xx, xu and uu.
     _, _, fx, gx, fu, gu, fxx, gxx, fxu, gxu, fuu, guu = found
     tilt_x = fxx * gu + fx * gxu - fxu * gx - fu * gxx
     tilt_u = fxu * gu + fx * guu - fuu * gx - fu * gxu
-    fixed = _is_fixed(*reduced.pairs.box[0])
+    # A kink of the law in its columns, as where repetition begins, holds the walk where it is.
+    kink = state[:, 0] == LIMITED
+    fixed = _is_fixed(*reduced.pairs.box[0]) | kink
     gx, tilt_x, tilt_u = np.where(fixed, [[0.0], [1.0], [0.0]], [gx, tilt_x, tilt_u])
     scale = 1.0 / (tilt_x * gu - tilt_u * gx)
-    return _Start(x[:, 0], u[:, 0], gu * scale, -tilt_u * scale, -gx * scale, tilt_x * scale)
+    slope = np.where(kink, 0.0, gu * scale)
+    return _Start(x[:, 0], u[:, 0], slope, -tilt_u * scale, -gx * scale, tilt_x * scale)
 
 
 def _is_fixed(low: Any, high: Any) -> Any:
