@@ -27,7 +27,7 @@ from scalefit.laws.kinds import (
 __all__ = ["data_constrained", "repeated_epochs", "repeated_tokens"]
 
 Decay = Annotated[jax.Array, Kind("repetitions", 0.5, 1e3, spacing="log")]
-# Of powers of the ratio of two exponents nothing is left beyond.
+# U_N has a power of their ratio, which would overflow beyond.
 Power = Annotated[Exponent, Bounds(0.02, 2.0)]
 
 
