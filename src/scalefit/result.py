@@ -205,7 +205,8 @@ class Fit:
             weight zero whose level was not fitted.
 
         Raises:
-            DataError: a column is missing, a level was not fitted, or both forms are used.
+            DataError: a column is missing or outside what the law describes, a level was not
+                fitted, or both forms are used.
 
         Example:
             >>> import scalefit as sf
@@ -325,9 +326,10 @@ class Fit:
                     f"not from {', '.join(given) or 'nothing'}",
                     remedy="Pass a table, or each column as a keyword: predict(N=7e9, D=2e12)",
                 )
+            self.law.check(given)
             return given, {item: item.codes_of(given) for item in groupings}
         table = as_table(runs, **given)
-        used = {name: table.column(name) for name in self.law.columns}
+        used = table.columns_of(self.law)
         return used, {item: item.codes(table) for item in groupings}
 
     def to_frame(self) -> pd.DataFrame:

@@ -239,7 +239,8 @@ def simulate(
         A copy of the design with a column ``loss``.
 
     Raises:
-        DataError: the design lacks a column, a parameter is missing, or the noise is negative.
+        DataError: the design lacks a column or has values that the law does not describe, a
+            parameter is missing, or the noise is negative.
 
     Example:
         >>> import scalefit as sf
@@ -255,7 +256,9 @@ def simulate(
             remedy="Give every column and parameter",
         )
     kind = noise if isinstance(noise, Noise) else Noise(noise)
-    exact = law.evaluate({name: design[name] for name in law.columns}, values)
+    used = {name: design[name].to_numpy(dtype=np.float64) for name in law.columns}
+    law.check(used, list(design.index))
+    exact = law.evaluate(used, values)
     return design.assign(loss=kind.applied(exact, kind.draw(design, np.random.default_rng(seed))))
 
 

@@ -25,6 +25,7 @@ import pandas as pd
 
 from scalefit.errors import DataError, Note, listed
 from scalefit.files import first_line, read_frame, refuse_repeated_labels
+from scalefit.laws import Law
 
 __all__ = ["DroppedRow", "LossTable", "read"]
 
@@ -223,6 +224,16 @@ class LossTable:
         if name not in cache:
             cache[name] = self._checked_column(name)
         return cache[name]
+
+    def columns_of(self, law: Law) -> dict[str, np.ndarray]:
+        """The data columns of a law by name, each as :meth:`column` gives it.
+
+        Raises:
+            DataError: as for :meth:`column`; a value is none that the law describes.
+        """
+        used = {name: self.column(name) for name in law.columns}
+        law.check(used, self.rows)
+        return used
 
     def _checked_column(self, name: str) -> np.ndarray:
         if name in self.candidates:

@@ -219,6 +219,13 @@ def test_share_of_quantization_aware_training():
     np.testing.assert_allclose(found, [0.1058, 0.2319, 0.3775, 0.4816], atol=5e-5)
 
 
+@pytest.mark.parametrize("tokens", [1e9, 5e8, -1e9])
+def test_the_share_needs_more_than_a_token_per_byte(tokens):
+    """At half a token per byte the formula gives e^9.7, and at one none."""
+    with pytest.raises(sf.DataError, match="tokens per byte"):
+        laws.optimal_qat_share(N=1e9, D=tokens, bits=8)
+
+
 # Quartet
 
 

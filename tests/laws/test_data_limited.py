@@ -1,8 +1,11 @@
 """Laws of limited data: their limits, and the 182 runs of Muennighoff et al."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from catalogue import epochs
 from scipy.optimize import minimize_scalar
 
 import scalefit as sf
@@ -23,6 +26,123 @@ def test_one_epoch_of_a_small_model_is_chinchilla():
     assert PUBLISHED.predict(**at) == expected
     assert laws.find("repeated_tokens").evaluate(at, STAGE_1 | {"R_D": 5.0}) == expected
     assert laws.find("repeated_epochs").evaluate(at, STAGE_1 | {"d": 0.0, "k": 0.7}) == expected
+
+
+# Values of the parameters that the laws have beside those of Chinchilla.
+OTHERS = {
+    "repeated_tokens": {"R_D": 15.0},
+    "data_constrained": {"N_1": PUBLISHED.params["N_1"], "R_D": 15.0, "R_N": 5.0},
+    "repeated_epochs": {"d": 3e3, "k": 0.5},
+}
+LIMITED = list(OTHERS)
+
+
+def surface(law):
+    """The law with published values, as a fit."""
+    return replace(PUBLISHED, law=laws.find(law), params=STAGE_1 | OTHERS[law])
+
+
+@pytest.mark.parametrize("law", LIMITED)
+def test_a_run_does_not_know_of_tokens_that_it_has_not_seen(law):
+    fit = surface(law)
+    N, D = np.meshgrid([1e8, 5e8, 1e9, 1e10], [1e9, 1e10, 1e12])
+    seen = fit.predict(N=N, D=D, U=D)
+    assert np.isfinite(seen).all()
+    for more in (1.0001, 2.0, 1e4):
+        np.testing.assert_array_equal(fit.predict(N=N, D=D, U=more * D), seen)
+    # Fewer are worth less, and the step to that is none.
+    assert (fit.predict(N=N, D=D, U=0.5 * D) > seen).all()
+    np.testing.assert_allclose(fit.predict(N=N, D=D, U=(1 - 1e-9) * D), seen, rtol=1e-9)
+
+
+def test_more_unique_tokens_than_are_seen_are_chinchilla():
+    at = {"N": 5e8, "D": 1e10, "U": 1e12}
+    plain = float(chinchilla(5e8, 1e10))
+    for law, params in (
+        ("repeated_tokens", {"R_D": 15.0}),
+        ("data_constrained", OTHERS["data_constrained"]),
+        ("repeated_epochs", {"d": 0.0, "k": 0.5}),
+    ):
+        found = laws.find(law).evaluate(at, STAGE_1 | params)
+        assert found == pytest.approx(plain, rel=1e-15), law
+    # A model beyond what is compute-optimal for the tokens that it sees has parameters in excess.
+    own = PUBLISHED.params["N_1"]
+    R = PUBLISHED.params["R_N"]
+    worth = own + own * R * (1 - np.exp(-(1e9 / own - 1) / R))
+    expected = float(chinchilla(worth, 1e10))
+    assert PUBLISHED.predict(N=1e9, D=1e10, U=1e12) == pytest.approx(expected, rel=1e-14)
+    assert expected == pytest.approx(2.66589, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("flops", "unique", "N", "loss"),
+    [
+        (1e22, 3e11, 9.21833e9, 2.1879975),
+        (1e22, 1e12, 9.21833e9, 2.1879975),
+        (1e19, 1e13, 2.91509e8, 2.9470499),
+    ],
+)
+def test_a_budget_too_small_to_repeat_is_split_as_by_chinchilla(flops, unique, N, loss):
+    """Right by the closed form: N = G (C / 6)^(1/2), G = (A / B)^(1 / (2 alpha))."""
+    best = sf.allocate(PUBLISHED, flops, held={"U": unique})
+    G = (STAGE_1["A"] / STAGE_1["B"]) ** (1 / (2 * STAGE_1["alpha"]))
+    assert best.N == pytest.approx(G * np.sqrt(flops / 6), rel=1e-9)
+    assert best.N == pytest.approx(N, rel=1e-5)
+    assert best.loss == pytest.approx(loss, abs=1e-7)
+    assert sf.allocate(PUBLISHED, loss=best.loss, held={"U": unique}).budget == pytest.approx(flops)
+
+
+@pytest.mark.parametrize("law", LIMITED)
+def test_more_unique_tokens_never_raise_the_loss_of_a_budget(law):
+    unique = np.geomspace(1e9, 1e14, 26)
+    best = sf.allocate(surface(law), 1e22, held={"U": unique})
+    assert (np.diff(best.loss) <= 1e-15).all()
+    # Beyond the tokens of unlimited data nothing changes.
+    np.testing.assert_allclose(best.N[unique > 4e11], best.N[-1], rtol=1e-9)
+
+
+@pytest.mark.parametrize("unique", [2e10, 1.5e11, 1.75e11, 1e12])
+def test_the_optimum_may_lie_where_repetition_begins(unique):
+    """Under repeated_epochs the second epoch is worth less from its first token: a kink."""
+    fit = surface("repeated_epochs")
+    best = sf.allocate(fit, 1e22, held={"U": unique})
+    assert (best.D == pytest.approx(unique, rel=1e-12)) == (unique in (1.5e11, 1.75e11))
+    N = best.N * np.geomspace(0.1, 10, 200001)
+    brute = fit.predict(N=N, D=1e22 / (6 * N), U=unique)
+    assert best.loss <= brute.min() * (1 + 1e-14)
+    assert brute.min() <= best.loss * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("unique", [2e10, 1.5e11, 1e12])
+@pytest.mark.parametrize("what", ["N", "D", "loss"])
+def test_derivatives_of_an_optimum_hold_at_the_kink(what, unique):
+    """Beside it, and on it, where the optimum stays while the parameters move."""
+    fit = surface("repeated_epochs")
+    params = dict(fit.params)
+    answer = sf.optimal(fit, what, 1e22, held={"U": unique})
+    value, gradient, _ = answer.differentiated([params[name] for name in fit.law.names])
+    assert value == pytest.approx(float(answer(params)), rel=1e-14)
+    for name, slope in zip(fit.law.names, gradient, strict=True):
+        step = 1e-5 * max(params[name], 1.0)
+        ends = [float(answer(params | {name: params[name] + way * step})) for way in (-1, 1)]
+        size = abs(value) / max(params[name], 1.0)
+        assert slope == pytest.approx((ends[1] - ends[0]) / (2 * step), rel=1e-4, abs=1e-6 * size)
+
+
+@pytest.mark.parametrize("law", LIMITED)
+def test_runs_of_less_than_an_epoch_are_fitted(law):
+    design = epochs()
+    # Each fourth run has a corpus that it does not finish.
+    part = np.arange(len(design)) % 4 == 0
+    design["U"] = np.where(part, 30.0 * design["D"], design["U"])
+    options = {"fix": {"N_1": OTHERS[law]["N_1"]}} if law == "data_constrained" else {}
+    runs = sf.simulate(design, law, STAGE_1 | OTHERS[law], noise=0.0)
+    fit = sf.fit(runs, law, tie=[("alpha", "beta")], **options)
+    for name, value in (STAGE_1 | OTHERS[law]).items():
+        assert fit.params[name] == pytest.approx(value, rel=1e-5), name
+    seen = runs.assign(U=np.minimum(runs["U"], runs["D"]))
+    again = sf.fit(seen, law, tie=[("alpha", "beta")], **options)
+    assert again.params == fit.params
 
 
 def test_repetition_that_never_wears_off_is_new_data():

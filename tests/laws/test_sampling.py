@@ -1,9 +1,13 @@
 """Repeated sampling: the Beta mixture, and what its exponential fit makes of it."""
 
+from itertools import product
+
+import jax
+import mpmath
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.optimize import brentq
+from scipy.optimize import brentq, least_squares
 from scipy.special import beta as beta_function
 from scipy.special import gamma
 
@@ -30,6 +34,111 @@ def test_tail_is_a_power_of_the_attempts(alpha, beta, amplitude):
     far = BETA.evaluate({"samples": 1e6}, {"alpha": alpha, "beta": beta})
     assert gamma(alpha + beta) / gamma(beta) == pytest.approx(amplitude, rel=1e-4)
     assert 1 - far == pytest.approx(amplitude * 1e6**-alpha, rel=3e-5)
+
+
+ALPHAS = (0.01, 0.1, 0.4, 1.0, 3.3, 20.0)
+BETAS = (0.05, 0.7, 3.0, 100.0, 3e3, 1e5, 1e7)
+ATTEMPTS = (1.0, 2.0, 97.0, 1e4, 1e6, 1e10, 1e12)
+
+
+def ln_failure(alpha, beta, k):
+    """ln (1 - c) in sixty digits."""
+    with mpmath.workdps(60):
+        a, b, k = map(mpmath.mpf, (alpha, beta, k))
+        up = mpmath.loggamma(b + k) - mpmath.loggamma(a + b + k)
+        return up - mpmath.loggamma(b) + mpmath.loggamma(a + b)
+
+
+def test_coverage_is_exact_to_rounding_at_any_rate():
+    for alpha, beta, k in product(ALPHAS, BETAS, ATTEMPTS):
+        found = float(BETA.evaluate({"samples": k}, {"alpha": alpha, "beta": beta}))
+        with mpmath.workdps(60):
+            log = ln_failure(alpha, beta, k)
+            failure, success = mpmath.exp(log), -mpmath.expm1(log)
+            where = (alpha, beta, k)
+            assert abs(found / success - 1) < 3e-15, where
+            # What is left of 1 is known to its last digit, and to those of the logarithm.
+            assert abs(1 - found - failure) < 1.2e-16 - 1e-15 * log * failure, where
+
+
+def test_derivatives_of_coverage_are_exact_too():
+    # Where hardly anything fails, coverage is 1 and its derivatives are its last digit.
+    points = [(0.1, 0.3, 1e12), (0.1, 3e3, 1e4), (0.1, 1e7, 1.0), (0.1, 1e7, 1e12)]
+    points += [(2.0, 0.3, 1.0), (2.0, 3e3, 1e4), (2.0, 1e7, 1e4), (20.0, 1e7, 97.0)]
+    slopes = jax.grad(lambda a, b, k: BETA.function(k, alpha=a, beta=b), argnums=(0, 1))
+    with jax.enable_x64(True):
+        found = np.transpose(jax.jit(jax.vmap(slopes))(*np.transpose(points)))
+    with mpmath.workdps(60):
+        for where, pair in zip(points, found, strict=True):
+            alpha, beta, k = map(mpmath.mpf, where)
+            psi, failure = mpmath.digamma, mpmath.exp(ln_failure(*where))
+            in_alpha = failure * (psi(alpha + beta + k) - psi(alpha + beta))
+            in_beta = in_alpha + failure * (psi(beta) - psi(beta + k))
+            assert abs(pair[0] / in_alpha - 1) < 1e-14, where
+            assert abs(pair[1] / in_beta - 1) < 1e-14, where
+
+
+# Coverage of problems whose rates are drawn from Beta(0.4, 3000), ten thousand attempts each.
+RARE = pd.DataFrame(
+    {
+        "samples": [1.0, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000],
+        "coverage": [
+            *(1.4066667e-4, 2.8127426e-4, 7.0274302e-4, 1.40401336e-3, 2.80215654e-3),
+            *(6.96177183e-3, 0.01378080, 0.02700981, 0.06373370, 0.11675263, 0.20082598),
+            *(0.35887873, 0.49),
+        ],
+    }
+)
+
+
+@pytest.mark.parametrize("residual", ["raw", "log"])
+@pytest.mark.parametrize("robust", ["none", "huber"])
+def test_small_rates_are_fitted(residual, robust):
+    fit = sf.fit(RARE, BETA, residual=residual, robust=robust)
+    assert fit.status is sf.Status.CONVERGED
+    assert fit.trust.at_bound == ()
+    assert not {"at_bound", "starts_stalled"} & {note.code for note in fit.notes}
+    assert fit.params["alpha"] == pytest.approx(0.509, abs=4e-3)
+    if robust == "none":
+        # The same by another program, from a point nearby, attempt after attempt.
+        k, observed = RARE["samples"].to_numpy(), RARE["coverage"].to_numpy()
+
+        def misfit(x):
+            a, b = np.exp(x)
+            failed = np.cumsum(np.log1p(-a / (a + b + np.arange(k[-1]))))
+            c = -np.expm1(failed[k.astype(int) - 1])
+            return 1e3 * (observed - c) if residual == "raw" else np.log(observed / c)
+
+        found = np.exp(least_squares(misfit, np.log([0.4, 3e3]), xtol=1e-12, ftol=1e-14).x)
+        np.testing.assert_allclose([fit.params["alpha"], fit.params["beta"]], found, rtol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [1.3e-4, 5e-5])
+def test_no_draw_of_small_rates_fails_or_stalls(rate):
+    beta = 0.4 * (1 / rate - 1)
+    k = RARE["samples"].to_numpy()
+    for seed in range(6):
+        rates = np.random.default_rng(seed).beta(0.4, beta, 300)
+        solved = -np.expm1(k[:, None] * np.log1p(-rates)).mean(axis=1)
+        runs = pd.DataFrame({"samples": k, "coverage": solved})
+        for options in ({}, {"residual": "raw", "robust": "none"}):
+            fit = sf.fit(runs, BETA, **options)
+            assert fit.status in (sf.Status.CONVERGED, sf.Status.EXACT), (seed, options)
+            assert fit.trust.at_bound == (), (seed, options)
+            assert 0.2 < fit.params["alpha"] < 1.0, (seed, options)
+
+
+@pytest.mark.parametrize("beta", [0.05, 3e3, 5e4, 1e6])
+@pytest.mark.parametrize("residual", ["raw", "log"])
+def test_bounds_of_the_attempts_follow_the_table(beta, residual):
+    """Coverages of 1e-7 have attempts by the million behind them."""
+    k = RARE["samples"].to_numpy()
+    exact = BETA.evaluate({"samples": k}, {"alpha": 0.4, "beta": beta})
+    runs = pd.DataFrame({"samples": k, "coverage": exact})
+    fit = sf.fit(runs, BETA, residual=residual, robust="none")
+    assert fit.trust.at_bound == ()
+    assert fit.params["alpha"] == pytest.approx(0.4, rel=1e-6)
+    assert fit.params["beta"] == pytest.approx(beta, rel=1e-6)
 
 
 # Density, then a and b of least squares and the largest error left.

@@ -67,7 +67,8 @@ def allocate(
         each, the loss being that at the draw's own optimum.
 
     Raises:
-        DataError: coefficients of the fit differ by a column (``fit.at(...)`` chooses a level).
+        DataError: coefficients of the fit differ by a column (``fit.at(...)`` chooses a level), or
+            a column is held at, or free in, values that the law does not describe.
         AllocationError: a budget is not a positive number, a column is neither free nor held, the
             limits leave nothing, the loss cannot be reached, or more of one column always beats
             more of the other (no interior optimum).

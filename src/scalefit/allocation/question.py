@@ -158,7 +158,8 @@ def ask(
         limits: what the answer must keep to.
 
     Raises:
-        DataError: coefficients of the fit differ by a column.
+        DataError: coefficients of the fit differ by a column, or a column is held at, or free in,
+            what the law does not describe.
         AllocationError: the question has no sense, with what is wrong and what would have one.
     """
     fit = fit.one_surface()
@@ -205,6 +206,9 @@ def ask(
         for name, value in held.items()
         if name in needed
     }
+    law.check(values)
+    for name, chosen in {**choices, **{name: free[name] for name in extras}}.items():
+        law.check({name: chosen})
     function, columns, affine = counted.function, counted.columns, True
     if counted.per_product is not None:
         function, columns = _by_model_and_token, ("N", "D", SLOPE, INTERCEPT)

@@ -246,7 +246,7 @@ class _Start(NamedTuple):
 
 
 def _started(reduced: Reduced) -> _Start:
-    x, _ = reduced.walked()
+    x, state = reduced.walked()
     u, _, active = reduced.pivoted(x)
     turned = active[:, 0] == TURN
     found = [np.broadcast_to(item, x.shape)[:, 0] for item in reduced.run("expansion", x, u)]
@@ -255,10 +255,13 @@ def _started(reduced: Reduced) -> _Start:
     tilt_x = fxx * gu + fx * gxu - fxu * gx - fu * gxx
     tilt_u = fxu * gu + fx * guu - fuu * gx - fu * gxu
     tilt_x, tilt_u, gx, gu = np.where(turned, [fxx, fxu, fxu, fuu], [tilt_x, tilt_u, gx, gu])
-    fixed = _is_fixed(*reduced.pairs.box[0])
+    # A kink of the law in its columns, as where repetition begins, holds the walk where it is.
+    kink = state[:, 0] == LIMITED
+    fixed = _is_fixed(*reduced.pairs.box[0]) | kink
     gx, tilt_x, tilt_u = np.where(fixed, [[0.0], [1.0], [0.0]], [gx, tilt_x, tilt_u])
     scale = 1.0 / (tilt_x * gu - tilt_u * gx)
-    inverse = gu * scale, -tilt_u * scale, -gx * scale, tilt_x * scale
+    slope = np.where(kink, 0.0, gu * scale)
+    inverse = slope, -tilt_u * scale, -gx * scale, tilt_x * scale
     return _Start(x[:, 0], u[:, 0], *inverse, turned.astype(np.float64))
 
 

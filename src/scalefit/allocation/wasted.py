@@ -143,7 +143,8 @@ def deadweight(
         What was spent, needed and wasted.
 
     Raises:
-        DataError: coefficients of the fit differ by a column.
+        DataError: coefficients of the fit differ by a column, or a column has values that the law
+            does not describe.
         AllocationError: as for :func:`allocate`; or the loss of a run has no least cost, or is no
             number.
 
@@ -191,6 +192,7 @@ def _answers(
     """Every answer under every draw; ``point`` where those are the one of the fit itself."""
     columns = {**(held or {}), "N": N, "D": D}
     law = fit.law
+    law.check(columns)
     values = {name: np.asarray(params[name]).reshape(-1, *(1,) * N.ndim) for name in law.names}
     loss = law.evaluate(columns, values)
     if point and not np.isfinite(loss).all():

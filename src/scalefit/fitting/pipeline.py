@@ -245,7 +245,7 @@ def pose(
         DataError: the table lacks a column, or cannot identify the law.
         LawError: ``fix``, ``bounds``, ``tie`` or ``groups`` make no sense.
     """
-    used = {name: table.column(name) for name in law.columns}
+    used = table.columns_of(law)
     observed = table.column(law.response)
     require_positive(objective, observed, table.rows)
     grouped = {name: Grouping.of(table, names, table.weight > 0) for name, names in groups.items()}

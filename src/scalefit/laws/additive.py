@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import jax
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Bounds, Exponent, Fraction, Kind, Offset
+from scalefit.laws.kinds import Amplitude, Bounds, Exponent, Fraction, Kind, Offset, Positive
 
 __all__ = [
     "chinchilla",
@@ -29,8 +29,8 @@ __all__ = [
     latex=r"L(N, D) = E + \frac{A}{N^\alpha} + \frac{B}{D^\beta}",
 )
 def chinchilla(
-    N: Any,
-    D: Any,
+    N: Positive,
+    D: Positive,
     *,
     E: Offset,
     A: Amplitude,
@@ -63,7 +63,7 @@ def chinchilla(
     latex=r"L(N, D) = E + \frac{A}{N^\alpha} + \frac{B}{D^\alpha}",
 )
 def chinchilla_tied(
-    N: Any, D: Any, *, E: Offset, A: Amplitude, B: Amplitude, alpha: Exponent
+    N: Positive, D: Positive, *, E: Offset, A: Amplitude, B: Amplitude, alpha: Exponent
 ) -> Any:
     """L(N, D) = E + A N^-alpha + B D^-alpha
 
@@ -84,7 +84,7 @@ def chinchilla_tied(
     source="power law with a constant, Henighan et al. 2020, arXiv 2010.14701, in N",
     latex=r"L(N) = E + \frac{A}{N^\alpha}",
 )
-def chinchilla_n(N: Any, *, E: Offset, A: Amplitude, alpha: Exponent) -> Any:
+def chinchilla_n(N: Positive, *, E: Offset, A: Amplitude, alpha: Exponent) -> Any:
     """L(N) = E + A N^-alpha
 
     Runs at one number of tokens: what is left of Chinchilla when D does not vary.
@@ -104,7 +104,7 @@ def chinchilla_n(N: Any, *, E: Offset, A: Amplitude, alpha: Exponent) -> Any:
     source="power law with a constant, Henighan et al. 2020, arXiv 2010.14701, in D",
     latex=r"L(D) = E + \frac{B}{D^\beta}",
 )
-def chinchilla_d(D: Any, *, E: Offset, B: Amplitude, beta: Exponent) -> Any:
+def chinchilla_d(D: Positive, *, E: Offset, B: Amplitude, beta: Exponent) -> Any:
     """L(D) = E + B D^-beta
 
     Runs of one model size: what is left of Chinchilla when N does not vary.
@@ -125,7 +125,7 @@ def chinchilla_d(D: Any, *, E: Offset, B: Amplitude, beta: Exponent) -> Any:
     latex=r"L(C, M) = E + \left(a M^\eta + b M^{-\eta}\right) C^{-\eta}",
 )
 def chinchilla_overtrained(
-    C: Any, M: Any, *, E: Offset, a: Amplitude, b: Amplitude, eta: Exponent
+    C: Positive, M: Positive, *, E: Offset, a: Amplitude, b: Amplitude, eta: Exponent
 ) -> Any:
     """L(C, M) = E + (a M^eta + b M^-eta) C^-eta
 
@@ -154,8 +154,8 @@ def chinchilla_overtrained(
     latex=(r"L(N, D) = E + A \left(N + \gamma N^{1/3}\right)^{-\alpha} + \frac{B}{D^\beta}"),
 )
 def chinchilla_nonembedding(
-    N: Any,
-    D: Any,
+    N: Positive,
+    D: Positive,
     *,
     E: Offset,
     A: Amplitude,
@@ -203,8 +203,8 @@ REFERENCE_D = 2e10
     ),
 )
 def chinchilla_outer(
-    N: Any,
-    D: Any,
+    N: Positive,
+    D: Positive,
     *,
     E: Offset,
     S: Amplitude,

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, get_type_hints
 
@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scalefit.errors import DataError, LawError
-from scalefit.laws.kinds import Bounds, By, Kind
+from scalefit.errors import DataError, LawError, listed
+from scalefit.laws.kinds import Bounds, By, Domain, Kind, Relation
 from scalefit.tracing import Function, Program, trace
 
 __all__ = ["Law", "Param", "law"]
@@ -43,6 +43,10 @@ class Param:
         if kind.column is None:
             return kind.lower, kind.upper
         values = columns[kind.column]
+        if kind.per:
+            # A column that does not change has no slope: what is wrong is said of the design.
+            width = float(values.max() - values.min()) or 1.0
+            return kind.lower / width, kind.upper / width
         if not np.all(values > 0):
             raise DataError(
                 f"parameter {self.name!r} is a scale of column {kind.column!r}, "
@@ -69,6 +73,8 @@ class Law:
         source: where the form comes from (paper, equation), or who wrote it.
         response: name of the column it predicts.
         latex: the formula in LaTeX's mathematics, without dollar signs; empty where none was given.
+        domains: values that columns can have, by column, where they are declared.
+        relations: what holds between columns in every row.
     """
 
     function: Callable[..., Any]
@@ -78,6 +84,8 @@ class Law:
     source: str
     response: str = "loss"
     latex: str = ""
+    domains: Mapping[str, Domain] = field(default_factory=dict)
+    relations: tuple[Relation, ...] = ()
 
     def __call__(self, *columns: Any, **params: Any) -> Any:
         """The function itself, in the caller's precision; traceable by JAX."""
@@ -133,6 +141,52 @@ class Law:
             value = self.function(*np.broadcast_arrays(*arrays), **values)
             return np.broadcast_to(np.asarray(value, dtype=np.float64), shape)
 
+    def check(self, columns: Mapping[str, Any], rows: Sequence[object] | None = None) -> None:
+        """Refuse values of columns that the law does not describe.
+
+        Args:
+            columns: values of columns by name, some or all of the law's.
+            rows: labels of the rows of a table, where they are one's.
+
+        Raises:
+            DataError: a value is outside its column's domain, or a relation does not hold.
+        """
+        for name, domain in self.domains.items():
+            if name in columns and not (inside := domain.holds(columns[name])).all():
+                values = {name: columns[name]}
+                raise self._refusal(domain.rule(_quoted(name)), values, ~inside, rows)
+        for relation in self.relations:
+            if set(relation.columns) <= set(columns):
+                values = {name: columns[name] for name in relation.columns}
+                holds = np.asarray(relation.holds(*map(np.asarray, values.values())))
+                if not holds.all():
+                    raise self._refusal(relation.rule, values, ~holds, rows)
+
+    def _refusal(
+        self,
+        rule: str,
+        values: Mapping[str, Any],
+        bad: np.ndarray,
+        rows: Sequence[object] | None,
+    ) -> DataError:
+        """What is said of columns where they break a rule, in the order of the rows."""
+        spread = np.broadcast_arrays(*values.values(), bad)[:-1]
+        first = tuple(np.argwhere(bad)[0])
+        said = ", ".join(
+            f"{name} = {np.asarray(item, dtype=np.float64)[first]:g}"
+            for name, item in zip(values, spread, strict=True)
+        )
+        labels = [] if rows is None else [rows[int(i)] for i in np.flatnonzero(bad)]
+        many = f" ({len(labels)} such rows: {listed(labels)})" if len(labels) > 1 else ""
+        where = f" in row {labels[0]}{many}" if labels else ""
+        leave = f", or leave the rows out with keep='{rule}'" if labels else ""
+        return DataError(
+            f"{said}{where} is outside what {self.name!r} describes: {rule}",
+            column=next(iter(values)),
+            rows=labels,
+            remedy=f"Check the column and its unit{leave}",
+        )
+
     @cached_property
     def memo(self) -> dict[Any, Any]:
         """What was made of the law once and is kept as long as it: programs of its terms."""
@@ -154,7 +208,7 @@ class Law:
 
 
 def law(
-    *, source: str, response: str = "loss", latex: str = ""
+    *, source: str, response: str = "loss", latex: str = "", relations: Sequence[Relation] = ()
 ) -> Callable[[Callable[..., Any]], Law]:
     """Decorator that turns a plain function into a :class:`Law`.
 
@@ -162,10 +216,12 @@ def law(
         source: where the form comes from: paper and equation, or "my notebook".
         response: name of the column the law predicts.
         latex: the formula in LaTeX's mathematics, without dollar signs, for reports and plots.
+        relations: what holds between columns in every row; values of one column are declared where
+            it is annotated, with a :class:`Domain`.
 
     Raises:
         LawError: the signature is not "columns positional, parameters keyword-only, each
-            parameter annotated with a kind".
+            parameter annotated with a kind", or a relation reads a column that it lacks.
 
     Example:
         >>> import scalefit as sf
@@ -180,13 +236,36 @@ def law(
     """
 
     def decorate(function: Callable[..., Any]) -> Law:
-        columns, params = _read_signature(function)
-        return Law(function, function.__name__, columns, params, source, response, latex)
+        columns, params, domains = _read_signature(function)
+        for relation in relations:
+            if not set(relation.columns) <= set(columns):
+                raise LawError(
+                    f"law {function.__name__!r}: the relation {relation.rule!r} reads "
+                    f"{', '.join(relation.columns)}, but its columns are {', '.join(columns)}"
+                )
+        return Law(
+            function,
+            function.__name__,
+            columns,
+            params,
+            source,
+            response,
+            latex,
+            domains,
+            tuple(relations),
+        )
 
     return decorate
 
 
-def _read_signature(function: Callable[..., Any]) -> tuple[tuple[str, ...], tuple[Param, ...]]:
+def _quoted(column: str) -> str:
+    """A column as a rule names it."""
+    return column if column.isidentifier() else f"`{column}`"
+
+
+def _read_signature(
+    function: Callable[..., Any],
+) -> tuple[tuple[str, ...], tuple[Param, ...], dict[str, Domain]]:
     name = function.__name__
     try:
         hints = get_type_hints(function, include_extras=True)
@@ -197,9 +276,13 @@ def _read_signature(function: Callable[..., Any]) -> tuple[tuple[str, ...], tupl
         ) from error
     columns: list[str] = []
     params: list[Param] = []
+    domains: dict[str, Domain] = {}
     for argument in inspect.signature(function).parameters.values():
         if argument.kind in (argument.POSITIONAL_ONLY, argument.POSITIONAL_OR_KEYWORD):
             columns.append(argument.name)
+            for item in getattr(hints.get(argument.name), "__metadata__", ()):
+                if isinstance(item, Domain):
+                    domains[argument.name] = item
         elif argument.kind is argument.KEYWORD_ONLY:
             kind = _read_kind(name, argument.name, hints)
             params.append(Param(argument.name, kind, _read_by(argument.name, hints)))
@@ -215,10 +298,10 @@ def _read_signature(function: Callable[..., Any]) -> tuple[tuple[str, ...], tupl
     for param in params:
         if param.kind.column is not None and param.kind.column not in columns:
             raise LawError(
-                f"law {name!r}: {param.name} is a scale of {param.kind.column!r}, which is not "
-                f"one of its columns ({', '.join(columns)})"
+                f"law {name!r}: {param.name} is a {param.kind.name} of "
+                f"{param.kind.column!r}, which is not one of its columns ({', '.join(columns)})"
             )
-    return tuple(columns), tuple(params)
+    return tuple(columns), tuple(params), domains
 
 
 def _read_by(param: str, hints: Mapping[str, Any]) -> tuple[str, ...]:

@@ -11,9 +11,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from scalefit.errors import DataError
 from scalefit.laws.base import law
 from scalefit.laws.factors import precision_factor
-from scalefit.laws.kinds import Amplitude, Bounds, By, Exponent, Fraction, Kind, Offset
+from scalefit.laws.kinds import (
+    Amplitude,
+    Bounds,
+    By,
+    Exponent,
+    Fraction,
+    Kind,
+    NotNegative,
+    Offset,
+    OneOrMore,
+    Positive,
+    Share,
+)
 
 __all__ = [
     "effective_parameters",
@@ -52,9 +65,9 @@ def _share(P: Any, gamma: Any, n: Any) -> Any:
     ),
 )
 def low_precision(
-    N: Any,
-    D: Any,
-    P: Any,
+    N: Positive,
+    D: Positive,
+    P: Positive,
     *,
     E: Offset,
     A: Amplitude,
@@ -94,11 +107,11 @@ def low_precision(
     ),
 )
 def precision(
-    N: Any,
-    D: Any,
-    P_w: Any,
-    P_a: Any,
-    P_kv: Any,
+    N: Positive,
+    D: Positive,
+    P_w: Positive,
+    P_a: Positive,
+    P_kv: Positive,
     *,
     E: Offset,
     A: Amplitude,
@@ -152,9 +165,9 @@ def precision(
     latex=r"\delta(N, D, P) = C_T \frac{D^{\gamma_D}}{N^{\gamma_N}}\, e^{-P / \gamma_P}",
 )
 def ptq_excess(
-    N: Any,
-    D: Any,
-    P: Any,
+    N: Positive,
+    D: Positive,
+    P: Positive,
     *,
     C_T: Amplitude,
     gamma_D: Annotated[Exponent, Bounds(0.02, 2.0)],
@@ -191,12 +204,12 @@ def ptq_excess(
     ),
 )
 def unified_precision(
-    N: Any,
-    D: Any,
-    P_w: Any,
-    P_a: Any,
-    P_kv: Any,
-    P: Any,
+    N: Positive,
+    D: Positive,
+    P_w: Positive,
+    P_a: Positive,
+    P_kv: Positive,
+    P: Positive,
     *,
     E: Offset,
     A: Amplitude,
@@ -271,8 +284,8 @@ def unified_precision(
     ),
 )
 def effective_parameters(
-    N: Any,
-    D: Any,
+    N: Positive,
+    D: Positive,
     *,
     E: Offset,
     A: Annotated[Amplitude, By("format")],
@@ -310,8 +323,8 @@ def effective_parameters(
     ),
 )
 def effective_parameters_and_tokens(
-    N: Any,
-    D: Any,
+    N: Positive,
+    D: Positive,
     *,
     E: Offset,
     A: Annotated[Amplitude, By("forward")],
@@ -347,10 +360,10 @@ def effective_parameters_and_tokens(
     ),
 )
 def quartet(
-    N: Any,
-    D: Any,
-    forward: Any,
-    backward: Any,
+    N: Positive,
+    D: Positive,
+    forward: Share,
+    backward: Share,
     *,
     E: Offset,
     S: Amplitude,
@@ -403,9 +416,9 @@ def _log2_power(group: Any, power: Any) -> Any:
     ),
 )
 def qat_excess(
-    N: Any,
-    D: Any,
-    G: Any,
+    N: Positive,
+    D: Positive,
+    G: OneOrMore,
     *,
     k: Amplitude,
     gamma_N: Power,
@@ -439,9 +452,9 @@ def qat_excess(
     ),
 )
 def qat(
-    N: Any,
-    D: Any,
-    G: Any,
+    N: Positive,
+    D: Positive,
+    G: OneOrMore,
     *,
     E: Offset,
     A: Amplitude,
@@ -485,11 +498,11 @@ def qat(
     ),
 )
 def float_quantized(
-    N: Any,
-    D: Any,
-    exponent_bits: Any,
-    mantissa_bits: Any,
-    G: Any,
+    N: Positive,
+    D: Positive,
+    exponent_bits: NotNegative,
+    mantissa_bits: NotNegative,
+    G: OneOrMore,
     *,
     E: Offset,
     A: Amplitude,
@@ -543,7 +556,10 @@ def optimal_qat_share(N: Any, D: Any, bits: Any, a: float = 6.7297) -> Any:
             86 million to 2.2 billion parameters, 1 to 6 bits.
 
     Returns:
-        Share of D, between 0 and 1; for more than one token per byte of the model.
+        Share of D, between 0 and 1.
+
+    Raises:
+        DataError: not more than one token per byte of the model, where the formula means nothing.
 
     Source:
         Dremov et al. 2025, arXiv 2509.22935; form and constant read second-hand.
@@ -552,4 +568,11 @@ def optimal_qat_share(N: Any, D: Any, bits: Any, a: float = 6.7297) -> Any:
         >>> round(float(optimal_qat_share(N=1e9, D=1e11, bits=8)), 4)
         0.2319
     """
-    return np.exp(-a / np.log(8 * D / (N * bits)))
+    per_byte = 8 * np.asarray(D, dtype=np.float64) / (np.asarray(N) * np.asarray(bits))
+    if not (per_byte > 1).all():
+        raise DataError(
+            f"{per_byte.min():g} tokens per byte of the model have no best share",
+            column="D",
+            remedy="Give counts N and D with D > N bits / 8",
+        )
+    return np.exp(-a / np.log(per_byte))

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Kind, Offset
+from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Kind, Offset, Positive
 
 __all__ = ["broken_power", "broken_power_twice"]
 
@@ -33,7 +33,7 @@ def _bend(x: Any, d: Any, c: Any, f: Any) -> Any:
     ),
 )
 def broken_power(
-    x: Any, *, a: Offset, b: Amplitude, c0: Slope, c1: Change, d1: Break, f1: Width
+    x: Positive, *, a: Offset, b: Amplitude, c0: Slope, c1: Change, d1: Break, f1: Width
 ) -> Any:
     """L(x) = a + b x^-c0 (1 + (x / d1)^(1 / f1))^(-c1 f1)
 
@@ -63,7 +63,7 @@ def broken_power(
     ),
 )
 def broken_power_twice(
-    x: Any,
+    x: Positive,
     *,
     a: Offset,
     b: Amplitude,

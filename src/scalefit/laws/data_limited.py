@@ -1,6 +1,7 @@
 """Limited data: what tokens seen again, and parameters beyond the data, are worth.
 
-D counts tokens with repetitions, U unique ones; runs of a single epoch have D = U.
+D counts tokens with repetitions, U unique ones at hand, of which a run sees U_D = min(U, D): it
+does not know of others. Runs of a single epoch have U_D = D.
 """
 
 from __future__ import annotations
@@ -12,12 +13,21 @@ import jax.numpy as jnp
 
 from scalefit.laws.base import law
 from scalefit.laws.factors import stretched
-from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Exponent, Fraction, Kind, Offset
+from scalefit.laws.kinds import (
+    Amplitude,
+    Bounds,
+    Coefficient,
+    Exponent,
+    Fraction,
+    Kind,
+    Offset,
+    Positive,
+)
 
 __all__ = ["data_constrained", "repeated_epochs", "repeated_tokens"]
 
 Decay = Annotated[jax.Array, Kind("repetitions", 0.5, 1e3, spacing="log")]
-# Beyond, exponents of effective amounts cannot be told from a step.
+# U_N has a power of their ratio, which would overflow beyond.
 Power = Annotated[Exponent, Bounds(0.02, 2.0)]
 
 
@@ -25,29 +35,31 @@ Power = Annotated[Exponent, Bounds(0.02, 2.0)]
     source="Muennighoff et al. 2023, arXiv 2305.16264, decay of repeated data alone",
     latex=(
         r"L(N, D, U) = E + \frac{A}{N^\alpha} + \frac{B}{D'^\beta},\quad"
-        r" D' = U + U R_D \left(1 - e^{-(D/U - 1)/R_D}\right)"
+        r" D' = U_D + U_D R_D \left(1 - e^{-(D/U_D - 1)/R_D}\right),\quad U_D = \min(U, D)"
     ),
 )
 def repeated_tokens(
-    N: Any,
-    D: Any,
-    U: Any,
+    N: Positive,
+    D: Positive,
+    U: Positive,
     *,
     E: Offset,
     A: Amplitude,
     B: Amplitude,
-    alpha: Power,
-    beta: Power,
+    alpha: Exponent,
+    beta: Exponent,
     R_D: Decay,
 ) -> Any:
     """L(N, D, U) = E + A N^-alpha + B D'^-beta, D' = U + U R_D (1 - exp(-(D/U - 1) / R_D))
 
     Repeated data: each further epoch is worth less, in effective tokens D'.
 
+    U is min(U, D): where there are more unique tokens than the run sees, it is Chinchilla.
+
     Args:
         N: model parameters, count.
         D: training tokens with repetitions, count.
-        U: unique training tokens, count, at most D.
+        U: unique training tokens at hand, count; above D, a run sees D of them.
         E: irreducible loss.
         A: size of the finite-model term.
         B: size of the finite-data term.
@@ -59,20 +71,21 @@ def repeated_tokens(
     R_D is identified only by runs with several epochs; a table without any is refused, and
     ``chinchilla`` is the law for it.
     """
-    return E + A * N**-alpha + B * stretched(U, D / U - 1, R_D) ** -beta
+    seen = jnp.minimum(U, D)
+    return E + A * N**-alpha + B * stretched(seen, D / seen - 1, R_D) ** -beta
 
 
 @law(
     source="Muennighoff et al. 2023, arXiv 2305.16264, effective data and effective parameters",
     latex=(
         r"L(N, D, U) = E + \frac{A}{N'^\alpha} + \frac{B}{D'^\beta},\quad"
-        r" X' = U_X + U_X R_X \left(1 - e^{-(X/U_X - 1)/R_X}\right)"
+        r" X' = U_X + U_X R_X \left(1 - e^{-(X/U_X - 1)/R_X}\right),\quad U_D = \min(U, D)"
     ),
 )
 def data_constrained(
-    N: Any,
-    D: Any,
-    U: Any,
+    N: Positive,
+    D: Positive,
+    U: Positive,
     *,
     E: Offset,
     A: Amplitude,
@@ -87,13 +100,14 @@ def data_constrained(
 
     Limited data: repeated tokens and excess parameters are worth less and less.
 
-    U_D is U; U_N = min(N, N_1 (U / 1e10)^(beta / alpha)) is the size that is compute-optimal for U
-    tokens, beyond which parameters are in excess.
+    U_D = min(U, D); U_N = min(N, N_1 (U_D / 1e10)^(beta / alpha)) is the size that is
+    compute-optimal for U_D tokens, beyond which parameters are in excess. Where there are more
+    unique tokens than the run sees and N is no larger than that, it is Chinchilla.
 
     Args:
         N: model parameters, count.
         D: training tokens with repetitions, count.
-        U: unique training tokens, count, at most D.
+        U: unique training tokens at hand, count; above D, a run sees D of them.
         E: irreducible loss; 1.869 in the paper.
         A: size of the finite-model term; 521.
         B: size of the finite-data term; 1488.
@@ -110,39 +124,43 @@ def data_constrained(
     from R_D = 14 to 300 the objective changes by 0.2 %. Neither number is identified alone; compare
     predictions.
     """
-    optimal = jnp.minimum(N, N_1 * (U / 1e10) ** (beta / alpha))
+    seen = jnp.minimum(U, D)
+    optimal = jnp.minimum(N, N_1 * (seen / 1e10) ** (beta / alpha))
     parameters = stretched(optimal, N / optimal - 1, R_N)
-    return E + A * parameters**-alpha + B * stretched(U, D / U - 1, R_D) ** -beta
+    return E + A * parameters**-alpha + B * stretched(seen, D / seen - 1, R_D) ** -beta
 
 
 @law(
     source="MuPT, Qu et al. 2024, arXiv 2404.06393, eq. 2, without its hinge for overfitting",
     latex=(
         r"L(N, D, U) = E + \frac{A}{N^\alpha} + \frac{B}{D''^\beta}"
-        r" + \frac{d}{N^\alpha D''^\beta},\quad D'' = U \frac{1 - k^{D/U}}{1 - k}"
+        r" + \frac{d}{N^\alpha D''^\beta},\quad D'' = U_D \frac{1 - k^{D/U_D}}{1 - k},\quad"
+        r" U_D = \min(U, D)"
     ),
 )
 def repeated_epochs(
-    N: Any,
-    D: Any,
-    U: Any,
+    N: Positive,
+    D: Positive,
+    U: Positive,
     *,
     E: Offset,
     A: Amplitude,
     B: Amplitude,
     d: Coefficient,
-    alpha: Power,
-    beta: Power,
+    alpha: Exponent,
+    beta: Exponent,
     k: Annotated[Fraction, Bounds(0.3, 0.999)],
 ) -> Any:
     """L = E + A N^-alpha + B D''^-beta + d N^-alpha D''^-beta, D'' = U (1 - k^(D/U)) / (1 - k)
 
     Repeated data, geometric: each epoch is worth k times the one before; N and D interact.
 
+    U is min(U, D), so that the first epoch counts in full from its first token.
+
     Args:
         N: model parameters, count.
         D: training tokens with repetitions, count.
-        U: unique training tokens, count, at most D.
+        U: unique training tokens at hand, count; above D, a run sees D of them.
         E: irreducible loss.
         A: size of the finite-model term.
         B: size of the finite-data term.
@@ -155,6 +173,7 @@ def repeated_epochs(
     A, B and d share their exponents with the interaction and are correlated strongly: compare
     surfaces.
     """
-    seen = U * jnp.expm1(D / U * jnp.log(k)) / (k - 1)
+    unique = jnp.minimum(U, D)
+    seen = unique * jnp.expm1(D / unique * jnp.log(k)) / (k - 1)
     model, data = N**-alpha, seen**-beta
     return E + A * model + B * data + d * model * data

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import jax.numpy as jnp
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Bounds, Exponent
+from scalefit.laws.kinds import Amplitude, Bounds, Exponent, Positive
 
 __all__ = ["distillation", "distillation_limit"]
 
@@ -23,10 +23,10 @@ Shift = Annotated[Exponent, Bounds(0.02, 1.0)]
     ),
 )
 def distillation(
-    N: Any,
-    D: Any,
-    teacher_loss: Any,
-    supervised_loss: Any,
+    N: Positive,
+    D: Positive,
+    teacher_loss: Positive,
+    supervised_loss: Positive,
     *,
     K: Amplitude,
     c0: Annotated[Exponent, Bounds(0.01, 5.0)],
@@ -79,10 +79,10 @@ def distillation(
     ),
 )
 def distillation_limit(
-    N: Any,
-    D: Any,
-    teacher_loss: Any,
-    supervised_loss: Any,
+    N: Positive,
+    D: Positive,
+    teacher_loss: Positive,
+    supervised_loss: Positive,
     *,
     K: Amplitude,
     c0: Annotated[Exponent, Bounds(0.01, 5.0)],

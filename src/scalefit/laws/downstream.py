@@ -12,7 +12,16 @@ import jax
 import jax.numpy as jnp
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Exponent, Fraction, scale_of
+from scalefit.laws.kinds import (
+    Amplitude,
+    Bounds,
+    Coefficient,
+    Exponent,
+    Fraction,
+    Kind,
+    Positive,
+    scale_of,
+)
 
 __all__ = [
     "accuracy_of_compute",
@@ -21,6 +30,11 @@ __all__ = [
     "accuracy_of_size",
     "error_of_loss",
 ]
+
+# Per unit of loss, whatever it is: over the losses of a table, from a straight line to a step.
+Decay = Annotated[jax.Array, Kind("rate", 0.02, 15.0, spacing="log", column="loss", per=True)]
+Steepness = Annotated[jax.Array, Kind("rate", 0.1, 200.0, spacing="log", column="loss", per=True)]
+Middle = Annotated[jax.Array, Kind("middle", 0.2, 5.0, spacing="log", column="loss")]
 
 Fall = Annotated[Coefficient, Bounds(-1.0, 0.0)]
 Power = Annotated[Exponent, Bounds(0.02, 1.5)]
@@ -32,11 +46,11 @@ Power = Annotated[Exponent, Bounds(0.02, 1.5)]
     latex=r"\mathrm{Err}(L) = \epsilon - k e^{-\gamma L}",
 )
 def error_of_loss(
-    loss: Any,
+    loss: Positive,
     *,
     epsilon: Amplitude,
     k: Amplitude,
-    gamma: Annotated[Exponent, Bounds(0.05, 5.0)],
+    gamma: Decay,
 ) -> Any:
     """Err(L) = epsilon - k exp(-gamma L)
 
@@ -59,12 +73,12 @@ def error_of_loss(
     latex=r"\mathrm{Acc}(L) = \frac{a}{1 + e^{-k (L - L_0)}} + b",
 )
 def accuracy_of_loss(
-    loss: Any,
+    loss: Positive,
     *,
     b: Fraction,
     a: Fall,
-    k: Annotated[Exponent, Bounds(0.1, 100.0)],
-    L0: Annotated[Coefficient, Bounds(0.0, 10.0)],
+    k: Steepness,
+    L0: Middle,
 ) -> Any:
     """Acc(L) = a / (1 + exp(-k (L - L0))) + b
 
@@ -89,8 +103,8 @@ def accuracy_of_loss(
     ),
 )
 def accuracy_of_scale(
-    N: Any,
-    D: Any,
+    N: Positive,
+    D: Positive,
     *,
     b: Fraction,
     a: Fall,
@@ -130,7 +144,7 @@ def accuracy_of_scale(
     latex=r"Q(C) = q + (1 - q) e^{-(C_0 / C)^\alpha}",
 )
 def accuracy_of_compute(
-    C: Any,
+    C: Positive,
     *,
     floor: Fraction,
     C0: Annotated[jax.Array, scale_of("C")],
@@ -163,8 +177,8 @@ def accuracy_of_compute(
     latex=r"Q(N, D) = \exp(-A (N / 10^9)^{-\alpha} - B (D / 10^{11})^{-\beta})",
 )
 def accuracy_of_size(
-    N: Any,
-    D: Any,
+    N: Positive,
+    D: Positive,
     *,
     A: Annotated[Exponent, Bounds(1e-4, 100.0)],
     B: Annotated[Exponent, Bounds(1e-4, 100.0)],

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import jax.numpy as jnp
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Exponent
+from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Exponent, Positive
 
 __all__ = ["farseer"]
 
@@ -29,8 +29,8 @@ TERMS = 8
     ),
 )
 def farseer(
-    N: Any,
-    D: Any,
+    N: Positive,
+    D: Positive,
     *,
     E: Amplitude,
     B: Amplitude,

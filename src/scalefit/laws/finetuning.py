@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import jax
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Bounds, Exponent, Offset, scale_of
+from scalefit.laws.kinds import Amplitude, Bounds, Exponent, Offset, Positive, scale_of
 
 __all__ = ["joint_finetuning", "rectified_finetuning"]
 
@@ -17,7 +17,7 @@ __all__ = ["joint_finetuning", "rectified_finetuning"]
     latex=r"L(D) = E + \frac{B}{1 + (D / D_0)^\beta}",
 )
 def rectified_finetuning(
-    D: Any,
+    D: Positive,
     *,
     E: Offset,
     B: Amplitude,
@@ -48,8 +48,8 @@ def rectified_finetuning(
     latex=r"L(X, D) = E + \frac{A}{X^\alpha D^\beta}",
 )
 def joint_finetuning(
-    X: Any,
-    D: Any,
+    X: Positive,
+    D: Positive,
     *,
     E: Offset,
     A: Amplitude,

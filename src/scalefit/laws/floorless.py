@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import jax
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Exponent, scale_of
+from scalefit.laws.kinds import Amplitude, Exponent, Positive, scale_of
 
 __all__ = ["kaplan", "kaplan_steps"]
 
@@ -23,8 +23,8 @@ __all__ = ["kaplan", "kaplan_steps"]
     ),
 )
 def kaplan(
-    N: Any,
-    D: Any,
+    N: Positive,
+    D: Positive,
     *,
     N_c: Annotated[jax.Array, scale_of("N")],
     D_c: Annotated[jax.Array, scale_of("D")],
@@ -56,7 +56,7 @@ def kaplan(
     latex=r"L(N, S) = \frac{A}{N^{\alpha_N}} + \frac{B}{S^{\alpha_S}}",
 )
 def kaplan_steps(
-    N: Any, S: Any, *, A: Amplitude, B: Amplitude, alpha_N: Exponent, alpha_S: Exponent
+    N: Positive, S: Positive, *, A: Amplitude, B: Amplitude, alpha_N: Exponent, alpha_S: Exponent
 ) -> Any:
     """L(N, S) = A N^-alpha_N + B S^-alpha_S
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Bounds, Coefficient
+from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Positive
 
 __all__ = ["optimal_batch_size", "optimal_learning_rate"]
 
@@ -22,7 +22,7 @@ Slope = Annotated[Coefficient, Bounds(-2.0, 2.0)]
     response="lr",
     latex=r"\mathrm{lr}(N, D) = c N^a D^b",
 )
-def optimal_learning_rate(N: Any, D: Any, *, c: Amplitude, a: Slope, b: Slope) -> Any:
+def optimal_learning_rate(N: Positive, D: Positive, *, c: Amplitude, a: Slope, b: Slope) -> Any:
     """lr(N, D) = c N^a D^b
 
     The peak learning rate that gives the lowest loss at a size and a number of tokens.
@@ -42,7 +42,7 @@ def optimal_learning_rate(N: Any, D: Any, *, c: Amplitude, a: Slope, b: Slope) -
     response="batch_size",
     latex=r"B(D) = c D^b",
 )
-def optimal_batch_size(D: Any, *, c: Amplitude, b: Slope) -> Any:
+def optimal_batch_size(D: Positive, *, c: Amplitude, b: Slope) -> Any:
     """B(D) = c D^b
 
     The batch size that gives the lowest loss at a number of tokens.

@@ -4,26 +4,39 @@ A law annotates each parameter with a kind instead of carrying a table of bounds
 guesses. Each public kind is a type alias (``Annotated[Array, Kind(...)]``), so a law stays a
 plain, type-checkable function. :class:`Bounds` narrows a kind in one law:
 ``alpha: Annotated[Exponent, Bounds(0.1, 1.0)]``.
+
+Data columns are annotated too, with the values that they can have: ``N: Positive``. A formula gives
+some number outside them as well, a share of 30 or half an expert, so that they are checked
+(``Law.check``).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import jax
+import numpy as np
 
 __all__ = [
     "Amplitude",
     "Bounds",
     "By",
     "Coefficient",
+    "Domain",
     "Exponent",
     "Fraction",
     "Kind",
+    "NotNegative",
     "Offset",
+    "OneOrMore",
+    "Positive",
+    "Relation",
+    "Share",
     "scale_of",
+    "slope_of",
 ]
 
 Spacing = Literal["linear", "log"]
@@ -37,6 +50,10 @@ EXPONENT_BOUNDS = (0.005, 5.0)
 # 1.5e9); beyond six the law is a pure power over any table.
 SCALE_MARGIN = 1e6
 
+# A term that changes by more than exp(15) = 3e6 over a table is nothing in all its rows but a few:
+# a step, of which a table knows the place and no slope.
+STEEPEST = 15.0
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -47,7 +64,9 @@ class Kind:
         lower: lower bound, in the parameter's own unit.
         upper: upper bound, in the parameter's own unit.
         spacing: how a grid over the parameter is spaced, and the coordinate it is refined in.
-        column: for a scale, the data column whose range the bounds are multiples of.
+        column: for a scale, the data column whose range the bounds are multiples of; for a slope,
+            the one whose width they are divided by.
+        per: whether the parameter is per unit of the column, as a slope is.
     """
 
     name: str
@@ -55,10 +74,11 @@ class Kind:
     upper: float
     spacing: Spacing = "linear"
     column: str | None = None
+    per: bool = False
 
     def narrowed(self, bounds: Bounds) -> Kind:
-        """This kind with other bounds (absolute, also for a scale)."""
-        return replace(self, lower=bounds.lower, upper=bounds.upper, column=None)
+        """This kind with other bounds (absolute, also for a scale or a slope)."""
+        return replace(self, lower=bounds.lower, upper=bounds.upper, column=None, per=False)
 
     @property
     def searchable(self) -> bool:
@@ -115,3 +135,72 @@ def scale_of(column: str) -> Kind:
         column: name of the data column, as in the law's signature.
     """
     return Kind("scale", 1.0 / SCALE_MARGIN, SCALE_MARGIN, spacing="log", column=column)
+
+
+def slope_of(column: str) -> Kind:
+    """Kind of a slope of a logarithm in a data column, of either sign.
+
+    Its bounds follow the table: over the width of the column, the term changes by a factor of
+    exp(15) at most. Used as ``Annotated[Array, slope_of("share")]``.
+
+    Args:
+        column: name of the data column, as in the law's signature.
+    """
+    return Kind("slope", -STEEPEST, STEEPEST, column=column, per=True)
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Values that a data column of a law can have, used inside ``Annotated``.
+
+    Attributes:
+        lower: the least, in the column's unit.
+        upper: the largest.
+        above: whether the least itself is excluded.
+        below: whether the largest itself is excluded.
+    """
+
+    lower: float = -math.inf
+    upper: float = math.inf
+    above: bool = False
+    below: bool = False
+
+    def holds(self, values: Any) -> np.ndarray:
+        """Whether each value is in the domain; a missing one (NaN) is not judged."""
+        values = np.asarray(values, dtype=np.float64)
+        out = values <= self.lower if self.above else values < self.lower
+        return ~(out | (values >= self.upper if self.below else values > self.upper))
+
+    def rule(self, name: str) -> str:
+        """The domain as a rule on a column, as ``0 <= sparsity < 1``."""
+        left = "" if math.isinf(self.lower) else f"{self.lower:g} {'<' if self.above else '<='} "
+        right = "" if math.isinf(self.upper) else f" {'<' if self.below else '<='} {self.upper:g}"
+        return f"{left}{name}{right}"
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What holds between data columns of a law in every row.
+
+    Attributes:
+        rule: in words, as ``share1 + share2 <= 1``.
+        columns: the columns it reads.
+        holds: of those columns, in order; true or false for each row.
+    """
+
+    rule: str
+    columns: tuple[str, ...]
+    holds: Callable[..., Any]
+
+
+Positive = Annotated[Any, Domain(0.0, above=True)]
+"""Column of positive numbers: parameters, tokens, FLOP, bits, losses."""
+
+NotNegative = Annotated[Any, Domain(0.0)]
+"""Column of numbers from zero on."""
+
+OneOrMore = Annotated[Any, Domain(1.0)]
+"""Column of counts that begin at one: experts, attempts, streams."""
+
+Share = Annotated[Any, Domain(0.0, 1.0)]
+"""Column of shares of a whole, zero to one and no percentages."""

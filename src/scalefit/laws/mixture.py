@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
+import jax
 import jax.numpy as jnp
 
 from scalefit.errors import LawError
 from scalefit.laws.base import Law, Param, law
-from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Kind, Offset
+from scalefit.laws.kinds import Amplitude, Domain, Kind, Offset, Relation, Share, slope_of
 
 __all__ = ["data_mixture", "mixture_of"]
 
+T = TypeVar("T")
+
 SOURCE = "Ye et al. 2024, arXiv 2403.16952, exponential data mixing law"
-SLOPE = Bounds(-15.0, 15.0)
-Slope = Annotated[Coefficient, SLOPE]
+
+# Shares are printed rounded: those of a whole may add up to a little more.
+ROUNDING = 0.01
 
 
-@law(source=SOURCE, latex=r"L(r_1, r_2) = c + k e^{t_1 r_1 + t_2 r_2}")
-def data_mixture(share1: Any, share2: Any, *, c: Offset, k: Amplitude, t1: Slope, t2: Slope) -> Any:
+def _parts(domains: tuple[str, ...]) -> tuple[Relation, ...]:
+    """Shares of different domains are parts of one whole."""
+    if len(domains) < 2:
+        return ()
+    named = (item if item.isidentifier() else f"`{item}`" for item in domains)
+    return (Relation(f"{' + '.join(named)} <= 1", domains, lambda *r: sum(r) <= 1 + ROUNDING),)
+
+
+@law(
+    source=SOURCE,
+    relations=_parts(("share1", "share2")),
+    latex=r"L(r_1, r_2) = c + k e^{t_1 r_1 + t_2 r_2}",
+)
+def data_mixture(
+    share1: Share,
+    share2: Share,
+    *,
+    c: Offset,
+    k: Amplitude,
+    t1: Annotated[jax.Array, slope_of("share1")],
+    t2: Annotated[jax.Array, slope_of("share2")],
+) -> Any:
     """L(r1, r2) = c + k exp(t1 r1 + t2 r2)
 
     The loss on one domain from the shares of three in the training data.
@@ -62,12 +86,19 @@ def mixture_of(*domains: str) -> Law:
         pairs = zip(domains, shares, strict=True)
         return c + k * jnp.exp(sum(slopes[f"t_{domain}"] * share for domain, share in pairs))
 
-    slope = _kind(Coefficient).narrowed(SLOPE)
-    params = [Param("c", _kind(Offset)), Param("k", _kind(Amplitude))]
-    params += [Param(f"t_{domain}", slope) for domain in domains]
-    return Law(exponential, f"mixture_of_{len(domains) + 1}", domains, tuple(params), SOURCE)
+    params = [Param("c", _of(Offset, Kind)), Param("k", _of(Amplitude, Kind))]
+    params += [Param(f"t_{domain}", slope_of(domain)) for domain in domains]
+    return Law(
+        exponential,
+        f"mixture_of_{len(domains) + 1}",
+        domains,
+        tuple(params),
+        SOURCE,
+        domains=dict.fromkeys(domains, _of(Share, Domain)),
+        relations=_parts(domains),
+    )
 
 
-def _kind(alias: Any) -> Kind:
-    """The kind that an annotation carries."""
-    return next(item for item in get_args(alias) if isinstance(item, Kind))
+def _of(alias: Any, kind: type[T]) -> T:
+    """What of a kind an annotation carries."""
+    return next(item for item in get_args(alias) if isinstance(item, kind))

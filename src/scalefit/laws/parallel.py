@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import jax.numpy as jnp
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Bounds, Exponent, Offset
+from scalefit.laws.kinds import Amplitude, Bounds, Exponent, Offset, OneOrMore, Positive
 
 __all__ = ["parscale"]
 
@@ -17,8 +17,8 @@ __all__ = ["parscale"]
     latex=r"L(N, P) = E + \frac{A}{\left(N (1 + k \ln P)\right)^\alpha}",
 )
 def parscale(
-    N: Any,
-    streams: Any,
+    N: Positive,
+    streams: OneOrMore,
     *,
     E: Offset,
     A: Amplitude,

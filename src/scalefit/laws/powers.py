@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Exponent, Offset
+from scalefit.laws.kinds import Amplitude, Exponent, Offset, Positive
 
 __all__ = ["power", "power_offset"]
 
@@ -14,7 +14,7 @@ __all__ = ["power", "power_offset"]
     source="Kaplan et al. 2020, arXiv 2001.08361, eq. 1.1 to 1.3",
     latex=r"L(x) = \frac{A}{x^\alpha}",
 )
-def power(x: Any, *, A: Amplitude, alpha: Exponent) -> Any:
+def power(x: Positive, *, A: Amplitude, alpha: Exponent) -> Any:
     """L(x) = A x^-alpha
 
     A straight line in logarithms: loss by model size, tokens, compute or steps alone.
@@ -34,7 +34,7 @@ def power(x: Any, *, A: Amplitude, alpha: Exponent) -> Any:
     source="Henighan et al. 2020, arXiv 2010.14701, eq. 1.1",
     latex=r"L(x) = E + \frac{A}{x^\alpha}",
 )
-def power_offset(x: Any, *, E: Offset, A: Amplitude, alpha: Exponent) -> Any:
+def power_offset(x: Positive, *, E: Offset, A: Amplitude, alpha: Exponent) -> Any:
     """L(x) = E + A x^-alpha
 
     Power law above a floor: loss by model size, tokens, compute or steps alone.

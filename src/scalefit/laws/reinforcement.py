@@ -8,7 +8,15 @@ import jax
 import jax.numpy as jnp
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Bounds, Coefficient, Exponent, Fraction, scale_of
+from scalefit.laws.kinds import (
+    Bounds,
+    Coefficient,
+    Exponent,
+    Fraction,
+    NotNegative,
+    Positive,
+    scale_of,
+)
 
 __all__ = ["overoptimization_best_of_n", "overoptimization_rl", "reward_of_compute"]
 
@@ -19,7 +27,7 @@ __all__ = ["overoptimization_best_of_n", "overoptimization_rl", "reward_of_compu
     latex=r"R(C) = R_0 + \frac{A - R_0}{1 + (C_{mid} / C)^B}",
 )
 def reward_of_compute(
-    C: Any,
+    C: Positive,
     *,
     R0: Fraction,
     A: Fraction,
@@ -49,7 +57,9 @@ def reward_of_compute(
     response="reward",
     latex=r"R(d) = d (\alpha - \beta d)",
 )
-def overoptimization_best_of_n(distance: Any, *, alpha: Coefficient, beta: Coefficient) -> Any:
+def overoptimization_best_of_n(
+    distance: NotNegative, *, alpha: Coefficient, beta: Coefficient
+) -> Any:
     """R(d) = d (alpha - beta d)
 
     True reward of the best of n answers by an imperfect reward model: it rises, then falls.
@@ -70,7 +80,7 @@ def overoptimization_best_of_n(distance: Any, *, alpha: Coefficient, beta: Coeff
     response="reward",
     latex=r"R(d) = d (\alpha - \beta \ln d)",
 )
-def overoptimization_rl(distance: Any, *, alpha: Coefficient, beta: Coefficient) -> Any:
+def overoptimization_rl(distance: Positive, *, alpha: Coefficient, beta: Coefficient) -> Any:
     """R(d) = d (alpha - beta ln d)
 
     True reward of training against an imperfect reward model: it rises, then falls.

@@ -14,9 +14,21 @@ import jax.numpy as jnp
 
 from scalefit.laws.base import law
 from scalefit.laws.factors import saturating_experts
-from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Exponent, Offset, scale_of
+from scalefit.laws.kinds import (
+    Amplitude,
+    Bounds,
+    Coefficient,
+    Domain,
+    Exponent,
+    Offset,
+    OneOrMore,
+    Positive,
+    scale_of,
+)
 
 __all__ = ["efficiency_leverage", "fine_grained_moe", "joint_moe", "routed"]
+
+Activation = Annotated[Any, Domain(0.0, 1.0, above=True)]
 
 # The two must not meet, where the effective number ends to be defined.
 Start = Annotated[jax.Array, scale_of("experts"), Bounds(0.5, 30.0)]
@@ -31,8 +43,8 @@ Most = Annotated[jax.Array, scale_of("experts"), Bounds(32.0, 16384.0)]
     ),
 )
 def routed(
-    N: Any,
-    experts: Any,
+    N: Positive,
+    experts: OneOrMore,
     *,
     A: Amplitude,
     a: Annotated[Coefficient, Bounds(-0.5, 0.0)],
@@ -72,9 +84,9 @@ def routed(
     ),
 )
 def joint_moe(
-    N: Any,
-    D: Any,
-    experts: Any,
+    N: Positive,
+    D: Positive,
+    experts: OneOrMore,
     *,
     c: Offset,
     a: Amplitude,
@@ -127,9 +139,9 @@ def joint_moe(
     ),
 )
 def fine_grained_moe(
-    N: Any,
-    D: Any,
-    granularity: Any,
+    N: Positive,
+    D: Positive,
+    granularity: Positive,
     *,
     c: Offset,
     g: Amplitude,
@@ -171,9 +183,9 @@ def fine_grained_moe(
     ),
 )
 def efficiency_leverage(
-    activation: Any,
-    granularity: Any,
-    C: Any,
+    activation: Activation,
+    granularity: Positive,
+    C: Positive,
     *,
     A_s: Annotated[Exponent, Bounds(1e-4, 1.0)],
     a: Annotated[Coefficient, Bounds(-5.0, 5.0)],

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import jax.numpy as jnp
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Exponent, Offset
+from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Exponent, Offset, Positive
 
 __all__ = ["architecture_product", "architecture_sum", "aspect_ratio"]
 
@@ -22,9 +22,9 @@ Slope = Annotated[Coefficient, Bounds(-1.0, 1.0)]
     ),
 )
 def aspect_ratio(
-    N: Any,
-    D: Any,
-    aspect: Any,
+    N: Positive,
+    D: Positive,
+    aspect: Positive,
     *,
     E: Offset,
     A: Amplitude,
@@ -65,9 +65,9 @@ def aspect_ratio(
     ),
 )
 def architecture_product(
-    width_ratio: Any,
-    mlp_ratio: Any,
-    best_loss: Any,
+    width_ratio: Positive,
+    mlp_ratio: Positive,
+    best_loss: Positive,
     *,
     a0: Coefficient,
     a1: Coefficient,
@@ -106,9 +106,9 @@ def architecture_product(
     latex=(r"L(x, r) = L_{best} + a_0 + a_1 \ln x + \frac{a_2}{x} + b_1 \ln r + \frac{b_2}{r}"),
 )
 def architecture_sum(
-    width_ratio: Any,
-    mlp_ratio: Any,
-    best_loss: Any,
+    width_ratio: Positive,
+    mlp_ratio: Positive,
+    best_loss: Positive,
     *,
     a0: Coefficient,
     a1: Coefficient,

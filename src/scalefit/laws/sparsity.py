@@ -11,9 +11,12 @@ from typing import Annotated, Any
 import jax.numpy as jnp
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Exponent, Offset
+from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Domain, Exponent, Offset, Positive
 
 __all__ = ["capacity", "compressed", "moe_sparsity", "weight_sparsity"]
+
+Sparsity = Annotated[Any, Domain(0.0, 1.0, below=True)]
+Error = Annotated[Any, Domain(0.0, 1.0, above=True, below=True)]
 
 
 @law(
@@ -24,9 +27,9 @@ __all__ = ["capacity", "compressed", "moe_sparsity", "weight_sparsity"]
     ),
 )
 def moe_sparsity(
-    N: Any,
-    D: Any,
-    sparsity: Any,
+    N: Positive,
+    D: Positive,
+    sparsity: Sparsity,
     *,
     e: Offset,
     a: Amplitude,
@@ -74,9 +77,9 @@ def moe_sparsity(
     latex=(r"L(N, D, S) = \frac{a_S (1 - S)^{b_S} + c_S}{N^{b_N}} + \frac{B}{D^{b_D}} + c"),
 )
 def weight_sparsity(
-    N: Any,
-    D: Any,
-    sparsity: Any,
+    N: Positive,
+    D: Positive,
+    sparsity: Sparsity,
     *,
     c: Offset,
     a_S: Amplitude,
@@ -131,9 +134,9 @@ def capacity(gmse: Any, F: Any, C: Any) -> Any:
     ),
 )
 def compressed(
-    N: Any,
-    D: Any,
-    gmse: Any,
+    N: Positive,
+    D: Positive,
+    gmse: Error,
     *,
     E: Offset,
     A: Amplitude,

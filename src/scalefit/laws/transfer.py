@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Bounds, Exponent, Offset, scale_of
+from scalefit.laws.kinds import Amplitude, Bounds, Exponent, Kind, Offset, Positive
 
 __all__ = ["loss_to_loss"]
 
@@ -21,12 +21,12 @@ TINY = 1e-30
     latex=r"L_1 = E_1 + K (L_0 - E_0)^\kappa",
 )
 def loss_to_loss(
-    source_loss: Any,
+    source_loss: Positive,
     *,
     E1: Offset,
     K: Amplitude,
     kappa: Annotated[Exponent, Bounds(0.2, 3.0)],
-    E0: Annotated[jax.Array, scale_of("source_loss"), Bounds(0.01, 5.0)],
+    E0: Annotated[jax.Array, Kind("floor", 1e-3, 1.0, spacing="log", column="source_loss")],
 ) -> Any:
     """L1 = K (L0 - E0)^kappa + E1
 

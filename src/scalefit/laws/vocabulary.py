@@ -6,16 +6,15 @@ and negative: fit it with ``residual="raw"``.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 import numpy as np
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Exponent
+from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Exponent, Positive
 
 __all__ = ["tokens_of_characters", "vocabulary"]
-
-Power = Annotated[Exponent, Bounds(0.05, 1.5)]
 
 
 def tokens_of_characters(
@@ -45,17 +44,17 @@ def tokens_of_characters(
     ),
 )
 def vocabulary(
-    N: Any,
-    vocab_params: Any,
-    D: Any,
+    N: Positive,
+    vocab_params: Positive,
+    D: Positive,
     *,
-    E: Annotated[Coefficient, Bounds(-20.0, 0.0)],
+    E: Annotated[Coefficient, Bounds(-math.inf, 0.0)],
     A1: Amplitude,
     A2: Amplitude,
     B: Amplitude,
-    alpha1: Power,
-    alpha2: Power,
-    beta: Power,
+    alpha1: Exponent,
+    alpha2: Exponent,
+    beta: Exponent,
 ) -> Any:
     """L(N, V, D) = E + A1 / N^alpha1 + A2 / (V d)^alpha2 + B / D^beta
 
