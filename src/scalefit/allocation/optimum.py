@@ -15,7 +15,7 @@ from scalefit.allocation.answers import Allocation
 from scalefit.allocation.best import CLOSED_FORMS, additive, solved
 from scalefit.allocation.costs import CostLike
 from scalefit.allocation.question import Free, Limits, Question, ask
-from scalefit.allocation.remarks import draw_notes, notes_of, require_optimum
+from scalefit.allocation.remarks import draw_notes, notes_of, reach_notes, require_optimum
 from scalefit.allocation.solver import LIMITED, START, Optimum, newton, newton_start
 from scalefit.errors import AllocationError
 from scalefit.result import Fit
@@ -158,6 +158,8 @@ def optimal(
     star = "*" if what != "loss" else ""
     scoped.__name__ = f"{what}{star} at {question.levels.flat[0]:.3g} {question.cost.unit}"
     scoped.logarithmic = True  # type: ignore[attr-defined]
+    # A profile and Ensemble.apply know of the function alone.
+    scoped.notes = reach_notes(question, answer.at_the_fit())  # type: ignore[attr-defined]
     # With derivatives that nothing is compiled for.
     scoped.differentiated = answer.differentiated  # type: ignore[attr-defined]
     return scoped
@@ -196,6 +198,10 @@ class _Optimal:
         value, gradient = float(found[0]), np.array(found[1 : 1 + size], dtype=np.float64)
         hessian = np.array(found[1 + size :], dtype=np.float64)
         return value, gradient, hessian.reshape((size, size) if order > 1 else (0, 0))
+
+    def at_the_fit(self) -> Optimum:
+        """The optimum under the parameters of the fit, of one draw."""
+        return self._found([np.array([self.question.fit.params[name]]) for name in self.names])
 
     def _found(self, values: Sequence[np.ndarray]) -> Optimum:
         return solved(self.question, dict(zip(self.names, values, strict=True)))

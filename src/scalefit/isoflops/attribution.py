@@ -11,7 +11,7 @@ import pandas as pd
 from scalefit import report
 from scalefit.allocation import Allocation, allocate
 from scalefit.allocation.costs import Cost, CostLike, find_cost
-from scalefit.errors import AllocationError, DataError, listed
+from scalefit.errors import AllocationError, DataError, Note, listed
 from scalefit.isoflops.parabola import approach2, power_law
 from scalefit.isoflops.sweep import IsoFlop, positive
 from scalefit.result import Fit
@@ -74,6 +74,7 @@ class Attribution:
         cost: name of what the surface's budgets are counted in.
         draws: of an ensemble, every part under each draw of the surface, by answer (``ln_N``,
             ``ln_D``, ``n_exponent``, ``d_exponent``), shape (draws, causes).
+        notes: soft problems of the surface's own answers.
     """
 
     steps: pd.DataFrame
@@ -81,6 +82,7 @@ class Attribution:
     law: str
     cost: str
     draws: Draws = field(default_factory=Draws)
+    notes: tuple[Note, ...] = ()
 
     @property
     def parts(self) -> pd.DataFrame:
@@ -125,15 +127,16 @@ class Attribution:
             )
         drawn = self.draws[answer]
         if cause == "gap":
-            return Estimate(np.asarray(self.gap[answer]), drawn.sum(-1), self.draws.tails)
+            whole = np.asarray(self.gap[answer])
+            return Estimate(whole, drawn.sum(-1), self.draws.tails, self.notes)
         value = np.asarray(self.parts.loc[cause, answer])
-        return Estimate(value, drawn[:, CAUSES.index(cause)], self.draws.tails)
+        return Estimate(value, drawn[:, CAUSES.index(cause)], self.draws.tails, self.notes)
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
         """A row for each cause and one for the gap; of an ensemble with intervals.
 
         Args:
-            level: share of the draws inside an interval.
+            level: coverage that an interval promises.
         """
         frame = pd.concat([self.parts, self.gap.to_frame("gap").T])
         if not self.draws:
@@ -211,6 +214,7 @@ def attribute(
         law=point.law.name,
         cost=count.name,
         draws=fit.drawn.computed(drawn) if isinstance(fit, Ensemble) else Draws(),
+        notes=best.notes,
     )
 
 
