@@ -241,7 +241,7 @@ def _limits(advice: Advice) -> list[str]:
 def _compared(found: BiasReport) -> str:
     return (
         f"Approach 2 against {found.law} at {found.flops:.4g} FLOP, budgets counted as "
-        f"{found.cost.name}"
+        f"{found.cost.name}: {found.attribution.headline}"
     )
 
 
@@ -302,8 +302,10 @@ def _again(found: BiasReport) -> pd.DataFrame:
 
 def _gap(why: Attribution) -> str:
     factor = math.exp(why.gap["ln_D"])
+    told = f" ({why.headline})" if why.cancels or why.of_convention else ""
     return (
         f"D* of Approach 2 over that of {why.law} at {why.flops:.4g} FLOP: {factor:.4g}, by cause"
+        f"{told}"
     )
 
 

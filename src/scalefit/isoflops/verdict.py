@@ -22,6 +22,7 @@ from scalefit.isoflops.attribution import (
     both,
     one_budget,
     parabolic,
+    story_notes,
 )
 from scalefit.isoflops.bias import DesignBias, of_sweeps
 from scalefit.isoflops.parabola import approach2, power_law
@@ -310,7 +311,7 @@ def bias(
         cost=count,
         tails=tails,
     )
-    notes = [*best.notes, *found.notes, *troubles, *few]
+    notes = [*best.notes, *found.notes, *story_notes(made.attribution), *troubles, *few]
     notes += _notes(made, point, table)
     return replace(made, notes=tuple(notes))
 

@@ -151,7 +151,9 @@ def _errors(ax: Axes, report: BiasReport, level: float) -> None:
     ax.set_yticks(ticks, [said(tick) for tick in ticks])
     ax.set_xlabel("C, FLOP")
     ax.set_ylabel("D* relative to the surface's")
-    ax.set_title(f"out to {flops:.3g} FLOP", fontsize=10)
+    why = report.attribution
+    told = f"\n{why.headline}" if why.cancels or why.of_convention else ""
+    ax.set_title(f"out to {flops:.3g} FLOP{told}", fontsize=10)
     handles, labels = ax.get_legend_handles_labels()
     # Error bars come last by themselves.
     ax.legend(
