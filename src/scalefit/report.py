@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
     from scalefit.isoflops.sweep import Optimum
     from scalefit.result import Fit
-    from scalefit.uncertainty import Ensemble, Estimate, Profile
+    from scalefit.uncertainty import Covariance, Ensemble, Estimate, Profile
 
 WIDTH = 78
 
@@ -363,6 +363,12 @@ def _budgets(allocation: Allocation, level: float) -> pd.DataFrame:
         for name in answers
     ]
     return pd.DataFrame(rows, columns=["flops", "", "value", *ends])
+
+
+def covariance_text(found: Covariance) -> str:
+    """Intervals of the parameters, and the notes."""
+    table = found.interval().to_string()
+    return "\n".join([f"<Covariance by {found.method}>", table, *_noted(found.notes)])
 
 
 def profile_line(found: Profile) -> str:

@@ -163,6 +163,23 @@ def test_every_interval_of_the_resamples_is_read_at_the_same_tails():
         quick("chinchilla", runs).resampled()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("points", "least"), [(7, 0.97), (15, 0.93), (31, 0.92)])
+def test_intervals_of_the_resamples_hold_what_they_promise(points, least):
+    """Of Approach 2's own answer without noise: its bias is not theirs to hold."""
+    budgets = np.geomspace(1e18, 1e21, 5)
+    params = dict(exact("chinchilla").params)
+    design = sf.isoflop_design(budgets, points=points, surface=params)
+    truth = sf.isoflop(sf.simulate(design, params=params, noise=0.0)).at(1e23).D
+    inside, tables = 0, 150
+    for seed in range(tables):
+        runs = sf.simulate(design, params=params, noise=0.003, seed=seed)
+        low, high = quick("chinchilla", runs, 1e23, resamples=300, seed=seed).resampled().interval()
+        inside += low <= truth <= high
+    # Two standard errors of a share of 150 tables are 0.036.
+    assert inside / tables >= least - 0.02
+
+
 def test_sweeps_of_too_few_runs_are_not_resampled():
     runs = drifting("chinchilla", noise=0.002, seed=5, points=3)
     made = quick("chinchilla", runs, resamples=20)

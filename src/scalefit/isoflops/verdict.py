@@ -361,7 +361,7 @@ def _resampling(found: IsoFlop, resamples: int) -> tuple[Tails, list[Note]]:
 
     A parabola takes three degrees of freedom of its budget, and of m runs drawn with replacement
     the spread is that of m - 1. Simulated intervals of D* at a hundred times the largest of five
-    budgets, of 95 %, held 94 to 98 % with 15 to 31 runs a budget and 99 to 100 % with 5 to 9,
+    budgets, of 95 %, held 93 to 98 % with 15 to 31 runs a budget and 99 to 100 % with 5 to 9,
     whose resamples spread widely as they are.
 
     Raises:
