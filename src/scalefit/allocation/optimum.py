@@ -151,6 +151,7 @@ def optimal(
             f"{question.levels.size}: give one"
         )
     answer = _Optimal(question, what)
+    own = answer.found([np.array([question.fit.params[name]]) for name in answer.names])
 
     def scoped(params: Mapping[str, Any]) -> Any:
         return answer(params)
@@ -159,7 +160,7 @@ def optimal(
     scoped.__name__ = f"{what}{star} at {question.levels.flat[0]:.3g} {question.cost.unit}"
     scoped.logarithmic = True  # type: ignore[attr-defined]
     # A profile and Ensemble.apply know of the function alone.
-    scoped.notes = reach_notes(question, answer.at_the_fit())  # type: ignore[attr-defined]
+    scoped.notes = reach_notes(question, own)  # type: ignore[attr-defined]
     # With derivatives that nothing is compiled for.
     scoped.differentiated = answer.differentiated  # type: ignore[attr-defined]
     return scoped
@@ -181,7 +182,7 @@ class _Optimal:
                 return self._traced([jnp.asarray(value, dtype=jnp.float64) for value in values])
         arrays = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in values))
         shape = arrays[0].shape
-        found = self._found([value.ravel() for value in arrays])
+        found = self.found([value.ravel() for value in arrays])
         return self._picked(found.columns, found.loss.ravel()).reshape(shape)[()]
 
     def differentiated(
@@ -199,11 +200,8 @@ class _Optimal:
         hessian = np.array(found[1 + size :], dtype=np.float64)
         return value, gradient, hessian.reshape((size, size) if order > 1 else (0, 0))
 
-    def at_the_fit(self) -> Optimum:
-        """The optimum under the parameters of the fit, of one draw."""
-        return self._found([np.array([self.question.fit.params[name]]) for name in self.names])
-
-    def _found(self, values: Sequence[np.ndarray]) -> Optimum:
+    def found(self, values: Sequence[np.ndarray]) -> Optimum:
+        """The optima of arrays of parameters, in order."""
         return solved(self.question, dict(zip(self.names, values, strict=True)))
 
     def _picked(self, columns: Mapping[str, Any], loss: Any) -> Any:
