@@ -38,7 +38,7 @@ for name, value in EFF.items():
 # Predictions ask for the format; an allocation asks for one surface.
 
 # %%
-print(fit.predict(N=7e9, D=2e12, format=list(EFF)))
+print(fit.predict(N=7e9, D=2e11, format=list(EFF)))
 for name in EFF:
     best = sf.allocate(fit.at(format=name), flops=1e23)
     print(f"{name}: N* {float(best.N):.3g}, D* {float(best.D):.3g}, loss {float(best.loss):.4f}")

@@ -153,6 +153,8 @@ def test_bootstrap_gives_intervals(scalefit, tmp_path):
     expected = draws.interval(0.8).loc["alpha", "low"]
     assert document["intervals"]["parameters"]["alpha"]["low"] == pytest.approx(expected)
     assert (document["intervals"]["replicates"], document["intervals"]["failed"]) == (50, 0)
+    noted = [note["code"] for note in document["intervals"]["notes"]]
+    assert noted == [note.code for note in draws.notes]
     (budget,) = document["allocation"]["budgets"]
     assert budget["N_low"] < budget["N"] < budget["N_high"]
     assert (tmp_path / "surface.png").read_bytes().startswith(PNG)

@@ -1,10 +1,15 @@
 """Each soft problem: a table that has it gets the note, a clean one does not."""
 
+import ast
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.isoflops.sweep import SAID
 
 
 def codes(fit):
@@ -187,3 +192,18 @@ def test_every_note_prints_as_code_and_sentence(clean):
     for note in fit.notes:
         assert str(note) == f"{note.code}: {note.message}"
         assert note.code in text
+
+
+def test_every_code_is_in_the_table_of_notes_and_every_row_is_a_code():
+    noted, texts = {f"isoflop_{status}" for status in SAID}, set()
+    for path in Path(sf.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant):
+                texts.add(node.value)
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Note":
+                noted |= {item.value for item in node.args[:1] if isinstance(item, ast.Constant)}
+    page = (Path(__file__).parents[1] / "docs/report.md").read_text()
+    table = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert len(table) == len(set(table)) > 40
+    assert noted <= set(table)
+    assert set(table) <= noted | texts

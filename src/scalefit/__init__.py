@@ -18,6 +18,7 @@ from scalefit.errors import DataError as DataError
 from scalefit.errors import FitError as FitError
 from scalefit.errors import LawError as LawError
 from scalefit.errors import Note as Note
+from scalefit.errors import NoteWarning as NoteWarning
 from scalefit.errors import ScalefitError as ScalefitError
 from scalefit.errors import Status as Status
 from scalefit.fitting import fit as fit

@@ -167,6 +167,7 @@ def _present(
                 "replicates": len(draws),
                 "failed": draws.failed,
                 "parameters": draws.interval(level).to_dict(orient="index"),
+                "notes": [{"code": note.code, "message": note.message} for note in draws.notes],
             }
         if best is not None:
             document["allocation"] = _allocation_document(best, level)

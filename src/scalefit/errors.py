@@ -1,7 +1,8 @@
 """Everything that can go wrong, and how it is said.
 
 Hard failures are exceptions that name the column, the rows, the value and the remedy. Soft ones
-are :class:`Note` objects carried by results. The outcome of a solver is a :class:`Status`, whose
+are :class:`Note` objects carried by results; of an answer that is a plain array they become a
+:class:`NoteWarning`. The outcome of a solver is a :class:`Status`, whose
 members are their own messages.
 """
 
@@ -19,6 +20,7 @@ __all__ = [
     "FitError",
     "LawError",
     "Note",
+    "NoteWarning",
     "ScalefitError",
     "Status",
 ]
@@ -125,6 +127,18 @@ class Note:
             "message": self.message,
             "details": dict(self.details),
         }
+
+
+class NoteWarning(UserWarning):
+    """A note of warning on an answer that cannot carry it, such as an array.
+
+    Attributes:
+        note: the note.
+    """
+
+    def __init__(self, note: Note) -> None:
+        self.note = note
+        super().__init__(note)
 
 
 def listed(items: Sequence[object]) -> str:

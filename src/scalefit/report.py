@@ -16,6 +16,7 @@ from scalefit.errors import Note, Status
 
 if TYPE_CHECKING:
     from scalefit.allocation import Allocation, NearOptimal
+    from scalefit.allocation.wasted import Deadweight
     from scalefit.isoflops import (
         Advice,
         Attribution,
@@ -25,14 +26,15 @@ if TYPE_CHECKING:
         IsoFlop,
         PowerLaw,
     )
+    from scalefit.isoflops.sweep import Optimum
     from scalefit.result import Fit
-    from scalefit.uncertainty import Ensemble
+    from scalefit.uncertainty import Covariance, Ensemble, Estimate, Profile
 
 WIDTH = 78
 
 NOISE_SOURCES = {
     "seeds": "spread of runs that differ by seed only",
-    "residuals": "residuals of the fit, which hold its misfit too",
+    "residuals": "residuals of the fit, which hold its misfit inside the runs too",
 }
 
 
@@ -105,6 +107,14 @@ def _swept(found: IsoFlop) -> pd.DataFrame:
     return found.budgets.loc[found.budgets["status"] != "too_few", list(SWEEP)]
 
 
+def optimum_text(best: Optimum) -> str:
+    """Sizes and tokens by power laws, and the notes."""
+    frame = pd.DataFrame(
+        {name: np.ravel(item) for name, item in zip(("N", "D", "D/N"), best[:3], strict=True)}
+    )
+    return "\n".join([_table(frame, index=False), *_notes(best.notes)])
+
+
 def envelope_text(found: Envelope) -> str:
     """Full report of an envelope."""
     interior = found.points["interior"].to_numpy()
@@ -144,7 +154,7 @@ def design_bias_text(bias: DesignBias) -> str:
     lines = [f"{bias.law} without noise by parabolas, budgets counted as {bias.cost}"]
     for title, frame in (("vertices", bias.budgets), ("extrapolated", bias.target)):
         lines += ["", title, _indented(_table(frame, index=False))]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_notes(bias.notes)])
 
 
 def design_bias_html(bias: DesignBias) -> str:
@@ -155,26 +165,27 @@ def design_bias_html(bias: DesignBias) -> str:
     )
     return (
         f"<b>{escape(bias.law)} without noise by parabolas</b>, budgets counted as "
-        f"{escape(bias.cost)}<br>{tables}"
+        f"{escape(bias.cost)}<br>{tables}{_notes_html(bias.notes)}"
     )
 
 
 def attribution_text(why: Attribution, level: float = 0.95) -> str:
     """Full report of an attribution."""
-    lines = [_gap(why), "", _indented(_table(_parts(why, level)))]
-    return "\n".join(lines)
+    lines = [*_wrapped(_gap(why), "", "  "), "", _indented(_table(_parts(why, level)))]
+    return "\n".join([*lines, *_notes(why.notes)])
 
 
 def attribution_html(why: Attribution) -> str:
     """The same report for a notebook."""
     table = _parts(why, 0.95).to_html(float_format=_number, border=0)
-    return f"<b>attribution</b> of {escape(_gap(why))}{table}"
+    return f"<b>attribution</b> of {escape(_gap(why))}{table}{_notes_html(why.notes)}"
 
 
 def bias_text(found: BiasReport, level: float = 0.95) -> str:
     """Full report of a bias."""
-    lines = [_compared(found), "", _indented(_table(found.to_frame(level))), ""]
-    for label, value in _wasted(found):
+    lines = [*_wrapped(_compared(found), "", "  "), ""]
+    lines += [_indented(_table(found.to_frame(level))), ""]
+    for label, value in _wasted(found, level):
         lines += _wrapped(value, f"{label:<12}", " " * 12)
     lines += ["", "why: parts of the gap"]
     lines += [_indented(_table(_parts(found.attribution, level)))]
@@ -188,7 +199,7 @@ def bias_html(found: BiasReport) -> str:
     facts = "".join(
         f"<tr><th style='text-align:left'>{escape(label)}</th>"
         f"<td style='text-align:left'>{escape(value)}</td></tr>"
-        for label, value in _wasted(found)
+        for label, value in _wasted(found, 0.95)
     )
     frames = {"": found.to_frame(), "why: parts of the gap": _parts(found.attribution, 0.95)}
     if len(found.variants) > 1:
@@ -205,14 +216,14 @@ def bias_html(found: BiasReport) -> str:
 def advice_text(advice: Advice) -> str:
     """Full report of advice."""
     lines = [*_limits(advice), "", _indented(_table(advice.plans))]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_notes(advice.notes)])
 
 
 def advice_html(advice: Advice) -> str:
     """The same report for a notebook."""
     limits = "<br>".join(map(escape, _limits(advice)))
     table = advice.plans.to_html(float_format=_number, border=0)
-    return f"<b>advice</b>: {limits}{table}"
+    return f"<b>advice</b>: {limits}{table}{_notes_html(advice.notes)}"
 
 
 def _limits(advice: Advice) -> list[str]:
@@ -230,16 +241,16 @@ def _limits(advice: Advice) -> list[str]:
 def _compared(found: BiasReport) -> str:
     return (
         f"Approach 2 against {found.law} at {found.flops:.4g} FLOP, budgets counted as "
-        f"{found.cost.name}"
+        f"{found.cost.name}: {found.attribution.headline}"
     )
 
 
-def _wasted(found: BiasReport) -> list[tuple[str, str]]:
+def _wasted(found: BiasReport, level: float) -> list[tuple[str, str]]:
     """What the difference costs, and how often Approach 2 fails."""
     share = f"{found.deadweight:.2%} of the budget"
     if found.draws:
-        low, high = found.estimate("deadweight").interval()
-        share += f" ({low:.2%} to {high:.2%} over the draws of the surface)"
+        low, high = found.estimate("deadweight").interval(level)
+        share += f" ({100 * level:g} %: {low:.2%} to {high:.2%} over the draws of the surface)"
     facts = [
         (
             "deadweight",
@@ -259,12 +270,14 @@ def _wasted(found: BiasReport) -> list[tuple[str, str]]:
     ]
     if len(found.resamples):
         lost = (found.resamples["lost"] > 0).sum()
-        tails = found.resamples["deadweight"].quantile([0.025, 0.5, 0.975]).to_list()
+        again = found.resampled("deadweight")
+        low, high = again.interval(level)
         facts.append(
             (
                 "resampled",
                 f"Approach 2 loses a budget in {lost} of {len(found.resamples)} resamples of the "
-                f"runs; deadweight {tails[0]:.2%} to {tails[2]:.2%}, median {tails[1]:.2%}",
+                f"runs; deadweight {100 * level:g} %: {low:.2%} to {high:.2%}, median "
+                f"{np.nanmedian(again.draws):.2%}",
             )
         )
     return facts
@@ -289,8 +302,10 @@ def _again(found: BiasReport) -> pd.DataFrame:
 
 def _gap(why: Attribution) -> str:
     factor = math.exp(why.gap["ln_D"])
+    told = f" ({why.headline})" if why.cancels or why.of_convention else ""
     return (
         f"D* of Approach 2 over that of {why.law} at {why.flops:.4g} FLOP: {factor:.4g}, by cause"
+        f"{told}"
     )
 
 
@@ -325,6 +340,16 @@ def region_html(region: NearOptimal) -> str:
     )
 
 
+def deadweight_text(waste: Deadweight) -> str:
+    """A row for each run, and the notes."""
+    return "\n".join([waste.to_frame().to_string(index=False), *_notes(waste.notes)])
+
+
+def deadweight_html(waste: Deadweight) -> str:
+    """The same for notebooks."""
+    return f"{waste.to_frame().to_html(index=False, border=0)}{_notes_html(waste.notes)}"
+
+
 def _budgets(allocation: Allocation, level: float) -> pd.DataFrame:
     """A row for each budget; with intervals, which are three times as wide, for each answer."""
     frame = allocation.to_frame(level)
@@ -338,6 +363,39 @@ def _budgets(allocation: Allocation, level: float) -> pd.DataFrame:
         for name in answers
     ]
     return pd.DataFrame(rows, columns=["flops", "", "value", *ends])
+
+
+def covariance_text(found: Covariance) -> str:
+    """Intervals of the parameters, and the notes."""
+    table = found.interval().to_string()
+    return "\n".join([f"<Covariance by {found.method}>", table, *_noted(found.notes)])
+
+
+def profile_line(found: Profile) -> str:
+    """The quantity and its interval."""
+    low, high = (
+        f"{end:.6g}{'' if closed else ' (open)'}"
+        for end, closed in zip((found.low, found.high), found.closed, strict=True)
+    )
+    return f"{found.name}: {found.value:.6g} ({100 * found.level:g} %: {low} to {high})"
+
+
+def profile_text(found: Profile) -> str:
+    """The same with the notes."""
+    return "\n".join([profile_line(found), *_noted(found.notes)])
+
+
+def estimate_text(found: Estimate) -> str:
+    """A number with its interval, or the shape of several; and the notes."""
+    count = len(found.draws)
+    if np.ndim(found.value):
+        said = f"<Estimate of shape {np.shape(found.value)}, {count} draws>"
+    elif count:
+        low, high = found.interval()
+        said = f"{found.value:.6g} (95 %: {low:.6g} to {high:.6g})"
+    else:
+        said = f"{found.value:.6g} (no draws)"
+    return "\n".join([said, *_noted(found.notes)])
 
 
 def ensemble_text(draws: Ensemble, level: float = 0.95) -> str:
@@ -372,7 +430,8 @@ def _made(draws: Ensemble) -> list[tuple[str, str]]:
         (
             "new run",
             f"kind='run' adds noise of {draws.noise.values.std():.3g} "
-            f"({NOISE_SOURCES[draws.noise.source]})",
+            f"({NOISE_SOURCES[draws.noise.source]}). No interval holds a wrong form of the law, "
+            "which tells outside the runs",
         ),
     ]
     if draws.replicates is not None:
@@ -390,7 +449,11 @@ def _made(draws: Ensemble) -> list[tuple[str, str]]:
 
 
 def _notes(notes: Sequence[Note]) -> list[str]:
-    lines = ["", "notes"] if notes else []
+    return ["", "notes", *_noted(notes)] if notes else []
+
+
+def _noted(notes: Sequence[Note]) -> list[str]:
+    lines = []
     for note in notes:
         mark = "!" if note.severity == "warning" else "-"
         lines += _wrapped(f"{mark} {note}", "  ", "    ")

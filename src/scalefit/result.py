@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
@@ -18,7 +19,8 @@ import numpy as np
 import pandas as pd
 
 from scalefit import report
-from scalefit.errors import DataError, LawError, Note, Status, listed
+from scalefit.domain import extrapolation
+from scalefit.errors import DataError, LawError, Note, NoteWarning, Status, listed
 from scalefit.groups import Grouping, spelled
 from scalefit.laws import BUILTIN, Law, find
 from scalefit.objective import Objective, measure, require_positive, residuals
@@ -208,14 +210,50 @@ class Fit:
             DataError: a column is missing or outside what the law describes, a level was not
                 fitted, or both forms are used.
 
+        Warns:
+            NoteWarning: a column, D/N or 6ND lies more than a decade outside the runs.
+                :meth:`Ensemble.predict` says how far any of them lies.
+
         Example:
             >>> import scalefit as sf
             >>> fit = sf.fit(sf.simulate(sf.isoflop_design()))
-            >>> fit.predict(N=7e9, D=2e12)
-            array(2.01...)
+            >>> fit.predict(N=1e9, D=2e11)
+            array(2.32...)
         """
         used, codes = self.columns_of(runs, columns)
-        return self.law.evaluate(used, by_row(self.law, self.params, self.groups, codes))
+        for note in self.extrapolation(used):
+            if note.severity == "warning":
+                warnings.warn(NoteWarning(note), stacklevel=2)
+        return self.value_of(used, codes)
+
+    def evaluate(self, runs: LossTable | pd.DataFrame | None = None, **columns: Any) -> np.ndarray:
+        """The same as :meth:`predict`, silently: for what says by itself where the runs are."""
+        return self.value_of(*self.columns_of(runs, columns))
+
+    def value_of(
+        self, columns: Mapping[str, Any], codes: Mapping[Grouping, np.ndarray]
+    ) -> np.ndarray:
+        """The law at what :meth:`columns_of` found."""
+        return self.law.evaluate(columns, by_row(self.law, self.params, self.groups, codes))
+
+    def extrapolation(self, columns: Mapping[str, Any]) -> tuple[Note, ...]:
+        """A note where some of the law's columns, by name, leave the ranges of the runs."""
+        return extrapolation(self.domain, {name: columns[name] for name in self.law.columns})
+
+    @property
+    def carried(self) -> tuple[Note, ...]:
+        """What answers of this fit carry of it: a note that sums up its warnings."""
+        codes = [note.code for note in self.notes if note.severity == "warning"]
+        codes += [] if self.status.usable else [self.status.name.lower()]
+        if not codes:
+            return ()
+        note = Note(
+            "fit_warnings",
+            "warning",
+            f"the fit behind this carries warnings ({', '.join(codes)}): see its summary",
+            {"codes": codes},
+        )
+        return (note,)
 
     def at(self, **levels: Any) -> Fit:
         """The fit as it stands for one level of each grouping, with that level's coefficients.
@@ -300,7 +338,7 @@ class Fit:
         observed = table.column(self.law.response)
         require_positive(self.objective, observed, table.rows)
         how = measure(self.objective)
-        return np.asarray(residuals(how, observed, self.predict(table)))
+        return np.asarray(residuals(how, observed, self.evaluate(table)))
 
     def columns_of(
         self, runs: LossTable | pd.DataFrame | None, given: Mapping[str, Any]

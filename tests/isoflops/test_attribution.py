@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.allocation import product
+from scalefit.allocation import measured, product
 from scalefit.isoflops.attribution import ANSWERS, CAUSES
 
 BUDGETS = np.geomspace(1e17, 1e21, 5)
@@ -176,3 +178,90 @@ def test_marin_exponents_differ_by_the_flop_convention_too(data_folder, table):
     sums = parts["n_exponent"] + parts["d_exponent"]
     assert sums["flop_convention"] < -0.02
     np.testing.assert_allclose(sums.drop(["flop_convention", "noise_and_misfit"]), 0, atol=1e-9)
+
+
+def recounted(gain):
+    """Sweeps whose C is 1.5 times 6ND for small models and 1.2 times for large ones.
+
+    Losses are those of the surface on D times the ratio to the power ``gain``: 0 leaves the form of
+    the law as it is, and 3 bends it.
+    """
+    budgets = np.geomspace(1e19, 1e21, 5)
+    N = 1e8 * np.sqrt(budgets / 1e19)[:, None] * 6.0 ** np.linspace(-1, 1, 7)
+    C = np.broadcast_to(budgets[:, None], N.shape)
+    ratio = np.interp(np.log(N), np.log([1e7, 1e10]), [1.5, 1.2])
+    D = C / (6 * N * ratio)
+    runs = pd.DataFrame({"N": N.ravel(), "D": D.ravel(), "C": C.ravel()})
+    loss = published("chinchilla").evaluate(N=N, D=D * ratio**gain)
+    return runs.assign(loss=loss.ravel())
+
+
+def codes(answer):
+    return [note.code for note in answer.notes]
+
+
+def gap_by_hand(fit, runs, flops):
+    """Parts of ln D that need no steps: all of the gap, the measured losses, and 6ND for C."""
+    found, best = sf.isoflop(runs), sf.allocate(fit, flops)
+    surface = runs.assign(loss=fit.evaluate(N=runs["N"], D=runs["D"]))
+    counted = surface.assign(D=runs["C"] / (6 * runs["N"]))
+    # The losses stay those of the runs' own D in the first table, of C / 6N in the second.
+    counted["loss"] = fit.evaluate(N=counted["N"], D=counted["D"])
+    here, there = (np.log(sf.isoflop(table).at(flops).D) for table in (surface, counted))
+    measured = np.log(found.at(flops).D)
+    return measured - np.log(best.D), here - there, measured - here
+
+
+@pytest.mark.parametrize("gain", [0, 3])
+def test_a_convention_and_a_misfit_that_cancel_are_in_the_headline(gain):
+    runs = recounted(gain)
+    fit, found = sf.fit(runs, certify=False), sf.isoflop(runs)
+    why = sf.attribute(fit, found, 1e23)
+    gap, convention, rest = gap_by_hand(fit, runs, 1e23)
+    np.testing.assert_allclose(why.gap["ln_D"], gap, atol=1e-9)
+    parts = why.parts["ln_D"]
+    np.testing.assert_allclose(parts["flop_convention"], convention, atol=1e-9)
+    np.testing.assert_allclose(parts["noise_and_misfit"], rest, atol=1e-9)
+    assert why.of_convention and "convention_decides" in codes(why)
+    assert why.headline.startswith(f"D* {np.expm1(gap):+.1%}: FLOP convention ")
+    assert f"FLOP convention {np.expm1(convention):+.1%}" in why.headline
+    # Where nothing bends the law, the convention is left uncancelled.
+    assert why.cancels == ("parts_cancel" in codes(why)) == (gain == 3)
+    assert (f"noise and misfit {np.expm1(rest):+.1%}" in why.headline) == (gain == 3)
+    assert why.headline.endswith(", which cancel") == (gain == 3)
+
+    made = sf.bias(fit, found, runs, 1e23, quality=False, objectives=False, resamples=0)
+    first = " ".join(made.summary().split("\n\n")[0].split())
+    assert first.endswith(f"budgets counted as 6ND: {why.headline}")
+    assert why.headline in made._repr_html_()
+    assert why.headline in sf.plot.bias(made)[1].get_title()
+    assert why.headline in " ".join(why.summary().split())
+    assert {"convention_decides"} <= set(codes(made))
+    plt.close("all")
+
+    # The remedy of the note: budgets of both counted alike.
+    (note,) = (note for note in why.notes if note.code == "convention_decides")
+    assert "cost=scalefit.allocation.measured(runs)" in note.message
+    alike = sf.bias(
+        fit, found, runs, 1e23, cost=measured(runs),
+        quality=False, objectives=False, resamples=0,
+    )  # fmt: skip
+    assert "convention_decides" not in codes(alike)
+    assert abs(alike.attribution.parts["ln_D"]["flop_convention"]) < 0.25 * abs(convention)
+
+
+def test_a_gap_with_nothing_to_hide_is_a_plain_headline():
+    why = split("asymmetric", drift=3.0)
+    assert why.headline == f"D* {np.expm1(why.gap['ln_D']):+.1%}"
+    assert not {"parts_cancel", "convention_decides"} & set(codes(why))
+    # Parts of a percent that cancel are no story.
+    assert not split("symmetric", width=8.0).cancels
+
+
+def test_parts_of_design_that_cancel_are_told_too():
+    why = split("asymmetric", width=8.0, offset=2.0)
+    parts = why.parts["ln_D"]
+    lost = min(parts[parts > 0].sum(), -parts[parts < 0].sum())
+    assert lost > 0.05 and lost > abs(why.gap["ln_D"])
+    assert why.cancels and not why.of_convention
+    assert "parts_cancel" in codes(why) and why.headline.endswith(", which cancel")

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm, t
 
 import scalefit as sf
 from scalefit.allocation import HARDWARE
+from scalefit.uncertainty import Tails
 
 BUDGETS = np.geomspace(1e18, 1e22, 5)
 
@@ -131,6 +133,75 @@ def test_resamples_are_approach_2_on_runs_drawn_again():
 
 def codes(made):
     return [note.code for note in made.notes]
+
+
+def test_every_interval_of_the_resamples_is_read_at_the_same_tails():
+    runs = drifting("chinchilla", noise=0.002, seed=5, points=6)
+    made = quick("chinchilla", runs, resamples=200)
+    # Five budgets of six runs: three degrees of freedom are left of each, and the spread of five.
+    tails = Tails(15, np.sqrt(30 / 25))
+    assert made.tails == tails
+    share = norm.cdf(-np.sqrt(6 / 5) * t.ppf(0.9, 15))
+    low, high = np.nanquantile(made.resamples["D"], [share, 1 - share])
+    frame = made.to_frame(0.8)
+    np.testing.assert_allclose(frame.loc["D", ["approach2_low", "approach2_high"]], [low, high])
+    np.testing.assert_allclose(made.resampled("D").interval(0.8), [low, high])
+    ends = np.array([low, high]) / made.surface["D"] - 1
+    np.testing.assert_allclose(made.resampled("error").interval(0.8), ends)
+    wasted = np.nanquantile(made.resamples["deadweight"], [share, 1 - share])
+    text = " ".join(made.summary(0.8).split())
+    assert f"deadweight 80 %: {wasted[0]:.2%} to {wasted[1]:.2%}, median" in text
+    share = norm.cdf(-np.sqrt(6 / 5) * t.ppf(0.975, 15))
+    ends = np.nanquantile(made.resamples["D"], [share, 1 - share]) / made.surface["D"] - 1
+    for note in made.notes:
+        if note.code == "gap_within_noise":
+            np.testing.assert_allclose(note.details["resamples of Approach 2"], ends)
+    assert ("gap_within_noise" in codes(made)) == (ends[0] <= 0 <= ends[1])
+    with pytest.raises(sf.DataError, match="no 'lost'"):
+        made.resampled("lost")
+    with pytest.raises(sf.DataError, match="were not resampled"):
+        quick("chinchilla", runs).resampled()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("points", "least"), [(7, 0.97), (15, 0.93), (31, 0.92)])
+def test_intervals_of_the_resamples_hold_what_they_promise(points, least):
+    """Of Approach 2's own answer without noise: its bias is not theirs to hold."""
+    budgets = np.geomspace(1e18, 1e21, 5)
+    params = dict(exact("chinchilla").params)
+    design = sf.isoflop_design(budgets, points=points, surface=params)
+    truth = sf.isoflop(sf.simulate(design, params=params, noise=0.0)).at(1e23).D
+    inside, tables = 0, 150
+    for seed in range(tables):
+        runs = sf.simulate(design, params=params, noise=0.003, seed=seed)
+        low, high = quick("chinchilla", runs, 1e23, resamples=300, seed=seed).resampled().interval()
+        inside += low <= truth <= high
+    # Two standard errors of a share of 150 tables are 0.036.
+    assert inside / tables >= least - 0.02
+
+
+def test_sweeps_of_too_few_runs_are_not_resampled():
+    runs = drifting("chinchilla", noise=0.002, seed=5, points=3)
+    made = quick("chinchilla", runs, resamples=20)
+    (note,) = (note for note in made.notes if note.code == "few_rows")
+    assert note.details == {"rows": 15, "free": 15}
+    assert not len(made.resamples) and "approach2_low" not in made.to_frame()
+    assert "resampled" not in made.summary()
+    assert "few_rows" not in codes(quick("chinchilla", runs))
+    # Two budgets of six: six degrees of freedom.
+    few = drifting("chinchilla", noise=0.002, points=6)
+    few = few[few["C"] < 1e20]
+    assert len(quick("chinchilla", few, resamples=20).resamples) == 20
+
+
+def test_the_interval_of_the_deadweight_is_of_the_level_that_is_asked_for():
+    runs = drifting("chinchilla", noise=0.002, seed=5)
+    draws = sf.covariance(sf.fit(runs), runs).draws(200, seed=1)
+    options = {"quality": False, "objectives": False, "resamples": 0}
+    made = sf.bias(draws, sf.isoflop(runs), runs, 1e24, **options)
+    low, high = made.estimate("deadweight").interval(0.5)
+    text = " ".join(made.summary(0.5).split())
+    assert f"(50 %: {low:.2%} to {high:.2%} over the draws of the surface)" in text
 
 
 def test_a_surface_of_other_runs_is_said_to_be_one():

@@ -5,9 +5,10 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from scipy.stats import norm, t
 
 import scalefit as sf
-from scalefit.uncertainty import Draws
+from scalefit.uncertainty import Draws, Tails
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +49,30 @@ def test_fans_have_both_optima_and_the_arrow_is_the_error(report):
     np.testing.assert_allclose(arrow.xy, [1e24, 1 + report.error()])
     said = " ".join(text.get_text() for text in right.texts)
     assert f"{report.error():+.1%}" in said and f"{report.deadweight:.2%}" in said
-    assert "95% of resamples of Approach 2" in labels(right)
-    assert "95% of draws of the surface" not in labels(right)
+    assert "95 %: Approach 2, its runs resampled" in labels(right)
+    assert "95 %: the surface, over its draws" not in labels(right)
+
+
+def test_bars_are_the_intervals_that_the_report_prints(report):
+    """Of resampled clusters and of resampled sweeps these are no raw percentiles."""
+    rng = np.random.default_rng(3)
+    D = report.surface["D"] * np.exp(0.1 * rng.standard_normal(500))
+    error = report.approach2["D"] / D - 1
+    drawn = replace(report, draws=Draws({"D": D, "deadweight": error**2}, Tails(5, 1.2)))
+    # Five budgets of nine runs: 30 degrees of freedom, and a spread of eight of them.
+    assert drawn.tails == Tails(30, np.sqrt(45 / 40))
+    right = sf.plot.bias(drawn, level=0.9)[1]
+    bars = {line.get_label(): line.get_ydata() for line in right.lines}
+    frame = drawn.resampled("D"), drawn.estimate("D")
+    for label, found, freedom, inflation in (
+        ("90 %: Approach 2, its runs resampled", frame[0], 30, np.sqrt(45 / 40)),
+        ("90 %: the surface, over its draws", frame[1], 5, 1.2),
+    ):
+        share = norm.cdf(-inflation * t.ppf(0.95, freedom))
+        ends = np.nanquantile(found.draws, [share, 1 - share])
+        assert not np.allclose(ends, np.nanquantile(found.draws, [0.05, 0.95]), rtol=1e-3)
+        np.testing.assert_allclose(found.interval(0.9), ends)
+        np.testing.assert_allclose(bars[label], ends / report.surface["D"])
 
 
 def test_axes_of_ones_own_and_endless_intervals(report):

@@ -205,6 +205,7 @@ def test_parameters_at_a_bound_are_left_out_and_noted(runs):
     found = sf.covariance(fit, runs)
     assert list(found.matrix.index) == ["E", "A", "B", "beta"]
     assert [note.code for note in found.notes] == ["conditional_on_bound"]
+    assert "! conditional_on_bound: " in repr(found)
     assert (found.draws(50).params["alpha"] == 0.3).all()
 
 

@@ -112,12 +112,12 @@ class Allocation:
             )
         if name == "D/N":
             ratio = self.draws["D"] / self.draws["N"]
-            return Estimate(self.tokens_per_param, ratio, self.draws.tails)
+            return Estimate(self.tokens_per_param, ratio, self.draws.tails, self.notes)
         if name not in self.draws:
             raise AllocationError(
                 f"an allocation has no {name!r}. It has {', '.join([*self.draws, 'D/N'])}"
             )
-        return self.draws.estimate(name, self._value(name))
+        return self.draws.estimate(name, self._value(name), self.notes)
 
     def _value(self, name: str) -> np.ndarray:
         if name == "D/N":
@@ -129,7 +129,7 @@ class Allocation:
         """One row per budget; of an ensemble with an interval for each answer.
 
         Args:
-            level: share of the draws inside an interval.
+            level: coverage that an interval promises.
 
         Raises:
             DataError: the level is no number between 0 and 1.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from scalefit.allocation.optimum import allocate
 from scalefit.allocation.question import ask
 from scalefit.allocation.remarks import require_optimum
 from scalefit.allocation.solver import LIMITED
-from scalefit.errors import AllocationError
+from scalefit.errors import AllocationError, Note
 from scalefit.result import Fit
 from scalefit.uncertainty import Ensemble, Estimate
 
@@ -44,7 +45,7 @@ def compute_multiplier(
 
     Returns:
         The multiplier, of the shape of ``flops``; of ensembles with draws. inf where no budget
-        brings the baseline to that loss.
+        brings the baseline to that loss. Its notes are those of both allocations.
 
     Raises:
         DataError: coefficients of a fit differ by a column.
@@ -64,20 +65,32 @@ def compute_multiplier(
         raise AllocationError(
             "one recipe is an ensemble and the other a fit: bootstrap both, or give both fits"
         )
-    value = _needed(_point(baseline), None, allocate(_point(fit), flops, cost=cost).loss, cost)
+    own = allocate(_point(fit), flops, cost=cost)
+    value = _needed(_point(baseline), None, own.loss, cost)
+    notes = (*own.notes, *_baseline_notes(_point(baseline), value, cost))
     budgets = np.asarray(flops, dtype=np.float64)
     if not (isinstance(fit, Ensemble) and isinstance(baseline, Ensemble)):
-        return Estimate(value / budgets, np.empty((0, *budgets.shape)))
+        return Estimate(value / budgets, np.empty((0, *budgets.shape)), notes=notes)
     first, second = _both(fit, baseline, paired)
     question = ask(fit.fit, flops, "FLOP", cost=cost)
     best = solved(question, first)
     loss = np.where(best.state <= LIMITED, best.loss, np.nan)
     drawn = _needed(baseline.fit, second, loss, cost) / budgets
-    return Estimate(value / budgets, drawn, fit.tails.wider(baseline.tails))
+    notes += (*fit.notes, *baseline.notes)
+    return Estimate(value / budgets, drawn, fit.tails.wider(baseline.tails), notes)
 
 
 def _point(fit: Fit | Ensemble) -> Fit:
     return fit.fit if isinstance(fit, Ensemble) else fit
+
+
+def _baseline_notes(baseline: Fit, needed: np.ndarray, cost: CostLike) -> list[Note]:
+    """What is said of the baseline at the budgets that it needs."""
+    budgets = needed[np.isfinite(needed)]
+    if not budgets.size:
+        return []
+    notes = allocate(baseline, budgets, cost=cost).notes
+    return [replace(note, message=f"of the baseline: {note.message}") for note in notes]
 
 
 def _needed(

@@ -15,7 +15,7 @@ from scalefit.allocation.answers import Allocation
 from scalefit.allocation.best import CLOSED_FORMS, additive, solved
 from scalefit.allocation.costs import CostLike
 from scalefit.allocation.question import Free, Limits, Question, ask
-from scalefit.allocation.remarks import draw_notes, notes_of, require_optimum
+from scalefit.allocation.remarks import draw_notes, notes_of, reach_notes, require_optimum
 from scalefit.allocation.solver import LIMITED, START, Optimum, newton, newton_start
 from scalefit.errors import AllocationError
 from scalefit.result import Fit
@@ -163,6 +163,8 @@ def optimal(
     scoped.__name__ = f"{what}{star} at {question.levels.flat[0]:.3g} {question.cost.unit}"
     # A loss relative to a unigram model is negative.
     scoped.logarithmic = what != "loss" or bool(own.loss.item() > 0)  # type: ignore[attr-defined]
+    # A profile and Ensemble.apply know of the function alone.
+    scoped.notes = reach_notes(question, own)  # type: ignore[attr-defined]
     # With derivatives that nothing is compiled for.
     scoped.differentiated = answer.differentiated  # type: ignore[attr-defined]
     return scoped

@@ -62,7 +62,7 @@ class NearOptimal:
         if name not in self.draws:
             known = ", ".join(self.draws) or "none: ask for the region of an ensemble"
             raise AllocationError(f"a region has no draws of {name!r}. It has {known}")
-        return self.draws.estimate(name, getattr(self, name))
+        return self.draws.estimate(name, getattr(self, name), self.notes)
 
     def to_frame(self) -> pd.DataFrame:
         """One row per budget: the optimum and both ends."""

@@ -10,16 +10,10 @@ import numpy as np
 from scalefit.allocation.best import CLOSED_FORMS, solved
 from scalefit.allocation.question import FAR_RATIO, Question
 from scalefit.allocation.solver import INTERIOR, LIMITED, UNBOUNDED, Optimum
+from scalefit.domain import extrapolation
 from scalefit.errors import AllocationError, Note
 
-__all__ = ["draw_notes", "notes_of", "require_optimum"]
-
-# A loss surface is fitted over two to five decades of budget. One decade beyond its largest run is
-# the usual use; further out the answer rests on the form of the law.
-FAR_DECADES = 1.0
-
-# Of decades: a run at the edge of the table is in it.
-ROUNDING = 1e-9
+__all__ = ["draw_notes", "notes_of", "reach_notes", "require_optimum"]
 
 # Of the budget: where twice the model size wastes less than this, runs can hardly tell the optimum.
 FLAT = 0.02
@@ -154,20 +148,7 @@ def draw_notes(loss: np.ndarray) -> list[Note]:
 
 def notes_of(question: Question, found: Optimum, answers: Mapping[str, np.ndarray]) -> list[Note]:
     """Soft problems of the optimum of a fit, whose answers have an axis of one draw."""
-    notes = []
-    fit = question.fit
-    if not fit.status.usable or any(note.severity == "warning" for note in fit.notes):
-        codes = [note.code for note in fit.notes if note.severity == "warning"]
-        codes += [] if fit.status.usable else [fit.status.name.lower()]
-        notes.append(
-            Note(
-                "fit_warnings",
-                "warning",
-                f"the fit behind this carries warnings ({', '.join(codes)}): see its summary",
-                {"codes": codes},
-            )
-        )
-    notes += _extrapolation(question, found)
+    notes = [*question.fit.carried, *reach_notes(question, found)]
     notes += _limit_notes(question, found)
     if found.turned[0].any():
         left = answers["spent"] / answers["budget"]
@@ -182,6 +163,13 @@ def notes_of(question: Question, found: Optimum, answers: Mapping[str, np.ndarra
         )
     notes += _flat(question, found)
     return notes
+
+
+def reach_notes(question: Question, found: Optimum) -> tuple[Note, ...]:
+    """How far outside the runs of the fit its optimum lies, and columns are held."""
+    columns = {**question.held, **{name: values[0] for name, values in found.columns.items()}}
+    starred = {name: f"{name}*" for name in found.columns}
+    return extrapolation(question.fit.domain, columns, starred)
 
 
 def _limit_notes(question: Question, found: Optimum) -> list[Note]:
@@ -250,47 +238,3 @@ def _flat(question: Question, found: Optimum) -> list[Note]:
             {"waste_of_doubling": waste},
         )
     ]
-
-
-def _extrapolation(question: Question, found: Optimum) -> list[Note]:
-    domain = question.fit.domain
-    columns = {name: values[0] for name, values in found.columns.items()}
-    if not {"N", "D"} <= set(columns):
-        measured = dict(columns)
-    else:
-        compute = 6 * columns["N"] * columns["D"]
-        measured = {**columns, "D/N": columns["D"] / columns["N"], "6ND": compute}
-    reach = {
-        name: _decades(values, *domain[name])
-        for name, values in measured.items()
-        if name in domain and domain[name][0] > 0
-    }
-    outside = {name: value for name, value in reach.items() if value > 0}
-    if not outside:
-        return []
-    said = ", ".join(
-        f"{_named(name)} {value:.2g} decades outside the runs ({domain[name][0]:.2g} to "
-        f"{domain[name][1]:.2g})"
-        for name, value in outside.items()
-    )
-    details = {"flops" if name == "6ND" else name: value for name, value in reach.items()}
-    return [
-        Note(
-            "extrapolation",
-            "warning" if max(outside.values()) > FAR_DECADES else "info",
-            f"{said}: the answer rests on the form of the law",
-            details,
-        )
-    ]
-
-
-def _named(name: str) -> str:
-    return name if name in ("6ND", "D/N") else f"{name}*"
-
-
-def _decades(values: np.ndarray, low: float, high: float) -> float:
-    """How far the farthest value lies outside a range, in powers of ten; 0 inside."""
-    above = float(np.log10(np.max(values) / high))
-    below = float(np.log10(low / np.min(values)))
-    outside = max(above, below, 0.0)
-    return outside if outside > ROUNDING else 0.0

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scalefit import report
 from scalefit.allocation.best import solved
 from scalefit.allocation.costs import CostLike
 from scalefit.allocation.hardware import Hardware, find_hardware
 from scalefit.allocation.question import ask
 from scalefit.allocation.remarks import draw_notes, require_optimum
 from scalefit.allocation.solver import LIMITED
+from scalefit.domain import extrapolation
 from scalefit.errors import AllocationError, Note
 from scalefit.result import Fit
 from scalefit.uncertainty import Draws, Ensemble, Estimate
@@ -98,7 +100,8 @@ class Deadweight:
             )
         wasted = self.draws["spent"] - self.draws["needed"]
         more = {"wasted": wasted, "share": wasted / self.draws["spent"]}
-        return self.draws.computed({**self.draws, **more}).estimate(name, getattr(self, name))
+        drawn = self.draws.computed({**self.draws, **more})
+        return drawn.estimate(name, getattr(self, name), self.notes)
 
     def to_frame(self) -> pd.DataFrame:
         """One row per run."""
@@ -112,10 +115,10 @@ class Deadweight:
         return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
 
     def __repr__(self) -> str:
-        return "\n".join([self.to_frame().to_string(index=False), *map(str, self.notes)])
+        return report.deadweight_text(self)
 
     def _repr_html_(self) -> str:
-        return str(self.to_frame().to_html(index=False, border=0))
+        return report.deadweight_html(self)
 
 
 def deadweight(
@@ -167,10 +170,11 @@ def deadweight(
         raise AllocationError("N and D of a run must be positive numbers")
     one = {name: np.array([value]) for name, value in point.one_surface().params.items()}
     answers = _answers(point, one, N, D, cost, held)
-    draws, notes = Draws(), []
+    notes = [*point.carried, *extrapolation(point.domain, {**(held or {}), "N": N, "D": D})]
+    draws = Draws()
     if isinstance(fit, Ensemble):
         draws = fit.drawn.computed(_answers(point, fit.drawn, N, D, cost, held, point=False))
-        notes = draw_notes(draws["needed"])
+        notes += [*fit.notes, *draw_notes(draws["needed"])]
     return Deadweight(
         **{name: values[0][()] for name, values in answers.items()},
         unit=ask(point, 1.0, "loss", cost=cost, held=held).cost.unit,

@@ -16,7 +16,7 @@ import pandas as pd
 from scalefit import report
 from scalefit.allocation import allocate, optimal
 from scalefit.allocation.costs import Cost, CostLike, find_cost
-from scalefit.errors import DataError
+from scalefit.errors import DataError, Note
 from scalefit.isoflops.attribution import one_budget
 from scalefit.isoflops.parabola import VertexFits, approach2
 from scalefit.result import Fit
@@ -59,6 +59,7 @@ class Advice:
             Infinite where no number of runs will do.
         law: name of the law.
         cost: name of what budgets are counted in.
+        notes: soft problems of the law's own answer.
     """
 
     flops: float
@@ -71,6 +72,7 @@ class Advice:
     plans: pd.DataFrame
     law: str
     cost: str
+    notes: tuple[Note, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
         """The plans."""
@@ -175,6 +177,7 @@ def advise(
         plans=frame,
         law=fit.law.name,
         cost=sweep.cost.name,
+        notes=allocate(fit, sweep.target, cost=sweep.cost).notes,
     )
 
 
@@ -238,7 +241,7 @@ class _Sweep:
         way = np.log(flops / self.low) / math.log(self.high / self.low)
         half = width * np.linspace(-1, 1, self.points) - offset - drift * way[:, None]
         N, D = self.grid(flops, half)
-        fits = approach2(flops, N, D, self.fit.predict(N=N, D=D), there[:, None] * 1.0)
+        fits = approach2(flops, N, D, self.fit.evaluate(N=N, D=D), there[:, None] * 1.0)
         true = allocate(self.fit, self.target, cost=self.cost).D
         return np.asarray(fits.d_law.at(self.target) / true - 1)
 
@@ -259,7 +262,7 @@ class _Sweep:
     def error(self, count: int, width: float) -> float:
         """Standard error of ln D* by Approach 2 on centred sweeps, to first order in the noise."""
         flops, N, D = self._one(count, width)
-        loss = self.fit.predict(N=N, D=D)
+        loss = self.fit.evaluate(N=N, D=D)
         pull, _ = _pulls(approach2(flops, N, D, loss), D)
         vertex = np.sqrt((pull**2 * self.noises(loss) ** 2).sum(-1))[:count]
         c = np.log(flops[:count])
@@ -270,7 +273,7 @@ class _Sweep:
     def clearness(self, width: float) -> float:
         """Curvature in standard errors of its own, at the flattest budget."""
         flops, N, D = self._one(2, width)
-        loss = self.fit.predict(N=N, D=D)
+        loss = self.fit.evaluate(N=N, D=D)
         fits = approach2(flops, N, D, loss)
         _, pull = _pulls(fits, D)
         se = np.sqrt((pull**2 * self.noises(loss) ** 2).sum(-1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 from scalefit import report
 from scalefit.allocation import Allocation, allocate
 from scalefit.allocation.costs import Cost, CostLike, find_cost
-from scalefit.errors import AllocationError, DataError, listed
+from scalefit.errors import AllocationError, DataError, Note, listed
 from scalefit.isoflops.parabola import approach2, power_law
 from scalefit.isoflops.sweep import IsoFlop, positive
 from scalefit.result import Fit
@@ -44,6 +44,9 @@ Answer = Literal["ln_N", "ln_D", "n_exponent", "d_exponent"]
 CAUSES: tuple[str, ...] = get_args(Cause)
 ANSWERS: tuple[str, ...] = get_args(Answer)
 
+# A part that moves D* by less than this share is no story.
+STORY = 0.05
+
 # Half-width of the sweeps that show the asymmetry alone: what the narrowest sweeps in use have.
 NARROW = 2.0
 
@@ -74,6 +77,7 @@ class Attribution:
         cost: name of what the surface's budgets are counted in.
         draws: of an ensemble, every part under each draw of the surface, by answer (``ln_N``,
             ``ln_D``, ``n_exponent``, ``d_exponent``), shape (draws, causes).
+        notes: soft problems of the surface's own answers.
     """
 
     steps: pd.DataFrame
@@ -81,6 +85,7 @@ class Attribution:
     law: str
     cost: str
     draws: Draws = field(default_factory=Draws)
+    notes: tuple[Note, ...] = ()
 
     @property
     def parts(self) -> pd.DataFrame:
@@ -102,6 +107,31 @@ class Attribution:
         logs = [float(np.log(last[name] / first[name])) for name in ("N", "D")]
         exponents = (last - first)[["n_exponent", "d_exponent"]].to_list()
         return pd.Series([*logs, *exponents], index=list(ANSWERS))
+
+    @property
+    def cancels(self) -> bool:
+        """Whether parts of ln D of opposite sign take away more from each other than they leave."""
+        parts = self.parts["ln_D"]
+        lost = min(parts.clip(lower=0).sum(), -parts.clip(upper=0).sum())
+        return bool(lost > max(abs(self.gap["ln_D"]), STORY))
+
+    @property
+    def of_convention(self) -> bool:
+        """Whether the FLOP convention is the largest part of ln D."""
+        sizes = self.parts["ln_D"].abs()
+        return bool(sizes["flop_convention"] == sizes.max() > STORY)
+
+    @property
+    def headline(self) -> str:
+        """The error of D*, and its largest parts where it alone would mislead."""
+        said = f"D* {np.expm1(self.gap['ln_D']):+.1%}"
+        if not (self.cancels or self.of_convention):
+            return said
+        parts = self.parts["ln_D"]
+        large = parts[parts.abs() >= 0.25 * parts.abs().max()]
+        large = large[large.abs().sort_values(ascending=False).index]
+        each = ", ".join(f"{_called(cause)} {np.expm1(part):+.1%}" for cause, part in large.items())
+        return f"{said}: {each}{', which cancel' if self.cancels else ''}"
 
     def estimate(self, cause: Cause | Literal["gap"], answer: Answer = "ln_D") -> Estimate:
         """One part with its uncertainty, which is that of the surface; the runs stay.
@@ -125,15 +155,16 @@ class Attribution:
             )
         drawn = self.draws[answer]
         if cause == "gap":
-            return Estimate(np.asarray(self.gap[answer]), drawn.sum(-1), self.draws.tails)
+            whole = np.asarray(self.gap[answer])
+            return Estimate(whole, drawn.sum(-1), self.draws.tails, self.notes)
         value = np.asarray(self.parts.loc[cause, answer])
-        return Estimate(value, drawn[:, CAUSES.index(cause)], self.draws.tails)
+        return Estimate(value, drawn[:, CAUSES.index(cause)], self.draws.tails, self.notes)
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
         """A row for each cause and one for the gap; of an ensemble with intervals.
 
         Args:
-            level: share of the draws inside an interval.
+            level: coverage that an interval promises.
         """
         frame = pd.concat([self.parts, self.gap.to_frame("gap").T])
         if not self.draws:
@@ -205,13 +236,47 @@ def attribute(
     steps[["N", "D"]] = np.exp(steps[["N", "D"]])
     parts = np.diff(states[1:], axis=1)
     drawn = {answer: parts[..., i] for i, answer in enumerate(ANSWERS)}
-    return Attribution(
+    made = Attribution(
         steps=steps,
         flops=target,
         law=point.law.name,
         cost=count.name,
         draws=fit.drawn.computed(drawn) if isinstance(fit, Ensemble) else Draws(),
+        notes=best.notes,
     )
+    return replace(made, notes=(*made.notes, *story_notes(made)))
+
+
+def story_notes(why: Attribution) -> list[Note]:
+    """Notes where the error of D* is not what it looks like."""
+    parts = {str(cause): float(part) for cause, part in why.parts["ln_D"].items()}
+    notes = []
+    if why.cancels:
+        notes.append(
+            Note(
+                "parts_cancel",
+                "warning",
+                f"{why.headline}. The error is small because its parts have opposite signs, and "
+                "another budget or other runs need not have them so: judge the parts",
+                parts,
+            )
+        )
+    if why.of_convention:
+        notes.append(
+            Note(
+                "convention_decides",
+                "warning",
+                f"the largest part of the error of D* ({np.expm1(parts['flop_convention']):+.1%}) "
+                f"is the FLOP convention: the table's C is not {why.cost}, in which the surface's "
+                "budgets are counted. Count them alike: cost=scalefit.allocation.measured(runs)",
+                parts,
+            )
+        )
+    return notes
+
+
+def _called(cause: object) -> str:
+    return str(cause).replace("_", " ").replace("flop", "FLOP")
 
 
 def parabolic(found: IsoFlop) -> None:

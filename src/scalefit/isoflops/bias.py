@@ -12,7 +12,7 @@ import pandas as pd
 from scalefit import report
 from scalefit.allocation import allocate
 from scalefit.allocation.costs import Cost, CostLike, find_cost
-from scalefit.errors import DataError
+from scalefit.errors import DataError, Note
 from scalefit.isoflops.budgets import Sweeps, sweeps
 from scalefit.isoflops.parabola import VertexFits, approach2
 from scalefit.isoflops.sweep import positive
@@ -89,6 +89,7 @@ class DesignBias:
         cost: name of what budgets are counted in.
         draws: of an ensemble, ``N_error``, ``D_error`` of the target, shape (draws, targets), and
             ``n_exponent``, ``d_exponent``, shape (draws,).
+        notes: soft problems of the law's own answers.
     """
 
     budgets: pd.DataFrame
@@ -98,6 +99,7 @@ class DesignBias:
     law: str
     cost: str
     draws: Draws = field(default_factory=Draws)
+    notes: tuple[Note, ...] = ()
 
     def estimate(self, name: str) -> Estimate:
         """One of ``draws`` with its uncertainty.
@@ -113,7 +115,7 @@ class DesignBias:
                 else "Give an ensemble: design_bias(scalefit.bootstrap(fit, runs), runs, ...)",
             )
         value = self.target[name] if name in self.target else getattr(self, name)
-        return self.draws.estimate(name, np.asarray(value, dtype=np.float64)[()])
+        return self.draws.estimate(name, np.asarray(value, dtype=np.float64)[()], self.notes)
 
     def __repr__(self) -> str:
         return report.design_bias_text(self)
@@ -178,7 +180,7 @@ def of_sweeps(fit: Fit | Ensemble, design: Sweeps, targets: np.ndarray, count: C
     counted = count.evaluate({"N": design.N, "D": design.D})
     budget = np.array([np.exp(np.log(counted[item]).mean()) for item in members])
     best = allocate(fit, np.concatenate([budget, targets]), cost=count)
-    one = approach2(budget, N, D, surface.predict(N=N, D=D), weight)
+    one = approach2(budget, N, D, surface.evaluate(N=N, D=D), weight)
     if one.n_law.budgets < 2:
         raise DataError(
             f"{int(one.n_law.budgets)} of {len(budget)} budgets of this design have a minimum by "
@@ -201,6 +203,7 @@ def of_sweeps(fit: Fit | Ensemble, design: Sweeps, targets: np.ndarray, count: C
         law=surface.law.name,
         cost=count.name,
         draws=draws,
+        notes=best.notes,
     )
 
 

@@ -44,6 +44,12 @@ class Envelope(Frontier):
     cost: str
     notes: tuple[Note, ...] = ()
 
+    @property
+    def span(self) -> tuple[float, float]:
+        """Lowest and highest budget of the power laws, FLOP."""
+        budgets = self.points["flops"][self.points["interior"]]
+        return float(budgets.min()), float(budgets.max())
+
     def to_frame(self) -> pd.DataFrame:
         """The row of each point."""
         return self.points.copy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
@@ -11,6 +12,7 @@ import pandas as pd
 
 from scalefit import report
 from scalefit.allocation.costs import Cost
+from scalefit.domain import extrapolation
 from scalefit.errors import AllocationError, DataError, Note, listed
 from scalefit.isoflops.budgets import Sweeps, sweeps
 from scalefit.isoflops.parabola import Parabolas, PowerLaw, VertexFits, approach2, power_law
@@ -40,23 +42,35 @@ class Optimum(NamedTuple):
         N: parameters.
         D: tokens.
         tokens_per_param: D / N.
+        notes: how far the budgets lie outside those of the power laws, and what is said of these.
     """
 
     N: np.ndarray
     D: np.ndarray
     tokens_per_param: np.ndarray
+    notes: tuple[Note, ...] = ()
+
+    def __repr__(self) -> str:
+        return report.optimum_text(self)
 
 
-class Frontier:
+class Frontier(ABC):
     """The answers of two power laws, N*(C) and D*(C).
 
     Attributes:
         n_law: power law of N*.
         d_law: power law of D*.
+        notes: soft problems.
     """
 
     n_law: PowerLaw
     d_law: PowerLaw
+    notes: tuple[Note, ...]
+
+    @property
+    @abstractmethod
+    def span(self) -> tuple[float, float]:
+        """Lowest and highest budget of the power laws, FLOP."""
 
     @property
     def n_exponent(self) -> float:
@@ -76,7 +90,10 @@ class Frontier:
         Raises:
             AllocationError: a budget is not a positive number.
         """
-        return optimum(self.n_law, self.d_law, flops)
+        budgets = positive(flops)
+        N, D = self.n_law.at(budgets), self.d_law.at(budgets)
+        notes = (*extrapolation({"C": self.span}, {"C": budgets}), *self.notes)
+        return Optimum(N, D, np.asarray(D / N)[()], notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +141,12 @@ class IsoFlop(Frontier):
     sweeps: Sweeps
     notes: tuple[Note, ...] = ()
 
+    @property
+    def span(self) -> tuple[float, float]:
+        """Lowest and highest budget of the power laws, FLOP."""
+        budgets = self.budgets["budget"][self.budgets["used"]]
+        return float(budgets.min()), float(budgets.max())
+
     def to_frame(self) -> pd.DataFrame:
         """The row of each budget."""
         return self.budgets.copy()
@@ -137,17 +160,6 @@ class IsoFlop(Frontier):
 
     def _repr_html_(self) -> str:
         return report.isoflop_html(self)
-
-
-def optimum(n_law: PowerLaw, d_law: PowerLaw, flops: Any) -> Optimum:
-    """What two power laws say of budgets.
-
-    Raises:
-        AllocationError: a budget is not a positive number.
-    """
-    budgets = positive(flops)
-    N, D = n_law.at(budgets), d_law.at(budgets)
-    return Optimum(N, D, np.asarray(D / N)[()])
 
 
 def positive(flops: Any) -> np.ndarray:

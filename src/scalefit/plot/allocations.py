@@ -30,7 +30,7 @@ def allocation(
 
     Args:
         best: an allocation of several budgets.
-        level: share of the draws inside a band.
+        level: coverage that the band promises.
         ax: two Axes, for N and for D; new ones by default.
 
     Returns:
@@ -63,7 +63,7 @@ def allocation(
                 color=COLOURS[name],
                 alpha=0.25,
                 linewidth=0.0,
-                label=f"{level:.0%} of the draws",
+                label=f"{100 * level:g} % interval",
             )
         shown = f", exponent {exponent[order][-1]:.3f}" if np.isfinite(exponent).all() else ""
         values = np.ravel(best[name])[order]
@@ -117,10 +117,10 @@ def region(
     if isinstance(fit, Ensemble):
         below, above = fit.predict(N=N, D=D).interval()
         ax.fill_between(
-            N, below, above, color="#31688e", alpha=0.25, linewidth=0.0, label="95 % of the draws"
+            N, below, above, color="#31688e", alpha=0.25, linewidth=0.0, label="95 % interval"
         )
     surface = fit.fit if isinstance(fit, Ensemble) else fit
-    ax.plot(N, surface.predict(N=N, D=D), color="#31688e", label=f"{budget:.3g} {found.best.unit}")
+    ax.plot(N, surface.evaluate(N=N, D=D), color="#31688e", label=f"{budget:.3g} {found.best.unit}")
     ax.plot(
         middle,
         float(np.ravel(found.best.loss)[0]),

@@ -66,7 +66,7 @@ def _fans(ax: Axes, report: BiasReport) -> None:
         x = np.linspace(low, high, CURVE)
         bowl = one["loss"] + one["curvature"] * (x - np.log(one["N"])) ** 2
         N = np.exp(x)
-        slice_ = report.fit.predict(N=N, D=report.cost.tokens(one["budget"], N))
+        slice_ = report.fit.evaluate(N=N, D=report.cost.tokens(one["budget"], N))
         ax.plot(N, bowl, color=colour, linewidth=1.0, linestyle=(0, (4, 2)))
         ax.plot(N, slice_, color=colour, linewidth=1.4)
         at = used[i]
@@ -111,7 +111,7 @@ def _errors(ax: Axes, report: BiasReport, level: float) -> None:
     ax.axhline(1.0, color=SURFACE, linewidth=1.4, label=f"{report.law}, fitted to all runs")
     ax.errorbar(
         at, ratio, away, fmt="D", markersize=5.5, color=PARABOLA,
-        elinewidth=0.9, markeredgecolor="white", label=f"vertex, {found.level:.0%} interval",
+        elinewidth=0.9, markeredgecolor="white", label=f"vertex, {100 * found.level:g} % interval",
     )  # fmt: skip
     for budget in at[~bounded & budgets["D_low"].notna().to_numpy()]:
         ax.axvline(budget, color=PARABOLA, linewidth=0.9, linestyle=":")
@@ -151,7 +151,9 @@ def _errors(ax: Axes, report: BiasReport, level: float) -> None:
     ax.set_yticks(ticks, [said(tick) for tick in ticks])
     ax.set_xlabel("C, FLOP")
     ax.set_ylabel("D* relative to the surface's")
-    ax.set_title(f"out to {flops:.3g} FLOP", fontsize=10)
+    why = report.attribution
+    told = f"\n{why.headline}" if why.cancels or why.of_convention else ""
+    ax.set_title(f"out to {flops:.3g} FLOP{told}", fontsize=10)
     handles, labels = ax.get_legend_handles_labels()
     # Error bars come last by themselves.
     ax.legend(
@@ -162,19 +164,17 @@ def _errors(ax: Axes, report: BiasReport, level: float) -> None:
 
 def _doubts(ax: Axes, report: BiasReport, level: float) -> list[float]:
     """Bars beside the arrow for the intervals of both answers; their ends."""
-    tails = [50 * (1 - level), 50 * (1 + level)]
     reach = report.flops / report.found.budgets["budget"].min()
-    ends: list[float] = []
+    bars = []
     if len(report.resamples):
-        low, high = np.nanpercentile(report.resamples["D"], tails) / report.surface["D"]
-        label = f"{level:.0%} of resamples of Approach 2"
-        place = report.flops * reach**0.02
-        ax.plot([place, place], [low, high], color=PARABOLA, linewidth=3, alpha=0.5, label=label)
-        ends += [float(low), float(high)]
+        bars.append((report.resampled("D"), "Approach 2, its runs resampled", PARABOLA))
     if report.draws:
-        low, high = np.nanpercentile(report.draws["D"], tails) / report.surface["D"]
-        place = report.flops * reach**0.035
-        label = f"{level:.0%} of draws of the surface"
-        ax.plot([place, place], [low, high], color=SURFACE, linewidth=3, alpha=0.5, label=label)
-        ends += [float(low), float(high)]
+        bars.append((report.estimate("D"), "the surface, over its draws", SURFACE))
+    ends: list[float] = []
+    for (answer, whose, colour), away in zip(bars, (0.02, 0.035), strict=False):
+        low, high = (float(end) / report.surface["D"] for end in answer.interval(level))
+        place = report.flops * reach**away
+        label = f"{100 * level:g} %: {whose}"
+        ax.plot([place, place], [low, high], color=colour, linewidth=3, alpha=0.5, label=label)
+        ends += [low, high]
     return ends

@@ -78,7 +78,7 @@ def surface(
     x_range = _range([N, *marked])
     y_range = _range([D, *(counted.tokens(flops, at) for at in marked)])
     x, y = np.geomspace(*x_range, CELLS), np.geomspace(*y_range, CELLS)
-    predicted = fit.predict(N=x[None, :], D=y[:, None])
+    predicted = fit.evaluate(N=x[None, :], D=y[:, None])
     levels = _levels(predicted, loss)
     norm = (LogNorm if levels[0] > 0 else Normalize)(levels[0], levels[-1])
     filled = ax.contourf(x, y, predicted, levels, norm=norm, cmap="viridis_r", extend="both")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from scalefit.domain import outside
 from scalefit.result import Fit
 from scalefit.table import LossTable, as_table
 from scalefit.uncertainty import Ensemble
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["predictions"]
+
+# Letters of a line of the title.
+TITLE_WIDTH = 90
 
 
 def predictions(
@@ -36,7 +41,9 @@ def predictions(
 
     Returns:
         The Axes: predicted loss across, 100 (observed / predicted - 1) up. The legend counts the
-        runs inside the band of a new run, which is the level if the intervals hold.
+        runs inside the band of a new run, which is the level if the intervals hold. Runs outside
+        those that were fitted are hollow: there the bands hold no wrong form of the law, and a
+        line under the title says how far out they lie.
 
     Raises:
         DataError: the table lacks a column, or the level is no number between 0 and 1.
@@ -47,7 +54,7 @@ def predictions(
     draws = fit if isinstance(fit, Ensemble) else None
     fit = fit.fit if isinstance(fit, Ensemble) else fit
     used = table.weight > 0
-    predicted = fit.predict(table)[used]
+    predicted = fit.evaluate(table)[used]
     observed = table.column(fit.law.response)[used]
     if ax is None:
         ax = plt.subplots(figsize=(7.0, 4.4), layout="constrained")[1]
@@ -80,18 +87,32 @@ def predictions(
                 step="mid",
             )
     ax.axhline(0.0, color="crimson", linewidth=1.2)
-    ax.scatter(
-        predicted,
-        error(observed),
-        s=18,
-        color="#31688e",
-        edgecolors="black",
-        linewidths=0.4,
-        label=f"{len(observed)} runs",
-        zorder=3,
-    )
+    measured = {name: table.column(name)[used] for name in fit.law.columns}
+    beyond = outside(fit.domain, measured)
+    for where, face, label in (
+        (~beyond, "#31688e", "runs"),
+        (beyond, "white", "runs outside those fitted"),
+    ):
+        if where.any():
+            ax.scatter(
+                predicted[where],
+                error(observed)[where],
+                s=18,
+                color=face,
+                edgecolors="black",
+                linewidths=0.4,
+                label=f"{np.count_nonzero(where)} {label}",
+                zorder=3,
+            )
     ax.set_xlabel("predicted loss, in the table's unit")
     ax.set_ylabel("observed above predicted, %")
-    ax.set_title(f"{fit.law.name}: predictions", fontsize=10)
+    title = [f"{fit.law.name}: predictions"]
+    if draws is not None:
+        title.append(
+            "bands hold noise and misfit inside the fitted runs, not a wrong form of the law"
+        )
+    for note in fit.extrapolation(measured):
+        title += textwrap.wrap(note.message.partition(":")[0], TITLE_WIDTH)
+    ax.set_title("\n".join(title), fontsize=10 if len(title) == 1 else 8)
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False, fontsize=9)
     return ax

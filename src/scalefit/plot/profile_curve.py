@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scalefit import report
 from scalefit.uncertainty import Profile
 
 if TYPE_CHECKING:
@@ -53,6 +54,6 @@ def profile(found: Profile, *, ax: Axes | None = None) -> Axes:
     ax.plot(found.value, 0.0, marker="*", markersize=13, color="gold", markeredgecolor="black")
     ax.set_xlabel(found.name)
     ax.set_ylabel("signed root of the deviance")
-    ax.set_title(f"{found!r}", fontsize=9)
+    ax.set_title(report.profile_line(found), fontsize=9)
     ax.legend(frameon=False, fontsize=9)
     return ax

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 import pandas as pd
 
+from scalefit import report
 from scalefit.errors import DataError, Note
 from scalefit.fitting.polish import newton_of
 from scalefit.objective import Measure, influence
@@ -178,7 +179,7 @@ class Covariance:
         )
 
     def __repr__(self) -> str:
-        return f"<Covariance by {self.method}>\n{self.interval().to_string()}"
+        return report.covariance_text(self)
 
 
 def covariance(

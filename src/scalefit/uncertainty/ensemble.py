@@ -25,7 +25,7 @@ from scalefit.laws import Law
 from scalefit.objective import Residual
 from scalefit.result import Fit
 from scalefit.table import LossTable
-from scalefit.uncertainty.estimate import AS_DRAWN, Draws, Estimate, Tails, checked_level, quantiles
+from scalefit.uncertainty.estimate import AS_DRAWN, Draws, Estimate, Tails
 
 __all__ = ["Ensemble", "IntervalKind", "Replicates", "RunNoise"]
 
@@ -136,13 +136,12 @@ class Ensemble:
         Raises:
             DataError: the level is no number between 0 and 1.
         """
-        tail = self.tails.outside(checked_level(level))
         rows = {}
-        for name, values in self._drawn.items():
+        for name in self._drawn:
             if name in self.fit.fixed:
                 continue
-            low, high = quantiles(values, [tail, 1 - tail])
-            rows[name] = (self.fit.params[name], np.std(values, ddof=1), low, high)
+            one = self._drawn.estimate(name, np.asarray(self.fit.params[name]))
+            rows[name] = (self.fit.params[name], one.sd, *one.interval(level))
         return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "sd", "low", "high"])
 
     def apply(self, function: Callable[..., Any]) -> Estimate:
@@ -154,7 +153,8 @@ class Ensemble:
                 numbers and with arrays of shape (draws,).
 
         Returns:
-            The estimate, shape S, with draws of shape (draws, *S).
+            The estimate, shape S, with draws of shape (draws, *S), and notes of the fit, of the
+            draws and of the function, where it has an attribute ``notes``.
 
         Raises:
             DataError: the function asks for something else, or does not work on arrays.
@@ -175,7 +175,13 @@ class Ensemble:
                 remedy="Write it with operations that work entry by entry, such as np.log, and "
                 "keep the draws in the first axis",
             )
-        return Estimate(value[()], drawn, self.tails)
+        own = tuple(getattr(function, "notes", ()))
+        return Estimate(value[()], drawn, self.tails, (*own, *self._carried))
+
+    @property
+    def _carried(self) -> tuple[Note, ...]:
+        """What answers of these draws carry of them and of their fit."""
+        return (*self.fit.carried, *self.notes)
 
     def predict(
         self,
@@ -186,13 +192,17 @@ class Ensemble:
     ) -> Estimate:
         """Predicted loss with its uncertainty.
 
+        Neither kind of interval holds a wrong form of the law: outside the runs, both are too
+        narrow by what the law has wrong there.
+
         Args:
             runs: as for :meth:`Fit.predict`.
             kind: ``mean`` for the surface; ``run`` for a new run, with noise from run to run.
             **columns: as for :meth:`Fit.predict`.
 
         Returns:
-            The fit's prediction, shape S, with draws of shape (draws, *S).
+            The fit's prediction, shape S, with draws of shape (draws, *S). Its notes say how far
+            outside the runs it lies, and of ``run`` what the intervals hold.
 
         Raises:
             DataError: as for :meth:`Fit.predict`, or the kind is unknown.
@@ -202,18 +212,20 @@ class Ensemble:
                 f"kind={kind!r} is not one of 'mean', 'run'",
                 remedy="'mean' is the uncertainty of the surface, 'run' that of a new run",
             )
-        value = self.fit.predict(runs, **columns)
         used, codes = self.fit.columns_of(runs, columns)
+        value = self.fit.value_of(used, codes)
+        far = self.fit.extrapolation(used)
+        notes = (*far, *(_form_note(bool(far)) if kind == "run" else ()), *self._carried)
         drawn = self.fit.law.evaluate(used, self._by_row(np.ndim(value), codes))
         drawn = np.broadcast_to(drawn, (len(self) - self.failed, *value.shape))
         if kind == "mean":
-            return Estimate(value[()], drawn, self.tails)
+            return Estimate(value[()], drawn, self.tails, notes)
         # Of the noise there are as many runs as there are: few clusters make the surface less
         # certain, not the noise around it.
         noisy = AS_DRAWN if self.tails == AS_DRAWN else Tails(self.freedom)
         drawn = value + self.tails.reach(0.95) / noisy.reach(0.95) * (drawn - value)
         drawn = self.noise.added(drawn, np.random.default_rng(self.seed))
-        return Estimate(value[()], drawn, noisy)
+        return Estimate(value[()], drawn, noisy, notes)
 
     def _by_row(self, depth: int, codes: Mapping[Grouping, np.ndarray]) -> dict[str, np.ndarray]:
         """Parameters of every draw against rows of ``depth`` axes."""
@@ -364,6 +376,18 @@ class Ensemble:
         if "posterior" in inspect.signature(arviz.from_dict).parameters:
             return arviz.from_dict(posterior=chains)
         return arviz.from_dict({"posterior": chains})
+
+
+def _form_note(beyond: bool) -> tuple[Note, ...]:
+    """What an interval of a new run holds, inside the runs of the fit and beyond them."""
+    holds = "it holds noise and misfit as they are inside the runs, not a wrong form of the law"
+    said = (
+        f"outside the runs the interval of a new run promises too much: {holds}. Fit without the "
+        "largest runs and predict them, to see how much"
+        if beyond
+        else f"of the interval of a new run: {holds}"
+    )
+    return (Note("form_not_covered", "warning" if beyond else "info", said),)
 
 
 def called(function: Callable[..., Any], params: Mapping[str, Any]) -> Any:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import DataError
+from scalefit import report
+from scalefit.errors import DataError, Note
 
 __all__ = ["AS_DRAWN", "Draws", "Estimate", "Tails", "checked_level", "quantiles"]
 
@@ -86,11 +87,13 @@ class Estimate:
         draws: one for each usable draw of the parameters, shape (draws, *S). NaN where a draw
             gives none.
         tails: how far out among them the ends of an interval lie.
+        notes: soft problems.
     """
 
     value: np.ndarray
     draws: np.ndarray
     tails: Tails = AS_DRAWN
+    notes: tuple[Note, ...] = ()
 
     def interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         """Percentile interval, each end of the shape of ``value``.
@@ -112,10 +115,7 @@ class Estimate:
         return np.asarray(np.nanstd(self.draws, axis=0, ddof=1))[()]
 
     def __repr__(self) -> str:
-        low, high = self.interval()
-        if np.ndim(self.value) == 0:
-            return f"{self.value:.6g} (95 %: {low:.6g} to {high:.6g})"
-        return f"<Estimate of shape {np.shape(self.value)}, {len(self.draws)} draws>"
+        return report.estimate_text(self)
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
         """A row for each value, in order: value, low, high."""
@@ -149,9 +149,9 @@ class Draws(Mapping[str, np.ndarray]):
         """Other quantities under the same draws."""
         return Draws(dict(arrays), self.tails)
 
-    def estimate(self, name: str, value: np.ndarray) -> Estimate:
-        """A quantity, whose value is given, with its draws."""
-        return Estimate(value, self[name], self.tails)
+    def estimate(self, name: str, value: np.ndarray, notes: Sequence[Note] = ()) -> Estimate:
+        """A quantity, whose value and notes are given, with its draws."""
+        return Estimate(value, self[name], self.tails, tuple(notes))
 
 
 def checked_level(level: float) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit import objective as obj
+from scalefit import report
 from scalefit.errors import DataError, Note
 from scalefit.fitting.devices import quiet
 from scalefit.fitting.polish import batch_of, newton_of
@@ -88,11 +89,7 @@ class Profile:
         return pd.DataFrame({"value": self.values, "deviance": self.deviance, **self.params})
 
     def __repr__(self) -> str:
-        ends = [
-            f"{end:.6g}{'' if closed else ' (open)'}"
-            for end, closed in zip((self.low, self.high), self.closed, strict=True)
-        ]
-        return f"{self.name}: {self.value:.6g} ({100 * self.level:g} %: {ends[0]} to {ends[1]})"
+        return report.profile_text(self)
 
 
 def profile(
@@ -162,7 +159,7 @@ def profile(
     least, most = _range(ground, name)
     walk = _Walk(ground, asked)
     freedom = ground.freedom
-    notes: list[Note] = []
+    notes = [*getattr(quantity, "notes", ()), *fit.carried]
     if method == "sandwich":
         freedom, said = walk.widen(ground, by)
         notes += said
