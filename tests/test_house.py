@@ -31,6 +31,7 @@ FLOW = [
     *FAMILIES,
     "laws",
     "files",
+    "units",
     "table",
     "groups",
     "objective",
@@ -231,6 +232,7 @@ def test_public_names_are_the_ones_listed():
         "synthetic",
         "table",
         "tracing",
+        "units",
         "uncertainty",
     }
     assert sorted(name for name in dir(sf) if name[0] != "_" and name not in inner) == PUBLIC

@@ -16,6 +16,7 @@ from scalefit.errors import Note, Status
 
 if TYPE_CHECKING:
     from scalefit.allocation import Allocation, NearOptimal
+    from scalefit.allocation.wasted import Deadweight
     from scalefit.isoflops import (
         Advice,
         Attribution,
@@ -323,6 +324,16 @@ def region_html(region: NearOptimal) -> str:
         f"<b>near-optimal region</b>, {escape(region.best.law)}, {escape(region.criterion)}"
         f"{table}{_notes_html(region.notes)}"
     )
+
+
+def deadweight_text(waste: Deadweight) -> str:
+    """A row for each run, and the notes."""
+    return "\n".join([waste.to_frame().to_string(index=False), *_notes(waste.notes)])
+
+
+def deadweight_html(waste: Deadweight) -> str:
+    """The same for notebooks."""
+    return f"{waste.to_frame().to_html(index=False, border=0)}{_notes_html(waste.notes)}"
 
 
 def _budgets(allocation: Allocation, level: float) -> pd.DataFrame:

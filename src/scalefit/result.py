@@ -28,6 +28,9 @@ __all__ = ["Certificate", "Fit", "Minimum", "Trust"]
 
 SCHEMA = 1
 
+# Notes on a fit that hold for every answer it gives, and are not only hinted at there.
+CARRIED = ("units", "loss_unit", "one_ratio")
+
 Search = Literal["grid", "scattered", "none"]
 
 
@@ -67,7 +70,7 @@ class Trust:
         iterations: of the start that reached the optimum.
         at_bound: parameters held by a bound.
         condition: condition number of the curvature in all free parameters, each scaled to unit
-            curvature.
+            curvature; those that a bound holds included, terms that are zero left out.
         condition_projected: the same in the nonlinear parameters after the linear ones are
             projected out.
         duality: of a sum of absolute residuals, how far it lies above the sum of multiplier times
@@ -211,6 +214,29 @@ class Fit:
         """
         used, codes = self.columns_of(runs, columns)
         return self.law.evaluate(used, by_row(self.law, self.params, self.groups, codes))
+
+    @property
+    def carried(self) -> tuple[Note, ...]:
+        """What answers of this fit carry of it.
+
+        Notes that hold for every answer, in full, and one that sums up its other warnings.
+        """
+        whole = [note for note in self.notes if note.code in CARRIED]
+        codes = [
+            note.code
+            for note in self.notes
+            if note.severity == "warning" and note.code not in CARRIED
+        ]
+        codes += [] if self.status.usable else [self.status.name.lower()]
+        if not codes:
+            return tuple(whole)
+        note = Note(
+            "fit_warnings",
+            "warning",
+            f"the fit behind this carries warnings ({', '.join(codes)}): see its summary",
+            {"codes": codes},
+        )
+        return (*whole, note)
 
     def at(self, **levels: Any) -> Fit:
         """The fit as it stands for one level of each grouping, with that level's coefficients.

@@ -25,6 +25,7 @@ import pandas as pd
 
 from scalefit.errors import DataError, Note, listed
 from scalefit.files import first_line, read_frame, refuse_repeated_labels
+from scalefit.units import unit_notes
 
 __all__ = ["DroppedRow", "LossTable", "read"]
 
@@ -640,7 +641,20 @@ def _reading_notes(
                 {"rows": [str(row) for row in repeated]},
             )
         )
-    return notes
+    return [*notes, *unit_notes(_judged(frame, sources), sources, list(frame.index))]
+
+
+def _judged(frame: pd.DataFrame, sources: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Columns whose unit is judged, NaN where a row does not count or has no number."""
+    weight = frame["weight"].to_numpy() if "weight" in sources else 1.0
+    found = {}
+    for name in ("N", "D", "C", "loss"):
+        if name in sources:
+            column = frame[name]
+            if column.dtype != np.float64:
+                column = pd.to_numeric(column, errors="coerce")
+            found[name] = np.where(weight > 0, column.to_numpy(dtype=np.float64), np.nan)
+    return found
 
 
 def _repeated(frame: pd.DataFrame) -> list[object]:

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scalefit import report
 from scalefit.allocation.best import solved
 from scalefit.allocation.costs import CostLike
 from scalefit.allocation.hardware import Hardware, find_hardware
 from scalefit.allocation.question import ask
+from scalefit.allocation.remarks import unit_mismatch
 from scalefit.allocation.solver import LIMITED
-from scalefit.errors import AllocationError
+from scalefit.errors import AllocationError, Note
 from scalefit.result import Fit
 from scalefit.uncertainty import Draws, Ensemble, Estimate
 
@@ -34,6 +36,7 @@ class Deadweight:
         unit: of the costs, ``FLOP`` or ``USD``.
         draws: ``spent``, ``needed`` and ``loss`` under every draw of an ensemble, shape (draws,
             *runs); empty for a fit.
+        notes: soft problems.
     """
 
     spent: np.ndarray
@@ -41,6 +44,7 @@ class Deadweight:
     loss: np.ndarray
     unit: str
     draws: Draws = field(default_factory=Draws)
+    notes: tuple[Note, ...] = ()
 
     @property
     def wasted(self) -> np.ndarray:
@@ -109,10 +113,10 @@ class Deadweight:
         return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
 
     def __repr__(self) -> str:
-        return self.to_frame().to_string(index=False)
+        return report.deadweight_text(self)
 
     def _repr_html_(self) -> str:
-        return str(self.to_frame().to_html(index=False, border=0))
+        return report.deadweight_html(self)
 
 
 def deadweight(
@@ -159,13 +163,16 @@ def deadweight(
         raise AllocationError("N and D of a run must be positive numbers")
     one = {name: np.array([value]) for name, value in point.one_surface().params.items()}
     answers = _answers(point, one, N, D, cost, held)
+    notes = [*point.carried, *unit_mismatch(point, {"N": N, "D": D})]
     draws = Draws()
     if isinstance(fit, Ensemble):
         draws = fit.drawn.computed(_answers(point, fit.drawn, N, D, cost, held))
+        notes += fit.notes
     return Deadweight(
         **{name: values[0][()] for name, values in answers.items()},
         unit=ask(point, 1.0, "loss", cost=cost, held=held).cost.unit,
         draws=draws,
+        notes=tuple(notes),
     )
 
 
