@@ -33,6 +33,7 @@ FLOW = [
     "files",
     "units",
     "table",
+    "trajectories",
     "groups",
     "objective",
     "separable",
@@ -232,6 +233,7 @@ def test_public_names_are_the_ones_listed():
         "synthetic",
         "table",
         "tracing",
+        "trajectories",
         "units",
         "uncertainty",
     }
