@@ -650,10 +650,12 @@ def _judged(frame: pd.DataFrame, sources: Mapping[str, str]) -> dict[str, np.nda
     found = {}
     for name in ("N", "D", "C", "loss"):
         if name in sources:
-            column = frame[name]
-            if column.dtype != np.float64:
-                column = pd.to_numeric(column, errors="coerce")
-            found[name] = np.where(weight > 0, column.to_numpy(dtype=np.float64), np.nan)
+            try:
+                numbers = _numbers(frame[name], name, sources[name])
+            except DataError:
+                # C is optional, and whoever asks for it is told then.
+                continue
+            found[name] = np.where(weight > 0, numbers.to_numpy(dtype=np.float64), np.nan)
     return found
 
 

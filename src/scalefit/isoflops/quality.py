@@ -121,7 +121,7 @@ def bent_parabolas(runs: Sweeps, limit: float) -> list[Bent]:
     with the scatter that its own budget has without it: a parabola is not the true curve, and
     budgets may differ in noise.
     """
-    from scipy.stats import t
+    from scipy.special import stdtr
 
     tried, usual = [], {}
     for number, members in enumerate(runs.members):
@@ -153,7 +153,7 @@ def bent_parabolas(runs: Sweeps, limit: float) -> list[Bent]:
         others = [value for other, value in usual.items() if other != number]
         scatter = max(float(np.sqrt(np.median(others))) if others else 0.0, ROUNDING * abs(miss))
         score = fall / (scatter or own)
-        unlikely = 2 * count * float(t.sf(fall / own, freedom)) < CHANCE
+        unlikely = 2 * count * float(stdtr(freedom, -fall / own)) < CHANCE
         if score > limit and (unlikely or (score > FAR * limit and fall > OWN * own)):
             found.append(Bent(place, miss, score))
     return found

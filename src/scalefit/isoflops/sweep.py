@@ -195,8 +195,9 @@ def isoflop(
 
     At each budget the size of least loss is found by a parabola of the loss in ln N, and the tokens
     of least loss by one in ln D, both by least squares; then ln N* and ln D* are fitted on ln C,
-    unweighted. Budgets with fewer than three distinct sizes or without a minimum are listed and
-    left out.
+    unweighted. Budgets with fewer than three distinct sizes, without a minimum or with one that no
+    runs can have are listed and left out. A run that bends the parabola of its budget counts, and
+    a note names it, with the exponent without it.
 
     The vertices are biased even without noise, unless the loss is symmetric about its optimum:
     :func:`design_bias` says how much.
