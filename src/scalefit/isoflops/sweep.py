@@ -38,8 +38,8 @@ FLOPS_TOLERANCE = 0.05
 WIDE_BUDGET = 1.2
 # And above which gaps have chained several budgets to one, or checkpoints of runs.
 WIDEST_BUDGET = 2.0
-# A vertex farther outside the runs than they are wide, in the logarithm, is no optimum.
-FARTHEST_VERTEX = 1.0
+# A vertex farther outside the runs than so many times their width, in the logarithm, is no optimum.
+FARTHEST_VERTEX = 2.0
 # Powers of ten between the geometric middle of the sizes and the vertex.
 OFF_CENTRE = 0.15
 
@@ -110,9 +110,9 @@ class IsoFlop(Frontier):
             - ``interior``: whether the vertex over N lies in the range.
             - ``status``: ``ok``, ``too_few`` (fewer than three distinct sizes), ``edge_minimum``,
               ``negative_curvature``, ``weak_curvature`` (below two standard errors),
-              ``impossible`` (a vertex below one parameter, one token or, among positive losses, a
-              loss of zero, or farther outside the runs than they are wide) or ``too_wide`` (runs
-              of close C chained over more than a factor of two).
+              ``impossible`` (a vertex outside the runs by more than twice their width, below one
+              parameter or token where the runs are above, or of a loss below zero where all are
+              above) or ``too_wide`` (runs of close C chained over more than a factor of two).
             - ``used``: whether the power laws go through it.
         n_law: N* against the budget.
         d_law: D* against the budget.
@@ -507,8 +507,8 @@ SAID = {
     "too_wide": "runs of close C chain into one budget over more than a factor of two: it is left "
     "out. Name the budgets with by=, or lower the tolerance; training curves with checkpoints as "
     "rows go to envelope(runs)",
-    "impossible": "the vertex is no optimum that runs like these can have (below one parameter, "
-    "one token or a loss of zero, or farther outside the runs than they are wide): it is left out. "
+    "impossible": "the vertex is no optimum that such runs can have (below one parameter, one "
+    "token or a loss of zero, or outside the runs by more than twice their width): it is left out. "
     "Add sizes around the least loss",
     "edge_minimum": "the vertex lies outside the runs: it is extrapolated. Add sizes there, or "
     "leave it out with keep_edges=False",
