@@ -509,7 +509,7 @@ def _trajectory_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list
     ratio = np.sqrt((1 + share) / (1 - min(share, 0.99)))
     said = (
         f"neighbouring residuals correlate by {share:.2f}, so that errors that take rows as "
-        f"independent are up to about {ratio:.1f} times too narrow"
+        f"independent are about {ratio:.1f} times too narrow"
         if correlated
         else f"neighbouring residuals do not correlate ({share:.2f}), but what runs have in common "
         "is no noise of rows"
