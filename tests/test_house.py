@@ -31,7 +31,9 @@ FLOW = [
     *FAMILIES,
     "laws",
     "files",
+    "units",
     "table",
+    "trajectories",
     "groups",
     "objective",
     "separable",
@@ -236,6 +238,8 @@ def test_public_names_are_the_ones_listed():
         "synthetic",
         "table",
         "tracing",
+        "trajectories",
+        "units",
         "uncertainty",
     }
     assert sorted(name for name in dir(sf) if name[0] != "_" and name not in inner) == PUBLIC

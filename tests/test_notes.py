@@ -207,3 +207,202 @@ def test_every_code_is_in_the_table_of_notes_and_every_row_is_a_code():
     assert len(table) == len(set(table)) > 40
     assert noted <= set(table)
     assert set(table) <= noted | texts
+
+
+def ladder(spread=0.012, noise=0.003, count=12, seed=0):
+    """Runs at 20 tokens per parameter, rounded as batches and steps round them."""
+    rng = np.random.default_rng(seed)
+    N = np.geomspace(1e8, 1e10, count)
+    D = 20 * N * (1 + spread * rng.uniform(-1, 1, count))
+    return sf.simulate(pd.DataFrame({"N": N, "D": D}), noise=noise, seed=seed)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_runs_at_one_ratio_have_no_best_one(seed):
+    runs = ladder(seed=seed)
+    fit = sf.fit(runs)
+    note = codes(fit)["one_ratio"]
+    assert note.severity == "warning" and "D/N hardly changes" in note.message
+    np.testing.assert_allclose(note.details["power"], 1.0, atol=0.01)
+    for ask in (sf.allocate, sf.near_optimal):
+        with pytest.raises(sf.AllocationError, match=r"determine no optimum.*D/N hardly changes"):
+            ask(fit, 1e24)
+    assert "one_ratio" in [item.code for item in sf.deadweight(fit, 1e9, 1e11).notes]
+    # Read back from a file it is refused as well.
+    with pytest.raises(sf.AllocationError, match="determine no optimum"):
+        sf.allocate(sf.Fit.from_json(fit.to_json()), 1e24)
+
+
+def test_how_far_a_ladder_moves_n_and_d_apart_is_what_the_surface_says():
+    runs = ladder(noise=0.003, count=60)
+    N, D = runs["N"].to_numpy(), runs["D"].to_numpy()
+    truth = sf.SURFACES["chinchilla"]
+
+    def loss(N, D):
+        powers = truth["A"] * N ** -truth["alpha"] + truth["B"] * D ** -truth["beta"]
+        return truth["E"] + powers
+
+    # Off D = 20 N at the same compute, once as if the loss were all of N, once as if all of D.
+    off = np.log(D / N)
+    off -= np.polyval(np.polyfit(np.log(N), off, 1), np.log(N))
+    size = np.log(N * D)
+    along = np.gradient(np.log(loss(N, D)), size)
+    most = np.abs(along * off)
+    expected = np.sqrt(np.sum(most**2)) / 0.003
+    found = codes(sf.fit(runs))["one_ratio"].details["apart"]
+    np.testing.assert_allclose(found, expected, rtol=0.25)
+
+
+def test_what_runs_at_one_ratio_do_determine():
+    runs = ladder()
+    C = 6 * runs["N"] * runs["D"]
+    along = sf.fit(runs.assign(C=C), "power_offset", x="C")
+    larger = sf.simulate(pd.DataFrame({"N": [3e10], "D": [6e11]}), noise=0.0)
+    predicted = along.predict(x=6 * 3e10 * 6e11)
+    np.testing.assert_allclose(predicted, larger["loss"][0], rtol=0.01)
+    of_size = sf.fit(runs, "chinchilla_n")
+    np.testing.assert_allclose(of_size.predict(N=3e10), larger["loss"][0], rtol=0.01)
+    assert "one_ratio" not in codes(of_size)
+
+
+def test_exponents_that_are_known_tell_the_terms_apart():
+    fit = sf.fit(ladder(), fix={"alpha": 0.34, "beta": 0.28})
+    assert "one_ratio" not in codes(fit)
+    assert sf.allocate(fit, 1e22).N > 0
+
+
+def test_one_number_of_tokens_and_any_other_path_tell_nothing_apart():
+    N = np.geomspace(1e7, 1e10, 40)
+    for D, said in ((1e11 + 0 * N, "D hardly changes"), (1e3 * N**0.8, r"as N^0.8")):
+        # Rounded, so that they are no exact power.
+        D = D * (1 + 0.011 * np.cos(np.arange(40) * 2.0))
+        runs = sf.simulate(pd.DataFrame({"N": N, "D": D}), noise=0.003)
+        assert said in codes(sf.fit(runs))["one_ratio"].message
+
+
+@pytest.mark.parametrize("noise", [0.003, 0.03])
+def test_sweeps_and_ladders_at_several_ratios_move_n_and_d_apart(noise):
+    for runs in (
+        sf.simulate(sf.isoflop_design(width=2.0), noise=noise),
+        ladder(spread=0.8, noise=noise / 3, count=30),
+    ):
+        assert "one_ratio" not in codes(sf.fit(runs))
+
+
+def test_one_bad_run_is_not_the_noise_that_hides_a_ratio(clean):
+    wrong = clean.assign(loss=clean["loss"].where(clean.index != 7, 3 * clean["loss"]))
+    assert "one_ratio" not in codes(sf.fit(wrong))
+
+
+def test_the_condition_is_of_parameters_at_bounds_too():
+    truth = {"E": 0.0, "A": 20.0, "B": 30.0, "alpha": 0.1, "beta": 0.12}
+    runs = sf.simulate(sf.isoflop_design(), params=truth, noise=0.01, seed=4)
+    runs["loss"] -= 0.3
+    held = sf.fit(runs, robust="none")
+    opened = sf.fit(runs, robust="none", bounds={"E": (-50.0, 50.0)})
+    given = sf.fit(runs, robust="none", fix={"E": 0.0})
+    assert held.trust.at_bound == ("E",) and opened.params["E"] < 0
+    assert held.params == pytest.approx(given.params, rel=1e-6)
+    # A bound a little nearer makes nothing better determined; a known E does.
+    np.testing.assert_allclose(held.trust.condition, opened.trust.condition, rtol=0.15)
+    assert held.trust.condition > 10 * given.trust.condition
+
+
+def curves(sizes=10, count=60, correlation=0.8, noise=0.01, seed=0):
+    """Checkpoints of one run of each size, whose noise follows the run."""
+    rng = np.random.default_rng(seed)
+    N, step = np.meshgrid(np.geomspace(2e7, 2e9, sizes), np.arange(1, count + 1), indexing="ij")
+    design = pd.DataFrame({"run": np.repeat(np.arange(sizes), count), "N": N.ravel()})
+    design["D"] = 2e8 * step.ravel()
+    shocks = rng.standard_normal((sizes, count))
+    path = np.empty_like(shocks)
+    path[:, 0] = shocks[:, 0]
+    for i in range(1, count):
+        path[:, i] = correlation * path[:, i - 1] + (1 - correlation**2) ** 0.5 * shocks[:, i]
+    runs = sf.simulate(design, noise=0.0)
+    return runs.assign(loss=runs["loss"] * np.exp(noise * path.ravel()))
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_checkpoints_as_rows_are_trajectories(named):
+    runs = curves() if named else curves().drop(columns="run")
+    fit = sf.fit(runs)
+    note = codes(fit)["trajectories"]
+    assert note.severity == "warning"
+    by = "run" if named else "N"
+    assert (note.details["rows"], note.details["runs"], note.details["by"]) == (600, 10, by)
+    np.testing.assert_allclose(note.details["autocorrelation"], 0.8, atol=0.08)
+    rows, clusters = sf.covariance(fit, runs), sf.covariance(fit, runs, by=by)
+    assert "trajectories" in [item.code for item in rows.notes]
+    assert "trajectories" not in [item.code for item in clusters.notes]
+    assert "trajectories" in [item.code for item in rows.draws(20).notes]
+    assert "trajectories" in [item.code for item in sf.profile(fit, runs, "alpha").notes]
+    options = {"n": 4, "progress": False, "searched": 0.0}
+    for method, label, said in (("rows", None, True), ("clusters", by, False)):
+        draws = sf.bootstrap(fit, runs, method=method, by=label, **options)
+        assert ("trajectories" in [item.code for item in draws.notes]) is said
+
+
+def test_errors_by_rows_are_as_much_too_narrow_as_the_note_says():
+    """The scatter of parameters over tables, against the errors that each table gives."""
+    names = ["E", "alpha", "beta"]
+    found, by_rows, by_runs, said = [], [], [], []
+    for seed in range(24):
+        runs = curves(seed=seed)
+        fit = sf.fit(runs)
+        found.append([fit.params[name] for name in names])
+        by_rows.append(sf.covariance(fit, runs).standard_errors[names])
+        by_runs.append(sf.covariance(fit, runs, by="run").standard_errors[names])
+        share = codes(fit)["trajectories"].details["autocorrelation"]
+        said.append(np.sqrt((1 + share) / (1 - share)))
+    scatter = np.std(found, axis=0, ddof=1)
+    narrow = scatter / np.mean(by_rows, axis=0)
+    assert (narrow > 1.2).all() and (narrow < 1.2 * np.mean(said)).all()
+    # What varies from run to run loses most.
+    np.testing.assert_allclose(narrow[names.index("alpha")], np.mean(said), rtol=0.3)
+    np.testing.assert_allclose(scatter / np.mean(by_runs, axis=0), 1.0, atol=0.4)
+
+
+def test_each_way_out_that_a_trajectory_note_prints_can_be_gone():
+    runs = curves()
+    # Runs that end at different D, so that their last rows are a design.
+    runs = runs[runs["D"] <= 2e8 * (30 + 3 * runs["run"])]
+    fit = sf.fit(runs)
+    message = codes(fit)["trajectories"].message
+    assert "covariance(fit, runs, by='run')" in message
+    assert sf.covariance(fit, runs, by="run").standard_errors["beta"] > 0
+    call = "runs.loc[runs.groupby('run')['D'].idxmax()]"
+    assert call in message
+    last = sf.fit(runs.loc[runs.groupby("run")["D"].idxmax()])
+    assert last.rows == 10 and "trajectories" not in codes(last)
+    rule = message.split("keep='")[1].split("'")[0]
+    assert 0 < len(sf.fit(runs, keep=rule).dropped) < len(runs) / 2
+    # Runs that all end at one D are no design, and their last rows are not offered.
+    assert "groupby" not in codes(sf.fit(curves()))["trajectories"].message
+
+
+def test_checkpoints_without_common_noise_are_only_told_of():
+    note = codes(sf.fit(curves(correlation=0.0)))["trajectories"]
+    assert note.severity == "info" and "do not correlate" in note.message
+
+
+def test_grids_and_sweeps_are_no_trajectories(clean):
+    N, D = np.meshgrid(np.geomspace(1e8, 1e10, 8), np.geomspace(1e9, 1e12, 20))
+    grid = sf.simulate(pd.DataFrame({"N": N.ravel(), "D": D.ravel()}), noise=0.003)
+    named = grid.assign(run=[f"run {i}" for i in range(len(grid))])
+    for runs in (grid, named, clean):
+        assert "trajectories" not in codes(sf.fit(runs))
+
+
+def test_of_the_real_tables_those_of_curves_are_trajectories(data_folder):
+    from scalefit.trajectories import find_trajectories
+
+    found = {}
+    for name in ("chinchilla_epoch", "datablations", "farseer", "gadre", "marin_comma"):
+        found[name] = find_trajectories(sf.read(data_folder / f"{name}.csv", missing="drop"))
+    for name in ("mpt_overtrained", "quest", "routed_lm", "steplaw_dense"):
+        found[name] = find_trajectories(sf.read(data_folder / f"{name}.csv", missing="drop"))
+    assert not any(found.values())
+    routed = find_trajectories(sf.read(data_folder / "routed_lm_curves.csv", missing="drop"))
+    assert (routed.by, routed.curves, routed.rows) == ("run", 223, 5568)
+    assert find_trajectories(sf.read(data_folder / "vocab_scaling.csv")).by == "params"

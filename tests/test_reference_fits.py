@@ -352,7 +352,8 @@ def test_quest_formats_give_the_reference_multipliers(quest, references, agrees)
     assert fit.params["beta"] == pytest.approx(expected["beta"], abs=2e-4)
     assert fit.params["E"] == expected["E"]
     assert fit.trust.at_bound == ("E",)
-    assert [note.code for note in fit.notes] == ["at_bound"]
+    # E at zero is held by its bound alone: with it the exponents are hardly constrained.
+    assert [note.code for note in fit.notes] == ["at_bound", "weakly_identified"]
     whole = fit.params["A[w16NoQuantizer a16NoQuantizer]"]
     worth = {}
     for bits in expected["eff_W_equals_A"]:

@@ -30,6 +30,9 @@ __all__ = ["Certificate", "Fit", "Minimum", "Trust"]
 
 SCHEMA = 1
 
+# Notes on a fit that hold for every answer it gives, and are not only hinted at there.
+CARRIED = ("units", "loss_unit", "one_ratio")
+
 Search = Literal["grid", "scattered", "none"]
 
 
@@ -71,7 +74,7 @@ class Trust:
         iterations: of the start that reached the optimum.
         at_bound: parameters held by a bound.
         condition: condition number of the curvature in all free parameters, each scaled to unit
-            curvature.
+            curvature; those that a bound holds included, terms that are zero left out.
         condition_projected: the same in the nonlinear parameters after the linear ones are
             projected out.
         duality: of a sum of absolute residuals, how far it lies above the sum of multiplier times
@@ -242,18 +245,26 @@ class Fit:
 
     @property
     def carried(self) -> tuple[Note, ...]:
-        """What answers of this fit carry of it: a note that sums up its warnings."""
-        codes = [note.code for note in self.notes if note.severity == "warning"]
+        """What answers of this fit carry of it.
+
+        Notes that hold for every answer, in full, and one that sums up its other warnings.
+        """
+        whole = [note for note in self.notes if note.code in CARRIED]
+        codes = [
+            note.code
+            for note in self.notes
+            if note.severity == "warning" and note.code not in CARRIED
+        ]
         codes += [] if self.status.usable else [self.status.name.lower()]
         if not codes:
-            return ()
+            return tuple(whole)
         note = Note(
             "fit_warnings",
             "warning",
             f"the fit behind this carries warnings ({', '.join(codes)}): see its summary",
             {"codes": codes},
         )
-        return (note,)
+        return (*whole, note)
 
     def at(self, **levels: Any) -> Fit:
         """The fit as it stands for one level of each grouping, with that level's coefficients.

@@ -26,6 +26,7 @@ import pandas as pd
 from scalefit.errors import DataError, Note, listed
 from scalefit.files import first_line, read_frame, refuse_repeated_labels
 from scalefit.laws import Law
+from scalefit.units import unit_notes
 
 __all__ = ["DroppedRow", "LossTable", "read"]
 
@@ -651,7 +652,22 @@ def _reading_notes(
                 {"rows": [str(row) for row in repeated]},
             )
         )
-    return notes
+    return [*notes, *unit_notes(_judged(frame, sources), sources, list(frame.index))]
+
+
+def _judged(frame: pd.DataFrame, sources: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Columns whose unit is judged, NaN where a row does not count or has no number."""
+    weight = frame["weight"].to_numpy() if "weight" in sources else 1.0
+    found = {}
+    for name in ("N", "D", "C", "loss"):
+        if name in sources:
+            try:
+                numbers = _numbers(frame[name], name, sources[name])
+            except DataError:
+                # C is optional, and whoever asks for it is told then.
+                continue
+            found[name] = np.where(weight > 0, numbers.to_numpy(dtype=np.float64), np.nan)
+    return found
 
 
 def _repeated(frame: pd.DataFrame) -> list[object]:

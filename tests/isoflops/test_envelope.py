@@ -68,3 +68,13 @@ def test_curves_that_never_cross_say_so(curves):
     for wrong in ({"method": "convex"}, {"bins": 1}):
         with pytest.raises(sf.DataError):
             sf.envelope(curves, **wrong)
+
+
+@pytest.mark.parametrize(("sizes", "fitted"), [(5, 3), (12, 10)])
+def test_an_envelope_through_few_sizes_says_so(sizes, fitted):
+    N, D = np.meshgrid(np.geomspace(3e7, 3e9, sizes), np.geomspace(1e8, 1e12, 150))
+    found = sf.envelope(sf.simulate(pd.DataFrame({"N": N.ravel(), "D": D.ravel()}), noise=0.0))
+    assert found.points.loc[found.points["interior"], "N"].nunique() == fitted
+    assert ("envelope_few_sizes" in [note.code for note in found.notes]) is (fitted < 5)
+    # What few sizes cost: the exponent of the surface is 0.4516.
+    assert (abs(found.n_exponent - TRUE) > 0.02) is (fitted < 5)

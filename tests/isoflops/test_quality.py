@@ -7,6 +7,16 @@ import pytest
 import scalefit as sf
 from scalefit.isoflops.quality import ALL_RULES
 
+# The stages of the source, budgets counted again at the end.
+SOURCE_RULES = (
+    "duplicates",
+    "few_points",
+    "off_centre",
+    "spline_outlier",
+    "weak_curvature",
+    "few_points",
+)
+
 NAMES = {
     "near_duplicate_params": "duplicates",
     "exact_duplicate": "duplicates",
@@ -16,7 +26,9 @@ NAMES = {
 
 
 def rules(limit):
-    return [("spline_outlier", limit) if name == "spline_outlier" else name for name in ALL_RULES]
+    return [
+        ("spline_outlier", limit) if name == "spline_outlier" else name for name in SOURCE_RULES
+    ]
 
 
 @pytest.mark.parametrize(
@@ -137,3 +149,44 @@ def test_rules_take_thresholds_in_turn(runs):
     for wrong in ("few", ("few_points", "ten"), ("few_points", -1), ("weak_curvature", 2.0)):
         with pytest.raises(sf.DataError):
             sf.quality(runs, rules=[wrong])
+
+
+@pytest.mark.parametrize("place", [6, 8, 9, 11])
+def test_of_a_budget_with_one_bad_run_only_that_run_is_flagged(place):
+    design = sf.isoflop_design([1e18, 3e18, 1e19, 3e19], points=6, width=4.0)
+    runs = sf.simulate(design, noise=0.0003, seed=1)
+    assert sf.quality(runs).empty
+    runs.loc[place, "loss"] += 0.3
+    found = sf.quality(runs)
+    assert found["rule"].to_dict() == {place: "parabola_outlier"}
+    # How far it lies above the parabola through the others, by hand.
+    others = runs[(runs["C"] == 3e18) & (runs.index != place)]
+    line = np.polyfit(np.log(others["N"]), others["loss"], 2)
+    miss = runs["loss"][place] - np.polyval(line, np.log(runs["N"][place]))
+    assert f"{miss:+.3g} from the parabola" in found["reason"][place]
+
+
+def test_bad_runs_of_several_budgets_are_found_and_of_one_budget_one_by_one():
+    runs = sf.simulate(sf.isoflop_design(points=9, width=4.0), noise=0.001, seed=2)
+    several = runs.copy()
+    several.loc[[4, 23], "loss"] += [0.3, -0.2]
+    assert sf.quality(several, rules=["parabola_outlier"]).index.to_list() == [4, 23]
+    one = runs.copy()
+    one.loc[[12, 14], "loss"] += [0.5, 0.05]
+    found = sf.quality(one, rules=["parabola_outlier"])
+    assert found.index.to_list() == [12, 14]
+
+
+def test_a_run_without_weight_bends_nothing(runs):
+    runs.loc[12, "loss"] += 1.0
+    weight = np.where(runs.index == 12, 0.0, 1.0)
+    assert sf.quality(runs.assign(weight=weight), rules=["parabola_outlier"]).empty
+
+
+def test_parabolas_that_are_exact_have_no_outlier_but_a_real_one():
+    runs = sf.isoflop_design(points=7)
+    x = np.log(runs["N"] / runs.groupby("C")["N"].transform("median"))
+    runs["loss"] = 2 + 0.1 * x**2
+    assert sf.quality(runs, rules=["parabola_outlier"]).empty
+    runs.loc[9, "loss"] += 1e-6
+    assert sf.quality(runs, rules=["parabola_outlier"]).index.to_list() == [9]

@@ -291,3 +291,138 @@ def test_reports_say_it(runs):
 def test_bad_options_say_what_is_known(runs, options, match):
     with pytest.raises(sf.DataError, match=match):
         sf.isoflop(runs, **options)
+
+
+def one_bad_run(place=8, loss=0.3):
+    """Four sweeps of six sizes, and one loss that is far off."""
+    design = sf.isoflop_design([1e18, 3e18, 1e19, 3e19], points=6, width=4.0)
+    runs = sf.simulate(design, noise=0.0003, seed=3)
+    runs.loc[place, "loss"] += loss
+    return runs
+
+
+def exponent_by_hand(runs):
+    """Approach 2 in numpy: parabolas in ln N, and a line through their vertices."""
+    vertices = []
+    for _, sweep in runs.groupby("C"):
+        a, b, _ = np.polyfit(np.log(sweep["N"]), sweep["loss"], 2)
+        vertices.append(-b / (2 * a))
+    return np.polyfit(np.log(np.unique(runs["C"])), vertices, 1)[0]
+
+
+@pytest.mark.parametrize("place", [6, 8, 9, 11, 13])
+def test_a_run_that_bends_its_parabola_is_named_with_the_exponent_without_it(place):
+    runs = one_bad_run(place)
+    found = sf.isoflop(runs)
+    # The number that Approach 2 gives is kept, and what it rests on is said.
+    np.testing.assert_allclose(found.n_exponent, exponent_by_hand(runs), rtol=1e-8)
+    (note,) = (note for note in found.notes if note.code == "isoflop_bent")
+    assert note.severity == "warning" and note.details["rows"] == [str(place)]
+    without = exponent_by_hand(runs.drop(index=place))
+    np.testing.assert_allclose(note.details["with"], found.n_exponent)
+    np.testing.assert_allclose(note.details["without"], without, rtol=1e-6)
+    assert f"{found.n_exponent:.4f}" in note.message and f"{without:.4f}" in note.message
+    # Published slope of this surface: 0.28 / 0.62.
+    assert abs(without - 0.4516) < 0.01 < abs(found.n_exponent - 0.4516)
+    left = sf.isoflop(runs, rules=["parabola_outlier"])
+    np.testing.assert_allclose(left.n_exponent, without, rtol=1e-6)
+    assert left.removed.index.to_list() == [place]
+    assert "isoflop_bent" not in codes(left)
+
+
+@pytest.mark.parametrize("method", ["akima", "cubic"])
+def test_a_spline_that_follows_a_bad_run_is_noted_as_well(method):
+    found = sf.isoflop(one_bad_run(), method=method)
+    (note,) = (note for note in found.notes if note.code == "isoflop_bent")
+    np.testing.assert_allclose(note.details["with"], found.n_exponent)
+    without = sf.isoflop(one_bad_run().drop(index=8), method=method)
+    np.testing.assert_allclose(note.details["without"], without.n_exponent)
+
+
+def test_a_budget_that_one_run_turned_upside_down_is_found_again():
+    runs = one_bad_run(loss=0.9)
+    found = sf.isoflop(runs)
+    assert found.budgets["status"].to_list()[1] == "negative_curvature"
+    (note,) = (note for note in found.notes if note.code == "isoflop_bent")
+    np.testing.assert_allclose(
+        note.details["without"], exponent_by_hand(runs.drop(index=8)), rtol=1e-6
+    )
+
+
+def test_bias_says_which_run_bends_a_parabola():
+    runs = one_bad_run()
+    report = sf.bias(sf.fit(runs), sf.isoflop(runs), runs, 1e22, objectives=False, resamples=0)
+    assert "isoflop_bent" in codes(report)
+    clean = report.variants.loc["without flagged runs"]
+    assert clean["rows"] == len(runs) - 1 and abs(clean["n_exponent_approach2"] - 0.4516) < 0.01
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.001, 0.01])
+@pytest.mark.parametrize("width", [2.0, 16.0])
+def test_clean_sweeps_of_any_width_bend_no_parabola(noise, width):
+    for points in (5, 6, 9, 15):
+        for seed in range(3 if noise else 1):
+            design = sf.isoflop_design(points=points, width=width)
+            found = sf.isoflop(sf.simulate(design, noise=noise, seed=seed))
+            assert "isoflop_bent" not in codes(found)
+
+
+def test_checkpoints_are_not_chained_into_a_budget():
+    N, step = np.meshgrid(np.geomspace(5e7, 5e8, 6), np.arange(1, 128))
+    runs = pd.DataFrame({"N": N.ravel(), "D": 3.48e7 * step.ravel()})
+    runs = sf.simulate(runs, noise=0.01, seed=2).drop(columns="C", errors="ignore")
+    with pytest.raises(sf.DataError, match=r"too_wide|outside their runs") as caught:
+        sf.isoflop(runs)
+    assert "scalefit.envelope(runs)" in caught.value.remedy
+    found = sf.envelope(runs)
+    (note,) = (note for note in found.notes if note.code == "envelope_few_sizes")
+    assert note.details["sizes"] <= 4
+
+
+def test_sweeps_with_checkpoints_beside_them_say_so_and_keep_their_budgets(runs):
+    N, step = np.meshgrid([3e7, 3e8], np.arange(1, 61))
+    curves = sf.simulate(pd.DataFrame({"N": N.ravel(), "D": 1e9 * step.ravel()}), noise=0.0)
+    both = pd.concat([runs, curves.assign(C=6 * curves["N"] * curves["D"])], ignore_index=True)
+    found = sf.isoflop(both)
+    assert "trajectories" in codes(found)
+    wide = found.budgets[found.budgets["status"] == "too_wide"]
+    assert len(wide) and not wide["used"].any() and (wide["C_ratio"] > 2).all()
+    assert "isoflop_too_wide" in codes(found)
+
+
+def test_a_named_budget_may_be_wide(runs):
+    rough = runs.assign(sweep=runs["C"], C=runs["C"] * np.tile(np.geomspace(1, 2.5, 7), 5))
+    found = sf.isoflop(rough, by="sweep")
+    assert found.budgets["used"].all() and "isoflop_wide_budget" in codes(found)
+
+
+def test_vertices_that_no_run_can_have_are_refused(runs):
+    top = runs["C"] == runs["C"].max()
+    x = np.log(runs["N"] / runs["N"][top].min())
+    cases = {
+        # Far below every size, and below one parameter.
+        "far": 3 + 1e-3 * (x + 60) ** 2,
+        # Among losses above zero, a least loss below it.
+        "negative": 0.1 * (x + 2) ** 2 - 0.3,
+    }
+    for loss in cases.values():
+        table = runs.assign(loss=runs["loss"].where(~top, loss))
+        assert (table["loss"] > 0).all()
+        found = sf.isoflop(table)
+        assert found.budgets["status"].to_list()[-1] == "impossible"
+        assert found.budgets["used"].to_list() == [True] * 4 + [False]
+        np.testing.assert_allclose(found.n_exponent, sf.isoflop(runs[~top]).n_exponent)
+        assert {"isoflop_impossible", "isoflop_dropped"} <= set(codes(found))
+
+
+def test_a_least_loss_below_zero_is_in_order_where_losses_are(runs):
+    found = sf.isoflop(runs.assign(loss=runs["loss"] - 5))
+    assert found.budgets["used"].all()
+    np.testing.assert_allclose(found.n_exponent, sf.isoflop(runs).n_exponent)
+
+
+def test_sizes_in_billions_have_vertices_below_one(runs):
+    small = runs.assign(N=runs["N"] / 1e9, D=runs["D"] / 1e9).drop(columns="C")
+    found = sf.isoflop(small)
+    assert found.budgets["used"].all() and (found.budgets["N"] < 1).any()
+    np.testing.assert_allclose(found.n_exponent, sf.isoflop(runs).n_exponent, rtol=1e-6)

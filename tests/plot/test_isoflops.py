@@ -19,7 +19,7 @@ def runs():
 
 
 def test_vertices_parabolas_and_runs_are_drawn(runs):
-    small = runs[(runs["C"] < runs["C"].max()) | (runs.index < runs.index[-6])]
+    small = runs[(runs["C"] < runs["C"].max()) | (runs.index < runs.index[-5])]
     found = sf.isoflop(small)
     ax = sf.plot.isoflop(found, small)
     budgets = found.budgets

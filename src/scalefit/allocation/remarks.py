@@ -12,8 +12,13 @@ from scalefit.allocation.question import FAR_RATIO, Question
 from scalefit.allocation.solver import INTERIOR, LIMITED, UNBOUNDED, Optimum
 from scalefit.domain import extrapolation
 from scalefit.errors import AllocationError, Note
+from scalefit.result import Fit
 
-__all__ = ["draw_notes", "notes_of", "reach_notes", "require_optimum"]
+__all__ = ["draw_notes", "notes_of", "reach_notes", "require_optimum", "unit_mismatch"]
+
+# So many times the largest run, or less than this share of the smallest, and sizes are in another
+# unit than the table: no extrapolation that anybody means goes from 1e9 to 1e14, or back to 1e6.
+HIGH_UNIT, LOW_UNIT = 1e5, 1e-3
 
 # Of the budget: where twice the model size wastes less than this, runs can hardly tell the optimum.
 FLAT = 0.02
@@ -26,7 +31,7 @@ AT_LIMIT = 1e-6
 
 
 def require_optimum(question: Question, found: Optimum, *, limited: bool = True) -> None:
-    """Raise where the fit itself has no optimum at a level.
+    """Raise where the fit itself has no optimum at a level, or its runs determine none.
 
     Args:
         question: what was asked.
@@ -34,6 +39,9 @@ def require_optimum(question: Question, found: Optimum, *, limited: bool = True)
         limited: whether limits could have been given.
     """
     fit, params = question.fit, question.fit.params
+    for note in fit.notes:
+        if note.code == "one_ratio" and {"N", "D"} <= set(found.columns):
+            raise AllocationError(f"the runs of this fit determine no optimum: {note.message}")
     if fit.law in CLOSED_FORMS and not (params["A"] > 0 and params["B"] > 0):
         idle = "N" if params["A"] <= 0 else "D"
         raise AllocationError(
@@ -148,7 +156,9 @@ def draw_notes(loss: np.ndarray) -> list[Note]:
 
 def notes_of(question: Question, found: Optimum, answers: Mapping[str, np.ndarray]) -> list[Note]:
     """Soft problems of the optimum of a fit, whose answers have an axis of one draw."""
-    notes = [*question.fit.carried, *reach_notes(question, found)]
+    columns = {name: values[0] for name, values in found.columns.items()}
+    notes = [*question.fit.carried, *unit_mismatch(question.fit, columns, "*")]
+    notes += reach_notes(question, found)
     notes += _limit_notes(question, found)
     if found.turned[0].any():
         left = answers["spent"] / answers["budget"]
@@ -170,6 +180,44 @@ def reach_notes(question: Question, found: Optimum) -> tuple[Note, ...]:
     columns = {**question.held, **{name: values[0] for name, values in found.columns.items()}}
     starred = {name: f"{name}*" for name in found.columns}
     return extrapolation(question.fit.domain, columns, starred)
+
+
+def unit_mismatch(fit: Fit, columns: Mapping[str, np.ndarray], mark: str = "") -> list[Note]:
+    """A note where N or D are so far from every run that one of both is in another unit.
+
+    Args:
+        fit: the fit.
+        columns: values by column, any shape.
+        mark: what follows the name of a column in print.
+    """
+    far = {}
+    for name in ("N", "D"):
+        if name not in columns or name not in fit.domain:
+            continue
+        low, high = fit.domain[name]
+        values = columns[name][np.isfinite(columns[name]) & (columns[name] > 0)]
+        if not (values.size and low > 0):
+            continue
+        if values.max() > HIGH_UNIT * high:
+            far[name] = (values.max(), "above the largest", high)
+        elif values.min() < LOW_UNIT * low:
+            far[name] = (values.min(), "below the smallest", low)
+    if not far:
+        return []
+    said = " and ".join(
+        f"{name}{mark} = {value:.3g} is {max(value / end, end / value):.2g} times {how} of the "
+        f"runs ({end:.3g})"
+        for name, (value, how, end) in far.items()
+    )
+    return [
+        Note(
+            "unit_mismatch",
+            "warning",
+            f"{said}: the question and the fitted table are in different units. Ask in the unit "
+            "of the table, or fit a table in raw counts",
+            {name: float(value) for name, (value, _, _) in far.items()},
+        )
+    ]
 
 
 def _limit_notes(question: Question, found: Optimum) -> list[Note]:

@@ -14,7 +14,7 @@ from scalefit.allocation.best import solved
 from scalefit.allocation.costs import CostLike
 from scalefit.allocation.hardware import Hardware, find_hardware
 from scalefit.allocation.question import ask
-from scalefit.allocation.remarks import draw_notes, require_optimum
+from scalefit.allocation.remarks import draw_notes, require_optimum, unit_mismatch
 from scalefit.allocation.solver import LIMITED
 from scalefit.domain import extrapolation
 from scalefit.errors import AllocationError, Note
@@ -170,7 +170,11 @@ def deadweight(
         raise AllocationError("N and D of a run must be positive numbers")
     one = {name: np.array([value]) for name, value in point.one_surface().params.items()}
     answers = _answers(point, one, N, D, cost, held)
-    notes = [*point.carried, *extrapolation(point.domain, {**(held or {}), "N": N, "D": D})]
+    notes = [
+        *point.carried,
+        *unit_mismatch(point, {"N": N, "D": D}),
+        *extrapolation(point.domain, {**(held or {}), "N": N, "D": D}),
+    ]
     draws = Draws()
     if isinstance(fit, Ensemble):
         draws = fit.drawn.computed(_answers(point, fit.drawn, N, D, cost, held, point=False))

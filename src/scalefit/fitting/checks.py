@@ -16,7 +16,7 @@ from scalefit.errors import DataError, listed
 from scalefit.fitting.problem import Problem
 from scalefit.groups import Grouping
 
-__all__ = ["check_design"]
+__all__ = ["check_design", "tells_apart"]
 
 # Tokens per parameter count as one ratio when they agree to a percent: step counts and batch sizes
 # round more than that, and a percent of spread identifies nothing.
@@ -161,6 +161,20 @@ def _uses(problem: Problem) -> dict[str, tuple[str, ...]]:
         group[0]: tuple(dict.fromkeys(column for name in group for column in every[name]))
         for group in groups
     }
+
+
+def tells_apart(problem: Problem, first: str, second: str) -> bool:
+    """Whether the free parameters are what two columns do each, and not together or of known form.
+
+    With all exponents fixed the columns' effects differ in form, however they move together.
+    """
+    uses = _uses(problem)
+    pair = {first, second}
+    nonlinear = any(pair & set(uses[group[0]]) for group in problem.nonlinear)
+    return (
+        nonlinear
+        and len({frozenset(pair & set(seen)) for seen in uses.values()} - {frozenset()}) > 1
+    )
 
 
 def _other_law(name: str) -> str:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from scalefit.errors import Note, Status, listed
+from scalefit.fitting.checks import tells_apart
 from scalefit.fitting.grid import Searched
 from scalefit.fitting.newton import MOST_ITERATIONS
 from scalefit.fitting.polish import MOST_ABSOLUTE_ITERATIONS, Polished
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.objective import Objective
-from scalefit.result import Fit, Minimum, Trust
+from scalefit.result import Fit, Minimum, Trust, by_row
 from scalefit.separable import idle_error
 from scalefit.table import LossTable
+from scalefit.trajectories import find_trajectories
 
 __all__ = ["arrived", "assess", "exact", "observe", "refuse_idle", "settled"]
 
@@ -50,6 +53,13 @@ FEW_FREEDOM = 5
 # Rows that carry more than half of the squared residual decide a squared fit between them.
 OUTLIER_SHARE = 0.5
 OUTLIER_ROWS = 0.025
+
+# What moving N and D apart can change, in standard errors of such a change. At 5 the exponents of a
+# ladder of 12 runs scatter by a third, at 0.6 they end anywhere; published sweeps have 20 to 190.
+LEAST_APART = 5.0
+
+# Correlation of neighbouring residuals of a training curve, in standard errors of none.
+CORRELATED = 3.0
 
 # 6ND is taken for the FLOPs of a run when allocating; real tables differ from it by this and more.
 FLOPS_TOLERANCE = 0.05
@@ -236,9 +246,15 @@ def _at_work(problem: Problem, coefficients: np.ndarray) -> np.ndarray:
 
 
 def _conditions(problem: Problem, polished: Polished, best: int) -> tuple[float, float]:
-    """Condition of the curvature in all free parameters, and with the linear ones projected out."""
+    """Condition of the curvature in all free parameters, and with the linear ones projected out.
+
+    Of those that a bound holds as well: what the table cannot tell apart often ends at one, and the
+    others alone look well determined. A term that is zero is left out.
+    """
     k = len(problem.owners)
-    free = ~polished.active[best] & _at_work(problem, polished.coefficients[best])
+    coefficients = polished.coefficients[best]
+    free = _at_work(problem, coefficients)
+    free[:k] &= ~polished.active[best, :k] | (coefficients != 0) | _constant(problem)
     matrix = polished.gauss_newton[best]
     linear = np.flatnonzero(free[:k])
     nonlinear = k + np.flatnonzero(free[k:])
@@ -249,6 +265,11 @@ def _conditions(problem: Problem, polished: Polished, best: int) -> tuple[float,
         inner = matrix[np.ix_(linear, linear)]
         projected = projected - cross.T @ np.linalg.lstsq(inner, cross, rcond=None)[0]
     return _condition(whole), _condition(projected)
+
+
+def _constant(problem: Problem) -> np.ndarray:
+    """Coefficients of the constant term, which is there where it is zero; shape (k,)."""
+    return np.array([owner == problem.constant for owner in problem.owners], dtype=bool)
 
 
 def _condition(matrix: np.ndarray) -> float:
@@ -275,6 +296,8 @@ def observe(fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarray)
     ]
     if fit.status is not Status.EXACT:
         notes += _outlier_notes(fit, table, residuals)
+        notes += _one_ratio_notes(fit, problem, table, residuals)
+    notes += _trajectory_notes(fit, table, residuals)
     return [*notes, *_convention_notes(fit, table)]
 
 
@@ -410,6 +433,116 @@ def _outlier_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[No
             f"{listed(rows)}). Look at them: unfinished or diverged runs move a squared fit far, "
             "and a Huber fit less",
             {"rows": [str(row) for row in rows], "share": float(share)},
+        )
+    ]
+
+
+def _one_ratio_notes(
+    fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarray
+) -> list[Note]:
+    """A note where N and D never move apart by more than the noise hides.
+
+    In these runs D is nearly a power of N. At one compute, moving off that path by u in ln(D/N)
+    changes the loss by no more than u / 2 times the slopes of the loss in ln N and ln D together,
+    which the path itself determines well, however the fit divides them between N and D.
+    """
+    if not tells_apart(problem, "N", "D"):
+        return []
+    used = table.weight > 0
+    columns = {name: table.column(name) for name in fit.law.columns}
+    x, y = np.log(columns["N"][used]), np.log(columns["D"][used])
+    x, y = x - x.mean(), y - y.mean()
+    if not x.any():
+        return []
+    power = float(x @ y / (x @ x))
+    off = float(np.sqrt(np.mean((y - power * x) ** 2)))
+    freedom = max(fit.rows - fit.free, 1)
+    # From the mean size of residuals: a single bad run is not the noise.
+    noise = float(np.abs(residuals[used]).mean() * np.sqrt(np.pi / 2 * fit.rows / freedom))
+    moves = 0.5 * off * np.sqrt(fit.rows) / noise
+    seen = float(moves * np.median(_steepness(fit, table, columns)[used]))
+    if not seen < LEAST_APART:
+        return []
+    kept = f"D follows N as N^{power:.2g}"
+    if abs(power - 1) < 0.05:
+        kept = "D/N hardly changes"
+    elif abs(power) < 0.05:
+        kept = "D hardly changes"
+    return [
+        Note(
+            "one_ratio",
+            "warning",
+            f"in these runs {kept} (to within {100 * np.expm1(off):.2g} %): what moving N and D "
+            f"apart does to the loss is {seen:.2g} standard errors at most, below {LEAST_APART:g}, "
+            "so that their effects are not told apart and no D/N is the best one by these runs. "
+            "They determine the loss along their path: fit 'chinchilla_n', or 'power_offset' over "
+            "the compute. Add runs at other D/N (an IsoFLOP sweep does), or fix both exponents",
+            {"apart": seen, "limit": LEAST_APART, "power": power, "off": off},
+        )
+    ]
+
+
+def _steepness(fit: Fit, table: LossTable, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Slopes of the prediction in ln N and in ln D, in size and together, as residuals have them.
+
+    Shape (rows,).
+    """
+    codes = {grouping: grouping.codes(table) for grouping in fit.groups.values()}
+    params = by_row(fit.law, fit.params, fit.groups, codes)
+
+    def predicted(name: str, factor: float) -> np.ndarray:
+        moved = {**columns, name: columns[name] * factor}
+        return fit.law.evaluate(moved, params)
+
+    step = 1e-3
+    total = sum(
+        np.abs(predicted(name, 1 + step) - predicted(name, 1 - step)) / (2 * step)
+        for name in ("N", "D")
+    )
+    if fit.objective.residual == "raw":
+        return np.asarray(total)
+    return np.asarray(total / np.abs(predicted("N", 1.0)))
+
+
+def _trajectory_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[Note]:
+    """A note where rows are checkpoints of few runs."""
+    if "D" not in fit.law.columns:
+        return []
+    found = find_trajectories(table)
+    if found is None:
+        return []
+    D = table.column("D")
+    share, errors = found.autocorrelation(D, residuals)
+    correlated = errors > CORRELATED
+    ratio = np.sqrt((1 + share) / (1 - min(share, 0.99)))
+    said = (
+        f"neighbouring residuals correlate by {share:.2f}, so that errors that take rows as "
+        f"independent are about {ratio:.1f} times too narrow"
+        if correlated
+        else f"neighbouring residuals do not correlate ({share:.2f}), but what runs have in common "
+        "is no noise of rows"
+    )
+    header = table.sources["D"]
+    ways = [f"cluster them, covariance(fit, runs, by={found.by!r})"]
+    last = found.last(D)
+    # A fit needs runs of several D, and a label that is one for each run picks their last rows.
+    if (
+        found.curves > fit.free
+        and len(set(D[last])) > 2
+        and (table.labels(found.by).iloc[last].nunique() == found.curves)
+    ):
+        ways.append(
+            f"fit the last row of each, runs.loc[runs.groupby({found.by!r})[{header!r}].idxmax()]"
+        )
+    ways.append(f"leave their beginnings out, keep='`{header}` > {D.max() / 10:.1e}'")
+    return [
+        Note(
+            "trajectories",
+            "warning" if correlated else "info",
+            f"{found.rows} of {len(table)} rows look like checkpoints of {found.curves} runs: "
+            f"{said}. Losses in the middle of a learning-rate schedule are not those of runs that "
+            f"end there, either. Ways out: {'; '.join(ways)}",
+            {"rows": found.rows, "runs": found.curves, "by": found.by, "autocorrelation": share},
         )
     ]
 

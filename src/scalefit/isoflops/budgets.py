@@ -27,6 +27,7 @@ class Sweeps:
         code: number of each run's budget, in rising order; -1 where it was taken out.
         cost: what budgets are counted in where the table does not say.
         counted: whether C was counted, not read.
+        named: whether a column names the budgets; otherwise runs of close C share one.
     """
 
     rows: tuple[object, ...]
@@ -38,6 +39,7 @@ class Sweeps:
     code: np.ndarray
     cost: Cost
     counted: bool
+    named: bool = False
 
     @property
     def members(self) -> list[np.ndarray]:
@@ -98,7 +100,7 @@ def sweeps(
         labels = table.labels(by)[used]
         code = _by_rising(labels.factorize()[0], np.log(C))
     rows = tuple(row for row, kept in zip(table.rows, used, strict=True) if kept)
-    return Sweeps(rows, N, D, loss, table.weight[used], C, code, count, counted)
+    return Sweeps(rows, N, D, loss, table.weight[used], C, code, count, counted, by is not None)
 
 
 def _by_gaps(log_c: np.ndarray, tolerance: float) -> np.ndarray:

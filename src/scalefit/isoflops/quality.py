@@ -16,13 +16,37 @@ from scalefit.isoflops.budgets import Sweeps, sweeps
 from scalefit.isoflops.parabola import parabolas
 from scalefit.table import LossTable, as_table
 
-__all__ = ["ALL_RULES", "THRESHOLDS", "Flag", "RuleChoice", "flagged", "quality"]
+__all__ = [
+    "ALL_RULES",
+    "THRESHOLDS",
+    "Bent",
+    "Flag",
+    "RuleChoice",
+    "bent_parabolas",
+    "flagged",
+    "quality",
+]
 
 RuleChoice = str | tuple[str, float]
 """Name of a rule, or name and threshold."""
 
 # Median absolute deviation of a normal sample in standard deviations (Iglewicz and Hoaglin 1993).
 MAD = 0.6745
+
+
+# Share of its own error that a run shows in the residual, below which it says nothing of itself;
+# and what losses in float64 are known to.
+LEAST_LEFT, ROUNDING = 1e-6, 1e-12
+
+# Without one of them runs leave a parabola a degree of freedom.
+FEWEST_BENT = 5
+
+# Chance of a run so far off in any of the budgets, by the scatter that its own has without it.
+CHANCE = 0.01
+
+# Of few runs that scatter is known to a factor, and no run is unlikely: then one counts that is
+# this many times the limit from the usual scatter, and this many from that of its own budget.
+FAR, OWN = 2.5, 10.0
 
 
 class Flag(NamedTuple):
@@ -73,6 +97,84 @@ def _few_points(runs: Sweeps, limit: float) -> Found:
         if len(members) < limit
         for place in members
     ]
+
+
+class Bent(NamedTuple):
+    """A run that bends the parabola of its budget.
+
+    Attributes:
+        place: its position among the runs.
+        miss: loss above the parabola through the others.
+        score: what its square leaves out of that parabola, in the usual scatter of the others.
+    """
+
+    place: int
+    miss: float
+    score: float
+
+
+def bent_parabolas(runs: Sweeps, limit: float) -> list[Bent]:
+    """Runs without which the other runs of their budget lie on a parabola, and with which not.
+
+    In each budget the run is left out that the squares fall most without. By what they fall is
+    compared with the scatter about parabolas that is usual in the other budgets (the median), and
+    with the scatter that its own budget has without it: a parabola is not the true curve, and
+    budgets may differ in noise.
+    """
+    from scipy.special import stdtr
+
+    tried, usual = [], {}
+    for number, members in enumerate(runs.members):
+        x, y, w = np.log(runs.N[members]), runs.loss[members], runs.weight[members]
+        if len(np.unique(x)) < FEWEST_BENT - 1:
+            continue
+        scaled = (x - x.mean()) / np.ptp(x)
+        root = np.sqrt(w / w.mean())
+        basis = np.linalg.qr(np.vander(scaled, 3) * root[:, None])[0]
+        rest = root * y - basis @ (basis.T @ (root * y))
+        freedom = len(x) - 3
+        usual[number] = float(rest @ rest) / freedom
+        if len(np.unique(x)) < FEWEST_BENT:
+            continue
+        left = 1 - (basis**2).sum(axis=1)
+        # A run alone at its end of the sizes is met by any parabola, and says nothing of itself.
+        falls = np.where(left > LEAST_LEFT, rest**2 / np.maximum(left, LEAST_LEFT), 0.0)
+        worst = int(np.argmax(falls))
+        without = max(float(rest @ rest) - float(falls[worst]), 0.0)
+        # What rounding of the losses leaves is no scatter.
+        own = np.sqrt(without / (freedom - 1)) + ROUNDING * np.abs(y).max()
+        miss = float(rest[worst] / left[worst] / root[worst])
+        tried.append(
+            (number, int(members[worst]), miss, float(np.sqrt(falls[worst])), own, freedom - 1)
+        )
+    count = sum(len(members) for members in runs.members)
+    found = []
+    for number, place, miss, fall, own, freedom in tried:
+        others = [value for other, value in usual.items() if other != number]
+        scatter = max(float(np.sqrt(np.median(others))) if others else 0.0, ROUNDING * abs(miss))
+        score = fall / (scatter or own)
+        unlikely = 2 * count * float(stdtr(freedom, -fall / own)) < CHANCE
+        if score > limit and (unlikely or (score > FAR * limit and fall > OWN * own)):
+            found.append(Bent(place, miss, score))
+    return found
+
+
+def _parabola_outlier(runs: Sweeps, limit: float) -> Found:
+    """Runs that bend the parabola of their budget, one at a time."""
+    found: Found = []
+    while new := bent_parabolas(runs, limit):
+        code = runs.code.copy()
+        for item in new:
+            found.append(
+                (
+                    item.place,
+                    f"{item.miss:+.3g} from the parabola through the other runs of this budget "
+                    f"({item.score:.3g} times the usual scatter, above {limit:g})",
+                )
+            )
+            code[item.place] = -1
+        runs = replace(runs, code=code)
+    return found
 
 
 def _off_centre(runs: Sweeps, limit: float) -> Found:
@@ -150,6 +252,7 @@ RULES: Mapping[str, Callable[[Sweeps, float], Found]] = MappingProxyType(
     {
         "duplicates": _duplicates,
         "few_points": _few_points,
+        "parabola_outlier": _parabola_outlier,
         "off_centre": _off_centre,
         "spline_outlier": _spline_outlier,
         "weak_curvature": _weak_curvature,
@@ -160,14 +263,16 @@ THRESHOLDS: Mapping[str, float] = MappingProxyType(
     {
         "duplicates": 0.01,
         "few_points": 6.0,
+        "parabola_outlier": 6.0,
         "off_centre": 2.5,
         "spline_outlier": 6.0,
         "weak_curvature": 0.95,
     }
 )
 
-# Budgets that lost runs to the other rules are counted again.
-ALL_RULES = (*RULES, "few_points")
+# Budgets that lost runs to the other rules are counted again: five that are left of six with an
+# outlier are still a parabola with two degrees of freedom.
+ALL_RULES: tuple[RuleChoice, ...] = (*RULES, ("few_points", 5.0))
 
 
 def quality(
@@ -187,6 +292,10 @@ def quality(
     - ``duplicates`` (0.01): sizes at a budget that differ by no more than this in ln N. The run
       trained closest to the budget stays, then the one of least loss.
     - ``few_points`` (6): budgets of fewer runs.
+    - ``parabola_outlier`` (6): runs that bend the parabola of their budget: without the run the
+      others lie on one. Its distance is taken in the scatter about parabolas that is usual in the
+      other budgets, and must stand out of its own budget too. Found before the rules that judge a
+      run or a budget by its parabola.
     - ``off_centre`` (2.5): runs farther from the vertex, in ln N, than so many times the shorter
       arm of their budget; whole budgets on one side of their vertex.
     - ``spline_outlier`` (6): an Akima spline through the other runs of the budget misses the loss
@@ -253,10 +362,17 @@ def flagged(runs: Sweeps, rules: Sequence[RuleChoice]) -> tuple[list[Flag], Swee
     if not isinstance(rules, Iterable):
         raise DataError(f"rules={rules!r} are no rules", remedy=f"Known: {', '.join(RULES)}")
     flags: list[Flag] = []
+    # Budgets whose other runs lie on a parabola once one is left out. A spline through what is left
+    # of them crosses a gap, and its misses there say nothing of the runs.
+    settled: set[int] = set()
     for name, limit in map(_chosen, [rules] if isinstance(rules, str) else rules):
         # No run of a budget without runs is left to be flagged.
         budgets = {int(runs.code[item[0]]): runs.budget(item) for item in runs.members}
         found = RULES[name](runs, limit)
+        if name == "parabola_outlier":
+            settled |= {int(runs.code[place]) for place, _ in found}
+        elif name == "spline_outlier":
+            found = [item for item in found if int(runs.code[item[0]]) not in settled]
         flags += [
             Flag(place, budgets[int(runs.code[place])], name, reason) for place, reason in found
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -16,8 +16,15 @@ from scalefit.domain import extrapolation
 from scalefit.errors import AllocationError, DataError, Note, listed
 from scalefit.isoflops.budgets import Sweeps, sweeps
 from scalefit.isoflops.parabola import Parabolas, PowerLaw, VertexFits, approach2, power_law
-from scalefit.isoflops.quality import RuleChoice, flag_frame, flagged
+from scalefit.isoflops.quality import (
+    THRESHOLDS,
+    RuleChoice,
+    bent_parabolas,
+    flag_frame,
+    flagged,
+)
 from scalefit.table import LossTable, as_table
+from scalefit.trajectories import find_trajectories
 
 __all__ = ["IsoFlop", "Method", "Optimum", "again", "isoflop", "positive"]
 
@@ -31,6 +38,10 @@ WEAK = 2.0
 FLOPS_TOLERANCE = 0.05
 # Largest over smallest C of what should be one budget: gaps chain.
 WIDE_BUDGET = 1.2
+# And above which gaps have chained several budgets to one, or checkpoints of runs.
+WIDEST_BUDGET = 2.0
+# A vertex farther outside the runs than so many times their width, in the logarithm, is no optimum.
+FARTHEST_VERTEX = 2.0
 # Powers of ten between the geometric middle of the sizes and the vertex.
 OFF_CENTRE = 0.15
 
@@ -115,7 +126,10 @@ class IsoFlop(Frontier):
             - ``curvature``, ``curvature_se``: coefficient of (ln N)^2.
             - ``interior``: whether the vertex over N lies in the range.
             - ``status``: ``ok``, ``too_few`` (fewer than three distinct sizes), ``edge_minimum``,
-              ``negative_curvature`` or ``weak_curvature`` (below two standard errors).
+              ``negative_curvature``, ``weak_curvature`` (below two standard errors),
+              ``impossible`` (a vertex outside the runs by more than twice their width, below one
+              parameter or token where the runs are above, or of a loss below zero where all are
+              above) or ``too_wide`` (runs of close C chained over more than a factor of two).
             - ``used``: whether the power laws go through it.
         n_law: N* against the budget.
         d_law: D* against the budget.
@@ -193,8 +207,9 @@ def isoflop(
 
     At each budget the size of least loss is found by a parabola of the loss in ln N, and the tokens
     of least loss by one in ln D, both by least squares; then ln N* and ln D* are fitted on ln C,
-    unweighted. Budgets with fewer than three distinct sizes or without a minimum are listed and
-    left out.
+    unweighted. Budgets with fewer than three distinct sizes, without a minimum or with one that no
+    runs can have are listed and left out. A run that bends the parabola of its budget counts, and
+    a note names it, with the exponent without it.
 
     The vertices are biased even without noise, unless the loss is symmetric about its optimum:
     :func:`design_bias` says how much.
@@ -238,7 +253,26 @@ def isoflop(
     table = as_table(runs, **columns)
     every = sweeps(table, by, tolerance, cost)
     name = every.cost.name if every.counted else f"column {table.sources['C']!r}"
-    return _swept(every, rules, method, keep_edges, level, name, table.notes)
+    notes = (*table.notes, *_curve_notes(table))
+    return _swept(every, rules, method, keep_edges, level, name, notes)
+
+
+def _curve_notes(table: LossTable) -> list[Note]:
+    """A note where rows are checkpoints of few runs."""
+    found = find_trajectories(table)
+    if found is None:
+        return []
+    return [
+        Note(
+            "trajectories",
+            "warning",
+            f"{found.rows} of {len(table)} rows look like checkpoints of {found.curves} runs: "
+            "losses in the middle of a learning-rate schedule are not those of runs that end at "
+            "that budget, and neighbours share their noise. Give runs that ended at their budget, "
+            "or take the lower envelope of the curves: envelope(runs)",
+            {"rows": found.rows, "runs": found.curves, "by": found.by},
+        )
+    ]
 
 
 def again(found: IsoFlop, rules: Sequence[RuleChoice]) -> IsoFlop:
@@ -264,7 +298,7 @@ def _swept(
     removed = flag_frame(every, flags)
     fits = _vertices(kept, method)
     budgets = _described(kept, fits, level)
-    budgets["status"] = _statuses(budgets, fits)
+    budgets["status"] = _statuses(kept, budgets, fits)
     budgets["used"] = _used(budgets["status"].to_numpy(), fits, keep_edges and method == "parabola")
     n_law, d_law = _lines(budgets, fits)
     return IsoFlop(
@@ -278,7 +312,7 @@ def _swept(
         removed=removed,
         keep_edges=keep_edges,
         sweeps=kept,
-        notes=(*notes, *_notes(kept, budgets, removed)),
+        notes=(*notes, *_bent_notes(kept, method, budgets, n_law), *_notes(kept, budgets, removed)),
     )
 
 
@@ -361,31 +395,62 @@ def _described(runs: Sweeps, fits: VertexFits, level: float) -> pd.DataFrame:
     )
 
 
-def _statuses(budgets: pd.DataFrame, fits: VertexFits) -> list[str]:
+def _possible(runs: Sweeps, fits: VertexFits) -> np.ndarray:
+    """Whether the vertex of each budget may be its optimum, shape (budgets,)."""
+    members = runs.members
+    positive_losses = np.array([(runs.loss[item] > 0).all() for item in members], dtype=bool)
+    found = ~(positive_losses & ((fits.n.minimum <= 0) | (fits.d.minimum <= 0)))
+    for curve, column in ((fits.n, runs.N), (fits.d, runs.D)):
+        ends = [np.log([column[item].min(), column[item].max()]) for item in members]
+        low, high = np.reshape(ends, (-1, 2)).T
+        reach = FARTHEST_VERTEX * (high - low)
+        # Of logarithms: below zero is less than one, where the table counts and has no unit.
+        least = np.maximum(low - reach, np.minimum(low, 0.0))
+        found &= (curve.vertex >= least) & (curve.vertex <= high + reach)
+    return np.asarray(found)
+
+
+def _statuses(runs: Sweeps, budgets: pd.DataFrame, fits: VertexFits) -> list[str]:
     weak = (fits.n.curvature < WEAK * fits.n.curvature_se) | (
         fits.d.curvature < WEAK * fits.d.curvature_se
     )
     few = np.isnan(fits.n.curvature) | np.isnan(fits.d.curvature)
     outside = ~(fits.n.inside & fits.d.inside)
-    cases = [few, ~fits.usable, outside, weak]
-    words = ["too_few", "negative_curvature", "edge_minimum", "weak_curvature"]
+    wide = (budgets["C_ratio"].to_numpy() > WIDEST_BUDGET) & (not runs.named)
+    cases = [few, wide, ~fits.usable, ~_possible(runs, fits), outside, weak]
+    words = ["too_few", "too_wide", "negative_curvature", "impossible", "edge_minimum"]
+    words.append("weak_curvature")
     return [str(word) for word in np.select(cases, words, default="ok")]
 
 
 def _used(status: np.ndarray, fits: VertexFits, edges: bool) -> np.ndarray:
-    return np.asarray(fits.usable & (edges | (status != "edge_minimum")))
+    refused = np.isin(status, ("too_wide", "impossible"))
+    return np.asarray(fits.usable & ~refused & (edges | (status != "edge_minimum")))
 
 
 def _lines(budgets: pd.DataFrame, fits: VertexFits) -> tuple[PowerLaw, PowerLaw]:
     used = budgets["used"].to_numpy()
+    counts = budgets["status"].value_counts()
+    curves = (
+        ". Where rows are checkpoints of training curves: scalefit.envelope(runs)"
+        if "too_wide" in counts
+        else ""
+    )
     if used.sum() < 2:
-        counts = budgets["status"].value_counts()
         states = listed([f"{count} {status}" for status, count in counts.items()])
         raise DataError(
             f"{used.sum()} of {len(budgets)} budgets have a usable minimum, and a power law needs "
             f"two ({states})",
             remedy="A budget needs three distinct sizes around its least loss. Check how runs are "
-            "grouped (by=, tolerance=), or fit a law of the whole table: scalefit.fit(runs)",
+            "grouped (by=, tolerance=), or fit a law of the whole table: "
+            f"scalefit.fit(runs){curves}",
+        )
+    if curves and (budgets["status"][used] == "edge_minimum").all():
+        raise DataError(
+            f"all {used.sum()} usable vertices lie outside their runs ({_flops(budgets[used])}): "
+            "no budget shows a size of least loss, and a power law would go through extrapolations",
+            remedy="Add sizes around the least loss, check how runs are grouped (by=, tolerance=), "
+            f"or fit a law of the whole table: scalefit.fit(runs){curves}",
         )
     flops = budgets["budget"].to_numpy()
     return power_law(flops, fits.n.vertex, used), power_law(flops, fits.d.vertex, used)
@@ -451,6 +516,12 @@ def _wide_notes(budgets: pd.DataFrame) -> list[Note]:
 
 
 SAID = {
+    "too_wide": "runs of close C chain into one budget over more than a factor of two: it is left "
+    "out. Name the budgets with by=, or lower the tolerance; training curves with checkpoints as "
+    "rows go to envelope(runs)",
+    "impossible": "the vertex is no optimum that such runs can have (below one parameter, one "
+    "token or a loss of zero, or outside the runs by more than twice their width): it is left out. "
+    "Add sizes around the least loss",
     "edge_minimum": "the vertex lies outside the runs: it is extrapolated. Add sizes there, or "
     "leave it out with keep_edges=False",
     "negative_curvature": "the parabola does not open upward, so that no size is best. Look at the "
@@ -474,6 +545,48 @@ def _status_notes(budgets: pd.DataFrame) -> list[Note]:
                 )
             )
     return notes
+
+
+def _bent_notes(runs: Sweeps, method: Method, budgets: pd.DataFrame, n_law: PowerLaw) -> list[Note]:
+    """A note for each run that bends the curve of its budget, with the exponent without all."""
+    bent = bent_parabolas(runs, THRESHOLDS["parabola_outlier"])
+    if not bent:
+        return []
+    code = runs.code.copy()
+    code[[item.place for item in bent]] = -1
+    without = replace(runs, code=code)
+    fits = _vertices(without, method)
+    # No budget is lost with one of its five runs or more, and one that was may be found.
+    numbers = np.unique(runs.code[runs.code >= 0])
+    touched = np.isin(numbers, runs.code[[item.place for item in bent]])
+    sound = fits.usable & _possible(without, fits) & (budgets["status"] != "too_wide").to_numpy()
+    bent = [item for item in bent if sound[np.searchsorted(numbers, runs.code[item.place])]]
+    if not bent:
+        return []
+    used = (budgets["used"].to_numpy() | touched) & sound
+    clean = power_law([without.budget(item) for item in without.members], fits.n.vertex, used)
+    said = "; ".join(
+        f"run {runs.rows[item.place]} at {runs.C[item.place]:.3g} FLOP (N = "
+        f"{runs.N[item.place]:.4g}) is {item.miss:+.3g} off the parabola through the others, "
+        f"{item.score:.3g} times the usual scatter"
+        for item in bent
+    )
+    several = len(bent) > 1
+    return [
+        Note(
+            "isoflop_bent",
+            "warning",
+            f"{said}. The exponent of N* is {float(n_law.exponent):.4f} with "
+            f"{'these runs' if several else 'this run'} and {float(clean.exponent):.4f} without. "
+            f"Look at {'them' if several else 'it'}; rules=['parabola_outlier'] leaves "
+            f"{'them' if several else 'it'} out",
+            {
+                "rows": [str(runs.rows[item.place]) for item in bent],
+                "with": float(n_law.exponent),
+                "without": float(clean.exponent),
+            },
+        )
+    ]
 
 
 def _centre_notes(budgets: pd.DataFrame) -> list[Note]:

@@ -313,7 +313,8 @@ def bias(
     )
     notes = [*best.notes, *found.notes, *story_notes(made.attribution), *troubles, *few]
     notes += _notes(made, point, table)
-    return replace(made, notes=tuple(notes))
+    # The surface and the sweeps are of one table, and say what is said of it both.
+    return replace(made, notes=tuple(n for i, n in enumerate(notes) if n not in notes[:i]))
 
 
 def _wasted(fit: Fit | Ensemble, flops: float, D: np.ndarray, cost: Cost) -> np.ndarray:

@@ -19,6 +19,7 @@ from scalefit.uncertainty.estimate import checked_level
 from scalefit.uncertainty.ground import (
     Ground,
     clusters,
+    curve_notes,
     parameters,
     require_freedom,
     run_noise,
@@ -248,7 +249,7 @@ def covariance(
     searched = np.array([False] * count + list(problem.logarithmic))
     natural = np.where(searched, np.exp(np.where(searched, point, 0.0)), 1.0)[~ground.held]
     names = [group[0] for group, held in zip(problem.names, ground.held, strict=True) if not held]
-    notes = list(found.notes)
+    notes = [*curve_notes(fit, by), *found.notes]
     if ground.held.any():
         notes.append(
             Note(

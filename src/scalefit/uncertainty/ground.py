@@ -7,14 +7,22 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import DataError, Status
+from scalefit.errors import DataError, Note, Status
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.pipeline import Posed, pose_again
 from scalefit.result import Fit
 from scalefit.table import LossTable, as_table
 from scalefit.uncertainty.ensemble import RunNoise
 
-__all__ = ["Ground", "clusters", "parameters", "require_freedom", "run_noise", "stand_on"]
+__all__ = [
+    "Ground",
+    "clusters",
+    "curve_notes",
+    "parameters",
+    "require_freedom",
+    "run_noise",
+    "stand_on",
+]
 
 # Below this many residual degrees of freedom the spread of the residuals is itself a guess (its
 # 95 % interval spans a factor of 3.4 at 5, and 6 at 3), and with it any interval.
@@ -141,6 +149,11 @@ def require_freedom(fit: Fit) -> None:
             "noise for any interval to hold what it promises",
             remedy="Add runs, or fix or tie parameters with reason",
         )
+
+
+def curve_notes(fit: Fit, by: str | None) -> list[Note]:
+    """That rows are checkpoints of few runs, where no column ``by`` names clusters of them."""
+    return [note for note in fit.notes if by is None and note.code == "trajectories"]
 
 
 def parameters(

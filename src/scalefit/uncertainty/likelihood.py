@@ -25,7 +25,7 @@ from scalefit.tracing import Function, trace
 from scalefit.uncertainty.curvature import CovarianceMethod, check_method, spread
 from scalefit.uncertainty.ensemble import called
 from scalefit.uncertainty.estimate import checked_level
-from scalefit.uncertainty.ground import Ground, parameters, require_freedom, stand_on
+from scalefit.uncertainty.ground import Ground, curve_notes, parameters, require_freedom, stand_on
 from scalefit.uncertainty.slopes import core_share
 
 __all__ = ["Profile", "profile"]
@@ -159,7 +159,7 @@ def profile(
     least, most = _range(ground, name)
     walk = _Walk(ground, asked)
     freedom = ground.freedom
-    notes = [*getattr(quantity, "notes", ()), *fit.carried]
+    notes = [*getattr(quantity, "notes", ()), *fit.carried, *curve_notes(fit, by)]
     if method == "sandwich":
         freedom, said = walk.widen(ground, by)
         notes += said

@@ -19,6 +19,7 @@ from scalefit.uncertainty.estimate import AS_DRAWN, Tails
 from scalefit.uncertainty.ground import (
     Ground,
     clusters,
+    curve_notes,
     parameters,
     require_freedom,
     run_noise,
@@ -171,7 +172,11 @@ def bootstrap(
         ),
         freedom=ground.freedom,
         tails=resample.tails,
-        notes=(*resample.notes, *_notes(ground, found, usable)),
+        notes=(
+            *curve_notes(fit, by if method != "strata" else None),
+            *resample.notes,
+            *_notes(ground, found, usable),
+        ),
     )
 
 

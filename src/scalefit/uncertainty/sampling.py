@@ -19,6 +19,7 @@ from scalefit.table import LossTable
 from scalefit.uncertainty.ensemble import Ensemble
 from scalefit.uncertainty.ground import (
     Ground,
+    curve_notes,
     parameters,
     require_freedom,
     run_noise,
@@ -132,7 +133,7 @@ def posterior(
         replicates=None,
         freedom=ground.freedom,
         chains=chains,
-        notes=tuple(_notes(problem, made)),
+        notes=(*curve_notes(fit, None), *_notes(problem, made)),
     )
 
 
