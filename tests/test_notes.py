@@ -25,7 +25,10 @@ def test_at_bound_names_the_parameter_and_the_remedy(clean):
     note = codes(fit)["at_bound"]
     assert fit.params["alpha"] == 0.5
     assert note.details["parameter"] == "alpha"
-    assert "bounds={'alpha': (lower, upper)}" in note.message
+    assert "bounds={'alpha': (0.005, 1)}" in note.message
+    assert sf.fit(clean, bounds={"alpha": (0.005, 1)}).params["alpha"] == pytest.approx(
+        0.34, rel=0.05
+    )
     assert fit.trust.at_bound == ("alpha",)
 
 

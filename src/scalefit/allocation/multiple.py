@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ def compute_multiplier(
     flops: Any,
     *,
     cost: CostLike = "6ND",
+    held: Mapping[str, Any] | None = None,
+    held_baseline: Mapping[str, Any] | None = None,
     paired: bool = False,
 ) -> Estimate:
     """How many times the budget the baseline needs to match a recipe at its own optimum.
@@ -38,13 +41,15 @@ def compute_multiplier(
         baseline: of the recipe it is compared with; an ensemble exactly where ``fit`` is one.
         flops: budget or budgets of the recipe, FLOP.
         cost: as for :func:`allocate`, for both.
+        held: columns of the recipe's law that are held, as for :func:`allocate`.
+        held_baseline: the same of the baseline; what ``held`` says by default.
         paired: whether draw i of both rests on the same resample: runs of both tables in the same
             order, resampled by the same method with the same seed. What the pairs have in common
             (data, seeds, sizes) then cancels. Draws that failed in either are left out.
 
     Returns:
-        The multiplier, of the shape of ``flops``; of ensembles with draws. inf where no budget
-        brings the baseline to that loss.
+        The multiplier, of the shape of ``flops`` and ``held``; of ensembles with draws. inf
+        where no budget brings the baseline to that loss.
 
     Raises:
         DataError: coefficients of a fit differ by a column.
@@ -64,15 +69,18 @@ def compute_multiplier(
         raise AllocationError(
             "one recipe is an ensemble and the other a fit: bootstrap both, or give both fits"
         )
-    value = _needed(_point(baseline), None, allocate(_point(fit), flops, cost=cost).loss, cost)
+    other = held if held_baseline is None else held_baseline
+    loss = allocate(_point(fit), flops, cost=cost, held=held).loss
+    value = _needed(_point(baseline), None, loss, cost, other)
     budgets = np.asarray(flops, dtype=np.float64)
     if not (isinstance(fit, Ensemble) and isinstance(baseline, Ensemble)):
-        return Estimate(value / budgets, np.empty((0, *budgets.shape)))
+        ratio = value / budgets
+        return Estimate(ratio, np.empty((0, *ratio.shape)))
     first, second = _both(fit, baseline, paired)
-    question = ask(fit.fit, flops, "FLOP", cost=cost)
+    question = ask(fit.fit, flops, "FLOP", cost=cost, held=held)
     best = solved(question, first)
     loss = np.where(best.state <= LIMITED, best.loss, np.nan)
-    drawn = _needed(baseline.fit, second, loss, cost) / budgets
+    drawn = _needed(baseline.fit, second, loss, cost, other) / budgets
     return Estimate(value / budgets, drawn, fit.tails.wider(baseline.tails))
 
 
@@ -81,7 +89,11 @@ def _point(fit: Fit | Ensemble) -> Fit:
 
 
 def _needed(
-    fit: Fit, params: dict[str, np.ndarray] | None, loss: np.ndarray, cost: CostLike
+    fit: Fit,
+    params: dict[str, np.ndarray] | None,
+    loss: np.ndarray,
+    cost: CostLike,
+    held: Mapping[str, Any] | None,
 ) -> np.ndarray:
     """The least budget of a loss; inf where there is none. Shape of the loss."""
     one = params is None
@@ -89,7 +101,7 @@ def _needed(
     if params is not None:
         values = params
     level = np.asarray(loss)[None] if one else loss
-    question = ask(fit, np.nan_to_num(level[0], nan=1.0), "loss", cost=cost)
+    question = ask(fit, np.nan_to_num(level[0], nan=1.0), "loss", cost=cost, held=held)
     found = solved(question, values, level)
     if one and (found.state > LIMITED).all():
         require_optimum(question, found)

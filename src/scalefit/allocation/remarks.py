@@ -55,9 +55,15 @@ def require_optimum(question: Question, found: Optimum) -> None:
         raise AllocationError(
             f"{what} of {fit.law.name!r} has no minimum between {low:.1g} and {high:.1g} {where}: "
             f"with these values, more of one always beats more of the other. Limit one, as "
-            f"limits={{'{question.line.walk}': ...}}"
+            f"limits={{{question.line.walk!r}: {_seen(question)}}}"
         )
     raise AllocationError(_impossible(question, level))
+
+
+def _seen(question: Question) -> str:
+    """What the runs have of the walked column, as a range."""
+    low, high = question.fit.domain.get(question.line.walk, (1e6, 1e12))
+    return f"({low:g}, {high:g})"
 
 
 def _impossible(question: Question, level: float) -> str:

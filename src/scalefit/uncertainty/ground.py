@@ -14,7 +14,15 @@ from scalefit.result import Fit
 from scalefit.table import LossTable, as_table
 from scalefit.uncertainty.ensemble import RunNoise
 
-__all__ = ["Ground", "clusters", "parameters", "require_freedom", "run_noise", "stand_on"]
+__all__ = [
+    "FEWEST_CLUSTERS",
+    "Ground",
+    "clusters",
+    "parameters",
+    "require_freedom",
+    "run_noise",
+    "stand_on",
+]
 
 # Below this many residual degrees of freedom the spread of the residuals is itself a guess (its
 # 95 % interval spans a factor of 3.4 at 5, and 6 at 3), and with it any interval.
@@ -23,6 +31,9 @@ FEWEST_FREEDOM = 5
 # Runs that differ by seed only must repeat this often, all together, before they say more about
 # noise than the residuals do.
 FEWEST_REPEATS = 5
+
+# Two clusters have one difference between them: no standard error.
+FEWEST_CLUSTERS = 3
 
 
 class Ground(NamedTuple):
