@@ -69,7 +69,8 @@ class Kind:
     def example(self) -> float:
         """A value that the kind allows, near those that papers find."""
         typical = {"offset": 1.7, "exponent": 0.3}.get(self.name, 1.0)
-        if self.lower <= typical <= self.upper:
+        # At an end a term may vanish, and others with it.
+        if self.lower < typical < self.upper:
             return typical
         if not self.searchable:
             return self.lower if math.isfinite(self.lower) else self.upper

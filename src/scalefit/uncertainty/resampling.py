@@ -172,7 +172,7 @@ def bootstrap(
     if gridded and found.gained[chosen].any() and len(others):
         # What the fit leads to is not always the best: then that is to be asked of each.
         multistart.improve(found, others, refit(others))
-    elif not gridded and found.gained.any() and len(others):
+    elif not gridded and found.gained.any():
         checks = _follow_others(found, refit, follow, check, rng)
     usable = stationary(found) & np.isfinite(found.value)
     if not usable.any():
