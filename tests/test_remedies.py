@@ -15,6 +15,7 @@ from remedies import balanced, called, option, proposals, text_option, value_of
 
 import scalefit as sf
 from scalefit.allocation.hardware import Hardware, find_hardware
+from scalefit.isoflops.attribution import CAUSES, _require_minima
 
 CASES: dict[str, Callable[[], list[str]]] = {}
 
@@ -757,6 +758,15 @@ def parabolas_are_asked_for_where_they_are_judged():
 
 
 @case
+def budgets_that_say_nothing_are_left_out():
+    flops = sf.isoflop(runs()).budgets["budget"].to_numpy()
+    states = np.full((1 + len(CAUSES), 4), np.nan)
+    message = refused(lambda: _require_minima(states, flops))
+    assert called(message, "isoflop(", runs=runs()).n_law.budgets == len(flops) - 1
+    return message
+
+
+@case
 def costs_that_buy_no_size_are_products():
     found = sf.isoflop(runs())
     message = refused(lambda: sf.bias(fit(), found, runs(), 1e22, cost=lambda N, D: 6 * N * D + N))
@@ -847,7 +857,6 @@ NOT_PROPOSED = (
     "is neither an option of fit",
     "the condition number is",
     "is no number of",
-    "without noise the surface has no minimum by a parabola",
     "many of the columns",
 )
 
