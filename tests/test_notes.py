@@ -32,6 +32,14 @@ def test_at_bound_names_the_parameter_and_the_remedy(clean):
     assert fit.trust.at_bound == ("alpha",)
 
 
+def test_responses_that_fall_or_stand_still_do_not_rise():
+    x = np.geomspace(1e3, 1e9, 12)
+    still = sf.fit(pd.DataFrame({"x": x, "loss": 2.0}), "power_offset")
+    assert still.trust.at_bound and "response_rises" not in codes(still)
+    falling = pd.DataFrame({"x": x, "loss": 3 - 0.1 * np.log(x / 1e3)})
+    assert "response_rises" not in codes(sf.fit(falling, "power_offset"))
+
+
 def test_an_irreducible_loss_of_zero_is_at_its_bound():
     truth = {"E": 0.0, "A": 20.0, "B": 30.0, "alpha": 0.1, "beta": 0.12}
     runs = sf.simulate(sf.isoflop_design(), params=truth, noise=0.01, seed=4)

@@ -343,7 +343,8 @@ def _rising_notes(fit: Fit, table: LossTable) -> list[Note]:
     x, observed = table.column(law.columns[0]), table.column(law.response)
     used = table.weight > 0
     first, second = (np.unique(item[used], return_inverse=True)[1] for item in (x, observed))
-    rank = float(np.corrcoef(first, second)[0, 1])
+    # Ranks begin at zero: of one value there is no correlation.
+    rank = float(np.corrcoef(first, second)[0, 1]) if first.any() and second.any() else 0.0
     ends = {law.columns[0]: np.array([x[used].min(), x[used].max()])}
     params = {param.name: param.kind.example for param in law.params}
     start, end = law.evaluate(ends, params)
