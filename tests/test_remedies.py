@@ -94,6 +94,9 @@ def laws_of_one_column_are_asked_in_that_column():
         return message, called(message, "allocate(", fit=of_compute())
 
     p = of_compute().params
+    dollars = sf.cost(source="a test", unit="USD")(lambda N, D: 1e-18 * N * D)
+    _, best = ask(usd=1e18, cost=dollars)
+    assert best["x"] == pytest.approx(1e18, rel=1e-6) and best.unit == "USD"
     message, best = ask(loss=2.9)
     # The inverse in closed form.
     assert best["x"] == pytest.approx(((2.9 - p["E"]) / p["A"]) ** (-1 / p["alpha"]), rel=1e-6)

@@ -286,7 +286,8 @@ def _other_question(fit: Fit, cost: Cost, held: Mapping[str, Any], asked: str) -
             f"held={{{said}{given}}}). Or give a cost of columns of the law, as a function of them"
         )
     if {"N", "D"} <= set(columns):
-        return "Give a cost of columns of the law, as cost='6ND'"
+        usual = "in dollars" if asked.startswith("usd") else "as cost='6ND'"
+        return f"Give a cost of columns of the law, {usual}"
     if "C" in columns or (len(columns) == 1 and _falls(fit)):
         main = "C" if "C" in columns else columns[0]
         free, fixed = [f"{main!r}: None"], []
@@ -297,8 +298,11 @@ def _other_question(fit: Fit, cost: Cost, held: Mapping[str, Any], asked: str) -
             elif name != main:
                 fixed.append(f"{name!r}: {_example(fit, name):g}")
         more = f", held={{{', '.join(fixed)}}}" if fixed else ""
+        counted = f"lambda {main}: {main}"
+        if asked.startswith("usd"):
+            counted = f"cost(source='mine', unit='USD')({counted})"
         return (
-            f"Count the budget in {main}: allocate(fit, {asked}, cost=lambda {main}: {main}, "
+            f"Count the budget in {main}: allocate(fit, {asked}, cost={counted}, "
             f"free={{{', '.join(free)}}}{more})"
         )
     values = ", ".join(f"{name}={_example(fit, name):g}" for name in columns)
