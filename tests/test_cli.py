@@ -209,7 +209,7 @@ def test_one_level_of_a_grouped_fit_is_allocated(scalefit, formats):
     assert sf.Fit.from_json(json.dumps(json.loads(out)["fit"])).groups == grouped.groups
     code, out, err = scalefit(*words)
     assert (code, out) == (2, "")
-    assert "fit.at(format=...). Levels: bf16, fp8" in err
+    assert "fit.at(format='bf16'). Levels: bf16, fp8" in err
     code, out, err = scalefit(*words, "--at", "format=fp4")
     assert (code, out) == (2, "")
     assert "'fp4' is not a level of format" in err

@@ -12,6 +12,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.laws.farseer import SMALL, _drift
+from scalefit.uncertainty import resampling
 
 LAW = sf.laws.find("farseer")
 
@@ -188,3 +189,17 @@ def test_the_printed_form_reaches_the_same_minimum(runs):
     assert fit.value == pytest.approx(ours.value, rel=1e-9)
     assert fit.params["g"] == pytest.approx(ours.params["p"], abs=1e-6)
     np.testing.assert_allclose(fit.predict(runs), ours.predict(runs), rtol=1e-7)
+
+
+@pytest.mark.slow
+def test_replicates_of_few_runs_end_as_low_as_when_each_is_searched(runs, monkeypatch):
+    """88 of the runs: one in six replicates prefers another minimum than the fit's."""
+    some = np.sort(np.random.default_rng(0).permutation(len(runs))[:88])
+    few = sf.LossTable.from_frame(runs.frame.iloc[some].reset_index(drop=True))
+    fit = sf.fit(few, "farseer")
+    found = sf.bootstrap(fit, few, n=40, searched=0.1)
+    monkeypatch.setattr(resampling, "MOST_FOLLOWED", 0)
+    full = sf.bootstrap(fit, few, n=40, searched=1.0)
+    assert found.replicates.searched.sum() <= 24
+    assert full.replicates.gained.sum() >= 3
+    assert (found.replicates.value <= full.replicates.value * (1 + 1e-9)).all()

@@ -223,7 +223,7 @@ def test_bound_that_binds_is_noted_with_the_name_that_bounds_takes():
     fit = sf.fit(mixed(rows=25), groups={"A": "format"}, bounds={"A": (600.0, 700.0)})
     notes = [note for note in fit.notes if note.code == "at_bound"]
     assert [note.details["parameter"] for note in notes] == ["A[bf16]", "A[fp8]", "A[int4]"]
-    assert "bounds={'A': (lower, upper)}" in notes[0].message
+    assert "bounds={'A': (0, 700)}" in notes[0].message
 
 
 def test_amplitude_of_one_level_ends_at_zero():

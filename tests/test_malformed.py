@@ -674,10 +674,10 @@ def grouped():
 
 
 LEVELS = {
-    "column missing": ({}, ["one coefficient for each format", "Say which: format=...", "fp8"]),
+    "column missing": ({}, ["one coefficient for each format", "Say which: format='bf16'", "fp8"]),
     "second column missing": (
         {"format": "fp8"},
-        ["each format and bits, and bits is not given", "format=..., bits=...", "bf16/0"],
+        ["each format and bits, and bits is not given", "format='bf16', bits='0'", "bf16/0"],
     ),
     "level unknown": (
         {"format": "fp4", "bits": 0},
@@ -721,8 +721,9 @@ def test_one_surface_is_of_one_level(grouped):
 
 
 def test_what_needs_one_surface_asks_for_it(grouped, runs):
-    asks = says("one A for each format", "fit.at(format=...)", "bf16, fp8, int4")
+    asks = says("one A for each format", "fit.at(format='bf16', bits='0')", "bf16, fp8, int4")
     with pytest.raises(sf.DataError, match=asks):
         sf.allocate(grouped, 1e22)
     with pytest.raises(sf.DataError, match=asks):
         sf.plot.surface(grouped, runs)
+    assert sf.allocate(grouped.at(format="bf16", bits="0"), 1e22).N > 0

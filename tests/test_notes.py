@@ -30,8 +30,19 @@ def test_at_bound_names_the_parameter_and_the_remedy(clean):
     note = codes(fit)["at_bound"]
     assert fit.params["alpha"] == 0.5
     assert note.details["parameter"] == "alpha"
-    assert "bounds={'alpha': (lower, upper)}" in note.message
+    assert "bounds={'alpha': (0.005, 1)}" in note.message
+    assert sf.fit(clean, bounds={"alpha": (0.005, 1)}).params["alpha"] == pytest.approx(
+        0.34, rel=0.05
+    )
     assert fit.trust.at_bound == ("alpha",)
+
+
+def test_responses_that_fall_or_stand_still_do_not_rise():
+    x = np.geomspace(1e3, 1e9, 12)
+    still = sf.fit(pd.DataFrame({"x": x, "loss": 2.0}), "power_offset")
+    assert still.trust.at_bound and "response_rises" not in codes(still)
+    falling = pd.DataFrame({"x": x, "loss": 3 - 0.1 * np.log(x / 1e3)})
+    assert "response_rises" not in codes(sf.fit(falling, "power_offset"))
 
 
 def test_an_irreducible_loss_of_zero_is_at_its_bound():

@@ -4,7 +4,8 @@ or router, with the exponents shared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ import pandas as pd
 from scalefit.errors import DataError, listed
 from scalefit.table import LossTable
 
-__all__ = ["Grouping", "spelled"]
+__all__ = ["Grouping", "asked", "spelled"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Grouping:
                     f"the fit has one coefficient for each {' and '.join(self.columns)}, and "
                     f"{name} is not given",
                     column=name,
-                    remedy=f"Say which: {self.asked}. Levels: {listed(self.levels)}",
+                    remedy=f"Say which: {asked([self])}. Levels: {listed(self.levels)}",
                 )
         # As objects: an array of numbers and text would turn the numbers into text of its own.
         arrays = np.broadcast_arrays(
@@ -94,9 +95,13 @@ class Grouping:
         return codes.reshape(arrays[0].shape)
 
     @property
-    def asked(self) -> str:
-        """How the columns are given as keywords."""
-        return ", ".join(f"{name}=..." for name in self.columns)
+    def example(self) -> dict[str, str]:
+        """The first level, as a value of each column."""
+        parts = [self.levels[0]]
+        if len(self.columns) > 1:
+            # A slash inside a level has a backslash before it.
+            parts = [part.replace("\\/", "/") for part in re.split(r"(?<!\\)/", self.levels[0])]
+        return dict(zip(self.columns, parts, strict=True))
 
     def _codes(self, labels: Sequence[str]) -> np.ndarray:
         places = {level: i for i, level in enumerate(self.levels)}
@@ -109,6 +114,14 @@ class Grouping:
             rows=rows,
             remedy=f"Levels: {listed(self.levels)}",
         )
+
+
+def asked(groupings: Iterable[Grouping]) -> str:
+    """A level of each of several groupings as keywords: how columns are given."""
+    found: dict[str, str] = {}
+    for grouping in sorted(groupings, key=lambda item: -len(item.columns)):
+        found = {**grouping.example, **found}
+    return ", ".join(f"{name}={value!r}" for name, value in found.items())
 
 
 def spelled(name: str, level: str) -> str:

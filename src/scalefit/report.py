@@ -441,8 +441,8 @@ def _made(draws: Ensemble) -> list[tuple[str, str]]:
             (
                 "refits",
                 f"largest gradient {went.gradient[draws.usable].max(initial=0.0):.1e} (cosine); "
-                f"{went.searched.sum()} searched over the whole bounds, which found a lower "
-                f"minimum in {went.gained.sum()}",
+                f"{went.searched.sum()} searched over the whole bounds, "
+                f"{went.gained.sum()} in a lower minimum than the fit led to",
             ),
         )
     return facts

@@ -21,7 +21,7 @@ import pandas as pd
 from scalefit import report
 from scalefit.domain import extrapolation
 from scalefit.errors import DataError, LawError, Note, NoteWarning, Status, listed
-from scalefit.groups import Grouping, spelled
+from scalefit.groups import Grouping, asked, spelled
 from scalefit.laws import BUILTIN, Law, find
 from scalefit.objective import Objective, measure, require_positive, residuals
 from scalefit.table import DroppedRow, LossTable, as_table
@@ -327,7 +327,7 @@ class Fit:
                 f"{self.law.name!r} was fitted with one {name} for each "
                 f"{' and '.join(grouping.columns)}",
                 column=grouping.columns[0],
-                remedy=f"Choose one surface first: fit.at({grouping.asked}). "
+                remedy=f"Choose one surface first: fit.at({asked(self.groups.values())}). "
                 f"Levels: {listed(grouping.levels)}",
             )
         return self
@@ -370,16 +370,27 @@ class Fit:
             missing = [name for name in self.law.columns if name not in given]
             unknown = [name for name in given if name not in known]
             if missing or unknown:
+                example = [
+                    f"{name}={self.domain.get(name, (1.0, 1.0))[1]:g}" for name in self.law.columns
+                ]
+                example += [asked(groupings)] if groupings else []
                 raise DataError(
                     f"{self.law.name!r} predicts from the columns {', '.join(known)}, "
                     f"not from {', '.join(given) or 'nothing'}",
-                    remedy="Pass a table, or each column as a keyword: predict(N=7e9, D=2e12)",
+                    remedy="Pass a table, or each column as a keyword: "
+                    f"predict({', '.join(example)}){self._headers()}",
                 )
             self.law.check(given)
             return given, {item: item.codes_of(given) for item in groupings}
         table = as_table(runs, **given)
         used = table.columns_of(self.law)
         return used, {item: item.codes(table) for item in groupings}
+
+    def _headers(self) -> str:
+        """Which of the law's columns the table has under another name."""
+        headers = {name: self.provenance.get(f"column {name}", name) for name in self.law.columns}
+        other = [f"{name} is its column {head!r}" for name, head in headers.items() if head != name]
+        return f". In the table {' and '.join(other)}" if other else ""
 
     def to_frame(self) -> pd.DataFrame:
         """Parameters as a table: value, and whether fixed, tied or at a bound."""

@@ -533,6 +533,54 @@ def test_multiplier_is_the_ratio_of_budgets_of_equal_loss():
         sf.compute_multiplier(lower, CLOSED, 1e24)
 
 
+@sf.law(source="the additive law, its data term times a column of the recipe")
+def of_recipe(
+    N,
+    D,
+    q,
+    *,
+    E: sf.Offset,
+    A: sf.Amplitude,
+    B: sf.Amplitude,
+    alpha: sf.Exponent,
+    beta: sf.Exponent,
+):
+    """E + A N^-alpha + B q D^-beta"""
+    return E + A * N**-alpha + B * q * D**-beta
+
+
+def test_multiplier_holds_columns_of_each_recipe():
+    budgets, recipe = np.array([1e21, 1e24]), replace(CLOSED, law=of_recipe)
+    half = replace(CLOSED, params={**CLOSED.params, "B": 0.5 * CLOSED.params["B"]})
+    found = sf.compute_multiplier(
+        recipe, recipe, budgets, held={"q": 0.5}, held_baseline={"q": 1.0}
+    )
+    # The same surfaces in closed form.
+    np.testing.assert_allclose(
+        found.value, sf.compute_multiplier(half, CLOSED, budgets).value, rtol=1e-7
+    )
+    same = sf.compute_multiplier(recipe, recipe, budgets, held={"q": 0.5})
+    np.testing.assert_allclose(same.value, 1.0, rtol=1e-9)
+    each = sf.compute_multiplier(
+        recipe, recipe, 1e21, held={"q": np.array([0.5, 1.0])}, held_baseline={"q": 1.0}
+    )
+    np.testing.assert_allclose(each.value, [found.value[0], 1.0], rtol=1e-9)
+    with pytest.raises(sf.AllocationError, match="'q' is neither free nor held"):
+        sf.compute_multiplier(recipe, recipe, 1e21)
+
+
+def test_multiplier_of_two_fits_is_shown_without_an_interval():
+    better = replace(CLOSED, params={**CLOSED.params, "A": 400.0})
+    one = sf.compute_multiplier(better, CLOSED, 1e21)
+    assert repr(one) == f"{one.value:.6g} (no draws)"
+    assert list(one.to_frame()) == ["value"]
+    several = sf.compute_multiplier(better, CLOSED, [1e21, 1e24])
+    assert repr(several) == "<Estimate of shape (2,), 0 draws>"
+    for ask_of in (one.interval, lambda: one.sd):
+        with pytest.raises(sf.DataError, match=r"no draws.*bootstrap\(fit, runs\)"):
+            ask_of()
+
+
 @pytest.fixture(scope="module")
 def recipes():
     """Two recipes on the same sizes and seeds: most of their noise is common."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from scipy.stats import beta
 
 import scalefit as sf
 from scalefit.fitting.polish import Polisher
@@ -294,6 +295,47 @@ def test_all_are_searched_once_a_search_gains():
     full = sf.bootstrap(bad, away, n=60, searched=1.0)
     np.testing.assert_allclose(found.replicates.value, full.replicates.value, rtol=1e-6)
     assert "other_minima" in [note.code for note in found.notes]
+
+
+def codes(draws):
+    return {note.code: note for note in draws.notes}
+
+
+def test_where_searches_are_dear_a_share_is_searched_and_the_others_follow(monkeypatch):
+    """Three nonlinear parameters, with minima that some replicates prefer to the fit's."""
+    away = sf.simulate(sf.isoflop_design(points=6), noise=0.02, seed=0)
+    bad = sf.fit(away, "chinchilla_nonembedding", robust="none", certify=False)
+    found = sf.bootstrap(bad, away, n=100)
+    again = sf.bootstrap(bad, away, n=100)
+    np.testing.assert_array_equal(found.replicates.value, again.replicates.value)
+    monkeypatch.setattr(resampling, "MOST_FOLLOWED", 0)
+    full = sf.bootstrap(bad, away, n=100, searched=1.0)
+    assert full.replicates.searched.all()
+    assert full.replicates.gained.sum() > 10
+    # One in twenty, a quarter for ending at a bound, and a round of ten or two.
+    assert found.replicates.searched.sum() <= 50
+    assert found.replicates.gained.sum() > found.replicates.gained[found.replicates.searched].sum()
+    higher = found.replicates.value > full.replicates.value * (1 + 1e-9)
+    assert higher.sum() <= 2
+    note = codes(found)["other_minima"]
+    assert note.details["searched"] == found.replicates.searched.sum()
+    assert note.details["checked"] == 10
+    assert note.severity == ("warning" if note.details["missed"] else "info")
+    assert note.details["most"] == pytest.approx(
+        beta.ppf(0.95, note.details["missed"] + 1, 10 - note.details["missed"])
+    )
+    assert "few_searched" not in codes(found)
+
+
+def test_what_a_share_says_of_the_replicates_that_are_not_searched_is_noted(runs):
+    outer = sf.fit(runs, "chinchilla_outer", certify=False)
+    found = sf.bootstrap(outer, runs, n=100)
+    note = codes(found)["few_searched"]
+    assert note.details["checked"] == 5
+    # None of five: the share at which that happens once in twenty.
+    assert note.details["most"] == pytest.approx(1 - 0.05 ** (1 / 5), rel=1e-9)
+    assert "few_searched" not in codes(sf.bootstrap(outer, runs, n=100, searched=1.0))
+    assert "few_searched" not in codes(sf.bootstrap(sf.fit(runs), runs, n=40))
 
 
 def test_ends_at_a_bound_are_noted(runs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +27,8 @@ def compute_multiplier(
     flops: Any,
     *,
     cost: CostLike = "6ND",
+    held: Mapping[str, Any] | None = None,
+    held_baseline: Mapping[str, Any] | None = None,
     paired: bool = False,
 ) -> Estimate:
     """How many times the budget the baseline needs to match a recipe at its own optimum.
@@ -39,13 +42,16 @@ def compute_multiplier(
         baseline: of the recipe it is compared with; an ensemble exactly where ``fit`` is one.
         flops: budget or budgets of the recipe, FLOP.
         cost: as for :func:`allocate`, for both.
+        held: columns of the recipe's law that are held, as for :func:`allocate`.
+        held_baseline: the same of the baseline; what ``held`` says by default.
         paired: whether draw i of both rests on the same resample: runs of both tables in the same
             order, resampled by the same method with the same seed. What the pairs have in common
             (data, seeds, sizes) then cancels. Draws that failed in either are left out.
 
     Returns:
-        The multiplier, of the shape of ``flops``; of ensembles with draws. inf where no budget
-        brings the baseline to that loss. Its notes are those of both allocations.
+        The multiplier, of the shape of ``flops`` and ``held``; of ensembles with draws. inf
+            where no budget brings the baseline to that loss. Its notes are those of both
+            allocations.
 
     Raises:
         DataError: coefficients of a fit differ by a column.
@@ -65,17 +71,19 @@ def compute_multiplier(
         raise AllocationError(
             "one recipe is an ensemble and the other a fit: bootstrap both, or give both fits"
         )
-    own = allocate(_point(fit), flops, cost=cost)
-    value = _needed(_point(baseline), None, own.loss, cost)
-    notes = (*own.notes, *_baseline_notes(_point(baseline), value, cost))
+    other = held if held_baseline is None else held_baseline
+    own = allocate(_point(fit), flops, cost=cost, held=held)
+    value = _needed(_point(baseline), None, own.loss, cost, other)
+    notes = (*own.notes, *_baseline_notes(_point(baseline), value, cost, other))
     budgets = np.asarray(flops, dtype=np.float64)
     if not (isinstance(fit, Ensemble) and isinstance(baseline, Ensemble)):
-        return Estimate(value / budgets, np.empty((0, *budgets.shape)), notes=notes)
+        ratio = value / budgets
+        return Estimate(ratio, np.empty((0, *ratio.shape)), notes=notes)
     first, second = _both(fit, baseline, paired)
-    question = ask(fit.fit, flops, "FLOP", cost=cost)
+    question = ask(fit.fit, flops, "FLOP", cost=cost, held=held)
     best = solved(question, first)
     loss = np.where(best.state <= LIMITED, best.loss, np.nan)
-    drawn = _needed(baseline.fit, second, loss, cost) / budgets
+    drawn = _needed(baseline.fit, second, loss, cost, other) / budgets
     notes += (*fit.notes, *baseline.notes)
     return Estimate(value / budgets, drawn, fit.tails.wider(baseline.tails), notes)
 
@@ -84,17 +92,26 @@ def _point(fit: Fit | Ensemble) -> Fit:
     return fit.fit if isinstance(fit, Ensemble) else fit
 
 
-def _baseline_notes(baseline: Fit, needed: np.ndarray, cost: CostLike) -> list[Note]:
+def _baseline_notes(
+    baseline: Fit, needed: np.ndarray, cost: CostLike, held: Mapping[str, Any] | None
+) -> list[Note]:
     """What is said of the baseline at the budgets that it needs."""
-    budgets = needed[np.isfinite(needed)]
-    if not budgets.size:
+    fine = np.isfinite(needed)
+    if not fine.any():
         return []
-    notes = allocate(baseline, budgets, cost=cost).notes
+    columns = {
+        name: np.broadcast_to(values, needed.shape)[fine] for name, values in (held or {}).items()
+    }
+    notes = allocate(baseline, needed[fine], cost=cost, held=columns).notes
     return [replace(note, message=f"of the baseline: {note.message}") for note in notes]
 
 
 def _needed(
-    fit: Fit, params: dict[str, np.ndarray] | None, loss: np.ndarray, cost: CostLike
+    fit: Fit,
+    params: dict[str, np.ndarray] | None,
+    loss: np.ndarray,
+    cost: CostLike,
+    held: Mapping[str, Any] | None,
 ) -> np.ndarray:
     """The least budget of a loss; inf where there is none. Shape of the loss."""
     one = params is None
@@ -102,7 +119,7 @@ def _needed(
     if params is not None:
         values = params
     level = np.asarray(loss)[None] if one else loss
-    question = ask(fit, np.nan_to_num(level[0], nan=1.0), "loss", cost=cost)
+    question = ask(fit, np.nan_to_num(level[0], nan=1.0), "loss", cost=cost, held=held)
     found = solved(question, values, level)
     if one and (found.state > LIMITED).all():
         require_optimum(question, found)

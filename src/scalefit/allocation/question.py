@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ import numpy as np
 from scalefit.allocation.costs import Cost, CostLike, find_cost
 from scalefit.allocation.line import Line, Measure, Setting
 from scalefit.errors import AllocationError
-from scalefit.laws import Law
 from scalefit.result import Fit
 
 __all__ = ["Free", "Limits", "Question", "ask"]
@@ -41,6 +41,12 @@ MOST_COMBINATIONS = 10_000
 # What a cost k N D + m N is called with beside its columns: not in the program, so that one program
 # serves every k and m.
 SLOPE, INTERCEPT = "$k", "$m"
+
+# Option of allocate for a level in each unit.
+ASKED = MappingProxyType({"FLOP": "flops", "USD": "usd", "loss": "loss"})
+
+# What a column is held at in an example where the runs do not say.
+TYPICAL = MappingProxyType({"N": 1e9, "D": 2e10})
 
 # Stands for the walked column where the budget buys one column only.
 NO_WALK = "$none"
@@ -178,7 +184,7 @@ def ask(
             f"{counted.unit.lower().replace('flop', 'flops')}=..., or a cost in {unit}"
         )
     held, free = dict(held or {}), dict(free or {})
-    walk, pivot = _roles(law, counted, free, held)
+    walk, pivot = _roles(fit, counted, free, held, f"{ASKED[unit]}={levels.flat[0]:g}")
     needed = {*law.columns, *counted.columns}
     measures, low, high = _limits(limits or {}, pivot, needed, {*free, *held})
     for measure in measures:
@@ -249,9 +255,10 @@ def _levels(levels: Any, unit: str) -> np.ndarray:
 
 
 def _roles(
-    law: Law, cost: Cost, free: Mapping[str, Any], held: Mapping[str, Any]
+    fit: Fit, cost: Cost, free: Mapping[str, Any], held: Mapping[str, Any], asked: str
 ) -> tuple[str, str]:
     """The columns that a budget is divided between: model size first, or what stands for it."""
+    law = fit.law
     listed = {name for name, values in free.items() if isinstance(values, (list, range))}
     shared = [
         name
@@ -267,12 +274,65 @@ def _roles(
         hint = f", with {', '.join(held)} held" if held else ""
         raise AllocationError(
             f"{law.name!r} is a law of {', '.join(law.columns)}; a budget is divided between "
-            f"{between} under cost {cost.name!r}{hint}. Fit a law of those columns, free two of "
-            "them (free={'S': None}), or give a cost of columns of the law"
+            f"{between} under cost {cost.name!r}{hint}. {_other_question(fit, cost, held, asked)}"
         )
     pivot = "D" if "D" in shared else shared[-1]
     rest = [name for name in shared if name != pivot]
     return ("N" if "N" in rest else rest[0]), pivot
+
+
+def _other_question(fit: Fit, cost: Cost, held: Mapping[str, Any], asked: str) -> str:
+    """What can be asked of a law that a cost has less than two free columns of."""
+    columns = fit.law.columns
+    paid = [name for name in columns if name in cost.columns]
+    if paid and all(name in held for name in paid):
+        return f"Leave {paid[-1]} out of held: the budget decides it"
+    if paid:
+        bought = next(name for name in paid if name not in held)
+        others = dict.fromkeys(name for name in (*cost.columns, *columns) if name != bought)
+        known = {name: _example(fit, name) for name in others if name not in held}
+        counted = "" if cost.name == "6ND" else ", cost=..."
+        given = "".join(f", {name!r}: ..." for name in held)
+        said = ", ".join(f"{name!r}: {value:g}" for name, value in known.items())
+        return (
+            f"Hold the others, and the budget buys {bought}: allocate(fit, {asked}{counted}, "
+            f"held={{{said}{given}}}). Or give a cost of columns of the law, as a function of them"
+        )
+    if {"N", "D"} <= set(columns):
+        usual = "in dollars" if asked.startswith("usd") else "as cost='6ND'"
+        return f"Give a cost of columns of the law, {usual}"
+    if "C" in columns or (len(columns) == 1 and _falls(fit)):
+        main = "C" if "C" in columns else columns[0]
+        free, fixed = [f"{main!r}: None"], []
+        for name in columns:
+            low, high = fit.domain.get(name, (math.nan, math.nan))
+            if name != main and low < high:
+                free.append(f"{name!r}: ({low:g}, {high:g})")
+            elif name != main:
+                fixed.append(f"{name!r}: {_example(fit, name):g}")
+        more = f", held={{{', '.join(fixed)}}}" if fixed else ""
+        counted = f"lambda {main}: {main}"
+        if asked.startswith("usd"):
+            counted = f"cost(source='mine', unit='USD')({counted})"
+        return (
+            f"Count the budget in {main}: allocate(fit, {asked}, cost={counted}, "
+            f"free={{{', '.join(free)}}}{more})"
+        )
+    values = ", ".join(f"{name}={_example(fit, name):g}" for name in columns)
+    return f"It has a loss, and no budget: fit.predict({values})"
+
+
+def _falls(fit: Fit) -> bool:
+    """Whether the loss of a law of one column falls over the runs."""
+    (name,) = fit.law.columns
+    first, last = fit.law.evaluate({name: fit.domain.get(name, (1.0, 1e9))}, fit.params)
+    return bool(last < first)
+
+
+def _example(fit: Fit, name: str) -> float:
+    """A value of a column to show in an example: one that the runs have, where they say."""
+    low, _ = fit.domain.get(name, (math.nan, math.nan))
+    return low if low == low else TYPICAL.get(name, 1.0)
 
 
 def _limits(

@@ -64,7 +64,8 @@ def require_optimum(question: Question, found: Optimum, *, limited: bool = True)
         # A decade before the end that it ran into.
         few = math.log(amount / size) > reach.mean()
         limit = f"({10 * size:.0e}, None)" if few else f"{size / 10:.0e}"
-        limit = f"limits={{'{walk}': {limit if SENSIBLE[0] < size < SENSIBLE[1] else '...'}}}"
+        limit = limit if SENSIBLE[0] < size < SENSIBLE[1] else _seen(question)
+        limit = f"limits={{'{walk}': {limit}}}"
         what = (
             f"the cost of a loss of {level:g}"
             if question.line.reverse
@@ -81,6 +82,12 @@ def require_optimum(question: Question, found: Optimum, *, limited: bool = True)
             )
         )
     raise AllocationError(_impossible(question, level))
+
+
+def _seen(question: Question) -> str:
+    """What the runs have of the walked column, as a range."""
+    low, high = question.fit.domain.get(question.line.walk, (1e6, 1e12))
+    return f"({low:g}, {high:g})"
 
 
 def _impossible(question: Question, level: float) -> str:

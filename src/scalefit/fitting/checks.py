@@ -55,8 +55,8 @@ def check_design(
             f"{distinct} {what} cannot identify the {problem.size} free parameters of "
             f"{problem.law.name!r} (rows {listed(labels)})",
             rows=labels,
-            remedy="Add runs, fix or tie parameters (fix={'E': 1.7}, tie=[('alpha', 'beta')]), or "
-            "choose a smaller law",
+            remedy=f"Add runs, fix what is known, as fix={_fixed(problem, distinct)}, or choose a "
+            "smaller law",
         )
     uses = _uses(problem)
     if codes:
@@ -73,10 +73,26 @@ def check_design(
             f"effects of {', '.join(same)} are one and the same constant",
             column=name,
             rows=labels,
-            remedy=f"{_other_law(name)} or add runs with other {name}",
+            remedy=f"{_other_law(problem, name)}, or add runs with other {name}",
         )
     if problem.nonlinear:
         _check_ratios(uses, columns, used, rows)
+
+
+def _fixed(problem: Problem, runs: int) -> str:
+    """So many parameters fixed that as few runs do, at values that their kinds allow."""
+    kinds = {param.name: param.kind for param in problem.law.params}
+    groups = [problem.linear[owner] for owner in dict.fromkeys(problem.owners)]
+    groups += problem.nonlinear
+    chosen, left = [], problem.size
+    for group, width in zip(
+        groups, (*problem.widths, *(1 for _ in problem.nonlinear)), strict=True
+    ):
+        # At least one is to be left; one that differs by level cannot be fixed.
+        if left > runs and width == 1 and group is not groups[-1]:
+            chosen += [f"{name!r}: {kinds[name].example:g}" for name in group]
+            left -= 1
+    return f"{{{', '.join(chosen)}}}"
 
 
 def _distinct(design: np.ndarray, enough: int) -> int:
@@ -177,13 +193,17 @@ def tells_apart(problem: Problem, first: str, second: str) -> bool:
     )
 
 
-def _other_law(name: str) -> str:
-    other = {"N": "D", "D": "N"}.get(name)
-    return (
-        f"Fit the law of {other} alone (law='chinchilla_{other.lower()}')"
-        if other
-        else f"Choose a law without {name}"
-    )
+def _other_law(problem: Problem, name: str) -> str:
+    others = [column for column in problem.law.columns if column != name]
+    if len(others) == 1 and problem.law.response == "loss":
+        return _law_of(others[0])
+    return f"Choose a law without {name}"
+
+
+def _law_of(column: str) -> str:
+    own = {"N": "law='chinchilla_n'", "D": "law='chinchilla_d'"}
+    law = own.get(column, f"law='power_offset', x={column!r}")
+    return f"Fit a law of {column} alone, as fit(runs, {law})"
 
 
 def _check_ratios(
@@ -209,6 +229,6 @@ def _check_ratios(
                 f"{second} cannot be told apart",
                 column=second,
                 rows=labels,
-                remedy=f"Add runs at other {second}/{first} (an IsoFLOP sweep does), or fit a law "
-                f"of {first} alone",
+                remedy=f"{_law_of(first)}, or add runs at other {second}/{first} (an IsoFLOP sweep "
+                "does)",
             )

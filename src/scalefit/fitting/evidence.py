@@ -14,6 +14,7 @@ from scalefit.fitting.grid import Searched
 from scalefit.fitting.newton import MOST_ITERATIONS
 from scalefit.fitting.polish import MOST_ABSOLUTE_ITERATIONS, Polished
 from scalefit.fitting.problem import Data, Problem, Settings
+from scalefit.laws import BUILTIN
 from scalefit.objective import Objective
 from scalefit.result import Fit, Minimum, Trust, by_row
 from scalefit.separable import idle_error
@@ -60,6 +61,8 @@ LEAST_APART = 5.0
 
 # Correlation of neighbouring residuals of a training curve, in standard errors of none.
 CORRELATED = 3.0
+# Rank correlation of a response with its column above which it is said to rise.
+MOST_RISING = 0.5
 
 # 6ND is taken for the FLOPs of a run when allocating; real tables differ from it by this and more.
 FLOPS_TOLERANCE = 0.05
@@ -289,7 +292,8 @@ def observe(fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarray)
     """Notes on a finished fit."""
     notes = [
         *_envelope_notes(fit),
-        *_bound_notes(fit),
+        *_bound_notes(fit, problem, table),
+        *_rising_notes(fit, table),
         *_search_notes(fit, problem),
         *_proof_notes(fit),
         *_design_notes(fit),
@@ -317,17 +321,84 @@ def _envelope_notes(fit: Fit) -> list[Note]:
     ]
 
 
-def _bound_notes(fit: Fit) -> list[Note]:
+def _bound_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
     return [
         Note(
             "at_bound",
             "warning",
             f"{name} ended at its bound {fit.params[name]:g}: the table would have it beyond. The "
-            "other parameters are conditional on that bound; widen it with "
-            f"bounds={{{name.partition('[')[0]!r}: (lower, upper)}} if it is not physical",
+            "other parameters are conditional on that bound; widen it, as "
+            f"bounds={_widened(fit, problem, table, name)}, if it is not physical",
             {"parameter": name, "value": fit.params[name]},
         )
         for name in fit.trust.at_bound
+    ]
+
+
+def _widened(fit: Fit, problem: Problem, table: LossTable, name: str) -> str:
+    """Bounds that fit accepts, in which a parameter may go beyond the one it ended at."""
+    group = next(names for names in problem.names if name in names)
+    own = {param.name: param for param in fit.law.params}
+    columns = {column: table.column(column) for column in fit.law.columns}
+    names = [item.partition("[")[0] for item in group]
+    # Tied parameters have the bounds that they have in common.
+    every = [fit.bounds.get(item, own[item].bounds(columns)) for item in names]
+    low, high = max(ends[0] for ends in every), min(ends[1] for ends in every)
+    value = fit.params[name]
+    lower = abs(value - low) <= abs(high - value)
+    widest = own[names[0]].bounds(columns)
+    if (lower and low > widest[0]) or (not lower and high < widest[1]):
+        # First to where its kind has it.
+        low, high = (widest[0], high) if lower else (low, widest[1])
+    elif names[0] in problem.structure.linear:
+        low, high = (-np.inf, high) if lower else (low, np.inf)
+    elif own[names[0]].kind.spacing == "log":
+        low, high = (low / 10, high) if lower else (low, 2 * high)
+    else:
+        low, high = (2 * low - high, high) if lower else (low, 2 * high - low)
+    said = ", ".join(f"{item!r}: ({_number(low)}, {_number(high)})" for item in names)
+    return f"{{{said}}}"
+
+
+def _number(value: float) -> str:
+    """A number as it is typed."""
+    return f"{value:.6g}" if np.isfinite(value) else f"{'-' * (value < 0)}np.inf"
+
+
+def _rising_notes(fit: Fit, table: LossTable) -> list[Note]:
+    """A note where the response rises along the one column of a law that can only fall."""
+    law = fit.law
+    if len(law.columns) > 1 or not fit.trust.at_bound or fit.groups:
+        return []
+    x, observed = table.column(law.columns[0]), table.column(law.response)
+    used = table.weight > 0
+    first, second = (np.unique(item[used], return_inverse=True)[1] for item in (x, observed))
+    # Ranks begin at zero: of one value there is no correlation.
+    rank = float(np.corrcoef(first, second)[0, 1]) if first.any() and second.any() else 0.0
+    ends = {law.columns[0]: np.array([x[used].min(), x[used].max()])}
+    params = {param.name: param.kind.example for param in law.params}
+    start, end = law.evaluate(ends, params)
+    if not (rank > MOST_RISING and end < start and x[used].min() > 0):
+        return []
+    header = table.sources.get(law.columns[0], law.columns[0])
+    named = repr(law.name) if law.name in BUILTIN else law.name
+    said = (
+        f"fit(runs.assign(inverse=1 / runs[{header!r}]), {named}, {law.columns[0]}='inverse') "
+        "has a power that grows"
+    )
+    if law.response == "loss":
+        said += (
+            f"; fit(runs, 'power_offset', x={header!r}, bounds={{'A': (-np.inf, 0)}}) has one that "
+            "levels off"
+        )
+    return [
+        Note(
+            "response_rises",
+            "warning",
+            f"{law.response} rises with {law.columns[0]} (rank correlation {rank:.2f}), and "
+            f"{law.name!r} can only fall: what it found is no description of these runs. {said}",
+            {"column": law.columns[0], "rank_correlation": rank},
+        )
     ]
 
 

@@ -31,7 +31,7 @@ from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.fitting.restarts import along_profiles, off_faces
 from scalefit.objective import Objective
 
-__all__ = ["SAME_VALUE", "Refits", "refit", "search"]
+__all__ = ["SAME_VALUE", "Refits", "follow", "improve", "refit", "search"]
 
 # Starts of a fit are polished in batches of this many. One batch is enough where it ends in one
 # interior minimum; otherwise (evidence.py) the others follow.
@@ -313,6 +313,7 @@ def refit(
     starts: int = 1,
     near: Candidates | None = None,
     searched: np.ndarray | None = None,
+    held: int | None = None,
     progress: bool = False,
     device: str | None = None,
 ) -> Refits:
@@ -330,6 +331,7 @@ def refit(
         starts: cells polished for each table.
         near: one optimum to set out from, coefficients in raw units; shapes (k,) and (q,).
         searched: whether to search the grid for a table all the same, shape (tables,).
+        held: for how many of the tables that end at a bound it is searched; for all by default.
         progress: whether to draw a bar once it has taken two seconds.
         device: where to compute, as for ``fit``.
 
@@ -353,29 +355,82 @@ def refit(
     engine = _Engine(problem, settings, tables, axes, device, progress)
     if near is None:
         return _globally(engine, np.arange(count), starts)
+    found = _followed(engine, count, near)
+    doubtful = ~arrived(objective, data, found)
+    doubtful[np.flatnonzero(found.active.any(axis=1) & ~doubtful)[:held]] = True
+    again = np.flatnonzero(doubtful if searched is None else doubtful | searched)
+    if len(again):
+        improve(objective, data, found, again, _globally(engine, again, starts))
+    return found
+
+
+def follow(
+    problem: Problem,
+    objective: Objective,
+    settings: Settings,
+    data: Data,
+    near: Candidates,
+    *,
+    observed: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    progress: bool = False,
+    device: str | None = None,
+) -> Refits:
+    """Where one minimum leads on each of many tables of one design; no grid is searched.
+
+    Args:
+        problem: the problem.
+        objective: what is minimised.
+        settings: bounds.
+        data: the design, and the one table.
+        near: the minimum, coefficients in raw units; shapes (k,) and (q,).
+        observed: as for :func:`refit`.
+        weight: as for :func:`refit`; one of the two is given.
+        progress: as for :func:`refit`.
+        device: as for :func:`refit`.
+    """
+    tables = Tables(objective, data, observed, weight)
+    count = next(len(item) for item in (observed, weight) if item is not None)
+    return _followed(_Engine(problem, settings, tables, (), device, progress), count, near)
+
+
+def improve(
+    objective: Objective, data: Data, found: Refits, index: np.ndarray, other: Refits
+) -> np.ndarray:
+    """Take over what refits of some tables do better.
+
+    Args:
+        objective: what is minimised.
+        data: the design.
+        found: refits of all tables, changed in place.
+        index: the tables of the other refits, shape (m,).
+        other: refits of those.
+
+    Returns:
+        Which of them ended lower, shape (m,).
+    """
+    lower = _finite(other.value) < _finite(found.value[index]) * (1 - SAME_VALUE)
+    # One that did not arrive is no better than one of the same value that did.
+    better = lower | (arrived(objective, data, other) & ~arrived(objective, data, found)[index])
+    for leaf, values in zip(found[:-3], other[:-3], strict=True):
+        leaf[index[better]] = values[better]
+    found.basins[index] = np.maximum(found.basins[index], other.basins)
+    found.searched[index] |= other.searched
+    found.gained[index] |= lower
+    return lower
+
+
+def _followed(engine: _Engine, count: int, near: Candidates) -> Refits:
+    """Where one minimum leads on every table."""
     coordinates, coefficients = (
         np.broadcast_to(leaf, (count, *np.shape(leaf))) for leaf in near[:2]
     )
-    every = np.arange(count)
-    polisher = Polisher(problem, settings, tables, engine.device, near=True)
+    polisher = Polisher(engine.problem, engine.settings, engine.tables, engine.device, near=True)
     with engine.bar(count, "polishing") as bar:
-        polished = polisher(every, Candidates(coordinates, coefficients, None), bar=bar)
+        starts = Candidates(coordinates, coefficients, None)
+        polished = polisher(np.arange(count), starts, bar=bar)
     never = np.zeros(count, dtype=bool)
-    found = _refits(polished, np.zeros(count, dtype=int), never, never.copy())
-    there = arrived(objective, data, found)
-    doubtful = found.active.any(axis=1) | ~there
-    again = np.flatnonzero(doubtful if searched is None else doubtful | searched)
-    if len(again):
-        other = _globally(engine, again, starts)
-        lower = _finite(other.value) < _finite(found.value[again]) * (1 - SAME_VALUE)
-        # One that did not arrive is no better than one of the same value that did.
-        better = lower | (arrived(objective, data, other) & ~there[again])
-        for leaf, values in zip(found[:-2], other[:-2], strict=True):
-            leaf[again[better]] = values[better]
-        found.basins[again] = other.basins
-        found.searched[again] = True
-        found.gained[again] = lower
-    return found
+    return _refits(polished, np.zeros(count, dtype=int), never, never.copy())
 
 
 def _globally(engine: _Engine, index: np.ndarray, starts: int) -> Refits:

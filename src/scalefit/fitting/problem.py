@@ -22,6 +22,7 @@ import numpy as np
 from scalefit.errors import LawError
 from scalefit.groups import Grouping, spelled
 from scalefit.laws import Law
+from scalefit.laws.kinds import OWN_BOUNDS
 from scalefit.objective import Measure
 from scalefit.separable import Structure
 
@@ -332,7 +333,9 @@ def prepare(
         if spacing[group[0]] == "log" and low <= 0:
             raise LawError(
                 f"parameter {group[0]!r} of {law.name!r} is searched in its logarithm: its lower "
-                f"bound must be positive, not {low:g}"
+                f"bound must be positive, not {low:g}. Give one, as bounds={{{group[0]!r}: "
+                f"({1e-3 * high if high > 0 else 1e-3:g}, {high if high > 0 else 1.0:g})}}, or use "
+                f"{OWN_BOUNDS.format(low=low, high=high)}"
             )
     logarithmic = tuple(spacing[group[0]] == "log" for group in nonlinear)
     inside = [
@@ -396,7 +399,8 @@ def _check_fixed(
         if not low <= value <= high:
             raise LawError(
                 f"parameter {name!r} is fixed at {value:g}, outside its bounds ({low:g}, "
-                f"{high:g}). Use a value inside them, or a law whose kind allows it"
+                f"{high:g}). Use a value inside them, or "
+                f"{OWN_BOUNDS.format(low=min(2 * value, -1.0), high=max(2 * value, 1.0))}"
             )
 
 
@@ -457,7 +461,11 @@ def _intersection(
     low = max(ranges[name][0] for name in group)
     high = min(ranges[name][1] for name in group)
     if not low < high:
-        raise LawError(f"tied parameters {', '.join(group)} have no common bounds")
+        each = "; ".join(f"{name} {ranges[name][0]:g} to {ranges[name][1]:g}" for name in group)
+        raise LawError(
+            f"tied parameters {', '.join(group)} have no common bounds ({each}). Give them some "
+            "with bounds=, or untie them"
+        )
     return low, high
 
 

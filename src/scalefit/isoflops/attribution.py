@@ -430,6 +430,6 @@ def _require_minima(states: np.ndarray, flops: np.ndarray) -> None:
         raise DataError(
             f"without noise the surface has no minimum by a parabola at one of {len(flops)} "
             f"budgets once these are switched on: {listed(lost)}",
-            remedy="The runs of such a budget say nothing of its optimum. Leave it out with a "
-            "rule: isoflop(runs, rules=...)",
+            remedy="The runs of such a budget say nothing of its optimum. Leave them out with a "
+            f"rule, such as isoflop(runs, keep='6 * N * D > {1.1 * flops.min():.3g}')",
         )

@@ -334,7 +334,7 @@ def _product(cost: CostLike) -> Cost:
     if count.per_product is None or count.unit != "FLOP":
         raise AllocationError(
             f"cost {count.name!r} is not k N D in FLOP, so that tokens do not say which size a "
-            "budget buys. Use 6ND, or scalefit.allocation.product(k)"
+            "budget buys. Use 6ND, or scalefit.allocation.product(k, source='mine')"
         )
     return count
 

@@ -328,6 +328,7 @@ def _read_kind(law_name: str, param: str, hints: Mapping[str, Any]) -> Kind:
     if kind.spacing == "log" and kind.lower <= 0:
         raise LawError(
             f"law {law_name!r}: {kind.name} {param!r} is searched in the logarithm, so its lower "
-            f"bound must be positive, not {kind.lower:g}"
+            f"bound must be positive, not {kind.lower:g}. Declare a number free in sign "
+            f"Annotated[Coefficient, Bounds({kind.lower:g}, {kind.upper:g})]"
         )
     return kind

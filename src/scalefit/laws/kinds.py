@@ -85,6 +85,18 @@ class Kind:
         """Whether the bounds are finite, so that a grid can cover them."""
         return math.isfinite(self.lower) and math.isfinite(self.upper)
 
+    @property
+    def example(self) -> float:
+        """A value that the kind allows, near those that papers find."""
+        typical = {"offset": 1.7, "exponent": 0.3}.get(self.name, 1.0)
+        # At an end a term may vanish, and others with it.
+        if self.lower < typical < self.upper:
+            return typical
+        if not self.searchable:
+            return self.lower if math.isfinite(self.lower) else self.upper
+        middle = self.lower * self.upper
+        return math.sqrt(middle) if self.spacing == "log" else (self.lower + self.upper) / 2
+
 
 @dataclass(frozen=True)
 class Bounds:
@@ -107,6 +119,9 @@ class By:
     def __init__(self, *columns: str) -> None:
         object.__setattr__(self, "columns", columns)
 
+
+# How a parameter that a kind's bounds do not fit is declared instead, in messages.
+OWN_BOUNDS = "a law of your own that declares it Annotated[Coefficient, Bounds({low:g}, {high:g})]"
 
 Offset = Annotated[jax.Array, Kind("offset", 0.0, math.inf)]
 """Irreducible loss: linear, not negative, in the unit of the loss."""

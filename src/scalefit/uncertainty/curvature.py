@@ -17,6 +17,7 @@ from scalefit.table import LossTable
 from scalefit.uncertainty.ensemble import Ensemble
 from scalefit.uncertainty.estimate import checked_level
 from scalefit.uncertainty.ground import (
+    FEWEST_CLUSTERS,
     Ground,
     clusters,
     curve_notes,
@@ -355,11 +356,12 @@ def spread(ground: Ground, method: CovarianceMethod, by: str | None) -> Spread:
 def _clusters(ground: Ground, by: str) -> np.ndarray:
     """Number of the cluster of each row that counts."""
     known, codes = clusters(ground, by)
-    if len(known) == 2:
+    if len(known) < FEWEST_CLUSTERS:
         raise DataError(
             f"{by!r} has 2 values: too few clusters for any standard error",
             column=by,
-            remedy="Use finer clusters, or method='jacobian' with its assumption",
+            remedy="Use finer clusters, or method='jacobian' without by=, which takes runs as "
+            "independent",
         )
     return codes
 
@@ -374,7 +376,8 @@ def _alone(count: int, by: str | None) -> tuple[Note, ...]:
             "warning",
             f"{count} {what} determine some combination of the parameters by themselves: the fit "
             "follows them there, their residuals say nothing about their noise, and the errors "
-            "are too small. Use method='jacobian', or add runs beside them",
+            f"are too small. Use method='jacobian'{'' if by is None else ' without by='}, or add "
+            "runs beside them",
             {"count": count, "by": by},
         ),
     )

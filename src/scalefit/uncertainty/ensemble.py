@@ -43,7 +43,8 @@ class Replicates(NamedTuple):
         promise: decrease a further Newton step promises, relative to the objective.
         gradient: largest cosine between the influence of the rows and a Jacobian column.
         searched: whether the whole box was searched for it, not only the surroundings of the fit.
-        gained: whether that search found a lower minimum than the fit led to.
+        gained: whether it ended in a lower minimum than the fit led to, which that search found, or
+            that of another replicate.
     """
 
     value: np.ndarray

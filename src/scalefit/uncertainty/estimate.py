@@ -85,7 +85,7 @@ class Estimate:
     Attributes:
         value: the estimate itself, of any shape S; computed from the fit, not from the draws.
         draws: one for each usable draw of the parameters, shape (draws, *S). NaN where a draw
-            gives none.
+            gives none; empty where the estimate is of a fit alone.
         tails: how far out among them the ends of an interval lie.
         notes: soft problems.
     """
@@ -103,24 +103,37 @@ class Estimate:
                 t: see ``tails``.
 
         Raises:
-            DataError: the level is no number between 0 and 1.
+            DataError: the level is no number between 0 and 1, or there are no draws.
         """
         tail = self.tails.outside(checked_level(level))
-        low, high = quantiles(self.draws, [tail, 1 - tail])
+        low, high = quantiles(self._drawn(), [tail, 1 - tail])
         return low[()], high[()]
 
     @property
     def sd(self) -> np.ndarray:
-        """Standard deviation of the draws."""
-        return np.asarray(np.nanstd(self.draws, axis=0, ddof=1))[()]
+        """Standard deviation of the draws.
+
+        Raises:
+            DataError: there are none.
+        """
+        return np.asarray(np.nanstd(self._drawn(), axis=0, ddof=1))[()]
+
+    def _drawn(self) -> np.ndarray:
+        if not len(self.draws):
+            raise DataError(
+                "this estimate is of a fit alone and has no draws",
+                remedy="Ask it of ensembles, as bootstrap(fit, runs)",
+            )
+        return self.draws
 
     def __repr__(self) -> str:
         return report.estimate_text(self)
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
-        """A row for each value, in order: value, low, high."""
-        low, high = self.interval(level)
-        columns = {"value": self.value, "low": low, "high": high}
+        """A row for each value, in order: value, and low and high where there are draws."""
+        columns = {"value": self.value}
+        if len(self.draws):
+            columns["low"], columns["high"] = self.interval(level)
         return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
 
 

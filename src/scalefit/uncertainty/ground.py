@@ -15,6 +15,7 @@ from scalefit.table import LossTable, as_table
 from scalefit.uncertainty.ensemble import RunNoise
 
 __all__ = [
+    "FEWEST_CLUSTERS",
     "Ground",
     "clusters",
     "curve_notes",
@@ -31,6 +32,9 @@ FEWEST_FREEDOM = 5
 # Runs that differ by seed only must repeat this often, all together, before they say more about
 # noise than the residuals do.
 FEWEST_REPEATS = 5
+
+# Two clusters have one difference between them: no standard error.
+FEWEST_CLUSTERS = 3
 
 
 class Ground(NamedTuple):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -12,11 +13,13 @@ import pandas as pd
 from scalefit.errors import DataError, FitError, Note
 from scalefit.fitting import multistart
 from scalefit.fitting.evidence import arrived
+from scalefit.fitting.grid import Candidates
 from scalefit.result import Fit
 from scalefit.table import LossTable
 from scalefit.uncertainty.ensemble import Ensemble, Replicates
 from scalefit.uncertainty.estimate import AS_DRAWN, Tails
 from scalefit.uncertainty.ground import (
+    FEWEST_CLUSTERS,
     Ground,
     clusters,
     curve_notes,
@@ -33,11 +36,22 @@ __all__ = ["Method", "bootstrap"]
 Method = Literal["rows", "clusters", "strata", "residuals", "wild"]
 
 # Share of the replicates for which the whole box is searched although the refit that set out from
-# the fit arrived somewhere. Where one of them gains by it, all are searched.
+# the fit arrived somewhere.
 SEARCHED = 0.05
 
-# Cells per axis of that search.
+# Cells per axis of that search. With more nonlinear coordinates than two a search costs as much as
+# a hundred refits: then those at a bound are searched in part, and so are the others where one of
+# the share gained.
 POINTS = 32
+MOST_GRIDDED = 2
+
+# Where searches are dear, at least so many replicates at random check that minima known from others
+# were enough, round by round until none gains or this share of all is searched; no larger share of
+# them is searched for ending at a bound.
+FEWEST_CHECKED = 10
+MOST_SEARCHED = 0.25
+# Most such minima from which every replicate sets out again.
+MOST_FOLLOWED = 6
 
 # Of fewer clusters than this there are few distinct resamples where the ends of an interval lie: of
 # six, 462 in all, and the ends of 95 % where Student's t has them are one in four hundred.
@@ -126,33 +140,43 @@ def bootstrap(
     rng = np.random.default_rng(seed)
     resample = RESAMPLES[method](ground, by, n, rng)
     posed = ground.posed
+    fitted = posed.problem, fit.objective, posed.settings, posed.data
+    gridded = len(posed.problem.nonlinear) <= MOST_GRIDDED
     given: dict[str, np.ndarray | None] = {"observed": resample.losses, "weight": resample.weights}
     chosen = rng.permutation(n) < round(searched * n)
 
     def refit(which: np.ndarray, **options: Any) -> multistart.Refits:
         options |= {name: None if item is None else item[which] for name, item in given.items()}
         return multistart.refit(
-            posed.problem,
-            fit.objective,
-            posed.settings,
-            posed.data,
-            points=POINTS if len(posed.problem.nonlinear) <= 2 else None,
+            *fitted,
+            points=POINTS if gridded else None,
             progress=progress,
             device=device,
             **options,
         )
 
+    def follow(near: Candidates) -> multistart.Refits:
+        return multistart.follow(
+            *fitted,
+            near,
+            observed=resample.losses,
+            weight=resample.weights,
+            progress=progress,
+            device=device,
+        )
+
     every = np.arange(n)
-    found = refit(every, near=ground.near, searched=chosen)
+    check = max(FEWEST_CHECKED, round(searched * n))
+    held = max(check, round(MOST_SEARCHED * n))
+    found = refit(every, near=ground.near, searched=chosen, held=None if gridded else held)
+    improve = partial(multistart.improve, fit.objective, posed.data, found)
     others = np.flatnonzero(~found.searched)
-    if found.gained[chosen].any() and len(others):
+    checks = None if gridded else _Checks(0, int(chosen.sum()), 0)
+    if gridded and found.gained[chosen].any() and len(others):
         # What the fit leads to is not always the best: then that is to be asked of each.
-        again = refit(others)
-        lower = again.value < found.value[others] * (1 - multistart.SAME_VALUE)
-        for leaf, values in zip(found[:-2], again[:-2], strict=True):
-            leaf[others[lower]] = values[lower]
-        found.searched[others] = True
-        found.gained[others] = lower
+        improve(others, refit(others))
+    elif not gridded and found.gained.any():
+        checks = _follow_others(found, improve, refit, follow, check, rng)
     usable = arrived(fit.objective, posed.data, found) & np.isfinite(found.value)
     if not usable.any():
         raise FitError(
@@ -175,9 +199,73 @@ def bootstrap(
         notes=(
             *curve_notes(fit, by if method != "strata" else None),
             *resample.notes,
-            *_notes(ground, found, usable),
+            *_notes(ground, found, usable, checks),
         ),
     )
+
+
+class _Checks(NamedTuple):
+    """What searches of further replicates said after all had set out from the minima known.
+
+    Attributes:
+        followed: number of those minima beside the fit's.
+        checked: replicates searched at random in the last round.
+        missed: of these, how many a lower minimum was found for.
+    """
+
+    followed: int
+    checked: int
+    missed: int
+
+    @property
+    def most(self) -> float:
+        """Upper end, at 95 %, of the share of the others that a search would find lower."""
+        from scipy.special import betaincinv
+
+        if self.missed == self.checked:  # as of none
+            return 1.0
+        return float(betaincinv(self.missed + 1, self.checked - self.missed, 0.95))
+
+
+def _follow_others(
+    found: multistart.Refits,
+    improve: Callable[[np.ndarray, multistart.Refits], np.ndarray],
+    refit: Callable[[np.ndarray], multistart.Refits],
+    follow: Callable[[Candidates], multistart.Refits],
+    check: int,
+    rng: np.random.Generator,
+) -> _Checks:
+    """Let every replicate set out from the minima that searches of some found, then check.
+
+    Args:
+        found: refits of all replicates, changed in place.
+        improve: takes over what refits of some do better.
+        refit: searches some.
+        follow: where a minimum leads on each.
+        check: replicates to search in a round.
+        rng: chooses them.
+    """
+    n = len(found.value)
+    # The least value that a known minimum leads to.
+    reached = np.where(found.gained, np.inf, found.value)
+    fresh, followed, checked, missed = np.flatnonzero(found.gained), 0, 0, 0
+    while len(fresh):
+        for one in fresh:
+            led = reached[one] <= found.value[one] * (1 + multistart.SAME_VALUE)
+            if led or followed == MOST_FOLLOWED:
+                continue
+            near = Candidates(found.coordinates[one], found.coefficients[one], None)
+            other = follow(near)
+            improve(np.arange(n), other)
+            reached = np.fmin(reached, other.value)
+            followed += 1
+        rest = np.flatnonzero(~found.searched)
+        if not len(rest) or (checked and found.searched.sum() >= MOST_SEARCHED * n):
+            break
+        some = np.sort(rng.permutation(rest)[:check])
+        lower = improve(some, refit(some))
+        fresh, checked, missed = some[lower], len(some), int(lower.sum())
+    return _Checks(followed, checked, missed)
 
 
 class _Resample(NamedTuple):
@@ -346,18 +434,23 @@ def _budgets(ground: Ground) -> np.ndarray:
 def _few(count: int, by: str) -> tuple[Note, ...]:
     if count >= FEW_CLUSTERS:
         return ()
+    compare = f"Compare covariance(fit, runs, by={by!r}), or add clusters"
+    if count < FEWEST_CLUSTERS:
+        compare = "Add clusters"
     return (
         Note(
             "few_clusters",
             "warning",
             f"{by} has {count} values, fewer than {FEW_CLUSTERS}: ends of intervals lie among few "
-            f"distinct resamples. Compare covariance(fit, runs, by={by!r}), or add clusters",
+            f"distinct resamples. {compare}",
             {"clusters": count},
         ),
     )
 
 
-def _notes(ground: Ground, found: multistart.Refits, usable: np.ndarray) -> list[Note]:
+def _notes(
+    ground: Ground, found: multistart.Refits, usable: np.ndarray, checks: _Checks | None
+) -> list[Note]:
     notes = []
     failed = int(np.count_nonzero(~usable))
     if failed:
@@ -371,18 +464,10 @@ def _notes(ground: Ground, found: multistart.Refits, usable: np.ndarray) -> list
                 {"failed": failed, "replicates": len(usable)},
             )
         )
-    gained = int(np.count_nonzero(found.gained))
-    if gained:
-        notes.append(
-            Note(
-                "other_minima",
-                "info",
-                f"in {gained} of {len(usable)} replicates the search over the whole bounds found "
-                "another minimum, lower than the one that the fit leads to: the draws may fall "
-                "into groups. Look at plot.pairs before quoting an interval",
-                {"gained": gained, "searched": int(found.searched.sum())},
-            )
-        )
+    if found.gained.any():
+        notes.append(_other_minima(found, checks))
+    elif checks is not None and not found.searched.all():
+        notes.append(_few_searched(found, checks))
     for group, share in zip(
         ground.posed.problem.names, found.active[usable].mean(axis=0), strict=True
     ):
@@ -397,6 +482,43 @@ def _notes(ground: Ground, found: multistart.Refits, usable: np.ndarray) -> list
                 )
             )
     return notes
+
+
+def _other_minima(found: multistart.Refits, checks: _Checks | None) -> Note:
+    gained, searched = int(found.gained.sum()), int(found.searched.sum())
+    said = ""
+    details: dict[str, float] = {"gained": gained, "searched": searched}
+    rest = len(found.value) - searched
+    if checks is not None and rest:
+        minima = f"{checks.followed} other minim{'um' if checks.followed == 1 else 'a'}"
+        said = (
+            f". {searched} were searched over the whole bounds; the other {rest} set out from the "
+            f"fit and from {minima} found there. Of the last {checks.checked} searched at random, "
+            f"{checks.missed} gained by it: of the others at most {100 * checks.most:.2g} % would "
+            "(95 %). searched=1.0 searches all"
+        )
+        details |= {"checked": checks.checked, "missed": checks.missed, "most": checks.most}
+    return Note(
+        "other_minima",
+        "warning" if said and checks is not None and checks.missed else "info",
+        f"in {gained} of {len(found.value)} replicates another minimum is lower than the one that "
+        "the fit leads to: the draws may fall into groups. Look at plot.pairs before quoting an "
+        f"interval{said}",
+        details,
+    )
+
+
+def _few_searched(found: multistart.Refits, checks: _Checks) -> Note:
+    searched = int(found.searched.sum())
+    return Note(
+        "few_searched",
+        "info",
+        f"{searched} of {len(found.value)} replicates were searched over the whole bounds, "
+        f"{checks.checked} of them at random, and the fit led to the least minimum of each: of the "
+        f"others, which are not searched, at most {100 * checks.most:.2g} % have a lower one "
+        "(95 %). searched=1.0 searches all",
+        {"searched": searched, "checked": checks.checked, "most": checks.most},
+    )
 
 
 def _check_options(n: int, method: str, by: str | None, searched: float) -> None:

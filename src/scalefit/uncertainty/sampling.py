@@ -329,7 +329,8 @@ def _space(ground: Ground) -> _Space:
             raise DataError(
                 f"{name} is {value:g} at the optimum, and the prior is flat in its logarithm: "
                 "its posterior has no end there",
-                remedy=f"Fix {name}, leave its term out, or fit with a lower bound above zero",
+                remedy="Fit a law without its term, or with bounds above zero, as "
+                f"bounds={{{name.partition('[')[0]!r}: (0.001, 1e6)}}",
             )
 
     def flat(values: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -1,0 +1,922 @@
+"""Every remedy that a message prints is tried: what it proposes is done, and is accepted."""
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from catalogue import ROWS, Row
+from remedies import balanced, called, option, proposals, text_option, value_of
+
+import scalefit as sf
+from scalefit.allocation.hardware import Hardware, find_hardware
+from scalefit.isoflops.attribution import CAUSES, _require_minima
+
+CASES: dict[str, Callable[[], list[str]]] = {}
+
+
+def case(function: Callable[[], Any]) -> Callable[[], Any]:
+    """A message, or several, each of whose remedies the function tries before it returns them."""
+
+    def found() -> list[str]:
+        messages = function()
+        return [messages] if isinstance(messages, str) else list(messages)
+
+    CASES[function.__name__] = found
+    return function
+
+
+def refused(call: Callable[[], Any]) -> str:
+    with pytest.raises(sf.ScalefitError) as caught:
+        call()
+    return str(caught.value)
+
+
+def noted(result: Any, code: str) -> str:
+    return next(note.message for note in result.notes if note.code == code)
+
+
+@cache
+def runs() -> pd.DataFrame:
+    frame = sf.simulate(sf.isoflop_design(points=6), noise=0.003, seed=1)
+    return frame.assign(corpus=frame.index % 9, pair=frame.index % 2, seed=frame.index % 3)
+
+
+@cache
+def fit() -> sf.Fit:
+    return sf.fit(runs())
+
+
+@cache
+def draws() -> sf.Ensemble:
+    return sf.bootstrap(fit(), runs(), n=40, progress=False)
+
+
+@cache
+def curve() -> pd.DataFrame:
+    """Runs over compute alone, under a header that is no column of any law of one column."""
+    C = np.geomspace(1e17, 1e22, 20)
+    noise = np.exp(1e-3 * np.random.default_rng(0).standard_normal(20))
+    return pd.DataFrame({"C": C, "loss": (1.6 + 95.0 * C**-0.0941) * noise})
+
+
+@cache
+def of_compute() -> sf.Fit:
+    return sf.fit(curve(), "power_offset", x="C")
+
+
+@cache
+def rising() -> pd.DataFrame:
+    x = np.geomspace(1e3, 1e9, 24)
+    noise = np.exp(1e-4 * np.random.default_rng(0).standard_normal(24))
+    return pd.DataFrame({"C": x, "loss": (1.41 - 3.74 * x**-0.154) * noise})
+
+
+@cache
+def labelled() -> sf.Fit:
+    frame = runs().assign(format=np.array(["bf16", "fp8", "a/b"])[runs().index % 3])
+    frame["bits"] = frame.index // 3 % 2
+    return sf.fit(frame, groups={"A": "format", "B": ("format", "bits")})
+
+
+# Laws that a budget is not divided under
+
+
+@case
+def laws_of_one_column_are_asked_in_that_column():
+    def ask(**level):
+        message = refused(lambda: sf.allocate(of_compute(), **level))
+        return message, called(message, "allocate(", fit=of_compute())
+
+    p = of_compute().params
+    dollars = sf.cost(source="a test", unit="USD")(lambda N, D: 1e-18 * N * D)
+    _, best = ask(usd=1e18, cost=dollars)
+    assert best["x"] == pytest.approx(1e18, rel=1e-6) and best.unit == "USD"
+    message, best = ask(loss=2.9)
+    # The inverse in closed form.
+    assert best["x"] == pytest.approx(((2.9 - p["E"]) / p["A"]) ** (-1 / p["alpha"]), rel=1e-6)
+    _, best = ask(flops=1e21)
+    assert best["x"] == pytest.approx(1e21, rel=1e-6)
+    assert best.loss == pytest.approx(of_compute().predict(x=1e21), rel=1e-9)
+    return message
+
+
+@case
+def laws_of_compute_and_ratio_find_the_best_ratio():
+    law, truth = "chinchilla_overtrained", {"E": 1.5, "a": 100.0, "b": 150.0, "eta": 0.12}
+    design = pd.DataFrame(
+        [(C, M) for C in np.geomspace(1e17, 1e21, 5) for M in (5.0, 20.0, 80.0, 320.0, 640.0)],
+        columns=["C", "M"],
+    )
+    found = sf.fit(sf.simulate(design, law, truth, noise=0.0), law)
+    message = refused(lambda: sf.allocate(found, 1e21))
+    best = called(message, "allocate(", fit=found)
+    # (b / a)^(1 / (2 eta)), the law's docstring; 5.42, just above the lower end of the runs.
+    assert best["M"] == pytest.approx((150 / 100) ** (1 / 0.24), rel=1e-5)
+    return message
+
+
+@case
+def laws_of_n_or_d_alone_hold_the_other():
+    messages = []
+    for law, bought in (("chinchilla_n", "N"), ("chinchilla_d", "D")):
+        one = sf.fit(runs(), law)
+        messages.append(refused(lambda one=one: sf.allocate(one, 1e21)))
+        best = called(messages[-1], "allocate(", fit=one)
+        (held,) = option(messages[-1], "held").values()
+        assert best[bought] == pytest.approx(1e21 / 6 / held, rel=1e-9)
+    return messages
+
+
+@case
+def held_on_both_sides_leaves_one_out():
+    message = refused(lambda: sf.allocate(fit(), 1e21, held={"N": 1e9, "D": 1e10}))
+    assert "Leave D out of held" in message
+    assert sf.allocate(fit(), 1e21, held={"N": 1e9}).D == pytest.approx(1e21 / 6e9)
+    return message
+
+
+@case
+def costs_of_other_columns_are_replaced():
+    message = refused(lambda: sf.allocate(fit(), 1e21, cost=lambda steps: steps))
+    assert sf.allocate(fit(), 1e21, cost=text_option(message, "cost")).N > 0
+    return message
+
+
+@case
+def laws_without_any_budget_are_predicted_with():
+    mix = sf.simulate(
+        pd.DataFrame([(a, b) for a in (0.1, 0.3, 0.6) for b in (0.1, 0.2, 0.3)]).set_axis(
+            ["share1", "share2"], axis=1
+        ),
+        "data_mixture",
+        {"c": 2.0, "k": 0.5, "t_share1": -1.0, "t_share2": 0.5}
+        if "t_share1" in sf.laws.find("data_mixture").names
+        else dict(zip(sf.laws.find("data_mixture").names, (2.0, 0.5, -1.0, 0.5), strict=True)),
+        noise=0.0,
+    )
+    found = sf.fit(mix, "data_mixture")
+    message = refused(lambda: sf.allocate(found, 1e21))
+    assert np.isfinite(called(message, "fit.predict(", fit=found))
+    return message
+
+
+@case
+def columns_neither_free_nor_held_are_held_or_freed():
+    limited = sf.published("data_constrained", "muennighoff")
+    message = refused(lambda: sf.allocate(limited, 1e21))
+    assert sf.allocate(limited, 1e21, held=option(message, "held")).N > 0
+    assert sf.allocate(limited, 1e21, free=option(message, "free")).N > 0
+    ranged = refused(lambda: sf.allocate(limited, 1e21, free={"U": None}))
+    assert sf.allocate(limited, 1e21, free=option(ranged, "free")).N > 0
+    return message, ranged
+
+
+@case
+def limits_on_unknown_columns_are_held():
+    message = refused(lambda: sf.allocate(fit(), 1e21, limits={"memory/N": 20.0}))
+    (name,) = re.search(r"held=\{'(\w+)': \.\.\.\}", message).groups()
+    assert sf.allocate(fit(), 1e21, limits={"memory/N": 20.0}, held={name: 1e10}).N > 0
+    return message
+
+
+@case
+def tokens_are_limited_and_not_listed():
+    free = {"N": [1e9, 1e10], "D": [1e9, 1e10]}
+    message = refused(lambda: sf.allocate(fit(), 1e21, free=free))
+    (name,) = re.search(r"limits=\{'(\w+)': \.\.\.\}", message).groups()
+    assert sf.allocate(fit(), 1e21, free={"N": free["N"]}, limits={name: 1e12}).D > 1e9
+    assert sf.allocate(fit(), 1e21, held={name: 1e10}).N > 0
+    return message
+
+
+@sf.law(source="a test: more parameters always win")
+def lopsided(N, D, *, E: sf.Offset, A: sf.Amplitude, a: sf.Exponent, b: sf.Exponent):
+    """E + A N^-a D^-b"""
+    return E + A * N**-a * D**-b
+
+
+@case
+def surfaces_without_an_optimum_are_limited():
+    truth = {"E": 1.5, "A": 500.0, "a": 0.3, "b": 0.1}
+    found = sf.fit(sf.simulate(runs()[["N", "D"]], lopsided, truth, noise=0.001), lopsided)
+    message = refused(lambda: sf.allocate(found, 1e21))
+    low, high = option(message, "limits")["N"]
+    best = sf.allocate(found, 1e21, limits=option(message, "limits"))
+    assert low < best.N == pytest.approx(high, rel=1e-6)
+    return message
+
+
+@case
+def budgets_losses_and_criteria_are_one_each():
+    messages = [
+        refused(lambda: sf.allocate(fit())),
+        refused(lambda: sf.near_optimal(fit(), 1e21, within=0.1, overhead=0.1)),
+    ]
+    for level in ({"flops": 1e21}, {"loss": 2.5}):
+        assert sf.allocate(fit(), **level).N > 0
+    assert sf.near_optimal(fit(), 1e21, overhead=0.1).low > 0
+    return messages
+
+
+@case
+def budgets_and_costs_share_a_unit():
+    message = refused(lambda: sf.allocate(fit(), usd=1e6))
+    assert "Give flops=" in message
+    assert sf.allocate(fit(), flops=1e21).N > 0
+    return message
+
+
+@case
+def intervals_are_asked_of_ensembles():
+    def opened(message, call):
+        assert call in message
+        return message
+
+    best = sf.allocate(fit(), 1e21)
+    messages = [opened(refused(lambda: best.estimate("N")), "allocate(scalefit.bootstrap(fit, ru")]
+    assert sf.allocate(draws(), 1e21).estimate("N").sd > 0
+    ratio = sf.compute_multiplier(fit(), fit(), 1e21)
+    messages.append(opened(refused(ratio.interval), "bootstrap(fit, runs)"))
+    assert sf.compute_multiplier(draws(), draws(), 1e21).interval()[0] > 0
+    return messages
+
+
+@case
+def intervals_of_sweeps_are_asked_of_ensembles():
+    found = sf.isoflop(runs())
+    messages = [
+        refused(lambda: sf.attribute(fit(), found, 1e22).estimate("gap")),
+        refused(lambda: sf.bias(fit(), found, runs(), 1e22, resamples=0).estimate("D")),
+        refused(lambda: sf.design_bias(fit(), runs(), 1e22).estimate("D_error")),
+    ]
+    assert np.isfinite(sf.attribute(draws(), found, 1e22).estimate("gap").sd)
+    given = sf.bias(draws(), found, runs(), 1e22, resamples=0)
+    assert given.estimate("D").sd > 0
+    assert np.isfinite(sf.design_bias(draws(), runs(), 1e22).estimate("D_error").sd).all()
+    return messages
+
+
+# Fits
+
+
+@case
+def bounds_are_widened_as_said():
+    limited = [
+        (runs(), "chinchilla", {"bounds": {"alpha": (0.5, 1.0)}}),
+        (runs(), "chinchilla", {"bounds": {"beta": (0.01, 0.2)}}),
+        (runs(), "chinchilla", {"bounds": {"alpha": (0.5, 1.0)}, "tie": [("alpha", "beta")]}),
+        (runs(), "chinchilla", {"bounds": {"E": (2.0, 9.0)}}),
+        (rising(), "power_offset", {"x": "C"}),
+        (rising(), "power", {"x": "C"}),
+    ]
+    messages = []
+    for table, law, options in limited:
+        held = sf.fit(table, law, **options)
+        message = noted(held, "at_bound")
+        wider = options.get("bounds", {}) | option(message, "bounds")
+        free = sf.fit(table, law, **{**options, "bounds": wider})
+        assert free.value < held.value
+        messages.append(message)
+    return messages
+
+
+@case
+def responses_that_rise_are_fitted_as_said():
+    x = np.geomspace(1.0, 1e4, 20)
+    noise = np.exp(1e-3 * np.random.default_rng(0).standard_normal(20))
+    grown = pd.DataFrame({"C": x, "loss": 0.3 * x**0.5 * noise})
+    assert "response_rises" not in [note.code for note in of_compute().notes]
+    messages = []
+    for law in ("power", "power_offset"):
+        # The one levels off, the other grows as a power: either has a remedy that fits it.
+        for table, place, truth in ((rising(), 1, 0.154), (grown, 0, 0.5)):
+            for options in ({}, {"residual": "raw", "robust": "none"}):
+                found = sf.fit(table, law, x="C", **options)
+                messages.append(noted(found, "response_rises"))
+                others = [
+                    called(messages[-1], start, runs=table)
+                    for start in ("fit(runs.assign", "fit(runs, 'power_offset'")
+                ]
+                assert min(others, key=lambda fit: fit.spread) is others[place]
+                exponent = others[place].params["alpha"]
+                assert abs(exponent) == pytest.approx(truth, rel=0.02)
+    return messages
+
+
+def own_law(message: str) -> sf.laws.Law:
+    """A power law of the user's own, declared as a message says."""
+    kind = value_of(balanced(message, "Annotated["), Annotated=Annotated, **vars(sf.laws))
+
+    def signed(x, *, A, alpha):
+        return A * x**-alpha
+
+    signed.__annotations__ = {"A": sf.laws.Amplitude, "alpha": kind}
+    return sf.law(source="mine")(signed)
+
+
+@case
+def exponents_of_either_sign_are_declared_as_said():
+    x = np.geomspace(1.0, 1e4, 20)
+    grown = pd.DataFrame({"C": x, "loss": 0.3 * x**0.5})
+    fixed = refused(lambda: sf.fit(grown, "power", x="C", fix={"alpha": -0.5}))
+    assert sf.fit(grown, own_law(fixed), x="C", fix={"alpha": -0.5}).params["A"] == (
+        pytest.approx(0.3, rel=1e-9)
+    )
+    bounded = refused(lambda: sf.fit(grown, "power", x="C", bounds={"alpha": (-1.0, 1.0)}))
+    assert sf.fit(grown, own_law(bounded), x="C").params["alpha"] == pytest.approx(-0.5, rel=1e-6)
+    falling = grown.assign(C=1 / grown["C"])
+    assert sf.fit(falling, "power", x="C", bounds=option(bounded, "bounds")).status.usable
+
+    def declare():
+        @sf.law(source="mine")
+        def signed(
+            x, *, A: sf.laws.Amplitude, alpha: Annotated[sf.laws.Exponent, sf.laws.Bounds(-1, 1)]
+        ):
+            """A x^-alpha"""
+            return A * x**-alpha
+
+    declared = refused(declare)
+    assert sf.fit(grown, own_law(declared), x="C").params["alpha"] == pytest.approx(-0.5, rel=1e-6)
+    return fixed, bounded, declared
+
+
+@case
+def too_few_runs_have_parameters_fixed():
+    messages = []
+    for law, columns in (
+        ("chinchilla", {}),
+        ("chinchilla_outer", {}),
+        ("power", {"x": "C"}),
+        ("power_offset", {"x": "C"}),
+        ("farseer", {}),
+    ):
+        for count in range(1, len(sf.laws.find(law).names)):
+            few = runs().iloc[[0, 8, 16, 22, 28, 13, 3, 26]].head(count)
+            message = refused(lambda few=few, law=law, more=columns: sf.fit(few, law, **more))
+            if "fix what is known" in message:
+                fixed = sf.fit(few, law, fix=option(message, "fix"), certify=False, **columns)
+                assert fixed.free == count
+            messages.append(message)
+    return messages
+
+
+@case
+def columns_that_do_not_vary_have_a_law_of_the_other():
+    messages = []
+    for name, value in (("N", 1e9), ("D", 1e10)):
+        still = runs().assign(**{name: value})
+        messages.append(refused(lambda still=still: sf.fit(still)))
+        assert called(messages[-1], "fit(", runs=still).status.usable
+    ladder = runs().assign(D=20 * runs()["N"])
+    messages.append(refused(lambda: sf.fit(ladder)))
+    assert called(messages[-1], "fit(", runs=ladder).rows == len(ladder)
+    return messages
+
+
+@case
+def options_of_fit_are_spelled_as_said():
+    empty = refused(lambda: sf.fit(runs(), bounds={"alpha": (0.4, 0.2)}))
+    assert sf.fit(runs(), bounds={"alpha": (0.2, 0.4)}).status.usable
+    assert sf.fit(runs(), fix={"alpha": 0.34}).status.usable
+    fixed = refused(lambda: sf.fit(runs(), fix=[("E", 1.7)]))
+    assert sf.fit(runs(), fix=option(fixed, "fix")).params["E"] == 1.7
+    bounded = refused(lambda: sf.fit(runs(), bounds=[("alpha", 0.2)]))
+    assert sf.fit(runs(), bounds=value_of(balanced(bounded, "{"))).status.usable
+    grouped = refused(lambda: sf.fit(runs(), groups=["A"]))
+    names = runs().assign(format=runs()["pair"])
+    assert sf.fit(names, groups=value_of(balanced(grouped, "{"))).status.usable
+    tied = refused(lambda: sf.fit(runs(), tie=["alpha"]))
+    assert sf.fit(runs(), tie=value_of(balanced(tied, "[("))).status.usable
+    apart = {"alpha": (0.1, 0.3), "beta": (0.4, 0.6)}
+    common = refused(lambda: sf.fit(runs(), tie=[("alpha", "beta")], bounds=apart))
+    assert sf.fit(runs(), bounds=apart).rows == len(runs())
+    both = dict.fromkeys(apart, (0.1, 0.6))
+    assert sf.fit(runs(), tie=[("alpha", "beta")], bounds=both).status.usable
+    endless = refused(lambda: sf.fit(runs(), bounds={"alpha": (0.1, np.inf)}))
+    assert sf.fit(runs(), bounds={"alpha": (0.1, 2.0)}).status.usable
+    return empty, fixed, bounded, grouped, tied, common, endless
+
+
+@case
+def losses_without_a_logarithm_are_fitted_raw():
+    shifted = runs().assign(loss=runs()["loss"] - 4.0)
+    message = refused(lambda: sf.fit(shifted))
+    free = {"E": (-9.0, 9.0)}
+    found = sf.fit(shifted, residual=text_option(message, "residual"), bounds=free)
+    assert found.params["E"] < 0
+    return message
+
+
+@case
+def envelopes_stand_beside_a_huber_fit():
+    message = noted(sf.fit(runs(), robust="asymmetric", asymmetry=4.0), "lower_envelope")
+    assert sf.fit(runs(), robust=text_option(message, "robust")).status.usable
+    return message
+
+
+@sf.law(source="a test: its scale inside the power")
+def scaled(N, *, Nc: Annotated[Any, sf.laws.scale_of("N")], alpha: sf.laws.Exponent):
+    """(Nc / N)^alpha"""
+    return (Nc / N) ** alpha
+
+
+@case
+def laws_without_linear_parameters_are_rewritten():
+    N = np.geomspace(1e6, 1e10, 12)
+    table = pd.DataFrame({"N": N, "loss": (8.8e9 / N) ** 0.3})
+    message = noted(sf.fit(table, scaled), "not_separable")
+    again = sf.fit(table, "power", x="N")
+    assert "not_separable" not in [note.code for note in again.notes]
+    assert again.params["alpha"] == pytest.approx(0.3, rel=1e-9)
+    return message
+
+
+@case
+def scales_of_columns_with_zeros_get_bounds():
+    own = Annotated[Any, sf.laws.scale_of("s"), sf.laws.Bounds(0.1, 100.0)]
+
+    @sf.law(source="mine")
+    def of_s(s, *, A: sf.laws.Amplitude, s0: Annotated[Any, sf.laws.scale_of("s")]):
+        """A / (1 + (s / s0)^2)"""
+        return A / (1 + (s / s0) ** 2)
+
+    @sf.law(source="mine")
+    def bounded(s, *, A: sf.laws.Amplitude, s0: own):
+        """A / (1 + (s / s0)^2)"""
+        return A / (1 + (s / s0) ** 2)
+
+    s = np.linspace(0.0, 9.0, 20)
+    table = pd.DataFrame({"s": s, "loss": 2 / (1 + (s / 3) ** 2)})
+    message = refused(lambda: sf.fit(table, of_s))
+    assert sf.fit(table, bounded).params["s0"] == pytest.approx(3.0, rel=1e-6)
+    return message
+
+
+@case
+def laws_are_written_as_said():
+    def plain(N, *, A: sf.laws.Amplitude, alpha: sf.laws.Exponent):
+        return A * N**-alpha
+
+    messages = [refused(lambda: sf.fit(runs(), plain))]
+    assert sf.fit(runs(), sf.law(source="...")(plain)).rows == len(runs())
+
+    def bare(N, A: sf.laws.Amplitude):
+        return A * N
+
+    messages.append(refused(lambda: sf.law(source="mine")(bare)))
+    scope: dict[str, Any] = {"Offset": sf.laws.Offset}
+    header = balanced(messages[-1], "def mine(").replace(", ...", "")
+    exec(f"{header}:\n    return E + 0 * N + 0 * D", scope)
+    assert sf.law(source="mine")(scope["mine"]).columns == ("N", "D")
+
+    def unkind(N, *, A):
+        return A * N
+
+    messages.append(refused(lambda: sf.law(source="mine")(unkind)))
+    unkind.__annotations__["A"] = value_of(
+        balanced(messages[-1], "Annotated["), Array=Any, Annotated=Annotated, **vars(sf.laws)
+    )
+    assert sf.law(source="mine")(unkind).names == ("A",)
+
+    @sf.law(source="mine")
+    def wild(N, *, A: sf.laws.Amplitude, k: Annotated[Any, sf.laws.Kind("rate", 1.0, 1e6)]):
+        """A exp(k N)"""
+        import jax.numpy as jnp
+
+        return A * jnp.exp(k * N)
+
+    narrowed = Annotated[Any, sf.laws.Kind("rate", 1.0, 1e6), sf.laws.Bounds(-2.0, -0.1)]
+
+    @sf.law(source="mine")
+    def tame(N, *, A: sf.laws.Amplitude, k: narrowed):
+        """A exp(k N)"""
+        import jax.numpy as jnp
+
+        return A * jnp.exp(k * N)
+
+    small = pd.DataFrame({"N": np.linspace(1, 5, 12), "loss": np.exp(-0.5 * np.linspace(1, 5, 12))})
+    messages.append(refused(lambda: sf.fit(small, wild)))
+    assert sf.fit(small, tame).params["k"] == pytest.approx(-0.5, rel=1e-6)
+    return messages
+
+
+# Tables and predictions
+
+
+@case
+def predictions_name_the_columns_of_the_law():
+    message = refused(lambda: of_compute().predict(C=1e21))
+    assert "x is its column 'C'" in message
+    assert np.isfinite(value_of("fit." + balanced(message, "predict("), fit=of_compute()))
+    both = refused(lambda: labelled().predict(N=1e9))
+    assert np.isfinite(value_of("fit." + balanced(both, "predict("), fit=labelled()))
+    return message, both
+
+
+@case
+def surfaces_are_chosen_as_said():
+    message = refused(lambda: sf.allocate(labelled(), 1e21))
+    one = called(message, "fit.at(", fit=labelled())
+    assert sf.allocate(one, 1e21).N > 0
+    which = refused(lambda: labelled().at(format="fp8"))
+    levels = value_of(f"dict({re.search(r'Say which: (.*?)[.] Levels', which)[1]})")
+    assert labelled().at(**levels).params["A"] > 0
+    return message, which
+
+
+@case
+def rows_are_left_out_as_said():
+    gap = runs().assign(val_loss=runs()["loss"].where(runs().index != 3)).drop(columns="loss")
+    missing = refused(lambda: sf.fit(gap, loss="val_loss"))
+    assert sf.fit(gap, loss="val_loss", keep=text_option(missing, "keep")).rows == len(gap) - 1
+    assert sf.fit(gap, loss="val_loss", missing=text_option(missing, "missing")).rows == 29
+    how = refused(lambda: sf.fit(gap, loss="val_loss", missing="skip"))
+    for name in re.findall(r"missing='(\w+)'", how.partition("Use ")[2]):
+        assert sf.LossTable.from_frame(runs(), missing=name).rows
+    endless = runs().assign(loss=runs()["loss"].where(runs().index != 3, np.inf))
+    diverged = refused(lambda: sf.fit(endless))
+    assert sf.fit(endless, keep=text_option(diverged, "keep")).rows == len(runs()) - 1
+    far = runs().assign(U=np.where(runs().index == 3, np.inf, 1e12))
+    infinite = refused(lambda: sf.fit(far, "data_constrained", certify=False))
+    table = sf.LossTable.from_frame(far, keep=text_option(infinite, "keep"))
+    assert len(table.column("U")) == len(runs()) - 1
+    unlabelled = runs().assign(corpus=runs()["corpus"].where(runs().index != 3))
+    by = refused(lambda: sf.fit(unlabelled, groups={"A": "corpus"}))
+    assert sf.fit(unlabelled, groups={"A": "corpus"}, keep=text_option(by, "keep")).rows == 29
+    rule = refused(lambda: sf.fit(runs(), keep=[3]))
+    assert sf.fit(runs(), keep=text_option(rule, "keep")).status.usable
+    assert called(rule, "frame[", frame=runs()).shape[1] == runs().shape[1]
+    return missing, how, diverged, infinite, by, rule
+
+
+@case
+def columns_are_named_as_said():
+    twice = runs().assign(val_loss=runs()["loss"])
+    message = refused(lambda: sf.fit(twice))
+    assert sf.fit(twice, loss=text_option(message, "loss")).status.usable
+    absent = refused(lambda: sf.fit(curve(), "power_offset"))
+    assert text_option(absent, "x") == "..."
+    assert sf.fit(curve(), "power_offset", x="C").status.usable
+    two = sf.fit(runs().assign(budget=1e20))
+    noted_ = noted(two, "ambiguous_column")
+    name, header = re.search(r"(\w+)='(\w+)'", noted_).groups()
+    assert sf.fit(runs().assign(budget=1e20), **{name: header}).status.usable
+    lacking = refused(lambda: sf.fit(runs().drop(columns="D")))
+    filled = runs().drop(columns="D")
+    filled["tokens"] = value_of("C / (6 * N)", C=filled["C"], N=filled["N"])
+    assert "frame['tokens'] = C / (6 * N)" in lacking
+    assert sf.fit(filled).params["beta"] == pytest.approx(fit().params["beta"], rel=1e-6)
+    frame = refused(lambda: sf.fit(runs().to_dict()))
+    assert sf.fit(value_of("pandas.DataFrame(runs)", pandas=pd, runs=runs().to_dict())).rows == 30
+    header = refused(lambda: sf.fit(runs(), N=3.5))
+    assert text_option(header, "N") == "..."
+    assert sf.fit(runs(), N="N").rows == 30
+    return message, absent, noted_, lacking, frame, header
+
+
+@case
+def documents_of_other_laws_are_read_with_them():
+    truth = {"E": 1.5, "A": 500.0, "a": 0.3, "b": 0.1}
+    found = sf.fit(sf.simulate(runs()[["N", "D"]], lopsided, truth, noise=0.001), lopsided)
+    message = refused(lambda: sf.Fit.from_json(found.to_json()))
+    call = balanced(message, "Fit.from_json(").replace("...", "mine")
+    assert value_of(call, text=found.to_json(), mine=lopsided).params == found.params
+    return message
+
+
+# Uncertainty
+
+
+@case
+def clusters_are_given_as_said():
+    messages = [refused(lambda: sf.bootstrap(fit(), runs(), n=20, method="clusters"))]
+    assert len(sf.bootstrap(fit(), runs(), n=20, method="clusters", by="corpus")) == 20
+    messages.append(refused(lambda: sf.bootstrap(fit(), runs(), n=20, by="corpus")))
+    for method in re.findall(r"'(\w+)'", messages[-1].partition("Use method=")[2]):
+        assert len(sf.bootstrap(fit(), runs(), n=20, method=method, by="corpus")) == 20
+    messages.append(refused(lambda: sf.covariance(fit(), runs(), method="jacobian", by="corpus")))
+    assert (
+        sf.covariance(fit(), runs(), method="sandwich", by="corpus").interval().notna().all().all()
+    )
+    messages.append(refused(lambda: sf.covariance(fit(), runs(), by="pair")))
+    assert sf.covariance(fit(), runs(), method="jacobian").interval().notna().all().all()
+    return messages
+
+
+@case
+def few_clusters_are_compared_where_that_is_possible():
+    three, two = (
+        noted(sf.bootstrap(fit(), runs(), n=20, method="wild", by=by), "few_clusters")
+        for by in ("seed", "pair")
+    )
+    assert called(three, "covariance(", fit=fit(), runs=runs()).freedom == 2
+    # Of two clusters there is no standard error to compare with.
+    assert "covariance(" not in two
+    return three, two
+
+
+@case
+def runs_that_determine_something_alone_take_the_jacobian():
+    messages = []
+    for by in (None, "corpus"):
+        alone = runs().assign(corpus=np.where(runs().index < 20, 0, runs().index))
+        alone = alone.iloc[[*range(0, 20, 2), 25]].assign(corpus=[*range(10), 99])
+        alone["kind"] = ["usual"] * 10 + ["other"]
+        found = sf.fit(alone, groups={"A": "kind"})
+        messages.append(noted(sf.covariance(found, alone, by=by), "determined_alone"))
+        assert ("without by=" in messages[-1]) == (by is not None)
+        method = text_option(messages[-1], "method")
+        assert sf.covariance(found, alone, method=method).freedom > 0
+    return messages
+
+
+@case
+def all_replicates_are_searched_on_demand():
+    messages = []
+    for law, noise, code in (
+        ("chinchilla_outer", 0.003, "few_searched"),
+        ("chinchilla_nonembedding", 0.02, "other_minima"),
+    ):
+        table = sf.simulate(sf.isoflop_design(points=6), noise=noise, seed=0)
+        found = sf.fit(table, law, robust="none", certify=False)
+        messages.append(noted(sf.bootstrap(found, table, n=60), code))
+        searched = float(re.search(r"searched=([\d.]+) searches all", messages[-1])[1])
+        every = sf.bootstrap(found, table, n=60, searched=searched)
+        assert every.replicates.searched.all()
+    return messages
+
+
+@case
+def lower_envelopes_have_no_posterior():
+    pytest.importorskip("blackjax")
+    lower = sf.fit(runs(), robust="asymmetric")
+    message = refused(lambda: sf.posterior(lower, runs(), draws=100, chains=1))
+    for robust in re.findall(r"'(\w+)'", message.partition("robust=")[2]):
+        assert sf.fit(runs(), robust=robust).status.usable
+    assert len(sf.bootstrap(lower, runs(), n=20)) == 20
+    return message
+
+
+@case
+def columns_that_hold_no_numbers_are_replaced():
+    dated = runs().assign(N=pd.Timestamp("2024-01-01"), params=runs()["N"])
+    message = refused(lambda: sf.fit(dated, N="N"))
+    assert text_option(message, "N") == "..."
+    assert sf.fit(dated, N="params").rows == len(dated)
+    return message
+
+
+@case
+def strata_of_laws_without_budgets_are_named():
+    one = sf.fit(curve().assign(corpus=curve().index % 4), "power_offset", x="C")
+    table = curve().assign(corpus=curve().index % 4)
+    message = refused(lambda: sf.bootstrap(one, table, n=20, method="strata", x="C"))
+    by = text_option(message, "by")
+    assert len(sf.bootstrap(one, table, n=20, method="strata", by=by, x="C")) == 20
+    return message
+
+
+@case
+def profiles_of_absolute_residuals_use_another_objective():
+    absolute = sf.fit(runs(), robust="l1")
+    message = refused(lambda: sf.profile(absolute, runs(), "alpha"))
+    small = sf.fit(runs(), robust=text_option(message, "robust"), delta=1e-4)
+    assert sf.profile(small, runs(), "alpha").closed == (True, True)
+    return message
+
+
+@case
+def levels_are_shares():
+    message = refused(lambda: sf.allocate(draws(), 1e21).estimate("N").interval(95))
+    level = float(re.search(r"% is level=([\d.]+)", message)[1])
+    assert sf.allocate(draws(), 1e21).estimate("N").interval(level)[0] > 0
+    return message
+
+
+@case
+def posteriors_have_an_end_where_a_term_is_bounded():
+    pytest.importorskip("blackjax")
+    none = runs().assign(loss=2 + 400 * runs()["D"] ** -0.3 + 0.02 * np.log(runs()["N"]))
+    found = sf.fit(none, certify=False)
+    assert found.params["A"] == 0.0
+    message = refused(lambda: sf.posterior(found, none, draws=100, chains=1))
+    bounded = sf.fit(none, bounds=option(message, "bounds"), certify=False)
+    assert len(sf.posterior(bounded, none, draws=100, chains=1)) == 100
+    return message
+
+
+# Sweeps
+
+
+@case
+def sweeps_are_grouped_as_said():
+    one = runs()[runs()["C"] < 2e17]
+    messages = [refused(lambda: sf.isoflop(one))]
+    with pytest.raises(sf.ScalefitError):
+        sf.isoflop(one, tolerance=0.1)
+    assert called(messages[-1], "scalefit.fit(", runs=runs()).status.usable
+    spread = runs().assign(C=runs()["C"] * np.exp(0.02 * (runs().index % 6)), budget=runs()["C"])
+    wide = sf.isoflop(spread, by="budget", C="C")
+    narrow = sf.isoflop(runs(), tolerance=0.01)
+    assert wide.n_law.budgets == narrow.n_law.budgets == 5
+    messages.append(refused(lambda: sf.design_bias(fit(), one, 1e22)))
+    assert len(sf.design_bias(fit(), runs(), 1e22).target) == 1
+    return messages
+
+
+@case
+def wide_budgets_are_named_or_narrowed():
+    spread = sf.isoflop_design(points=6)
+    factor = np.exp(0.045 * (spread.index % 6 - 2.5))
+    runs_ = sf.simulate(spread.assign(D=spread["D"] * factor, C=spread["C"] * factor), noise=0.001)
+    runs_["sweep"] = spread["C"]
+    message = noted(sf.isoflop(runs_), "isoflop_wide_budget")
+    assert sf.isoflop(runs_, by="sweep").n_law.budgets == 5
+    lower = sf.isoflop(sf.simulate(spread, noise=0.001), tolerance=0.001)
+    assert "isoflop_wide_budget" not in [note.code for note in lower.notes]
+    return message
+
+
+@case
+def parabolas_are_asked_for_where_they_are_judged():
+    others = [
+        name
+        for name in inspect.get_annotations(sf.isoflop, eval_str=True)["method"].__args__
+        if name != "parabola"
+    ]
+    found = sf.isoflop(runs(), method=others[0])
+    message = refused(lambda: sf.attribute(fit(), found, 1e22))
+    again = sf.isoflop(runs(), method=text_option(message.partition("Use")[2], "method"))
+    assert np.isfinite(sf.attribute(fit(), again, 1e22).gap["ln_D"])
+    budgets = refused(lambda: sf.attribute(fit(), again, [1e22, 1e23]))
+    flops = float(re.search(r"flops=([\de+.]+)", budgets)[1])
+    assert np.isfinite(sf.attribute(fit(), again, flops).gap["ln_D"])
+    return message, budgets
+
+
+@case
+def budgets_that_say_nothing_are_left_out():
+    flops = sf.isoflop(runs()).budgets["budget"].to_numpy()
+    states = np.full((1 + len(CAUSES), 4), np.nan)
+    message = refused(lambda: _require_minima(states, flops))
+    assert called(message, "isoflop(", runs=runs()).n_law.budgets == len(flops) - 1
+    return message
+
+
+@case
+def costs_that_buy_no_size_are_products():
+    found = sf.isoflop(runs())
+    message = refused(lambda: sf.bias(fit(), found, runs(), 1e22, cost=lambda N, D: 6 * N * D + N))
+    cost = called(message, "scalefit.allocation.product(", k=7.0)
+    made = sf.bias(fit(), found, runs(), 1e22, cost=cost, resamples=0, objectives=False)
+    assert made.deadweight >= 0
+    return message
+
+
+@case
+def advice_is_given_what_it_lacks():
+    exact = sf.fit(sf.simulate(sf.isoflop_design(), noise=0.0))
+    silent = replace(exact, domain={}, spread=0.0)
+    messages = [refused(lambda: sf.advise(silent, 1e23, noise=0.003))]
+    assert len(sf.advise(silent, 1e23, noise=0.003, span=(1e17, 1e21)).plans)
+    unknown = replace(silent, spread=np.nan)
+    messages.append(refused(lambda: sf.advise(unknown, 1e23, span=(1e17, 1e21))))
+    return messages
+
+
+@case
+def curves_of_one_run_are_named():
+    one = pd.DataFrame({"N": 1e8, "D": np.geomspace(1e9, 1e10, 20)})
+    message = refused(lambda: sf.envelope(sf.simulate(one, noise=0.0)))
+    sizes = np.geomspace(1e7, 1e9, 6)
+    many = pd.DataFrame(
+        [(N, D, i) for i, N in enumerate(sizes) for D in N * np.geomspace(2, 500, 60)]
+    )
+    curves = sf.simulate(many.set_axis(["N", "D", "name"], axis=1), noise=0.0)
+    assert sf.envelope(curves, run="name").n_law.exponent > 0
+    return message
+
+
+# Costs, hardware, pictures
+
+
+@case
+def costs_are_written_as_said():
+    messages = []
+    for wrong in (lambda *N: N[0], lambda N, D, *, k: k * N * D, lambda k=1.0: k):
+        messages.append(refused(lambda wrong=wrong: sf.allocate(fit(), 1e21, cost=wrong)))
+        header = re.search(r"def mine\(.*\)", messages[-1])[0]
+        scope: dict[str, Any] = {}
+        exec(f"{header}:\n    return 6 * N * D", scope)
+        assert sf.allocate(fit(), 1e21, cost=scope["mine"]).N == pytest.approx(
+            float(sf.allocate(fit(), 1e21).N), rel=1e-6
+        )
+    return messages
+
+
+@case
+def hardware_is_described_as_said():
+    message = refused(lambda: find_hardware("abacus"))
+    names = balanced(message, "Hardware(").removeprefix("Hardware(").removesuffix(")").split(", ")
+    values = {"name": "abacus", "dtype": "bf16", "peak_flops": 1e12, "bandwidth": 1e11}
+    made = Hardware(**{name: values.get(name, 1.0) for name in names})
+    assert made.peak_flops == 1e12
+    return message
+
+
+@case
+def flat_optima_have_a_region():
+    flat = replace(fit(), params={**fit().params, "alpha": 0.01, "beta": 0.01})
+    message = noted(sf.allocate(flat, 1e21), "flat_optimum")
+    region = sf.near_optimal(fit(), 1e21, overhead=0.02)
+    assert region.low < sf.allocate(fit(), 1e21).N < region.high
+    return message
+
+
+@case
+def pictures_of_allocations_have_several_budgets():
+    import matplotlib.pyplot as plt
+
+    message = refused(lambda: sf.plot.allocation(sf.allocate(fit(), 1e21)))
+    flops = value_of(balanced(message, "np.geomspace("))
+    sf.plot.allocation(sf.allocate(fit(), flops))
+    plt.close("all")
+    return message
+
+
+# Patterns of messages that propose nothing to type: echoes of what was given, and calls within the
+# package that a user does not make.
+NOT_PROPOSED = (
+    "describe no shape",
+    "replicates need losses or weights",
+    "the fitted loss does not depend on",
+    "is not one of",
+    "is neither an option of fit",
+    "the condition number is",
+    "is no number of",
+    "many of the columns",
+)
+
+SLOW = {
+    "intervals_of_sweeps_are_asked_of_ensembles",
+    "posteriors_have_an_end_where_a_term_is_bounded",
+    "too_few_runs_have_parameters_fixed",
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES]
+)
+def test_remedies_work(name):
+    assert CASES[name]()
+
+
+@pytest.mark.slow
+def test_every_message_that_proposes_something_is_tried():
+    messages = [message for found in CASES.values() for message in found()]
+    untried = {
+        place: pattern
+        for place, pattern in proposals().items()
+        if not any(re.fullmatch(pattern, message, re.DOTALL) for message in messages)
+        and not any(re.escape(text) in pattern for text in NOT_PROPOSED)
+    }
+    assert not untried
+
+
+def surface(row: Row) -> sf.Fit:
+    """The law of a row of the catalogue as if it had been fitted, of grouped ones one level."""
+    law, design = sf.laws.find(row.law), row.design()
+    shared = {name.partition("[")[0]: value for name, value in reversed(row.truth.items())}
+    domain = {name: (design[name].min(), design[name].max()) for name in law.columns}
+    return replace(fit(), law=law, params={name: shared[name] for name in law.names}, domain=domain)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "row",
+    [pytest.param(row, id=row.law) for row in ROWS if sf.laws.find(row.law).response == "loss"],
+)
+def test_a_budget_of_any_law_leads_to_an_answer_by_what_is_said(row):
+    """Refusals are followed, one after the other, until there is an allocation or a loss."""
+    told, held = surface(row), {}
+    for _ in range(len(told.law.columns)):
+        try:
+            best = sf.allocate(told, 1e21, held=held)
+        except sf.AllocationError as error:
+            message = str(error)
+        else:
+            break
+        if "fit.predict(" in message:
+            assert np.isfinite(called(message, "fit.predict(", fit=told))
+            return
+        if "allocate(" in message:
+            best = called(message, "allocate(", fit=told)
+            break
+        held |= option(message, "held")
+    assert np.isfinite(best.loss) and all(value > 0 for value in best.columns.values())
