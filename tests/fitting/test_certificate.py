@@ -1,12 +1,14 @@
 """Certificates of global optima: true ones close, false ones do not, no bound is ever too high."""
 
 import json
+import math
 import runpy
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.optimize import minimize_scalar, nnls
 
@@ -281,7 +283,8 @@ def boxes_around(rng, search, theta, count):
     share = rng.uniform(0, 1, (count, len(theta)))
     lower = np.maximum(theta - share * width, low)
     upper = np.minimum(theta + (1 - share) * width, high)
-    return certificate._Boxes(lower, upper, np.zeros((count, search.size), dtype=bool))
+    ranges = np.repeat(search.loss.range[None], count, axis=0)
+    return certificate._Boxes(lower, upper, np.zeros((count, search.size), dtype=bool), ranges)
 
 
 ADVERSE = {
@@ -309,7 +312,8 @@ def test_a_bound_is_below_the_objective_everywhere_in_its_box(name, residual):
         # Claims are about points no worse than the value: here the point is exactly so.
         with np.errstate(all="ignore"):
             search = certificate._prepare(*pose, value, 1e-6)
-            bounds, _, _ = search.bound(boxes_around(rng, search, theta, 30))
+            bounds, *_ = search.bound(boxes_around(rng, search, theta, 30))
+        bounds = search.unscaled(1.0) * bounds
         assert (bounds <= value * (1 + 1e-12)).all()
         closest = min(closest, ((value - bounds) / value).min())
     # The test means something: small boxes give bounds that come close (log: best() is not exact).
@@ -330,7 +334,7 @@ def test_a_huber_bound_is_below_the_objective(name, delta, residual):
         value = best(pose, theta)
         with np.errstate(all="ignore"):
             search = certificate._prepare(*pose, value, 1e-6)
-            bounds, _, _ = search.bound(boxes_around(rng, search, theta, 30))
+            bounds, *_ = search.bound(boxes_around(rng, search, theta, 30))
         assert (bounds <= value * (1 + 1e-12)).all()
         assert bounds.max() > 0.1 * value or name in ("few rows", "noise of e^3")
 
@@ -384,12 +388,12 @@ def test_any_dual_vector_gives_a_valid_bound():
     solve = search._solve
 
     def spoilt(*args, **kwargs):
-        predicted, c, passive = solve(*args, **kwargs)
-        return predicted * (1 + 1e-3 * rng.standard_normal(predicted.shape)), c, passive
+        predicted, c, passive, u = solve(*args, **kwargs)
+        return predicted, c, passive, u + 1e-3 * rng.standard_normal(u.shape)
 
     search._solve = spoilt
     with np.errstate(all="ignore"):
-        bounds, _, _ = search.bound(boxes_around(rng, search, theta, 300))
+        bounds, *_ = search.bound(boxes_around(rng, search, theta, 300))
     assert (bounds <= value).all()
     assert np.isfinite(bounds).all()
 
@@ -397,21 +401,54 @@ def test_any_dual_vector_gives_a_valid_bound():
 # Limits of the claim
 
 
-def test_a_law_through_all_rows_has_nothing_below_it():
+def test_a_law_through_all_rows_is_proved_to_rounding_only():
     found = certify(*posed(table(40, noise=0.0), three, residual="raw", **SQUARE), 1e-29)
-    assert found and found.boxes == 0 and found.gap < 1e-6
+    assert found and found.boxes == 0
+    assert found.gap == found.rounding == 1.0
+    assert found.known.startswith("global to rounding, which is 1e+00 of the objective")
 
 
-def test_residuals_near_rounding_close_to_the_floor():
-    runs = table(40, noise=1e-7)
+@pytest.mark.parametrize("noise", [1e-9, 1e-8, 1e-7])
+def test_residuals_near_rounding_close_to_what_it_leaves(noise):
+    runs = table(40, noise=noise)
     runs["loss"] -= 5 * runs["P"] ** -0.3
     pose = posed(runs, residual="raw", **SQUARE)
     value, _ = optimum(pose, (0.34, 0.28))
     found = certify(*pose, value)
     assert found, found.reason
-    assert found.boxes > 0 and found.gap < 1e-6
-    # The floor: a residual of 1e-9 of the loss is what remains unresolved.
-    assert not certify(*pose, value + 1e-15 * np.sum(runs["loss"] ** 2))
+    # To first order an error e of every prediction moves the root mean square by e.
+    spread = np.sqrt(value / np.sum(runs["loss"] ** 2))
+    assert found.rounding == pytest.approx(2 * 9.2e-13 / spread, rel=0.1)
+    assert found.boxes > 0 and found.rounding <= found.gap <= max(1e-6, found.rounding)
+    # What is worse by more than rounding is refuted, and the proof says where it is lower.
+    worse = certify(*pose, value * 1.137)
+    assert not worse and worse.gap > 0.12
+    assert best(pose, [worse.lower[name] for name in ("alpha", "beta")]) < 1.137 * value
+
+
+@pytest.mark.parametrize("residual", ["raw", "log"])
+@pytest.mark.parametrize("noise", [0.01, 0.3])
+def test_weights_of_any_size_change_no_certificate(residual, noise):
+    runs = table(40, noise=noise)
+    objective = {"residual": residual, **SQUARE}
+    value = optimum(posed(runs, **objective), (0.34, 0.28))[0]
+    found = certify(*posed(runs, **objective), value)
+    for exponent in (-1000, -300, 300):
+        tiny = np.ldexp(np.ones(40), exponent)
+        again = certify(*posed(runs, weight=tiny, **objective), math.ldexp(value, exponent))
+        assert (again.closed, again.boxes) == (found.closed, found.boxes)
+        assert again.gap == pytest.approx(found.gap, rel=1e-9)
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.3])
+def test_rows_of_hardly_any_weight_do_not_stop_a_proof(noise):
+    runs = table(60, noise=noise)
+    weight = np.where(np.arange(60) % 4, 1.0, 1e-300)
+    pose = posed(runs, residual="log", weight=weight, **SQUARE)
+    rest = pd.DataFrame(runs)[weight == 1]
+    value = sf.fit(rest, residual="log", robust="none", certify=False).value
+    assert certify(*pose, value)
+    assert not certify(*pose, value * 1.001)
 
 
 def test_no_nonlinear_coordinate_is_one_convex_problem():
