@@ -23,6 +23,15 @@ need not be small where the objective is well above its minimum, and a few hundr
 to 1e-6. Boxes whose bound falls short are cut where mixing corner columns, or the repair, costs
 most.
 
+Log residuals are concave in predictions above e times the observed loss. Where the range that the
+infimum of such a row is taken over reaches there, the dual proves no more than the row's convex
+envelope, however small the box. So a box carries a range for each prediction, that of its points
+below the target, and narrows it in three ways. By order: columns whose ratios between rows are
+bounded over the box bound the other rows by one. By what is left: all rows but one have at least
+their infima, so that one has no more than its own and what the bound lacks of the target. By a
+tilt: a lower bound of the objective -+ tau f_k is, where it is below the target, an upper or lower
+bound of f_k; for the rows where the envelope costs most. A box whose ranges are empty is proved.
+
 A coefficient free in sign, whose column psi is fixed, needs u.psi = 0 exactly. One entry of u is
 then understood as the real number that makes it so: it lies within a computed distance of the one
 in memory, and that distance is charged wherever the entry is used. No repair is possible there.
@@ -110,10 +119,14 @@ FEWEST = 32
 LOOK = 5
 LOOKS = 8
 
-# It gives up, too, where more convex problems than this are solved for each box that is allowed,
-# and where open boxes multiplied by more than GROWTH in each of the last GENERATIONS and would
-# pass what is allowed in two more.
-PROBLEMS = 5
+# Newton steps at a point that is looked at.
+LOOK_STEPS = 12
+
+# It gives up, too, where more convex problems than this, of so many rows, are solved for each box
+# that is allowed, and where open boxes multiplied by more than GROWTH in each of the last
+# GENERATIONS and would pass what is allowed in two more.
+PROBLEMS = 4
+ROWS = 100
 GROWTH = 1.3
 GENERATIONS = 3
 
@@ -135,10 +148,10 @@ TILT_SHARE = 2.0
 # Halvings of what one row alone leaves to a range.
 BISECTIONS = 5
 
-# Ranges are first narrowed by the order of predictions, in generations of at most so many boxes, by
-# so many rows.
-MOST_ORDERED = 64
-MOST_DOMINATED = 200
+# Ranges are first narrowed by the order of predictions, in generations of at most so many boxes
+# times rows, by so many rows.
+MOST_ORDERED = 10_000
+MOST_DOMINATED = 60
 
 
 class _Refusal(Exception):  # noqa: N818
@@ -521,6 +534,7 @@ class _Search:
             self.known, self.known_radius = known_part.ball
         self.has_known = known_part is not None
         self.boxes = self.problems = 0
+        self.most_problems = math.inf
         weight, target = rows.start()
         self.direction = weight * np.abs(target)
         # No shift repairs what a coefficient free in sign needs: see _prove.
@@ -565,8 +579,7 @@ class _Search:
         cost = np.minimum(needed, 1e100) * (np.abs(predicted) @ self.direction)[:, None]
         slack = np.sqrt(2 * self.value) * mixing + cost
         found = _Bounded(bounds, slack, passive, boxes.ranges)
-        self.problems += count
-        if self.bends:
+        if self.bends and self.problems < self.most_problems:
             open_ = np.flatnonzero(fine & (bounds < self.target))
             if len(open_):
                 part = _Narrowed(
@@ -585,6 +598,7 @@ class _Search:
                 found.passive[open_] = part.passive
             # Points that are not below the target are outside the ranges.
             np.minimum(bounds, self.target, out=bounds)
+        self.problems += count
         return found
 
     # Ranges of predictions
@@ -929,6 +943,7 @@ class _Search:
 
     def run(self, most_boxes: int) -> Certificate:
         """Bound one generation of boxes after another until all are proved, or effort is spent."""
+        self.most_problems = PROBLEMS * most_boxes / max(1.0, self.rows / ROWS)
         start = np.zeros((1, self.size), dtype=bool)
         start[:, : len(self.static)] = True
         boxes = _Boxes(self.low[None], self.high[None], start, self.loss.range[None].copy())
@@ -941,7 +956,7 @@ class _Search:
             boxes, _ = self._halves(boxes, np.ones((len(boxes), len(self.axes))))
         least, turn, counts = np.inf, 0, [len(boxes)]
         while True:
-            if self.bends and len(boxes) <= MOST_ORDERED:
+            if self.bends and len(boxes) * self.rows <= MOST_ORDERED:
                 self._dominate(boxes)
             parts = [
                 self.bound(boxes.take(slice(i, i + CHUNK))) for i in range(0, len(boxes), CHUNK)
@@ -971,7 +986,7 @@ class _Search:
         still = f"{counts[-1]} boxes are still open after {self.boxes}"
         if not self.axes:
             return "the bound of the one convex problem is not tight enough"
-        if self.boxes + ahead > most_boxes or self.problems > PROBLEMS * most_boxes:
+        if self.boxes + ahead > most_boxes or self.problems >= self.most_problems:
             return still
         # Where open boxes multiply from one generation to the next, two more are counted as well.
         growth = (
@@ -1024,9 +1039,16 @@ class _Search:
         weight, target = self.loss.start()
         zero = np.zeros(matrix.shape[:2])
         passive = np.ones(zero.shape, dtype=bool)
-        for _ in range(3):
-            predicted, c, passive, _ = self._solve(matrix, weight, target, zero, passive, True)
-            weight, target = self.loss.linearise(predicted)
+        predicted, c, passive, _ = self._solve(matrix, weight, target, zero, passive, True)
+        for _ in range(LOOK_STEPS if isinstance(self.loss, LogSquared) else 0):
+            assert isinstance(self.loss, LogSquared)
+            weight, target = self.loss.descend(predicted)
+            aim, c, passive, _ = self._solve(matrix, weight, target, zero, passive, True)
+            lines = predicted + STEP_LENGTHS[:, None] * (aim - predicted)
+            values = self.loss.evaluate(lines)
+            if not values.min() < self.loss.evaluate(predicted)[0]:
+                break
+            predicted = lines[np.argmin(values)][None]
         if isinstance(self.loss, Huber):
             free = self.free[: matrix.shape[1]]
             dual = HuberDual(self.loss, matrix, self.loss.y - self.known, free, c)

@@ -172,6 +172,13 @@ class LogSquared(Loss):
         _, slope, curve = self.envelope(predicted, ranges)
         return curve, predicted - slope / curve
 
+    def descend(self, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Convex parabola of each row with its slope at a prediction."""
+        f = np.maximum(predicted, self.y * 1e-9)
+        s = np.log(f / self.y)
+        curve = 2 * self.w * np.maximum(1 - s, 0.1) / (f * f)
+        return curve, f - 2 * self.w * s / (f * curve)
+
     def envelope(
         self, predicted: np.ndarray, ranges: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -260,8 +267,9 @@ class LogSquared(Loss):
             rest = np.maximum(at_high - double * steepest * (high - low), np.minimum(e_high, e_low))
             terms = np.where(sure, terms, rest)
         np.minimum(terms, at_high, out=terms)
-        # Beyond the lower end psi rises, until it may fall to the upper one; or it falls to that.
-        right = rise_low > blur
+        # From the lower end psi rises, until it may fall to the upper one, or it is concave in all
+        # of the range; or it falls to the upper end.
+        right = (rise_low > blur) | (double + e_low < -blur)
         if right.any():
             terms = np.where(right, np.minimum(at_low, at_high), terms)
         left = (rise_high < -blur) & (double + e_high > blur)
