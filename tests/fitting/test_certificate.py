@@ -288,7 +288,7 @@ def noisy(law, noise, seed, rows=60):
     return {**runs, "x": x, "loss": exact * np.exp(noise * rng.standard_normal(rows))}
 
 
-def independent(law, runs, weight=None, starts=10):
+def independent(law, runs, weight=None, starts=5):
     """Least log squares and parameters by scipy from scattered starts, nothing of the engine."""
     rng = np.random.default_rng(9)
     weight = np.ones(len(runs["loss"])) if weight is None else weight
@@ -332,14 +332,12 @@ def independent(law, runs, weight=None, starts=10):
 @pytest.mark.parametrize(
     ("law", "noise", "seed"),
     [
-        ("power", 0.2, 0),
         ("power", 0.6, 1),
         ("power", 1.0, 2),
         ("optimal_batch_size", 0.6, 3),
         ("power_offset", 0.3, 4),
         ("power_offset", 0.6, 5),
         ("chinchilla", 0.3, 6),
-        ("chinchilla", 0.3, 7),
     ],
 )
 def test_noisy_log_squares_are_proved(law, noise, seed):
@@ -365,7 +363,7 @@ def test_no_better_point_is_lost_from_the_ranges_of_predictions(seed):
     runs = noisy(law, (0.2, 0.5, 0.9)[seed % 3], seed, rows=int(rng.integers(10, 50)))
     weight = rng.uniform(0.2, 3, len(runs["loss"]))
     pose = posed(runs, law, residual="log", weight=weight, **SQUARE)
-    value, theta, predicted = independent(law, runs, weight, starts=6)
+    value, theta, predicted = independent(law, runs, weight)
     shift = np.log(predicted / runs["loss"])
     with np.errstate(all="ignore"):
         search = certificate._prepare(*pose, value * 1.001, 1e-6)
@@ -547,7 +545,7 @@ def test_a_law_through_all_rows_is_proved_to_rounding_only():
     assert found.known.startswith("global to rounding, which is 1e+00 of the objective")
 
 
-@pytest.mark.parametrize("noise", [1e-9, 1e-8, 1e-7])
+@pytest.mark.parametrize("noise", [1e-9, 1e-7])
 def test_residuals_near_rounding_close_to_what_it_leaves(noise):
     runs = table(40, noise=noise)
     runs["loss"] -= 5 * runs["P"] ** -0.3
@@ -565,15 +563,17 @@ def test_residuals_near_rounding_close_to_what_it_leaves(noise):
     assert best(pose, [worse.lower[name] for name in ("alpha", "beta")]) < 1.137 * value
 
 
-@pytest.mark.parametrize("residual", ["raw", "log"])
-@pytest.mark.parametrize("noise", [0.01, 0.3])
-def test_weights_of_any_size_change_no_certificate(residual, noise):
-    runs = table(40, noise=noise)
-    objective = {"residual": residual, **SQUARE}
-    value = optimum(posed(runs, **objective), (0.34, 0.28))[0]
+@pytest.mark.parametrize(("law", "residual"), [("chinchilla_d", "raw"), ("power_offset", "log")])
+def test_weights_of_any_size_change_no_certificate(law, residual):
+    runs = noisy("power_offset", 0.3, 4)
+    objective = {"law": law, "residual": residual, **SQUARE}
+    if residual == "log":
+        value, *_ = independent(law, runs)
+    else:
+        value, _ = optimum(posed(runs, **objective), (0.34,))
     found = certify(*posed(runs, **objective), value)
     for exponent in (-1000, -300, 300):
-        tiny = np.ldexp(np.ones(40), exponent)
+        tiny = np.ldexp(np.ones(60), exponent)
         again = certify(*posed(runs, weight=tiny, **objective), math.ldexp(value, exponent))
         assert (again.closed, again.boxes) == (found.closed, found.boxes)
         assert again.gap == pytest.approx(found.gap, rel=1e-9)

@@ -131,6 +131,9 @@ GROWTH = 1.3
 GENERATIONS = 3
 
 
+# Log residuals that the incumbent confines to this are treated as nearly parabolas.
+STRAIGHT = 0.5
+
 # Rounds of better bounds and narrower ranges in a box before it is cut, while the squared widths of
 # the ranges shrink to this share.
 ROUNDS = 3
@@ -143,7 +146,7 @@ STEP_LENGTHS = np.array([1.0, 0.5, 0.2, 0.05])
 # Rows of a box whose ranges are narrowed by problems of their own, where cutting the box promises
 # no more than this many times what its bound lacks.
 TILTS = 8
-TILT_SHARE = 2.0
+TILT_SHARE = 20.0
 
 # Halvings of what one row alone leaves to a range.
 BISECTIONS = 5
@@ -514,8 +517,8 @@ class _Search:
         self.target = value - self.allowed
         self.exponent = exponent
         self.refinements = 1 if self.rounding < 1e-3 * self.allowed else 3
-        # Whether a row may be concave in its prediction, so that ranges are worth narrowing.
-        self.bends = isinstance(rows, LogSquared) and bool(rows.range[1].max() > 1)
+        # Whether a row may be far from a parabola, so that more steps and ranges are worth while.
+        self.bends = isinstance(rows, LogSquared) and bool(rows.range[1].max() > STRAIGHT)
         self.rows = len(rows.y)
         # Columns that see nothing, scaled to the size of one.
         self.static = np.zeros((len(static), self.rows))
