@@ -14,6 +14,7 @@ from scipy.optimize import least_squares, minimize_scalar, nnls
 
 import scalefit as sf
 from scalefit.fitting import certificate
+from scalefit.fitting.boxes import Boxes
 from scalefit.fitting.certificate import certify
 from scalefit.fitting.duals import loss
 from scalefit.fitting.problem import prepare
@@ -403,7 +404,7 @@ def boxes_around(rng, search, theta, count):
     lower = np.maximum(theta - share * width, low)
     upper = np.minimum(theta + (1 - share) * width, high)
     ranges = np.repeat(search.loss.range[None], count, axis=0)
-    return certificate._Boxes(lower, upper, np.zeros((count, search.size), dtype=bool), ranges)
+    return Boxes(lower, upper, np.zeros((count, search.size), dtype=bool), ranges)
 
 
 ADVERSE = {

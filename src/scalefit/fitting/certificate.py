@@ -50,13 +50,12 @@ Source: weak duality for separable convex problems, Rockafellar 1970, Convex Ana
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from scalefit.fitting.boxes import Boxes, Gathered, Shelf, curve_of, ratio_of, room, summit
 from scalefit.fitting.duals import Huber, HuberDual, LogSquared, Squared, gamma, loss, nonnegative
 from scalefit.fitting.enclosures import Columns, Inputs, enclose_column
 from scalefit.fitting.intervals import (
@@ -95,12 +94,6 @@ HEAVIEST = 600.0
 
 # Margin kept where a coefficient is free in sign.
 SPARE = 1.5
-
-# Numbers of columns over intervals that are kept at a time: 64 MiB.
-MOST_KEPT = 1 << 23
-
-# Numbers of a working array that a thread keeps from one proof to the next: 4 MiB.
-MOST_HELD = 1 << 19
 
 # Boxes bounded at once: keeps the arrays in cache.
 CHUNK = 512
@@ -295,159 +288,6 @@ def _prepare(
     )
 
 
-@dataclass
-class _Boxes:
-    """Boxes still to be bounded.
-
-    Attributes:
-        lower: lower ends of the coordinates, (boxes, q).
-        upper: upper ends.
-        passive: the columns at work in the parent, (boxes, columns).
-        ranges: where a row's prediction lies at every point of the box that is below the target,
-            as the loss counts predictions, (boxes, 2, rows); of no rows where the loss has no use
-            for it.
-    """
-
-    lower: np.ndarray
-    upper: np.ndarray
-    passive: np.ndarray
-    ranges: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.lower)
-
-    def take(self, which: Any) -> _Boxes:
-        return _Boxes(self.lower[which], self.upper[which], self.passive[which], self.ranges[which])
-
-
-class _Shelf:
-    """Columns over the intervals met so far, which boxes share with each other and their parts.
-
-    Attributes:
-        middle: see :class:`Pieces`, (places, 5, rows).
-        error: by how much a product with ``middle`` may be off, for each unit of the other factor:
-            the radius and the rounding of a dot product.
-        against: what a unit of the direction takes off each column's test at least, (places,).
-        finite: whether the column is finite at the ends, (places,).
-    """
-
-    def __init__(self, columns: Columns, direction: np.ndarray) -> None:
-        self.columns, self.direction = columns, direction
-        self.gamma = gamma(len(direction))
-        self.seeing = [
-            [place for place, own in enumerate(columns.axis) if own == axis]
-            for axis in range(len(columns.problem.nonlinear))
-        ]
-        self._clear()
-
-    def _clear(self) -> None:
-        self.used = 0
-        # Memory that nothing is written to costs nothing.
-        rows = len(self.direction)
-        places = min(256, MOST_KEPT // (5 * rows))
-        self.middle = np.empty((places, 5, rows))
-        self.error = np.empty((places, 5, rows))
-        self.against = np.empty(places)
-        self.finite = np.empty(places, dtype=bool)
-        # By coordinate and interval, the places of the columns that see the coordinate.
-        self.places: list[dict[tuple[float, float], tuple[int, ...]]] = [{} for _ in self.seeing]
-
-    def find(self, boxes: _Boxes) -> np.ndarray:
-        """Place of each column over the interval of each box, (boxes, columns)."""
-        if self.used * 5 * len(self.direction) > MOST_KEPT:
-            self._clear()
-        pairs = [
-            list(zip(lower.tolist(), upper.tolist(), strict=True))
-            for lower, upper in zip(boxes.lower.T, boxes.upper.T, strict=True)
-        ]
-        self._add(
-            [
-                [pair for pair in dict.fromkeys(mine) if pair not in held]
-                for mine, held in zip(pairs, self.places, strict=True)
-            ]
-        )
-        where = np.empty((len(boxes), len(self.columns)), dtype=int)
-        for mine, held, columns in zip(pairs, self.places, self.seeing, strict=True):
-            where[:, columns] = np.array([held[pair] for pair in mine]).reshape(len(boxes), -1)
-        return where
-
-    def _add(self, fresh: list[list[tuple[float, float]]]) -> None:
-        """Take up intervals, given for each coordinate."""
-        counts = [len(fresh[axis]) for axis in self.columns.axis]
-        if not sum(counts):
-            for held, pairs in zip(self.places, fresh, strict=True):
-                held.update(dict.fromkeys(pairs, ()))
-            return
-        ends = [np.array(pairs).reshape(-1, 2).T for pairs in fresh]
-        pieces = self.columns.pieces([item[0] for item in ends], [item[1] for item in ends])
-        first, last = self.used, self.used + sum(counts)
-        if last > len(self.middle):
-            for name in ("middle", "error", "against", "finite"):
-                old = getattr(self, name)
-                grown = np.empty((2 * last, *old.shape[1:]), dtype=old.dtype)
-                grown[:first] = old[:first]
-                setattr(self, name, grown)
-        mine = slice(first, last)
-        self.middle[mine] = pieces.middle
-        error = np.abs(pieces.middle, out=self.error[mine])
-        error += pieces.radius
-        error *= self.gamma
-        error += pieces.radius
-        e = self.direction
-        self.against[mine] = pieces.least @ e - self.gamma * (np.abs(pieces.least) @ e)
-        self.finite[mine] = np.isfinite(pieces.middle[:, :2]).all(axis=(1, 2))
-        starts = first + np.cumsum([0, *counts])
-        for held, pairs, columns in zip(self.places, fresh, self.seeing, strict=True):
-            for number, pair in enumerate(pairs):
-                held[pair] = tuple(int(starts[place]) + number for place in columns)
-        self.used = last
-
-
-class _Gathered(NamedTuple):
-    """Columns over the intervals of a batch of boxes.
-
-    Attributes:
-        middle: see :class:`Pieces`, (boxes, columns, 5, rows).
-        error: see :class:`_Shelf`, for each box.
-        against: see :class:`_Shelf`, (boxes, columns).
-        width: upper bound of the width of the interval, (boxes, columns).
-    """
-
-    middle: np.ndarray
-    error: np.ndarray
-    against: np.ndarray
-    width: np.ndarray
-
-    def take(self, which: Any) -> _Gathered:
-        return _Gathered(*(item[which] for item in self))
-
-    def dots(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Products with u, (boxes, columns, 5), and bounds of their errors."""
-        boxes, columns, kinds, rows = self.middle.shape
-        shape = boxes, columns * kinds, rows
-        found = self.middle.reshape(shape) @ u[:, :, None]
-        errors = self.error.reshape(shape) @ np.abs(u)[:, :, None]
-        errors *= 1.01
-        return found.reshape(boxes, columns, kinds), errors.reshape(boxes, columns, kinds)
-
-
-_HELD = threading.local()
-
-
-def _room(name: str, *shape: int) -> np.ndarray:
-    """An array to write to until the next one of that name is asked for in this thread.
-
-    The memory is used again, by other proofs too: fresh memory takes a fifth of a proof's time.
-    """
-    size = math.prod(shape)
-    if size > MOST_HELD:
-        return np.empty(shape)
-    held: dict[str, np.ndarray] = _HELD.__dict__
-    if name not in held or held[name].size < size:
-        held[name] = np.empty(size)
-    return held[name][:size].reshape(shape)
-
-
 class _Bounded(NamedTuple):
     """What is known of a batch of boxes.
 
@@ -455,7 +295,7 @@ class _Bounded(NamedTuple):
         bounds: lower bounds of the objective, or of the target where that is less, (boxes,).
         slack: what the bound loses by each coordinate, (boxes, q).
         passive: the columns at work.
-        ranges: see :class:`_Boxes`.
+        ranges: see :class:`Boxes`.
     """
 
     bounds: np.ndarray
@@ -471,14 +311,14 @@ class _Narrowed(NamedTuple):
         gathered: their columns.
         corners: the columns at the ends of the intervals, (boxes, columns, rows).
         slack: see :class:`_Bounded`.
-        ranges: see :class:`_Boxes`.
+        ranges: see :class:`Boxes`.
         bounds: lower bounds, (boxes,).
         u: the dual vectors that prove them, (boxes, rows).
         predicted: predictions near the least sum of envelopes, (boxes, rows).
         passive: the columns at work.
     """
 
-    gathered: _Gathered
+    gathered: Gathered
     corners: np.ndarray
     slack: np.ndarray
     ranges: np.ndarray
@@ -543,15 +383,15 @@ class _Search:
         # No shift repairs what a coefficient free in sign needs: see _prove.
         self.repair = np.zeros(self.rows) if self.free.any() else self.direction
         self.gamma = gamma(self.rows)
-        self.shelf = _Shelf(columns, self.repair)
+        self.shelf = Shelf(columns, self.repair)
 
     # The bound
 
-    def bound(self, boxes: _Boxes) -> _Bounded:
+    def bound(self, boxes: Boxes) -> _Bounded:
         """Lower bounds of boxes, and what is needed to cut them."""
         count = len(boxes)
         gathered, fine = self._gather(boxes)
-        corners = _room("corners", count, self.size, self.rows)
+        corners = room("corners", count, self.size, self.rows)
         still = len(self.static)
         corners[:, :still] = self.static
         shape = count, len(self.columns), 2, self.rows
@@ -606,7 +446,7 @@ class _Search:
 
     # Ranges of predictions
 
-    def _dominate(self, boxes: _Boxes) -> None:
+    def _dominate(self, boxes: Boxes) -> None:
         """Narrow the ranges of boxes by what a prediction in one row says of all others.
 
         Where every column is at least rho times as large in row k as in row i, at all points of
@@ -704,7 +544,7 @@ class _Search:
         """
         loss = self.loss
         assert isinstance(loss, LogSquared)
-        room = self.target - part.bounds[live]
+        lacks = self.target - part.bounds[live]
         u, predicted = part.u[live], part.predicted[live]
         low, high = part.ranges[live, 0], part.ranges[live, 1]
         terms, sizes = loss.rows(u, part.ranges[live])
@@ -715,7 +555,7 @@ class _Search:
             e = p * np.exp(x)
             return loss.w * x * x + e, loss.double * x + e, loss.double + e
 
-        limit = terms + (room * (1 + 1e-9))[:, None] + 1e-12 * (np.abs(terms) + sizes)
+        limit = terms + (lacks * (1 + 1e-9))[:, None] + 1e-12 * (np.abs(terms) + sizes)
         limit = np.where(np.isfinite(limit), limit, np.inf)
         # psi falls, rises and, where it is concave, may fall again: see ``LogSquared.rows``.
         ended = psi(high)[0] > limit
@@ -732,11 +572,11 @@ class _Search:
         part.ranges[live, 0], part.ranges[live, 1] = left, outer
         # What is left is due to rows whose envelope lies below them.
         below = psi(s)[0] - terms
-        use = np.isfinite(room) & (part.slack[live].sum(axis=1) < TILT_SHARE * room)
+        use = np.isfinite(lacks) & (part.slack[live].sum(axis=1) < TILT_SHARE * lacks)
         every = np.arange(len(live))
         for _ in range(TILTS):
             row = np.argmax(below, axis=1)
-            mine = np.flatnonzero(use & (below[every, row] > 0.02 * room))
+            mine = np.flatnonzero(use & (below[every, row] > 0.02 * lacks))
             if not len(mine):
                 return
             below[every, row] = 0.0
@@ -783,7 +623,7 @@ class _Search:
         """An objective in the weights that were given."""
         return math.ldexp(value, -self.exponent)
 
-    def _gather(self, boxes: _Boxes) -> tuple[_Gathered, np.ndarray]:
+    def _gather(self, boxes: Boxes) -> tuple[Gathered, np.ndarray]:
         """Columns over the intervals of boxes, and the boxes where their corners are finite."""
         where = self.shelf.find(boxes)
         shelf = self.shelf
@@ -791,9 +631,9 @@ class _Search:
         size = np.maximum(np.abs(boxes.lower), np.abs(boxes.upper))
         width = (boxes.upper - boxes.lower + 4 * EPSILON * size) * (1 + 4 * EPSILON)
         shape = (*where.shape, 5, self.rows)
-        gathered = _Gathered(
-            np.take(shelf.middle, where, 0, _room("middle", *shape), "clip"),
-            np.take(shelf.error, where, 0, _room("error", *shape), "clip"),
+        gathered = Gathered(
+            np.take(shelf.middle, where, 0, room("middle", *shape), "clip"),
+            np.take(shelf.error, where, 0, room("error", *shape), "clip"),
             shelf.against[where],
             width[:, self.columns.axis],
         )
@@ -815,7 +655,7 @@ class _Search:
         size = corners.shape[1]
         # Corner columns come last, and none of them is free in sign.
         free = self.free[:size]
-        weighted = _room("weighted", *corners.shape)
+        weighted = room("weighted", *corners.shape)
         np.multiply(corners, weight[:, None, :] if weight.ndim == 2 else weight, out=weighted)
         gram = weighted @ corners.transpose(0, 2, 1)
         goal = target - self.known
@@ -842,7 +682,7 @@ class _Search:
         k = (c[:, None, :] @ corners)[:, 0]
         return k + self.known, c, passive, u
 
-    def _margin(self, gathered: _Gathered, u: np.ndarray) -> np.ndarray:
+    def _margin(self, gathered: Gathered, u: np.ndarray) -> np.ndarray:
         """By how much the test would fail inside the box, for each corner column; not rigorous."""
         margin = np.zeros((len(u), self.size))
         size = np.abs(u)
@@ -850,9 +690,9 @@ class _Search:
             size @ (self.gamma * np.abs(self.static) + self.static_radius).T
         )
         dots, errors = gathered.dots(u)
-        curve = _curve(dots, np.zeros_like(dots), errors[..., 3], errors[..., 4], gathered.width)
+        curve = curve_of(dots, np.zeros_like(dots), errors[..., 3], errors[..., 4], gathered.width)
         ends = np.minimum(dots[..., :2], 0)
-        over = np.maximum(_summit(ends[..., 0], ends[..., 1], curve, gathered.width), 0)
+        over = np.maximum(summit(ends[..., 0], ends[..., 1], curve, gathered.width), 0)
         over = np.where(np.isfinite(over), over, 0.0) + 2 * (errors[..., 0] + errors[..., 1])
         margin[:, len(self.static) :] = np.repeat(over, 2, axis=1)
         if self.free.any():
@@ -866,7 +706,7 @@ class _Search:
 
     def _prove(
         self,
-        gathered: _Gathered,
+        gathered: Gathered,
         u: np.ndarray,
         ranges: np.ndarray,
         tilt: np.ndarray | None = None,
@@ -896,8 +736,8 @@ class _Search:
             most = np.abs(gathered.middle[..., row]) + gathered.error[..., row]
             errors += 1.01 * uncertain[:, None, None] * most
         # The spread of the whole interval's derivatives is inside errors[..., 3:].
-        curve = _curve(dots, errors, errors[..., 3], errors[..., 4], gathered.width)
-        top = _summit(
+        curve = curve_of(dots, errors, errors[..., 3], errors[..., 4], gathered.width)
+        top = summit(
             dots[..., 0] + errors[..., 0], dots[..., 1] + errors[..., 1], curve, gathered.width
         )
         # Excess over zero of each column's test, and what a unit of shift takes off it.
@@ -907,7 +747,7 @@ class _Search:
         against = np.concatenate(
             [np.broadcast_to(fixed, above.shape)[:, bound], gathered.against], axis=1
         )
-        ratio = _ratio(excess, against)
+        ratio = ratio_of(excess, against)
         needed = np.zeros((len(u), len(self.axes)))
         for place, axis in enumerate(self.columns.axis):
             mine = ratio[:, place - len(self.columns)]
@@ -930,7 +770,7 @@ class _Search:
         return np.where(ok & np.isfinite(bounds), bounds, -np.inf), needed, moved
 
     def _mixing(
-        self, gathered: _Gathered, coefficients: np.ndarray, weight: np.ndarray
+        self, gathered: Gathered, coefficients: np.ndarray, weight: np.ndarray
     ) -> np.ndarray:
         """How far mixing the corners of an interval can move the fit, (boxes, q)."""
         slack = np.zeros((len(coefficients), len(self.axes)))
@@ -949,7 +789,7 @@ class _Search:
         self.most_problems = PROBLEMS * most_boxes / max(1.0, self.rows / ROWS)
         start = np.zeros((1, self.size), dtype=bool)
         start[:, : len(self.static)] = True
-        boxes = _Boxes(self.low[None], self.high[None], start, self.loss.range[None].copy())
+        boxes = Boxes(self.low[None], self.high[None], start, self.loss.range[None].copy())
         if self.target <= 0:
             # No objective is negative.
             return self._certificate(True, 0.0, boxes.take([]), "", {})
@@ -973,7 +813,7 @@ class _Search:
                 least = min(least, float(bounds[done].min()))
             if done.all():
                 return self._certificate(True, least, boxes.take([]), "", {})
-            left = _Boxes(boxes.lower[~done], boxes.upper[~done], passive[~done], ranges[~done])
+            left = Boxes(boxes.lower[~done], boxes.upper[~done], passive[~done], ranges[~done])
             lowest = min(least, float(bounds[~done].min()))
             turn += 1
             counts.append(len(left))
@@ -1002,7 +842,7 @@ class _Search:
             return f"{still}, and they multiply"
         return ""
 
-    def _look(self, boxes: _Boxes) -> dict[str, float]:
+    def _look(self, boxes: Boxes) -> dict[str, float]:
         """The nonlinear parameters of a box whose middle is lower, with the objective there."""
         for at in 0.5 * (boxes.lower + boxes.upper):
             reached = self._objective_at(at)
@@ -1013,7 +853,7 @@ class _Search:
         return {}
 
     def _certificate(
-        self, closed: bool, bound: float, boxes: _Boxes, reason: str, lower: dict[str, float]
+        self, closed: bool, bound: float, boxes: Boxes, reason: str, lower: dict[str, float]
     ) -> Certificate:
         """What is known, from a lower bound of the objective over the whole box."""
         rounding = min(self.rounding / self.value, 1.0) if self.value > 0 else 0.0
@@ -1059,7 +899,7 @@ class _Search:
             predicted = (dual.coefficients()[:, None, :] @ matrix)[:, 0] + self.known
         return float(self.loss.evaluate(predicted)[0])
 
-    def _cut(self, boxes: _Boxes, slack: np.ndarray) -> _Boxes:
+    def _cut(self, boxes: Boxes, slack: np.ndarray) -> Boxes:
         """Boxes cut in two along the coordinates with the most slack, and again if they are few."""
         slack = np.where(np.isfinite(slack), slack, 0.0)
         boxes, slack = self._halves(boxes, slack)
@@ -1067,7 +907,7 @@ class _Search:
         enough = len(boxes) >= FEWEST or isinstance(self.loss, Huber)
         return boxes if enough else self._halves(boxes, slack)[0]
 
-    def _halves(self, boxes: _Boxes, slack: np.ndarray) -> tuple[_Boxes, np.ndarray]:
+    def _halves(self, boxes: Boxes, slack: np.ndarray) -> tuple[Boxes, np.ndarray]:
         """Boxes cut in two, and the slack that is expected of the parts."""
         largest = slack.max(axis=1, keepdims=True)
         relative = (boxes.upper - boxes.lower) / (self.high - self.low)
@@ -1089,32 +929,4 @@ class _Search:
             lower = np.concatenate([lower, right])
             upper = np.concatenate([left, upper[which]])
             origin = np.concatenate([origin, origin[which]])
-        return _Boxes(lower, upper, boxes.passive[origin], boxes.ranges[origin]), slack[origin]
-
-
-def _curve(
-    dots: np.ndarray, errors: np.ndarray, second: np.ndarray, third: np.ndarray, width: np.ndarray
-) -> np.ndarray:
-    """Upper bound of -g'' over the interval, by its enclosure or from its middle."""
-    whole = -dots[..., 3] + second
-    middle = -dots[..., 2] + errors[..., 2] + 0.5 * width * (np.abs(dots[..., 4]) + third)
-    return np.minimum(
-        np.where(np.isnan(whole), np.inf, whole), np.where(np.isnan(middle), np.inf, middle)
-    )
-
-
-def _summit(a: np.ndarray, b: np.ndarray, curve: np.ndarray, width: np.ndarray) -> np.ndarray:
-    """Upper bound on an interval of g with ends a and b and -g'' <= curve."""
-    bulge = np.maximum(curve, 0.0) * width**2 / 8 * (1 + 8 * EPSILON)
-    rise = np.abs(b - a) * (1 - 4 * EPSILON)
-    # Chord plus parabola: its top lies inside where the chord rises less than 4 bulges.
-    inside = rise < 4 * bulge
-    top = 0.5 * (a + b) + bulge + np.where(inside, rise**2 / (16 * bulge), 0.0)
-    top = np.where(inside, top + 8 * EPSILON * (np.abs(a) + np.abs(b) + bulge), np.maximum(a, b))
-    return np.where(np.isnan(top), np.inf, top)
-
-
-def _ratio(excess: np.ndarray, against: np.ndarray) -> np.ndarray:
-    """How much of the direction repairs an excess; infinite where it cannot."""
-    needed = excess / against * (1 + 1e-9)
-    return np.where(excess <= 0, 0.0, np.where(against > 0, needed, np.inf))
+        return Boxes(lower, upper, boxes.passive[origin], boxes.ranges[origin]), slack[origin]
