@@ -105,6 +105,17 @@ def test_the_report_says_how_far_it_is_proved(squared):
     assert int(said[2]) == squared.certified.boxes
 
 
+@pytest.mark.parametrize("residual", ["log", "raw"])
+def test_a_fit_with_hardly_any_residual_is_proved_to_rounding_and_says_so(residual):
+    table = sf.simulate(sf.isoflop_design(), noise=1e-8, seed=1)
+    fit = sf.fit(table, residual=residual, robust="none")
+    assert fit.certified and fit.certified.boxes > 0
+    # Predictions are known to some thousand units in the last place, 1e-12, either way.
+    assert 1e-5 < fit.certified.rounding == fit.certified.gap < 1e-3
+    assert re.match(r"global to rounding, which is \de-0\d of the objective", line(fit, "proof"))
+    assert sf.Fit.from_json(fit.to_json()).certified == fit.certified
+
+
 def test_a_proof_that_runs_out_of_boxes_is_a_note_with_its_gap_and_region(runs, monkeypatch):
     monkeypatch.setattr(pipeline, "UNASKED_BOXES", 0)
     fit = sf.fit(runs, robust="none")
@@ -120,7 +131,7 @@ def test_a_proof_that_runs_out_of_boxes_is_a_note_with_its_gap_and_region(runs, 
         low, high = proof.region[name]
         assert low <= fit.params[name] <= high
         assert f"{name} {low:.4g} to {high:.4g}" in note.message
-    assert f"{100 * proof.gap:.2g} %" in note.message
+    assert proof.gap == 1.0 and "How much lower the objective could be is not known" in note.message
     assert f"still open after {proof.boxes}" in line(fit, "proof")
     again = sf.Fit.from_json(fit.to_json())
     assert again.certified == proof
@@ -146,6 +157,9 @@ def test_a_gap_is_true_of_a_fit_that_is_not_the_best(runs, squared, monkeypatch)
     assert not fit.certified
     assert "lower elsewhere" in fit.certified.reason
     assert fit.certified.gap >= 0.0098
+    for name, value in fit.certified.lower.items():
+        assert value == pytest.approx(squared.params[name], abs=0.1)
+    assert set(fit.certified.lower) == {"alpha", "beta"}
     assert "not_certified" in {note.code for note in fit.notes}
 
 

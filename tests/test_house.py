@@ -57,6 +57,7 @@ FLOW = [
     "fitting.intervals",
     "fitting.enclosures",
     "fitting.duals",
+    "fitting.boxes",
     "fitting.certificate",
     "fitting.multistart",
     "fitting.pipeline",

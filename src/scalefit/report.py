@@ -489,11 +489,7 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
         )
         if count
     )
-    proof = (
-        f"global to {fit.certified.gap:.0e} of the objective, by {fit.certified.boxes} boxes"
-        if fit.certified
-        else fit.certified.reason
-    )
+    proof = fit.certified.known if fit.certified else fit.certified.reason
     gradient = (
         "rounding only: no residual is left to follow"
         if fit.status is Status.EXACT

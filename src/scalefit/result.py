@@ -118,13 +118,16 @@ class Certificate:
 
     Attributes:
         closed: whether nothing in the box is lower than the value by more than the tolerance.
-        gap: share of the value by which something in the box could still be lower; infinite where
-            no proof was attempted. For residuals below 1e-5 of the loss, a share of the objective
-            that such residuals would have instead, since float64 resolves no finer.
+        gap: share of the value by which something in the box could still be lower, never less
+            than ``rounding``; infinite where no proof was attempted.
         boxes: boxes that were bounded.
         region: where something lower could still be: range of each nonlinear parameter, in its own
             unit; empty when closed or not attempted.
         reason: why it is not closed, a sentence; empty when it is.
+        rounding: share of the value that the rounding of float64 leaves open, one where the
+            residuals are rounding themselves. No proof reaches further.
+        lower: nonlinear parameters of a point with a lower objective, in their own units, where
+            the proof came upon one.
     """
 
     closed: bool
@@ -132,6 +135,30 @@ class Certificate:
     boxes: int
     region: Mapping[str, tuple[float, float]]
     reason: str
+    rounding: float = 0.0
+    lower: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def known(self) -> str:
+        """What is known of the optimum, in words."""
+        if self.closed and self.rounding >= self.gap:
+            return (
+                f"global to rounding, which is {self.rounding:.0e} of the objective, "
+                f"by {self.boxes} boxes"
+            )
+        if self.closed:
+            return f"global to {self.gap:.0e} of the objective, by {self.boxes} boxes"
+        if self.boxes == 0:
+            return self.reason
+        ranges = ", ".join(
+            f"{name} {low:.4g} to {high:.4g}" for name, (low, high) in self.region.items()
+        )
+        least = (
+            f"Nothing is more than {100 * self.gap:.2g} % lower"
+            if self.gap < 1
+            else "How much lower the objective could be is not known"
+        )
+        return f"{self.reason}. {least}; what could be lies within {ranges or 'the bounds'}"
 
     def __bool__(self) -> bool:
         return self.closed

@@ -23,6 +23,15 @@ need not be small where the objective is well above its minimum, and a few hundr
 to 1e-6. Boxes whose bound falls short are cut where mixing corner columns, or the repair, costs
 most.
 
+Log residuals are concave in predictions above e times the observed loss. Where the range that the
+infimum of such a row is taken over reaches there, the dual proves no more than the row's convex
+envelope, however small the box. So a box carries a range for each prediction, that of its points
+below the target, and narrows it in three ways. By order: columns whose ratios between rows are
+bounded over the box bound the other rows by one. By what is left: all rows but one have at least
+their infima, so that one has no more than its own and what the bound lacks of the target. By a
+tilt: a lower bound of the objective -+ tau f_k is, where it is below the target, an upper or lower
+bound of f_k; for the rows where the envelope costs most. A box whose ranges are empty is proved.
+
 A coefficient free in sign, whose column psi is fixed, needs u.psi = 0 exactly. One entry of u is
 then understood as the real number that makes it so: it lies within a computed distance of the one
 in memory, and that distance is charged wherever the entry is used. No repair is possible there.
@@ -41,18 +50,18 @@ Source: weak duality for separable convex problems, Rockafellar 1970, Convex Ana
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from scalefit.fitting.boxes import Boxes, Gathered, Shelf, curve_of, ratio_of, room, summit
 from scalefit.fitting.duals import Huber, HuberDual, LogSquared, Squared, gamma, loss, nonnegative
 from scalefit.fitting.enclosures import Columns, Inputs, enclose_column
 from scalefit.fitting.intervals import (
     EPSILON,
     FUNCTION_ULPS,
+    TINY,
     Interval,
     NotEnclosed,
 )
@@ -73,21 +82,18 @@ UNASKED_BOXES = 5_000
 
 MOST_COORDINATES = 3
 
-# Objectives below this share of the squared loss (residuals of 1e-5 of the loss) are not resolved
-# to TOLERANCE in float64; the gap is then relative to this floor.
-FLOOR = 1e-10
+# Roundings in a prediction as a proof encloses it, beside those of a sum over the rows: columns are
+# known to some thousand units in the last place.
+ROUNDINGS = 4000
 
 # Every coordinate is cut in two this often before anything is bounded.
 FIRST_CUTS = 2
 
+# A row of log residuals that could be off by this much at no more than the objective is left out.
+HEAVIEST = 600.0
+
 # Margin kept where a coefficient is free in sign.
 SPARE = 1.5
-
-# Numbers of columns over intervals that are kept at a time: 64 MiB.
-MOST_KEPT = 1 << 23
-
-# Numbers of a working array that a thread keeps from one proof to the next: 4 MiB.
-MOST_HELD = 1 << 19
 
 # Boxes bounded at once: keeps the arrays in cache.
 CHUNK = 512
@@ -101,8 +107,47 @@ CUT_SHARE = 0.3
 # Boxes are cut twice at once in generations of fewer: so many take little longer than one.
 FEWEST = 32
 
-# Generations of boxes between looks at whether the objective is lower in the most promising one.
+# Generations of boxes between looks at whether the objective is lower in the most promising one,
+# and how many boxes are looked at before the search gives up.
 LOOK = 5
+LOOKS = 8
+
+# Newton steps at a point that is looked at.
+LOOK_STEPS = 12
+
+# It gives up, too, where more convex problems than this, of so many rows, are solved for each box
+# that is allowed, and where open boxes multiplied by more than GROWTH in each of the last
+# GENERATIONS and would pass what is allowed in two more.
+PROBLEMS = 4
+ROWS = 100
+GROWTH = 1.3
+GENERATIONS = 3
+
+
+# Log residuals that the incumbent confines to this are treated as nearly parabolas.
+STRAIGHT = 0.5
+
+# Rounds of better bounds and narrower ranges in a box before it is cut, while the squared widths of
+# the ranges shrink to this share.
+ROUNDS = 3
+SHRUNK = 0.8
+
+# Newton steps a round, and the lengths that are tried of each.
+STEPS = 8
+STEP_LENGTHS = np.array([1.0, 0.5, 0.2, 0.05])
+
+# Rows of a box whose ranges are narrowed by problems of their own, where cutting the box promises
+# no more than this many times what its bound lacks.
+TILTS = 8
+TILT_SHARE = 20.0
+
+# Halvings of what one row alone leaves to a range.
+BISECTIONS = 5
+
+# Ranges are first narrowed by the order of predictions, in generations of at most so many boxes
+# times rows, by so many rows.
+MOST_ORDERED = 10_000
+MOST_DOMINATED = 60
 
 
 class _Refusal(Exception):  # noqa: N818
@@ -189,6 +234,12 @@ def _prepare(
     if q > MOST_COORDINATES:
         raise _Refusal(f"{q} nonlinear coordinates are more than {MOST_COORDINATES}")
     used = weight > 0
+    # Weights near one, by a power of two.
+    exponent = 1 - int(np.frexp(weight.max(initial=0.0))[1])
+    weight, value = np.ldexp(weight, exponent), math.ldexp(value, exponent)
+    if objective.residual == "log":
+        # No objective gains by a row, and what a row of hardly any weight loses is hardly anything.
+        used &= weight * HEAVIEST**2 > value
     table = Inputs(
         columns=tuple(
             np.asarray(columns[name], dtype=np.float64)[used] for name in problem.law.columns
@@ -222,148 +273,59 @@ def _prepare(
         # What is the same in every row may come as one number.
         known_part = enclosed.mapped(lambda x: np.broadcast_to(x[0], table.rows))
     return _Search(
-        problem, rows, searched, still, static, free, known_part, low, high, value, tolerance
+        problem,
+        rows,
+        searched,
+        still,
+        static,
+        free,
+        known_part,
+        low,
+        high,
+        value,
+        tolerance,
+        exponent,
     )
 
 
-@dataclass
-class _Boxes:
-    """Boxes still to be bounded: ends (boxes, q) and the columns at work in the parent."""
+class _Bounded(NamedTuple):
+    """What is known of a batch of boxes.
 
-    lower: np.ndarray
-    upper: np.ndarray
+    Attributes:
+        bounds: lower bounds of the objective, or of the target where that is less, (boxes,).
+        slack: what the bound loses by each coordinate, (boxes, q).
+        passive: the columns at work.
+        ranges: see :class:`Boxes`.
+    """
+
+    bounds: np.ndarray
+    slack: np.ndarray
     passive: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.lower)
-
-    def take(self, which: Any) -> _Boxes:
-        return _Boxes(self.lower[which], self.upper[which], self.passive[which])
+    ranges: np.ndarray
 
 
-class _Shelf:
-    """Columns over the intervals met so far, which boxes share with each other and their parts.
+class _Narrowed(NamedTuple):
+    """Boxes whose ranges are being narrowed, with the best bound and dual vector of each.
 
     Attributes:
-        middle: see :class:`Pieces`, (places, 5, rows).
-        error: by how much a product with ``middle`` may be off, for each unit of the other factor:
-            the radius and the rounding of a dot product.
-        against: what a unit of the direction takes off each column's test at least, (places,).
-        finite: whether the column is finite at the ends, (places,).
+        gathered: their columns.
+        corners: the columns at the ends of the intervals, (boxes, columns, rows).
+        slack: see :class:`_Bounded`.
+        ranges: see :class:`Boxes`.
+        bounds: lower bounds, (boxes,).
+        u: the dual vectors that prove them, (boxes, rows).
+        predicted: predictions near the least sum of envelopes, (boxes, rows).
+        passive: the columns at work.
     """
 
-    def __init__(self, columns: Columns, direction: np.ndarray) -> None:
-        self.columns, self.direction = columns, direction
-        self.gamma = gamma(len(direction))
-        self.seeing = [
-            [place for place, own in enumerate(columns.axis) if own == axis]
-            for axis in range(len(columns.problem.nonlinear))
-        ]
-        self._clear()
-
-    def _clear(self) -> None:
-        self.used = 0
-        # Memory that nothing is written to costs nothing.
-        rows = len(self.direction)
-        places = min(256, MOST_KEPT // (5 * rows))
-        self.middle = np.empty((places, 5, rows))
-        self.error = np.empty((places, 5, rows))
-        self.against = np.empty(places)
-        self.finite = np.empty(places, dtype=bool)
-        # By coordinate and interval, the places of the columns that see the coordinate.
-        self.places: list[dict[tuple[float, float], tuple[int, ...]]] = [{} for _ in self.seeing]
-
-    def find(self, boxes: _Boxes) -> np.ndarray:
-        """Place of each column over the interval of each box, (boxes, columns)."""
-        if self.used * 5 * len(self.direction) > MOST_KEPT:
-            self._clear()
-        pairs = [
-            list(zip(lower.tolist(), upper.tolist(), strict=True))
-            for lower, upper in zip(boxes.lower.T, boxes.upper.T, strict=True)
-        ]
-        self._add(
-            [
-                [pair for pair in dict.fromkeys(mine) if pair not in held]
-                for mine, held in zip(pairs, self.places, strict=True)
-            ]
-        )
-        where = np.empty((len(boxes), len(self.columns)), dtype=int)
-        for mine, held, columns in zip(pairs, self.places, self.seeing, strict=True):
-            where[:, columns] = np.array([held[pair] for pair in mine]).reshape(len(boxes), -1)
-        return where
-
-    def _add(self, fresh: list[list[tuple[float, float]]]) -> None:
-        """Take up intervals, given for each coordinate."""
-        counts = [len(fresh[axis]) for axis in self.columns.axis]
-        if not sum(counts):
-            for held, pairs in zip(self.places, fresh, strict=True):
-                held.update(dict.fromkeys(pairs, ()))
-            return
-        ends = [np.array(pairs).reshape(-1, 2).T for pairs in fresh]
-        pieces = self.columns.pieces([item[0] for item in ends], [item[1] for item in ends])
-        first, last = self.used, self.used + sum(counts)
-        if last > len(self.middle):
-            for name in ("middle", "error", "against", "finite"):
-                old = getattr(self, name)
-                grown = np.empty((2 * last, *old.shape[1:]), dtype=old.dtype)
-                grown[:first] = old[:first]
-                setattr(self, name, grown)
-        mine = slice(first, last)
-        self.middle[mine] = pieces.middle
-        error = np.abs(pieces.middle, out=self.error[mine])
-        error += pieces.radius
-        error *= self.gamma
-        error += pieces.radius
-        e = self.direction
-        self.against[mine] = pieces.least @ e - self.gamma * (np.abs(pieces.least) @ e)
-        self.finite[mine] = np.isfinite(pieces.middle[:, :2]).all(axis=(1, 2))
-        starts = first + np.cumsum([0, *counts])
-        for held, pairs, columns in zip(self.places, fresh, self.seeing, strict=True):
-            for number, pair in enumerate(pairs):
-                held[pair] = tuple(int(starts[place]) + number for place in columns)
-        self.used = last
-
-
-class _Gathered(NamedTuple):
-    """Columns over the intervals of a batch of boxes.
-
-    Attributes:
-        middle: see :class:`Pieces`, (boxes, columns, 5, rows).
-        error: see :class:`_Shelf`, for each box.
-        against: see :class:`_Shelf`, (boxes, columns).
-        width: upper bound of the width of the interval, (boxes, columns).
-    """
-
-    middle: np.ndarray
-    error: np.ndarray
-    against: np.ndarray
-    width: np.ndarray
-
-    def dots(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Products with u, (boxes, columns, 5), and bounds of their errors."""
-        boxes, columns, kinds, rows = self.middle.shape
-        shape = boxes, columns * kinds, rows
-        found = self.middle.reshape(shape) @ u[:, :, None]
-        errors = self.error.reshape(shape) @ np.abs(u)[:, :, None]
-        errors *= 1.01
-        return found.reshape(boxes, columns, kinds), errors.reshape(boxes, columns, kinds)
-
-
-_HELD = threading.local()
-
-
-def _room(name: str, *shape: int) -> np.ndarray:
-    """An array to write to until the next one of that name is asked for in this thread.
-
-    The memory is used again, by other proofs too: fresh memory takes a fifth of a proof's time.
-    """
-    size = math.prod(shape)
-    if size > MOST_HELD:
-        return np.empty(shape)
-    held: dict[str, np.ndarray] = _HELD.__dict__
-    if name not in held or held[name].size < size:
-        held[name] = np.empty(size)
-    return held[name][:size].reshape(shape)
+    gathered: Gathered
+    corners: np.ndarray
+    slack: np.ndarray
+    ranges: np.ndarray
+    bounds: np.ndarray
+    u: np.ndarray
+    predicted: np.ndarray
+    passive: np.ndarray
 
 
 class _Search:
@@ -382,13 +344,21 @@ class _Search:
         high: np.ndarray,
         value: float,
         tolerance: float,
+        exponent: int,
     ) -> None:
         self.problem, self.loss, self.columns, self.value = problem, rows, columns, value
         self.axes = range(len(problem.nonlinear))
         self.low, self.high = low, high
-        self.scale = max(value, FLOOR * rows.floor)
-        self.target = value - tolerance * self.scale
-        self.tolerance = tolerance
+        # To first and second order in an error of every prediction.
+        blur = gamma(2 * len(rows.y) + ROUNDINGS)
+        self.rounding = 2 * blur * math.sqrt(value * rows.floor) + blur**2 * rows.floor
+        self.rounding += 4 * len(rows.y) * math.ldexp(TINY, exponent)
+        self.allowed = max(tolerance * value, self.rounding)
+        self.target = value - self.allowed
+        self.exponent = exponent
+        self.refinements = 1 if self.rounding < 1e-3 * self.allowed else 3
+        # Whether a row may be far from a parabola, so that more steps and ranges are worth while.
+        self.bends = isinstance(rows, LogSquared) and bool(rows.range[1].max() > STRAIGHT)
         self.rows = len(rows.y)
         # Columns that see nothing, scaled to the size of one.
         self.static = np.zeros((len(static), self.rows))
@@ -406,21 +376,22 @@ class _Search:
         if known_part is not None:
             self.known, self.known_radius = known_part.ball
         self.has_known = known_part is not None
-        self.boxes = 0
+        self.boxes = self.problems = 0
+        self.most_problems = math.inf
         weight, target = rows.start()
         self.direction = weight * np.abs(target)
         # No shift repairs what a coefficient free in sign needs: see _prove.
         self.repair = np.zeros(self.rows) if self.free.any() else self.direction
         self.gamma = gamma(self.rows)
-        self.shelf = _Shelf(columns, self.repair)
+        self.shelf = Shelf(columns, self.repair)
 
     # The bound
 
-    def bound(self, boxes: _Boxes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Lower bounds (boxes,), slack by coordinate (boxes, q), and columns at work."""
+    def bound(self, boxes: Boxes) -> _Bounded:
+        """Lower bounds of boxes, and what is needed to cut them."""
         count = len(boxes)
         gathered, fine = self._gather(boxes)
-        corners = _room("corners", count, self.size, self.rows)
+        corners = room("corners", count, self.size, self.rows)
         still = len(self.static)
         corners[:, :still] = self.static
         shape = count, len(self.columns), 2, self.rows
@@ -429,30 +400,230 @@ class _Search:
 
         weight, target = self.loss.start()
         margin = np.zeros((count, self.size))
-        predicted, stationary, passive = self._solve(corners, weight, target, margin, boxes.passive)
+        predicted, stationary, passive, _ = self._solve(
+            corners, weight, target, margin, boxes.passive
+        )
         weight, target = self.loss.linearise(predicted)
         if isinstance(self.loss, Huber):
             goal = self.loss.y - self.known
             dual = HuberDual(self.loss, corners, goal, self.free, stationary)
             dual.improve(margin, 0.03 * self.value, 12)
             stationary = dual.coefficients()
-            dual.improve(
-                self._margin(gathered, dual.vector()), 1e-2 * self.tolerance * self.scale, 30
-            )
+            dual.improve(self._margin(gathered, dual.vector()), 1e-2 * self.allowed, 30)
             u = dual.vector()
         else:
             margin = self._margin(gathered, weight * (target - predicted))
-            predicted, _, passive = self._solve(
+            predicted, _, passive, u = self._solve(
                 corners, weight, target, margin, passive, refine=True
             )
-            u = weight * (target - predicted)
-        bounds, needed = self._prove(gathered, u)
+        bounds, needed, u = self._prove(gathered, u, boxes.ranges)
+        bounds = np.where(fine, bounds, -np.inf)
         mixing = self._mixing(gathered, stationary, weight)
         cost = np.minimum(needed, 1e100) * (np.abs(predicted) @ self.direction)[:, None]
         slack = np.sqrt(2 * self.value) * mixing + cost
-        return np.where(fine, bounds, -np.inf), slack, passive
+        found = _Bounded(bounds, slack, passive, boxes.ranges)
+        if self.bends and self.problems < self.most_problems:
+            open_ = np.flatnonzero(fine & (bounds < self.target))
+            if len(open_):
+                part = _Narrowed(
+                    gathered.take(open_),
+                    corners[open_],
+                    slack[open_],
+                    boxes.ranges[open_],
+                    bounds[open_],
+                    u[open_],
+                    predicted[open_],
+                    passive[open_],
+                )
+                self._narrow(part)
+                found.ranges[open_] = part.ranges
+                found.bounds[open_] = part.bounds
+                found.passive[open_] = part.passive
+            # Points that are not below the target are outside the ranges.
+            np.minimum(bounds, self.target, out=bounds)
+        self.problems += count
+        return found
 
-    def _gather(self, boxes: _Boxes) -> tuple[_Gathered, np.ndarray]:
+    # Ranges of predictions
+
+    def _dominate(self, boxes: Boxes) -> None:
+        """Narrow the ranges of boxes by what a prediction in one row says of all others.
+
+        Where every column is at least rho times as large in row k as in row i, at all points of
+        the box, f_k >= rho f_i. So the whole objective bounds each prediction, not its row alone:
+        sum_k w_k max(ln(rho_k f_i / L_k), 0)^2 is no more than the target, and the same from below.
+        """
+        loss = self.loss
+        if self.columns.bent or self.has_known or self.free.any():
+            return
+        assert isinstance(loss, LogSquared)
+        gathered, fine = self._gather(boxes)
+        some = np.arange(0, self.rows, -(-self.rows // MOST_DOMINATED))
+        logs = np.log(loss.y)
+        w = loss.w[some, None]
+        for box in np.flatnonzero(fine):
+            # The logarithm of a column is a straight line in its parameter: ratios are extreme at
+            # the ends.
+            ends = gathered.middle[box, :, :2].reshape(-1, self.rows)
+            radius = gathered.error[box, :, :2].reshape(-1, self.rows)
+            columns = np.concatenate([self.static, ends])
+            if not (np.concatenate([self.static_radius, radius]) < 1e-10 * columns).all():
+                continue
+            columns = np.log(columns)
+            for side, sign in ((1, 1.0), (0, -1.0)):
+                # Least of sign (ln f_k - ln f_i), (k, i).
+                ratio = (sign * (columns[:, some, None] - columns[:, None, :])).min(axis=0)
+                # A prediction at sign x is so far beyond the loss in row k.
+                ahead = ratio - 1e-9 + sign * (logs - logs[some, None])
+                x = sign * boxes.ranges[box, side]
+                for _ in range(12):
+                    over = np.maximum(x + ahead, 0)
+                    above = (w * over**2).sum(axis=0) * (1 - 1e-9) - self.target
+                    slope = 2 * (w * over).sum(axis=0)
+                    # Newton from the far side stays there: the sum is convex.
+                    x = np.where(above > 0, x - above / np.where(slope > 0, slope, np.inf), x)
+                boxes.ranges[box, side] = sign * (x + 1e-9)
+
+    def _narrow(self, part: _Narrowed) -> None:
+        """Better bounds by more steps to the dual of the envelope and by narrower ranges."""
+        live = np.arange(len(part.bounds))
+        for turn in range(ROUNDS):
+            self._step(part, live)
+            live = live[part.bounds[live] < self.target]
+            if self.free.any() or turn == ROUNDS - 1 or not len(live):
+                return
+            before = part.ranges[live]
+            self._contract(part, live)
+            after = part.ranges[live]
+            empty = (after[:, 0] > after[:, 1]).any(axis=1)
+            part.bounds[live[empty]] = self.target
+            size = np.square(after[:, 1] - after[:, 0]).sum(axis=1)
+            shrunk = size < SHRUNK * np.square(before[:, 1] - before[:, 0]).sum(axis=1)
+            live = live[shrunk & ~empty]
+            if not len(live):
+                return
+
+    def _step(self, part: _Narrowed, live: np.ndarray) -> None:
+        """Newton's method for the least sum of envelopes, of which every step gives a bound."""
+        loss = self.loss
+        assert isinstance(loss, LogSquared)
+        for _ in range(STEPS):
+            gathered, at, ranges = part.gathered.take(live), part.predicted[live], part.ranges[live]
+            weight, target = loss.linearise(at, ranges)
+            f, _, passive, u = self._solve(
+                part.corners[live],
+                weight,
+                target,
+                self._margin(gathered, part.u[live]),
+                part.passive[live],
+                refine=True,
+            )
+            found, _, moved = self._prove(gathered, u, ranges)
+            self.problems += len(live)
+            better = found > part.bounds[live]
+            where = live[better]
+            part.bounds[where], part.u[where] = found[better], moved[better]
+            part.passive[where] = passive[better]
+            lines = at + STEP_LENGTHS[:, None, None] * (f - at)
+            values = loss.envelope(lines, ranges)[0].sum(axis=-1)
+            values = np.where(np.isnan(values), np.inf, values)
+            least = np.argmin(values, axis=0)
+            every = np.arange(len(live))
+            part.predicted[live] = lines[least, every]
+            # By how much the bound may still rise is known from above.
+            left = self.target - part.bounds[live]
+            live = live[(left > 0) & (values[least, every] - part.bounds[live] > 0.03 * left)]
+            if not len(live):
+                return
+
+    def _contract(self, part: _Narrowed, live: np.ndarray) -> None:
+        """Narrow ranges by what a bound leaves to points below the target.
+
+        With terms_i at most the infimum of psi_i = h_i + u_i f_i, every row of such a point has
+        psi_i <= terms_i + (target - bound), since the other rows have no less than their terms.
+        """
+        loss = self.loss
+        assert isinstance(loss, LogSquared)
+        lacks = self.target - part.bounds[live]
+        u, predicted = part.u[live], part.predicted[live]
+        low, high = part.ranges[live, 0], part.ranges[live, 1]
+        terms, sizes = loss.rows(u, part.ranges[live])
+        p = u * loss.y
+        s = np.clip(np.log(np.maximum(predicted, 1e-300) / loss.y), low, high)
+
+        def psi(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            e = p * np.exp(x)
+            return loss.w * x * x + e, loss.double * x + e, loss.double + e
+
+        limit = terms + (lacks * (1 + 1e-9))[:, None] + 1e-12 * (np.abs(terms) + sizes)
+        limit = np.where(np.isfinite(limit), limit, np.inf)
+        # psi falls, rises and, where it is concave, may fall again: see ``LogSquared.rows``.
+        ended = psi(high)[0] > limit
+        inner, outer, left, right = s.copy(), high, low, s.copy()
+        for _ in range(BISECTIONS):
+            x = 0.5 * (inner + outer)
+            value, slope, curve = psi(x)
+            out = ended & (value > limit) & ((slope > 0) | (curve < 0))
+            inner, outer = np.where(out, inner, x), np.where(out, x, outer)
+            x = 0.5 * (left + right)
+            value, slope, curve = psi(x)
+            out = (value > limit) & (slope < 0) & (curve > 0)
+            left, right = np.where(out, x, left), np.where(out, right, x)
+        part.ranges[live, 0], part.ranges[live, 1] = left, outer
+        # What is left is due to rows whose envelope lies below them.
+        below = psi(s)[0] - terms
+        use = np.isfinite(lacks) & (part.slack[live].sum(axis=1) < TILT_SHARE * lacks)
+        every = np.arange(len(live))
+        for _ in range(TILTS):
+            row = np.argmax(below, axis=1)
+            mine = np.flatnonzero(use & (below[every, row] > 0.02 * lacks))
+            if not len(mine):
+                return
+            below[every, row] = 0.0
+            self._tilt(part, live[mine], row[mine])
+
+    def _tilt(self, part: _Narrowed, live: np.ndarray, row: np.ndarray) -> None:
+        """Narrow the range of one row in each box, by lower bounds of the objective +- tau f."""
+        loss = self.loss
+        assert isinstance(loss, LogSquared)
+        every = np.arange(len(live))
+        gathered, corners, ranges = part.gathered.take(live), part.corners[live], part.ranges[live]
+        column = corners[every, :, row]
+        weight, _ = loss.linearise(part.predicted[live], ranges)
+        gram = (corners * weight[:, None, :]) @ corners.transpose(0, 2, 1)
+        passive = part.passive[live]
+        scale = 1.0 / np.sqrt(np.maximum(np.einsum("bii->bi", gram), 1e-300))
+        pair = passive[:, :, None] & passive[:, None, :]
+        system = np.where(pair, gram * scale[:, :, None] * scale[:, None, :], 0.0)
+        system += np.eye(self.size) * np.where(passive, 1e-10, 1.0)[:, None, :]
+        side = np.where(passive, column * scale, 0.0)
+        lever = (side * np.linalg.solve(system, side[:, :, None])[:, :, 0]).sum(axis=1)
+        # The best for a parabola: tau times the movement costs as much as there is room.
+        tau = np.sqrt(2 * (self.target - part.bounds[live]) / np.maximum(lever, 1e-300))
+        for end, sign in ((1, 1.0), (0, -1.0)):
+            q, f, active = part.u[live], part.predicted[live], passive
+            for _ in range(2):
+                weight, target = loss.linearise(f, ranges)
+                margin = self._margin(gathered, q) + (sign * tau)[:, None] * column
+                f, _, active, q = self._solve(corners, weight, target, margin, active, refine=True)
+                q[every, row] += sign * tau
+            tilt = np.zeros_like(q)
+            tilt[every, row] = sign * tau
+            found, _, moved = self._prove(gathered, q, ranges, tilt)
+            self.problems += len(live)
+            # target > found + sign tau f, where tau is what the rounded difference took off.
+            blur = 1e-12 + 8 * EPSILON * np.abs(moved[every, row]) / tau
+            share = sign * (self.target - found) / tau / loss.y[row]
+            at = np.where(share > 0, np.log(np.where(share > 0, share, 1.0)), -np.inf) + sign * blur
+            at = np.where(np.isfinite(found) & (blur < 1e-3), at, sign * np.inf)
+            narrower = np.minimum if end else np.maximum
+            part.ranges[live, end, row] = narrower(part.ranges[live, end, row], at)
+
+    def unscaled(self, value: float) -> float:
+        """An objective in the weights that were given."""
+        return math.ldexp(value, -self.exponent)
+
+    def _gather(self, boxes: Boxes) -> tuple[Gathered, np.ndarray]:
         """Columns over the intervals of boxes, and the boxes where their corners are finite."""
         where = self.shelf.find(boxes)
         shelf = self.shelf
@@ -460,9 +631,9 @@ class _Search:
         size = np.maximum(np.abs(boxes.lower), np.abs(boxes.upper))
         width = (boxes.upper - boxes.lower + 4 * EPSILON * size) * (1 + 4 * EPSILON)
         shape = (*where.shape, 5, self.rows)
-        gathered = _Gathered(
-            np.take(shelf.middle, where, 0, _room("middle", *shape), "clip"),
-            np.take(shelf.error, where, 0, _room("error", *shape), "clip"),
+        gathered = Gathered(
+            np.take(shelf.middle, where, 0, room("middle", *shape), "clip"),
+            np.take(shelf.error, where, 0, room("error", *shape), "clip"),
             shelf.against[where],
             width[:, self.columns.axis],
         )
@@ -476,15 +647,15 @@ class _Search:
         margin: np.ndarray,
         passive: np.ndarray,
         refine: bool = False,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Prediction f, coefficients and columns at work of weighted nonnegative least squares.
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Prediction f, coefficients, columns at work and u of weighted nonnegative least squares.
 
         At its solution u = weight (target - f) has u.column <= -margin.
         """
         size = corners.shape[1]
         # Corner columns come last, and none of them is free in sign.
         free = self.free[:size]
-        weighted = _room("weighted", *corners.shape)
+        weighted = room("weighted", *corners.shape)
         np.multiply(corners, weight[:, None, :] if weight.ndim == 2 else weight, out=weighted)
         gram = weighted @ corners.transpose(0, 2, 1)
         goal = target - self.known
@@ -492,22 +663,26 @@ class _Search:
         moment += margin
         c, passive = nonnegative(gram, moment, passive, free)
         k = (c[:, None, :] @ corners)[:, 0]
-        if not refine:
-            return k + self.known, c, passive
-        # One step of refinement against rows: the Gram matrix squares the condition.
         u = weight * (goal - k)
-        rest = (corners @ u[:, :, None])[:, :, 0] + margin
+        if not refine:
+            return k + self.known, c, passive, u
+        # Refinement against rows: the Gram matrix squares the condition. What is left of a
+        # prediction's own rounding, beside which the residual may be small, is taken off u alone.
         p = passive
         scale = 1.0 / np.sqrt(np.maximum(np.einsum("bii->bi", gram), 1e-300))
         pair = p[:, :, None] & p[:, None, :]
         system = np.where(pair, gram * scale[:, :, None] * scale[:, None, :], 0.0)
         system += np.eye(size) * np.where(p, 1e-14, 1.0)[:, None, :]
-        step = np.linalg.solve(system, np.where(p, rest * scale, 0.0)[:, :, None])[:, :, 0] * scale
-        c = np.where(free, c + step, np.maximum(c + step, 0.0))
+        for _ in range(self.refinements):
+            rest = (corners @ u[:, :, None])[:, :, 0] + margin
+            side = np.where(p, rest * scale, 0.0)[:, :, None]
+            step = np.linalg.solve(system, side)[:, :, 0] * scale
+            c = np.where(free, c + step, np.maximum(c + step, 0.0))
+            u -= weight * (step[:, None, :] @ corners)[:, 0]
         k = (c[:, None, :] @ corners)[:, 0]
-        return k + self.known, c, passive
+        return k + self.known, c, passive, u
 
-    def _margin(self, gathered: _Gathered, u: np.ndarray) -> np.ndarray:
+    def _margin(self, gathered: Gathered, u: np.ndarray) -> np.ndarray:
         """By how much the test would fail inside the box, for each corner column; not rigorous."""
         margin = np.zeros((len(u), self.size))
         size = np.abs(u)
@@ -515,9 +690,9 @@ class _Search:
             size @ (self.gamma * np.abs(self.static) + self.static_radius).T
         )
         dots, errors = gathered.dots(u)
-        curve = _curve(dots, np.zeros_like(dots), errors[..., 3], errors[..., 4], gathered.width)
+        curve = curve_of(dots, np.zeros_like(dots), errors[..., 3], errors[..., 4], gathered.width)
         ends = np.minimum(dots[..., :2], 0)
-        over = np.maximum(_summit(ends[..., 0], ends[..., 1], curve, gathered.width), 0)
+        over = np.maximum(summit(ends[..., 0], ends[..., 1], curve, gathered.width), 0)
         over = np.where(np.isfinite(over), over, 0.0) + 2 * (errors[..., 0] + errors[..., 1])
         margin[:, len(self.static) :] = np.repeat(over, 2, axis=1)
         if self.free.any():
@@ -529,8 +704,17 @@ class _Search:
         margin[:, self.free] = 0.0
         return margin
 
-    def _prove(self, gathered: _Gathered, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rigorous lower bounds from any u, and the shift each coordinate needs, (boxes, q)."""
+    def _prove(
+        self,
+        gathered: Gathered,
+        u: np.ndarray,
+        ranges: np.ndarray,
+        tilt: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rigorous lower bounds from any u, the shift each coordinate needs, and u shifted.
+
+        With a tilt, bounds of the objective less tilt.f.
+        """
         size = np.abs(u)
         e = self.repair
         radius = self.gamma * np.abs(self.static) + self.static_radius
@@ -552,8 +736,8 @@ class _Search:
             most = np.abs(gathered.middle[..., row]) + gathered.error[..., row]
             errors += 1.01 * uncertain[:, None, None] * most
         # The spread of the whole interval's derivatives is inside errors[..., 3:].
-        curve = _curve(dots, errors, errors[..., 3], errors[..., 4], gathered.width)
-        top = _summit(
+        curve = curve_of(dots, errors, errors[..., 3], errors[..., 4], gathered.width)
+        top = summit(
             dots[..., 0] + errors[..., 0], dots[..., 1] + errors[..., 1], curve, gathered.width
         )
         # Excess over zero of each column's test, and what a unit of shift takes off it.
@@ -563,7 +747,7 @@ class _Search:
         against = np.concatenate(
             [np.broadcast_to(fixed, above.shape)[:, bound], gathered.against], axis=1
         )
-        ratio = _ratio(excess, against)
+        ratio = ratio_of(excess, against)
         needed = np.zeros((len(u), len(self.axes)))
         for place, axis in enumerate(self.columns.axis):
             mine = ratio[:, place - len(self.columns)]
@@ -575,7 +759,7 @@ class _Search:
         ok &= ((against > 0) | (shift[:, None] == 0) | (left <= 0)).all(axis=1)
         # The shifted vector is rounded: the product t e is taken a little too large.
         moved = u - np.where(ok & (shift > 0), shift, 0.0)[:, None] * e
-        bounds = self.loss.conjugate(moved)
+        bounds = self.loss.conjugate(moved if tilt is None else moved - tilt, ranges)
         if self.has_known:
             terms = moved * self.known
             bounds -= terms.sum(axis=-1) + 1.01 * (
@@ -583,10 +767,10 @@ class _Search:
             )
         bounds -= 1.01 * uncertain * (self.loss.reach[row] + np.abs(self.known[row]))
         bounds -= 4 * EPSILON * np.abs(bounds)
-        return np.where(ok & np.isfinite(bounds), bounds, -np.inf), needed
+        return np.where(ok & np.isfinite(bounds), bounds, -np.inf), needed, moved
 
     def _mixing(
-        self, gathered: _Gathered, coefficients: np.ndarray, weight: np.ndarray
+        self, gathered: Gathered, coefficients: np.ndarray, weight: np.ndarray
     ) -> np.ndarray:
         """How far mixing the corners of an interval can move the fit, (boxes, q)."""
         slack = np.zeros((len(coefficients), len(self.axes)))
@@ -602,56 +786,92 @@ class _Search:
 
     def run(self, most_boxes: int) -> Certificate:
         """Bound one generation of boxes after another until all are proved, or effort is spent."""
-        if self.value <= self.tolerance * self.scale:
-            # No objective is negative.
-            return Certificate(True, float(self.value / self.scale), 0, {}, "")
+        self.most_problems = PROBLEMS * most_boxes / max(1.0, self.rows / ROWS)
         start = np.zeros((1, self.size), dtype=bool)
         start[:, : len(self.static)] = True
-        boxes = _Boxes(self.low[None], self.high[None], start)
+        boxes = Boxes(self.low[None], self.high[None], start, self.loss.range[None].copy())
+        if self.target <= 0:
+            # No objective is negative.
+            return self._certificate(True, 0.0, boxes.take([]), "", {})
+        if self.bends:
+            self._dominate(boxes)
         for _ in range(FIRST_CUTS if self.axes else 0):
             boxes, _ = self._halves(boxes, np.ones((len(boxes), len(self.axes))))
-        least, reason, turn = np.inf, "", 0
-        open_boxes = boxes
-        while len(boxes):
+        least, turn, counts = np.inf, 0, [len(boxes)]
+        while True:
+            if self.bends and len(boxes) * self.rows <= MOST_ORDERED:
+                self._dominate(boxes)
             parts = [
                 self.bound(boxes.take(slice(i, i + CHUNK))) for i in range(0, len(boxes), CHUNK)
             ]
-            bounds, slack, passive = (np.concatenate(item) for item in zip(*parts, strict=True))
+            bounds, slack, passive, ranges = (
+                np.concatenate(item) for item in zip(*parts, strict=True)
+            )
             self.boxes += len(boxes)
             done = bounds >= self.target
             if done.any():
                 least = min(least, float(bounds[done].min()))
-            open_boxes = _Boxes(boxes.lower[~done], boxes.upper[~done], passive[~done])
             if done.all():
-                gap = max((self.value - least) / self.scale, 0.0)
-                return Certificate(True, float(gap), self.boxes, {}, "")
-            lowest = float(bounds[~done].min())
+                return self._certificate(True, least, boxes.take([]), "", {})
+            left = Boxes(boxes.lower[~done], boxes.upper[~done], passive[~done], ranges[~done])
+            lowest = min(least, float(bounds[~done].min()))
             turn += 1
-            reason = self._stop(open_boxes, bounds[~done], most_boxes, turn)
-            if reason:
-                break
-            boxes = self._cut(open_boxes, slack[~done])
-        gap = (self.value - max(min(lowest, least), 0.0)) / self.scale
-        return Certificate(False, float(gap), self.boxes, self._region(open_boxes), reason)
+            counts.append(len(left))
+            boxes = self._cut(left, slack[~done]) if self.axes else left
+            tired = self._tired(counts, len(boxes), most_boxes)
+            order = np.argsort(bounds[~done])[: LOOKS if tired else int(turn % LOOK == 0)]
+            lower = self._look(left.take(order))
+            if lower or tired:
+                return self._certificate(False, lowest, left, tired, lower)
 
-    def _stop(self, boxes: _Boxes, bounds: np.ndarray, most_boxes: int, turn: int) -> str:
-        """Why the search ends here, if it does."""
-        where = int(np.argmin(bounds))
-        at = 0.5 * (boxes.lower[where] + boxes.upper[where])
-        reached = self._objective_at(at) if turn % LOOK == 0 else np.inf
-        if reached < self.target:
-            point_ = ", ".join(
-                f"{group[0]} = {x:.6g}" for group, x in zip(self.problem.nonlinear, at, strict=True)
-            )
-            return (
-                f"the objective is lower elsewhere: {reached:.8g} at {point_}, "
-                f"against {self.value:.8g}"
-            )
-        if self.boxes >= most_boxes:
-            return f"{len(boxes)} boxes are still open after {self.boxes}"
+    def _tired(self, counts: list[int], ahead: int, most_boxes: int) -> str:
+        """Why the search ends before the next generation, if it does."""
+        still = f"{counts[-1]} boxes are still open after {self.boxes}"
         if not self.axes:
             return "the bound of the one convex problem is not tight enough"
+        if self.boxes + ahead > most_boxes or self.problems >= self.most_problems:
+            return still
+        # Where open boxes multiply from one generation to the next, two more are counted as well.
+        growth = (
+            (counts[-1] / max(counts[-1 - GENERATIONS], 1)) ** (1 / GENERATIONS)
+            if (len(counts) > GENERATIONS)
+            else 1.0
+        )
+        expected = self.boxes + ahead * (1 + growth + growth**2)
+        if growth > GROWTH and expected > most_boxes:
+            return f"{still}, and they multiply"
         return ""
+
+    def _look(self, boxes: Boxes) -> dict[str, float]:
+        """The nonlinear parameters of a box whose middle is lower, with the objective there."""
+        for at in 0.5 * (boxes.lower + boxes.upper):
+            reached = self._objective_at(at)
+            if reached < self.target:
+                pairs = zip(self.problem.nonlinear, at.tolist(), strict=True)
+                found = {name: x for group, x in pairs for name in group}
+                return {**found, "": reached}
+        return {}
+
+    def _certificate(
+        self, closed: bool, bound: float, boxes: Boxes, reason: str, lower: dict[str, float]
+    ) -> Certificate:
+        """What is known, from a lower bound of the objective over the whole box."""
+        rounding = min(self.rounding / self.value, 1.0) if self.value > 0 else 0.0
+        gap = 1 - max(bound, 0.0) / self.value if self.value > 0 else 0.0
+        if closed and bound == self.target:
+            gap = self.allowed / self.value
+        lower = dict(lower)
+        if lower:
+            value, reached = self.unscaled(self.value), self.unscaled(lower.pop(""))
+            at = ", ".join(f"{name} = {x:.6g}" for name, x in lower.items())
+            reason = f"the objective is lower elsewhere: {reached:.8g} at {at}, against {value:.8g}"
+        region = {}
+        for number, group in enumerate(self.problem.nonlinear if len(boxes) else ()):
+            ends = float(boxes.lower[:, number].min()), float(boxes.upper[:, number].max())
+            region.update(dict.fromkeys(group, ends))
+        return Certificate(
+            closed, float(max(gap, rounding)), self.boxes, region, reason, rounding, lower
+        )
 
     def _objective_at(self, theta: np.ndarray) -> float:
         """Objective with the best coefficients at one point; not rigorous."""
@@ -662,17 +882,24 @@ class _Search:
         weight, target = self.loss.start()
         zero = np.zeros(matrix.shape[:2])
         passive = np.ones(zero.shape, dtype=bool)
-        for _ in range(3):
-            predicted, c, passive = self._solve(matrix, weight, target, zero, passive, True)
-            weight, target = self.loss.linearise(predicted)
+        predicted, c, passive, _ = self._solve(matrix, weight, target, zero, passive, True)
+        for _ in range(LOOK_STEPS if isinstance(self.loss, LogSquared) else 0):
+            assert isinstance(self.loss, LogSquared)
+            weight, target = self.loss.descend(predicted)
+            aim, c, passive, _ = self._solve(matrix, weight, target, zero, passive, True)
+            lines = predicted + STEP_LENGTHS[:, None] * (aim - predicted)
+            values = self.loss.evaluate(lines)
+            if not values.min() < self.loss.evaluate(predicted)[0]:
+                break
+            predicted = lines[np.argmin(values)][None]
         if isinstance(self.loss, Huber):
             free = self.free[: matrix.shape[1]]
             dual = HuberDual(self.loss, matrix, self.loss.y - self.known, free, c)
-            dual.improve(zero, 0.1 * self.tolerance * self.scale, 40)
+            dual.improve(zero, 0.1 * self.allowed, 40)
             predicted = (dual.coefficients()[:, None, :] @ matrix)[:, 0] + self.known
         return float(self.loss.evaluate(predicted)[0])
 
-    def _cut(self, boxes: _Boxes, slack: np.ndarray) -> _Boxes:
+    def _cut(self, boxes: Boxes, slack: np.ndarray) -> Boxes:
         """Boxes cut in two along the coordinates with the most slack, and again if they are few."""
         slack = np.where(np.isfinite(slack), slack, 0.0)
         boxes, slack = self._halves(boxes, slack)
@@ -680,7 +907,7 @@ class _Search:
         enough = len(boxes) >= FEWEST or isinstance(self.loss, Huber)
         return boxes if enough else self._halves(boxes, slack)[0]
 
-    def _halves(self, boxes: _Boxes, slack: np.ndarray) -> tuple[_Boxes, np.ndarray]:
+    def _halves(self, boxes: Boxes, slack: np.ndarray) -> tuple[Boxes, np.ndarray]:
         """Boxes cut in two, and the slack that is expected of the parts."""
         largest = slack.max(axis=1, keepdims=True)
         relative = (boxes.upper - boxes.lower) / (self.high - self.low)
@@ -702,39 +929,4 @@ class _Search:
             lower = np.concatenate([lower, right])
             upper = np.concatenate([left, upper[which]])
             origin = np.concatenate([origin, origin[which]])
-        return _Boxes(lower, upper, boxes.passive[origin]), slack[origin]
-
-    def _region(self, boxes: _Boxes) -> dict[str, tuple[float, float]]:
-        region = {}
-        for number, group in enumerate(self.problem.nonlinear):
-            ends = float(boxes.lower[:, number].min()), float(boxes.upper[:, number].max())
-            region.update(dict.fromkeys(group, ends))
-        return region
-
-
-def _curve(
-    dots: np.ndarray, errors: np.ndarray, second: np.ndarray, third: np.ndarray, width: np.ndarray
-) -> np.ndarray:
-    """Upper bound of -g'' over the interval, by its enclosure or from its middle."""
-    whole = -dots[..., 3] + second
-    middle = -dots[..., 2] + errors[..., 2] + 0.5 * width * (np.abs(dots[..., 4]) + third)
-    return np.minimum(
-        np.where(np.isnan(whole), np.inf, whole), np.where(np.isnan(middle), np.inf, middle)
-    )
-
-
-def _summit(a: np.ndarray, b: np.ndarray, curve: np.ndarray, width: np.ndarray) -> np.ndarray:
-    """Upper bound on an interval of g with ends a and b and -g'' <= curve."""
-    bulge = np.maximum(curve, 0.0) * width**2 / 8 * (1 + 8 * EPSILON)
-    rise = np.abs(b - a) * (1 - 4 * EPSILON)
-    # Chord plus parabola: its top lies inside where the chord rises less than 4 bulges.
-    inside = rise < 4 * bulge
-    top = 0.5 * (a + b) + bulge + np.where(inside, rise**2 / (16 * bulge), 0.0)
-    top = np.where(inside, top + 8 * EPSILON * (np.abs(a) + np.abs(b) + bulge), np.maximum(a, b))
-    return np.where(np.isnan(top), np.inf, top)
-
-
-def _ratio(excess: np.ndarray, against: np.ndarray) -> np.ndarray:
-    """How much of the direction repairs an excess; infinite where it cannot."""
-    needed = excess / against * (1 + 1e-9)
-    return np.where(excess <= 0, 0.0, np.where(against > 0, needed, np.inf))
+        return Boxes(lower, upper, boxes.passive[origin], boxes.ranges[origin]), slack[origin]

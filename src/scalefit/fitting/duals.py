@@ -33,6 +33,33 @@ def _lower_sum(terms: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return total - gamma(terms.shape[-1] + 16) * sizes
 
 
+def _ends(ranges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return ranges[..., 0, :], ranges[..., 1, :]
+
+
+def _tangency() -> tuple[np.ndarray, np.ndarray]:
+    """Ends of a range of s beyond 1, and where a line from there touches s^2 over e^s."""
+    touch = np.linspace(1.0, 0.0, 400)
+    end = touch + 1e-9 + 50.0 * np.ones_like(touch)
+    low = touch.copy()
+    # The line from the tangent at ``touch`` meets the curve again at the end: by bisection.
+    for _ in range(60):
+        middle = 0.5 * (low + end)
+        above = 2 * touch * np.expm1(middle - touch) > (middle - touch) * (middle + touch)
+        over = above & (middle > touch + 1e-12)
+        # Below the second meeting the curve lies above its tangent.
+        low, end = np.where(over, low, middle), np.where(over, middle, end)
+    return end, touch
+
+
+_MEETING, _TOUCH = _tangency()
+
+
+def _tangent(high: np.ndarray) -> np.ndarray:
+    """Largest s at which the convex envelope over a range that ends at ``high`` is the row."""
+    return np.where(high <= 1, high, np.interp(high, _MEETING, _TOUCH))
+
+
 class Loss(ABC):
     """Rows of an objective, as functions of their predictions.
 
@@ -40,8 +67,11 @@ class Loss(ABC):
         y: observed losses, (rows,).
         floor: objective of predictions of zero, or one of like size.
         reach: how far from zero a prediction may lie that is no worse than the incumbent, (rows,).
+        range: ends of what narrows the infima, of the predictions as the loss counts them, that the
+            incumbent allows in one row alone, (2, rows); of no rows where nothing does.
     """
 
+    range = np.empty((2, 0))
     y: np.ndarray
     floor: float
     reach: np.ndarray
@@ -51,11 +81,13 @@ class Loss(ABC):
         """Weight and target of the parabola that stands for each row near its observed loss."""
 
     @abstractmethod
-    def linearise(self, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def linearise(
+        self, predicted: np.ndarray, ranges: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Weight and target of the parabola that stands for each row near a prediction."""
 
     @abstractmethod
-    def conjugate(self, u: np.ndarray) -> np.ndarray:
+    def conjugate(self, u: np.ndarray, ranges: np.ndarray | None = None) -> np.ndarray:
         """Lower bound of sum_i inf [h_i(f) + u_i f], (boxes,), from u of shape (boxes, rows)."""
 
     @abstractmethod
@@ -78,11 +110,13 @@ class Squared(Loss):
         """Parabola of each row near its observed loss."""
         return 2 * self.w, self.y
 
-    def linearise(self, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def linearise(
+        self, predicted: np.ndarray, ranges: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Parabola of each row near a prediction."""
         return self.start()
 
-    def conjugate(self, u: np.ndarray) -> np.ndarray:
+    def conjugate(self, u: np.ndarray, ranges: np.ndarray | None = None) -> np.ndarray:
         """Lower bound of the sum of infima."""
         first = u * self.y
         second = u * u / (4 * self.w)
@@ -94,54 +128,108 @@ class Squared(Loss):
 
 
 class LogSquared(Loss):
-    """w ln(L/f)^2 ; s = ln(f/L)."""
+    """w ln(L/f)^2 ; s = ln(f/L), convex in f up to s = 1 and concave beyond.
+
+    Over a range of s that ends beyond 1 a row's convex envelope is the row itself up to a point of
+    tangency, from there a straight line to the end of the range. Where a prediction lies on that
+    line the dual leaves a gap, which closes as the range is narrowed.
+
+    Attributes:
+        range: lower and upper end of s, (2, rows).
+    """
 
     FURTHEST = 0.7
     BEYOND = 1e-3
     NEAR = 0.05
+    FLAT = 1e-3
+    WALL = 30.0
 
     def __init__(self, observed: np.ndarray, weight: np.ndarray, value: float) -> None:
         self.y = observed
         self.w = weight
         self.floor = float(np.sum(weight))
         # |s| beyond this is worse than the incumbent in one row alone.
-        self.most = np.sqrt(value / weight) * (1 + 64 * EPSILON)
-        self.end = weight * self.most**2
-        self.upper, self.lower = np.exp(self.most), np.exp(-self.most)
-        self.reach = observed * self.upper * (1 + 64 * EPSILON)
-        within = np.minimum(self.most, self.FURTHEST)
+        most = np.sqrt(value / weight) * (1 + 64 * EPSILON)
+        self.range = np.stack([-most, most])
+        within = np.minimum(most, self.FURTHEST)
         self.nearest, self.furthest = observed * np.exp(-within), observed * np.exp(within)
+        self.reach = observed * np.exp(most) * (1 + 64 * EPSILON)
         self.double, self.half = 2 * weight, 0.5 / weight
-        # Of the size of the terms at the end of the interval, for each unit of abs(u L).
-        self.reached = self.upper * (1 + self.most)
-        # u L > 0 so large that psi rises from the lower end on.
-        self.rising = 2 * weight * self.most / (self.lower * (1 - 1e-9)) * (1 + 8 * EPSILON)
 
     def start(self) -> tuple[np.ndarray, np.ndarray]:
         """Parabola of each row near its observed loss."""
         return 2 * self.w / self.y**2, self.y
 
-    def linearise(self, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Parabola of each row near a prediction."""
-        f = np.clip(predicted, self.nearest, self.furthest)
-        s = np.log(f / self.y)
-        rest = 1 - s
-        return 2 * self.w * rest / (f * f), f * (1 - 2 * s) / rest
+    def linearise(
+        self, predicted: np.ndarray, ranges: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Parabola of each row near a prediction, or of its envelope over a range."""
+        if ranges is None:
+            f = np.clip(predicted, self.nearest, self.furthest)
+            s = np.log(f / self.y)
+            rest = 1 - s
+            return 2 * self.w * rest / (f * f), f * (1 - 2 * s) / rest
+        _, slope, curve = self.envelope(predicted, ranges)
+        return curve, predicted - slope / curve
 
-    def conjugate(self, u: np.ndarray) -> np.ndarray:
-        """Inf of psi(s) = w s^2 + u L e^s over |s| <= most, row by row."""
+    def descend(self, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Convex parabola of each row with its slope at a prediction."""
+        f = np.maximum(predicted, self.y * 1e-9)
+        s = np.log(f / self.y)
+        curve = 2 * self.w * np.maximum(1 - s, 0.1) / (f * f)
+        return curve, f - 2 * self.w * s / (f * curve)
+
+    def envelope(
+        self, predicted: np.ndarray, ranges: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Convex envelope of each row, with slope and curvature; a steep parabola out of range."""
+        low, high = _ends(ranges)
+        low, high = np.maximum(low, -20.0), np.minimum(high, 60.0)
+        f = np.clip(predicted, self.y * np.exp(low), self.y * np.exp(high))
+        s = np.clip(np.log(f / self.y), low, high)
+        value = self.w * s * s
+        slope, curve = 2 * self.w * s / f, 2 * self.w * (1 - s) / (f * f)
+        tangent = np.maximum(_tangent(high), low)
+        flat = s > tangent
+        if flat.any():
+            a, b, y, w = (
+                np.broadcast_to(x, s.shape)[flat] for x in (tangent, high, self.y, self.w)
+            )
+            width = np.exp(b) - np.exp(a)
+            slope[flat] = w / y * (b + a) * (b - a) / np.where(width > 0, width, 1.0)
+            value[flat] = w * a * a + slope[flat] * (f[flat] - y * np.exp(a))
+            curve[flat] = self.FLAT * 2 * w / f[flat] ** 2
+        out = predicted - f
+        if out.any():
+            wall = np.where(out != 0, self.WALL * 2 * self.w / f**2, 0.0)
+            value += slope * out + 0.5 * wall * out * out
+            slope += wall * out
+            curve = np.where(out != 0, wall, curve)
+        return value, slope, curve
+
+    def rows(
+        self, u: np.ndarray, ranges: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Infimum of psi(s) = w s^2 + u L e^s over each row's range, and the size of its terms.
+
+        The infimum is known from below to 16 roundings of that size.
+        """
+        low, high = _ends(self.range if ranges is None else ranges)
         w, double = self.w, self.double
         p = u * self.y
         x = p * self.half
-        np.maximum(x, -0.35, out=x)
-        # -W(x), Lambert's function, by a rational start and one Newton step where that is not near.
+        np.maximum(x, -0.3678, out=x)
+        # -W(x), Lambert's function, by a rational start and Newton steps where that is not near.
         s = -x * (1 + 4 / 3 * x) / (1 + x * (7 / 3 + 5 / 6 * x))
         if np.abs(x).max(initial=0.0) > self.NEAR:
-            e = x * np.exp(s)
-            s -= (s + e) / (1 + e)
+            if x.max() > 1:
+                far = np.log1p(np.maximum(x, 0))
+                s = np.where(x > 1, far * (np.log1p(far) / (2 + far) - 1), s)
+            for _ in range(1 if -0.2 < x.min() and x.max() < 0.5 else 4):
+                e = x * np.exp(s)
+                s -= (s + e) / np.maximum(1 + e, 1e-3)
         size = np.abs(s)
-        squared = w * s
-        squared *= s
+        terms = w * s * s
         e = np.exp(s)
         e *= p
         slope = double * s
@@ -157,24 +245,42 @@ class LogSquared(Loss):
         noise *= 32 * EPSILON
         np.abs(slope, out=slope)
         slope += noise
-        # The size of the terms at the end of the interval, which is that of all inside it too.
-        sizes = self.end.sum() + np.abs(p) @ self.reached
-        if not (size <= self.most).all():
-            sizes = sizes + (np.abs(e) * (1 + size) + squared).sum(axis=-1)
-        terms = squared
+        sizes = np.abs(e) * (1 + size) + terms
         terms += e
-        upper = p * self.upper
         sure = slope < 0.5 * self.BEYOND * m  # and m > 0: the slope is not negative
         slope *= slope
         slope /= 2 * m
         terms -= slope
-        np.minimum(terms, self.end + upper, out=terms)
+        # Ends of the range, and the slopes there.
+        most = np.maximum(np.abs(low), np.abs(high))
+        ends = []
+        for end in (low, high):
+            e = p * np.exp(end)
+            sizes = sizes + np.abs(e) * (1 + most)
+            ends.append((w * end * end + e, double * end + e, e))
+        sizes = sizes + w * most * most
+        (at_low, rise_low, e_low), (at_high, rise_high, e_high) = ends
+        blur = 64 * EPSILON * (double * most + np.abs(e_high) + np.abs(e_low)) * (1 + most)
         if not sure.all():
-            terms = np.where(sure, terms, np.minimum(upper, p * self.lower))
-        low = p > self.rising
-        if low.any():
-            terms = np.where(low, self.end + p * self.lower, terms)
-        return _lower_sum(terms, sizes)
+            # psi' / 2w = s + x e^s is at most ln(-1/x) - 1.
+            steepest = np.maximum(-1 - np.log(np.maximum(-p * self.half, 1e-300)), 0.0) + 1e-12
+            rest = np.maximum(at_high - double * steepest * (high - low), np.minimum(e_high, e_low))
+            terms = np.where(sure, terms, rest)
+        np.minimum(terms, at_high, out=terms)
+        # From the lower end psi rises, until it may fall to the upper one, or it is concave in all
+        # of the range; or it falls to the upper end.
+        right = (rise_low > blur) | (double + e_low < -blur)
+        if right.any():
+            terms = np.where(right, np.minimum(at_low, at_high), terms)
+        left = (rise_high < -blur) & (double + e_high > blur)
+        if left.any():
+            terms = np.where(left, at_high, terms)
+        return terms, sizes
+
+    def conjugate(self, u: np.ndarray, ranges: np.ndarray | None = None) -> np.ndarray:
+        """Lower bound of the sum of infima over the range of each row."""
+        terms, sizes = self.rows(u, ranges)
+        return _lower_sum(terms, sizes.sum(axis=-1))
 
     def evaluate(self, predicted: np.ndarray) -> np.ndarray:
         """The objective."""
@@ -209,12 +315,14 @@ class Huber(Loss):
         """Parabola of each row near its observed loss."""
         return self.w, self.y
 
-    def linearise(self, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def linearise(
+        self, predicted: np.ndarray, ranges: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Parabola of each row near a prediction."""
         r = np.abs(self.y - predicted) / self.divisor
         return self.w * np.minimum(1.0, self.delta / np.maximum(r, 1e-300)), self.y
 
-    def conjugate(self, u: np.ndarray) -> np.ndarray:
+    def conjugate(self, u: np.ndarray, ranges: np.ndarray | None = None) -> np.ndarray:
         """Lower bound of the sum of infima."""
         first = u * self.y
         pull = np.abs(u) * self.divisor

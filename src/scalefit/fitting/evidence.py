@@ -446,15 +446,11 @@ def _proof_notes(fit: Fit) -> list[Note]:
     proof = fit.certified
     if proof.closed or proof.boxes == 0:
         return []
-    ranges = ", ".join(
-        f"{name} {low:.4g} to {high:.4g}" for name, (low, high) in proof.region.items()
-    )
     return [
         Note(
             "not_certified",
             "info",
-            f"{proof.reason}. Nothing is more than {100 * proof.gap:.2g} % lower; what could be "
-            f"lies within {ranges or 'the bounds'}",
+            proof.known,
             {"gap": proof.gap, "boxes": proof.boxes, "region": dict(proof.region)},
         )
     ]
