@@ -10,7 +10,7 @@ import pandas as pd
 from scalefit.errors import Note, Status, listed
 from scalefit.fitting.grid import Ranking
 from scalefit.fitting.newton import MOST_ITERATIONS, ROUNDING
-from scalefit.fitting.polish import MOST_ABSOLUTE_ITERATIONS, Polished
+from scalefit.fitting.polish import Polished
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.objective import Objective
 from scalefit.result import Fit, Minimum, Trust
@@ -30,7 +30,7 @@ SAME_VALUE = 1e-7
 CONVERGED_PROMISE = 1e-9
 
 # Largest cosine between influence and a Jacobian column at a point that is called stationary:
-# optima have 1e-14, those of absolute residuals 1e-9.
+# optima have 1e-14.
 CONVERGED_GRADIENT = 1e-6
 
 # Root mean square residual, relative to the loss, at which a law passes through all rows.
@@ -163,8 +163,7 @@ def _status(objective: Objective, data: Data, polished: Polished, best: int) -> 
         return Status.EXACT
     if stationary(polished)[best]:
         return Status.CONVERGED
-    most = MOST_ABSOLUTE_ITERATIONS if objective.robust == "l1" else MOST_ITERATIONS
-    if polished.iterations[best] >= most:
+    if polished.iterations[best] >= MOST_ITERATIONS:
         return Status.ITERATION_LIMIT
     return Status.STALLED
 
