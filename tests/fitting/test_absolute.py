@@ -256,7 +256,7 @@ def test_hard_tables_end_at_kinks_that_balance(table, residual):
     runs, options = HARD[table]
     fit = sf.fit(runs, residual=residual, robust="l1", **options)
     assert fit.status is sf.Status.CONVERGED
-    assert fit.trust.promise == 0
+    assert fit.trust.promise < 1e-14
     assert 0 <= fit.trust.duality < 1e-11
     assert fit.trust.iterations < 200
     left, on = balanced(runs, fit)
@@ -277,7 +277,7 @@ def test_rounded_losses_without_noise_end_at_kinks_or_exact(decimals):
             continue
         assert fit.status is sf.Status.CONVERGED
         assert fit.trust.agreeing == fit.trust.starts
-        assert fit.trust.promise == 0
+        assert fit.trust.promise < 1e-14
         left, on = balanced(runs, fit)
         assert left < 1e-9
         assert on == 5
@@ -301,7 +301,7 @@ def test_refits_of_replicates_end_at_kinks_too():
     rng = np.random.default_rng(0)
     weight = rng.multinomial(75, np.full(75, 1 / 75), size=40).astype(float)
     found = refit(posed.problem, fit.objective, posed.settings, posed.data, weight=weight, starts=4)
-    assert (found.promise == 0).all()
+    assert (found.promise < 1e-14).all()
     assert (found.stationary < 1e-9).all()
     for i in (0, 7, 23):
         own = sf.fit(runs.assign(weight=weight[i]), robust="l1")

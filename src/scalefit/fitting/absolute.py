@@ -84,6 +84,8 @@ SUM_ROUNDING = 1e-14
 INDEPENDENT = 1e-11
 # Curvature along the kinks that is none, as a share of what pulls at the rows.
 FLAT = 1e-9
+# And as a share of the weights: it is the difference of two sums over them.
+FLAT_ROUNDING = 1e-14
 # Newton's steps at the kinks, and what a step is in the end, in units of its effect on the rows.
 MOST_STEPS = 12
 EXCHANGES = 8
@@ -430,7 +432,7 @@ def _at_kinks(
         step = np.zeros(point.shape)
         # At first only the multipliers there, on which the curvature depends.
         if turn:
-            flat = FLAT * dot(weight, np.abs(multiplier)) + LAST_PLACES * total
+            flat = FLAT * dot(weight, np.abs(multiplier)) + FLAT_ROUNDING * total
             step, least = _onto(columns, curve, pull, of(rows), flat)
             minimum = minimum & (least | ~going)
         mine = of(multiplier)
