@@ -86,10 +86,11 @@ INDEPENDENT = 1e-11
 FLAT = 1e-9
 # And as a share of the weights: it is the difference of two sums over them.
 FLAT_ROUNDING = 1e-14
-# Newton's steps at the kinks, and what a step is in the end, in units of its effect on the rows.
+# Newton's steps at the kinks, how short the last one is, in units of its effect on the rows, and
+# how often a row passed through is exchanged for another.
 MOST_STEPS = 12
-EXCHANGES = 8
 SHORT = 1e-6
+EXCHANGES = 8
 # Multipliers may pass one by this.
 MULTIPLIER_ROUNDING = 1e-9
 # Cosine between what is left unbalanced and a Jacobian column that is none.
@@ -385,6 +386,26 @@ def _candidates(path: _Path, wanted: Any, kind: int) -> tuple[Any, Any]:
     return np.flatnonzero(which), through[which]
 
 
+class _Solved(NamedTuple):
+    """The equations at the kinks, solved, (starts, ...).
+
+    Attributes:
+        point: scaled coordinates, (starts, p).
+        rows: residuals, (starts, rows).
+        multiplier: whatever their size, (starts, rows).
+        done: whether there is a solution, and a minimum along the kinks, (starts,).
+        slope: derivatives of the rows, (starts, p, rows).
+        each: what they are multiplied by: zero for parameters held by a bound, (starts, p).
+    """
+
+    point: Any
+    rows: Any
+    multiplier: Any
+    done: Any
+    slope: Any
+    each: Any
+
+
 def _at_kinks(
     newton: Newton, path: _Path, through: Any, exchanges: int = EXCHANGES
 ) -> tuple[Any, Any, Any]:
@@ -396,12 +417,41 @@ def _at_kinks(
         through: rows passed through, (starts, rows).
         exchanges: how often one of them may be exchanged for another.
     """
-    batch, point, rows, multiplier = path.batch, path.point, path.rows, path.multiplier
+    batch, weight = path.batch, np.broadcast_to(path.batch.weight, path.rows.shape)
+    found = _solved(newton, path, through)
+    point, multiplier, sizes = found.point, found.multiplier, np.abs(found.rows)
+    known = _known(batch, point, found.slope)
+    own = found.rows * np.sign(path.multiplier) >= -known
+    solved = found.done & np.where(through, sizes <= known, own).all(axis=-1)
+    within = np.abs(multiplier).max(axis=-1) <= 1 + MULTIPLIER_ROUNDING
+    before = dot(weight, np.abs(path.rows))
+    arrived = solved & within & (dot(weight, sizes) <= before + dot(weight, known))
+    for i in np.flatnonzero(solved & ~within) if exchanges else ():
+        off = int(np.argmax(np.abs(multiplier[i])))
+        one = path.take([i])._replace(
+            point=point[[i]], rows=found.rows[[i]], multiplier=np.clip(multiplier[[i]], -1.0, 1.0)
+        )
+        scaled = found.slope[i] * found.each[i, :, None]
+        other = _exchanged(newton, one, through[i], off, scaled, found.each[i])
+        if other is not None:
+            leaves = _at_kinks(newton, *other, exchanges - 1)
+            point[i], multiplier[i], arrived[i] = (leaf[0] for leaf in leaves)
+    return point, np.clip(multiplier, -1.0, 1.0), arrived
+
+
+def _solved(newton: Newton, path: _Path, through: Any) -> _Solved:
+    """Newton's method for: given rows zero, and the sum least along them.
+
+    Args:
+        newton: for its derivatives.
+        path: starts nearby.
+        through: rows passed through, (starts, rows).
+    """
+    batch, point, rows = path.batch, path.point, path.rows
     weight = np.broadcast_to(batch.weight, rows.shape)
     total = weight.sum(axis=-1)
-    sides = np.where(through, 0.0, np.sign(multiplier))
-    multiplier = np.where(through, multiplier, sides)
-    before = dot(weight, np.abs(rows))
+    sides = np.where(through, 0.0, np.sign(path.multiplier))
+    multiplier = np.where(through, path.multiplier, sides)
     # The rows passed through first, as many for every start, and no fewer than parameters.
     most = max(int(through.sum(axis=-1).max(initial=0)), point.shape[1])
     first = np.argsort(~through, axis=-1, kind="stable")[:, :most]
@@ -411,7 +461,7 @@ def _at_kinks(
         return np.where(counted, np.take_along_axis(rows, first, axis=-1), 0.0)
 
     length, minimum = np.full(len(point), np.inf), np.ones(len(point), dtype=bool)
-    going, even, slope = minimum.copy(), minimum, None
+    going, even, slope, each = minimum.copy(), minimum, None, None
     for turn in range(MOST_STEPS):
         here = _around(newton, batch, point, multiplier, rows)
         slope, bend = _slope(here), here.newton - here.gauss_newton
@@ -427,25 +477,19 @@ def _at_kinks(
         minimum, going = minimum & (fine | ~going), going & fine
         columns = np.where(going[:, None, None], columns, 0.0)
         curve = np.where(going[:, None, None], curve, 0.0)
-        pull = dot(scaled, (weight * sides)[:, None])
-        pull = np.where(going[:, None], pull, 0.0)
+        pull = np.where(going[:, None], dot(scaled, (weight * sides)[:, None]), 0.0)
         step = np.zeros(point.shape)
         # At first only the multipliers there, on which the curvature depends.
         if turn:
             flat = FLAT * dot(weight, np.abs(multiplier)) + FLAT_ROUNDING * total
             step, least = _onto(columns, curve, pull, of(rows), flat)
             minimum = minimum & (least | ~going)
-        mine = of(multiplier)
-        lacking = (
-            -pull
-            - (curve @ step[..., None])[..., 0]
-            - dot(columns, of(weight * multiplier)[:, None])
-        )
-        change, left = _balancing(columns, of(weight), mine, lacking)
+        lacking = -pull - (curve @ step[..., None])[..., 0]
+        lacking = lacking - dot(columns, of(weight * multiplier)[:, None])
+        change, left = _balancing(columns, of(weight), of(multiplier), lacking)
         change = np.where(going[:, None] & counted, change, 0.0)
-        norms = np.sqrt(
-            dot(scaled, scaled) * dot(weight * multiplier, weight * multiplier)[:, None]
-        )
+        pulls = weight * multiplier
+        norms = np.sqrt(dot(scaled, scaled) * dot(pulls, pulls)[:, None])
         even = np.where(going, (np.abs(left) <= BALANCED * norms).all(axis=-1), even)
         multiplier = multiplier.copy()
         np.put_along_axis(
@@ -462,22 +506,8 @@ def _at_kinks(
         going = going & minimum & ~((now <= SHORT) & ((now >= 0.5 * last) | (now == 0)))
         if not going.any():
             break
-    known = _known(batch, point, slope)
-    sizes = np.abs(rows)
-    solved = minimum & even & (length <= SHORT) & np.isfinite(rows).all(axis=-1)
-    solved &= np.where(through, sizes <= known, rows * sides >= -known).all(axis=-1)
-    within = np.abs(multiplier).max(axis=-1) <= 1 + MULTIPLIER_ROUNDING
-    arrived = solved & within & (dot(weight, sizes) <= before + dot(weight, known))
-    for i in np.flatnonzero(solved & ~within) if exchanges else ():
-        one = path.take([i])._replace(
-            point=point[[i]], rows=rows[[i]], multiplier=np.clip(multiplier[[i]], -1.0, 1.0)
-        )
-        off = int(np.argmax(np.abs(multiplier[i])))
-        other = _exchanged(newton, one, through[i], off, scaled[i], each[i])
-        if other is not None:
-            found = _at_kinks(newton, *other, exchanges - 1)
-            point[i], multiplier[i], arrived[i] = (leaf[0] for leaf in found)
-    return point, np.clip(multiplier, -1.0, 1.0), arrived
+    done = minimum & even & (length <= SHORT) & np.isfinite(rows).all(axis=-1)
+    return _Solved(point, rows, multiplier, done, slope, each)
 
 
 def _exchanged(
