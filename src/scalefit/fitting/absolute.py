@@ -47,10 +47,14 @@ MU_SHRINK = 0.1
 MU_PROMISE = 0.1
 MU_END = 1e-16
 
-# The kinks are tried from this share of the typical residual on, once for each set of rows. Below
-# the second, where rounding decides, the same rows are tried again.
+# The kinks are tried from this share of the typical residual on, once for each set of rows. From
+# the second on, rows that turn out not to be passed through are exchanged for others, for which the
+# same rows are tried again. They are, too, where rounding decides: below the third, or below this
+# many times where mu ends.
 KINKS_FROM = 1e-2
+EXCHANGED_FROM = 1e-3
 KINKS_AGAIN = 1e-8
+ROUNDED = 100.0
 # A row is passed through where its multiplier lacks more than this of one: the root of mu over the
 # typical residual, within these limits. Off the surface it lacks mu over the residual.
 LACKING = (1e-3, 0.1)
@@ -382,7 +386,10 @@ def _candidates(path: _Path, wanted: Any, kind: int) -> tuple[Any, Any]:
         through = size * share[:, None] < lacking * path.mu[:, None]
     through = through & (weight > 0)
     known = (path.tried[:, : kind + 1] == through[:, None]).all(axis=-1).any(axis=-1)
-    which = wanted & (share <= KINKS_FROM) & (~known | (share <= KINKS_AGAIN))
+    # Mu falls tenfold, so that one stage or two are in this range.
+    again = (share <= EXCHANGED_FROM) & (share > 0.06 * EXCHANGED_FROM)
+    again |= (share <= KINKS_AGAIN) | (path.mu <= ROUNDED * MU_END)
+    which = wanted & (share <= KINKS_FROM) & (~known | again)
     return np.flatnonzero(which), through[which]
 
 
@@ -421,18 +428,21 @@ def _at_kinks(
     found = _solved(newton, path, through)
     point, multiplier, sizes = found.point, found.multiplier, np.abs(found.rows)
     known = _known(batch, point, found.slope)
-    own = found.rows * np.sign(path.multiplier) >= -known
-    solved = found.done & np.where(through, sizes <= known, own).all(axis=-1)
+    zero, own = sizes <= known, found.rows * np.sign(path.multiplier) >= -known
+    sided = np.where(through, zero, own).all(axis=-1)
     within = np.abs(multiplier).max(axis=-1) <= 1 + MULTIPLIER_ROUNDING
     before = dot(weight, np.abs(path.rows))
-    arrived = solved & within & (dot(weight, sizes) <= before + dot(weight, known))
-    for i in np.flatnonzero(solved & ~within) if exchanges else ():
-        off = int(np.argmax(np.abs(multiplier[i])))
-        one = path.take([i])._replace(
-            point=point[[i]], rows=found.rows[[i]], multiplier=np.clip(multiplier[[i]], -1.0, 1.0)
-        )
+    arrived = found.done & sided & within & (dot(weight, sizes) <= before + dot(weight, known))
+    near = path.mu <= EXCHANGED_FROM * typical(path.rows, weight)
+    for i in np.flatnonzero(found.done & ~(sided & within) & near) if exchanges else ():
+        one = path.take([i])._replace(point=point[[i]], rows=found.rows[[i]])
         scaled = found.slope[i] * found.each[i, :, None]
-        other = _exchanged(newton, one, through[i], off, scaled, found.each[i])
+        if sided[i]:
+            off = int(np.argmax(np.abs(multiplier[i])))
+            one = one._replace(multiplier=np.clip(multiplier[[i]], -1.0, 1.0))
+            other = _exchanged(newton, one, through[i], off, scaled, found.each[i])
+        else:
+            other = _sided(one, multiplier[i], through[i], zero[i], scaled)
         if other is not None:
             leaves = _at_kinks(newton, *other, exchanges - 1)
             point[i], multiplier[i], arrived[i] = (leaf[0] for leaf in leaves)
@@ -508,6 +518,35 @@ def _solved(newton: Newton, path: _Path, through: Any) -> _Solved:
             break
     done = minimum & even & (length <= SHORT) & np.isfinite(rows).all(axis=-1)
     return _Solved(point, rows, multiplier, done, slope, each)
+
+
+def _sided(
+    one: _Path, multiplier: Any, through: Any, zero: Any, scaled: Any
+) -> tuple[_Path, Any] | None:
+    """Where no more rows are passed through than can be, and others are on the side they are.
+
+    Args:
+        one: the one start.
+        multiplier: (rows,).
+        through: rows that were to be passed through, (rows,).
+        zero: rows that are, (rows,).
+        scaled: derivatives of the rows in the scale of the step, (p, rows).
+    """
+    mine = np.flatnonzero(through)
+    if not zero[mine].all():
+        if len(mine) > len(scaled) + EXCHANGES:
+            return None
+        from scipy.linalg import qr
+
+        # Rather those whose multipliers are far from one.
+        room = 1.01 - np.minimum(np.abs(multiplier[mine]), 1.0)
+        triangle, order = qr(scaled[:, mine] * room, mode="r", pivoting=True)
+        pivots = np.abs(np.diagonal(triangle))
+        mine = mine[order[: int(np.sum(pivots > INDEPENDENT * pivots.max(initial=0.0)))]]
+    through = np.isin(np.arange(len(through)), mine)
+    sides = np.where(zero, np.sign(multiplier), np.sign(one.rows[0]))
+    multiplier = np.where(through, np.clip(multiplier, -1.0, 1.0), sides)
+    return one._replace(multiplier=multiplier[None]), through[None]
 
 
 def _exchanged(

@@ -98,7 +98,7 @@ def assess(
     """Status of the best start, and what all starts say together."""
     order = np.argsort(np.where(np.isfinite(polished.value), polished.value, np.inf))
     arrived = _arrived(objective, data, polished)
-    best = _best(polished, order, arrived)
+    best = _best(polished, order, arrived, rounding(objective, data))
     order = np.array([best, *order[order != best]])
     minima = _distinct(problem, data, settings, polished, order, arrived)
     condition, projected = _conditions(problem, polished, best)
@@ -133,11 +133,11 @@ def stationary(polished: Any) -> np.ndarray:
     return (polished.promise <= CONVERGED_PROMISE) & still
 
 
-def _best(polished: Polished, order: np.ndarray, arrived: np.ndarray) -> int:
+def _best(polished: Polished, order: np.ndarray, arrived: np.ndarray, known: float) -> int:
     """The lowest start; one that arrived, where the lowest did not and is hardly lower."""
     lowest = int(order[0])
     for i in order:
-        if arrived[i] and polished.value[i] <= polished.value[lowest] * (1 + SAME_VALUE):
+        if arrived[i] and polished.value[i] <= polished.value[lowest] * (1 + SAME_VALUE) + known:
             return int(i)
     return lowest
 
