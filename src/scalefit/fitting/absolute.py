@@ -20,8 +20,9 @@ little beside it.
 **The kinks.** Rows whose residual is smaller than what their multiplier lacks of one are taken to
 be passed through, and Newton's step for those equations is solved: J s = -r on those rows, and
 minimal along them (the projected Lagrangian). It ends at rounding in a few steps. What it found
-counts where its multipliers are within [-1, 1] and no row has changed its side; otherwise the path
-goes on.
+counts where its multipliers are within [-1, 1] and no row has changed its side. Late on the path a
+row whose multiplier is not is exchanged for the next one that the surface meets as it moves off it;
+otherwise the path goes on.
 
 Sources: Murray and Overton 1981, SIAM J. Sci. Stat. Comput. 2(2), and Bartels, Conn and Sinclair
 1978, SIAM J. Numer. Anal. 15(2), for the equations at the kinks; Portnoy and Koenker 1997, Statist.
