@@ -12,7 +12,7 @@ ROWS = 48
 
 
 def hidden_table(seed):
-    """Few runs on steep laws, some sizes off by a factor: minima side by side, or behind outliers."""
+    """Few runs on steep laws, some sizes off by a factor: minima side by side, or hidden."""
     rng = np.random.default_rng([seed, 5])
     rows = int(rng.integers(8, 60))
     N = np.exp(rng.uniform(np.log(1e6), np.log(1e9), rows))

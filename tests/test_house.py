@@ -49,6 +49,7 @@ FLOW = [
     "fitting.projection",
     "fitting.grid",
     "fitting.newton",
+    "fitting.absolute",
     "fitting.polish",
     "fitting.checks",
     "fitting.irls",

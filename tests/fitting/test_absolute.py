@@ -3,9 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.optimize import linprog, minimize
+from scipy.optimize import linprog, lsq_linear, minimize
 
 import scalefit as sf
+from scalefit.fitting.multistart import refit
+from scalefit.fitting.pipeline import pose_again
+from scalefit.table import as_table
 
 TRUTH = sf.SURFACES["chinchilla"]
 TABLES = {
@@ -170,6 +173,150 @@ def test_delta_plays_no_part():
     one, other = (sf.fit(runs, robust="l1", delta=delta) for delta in (1e-3, 0.1))
     assert one.objective.delta is None
     assert one.params == other.params
+
+
+# Tables on which kinks are hard to reach
+
+
+def swept(rng):
+    """A surface and the losses on a sweep of it, without noise."""
+    params = {
+        "E": rng.uniform(0.5, 2.5),
+        "A": rng.uniform(100, 900),
+        "B": rng.uniform(100, 900),
+        "alpha": rng.uniform(0.2, 0.5),
+        "beta": rng.uniform(0.2, 0.5),
+    }
+    return sf.simulate(sf.isoflop_design(), params=params, noise=0.0)
+
+
+def scattered(count, seed, noise=5e-3):
+    """Sizes and tokens drawn log-uniformly, and a surface with noise."""
+    rng = np.random.default_rng(seed)
+    N, D = 10.0 ** rng.uniform([[7], [9]], [[10], [12]], (2, count))
+    return sf.simulate(pd.DataFrame({"N": N, "D": D}), noise=noise, seed=seed)
+
+
+def hard_tables():
+    """Tables by what is hard about them; each is given with its options."""
+    rng = np.random.default_rng(8)
+    plain = sf.simulate(sf.isoflop_design(), noise=5e-3, seed=4)
+    heavy = np.where(np.arange(75) == 7, 1e8, 1.0)
+    two_scales = sf.simulate(sf.isoflop_design(), noise=1e-8, seed=2)
+    two_scales.loc[rng.choice(75, 12, replace=False), "loss"] *= 1.3
+    sizes = plain[plain["N"].isin(np.sort(plain["N"].unique())[[3, 40]])]
+    two_sizes = pd.concat([sizes, scattered(20, 6).assign(N=sizes["N"].max())], ignore_index=True)
+    two_sizes.loc[:9, "N"] = sizes["N"].min()
+    rising = scattered(40, 9).assign(loss=lambda runs: 2 + 0.05 * np.log10(runs["N"] * 1e-7))
+    rising["loss"] += 0.02 * rng.normal(size=40)
+    return {
+        "coarsely rounded": (plain.assign(loss=plain["loss"].round(1)), {}),
+        "in steps": (plain.assign(loss=np.where(plain["N"] > 5e8, 2.0, 3.0)), {}),
+        "duplicates": (pd.concat([plain, plain[::2], plain[:20]], ignore_index=True), {}),
+        "one heavy row": (plain.assign(weight=heavy), {}),
+        "wide weights": (plain.assign(weight=10.0 ** rng.uniform(-6, 6, 75)), {}),
+        "two scales": (two_scales, {}),
+        "two sizes": (two_sizes, {}),
+        "rising": (rising, {}),
+        "loud": (scattered(60, 3, noise=0.3), {}),
+        "bounds": (plain, {"bounds": {"alpha": (0.4, 1.0), "E": (0.0, 1.5)}}),
+        "one exponent": (plain, {"law": "chinchilla_tied"}),
+    }
+
+
+HARD = hard_tables()
+
+
+def balanced(runs, fit):
+    """The largest share by which multipliers within [-1, 1] fail to balance a free parameter.
+
+    Multipliers of rows that are passed through are chosen by bounded least squares.
+    """
+    weight = runs["weight"].to_numpy() if "weight" in runs else np.ones(len(runs))
+    tied = fit.law.name == "chinchilla_tied"
+    params = dict(fit.params) | ({"beta": fit.params["alpha"]} if tied else {})
+    rows, slope = rows_and_slope(runs, params, fit.objective.residual)
+    slope = weight * slope
+    if tied:
+        slope = np.vstack([slope[:3], slope[3:].sum(axis=0)])
+    held = [name in fit.trust.at_bound for name in ("E", "A", "B", "alpha", "beta")][: len(slope)]
+    slope = slope[~np.array(held)]
+    slope = slope[np.abs(slope).max(axis=1) > 0]
+    slope /= np.abs(slope).sum(axis=1, keepdims=True)
+    on = np.abs(rows) < 3e-14
+    pull = slope[:, ~on] @ np.sign(rows[~on])
+    # Rows as rare as the free parameters count by as much as all others.
+    found = lsq_linear(slope[:, on], -pull, bounds=(-1, 1), tol=1e-15, lsmr_tol=1e-15)
+    return np.abs(slope[:, on] @ found.x + pull).max(), int(on.sum())
+
+
+@pytest.mark.parametrize("residual", ["log", "relative", "raw"])
+@pytest.mark.parametrize("table", HARD)
+def test_hard_tables_end_at_kinks_that_balance(table, residual):
+    runs, options = HARD[table]
+    fit = sf.fit(runs, residual=residual, robust="l1", **options)
+    assert fit.status is sf.Status.CONVERGED
+    assert fit.trust.promise < 1e-14
+    assert 0 <= fit.trust.duality < 1e-11
+    assert fit.trust.iterations < 200
+    left, on = balanced(runs, fit)
+    assert left < 1e-9
+    assert on >= 1
+
+
+@pytest.mark.parametrize("decimals", range(3, 12))
+def test_rounded_losses_without_noise_end_at_kinks_or_exact(decimals):
+    rng = np.random.default_rng(decimals)
+    for residual in 2 * ("log", "relative", "raw"):
+        runs = swept(rng)
+        runs["loss"] = runs["loss"].round(decimals)
+        fit = sf.fit(runs, residual=residual, robust="l1")
+        # Rounding to ten decimals leaves residuals of about 1e-11 of the loss.
+        if fit.status is sf.Status.EXACT:
+            assert decimals >= 10
+            continue
+        assert fit.status is sf.Status.CONVERGED
+        # Where residuals are 1e-11 and rounding 1e-16, not every start tells the kinks apart.
+        assert fit.trust.agreeing == fit.trust.starts or decimals == 10
+        assert fit.trust.promise < 1e-14
+        left, on = balanced(runs, fit)
+        assert left < 1e-9
+        assert on == 5
+
+
+@pytest.mark.parametrize("rows", [10, 30, 100, 329, 1000])
+def test_it_takes_a_few_tens_of_iterations_however_many_rows(rows):
+    runs = scattered(rows, 1)
+    fit = sf.fit(runs, residual="raw", robust="l1")
+    assert fit.status is sf.Status.CONVERGED
+    assert fit.trust.iterations < 60
+    value, _ = programme(runs, fit.params["alpha"], fit.params["beta"])
+    assert fit.value == pytest.approx(value, rel=1e-9)
+    assert fit.value <= value * (1 + 1e-12)
+
+
+def test_refits_of_replicates_end_at_kinks_too():
+    runs = sf.simulate(sf.isoflop_design(), **TABLES["ordinary"])
+    fit = sf.fit(runs, robust="l1")
+    posed = pose_again(fit, as_table(runs))
+    rng = np.random.default_rng(0)
+    weight = rng.multinomial(75, np.full(75, 1 / 75), size=40).astype(float)
+    found = refit(posed.problem, fit.objective, posed.settings, posed.data, weight=weight, starts=4)
+    assert (found.promise < 1e-14).all()
+    assert (found.stationary < 1e-9).all()
+    for i in (0, 7, 23):
+        own = sf.fit(runs.assign(weight=weight[i]), robust="l1")
+        assert found.value[i] == pytest.approx(own.value, rel=1e-9)
+
+
+def test_steps_at_kinks_count_only_where_they_are_an_optimum():
+    # Loss against tokens alone, by hand: E + B / D at D = 1, 2, 4, with multipliers that would
+    # have to be larger than one wherever the largest run of five is passed through.
+    runs = pd.DataFrame({"D": [1.0, 2.0, 4.0, 8.0, 16.0], "loss": [3.0, 2.0, 1.5, 1.25, 9.0]})
+    fit = sf.fit(runs, "chinchilla_d", residual="raw", robust="l1", fix={"beta": 1.0})
+    assert fit.params["E"] == pytest.approx(1.0, abs=1e-12)
+    assert fit.params["B"] == pytest.approx(2.0, abs=1e-12)
+    assert fit.value == pytest.approx(9.0 - 1.125, abs=1e-12)
 
 
 # The lower envelope

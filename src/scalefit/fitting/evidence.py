@@ -12,7 +12,7 @@ from scalefit.errors import Note, Status, listed
 from scalefit.fitting.checks import tells_apart
 from scalefit.fitting.grid import Searched
 from scalefit.fitting.newton import MOST_ITERATIONS
-from scalefit.fitting.polish import MOST_ABSOLUTE_ITERATIONS, Polished
+from scalefit.fitting.polish import Polished
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.laws import BUILTIN
 from scalefit.objective import Objective
@@ -34,7 +34,7 @@ SAME_VALUE = 1e-7
 CONVERGED_PROMISE = 1e-9
 
 # Largest cosine between influence and a Jacobian column at a point that is called stationary:
-# optima have 1e-14, those of absolute residuals 1e-9.
+# optima have 1e-14.
 CONVERGED_GRADIENT = 1e-6
 
 # Root mean square residual, relative to the loss, at which a law passes through all rows.
@@ -113,7 +113,7 @@ def assess(
     """Status of the best start, and what all starts say together."""
     order = np.argsort(np.where(np.isfinite(polished.value), polished.value, np.inf))
     there = arrived(objective, data, polished)
-    best = _best(polished, order, there)
+    best = _best(polished, order, there, _value_of(objective, data, ROW_ROUNDING))
     order = np.array([best, *order[order != best]])
     minima = _distinct(problem, data, settings, polished, order, there)
     condition, projected = _conditions(problem, polished, best)
@@ -151,11 +151,11 @@ def _stationary(objective: Objective, data: Data, polished: Any) -> np.ndarray:
     return (polished.promise <= CONVERGED_PROMISE + noise**2) & still
 
 
-def _best(polished: Polished, order: np.ndarray, arrived: np.ndarray) -> int:
+def _best(polished: Polished, order: np.ndarray, arrived: np.ndarray, known: float) -> int:
     """The lowest start; one that arrived, where the lowest did not and is hardly lower."""
     lowest = int(order[0])
     for i in order:
-        if arrived[i] and polished.value[i] <= polished.value[lowest] * (1 + SAME_VALUE):
+        if arrived[i] and polished.value[i] <= polished.value[lowest] * (1 + SAME_VALUE) + known:
             return int(i)
     return lowest
 
@@ -184,8 +184,7 @@ def _status(objective: Objective, data: Data, polished: Polished, best: int) -> 
         return Status.EXACT
     if _stationary(objective, data, polished)[best]:
         return Status.CONVERGED
-    most = MOST_ABSOLUTE_ITERATIONS if objective.robust == "l1" else MOST_ITERATIONS
-    if polished.iterations[best] >= most:
+    if polished.iterations[best] >= MOST_ITERATIONS:
         return Status.ITERATION_LIMIT
     return Status.STALLED
 

@@ -1,14 +1,11 @@
-"""From starts to optima: the tables of a batch, the stages of a polish, and who runs them.
+"""From starts to optima: the tables of a batch, and who runs its polish.
 
 On the host numpy does the work, in threads that each keep a batch of starts going: a start that
 arrives makes room for the next. On a device of JAX's the same iteration runs as one compiled
 program over chunks of starts, and those that take longer go on by themselves.
 
-The sum of absolute residuals has no second derivative, and its optimum passes through some rows
-exactly. It is approached through Huber losses of smaller and smaller delta, each polish starting
-where the last one ended. The influences of the last one are the multipliers of the rows passed
-through; one more polish of the Huber loss of r + psi (the method of multipliers) takes those rows
-to zero, where smaller deltas would drown in rounding. The duality gap says how close that came.
+The sum of absolute residuals is smoothed over by a Huber loss whose delta is their mean where a
+start sets out, and polished a short way; ``absolute`` goes on from there, on the host.
 """
 
 from __future__ import annotations
@@ -23,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from scalefit.fitting.absolute import descend
 from scalefit.fitting.devices import THREADS, on_device, processor, quiet
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.linear_solve import combined, dot, product, solve_dense
@@ -35,6 +33,7 @@ from scalefit.fitting.newton import (
     ROUNDING,
     Batch,
     Goal,
+    Local,
     Newton,
     State,
     at_bound,
@@ -44,7 +43,6 @@ from scalefit.objective import Objective, Residual
 
 __all__ = [
     "HOST_NUMBERS",
-    "MOST_ABSOLUTE_ITERATIONS",
     "Polished",
     "Polisher",
     "Tables",
@@ -54,19 +52,11 @@ __all__ = [
     "polished_chunk",
 ]
 
-# Absolute residuals: delta starts at their mean and shrinks by this factor from stage to stage,
-# each polished until a step promises less than this share, down to this share of the mean. Below
-# the least, in the unit of the loss, rounding of the rows would be felt.
-SMOOTHING_SHRINK = 0.1
-SMOOTHING_PROMISE = 1e-3
-SMOOTHING_END = 1e-5
-SMOOTHING_LEAST = 1e-12
-
-# A row that should be passed through, but is not yet, is worth less than PROMISE at the end.
-ABSOLUTE_PROMISE = 1e-13
-
-# Along rows passed through a step is as short as delta is small: real tables take 60 to 7000.
-MOST_ABSOLUTE_ITERATIONS = 20_000
+# Absolute residuals are smoothed over by a Huber loss whose delta is their mean at the start, until
+# a step promises less than this share. Below the least, in the unit of the loss, rounding of the
+# rows would be felt.
+SMOOTHED_PROMISE = 1e-3
+SMOOTHED_LEAST = 1e-12
 
 # Numbers in one row of a batch of starts on the host: it stays in cache, and is long enough for
 # numpy to work on it and not on calling itself.
@@ -238,25 +228,11 @@ def batch_of(newton: Newton, data: Data, coordinates: np.ndarray) -> Batch:
     )
 
 
-class _Stage(NamedTuple):
-    """Where a start is on its way through the stages, (starts,).
-
-    Attributes:
-        precise: whether this one is polished to the end.
-        final: whether it is the last.
-    """
-
-    precise: Any
-    final: Any
-
-
 class _Lanes(NamedTuple):
-    """Starts under way: which each is, its table, goal, stage and state."""
+    """Starts under way: which each is, its table and its state."""
 
     place: Any
     batch: Batch
-    goal: Goal
-    stage: _Stage
     state: State
 
 
@@ -265,6 +241,7 @@ def _set_out(
     settings: Settings,
     tables: tuple[Any, Any, Any],
     delta: Any,
+    absolute: bool,
     coordinates: Any,
     coefficients: Any,
 ) -> tuple[Batch, Any]:
@@ -275,6 +252,7 @@ def _set_out(
         settings: bounds.
         tables: losses, weights, metric, each (starts, rows) or (1, rows).
         delta: where the penalty turns linear.
+        absolute: whether that is the mean absolute residual of each start instead.
         coordinates: (starts, q).
         coefficients: raw units, (starts, k).
     """
@@ -297,96 +275,70 @@ def _set_out(
     )
     point = xp.concatenate([coefficients * size / newton.unit, coordinates], axis=-1)
     point = xp.clip(point, lower, upper)
-    if problem.constant is None:
-        return batch, point
-    # A squared fit may predict a loss without logarithm: then set out from a constant one.
-    fine = xp.isfinite(newton.value(batch, point))
-    if xp is np and fine.all():
-        return batch, point
-    alone = np.array([owner == problem.constant for owner in problem.owners]) * size
-    flat = alone / xp.sqrt(xp.sum(alone**2, axis=-1, keepdims=True))
-    flat = xp.clip(xp.concatenate([flat, coordinates], axis=-1), lower, upper)
-    return batch, xp.where(fine[:, None], point, flat)
+    if problem.constant is not None:
+        # A squared fit may predict a loss without logarithm: then set out from a constant one.
+        fine = xp.isfinite(newton.value(batch, point))
+        if xp is not np or not fine.all():
+            alone = np.array([owner == problem.constant for owner in problem.owners]) * size
+            flat = alone / xp.sqrt(xp.sum(alone**2, axis=-1, keepdims=True))
+            flat = xp.clip(xp.concatenate([flat, coordinates], axis=-1), lower, upper)
+            point = xp.where(fine[:, None], point, flat)
+    if absolute:
+        rows = newton.residuals(batch, point)
+        counted = xp.broadcast_to(weight > 0, rows.shape)
+        mean = xp.sum(xp.where(counted, xp.abs(rows), 0.0), axis=-1) / xp.sum(counted, axis=-1)
+        batch = batch._replace(delta=xp.maximum(mean, SMOOTHED_LEAST)[:, None])
+    return batch, point
 
 
-def _next_stage(newton: Newton, lanes: _Lanes, which: Any, begins: bool) -> _Lanes:
-    """Starts on their way to a sum of absolute residuals, some of them at their next stage.
+def _goal(absolute: bool) -> Goal:
+    """When a polish is over; of absolute residuals it is only the way to where their kinks are."""
+    promise = SMOOTHED_PROMISE if absolute else PROMISE
+    return Goal(np.full(1, promise), np.full(1, not absolute))
 
-    Args:
-        newton: the iteration.
-        lanes: the starts.
-        which: those whose stage has ended, (starts,).
-        begins: whether none of them has had a stage yet.
-    """
-    xp, batch, state, stage = newton.library, lanes.batch, lanes.state, lanes.stage
-    rows = newton.residuals(batch, state.best)
-    shift = xp.zeros_like(rows) if batch.shift is None else batch.shift
-    weight = xp.broadcast_to(batch.weight, rows.shape)
-    mean = dot(weight, xp.abs(rows), xp) / xp.sum(weight, axis=-1)
-    least = xp.maximum(SMOOTHING_END * mean, SMOOTHING_LEAST)
-    before = xp.broadcast_to(batch.delta, (len(rows), 1))
-    if begins:
-        delta = xp.maximum(mean, least)
-        final = xp.zeros(len(rows), dtype=bool)
-    else:
-        delta = xp.maximum(xp.minimum(SMOOTHING_SHRINK * before[:, 0], mean), least)
-        # A precise stage is the last but one.
-        final = stage.precise
-    precise = final | (delta <= least)
-    multiplier = xp.clip((rows + shift) / before, -1.0, 1.0)
-    moved = xp.where(final[:, None], before * multiplier, 0.0)
-    fresh = newton.begin(state.best)._replace(iteration=state.iteration)
 
-    def chosen(new: Any, old: Any) -> Any:
-        return xp.where(which.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-
-    return lanes._replace(
-        batch=batch._replace(
-            delta=chosen(xp.where(final[:, None], before, delta[:, None]), before),
-            shift=chosen(moved, shift),
-        ),
-        goal=lanes.goal._replace(
-            promise=chosen(
-                xp.where(precise, ABSOLUTE_PROMISE, SMOOTHING_PROMISE), lanes.goal.promise
-            ),
-            precise=chosen(precise, lanes.goal.precise),
-        ),
-        stage=_Stage(chosen(precise, stage.precise), chosen(final, stage.final)),
-        state=State(*(chosen(new, old) for new, old in zip(fresh, state, strict=True))),
+def _summary(newton: Newton, factor: Any, batch: Batch, state: State) -> Polished:
+    """What is known of the starts where they ended."""
+    end = newton.local(batch, state.best)
+    return _described(
+        newton,
+        batch,
+        state.best,
+        end,
+        value=end.value * factor,
+        promise=state.promise / newton.library.maximum(end.value, ROUNDING),
+        iterations=state.iteration,
     )
 
 
-def _summary(newton: Newton, factor: Any, absolute: bool, lanes: _Lanes) -> Polished:
-    """What is known of the starts where they ended."""
-    xp, k, batch, state = newton.library, newton.k, lanes.batch, lanes.state
-    point = state.best
-    end = newton.local(batch, point)
+def _described(
+    newton: Newton,
+    batch: Batch,
+    point: Any,
+    end: Local,
+    *,
+    value: Any,
+    promise: Any,
+    iterations: Any,
+    duality: Any = None,
+) -> Polished:
+    """End points in the units of the table, with what their derivatives say."""
+    xp, k = newton.library, newton.k
     active = at_bound(point, end.gradient, batch)
     slope = (end.mix @ end.stack) * end.first[:, None]
     norms = xp.sqrt(dot(slope, slope, xp) * dot(end.psi, end.psi, xp)[:, None])
     cosine = xp.abs(end.gradient) / xp.where(norms > 0, norms, 1.0)
-    value, duality, matrix = end.value, xp.zeros(len(point)), end.gauss_newton
-    if absolute:
-        shifted = end.rows if batch.shift is None else end.rows + batch.shift
-        multiplier = xp.clip(shifted / batch.delta, -1.0, 1.0)
-        weight = xp.broadcast_to(batch.weight, end.rows.shape)
-        value = dot(weight, xp.abs(end.rows), xp)
-        gap = value - dot(weight, multiplier * end.rows, xp)
-        duality = xp.where(value > 0, gap / xp.where(value > 0, value, 1.0), 0.0)
-        matrix = product(slope * weight[:, None], slope, xp)
     size = newton.kept(batch, newton.scale(batch.metric, point[:, k:]))
     return Polished(
         coefficients=point[:, :k] * newton.unit / size,
         coordinates=point[:, k:],
-        value=value * factor,
-        promise=xp.where(
-            lanes.stage.final, state.promise / xp.maximum(end.value, ROUNDING), np.inf
-        ),
-        duality=duality,
+        value=value,
+        promise=promise,
+        duality=xp.zeros(len(point)) if duality is None else duality,
         stationary=xp.max(xp.where(active, 0.0, cosine), axis=-1, initial=0.0),
-        iterations=state.iteration,
+        iterations=iterations,
         active=active,
-        gauss_newton=matrix,
+        gauss_newton=end.gauss_newton,
     )
 
 
@@ -447,7 +399,7 @@ class Polisher:
         self.newton = newton_of(problem, data, voids=tables.voids, lengths=lengths)
         self.resolve = partial(_resolved, self.newton) if problem.scattered else None
         # What each start has of its own: target, weight, metric, bounds, sizes, delta, shift.
-        self.own = (*tables.own, True, True, True, self.absolute, self.absolute)
+        self.own = (*tables.own, True, True, True, self.absolute, False)
 
     def __call__(
         self, table: np.ndarray, starts: Candidates, most: int = MOST_ITERATIONS, bar: Any = None
@@ -460,20 +412,29 @@ class Polisher:
             most: iterations at most.
             bar: is told how many have ended.
         """
-        limit = most
-        if self.absolute and most >= MOST_ITERATIONS:
-            limit = MOST_ABSOLUTE_ITERATIONS
         count, rows = len(table), self.data.response.size
-        if self.device is not None or count * rows > COMPILED_NUMBERS:
-            return self._on_device(self.device or processor(), table, starts, limit, bar)
+        to_kinks = partial(self._at_kinks, most)
+
+        def on_host(table: np.ndarray, starts: Candidates) -> Polished:
+            ends = self._on_host(table, starts, most, max(1, HOST_NUMBERS // rows), bar)
+            return to_kinks(table, ends) if self.absolute else ends
+
+        if self.device is None and count * rows <= COMPILED_NUMBERS:
+            return self._shared(on_host, table, starts)
+        ends = self._on_device(self.device or processor(), table, starts, most, bar)
+        return self._shared(to_kinks, table, ends) if self.absolute else ends
+
+    def _shared(self, work: Any, table: np.ndarray, starts: Any) -> Polished:
+        """Work on the host, shared among threads."""
+        count, rows = len(table), self.data.response.size
         width = max(1, HOST_NUMBERS // rows)
         # On shorter rows threads of Python wait for each other longer than numpy works.
         threads = max(1, min(THREADS, -(-count // width))) if rows >= THREADED_ROWS else 1
 
         def share(which: np.ndarray) -> Polished:
-            some = Candidates(starts.coordinates[which], starts.coefficients[which], None)
+            leaves = (None if leaf is None else leaf[which] for leaf in starts)
             with quiet():
-                return self._on_host(table[which], some, limit, width, bar)
+                return work(table[which], type(starts)(*leaves))
 
         shares = [np.arange(count)[i::threads] for i in range(threads)]
         if threads == 1:
@@ -489,24 +450,21 @@ class Polisher:
         self, table: np.ndarray, starts: Candidates, most: int, width: int, bar: Any
     ) -> Polished:
         """Keep a batch of starts going until every one has ended."""
-        count, newton = len(table), self.newton
+        count, newton, goal = len(table), self.newton, _goal(self.absolute)
         ends = _blank(count, newton.k, newton.q)
         waiting = min(width, count)
         live = self._begun(table, starts, np.arange(waiting))
         while True:
             before = live.state
-            moved = newton.advance(live.batch, live.goal, before, self.resolve)
+            moved = newton.advance(live.batch, goal, before, self.resolve)
             stopped = before.done | (before.iteration >= most)
             live = live._replace(state=_kept(np, stopped, before, moved))
-            over = live.state.done | (live.state.iteration >= most)
-            ended = over & (live.stage.final | (live.state.iteration >= most))
-            if self.absolute and (over & ~ended).any():
-                live = _next_stage(newton, live, over & ~ended, False)
+            ended = live.state.done | (live.state.iteration >= most)
             # One that has ended stands still until others have, too.
             if np.count_nonzero(ended) < min(max(1, REFILL * width), len(ended)):
                 continue
             mine = self._take(live, ended)
-            found = _summary(newton, self.factor, self.absolute, mine)
+            found = _summary(newton, self.factor, mine.batch, mine.state)
             for leaf, values in zip(ends, found, strict=True):
                 leaf[mine.place] = values
             if bar is not None:
@@ -527,11 +485,11 @@ class Polisher:
             self.settings,
             self.tables.take(table[which]),
             self.data.measure.delta,
+            self.absolute,
             starts.coordinates[which],
             starts.coefficients[which],
         )
-        lanes = _under_way(self.newton, self.absolute, batch, point)
-        return lanes._replace(place=which)
+        return _Lanes(which, batch, self.newton.begin(point))
 
     def _take(self, lanes: _Lanes, which: np.ndarray) -> _Lanes:
         batch = (
@@ -540,8 +498,6 @@ class Polisher:
         return _Lanes(
             lanes.place[which],
             Batch(*batch),
-            Goal(lanes.goal.promise[which], lanes.goal.precise[which]),
-            _Stage(*(leaf[which] for leaf in lanes.stage)),
             State(*(leaf[which] for leaf in lanes.state)),
         )
 
@@ -553,10 +509,37 @@ class Polisher:
         return _Lanes(
             np.concatenate([first.place, second.place]),
             Batch(*both(first.batch, second.batch, self.own)),
-            Goal(*both(first.goal, second.goal, (True, True))),
-            _Stage(*both(first.stage, second.stage, (True, True))),
             State(*both(first.state, second.state, (True,) * len(State._fields))),
         )
+
+    def _at_kinks(self, most: int, table: np.ndarray, ends: Polished) -> Polished:
+        """Where sums of absolute residuals end, from where their smoothed ones did."""
+        newton, width = self.newton, max(1, HOST_NUMBERS // self.data.response.size)
+        going = np.flatnonzero(np.isfinite(ends.value))
+        for which in (going[first : first + width] for first in range(0, len(going), width)):
+            batch, point = _set_out(
+                newton,
+                self.settings,
+                self.tables.take(table[which]),
+                0.0,
+                False,
+                ends.coordinates[which],
+                ends.coefficients[which],
+            )
+            found = descend(newton, batch, point, most - ends.iterations[which])
+            polished = _described(
+                newton,
+                batch,
+                found.point,
+                found.end,
+                value=found.value * self.factor,
+                promise=found.promise,
+                duality=found.duality,
+                iterations=ends.iterations[which] + found.iterations,
+            )
+            for leaf, values in zip(ends, polished, strict=True):
+                leaf[which] = values
+        return ends
 
     # On a device
 
@@ -571,7 +554,7 @@ class Polisher:
         width = max(1, size // (8 * arrays.response.size * NUMBERS_PER_ROW))
         width = min(width, 1 << (len(table) - 1).bit_length())
         ends = _blank(len(table), self.newton.k, self.newton.q)
-        # Stages would start anew whenever they are interrupted; a few starts are not worth it.
+        # Delta would be chosen anew whenever it is interrupted; a few starts are not worth it.
         together = self.absolute or len(table) <= TOGETHER
         limits = [] if together else [limit for limit in LIMITS if limit < most]
         going, points = np.arange(len(table)), starts
@@ -673,25 +656,19 @@ def polished_chunk(
     how = cast(Any, _Kind(residual))
     newton = newton_of(problem, data._replace(measure=how), jnp, asymmetry=asymmetry)
     resolve = partial(_resolved, newton) if problem.scattered else None
-    batch, point = _set_out(newton, settings, tables, delta, coordinates, coefficients)
-    lanes = _under_way(newton, absolute, batch, point)
+    start = (tables, delta, absolute, coordinates, coefficients)
+    batch, point = _set_out(newton, settings, *start)
+    goal = _goal(absolute)
 
-    def step(lanes: _Lanes) -> _Lanes:
-        moved = newton.advance(lanes.batch, lanes.goal, lanes.state, resolve)
-        stopped = lanes.state.done | (lanes.state.iteration >= most)
-        kept = _kept(jnp, stopped, lanes.state, moved)
-        lanes = lanes._replace(state=kept)
-        if not absolute:
-            return lanes
-        ended = kept.done & ~lanes.stage.final & (kept.iteration < most)
-        return lax.cond(
-            ended.any(), lambda it: _next_stage(newton, it, ended, False), lambda it: it, lanes
-        )
+    def step(state: State) -> State:
+        moved = newton.advance(batch, goal, state, resolve)
+        return _kept(jnp, state.done | (state.iteration >= most), state, moved)
 
-    def going(lanes: _Lanes) -> Any:
-        return (~lanes.state.done & (lanes.state.iteration < most)).any()
+    def going(state: State) -> Any:
+        return (~state.done & (state.iteration < most)).any()
 
-    return _summary(newton, factor, absolute, lax.while_loop(going, step, lanes))
+    state = lax.while_loop(going, step, newton.begin(point))
+    return _summary(newton, factor, batch, state)
 
 
 class _Kind(NamedTuple):
@@ -699,20 +676,6 @@ class _Kind(NamedTuple):
 
     residual: Residual
     asymmetry: float = 1.0
-
-
-def _under_way(newton: Newton, absolute: bool, batch: Batch, point: Any) -> _Lanes:
-    """Starts at their first stage."""
-    xp, count = newton.library, len(point)
-    every = xp.ones(count, dtype=bool)
-    lanes = _Lanes(
-        place=xp.arange(count),
-        batch=batch,
-        goal=Goal(xp.full(count, PROMISE), every),
-        stage=_Stage(every, every),
-        state=newton.begin(point),
-    )
-    return _next_stage(newton, lanes, every, True) if absolute else lanes
 
 
 def _kept(xp: Any, which: Any, old: State, new: State) -> State:
