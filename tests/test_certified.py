@@ -4,6 +4,7 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import scalefit as sf
@@ -161,6 +162,64 @@ def test_a_gap_is_true_of_a_fit_that_is_not_the_best(runs, squared, monkeypatch)
         assert value == pytest.approx(squared.params[name], abs=0.1)
     assert set(fit.certified.lower) == {"alpha", "beta"}
     assert "not_certified" in {note.code for note in fit.notes}
+
+
+@pytest.fixture
+def spoilt(monkeypatch):
+    """A search that comes back with its highest end only."""
+    honest = pipeline.search
+
+    def worst(*args):
+        searched, polished = honest(*args)
+        return searched, polished.take([np.argmax(polished.value)])
+
+    monkeypatch.setattr(pipeline, "search", worst)
+
+
+@pytest.fixture(scope="module")
+def side_by_side():
+    """Few steep runs, with two minima of squares 3 % apart."""
+    rng = np.random.default_rng([23, 5])
+    rows = int(rng.integers(8, 60))
+    N = np.exp(rng.uniform(np.log(1e6), np.log(1e9), rows))
+    D = 20 * np.exp(rng.uniform(np.log(1e6), np.log(1e10), rows))
+    share = np.exp(rng.uniform(-3, 1.5, 2))
+    alpha, beta = np.exp(rng.uniform(np.log(0.05), np.log(1.5), 2))
+    loss = 1 + share[0] * (N / N.min()) ** -alpha + share[1] * (D / D.min()) ** -beta
+    loss *= np.exp(10 ** rng.uniform(-3, -0.8) * rng.standard_normal(rows))
+    ends = np.argsort(N)[:: rng.choice([-1, 1])][: 1 + int(0.25 * rng.random() * rows)]
+    loss[ends] *= np.exp(rng.uniform(-1, 2))
+    return pd.DataFrame({"N": N, "D": D, "loss": loss})
+
+
+OPTIONS = {"residual": "raw", "robust": "none"}
+
+
+def test_a_fit_goes_where_its_proof_came_upon_a_lower_point(side_by_side, spoilt):
+    alone = sf.fit(side_by_side, **OPTIONS, certify=False)
+    proved = sf.fit(side_by_side, **OPTIONS)
+    assert alone.value > 1.02 * proved.value
+    assert proved.certified and proved.status is sf.Status.CONVERGED
+    # Where it was before is the second minimum.
+    assert proved.trust.minima[1].value == pytest.approx(alone.value, rel=1e-9)
+
+
+def test_a_fit_that_is_known_not_to_be_the_best_has_not_converged(
+    side_by_side, spoilt, monkeypatch
+):
+    """Should the way to the lower point lead back, the status says so, and no answer is usable."""
+    honest = pipeline.polish_from
+
+    def astray(*args):
+        end = honest(*args)
+        return end._replace(value=end.value + 1.0)
+
+    monkeypatch.setattr(pipeline, "polish_from", astray)
+    fit = sf.fit(side_by_side, **OPTIONS)
+    assert fit.certified.lower and not fit.status.usable
+    (note,) = (note for note in fit.notes if note.code == "not_certified")
+    assert note.severity == "warning" and "lower elsewhere" in note.message
+    assert "stalled" in " ".join(note.message for note in sf.allocate(fit, 1e20).notes)
 
 
 def test_boxes_are_limited(runs, monkeypatch):

@@ -73,15 +73,25 @@ def best_of_restarts(runs, residual, robust, seed):
     return best
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("residual", ["log", "raw"])
-@pytest.mark.parametrize("seed", range(60))
-def test_minima_that_squares_hide_are_found(seed, residual):
-    """Or another is reported beside the one found: no fit is above the best one in silence."""
-    runs = hidden_table(seed)
-    fit = sf.fit(runs, residual=residual)
-    best = best_of_restarts(runs, residual, "huber", seed)
-    assert fit.value <= best * (1 + 1e-7) or len(fit.trust.minima) > 1
+# The least values of some tables on which four starts by squares agree on a minimum above, from
+# 3e-5 to 0.4 of it: by scipy's least_squares from reweighted cells of a grid.
+HIDDEN = {
+    ("log", 127): 0.0005399922331,
+    ("raw", 217): 0.002019890354,
+    ("raw", 235): 0.006577736941,
+    ("raw", 285): 0.0410497474,
+    ("raw", 304): 0.01474806613,
+    ("raw", 365): 0.02629687958,
+    ("raw", 575): 0.01127359317,
+    ("raw", 593): 0.001710837724,
+}
+
+
+@pytest.mark.parametrize(("residual", "seed"), HIDDEN)
+def test_minima_that_squares_hide_are_found(residual, seed):
+    fit = sf.fit(hidden_table(seed), residual=residual)
+    assert fit.status.usable
+    assert fit.value == pytest.approx(HIDDEN[residual, seed], rel=1e-8)
 
 
 @pytest.mark.slow

@@ -300,6 +300,14 @@ def test_sweeps_and_ladders_at_several_ratios_move_n_and_d_apart(noise):
         assert "one_ratio" not in codes(sf.fit(runs))
 
 
+def test_noise_alone_makes_no_design_one_of_a_single_ratio():
+    """Runs all over the plane, of which noise leaves nothing to see."""
+    rng = np.random.default_rng(3)
+    N, D = np.exp(rng.uniform(17, 23, 14)), np.exp(rng.uniform(20, 27, 14))
+    runs = sf.simulate(pd.DataFrame({"N": N, "D": D}), noise=0.5, seed=1)
+    assert "one_ratio" not in codes(sf.fit(runs))
+
+
 def test_one_bad_run_is_not_the_noise_that_hides_a_ratio(clean):
     wrong = clean.assign(loss=clean["loss"].where(clean.index != 7, 3 * clean["loss"]))
     assert "one_ratio" not in codes(sf.fit(wrong))

@@ -184,7 +184,8 @@ def test_sweeps_of_too_few_runs_are_not_resampled():
     runs = drifting("chinchilla", noise=0.002, seed=5, points=3)
     made = quick("chinchilla", runs, resamples=20)
     (note,) = (note for note in made.notes if note.code == "few_rows")
-    assert note.details == {"rows": 15, "free": 15}
+    # The parabola of one of the five budgets has its vertex far from its runs.
+    assert note.details == {"rows": 12, "free": 12}
     assert not len(made.resamples) and "approach2_low" not in made.to_frame()
     assert "resampled" not in made.summary()
     assert "few_rows" not in codes(quick("chinchilla", runs))

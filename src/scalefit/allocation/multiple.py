@@ -12,7 +12,7 @@ from scalefit.allocation.best import solved
 from scalefit.allocation.costs import CostLike
 from scalefit.allocation.optimum import allocate
 from scalefit.allocation.question import ask
-from scalefit.allocation.remarks import require_optimum
+from scalefit.allocation.remarks import require_design, require_optimum
 from scalefit.allocation.solver import LIMITED
 from scalefit.errors import AllocationError, Note
 from scalefit.result import Fit
@@ -121,6 +121,8 @@ def _needed(
     level = np.asarray(loss)[None] if one else loss
     question = ask(fit, np.nan_to_num(level[0], nan=1.0), "loss", cost=cost, held=held)
     found = solved(question, values, level)
+    if one:
+        require_design(question, found)
     if one and (found.state > LIMITED).all():
         require_optimum(question, found)
     needed = np.where(np.isnan(level), np.nan, np.where(found.state <= LIMITED, found.cost, np.inf))

@@ -15,7 +15,13 @@ from scalefit.allocation.answers import Allocation
 from scalefit.allocation.best import CLOSED_FORMS, additive, solved
 from scalefit.allocation.costs import CostLike
 from scalefit.allocation.question import Free, Limits, Question, ask
-from scalefit.allocation.remarks import draw_notes, notes_of, reach_notes, require_optimum
+from scalefit.allocation.remarks import (
+    draw_notes,
+    notes_of,
+    reach_notes,
+    require_design,
+    require_optimum,
+)
 from scalefit.allocation.solver import LIMITED, START, Optimum, newton, newton_start
 from scalefit.errors import AllocationError
 from scalefit.result import Fit
@@ -91,6 +97,7 @@ def allocate(
     question = ask(point, *asked(flops, usd, loss), cost=cost, free=free, held=held, limits=limits)
     one = {name: np.array([value]) for name, value in question.fit.params.items()}
     found = solved(question, one)
+    require_design(question, found)
     require_optimum(question, found)
     answers = _answers(question, found)
     draws = Draws()
@@ -154,6 +161,7 @@ def optimal(
         )
     answer = _Optimal(question, what)
     own = answer.found([np.array([question.fit.params[name]]) for name in answer.names])
+    require_design(question, own)
     require_optimum(question, own)
 
     def scoped(params: Mapping[str, Any]) -> Any:

@@ -14,7 +14,14 @@ from scalefit.domain import extrapolation
 from scalefit.errors import AllocationError, Note
 from scalefit.result import Fit
 
-__all__ = ["draw_notes", "notes_of", "reach_notes", "require_optimum", "unit_mismatch"]
+__all__ = [
+    "draw_notes",
+    "notes_of",
+    "reach_notes",
+    "require_design",
+    "require_optimum",
+    "unit_mismatch",
+]
 
 # So many times the largest run, or less than this share of the smallest, and sizes are in another
 # unit than the table: no extrapolation that anybody means goes from 1e9 to 1e14, or back to 1e6.
@@ -30,8 +37,15 @@ SENSIBLE = (0.5, 1e25)
 AT_LIMIT = 1e-6
 
 
+def require_design(question: Question, found: Optimum) -> None:
+    """Raise where the runs of the fit do not tell the optimum of N and D from any other."""
+    for note in question.fit.notes:
+        if note.code == "one_ratio" and {"N", "D"} <= set(found.columns):
+            raise AllocationError(f"the runs of this fit determine no optimum: {note.message}")
+
+
 def require_optimum(question: Question, found: Optimum, *, limited: bool = True) -> None:
-    """Raise where the fit itself has no optimum at a level, or its runs determine none.
+    """Raise where the fit itself has no optimum at a level.
 
     Args:
         question: what was asked.
@@ -39,9 +53,6 @@ def require_optimum(question: Question, found: Optimum, *, limited: bool = True)
         limited: whether limits could have been given.
     """
     fit, params = question.fit, question.fit.params
-    for note in fit.notes:
-        if note.code == "one_ratio" and {"N", "D"} <= set(found.columns):
-            raise AllocationError(f"the runs of this fit determine no optimum: {note.message}")
     if fit.law in CLOSED_FORMS and not (params["A"] > 0 and params["B"] > 0):
         idle = "N" if params["A"] <= 0 else "D"
         raise AllocationError(

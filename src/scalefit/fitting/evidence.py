@@ -58,6 +58,9 @@ OUTLIER_ROWS = 0.025
 # What moving N and D apart can change, in standard errors of such a change. At 5 the exponents of a
 # ladder of 12 runs scatter by a third, at 0.6 they end anywhere; published sweeps have 20 to 190.
 LEAST_APART = 5.0
+# Runs that leave the path by more than this, in ln(D/N), are at several ratios: what they do not
+# tell is hidden by noise, as standard errors say.
+NARROW = 0.5
 
 # Correlation of neighbouring residuals of a training curve, in standard errors of none.
 CORRELATED = 3.0
@@ -448,7 +451,7 @@ def _proof_notes(fit: Fit) -> list[Note]:
     return [
         Note(
             "not_certified",
-            "info",
+            "warning" if proof.lower else "info",
             proof.known,
             {"gap": proof.gap, "boxes": proof.boxes, "region": dict(proof.region)},
         )
@@ -527,7 +530,7 @@ def _one_ratio_notes(
     noise = float(np.abs(residuals[used]).mean() * np.sqrt(np.pi / 2 * fit.rows / freedom))
     moves = 0.5 * off * np.sqrt(fit.rows) / noise
     seen = float(moves * np.median(_steepness(fit, table, columns)[used]))
-    if not seen < LEAST_APART:
+    if not (seen < LEAST_APART and off < NARROW):
         return []
     kept = f"D follows N as N^{power:.2g}"
     if abs(power - 1) < 0.05:

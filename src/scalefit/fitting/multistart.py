@@ -10,7 +10,7 @@ not arrive.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
@@ -31,7 +31,7 @@ from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.fitting.restarts import along_profiles, off_faces
 from scalefit.objective import Objective
 
-__all__ = ["SAME_VALUE", "Refits", "follow", "improve", "refit", "search"]
+__all__ = ["SAME_VALUE", "Refits", "follow", "improve", "polish_from", "refit", "search"]
 
 # Starts of a fit are polished in batches of this many. One batch is enough where it ends in one
 # interior minimum; otherwise (evidence.py) the others follow.
@@ -299,6 +299,36 @@ def search(
             polished = polished.joined(ends(of_squares(ranking.cells[BATCH:])))
     by_squares = 0 if quadratic else cells
     return Searched(cells - by_squares, by_squares, ranking.basins), polished
+
+
+def polish_from(
+    problem: Problem,
+    objective: Objective,
+    data: Data,
+    settings: Settings,
+    params: Mapping[str, float],
+    device: str | None = None,
+) -> Polished:
+    """Where the one start with these nonlinear parameters ends.
+
+    Args:
+        problem: the problem.
+        objective: what is minimised.
+        data: the table.
+        settings: bounds.
+        params: free nonlinear parameters by name, raw units.
+        device: where to compute, as for ``fit``.
+    """
+    engine = _Engine(problem, settings, Tables(objective, data), (), device, False)
+    values = [params[group[0]] for group in problem.nonlinear]
+    place = [
+        np.log(value) if logarithm else value
+        for value, logarithm in zip(values, problem.logarithmic, strict=True)
+    ]
+    start = irls.project(
+        engine.polisher.newton, engine.tables.one(0), settings, np.array([place], dtype=np.float64)
+    )
+    return engine.polisher(np.zeros(1, dtype=int), start)
 
 
 def refit(

@@ -12,13 +12,13 @@ import jax
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import DataError, FitError
+from scalefit.errors import DataError, FitError, Status
 from scalefit.fitting import grid
 from scalefit.fitting.certificate import MOST_BOXES, UNASKED_BOXES
 from scalefit.fitting.certificate import certify as prove
 from scalefit.fitting.checks import check_design
 from scalefit.fitting.evidence import ROW_ROUNDING, assess, observe, refuse_idle
-from scalefit.fitting.multistart import search
+from scalefit.fitting.multistart import polish_from, search
 from scalefit.fitting.polish import Polished, newton_of
 from scalefit.fitting.problem import (
     Data,
@@ -39,6 +39,9 @@ from scalefit.separable import structure
 from scalefit.table import ALIASES, LossTable, Missing, as_table
 
 __all__ = ["fit"]
+
+# Times that a proof is begun, as long as it comes upon a lower point.
+MOST_PROOFS = 4
 
 # The value reported is computed by the plain law; the search used its separable form. They agree
 # to rounding unless the law is not what its structure says.
@@ -145,12 +148,20 @@ def fit(
             "law may predict negative losses everywhere: check bounds, fixed values and units"
         )
     refuse_idle(problem, polished)
-    status, trust = assess(problem, objective, data, settings, searched, polished)
-    params = trust.minima[0].params
-    predicted = law.evaluate(used, by_row(law, params, grouped, posed.codes))
-    value, residuals = evaluate_objective(objective, observed, predicted, table.weight)
-    _refuse_disagreement(posed, objective, table, polished, trust.minima[0].value, value, residuals)
-    certified = _certified(posed, objective, table, fixed, value, certify)
+    # A proof that comes upon a lower point sends the fit there, and is begun again.
+    for _ in range(MOST_PROOFS):
+        status, trust = assess(problem, objective, data, settings, searched, polished)
+        params, reached = trust.minima[0].params, trust.minima[0].value
+        predicted = law.evaluate(used, by_row(law, params, grouped, posed.codes))
+        value, residuals = evaluate_objective(objective, observed, predicted, table.weight)
+        _refuse_disagreement(posed, objective, table, polished, reached, value, residuals)
+        certified = _certified(posed, objective, table, fixed, value, certify)
+        if not certified.lower:
+            break
+        onwards = polish_from(problem, objective, data, settings, certified.lower, device)
+        polished = onwards.joined(polished)
+    else:
+        status = Status.STALLED
     residuals = np.where(table.weight > 0, residuals, 0.0)
     spread = np.sqrt(np.average(residuals**2, weights=table.weight))
     found = Fit(
@@ -248,6 +259,12 @@ def pose(
     used = table.columns_of(law)
     observed = table.column(law.response)
     require_positive(objective, observed, table.rows)
+    if not observed[table.weight > 0].any():
+        raise DataError(
+            f"every {law.response} that counts is zero, so that there is nothing to fit",
+            column=law.response,
+            remedy="Give it with more digits, if it was rounded",
+        )
     grouped = {name: Grouping.of(table, names, table.weight > 0) for name, names in groups.items()}
     problem, settings = prepare(
         law, structure(law, used), used, fix=fix, bounds=bounds, tie=tie, groups=grouped
