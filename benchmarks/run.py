@@ -13,6 +13,7 @@ import engine
 import ensembles
 import grids
 import groups
+import minima
 import refits
 import rows
 import single_fit
@@ -45,6 +46,7 @@ def main() -> None:
     document = TITLE + machine()
     print(document, flush=True)
     sections: list[Callable[[bool], str]] = [*SECTIONS]
+    sections.insert(-1, partial(minima.section, checkout=arguments.baseline))
     if arguments.baseline:
         sections.insert(0, partial(before.section, checkout=arguments.baseline))
         sections[-1] = partial(cold.section, checkout=arguments.baseline, rounds=1)
