@@ -11,7 +11,8 @@ import scalefit as sf
 
 runs = sf.LossTable.from_frame(sf.simulate(sf.isoflop_design(), noise=0.005, seed=1))
 fit = sf.fit(runs, "chinchilla", robust="none")
-print(f"{fit.trust.cells:,} cells, {fit.trust.basins} basin, {fit.trust.agreeing} starts agree")
+cells = fit.trust.cells_by_squares
+print(f"{cells:,} cells by squares, {fit.trust.basins} basin, {fit.trust.agreeing} starts agree")
 
 # %% [markdown]
 # For squared errors the optimum is not only found but proved: nothing in the whole box of

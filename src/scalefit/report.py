@@ -481,14 +481,8 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
         if trust.search == "grid"
         else "combinations of scattered points"
     )
-    cells = " and ".join(
-        text
-        for count, text in (
-            (trust.cells, f"{trust.cells:,} cells by the objective itself"),
-            (trust.cells_by_squares, f"{trust.cells_by_squares:,} by squares"),
-        )
-        if count
-    )
+    looked = {"by the objective itself": trust.cells, "by squares": trust.cells_by_squares}
+    cells = " and ".join(f"{count:,} cells {how}" for how, count in looked.items() if count)
     proof = fit.certified.known if fit.certified else fit.certified.reason
     gradient = (
         "rounding only: no residual is left to follow"

@@ -109,13 +109,13 @@ def test_groups_ties_and_fixed_values_are_projected_too(pose, runs, options):
     np.testing.assert_allclose(found.coefficients, expected.coefficients, rtol=1e-6)
 
 
-def test_of_which_objectives_squares_are_the_objective_itself():
-    def quadratic(residual, robust):
-        return irls.quadratic(obj.measure(sf.Objective(residual, robust)))
+def test_which_objectives_squares_rank():
+    def squared(residual, robust):
+        return irls.squared(obj.measure(sf.Objective(residual, robust)))
 
-    assert quadratic("raw", "none") and quadratic("relative", "none")
-    others = [("log", "none"), ("raw", "huber"), ("relative", "l1"), ("raw", "asymmetric")]
-    assert not any(quadratic(*each) for each in others)
+    assert squared("raw", "none") and squared("relative", "none") and squared("log", "none")
+    others = [("log", "huber"), ("raw", "huber"), ("relative", "l1"), ("raw", "asymmetric")]
+    assert not any(squared(*each) for each in others)
 
 
 def test_a_flat_coordinate_leaves_room_for_starts_along_the_other():
@@ -150,12 +150,16 @@ def test_the_report_says_what_was_looked_at(runs, spoiled):
     easy, squared = sf.fit(runs), sf.fit(runs, robust="none", residual="raw")
     cells = len(grid.coarse_axes(*_posed(runs), len(runs))[0]) ** 2
     assert (easy.trust.cells, easy.trust.cells_by_squares) == (cells, 0)
-    assert f"{cells} cells by the objective itself, 1 basin" in easy.summary()
+    assert f"{cells} cells by the objective itself, 1 basin" in " ".join(easy.summary().split())
     assert (squared.trust.cells, squared.trust.cells_by_squares) == (96**2, 0)
+    # Of logarithms squares are the objective to first order only.
+    logarithmic = sf.fit(runs, robust="none")
+    assert (logarithmic.trust.cells, logarithmic.trust.cells_by_squares) == (0, 96**2)
+    assert "9,216 cells by squares" in " ".join(logarithmic.summary().split())
     # Where the first starts do not settle it, squares are looked at as well.
     held = sf.fit(runs, bounds={"alpha": (0.5, 1.0)})
     assert (held.trust.cells, held.trust.cells_by_squares) == (cells, 96**2)
-    assert "and 9,216 by squares" in held.summary()
+    assert "and 9,216 cells by squares" in " ".join(held.summary().split())
 
 
 def _posed(runs):

@@ -25,7 +25,7 @@ from scalefit.fitting.newton import Newton
 from scalefit.fitting.problem import Data, Settings
 from scalefit.objective import Measure
 
-__all__ = ["project", "quadratic"]
+__all__ = ["project", "squared"]
 
 # Least squares of each cell: the first of squares, the others reweighted.
 TURNS = 4
@@ -49,10 +49,12 @@ AT_ZERO = 1e-12
 RIDGE = 1e-10
 
 
-def quadratic(how: Measure) -> bool:
-    """Whether the objective is a sum of squares of what is linear in the coefficients."""
-    plain = np.isinf(how.delta) and not how.absolute and how.asymmetry == 1.0
-    return bool(plain and how.residual != "log")
+def squared(how: Measure) -> bool:
+    """Whether the penalty is the square: least squares then rank cells as the objective does.
+
+    Exactly so for raw and relative residuals, to first order for logarithmic ones.
+    """
+    return bool(np.isinf(how.delta) and not how.absolute and how.asymmetry == 1.0)
 
 
 def project(newton: Newton, data: Data, settings: Settings, coordinates: np.ndarray) -> Candidates:

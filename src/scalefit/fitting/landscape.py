@@ -58,8 +58,12 @@ def landscape(fit: Fit, table: LossTable, points: int | None = None) -> Landscap
             f"{len(problem.nonlinear)} ({found}). Fix or tie the others in a fit of their own"
         )
     data, settings = posed.data, posed.settings
-    if irls.quadratic(data.measure):
-        axes = grid.axes(problem, settings, points)
+    axes = (
+        grid.axes(problem, settings, points)
+        if points is not None or irls.squared(data.measure)
+        else grid.coarse_axes(problem, settings, data.response.size)
+    )
+    if irls.squared(data.measure) and data.measure.residual != "log":
         with quiet():
             model = Model(problem, data.columns, data.fixed)
             value = np.asarray(grid.values(model, data, settings, axes))
@@ -67,11 +71,6 @@ def landscape(fit: Fit, table: LossTable, points: int | None = None) -> Landscap
         square = float(data.unit) ** 2 if data.measure.residual == "raw" else 1.0
         value = value * data.weight.sum() * square
     else:
-        axes = (
-            grid.coarse_axes(problem, settings, data.response.size)
-            if points is None
-            else grid.axes(problem, settings, points)
-        )
         places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
         projected = irls.project(newton_of(problem, data), data, settings, places)
         value = projected.value.reshape(len(axes[0]), len(axes[1])) * data.measure.factor

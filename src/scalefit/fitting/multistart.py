@@ -275,8 +275,8 @@ def search(
     def unsettled(polished: Polished) -> bool:
         return not settled(problem, objective, data, settings, polished)
 
-    cells, quadratic = prod(map(len, axes)), irls.quadratic(data.measure)
-    if axes and not (problem.scattered or quadratic):
+    cells, squared = prod(map(len, axes)), irls.squared(data.measure)
+    if axes and not (problem.scattered or squared):
         seen, starts = engine.reweighted()
         first = 1 + 2 * len(axes)
         polished = with_neighbours(ends(starts.take(slice(0, first))))
@@ -297,7 +297,7 @@ def search(
         ranking = engine.ranked(0, scan, grid.MOST_STARTS)
         if len(ranking.cells) > BATCH:
             polished = polished.joined(ends(of_squares(ranking.cells[BATCH:])))
-    by_squares = 0 if quadratic else cells
+    by_squares = 0 if squared and data.measure.residual != "log" else cells
     return Searched(cells - by_squares, by_squares, ranking.basins), polished
 
 
