@@ -19,6 +19,8 @@ __all__ = ["projected"]
 # Contours at these multiples of the least value: a bowl near it, decades far from it.
 LEVELS = (1.01, 1.03, 1.1, 1.3, 2, 5, 10, 30, 100, 300, 1000, 3000, 10000)
 POINTS = 192
+# More dots than these are drawn as specks.
+MANY_CELLS = 2000
 
 
 def projected(
@@ -73,7 +75,8 @@ def projected(
         levels, labels=[f"{level:g}" if level == 1 or level > 1.1 else "" for level in levels]
     )
     across, up = np.meshgrid(cells.first, cells.second, indexing="ij")
-    ax.plot(across.ravel(), up.ravel(), ".", markersize=0.7, color="white", label="grid cells")
+    size = 0.7 if across.size > MANY_CELLS else 2.5
+    ax.plot(across.ravel(), up.ravel(), ".", markersize=size, color="white", label="grid cells")
     seen = [item.params for item in fit.trust.minima]
     for params in seen[1:]:
         ax.plot(
