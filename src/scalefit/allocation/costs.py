@@ -218,8 +218,8 @@ def counted(
     Example:
         >>> from scalefit.allocation import counted
         >>> cost = counted("kaplan", aspect=100, seq=4096)
-        >>> [round(float(cost(N, 20 * N) / (6 * N * 20 * N)), 3) for N in (1e7, 1e9, 1e11)]
-        [1.781, 1.168, 1.036]
+        >>> print(*(round(float(cost(N, 20 * N) / (6 * N * 20 * N)), 3) for N in (1e7, 1e9, 1e11)))
+        1.781 1.168 1.036
     """
     if convention not in CONVENTIONS:
         raise AllocationError(

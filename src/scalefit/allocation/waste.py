@@ -188,8 +188,8 @@ def overhead(size_ratio: Any, alpha: Any, beta: Any) -> Any:
         de Vries 2023, Go smol or go home, with A N*^-alpha / (B D*^-beta) = beta / alpha put in.
 
     Example:
-        >>> [f"{overhead(k, 0.336, 0.283):.1%}" for k in (0.75, 0.5, 0.3)]
-        ['2.8%', '20.8%', '105.6%']
+        >>> print(*(f"{overhead(k, 0.336, 0.283):.1%}" for k in (0.75, 0.5, 0.3)))
+        2.8% 20.8% 105.6%
     """
     k, alpha, beta = array(size_ratio), array(alpha), array(beta)
     xp = library(k, alpha, beta)
