@@ -870,6 +870,83 @@ SLOW = {
 }
 
 
+@case
+def regions_around_no_least_cost_are_asked_within_a_share():
+    def memory(N):
+        return 2.0 * N
+
+    given = {"E": 1.5, "A": 400.0, "B": 400.0, "alpha": 0.3, "beta": 0.3, "gamma": 4e4}
+    base = sf.fit(runs(), "chinchilla_nonembedding", certify=False)
+    surface = replace(base, params=given, notes=())
+    asked = {"flops": 1e22, "limits": {memory: 2e6}}
+    message = refused(lambda: sf.near_optimal(surface, overhead=0.05, **asked))
+    assert "within=0.01" in message
+    assert sf.near_optimal(surface, within=0.01, **asked).high > 0
+    return message
+
+
+@case
+def conventions_are_counted_alike():
+    counted = runs().assign(C=1.4 * runs()["C"])
+    why = sf.attribute(sf.fit(counted), sf.isoflop(counted), 1e22)
+    message = noted(why, "convention_decides")
+    cost = called(message, "scalefit.allocation.measured(", runs=counted)
+    alike = sf.attribute(sf.fit(counted), sf.isoflop(counted), 1e22, cost=cost)
+    assert "convention_decides" not in [note.code for note in alike.notes]
+    return message
+
+
+@case
+def curves_are_enveloped():
+    N, step = np.meshgrid(np.geomspace(3e7, 1e9, 8), np.arange(1, 61))
+    curves = pd.DataFrame({"N": N.ravel(), "D": 1e9 * step.ravel()})
+    curves = sf.simulate(curves, noise=0.01, seed=2)
+    both = pd.concat([runs(), curves.assign(C=6 * curves["N"] * curves["D"])], ignore_index=True)
+    message = noted(sf.isoflop(both), "trajectories")
+    assert called(message, "envelope(", runs=curves).n_exponent > 0
+    N, step = np.meshgrid(np.geomspace(5e7, 5e8, 6), np.arange(1, 128))
+    few = pd.DataFrame({"N": N.ravel(), "D": 3.48e7 * step.ravel()})
+    few = sf.simulate(few, noise=0.01, seed=2).drop(columns="C", errors="ignore")
+    other = refused(lambda: sf.isoflop(few))
+    assert called(other, "scalefit.fit(", runs=few).status.usable
+    assert called(other, "scalefit.envelope(", runs=few).n_exponent > 0
+    return [message, other]
+
+
+@case
+def runs_that_bend_a_parabola_are_left_out():
+    design = sf.isoflop_design([1e18, 3e18, 1e19, 3e19], points=6, width=4.0)
+    bent = sf.simulate(design, noise=0.0003, seed=3)
+    bent.loc[8, "loss"] += 0.3
+    message = noted(sf.isoflop(bent), "isoflop_bent")
+    assert sf.isoflop(bent, rules=option(message, "rules")).removed.index.to_list() == [8]
+    return message
+
+
+@case
+def reports_are_resampled():
+    sweeps = sf.simulate(sf.isoflop_design(points=9), noise=0.003, seed=1)
+    surface, found = sf.fit(sweeps), sf.isoflop(sweeps)
+    options = {"quality": False, "objectives": False}
+    report = sf.bias(surface, found, sweeps, 1e22, resamples=0, **options)
+    message = refused(lambda: report.resampled("D"))
+    assert "resamples=400" in message
+    again = sf.bias(surface, found, sweeps, 1e22, resamples=20, **options)
+    assert len(again.resampled("D").draws) == 20
+    return message
+
+
+@case
+def perplexities_are_taken_logarithms_of():
+    perplexities = runs().assign(loss=np.exp(runs()["loss"]))
+    message = noted(sf.LossTable.from_frame(perplexities), "loss_unit")
+    call = balanced(message, "runs.assign(")
+    mended = value_of(call, runs=perplexities, numpy=np)
+    np.testing.assert_allclose(mended["loss"], runs()["loss"])
+    assert not sf.LossTable.from_frame(perplexities, keep=text_option(message, "keep")).notes
+    return message
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES]
 )
@@ -917,6 +994,9 @@ def test_a_budget_of_any_law_leads_to_an_answer_by_what_is_said(row):
             return
         if "allocate(" in message:
             best = called(message, "allocate(", fit=told)
+            break
+        if "limits=" in message:
+            best = sf.allocate(told, 1e21, held=held, limits=option(message, "limits"))
             break
         held |= option(message, "held")
     assert np.isfinite(best.loss) and all(value > 0 for value in best.columns.values())
