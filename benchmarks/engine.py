@@ -23,7 +23,7 @@ from common import Timing, chinchilla_table, farseer_table, machine, options, ta
 import scalefit as sf
 from scalefit.errors import FitError
 from scalefit.fitting import multistart
-from scalefit.fitting.evidence import stationary
+from scalefit.fitting.evidence import arrived
 from scalefit.fitting.pipeline import pose
 from scalefit.laws import find
 
@@ -119,7 +119,11 @@ def studied(seeds: int) -> Item:
 
     def numbers(found: list[multistart.Refits]) -> np.ndarray:
         # Values alone: many of these tables have a flat valley, and fix no parameter to ten digits.
-        return np.concatenate([np.where(stationary(item), item.value, 0.0) for item in found])
+        each = [
+            np.where(arrived(goal, at.data, item), item.value, 0.0)
+            for at, item in zip(posed, found, strict=True)
+        ]
+        return np.concatenate(each)
 
     count = sum(map(len, losses))
     return Item(f"study, {count:,} tables, {len(posed)} designs", run, numbers, (count, "tables"))

@@ -156,11 +156,11 @@ def test_two_minima_are_reported_with_their_gap():
 
 
 def test_few_starts_settle_a_clean_table_and_more_look_around_a_bound(clean):
-    # A cell of the objective itself, its neighbours on the grid, and those of the optimum.
-    assert sf.fit(clean).trust.starts == 9
+    # The best cell of the objective itself, and the neighbours of where it led.
+    assert sf.fit(clean).trust.starts == 5
     assert sf.fit(clean, robust="none", residual="raw").trust.starts == 4
     held = sf.fit(clean, bounds={"alpha": (0.5, 1.0)}).trust
-    assert 9 < held.starts <= 64
+    assert 5 < held.starts <= 64
     assert held.agreeing + sum(item.starts for item in held.minima[1:]) <= held.starts
 
 

@@ -37,6 +37,10 @@ __all__ = ["SAME_VALUE", "Refits", "follow", "improve", "polish_from", "refit", 
 # interior minimum; otherwise (evidence.py) the others follow.
 BATCH = 4
 
+# Where a neighbour of the best cell has more than this many times the value of the optimum reached
+# from there, the law explains most of the table, and starts from the neighbour lead back.
+MOST_ABOVE = 2.0
+
 # Times that neighbours of the best end are looked at, as long as one of them is lower.
 MOST_NEIGHBOURS = 4
 
@@ -254,13 +258,17 @@ def search(
                 leaf[which] = values
         return polished
 
-    def with_neighbours(polished: Polished) -> Polished:
-        """The ends, and those of starts near the best one, and near lower ones found by those."""
+    def with_neighbours(polished: Polished, cells: Candidates | None = None) -> Polished:
+        """The ends, and those of starts near the best one, and near lower ones found by those.
+
+        Some cells go with the first of them.
+        """
         for _ in range(MOST_NEIGHBOURS):
-            best = polished.take([np.argmin(_finite(polished.value))])
-            if not np.isfinite(best.value[0]):
+            if not np.isfinite(polished.value).any():
                 break
+            best = polished.take([np.argmin(_finite(polished.value))])
             starts = along_profiles(newton, here, settings, best, engine.polisher.factor)
+            starts, cells = starts if cells is None else starts.joined(cells), None
             if not len(starts.coordinates):
                 break
             others = ends(starts)
@@ -276,15 +284,22 @@ def search(
         return not settled(problem, objective, data, settings, polished)
 
     cells, squared = prod(map(len, axes)), irls.squared(data.measure)
+    seen = Searched(0, 0, 0)
     if axes and not (problem.scattered or squared):
         seen, starts = engine.reweighted()
-        first = 1 + 2 * len(axes)
-        polished = with_neighbours(ends(starts.take(slice(0, first))))
+    if seen.basins:
+        polished = ends(starts.take([0]))
+        # Neighbours of the best cell on the grid that are not far above where that led.
+        chosen = starts.value <= MOST_ABOVE * polished.value[0] / engine.polisher.factor
+        chosen &= np.arange(len(chosen)) < 1 + 2 * len(axes)
+        chosen[0] = False
+        polished = with_neighbours(polished, starts.take(chosen))
         if seen.basins > 1 or unsettled(polished):
             # Its cells are coarse; those of squares are fine.
             scan = engine.scan(0, engine.compiled(1))
             squares = engine.ranked(0, scan, grid.MOST_STARTS)
-            others = starts.take(slice(first, None)).joined(of_squares(squares.cells))
+            chosen[0] = True
+            others = starts.take(~chosen).joined(of_squares(squares.cells))
             polished = with_neighbours(polished.joined(ends(others)))
             seen = seen._replace(by_squares=cells)
         return seen, polished
