@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from common import in_process, run_versions, sources, table
 
-# The tables of a test.
+# Shared with tests.
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from test_global import hidden_table
+from hidden_tables import hidden_table
 
 TABLES, QUICK = 600, 20
 RESIDUALS = ("log", "raw")

@@ -4,8 +4,8 @@ import json
 import re
 
 import numpy as np
-import pandas as pd
 import pytest
+from hidden_tables import hidden_table
 
 import scalefit as sf
 from scalefit.fitting import certificate, pipeline
@@ -179,17 +179,7 @@ def spoilt(monkeypatch):
 @pytest.fixture(scope="module")
 def side_by_side():
     """Few steep runs, with two minima of squares 3 % apart."""
-    rng = np.random.default_rng([23, 5])
-    rows = int(rng.integers(8, 60))
-    N = np.exp(rng.uniform(np.log(1e6), np.log(1e9), rows))
-    D = 20 * np.exp(rng.uniform(np.log(1e6), np.log(1e10), rows))
-    share = np.exp(rng.uniform(-3, 1.5, 2))
-    alpha, beta = np.exp(rng.uniform(np.log(0.05), np.log(1.5), 2))
-    loss = 1 + share[0] * (N / N.min()) ** -alpha + share[1] * (D / D.min()) ** -beta
-    loss *= np.exp(10 ** rng.uniform(-3, -0.8) * rng.standard_normal(rows))
-    ends = np.argsort(N)[:: rng.choice([-1, 1])][: 1 + int(0.25 * rng.random() * rows)]
-    loss[ends] *= np.exp(rng.uniform(-1, 2))
-    return pd.DataFrame({"N": N, "D": D, "loss": loss})
+    return hidden_table(23)
 
 
 OPTIONS = {"residual": "raw", "robust": "none"}
