@@ -203,6 +203,54 @@ class _Engine:
             table, polished = table[going], polished.take(going)
         return table, polished
 
+    # A single fit: the one table, for which nothing is known yet
+
+    def solved_alone(self, cells: np.ndarray) -> Candidates:
+        """Cells of the one table with their best coefficients by squares."""
+        return self.solved(cells, np.zeros(len(cells), dtype=int))
+
+    def settled(self, polished: Polished) -> bool:
+        """Whether starts on the one table need no others beside them."""
+        tables = self.tables
+        return settled(self.problem, tables.objective, tables.data, self.settings, polished)
+
+    def ends(self, starts: Candidates) -> Polished:
+        """Where starts on the one table end, none on a face with a way down."""
+
+        def to_the_end(some: Candidates) -> Polished:
+            return self.to_the_end(np.zeros(len(some.coordinates), dtype=int), some)[1]
+
+        polished = to_the_end(starts)
+        for _ in self.problem.nonlinear:
+            which, onwards = off_faces(
+                self.polisher.newton, self.tables.one(0), self.settings, polished
+            )
+            if not len(which):
+                break
+            for leaf, values in zip(polished, to_the_end(onwards), strict=True):
+                leaf[which] = values
+        return polished
+
+    def with_neighbours(self, polished: Polished, cells: Candidates | None = None) -> Polished:
+        """The ends, and those of starts near the best one, and near lower ones found by those.
+
+        Some cells go with the first of them.
+        """
+        newton, here, factor = self.polisher.newton, self.tables.one(0), self.polisher.factor
+        for _ in range(MOST_NEIGHBOURS):
+            if not np.isfinite(polished.value).any():
+                break
+            best = polished.take([np.argmin(_finite(polished.value))])
+            starts = along_profiles(newton, here, self.settings, best, factor)
+            starts, cells = starts if cells is None else starts.joined(cells), None
+            if not len(starts.coordinates):
+                break
+            others = self.ends(starts)
+            polished = polished.joined(others)
+            if not (_finite(others.value) < best.value[0] * (1 - SAME_VALUE)).any():
+                break
+        return polished
+
     def reweighted(self) -> tuple[Searched, Candidates]:
         """Where starts on the one table are by the objective itself: its minima come first."""
         axes = grid.coarse_axes(self.problem, self.settings, self.tables.data.response.size)
@@ -241,78 +289,48 @@ def search(
         device: where to compute, as for ``fit``.
     """
     engine = _Engine(problem, settings, Tables(objective, data), axes, device, False)
-
-    here = engine.tables.one(0)
-    newton = engine.polisher.newton
-
-    def to_the_end(starts: Candidates) -> Polished:
-        return engine.to_the_end(np.zeros(len(starts.coordinates), dtype=int), starts)[1]
-
-    def ends(starts: Candidates) -> Polished:
-        polished = to_the_end(starts)
-        for _ in problem.nonlinear:
-            which, onwards = off_faces(newton, here, settings, polished)
-            if not len(which):
-                break
-            for leaf, values in zip(polished, to_the_end(onwards), strict=True):
-                leaf[which] = values
-        return polished
-
-    def with_neighbours(polished: Polished, cells: Candidates | None = None) -> Polished:
-        """The ends, and those of starts near the best one, and near lower ones found by those.
-
-        Some cells go with the first of them.
-        """
-        for _ in range(MOST_NEIGHBOURS):
-            if not np.isfinite(polished.value).any():
-                break
-            best = polished.take([np.argmin(_finite(polished.value))])
-            starts = along_profiles(newton, here, settings, best, engine.polisher.factor)
-            starts, cells = starts if cells is None else starts.joined(cells), None
-            if not len(starts.coordinates):
-                break
-            others = ends(starts)
-            polished = polished.joined(others)
-            if not (_finite(others.value) < best.value[0] * (1 - SAME_VALUE)).any():
-                break
-        return polished
-
-    def of_squares(cells: np.ndarray) -> Candidates:
-        return engine.solved(cells, np.zeros(len(cells), dtype=int))
-
-    def unsettled(polished: Polished) -> bool:
-        return not settled(problem, objective, data, settings, polished)
-
-    cells, squared = prod(map(len, axes)), irls.squared(data.measure)
-    seen = Searched(0, 0, 0)
-    if axes and not (problem.scattered or squared):
+    if axes and not (problem.scattered or irls.squared(data.measure)):
         seen, starts = engine.reweighted()
-    if seen.basins:
-        polished = ends(starts.take([0]))
-        # Neighbours of the best cell on the grid that are not far above where that led.
-        chosen = starts.value <= MOST_ABOVE * polished.value[0] / engine.polisher.factor
-        chosen &= np.arange(len(chosen)) < 1 + 2 * len(axes)
-        chosen[0] = False
-        polished = with_neighbours(polished, starts.take(chosen))
-        if seen.basins > 1 or unsettled(polished):
-            # Its cells are coarse; those of squares are fine.
-            scan = engine.scan(0, engine.compiled(1))
-            squares = engine.ranked(0, scan, grid.MOST_STARTS)
-            chosen[0] = True
-            others = starts.take(~chosen).joined(of_squares(squares.cells))
-            polished = with_neighbours(polished.joined(ends(others)))
-            seen = seen._replace(by_squares=cells)
+        if seen.basins:
+            return _by_itself(engine, seen, starts)
+    return _by_squares(engine)
+
+
+def _by_itself(engine: _Engine, seen: Searched, starts: Candidates) -> tuple[Searched, Polished]:
+    """Ends of starts on the one table by the objective itself, and where they do not settle it by
+    squares as well.
+    """
+    polished = engine.ends(starts.take([0]))
+    # Neighbours of the best cell on the grid that are not far above where that led.
+    chosen = starts.value <= MOST_ABOVE * polished.value[0] / engine.polisher.factor
+    chosen &= np.arange(len(chosen)) < 1 + 2 * len(engine.axes)
+    chosen[0] = False
+    polished = engine.with_neighbours(polished, starts.take(chosen))
+    if seen.basins == 1 and engine.settled(polished):
         return seen, polished
+    # Its cells are coarse; those of squares are fine.
+    squares = engine.ranked(0, engine.scan(0, engine.compiled(1)), grid.MOST_STARTS)
+    chosen[0] = True
+    others = starts.take(~chosen).joined(engine.solved_alone(squares.cells))
+    polished = engine.with_neighbours(polished.joined(engine.ends(others)))
+    return seen._replace(by_squares=prod(map(len, engine.axes))), polished
+
+
+def _by_squares(engine: _Engine) -> tuple[Searched, Polished]:
+    """Ends of starts on the one table from the best cells of squares."""
     scan = engine.scan(0, engine.compiled(1))
     ranking = engine.ranked(0, scan, BATCH)
-    polished = ends(of_squares(ranking.cells))
-    if problem.scattered:
+    polished = engine.ends(engine.solved_alone(ranking.cells))
+    if engine.problem.scattered:
         polished = polished.take(np.argsort(_finite(polished.value), kind="stable"))
-    elif ranking.basins > BATCH or unsettled(polished):
+    elif ranking.basins > BATCH or not engine.settled(polished):
         ranking = engine.ranked(0, scan, grid.MOST_STARTS)
         if len(ranking.cells) > BATCH:
-            polished = polished.joined(ends(of_squares(ranking.cells[BATCH:])))
-    by_squares = 0 if squared and data.measure.residual != "log" else cells
+            others = engine.ends(engine.solved_alone(ranking.cells[BATCH:]))
+            polished = polished.joined(others)
+    measure, cells = engine.tables.data.measure, prod(map(len, engine.axes))
+    # Of logarithms squares are the objective to first order only.
+    by_squares = 0 if irls.squared(measure) and measure.residual != "log" else cells
     return Searched(cells - by_squares, by_squares, ranking.basins), polished
 
 
