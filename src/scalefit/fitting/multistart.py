@@ -227,8 +227,13 @@ class _Engine:
             )
             if not len(which):
                 break
-            for leaf, values in zip(polished, to_the_end(onwards), strict=True):
-                leaf[which] = values
+            moved = to_the_end(onwards)
+            # The polish of absolute residuals sets out smoothed, and may end higher than it began.
+            lower = _finite(moved.value) < polished.value[which]
+            if not lower.any():
+                break
+            for leaf, values in zip(polished, moved, strict=True):
+                leaf[which[lower]] = values[lower]
         return polished
 
     def with_neighbours(self, polished: Polished, cells: Candidates | None = None) -> Polished:
