@@ -24,6 +24,7 @@ FAMILIES = sorted(
 # Left to right: a module imports only from its left (docs/architecture.md has the picture).
 FLOW = [
     "errors",
+    "arguments",
     "tracing",
     "laws.kinds",
     "laws.base",
@@ -126,6 +127,7 @@ PUBLIC = [
     "Allocation",
     "AllocationError",
     "Amplitude",
+    "ArgumentError",
     "Bounds",
     "By",
     "Coefficient",
@@ -219,6 +221,7 @@ def test_a_module_imports_only_from_its_left(name, path):
 def test_public_names_are_the_ones_listed():
     inner = {
         "allocation",
+        "arguments",
         "basis",
         "cli",
         "domain",

@@ -14,6 +14,7 @@ from scalefit.allocation import deadweight as deadweight
 from scalefit.allocation import near_optimal as near_optimal
 from scalefit.allocation import optimal as optimal
 from scalefit.errors import AllocationError as AllocationError
+from scalefit.errors import ArgumentError as ArgumentError
 from scalefit.errors import DataError as DataError
 from scalefit.errors import FitError as FitError
 from scalefit.errors import LawError as LawError

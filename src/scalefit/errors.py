@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 __all__ = [
     "AllocationError",
+    "ArgumentError",
     "DataError",
     "FitError",
     "LawError",
@@ -52,6 +53,22 @@ class DataError(ScalefitError, ValueError):
     ) -> None:
         self.column = column
         self.rows = tuple(rows)
+        self.remedy = remedy
+        super().__init__(f"{problem}. {remedy}")
+
+
+class ArgumentError(ScalefitError, ValueError):
+    """An argument of a call is of a wrong type or out of range, whatever the table.
+
+    Attributes:
+        argument: what it is called.
+        value: what was passed.
+        remedy: what to pass instead.
+    """
+
+    def __init__(self, problem: str, *, argument: str, value: object, remedy: str) -> None:
+        self.argument = argument
+        self.value = value
         self.remedy = remedy
         super().__init__(f"{problem}. {remedy}")
 

@@ -1,0 +1,364 @@
+"""What callers pass, checked at the border: one function for each kind of argument.
+
+Each returns the argument as the code behind it wants it, or raises an
+:class:`~scalefit.errors.ArgumentError` that names the argument, its value and the remedy. Nothing
+is guessed: text is not a number, a fraction is not a count, and a truth value is neither.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import operator
+import os
+import reprlib
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from numbers import Real
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from scalefit.errors import ArgumentError
+
+__all__ = [
+    "choice",
+    "file_path",
+    "flag",
+    "function",
+    "mapping",
+    "names",
+    "number",
+    "numbers",
+    "seed",
+    "shown",
+    "text",
+    "whole",
+]
+
+Choice = TypeVar("Choice", bound=str)
+
+# Characters of a value that a message shows.
+SHOWN = 60
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = SHOWN
+
+
+def number(
+    value: Any,
+    argument: str,
+    *,
+    remedy: str,
+    above: float | None = None,
+    least: float | None = None,
+    below: float | None = None,
+    most: float | None = None,
+    infinite: bool = False,
+) -> float:
+    """One real number, as a float.
+
+    Args:
+        value: what was passed.
+        argument: what it is called where it was passed, as ``level`` or ``bounds['alpha'][0]``.
+        remedy: what to pass instead, a sentence without its full stop.
+        above: what it must be greater than.
+        least: what it must not be less than.
+        below: what it must be less than.
+        most: what it must not be greater than.
+        infinite: whether infinities are allowed; NaN never is.
+
+    Raises:
+        ArgumentError: it is no such number.
+    """
+    found = numbers(
+        value,
+        argument,
+        remedy=remedy,
+        above=above,
+        least=least,
+        below=below,
+        most=most,
+        infinite=infinite,
+    )
+    if found.ndim:
+        raise _refused(argument, value, "one number", remedy)
+    return float(found)
+
+
+def numbers(
+    value: Any,
+    argument: str,
+    *,
+    remedy: str,
+    above: float | None = None,
+    least: float | None = None,
+    below: float | None = None,
+    most: float | None = None,
+    infinite: bool = False,
+    missing: bool = False,
+) -> np.ndarray:
+    """Real numbers of any shape, as a float64 array.
+
+    Args:
+        value: what was passed: a number, a sequence of them, an array, a Series.
+        argument: what it is called where it was passed.
+        remedy: what to pass instead, a sentence without its full stop.
+        above: what each must be greater than.
+        least: what none may be less than.
+        below: what each must be less than.
+        most: what none may be greater than.
+        infinite: whether infinities are allowed.
+        missing: whether NaN is allowed.
+
+    Returns:
+        The numbers, float64, of the value's shape: a copy unless it was float64 already.
+
+    Raises:
+        ArgumentError: something in it is no such number.
+    """
+    wanted = _wanted(above, least, below, most)
+    found = _floats(value, argument, wanted, remedy)
+    bad = np.zeros(found.shape, dtype=bool)
+    if not missing:
+        bad |= np.isnan(found)
+    if not infinite:
+        bad |= np.isinf(found)
+    with np.errstate(invalid="ignore"):
+        if above is not None:
+            bad |= found <= above
+        if least is not None:
+            bad |= found < least
+        if below is not None:
+            bad |= found >= below
+        if most is not None:
+            bad |= found > most
+    if bad.any():
+        place = np.unravel_index(int(np.argmax(bad)), found.shape)
+        spelled = f"{argument}[{', '.join(map(str, place))}]" if found.ndim else argument
+        # Of one number as it was passed: 10**400 is not infinite.
+        one = float(found[place]) if found.ndim else value
+        raise _refused(spelled, one, wanted, remedy)
+    return found
+
+
+def whole(
+    value: Any, argument: str, *, remedy: str, least: int | None = None, most: int | None = None
+) -> int:
+    """One whole number.
+
+    Args:
+        value: what was passed.
+        argument: what it is called where it was passed.
+        remedy: what to pass instead, a sentence without its full stop.
+        least: what it must not be less than.
+        most: what it must not be greater than.
+
+    Raises:
+        ArgumentError: it is no whole number, or out of range.
+    """
+    wanted = "a whole number"
+    if least is not None and most is not None:
+        wanted += f" from {least} to {most}"
+    elif least is not None:
+        wanted += f" of at least {least}"
+    elif most is not None:
+        wanted += f" of at most {most}"
+    try:
+        found = None if isinstance(value, bool | np.bool_) else operator.index(value)
+    except Exception:  # Whatever the value's own __index__ raises.
+        found = None
+    if found is None or not ((least is None or found >= least) and (most is None or found <= most)):
+        raise _refused(argument, value, wanted, remedy)
+    return found
+
+
+def seed(value: Any, argument: str = "seed") -> int:
+    """A seed of random numbers: a whole number that is not negative.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    return whole(value, argument, least=0, remedy=f"Pass a whole number, as {argument}=0")
+
+
+def choice(value: Any, argument: str, known: Sequence[Choice], *, remedy: str = "") -> Choice:
+    """One of a few words.
+
+    Args:
+        value: what was passed.
+        argument: what it is called where it was passed.
+        known: the words.
+        remedy: what to pass instead; by default, the nearest of the words.
+
+    Raises:
+        ArgumentError: it is none of them.
+    """
+    for word in known:
+        if isinstance(value, str) and value == word:
+            return word
+    near = difflib.get_close_matches(value, known, n=1) if isinstance(value, str) else []
+    raise _refused(
+        argument,
+        value,
+        f"one of {', '.join(map(repr, known))}",
+        remedy or f"Pass {argument}={(near or list(known))[0]!r}",
+    )
+
+
+def flag(value: Any, argument: str, *, remedy: str = "") -> bool:
+    """A truth value, not what Python takes for one.
+
+    Raises:
+        ArgumentError: it is neither True nor False.
+    """
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise _refused(argument, value, "True or False", remedy or f"Pass {argument}=True or False")
+
+
+def text(value: Any, argument: str, *, remedy: str) -> str:
+    """Text that is not empty.
+
+    Raises:
+        ArgumentError: it is no text, or empty.
+    """
+    if isinstance(value, str) and value:
+        return value
+    raise _refused(argument, value, "text", remedy)
+
+
+def names(value: Any, argument: str, *, remedy: str) -> tuple[str, ...]:
+    """One name, or several.
+
+    Returns:
+        The names as a tuple.
+
+    Raises:
+        ArgumentError: it is neither text nor a sequence of texts.
+    """
+    if isinstance(value, str):
+        return (text(value, argument, remedy=remedy),)
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return tuple(
+            text(item, f"{argument}[{place}]", remedy=remedy) for place, item in enumerate(value)
+        )
+    raise _refused(argument, value, "a name, or a list of names", remedy)
+
+
+def mapping(value: Any, argument: str, *, remedy: str) -> Mapping[Any, Any]:
+    """A mapping from names.
+
+    Raises:
+        ArgumentError: it is none, or a key is no text.
+    """
+    if not isinstance(value, Mapping):
+        raise _refused(argument, value, "a mapping from names", remedy)
+    for key in value:
+        if not isinstance(key, str):
+            raise ArgumentError(
+                f"{argument} has the key {shown(key)}, which is not a name",
+                argument=argument,
+                value=key,
+                remedy=remedy,
+            )
+    return value
+
+
+def function(value: Any, argument: str, *, remedy: str) -> Callable[..., Any]:
+    """Something that can be called.
+
+    Raises:
+        ArgumentError: it cannot.
+    """
+    if callable(value):
+        return value
+    raise _refused(argument, value, "a function", remedy)
+
+
+def file_path(value: Any, argument: str, *, remedy: str) -> Path:
+    """The path of a file, which need not exist.
+
+    Raises:
+        ArgumentError: it is neither text nor a path, is empty, or holds a character no path holds.
+    """
+    if isinstance(value, str | os.PathLike):
+        spelled = os.fspath(value)
+        if isinstance(spelled, str) and spelled and "\0" not in spelled:
+            return Path(spelled)
+    raise _refused(argument, value, "the path of a file", remedy)
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it, cut to a line."""
+    try:
+        one = " ".join(_SHORT.repr(value).split())
+    except Exception:  # Its own __repr__, or a number of more digits than Python prints.
+        one = f"<{type(value).__name__}>"
+    return one if len(one) <= SHOWN else f"{one[: SHOWN - 3]}..."
+
+
+def _refused(argument: str, value: Any, wanted: str, remedy: str) -> ArgumentError:
+    return ArgumentError(
+        f"{argument}={shown(value)} is not {wanted}",
+        argument=argument,
+        value=value,
+        remedy=remedy,
+    )
+
+
+def _wanted(
+    above: float | None, least: float | None, below: float | None, most: float | None
+) -> str:
+    """A range of numbers in words."""
+    if (above, least, below, most) == (0, None, None, None):
+        return "a positive number"
+    limits = [
+        f"{word} {limit:g}"
+        for word, limit in (
+            ("above", above),
+            ("of at least", least),
+            ("below", below),
+            ("of at most", most),
+        )
+        if limit is not None
+    ]
+    return " ".join(["a number", " and ".join(limits)]).strip()
+
+
+def _floats(value: Any, argument: str, wanted: str, remedy: str) -> np.ndarray:
+    """Numbers as float64, whatever holds them; what float64 cannot hold becomes infinite."""
+    if isinstance(value, float | np.floating):
+        return np.asarray(value, dtype=np.float64)
+    if np.ma.isMaskedArray(value) and np.ma.getmaskarray(value).any():
+        raise _refused(argument, value, f"{wanted} in every place: some are masked", remedy)
+    try:
+        with warnings.catch_warnings():
+            # An array that numpy warns about is refused below.
+            warnings.simplefilter("ignore")
+            array = np.asarray(value)
+    except Exception as error:  # Ragged lists, traced arrays, a container's own failure.
+        raise _refused(argument, value, wanted, remedy) from error
+    kind = array.dtype.kind
+    if kind in "iuf" or (kind == "V" and type(array.dtype).__module__ != "numpy.dtypes"):
+        with np.errstate(over="ignore"):
+            return array.astype(np.float64, copy=False)
+    if kind in "USc" and array.ndim:
+        # A list of numbers and text became text altogether: find which item is none.
+        array = np.asarray(value, dtype=object)
+    if array.dtype.kind != "O":
+        raise _refused(argument, value, wanted, remedy)
+    found = np.empty(array.shape)
+    for place, item in np.ndenumerate(array):
+        real = isinstance(item, Real | Decimal) and not isinstance(item, bool | np.bool_)
+        try:
+            found[place] = float(item) if real else math.nan
+        except OverflowError:
+            found[place] = math.inf
+        except ValueError:  # A signalling NaN.
+            real = False
+        if not real:
+            spelled = f"{argument}[{', '.join(map(str, place))}]" if array.ndim else argument
+            raise _refused(spelled, item, wanted, remedy)
+    return found
