@@ -32,6 +32,7 @@ FLOW = [
     *FAMILIES,
     "laws",
     "files",
+    "archive",
     "units",
     "table",
     "trajectories",
@@ -41,6 +42,7 @@ FLOW = [
     "basis",
     "domain",
     "report",
+    "documents",
     "result",
     "literature",
     "fitting.problem",
@@ -134,6 +136,7 @@ PUBLIC = [
     "Cost",
     "Covariance",
     "DataError",
+    "DocumentError",
     "Ensemble",
     "Estimate",
     "Exponent",
@@ -221,9 +224,11 @@ def test_a_module_imports_only_from_its_left(name, path):
 def test_public_names_are_the_ones_listed():
     inner = {
         "allocation",
+        "archive",
         "arguments",
         "basis",
         "cli",
+        "documents",
         "domain",
         "errors",
         "files",
@@ -274,7 +279,7 @@ def run(code):
 
 
 def test_import_loads_neither_matplotlib_nor_scipy_nor_tqdm_nor_typer_nor_a_sampler():
-    heavy = "('matplotlib', 'scipy', 'tqdm', 'typer', 'blackjax', 'arviz')"
+    heavy = "('matplotlib', 'scipy', 'tqdm', 'typer', 'blackjax', 'arviz', 'pydantic')"
     assert run(f"import sys, scalefit; print([m for m in {heavy} if m in sys.modules])") == "[]"
 
 
