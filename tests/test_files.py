@@ -32,7 +32,7 @@ def frame():
 # What is opened
 
 
-@pytest.mark.parametrize("path", [None, 3, "", b"runs.csv", "a\0b.csv", ["runs.csv"], 1.5])
+@pytest.mark.parametrize("path", [None, 3, "", b"runs.csv", "a\0b.csv", "\ud800.csv", 1.5])
 def test_what_is_no_path_is_refused_by_name(path):
     with pytest.raises(sf.ArgumentError, match=r"'runs\.csv'") as caught:
         sf.read(path)
@@ -43,8 +43,6 @@ def test_names_that_no_folder_holds_are_refused_in_a_line():
     with pytest.raises(sf.DataError, match="cannot be opened") as caught:
         sf.read("a" * 5000 + ".csv")
     assert len(str(caught.value)) < 300
-    with pytest.raises(sf.DataError, match="cannot be opened"):
-        sf.read("\ud800.csv")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
