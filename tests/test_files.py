@@ -188,6 +188,15 @@ def test_a_file_has_the_rights_of_any_other_and_keeps_those_it_has(tmp_path):
     assert mode(tmp_path / "plain") == 0o600
 
 
+def test_a_file_that_may_not_be_written_is_not_replaced(tmp_path, monkeypatch):
+    (tmp_path / "draws").write_bytes(b"kept")
+    # Root may write to files without the right to.
+    monkeypatch.setattr(files.os, "access", lambda path, _: Path(path).is_dir())
+    with pytest.raises(PermissionError, match="may not be written"):
+        files.write_whole(tmp_path / "draws", put(b"x"), overwrite=True)
+    assert (tmp_path / "draws").read_bytes() == b"kept"
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 

@@ -73,6 +73,8 @@ def require_place(path: Path) -> bool:
     else:
         _refuse_irregular(path, found)
         exists = True
+        if not os.access(path, os.W_OK):
+            raise PermissionError(f"{named(path)} is there, and may not be written")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(f"the folder {str(folder)!r} cannot be written to")
     return exists

@@ -142,6 +142,16 @@ def test_saved_draws_come_back(draws, tmp_path):
     )
 
 
+def test_draws_of_groups_and_of_one_level_come_back(runs, tmp_path):
+    labelled = runs.assign(corpus=np.array(["a/b", "é]", "..\\x"])[runs.index % 3])
+    found = sf.covariance(sf.fit(labelled, groups={"A": "corpus"}), labelled).draws(30)
+    for number, draws in enumerate((found, found.at(corpus="a/b"))):
+        draws.save(tmp_path / str(number))
+        again = sf.Ensemble.load(tmp_path / str(number))
+        assert again.fit == draws.fit
+        assert again.to_frame().equals(draws.to_frame())
+
+
 def test_draws_are_one_file_of_exactly_the_name_given(draws, tmp_path):
     other = replace(draws, seed=7)
     draws.save(tmp_path / "run-1.5")
