@@ -506,3 +506,11 @@ def test_a_picture_does_not_go_where_the_report_goes(tmp_path):
     assert done.returncode == 2
     assert "the report goes there" in done.stderr
     assert (tmp_path / "report.png").read_bytes() == b""
+
+
+def test_a_report_that_cannot_be_printed_exits_2_with_one_line(tmp_path):
+    with open("/dev/full", "w") as full:
+        done = installed("demo", cwd=tmp_path, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert done.stderr.startswith("scalefit: the report cannot be printed ([Errno 28]")
+    assert done.stderr.count("\n") == 1

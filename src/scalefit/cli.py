@@ -337,3 +337,9 @@ def main() -> None:
     except sf.ScalefitError as error:
         typer.echo(f"scalefit: {error}", err=True)
         raise SystemExit(BAD_INPUT) from None
+    except OSError as error:
+        # All files are seen to by the library: what is left is where the report is printed to.
+        typer.echo(f"scalefit: the report cannot be printed ({error})", err=True)
+        # Python tries once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise SystemExit(BAD_INPUT) from None
