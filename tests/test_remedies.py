@@ -475,6 +475,11 @@ def laws_are_written_as_said():
     exec(f"{header}:\n    return E + 0 * N + 0 * D", scope)
     assert sf.law(source="mine")(scope["mine"]).columns == ("N", "D")
 
+    def unparted(N, A):
+        return A * N
+
+    messages.append(refused(lambda: sf.law(source="mine")(unparted)))
+
     def unkind(N, *, A):
         return A * N
 
@@ -503,6 +508,45 @@ def laws_are_written_as_said():
     small = pd.DataFrame({"N": np.linspace(1, 5, 12), "loss": np.exp(-0.5 * np.linspace(1, 5, 12))})
     messages.append(refused(lambda: sf.fit(small, wild)))
     assert sf.fit(small, tame).params["k"] == pytest.approx(-0.5, rel=1e-6)
+    return messages
+
+
+@case
+def signatures_are_written_as_said():
+    def own(loss, *, E: sf.laws.Offset):
+        return E * loss
+
+    messages = [refused(lambda: sf.law(source="mine")(own))]
+    assert called(messages[-1], "law(")(own).response == "accuracy"
+
+    def held(N, *, E: sf.laws.Offset = 1.7, A: sf.laws.Amplitude, a: sf.laws.Exponent):
+        return E + A * N**-a
+
+    messages.append(refused(lambda: sf.law(source="mine")(held)))
+    held.__kwdefaults__ = None
+    assert sf.fit(runs(), sf.law(source="mine")(held), fix={"E": 1.7}).params["E"] == 1.7
+
+    def tupled(N, *, A: sf.laws.Amplitude, a: Annotated[sf.laws.Exponent, (0.1, 1.0)]):
+        return A * N**-a
+
+    messages.append(refused(lambda: sf.law(source="mine")(tupled)))
+    lower, upper = 0.1, 1.0
+    bounds = called(messages[-1], "Bounds(", lower=lower, upper=upper)
+    tupled.__annotations__["a"] = Annotated[sf.laws.Exponent, bounds]
+    assert sf.law(source="mine")(tupled).params[1].kind.upper == 1.0
+    assert called(messages[-1], "By(").columns == ("format",)
+
+    def seeded(seed, *, A: sf.laws.Amplitude):
+        return A * seed
+
+    messages.append(refused(lambda: sf.law(source="mine")(seeded)))
+
+    def renamed(seed_, *, A: sf.laws.Amplitude, a: sf.laws.Exponent):
+        return A * seed_**-a
+
+    column = text_option(messages[-1], "seed_")
+    table = runs().drop(columns="seed").rename(columns={"N": "seed"})
+    assert sf.fit(table, sf.law(source="mine")(renamed), seed_=column).rows == len(table)
     return messages
 
 

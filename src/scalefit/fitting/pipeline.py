@@ -202,7 +202,8 @@ def _refuse_disagreement(
     Raises:
         FitError: they differ by more than the rounding of the law's terms explains.
     """
-    best = int(np.argmin(np.abs(polished.value - searched)))
+    # Starts that ended nowhere have no value.
+    best = int(np.nanargmin(np.abs(polished.value - searched)))
     columns, known = newton_of(posed.problem, posed.data).raw_columns(polished.coordinates[best])
     terms = np.abs(polished.coefficients[best]) @ np.abs(columns)
     terms = terms + (0.0 if known is None else np.abs(known))
@@ -212,8 +213,8 @@ def _refuse_disagreement(
     allowed = AGREEMENT * value + slack(objective, residuals, table.weight, error)
     if not abs(value - searched) <= allowed:
         raise FitError(
-            f"law {posed.problem.law.name!r} gives {value:.6g} at its optimum, where its "
-            f"separable form gave {searched:.6g}: the law branches on its parameters or columns "
+            f"law {posed.problem.law.name!r} gives {value:.17g} at its optimum, where its "
+            f"separable form gave {searched:.17g}: the law branches on its parameters or columns "
             "in a way that derivatives do not show. Write it as one formula"
         )
 
