@@ -30,7 +30,7 @@ from scalefit.tracing import (
     closed_form,
 )
 
-__all__ = ["Formula", "coupled", "formula_of", "refusal"]
+__all__ = ["Formula", "coupled", "formula_of", "law_error", "refusal"]
 
 # Rows of the columns that a law is traced on.
 FEW = 3
@@ -123,7 +123,7 @@ class _Reader:
                 raise
             place = place_of(error, self.function)
             problem = f"raises {type(error).__name__} for a single row: {error}"
-            raise _error(self.name, place, problem, COUPLED[1]) from error
+            raise law_error(self.name, place, problem, COUPLED[1]) from error
         if several is None and not acts_on_elements(single):
             raise failed
         self._check_numbers(plain, single, several)
@@ -180,7 +180,7 @@ class _Reader:
             raise self._no_value(*COUPLED)
 
     def _no_value(self, problem: str, remedy: str) -> LawError:
-        return _error(self.name, returns_of(self.function), problem, remedy)
+        return law_error(self.name, returns_of(self.function), problem, remedy)
 
 
 COUPLED = (
@@ -192,7 +192,7 @@ COUPLED = (
 
 def coupled(name: str, function: Callable[..., Any]) -> LawError:
     """What is said of a law whose rows depend on each other."""
-    return _error(name, returns_of(function), *COUPLED)
+    return law_error(name, returns_of(function), *COUPLED)
 
 
 def refusal(
@@ -209,14 +209,14 @@ def refusal(
     place = place_of(error, function)
     rewriting = None if place is None else Rewriting(place)
     asked = rewriting.asked() if rewriting is not None else None
-    what, statement = asked or ("a call or condition", "")
+    what, statement = asked or (_asked_by(error), "")
     code = "" if rewriting is None or not statement else rewriting.code(statement)
     if isinstance(error, NoCounterpart):
         problem = f"{asked[0] if asked else error} has no counterpart among JAX's functions"
-        return _error(name, place, problem, "Write what it computes with those of jax.numpy")
+        return law_error(name, place, problem, "Write what it computes with those of jax.numpy")
     if isinstance(error, jax.errors.TracerArrayConversionError) and mixed:
         problem = f"{what} is numpy's, in a law that is written with JAX's functions elsewhere"
-        return _error(name, place, problem, "Write it with one of the two", code)
+        return law_error(name, place, problem, "Write it with one of the two", code)
     if isinstance(error, jax.errors.JAXTypeError | jax.errors.JAXIndexError):
         problem = (
             f"{what} asks for the value of a parameter or column, and a law is read once for all "
@@ -235,7 +235,7 @@ def refusal(
                 "Write it with functions of jax.numpy (import jax.numpy as jnp), and a choice as "
                 "jnp.where(condition, one, other)"
             )
-        return _error(name, place, problem, remedy, code)
+        return law_error(name, place, problem, remedy, code)
     said = str(error).strip().splitlines()
     problem = f"raises {type(error).__name__}"
     problem += f": {said[0].rstrip('.').replace('DynamicJaxprTracer', 'JAX array')}" if said else ""
@@ -252,10 +252,30 @@ def refusal(
             "Columns and parameters are arrays of JAX's here, for which functions and methods of "
             "jax.numpy are written"
         )
-    return _error(name, place, problem, remedy)
+    return law_error(name, place, problem, remedy)
 
 
-def _error(name: str, place: Place | None, problem: str, remedy: str, code: str = "") -> LawError:
+def _asked_by(error: BaseException) -> str:
+    """What asked for a value, where no source says it."""
+    if isinstance(error, jax.errors.TracerBoolConversionError):
+        return "an if, and, not or chain of comparisons"
+    if isinstance(error, jax.errors.TracerArrayConversionError):
+        return "a function of numpy's"
+    return "float(), int() or a function of math"
+
+
+def law_error(
+    name: str, place: Place | None, problem: str, remedy: str, code: str = ""
+) -> LawError:
+    """A LawError that shows a place in the source, where there is one.
+
+    Args:
+        name: of the law.
+        place: in its source.
+        problem: what is wrong, as a predicate of the place.
+        remedy: what to do about it.
+        code: what to write instead.
+    """
     where = "" if place is None else f"{place}\n" if place.text else f"{place}: "
     said = f"law {name!r} {problem}" if not where else f"law {name!r}: {where}{problem}"
     return LawError(f"{said}. {remedy}" + (f":\n{code}" if code else ""))

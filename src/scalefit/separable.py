@@ -29,6 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scalefit.errors import LawError
+from scalefit.formula import law_error
 from scalefit.laws.base import Law
 from scalefit.source_lines import returns_of
 from scalefit.tracing import Bound, Compiled, Function, Program, trace
@@ -297,13 +298,12 @@ def _not_finite(law: Law, probe: _Probe, value: np.ndarray) -> LawError:
     given = {name: values[row] for name, values in probe.columns.items()}
     given |= dict(zip(law.names, probe.points[point], strict=True))
     said = ", ".join(f"{name} = {float(item):.5g}" for name, item in given.items())
-    place = returns_of(law.function)
     what = f"is {value[point, row]:g}" if len(bad) else "has no finite derivatives"
-    return LawError(
-        f"law {law.name!r}: "
-        + (f"{place}\n" if place is not None and place.text else "")
-        + f"{what} at ordinary values, as {said}. Check the formula, and narrow the bounds with "
-        "Annotated[..., Bounds(lower, upper)]"
+    return law_error(
+        law.name,
+        returns_of(law.function),
+        f"{what} at ordinary values, as {said}",
+        "Check the formula, and narrow the bounds with Annotated[..., Bounds(lower, upper)]",
     )
 
 

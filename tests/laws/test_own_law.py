@@ -284,7 +284,9 @@ def test_code_without_a_source_is_refused_without_its_text(runs: Any) -> None:
     with pytest.raises(sf.LawError) as caught:
         sf.fit(runs, names["mine"])
     number = len(HEAD.splitlines()) + 1
-    assert str(caught.value).startswith(f"law 'mine': File \"<string>\", line {number}: a call or")
+    assert str(caught.value).startswith(
+        f"law 'mine': File \"<string>\", line {number}: an if, and,"
+    )
 
 
 def test_a_cell_of_a_notebook_has_a_source(runs: Any) -> None:
