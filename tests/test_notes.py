@@ -25,6 +25,37 @@ def test_a_clean_sweep_has_no_notes(clean):
     assert sf.fit(clean).notes == ()
 
 
+@pytest.mark.parametrize(
+    ("options", "scale"),
+    [
+        ({"residual": "raw"}, 1e-6),
+        ({"delta": 1.0}, 1.0),
+        ({"robust": "asymmetric", "delta": 1.0}, 1),
+    ],
+)
+def test_a_delta_that_no_residual_reaches_is_told_of(clean, options, scale):
+    runs = clean.assign(loss=clean["loss"] * scale)
+    fit = sf.fit(runs, **options)
+    note = codes(fit)["delta_unused"]
+    assert note.details["largest"] == pytest.approx(np.abs(fit.residuals(runs)).max())
+    assert f"{note.details['largest']:.2g}" in note.message
+    # Without asymmetry it is half the sum of squares, as is said.
+    if "robust" not in options:
+        squares = sf.fit(runs, **{**options, "robust": "none"})
+        assert fit.value == pytest.approx(squares.value / 2, rel=1e-12)
+    proposed = float(re.search(r"delta=(\S+)$", note.message)[1])
+    again = sf.fit(runs, **{**options, "delta": proposed})
+    assert not {"delta_unused", "delta_tiny"} & set(codes(again))
+
+
+def test_a_delta_that_all_residuals_exceed_is_told_of(clean):
+    fit = sf.fit(clean, delta=1e-8)
+    note = codes(fit)["delta_tiny"]
+    assert fit.value == pytest.approx(1e-8 * sf.fit(clean, robust="l1").value, rel=1e-4)
+    proposed = float(re.search(r"delta=(\S+)$", note.message)[1])
+    assert not {"delta_unused", "delta_tiny"} & set(codes(sf.fit(clean, delta=proposed)))
+
+
 def test_at_bound_names_the_parameter_and_the_remedy(clean):
     fit = sf.fit(clean, bounds={"alpha": (0.5, 1.0)})
     note = codes(fit)["at_bound"]
