@@ -186,6 +186,27 @@ def test_two_minima_are_reported_with_their_gap():
     assert values == sorted(values)
 
 
+def test_points_that_all_pass_through_every_row_are_not_told_apart(clean):
+    """The second was called infinitely worse, and a term of no use was said to want less."""
+    fit = sf.fit(clean.assign(loss=2.0))
+    notes = codes(fit)
+    assert fit.status is sf.Status.EXACT
+    assert "passes through every row to rounding as well" in notes["starts_disagree"].message
+    assert notes["starts_disagree"].severity == "warning"
+    assert "every row is met with it there" in notes["at_bound"].message
+
+
+def test_starts_that_reached_nothing_agree_on_nothing():
+    runs = sf.simulate(sf.isoflop_design(), noise=0.004, seed=2)
+    fit = sf.fit(runs, bounds={"E": (100, 200)})
+    note = codes(fit)["starts_stalled"]
+    assert fit.status is sf.Status.STALLED
+    assert note.message == (
+        "48 of 48 starts did not reach a minimum; the point is the lowest that they came to"
+    )
+    assert note.details["stalled"] == note.details["starts"]
+
+
 def test_few_starts_settle_a_clean_table_and_more_look_around_a_bound(clean):
     # The best cell of the objective itself, and the neighbours of where it led.
     assert sf.fit(clean).trust.starts == 5

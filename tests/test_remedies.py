@@ -991,6 +991,39 @@ def perplexities_are_taken_logarithms_of():
     return message
 
 
+@case
+def losses_and_weights_are_kept_as_said():
+    tiny = runs().assign(loss=runs()["loss"] * 1e-300)
+    messages = [refused(lambda: sf.fit(tiny))]
+    mended = called(messages[-1], "runs.assign(", runs=tiny)
+    assert sf.fit(mended).params["alpha"] == pytest.approx(fit().params["alpha"], rel=1e-6)
+    far = runs().assign(loss=runs()["loss"].where(runs().index != 5, 1e300))
+    messages.append(refused(lambda: sf.fit(far)))
+    assert sf.fit(far, keep=text_option(messages[-1], "keep")).rows == len(far) - 1
+    weighed = runs().assign(weight=np.where(runs().index == 5, 1e-200, 1.0))
+    messages.append(refused(lambda: sf.fit(weighed)))
+    assert sf.fit(weighed, keep=text_option(messages[-1], "keep")).rows == len(far) - 1
+    return messages
+
+
+@case
+def deltas_are_chosen_as_said():
+    messages = []
+    for delta, code in ((1.0, "delta_unused"), (1e-8, "delta_tiny")):
+        messages.append(noted(sf.fit(runs(), delta=delta), code))
+        proposed = float(re.search(r"delta=(\S+)$", messages[-1])[1])
+        assert not [n for n in sf.fit(runs(), delta=proposed).notes if "delta" in n.code]
+    return messages
+
+
+@case
+def predictions_below_zero_are_fitted_raw():
+    bounds = {"E": (-5, -1), "A": (0, 1e-3), "B": (0, 1e-3)}
+    message = refused(lambda: sf.fit(runs(), bounds=bounds))
+    assert sf.fit(runs(), bounds=bounds, residual=text_option(message, "residual")).status.usable
+    return message
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES]
 )

@@ -328,7 +328,7 @@ def observe(fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarray)
         *_delta_notes(fit, table, residuals),
         *_bound_notes(fit, problem, table),
         *_rising_notes(fit, table),
-        *_search_notes(fit, problem),
+        *_search_notes(fit, problem, table),
         *_proof_notes(fit),
         *_design_notes(fit),
     ]
@@ -393,11 +393,13 @@ def _delta_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[Note
 
 
 def _bound_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
+    exact = fit.status is Status.EXACT
+    why = "every row is met with it there" if exact else "the table would have it beyond"
     return [
         Note(
             "at_bound",
             "warning",
-            f"{name} ended at its bound {fit.params[name]:g}: the table would have it beyond. The "
+            f"{name} ended at its bound {fit.params[name]:g}: {why}. The "
             "other parameters are conditional on that bound; widen it, as "
             f"bounds={_widened(fit, problem, table, name)}, if it is not physical",
             {"parameter": name, "value": fit.params[name]},
@@ -473,30 +475,31 @@ def _rising_notes(fit: Fit, table: LossTable) -> list[Note]:
     ]
 
 
-def _search_notes(fit: Fit, problem: Problem) -> list[Note]:
+def _search_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
     trust, notes = fit.trust, []
     if trust.gap is not None:
-        second = trust.minima[1]
-        shared = [name for name in fit.law.names if name not in fit.groups]
-        where = ", ".join(f"{name} {second.params[name]:.4g}" for name in shared)
         notes.append(
             Note(
                 "starts_disagree",
-                "warning" if trust.gap < 0.01 else "info",
-                f"the starts ended in {len(trust.minima)} distinct minima; the second is "
-                f"{100 * trust.gap:.3g} % worse, at {where}. Below about 1 % the data hardly "
-                "prefer one over the other: report both",
+                "warning" if trust.gap < 0.01 or _passes(fit, table, trust.minima[1]) else "info",
+                _disagreement(fit, table),
                 {"minima": len(trust.minima), "gap": trust.gap},
             )
         )
-    arrived = sum(item.starts for item in trust.minima)
+    arrived = sum(item.starts for item in trust.minima) - (not fit.status.usable)
     if arrived < trust.starts:
+        others = len(trust.minima) - (not fit.status.usable)
+        missed = f"{trust.starts - arrived} of {trust.starts} starts did not reach a minimum"
+        told = f"the other {arrived} ended in {others} of them"
+        if not others:
+            told = "the point is the lowest that they came to"
+        elif others == 1 and fit.status.usable:
+            told = "the others agree on the best one"
         notes.append(
             Note(
                 "starts_stalled",
                 "info",
-                f"{trust.starts - arrived} of {trust.starts} starts did not reach a minimum; the "
-                "others agree on the best one",
+                f"{missed}; {told}",
                 {"stalled": trust.starts - arrived, "starts": trust.starts},
             )
         )
@@ -511,6 +514,44 @@ def _search_notes(fit: Fit, problem: Problem) -> list[Note]:
             )
         )
     return notes
+
+
+def _disagreement(fit: Fit, table: LossTable) -> str:
+    """What is said of several minima."""
+    minima, gap = fit.trust.minima, fit.trust.gap or 0.0
+    second = minima[1]
+    shared = [name for name in fit.law.names if name not in fit.groups]
+    where = ", ".join(f"{name} {second.params[name]:.4g}" for name in shared)
+    if _passes(fit, table, second):
+        return (
+            f"the starts ended in {len(minima)} distinct points, of which the second passes "
+            f"through every row to rounding as well, at {where}: these losses do not tell them "
+            "apart"
+        )
+    if not np.isfinite(gap):
+        worse = f"has the objective {second.value:.3g}, where the best has zero"
+    else:
+        worse = f"is {100 * gap:.3g} % worse" if gap < 10 else f"is {1 + gap:.3g} times the best"
+    return (
+        f"the starts ended in {len(minima)} distinct minima; the second {worse}, at {where}. Below "
+        "about 1 % the data hardly prefer one over the other: report both"
+    )
+
+
+def _passes(fit: Fit, table: LossTable, minimum: Minimum) -> bool:
+    """Whether the law passes through every row at a minimum, as it does at the best one."""
+    if fit.status is not Status.EXACT:
+        return False
+    params = by_row(
+        fit.law,
+        minimum.params,
+        fit.groups,
+        {grouping: grouping.codes(table) for grouping in fit.groups.values()},
+    )
+    columns = {name: table.column(name) for name in fit.law.columns}
+    observed, used = table.column(fit.law.response), table.weight > 0
+    off = np.abs(fit.law.evaluate(columns, params) - observed)[used]
+    return bool((off <= 10 * EXACT_SPREAD * np.abs(observed[used]).max()).all())
 
 
 def _proof_notes(fit: Fit) -> list[Note]:
