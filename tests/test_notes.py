@@ -25,6 +25,37 @@ def test_a_clean_sweep_has_no_notes(clean):
     assert sf.fit(clean).notes == ()
 
 
+@pytest.mark.parametrize(
+    ("options", "scale"),
+    [
+        ({"residual": "raw"}, 1e-6),
+        ({"delta": 1.0}, 1.0),
+        ({"robust": "asymmetric", "delta": 1.0}, 1),
+    ],
+)
+def test_a_delta_that_no_residual_reaches_is_told_of(clean, options, scale):
+    runs = clean.assign(loss=clean["loss"] * scale)
+    fit = sf.fit(runs, **options)
+    note = codes(fit)["delta_unused"]
+    assert note.details["largest"] == pytest.approx(np.abs(fit.residuals(runs)).max())
+    assert f"{note.details['largest']:.2g}" in note.message
+    # Without asymmetry it is half the sum of squares, as is said.
+    if "robust" not in options:
+        squares = sf.fit(runs, **{**options, "robust": "none"})
+        assert fit.value == pytest.approx(squares.value / 2, rel=1e-12)
+    proposed = float(re.search(r"delta=(\S+)$", note.message)[1])
+    again = sf.fit(runs, **{**options, "delta": proposed})
+    assert not {"delta_unused", "delta_tiny"} & set(codes(again))
+
+
+def test_a_delta_that_all_residuals_exceed_is_told_of(clean):
+    fit = sf.fit(clean, delta=1e-8)
+    note = codes(fit)["delta_tiny"]
+    assert fit.value == pytest.approx(1e-8 * sf.fit(clean, robust="l1").value, rel=1e-4)
+    proposed = float(re.search(r"delta=(\S+)$", note.message)[1])
+    assert not {"delta_unused", "delta_tiny"} & set(codes(sf.fit(clean, delta=proposed)))
+
+
 def test_at_bound_names_the_parameter_and_the_remedy(clean):
     fit = sf.fit(clean, bounds={"alpha": (0.5, 1.0)})
     note = codes(fit)["at_bound"]
@@ -153,6 +184,27 @@ def test_two_minima_are_reported_with_their_gap():
     assert fit.trust.gap > 0
     values = [item.value for item in fit.trust.minima]
     assert values == sorted(values)
+
+
+def test_points_that_all_pass_through_every_row_are_not_told_apart(clean):
+    """The second was called infinitely worse, and a term of no use was said to want less."""
+    fit = sf.fit(clean.assign(loss=2.0))
+    notes = codes(fit)
+    assert fit.status is sf.Status.EXACT
+    assert "passes through every row to rounding as well" in notes["starts_disagree"].message
+    assert notes["starts_disagree"].severity == "warning"
+    assert "every row is met with it there" in notes["at_bound"].message
+
+
+def test_starts_that_reached_nothing_agree_on_nothing():
+    runs = sf.simulate(sf.isoflop_design(), noise=0.004, seed=2)
+    fit = sf.fit(runs, bounds={"E": (100, 200)})
+    note = codes(fit)["starts_stalled"]
+    assert fit.status is sf.Status.STALLED
+    assert note.message == (
+        "48 of 48 starts did not reach a minimum; the point is the lowest that they came to"
+    )
+    assert note.details["stalled"] == note.details["starts"]
 
 
 def test_few_starts_settle_a_clean_table_and_more_look_around_a_bound(clean):

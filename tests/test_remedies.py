@@ -501,6 +501,11 @@ def laws_are_written_as_said():
     exec(f"{header}:\n    return E + 0 * N + 0 * D", scope)
     assert sf.law(source="mine")(scope["mine"]).columns == ("N", "D")
 
+    def unparted(N, A):
+        return A * N
+
+    messages.append(refused(lambda: sf.law(source="mine")(unparted)))
+
     def unkind(N, *, A):
         return A * N
 
@@ -529,6 +534,45 @@ def laws_are_written_as_said():
     small = pd.DataFrame({"N": np.linspace(1, 5, 12), "loss": np.exp(-0.5 * np.linspace(1, 5, 12))})
     messages.append(refused(lambda: sf.fit(small, wild)))
     assert sf.fit(small, tame).params["k"] == pytest.approx(-0.5, rel=1e-6)
+    return messages
+
+
+@case
+def signatures_are_written_as_said():
+    def own(loss, *, E: sf.laws.Offset):
+        return E * loss
+
+    messages = [refused(lambda: sf.law(source="mine")(own))]
+    assert called(messages[-1], "law(")(own).response == "accuracy"
+
+    def held(N, *, E: sf.laws.Offset = 1.7, A: sf.laws.Amplitude, a: sf.laws.Exponent):
+        return E + A * N**-a
+
+    messages.append(refused(lambda: sf.law(source="mine")(held)))
+    held.__kwdefaults__ = None
+    assert sf.fit(runs(), sf.law(source="mine")(held), fix={"E": 1.7}).params["E"] == 1.7
+
+    def tupled(N, *, A: sf.laws.Amplitude, a: Annotated[sf.laws.Exponent, (0.1, 1.0)]):
+        return A * N**-a
+
+    messages.append(refused(lambda: sf.law(source="mine")(tupled)))
+    lower, upper = 0.1, 1.0
+    bounds = called(messages[-1], "Bounds(", lower=lower, upper=upper)
+    tupled.__annotations__["a"] = Annotated[sf.laws.Exponent, bounds]
+    assert sf.law(source="mine")(tupled).params[1].kind.upper == 1.0
+    assert called(messages[-1], "By(").columns == ("format",)
+
+    def seeded(seed, *, A: sf.laws.Amplitude):
+        return A * seed
+
+    messages.append(refused(lambda: sf.law(source="mine")(seeded)))
+
+    def renamed(seed_, *, A: sf.laws.Amplitude, a: sf.laws.Exponent):
+        return A * seed_**-a
+
+    column = text_option(messages[-1], "seed_")
+    table = runs().drop(columns="seed").rename(columns={"N": "seed"})
+    assert sf.fit(table, sf.law(source="mine")(renamed), seed_=column).rows == len(table)
     return messages
 
 
@@ -970,6 +1014,39 @@ def perplexities_are_taken_logarithms_of():
     mended = value_of(call, runs=perplexities, numpy=np)
     np.testing.assert_allclose(mended["loss"], runs()["loss"])
     assert not sf.LossTable.from_frame(perplexities, keep=text_option(message, "keep")).notes
+    return message
+
+
+@case
+def losses_and_weights_are_kept_as_said():
+    tiny = runs().assign(loss=runs()["loss"] * 1e-300)
+    messages = [refused(lambda: sf.fit(tiny))]
+    mended = called(messages[-1], "runs.assign(", runs=tiny)
+    assert sf.fit(mended).params["alpha"] == pytest.approx(fit().params["alpha"], rel=1e-6)
+    far = runs().assign(loss=runs()["loss"].where(runs().index != 5, 1e300))
+    messages.append(refused(lambda: sf.fit(far)))
+    assert sf.fit(far, keep=text_option(messages[-1], "keep")).rows == len(far) - 1
+    weighed = runs().assign(weight=np.where(runs().index == 5, 1e-200, 1.0))
+    messages.append(refused(lambda: sf.fit(weighed)))
+    assert sf.fit(weighed, keep=text_option(messages[-1], "keep")).rows == len(far) - 1
+    return messages
+
+
+@case
+def deltas_are_chosen_as_said():
+    messages = []
+    for delta, code in ((1.0, "delta_unused"), (1e-8, "delta_tiny")):
+        messages.append(noted(sf.fit(runs(), delta=delta), code))
+        proposed = float(re.search(r"delta=(\S+)$", messages[-1])[1])
+        assert not [n for n in sf.fit(runs(), delta=proposed).notes if "delta" in n.code]
+    return messages
+
+
+@case
+def predictions_below_zero_are_fitted_raw():
+    bounds = {"E": (-5, -1), "A": (0, 1e-3), "B": (0, 1e-3)}
+    message = refused(lambda: sf.fit(runs(), bounds=bounds))
+    assert sf.fit(runs(), bounds=bounds, residual=text_option(message, "residual")).status.usable
     return message
 
 

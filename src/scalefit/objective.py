@@ -232,6 +232,16 @@ def slack(objective: Objective, rows: np.ndarray, weight: np.ndarray, error: np.
     return float(how.factor * how.asymmetry * np.sum(weight * steepest * error))
 
 
+def binary_size(value: Any) -> float:
+    """The power of two of a number's size, by which others are divided without rounding.
+
+    One where the number is zero, or none.
+    """
+    if not (np.isfinite(value) and value):
+        return 1.0
+    return float(np.ldexp(1.0, int(np.frexp(value)[1])))
+
+
 def require_positive(objective: Objective, loss: Any, rows: Any) -> None:
     """Raise where the residual needs positive losses and the table has others.
 

@@ -475,6 +475,8 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
         "no second one seen"
         if trust.gap is None
         else f"the second of {len(trust.minima)} is {100 * trust.gap:.3g} % worse"
+        if math.isfinite(trust.gap)
+        else f"the best of {len(trust.minima)} has the objective zero"
     )
     searched = (
         f"{trust.basins} basin{'s' * (trust.basins != 1)} on the grid"

@@ -29,7 +29,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from scalefit.errors import LawError
+from scalefit.formula import law_error
 from scalefit.laws.base import Law
+from scalefit.source_lines import returns_of
 from scalefit.tracing import Bound, Compiled, Function, Program, trace
 
 __all__ = ["Structure", "idle_error", "structure"]
@@ -155,17 +157,15 @@ def _detect(law: Law, probe: _Probe) -> Structure:
     derivatives = _DERIVATIVES.get(law)
     if derivatives is None:
         derivatives = _DERIVATIVES[law] = _traced(law)
+    if not isinstance(law.traced, Program):
+        # Refused where rows depend on each other.
+        law.evaluate(probe.columns, dict(zip(law.names, probe.points[0], strict=True)))
     with np.errstate(all="ignore"):
         here = derivatives.at(probe.columns)
         value, gradient = here.value(probe.points), here.gradient(probe.points)
         finite, coupled = here.bends(probe.points)
         if not (np.isfinite(value).all() and finite):
-            example = dict(zip(law.names, probe.points[0].round(4).tolist(), strict=True))
-            raise LawError(
-                f"law {law.name!r} is not finite at ordinary parameter values, for example "
-                f"{example}. Check the formula and narrow the bounds with "
-                "Annotated[..., Bounds(lower, upper)]"
-            )
+            raise _not_finite(law, probe, value)
         _refuse_idle(law, gradient)
         suspects = _proportional(gradient)
         if suspects.any():
@@ -252,7 +252,7 @@ def _traced(law: Law) -> _Derivatives:
     so that their number costs little.
     """
     # Not the law itself, which is what they are kept by.
-    function, names, columns = law.function, law.names, len(law.columns)
+    function, names, columns = law.formula_read.function, law.names, len(law.columns)
     size = len(names)
     count = columns + size + 1
 
@@ -260,9 +260,8 @@ def _traced(law: Law) -> _Derivatives:
         params = dict(zip(names, given[columns:], strict=True))
         return [jnp.asarray(function(*given[:columns], **params))]
 
-    elementwise = isinstance(law.traced, Program)
-    plain = law.traced if elementwise else trace(value, count - 1, columns)
-    assert plain is not None
+    plain = law.traced
+    elementwise = isinstance(plain, Program)
 
     def along(function: Any, place: int, given: Sequence[Any], one: Any) -> list[Any]:
         """Derivatives of what a function returns in one of the parameters."""
@@ -290,6 +289,22 @@ def _traced(law: Law) -> _Derivatives:
 
     second = trace(hessian, count) if elementwise else Compiled(hessian, count)
     return _Derivatives(plain, first, second, size)
+
+
+def _not_finite(law: Law, probe: _Probe, value: np.ndarray) -> LawError:
+    """What is said of a law that has no value, or no derivatives, where it should have one."""
+    bad = np.argwhere(~np.isfinite(value))
+    point, row = bad[0] if len(bad) else (0, 0)
+    given = {name: values[row] for name, values in probe.columns.items()}
+    given |= dict(zip(law.names, probe.points[point], strict=True))
+    said = ", ".join(f"{name} = {float(item):.5g}" for name, item in given.items())
+    what = f"is {value[point, row]:g}" if len(bad) else "has no finite derivatives"
+    return law_error(
+        law.name,
+        returns_of(law.function),
+        f"{what} at ordinary values, as {said}",
+        "Check the formula, and narrow the bounds with Annotated[..., Bounds(lower, upper)]",
+    )
 
 
 def idle_error(law: Law, name: str) -> LawError:

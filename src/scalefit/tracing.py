@@ -26,13 +26,14 @@ from jax.extend.core import ClosedJaxpr, Literal
 
 __all__ = [
     "LOCK",
+    "SAME",
     "Bound",
     "Compiled",
     "Function",
     "Program",
     "Untraceable",
+    "acts_on_elements",
     "closed_form",
-    "elementwise",
     "rewritten",
     "trace",
 ]
@@ -416,7 +417,7 @@ def trace(function: Callable[..., Sequence[Any]], count: int, rows: int = 0) -> 
         A :class:`Program`, or a :class:`Compiled` where the function is no formula of one row.
     """
     with LOCK, jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
-        if rows and not elementwise(function, count, rows):
+        if rows and not _elementwise(function, count, rows):
             return Compiled(function, count)
         try:
             return Program(closed_form(function, [()] * count))
@@ -424,7 +425,7 @@ def trace(function: Callable[..., Sequence[Any]], count: int, rows: int = 0) -> 
             return Compiled(function, count)
 
 
-def elementwise(function: Callable[..., Sequence[Any]], count: int, rows: int) -> bool:
+def _elementwise(function: Callable[..., Sequence[Any]], count: int, rows: int) -> bool:
     """Whether each row of a function's value depends on that row of its columns only.
 
     Read off the operations on columns of three rows: every one of them must act on each element by
@@ -435,7 +436,7 @@ def elementwise(function: Callable[..., Sequence[Any]], count: int, rows: int) -
     except (TypeError, ValueError, jax.errors.JAXTypeError):
         # A formula that works on single rows only, or on none: the caller's trace will say.
         return True
-    return _acts_on_elements(closed)
+    return acts_on_elements(closed)
 
 
 def _called(equation: Any) -> ClosedJaxpr:
@@ -444,11 +445,12 @@ def _called(equation: Any) -> ClosedJaxpr:
     return inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ())
 
 
-def _acts_on_elements(closed: ClosedJaxpr) -> bool:
+def acts_on_elements(closed: ClosedJaxpr) -> bool:
+    """Whether every operation on columns of three rows acts on each element by itself."""
     for equation in closed.jaxpr.eqns:
         name = equation.primitive.name
         if name in CALLS:
-            if not _acts_on_elements(_called(equation)):
+            if not acts_on_elements(_called(equation)):
                 return False
         elif name in ("broadcast_in_dim", "reshape", "squeeze", "expand_dims"):
             before = getattr(equation.invars[0].aval, "shape", ())

@@ -102,7 +102,7 @@ def test_a_law_that_is_no_formula_of_a_row_is_solved_too(chinchilla_fit):
     ):
         """E + A N^-alpha + B D^-beta"""
         terms = jnp.stack([A * N**-alpha, B * D**-beta])
-        return E + jax.lax.fori_loop(0, 2, lambda i, total: total + terms[i], jnp.zeros(()))
+        return E + jax.lax.fori_loop(0, 2, lambda i, total: total + terms[i], jnp.zeros_like(N))
 
     general = sf.allocate(replace(chinchilla_fit, law=looped), [1e20, 1e23])
     closed = sf.allocate(chinchilla_fit, [1e20, 1e23])

@@ -1,5 +1,8 @@
 """Tables with hardly any noise, and weights of any size: rounding is no branch and no stall."""
 
+import contextlib
+import warnings
+
 import numpy as np
 import pytest
 
@@ -54,3 +57,166 @@ def test_slack_bounds_what_errors_of_the_residuals_do(residual, robust):
     other = rows + error * np.sign(rows)
     sizes = np.abs(other) if robust == "l1" else obj.penalty(how, other)
     assert how.factor * np.sum(weight * sizes) - value >= 0.1 * allowed
+
+
+# Numbers of any size
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    return sf.simulate(sf.isoflop_design(points=6), noise=0.004, seed=2)
+
+
+@pytest.mark.parametrize("residual", ["log", "relative"])
+@pytest.mark.parametrize("robust", ["huber", "none", "l1", "asymmetric"])
+@pytest.mark.parametrize("power", [-600, 600])
+def test_losses_of_any_size_are_losses(noisy, residual, robust, power):
+    """Squares of losses of 1e-160 once were zero, and no point of the box had an objective."""
+    options = {"residual": residual, "robust": robust, "certify": False}
+    one = sf.fit(noisy, **options)
+    fit = sf.fit(noisy.assign(loss=noisy["loss"] * 2.0**power), **options)
+    assert fit.status is one.status
+    assert fit.value == pytest.approx(one.value, rel=1e-9)
+    assert fit.params["alpha"] == pytest.approx(one.params["alpha"], rel=1e-6)
+    assert fit.params["E"] / 2.0**power == pytest.approx(one.params["E"], rel=1e-6)
+
+
+@pytest.mark.parametrize("robust", ["none", "l1"])
+@pytest.mark.parametrize("power", [-450, 450])
+def test_raw_losses_of_any_size_are_losses(noisy, robust, power):
+    one = sf.fit(noisy, residual="raw", robust=robust)
+    scale = 2.0**power
+    fit = sf.fit(noisy.assign(loss=noisy["loss"] * scale), residual="raw", robust=robust)
+    assert fit.status is one.status
+    assert fit.spread == pytest.approx(one.spread * scale, rel=1e-9)
+    assert fit.value == pytest.approx(one.value * scale ** (2 if robust == "none" else 1), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("scale", "residual"), [(1e-200, "raw"), (1e150, "raw"), (1e-300, "log"), (1e250, "relative")]
+)
+def test_losses_beyond_floats_are_refused_with_a_unit(noisy, scale, residual):
+    runs = noisy.assign(loss=noisy["loss"] * scale)
+    with pytest.raises(sf.DataError, match=f"{residual} residuals are summed from") as caught:
+        sf.fit(runs, residual=residual)
+    remedy = caught.value.remedy.removeprefix("Give them in another unit, as ")
+    again = sf.fit(eval(remedy, {"runs": runs}), residual=residual, delta=0.01)
+    assert 0.1 < again.params["E"] < 10
+
+
+@pytest.mark.parametrize(
+    ("loss", "residual", "rule"),
+    [(1e300, "log", "<"), (1e-30, "log", ">"), (1e-30, "relative", ">"), (1e16, "raw", "<")],
+)
+def test_a_loss_that_hides_all_others_is_named(noisy, loss, residual, rule):
+    """A loss of 1e300 was said to mean that the law predicts negative losses."""
+    runs = noisy.copy()
+    runs.loc[5, "loss"] = loss
+    with pytest.raises(sf.DataError, match=rf"loss is .*rows 5.*keep='`loss` {rule} ") as caught:
+        sf.fit(runs, residual=residual)
+    assert caught.value.rows == (5,)
+    keep = caught.value.remedy.partition("keep='")[2].rstrip("'")
+    assert sf.fit(runs, residual=residual, keep=keep).rows == len(runs) - 1
+
+
+@pytest.mark.parametrize("delta", [5e-324, 1e-300, 1e-20, 1e-10])
+@pytest.mark.parametrize("robust", ["huber", "asymmetric"])
+def test_a_delta_within_rounding_is_refused(noisy, delta, robust):
+    """It once was called exact, at a spread of half a percent."""
+    with pytest.raises(sf.ArgumentError, match=r"below 9.3e-10.*delta=0.001") as caught:
+        sf.fit(noisy, delta=delta, robust=robust)
+    assert caught.value.argument == "delta"
+    assert ("robust='l1'" in str(caught.value)) == (robust == "huber")
+
+
+def test_a_delta_is_measured_by_raw_losses(noisy):
+    runs = noisy.assign(loss=noisy["loss"] * 1e30)
+    with pytest.raises(sf.ArgumentError, match=r"delta=0.001 is below .*e\+21,.*delta=3e\+27"):
+        sf.fit(runs, residual="raw")
+    assert sf.fit(runs, residual="raw", delta=3e27).status is Status.CONVERGED
+
+
+@pytest.mark.parametrize("delta", [1e-9, 1e-8, 1e-6])
+def test_a_small_delta_is_that_times_the_sum_of_sizes(noisy, delta):
+    fit, sizes = sf.fit(noisy, delta=delta), sf.fit(noisy, robust="l1")
+    assert fit.status is Status.CONVERGED
+    assert fit.value == pytest.approx(delta * sizes.value, rel=delta * 1e4)
+
+
+@pytest.mark.parametrize("robust", ["huber", "asymmetric"])
+def test_a_huge_delta_is_half_the_squares(noisy, robust):
+    fit = sf.fit(noisy, delta=1e300, robust=robust)
+    assert fit.value == sf.fit(noisy, delta=1.0, robust=robust).value
+    assert fit.status is Status.CONVERGED
+
+
+def test_weights_that_count_for_nothing_are_refused(noisy):
+    """Absolute residuals once raised LinAlgError from inside, and squares stalled."""
+    runs = noisy.assign(weight=np.geomspace(1e-200, 1e200, len(noisy)))
+    with pytest.raises(sf.DataError, match="no digit of a sum is left of it") as caught:
+        sf.fit(runs, robust="l1")
+    keep = caught.value.remedy.partition("keep='")[2].rstrip("'")
+    with pytest.raises(sf.DataError, match="cannot identify"):
+        sf.fit(runs, keep=keep)
+    runs.loc[1:, "weight"] = 1.0
+    assert sf.fit(runs, keep="weight > 1e-30").rows == len(noisy) - 1
+
+
+# What is said where nothing is found
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"bounds": {"E": (-5, -1), "A": (0, 1e-3), "B": (0, 1e-3)}},
+            "it predicts loss = -1 at most. A log residual needs positive predictions",
+        ),
+        ({"bounds": {"alpha": (50, 100)}}, "at alpha = 50|gives no numbers.*narrow the bounds"),
+    ],
+)
+def test_no_finite_objective_says_why(noisy, options, said):
+    with pytest.raises(sf.FitError, match=said):
+        sf.fit(noisy, **options)
+
+
+@pytest.mark.parametrize("options", [{"bounds": {"A": (1e300, 1e308)}}, {"fix": {"A": 1e308}}])
+def test_a_curvature_that_is_no_float_is_no_idle_parameter(noisy, options):
+    fit = sf.fit(noisy, **options)
+    assert "alpha" in fit.trust.at_bound
+    assert np.isfinite(fit.spread)
+
+
+STRICT = [
+    {},
+    {"residual": "raw", "fix": {"A": 1e308}},
+    {"bounds": {"A": (1e300, 1e308)}},
+    {"bounds": {"alpha": (50, 100)}},
+    {"bounds": {"E": (-5, -1)}},
+    {"delta": 1e300},
+    {"robust": "l1", "residual": "relative"},
+]
+
+
+@pytest.mark.parametrize("options", STRICT, ids=str)
+@pytest.mark.parametrize("weighed", [False, True])
+def test_a_fit_is_silent_whatever_numpy_is_set_to(noisy, options, weighed):
+    runs = noisy
+    if weighed:
+        runs = noisy.assign(weight=np.geomspace(1e-14, 1e14, len(noisy)))
+    with warnings.catch_warnings(), np.errstate(all="raise"):
+        warnings.simplefilter("error")
+        with contextlib.suppress(sf.FitError):
+            sf.fit(runs, certify=False, **options)
+        assert np.geterr() == dict.fromkeys(np.geterr(), "raise")
+
+
+def test_starts_that_ended_nowhere_do_not_decide_what_a_law_gives():
+    """Their values are no numbers, and were taken for the nearest to the optimum."""
+
+    @sf.law(source="a test")
+    def choosing(N, D, *, E: sf.Offset, A: sf.Amplitude, a: sf.Exponent):
+        return np.where(a > 2, E, np.where(~(a > 0.3), E + A * D**-a, E + A * N**-a))
+
+    runs = sf.simulate(sf.isoflop_design(points=4), noise=0.002)
+    assert np.isfinite(sf.fit(runs, choosing).value)

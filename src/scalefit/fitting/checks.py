@@ -12,11 +12,121 @@ from types import MappingProxyType
 
 import numpy as np
 
-from scalefit.errors import DataError, listed
+from scalefit.errors import ArgumentError, DataError, listed
 from scalefit.fitting.problem import Problem
 from scalefit.groups import Grouping
+from scalefit.objective import Measure, Objective
 
-__all__ = ["check_design", "tells_apart"]
+__all__ = ["check_delta", "check_design", "check_losses", "check_weights", "tells_apart"]
+
+# Losses whose sums of squares are floats, those of residuals at the limit of rounding included, and
+# those of which logarithms and ratios are taken: room is left for the coefficients of terms.
+RAW_LOSSES = (1e-140, 1e140)
+LOSSES = (1e-200, 1e200)
+
+# Times the median loss: beyond, squares of raw residuals of the other runs are lost to the rounding
+# of one, and relative ones to that of a run as far below. Above, relative ones count for nothing.
+FAR_RAW = 1e8
+FAR_BELOW = 1e-12
+FAR_ABOVE = 1e150
+
+# Times the largest weight, below which a row changes no digit of a sum, and products of weights may
+# be no floats.
+LEAST_WEIGHT = 1e-30
+
+# Residuals are known to 2^-45 of the loss. A penalty whose quadratic middle is not wider by as much
+# again as half of their digits has no gradient there but rounding.
+LEAST_DELTA = 2.0**-30
+
+
+def check_losses(
+    objective: Objective, name: str, losses: np.ndarray, weight: np.ndarray, rows: Sequence[object]
+) -> None:
+    """Refuse losses that sums of their residuals are no floats of, or that lie too far apart.
+
+    Args:
+        objective: what is summed.
+        name: header of the losses.
+        losses: in the table's unit, (rows,), not all zero where they count.
+        weight: row weights, (rows,); rows of weight zero count as absent.
+        rows: row labels.
+
+    Raises:
+        DataError: the median or a single loss is out of reach.
+    """
+    used = weight > 0
+    sizes = np.where(used, np.abs(losses), 0.0)
+    median = float(np.median(sizes[sizes > 0]))
+    least, most = LOSSES if objective.needs_positive_loss else RAW_LOSSES
+    if not least <= median <= most:
+        factor = 10.0 ** -int(np.clip(round(np.log10(median)), -300, 300))
+        raise DataError(
+            f"the losses are about {median:.0e}: {objective.residual} residuals are summed from "
+            f"{least:g} to {most:g}",
+            column=name,
+            remedy=f"Give them in another unit, as runs.assign(**{{{name!r}: runs[{name!r}] * "
+            f"{factor:g}}})",
+        )
+    low, high = (FAR_BELOW, FAR_ABOVE) if objective.needs_positive_loss else (0.0, FAR_RAW)
+    bad = used & ((sizes < low * median) | (sizes > high * median))
+    if bad.any():
+        labels = _labels(rows, bad)
+        one = float(losses[bad][0])
+        bound = (high if abs(one) > median else low) * median * (1 if one > 0 else -1)
+        side = "<" if one > bound else ">"
+        raise DataError(
+            f"{name} is {one:.3g} (rows {listed(labels)}), where its median size is {median:.3g}: "
+            f"in {objective.residual} residuals nothing is left of the other runs beside it",
+            column=name,
+            rows=labels,
+            remedy=f"Correct it, or leave it out with keep='`{name}` {side} {bound:.0e}'",
+        )
+
+
+def check_weights(weight: np.ndarray, rows: Sequence[object]) -> None:
+    """Refuse weights beside which others count for nothing, but that are not zero.
+
+    Raises:
+        DataError: there is such a row.
+    """
+    most = float(weight.max())
+    bad = (weight > 0) & (weight < LEAST_WEIGHT * most)
+    if bad.any():
+        labels = _labels(rows, bad)
+        raise DataError(
+            f"weight is {weight[bad][0]:.3g} (rows {listed(labels)}), beside one of {most:.3g}: no "
+            "digit of a sum is left of it",
+            column="weight",
+            rows=labels,
+            remedy=f"Leave such rows out, with keep='weight > {LEAST_WEIGHT * most:.0e}'",
+        )
+
+
+def check_delta(objective: Objective, how: Measure, unit: float) -> None:
+    """Refuse a penalty whose quadratic middle rounding hides.
+
+    Args:
+        objective: what is summed.
+        how: the same in numbers, in units of the loss.
+        unit: the size of the losses.
+
+    Raises:
+        ArgumentError: delta is too small.
+    """
+    if how.absolute or how.delta >= LEAST_DELTA:
+        return
+    own = 1.0 if objective.needs_positive_loss else unit
+    remedy = f"Pass one of the size of the residuals, as delta={1e-3 * own:.1g}"
+    if objective.robust == "huber":
+        remedy += ", or robust='l1', of which this is delta times"
+    raise ArgumentError(
+        f"delta={objective.delta:g} is below {LEAST_DELTA * own:.2g}, and residuals within it are "
+        "nothing but rounding",
+        argument="delta",
+        value=objective.delta,
+        remedy=remedy,
+    )
+
 
 # Tokens per parameter count as one ratio when they agree to a percent: step counts and batch sizes
 # round more than that, and a percent of spread identifies nothing.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from scalefit.fitting.newton import MOST_ITERATIONS
 from scalefit.fitting.polish import Polished
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.laws import BUILTIN
-from scalefit.objective import Objective
+from scalefit.objective import Objective, binary_size
 from scalefit.result import Fit, Minimum, Trust, by_row
 from scalefit.separable import idle_error
 from scalefit.table import LossTable
@@ -67,6 +67,9 @@ CORRELATED = 3.0
 # Rank correlation of a response with its column above which it is said to rise.
 MOST_RISING = 0.5
 
+# Residuals beyond this many times delta are far outside: their Huber loss is their size to 5 %.
+FAR_OUTSIDE = 10.0
+
 # 6ND is taken for the FLOPs of a run when allocating; real tables differ from it by this and more.
 FLOPS_TOLERANCE = 0.05
 
@@ -85,7 +88,7 @@ def settled(
     return bool(there.all() and alone and not polished.active.any())
 
 
-def refuse_idle(problem: Problem, polished: Polished) -> None:
+def refuse_idle(problem: Problem, data: Data, polished: Polished) -> None:
     """Raise where a parameter changed no prediction at the end of any start.
 
     The structure of a law is detected once, on the first table it meets: a later table may have no
@@ -101,8 +104,25 @@ def refuse_idle(problem: Problem, polished: Polished) -> None:
     for group, nothing in zip(
         problem.nonlinear, np.asarray(~effect.any(axis=0) & at_work.any(axis=0)), strict=True
     ):
-        if nothing:
+        if nothing and _changes_nothing(problem, data, polished, group):
             raise idle_error(problem.law, group[0])
+
+
+def _changes_nothing(
+    problem: Problem, data: Data, polished: Polished, group: Sequence[str]
+) -> bool:
+    """Whether parameters moved from where the best start ended change no prediction.
+
+    A curvature of zero may be one that is no float.
+    """
+    best = int(np.nanargmin(polished.value))
+    found = problem.parameters(polished.coefficients[best], polished.coordinates[best], data.fixed)
+    # Of one level: what a coordinate does it does in every one.
+    params = {name.partition("[")[0]: value for name, value in found.items()}
+    columns = dict(zip(problem.law.columns, data.columns, strict=True))
+    here = problem.law.evaluate(columns, params)
+    moved = {name: 1.1 * params[name] + 1e-3 for name in group}
+    return bool(np.array_equal(here, problem.law.evaluate(columns, params | moved)))
 
 
 def assess(
@@ -170,16 +190,27 @@ def exact(objective: Objective, data: Data, polished: Any) -> np.ndarray:
 
 def _spread_of(objective: Objective, data: Data, value: Any) -> Any:
     """Residual relative to the loss at which every row would give the objective this value."""
-    mean = np.abs(value) / data.weight.sum()
-    if objective.robust != "l1":
-        mean = np.sqrt(mean)
-    return mean if objective.needs_positive_loss else mean / float(data.unit)
+    mean = np.abs(value) / data.weight.sum() / _unit_of(objective, data)
+    if objective.robust == "l1":
+        return mean
+    # Twice a Huber loss is the square of the residual within delta, and less beyond.
+    root, delta = np.sqrt(mean), data.measure.delta
+    return np.where(root > delta, 0.5 * (mean / delta + delta), root)
 
 
 def _value_of(objective: Objective, data: Data, spread: float) -> float:
-    """Objective where every residual is ``spread`` times the loss, below every delta."""
-    size = spread if objective.needs_positive_loss else spread * float(data.unit)
-    return float(data.weight.sum()) * (size if objective.robust == "l1" else size**2)
+    """Objective where every residual is ``spread`` times the loss."""
+    size, delta = spread, data.measure.delta
+    if objective.robust != "l1":
+        size = spread**2 if spread <= delta else delta * (2 * spread - delta)
+    return float(data.weight.sum()) * _unit_of(objective, data) * size
+
+
+def _unit_of(objective: Objective, data: Data) -> float:
+    """Objective of a residual that is the loss, with one row of weight one."""
+    if objective.needs_positive_loss:
+        return 1.0
+    return float(data.unit) if objective.robust == "l1" else float(data.unit) ** 2
 
 
 def _status(objective: Objective, data: Data, polished: Polished, best: int) -> Status:
@@ -294,9 +325,10 @@ def observe(fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarray)
     """Notes on a finished fit."""
     notes = [
         *_envelope_notes(fit),
+        *_delta_notes(fit, table, residuals),
         *_bound_notes(fit, problem, table),
         *_rising_notes(fit, table),
-        *_search_notes(fit, problem),
+        *_search_notes(fit, problem, table),
         *_proof_notes(fit),
         *_design_notes(fit),
     ]
@@ -323,12 +355,51 @@ def _envelope_notes(fit: Fit) -> list[Note]:
     ]
 
 
+def _delta_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[Note]:
+    """A note where a Huber loss is a square, or a size, in every row."""
+    delta = fit.objective.delta
+    if delta is None or fit.status is Status.EXACT:
+        return []
+    sizes = np.abs(residuals[table.weight > 0])
+    summed = "sum of" if fit.objective.robust == "huber" else "asymmetric sum of"
+    typical = float(np.median(sizes))
+    # 95 % efficient where the noise is normal, whose median size is 0.6745 standard deviations.
+    proposed = 1.345 / 0.6745 * typical
+    details = {"delta": delta, "median": typical, "largest": float(sizes.max())}
+    if sizes.max() <= delta:
+        return [
+            Note(
+                "delta_unused",
+                "info",
+                f"every residual lies within delta = {delta:g} (the largest is {sizes.max():.2g}): "
+                f"this is half the {summed} squares, in which a run far off counts most. To have "
+                f"it count less, pass delta={proposed:.2g}",
+                details,
+            )
+        ]
+    beyond = FAR_OUTSIDE * delta
+    if typical > beyond and np.count_nonzero(sizes <= beyond) <= fit.free:
+        return [
+            Note(
+                "delta_tiny",
+                "info",
+                f"nearly every residual lies far beyond delta = {delta:g} (their median size is "
+                f"{typical:.2g}), so that this is delta times the {summed} absolute residuals. For "
+                f"squares in the middle, pass delta={proposed:.2g}",
+                details,
+            )
+        ]
+    return []
+
+
 def _bound_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
+    exact = fit.status is Status.EXACT
+    why = "every row is met with it there" if exact else "the table would have it beyond"
     return [
         Note(
             "at_bound",
             "warning",
-            f"{name} ended at its bound {fit.params[name]:g}: the table would have it beyond. The "
+            f"{name} ended at its bound {fit.params[name]:g}: {why}. The "
             "other parameters are conditional on that bound; widen it, as "
             f"bounds={_widened(fit, problem, table, name)}, if it is not physical",
             {"parameter": name, "value": fit.params[name]},
@@ -404,30 +475,31 @@ def _rising_notes(fit: Fit, table: LossTable) -> list[Note]:
     ]
 
 
-def _search_notes(fit: Fit, problem: Problem) -> list[Note]:
+def _search_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
     trust, notes = fit.trust, []
     if trust.gap is not None:
-        second = trust.minima[1]
-        shared = [name for name in fit.law.names if name not in fit.groups]
-        where = ", ".join(f"{name} {second.params[name]:.4g}" for name in shared)
         notes.append(
             Note(
                 "starts_disagree",
-                "warning" if trust.gap < 0.01 else "info",
-                f"the starts ended in {len(trust.minima)} distinct minima; the second is "
-                f"{100 * trust.gap:.3g} % worse, at {where}. Below about 1 % the data hardly "
-                "prefer one over the other: report both",
+                "warning" if trust.gap < 0.01 or _passes(fit, table, trust.minima[1]) else "info",
+                _disagreement(fit, table),
                 {"minima": len(trust.minima), "gap": trust.gap},
             )
         )
-    arrived = sum(item.starts for item in trust.minima)
+    arrived = sum(item.starts for item in trust.minima) - (not fit.status.usable)
     if arrived < trust.starts:
+        others = len(trust.minima) - (not fit.status.usable)
+        missed = f"{trust.starts - arrived} of {trust.starts} starts did not reach a minimum"
+        told = f"the other {arrived} ended in {others} of them"
+        if not others:
+            told = "the point is the lowest that they came to"
+        elif others == 1 and fit.status.usable:
+            told = "the others agree on the best one"
         notes.append(
             Note(
                 "starts_stalled",
                 "info",
-                f"{trust.starts - arrived} of {trust.starts} starts did not reach a minimum; the "
-                "others agree on the best one",
+                f"{missed}; {told}",
                 {"stalled": trust.starts - arrived, "starts": trust.starts},
             )
         )
@@ -442,6 +514,44 @@ def _search_notes(fit: Fit, problem: Problem) -> list[Note]:
             )
         )
     return notes
+
+
+def _disagreement(fit: Fit, table: LossTable) -> str:
+    """What is said of several minima."""
+    minima, gap = fit.trust.minima, fit.trust.gap or 0.0
+    second = minima[1]
+    shared = [name for name in fit.law.names if name not in fit.groups]
+    where = ", ".join(f"{name} {second.params[name]:.4g}" for name in shared)
+    if _passes(fit, table, second):
+        return (
+            f"the starts ended in {len(minima)} distinct points, of which the second passes "
+            f"through every row to rounding as well, at {where}: these losses do not tell them "
+            "apart"
+        )
+    if not np.isfinite(gap):
+        worse = f"has the objective {second.value:.3g}, where the best has zero"
+    else:
+        worse = f"is {100 * gap:.3g} % worse" if gap < 10 else f"is {1 + gap:.3g} times the best"
+    return (
+        f"the starts ended in {len(minima)} distinct minima; the second {worse}, at {where}. Below "
+        "about 1 % the data hardly prefer one over the other: report both"
+    )
+
+
+def _passes(fit: Fit, table: LossTable, minimum: Minimum) -> bool:
+    """Whether the law passes through every row at a minimum, as it does at the best one."""
+    if fit.status is not Status.EXACT:
+        return False
+    params = by_row(
+        fit.law,
+        minimum.params,
+        fit.groups,
+        {grouping: grouping.codes(table) for grouping in fit.groups.values()},
+    )
+    columns = {name: table.column(name) for name in fit.law.columns}
+    observed, used = table.column(fit.law.response), table.weight > 0
+    off = np.abs(fit.law.evaluate(columns, params) - observed)[used]
+    return bool((off <= 10 * EXACT_SPREAD * np.abs(observed[used]).max()).all())
 
 
 def _proof_notes(fit: Fit) -> list[Note]:
@@ -491,7 +601,7 @@ def _design_notes(fit: Fit) -> list[Note]:
 
 
 def _outlier_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[Note]:
-    squares = table.weight * residuals**2
+    squares = table.weight * (residuals / binary_size(np.abs(residuals).max())) ** 2
     few = max(1, int(np.ceil(OUTLIER_ROWS * len(squares))))
     worst = np.argsort(squares)[::-1][:few]
     share = squares[worst].sum() / squares.sum()

@@ -16,7 +16,7 @@ from scalefit.errors import DataError, FitError, Status
 from scalefit.fitting import grid
 from scalefit.fitting.certificate import MOST_BOXES, UNASKED_BOXES
 from scalefit.fitting.certificate import certify as prove
-from scalefit.fitting.checks import check_design
+from scalefit.fitting.checks import check_delta, check_design, check_losses, check_weights
 from scalefit.fitting.evidence import ROW_ROUNDING, assess, observe, refuse_idle
 from scalefit.fitting.multistart import polish_from, search
 from scalefit.fitting.polish import Polished, newton_of
@@ -32,7 +32,15 @@ from scalefit.fitting.problem import (
 )
 from scalefit.groups import Grouping
 from scalefit.laws import Law, find
-from scalefit.objective import Objective, Residual, Robust, measure, require_positive, slack
+from scalefit.objective import (
+    Objective,
+    Residual,
+    Robust,
+    binary_size,
+    measure,
+    require_positive,
+    slack,
+)
 from scalefit.objective import evaluate as evaluate_objective
 from scalefit.result import NO_CERTIFICATE, Certificate, Fit, by_row
 from scalefit.separable import structure
@@ -48,6 +56,8 @@ MOST_PROOFS = 4
 AGREEMENT = 1e-8
 
 
+# What is no number shows in results, not in numpy's warnings, whatever the user has set for those.
+@np.errstate(all="ignore")
 def fit(
     runs: LossTable | pd.DataFrame,
     law: str | Law = "chinchilla",
@@ -107,6 +117,7 @@ def fit(
     Raises:
         DataError: the table is malformed, or cannot identify the law whatever the losses are.
         LawError: the law, the objective, ``fix``, ``bounds`` or ``tie`` make no sense.
+        ArgumentError: ``delta`` is too small for the rounding of residuals.
         FitError: no point of the box has a finite objective, or there is no such device.
 
     Source:
@@ -143,11 +154,8 @@ def fit(
     axes = grid.axes(problem, settings, seed=seed)
     searched, polished = search(problem, objective, data, settings, axes, device)
     if not np.isfinite(polished.value).any():
-        raise FitError(
-            f"no point of the bounds of {law.name!r} gives a finite objective on this table. The "
-            "law may predict negative losses everywhere: check bounds, fixed values and units"
-        )
-    refuse_idle(problem, polished)
+        raise _nowhere(posed, objective, polished)
+    refuse_idle(problem, data, polished)
     # A proof that comes upon a lower point sends the fit there, and is begun again.
     for _ in range(MOST_PROOFS):
         status, trust = assess(problem, objective, data, settings, searched, polished)
@@ -163,7 +171,8 @@ def fit(
     else:
         status = Status.STALLED
     residuals = np.where(table.weight > 0, residuals, 0.0)
-    spread = np.sqrt(np.average(residuals**2, weights=table.weight))
+    largest = binary_size(np.abs(residuals).max())
+    spread = largest * np.sqrt(np.average((residuals / largest) ** 2, weights=table.weight))
     found = Fit(
         law=law,
         params=params,
@@ -188,6 +197,41 @@ def fit(
     return found.with_notes(*observe(found, problem, table, residuals))
 
 
+def _nowhere(posed: Posed, objective: Objective, polished: Polished) -> FitError:
+    """What is said where no point that was searched has a finite objective."""
+    problem, law = posed.problem, posed.problem.law
+    point = problem.parameters(polished.coefficients[0], polished.coordinates[0], posed.data.fixed)
+    predicted = law.evaluate(posed.columns, by_row(law, point, posed.groups, posed.codes))
+    # Of the terms, too: one may be larger than any float where what it is multiplied by is zero.
+    columns, known = newton_of(problem, posed.data).raw_columns(polished.coordinates[0])
+    terms = [*np.abs(columns).max(axis=-1), 0.0 if known is None else np.abs(known).max()]
+    at = ", ".join(f"{name} = {value:.4g}" for name, value in point.items())
+    if not np.isfinite(predicted).all() or not np.isfinite(terms).all() or not np.any(terms):
+        problem_said = "gives no numbers, or zero in every term"
+        remedy = "Its powers leave the range of floats there: narrow the bounds"
+    elif objective.residual == "log" and (predicted <= 0).all():
+        problem_said = f"predicts {law.response} = {predicted.max():.4g} at most"
+        remedy = (
+            "A log residual needs positive predictions: widen the bounds that hold it below zero, "
+            "or use residual='raw'"
+        )
+    elif objective.residual == "log" and (predicted <= 0).any():
+        problem_said = f"predicts {law.response} = {predicted.min():.4g} in some rows"
+        remedy = (
+            "A log residual needs positive predictions: widen the bounds that hold them below "
+            "zero, or use residual='raw'"
+        )
+    else:
+        problem_said = (
+            f"predicts {law.response} from {predicted.min():.4g} to {predicted.max():.4g}"
+        )
+        remedy = "Check bounds, fixed values and units"
+    return FitError(
+        f"no point searched within the bounds of {law.name!r} has a finite objective: at {at} it "
+        f"{problem_said}. {remedy}"
+    )
+
+
 def _refuse_disagreement(
     posed: Posed,
     objective: Objective,
@@ -202,7 +246,8 @@ def _refuse_disagreement(
     Raises:
         FitError: they differ by more than the rounding of the law's terms explains.
     """
-    best = int(np.argmin(np.abs(polished.value - searched)))
+    # Starts that ended nowhere have no value.
+    best = int(np.nanargmin(np.abs(polished.value - searched)))
     columns, known = newton_of(posed.problem, posed.data).raw_columns(polished.coordinates[best])
     terms = np.abs(polished.coefficients[best]) @ np.abs(columns)
     terms = terms + (0.0 if known is None else np.abs(known))
@@ -212,8 +257,8 @@ def _refuse_disagreement(
     allowed = AGREEMENT * value + slack(objective, residuals, table.weight, error)
     if not abs(value - searched) <= allowed:
         raise FitError(
-            f"law {posed.problem.law.name!r} gives {value:.6g} at its optimum, where its "
-            f"separable form gave {searched:.6g}: the law branches on its parameters or columns "
+            f"law {posed.problem.law.name!r} gives {value:.17g} at its optimum, where its "
+            f"separable form gave {searched:.17g}: the law branches on its parameters or columns "
             "in a way that derivatives do not show. Write it as one formula"
         )
 
@@ -265,6 +310,9 @@ def pose(
             column=law.response,
             remedy="Give it with more digits, if it was rounded",
         )
+    header = table.sources.get(law.response, law.response)
+    check_weights(table.weight, table.rows)
+    check_losses(objective, header, observed, table.weight, table.rows)
     grouped = {name: Grouping.of(table, names, table.weight > 0) for name, names in groups.items()}
     problem, settings = prepare(
         law, structure(law, used), used, fix=fix, bounds=bounds, tie=tie, groups=grouped
@@ -272,6 +320,7 @@ def pose(
     codes = {grouping: grouping.codes(table) for grouping in grouped.values()}
     check_design(problem, used, table.weight, table.rows, codes)
     data = pack(problem, objective, used, observed, table.weight, fix, list(codes.values()))
+    check_delta(objective, data.measure, float(data.unit))
     return Posed(problem, settings, data, used, observed, grouped, codes)
 
 
@@ -320,9 +369,13 @@ def pack(
     The metric weights log and relative residuals by 1/L^2: to first order ln L - ln f = (L - f)/L,
     so that the projected squared error ranks cells as the objective would without its penalty.
     """
-    metric = weight / observed**2 if objective.needs_positive_loss else weight
-    metric = metric / metric.sum()
-    unit = float(np.sqrt(np.sum(metric * observed**2)))
+    # Squares are of losses over a power of two, which changes no digit and keeps them floats.
+    scale = binary_size(np.median(np.abs(observed[(weight > 0) & (observed != 0)])))
+    scaled = observed / scale
+    with np.errstate(all="ignore"):
+        metric = weight / scaled**2 if objective.needs_positive_loss else weight
+        metric = metric / metric.sum()
+        unit = float(np.sqrt(np.sum(metric * scaled**2))) * scale
     placed = [_by_level(item, metric > 0) for item in codes]
     return Data(
         columns=tuple(columns.values()),

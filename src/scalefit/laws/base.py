@@ -8,21 +8,34 @@ still callable like the function. Nothing is registered and nothing is guessed.
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, get_type_hints
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from scalefit.errors import DataError, LawError, listed
+from scalefit.arguments import shown, text
+from scalefit.errors import ArgumentError, DataError, LawError, listed
+from scalefit.formula import Formula, coupled, formula_of, refusal
 from scalefit.laws.kinds import Bounds, By, Domain, Kind, Relation
-from scalefit.tracing import Function, Program, trace
+from scalefit.numpy_calls import Value, held, released
+from scalefit.tracing import Function, Program
 
 __all__ = ["Law", "Param", "law"]
+
+# Options of fit, beside which headers of columns are passed by name.
+OPTIONS = {
+    *("runs", "law", "residual", "robust", "delta", "asymmetry", "fix", "bounds", "tie", "groups"),
+    *("seed", "certify", "device", "keep", "missing"),
+}
+
+# How a parameter is annotated, in messages.
+KINDS = "Offset, Amplitude, Coefficient, Exponent, Fraction or Annotated[Array, scale_of('N')]"
+
+# The value of a row agrees to rounding however many rows are beside it, or depends on them.
+SAME_ROW = 1e-9
 
 
 @dataclass(frozen=True)
@@ -88,7 +101,17 @@ class Law:
     relations: tuple[Relation, ...] = ()
 
     def __call__(self, *columns: Any, **params: Any) -> Any:
-        """The function itself, in the caller's precision; traceable by JAX."""
+        """The function itself, in the caller's precision; traceable by JAX.
+
+        Raises:
+            LawError: JAX traces it, and it is no formula.
+        """
+        given = [*columns, *params.values()]
+        if any(isinstance(item, Value) for item in given):
+            # In a law that is written with numpy's functions.
+            return held(self(*released(columns), **released(params)))
+        if any(isinstance(item, jax.core.Tracer) for item in given):
+            return self.formula_read.function(*columns, **params)
         return self.function(*columns, **params)
 
     def __repr__(self) -> str:
@@ -128,18 +151,46 @@ class Law:
 
         Returns:
             Predicted response, float64, of the broadcast shape.
+
+        Raises:
+            LawError: the function is no formula of one row.
         """
         arrays = [np.asarray(columns[name], dtype=np.float64) for name in self.columns]
         values = {name: np.asarray(params[name], dtype=np.float64)[()] for name in self.names}
         shape = np.broadcast_shapes(*(np.shape(item) for item in [*arrays, *values.values()]))
-        program = self.traced
-        if isinstance(program, Program):
+        if isinstance(self.traced, Program):
             with np.errstate(all="ignore"):
-                value = program(*arrays, *values.values())[0]
+                value = self.traced(*arrays, *values.values())[0]
             return np.broadcast_to(np.asarray(value, dtype=np.float64), shape)
-        with jax.enable_x64(True):
-            value = self.function(*np.broadcast_arrays(*arrays), **values)
-            return np.broadcast_to(np.asarray(value, dtype=np.float64), shape)
+        arrays = list(np.broadcast_arrays(*arrays))
+        found = self._as_it_stands(arrays, values)
+        if not self.memo.get("rows apart"):
+            self._require_rows_apart(arrays, values, found)
+        return np.broadcast_to(found, shape)
+
+    def _as_it_stands(self, arrays: Sequence[Any], values: Mapping[str, Any]) -> np.ndarray:
+        with jax.enable_x64(True), np.errstate(all="ignore"):
+            try:
+                return np.asarray(self.function(*arrays, **values), dtype=np.float64)
+            except Exception as error:
+                raise refusal(self.name, self.function, error) from error
+
+    def _require_rows_apart(
+        self, arrays: Sequence[Any], values: Mapping[str, Any], found: np.ndarray
+    ) -> None:
+        """Refuse a law that gives a row another value where there are fewer rows beside it."""
+        rows = arrays[0].shape
+        if len(rows) != 1 or rows[0] < 2 or any(np.ndim(item) for item in values.values()):
+            return
+        middle = rows[0] // 2
+        halves = [[item[:middle] for item in arrays], [item[middle:] for item in arrays]]
+        apart = np.concatenate(
+            [np.broadcast_to(self._as_it_stands(half, values), half[0].shape) for half in halves]
+        )
+        whole = np.broadcast_to(found, rows)
+        if not np.allclose(apart, whole, rtol=SAME_ROW, atol=0.0, equal_nan=True):
+            raise coupled(self.name, self.function)
+        self.memo["rows apart"] = bool(np.isfinite(whole).all())
 
     def check(self, columns: Mapping[str, Any], rows: Sequence[object] | None = None) -> None:
         """Refuse values of columns that the law does not describe.
@@ -193,26 +244,38 @@ class Law:
         return {}
 
     @cached_property
-    def traced(self) -> Function | None:
-        """The function traced on columns, then parameters, in order; None where JAX cannot."""
-        columns = len(self.columns)
+    def formula_read(self) -> Formula:
+        """The function as JAX has it, read the first time it is asked for.
 
-        def plain(*given: Any) -> list[Any]:
-            params = dict(zip(self.names, given[columns:], strict=True))
-            return [jnp.asarray(self.function(*given[:columns], **params))]
+        Raises:
+            LawError: the function is no formula.
+        """
+        return formula_of(self.name, self.function, len(self.columns), self.names)
 
-        try:
-            return trace(plain, columns + len(self.params), columns)
-        except Exception:  # whatever a function does that is not JAX's: it is run as it stands
-            return None
+    @property
+    def traced(self) -> Function:
+        """The function traced on columns, then parameters, in order.
+
+        Raises:
+            LawError: the function is no formula.
+        """
+        return self.formula_read.program
 
 
 def law(
-    *, source: str, response: str = "loss", latex: str = "", relations: Sequence[Relation] = ()
+    *misplaced: Any,
+    source: str = "",
+    response: str = "loss",
+    latex: str = "",
+    relations: Sequence[Relation] = (),
 ) -> Callable[[Callable[..., Any]], Law]:
     """Decorator that turns a plain function into a :class:`Law`.
 
+    The function may be written with ``jax.numpy`` or with ``numpy``. It is read as a formula when
+    the law is first used; what is no formula of one row is refused then, with the line.
+
     Args:
+        *misplaced: nothing: ``@law`` without brackets is refused.
         source: where the form comes from: paper and equation, or "my notebook".
         response: name of the column the law predicts.
         latex: the formula in LaTeX's mathematics, without dollar signs, for reports and plots.
@@ -222,6 +285,7 @@ def law(
     Raises:
         LawError: the signature is not "columns positional, parameters keyword-only, each
             parameter annotated with a kind", or a relation reads a column that it lacks.
+        ArgumentError: no source is given, or an argument is of a wrong type.
 
     Example:
         >>> import scalefit as sf
@@ -234,18 +298,46 @@ def law(
         >>> round(saturating(1e9, E=1.7, B=400.0, beta=0.28), 3)
         2.908
     """
+    remedy = 'Write @scalefit.law(source="...") above the function: a paper and equation, or "mine"'
+    if misplaced:
+        raise LawError(f"law is used without its source. {remedy}")
+    text(source, "source", remedy=remedy)
+    text(response, "response", remedy='Name the column that the law predicts, as response="loss"')
+    if latex:
+        text(latex, "latex", remedy="Give the formula as text, or leave it out")
+    for place, relation in enumerate(relations):
+        if not isinstance(relation, Relation):
+            raise ArgumentError(
+                f"relations[{place}]={shown(relation)} is not a Relation",
+                argument="relations",
+                value=relation,
+                remedy='Write it as Relation("U <= D", ("U", "D"), lambda U, D: U <= D)',
+            )
 
     def decorate(function: Callable[..., Any]) -> Law:
+        _require_function(function)
         columns, params, domains = _read_signature(function)
+        name = function.__name__
+        if response in columns:
+            raise LawError(
+                f"law {name!r} predicts {response!r}, which is one of its columns. Leave the "
+                'column out, or name what is predicted, as law(source="...", response="accuracy")'
+            )
+        for column in {*columns, response} & OPTIONS:
+            raise LawError(
+                f"law {name!r}: the column {column!r} has the name of an option of fit, so that "
+                f"its header could not be given. Call it {column}_ in the law, and say "
+                f"{column}_={column!r} where the table has it"
+            )
         for relation in relations:
             if not set(relation.columns) <= set(columns):
                 raise LawError(
-                    f"law {function.__name__!r}: the relation {relation.rule!r} reads "
+                    f"law {name!r}: the relation {relation.rule!r} reads "
                     f"{', '.join(relation.columns)}, but its columns are {', '.join(columns)}"
                 )
         return Law(
             function,
-            function.__name__,
+            name,
             columns,
             params,
             source,
@@ -263,33 +355,60 @@ def _quoted(column: str) -> str:
     return column if column.isidentifier() else f"`{column}`"
 
 
+def _require_function(function: Any) -> None:
+    """Refuse what is no plain function of columns and parameters."""
+    example = "def mine(N, D, *, E: Offset, A: Amplitude, alpha: Exponent)"
+    name = getattr(function, "__name__", None)
+    if not callable(function) or isinstance(function, type) or not isinstance(name, str):
+        raise LawError(f"{shown(function)} is not a plain function. Write one, as {example}")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise LawError(f"law {name!r} is an async function. Write it with def alone: {example}")
+    if inspect.isgeneratorfunction(function):
+        raise LawError(f"law {name!r} yields. Return the predicted value instead")
+    try:
+        inspect.signature(function)
+    except ValueError as error:
+        raise LawError(f"{name!r} has no signature to read. Write a function: {example}") from error
+
+
 def _read_signature(
     function: Callable[..., Any],
 ) -> tuple[tuple[str, ...], tuple[Param, ...], dict[str, Domain]]:
     name = function.__name__
-    try:
-        hints = get_type_hints(function, include_extras=True)
-    except NameError as error:
-        raise LawError(
-            f"law {name!r}: annotation {error.name!r} cannot be resolved. Import the kind at the "
-            "top level of the module or notebook that defines the law"
-        ) from error
+    hints = _annotations(function)
     columns: list[str] = []
     params: list[Param] = []
     domains: dict[str, Domain] = {}
     for argument in inspect.signature(function).parameters.values():
-        if argument.kind in (argument.POSITIONAL_ONLY, argument.POSITIONAL_OR_KEYWORD):
-            columns.append(argument.name)
-            for item in getattr(hints.get(argument.name), "__metadata__", ()):
-                if isinstance(item, Domain):
-                    domains[argument.name] = item
-        elif argument.kind is argument.KEYWORD_ONLY:
-            kind = _read_kind(name, argument.name, hints)
-            params.append(Param(argument.name, kind, _read_by(argument.name, hints)))
-        else:
+        if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
             raise LawError(
                 f"law {name!r}: {argument} is variadic. Write every column and parameter out"
             )
+        if argument.default is not argument.empty:
+            raise LawError(
+                f"law {name!r}: {argument.name} has the default {shown(argument.default)}, which "
+                "a fit would not use. Leave it out; a parameter is held at a value with "
+                "fit(..., fix={...})"
+            )
+        if argument.kind is argument.KEYWORD_ONLY:
+            kind = _read_kind(name, argument.name, hints)
+            params.append(Param(argument.name, kind, _read_by(argument.name, hints)))
+            continue
+        if argument.name in ("self", "cls"):
+            raise LawError(
+                f"law {name!r} is a method: {argument.name!r} would be a column. Write it as a "
+                "function outside of the class"
+            )
+        columns.append(argument.name)
+        for item in _metadata(hints, argument.name):
+            if isinstance(item, Domain):
+                domains[argument.name] = item
+            elif isinstance(item, Kind):
+                raise LawError(
+                    f"law {name!r}: {argument.name} is annotated as a parameter ({item.name}), but "
+                    "stands among the columns. Put a bare * before the parameters: "
+                    "def mine(N, D, *, E: Offset, ...)"
+                )
     if not columns or not params:
         raise LawError(
             f"law {name!r} needs at least one data column (positional) and one parameter "
@@ -304,24 +423,51 @@ def _read_signature(
     return tuple(columns), tuple(params), domains
 
 
+def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
+    """Annotations by argument, those that are text resolved."""
+    try:
+        return inspect.get_annotations(inspect.unwrap(function), eval_str=True)
+    except NameError as error:
+        raise LawError(
+            f"law {function.__name__!r}: annotation {error.name!r} cannot be resolved. Import the "
+            "kind at the top level of the module or notebook that defines the law"
+        ) from error
+    except Exception as error:  # Whatever evaluating an annotation's text raises.
+        raise LawError(
+            f"law {function.__name__!r}: an annotation cannot be resolved ({error}). Annotate "
+            f"each parameter with its kind: {KINDS}"
+        ) from error
+
+
+def _metadata(hints: Mapping[str, Any], argument: str) -> tuple[Any, ...]:
+    """What is annotated, a kind or domain that stands alone too."""
+    hint = hints.get(argument)
+    return (hint,) if isinstance(hint, Kind | Domain) else getattr(hint, "__metadata__", ())
+
+
 def _read_by(param: str, hints: Mapping[str, Any]) -> tuple[str, ...]:
-    metadata = getattr(hints.get(param), "__metadata__", ())
-    return tuple(column for item in metadata if isinstance(item, By) for column in item.columns)
+    items = _metadata(hints, param)
+    return tuple(column for item in items if isinstance(item, By) for column in item.columns)
 
 
 def _read_kind(law_name: str, param: str, hints: Mapping[str, Any]) -> Kind:
-    metadata = getattr(hints.get(param), "__metadata__", ())
+    metadata = _metadata(hints, param)
     kinds = [item for item in metadata if isinstance(item, Kind)]
     if len(kinds) != 1:
         raise LawError(
             f"law {law_name!r}: parameter {param!r} has {'several kinds' if kinds else 'no kind'}. "
-            "Annotate it with one of Offset, Amplitude, Coefficient, Exponent, Fraction or "
-            "Annotated[Array, scale_of('N')]"
+            f"Annotate it with one of {KINDS}"
         )
+    for item in metadata:
+        if not isinstance(item, Kind | Bounds | By):
+            raise LawError(
+                f"law {law_name!r}: parameter {param!r} is annotated with {shown(item)}, which is "
+                'nothing of a parameter. Write Bounds(lower, upper), or By("format")'
+            )
     (kind,) = kinds
     for bounds in (item for item in metadata if isinstance(item, Bounds)):
         kind = kind.narrowed(bounds)
-    if math.isnan(kind.lower) or math.isnan(kind.upper) or not kind.lower < kind.upper:
+    if not kind.lower < kind.upper:
         raise LawError(
             f"law {law_name!r}: parameter {param!r} has empty bounds ({kind.lower}, {kind.upper})"
         )

@@ -20,6 +20,8 @@ from typing import Annotated, Any, Literal
 import jax
 import numpy as np
 
+from scalefit.arguments import number, text
+
 __all__ = [
     "Amplitude",
     "Bounds",
@@ -100,10 +102,17 @@ class Kind:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Bounds of one parameter in one law, used inside ``Annotated``."""
+    """Bounds of one parameter in one law, used inside ``Annotated``.
+
+    Raises:
+        ArgumentError: an end is no number; infinities are.
+    """
 
     lower: float
     upper: float
+
+    def __post_init__(self) -> None:
+        _set_numbers(self, "Bounds(0.1, 1.0)")
 
 
 @dataclass(frozen=True)
@@ -117,7 +126,23 @@ class By:
     columns: tuple[str, ...]
 
     def __init__(self, *columns: str) -> None:
-        object.__setattr__(self, "columns", columns)
+        remedy = 'Name the columns, as By("format")'
+        found = tuple(
+            text(item, f"By.columns[{i}]", remedy=remedy) for i, item in enumerate(columns)
+        )
+        object.__setattr__(self, "columns", found or (text("", "By.columns", remedy=remedy),))
+
+
+def _set_numbers(ends: Any, example: str) -> None:
+    """Keep two ends as floats."""
+    for name in ("lower", "upper"):
+        value = number(
+            getattr(ends, name),
+            f"{type(ends).__name__}.{name}",
+            infinite=True,
+            remedy=f"Give numbers, as {example}",
+        )
+        object.__setattr__(ends, name, value)
 
 
 # How a parameter that a kind's bounds do not fit is declared instead, in messages.
@@ -148,7 +173,11 @@ def scale_of(column: str) -> Kind:
 
     Args:
         column: name of the data column, as in the law's signature.
+
+    Raises:
+        ArgumentError: it is no name.
     """
+    text(column, "column", remedy="Name the data column, as scale_of('N')")
     return Kind("scale", 1.0 / SCALE_MARGIN, SCALE_MARGIN, spacing="log", column=column)
 
 
@@ -160,7 +189,11 @@ def slope_of(column: str) -> Kind:
 
     Args:
         column: name of the data column, as in the law's signature.
+
+    Raises:
+        ArgumentError: it is no name.
     """
+    text(column, "column", remedy="Name the data column, as slope_of('share')")
     return Kind("slope", -STEEPEST, STEEPEST, column=column, per=True)
 
 
@@ -179,6 +212,9 @@ class Domain:
     upper: float = math.inf
     above: bool = False
     below: bool = False
+
+    def __post_init__(self) -> None:
+        _set_numbers(self, "Domain(0.0, 1.0)")
 
     def holds(self, values: Any) -> np.ndarray:
         """Whether each value is in the domain; a missing one (NaN) is not judged."""
