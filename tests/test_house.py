@@ -33,6 +33,8 @@ FLOW = [
     "laws",
     "files",
     "units",
+    "cells",
+    "rules",
     "table",
     "trajectories",
     "groups",
@@ -236,8 +238,10 @@ def test_public_names_are_the_ones_listed():
     }
     inner |= {
         "basis",
+        "cells",
         "groups",
         "isoflops",
+        "rules",
         "separable",
         "studies",
         "synthetic",

@@ -536,9 +536,8 @@ def rows_are_left_out_as_said():
     missing = refused(lambda: sf.fit(gap, loss="val_loss"))
     assert sf.fit(gap, loss="val_loss", keep=text_option(missing, "keep")).rows == len(gap) - 1
     assert sf.fit(gap, loss="val_loss", missing=text_option(missing, "missing")).rows == 29
-    how = refused(lambda: sf.fit(gap, loss="val_loss", missing="skip"))
-    for name in re.findall(r"missing='(\w+)'", how.partition("Use ")[2]):
-        assert sf.LossTable.from_frame(runs(), missing=name).rows
+    how = refused(lambda: sf.fit(gap, loss="val_loss", missing="dorp"))
+    assert text_option(how.partition("Pass ")[2], "missing") == "drop"
     endless = runs().assign(loss=runs()["loss"].where(runs().index != 3, np.inf))
     diverged = refused(lambda: sf.fit(endless))
     assert sf.fit(endless, keep=text_option(diverged, "keep")).rows == len(runs()) - 1
@@ -552,7 +551,11 @@ def rows_are_left_out_as_said():
     rule = refused(lambda: sf.fit(runs(), keep=[3]))
     assert sf.fit(runs(), keep=text_option(rule, "keep")).status.usable
     assert called(rule, "frame[", frame=runs()).shape[1] == runs().shape[1]
-    return missing, how, diverged, infinite, by, rule
+    levels = refused(lambda: sf.fit(pd.concat({"run": runs()}, axis=1)))
+    assert sf.fit(called(levels, "frame.droplevel(", frame=pd.concat({"run": runs()}, axis=1)))
+    dated = refused(lambda: sf.fit(runs(), keep="x" * 20_000))
+    assert called(dated, "frame[", frame=runs()).shape[1] == runs().shape[1]
+    return missing, how, diverged, infinite, by, rule, levels, dated
 
 
 @case

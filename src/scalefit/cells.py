@@ -1,0 +1,99 @@
+"""What the cells of a column hold: numbers, nothing, or what is neither.
+
+A column of Python objects can hold anything: Decimals, arrays without dimensions, bytes, objects
+whose own comparison raises. Each cell is looked at on its own, and nothing is taken for a number
+that is none: no truth value, no date, no bytes, no ``1_000``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import Decimal
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit.arguments import number
+
+__all__ = ["fault", "missing", "numbers"]
+
+# What is read as a number where it stands as text.
+PLAIN = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?\s*", re.IGNORECASE)
+INFINITE = re.compile(r"\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
+
+
+def numbers(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """A column as float64, and where it holds what is no number of float64.
+
+    Returns:
+        The numbers, (rows,), NaN where a cell is missing or holds none; where it holds none,
+        (rows,).
+    """
+    if values.dtype.kind in "iuf":
+        with np.errstate(over="ignore"):  # Whoever asks for the column refuses what is infinite.
+            found = np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
+        return found, np.zeros(len(found), dtype=bool)
+    read = [_number(cell) for cell in values.astype(object)]
+    found = np.array([math.nan if item is None else item for item in read], dtype=np.float64)
+    return found, np.array([item is None for item in read], dtype=bool)
+
+
+def missing(values: pd.Series) -> np.ndarray:
+    """Where a column has no value, (rows,)."""
+    if values.dtype != object:
+        return np.asarray(values.isna(), dtype=bool)
+    return np.array([_is_missing(cell) for cell in values], dtype=bool)
+
+
+def fault(cell: Any) -> str:
+    """What is wrong with a cell that holds no number of float64."""
+    if isinstance(cell, str):
+        large = PLAIN.fullmatch(cell) is not None
+    else:
+        large = _is_real(cell) and not (isinstance(cell, Decimal) and cell.is_nan())
+    return "too large for a number of 64 bits" if large else "not a number"
+
+
+def _number(cell: Any) -> float | None:
+    """A cell as float64, NaN where it is missing; None where it holds no number."""
+    if type(cell) is float:
+        return cell
+    try:
+        if _is_missing(cell):
+            return math.nan
+        if isinstance(cell, str):
+            return _spelled(cell)
+        if _is_real(cell):
+            # A Decimal or a longdouble beyond float64 becomes infinite without a word.
+            found = float(cell)
+            return None if math.isinf(found) and cell != found else found
+        return number(cell, "cell", infinite=True, remedy="")
+    except Exception:  # Whatever a cell's own methods raise.
+        return None
+
+
+def _spelled(cell: str) -> float | None:
+    if PLAIN.fullmatch(cell):
+        found = float(cell)
+        return None if math.isinf(found) else found
+    return float(cell) if INFINITE.fullmatch(cell) else None
+
+
+def _is_real(cell: Any) -> bool:
+    return isinstance(cell, Real | Decimal) and not isinstance(cell, bool | np.bool_)
+
+
+def _is_missing(cell: Any) -> bool:
+    """Whether a cell holds no value, in any of the ways to mark that."""
+    if cell is None or cell is pd.NA or cell is pd.NaT or cell is np.ma.masked:
+        return True
+    if isinstance(cell, float | np.floating):
+        return math.isnan(cell)
+    if isinstance(cell, Decimal):
+        return cell.is_qnan()
+    if isinstance(cell, np.datetime64 | np.timedelta64):
+        return bool(np.isnat(cell))
+    return isinstance(cell, np.ma.MaskedArray) and cell.ndim == 0 and bool(cell.mask)
