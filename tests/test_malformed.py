@@ -218,27 +218,30 @@ class Lazy:
 
 
 NO_FRAMES = {
-    "dict": ({"N": [1e9]}, "dict", "pandas.DataFrame(...)"),
-    "list": ([{"N": 1e9}], "list", "pandas.DataFrame(...)"),
-    "path": ("runs.csv", "str", "scalefit.read(path)"),
-    "None": (None, "NoneType", "pandas.DataFrame(...)"),
-    "number": (3, "int", "pandas.DataFrame(...)"),
-    "Series": (pd.Series([1.0]), "Series", "pandas.DataFrame(...)"),
-    "array": (np.ones((9, 3)), "ndarray", "pandas.DataFrame(...)"),
-    "records": (np.ones(9, dtype=[("N", float)]), "ndarray", "pandas.DataFrame(...)"),
-    "groups": (pd.DataFrame({"N": [1.0]}).groupby("N"), "DataFrameGroupBy", "DataFrame(...)"),
-    "generator": ((row for row in [{"N": 1e9}]), "generator", "pandas.DataFrame(...)"),
-    "the class": (pd.DataFrame, "DataFrame", "pandas.DataFrame(...)"),
-    "another library's": (Lazy(), "Lazy", "runs.to_pandas()"),
+    "dict": ({"N": [1e9]}, "pandas.DataFrame(...)"),
+    "list": ([{"N": 1e9}], "pandas.DataFrame(...)"),
+    "path": ("runs.csv", "scalefit.read('runs.csv')"),
+    "None": (None, "pandas.DataFrame(...)"),
+    "number": (3, "pandas.DataFrame(...)"),
+    "Series": (pd.Series([1.0]), "pandas.DataFrame(...)"),
+    "array": (np.ones((9, 3)), "pandas.DataFrame(...)"),
+    "records": (np.ones(9, dtype=[("N", float)]), "pandas.DataFrame(...)"),
+    "groups": (pd.DataFrame({"N": [1.0]}).groupby("N"), "pandas.DataFrame(...)"),
+    "generator": ((row for row in [{"N": 1e9}]), "pandas.DataFrame(...)"),
+    "the class": (pd.DataFrame, "pandas.DataFrame(...)"),
+    "another library's": (Lazy(), "runs.to_pandas()"),
 }
 
 
-@pytest.mark.parametrize(("what", "kind", "remedy"), NO_FRAMES.values(), ids=NO_FRAMES)
-def test_anything_but_a_dataframe_is_refused(what, kind, remedy):
-    with pytest.raises(sf.DataError, match=says(f"not {kind}", remedy)):
-        sf.fit(what)
-    with pytest.raises(sf.DataError, match=says(f"not {kind}", remedy)):
+@pytest.mark.parametrize(("what", "remedy"), NO_FRAMES.values(), ids=NO_FRAMES)
+def test_anything_but_a_dataframe_is_refused(what, remedy):
+    with pytest.raises(sf.ArgumentError, match=says("runs=", "is not a table", remedy)) as caught:
+        sf.LossTable.from_frame(what)
+    assert caught.value.value is what
+    with pytest.raises(sf.ArgumentError, match="is not a table"):
         sf.LossTable(what, {}, {})
+    with pytest.raises(sf.ArgumentError, match="is not a table"):
+        sf.fit(what)
 
 
 CALLS = {

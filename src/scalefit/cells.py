@@ -50,10 +50,13 @@ def missing(values: pd.Series) -> np.ndarray:
 
 def fault(cell: Any) -> str:
     """What is wrong with a cell that holds no number of float64."""
-    if isinstance(cell, str):
-        large = PLAIN.fullmatch(cell) is not None
-    else:
-        large = _is_real(cell) and not (isinstance(cell, Decimal) and cell.is_nan())
+    try:
+        real = PLAIN.fullmatch(cell) if isinstance(cell, str) else _is_real(cell)
+        large = bool(real) and math.isinf(float(cell))
+    except OverflowError:
+        large = True
+    except Exception:  # Whatever a cell's own methods raise.
+        large = False
     return "too large for a number of 64 bits" if large else "not a number"
 
 
@@ -83,7 +86,9 @@ def _spelled(cell: str) -> float | None:
 
 
 def _is_real(cell: Any) -> bool:
-    return isinstance(cell, Real | Decimal) and not isinstance(cell, bool | np.bool_)
+    # A duration of numpy's is a kind of whole number of its.
+    no_number = bool | np.bool_ | np.timedelta64
+    return isinstance(cell, Real | Decimal) and not isinstance(cell, no_number)
 
 
 def _is_missing(cell: Any) -> bool:

@@ -70,6 +70,10 @@ ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 ALWAYS_RESOLVED = ("N", "D", "loss")
 POSITIVE = ("N", "D", "C")
 
+# A number is within these, or zero. No count, compute or loss is near them; products and powers of
+# what is further out leave what float64 can hold.
+LEAST, MOST = 1e-30, 1e30
+
 UNITS = MappingProxyType({"N": "parameters", "D": "tokens", "C": "FLOP"})
 
 Missing = Literal["raise", "drop"]
@@ -135,10 +139,10 @@ class LossTable:
             The table.
 
         Raises:
-            DataError: it is no DataFrame; a header is unknown, ambiguous or used twice; a value is
-                missing, not a number, not finite or not positive; a rule makes no sense on this
-                table; no row is left.
-            ArgumentError: ``keep``, ``missing`` or a header is of another type or word.
+            ArgumentError: it is no DataFrame; ``keep``, ``missing`` or a header makes no sense.
+            DataError: a header is unknown, ambiguous or used twice; a value is missing, not a
+                number, not finite or not positive; a rule makes no sense on this table; no row is
+                left.
 
         Example:
             >>> import pandas as pd
@@ -167,14 +171,11 @@ class LossTable:
                 remedy="Loosen the rules",
             )
         table = cls(
-            renamed,
-            MappingProxyType(sources),
-            MappingProxyType(candidates),
-            tuple(dropped),
-            tuple(_reading_notes(renamed, sources, candidates)),
+            renamed, MappingProxyType(sources), MappingProxyType(candidates), tuple(dropped)
         )
         for name in checked:
             table.column(name)
+        object.__setattr__(table, "notes", tuple(_reading_notes(table)))
         return table
 
     def __len__(self) -> int:
@@ -272,6 +273,16 @@ class LossTable:
             if name == "loss"
             else f"Correct it, or leave the rows out with {_keep(f'abs({quoted(header)}) < inf')}",
         )
+        _refuse_bad(
+            values,
+            _out_of_size(values),
+            "of an impossible size",
+            name,
+            header,
+            self.rows,
+            f"Numbers are computed with from {LEAST:g} to {MOST:g}: check the column, and give it "
+            f"in another unit if it is right, as {_rescaled(header)}",
+        )
         if name in POSITIVE:
             _refuse_bad(
                 values,
@@ -329,6 +340,15 @@ class LossTable:
                 remedy=f"Fill it, or leave the rows out with {_keep(f'notna({quoted(name)})')}",
             )
         return values
+
+    def numbers(self, name: str) -> np.ndarray:
+        """One column as far as it holds numbers, NaN elsewhere, shape (rows,); nothing is refused.
+
+        Args:
+            name: canonical name or header, of a column that is there.
+        """
+        values = cells.numbers(self.frame[name])[0]
+        return np.where(np.isfinite(values) & ~_out_of_size(values), values, np.nan)
 
     @cached_property
     def weight(self) -> np.ndarray:
@@ -396,14 +416,18 @@ def _plain(frame: Any) -> pd.DataFrame:
     """A table as a plain DataFrame of the same data, with one level of headers, all different.
 
     Raises:
-        DataError: it is none, or has no rows, or headers of several levels or that repeat.
+        ArgumentError: it is none.
+        DataError: it has no rows, or headers of several levels or that repeat.
     """
     if not isinstance(frame, pd.DataFrame):
         raise _no_frame(frame)
     if type(frame) is not pd.DataFrame:
         frame = pd.DataFrame(frame)  # A subclass may do other things where it is asked the same.
-    if not len(frame):
-        raise DataError("the table has no rows", remedy="Check the file or the query behind it")
+    if frame.empty:
+        lacking = "columns" if len(frame) else "rows"
+        raise DataError(
+            f"the table has no {lacking}", remedy="Check the file or the query behind it"
+        )
     if isinstance(frame.columns, pd.MultiIndex):
         if frame.columns.nlevels > 1:
             raise DataError(
@@ -416,15 +440,16 @@ def _plain(frame: Any) -> pd.DataFrame:
     return frame
 
 
-def _no_frame(runs: object) -> DataError:
-    kind = runs.__name__ if isinstance(runs, type) else type(runs).__name__
+def _no_frame(runs: object) -> ArgumentError:
     if hasattr(type(runs), "to_pandas"):
-        remedy = "Convert it: runs.to_pandas()"
+        remedy = "Pass runs.to_pandas()"
     elif isinstance(runs, str | Path):
-        remedy = "Read a file with scalefit.read(path)"
+        remedy = "Pass scalefit.read('runs.csv')"
     else:
-        remedy = "Wrap it: pandas.DataFrame(...), or read a file with scalefit.read(path)"
-    return DataError(f"expected a pandas DataFrame, not {kind}", remedy=remedy)
+        remedy = "Pass one run per row: pandas.DataFrame(...), or scalefit.read('runs.csv')"
+    return ArgumentError(
+        f"runs={shown(runs)} is not a table", argument="runs", value=runs, remedy=remedy
+    )
 
 
 def _normalised(header: object) -> str:
@@ -597,9 +622,19 @@ def _place(rows: Sequence[object]) -> str:
     return f"in row {rows[0]}{more}"
 
 
+def _out_of_size(values: np.ndarray) -> np.ndarray:
+    size = np.abs(values)
+    return (size > MOST) | ((size < LEAST) & (size > 0))
+
+
+def _rescaled(header: str) -> str:
+    """A column in another unit, as code."""
+    return f"runs.assign(**{{{header!r}: runs[{header!r}] / runs[{header!r}].median()}})"
+
+
 def _sound(values: np.ndarray, name: str) -> bool:
     """Whether a column passes every check of its quantity."""
-    if not np.isfinite(values).all():
+    if np.isnan(values).any() or _out_of_size(values).any():
         return False
     if name in POSITIVE:
         return bool((values > 0).all())
@@ -639,9 +674,7 @@ def _drop_missing(
     return frame, dropped
 
 
-def _reading_notes(
-    frame: pd.DataFrame, sources: Mapping[str, str], candidates: Mapping[str, tuple[str, ...]]
-) -> list[Note]:
+def _reading_notes(table: LossTable) -> list[Note]:
     notes = [
         Note(
             "ambiguous_column",
@@ -651,9 +684,10 @@ def _reading_notes(
             f"you need it: {name}={found[0]!r}",
             {"quantity": name, "columns": list(found)},
         )
-        for name, found in candidates.items()
+        for name, found in table.candidates.items()
     ]
-    repeated = _repeated(frame) if all(name in sources for name in ALWAYS_RESOLVED) else []
+    there = table.sources
+    repeated = _repeated(table.frame) if all(name in there for name in ALWAYS_RESOLVED) else []
     if repeated:
         notes.append(
             Note(
@@ -665,22 +699,13 @@ def _reading_notes(
                 {"rows": [str(row) for row in repeated]},
             )
         )
-    return [*notes, *unit_notes(_judged(frame, sources), sources, list(frame.index))]
-
-
-def _judged(frame: pd.DataFrame, sources: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """Columns whose unit is judged, NaN where a row does not count or has no number."""
-    weight = frame["weight"].to_numpy() if "weight" in sources else 1.0
-    found = {}
-    for name in ("N", "D", "C", "loss"):
-        if name in sources:
-            try:
-                numbers = _numbers(frame[name], name, sources[name])
-            except DataError:
-                # C is optional, and whoever asks for it is told then.
-                continue
-            found[name] = np.where(weight > 0, numbers.to_numpy(dtype=np.float64), np.nan)
-    return found
+    # Runs of no weight say nothing of the unit, and C may be no number: it is optional.
+    judged = {
+        name: np.where(table.weight > 0, table.numbers(name), np.nan)
+        for name in ("N", "D", "C", "loss")
+        if name in there
+    }
+    return [*notes, *unit_notes(judged, there, table.rows)]
 
 
 def _repeated(frame: pd.DataFrame) -> list[object]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from scalefit.errors import Note, Status, listed
 from scalefit.fitting.checks import tells_apart
@@ -620,10 +619,7 @@ def _convention_notes(fit: Fit, table: LossTable) -> list[Note]:
     if "C" not in table.sources or "6ND" not in fit.domain:
         return []
     # C is optional: where it has gaps or is no number it is simply not compared.
-    column = table.frame["C"]
-    if column.dtype != np.float64:
-        column = pd.to_numeric(column, errors="coerce")
-    ratio = column.to_numpy(dtype=np.float64) / (6 * table.column("N") * table.column("D"))
+    ratio = table.numbers("C") / (6 * table.column("N") * table.column("D"))
     ratio = ratio[np.isfinite(ratio) & (ratio > 0)]
     if not len(ratio) or np.abs(ratio - 1).max() <= FLOPS_TOLERANCE:
         return []

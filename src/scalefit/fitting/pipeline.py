@@ -202,7 +202,7 @@ def _refuse_disagreement(
     Raises:
         FitError: they differ by more than the rounding of the law's terms explains.
     """
-    best = int(np.argmin(np.abs(polished.value - searched)))
+    best = int(np.nanargmin(np.abs(polished.value - searched)))  # A start may end at no number.
     columns, known = newton_of(posed.problem, posed.data).raw_columns(polished.coordinates[best])
     terms = np.abs(polished.coefficients[best]) @ np.abs(columns)
     terms = terms + (0.0 if known is None else np.abs(known))
