@@ -1,4 +1,4 @@
-"""What the cells of a column hold: numbers, nothing, or what is neither.
+"""What the cells of a column hold: numbers, labels, nothing, or none of these.
 
 A column of Python objects can hold anything: Decimals, arrays without dimensions, bytes, objects
 whose own comparison raises. Each cell is looked at on its own, and nothing is taken for a number
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import date, timedelta
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -18,11 +19,25 @@ import pandas as pd
 
 from scalefit.arguments import number
 
-__all__ = ["fault", "missing", "numbers"]
+__all__ = ["fault", "label", "missing", "numbers"]
 
 # What is read as a number where it stands as text.
 PLAIN = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?\s*", re.IGNORECASE)
 INFINITE = re.compile(r"\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
+
+# What would break a line of a report, or no file can hold.
+BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+LABELS: tuple[type, ...] = (
+    Real,
+    Decimal,
+    np.bool_,
+    date,
+    timedelta,
+    np.datetime64,
+    pd.Period,
+    pd.Interval,
+)
 
 
 def numbers(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
@@ -58,6 +73,26 @@ def fault(cell: Any) -> str:
     except Exception:  # Whatever a cell's own methods raise.
         large = False
     return "too large for a number of 64 bits" if large else "not a number"
+
+
+def label(cell: Any) -> str | None:
+    """A cell as the text that tells groups of rows apart; None where it is no label.
+
+    4 and 4.0 are one label, however a file was read.
+    """
+    if isinstance(cell, str):
+        text = str.__str__(cell)  # Of numpy's text, plain text.
+        return text if text.strip() and not BREAKS.search(text) else None
+    if not isinstance(cell, LABELS) or _is_missing(cell):
+        return None
+    if isinstance(cell, Decimal) and cell.is_nan():  # A signalling one, which nothing compares to.
+        return None
+    if isinstance(cell, float | np.floating) and float(cell).is_integer():
+        return str(int(cell))
+    try:
+        return str(cell)
+    except Exception:  # Whatever a cell's own methods raise.
+        return None
 
 
 def _number(cell: Any) -> float | None:

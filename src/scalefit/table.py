@@ -339,6 +339,17 @@ class LossTable:
                 rows=rows,
                 remedy=f"Fill it, or leave the rows out with {_keep(f'notna({quoted(name)})')}",
             )
+        if values.dtype.kind in "iufb":
+            return values
+        wrong = [place for place, cell in enumerate(values) if cells.label(cell) is None]
+        if wrong:
+            rows = [self.rows[place] for place in wrong]
+            raise DataError(
+                f"{name!r} is no label ({shown(values.iloc[wrong[0]])}) {_place(rows)}",
+                column=name,
+                rows=rows,
+                remedy="Label rows with text of one line, numbers, truth values or dates",
+            )
         return values
 
     def numbers(self, name: str) -> np.ndarray:
