@@ -632,6 +632,16 @@ def test_one_n_is_blamed_on_the_table_when_the_law_is_new(runs):
         sf.fit(runs.assign(N=1e8), fresh)
 
 
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_few_runs_are_blamed_on_the_table_when_the_law_is_new(runs, rows):
+    @sf.law(source="a law that no table has met")
+    def fresh(N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, alpha: sf.Exponent):
+        return E + A * N**-alpha + B * D**-0.3
+
+    with pytest.raises(sf.DataError, match=f"{rows} runs cannot identify the 4 free parameters"):
+        sf.fit(runs.iloc[:rows], fresh)
+
+
 # Files
 
 

@@ -144,8 +144,9 @@ def fit(
     searched, polished = search(problem, objective, data, settings, axes, device)
     if not np.isfinite(polished.value).any():
         raise FitError(
-            f"no point of the bounds of {law.name!r} gives a finite objective on this table. The "
-            "law may predict negative losses everywhere: check bounds, fixed values and units"
+            f"no point of the bounds of {law.name!r} gives a finite objective on this table: the "
+            "law predicts losses that are negative there, or too large for numbers of 64 bits. "
+            "Check bounds, fixed values and units"
         )
     refuse_idle(problem, polished)
     # A proof that comes upon a lower point sends the fit there, and is begun again.
