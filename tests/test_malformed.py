@@ -564,6 +564,14 @@ def test_a_fit_does_not_depend_on_units_of_any_size(plain_runs, factors, options
     assert fit.params["E"] == pytest.approx(plain.params["E"] * factors[2], rel=1e-9)
 
 
+def test_a_start_that_ends_at_no_number_is_passed_over(monkeypatch):
+    monkeypatch.setattr("scalefit.table.MOST", 1e300)
+    runs = sf.simulate(sf.isoflop_design(points=7), noise=0.003, seed=1)[["N", "D", "loss"]]
+    options = {"residual": "raw", "robust": "l1"}
+    fit, plain = sf.fit(runs * np.array([1e60, 1e60, 1.0]), **options), sf.fit(runs, **options)
+    assert fit.params["alpha"] == pytest.approx(plain.params["alpha"], rel=1e-9)
+
+
 @pytest.mark.parametrize("factor", [1e-200, 1e200, 1e-300])
 @pytest.mark.parametrize("column", ["N", "D", "loss", "weight", "C"])
 def test_impossible_sizes_are_refused_with_the_unit_that_helps(plain_runs, column, factor):

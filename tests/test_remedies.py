@@ -545,6 +545,10 @@ def rows_are_left_out_as_said():
     infinite = refused(lambda: sf.fit(far, "data_constrained", certify=False))
     table = sf.LossTable.from_frame(far, keep=text_option(infinite, "keep"))
     assert len(table.column("U")) == len(runs()) - 1
+    small = runs().assign(U=1e-200 * np.arange(1, 31))
+    unit = refused(lambda: sf.LossTable.from_frame(small).column("U"))
+    mended = called(unit, "runs.assign(", runs=small)
+    assert sf.LossTable.from_frame(mended).column("U").min() > 0.01
     unlabelled = runs().assign(corpus=runs()["corpus"].where(runs().index != 3))
     by = refused(lambda: sf.fit(unlabelled, groups={"A": "corpus"}))
     assert sf.fit(unlabelled, groups={"A": "corpus"}, keep=text_option(by, "keep")).rows == 29
@@ -555,7 +559,7 @@ def rows_are_left_out_as_said():
     assert sf.fit(called(levels, "frame.droplevel(", frame=pd.concat({"run": runs()}, axis=1)))
     dated = refused(lambda: sf.fit(runs(), keep="x" * 20_000))
     assert called(dated, "frame[", frame=runs()).shape[1] == runs().shape[1]
-    return missing, how, diverged, infinite, by, rule, levels, dated
+    return missing, how, diverged, infinite, unit, by, rule, levels, dated
 
 
 @case
