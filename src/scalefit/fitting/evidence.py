@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit.cells import label
 from scalefit.errors import Note, Status, listed
 from scalefit.fitting.checks import tells_apart
 from scalefit.fitting.grid import Searched
@@ -16,6 +17,7 @@ from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.laws import BUILTIN
 from scalefit.objective import Objective
 from scalefit.result import Fit, Minimum, Trust, by_row
+from scalefit.rules import quoted
 from scalefit.separable import idle_error
 from scalefit.table import LossTable
 from scalefit.trajectories import find_trajectories
@@ -593,16 +595,18 @@ def _trajectory_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list
     header = table.sources["D"]
     ways = [f"cluster them, covariance(fit, runs, by={found.by!r})"]
     last = found.last(D)
+    column = table.frame[found.by if found.by in table else "N"]
     # A fit needs runs of several D, and a label that is one for each run picks their last rows.
     if (
         found.curves > fit.free
         and len(set(D[last])) > 2
-        and (table.labels(found.by).iloc[last].nunique() == found.curves)
+        and len({label(cell) for cell in column.iloc[last]}) == found.curves
     ):
         ways.append(
             f"fit the last row of each, runs.loc[runs.groupby({found.by!r})[{header!r}].idxmax()]"
         )
-    ways.append(f"leave their beginnings out, keep='`{header}` > {D.max() / 10:.1e}'")
+    rule = f"{quoted(header)} > {D.max() / 10:.1e}"
+    ways.append(f"leave their beginnings out, keep={rule!r}")
     return [
         Note(
             "trajectories",
