@@ -512,6 +512,18 @@ class Subclass(pd.DataFrame):
         raise RuntimeError("sulky")
 
 
+class Unprinted:
+    """A label that has no text."""
+
+    def __repr__(self):
+        raise RuntimeError("sulky")
+
+
+def with_attributes(frame, what):
+    frame.attrs["what"] = what
+    return frame
+
+
 FRAMES = {
     "one level of headers": lambda f: f.set_axis(pd.MultiIndex.from_arrays([f.columns]), axis=1),
     "subclass": Subclass,
@@ -526,8 +538,30 @@ FRAMES = {
     "header none": lambda f: f.assign(extra=1.0).rename(columns={"extra": None}),
     "header nan": lambda f: f.assign(extra=1.0).rename(columns={"extra": np.nan}),
     "header a tuple": lambda f: f.assign(extra=1.0).set_axis([*f.columns, ("a", 1)], axis=1),
+    "header that nothing prints": lambda f: f.assign(x=1.0).rename(columns={"x": Unprinted()}),
+    "row labels that nothing prints": lambda f: f.set_axis([Unprinted() for _ in f.index]),
+    "attributes that nothing copies": lambda f: with_attributes(f, iter([])),
     "header a number": lambda f: f.assign(extra=1.0).rename(columns={"extra": 7}),
 }
+
+
+ROW_LABELS = {
+    "of two lines": ("a\nb", "in row a\\nb"),
+    "of no end": ("ab" * 5000, "in row " + "ab" * 38 + "a..."),
+    "of no text": (Unprinted(), "in row <Unprinted>"),
+    "of two levels": ((1, "a"), "in row (1, 'a')"),
+}
+
+
+@pytest.mark.parametrize(("label", "said"), ROW_LABELS.values(), ids=ROW_LABELS)
+def test_row_labels_are_said_in_one_line(runs, label, said):
+    labels = np.empty(len(runs), dtype=object)
+    labels[:] = range(len(runs))
+    labels[3] = label
+    frame = put("N", np.nan)(runs).set_axis(pd.Index(labels, tupleize_cols=False))
+    with pytest.raises(sf.DataError, match=says("'N' is missing (nan)", said)) as caught:
+        sf.LossTable.from_frame(frame)
+    assert "\n" not in str(caught.value) and caught.value.rows == (label,)
 
 
 @pytest.mark.parametrize("change", FRAMES.values(), ids=FRAMES)
@@ -538,7 +572,7 @@ def test_frames_of_any_kind_are_the_same_table(runs, change):
         table = sf.LossTable.from_frame(frame, keep="N > 0 and loss < 100")
     for name in ("N", "D", "loss", "C"):
         np.testing.assert_array_equal(table.column(name), runs[name].to_numpy())
-    assert len(table.rows) == len(runs) and table._repr_html_()
+    assert len(table.rows) == len(runs) and repr(table)
 
 
 SIZES = {

@@ -432,8 +432,8 @@ def _plain(frame: Any) -> pd.DataFrame:
     """
     if not isinstance(frame, pd.DataFrame):
         raise _no_frame(frame)
-    if type(frame) is not pd.DataFrame:
-        frame = pd.DataFrame(frame)  # A subclass may do other things where it is asked the same.
+    # A subclass may do other things where it is asked the same, and attrs hold what nobody copies.
+    frame = pd.DataFrame(frame)
     if frame.empty:
         lacking = "columns" if len(frame) else "rows"
         raise DataError(
@@ -463,8 +463,8 @@ def _no_frame(runs: object) -> ArgumentError:
     )
 
 
-def _normalised(header: object) -> str:
-    text = str(header).strip()
+def _normalised(header: str) -> str:
+    text = header.strip()
     return text if len(text) == 1 else re.sub(r"[\s\-]+", "_", text).lower()
 
 
@@ -474,7 +474,8 @@ def _resolve(
     """Header of each quantity, and the quantities that several headers could mean."""
     headers: dict[str, list[str]] = {}
     for header in frame.columns:
-        headers.setdefault(_normalised(header), []).append(header)
+        if isinstance(header, str):
+            headers.setdefault(_normalised(header), []).append(header)
     sources: dict[str, str] = {}
     for name, header in explicit.items():
         _refuse_no_header(header, name)
@@ -538,7 +539,9 @@ def _refuse_no_header(header: object, argument: str) -> None:
 
 
 def _unknown_header(name: str, header: str, frame: pd.DataFrame) -> DataError:
-    close = difflib.get_close_matches(str(header), [str(item) for item in frame.columns], n=1)
+    close = difflib.get_close_matches(
+        str(header), [item for item in frame.columns if isinstance(item, str)], n=1
+    )
     hint = f"Did you mean {close[0]!r}? " if close else ""
     return DataError(
         f"there is no column {header!r} for {name}",
@@ -573,6 +576,7 @@ def _apply_rules(
         str(header): frame.iloc[:, place]
         for frame in (original, renamed)
         for place, header in enumerate(frame.columns)
+        if isinstance(header, str | int)
     }
     if original.index.nlevels == 1:
         known.setdefault("index", pd.Series(original.index))
@@ -630,7 +634,7 @@ def _numbers(values: pd.Series, name: str, header: str) -> pd.Series:
 
 def _place(rows: Sequence[object]) -> str:
     more = f" ({len(rows)} such rows: {listed(rows)})" if len(rows) > 1 else ""
-    return f"in row {rows[0]}{more}"
+    return f"in row {listed(rows[:1])}{more}"
 
 
 def _out_of_size(values: np.ndarray) -> np.ndarray:

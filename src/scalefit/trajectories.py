@@ -77,7 +77,8 @@ def find_trajectories(table: LossTable) -> Trajectories | None:
     named = [
         header
         for header in table.frame.columns
-        if str(header).strip().lower().replace(" ", "_").replace("-", "_") in RUN_HEADERS
+        if isinstance(header, str)
+        and header.strip().lower().replace(" ", "_").replace("-", "_") in RUN_HEADERS
     ]
     for header in named:
         labels = np.array([label(cell) for cell in table.frame[header]], dtype=object)
