@@ -256,6 +256,14 @@ def test_anything_but_a_dataframe_is_refused(what, remedy):
         sf.fit(what)
 
 
+@pytest.mark.parametrize("what", [None, "N", ["N"], {1: "N"}])
+def test_a_table_is_not_put_together_of_anything(runs, what):
+    with pytest.raises(sf.ArgumentError, match=says("sources", "LossTable.from_frame(frame)")):
+        sf.LossTable(runs, what, {})
+    with pytest.raises(sf.ArgumentError, match=says("candidates", "LossTable.from_frame(frame)")):
+        sf.LossTable(runs, {}, what)
+
+
 CALLS = {
     "header unknown": ({"N": "prams"}, ["no column 'prams' for N", "Columns: N, D, C, loss"]),
     "header misspelt": ({"loss": "losss"}, ["no column 'losss'", "Did you mean 'loss'?"]),

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit import cells
-from scalefit.arguments import choice, names, shown
+from scalefit.arguments import choice, mapping, names, shown
 from scalefit.errors import ArgumentError, DataError, Note, listed
 from scalefit.files import read_frame, refuse_repeated_labels
 from scalefit.laws import Law
@@ -113,6 +113,8 @@ class LossTable:
     def __post_init__(self) -> None:
         if not isinstance(self.frame, pd.DataFrame):
             raise _no_frame(self.frame)
+        for name in ("sources", "candidates"):
+            mapping(getattr(self, name), name, remedy="Use LossTable.from_frame(frame)")
 
     @classmethod
     def from_frame(
