@@ -165,6 +165,10 @@ def test_words_flags_names_functions_and_paths():
     for value in ("", b"a", 3, None, ["a", 3], {"a": 1}):
         with pytest.raises(sf.ArgumentError, match="Pass by='C'"):
             arguments.names(value, "by", remedy="Pass by='C'")
+    with pytest.raises(sf.ArgumentError, match=r"^keep=3 is not a rule, or a list of rules\. "):
+        arguments.names(3, "keep", remedy="Pass keep='C < 1e21'", wanted="rule")
+    with pytest.raises(sf.ArgumentError, match=r"^keep\[0\]='' is not text that says something\. "):
+        arguments.names([""], "keep", remedy="Pass keep='C < 1e21'", wanted="rule")
     assert arguments.mapping({"E": 1}, "fix", remedy="Pass fix={'E': 1.7}") == {"E": 1}
     for value in (["E"], "E", None, {1: 2}):
         with pytest.raises(sf.ArgumentError, match="Pass fix="):

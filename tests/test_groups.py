@@ -390,7 +390,7 @@ def levels_of(**columns):
         (pd.array([2, 1, 2], dtype="Int64"), ("1", "2")),
         (pd.Categorical(["low", "high", "low"], ["low", "mid", "high"]), ("low", "high")),
         (pd.Categorical(["b", "a", "b"], ["b", "a"], ordered=True), ("b", "a")),
-        (["", " ", "x"], ("", " ", "x")),
+        (["x y", " x", "x"], (" x", "x", "x y")),
     ],
 )
 def test_levels_are_told_apart_and_put_in_order(values, levels):

@@ -38,6 +38,8 @@ FLOW = [
     "files",
     "archive",
     "units",
+    "cells",
+    "rules",
     "table",
     "trajectories",
     "groups",
@@ -247,8 +249,10 @@ def test_public_names_are_the_ones_listed():
     }
     inner |= {
         "basis",
+        "cells",
         "groups",
         "isoflops",
+        "rules",
         "separable",
         "source_lines",
         "studies",

@@ -452,6 +452,18 @@ def test_each_way_out_that_a_trajectory_note_prints_can_be_gone():
     assert "groupby" not in codes(sf.fit(curves()))["trajectories"].message
 
 
+def test_runs_of_odd_names_are_trajectories_where_they_have_one():
+    runs = curves()
+    names = np.empty(len(runs), dtype=object)
+    for place, run in enumerate(runs["run"]):
+        # Rows of no name, and of names that are none, belong to no curve.
+        names[place] = [f"run {run}", None, [run], f"run {run}"][
+            0 if place % 60 else place // 60 % 4
+        ]
+    note = codes(sf.fit(runs.assign(run=names)))["trajectories"]
+    assert note.details["by"] == "run" and note.details["runs"] == 10
+
+
 def test_checkpoints_without_common_noise_are_only_told_of():
     note = codes(sf.fit(curves(correlation=0.0)))["trajectories"]
     assert note.severity == "info" and "do not correlate" in note.message

@@ -606,9 +606,8 @@ def rows_are_left_out_as_said():
     missing = refused(lambda: sf.fit(gap, loss="val_loss"))
     assert sf.fit(gap, loss="val_loss", keep=text_option(missing, "keep")).rows == len(gap) - 1
     assert sf.fit(gap, loss="val_loss", missing=text_option(missing, "missing")).rows == 29
-    how = refused(lambda: sf.fit(gap, loss="val_loss", missing="skip"))
-    for name in re.findall(r"missing='(\w+)'", how.partition("Use ")[2]):
-        assert sf.LossTable.from_frame(runs(), missing=name).rows
+    how = refused(lambda: sf.fit(gap, loss="val_loss", missing="dorp"))
+    assert text_option(how.partition("Pass ")[2], "missing") == "drop"
     endless = runs().assign(loss=runs()["loss"].where(runs().index != 3, np.inf))
     diverged = refused(lambda: sf.fit(endless))
     assert sf.fit(endless, keep=text_option(diverged, "keep")).rows == len(runs()) - 1
@@ -616,13 +615,21 @@ def rows_are_left_out_as_said():
     infinite = refused(lambda: sf.fit(far, "data_constrained", certify=False))
     table = sf.LossTable.from_frame(far, keep=text_option(infinite, "keep"))
     assert len(table.column("U")) == len(runs()) - 1
+    small = runs().assign(U=1e-200 * np.arange(1, 31))
+    unit = refused(lambda: sf.LossTable.from_frame(small).column("U"))
+    mended = called(unit, "runs.assign(", runs=small)
+    assert sf.LossTable.from_frame(mended).column("U").min() > 0.01
     unlabelled = runs().assign(corpus=runs()["corpus"].where(runs().index != 3))
     by = refused(lambda: sf.fit(unlabelled, groups={"A": "corpus"}))
     assert sf.fit(unlabelled, groups={"A": "corpus"}, keep=text_option(by, "keep")).rows == 29
     rule = refused(lambda: sf.fit(runs(), keep=[3]))
     assert sf.fit(runs(), keep=text_option(rule, "keep")).status.usable
     assert called(rule, "frame[", frame=runs()).shape[1] == runs().shape[1]
-    return missing, how, diverged, infinite, by, rule
+    levels = refused(lambda: sf.fit(pd.concat({"run": runs()}, axis=1)))
+    assert sf.fit(called(levels, "frame.droplevel(", frame=pd.concat({"run": runs()}, axis=1)))
+    dated = refused(lambda: sf.fit(runs(), keep="x" * 20_000))
+    assert called(dated, "frame[", frame=runs()).shape[1] == runs().shape[1]
+    return missing, how, diverged, infinite, unit, by, rule, levels, dated
 
 
 @case

@@ -227,11 +227,17 @@ def text(value: Any, argument: str, *, remedy: str) -> str:
     """
     if isinstance(value, str) and value:
         return value
-    raise _refused(argument, value, "text", remedy)
+    raise _refused(argument, value, "text" + " that says something" * (value == ""), remedy)
 
 
-def names(value: Any, argument: str, *, remedy: str) -> tuple[str, ...]:
+def names(value: Any, argument: str, *, remedy: str, wanted: str = "name") -> tuple[str, ...]:
     """One name, or several.
+
+    Args:
+        value: what was passed.
+        argument: what it is called where it was passed.
+        remedy: what to pass instead, a sentence without its full stop.
+        wanted: what such a text is, as ``rule``.
 
     Returns:
         The names as a tuple.
@@ -245,7 +251,7 @@ def names(value: Any, argument: str, *, remedy: str) -> tuple[str, ...]:
         return tuple(
             text(item, f"{argument}[{place}]", remedy=remedy) for place, item in enumerate(value)
         )
-    raise _refused(argument, value, "a name, or a list of names", remedy)
+    raise _refused(argument, value, f"a {wanted}, or a list of {wanted}s", remedy)
 
 
 def mapping(value: Any, argument: str, *, remedy: str) -> Mapping[Any, Any]:

@@ -29,6 +29,8 @@ __all__ = [
 
 # Rows beyond this many are counted, not printed: a message must fit a terminal.
 ROWS_SHOWN = 8
+# Characters of a label that are printed.
+LABEL_SHOWN = 80
 
 
 class ScalefitError(Exception):
@@ -176,7 +178,17 @@ class NoteWarning(UserWarning):
 
 
 def listed(items: Sequence[object]) -> str:
-    """Items as text, the tail counted when there are many."""
-    shown = ", ".join(str(item) for item in items[:ROWS_SHOWN])
+    """Items as text of one line, the tail counted when there are many."""
+    shown = ", ".join(_short(item) for item in items[:ROWS_SHOWN])
     hidden = len(items) - ROWS_SHOWN
     return f"{shown} and {hidden} more" if hidden > 0 else shown
+
+
+def _short(item: object) -> str:
+    """A label as text of one line."""
+    try:
+        text = str(item)
+    except Exception:  # Its own __str__.
+        text = f"<{type(item).__name__}>"
+    text = text if text.isprintable() else repr(text)[1:-1]
+    return text if len(text) <= LABEL_SHOWN else f"{text[: LABEL_SHOWN - 3]}..."

@@ -12,10 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scalefit.arguments import shown
+from scalefit.cells import label
 from scalefit.errors import DataError, listed
 from scalefit.table import LossTable
 
 __all__ = ["Grouping", "asked", "spelled"]
+
+# No label holds it.
+NO_LABEL = "\0"
 
 
 @dataclass(frozen=True)
@@ -81,9 +86,7 @@ class Grouping:
                     remedy=f"Say which: {asked([self])}. Levels: {listed(self.levels)}",
                 )
         # As objects: an array of numbers and text would turn the numbers into text of its own.
-        arrays = np.broadcast_arrays(
-            *(np.asarray(given[name], dtype=object) for name in self.columns)
-        )
+        arrays = np.broadcast_arrays(*(_objects(given[name]) for name in self.columns))
         frame = pd.DataFrame(
             {name: values.ravel() for name, values in zip(self.columns, arrays, strict=True)}
         )
@@ -107,9 +110,10 @@ class Grouping:
         places = {level: i for i, level in enumerate(self.levels)}
         return np.array([places.get(item, -1) for item in labels], dtype=np.int64)
 
-    def _not_a_level(self, label: str, where: str, rows: Sequence[object]) -> DataError:
+    def _not_a_level(self, level: str, where: str, rows: Sequence[object]) -> DataError:
         return DataError(
-            f"{label!r} is not a level of {' and '.join(self.columns)} that was fitted{where}",
+            f"{shown(level.replace(NO_LABEL, ''))} is not a level of {' and '.join(self.columns)} "
+            f"that was fitted{where}",
             column=self.columns[0],
             rows=rows,
             remedy=f"Levels: {listed(self.levels)}",
@@ -162,10 +166,17 @@ def _joined(columns: Sequence[Sequence[object]]) -> list[str]:
     return ["/".join(parts) for parts in zip(*texts, strict=True)]
 
 
+def _objects(value: Any) -> np.ndarray:
+    """One label or an array of them, as objects."""
+    try:
+        return np.asarray(value, dtype=object)
+    except Exception:  # Ragged lists, and what is no array by its own methods.
+        found = np.empty((), dtype=object)
+        found[()] = value
+        return found
+
+
 def _text(value: object) -> str:
-    """A level as text: 4 and 4.0 are one level, however pandas read the column."""
-    if type(value) is str:
-        return value
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
+    """A level as text; of what is no label, a text that is none either."""
+    found = label(value)
+    return NO_LABEL + shown(value) if found is None else found

@@ -41,6 +41,8 @@ __all__ = ["Structure", "idle_error", "structure"]
 PROBES = 4
 # Enough rows that a term at work in few of them (repeated data, a rare domain) is seen.
 PROBE_ROWS = 1024
+# More than a law has parameters: on one row any two of them change the prediction the same way.
+FEWEST_SCATTERED = 32
 
 # A true linear law satisfies superposition to a few units in the last place (1e-16 seen); abs and
 # maximum miss it by about 2e-2. Anything between would do.
@@ -132,12 +134,16 @@ class _Probe:
         )
 
     def scattered(self) -> dict[str, np.ndarray]:
-        """The columns without what ties them: constant ones spread, others in another order."""
+        """The columns without what ties them: constant ones spread, others in another order.
+
+        They have rows enough to tell parameters apart, however few the table has.
+        """
         rng = np.random.default_rng(1)
-        return {
-            name: rng.permutation(values) * rng.uniform(0.7, 1.0, len(values))
-            for name, values in self.columns.items()
-        }
+        spread = {}
+        for name, values in self.columns.items():
+            rows = max(len(values), FEWEST_SCATTERED)
+            spread[name] = rng.permutation(np.resize(values, rows)) * rng.uniform(0.7, 1.0, rows)
+        return spread
 
 
 def _plausible(rng: np.random.Generator, lower: float, upper: float, spacing: str) -> float:

@@ -11,22 +11,22 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-import reprlib
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-from scalefit.arguments import file_path
-from scalefit.errors import DataError, Note, listed
-from scalefit.files import first_line, read_frame, refuse_repeated_labels
+from scalefit import cells
+from scalefit.arguments import choice, file_path, mapping, names, shown
+from scalefit.errors import ArgumentError, DataError, Note, listed
+from scalefit.files import read_frame, refuse_repeated_labels
 from scalefit.laws import Law
+from scalefit.rules import RULE_REMEDY, holds, quoted
 from scalefit.units import unit_notes
 
 __all__ = ["DroppedRow", "LossTable", "read"]
@@ -70,13 +70,14 @@ ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 ALWAYS_RESOLVED = ("N", "D", "loss")
 POSITIVE = ("N", "D", "C")
 
+# A number is within these, or zero. No count or compute is near them; products and powers of what is
+# further out leave what float64 can hold. Losses and weights are scaled, and judged where they are.
+LEAST, MOST = 1e-30, 1e30
+SCALED = ("loss", "weight")
+
 UNITS = MappingProxyType({"N": "parameters", "D": "tokens", "C": "FLOP"})
 
 Missing = Literal["raise", "drop"]
-
-RULE_REMEDY = (
-    "Write it as text, such as keep='C < 1e21'; select with a mask before: frame[frame['C'] < 1e21]"
-)
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,12 @@ class LossTable:
     dropped: tuple[DroppedRow, ...] = ()
     notes: tuple[Note, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.frame, pd.DataFrame):
+            raise _no_frame(self.frame)
+        for name in ("sources", "candidates"):
+            mapping(getattr(self, name), name, remedy="Use LossTable.from_frame(frame)")
+
     @classmethod
     def from_frame(
         cls,
@@ -123,9 +130,9 @@ class LossTable:
 
         Args:
             frame: one run per row; never modified.
-            keep: rules a row must satisfy, each a ``DataFrame.eval`` expression over the headers or
-                canonical names, such as ``"besiroglu_keep == 1"`` or ``"C < 1e21"``. Rows that fail
-                are listed in ``dropped`` under the rule.
+            keep: rules a row must satisfy, in headers or canonical names, such as
+                ``"besiroglu_keep == 1"`` or ``"C < 1e21 and notna(loss)"``. Rows that fail are
+                listed in ``dropped`` under the rule.
             missing: what to do about rows without N, D, loss or weight: ``raise``, or ``drop`` and
                 list.
             **columns: header of a quantity, as ``N="params_matmul"`` or ``U="unique_tokens"``;
@@ -135,9 +142,10 @@ class LossTable:
             The table.
 
         Raises:
+            ArgumentError: it is no DataFrame; ``keep``, ``missing`` or a header makes no sense.
             DataError: a header is unknown, ambiguous or used twice; a value is missing, not a
-                number, not finite or not positive; a rule is not an expression of this table; no
-                row is left.
+                number, not finite or not positive; a rule makes no sense on this table; no row is
+                left.
 
         Example:
             >>> import pandas as pd
@@ -145,21 +153,12 @@ class LossTable:
             >>> LossTable.from_frame(runs).sources["N"]
             'params'
         """
-        if not isinstance(frame, pd.DataFrame):
-            raise DataError(
-                f"expected a pandas DataFrame, not {type(frame).__name__}",
-                remedy="Wrap it: pandas.DataFrame(...), or read a file with scalefit.read(path)",
-            )
-        if missing not in ("raise", "drop"):
-            raise DataError(
-                f"missing={missing!r} is not known", remedy="Use missing='raise' or missing='drop'"
-            )
-        if frame.empty:
-            raise DataError("the table has no rows", remedy="Check the file or the query behind it")
-        refuse_repeated_labels(frame)
+        choice(missing, "missing", get_args(Missing))
+        rules = names(keep, "keep", remedy=RULE_REMEDY, wanted="rule")
+        frame = _plain(frame)
         sources, candidates = _resolve(frame, columns)
         renamed = _rename(frame, sources)
-        renamed, dropped = _apply_rules(frame, renamed, [keep] if isinstance(keep, str) else keep)
+        renamed, dropped = _apply_rules(frame, renamed, rules)
         checked = [name for name in (*ALWAYS_RESOLVED, "weight") if name in sources]
         for name in checked:
             values = renamed[name]
@@ -175,14 +174,11 @@ class LossTable:
                 remedy="Loosen the rules",
             )
         table = cls(
-            renamed,
-            MappingProxyType(sources),
-            MappingProxyType(candidates),
-            tuple(dropped),
-            tuple(_reading_notes(renamed, sources, candidates)),
+            renamed, MappingProxyType(sources), MappingProxyType(candidates), tuple(dropped)
         )
         for name in checked:
             table.column(name)
+        object.__setattr__(table, "notes", tuple(_reading_notes(table)))
         return table
 
     def __len__(self) -> int:
@@ -201,8 +197,8 @@ class LossTable:
             f"<p>{len(self)} runs, {len(self.dropped)} dropped</p>{self.frame.to_html(max_rows=20)}"
         )
 
-    def __contains__(self, name: str) -> bool:
-        return name in self.frame.columns
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, Hashable) and name in self.frame.columns
 
     @cached_property
     def rows(self) -> tuple[object, ...]:
@@ -221,7 +217,9 @@ class LossTable:
         Raises:
             DataError: the column is missing or ambiguous, or a value is missing, not a number, not
                 finite, or not positive where the quantity must be.
+            ArgumentError: the name is none.
         """
+        _refuse_no_header(name, "name")
         cache: dict[str, np.ndarray] = self.__dict__.setdefault("_checked", {})
         if name not in cache:
             cache[name] = self._checked_column(name)
@@ -263,7 +261,7 @@ class LossTable:
             name,
             header,
             self.rows,
-            f"Fill it, or leave the rows out with keep='`{header}`.notna()'"
+            f"Fill it, or leave the rows out with {_keep(f'notna({quoted(header)})')}"
             + (" or missing='drop'" if name in (*ALWAYS_RESOLVED, "weight") else ""),
         )
         _refuse_bad(
@@ -276,7 +274,17 @@ class LossTable:
             "A diverged run has no loss to fit: leave the rows out with a keep rule, such as "
             "keep='loss < 20'"
             if name == "loss"
-            else f"Correct it, or leave the rows out with keep='abs(`{header}`) < inf'",
+            else f"Correct it, or leave the rows out with {_keep(f'abs({quoted(header)}) < inf')}",
+        )
+        _refuse_bad(
+            values,
+            _out_of_size(values, name),
+            "of an impossible size",
+            name,
+            header,
+            self.rows,
+            f"Numbers are computed with from {LEAST:g} to {MOST:g}: check the column, and give it "
+            f"in another unit if it is right, as {_rescaled(header)}",
         )
         if name in POSITIVE:
             _refuse_bad(
@@ -313,7 +321,9 @@ class LossTable:
 
         Raises:
             DataError: the column is missing, or a row has no label.
+            ArgumentError: the name is none.
         """
+        _refuse_no_header(name, "name")
         headers = {header: quantity for quantity, header in self.sources.items()}
         place = name if name in self.frame else headers.get(name, name)
         if place not in self.frame:
@@ -323,16 +333,36 @@ class LossTable:
                 remedy=f"Columns: {listed(list(self.frame.columns))}",
             )
         values = self.frame[place]
-        gaps = values.isna().to_numpy()
+        gaps = cells.missing(values)
         if gaps.any():
             rows = [self.rows[i] for i in np.flatnonzero(gaps)]
             raise DataError(
                 f"{name!r} is missing {_place(rows)}",
                 column=name,
                 rows=rows,
-                remedy=f"Fill it, or leave the rows out with keep='`{name}`.notna()'",
+                remedy=f"Fill it, or leave the rows out with {_keep(f'notna({quoted(name)})')}",
+            )
+        if values.dtype.kind in "iufb":
+            return values
+        wrong = [place for place, cell in enumerate(values) if cells.label(cell) is None]
+        if wrong:
+            rows = [self.rows[place] for place in wrong]
+            raise DataError(
+                f"{name!r} is no label ({shown(values.iloc[wrong[0]])}) {_place(rows)}",
+                column=name,
+                rows=rows,
+                remedy="Label rows with text of one line, numbers, truth values or dates",
             )
         return values
+
+    def numbers(self, name: str) -> np.ndarray:
+        """One column as far as it holds numbers, NaN elsewhere, shape (rows,); nothing is refused.
+
+        Args:
+            name: canonical name or header, of a column that is there.
+        """
+        values = cells.numbers(self.frame[name])[0]
+        return np.where(np.isfinite(values) & ~_out_of_size(values, name), values, np.nan)
 
     @cached_property
     def weight(self) -> np.ndarray:
@@ -373,7 +403,7 @@ def read(
         The table.
 
     Raises:
-        ArgumentError: the path is none.
+        ArgumentError: the path is none; or see :meth:`LossTable.from_frame`.
         DataError: the file does not exist, its format is unknown or broken, it holds more than five
             million rows or 1 GiB, or its content fails the checks of :meth:`LossTable.from_frame`.
     """
@@ -397,8 +427,48 @@ def as_table(runs: LossTable | pd.DataFrame, **options: Any) -> LossTable:
     return LossTable.from_frame(runs, **options)
 
 
-def _normalised(header: object) -> str:
-    text = str(header).strip()
+def _plain(frame: Any) -> pd.DataFrame:
+    """A table as a plain DataFrame of the same data, with one level of headers, all different.
+
+    Raises:
+        ArgumentError: it is none.
+        DataError: it has no rows, or headers of several levels or that repeat.
+    """
+    if not isinstance(frame, pd.DataFrame):
+        raise _no_frame(frame)
+    # A subclass may do other things where it is asked the same, and attrs hold what nobody copies.
+    frame = pd.DataFrame(frame)
+    if frame.empty:
+        lacking = "columns" if len(frame) else "rows"
+        raise DataError(
+            f"the table has no {lacking}", remedy="Check the file or the query behind it"
+        )
+    if isinstance(frame.columns, pd.MultiIndex):
+        if frame.columns.nlevels > 1:
+            raise DataError(
+                f"the table has headers of {frame.columns.nlevels} levels, such as "
+                f"{frame.columns[0]}",
+                remedy="Leave one, as frame.droplevel(0, axis=1)",
+            )
+        frame = frame.set_axis(frame.columns.get_level_values(0), axis=1)
+    refuse_repeated_labels(frame)
+    return frame
+
+
+def _no_frame(runs: object) -> ArgumentError:
+    if hasattr(type(runs), "to_pandas"):
+        remedy = "Pass runs.to_pandas()"
+    elif isinstance(runs, str | Path):
+        remedy = "Pass scalefit.read('runs.csv')"
+    else:
+        remedy = "Pass one run per row: pandas.DataFrame(...), or scalefit.read('runs.csv')"
+    return ArgumentError(
+        f"runs={shown(runs)} is not a table", argument="runs", value=runs, remedy=remedy
+    )
+
+
+def _normalised(header: str) -> str:
+    text = header.strip()
     return text if len(text) == 1 else re.sub(r"[\s\-]+", "_", text).lower()
 
 
@@ -408,10 +478,12 @@ def _resolve(
     """Header of each quantity, and the quantities that several headers could mean."""
     headers: dict[str, list[str]] = {}
     for header in frame.columns:
-        headers.setdefault(_normalised(header), []).append(header)
+        if isinstance(header, str):
+            headers.setdefault(_normalised(header), []).append(header)
     sources: dict[str, str] = {}
     for name, header in explicit.items():
-        if not isinstance(header, (str, int)) or header not in frame.columns:
+        _refuse_no_header(header, name)
+        if header not in frame.columns:
             raise _unknown_header(name, header, frame)
         sources[name] = header
     used: dict[str, str] = {}
@@ -459,14 +531,21 @@ def _absent(name: str, frame: pd.DataFrame) -> DataError:
     return DataError(f"the table has no column {name}{also}", column=name, remedy=remedy)
 
 
-def _unknown_header(name: str, header: object, frame: pd.DataFrame) -> DataError:
-    if not isinstance(header, str):
-        return DataError(
-            f"{name}={header!r} is not a column name",
-            column=name,
-            remedy=f"Give the header of the column: {name}='...'",
+def _refuse_no_header(header: object, argument: str) -> None:
+    """Raise for what cannot be a header: tables from arrays have whole numbers."""
+    if not isinstance(header, str | int) or isinstance(header, bool):
+        raise ArgumentError(
+            f"{argument}={shown(header)} is not a column name",
+            argument=argument,
+            value=header,
+            remedy=f"Give the header of the column: {argument}='...'",
         )
-    close = difflib.get_close_matches(header, [str(item) for item in frame.columns], n=1)
+
+
+def _unknown_header(name: str, header: str, frame: pd.DataFrame) -> DataError:
+    close = difflib.get_close_matches(
+        str(header), [item for item in frame.columns if isinstance(item, str)], n=1
+    )
     hint = f"Did you mean {close[0]!r}? " if close else ""
     return DataError(
         f"there is no column {header!r} for {name}",
@@ -494,44 +573,29 @@ def _apply_rules(
     original: pd.DataFrame, renamed: pd.DataFrame, rules: Sequence[str]
 ) -> tuple[pd.DataFrame, list[DroppedRow]]:
     """Rows that satisfy every rule, and the others under the first rule they fail."""
-    if not isinstance(rules, Iterable):
-        raise DataError(f"keep={rules!r} is not a rule", remedy=RULE_REMEDY)
-    rules = list(rules)
     if not rules:
         return renamed, []
+    # A canonical name wins over a header, and both over the row labels.
+    known = {
+        str(header): frame.iloc[:, place]
+        for frame in (original, renamed)
+        for place, header in enumerate(frame.columns)
+        if isinstance(header, str | int)
+    }
+    if original.index.nlevels == 1:
+        known.setdefault("index", pd.Series(original.index))
     dropped: list[DroppedRow] = []
     kept = np.ones(len(renamed), dtype=bool)
-    others = original.drop(columns=renamed.columns, errors="ignore")
-    scope = pd.concat([renamed, others], axis=1)
-    # In floats: 6 * N * D of a rule would wrap around in int64 as well.
-    integers = [name for name in scope if pd.api.types.is_integer_dtype(scope[name])]
-    scope = scope.astype(dict.fromkeys(integers, np.float64))
     for rule in rules:
-        passed = _evaluate(scope, rule)
+        passed = holds(rule, known)
         dropped += [DroppedRow(row, rule) for row in renamed.index[kept & ~passed]]
         kept &= passed
     return renamed[kept].copy(), dropped
 
 
-def _evaluate(frame: pd.DataFrame, rule: str) -> np.ndarray:
-    if not isinstance(rule, str):
-        raise DataError(f"the rule {rule!r} is not text", remedy=RULE_REMEDY)
-    try:
-        passed = frame.eval(rule, engine="python", local_dict={}, global_dict={})
-    except Exception as error:
-        # DataFrame.eval raises whatever the expression raises; each means the rule is wrong.
-        raise DataError(
-            f"the rule {rule!r} cannot be evaluated on this table ({first_line(error)})",
-            remedy="Write it as for DataFrame.query, over these columns: "
-            f"{listed(list(frame.columns))}",
-        ) from error
-    if not isinstance(passed, pd.Series) or not pd.api.types.is_bool_dtype(passed):
-        raise DataError(
-            f"the rule {rule!r} is not true or false for each row",
-            remedy="Write a comparison, such as 'C < 1e21'",
-        )
-    # A comparison with a missing value fails, whichever way the column marks it.
-    return passed.to_numpy(dtype=bool, na_value=False)
+def _keep(rule: str) -> str:
+    """A rule as an option that can be pasted."""
+    return f"keep={rule!r}"
 
 
 def _rules(dropped: Sequence[DroppedRow]) -> list[str]:
@@ -544,52 +608,54 @@ def _spoken(name: str, header: str) -> str:
 
 def _numbers(values: pd.Series, name: str, header: str) -> pd.Series:
     """The column as float64, NaN where missing; itself where it is that already."""
-    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "iuf":
-        return values if values.dtype == np.float64 else values.astype(np.float64)
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.astype(object)
-    if values.dtype.kind in "bmM" or isinstance(values.dtype, pd.PeriodDtype):
-        raise DataError(
-            f"{_spoken(name, header)} holds {values.dtype} values, not numbers",
-            column=header,
-            remedy=f"Choose another column with {name}='...'",
-        )
-    readable = values.mask(values.map(_is_no_float)) if values.dtype == object else values
-    numbers = pd.to_numeric(readable, errors="coerce")
-    unreadable = numbers.isna() & values.notna()
-    if unreadable.any():
-        rows = list(values.index[unreadable])
-        raise DataError(
-            f"{_spoken(name, header)} is not a number "
-            f"({reprlib.repr(values[unreadable].iloc[0])}) {_place(rows)}",
-            column=header,
-            rows=rows,
-            remedy="Write plain numbers in raw counts: 1.3e9, not '1.3B' or '1,300,000,000'",
-        )
-    if pd.api.types.is_complex_dtype(numbers):
+    dtype = values.dtype
+    if dtype == np.float64 and isinstance(dtype, np.dtype):
+        return values
+    if dtype.kind == "c":
         raise DataError(
             f"{_spoken(name, header)} holds complex numbers",
             column=header,
             remedy="Take the real part",
         )
-    return numbers.astype(np.float64)
-
-
-def _is_no_float(value: object) -> bool:
-    """Whether pandas would take a value for a number that it is not, or not one of float64."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return abs(value) > sys.float_info.max
-    return isinstance(value, (bool, np.bool_))
+    if dtype.kind in "bmM" or isinstance(dtype, pd.PeriodDtype | pd.IntervalDtype):
+        raise DataError(
+            f"{_spoken(name, header)} holds {dtype} values, not numbers",
+            column=header,
+            remedy=f"Choose another column with {name}='...'",
+        )
+    numbers, bad = cells.numbers(values)
+    if bad.any():
+        rows = list(values.index[bad])
+        first = values.astype(object).iloc[int(np.argmax(bad))]
+        raise DataError(
+            f"{_spoken(name, header)} is {cells.fault(first)} ({shown(first)}) {_place(rows)}",
+            column=header,
+            rows=rows,
+            remedy="Write plain numbers in raw counts: 1.3e9, not '1.3B' or '1,300,000,000'",
+        )
+    return pd.Series(numbers, index=values.index, name=values.name)
 
 
 def _place(rows: Sequence[object]) -> str:
     more = f" ({len(rows)} such rows: {listed(rows)})" if len(rows) > 1 else ""
-    return f"in row {rows[0]}{more}"
+    return f"in row {listed(rows[:1])}{more}"
+
+
+def _out_of_size(values: np.ndarray, name: str) -> np.ndarray:
+    if name in SCALED:
+        return np.zeros(values.shape, dtype=bool)
+    size = np.abs(values)
+    return (size > MOST) | ((size < LEAST) & (size > 0))
+
+
+def _rescaled(header: str) -> str:
+    """A column in another unit, as code."""
+    return f"runs.assign(**{{{header!r}: runs[{header!r}] / runs[{header!r}].median()}})"
 
 
 def _sound(values: np.ndarray, name: str) -> bool:
     """Whether a column passes every check of its quantity."""
-    if not np.isfinite(values).all():
+    if not np.isfinite(values).all() or _out_of_size(values, name).any():
         return False
     if name in POSITIVE:
         return bool((values > 0).all())
@@ -629,9 +695,7 @@ def _drop_missing(
     return frame, dropped
 
 
-def _reading_notes(
-    frame: pd.DataFrame, sources: Mapping[str, str], candidates: Mapping[str, tuple[str, ...]]
-) -> list[Note]:
+def _reading_notes(table: LossTable) -> list[Note]:
     notes = [
         Note(
             "ambiguous_column",
@@ -641,9 +705,10 @@ def _reading_notes(
             f"you need it: {name}={found[0]!r}",
             {"quantity": name, "columns": list(found)},
         )
-        for name, found in candidates.items()
+        for name, found in table.candidates.items()
     ]
-    repeated = _repeated(frame) if all(name in sources for name in ALWAYS_RESOLVED) else []
+    there = table.sources
+    repeated = _repeated(table.frame) if all(name in there for name in ALWAYS_RESOLVED) else []
     if repeated:
         notes.append(
             Note(
@@ -655,22 +720,13 @@ def _reading_notes(
                 {"rows": [str(row) for row in repeated]},
             )
         )
-    return [*notes, *unit_notes(_judged(frame, sources), sources, list(frame.index))]
-
-
-def _judged(frame: pd.DataFrame, sources: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """Columns whose unit is judged, NaN where a row does not count or has no number."""
-    weight = frame["weight"].to_numpy() if "weight" in sources else 1.0
-    found = {}
-    for name in ("N", "D", "C", "loss"):
-        if name in sources:
-            try:
-                numbers = _numbers(frame[name], name, sources[name])
-            except DataError:
-                # C is optional, and whoever asks for it is told then.
-                continue
-            found[name] = np.where(weight > 0, numbers.to_numpy(dtype=np.float64), np.nan)
-    return found
+    # Runs of no weight say nothing of the unit, and C may be no number: it is optional.
+    judged = {
+        name: np.where(table.weight > 0, table.numbers(name), np.nan)
+        for name in ("N", "D", "C", "loss")
+        if name in there
+    }
+    return [*notes, *unit_notes(judged, there, table.rows)]
 
 
 def _repeated(frame: pd.DataFrame) -> list[object]:

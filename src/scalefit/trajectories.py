@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from scalefit.cells import label
 from scalefit.table import LossTable
 
 __all__ = ["Trajectories", "find_trajectories"]
@@ -76,13 +77,15 @@ def find_trajectories(table: LossTable) -> Trajectories | None:
     named = [
         header
         for header in table.frame.columns
-        if str(header).strip().lower().replace(" ", "_").replace("-", "_") in RUN_HEADERS
+        if isinstance(header, str)
+        and header.strip().lower().replace(" ", "_").replace("-", "_") in RUN_HEADERS
     ]
     for header in named:
-        known = table.frame[header].notna().to_numpy() & used
+        labels = np.array([label(cell) for cell in table.frame[header]], dtype=object)
+        known = np.array([item is not None for item in labels]) & used
         code = np.full(len(N), -1)
-        label = pd.factorize(table.frame[header][known])[0]
-        code[known] = np.unique(np.c_[label, N[known]], axis=0, return_inverse=True)[1].ravel()
+        run = pd.factorize(labels[known])[0]
+        code[known] = np.unique(np.c_[run, N[known]], axis=0, return_inverse=True)[1].ravel()
         found = _kept(code, D, used, str(header), even=False)
         if found is not None:
             return found

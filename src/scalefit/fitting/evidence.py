@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from scalefit.cells import label
 from scalefit.errors import Note, Status, listed
 from scalefit.fitting.checks import tells_apart
 from scalefit.fitting.grid import Searched
@@ -17,6 +17,7 @@ from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.laws import BUILTIN
 from scalefit.objective import Objective, binary_size
 from scalefit.result import Fit, Minimum, Trust, by_row
+from scalefit.rules import quoted
 from scalefit.separable import idle_error
 from scalefit.table import LossTable
 from scalefit.trajectories import find_trajectories
@@ -708,16 +709,18 @@ def _trajectory_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list
     header = table.sources["D"]
     ways = [f"cluster them, covariance(fit, runs, by={found.by!r})"]
     last = found.last(D)
+    column = table.frame[found.by if found.by in table else "N"]
     # A fit needs runs of several D, and a label that is one for each run picks their last rows.
     if (
         found.curves > fit.free
         and len(set(D[last])) > 2
-        and (table.labels(found.by).iloc[last].nunique() == found.curves)
+        and len({label(cell) for cell in column.iloc[last]}) == found.curves
     ):
         ways.append(
             f"fit the last row of each, runs.loc[runs.groupby({found.by!r})[{header!r}].idxmax()]"
         )
-    ways.append(f"leave their beginnings out, keep='`{header}` > {D.max() / 10:.1e}'")
+    rule = f"{quoted(header)} > {D.max() / 10:.1e}"
+    ways.append(f"leave their beginnings out, keep={rule!r}")
     return [
         Note(
             "trajectories",
@@ -734,10 +737,7 @@ def _convention_notes(fit: Fit, table: LossTable) -> list[Note]:
     if "C" not in table.sources or "6ND" not in fit.domain:
         return []
     # C is optional: where it has gaps or is no number it is simply not compared.
-    column = table.frame["C"]
-    if column.dtype != np.float64:
-        column = pd.to_numeric(column, errors="coerce")
-    ratio = column.to_numpy(dtype=np.float64) / (6 * table.column("N") * table.column("D"))
+    ratio = table.numbers("C") / (6 * table.column("N") * table.column("D"))
     ratio = ratio[np.isfinite(ratio) & (ratio > 0)]
     if not len(ratio) or np.abs(ratio - 1).max() <= FLOPS_TOLERANCE:
         return []

@@ -222,9 +222,10 @@ class _Engine:
 
         polished = to_the_end(starts)
         for _ in self.problem.nonlinear:
-            which, onwards = off_faces(
-                self.polisher.newton, self.tables.one(0), self.settings, polished
-            )
+            with quiet():
+                which, onwards = off_faces(
+                    self.polisher.newton, self.tables.one(0), self.settings, polished
+                )
             if not len(which):
                 break
             moved = to_the_end(onwards)

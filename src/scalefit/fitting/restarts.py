@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit.fitting.devices import quiet
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.irls import project
 from scalefit.fitting.newton import Newton
@@ -82,7 +83,9 @@ def along_profiles(
         across = inverse[moving, column]
         own = inverse[column, column]
         step = np.zeros(newton.q)
-        step[free[moving] - k] = np.sqrt(2 * RISE * value / (freedom * own)) * across
+        # Where rounding leaves no curvature, the points are no numbers, and left out.
+        with quiet():
+            step[free[moving] - k] = np.sqrt(2 * RISE * value / (freedom * own)) * across
         places += [here + step, here - step]
     points = np.array(places).reshape(-1, newton.q)
     points = points[np.isfinite(points).all(axis=1)]
