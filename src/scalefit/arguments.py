@@ -8,6 +8,7 @@ is guessed: text is not a number, a fraction is not a count, and a truth value i
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 import operator
 import os
@@ -20,10 +21,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, ScalefitError
 
 __all__ = [
+    "affordable",
+    "answered",
     "broadcast_shape",
     "choice",
     "file_path",
@@ -45,6 +49,12 @@ Instance = TypeVar("Instance")
 
 # Characters of a value that a message shows.
 SHOWN = 60
+# Of what a caller's own function raises.
+SAID = 120
+
+# Memory that one call may take, as a share of this machine's, and in bytes where that is not known.
+SHARE_OF_MEMORY = 0.5
+MOST_BYTES = 2**33
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = SHOWN
 
@@ -284,6 +294,68 @@ def function(value: Any, argument: str, *, remedy: str) -> Callable[..., Any]:
     raise _refused(argument, value, "a function", remedy)
 
 
+def answered(
+    function: Callable[..., Any], argument: str, *given: Any, remedy: str, **named: Any
+) -> Any:
+    """What a caller's own function answers.
+
+    Args:
+        function: the function.
+        argument: what it is called where it was passed.
+        *given: what it is called with.
+        remedy: what to write instead where it raises, a sentence without its full stop.
+        **named: what it is called with by name.
+
+    Raises:
+        ArgumentError: it raises something, which is the cause.
+        ScalefitError: it raises that itself.
+    """
+    try:
+        return function(*given, **named)
+    except ScalefitError:
+        raise
+    except Exception as error:
+        said = next(iter(str(error).splitlines()), "")
+        raise ArgumentError(
+            f"{argument}={shown(function)} raises {type(error).__name__}"
+            + (f": {said[:SAID].rstrip('. ')}" if said else ""),
+            argument=argument,
+            value=function,
+            remedy=remedy,
+        ) from error
+
+
+def affordable(value: Any, argument: str, size: float, *, remedy: str) -> None:
+    """Refuse what would take more memory than half of this machine's.
+
+    Args:
+        value: what was passed.
+        argument: what it is called where it was passed.
+        size: what it would take, bytes.
+        remedy: what to pass instead, a sentence without its full stop.
+
+    Raises:
+        ArgumentError: it would take more.
+    """
+    most = SHARE_OF_MEMORY * _memory()
+    if not size <= most:
+        raise ArgumentError(
+            f"{argument}={shown(value)} would take {size / 1e9:.3g} GB of memory, more than the "
+            f"{most / 1e9:.3g} GB that one call may take here",
+            argument=argument,
+            value=value,
+            remedy=remedy,
+        )
+
+
+def _memory() -> float:
+    """Memory of this machine, bytes."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):  # Not every system tells.
+        return MOST_BYTES / SHARE_OF_MEMORY
+
+
 def instance(
     value: Any,
     argument: str,
@@ -348,7 +420,12 @@ def file_path(value: Any, argument: str, *, remedy: str) -> Path:
 
 
 def shown(value: Any) -> str:
-    """A value as a message shows it, cut to a line."""
+    """A value as a message shows it, cut to a line; a function by its name and place."""
+    if isinstance(value, pd.DataFrame | pd.Series):
+        return f"<{type(value).__name__} of shape {value.shape}>"
+    if inspect.isfunction(value):
+        file = os.path.basename(value.__code__.co_filename)
+        return f"{value.__name__} ({file}:{value.__code__.co_firstlineno})"
     try:
         one = " ".join(_SHORT.repr(value).split())
     except Exception:  # Its own __repr__, or a number of more digits than Python prints.
