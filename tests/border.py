@@ -40,7 +40,8 @@ class Row:
         given: what is given, the nonsense among it.
         argument: what the error calls the argument.
         mended: what is given once the remedy is followed. By default what the remedy itself
-            prints, as ``seed=0``, in place of what was given under that name.
+            prints, as ``seed=0``, in place of what was given under that name. What is ``...`` is
+            left out.
     """
 
     label: str
@@ -71,7 +72,8 @@ def check(row: Row) -> sf.ArgumentError:
             own = {name: value for name, value in proposed.items() if name in row.given}
             mended = own or proposed
             assert mended, f"the remedy prints no keyword, and the row says nothing: {message}"
-        row.call(**{**row.given, **mended})
+        given = {**row.given, **mended}
+        row.call(**{name: value for name, value in given.items() if value is not ...})
     return error
 
 

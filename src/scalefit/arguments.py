@@ -38,6 +38,7 @@ __all__ = [
     "names",
     "number",
     "numbers",
+    "refused",
     "seed",
     "shown",
     "text",
@@ -96,7 +97,7 @@ def number(
         infinite=infinite,
     )
     if found.ndim:
-        raise _refused(argument, value, "one number", remedy)
+        raise refused(argument, value, "one number", remedy)
     return float(found)
 
 
@@ -136,7 +137,7 @@ def numbers(
     wanted = _wanted(above, least, below, most)
     found = _floats(value, argument, wanted, remedy)
     if not (found.size or empty):
-        raise _refused(argument, value, wanted, remedy)
+        raise refused(argument, value, wanted, remedy)
     bad = np.zeros(found.shape, dtype=bool)
     if not missing:
         bad |= np.isnan(found)
@@ -156,7 +157,7 @@ def numbers(
         spelled = f"{argument}[{', '.join(map(str, place))}]" if found.ndim else argument
         # Of one number as it was passed: 10**400 is not infinite.
         one = float(found[place]) if found.ndim else value
-        raise _refused(spelled, one, wanted, remedy)
+        raise refused(spelled, one, wanted, remedy)
     return found
 
 
@@ -187,7 +188,7 @@ def whole(
     except Exception:  # Whatever the value's own __index__ raises.
         found = None
     if found is None or not ((least is None or found >= least) and (most is None or found <= most)):
-        raise _refused(argument, value, wanted, remedy)
+        raise refused(argument, value, wanted, remedy)
     return found
 
 
@@ -216,7 +217,7 @@ def choice(value: Any, argument: str, known: Sequence[Choice], *, remedy: str = 
         if isinstance(value, str) and value == word:
             return word
     near = difflib.get_close_matches(value, known, n=1) if isinstance(value, str) else []
-    raise _refused(
+    raise refused(
         argument,
         value,
         f"one of {', '.join(map(repr, known))}",
@@ -232,7 +233,7 @@ def flag(value: Any, argument: str, *, remedy: str = "") -> bool:
     """
     if isinstance(value, bool | np.bool_):
         return bool(value)
-    raise _refused(argument, value, "True or False", remedy or f"Pass {argument}=True or False")
+    raise refused(argument, value, "True or False", remedy or f"Pass {argument}=True or False")
 
 
 def text(value: Any, argument: str, *, remedy: str) -> str:
@@ -243,7 +244,7 @@ def text(value: Any, argument: str, *, remedy: str) -> str:
     """
     if isinstance(value, str) and value:
         return value
-    raise _refused(argument, value, "text", remedy)
+    raise refused(argument, value, "text", remedy)
 
 
 def names(value: Any, argument: str, *, remedy: str) -> tuple[str, ...]:
@@ -261,7 +262,7 @@ def names(value: Any, argument: str, *, remedy: str) -> tuple[str, ...]:
         return tuple(
             text(item, f"{argument}[{place}]", remedy=remedy) for place, item in enumerate(value)
         )
-    raise _refused(argument, value, "a name, or a list of names", remedy)
+    raise refused(argument, value, "a name, or a list of names", remedy)
 
 
 def mapping(value: Any, argument: str, *, remedy: str) -> Mapping[Any, Any]:
@@ -271,7 +272,7 @@ def mapping(value: Any, argument: str, *, remedy: str) -> Mapping[Any, Any]:
         ArgumentError: it is none, or a key is no text.
     """
     if not isinstance(value, Mapping):
-        raise _refused(argument, value, "a mapping from names", remedy)
+        raise refused(argument, value, "a mapping from names", remedy)
     for key in value:
         if not isinstance(key, str):
             raise ArgumentError(
@@ -291,7 +292,7 @@ def function(value: Any, argument: str, *, remedy: str) -> Callable[..., Any]:
     """
     if callable(value):
         return value
-    raise _refused(argument, value, "a function", remedy)
+    raise refused(argument, value, "a function", remedy)
 
 
 def answered(
@@ -378,7 +379,7 @@ def instance(
     """
     if isinstance(value, kinds):
         return value
-    raise _refused(argument, value, wanted, remedy)
+    raise refused(argument, value, wanted, remedy)
 
 
 def broadcast_shape(given: Mapping[str, np.ndarray], *, remedy: str) -> tuple[int, ...]:
@@ -416,7 +417,7 @@ def file_path(value: Any, argument: str, *, remedy: str) -> Path:
         spelled = os.fspath(value)
         if isinstance(spelled, str) and spelled and "\0" not in spelled:
             return Path(spelled)
-    raise _refused(argument, value, "the path of a file", remedy)
+    raise refused(argument, value, "the path of a file", remedy)
 
 
 def shown(value: Any) -> str:
@@ -433,7 +434,15 @@ def shown(value: Any) -> str:
     return one if len(one) <= SHOWN else f"{one[: SHOWN - 3]}..."
 
 
-def _refused(argument: str, value: Any, wanted: str, remedy: str) -> ArgumentError:
+def refused(argument: str, value: Any, wanted: str, remedy: str) -> ArgumentError:
+    """The error of an argument that is not what is wanted, for what the functions above lack.
+
+    Args:
+        argument: what it is called where it was passed.
+        value: what was passed.
+        wanted: what it should have been, in words.
+        remedy: what to pass instead, a sentence without its full stop.
+    """
     return ArgumentError(
         f"{argument}={shown(value)} is not {wanted}",
         argument=argument,
@@ -466,14 +475,14 @@ def _floats(value: Any, argument: str, wanted: str, remedy: str) -> np.ndarray:
     if isinstance(value, float | np.floating):
         return np.asarray(value, dtype=np.float64)
     if np.ma.isMaskedArray(value) and np.ma.getmaskarray(value).any():
-        raise _refused(argument, value, f"{wanted} in every place: some are masked", remedy)
+        raise refused(argument, value, f"{wanted} in every place: some are masked", remedy)
     try:
         with warnings.catch_warnings():
             # An array that numpy warns about is refused below.
             warnings.simplefilter("ignore")
             array = np.asarray(value)
     except Exception as error:  # Ragged lists, traced arrays, a container's own failure.
-        raise _refused(argument, value, wanted, remedy) from error
+        raise refused(argument, value, wanted, remedy) from error
     kind = array.dtype.kind
     if kind in "iuf" or (kind == "V" and type(array.dtype).__module__ != "numpy.dtypes"):
         with np.errstate(over="ignore"):
@@ -482,7 +491,7 @@ def _floats(value: Any, argument: str, wanted: str, remedy: str) -> np.ndarray:
         # A list of numbers and text became text altogether: find which item is none.
         array = np.asarray(value, dtype=object)
     if array.dtype.kind != "O":
-        raise _refused(argument, value, wanted, remedy)
+        raise refused(argument, value, wanted, remedy)
     found = np.empty(array.shape)
     for place, item in np.ndenumerate(array):
         real = isinstance(item, Real | Decimal) and not isinstance(item, bool | np.bool_)
@@ -494,5 +503,5 @@ def _floats(value: Any, argument: str, wanted: str, remedy: str) -> np.ndarray:
             real = False
         if not real:
             spelled = f"{argument}[{', '.join(map(str, place))}]" if array.ndim else argument
-            raise _refused(spelled, item, wanted, remedy)
+            raise refused(spelled, item, wanted, remedy)
     return found
