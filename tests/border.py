@@ -59,7 +59,7 @@ def check(row: Row) -> sf.ArgumentError:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(sf.ArgumentError) as caught:
-            row.call(**row.given)
+            row.call(**_left(row.given))
         error = caught.value
         message = str(error)
         assert error.argument == row.argument, message
@@ -72,9 +72,12 @@ def check(row: Row) -> sf.ArgumentError:
             own = {name: value for name, value in proposed.items() if name in row.given}
             mended = own or proposed
             assert mended, f"the remedy prints no keyword, and the row says nothing: {message}"
-        given = {**row.given, **mended}
-        row.call(**{name: value for name, value in given.items() if value is not ...})
+        row.call(**_left({**row.given, **mended}))
     return error
+
+
+def _left(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not ...}
 
 
 def keywords(remedy: str) -> dict[str, Any]:
@@ -84,7 +87,7 @@ def keywords(remedy: str) -> dict[str, Any]:
         code = literal(remedy[match.end() :])
         if code is not None and match[1] not in found:
             space = {"sf": sf, "scalefit": sf, "np": np, "numpy": np, "pd": pd, "runs": runs()}
-            found[match[1]] = eval(code, {**space, "fit": fit()})
+            found[match[1]] = eval(code, {**space, "fit": fit(), "draws": draws()})
     return found
 
 
