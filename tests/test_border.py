@@ -7,11 +7,13 @@ from unittest.mock import patch
 
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from border import Row, check, draws, fit, keywords, runs
 
 import scalefit as sf
 from scalefit import arguments
+from scalefit.studies import estimate
 
 
 @pytest.mark.parametrize(
@@ -470,7 +472,169 @@ UNCERTAINTY = [
 ]
 
 
-@pytest.mark.parametrize("row", [*FIT, *UNCERTAINTY], ids=str)
+def studied(**options):
+    return sf.study(**{"settings": {"points": 4}, "seeds": 2, "progress": False, **options})
+
+
+def estimated(**options):
+    losses = np.outer([1.0, 1.01], runs()["loss"])
+    return estimate(**{"design": runs()[["N", "D", "C"]], "losses": losses, **options})
+
+
+def simulated(**options):
+    return sf.simulate(**{"design": runs()[["N", "D"]], **options})
+
+
+def published(**options):
+    return sf.published(**{"law": "chinchilla", "configuration": "besiroglu", **options})
+
+
+MANY_RUNS = 10**15
+
+SIMULATIONS = [
+    *(
+        Row(f"{call.__name__}({name}={arguments.shown(value)})", call, {name: value}, name)
+        for call, options in (
+            (
+                studied,
+                {
+                    "settings": (None, 3, [], {"points": []}, {1: 2}, "points"),
+                    "seeds": (0, -1, 1.5, "x", None, [], [0.5], [[1]], True, MANY),
+                    "methods": ("approach4", [], None, 3, ""),
+                    "flops": (0, -1, "1e24", math.nan, [1e24]),
+                    "slow_seeds": (0, 1.5, None),
+                    "progress": (None, 1),
+                    "residual": ("logg",),
+                    "robust": (None,),
+                    "delta": (0, "x"),
+                },
+            ),
+            (
+                estimated,
+                {
+                    "methods": ("approach4", [], None, 3, ""),
+                    "flops": (0, "x"),
+                    "seeds": ("x", [1], 3),
+                    "objective": ("raw", {}),
+                },
+            ),
+            (
+                simulated,
+                {
+                    "seed": (-1, "x", None, 1.5),
+                    "noise": (-1, math.nan, "x", None, True, [0.1], 1j),
+                    "params": ("chinchila", None, 3, ["E"], {1: 2}),
+                    "law": (None, 3),
+                },
+            ),
+            (sf.simulate, {"design": (None, "x", {"N": [1]}, fit())}),
+            (
+                sf.isoflop_design,
+                {
+                    "budgets": (
+                        0,
+                        -1,
+                        [],
+                        [-1],
+                        [math.nan],
+                        "x",
+                        None,
+                        2.5,
+                        [[1e19]],
+                        [0],
+                        MANY_RUNS,
+                    ),
+                    "points": (0, -1, 1.5, "x", None, MANY_RUNS),
+                    "width": (0.5, -1, math.nan, "x", None, math.inf),
+                    "offset": (0, -1, math.nan, "x"),
+                    "drift": (0, -1, math.nan, "x"),
+                    "surface": ("flat", None, 3, {1: 2}),
+                },
+            ),
+            (sf.Noise, {"scale": (-1.0, math.nan, "x", None, True, math.inf)}),
+            (
+                lambda **options: sf.Noise(0.1, **options),
+                {
+                    "freedom": (2.0, math.nan, "x", None),
+                    "shared": (-0.1, 1.1, "x", None, True),
+                    "additive": ("no", 1, None),
+                    "by": (3, "", ["C"]),
+                },
+            ),
+            (
+                lambda **options: sf.grid_design(**{"N": [1e8, 1e9], "D": [1e10], **options}),
+                {name: ([], [-1.0], "x", None, [[1e8]], [math.inf]) for name in ("N", "D")},
+            ),
+            (
+                lambda **options: sf.ratio_design(**{"N": [1e8, 1e9], **options}),
+                {name: ([], 0.0, "x", None, math.nan) for name in ("N", "ratio")},
+            ),
+            (
+                published,
+                {"law": (None, 3, ["chinchilla"]), "configuration": ("besirglu", 3, "")},
+            ),
+        )
+        for name, values in options.items()
+        for value in values
+        if not (isinstance(value, list) and value and name in ("N", "D", "budgets"))
+    ),
+    Row("one of several", published, {"configuration": None}, "configuration"),
+    Row("one of budgets", sf.isoflop_design, {"budgets": [1e19, -1]}, "budgets[1]"),
+    Row("one of sizes", sf.grid_design, {"N": [1e8, "x"], "D": [1e10]}, "N[1]"),
+    Row("one of seeds", estimated, {"seeds": [1, -1]}, "seeds[1]", {"seeds": [1, 2]}),
+    Row("one of methods", estimated, {"methods": ["surface", "x"]}, "methods[1]"),
+    Row("losses of none", estimated, {"losses": "x"}, "losses", {"losses": np.ones((1, 30)) * 2}),
+    Row(
+        "losses of others",
+        estimated,
+        {"losses": np.ones((2, 3))},
+        "losses",
+        {"losses": np.outer([1.0, 1.01], runs()["loss"])},
+    ),
+    Row("a design of none", estimated, {"design": None}, "design", {"design": runs()[["N", "D"]]}),
+    Row("half a surface", sf.isoflop_design, {"surface": {"E": 1.0}}, "surface", {"surface": ...}),
+    Row("a surface of text", sf.isoflop_design, {"surface": {"E": "x"}}, "surface['E']"),
+    Row("half the parameters", simulated, {"params": {"E": 1.0}}, "params", {"params": ...}),
+    Row("a parameter of text", simulated, {"params": {"E": "x"}}, "params['E']"),
+    Row(
+        "a design of text",
+        simulated,
+        {"design": pd.DataFrame({"N": [1e9, "x"], "D": 1e10})},
+        "design['N'][1]",
+        {"design": ...},
+    ),
+    *(
+        Row(
+            f"study {label}", studied, {"settings": settings}, argument, {"settings": {"points": 4}}
+        )
+        for label, settings, argument in (
+            ("of an unknown setting", {"pionts": 4}, "settings"),
+            ("of noise twice", {"noise": sf.Noise(0.1), "additive": True}, "settings"),
+            ("of an unknown surface", {"surface": "flat"}, "surface"),
+            ("of half a surface", {"surface": {"E": 1.0}}, "surface"),
+            ("of no noise", {"noise": "x"}, "scale"),
+            ("of no points", {"points": 0}, "points"),
+        )
+    ),
+    *(
+        Row(
+            f"a design that {label}",
+            studied,
+            {"settings": {}, "design": design},
+            "design",
+            {"design": sf.isoflop_design, "settings": {"points": 4}},
+        )
+        for label, design in (
+            ("is none", None),
+            ("raises", lambda: 1 / 0),
+            ("is no table", lambda: 3),
+            ("lacks a column", lambda: pd.DataFrame({"N": [1e8]})),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("row", [*FIT, *UNCERTAINTY, *SIMULATIONS], ids=str)
 def test_nonsense_is_refused_and_mended_as_it_says(row):
     check(row)
 
