@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import matplotlib.pyplot
 import numpy as np
 import pandas as pd
 import pytest
@@ -86,9 +87,14 @@ def keywords(remedy: str) -> dict[str, Any]:
     for match in KEYWORD.finditer(remedy):
         code = literal(remedy[match.end() :])
         if code is not None and match[1] not in found:
-            space = {"sf": sf, "scalefit": sf, "np": np, "numpy": np, "pd": pd, "runs": runs()}
-            found[match[1]] = eval(code, {**space, "fit": fit(), "draws": draws()})
+            found[match[1]] = eval(code, _space())
     return found
+
+
+def _space() -> dict[str, Any]:
+    """What code in a message is written in terms of."""
+    modules = {"scalefit": sf, "numpy": np, "matplotlib": matplotlib}
+    return {**modules, "np": np, "sf": sf, "runs": runs(), "fit": fit(), "draws": draws()}
 
 
 def literal(text: str) -> str | None:

@@ -6,6 +6,7 @@ from functools import cache
 from unittest.mock import patch
 
 import jax.numpy as jnp
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -634,7 +635,93 @@ SIMULATIONS = [
 ]
 
 
-@pytest.mark.parametrize("row", [*FIT, *UNCERTAINTY, *SIMULATIONS], ids=str)
+@cache
+def swept():
+    return sf.isoflop(runs())
+
+
+@cache
+def report():
+    options = {"resamples": 0, "quality": False, "objectives": False}
+    return sf.bias(fit(), swept(), runs(), 1e22, **options)
+
+
+def no_picture(call, **needs):
+    """A picture of what it needs, with other options, that is closed again."""
+
+    def drawn(**options):
+        try:
+            call(**{**{name: make() for name, make in needs.items()}, **options})
+        finally:
+            plt.close("all")
+
+    drawn.__name__ = call.__name__
+    return drawn
+
+
+OF_FIT = {"fit": fit, "runs": runs}
+BUDGETS = [1e20, 1e22, 1e24]
+LEVELS = (2, "0.9", None)
+NO_AXES = (plt, [])
+PICTURES = (
+    (sf.plot.surface, OF_FIT, {"level": LEVELS, "ax": NO_AXES, "fit": NO_FITS[:5]}),
+    (sf.plot.predictions, OF_FIT, {"level": LEVELS, "ax": NO_AXES, "fit": NO_FITS[:5]}),
+    (sf.plot.projected, OF_FIT, {"ax": NO_AXES, "fit": (None, draws())}),
+    (
+        sf.plot.allocation,
+        {"best": lambda: sf.allocate(draws(), BUDGETS)},
+        {"best": (None, fit(), BUDGETS), "level": LEVELS, "ax": (*NO_AXES, [1, 2])},
+    ),
+    (
+        sf.plot.region,
+        {"found": lambda: sf.near_optimal(fit(), 1e22, overhead=0.05), "fit": fit},
+        {"found": (None, fit()), "fit": (None, {}), "ax": NO_AXES},
+    ),
+    (
+        sf.plot.pareto,
+        {"fit": fit, "loss": lambda: 2.2},
+        {"fit": (None, draws()), "served": (0, "x", [], -1.0), "ax": NO_AXES},
+    ),
+    (
+        sf.plot.isoflop,
+        {"found": swept, "runs": runs},
+        {"found": (None, fit(), runs()), "ax": NO_AXES},
+    ),
+    (
+        sf.plot.attribution,
+        {"why": lambda: sf.attribute(fit(), swept(), 1e22)},
+        {"why": (None, fit()), "level": LEVELS, "ax": NO_AXES},
+    ),
+    (
+        sf.plot.bias,
+        {"report": report},
+        {"report": (None, fit()), "level": LEVELS, "axes": (*NO_AXES, [1, 2])},
+    ),
+    (
+        sf.plot.profile,
+        {"found": lambda: sf.profile(fit(), runs(), "alpha")},
+        {"found": (None, fit()), "ax": NO_AXES},
+    ),
+    (
+        sf.plot.pairs,
+        {"draws": draws},
+        {"draws": (None, fit(), runs(), {}), "params": ("gamma", [], 3, ["gamma"], "", {})},
+    ),
+)
+PLOTS = [
+    Row(
+        f"plot.{call.__name__}({name}={arguments.shown(value)})",
+        no_picture(call, **needs),
+        {name: value},
+        name,
+    )
+    for call, needs, options in PICTURES
+    for name, values in options.items()
+    for value in values
+]
+
+
+@pytest.mark.parametrize("row", [*FIT, *UNCERTAINTY, *SIMULATIONS, *PLOTS], ids=str)
 def test_nonsense_is_refused_and_mended_as_it_says(row):
     check(row)
 

@@ -150,11 +150,11 @@ def bootstrap(
         searched, "searched", least=0, most=1, remedy=f"Pass a share, as searched={SEARCHED}"
     )
     progress, device = arguments.flag(progress, "progress"), named(device)
+    size = 2 * fit.rows + FIELDS * (fit.free + 1)
+    arguments.affordable(n, "n", 8 * size, remedy=COUNT)
     require_freedom(fit)
     refuse_unknown(bootstrap, fit.law, columns)
     ground = stand_on(fit, runs, **columns)
-    size = 2 * len(ground.used) + FIELDS * (ground.posed.problem.size + 1)
-    arguments.affordable(n, "n", 8 * size, remedy=COUNT)
     rng = np.random.default_rng(seed)
     resample = RESAMPLES[method](ground, by, n, rng)
     posed = ground.posed

@@ -119,13 +119,13 @@ def posterior(
     draws = whole(draws, "draws", least=FEWEST_DRAWS, remedy=COUNT)
     chains = whole(chains, "chains", least=1, remedy="Pass chains=4")
     seed = whole(seed, "seed", least=0, most=MOST_SEED, remedy="Pass a whole number, as seed=0")
+    affordable(draws, "draws", 8 * chains * FIELDS * (fit.free + 1), remedy=COUNT)
     _require_sampler()
     _require_likelihood(fit)
     require_freedom(fit)
     refuse_unknown(posterior, fit.law, columns)
     ground = stand_on(fit, runs, **columns)
     problem, data = ground.posed.problem, ground.posed.data
-    affordable(draws, "draws", 8 * chains * FIELDS * (problem.size + 1), remedy=COUNT)
     space = _space(ground)
     with jax.enable_x64(True):
         # Named, since the user may have chosen another default.
