@@ -5,6 +5,7 @@ import warnings
 from functools import cache
 from unittest.mock import patch
 
+import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
@@ -93,6 +94,15 @@ def applied(function):
 
 def predicted(**options):
     return fit().predict(**{"N": 1e9, "D": 1e10, **options})
+
+
+def traced(call):
+    """A prediction asked for by JAX, which has no numbers to give while it traces."""
+    return call(lambda N: fit().predict(N=N, D=1e10))(1e9)
+
+
+def mixed(domain):
+    return sf.laws.mixture_of(domain)
 
 
 def drawn(**options):
@@ -425,6 +435,12 @@ UNCERTAINTY = [
     Row("predict half", fit().predict, {"N": 1e9}, "D", {"D": 1e10}),
     Row("predict misspelt", predicted, {"d": 1e10}, "d", {"d": ...}),
     Row("predict a dict", fit().predict, {"runs": {"N": 1e9}}, "runs", {"runs": runs()}),
+    Row("predict misspelt of a table", fit().predict, {"runs": runs(), "n": "N"}, "n", {"n": ...}),
+    Row(
+        "residuals misspelt", fit().residuals, {"runs": runs(), "los": "loss"}, "los", {"los": ...}
+    ),
+    Row("predict traced", traced, {"call": jax.jit}, "N", {"call": lambda ask: ask}),
+    Row("mixture of numbers", mixed, {"domain": 3}, "domains[0]", {"domain": "web"}),
     Row("residuals of nothing", fit().residuals, {"runs": None}, "runs", {"runs": runs()}),
     Row("evaluate text", fit().evaluate, {"N": "7B", "D": 1e10}, "N"),
     Row("extrapolation of nothing", fit().extrapolation, {"columns": None}, "columns"),

@@ -7,10 +7,12 @@ code: a built-in law is found by name, a user's own is passed in again.
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import json
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
@@ -19,17 +21,20 @@ import numpy as np
 import pandas as pd
 
 from scalefit import report
-from scalefit.arguments import broadcast_shape, instance, mapping, numbers
+from scalefit.arguments import broadcast_shape, instance, mapping, numbers, shown
 from scalefit.domain import extrapolation
 from scalefit.errors import ArgumentError, DataError, LawError, Note, NoteWarning, Status, listed
 from scalefit.groups import Grouping, asked, spelled
 from scalefit.laws import BUILTIN, Law, find
 from scalefit.objective import Objective, measure, require_positive, residuals
-from scalefit.table import DroppedRow, LossTable, as_table
+from scalefit.table import ALIASES, DroppedRow, LossTable, as_table
 
-__all__ = ["Certificate", "Fit", "Minimum", "Trust", "checked_fit"]
+__all__ = ["Certificate", "Fit", "Minimum", "Trust", "checked_fit", "refuse_unknown"]
 
 SCHEMA = 1
+
+# What a table made of a DataFrame takes beside headers.
+TABLE_OPTIONS = ("keep", "missing")
 
 # Notes on a fit that hold for every answer it gives, and are not only hinted at there.
 CARRIED = ("units", "loss_unit", "one_ratio")
@@ -380,6 +385,7 @@ class Fit:
         Raises:
             DataError: the table lacks a column, or has losses the residual is not defined for.
         """
+        refuse_unknown(self.residuals, self.law, columns)
         table = as_table(runs, **columns)
         observed = table.column(self.law.response)
         require_positive(self.objective, observed, table.rows)
@@ -399,12 +405,14 @@ class Fit:
             DataError: as for :meth:`predict`.
         """
         groupings = tuple(dict.fromkeys(self.groups.values()))
+        levels = [name for item in self.groups.values() for name in item.columns]
         if runs is None:
-            levels = [name for item in self.groups.values() for name in item.columns]
             used = self._numbers(given, levels)
             labels = {name: np.asarray(given[name], dtype=object) for name in given}
             broadcast_shape(labels | used, remedy="Pass one number, or as many of each")
             return used, {item: item.codes_of(given) for item in groupings}
+        headers = {name: value for name, value in given.items() if name not in levels}
+        refuse_unknown(self.predict, self.law, headers)
         table = as_table(runs, **given)
         used = table.columns_of(self.law)
         return used, {item: item.codes(table) for item in groupings}
@@ -584,6 +592,36 @@ def checked_fit(fit: Any, argument: str = "fit") -> Fit:
     if isinstance(getattr(fit, "fit", None), Fit):
         remedy = f"Pass the fit of these draws, as {argument}=draws.fit"
     return instance(fit, argument, Fit, wanted="a fit", remedy=remedy)
+
+
+def refuse_unknown(function: Callable[..., Any], law: Law, columns: Mapping[str, str]) -> None:
+    """A misspelt option would otherwise be taken for a column.
+
+    Args:
+        function: what takes the options and the columns, both by keyword.
+        law: the law.
+        columns: what is left of its keywords.
+
+    Raises:
+        ArgumentError: one is neither.
+    """
+    quantities = {*ALIASES, *law.columns, law.response}
+    for name, value in columns.items():
+        if name not in (*quantities, *TABLE_OPTIONS):
+            options = [
+                item.name
+                for item in inspect.signature(function).parameters.values()
+                if item.kind is not item.VAR_KEYWORD
+            ]
+            close = difflib.get_close_matches(name, [*options, *TABLE_OPTIONS, *quantities], n=1)
+            hint = f"Did you mean {close[0]!r}? " if close else ""
+            raise ArgumentError(
+                f"{name}={shown(value)} is neither an option of {function.__name__} nor a column "
+                f"of {law.name!r}",
+                argument=name,
+                value=value,
+                remedy=f"{hint}Columns: {', '.join(sorted(quantities))}",
+            )
 
 
 def _certificate(document: Mapping[str, Any] | None) -> Certificate:

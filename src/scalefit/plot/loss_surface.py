@@ -10,9 +10,8 @@ import pandas as pd
 from scalefit.allocation import Cost, allocate
 from scalefit.allocation.costs import CostLike, find_cost
 from scalefit.errors import AllocationError
-from scalefit.fitting.pipeline import refuse_unknown
 from scalefit.plot.canvas import single
-from scalefit.result import Fit
+from scalefit.result import Fit, refuse_unknown
 from scalefit.table import LossTable, as_table
 from scalefit.uncertainty import Ensemble
 from scalefit.uncertainty.ensemble import checked_answer

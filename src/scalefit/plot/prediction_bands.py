@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 
 from scalefit.domain import outside
-from scalefit.fitting.pipeline import refuse_unknown
 from scalefit.plot.canvas import single
-from scalefit.result import Fit
+from scalefit.result import Fit, refuse_unknown
 from scalefit.table import LossTable, as_table
 from scalefit.uncertainty import Ensemble
 from scalefit.uncertainty.ensemble import checked_answer

@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from scalefit.fitting.landscape import landscape
-from scalefit.fitting.pipeline import refuse_unknown
 from scalefit.plot.canvas import single
-from scalefit.result import Fit, checked_fit
+from scalefit.result import Fit, checked_fit, refuse_unknown
 from scalefit.table import LossTable, as_table
 
 if TYPE_CHECKING:

@@ -12,10 +12,9 @@ from scalefit import report
 from scalefit.arguments import affordable, choice, text, whole
 from scalefit.arguments import seed as checked_seed
 from scalefit.errors import ArgumentError, DataError, Note
-from scalefit.fitting.pipeline import refuse_unknown
 from scalefit.fitting.polish import newton_of
 from scalefit.objective import Measure, influence
-from scalefit.result import Fit, checked_fit
+from scalefit.result import Fit, checked_fit, refuse_unknown
 from scalefit.table import LossTable
 from scalefit.uncertainty.ensemble import Ensemble
 from scalefit.uncertainty.estimate import checked_level

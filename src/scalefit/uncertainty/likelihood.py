@@ -19,9 +19,8 @@ from scalefit import report
 from scalefit.arguments import refused, shown
 from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.fitting.devices import quiet
-from scalefit.fitting.pipeline import refuse_unknown
 from scalefit.fitting.polish import batch_of, newton_of
-from scalefit.result import Fit, checked_fit
+from scalefit.result import Fit, checked_fit, refuse_unknown
 from scalefit.table import LossTable
 from scalefit.tracing import Function, trace
 from scalefit.uncertainty.curvature import CovarianceMethod, check_method, spread

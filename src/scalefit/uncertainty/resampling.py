@@ -16,8 +16,7 @@ from scalefit.fitting import multistart
 from scalefit.fitting.devices import named
 from scalefit.fitting.evidence import arrived
 from scalefit.fitting.grid import Candidates
-from scalefit.fitting.pipeline import refuse_unknown
-from scalefit.result import Fit, checked_fit
+from scalefit.result import Fit, checked_fit, refuse_unknown
 from scalefit.table import LossTable
 from scalefit.uncertainty.ensemble import Ensemble, Replicates
 from scalefit.uncertainty.estimate import AS_DRAWN, Tails

@@ -13,10 +13,9 @@ import pandas as pd
 from scalefit import objective as obj
 from scalefit.arguments import affordable, whole
 from scalefit.errors import DataError, Note
-from scalefit.fitting.pipeline import refuse_unknown
 from scalefit.fitting.problem import Data, Problem
 from scalefit.objective import Measure, Residual
-from scalefit.result import Fit, checked_fit
+from scalefit.result import Fit, checked_fit, refuse_unknown
 from scalefit.table import LossTable
 from scalefit.uncertainty.ensemble import Ensemble
 from scalefit.uncertainty.ground import (
