@@ -506,6 +506,11 @@ def published(**options):
     return sf.published(**{"law": "chinchilla", "configuration": "besiroglu", **options})
 
 
+def surface(name, value):
+    return {**sf.SURFACES["chinchilla"], name: value}
+
+
+SMALL = {"N": [1e8], "ratio": [20.0]}
 MANY_RUNS = 10**15
 
 SIMULATIONS = [
@@ -562,8 +567,8 @@ SIMULATIONS = [
                         MANY_RUNS,
                     ),
                     "points": (0, -1, 1.5, "x", None, MANY_RUNS),
-                    "width": (0.5, -1, math.nan, "x", None, math.inf),
-                    "offset": (0, -1, math.nan, "x"),
+                    "width": (0.5, -1, math.nan, "x", None, math.inf, 1e300),
+                    "offset": (0, -1, math.nan, "x", 1e300),
                     "drift": (0, -1, math.nan, "x"),
                     "surface": ("flat", None, 3, {1: 2}),
                 },
@@ -594,6 +599,27 @@ SIMULATIONS = [
         for name, values in options.items()
         for value in values
         if not (isinstance(value, list) and value and name in ("N", "D", "budgets"))
+    ),
+    *(
+        Row(
+            f"a surface of {name} zero",
+            sf.isoflop_design,
+            {"surface": surface(name, 0.0)},
+            argument,
+        )
+        for name in ("A", "B", "alpha", "beta")
+        for argument in [f"surface[{name!r}]"]
+    ),
+    Row("a wide grid", sf.grid_design, {"N": np.ones(10**6), "D": np.ones(10**6)}, "N", {"N": 1.0}),
+    Row("many ratios", sf.ratio_design, {"N": np.ones(10**6), "ratio": np.ones(10**6)}, "N", SMALL),
+    Row("endless noise", simulated, {"noise": 1e300}, "noise"),
+    Row("endless additive noise", simulated, {"noise": sf.Noise(1e308, additive=True)}, "noise"),
+    Row(
+        "endless parameters",
+        simulated,
+        {"params": surface("alpha", -300.0)},
+        "params",
+        {"params": ...},
     ),
     Row("one of several", published, {"configuration": None}, "configuration"),
     Row("one of budgets", sf.isoflop_design, {"budgets": [1e19, -1]}, "budgets[1]"),

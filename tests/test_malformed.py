@@ -125,6 +125,18 @@ TABLES = {
         "loss",
         (3, 4),
     ),
+    "loss without a square": (
+        put("loss", 1e300),
+        ["loss is 1e+300 in row 3 (rows 3)", "beyond float64", "another unit"],
+        "loss",
+        (3,),
+    ),
+    "losses of another world": (
+        lambda f: f.assign(loss=f["loss"] * 1e-200),
+        ["loss is", "e-200 in row 0 (rows 0, 1,", "another unit"],
+        "loss",
+        tuple(range(75)),
+    ),
     "weight negative": (
         put("weight", -1.0),
         ["'weight' is negative (-1) in row 3", "zero or more"],

@@ -273,7 +273,11 @@ def mapping(value: Any, argument: str, *, remedy: str) -> Mapping[Any, Any]:
     """
     if not isinstance(value, Mapping):
         raise refused(argument, value, "a mapping from names", remedy)
-    for key in value:
+    try:
+        found = dict(value.items())
+    except Exception as error:  # Whatever its own methods raise.
+        raise refused(argument, value, "a mapping from names", remedy) from error
+    for key in found:
         if not isinstance(key, str):
             raise ArgumentError(
                 f"{argument} has the key {shown(key)}, which is not a name",
@@ -281,7 +285,7 @@ def mapping(value: Any, argument: str, *, remedy: str) -> Mapping[Any, Any]:
                 value=key,
                 remedy=remedy,
             )
-    return value
+    return found
 
 
 def function(value: Any, argument: str, *, remedy: str) -> Callable[..., Any]:

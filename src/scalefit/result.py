@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit import report
-from scalefit.arguments import broadcast_shape, instance, mapping, numbers, shown
+from scalefit.arguments import broadcast_shape, instance, mapping, numbers, refused, shown
 from scalefit.domain import extrapolation
 from scalefit.errors import ArgumentError, DataError, LawError, Note, NoteWarning, Status, listed
 from scalefit.groups import Grouping, asked, spelled
@@ -351,6 +351,7 @@ class Fit:
                     column=name,
                     remedy=f"Columns it is grouped by: {', '.join(sorted(known)) or 'none'}",
                 )
+        _labels(levels)
         return {
             name: spelled(name, grouping.levels[_one(grouping.codes_of(levels), grouping)])
             for name, grouping in self.groups.items()
@@ -408,8 +409,7 @@ class Fit:
         levels = [name for item in self.groups.values() for name in item.columns]
         if runs is None:
             used = self._numbers(given, levels)
-            labels = {name: np.asarray(given[name], dtype=object) for name in given}
-            broadcast_shape(labels | used, remedy="Pass one number, or as many of each")
+            broadcast_shape(_labels(given) | used, remedy="Pass one number, or as many of each")
             return used, {item: item.codes_of(given) for item in groupings}
         headers = {name: value for name, value in given.items() if name not in levels}
         refuse_unknown(self.predict, self.law, headers)
@@ -580,6 +580,22 @@ class Fit:
     def with_notes(self, *notes: Note) -> Fit:
         """The same fit with further notes."""
         return replace(self, notes=(*self.notes, *notes))
+
+
+def _labels(given: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """What is given by name as arrays of whatever it holds, each of its own shape.
+
+    Raises:
+        ArgumentError: something is of no shape.
+    """
+    found = {}
+    for name, value in given.items():
+        try:
+            found[name] = np.asarray(value, dtype=object)
+        except Exception as error:  # Whatever its own methods raise.
+            remedy = f"Pass a value, or a list of them, as {name}='fp8'"
+            raise refused(name, value, "a value of a column", remedy) from error
+    return found
 
 
 def checked_fit(fit: Any, argument: str = "fit") -> Fit:

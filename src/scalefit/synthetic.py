@@ -19,6 +19,7 @@ from scalefit.arguments import (
     number,
     numbers,
     refused,
+    shown,
     text,
     whole,
 )
@@ -40,6 +41,9 @@ SURFACES: Mapping[str, Mapping[str, float]] = {
 LOWEST, HIGHEST = 1e17, 1e21
 
 LAW = find("chinchilla")
+
+# Ratio of what is trained to what is optimal, at most.
+FARTHEST = 1e9
 
 # Bytes that a run takes while a design is made.
 RUN = 64
@@ -181,10 +185,15 @@ def isoflop_design(
         flops = numbers(budgets, "budgets", above=0, empty=False, remedy=remedy)
         if flops.ndim != 1:
             raise refused("budgets", budgets, "a list of budgets", remedy)
-    width = number(width, "width", least=1, remedy="Pass a ratio, as width=8")
-    offset = number(offset, "offset", above=0, remedy="Pass a factor, as offset=1")
-    drift = number(drift, "drift", above=0, remedy="Pass a factor, as drift=1")
+    width = number(width, "width", least=1, most=FARTHEST, remedy="Pass a ratio, as width=8")
+    least, most = 1 / FARTHEST, FARTHEST
+    remedy = "Pass a factor, as offset=1"
+    offset = number(offset, "offset", least=least, most=most, remedy=remedy)
+    drift = number(drift, "drift", least=least, most=most, remedy="Pass a factor, as drift=1")
     p = parameters_of(LAW, surface_of(surface), "surface")
+    for name in ("A", "B", "alpha", "beta"):
+        remedy = "There is no optimum without it: pass surface='chinchilla'"
+        number(p[name], f"surface[{name!r}]", above=0, remedy=remedy)
     ratio = p["alpha"] * p["A"] / (p["beta"] * p["B"])
     total = p["alpha"] + p["beta"]
     spread = np.logspace(-1, 1, points, base=width) if points > 1 else np.ones(1)
@@ -216,6 +225,7 @@ def grid_design(N: Sequence[float], D: Sequence[float]) -> pd.DataFrame:
         6
     """
     sizes, tokens = _row(N, "N", SIZES), _row(D, "D", "Pass tokens, as D=[2e9, 2e10, 2e11]")
+    affordable(len(sizes), "N", RUN * len(tokens), remedy=SIZES)
     pairs = np.stack(np.meshgrid(sizes, tokens, indexing="ij"), axis=-1).reshape(-1, 2)
     return _runs(pairs[:, 0], pairs[:, 1])
 
@@ -240,7 +250,9 @@ def ratio_design(N: Sequence[float], ratio: float | Sequence[float] = 20.0) -> p
         [2000000000.0, 20000000000.0]
     """
     each = _row(ratio, "ratio", "Pass tokens per parameter, as ratio=[10, 20, 40]")
-    sizes, ratios = np.meshgrid(_row(N, "N", SIZES), each, indexing="ij")
+    rows = _row(N, "N", SIZES)
+    affordable(len(rows), "N", RUN * len(each), remedy=SIZES)
+    sizes, ratios = np.meshgrid(rows, each, indexing="ij")
     return _runs(sizes.ravel(), sizes.ravel() * ratios.ravel())
 
 
@@ -312,7 +324,24 @@ def simulate(
         used[name] = numbers(design[name], f"design[{name!r}]", remedy=remedy)
     law.check(used, list(design.index))
     exact = law.evaluate(used, values)
-    return design.assign(loss=kind.applied(exact, kind.draw(design, rng)))
+    _refuse_endless(exact, "params", params, "Check them, and the columns of the design")
+    with np.errstate(over="ignore"):
+        loss = kind.applied(exact, kind.draw(design, rng))
+    _refuse_endless(loss, "noise", noise, "Pass less, as noise=0.005")
+    return design.assign(loss=loss)
+
+
+def _refuse_endless(loss: np.ndarray, argument: str, value: Any, remedy: str) -> None:
+    """Raise where a loss is no finite number."""
+    bad = np.flatnonzero(~np.isfinite(loss))
+    if len(bad):
+        raise ArgumentError(
+            f"{argument}={shown(value)} makes the loss {loss[bad[0]]} in row {bad[0]} of the "
+            "design, counted from 0",
+            argument=argument,
+            value=value,
+            remedy=remedy,
+        )
 
 
 def surface_of(surface: Any, argument: str = "surface") -> Mapping[str, float]:

@@ -1,6 +1,7 @@
 """Draws: what is asked of them and what they answer."""
 
 import json
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -53,6 +54,17 @@ def test_a_function_cannot_change_the_draws_it_is_applied_to(draws):
         draws.apply(doubled)
     np.testing.assert_array_equal(draws.params["alpha"], before)
     assert draws.params["alpha"].flags.writeable
+
+
+def test_draws_without_an_end_have_intervals_and_no_warning(draws):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = draws.apply(lambda alpha: alpha * np.inf)
+        assert np.isinf(found.interval()).all()
+        assert np.isnan(found.sd)
+        some = draws.apply(lambda alpha: np.where(alpha > np.mean(alpha), np.inf, alpha))
+        low, high = some.interval()
+    assert np.isfinite(low) and np.isinf(high)
 
 
 def test_predictions_of_draws_are_the_laws(draws, fit):

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit import arguments
-from scalefit.errors import DataError, FitError, Status
+from scalefit.errors import DataError, FitError, Status, listed
 from scalefit.fitting import grid
 from scalefit.fitting.certificate import MOST_BOXES, UNASKED_BOXES
 from scalefit.fitting.certificate import certify as prove
@@ -280,6 +280,7 @@ def pose(
             column=law.response,
             remedy="Give it with more digits, if it was rounded",
         )
+    _refuse_extreme(observed, table, law)
     if objective.residual == "raw" and objective.delta is not None:
         refuse_corner(objective.delta, objective.delta / size)
     grouped = {name: Grouping.of(table, names, table.weight > 0) for name, names in groups.items()}
@@ -290,6 +291,25 @@ def pose(
     check_design(problem, used, table.weight, table.rows, codes)
     data = pack(problem, objective, used, observed, table.weight, fix, list(codes.values()))
     return Posed(problem, settings, data, used, observed, grouped, codes)
+
+
+def _refuse_extreme(observed: np.ndarray, table: LossTable, law: Law) -> None:
+    """Raise where squares of losses leave the range of float64.
+
+    Raises:
+        DataError: they do.
+    """
+    size = np.abs(observed)
+    bad = np.flatnonzero((table.weight > 0) & (size > 0) & ~((size > 1e-120) & (size < 1e120)))
+    if len(bad):
+        rows = [table.rows[i] for i in bad]
+        raise DataError(
+            f"{law.response} is {observed[bad[0]]:g} in row {rows[0]} (rows {listed(rows)}), whose "
+            "square is beyond float64",
+            column=law.response,
+            rows=rows,
+            remedy="Give it in another unit, or leave the rows out with a keep rule",
+        )
 
 
 def pose_again(fit: Fit, table: LossTable) -> Posed:

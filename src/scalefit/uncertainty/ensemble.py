@@ -26,7 +26,7 @@ from scalefit.laws import Law
 from scalefit.objective import Residual
 from scalefit.result import Fit, checked_fit
 from scalefit.table import LossTable
-from scalefit.uncertainty.estimate import AS_DRAWN, Draws, Estimate, Tails
+from scalefit.uncertainty.estimate import AS_DRAWN, Draws, Estimate, Tails, checked_level
 
 __all__ = [
     "Ensemble",
@@ -283,8 +283,8 @@ class Ensemble:
         return frame if self.replicates is None else frame.assign(**self.replicates._asdict())
 
     def summary(self, level: float = 0.95) -> str:
-        """The full report as text."""
-        return report.ensemble_text(self, level)
+        """The full report as text, with intervals of a level as :meth:`interval` takes it."""
+        return report.ensemble_text(self, checked_level(level))
 
     def __repr__(self) -> str:
         failed = f", {self.failed} failed" if self.failed else ""

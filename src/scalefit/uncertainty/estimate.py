@@ -118,7 +118,8 @@ class Estimate:
         Raises:
             DataError: there are none.
         """
-        return np.asarray(np.nanstd(self._drawn(), axis=0, ddof=1))[()]
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.nanstd(self._drawn(), axis=0, ddof=1))[()]
 
     def _drawn(self) -> np.ndarray:
         if not len(self.draws):
@@ -180,11 +181,15 @@ def checked_level(level: Any) -> float:
 
 def quantiles(draws: np.ndarray, shares: Sequence[float]) -> np.ndarray:
     """Quantiles along the first axis, without draws that give none; NaN where none does."""
-    if not np.isnan(draws).any():
+    if np.isfinite(draws).all():
         return np.quantile(draws, shares, axis=0)
+    # Between two infinities nothing can be interpolated.
     columns = draws.reshape(len(draws), -1).T
     kept = [column[~np.isnan(column)] for column in columns]
     found = [
-        np.quantile(item, shares) if len(item) else np.full(len(shares), np.nan) for item in kept
+        np.quantile(item, shares, method="linear" if np.isfinite(item).all() else "nearest")
+        if len(item)
+        else np.full(len(shares), np.nan)
+        for item in kept
     ]
     return np.array(found).T.reshape(len(shares), *draws.shape[1:])

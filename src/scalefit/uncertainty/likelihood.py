@@ -493,7 +493,8 @@ class _Walk:
     def slope(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         natural = self._natural(point)
         value, slope = self._quantity.slope(natural.value)
-        return value, slope @ natural.slope
+        with quiet():
+            return value, slope @ natural.slope
 
     def side(self, direction: int, reach: float) -> _Side:
         """Values outward in one direction, until the deviance passes the threshold."""
