@@ -435,6 +435,13 @@ UNCERTAINTY = [
     Row("predict half", fit().predict, {"N": 1e9}, "D", {"D": 1e10}),
     Row("predict misspelt", predicted, {"d": 1e10}, "d", {"d": ...}),
     Row("predict a dict", fit().predict, {"runs": {"N": 1e9}}, "runs", {"runs": runs()}),
+    Row(
+        "predict too much",
+        drawn,
+        {"N": np.full((10**5, 1), 1e9), "D": np.full(10**5, 1e10)},
+        "N",
+        {"N": 1e9},
+    ),
     Row("predict misspelt of a table", fit().predict, {"runs": runs(), "n": "N"}, "n", {"n": ...}),
     Row(
         "residuals misspelt", fit().residuals, {"runs": runs(), "los": "loss"}, "los", {"los": ...}

@@ -680,14 +680,6 @@ def profiles_of_absolute_residuals_use_another_objective():
 
 
 @case
-def levels_are_shares():
-    message = refused(lambda: sf.allocate(draws(), 1e21).estimate("N").interval(95))
-    level = float(re.search(r"% is level=([\d.]+)", message)[1])
-    assert sf.allocate(draws(), 1e21).estimate("N").interval(level)[0] > 0
-    return message
-
-
-@case
 def posteriors_have_an_end_where_a_term_is_bounded():
     pytest.importorskip("blackjax")
     none = runs().assign(loss=2 + 400 * runs()["D"] ** -0.3 + 0.02 * np.log(runs()["N"]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit import arguments, report
-from scalefit.arguments import answered, choice, instance, shown
+from scalefit.arguments import affordable, answered, choice, instance, shown
 from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.groups import Grouping, spelled
 from scalefit.laws import Law
@@ -39,6 +40,9 @@ __all__ = [
 ]
 
 SCHEMA = 2
+
+# Arrays of a number for each point and draw that are held at once.
+COPIES = 3
 
 # A function of parameters, in messages; and what one has to be to work on draws.
 EXAMPLE = "lambda alpha, beta: beta / (alpha + beta)"
@@ -230,16 +234,22 @@ class Ensemble:
             outside the runs it lies, and of ``run`` what the intervals hold.
 
         Raises:
-            ArgumentError: as for :meth:`Fit.predict`, or the kind is unknown.
+            ArgumentError: as for :meth:`Fit.predict`; the kind is unknown; or so many points do not
+                fit into memory under every draw.
             DataError: as for :meth:`Fit.predict`.
         """
         choice(kind, "kind", get_args(IntervalKind))
         used, codes = self.fit.columns_of(runs, columns)
+        count = len(self) - self.failed
+        shapes = [np.shape(item) for item in (*used.values(), *codes.values())]
+        points = math.prod(np.broadcast_shapes(*shapes))
+        remedy = f"These are points, each under {count} draws: predict fewer of them at once"
+        affordable(points, self.fit.law.columns[0], 8 * COPIES * count, remedy=remedy)
         value = self.fit.value_of(used, codes)
         far = self.fit.extrapolation(used)
         notes = (*far, *(_form_note(bool(far)) if kind == "run" else ()), *self._carried)
         drawn = self.fit.law.evaluate(used, self._by_row(np.ndim(value), codes))
-        drawn = np.broadcast_to(drawn, (len(self) - self.failed, *value.shape))
+        drawn = np.broadcast_to(drawn, (count, *value.shape))
         if kind == "mean":
             return Estimate(value[()], drawn, self.tails, notes)
         # Of the noise there are as many runs as there are: few clusters make the surface less
