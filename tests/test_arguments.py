@@ -173,7 +173,7 @@ def test_words_flags_names_functions_and_paths():
     with pytest.raises(sf.ArgumentError, match=r"^cost=None is not a function"):
         arguments.function(None, "cost", remedy="Pass a function")
     assert arguments.file_path("a/b.csv", "path", remedy="Pass 'runs.csv'") == Path("a/b.csv")
-    for value in (None, 3, "", b"x.csv", "a\0b.csv"):
+    for value in (None, 3, "", b"x.csv", "a\0b.csv", "\ud800.csv"):
         with pytest.raises(sf.ArgumentError, match="is not the path of a file"):
             arguments.file_path(value, "path", remedy="Pass 'runs.csv'")
 

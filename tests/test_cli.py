@@ -1,6 +1,7 @@
 """The command line: what it prints, what it writes, and its exit codes."""
 
 import json
+import math
 import shlex
 import subprocess
 import sysconfig
@@ -266,14 +267,16 @@ def test_missing_rows_are_dropped_on_request(scalefit, asked, runs, tmp_path):
 
 def test_demo_seeds_its_noise(scalefit, asked, tmp_path):
     for seed in [0, 0, 1]:
-        scalefit("demo", "--seed", seed, "--plot", tmp_path / "demo.png")
+        scalefit("demo", "--seed", seed, "--plot", tmp_path / "demo.png", "--overwrite")
     first, second, other = (call["table"].digest(["loss"]) for call in asked)
     assert first == second != other
 
 
 def test_demo_allocates_its_budget_or_the_one_given(scalefit, asked, tmp_path):
     for words, budget in [((), 1e24), (("--flops", "1e22"), 1e22)]:
-        code, out, _ = scalefit("demo", "--json", "--plot", tmp_path / "demo.png", *words)
+        code, out, _ = scalefit(
+            *("demo", "--json", "--plot", tmp_path / "demo.png", "--overwrite", *words)
+        )
         assert code == 0
         assert [item["flops"] for item in json.loads(out)["allocation"]["budgets"]] == [budget]
 
@@ -305,12 +308,6 @@ BAD_OPTIONS = {
     "--residual logg": "residual='logg' is not one of",
     "--robust hubr": "robust='hubr' is not one of",
     "--robust asymmetric --asymmetry 1": "asymmetry=1.0 is not a number above 1",
-    "--level 2": "level=2.0 is not a number above 0 and below 1",
-    "--level nan": "level=nan is not a number above 0 and below 1",
-    "--bootstrap 1": "bootstrap=1 is not a whole number of at least 2",
-    "--bootstrap -5": "bootstrap=-5 is not a whole number of at least 2",
-    "--bootstrap 999999999999": "n=999999999999 would take",
-    "--seed -1": "seed=-1 is not a whole number of at least 0",
     "--fix E=nan": "fix['E']=nan is not a number",
     "--bounds alpha=nan:1": "bounds['alpha'][0]=nan is not a number",
     "--delta 0": "delta=0.0 is not a positive number",
@@ -340,23 +337,119 @@ def test_unreadable_table_exits_2_with_one_line(scalefit, tmp_path, name):
     assert err.count("\n") == 1
 
 
-BAD_ANSWERS = {
-    "--flops=-1e22": "a budget must be a positive number",
-    "--flops nan": "a budget must be a positive number",
-    "--plot nowhere/surface.png": "nowhere/surface.png",
-    "--plot surface.nonsense": "a suffix such as .png",
+NONSENSE = {
+    "--flops=-1e22": "--flops=-1e+22 is not a positive number",
+    "--flops nan": "--flops=nan is not a positive number",
+    "--flops 1e400": "--flops=inf is not a positive number",
+    "--level 2": "--level=2.0 is not a number above 0 and below 1. 95 % is --level 0.95",
+    "--level nan": "--level=nan is not a number",
+    "--bootstrap 999999999999": "--bootstrap=999999999999 is not a whole number from 2 to 10000000",
+    "--bootstrap=-1": "--bootstrap=-1 is not a whole number",
+    "--bootstrap 1": "--bootstrap=1 is not a whole number",
+    "--seed=-1": "--seed=-1 is not a whole number of at least 0",
+    "--plot ''": "--plot='' is not the path of a file",
+    "--plot /": "'/' cannot be written ('/' is a folder, not a file)",
+    "--plot .": "'.' cannot be written ('.' is a folder, not a file)",
+    "--plot /dev/full": "'/dev/full' cannot be written ('/dev/full' is a pipe or a device",
+    "--plot /dev/null --overwrite": "'/dev/null' is a pipe or a device",
+    "--plot nowhere/surface.png": "there is no folder 'nowhere'",
+    "--plot surface.nonsense": "known suffixes: .",
+    "--plot surface": "known suffixes: .",
+    "--plot .png": "known suffixes: .",
+    "--plot there.png": "--plot 'there.png' exists already. Choose another name, or replace it",
 }
 
 
-@pytest.mark.parametrize(("options", "complaint"), BAD_ANSWERS.items(), ids=BAD_ANSWERS)
-def test_bad_budget_or_picture_exits_2_with_one_line(
-    scalefit, asked, table, tmp_path, monkeypatch, options, complaint
+@pytest.mark.parametrize(
+    ("command", "options", "complaint"),
+    [
+        pytest.param(command, *item, id=f"{command} {item[0]}")
+        for command in ("fit", "demo")
+        for item in NONSENSE.items()
+        if command == "fit" or not item[0].startswith(("--level", "--bootstrap"))
+    ],
+)
+def test_nonsense_exits_2_with_one_line_before_anything_is_fitted(
+    scalefit, asked, table, tmp_path, monkeypatch, command, options, complaint
 ):
     monkeypatch.chdir(tmp_path)
-    code, out, err = scalefit("fit", table, *shlex.split(options))
+    (tmp_path / "there.png").write_bytes(b"theirs")
+    code, out, err = scalefit(
+        command, *([table] if command == "fit" else []), *shlex.split(options)
+    )
     assert (code, out) == (2, "")
     assert complaint in err
     assert err.count("\n") == 1
+    assert not asked
+    assert [path.name for path in tmp_path.iterdir()] == ["there.png"]
+    assert (tmp_path / "there.png").read_bytes() == b"theirs"
+
+
+def test_a_picture_is_replaced_when_asked_for(scalefit, asked, table, tmp_path):
+    path = tmp_path / "there.png"
+    path.write_bytes(b"theirs")
+    code, out, _ = scalefit("fit", table, "--plot", path, "--overwrite")
+    assert (code, out.endswith(f"picture: {path}\n")) == (0, True)
+    assert path.read_bytes().startswith(PNG)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("suffix", ["pdf", "svg", "SVGZ", "jpg", "eps"])
+def test_a_picture_is_of_the_format_of_its_suffix(scalefit, asked, table, tmp_path, suffix):
+    begins = {
+        "pdf": b"%PDF",
+        "svg": b"<?xml",
+        "SVGZ": b"\x1f\x8b",
+        "jpg": b"\xff\xd8",
+        "eps": b"%!PS",
+    }
+    path = tmp_path / f"surface.{suffix}"
+    code, _, err = scalefit("fit", table, "--plot", path)
+    assert (code, err) == (0, "")
+    assert path.read_bytes().startswith(begins[suffix])
+
+
+def test_a_picture_that_fails_half_way_leaves_nothing(
+    scalefit, asked, table, tmp_path, monkeypatch
+):
+    def fail(self, file, **_):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", fail)
+    code, out, err = scalefit("fit", table, "--plot", tmp_path / "surface.png")
+    assert (code, out) == (2, "")
+    assert "surface.png' cannot be written (No space left on device)" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_picture_of_a_demo_is_drawn_once(scalefit, asked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert scalefit("demo")[1].endswith("picture: scalefit-demo.png\n")
+    (tmp_path / "scalefit-demo.png").write_bytes(b"theirs")
+    code, out, err = scalefit("demo")
+    assert (code, err) == (0, "")
+    assert out.endswith(
+        "\nscalefit-demo.png exists already and is left as it is: see --overwrite\n"
+    )
+    assert "picture:" not in out
+    code, out, err = scalefit("demo", "--json")
+    assert (code, "exists already" in err) == (0, True)
+    assert json.loads(out)
+    assert (tmp_path / "scalefit-demo.png").read_bytes() == b"theirs"
+    assert scalefit("demo", "--overwrite")[0] == 0
+    assert (tmp_path / "scalefit-demo.png").read_bytes().startswith(PNG)
+
+
+def test_numbers_that_are_none_leave_the_output_json(scalefit, table, found, monkeypatch):
+    unknown = replace(found, spread=math.nan, trust=replace(found.trust, condition=math.inf))
+    monkeypatch.setattr(cli.sf, "fit", lambda *_, **__: unknown)
+
+    def refuse(text):
+        raise AssertionError(text)
+
+    _, out, _ = scalefit("fit", table, "--json", "--flops", "1e22")
+    json.loads(out, parse_constant=refuse)
 
 
 # Exit code 3: no usable fit
@@ -391,11 +484,13 @@ def test_exact_fit_is_usable(scalefit, table, found, monkeypatch):
 # The installed command
 
 
-def test_installed_demo_fits_allocates_and_draws(tmp_path):
+def installed(*words, **options):
     command = Path(sysconfig.get_path("scripts")) / "scalefit"
-    done = subprocess.run(
-        [command, "demo"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
-    )
+    return subprocess.run([command, *words], text=True, timeout=120, check=False, **options)
+
+
+def test_installed_demo_fits_allocates_and_draws(tmp_path):
+    done = installed("demo", cwd=tmp_path, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "75 simulated runs" in done.stdout
@@ -403,3 +498,21 @@ def test_installed_demo_fits_allocates_and_draws(tmp_path):
     assert "1e+24" in done.stdout
     assert "picture: scalefit-demo.png" in done.stdout
     assert (tmp_path / "scalefit-demo.png").read_bytes().startswith(PNG)
+
+
+def test_a_picture_does_not_go_where_the_report_goes(tmp_path):
+    with open(tmp_path / "report.png", "w") as report:
+        done = installed(
+            *("demo", "--plot", "/dev/stdout", "--overwrite"), stdout=report, stderr=subprocess.PIPE
+        )
+    assert done.returncode == 2
+    assert "the report goes there" in done.stderr
+    assert (tmp_path / "report.png").read_bytes() == b""
+
+
+def test_a_report_that_cannot_be_printed_exits_2_with_one_line(tmp_path):
+    with open("/dev/full", "w") as full:
+        done = installed("demo", cwd=tmp_path, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert done.stderr.startswith("scalefit: the report cannot be printed ([Errno 28]")
+    assert done.stderr.count("\n") == 1

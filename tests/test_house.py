@@ -1,6 +1,7 @@
 """The shape of the house: what is public, who imports whom, what importing costs and changes."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,7 @@ FLOW = [
     *FAMILIES,
     "laws",
     "files",
+    "archive",
     "units",
     "table",
     "trajectories",
@@ -41,6 +43,7 @@ FLOW = [
     "basis",
     "domain",
     "report",
+    "documents",
     "result",
     "literature",
     "fitting.problem",
@@ -135,6 +138,7 @@ PUBLIC = [
     "Cost",
     "Covariance",
     "DataError",
+    "DocumentError",
     "Ensemble",
     "Estimate",
     "Exponent",
@@ -222,9 +226,11 @@ def test_a_module_imports_only_from_its_left(name, path):
 def test_public_names_are_the_ones_listed():
     inner = {
         "allocation",
+        "archive",
         "arguments",
         "basis",
         "cli",
+        "documents",
         "domain",
         "errors",
         "files",
@@ -275,7 +281,7 @@ def run(code):
 
 
 def test_import_loads_neither_matplotlib_nor_scipy_nor_tqdm_nor_typer_nor_a_sampler():
-    heavy = "('matplotlib', 'scipy', 'tqdm', 'typer', 'blackjax', 'arviz')"
+    heavy = "('matplotlib', 'scipy', 'tqdm', 'typer', 'blackjax', 'arviz', 'pydantic')"
     assert run(f"import sys, scalefit; print([m for m in {heavy} if m in sys.modules])") == "[]"
 
 
@@ -312,6 +318,41 @@ import scalefit
 print('quiet')
 """
     assert run(code) == "quiet"
+
+
+def test_nothing_is_written_unasked(tmp_path):
+    code = """
+import os, sys
+written = []
+def listen(event, arguments):
+    if event == 'open' and isinstance(arguments[2], int):
+        if arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            written.append(arguments[0])
+    elif event in ('os.mkdir', 'os.rename', 'os.remove', 'os.rmdir', 'os.symlink', 'os.link'):
+        written.append((event, *arguments))
+sys.addaudithook(listen)
+import scalefit as sf
+runs = sf.simulate(sf.isoflop_design())
+fit = sf.fit(runs)
+draws = sf.bootstrap(fit, runs, 20, progress=False)
+sf.allocate(draws, 1e22)
+sf.Fit.from_json(fit.to_json())
+print(written)
+"""
+    # Caches of other packages would go to the home folder, and temporary files to their own.
+    folders = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME", "SCALEFIT_CACHE"), str(tmp_path))
+    (tmp_path / "checkpoint.tmp").write_bytes(b"theirs")
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, **folders},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout == "[]\n"
+    assert [path.name for path in tmp_path.rglob("*")] == ["checkpoint.tmp"]
 
 
 def test_no_fit_compiles_anything(compiled):

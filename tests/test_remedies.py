@@ -2,9 +2,11 @@
 
 import inspect
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from catalogue import ROWS, Row
 from remedies import balanced, called, option, proposals, text_option, value_of
 
 import scalefit as sf
+from scalefit import files
 from scalefit.allocation.hardware import Hardware, find_hardware
 from scalefit.isoflops.attribution import CAUSES, _require_minima
 
@@ -82,6 +85,29 @@ def labelled() -> sf.Fit:
     frame = runs().assign(format=np.array(["bf16", "fp8", "a/b"])[runs().index % 3])
     frame["bits"] = frame.index // 3 % 2
     return sf.fit(frame, groups={"A": "format", "B": ("format", "bits")})
+
+
+# Files
+
+
+@case
+def tables_of_too_many_rows_are_read_by_pandas():
+    messages = []
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as limit:
+        limit.setattr(files, "MOST_ROWS", 20)
+        for kind, write in {
+            "csv": lambda path: runs().to_csv(path, index=False),
+            "tsv": lambda path: runs().to_csv(path, index=False, sep="\t"),
+            "parquet": lambda path: runs().to_parquet(path),
+            "jsonl": lambda path: runs().to_json(path, orient="records", lines=True),
+        }.items():
+            path = Path(folder, f"runs.{kind}")
+            write(path)
+            message = refused(lambda path=path: sf.read(path))
+            table = called(message, "LossTable.from_frame(", pandas=pd)
+            assert len(table) == (len(runs()) if kind == "parquet" else 20)
+            messages.append(message)
+    return messages
 
 
 # Laws that a budget is not divided under

@@ -16,6 +16,7 @@ from scalefit.allocation import optimal as optimal
 from scalefit.errors import AllocationError as AllocationError
 from scalefit.errors import ArgumentError as ArgumentError
 from scalefit.errors import DataError as DataError
+from scalefit.errors import DocumentError as DocumentError
 from scalefit.errors import FitError as FitError
 from scalefit.errors import LawError as LawError
 from scalefit.errors import Note as Note

@@ -15,6 +15,7 @@ import os
 import reprlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from numbers import Real
 from pathlib import Path
@@ -421,7 +422,9 @@ def file_path(value: Any, argument: str, *, remedy: str) -> Path:
     if isinstance(value, str | os.PathLike):
         spelled = os.fspath(value)
         if isinstance(spelled, str) and spelled and "\0" not in spelled:
-            return Path(spelled)
+            with suppress(UnicodeError):
+                os.fsencode(spelled)
+                return Path(spelled)
     raise refused(argument, value, "the path of a file", remedy)
 
 

@@ -6,22 +6,39 @@ Exit codes: 0 fine, 2 bad input, 3 no usable fit.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO, NamedTuple
 
 import typer
 
 import scalefit as sf
-from scalefit import arguments
+from scalefit import files
 from scalefit.allocation import Allocation
+from scalefit.arguments import file_path, number, whole
 from scalefit.laws import BUILTIN, find
+from scalefit.result import encoded
 from scalefit.table import ALIASES
-from scalefit.uncertainty.estimate import checked_level
 
 BAD_INPUT = 2
 NO_FIT = 3
+
+# Of demo, unless it is told where.
+PICTURE = "scalefit-demo.png"
+
+# Their parameters alone take a gigabyte.
+MOST_REPLICATES = 10_000_000
+
+
+class Picture(NamedTuple):
+    """Where a picture goes, and whether what is there is replaced."""
+
+    path: Path
+    overwrite: bool
+
 
 app = typer.Typer(
     add_completion=False,
@@ -35,7 +52,10 @@ Flops = Annotated[
     typer.Option(help="Budget in FLOP to allocate (counted as 6ND); repeat for several."),
 ]
 Plot = Annotated[
-    Path | None, typer.Option(help="Write a picture of the surface (format by suffix).")
+    str | None, typer.Option(help="Write a picture of the surface (format by suffix).")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a picture that exists already.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a report.")]
 
@@ -46,6 +66,7 @@ def fit_command(
     law: Annotated[str, typer.Option(help=f"One of {', '.join(BUILTIN)}.")] = "chinchilla",
     flops: Flops = None,
     plot: Plot = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
     residual: Annotated[str, typer.Option(help="log, relative or raw.")] = "log",
     robust: Annotated[str, typer.Option(help="huber, l1, asymmetric or none.")] = "huber",
@@ -88,10 +109,8 @@ def fit_command(
     level: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.95,
 ) -> None:
     """Fit a law to a table of training runs, and allocate budgets."""
-    # Before the work that they are of.
-    level = checked_level(level)
-    if bootstrap:
-        arguments.whole(bootstrap, "bootstrap", least=2, remedy="Pass --bootstrap 1000, or none")
+    _check(flops, seed, bootstrap, level)
+    picture = None if plot is None else _place(plot, overwrite)
     headers = _pairs(column, "--column QUANTITY=HEADER", str)
     quantities = list(dict.fromkeys([*ALIASES, *find(law).columns, find(law).response]))
     unknown = [name for name in headers if name not in quantities]
@@ -127,17 +146,22 @@ def fit_command(
         if bootstrap
         else None
     )
-    _present(found, runs, flops, plot, as_json, levels, draws, level)
+    _present(found, runs, flops, picture, as_json, levels, draws, level)
 
 
 @app.command()
 def demo(
     flops: Flops = None,
-    plot: Plot = Path("scalefit-demo.png"),
+    plot: Plot = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
     seed: Annotated[int, typer.Option(help="Of the simulated noise.")] = 0,
 ) -> None:
     """Simulate an IsoFLOP sweep on the Chinchilla surface, fit it, allocate 1e24 FLOP, draw it."""
+    _check(flops, seed)
+    # A picture that nobody asked for by name is drawn once.
+    there = plot is None and not overwrite and os.path.isfile(PICTURE)
+    picture = None if there else _place(PICTURE if plot is None else plot, overwrite)
     runs = sf.LossTable.from_frame(sf.simulate(sf.isoflop_design(), seed=seed))
     if not as_json:
         truth = ", ".join(f"{name}={value:g}" for name, value in sf.SURFACES["chinchilla"].items())
@@ -145,14 +169,72 @@ def demo(
             f"{len(runs)} simulated runs, 5 budgets from 1e17 to 1e21 FLOP, 0.5 % noise\n"
             f"truth: {truth}\n"
         )
-    _present(sf.fit(runs), runs, flops or [1e24], plot, as_json)
+    _present(sf.fit(runs), runs, flops or [1e24], picture, as_json)
+    if there:
+        typer.echo(f"\n{PICTURE} exists already and is left as it is: see --overwrite", err=as_json)
+
+
+def _check(flops: list[float] | None, seed: int, bootstrap: int = 0, level: float = 0.95) -> None:
+    """Refuse numbers that make no sense, before anything is read or fitted."""
+    for budget in flops or ():
+        number(budget, "--flops", above=0, remedy="Pass FLOP, as --flops 1e24")
+    whole(seed, "--seed", least=0, remedy="Pass a whole number, as --seed 0")
+    if bootstrap:
+        remedy = "1000 give two digits of an interval: --bootstrap 1000, or 0 for none"
+        whole(bootstrap, "--bootstrap", least=2, most=MOST_REPLICATES, remedy=remedy)
+    number(level, "--level", above=0, below=1, remedy="95 % is --level 0.95")
+
+
+def _place(plot: str, overwrite: bool) -> Picture:
+    """Where a picture is to be written, if one can be, before anything is fitted.
+
+    Raises:
+        ArgumentError: none can, or something is there already.
+    """
+    path = file_path(plot, "--plot", remedy="Name a picture, as --plot surface.png")
+    try:
+        exists = files.require_place(path)
+        if exists and _is_output(path):
+            raise OSError("the report goes there")
+    except OSError as error:
+        raise _no_picture(plot, files.reason(error)) from error
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = FigureCanvasBase.get_supported_filetypes()
+    if path.suffix[1:].lower() not in known:
+        raise _no_picture(plot, f"known suffixes: .{', .'.join(sorted(known))}")
+    if exists and not overwrite:
+        raise sf.ArgumentError(
+            f"--plot {files.named(path)} exists already",
+            argument="--plot",
+            value=plot,
+            remedy="Choose another name, or replace it with --overwrite",
+        )
+    return Picture(path, overwrite)
+
+
+def _is_output(path: Path) -> bool:
+    """Whether a file is where standard output or standard error go, as /dev/stdout may be."""
+    with suppress(OSError):
+        found = os.stat(path)
+        return any(os.path.samestat(found, os.fstat(number)) for number in (1, 2))
+    return False
+
+
+def _no_picture(plot: str, why: str) -> sf.ArgumentError:
+    return sf.ArgumentError(
+        f"the picture --plot {files.named(Path(plot))} cannot be written ({why})",
+        argument="--plot",
+        value=plot,
+        remedy="Choose an existing folder and a suffix such as .png, .pdf or .svg",
+    )
 
 
 def _present(
     found: sf.Fit,
     runs: sf.LossTable,
     flops: list[float] | None,
-    plot: Path | None,
+    picture: Picture | None,
     as_json: bool,
     levels: Mapping[str, str] = MappingProxyType({}),
     draws: sf.Ensemble | None = None,
@@ -162,8 +244,8 @@ def _present(
     answering = found if draws is None else draws
     surface = answering.at(**levels) if levels else answering
     best = sf.allocate(surface, flops if len(flops) > 1 else flops[0]) if flops else None
-    if plot is not None:
-        _draw(surface, runs, max(flops) if flops else None, plot, level)
+    if picture is not None:
+        _draw(surface, runs, max(flops) if flops else None, picture, level)
     if as_json:
         document: dict[str, Any] = {"fit": json.loads(found.to_json())}
         if draws is not None:
@@ -177,15 +259,15 @@ def _present(
             }
         if best is not None:
             document["allocation"] = _allocation_document(best, level)
-        typer.echo(json.dumps(document, indent=2))
+        typer.echo(json.dumps(encoded(document), indent=2, allow_nan=False))
     else:
         typer.echo(found.summary())
         if draws is not None:
             typer.echo("\n" + draws.summary(level))
         if best is not None:
             typer.echo("\n" + best.summary(level))
-        if plot is not None:
-            typer.echo(f"\npicture: {plot}")
+        if picture is not None:
+            typer.echo(f"\npicture: {picture.path}")
     if not found.status.usable:
         raise typer.Exit(NO_FIT)
 
@@ -200,21 +282,22 @@ def _draw(
     found: sf.Fit | sf.Ensemble,
     runs: sf.LossTable,
     flops: float | None,
-    path: Path,
+    picture: Picture,
     level: float,
 ) -> None:
     import matplotlib
 
     # Writing a file needs no display.
     matplotlib.use("agg")
-    ax = sf.plot.surface(found, runs, flops=flops, level=level)
+    figure: Any = sf.plot.surface(found, runs, flops=flops, level=level).figure
+
+    def save(file: BinaryIO) -> None:
+        figure.savefig(file, format=picture.path.suffix[1:].lower(), dpi=150)
+
     try:
-        ax.figure.savefig(path, dpi=150)  # type: ignore[union-attr]  # surface() made the Figure
-    except (OSError, ValueError) as error:
-        raise sf.DataError(
-            f"the picture {str(path)!r} cannot be written ({error})",
-            remedy="Choose an existing folder and a suffix such as .png, .pdf or .svg",
-        ) from error
+        files.write_whole(picture.path, save, overwrite=picture.overwrite)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _no_picture(str(picture.path), files.reason(error)) from error
 
 
 def _pairs(items: list[str] | None, form: str, read: Callable[[str], Any]) -> dict[str, Any]:
@@ -253,4 +336,10 @@ def main() -> None:
         raise SystemExit(NO_FIT) from None
     except sf.ScalefitError as error:
         typer.echo(f"scalefit: {error}", err=True)
+        raise SystemExit(BAD_INPUT) from None
+    except OSError as error:
+        # All files are seen to by the library: what is left is where the report is printed to.
+        typer.echo(f"scalefit: the report cannot be printed ({error})", err=True)
+        # Python tries once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise SystemExit(BAD_INPUT) from None

@@ -18,6 +18,7 @@ __all__ = [
     "AllocationError",
     "ArgumentError",
     "DataError",
+    "DocumentError",
     "FitError",
     "LawError",
     "Note",
@@ -68,6 +69,22 @@ class ArgumentError(ScalefitError, ValueError):
 
     def __init__(self, problem: str, *, argument: str, value: object, remedy: str) -> None:
         self.argument = argument
+        self.value = value
+        self.remedy = remedy
+        super().__init__(f"{problem}. {remedy}")
+
+
+class DocumentError(ScalefitError, ValueError):
+    """A saved result holds what no result of that kind holds.
+
+    Attributes:
+        field: which field, as ``trust.minima[0].value``; empty where it is no such document at all.
+        value: what is there.
+        remedy: what to do about it.
+    """
+
+    def __init__(self, problem: str, *, field: str, value: object, remedy: str) -> None:
+        self.field = field
         self.value = value
         self.remedy = remedy
         super().__init__(f"{problem}. {remedy}")

@@ -1,32 +1,161 @@
-"""Files to DataFrames, checked for what pandas would paper over: repeated headers, long rows."""
+"""Files: tables read as DataFrames, checked for what pandas would paper over; results written whole
+or not at all.
+
+Whatever is opened is a regular file (a pipe would hang, a device has no end), no more is read of a
+table than a fit can take, and a file is written beside its place and moved there, so that it is
+never half written.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import io
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any, BinaryIO
 
 import pandas as pd
 
 from scalefit.errors import DataError, listed
 
-__all__ = ["first_line", "read_frame", "refuse_repeated_labels"]
+__all__ = [
+    "first_line",
+    "named",
+    "open_regular",
+    "read_frame",
+    "reason",
+    "refuse_repeated_labels",
+    "require_place",
+    "write_whole",
+]
+
+# Five times the largest tables that are fitted. A file of kilobytes can hold any number of rows.
+MOST_ROWS = 5_000_000
+# Of text once decompressed, or of cells of eight bytes.
+MOST_BYTES = 2**30
+
+# Characters of a path that a message shows.
+LONGEST = 500
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A file opened to be read.
+
+    Raises:
+        OSError: there is none, or it is a folder, a pipe or a device.
+    """
+    _refuse_irregular(path, os.stat(path))
+    # Should a pipe have taken its place since, opening it must not wait for somebody to write.
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        _refuse_irregular(path, os.fstat(file))
+        return os.fdopen(file, "rb")
+    except BaseException:
+        os.close(file)
+        raise
+
+
+def require_place(path: Path) -> bool:
+    """Whether a file of this name exists already, in a folder that can be written to.
+
+    Raises:
+        OSError: no file of this name can be written.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise NotADirectoryError(f"there is no folder {str(folder)!r}")
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        exists = False
+    else:
+        _refuse_irregular(path, found)
+        exists = True
+        if not os.access(path, os.W_OK):
+            raise PermissionError(f"{named(path)} is there, and may not be written")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"the folder {str(folder)!r} cannot be written to")
+    return exists
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: bool) -> None:
+    """Write a file completely or not at all, under exactly this name.
+
+    Args:
+        path: of the file. A link is followed.
+        write: writes what is in it.
+        overwrite: whether a file of this name is replaced.
+
+    Raises:
+        OSError: it cannot be written, or exists and is not to be replaced. What ``write`` raises is
+            raised too, and nothing is left behind.
+    """
+    place = Path(os.path.realpath(path))
+    require_place(place)
+    # Only then is it a file of its folder, and moved there in one step.
+    other = place.with_name(f".scalefit-{os.urandom(8).hex()}.tmp")
+    try:
+        with open(other, "xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        if require_place(place):
+            if not overwrite:
+                raise FileExistsError(f"{named(path)} exists already")
+            os.chmod(other, stat.S_IMODE(os.stat(place).st_mode))
+        os.replace(other, place)
+    except BaseException:
+        with suppress(OSError):
+            other.unlink()
+        raise
+    _settle(place.parent)
+
+
+def _settle(folder: Path) -> None:
+    """Have the new name survive a loss of power, where folders can be opened."""
+    with suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+
+
+def _refuse_irregular(path: Path, found: os.stat_result) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(f"{named(path)} is a folder, not a file")
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(f"{named(path)} is a pipe or a device, not a regular file")
 
 
 def read_frame(path: Path) -> pd.DataFrame:
-    """The file as a DataFrame, unchecked; format by suffix."""
-    if path.is_dir():
+    """The file as a DataFrame, unchecked; format by suffix.
+
+    Raises:
+        DataError: there is no such file, its format is unknown or broken, or it is too large.
+    """
+    if os.path.isdir(path):
         raise DataError(
-            f"{str(path)!r} is a folder, not a file", remedy="Give the path of one table in it"
+            f"{named(path)} is a folder, not a file", remedy="Give the path of one table in it"
         )
     suffixes = [suffix.lower() for suffix in path.suffixes]
     kind = next((item for item in reversed(suffixes) if item in READERS), None)
     if kind is None:
         raise DataError(
-            f"cannot tell the format of {str(path)!r}",
+            f"cannot tell the format of {named(path)}",
             remedy=f"Known suffixes: {', '.join(READERS)} (CSV and JSON lines also compressed)",
         )
-    if not path.is_file():
-        raise DataError(f"there is no file {str(path)!r}", remedy="Check the path")
+    try:
+        open_regular(path).close()
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {named(path)}", remedy="Check the path") from error
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{named(path)} cannot be opened ({reason(error)})",
+            remedy="Give the path of a table in a regular file",
+        ) from error
     try:
         return READERS[kind](path)
     except DataError:
@@ -51,6 +180,63 @@ def first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
+def named(path: Path) -> str:
+    """A path as a message shows it: whole, unless no folder could hold it."""
+    text = str(path)
+    return repr(text if len(text) <= LONGEST else f"{text[:20]}...{text[-20:]}")
+
+
+def reason(error: Exception) -> str:
+    """Why a file could not be opened or written, without its number and the path once more."""
+    return getattr(error, "strerror", None) or first_line(error)
+
+
+class _Counted(io.RawIOBase):
+    """Text of a table as it is read, up to as much as a fit can take."""
+
+    def __init__(self, text: IO[bytes], name: str, call: str) -> None:
+        self._text = text
+        self._bytes = self._lines = 0
+        self._name, self._call = name, call
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        piece = self._text.read(len(into))
+        self._bytes += len(piece)
+        self._lines += piece.count(b"\n")
+        # A header, and an empty line at the end.
+        if self._lines > MOST_ROWS + 2:
+            raise _too_large(self._name, f"more than {MOST_ROWS:,} rows", self._call)
+        if self._bytes > MOST_BYTES:
+            size = f"more than {MOST_BYTES / 2**20:.4g} MiB of text"
+            raise _too_large(self._name, size, self._call)
+        into[: len(piece)] = piece
+        return len(piece)
+
+
+def _too_large(name: str, size: str, call: str) -> DataError:
+    return DataError(
+        f"{name!r} holds {size}, more than is read without being asked",
+        remedy=f"Read what is to be fitted yourself: LossTable.from_frame({call})",
+    )
+
+
+@contextmanager
+def _text_of(path: Path, call: str) -> Iterator[BinaryIO]:
+    """The text in a file, decompressed as pandas would, as far as it may be read."""
+    from pandas.io.common import (  # type: ignore[import-not-found]
+        get_handle,
+        infer_compression,
+    )
+
+    how = infer_compression(str(path), "infer")
+    with open_regular(path) as file, get_handle(file, "rb", compression=how, is_text=False) as text:
+        # In pieces, so that lines are counted as they come and not after they all have.
+        yield io.BufferedReader(_Counted(text.handle, path.name, call), 2**16)
+
+
 def _read_csv(path: Path) -> pd.DataFrame:
     return _read_separated(path, ",")
 
@@ -60,8 +246,11 @@ def _read_tsv(path: Path) -> pd.DataFrame:
 
 
 def _read_separated(path: Path, separator: str) -> pd.DataFrame:
-    _refuse_repeated_headers(path, separator)
-    frame = pd.read_csv(path, sep=separator)
+    separated = "" if separator == "," else f", sep={separator!r}"
+    call = f"pandas.read_csv({str(path)!r}{separated}, nrows={MOST_ROWS})"
+    _refuse_repeated_headers(path, separator, call)
+    with _text_of(path, call) as text:
+        frame = pd.read_csv(text, sep=separator)
     # Pandas takes surplus fields for row labels, which moves every value under the next header.
     if len(frame) and not isinstance(frame.index, pd.RangeIndex):
         raise DataError(
@@ -71,19 +260,36 @@ def _read_separated(path: Path, separator: str) -> pd.DataFrame:
     return frame
 
 
-def _refuse_repeated_headers(path: Path, separator: str) -> None:
+def _refuse_repeated_headers(path: Path, separator: str, call: str) -> None:
     """Pandas renames a repeated header to ``loss.1`` without a word; look before it does."""
-    first = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str)
+    with _text_of(path, call) as text:
+        first = pd.read_csv(text, sep=separator, header=None, nrows=1, dtype=str)
     refuse_repeated_labels(pd.DataFrame(columns=first.iloc[0].dropna()))
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    return pd.read_parquet(path)
+    import pyarrow.parquet  # type: ignore[import-untyped]
+
+    with open_regular(path) as file:
+        # Before anything is decoded, which can be a million times as large.
+        table = pyarrow.parquet.ParquetFile(file).metadata
+        groups = [table.row_group(place) for place in range(table.num_row_groups)]
+        cells = 8 * table.num_rows * table.num_columns
+        size = max(cells, sum(group.total_byte_size for group in groups))
+        call = f"pandas.read_parquet({str(path)!r})"
+        if table.num_rows > MOST_ROWS:
+            raise _too_large(path.name, f"{table.num_rows:,} rows", call)
+        if size > MOST_BYTES:
+            raise _too_large(path.name, f"{size / 2**20:.4g} MiB", call)
+        file.seek(0)
+        return pd.read_parquet(file, engine="pyarrow")
 
 
 def _read_json_lines(path: Path) -> pd.DataFrame:
-    # Values as written (no guessed dates), to the last bit (the default parser rounds).
-    return pd.read_json(path, lines=True, dtype=False, precise_float=True)
+    call = f"pandas.read_json({str(path)!r}, lines=True, nrows={MOST_ROWS})"
+    with _text_of(path, call) as text:
+        # Values as written (no guessed dates), to the last bit (the default parser rounds).
+        return pd.read_json(text, lines=True, dtype=False, precise_float=True)
 
 
 READERS: Mapping[str, Callable[[Path], pd.DataFrame]] = {

@@ -15,12 +15,12 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from scalefit import report
+from scalefit import arguments, report
 from scalefit.arguments import broadcast_shape, instance, mapping, numbers, refused, shown
 from scalefit.domain import extrapolation
 from scalefit.errors import ArgumentError, DataError, LawError, Note, NoteWarning, Status, listed
@@ -29,9 +29,18 @@ from scalefit.laws import BUILTIN, Law, find
 from scalefit.objective import Objective, measure, require_positive, residuals
 from scalefit.table import ALIASES, DroppedRow, LossTable, as_table
 
-__all__ = ["Certificate", "Fit", "Minimum", "Trust", "checked_fit", "refuse_unknown"]
+if TYPE_CHECKING:
+    from scalefit.documents import FitDocument
 
-SCHEMA = 1
+__all__ = [
+    "Certificate",
+    "Fit",
+    "Minimum",
+    "Trust",
+    "checked_fit",
+    "encoded",
+    "refuse_unknown",
+]
 
 # What a table made of a DataFrame takes beside headers.
 TABLE_OPTIONS = ("keep", "missing")
@@ -485,7 +494,8 @@ class Fit:
     def to_json(self) -> str:
         """The fit as a JSON document; the law by name, never its code."""
         document = {
-            "schema": SCHEMA,
+            # Of documents.FIT_SCHEMA: writing one needs no reader.
+            "schema": 1,
             "law": {
                 "name": self.law.name,
                 "columns": list(self.law.columns),
@@ -516,7 +526,7 @@ class Fit:
             "certified": asdict(self.certified),
             "groups": {name: asdict(item) for name, item in self.groups.items()},
         }
-        return json.dumps(_encode(document), indent=2, allow_nan=False)
+        return json.dumps(encoded(document), indent=2, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str, *, law: Law | None = None) -> Fit:
@@ -527,54 +537,70 @@ class Fit:
             law: the law, where it is not a built-in one.
 
         Raises:
-            DataError: the text is not such a document, or is of a newer schema.
+            ArgumentError: the text is none.
+            DocumentError: it is not such a document, is of a newer schema, or a field holds what
+                no fit holds; it names the field.
             LawError: the law is unknown, or is not the one that was fitted.
         """
-        try:
-            document = _decode(json.loads(text))
-            schema, described = document["schema"], document["law"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"this is not a fit written by scalefit ({error})",
-                remedy="Pass the text that Fit.to_json returned",
-            ) from error
-        if schema > SCHEMA:
-            raise DataError(
-                f"this fit has schema {schema}, newer than {SCHEMA}", remedy="Update scalefit"
-            )
-        law = law or _builtin(described["name"])
-        if [*law.columns] != described["columns"] or [*law.names] != described["params"]:
+        # Imported here: it takes as long as a fit.
+        from scalefit import documents
+
+        text = arguments.text(text, "text", remedy="Pass the text that Fit.to_json returned")
+        found = documents.parsed(text, documents.FitDocument, "a fit", documents.FIT_SCHEMA)
+        return cls.from_document(found, law)
+
+    @classmethod
+    def from_document(
+        cls, document: FitDocument, law: Law | None = None, within: tuple[str, ...] = ()
+    ) -> Fit:
+        """The fit that a document of checked fields describes.
+
+        Args:
+            document: the fields.
+            law: the law, where it is not a built-in one.
+            within: fields of a larger document that it is in.
+
+        Raises:
+            DocumentError: fields contradict each other, or the law.
+            LawError: the law is unknown, or is not the one that was fitted.
+        """
+        from scalefit import documents
+
+        law = _builtin(document.law.name) if law is None else find(law)
+        described = document.law
+        named = law.name, [*law.columns], [*law.names]
+        if named != (described.name, described.columns, described.params):
             raise LawError(
                 f"law {law.name!r} has columns {law.columns} and parameters {law.names}, but the "
-                f"fit was made with {tuple(described['columns'])} and "
-                f"{tuple(described['params'])}. Pass the law that was fitted"
+                f"fit was made with {described.name!r} of {tuple(described.columns)} and "
+                f"{tuple(described.params)}. Pass the law that was fitted"
             )
-        trust = document["trust"]
+        documents.agree(document, law, within)
+        trust, proof = document.trust.model_dump(), document.certified
+        minima = tuple(Minimum(**item) for item in trust["minima"])
         return cls(
             law=law,
-            objective=Objective(**document["objective"]),
-            status=Status[document["status"]],
-            notes=tuple(Note(**note) for note in document["notes"]),
-            trust=Trust(
-                **{
-                    **trust,
-                    "minima": tuple(Minimum(**item) for item in trust["minima"]),
-                    "at_bound": tuple(trust["at_bound"]),
-                }
-            ),
-            tied=tuple(tuple(group) for group in document["tied"]),
-            dropped=tuple(DroppedRow(**item) for item in document["dropped"]),
-            domain={name: tuple(pair) for name, pair in document["domain"].items()},
-            bounds={name: tuple(pair) for name, pair in document["bounds"].items()},
-            certified=_certificate(document.get("certified")),
+            params=document.params,
+            objective=Objective(**document.objective.model_dump()),
+            value=document.value,
+            status=Status[document.status],
+            notes=tuple(Note(**item.model_dump()) for item in document.notes),
+            trust=Trust(**{**trust, "minima": minima, "at_bound": tuple(trust["at_bound"])}),
+            rows=document.rows,
+            spread=document.spread,
+            domain=_ends(document.domain),
+            fixed=document.fixed,
+            tied=tuple(map(tuple, document.tied)),
+            bounds=_ends(document.bounds),
             groups={
-                name: Grouping(tuple(item["columns"]), tuple(item["levels"]))
-                for name, item in document.get("groups", {}).items()
+                name: Grouping(tuple(item.columns), tuple(item.levels))
+                for name, item in document.groups.items()
             },
-            **{
-                name: document[name]
-                for name in ("params", "value", "rows", "spread", "fixed", "provenance")
-            },
+            certified=NO_CERTIFICATE
+            if proof is None
+            else Certificate(**{**proof.model_dump(), "region": _ends(proof.region)}),
+            dropped=tuple(DroppedRow(item.row, item.rule) for item in document.dropped),
+            provenance=document.provenance,
         )
 
     def with_notes(self, *notes: Note) -> Fit:
@@ -640,11 +666,8 @@ def refuse_unknown(function: Callable[..., Any], law: Law, columns: Mapping[str,
             )
 
 
-def _certificate(document: Mapping[str, Any] | None) -> Certificate:
-    if document is None:
-        return NO_CERTIFICATE
-    region = {name: tuple(pair) for name, pair in document["region"].items()}
-    return Certificate(**{**document, "region": region})
+def _ends(pairs: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, float]]:
+    return {name: (pair[0], pair[1]) for name, pair in pairs.items()}
 
 
 def by_row(
@@ -698,22 +721,23 @@ def _plain(label: object) -> object:
     return label if isinstance(label, int | float | str) else str(label)
 
 
-def _encode(value: Any) -> Any:
-    """JSON has no infinity: written as text, with a key that says so."""
+def encoded(value: Any) -> Any:
+    """What JSON can hold: infinities as text with a key that says so, other objects as text."""
+    if isinstance(value, np.ndarray):
+        return encoded(value.tolist())
+    if isinstance(value, np.generic):
+        return encoded(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": repr(value)}
-    if isinstance(value, np.generic):
-        return _encode(value.item())
     if isinstance(value, Mapping):
-        return {str(key): _encode(item) for key, item in value.items()}
+        return {_unicode(str(key)): encoded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_encode(item) for item in value]
-    return value
+        return [encoded(item) for item in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return _unicode(str(value))
 
 
-def _decode(value: Any) -> Any:
-    if isinstance(value, dict):
-        if set(value) == {"float"}:
-            return float(value["float"])
-        return {key: _decode(item) for key, item in value.items()}
-    return [_decode(item) for item in value] if isinstance(value, list) else value
+def _unicode(text: str) -> str:
+    """Half of a surrogate pair is no character: no reader of JSON takes it."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

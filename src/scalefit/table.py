@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from scalefit.arguments import instance
+from scalefit.arguments import file_path, instance
 from scalefit.errors import DataError, Note, listed
 from scalefit.files import first_line, read_frame, refuse_repeated_labels
 from scalefit.laws import Law
@@ -373,10 +373,12 @@ def read(
         The table.
 
     Raises:
-        DataError: the file does not exist, its format is unknown or broken, or its content fails
-            the checks of :meth:`LossTable.from_frame`.
+        ArgumentError: the path is none.
+        DataError: the file does not exist, its format is unknown or broken, it holds more than five
+            million rows or 1 GiB, or its content fails the checks of :meth:`LossTable.from_frame`.
     """
-    return LossTable.from_frame(read_frame(Path(path)), keep=keep, missing=missing, **columns)
+    place = file_path(path, "path", remedy="Pass the path of a table, as 'runs.csv'")
+    return LossTable.from_frame(read_frame(place), keep=keep, missing=missing, **columns)
 
 
 def as_table(runs: LossTable | pd.DataFrame, **options: Any) -> LossTable:

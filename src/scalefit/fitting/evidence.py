@@ -453,7 +453,11 @@ def _proof_notes(fit: Fit) -> list[Note]:
             "not_certified",
             "warning" if proof.lower else "info",
             proof.known,
-            {"gap": proof.gap, "boxes": proof.boxes, "region": dict(proof.region)},
+            {
+                "gap": proof.gap,
+                "boxes": proof.boxes,
+                "region": {name: list(ends) for name, ends in proof.region.items()},
+            },
         )
     ]
 

@@ -412,7 +412,7 @@ def _domain(columns: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]
 def _provenance(table: LossTable, law: Law, grouped: Sequence[str]) -> dict[str, str]:
     from scalefit import __version__
 
-    headers = {f"column {name}": header for name, header in table.sources.items()}
+    headers = {f"column {name}": str(header) for name, header in table.sources.items()}
     return {
         "scalefit": __version__,
         "jax": jax.__version__,

@@ -12,6 +12,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Self, get_args
@@ -19,13 +20,13 @@ from typing import Any, Literal, NamedTuple, Self, get_args
 import numpy as np
 import pandas as pd
 
-from scalefit import arguments, report
-from scalefit.arguments import affordable, answered, choice, instance, shown
+from scalefit import archive, arguments, files, report
+from scalefit.arguments import affordable, answered, choice, file_path, instance, shown
 from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.groups import Grouping, spelled
 from scalefit.laws import Law
 from scalefit.objective import Residual
-from scalefit.result import Fit, checked_fit
+from scalefit.result import Fit, checked_fit, encoded
 from scalefit.table import LossTable
 from scalefit.uncertainty.estimate import AS_DRAWN, Draws, Estimate, Tails, checked_level
 
@@ -39,7 +40,8 @@ __all__ = [
     "checked_draws",
 ]
 
-SCHEMA = 2
+# Name of the part of a file of draws that is no array.
+DOCUMENT = "draws.json"
 
 # Arrays of a number for each point and draw that are held at once.
 COPIES = 3
@@ -72,6 +74,17 @@ class Replicates(NamedTuple):
     gradient: np.ndarray
     searched: np.ndarray
     gained: np.ndarray
+
+
+REPLICATES: Mapping[str, type[np.generic]] = MappingProxyType(
+    {
+        "value": np.float64,
+        "promise": np.float64,
+        "gradient": np.float64,
+        "searched": np.bool_,
+        "gained": np.bool_,
+    }
+)
 
 
 class RunNoise(NamedTuple):
@@ -304,39 +317,65 @@ class Ensemble:
         return report.ensemble_html(self)
 
     def save(self, path: str | Path) -> None:
-        """Write ``path`` with the suffixes ``.json`` (the fit and what is said) and ``.npz``.
+        """Write the draws, with their fit, to one file of exactly this name.
+
+        It appears when it is complete, and replaces an older one of draws only. ``numpy.load``
+        reads the arrays in it.
+
+        Args:
+            path: of the file, as ``"draws.npz"``.
 
         Raises:
-            DataError: the folder does not exist or cannot be written.
+            ArgumentError: the path is none, or no file can be written there, or one that holds
+                something else than draws is there already.
         """
-        base = Path(path)
+        place = file_path(path, "path", remedy="Pass the name of a file, as save('draws.npz')")
+        try:
+            exists = files.require_place(place)
+            if exists and not archive.holds(place, DOCUMENT):
+                raise FileExistsError("what is there already is no file of draws")
+            parts = self._parts()
+            files.write_whole(place, partial(archive.write_parts, parts=parts), overwrite=exists)
+        except OSError as error:
+            raise ArgumentError(
+                f"the draws cannot be written to path={files.named(place)} ({files.reason(error)})",
+                argument="path",
+                value=path,
+                remedy="Choose another name, in a folder that exists",
+            ) from error
+
+    def _parts(self) -> dict[str, bytes]:
+        """What a file of draws holds, by name."""
         document = {
-            "schema": SCHEMA,
+            "schema": 3,
             "fit": json.loads(self.fit.to_json()),
-            "method": self.method,
-            "seed": self.seed,
-            "freedom": self.freedom,
-            "chains": self.chains,
-            "tails": self.tails.to_document(),
-            "noise": {"source": self.noise.source, "residual": self.noise.residual},
+            "parameters": list(self.params),
+            "draws": len(self),
+            "replicates": self.replicates is not None,
+            **{name: getattr(self, name) for name in ("method", "seed", "freedom", "chains")},
+            "tails": self.tails._asdict(),
+            "noise": {
+                "source": self.noise.source,
+                "residual": self.noise.residual,
+                "runs": len(self.noise.values),
+            },
             "notes": [note.to_document() for note in self.notes],
         }
-        arrays = {f"param {name}": values for name, values in self.params.items()}
+        arrays = {
+            "params": np.array(list(self.params.values()), dtype=np.float64),
+            "usable": np.asarray(self.usable, dtype=np.bool_),
+            "noise": np.asarray(self.noise.values, dtype=np.float64),
+        }
         if self.replicates is not None:
-            arrays |= {f"replicate {k}": v for k, v in self.replicates._asdict().items()}
-        try:
-            base.with_suffix(".json").write_text(json.dumps(document, indent=1))
-            np.savez_compressed(
-                base.with_suffix(".npz"),
-                usable=self.usable,
-                noise=self.noise.values,
-                **arrays,  # type: ignore[arg-type]  # names are never those of its own options
-            )
-        except OSError as error:
-            raise DataError(
-                f"the draws cannot be written to {str(base)!r} ({error})",
-                remedy="Choose an existing folder: two files are written, .json and .npz",
-            ) from error
+            went = self.replicates._asdict()
+            arrays |= {
+                f"replicates_{name}": np.asarray(went[name], dtype=kind)
+                for name, kind in REPLICATES.items()
+            }
+        return {
+            DOCUMENT: json.dumps(encoded(document), indent=1, allow_nan=False).encode(),
+            **{f"{name}.npy": archive.array_part(item) for name, item in arrays.items()},
+        }
 
     @classmethod
     def load(cls, path: str | Path, law: Law | None = None) -> Ensemble:
@@ -347,42 +386,49 @@ class Ensemble:
             law: the law, unless it is built in.
 
         Raises:
-            DataError: a file is missing or is of another schema.
+            ArgumentError: the path is none, or there is no file that can be opened.
+            DocumentError: it is no file of draws, not all of one, of another schema, or a field
+                holds what no draws hold.
             LawError: the law is not built in, and not given.
         """
-        base = Path(path)
+        # Imported here: it takes as long as a fit.
+        from scalefit import documents
+
+        place = file_path(path, "path", remedy="Pass the name that save was given")
         try:
-            document = json.loads(base.with_suffix(".json").read_text())
-            with np.load(base.with_suffix(".npz"), allow_pickle=False) as stored:
-                arrays = dict(stored)
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"no draws can be read from {str(base)!r} ({error})",
-                remedy="Give the path that save was given: both .json and .npz are needed",
+            parts = archive.read_parts(place, DOCUMENT)
+        except OSError as error:
+            raise ArgumentError(
+                f"no draws can be read from path={files.named(place)} ({files.reason(error)})",
+                argument="path",
+                value=path,
+                remedy="Give the name that save was given, with its suffix",
             ) from error
-        if document.get("schema") != SCHEMA:
-            raise DataError(
-                f"{str(base)!r} is of schema {document.get('schema')}, not {SCHEMA}",
-                remedy="Make the draws again, or read them with the version that wrote them",
-            )
-
-        def named(prefix: str) -> dict[str, np.ndarray]:
-            return {
-                name.removeprefix(prefix): values
-                for name, values in arrays.items()
-                if name.startswith(prefix)
-            }
-
-        went = named("replicate ")
+        kind, schema = documents.EnsembleDocument, documents.ENSEMBLE_SCHEMA
+        found = documents.parsed(parts[DOCUMENT], kind, "draws", schema)
+        fit = Fit.from_document(found.fit, law, within=("fit",))
+        documents.agree_draws(found)
+        count = found.draws
+        params = archive.array_in(parts, "params.npy", (len(found.parameters), count), np.float64)
+        usable = archive.array_in(parts, "usable.npy", (count,), np.bool_)
+        noise = archive.array_in(parts, "noise.npy", (found.noise.runs,), np.float64)
+        for name, numbers in (("params.npy", params[:, usable]), ("noise.npy", noise)):
+            if not np.isfinite(numbers).all():
+                raise archive.bad_array(name, "NaN or infinite", "finite where it is used")
+        went = {
+            name: archive.array_in(parts, f"replicates_{name}.npy", (count,), kind)
+            for name, kind in REPLICATES.items()
+            if found.replicates
+        }
         return cls(
-            fit=Fit.from_json(json.dumps(document["fit"]), law=law),
-            params=named("param "),
-            usable=arrays["usable"],
-            noise=RunNoise(arrays["noise"], **document["noise"]),
+            fit=fit,
+            params=dict(zip(found.parameters, params, strict=True)),
+            usable=usable,
+            noise=RunNoise(noise, found.noise.source, found.noise.residual),
             replicates=Replicates(**went) if went else None,
-            tails=Tails.from_document(document["tails"]),
-            notes=tuple(Note(**item) for item in document["notes"]),
-            **{name: document[name] for name in ("method", "seed", "freedom", "chains")},
+            tails=Tails(**found.tails.model_dump()),
+            notes=tuple(Note(**item.model_dump()) for item in found.notes),
+            **{name: getattr(found, name) for name in ("method", "seed", "freedom", "chains")},
         )
 
     def to_arviz(self) -> Any:

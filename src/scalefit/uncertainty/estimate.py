@@ -65,16 +65,6 @@ class Tails(NamedTuple):
         """Tails that do for what is computed from draws of both."""
         return Tails(min(self.freedom, other.freedom), max(self.inflation, other.inflation))
 
-    def to_document(self) -> list[float | None]:
-        """As a list that JSON can hold."""
-        return [None if math.isinf(self.freedom) else self.freedom, self.inflation]
-
-    @classmethod
-    def from_document(cls, document: list[float | None]) -> Tails:
-        """What :meth:`to_document` made."""
-        freedom, inflation = document
-        return cls(math.inf if freedom is None else freedom, float(inflation or 1.0))
-
 
 AS_DRAWN = Tails()
 
