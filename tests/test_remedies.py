@@ -586,7 +586,7 @@ def columns_are_named_as_said():
     filled["tokens"] = value_of("C / (6 * N)", C=filled["C"], N=filled["N"])
     assert "frame['tokens'] = C / (6 * N)" in lacking
     assert sf.fit(filled).params["beta"] == pytest.approx(fit().params["beta"], rel=1e-6)
-    frame = refused(lambda: sf.fit(runs().to_dict()))
+    frame = refused(lambda: sf.LossTable.from_frame(runs().to_dict()))
     assert sf.fit(value_of("pandas.DataFrame(runs)", pandas=pd, runs=runs().to_dict())).rows == 30
     header = refused(lambda: sf.fit(runs(), N=3.5))
     assert text_option(header, "N") == "..."
