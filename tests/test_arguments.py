@@ -185,3 +185,84 @@ def test_words_flags_names_functions_and_paths():
 def test_a_traced_number_is_refused_and_not_a_traceback_of_jax():
     with pytest.raises(sf.ArgumentError, match="flops"):
         jax.jit(lambda x: arguments.number(x, "flops", remedy=REMEDY))(1.0)
+
+
+def test_none_of_several_numbers_is_allowed_unless_it_is_not():
+    with pytest.raises(sf.ArgumentError, match=r"^flops=\[\] is not a positive number\. Pass the"):
+        arguments.numbers([], "flops", above=0, remedy=REMEDY, empty=False)
+    assert arguments.numbers(3, "flops", above=0, remedy=REMEDY, empty=False) == 3
+
+
+def test_objects_are_of_their_class():
+    options = {"wanted": "a path", "remedy": "Pass path=Path('x')"}
+    path = Path("x")
+    assert arguments.instance(path, "path", Path, **options) is path
+    assert arguments.instance("x", "path", (Path, str), **options) == "x"
+    for value in (None, {}, 3, Sulky()):
+        with pytest.raises(sf.ArgumentError, match=r"^path=.* is not a path. Pass path=Path"):
+            arguments.instance(value, "path", Path, **options)
+
+
+def test_arrays_broadcast_or_the_first_that_does_not_is_named():
+    given = {"N": np.zeros(3), "D": np.zeros((2, 1)), "held['U']": np.zeros(())}
+    assert arguments.broadcast_shape(given, remedy="Give numbers") == (2, 3)
+    assert arguments.broadcast_shape({}, remedy="Give numbers") == ()
+    given["loss"] = np.zeros(4)
+    with pytest.raises(sf.ArgumentError) as caught:
+        arguments.broadcast_shape(given, remedy="Give numbers")
+    assert caught.value.argument == "loss"
+    assert str(caught.value) == (
+        "loss of shape (4,) does not fit N of shape (3,), D of shape (2, 1), held['U'] of shape "
+        "(). Give numbers"
+    )
+
+
+def test_what_a_function_of_the_callers_raises_is_said_and_kept():
+    def mine(N, *, k):
+        return N / k
+
+    remedy = "Write it for every k"
+    assert arguments.answered(mine, "cost", 6.0, k=2.0, remedy=remedy) == 3
+    with pytest.raises(sf.ArgumentError) as caught:
+        arguments.answered(mine, "cost", 6.0, k=0, remedy=remedy)
+    line = mine.__code__.co_firstlineno
+    assert str(caught.value) == (
+        f"cost=mine (test_arguments.py:{line}) raises ZeroDivisionError: float division by zero. "
+        "Write it for every k"
+    )
+    assert caught.value.value is mine
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+    def silent():
+        raise KeyError
+
+    with pytest.raises(sf.ArgumentError, match=r"raises KeyError\. Write"):
+        arguments.answered(silent, "cost", remedy=remedy)
+
+    def knowing():
+        raise sf.AllocationError("no budget")
+
+    with pytest.raises(sf.AllocationError, match=r"^no budget$"):
+        arguments.answered(knowing, "cost", remedy=remedy)
+
+
+def test_more_memory_than_there_is_is_refused_before_it_is_asked_for(monkeypatch):
+    arguments.affordable(10, "n", 8, remedy="Pass n=1000")
+    with pytest.raises(sf.ArgumentError) as caught:
+        arguments.affordable(10**12, "n", 8000, remedy="Pass n=1000")
+    assert str(caught.value).startswith("n=1000000000000 would take 8e+06 GB, more than the ")
+    with pytest.raises(sf.ArgumentError, match="GB of memory that one call may take here"):
+        arguments.affordable(10**400, "n", 8, remedy="Pass n=1000")
+    monkeypatch.setattr(arguments.os, "sysconf", lambda name: 1e9)
+    arguments.affordable(10**12, "n", 8000, remedy="Pass n=1000")
+    monkeypatch.delattr(arguments.os, "sysconf")
+    with pytest.raises(sf.ArgumentError, match=r"more than the 8\.59 GB"):
+        arguments.affordable(10, "n", 10**10, remedy="Pass n=1000")
+
+
+def test_tables_and_functions_are_shown_by_what_they_are():
+    assert arguments.shown(pd.DataFrame({"N": [1, 2]})) == "<DataFrame of shape (2, 1)>"
+    assert arguments.shown(pd.Series([1])) == "<Series of shape (1,)>"
+    line = test_tables_and_functions_are_shown_by_what_they_are.__code__.co_firstlineno
+    assert arguments.shown(lambda: 1) == f"<lambda> (test_arguments.py:{line + 4})"
+    assert arguments.shown(len) == "<built-in function len>"

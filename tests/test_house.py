@@ -116,6 +116,7 @@ FLOW = [
     "studies.estimates",
     "studies.simulation",
     "studies",
+    "plot.canvas",
     "plot.loss_surface",
     "plot.allocations",
     "plot.projected_error",

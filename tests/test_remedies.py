@@ -406,27 +406,15 @@ def columns_that_do_not_vary_have_a_law_of_the_other():
 
 
 @case
-def options_of_fit_are_spelled_as_said():
-    empty = refused(lambda: sf.fit(runs(), bounds={"alpha": (0.4, 0.2)}))
-    assert sf.fit(runs(), bounds={"alpha": (0.2, 0.4)}).status.usable
-    assert sf.fit(runs(), fix={"alpha": 0.34}).status.usable
-    fixed = refused(lambda: sf.fit(runs(), fix=[("E", 1.7)]))
-    assert sf.fit(runs(), fix=option(fixed, "fix")).params["E"] == 1.7
-    bounded = refused(lambda: sf.fit(runs(), bounds=[("alpha", 0.2)]))
-    assert sf.fit(runs(), bounds=value_of(balanced(bounded, "{"))).status.usable
-    grouped = refused(lambda: sf.fit(runs(), groups=["A"]))
-    names = runs().assign(format=runs()["pair"])
-    assert sf.fit(names, groups=value_of(balanced(grouped, "{"))).status.usable
-    tied = refused(lambda: sf.fit(runs(), tie=["alpha"]))
-    assert sf.fit(runs(), tie=value_of(balanced(tied, "[("))).status.usable
-    apart = {"alpha": (0.1, 0.3), "beta": (0.4, 0.6)}
-    common = refused(lambda: sf.fit(runs(), tie=[("alpha", "beta")], bounds=apart))
-    assert sf.fit(runs(), bounds=apart).rows == len(runs())
-    both = dict.fromkeys(apart, (0.1, 0.6))
-    assert sf.fit(runs(), tie=[("alpha", "beta")], bounds=both).status.usable
-    endless = refused(lambda: sf.fit(runs(), bounds={"alpha": (0.1, np.inf)}))
-    assert sf.fit(runs(), bounds={"alpha": (0.1, 2.0)}).status.usable
-    return empty, fixed, bounded, grouped, tied, common, endless
+def ranges_without_an_end_are_bounded():
+    @sf.law(source="a test")
+    def shifted(N, D, *, E: sf.Offset, A: sf.Amplitude, k: sf.Coefficient):
+        return E + A * (D / N) ** k
+
+    message = refused(lambda: sf.fit(runs(), shifted))
+    assert "bounds={'k': (lower, upper)}" in message
+    assert sf.fit(runs(), shifted, bounds={"k": (-1.0, 1.0)}).rows == len(runs())
+    return message
 
 
 @case
@@ -649,7 +637,7 @@ def columns_are_named_as_said():
     filled["tokens"] = value_of("C / (6 * N)", C=filled["C"], N=filled["N"])
     assert "frame['tokens'] = C / (6 * N)" in lacking
     assert sf.fit(filled).params["beta"] == pytest.approx(fit().params["beta"], rel=1e-6)
-    frame = refused(lambda: sf.fit(runs().to_dict()))
+    frame = refused(lambda: sf.LossTable.from_frame(runs().to_dict()))
     assert sf.fit(value_of("pandas.DataFrame(runs)", pandas=pd, runs=runs().to_dict())).rows == 30
     header = refused(lambda: sf.fit(runs(), N=3.5))
     assert text_option(header, "N") == "..."
@@ -765,14 +753,6 @@ def profiles_of_absolute_residuals_use_another_objective():
     message = refused(lambda: sf.profile(absolute, runs(), "alpha"))
     small = sf.fit(runs(), robust=text_option(message, "robust"), delta=1e-4)
     assert sf.profile(small, runs(), "alpha").closed == (True, True)
-    return message
-
-
-@case
-def levels_are_shares():
-    message = refused(lambda: sf.allocate(draws(), 1e21).estimate("N").interval(95))
-    level = float(re.search(r"% is level=([\d.]+)", message)[1])
-    assert sf.allocate(draws(), 1e21).estimate("N").interval(level)[0] > 0
     return message
 
 

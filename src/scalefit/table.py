@@ -70,8 +70,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 ALWAYS_RESOLVED = ("N", "D", "loss")
 POSITIVE = ("N", "D", "C")
 
-# A number is within these, or zero. No count or compute is near them; products and powers of what is
-# further out leave what float64 can hold. Losses and weights are scaled, and judged where they are.
+# A number is within these, or zero. No count or compute is near them; products and powers of what
+# is further out leave what float64 can hold. Losses and weights are scaled, and judged elsewhere.
 LEAST, MOST = 1e-30, 1e30
 SCALED = ("loss", "weight")
 
@@ -415,6 +415,7 @@ def as_table(runs: LossTable | pd.DataFrame, **options: Any) -> LossTable:
     """The table itself, or one made from a DataFrame.
 
     Raises:
+        ArgumentError: it is neither.
         DataError: options are given for a table that is already built.
     """
     if isinstance(runs, LossTable):

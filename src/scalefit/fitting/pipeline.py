@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -12,11 +10,13 @@ import jax
 import numpy as np
 import pandas as pd
 
+from scalefit import arguments
 from scalefit.errors import DataError, FitError, Status
 from scalefit.fitting import grid
 from scalefit.fitting.certificate import MOST_BOXES, UNASKED_BOXES
 from scalefit.fitting.certificate import certify as prove
 from scalefit.fitting.checks import check_delta, check_design, check_losses, check_weights
+from scalefit.fitting.devices import named
 from scalefit.fitting.evidence import ROW_ROUNDING, assess, observe, refuse_idle
 from scalefit.fitting.multistart import polish_from, search
 from scalefit.fitting.polish import Polished, newton_of
@@ -42,9 +42,9 @@ from scalefit.objective import (
     slack,
 )
 from scalefit.objective import evaluate as evaluate_objective
-from scalefit.result import NO_CERTIFICATE, Certificate, Fit, by_row
+from scalefit.result import NO_CERTIFICATE, Certificate, Fit, by_row, refuse_unknown
 from scalefit.separable import structure
-from scalefit.table import ALIASES, LossTable, Missing, as_table
+from scalefit.table import LossTable, Missing, as_table
 
 __all__ = ["fit"]
 
@@ -115,9 +115,9 @@ def fit(
         The fit: parameters in raw units, objective, status, notes, evidence.
 
     Raises:
+        ArgumentError: an option makes no sense.
         DataError: the table is malformed, or cannot identify the law whatever the losses are.
-        LawError: the law, the objective, ``fix``, ``bounds`` or ``tie`` make no sense.
-        ArgumentError: ``delta`` is too small for the rounding of residuals.
+        LawError: the law is unknown, ill-formed, or has a parameter that nothing depends on.
         FitError: no point of the box has a finite objective, or there is no such device.
 
     Source:
@@ -131,7 +131,10 @@ def fit(
         0.34
     """
     law = find(law)
-    _refuse_unknown(law, columns)
+    refuse_unknown(fit, law, columns)
+    seed = arguments.seed(seed)
+    certify = None if certify is None else arguments.flag(certify, "certify")
+    device = named(device)
     options: dict[str, Any] = dict(columns)
     if not (isinstance(keep, tuple) and not keep):
         options["keep"] = keep
@@ -139,15 +142,16 @@ def fit(
         options["missing"] = missing
     table = as_table(runs, **options)
     objective = Objective(residual, robust, delta, asymmetry)
-    fixed, limited = read_fixed(fix or {}), read_bounds(bounds or {})
+    fixed = read_fixed({} if fix is None else fix)
+    limited = read_bounds({} if bounds is None else bounds)
     posed = pose(
         table,
         law,
         objective,
         fix=fixed,
         bounds=limited,
-        tie=read_ties(tie or ()),
-        groups=read_groups(groups or {}, law),
+        tie=read_ties(() if tie is None else tie),
+        groups=read_groups({} if groups is None else groups, law),
     )
     problem, settings, data = posed.problem, posed.settings, posed.data
     used, observed, grouped = posed.columns, posed.observed, posed.groups
@@ -299,12 +303,14 @@ def pose(
 
     Raises:
         DataError: the table lacks a column, or cannot identify the law.
-        LawError: ``fix``, ``bounds``, ``tie`` or ``groups`` make no sense.
+        ArgumentError: ``fix``, ``bounds``, ``tie`` or ``groups`` make no sense for the law, or the
+            delta of raw residuals for losses of this size.
     """
     used = table.columns_of(law)
     observed = table.column(law.response)
     require_positive(objective, observed, table.rows)
-    if not observed[table.weight > 0].any():
+    size = float(np.abs(observed[table.weight > 0]).max())
+    if not size:
         raise DataError(
             f"every {law.response} that counts is zero, so that there is nothing to fit",
             column=law.response,
@@ -339,20 +345,6 @@ def pose_again(fit: Fit, table: LossTable) -> Posed:
         tie=fit.tied,
         groups={name: item.columns for name, item in fit.groups.items()},
     )
-
-
-def _refuse_unknown(law: Law, columns: Mapping[str, str]) -> None:
-    """A misspelt option would otherwise be taken for a column."""
-    quantities = {*ALIASES, *law.columns, law.response}
-    for name in columns:
-        if name not in quantities:
-            options = [item for item in inspect.signature(fit).parameters if item != "columns"]
-            close = difflib.get_close_matches(name, [*options, *quantities], n=1)
-            hint = f"Did you mean {close[0]!r}? " if close else ""
-            raise DataError(
-                f"{name!r} is neither an option of fit nor a column of {law.name!r}",
-                remedy=f"{hint}Columns: {', '.join(sorted(quantities))}",
-            )
 
 
 def pack(
