@@ -181,3 +181,33 @@ def test_words_flags_names_functions_and_paths():
 def test_a_traced_number_is_refused_and_not_a_traceback_of_jax():
     with pytest.raises(sf.ArgumentError, match="flops"):
         jax.jit(lambda x: arguments.number(x, "flops", remedy=REMEDY))(1.0)
+
+
+def test_none_of_several_numbers_is_allowed_unless_it_is_not():
+    with pytest.raises(sf.ArgumentError, match=r"^flops=\[\] is not a positive number\. Pass the"):
+        arguments.numbers([], "flops", above=0, remedy=REMEDY, empty=False)
+    assert arguments.numbers(3, "flops", above=0, remedy=REMEDY, empty=False) == 3
+
+
+def test_objects_are_of_their_class():
+    options = {"wanted": "a path", "remedy": "Pass path=Path('x')"}
+    path = Path("x")
+    assert arguments.instance(path, "path", Path, **options) is path
+    assert arguments.instance("x", "path", (Path, str), **options) == "x"
+    for value in (None, {}, 3, Sulky()):
+        with pytest.raises(sf.ArgumentError, match=r"^path=.* is not a path. Pass path=Path"):
+            arguments.instance(value, "path", Path, **options)
+
+
+def test_arrays_broadcast_or_the_first_that_does_not_is_named():
+    given = {"N": np.zeros(3), "D": np.zeros((2, 1)), "held['U']": np.zeros(())}
+    assert arguments.broadcast_shape(given, remedy="Give numbers") == (2, 3)
+    assert arguments.broadcast_shape({}, remedy="Give numbers") == ()
+    given["loss"] = np.zeros(4)
+    with pytest.raises(sf.ArgumentError) as caught:
+        arguments.broadcast_shape(given, remedy="Give numbers")
+    assert caught.value.argument == "loss"
+    assert str(caught.value) == (
+        "loss of shape (4,) does not fit N of shape (3,), D of shape (2, 1), held['U'] of shape "
+        "(). Give numbers"
+    )

@@ -24,10 +24,12 @@ import numpy as np
 from scalefit.errors import ArgumentError
 
 __all__ = [
+    "broadcast_shape",
     "choice",
     "file_path",
     "flag",
     "function",
+    "instance",
     "mapping",
     "names",
     "number",
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 Choice = TypeVar("Choice", bound=str)
+Instance = TypeVar("Instance")
 
 # Characters of a value that a message shows.
 SHOWN = 60
@@ -98,6 +101,7 @@ def numbers(
     most: float | None = None,
     infinite: bool = False,
     missing: bool = False,
+    empty: bool = True,
 ) -> np.ndarray:
     """Real numbers of any shape, as a float64 array.
 
@@ -111,6 +115,7 @@ def numbers(
         most: what none may be greater than.
         infinite: whether infinities are allowed.
         missing: whether NaN is allowed.
+        empty: whether there may be none of them.
 
     Returns:
         The numbers, float64, of the value's shape: a copy unless it was float64 already.
@@ -120,6 +125,8 @@ def numbers(
     """
     wanted = _wanted(above, least, below, most)
     found = _floats(value, argument, wanted, remedy)
+    if not (found.size or empty):
+        raise _refused(argument, value, wanted, remedy)
     bad = np.zeros(found.shape, dtype=bool)
     if not missing:
         bad |= np.isnan(found)
@@ -275,6 +282,56 @@ def function(value: Any, argument: str, *, remedy: str) -> Callable[..., Any]:
     if callable(value):
         return value
     raise _refused(argument, value, "a function", remedy)
+
+
+def instance(
+    value: Any,
+    argument: str,
+    kinds: type[Instance] | tuple[type[Instance], ...],
+    *,
+    wanted: str,
+    remedy: str,
+) -> Instance:
+    """An object of the library's own, such as a fit.
+
+    Args:
+        value: what was passed.
+        argument: what it is called where it was passed.
+        kinds: its class, or one of several.
+        wanted: what that is in words, as ``a fit``.
+        remedy: what to pass instead, a sentence without its full stop.
+
+    Raises:
+        ArgumentError: it is of no such class.
+    """
+    if isinstance(value, kinds):
+        return value
+    raise _refused(argument, value, wanted, remedy)
+
+
+def broadcast_shape(given: Mapping[str, np.ndarray], *, remedy: str) -> tuple[int, ...]:
+    """The shape that arrays broadcast to.
+
+    Args:
+        given: arrays by the name of the argument that each was passed as.
+        remedy: what to pass instead, a sentence without its full stop.
+
+    Raises:
+        ArgumentError: they do not broadcast; named is the first that does not fit those before it.
+    """
+    shape: tuple[int, ...] = ()
+    for place, (argument, array) in enumerate(given.items()):
+        try:
+            shape = np.broadcast_shapes(shape, array.shape)
+        except ValueError as error:
+            before = ", ".join(f"{name} of shape {given[name].shape}" for name in [*given][:place])
+            raise ArgumentError(
+                f"{argument} of shape {array.shape} does not fit {before}",
+                argument=argument,
+                value=array,
+                remedy=remedy,
+            ) from error
+    return shape
 
 
 def file_path(value: Any, argument: str, *, remedy: str) -> Path:
