@@ -211,3 +211,52 @@ def test_arrays_broadcast_or_the_first_that_does_not_is_named():
         "loss of shape (4,) does not fit N of shape (3,), D of shape (2, 1), held['U'] of shape "
         "(). Give numbers"
     )
+
+
+def test_what_a_function_of_the_callers_raises_is_said_and_kept():
+    def mine(N, *, k):
+        return N / k
+
+    remedy = "Write it for every k"
+    assert arguments.answered(mine, "cost", 6.0, k=2.0, remedy=remedy) == 3
+    with pytest.raises(sf.ArgumentError) as caught:
+        arguments.answered(mine, "cost", 6.0, k=0, remedy=remedy)
+    line = mine.__code__.co_firstlineno
+    assert str(caught.value) == (
+        f"cost=mine (test_arguments.py:{line}) raises ZeroDivisionError: float division by zero. "
+        "Write it for every k"
+    )
+    assert caught.value.value is mine
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+    def silent():
+        raise KeyError
+
+    with pytest.raises(sf.ArgumentError, match=r"raises KeyError\. Write"):
+        arguments.answered(silent, "cost", remedy=remedy)
+
+    def knowing():
+        raise sf.AllocationError("no budget")
+
+    with pytest.raises(sf.AllocationError, match=r"^no budget$"):
+        arguments.answered(knowing, "cost", remedy=remedy)
+
+
+def test_more_memory_than_there_is_is_refused_before_it_is_asked_for(monkeypatch):
+    arguments.affordable(10, "n", 80.0, remedy="Pass n=1000")
+    with pytest.raises(sf.ArgumentError) as caught:
+        arguments.affordable(10**12, "n", 8e15, remedy="Pass n=1000")
+    assert str(caught.value).startswith("n=1000000000000 would take 8e+06 GB of memory, more than")
+    monkeypatch.setattr(arguments.os, "sysconf", lambda name: 1e9)
+    arguments.affordable(10**12, "n", 8e15, remedy="Pass n=1000")
+    monkeypatch.delattr(arguments.os, "sysconf")
+    with pytest.raises(sf.ArgumentError, match=r"more than the 8\.59 GB"):
+        arguments.affordable(10, "n", 1e10, remedy="Pass n=1000")
+
+
+def test_tables_and_functions_are_shown_by_what_they_are():
+    assert arguments.shown(pd.DataFrame({"N": [1, 2]})) == "<DataFrame of shape (2, 1)>"
+    assert arguments.shown(pd.Series([1])) == "<Series of shape (1,)>"
+    line = test_tables_and_functions_are_shown_by_what_they_are.__code__.co_firstlineno
+    assert arguments.shown(lambda: 1) == f"<lambda> (test_arguments.py:{line + 4})"
+    assert arguments.shown(len) == "<built-in function len>"

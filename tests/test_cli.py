@@ -291,8 +291,8 @@ BAD_OPTIONS = {
     "--bounds alpha": "--bounds 'alpha' is not of the form NAME=LOWER:UPPER",
     "--bounds alpha=0.2": "--bounds 'alpha=0.2' is not of the form NAME=LOWER:UPPER",
     "--bounds alpha=1:2:3": "--bounds 'alpha=1:2:3' is not of the form NAME=LOWER:UPPER",
-    "--bounds alpha=0.6:0.2": "bounds of 'alpha' are empty",
-    "--tie alpha": "tie takes groups of two or more names",
+    "--bounds alpha=0.6:0.2": "bounds['alpha']=(0.6, 0.2) is empty",
+    "--tie alpha": "tie[0]=('alpha',) is not a group of different names",
     "--tie alpha=gamma": "tie names 'gamma'",
     "--column N": "--column 'N' is not of the form QUANTITY=HEADER",
     "--column N=prams": "no column 'prams' for N",
@@ -304,13 +304,13 @@ BAD_OPTIONS = {
     "--missing ignore": "missing='ignore' is not known",
     "--residual logg": "residual='logg' is not one of",
     "--robust hubr": "robust='hubr' is not one of",
-    "--robust asymmetric --asymmetry 1": "asymmetry must be a number above 1",
-    "--delta 0": "delta must be a positive number",
+    "--robust asymmetric --asymmetry 1": "asymmetry=1.0 is not a number above 1",
+    "--delta 0": "delta=0.0 is not a positive number",
     "--group A": "--group 'A' is not of the form NAME=COLUMN,COLUMN",
     "--group A=format --group A=C": "--group is given twice for 'A'",
     "--group A=format": "no column 'format' to group by",
-    "--group A=C,": "no column '' to group by",
-    "--group alpha=C": "'alpha' of 'chinchilla' enters nonlinearly",
+    "--group A=C,": "groups['A'][1]='' is not text",
+    "--group alpha=C": "groups names 'alpha' of 'chinchilla', which enters nonlinearly",
 }
 
 

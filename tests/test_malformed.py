@@ -200,14 +200,6 @@ def test_malformed_table_is_refused(runs, change, parts, column, rows):
     assert str(caught.value).endswith(caught.value.remedy)
 
 
-@pytest.mark.parametrize(
-    "what", [{"N": [1e9]}, "runs.csv", None, pd.Series([1.0]), np.ones((9, 3))]
-)
-def test_anything_but_a_dataframe_is_refused(what):
-    with pytest.raises(sf.DataError, match=says(type(what).__name__, "pandas.DataFrame(...)")):
-        sf.fit(what)
-
-
 CALLS = {
     "header unknown": ({"N": "prams"}, ["no column 'prams' for N", "Columns: N, D, C, loss"]),
     "header misspelt": ({"loss": "losss"}, ["no column 'losss'", "Did you mean 'loss'?"]),
@@ -218,11 +210,6 @@ CALLS = {
         ["column 'C' is given for both N and D", "a column of its own"],
     ),
     "header of N given away": ({"C": "N"}, ["no column N", "N='...'", "Columns: C, D, loss"]),
-    "option misspelt": ({"resudual": "raw"}, ["'resudual'", "Did you mean 'residual'?"]),
-    "quantity unknown": (
-        {"U": "C"},
-        ["'U' is neither an option", "'chinchilla'", "N, group, loss"],
-    ),
     "missing= unknown": ({"missing": "ignore"}, ["missing='ignore'", "'raise' or missing='drop'"]),
     "rule leaves nothing": ({"keep": "C < 1"}, ["no row is left: 75", "'C < 1'", "Loosen"]),
     "two rules leave nothing": (
@@ -418,107 +405,12 @@ def undecorated(N, D, *, E):
     [
         pytest.param("chinchila", ["'chinchila'", "Did you mean 'chinchilla'?"], id="misspelt"),
         pytest.param("kaplan1066", ["'kaplan1066'", "Known: chinchilla,"], id="unknown"),
-        pytest.param(None, ["None", "Known: chinchilla,"], id="none"),
         pytest.param(undecorated, ["'undecorated'", "@scalefit.law(source="], id="undecorated"),
     ],
 )
 def test_what_is_no_law_is_refused(runs, law, parts):
     with pytest.raises(sf.LawError, match=says(*parts)):
         sf.fit(runs, law)
-
-
-ALL_FIXED = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
-
-PARAMETERS = {
-    "fix unknown": ({"fix": {"gamma": 1.0}}, ["fix names 'gamma'", "E, A, B, alpha, beta"]),
-    "fix outside bounds": ({"fix": {"E": -1.0}}, ["'E' is fixed at -1", "outside", "(0, inf)"]),
-    "fix at nan": ({"fix": {"E": np.nan}}, ["'E' cannot be fixed at nan"]),
-    "fix everything": ({"fix": ALL_FIXED}, ["every parameter of 'chinchilla' is fixed"]),
-    "bounds unknown": ({"bounds": {"gamma": (0, 1)}}, ["bounds names 'gamma'", "alpha, beta"]),
-    "bounds reversed": (
-        {"bounds": {"alpha": (0.6, 0.2)}},
-        ["'alpha' are empty: (0.6, 0.2)", "fix"],
-    ),
-    "bounds of no width": ({"bounds": {"E": (1, 1)}}, ["'E' are empty: (1, 1)", "fix={...}"]),
-    "bounds nan": ({"bounds": {"alpha": (np.nan, 1)}}, ["'alpha' are empty: (nan, 1)"]),
-    "bounds infinite": (
-        {"bounds": {"alpha": (0.1, np.inf)}},
-        ["'alpha'", "finite, not (0.1, inf)", "bounds={'alpha': (lower, upper)}"],
-    ),
-    "bounds zero of a logarithm": (
-        {"bounds": {"alpha": (0, 1)}},
-        ["'alpha'", "logarithm", "must be positive, not 0"],
-    ),
-    "fixed and bounded": (
-        {"fix": {"E": 1.7}, "bounds": {"E": (1, 2)}},
-        ["'E' is both fixed and bounded: choose one"],
-    ),
-    "fixed and tied": (
-        {"fix": {"alpha": 0.3}, "tie": [("alpha", "beta")]},
-        ["'alpha' is both fixed and tied", "fix each"],
-    ),
-    "tie unknown": ({"tie": [("alpha", "gamma")]}, ["tie names 'gamma'", "alpha, beta"]),
-    "tie of linear with nonlinear": (
-        {"tie": [("A", "alpha")]},
-        ["A, alpha cannot be tied", "linear"],
-    ),
-    "tie of one": ({"tie": [("alpha",)]}, ["groups of two or more", "('alpha',)"]),
-    "tie of text": ({"tie": "alpha"}, ["groups of two or more", '[("alpha", "beta")]', "'alpha'"]),
-    "tie that is no group": ({"tie": ("alpha", "beta")}, ["groups of two or more", "'alpha'"]),
-    "two ties share a name": (
-        {"tie": [("E", "A"), ("A", "B")]},
-        ["'A' is in two ties", "merge them"],
-    ),
-    "tied without common bounds": (
-        {"tie": [("alpha", "beta")], "bounds": {"alpha": (0.1, 0.2), "beta": (0.3, 0.4)}},
-        ["alpha, beta have no common bounds"],
-    ),
-    "tie of a name with itself": ({"tie": [("alpha", "alpha")]}, ["two or more names"]),
-    "tie of numbers": ({"tie": [3]}, ["two or more names", "not 3"]),
-    "fix that is no mapping": ({"fix": ["E"]}, ["fix takes values by name", "fix={'E': 1.7}"]),
-    "fix at text": ({"fix": {"E": "a"}}, ["'E' cannot be fixed at 'a'", "give a number"]),
-    "bounds that are no mapping": ({"bounds": ["E"]}, ["bounds takes pairs by name"]),
-    "bounds of one number": ({"bounds": {"alpha": 0.2}}, ["'alpha' are a pair", "not 0.2"]),
-    "bounds of three": ({"bounds": {"E": (1, 2, 3)}}, ["'E' are a pair of numbers"]),
-    "bounds of text": ({"bounds": {"E": "12"}}, ["'E' are a pair of numbers", "'12'"]),
-    "residual unknown": ({"residual": "logg"}, ["residual='logg'", "'log', 'relative', 'raw'"]),
-    "robust unknown": ({"robust": "hubr"}, ["robust='hubr'", "'huber', 'l1', 'asymmetric'"]),
-    "delta zero": ({"delta": 0}, ["delta must be a positive number, not 0"]),
-    "delta negative": ({"delta": -1e-3}, ["delta must be a positive number, not -0.001"]),
-    "delta nan": ({"delta": np.nan}, ["delta must be a positive number, not nan"]),
-    "delta text": ({"delta": "a"}, ["delta must be a positive number, not 'a'"]),
-    "delta of an envelope": (
-        {"robust": "asymmetric", "delta": -1},
-        ["delta must be a positive number, not -1"],
-    ),
-    "asymmetry one": (
-        {"robust": "asymmetric", "asymmetry": 1.0},
-        ["asymmetry must be a number above 1, not 1.0", "below the surface"],
-    ),
-    "asymmetry below one": (
-        {"robust": "asymmetric", "asymmetry": 0.1},
-        ["asymmetry must be a number above 1, not 0.1"],
-    ),
-    "asymmetry nan": (
-        {"robust": "asymmetric", "asymmetry": np.nan},
-        ["asymmetry must be a number above 1, not nan"],
-    ),
-    "asymmetry infinite": (
-        {"robust": "asymmetric", "asymmetry": np.inf},
-        ["asymmetry must be a number above 1, not inf"],
-    ),
-    "asymmetry text": (
-        {"robust": "asymmetric", "asymmetry": "10"},
-        ["asymmetry must be a number above 1, not '10'"],
-    ),
-    "delta none": ({"delta": None}, ["delta must be a positive number, not None"]),
-}
-
-
-@pytest.mark.parametrize(("options", "parts"), PARAMETERS.values(), ids=PARAMETERS)
-def test_malformed_question_is_refused(runs, options, parts):
-    with pytest.raises(sf.LawError, match=says(*parts)):
-        sf.fit(runs, **options)
 
 
 # Groups
@@ -529,46 +421,6 @@ def labelled(runs):
     return runs.assign(
         format=np.array(["bf16", "fp8", "int4"])[runs.index % 3], bits=16.0, corpus=runs.index % 2
     )
-
-
-GROUPS = {
-    "no mapping": ({"groups": "format"}, ["groups takes columns by parameter", "not 'format'"]),
-    "pairs": ({"groups": [("A", "format")]}, ["groups takes columns by parameter", "{'A':"]),
-    "by a number": ({"groups": {"A": 3}}, ["'A' is grouped by a column", "not by 3"]),
-    "by nothing": ({"groups": {"A": ()}}, ["'A' is grouped by a column or several", "not by ()"]),
-    "by text and a number": ({"groups": {"A": ("format", 3)}}, ["not by ('format', 3)"]),
-    "by a set": ({"groups": {"A": {"format"}}}, ["not by {'format'}"]),
-    "by one column twice": (
-        {"groups": {"A": ("format", "format")}},
-        ["'A' is grouped by ('format', 'format')", "each column once"],
-    ),
-    "parameter unknown": (
-        {"groups": {"gamma": "format"}},
-        ["groups names 'gamma'", "E, A, B, alpha, beta"],
-    ),
-    "exponent": (
-        {"groups": {"alpha": "format"}},
-        ["'alpha' of 'chinchilla' enters nonlinearly", "format", "(E, A, B)", "Fit each level"],
-    ),
-    "fixed": (
-        {"groups": {"A": "format"}, "fix": {"A": 400.0}},
-        ["'A' is both grouped and fixed", "choose one"],
-    ),
-    "tied": (
-        {"groups": {"A": "format"}, "tie": [("A", "B")]},
-        ["'A' is both grouped and tied", "choose one"],
-    ),
-    "bounded by its level": (
-        {"groups": {"A": "format"}, "bounds": {"A[fp8]": (1.0, 2.0)}},
-        ["bounds names 'A[fp8]'", "Its parameters: E, A, B"],
-    ),
-}
-
-
-@pytest.mark.parametrize(("options", "parts"), GROUPS.values(), ids=GROUPS)
-def test_malformed_groups_are_refused(labelled, options, parts):
-    with pytest.raises(sf.LawError, match=says(*parts)):
-        sf.fit(labelled, **options)
 
 
 LABELS = {

@@ -380,27 +380,15 @@ def columns_that_do_not_vary_have_a_law_of_the_other():
 
 
 @case
-def options_of_fit_are_spelled_as_said():
-    empty = refused(lambda: sf.fit(runs(), bounds={"alpha": (0.4, 0.2)}))
-    assert sf.fit(runs(), bounds={"alpha": (0.2, 0.4)}).status.usable
-    assert sf.fit(runs(), fix={"alpha": 0.34}).status.usable
-    fixed = refused(lambda: sf.fit(runs(), fix=[("E", 1.7)]))
-    assert sf.fit(runs(), fix=option(fixed, "fix")).params["E"] == 1.7
-    bounded = refused(lambda: sf.fit(runs(), bounds=[("alpha", 0.2)]))
-    assert sf.fit(runs(), bounds=value_of(balanced(bounded, "{"))).status.usable
-    grouped = refused(lambda: sf.fit(runs(), groups=["A"]))
-    names = runs().assign(format=runs()["pair"])
-    assert sf.fit(names, groups=value_of(balanced(grouped, "{"))).status.usable
-    tied = refused(lambda: sf.fit(runs(), tie=["alpha"]))
-    assert sf.fit(runs(), tie=value_of(balanced(tied, "[("))).status.usable
-    apart = {"alpha": (0.1, 0.3), "beta": (0.4, 0.6)}
-    common = refused(lambda: sf.fit(runs(), tie=[("alpha", "beta")], bounds=apart))
-    assert sf.fit(runs(), bounds=apart).rows == len(runs())
-    both = dict.fromkeys(apart, (0.1, 0.6))
-    assert sf.fit(runs(), tie=[("alpha", "beta")], bounds=both).status.usable
-    endless = refused(lambda: sf.fit(runs(), bounds={"alpha": (0.1, np.inf)}))
-    assert sf.fit(runs(), bounds={"alpha": (0.1, 2.0)}).status.usable
-    return empty, fixed, bounded, grouped, tied, common, endless
+def ranges_without_an_end_are_bounded():
+    @sf.law(source="a test")
+    def shifted(N, D, *, E: sf.Offset, A: sf.Amplitude, k: sf.Coefficient):
+        return E + A * (D / N) ** k
+
+    message = refused(lambda: sf.fit(runs(), shifted))
+    assert "bounds={'k': (lower, upper)}" in message
+    assert sf.fit(runs(), shifted, bounds={"k": (-1.0, 1.0)}).rows == len(runs())
+    return message
 
 
 @case

@@ -8,6 +8,7 @@ is guessed: text is not a number, a fraction is not a count, and a truth value i
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 import operator
 import os
@@ -20,10 +21,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, ScalefitError
 
 __all__ = [
+    "affordable",
+    "answered",
     "broadcast_shape",
     "choice",
     "file_path",
@@ -34,6 +38,7 @@ __all__ = [
     "names",
     "number",
     "numbers",
+    "refused",
     "seed",
     "shown",
     "text",
@@ -45,6 +50,12 @@ Instance = TypeVar("Instance")
 
 # Characters of a value that a message shows.
 SHOWN = 60
+# Of what a caller's own function raises.
+SAID = 120
+
+# Memory that one call may take, as a share of this machine's, and in bytes where that is not known.
+SHARE_OF_MEMORY = 0.5
+MOST_BYTES = 2**33
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = SHOWN
 
@@ -86,7 +97,7 @@ def number(
         infinite=infinite,
     )
     if found.ndim:
-        raise _refused(argument, value, "one number", remedy)
+        raise refused(argument, value, "one number", remedy)
     return float(found)
 
 
@@ -126,7 +137,7 @@ def numbers(
     wanted = _wanted(above, least, below, most)
     found = _floats(value, argument, wanted, remedy)
     if not (found.size or empty):
-        raise _refused(argument, value, wanted, remedy)
+        raise refused(argument, value, wanted, remedy)
     bad = np.zeros(found.shape, dtype=bool)
     if not missing:
         bad |= np.isnan(found)
@@ -146,7 +157,7 @@ def numbers(
         spelled = f"{argument}[{', '.join(map(str, place))}]" if found.ndim else argument
         # Of one number as it was passed: 10**400 is not infinite.
         one = float(found[place]) if found.ndim else value
-        raise _refused(spelled, one, wanted, remedy)
+        raise refused(spelled, one, wanted, remedy)
     return found
 
 
@@ -177,7 +188,7 @@ def whole(
     except Exception:  # Whatever the value's own __index__ raises.
         found = None
     if found is None or not ((least is None or found >= least) and (most is None or found <= most)):
-        raise _refused(argument, value, wanted, remedy)
+        raise refused(argument, value, wanted, remedy)
     return found
 
 
@@ -206,7 +217,7 @@ def choice(value: Any, argument: str, known: Sequence[Choice], *, remedy: str = 
         if isinstance(value, str) and value == word:
             return word
     near = difflib.get_close_matches(value, known, n=1) if isinstance(value, str) else []
-    raise _refused(
+    raise refused(
         argument,
         value,
         f"one of {', '.join(map(repr, known))}",
@@ -222,7 +233,7 @@ def flag(value: Any, argument: str, *, remedy: str = "") -> bool:
     """
     if isinstance(value, bool | np.bool_):
         return bool(value)
-    raise _refused(argument, value, "True or False", remedy or f"Pass {argument}=True or False")
+    raise refused(argument, value, "True or False", remedy or f"Pass {argument}=True or False")
 
 
 def text(value: Any, argument: str, *, remedy: str) -> str:
@@ -233,7 +244,7 @@ def text(value: Any, argument: str, *, remedy: str) -> str:
     """
     if isinstance(value, str) and value:
         return value
-    raise _refused(argument, value, "text", remedy)
+    raise refused(argument, value, "text", remedy)
 
 
 def names(value: Any, argument: str, *, remedy: str) -> tuple[str, ...]:
@@ -251,7 +262,7 @@ def names(value: Any, argument: str, *, remedy: str) -> tuple[str, ...]:
         return tuple(
             text(item, f"{argument}[{place}]", remedy=remedy) for place, item in enumerate(value)
         )
-    raise _refused(argument, value, "a name, or a list of names", remedy)
+    raise refused(argument, value, "a name, or a list of names", remedy)
 
 
 def mapping(value: Any, argument: str, *, remedy: str) -> Mapping[Any, Any]:
@@ -261,7 +272,7 @@ def mapping(value: Any, argument: str, *, remedy: str) -> Mapping[Any, Any]:
         ArgumentError: it is none, or a key is no text.
     """
     if not isinstance(value, Mapping):
-        raise _refused(argument, value, "a mapping from names", remedy)
+        raise refused(argument, value, "a mapping from names", remedy)
     for key in value:
         if not isinstance(key, str):
             raise ArgumentError(
@@ -281,7 +292,69 @@ def function(value: Any, argument: str, *, remedy: str) -> Callable[..., Any]:
     """
     if callable(value):
         return value
-    raise _refused(argument, value, "a function", remedy)
+    raise refused(argument, value, "a function", remedy)
+
+
+def answered(
+    function: Callable[..., Any], argument: str, *given: Any, remedy: str, **named: Any
+) -> Any:
+    """What a caller's own function answers.
+
+    Args:
+        function: the function.
+        argument: what it is called where it was passed.
+        *given: what it is called with.
+        remedy: what to write instead where it raises, a sentence without its full stop.
+        **named: what it is called with by name.
+
+    Raises:
+        ArgumentError: it raises something, which is the cause.
+        ScalefitError: it raises that itself.
+    """
+    try:
+        return function(*given, **named)
+    except ScalefitError:
+        raise
+    except Exception as error:
+        said = next(iter(str(error).splitlines()), "")
+        raise ArgumentError(
+            f"{argument}={shown(function)} raises {type(error).__name__}"
+            + (f": {said[:SAID].rstrip('. ')}" if said else ""),
+            argument=argument,
+            value=function,
+            remedy=remedy,
+        ) from error
+
+
+def affordable(value: Any, argument: str, size: float, *, remedy: str) -> None:
+    """Refuse what would take more memory than half of this machine's.
+
+    Args:
+        value: what was passed.
+        argument: what it is called where it was passed.
+        size: what it would take, bytes.
+        remedy: what to pass instead, a sentence without its full stop.
+
+    Raises:
+        ArgumentError: it would take more.
+    """
+    most = SHARE_OF_MEMORY * _memory()
+    if not size <= most:
+        raise ArgumentError(
+            f"{argument}={shown(value)} would take {size / 1e9:.3g} GB of memory, more than the "
+            f"{most / 1e9:.3g} GB that one call may take here",
+            argument=argument,
+            value=value,
+            remedy=remedy,
+        )
+
+
+def _memory() -> float:
+    """Memory of this machine, bytes."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):  # Not every system tells.
+        return MOST_BYTES / SHARE_OF_MEMORY
 
 
 def instance(
@@ -306,7 +379,7 @@ def instance(
     """
     if isinstance(value, kinds):
         return value
-    raise _refused(argument, value, wanted, remedy)
+    raise refused(argument, value, wanted, remedy)
 
 
 def broadcast_shape(given: Mapping[str, np.ndarray], *, remedy: str) -> tuple[int, ...]:
@@ -344,11 +417,16 @@ def file_path(value: Any, argument: str, *, remedy: str) -> Path:
         spelled = os.fspath(value)
         if isinstance(spelled, str) and spelled and "\0" not in spelled:
             return Path(spelled)
-    raise _refused(argument, value, "the path of a file", remedy)
+    raise refused(argument, value, "the path of a file", remedy)
 
 
 def shown(value: Any) -> str:
-    """A value as a message shows it, cut to a line."""
+    """A value as a message shows it, cut to a line; a function by its name and place."""
+    if isinstance(value, pd.DataFrame | pd.Series):
+        return f"<{type(value).__name__} of shape {value.shape}>"
+    if inspect.isfunction(value):
+        file = os.path.basename(value.__code__.co_filename)
+        return f"{value.__name__} ({file}:{value.__code__.co_firstlineno})"
     try:
         one = " ".join(_SHORT.repr(value).split())
     except Exception:  # Its own __repr__, or a number of more digits than Python prints.
@@ -356,7 +434,15 @@ def shown(value: Any) -> str:
     return one if len(one) <= SHOWN else f"{one[: SHOWN - 3]}..."
 
 
-def _refused(argument: str, value: Any, wanted: str, remedy: str) -> ArgumentError:
+def refused(argument: str, value: Any, wanted: str, remedy: str) -> ArgumentError:
+    """The error of an argument that is not what is wanted, for what the functions above lack.
+
+    Args:
+        argument: what it is called where it was passed.
+        value: what was passed.
+        wanted: what it should have been, in words.
+        remedy: what to pass instead, a sentence without its full stop.
+    """
     return ArgumentError(
         f"{argument}={shown(value)} is not {wanted}",
         argument=argument,
@@ -389,14 +475,14 @@ def _floats(value: Any, argument: str, wanted: str, remedy: str) -> np.ndarray:
     if isinstance(value, float | np.floating):
         return np.asarray(value, dtype=np.float64)
     if np.ma.isMaskedArray(value) and np.ma.getmaskarray(value).any():
-        raise _refused(argument, value, f"{wanted} in every place: some are masked", remedy)
+        raise refused(argument, value, f"{wanted} in every place: some are masked", remedy)
     try:
         with warnings.catch_warnings():
             # An array that numpy warns about is refused below.
             warnings.simplefilter("ignore")
             array = np.asarray(value)
     except Exception as error:  # Ragged lists, traced arrays, a container's own failure.
-        raise _refused(argument, value, wanted, remedy) from error
+        raise refused(argument, value, wanted, remedy) from error
     kind = array.dtype.kind
     if kind in "iuf" or (kind == "V" and type(array.dtype).__module__ != "numpy.dtypes"):
         with np.errstate(over="ignore"):
@@ -405,7 +491,7 @@ def _floats(value: Any, argument: str, wanted: str, remedy: str) -> np.ndarray:
         # A list of numbers and text became text altogether: find which item is none.
         array = np.asarray(value, dtype=object)
     if array.dtype.kind != "O":
-        raise _refused(argument, value, wanted, remedy)
+        raise refused(argument, value, wanted, remedy)
     found = np.empty(array.shape)
     for place, item in np.ndenumerate(array):
         real = isinstance(item, Real | Decimal) and not isinstance(item, bool | np.bool_)
@@ -417,5 +503,5 @@ def _floats(value: Any, argument: str, wanted: str, remedy: str) -> np.ndarray:
             real = False
         if not real:
             spelled = f"{argument}[{', '.join(map(str, place))}]" if array.ndim else argument
-            raise _refused(spelled, item, wanted, remedy)
+            raise refused(spelled, item, wanted, remedy)
     return found

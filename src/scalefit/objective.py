@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, Literal, NamedTuple, get_args
 
 import jax.numpy as jnp
 import numpy as np
 
-from scalefit.errors import DataError, LawError
+from scalefit.arguments import choice, number
+from scalefit.errors import ArgumentError, DataError
 
 __all__ = ["Objective", "Residual", "Robust"]
 
@@ -24,6 +24,13 @@ Robust = Literal["huber", "l1", "asymmetric", "none"]
 # The penalty on runs below the surface in the lower-envelope fits of OLMo-core (allenai/OLMo-core,
 # pull request 554).
 ASYMMETRY = 10.0
+
+# Above it, rows on either side of the surface differ by more than a step can balance in float64.
+MOST_ASYMMETRY = 1e5
+
+# Residuals are logarithms, or shares of the loss, exact to 1e-16 or so: below this, which of them
+# lie within delta is rounding, and the objective a sum of absolute residuals.
+LEAST_DELTA = 1e-10
 
 RESIDUAL_TEXT = {
     "log": "ln L - ln f",
@@ -49,8 +56,9 @@ class Objective:
             asymmetric.
 
     Raises:
-        LawError: an unknown word, a delta that is not positive, or an asymmetry that is not above
-            1 (1 is ``huber``, and less would be an upper envelope).
+        ArgumentError: an unknown word; a delta that is not positive, or below what residuals are
+            exact to; an asymmetry that is not above 1 (1 is ``huber``, and less would be an upper
+            envelope), or above 100,000.
     """
 
     residual: Residual = "log"
@@ -59,29 +67,26 @@ class Objective:
     asymmetry: float | None = None
 
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("residual", self.residual, get_args(Residual)),
-            ("robust", self.robust, get_args(Robust)),
-        ):
-            if value not in known:
-                raise LawError(f"{name}={value!r} is not one of {', '.join(map(repr, known))}")
-        delta: Any = self.delta
-        if self.robust in ("none", "l1"):
-            object.__setattr__(self, "delta", None)
-        elif not (isinstance(delta, Real) and math.isfinite(delta) and float(delta) > 0):
-            raise LawError(f"delta must be a positive number, not {delta!r}")
-        asymmetry: Any = ASYMMETRY if self.asymmetry is None else self.asymmetry
-        if self.robust != "asymmetric":
-            object.__setattr__(self, "asymmetry", None)
-        elif not (
-            isinstance(asymmetry, Real) and math.isfinite(asymmetry) and float(asymmetry) > 1
-        ):
-            raise LawError(
-                f"asymmetry must be a number above 1, not {asymmetry!r}: it is how many times more "
-                "a run below the surface counts than one above"
+        choice(self.residual, "residual", get_args(Residual))
+        choice(self.robust, "robust", get_args(Robust))
+        delta, asymmetry = None, None
+        if self.delta is not None or self.robust in ("huber", "asymmetric"):
+            delta = number(self.delta, "delta", above=0, remedy="Pass delta=1e-3")
+        if self.asymmetry is not None or self.robust == "asymmetric":
+            asymmetry = number(
+                ASYMMETRY if self.asymmetry is None else self.asymmetry,
+                "asymmetry",
+                above=1,
+                most=MOST_ASYMMETRY,
+                remedy="It is how many times more a run below the surface counts than one above: "
+                f"pass asymmetry={ASYMMETRY:g}",
             )
-        else:
-            object.__setattr__(self, "asymmetry", float(asymmetry))
+        if self.robust in ("none", "l1"):
+            delta = None
+        elif delta is not None and self.residual != "raw":
+            refuse_corner(delta, delta)
+        object.__setattr__(self, "delta", delta)
+        object.__setattr__(self, "asymmetry", asymmetry if self.robust == "asymmetric" else None)
 
     def __str__(self) -> str:
         residual = RESIDUAL_TEXT[self.residual]
@@ -230,6 +235,26 @@ def slack(objective: Objective, rows: np.ndarray, weight: np.ndarray, error: np.
     size = np.where(weight > 0, np.abs(rows), 0.0)
     steepest = np.ones(()) if objective.robust == "l1" else np.minimum(size + error, how.delta)
     return float(how.factor * how.asymmetry * np.sum(weight * steepest * error))
+
+
+def refuse_corner(delta: float, relative: float) -> None:
+    """Raise where a Huber loss is a sum of absolute residuals but for rounding.
+
+    Args:
+        delta: as it was given.
+        relative: the same over the size of the losses, or of their logarithms' differences.
+
+    Raises:
+        ArgumentError: it is.
+    """
+    if relative < LEAST_DELTA:
+        raise ArgumentError(
+            f"delta={delta:g} is below {LEAST_DELTA:g} of the losses, where rounding decides which "
+            "residuals lie within it",
+            argument="delta",
+            value=delta,
+            remedy="Pass robust='l1', which is the limit of small delta, or delta=1e-3",
+        )
 
 
 def require_positive(objective: Objective, loss: Any, rows: Any) -> None:

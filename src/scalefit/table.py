@@ -23,6 +23,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from scalefit.arguments import instance
 from scalefit.errors import DataError, Note, listed
 from scalefit.files import first_line, read_frame, refuse_repeated_labels
 from scalefit.laws import Law
@@ -382,8 +383,12 @@ def as_table(runs: LossTable | pd.DataFrame, **options: Any) -> LossTable:
     """The table itself, or one made from a DataFrame.
 
     Raises:
+        ArgumentError: it is neither.
         DataError: options are given for a table that is already built.
     """
+    kinds: tuple[type[Any], ...] = (LossTable, pd.DataFrame)
+    remedy = "Pass one run per row: runs=scalefit.read('runs.csv'), or pandas.DataFrame(...)"
+    instance(runs, "runs", kinds, wanted="a table", remedy=remedy)
     if isinstance(runs, LossTable):
         if options:
             raise DataError(

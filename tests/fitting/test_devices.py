@@ -112,9 +112,7 @@ def test_a_single_fit_stays_on_the_host_unless_a_device_is_named():
     assert default == (None if place.platform == "cpu" else place)
 
 
-@pytest.mark.parametrize(
-    "device", ["gpux", "cpu:99", "cpu:x", "cpu:-1", "cpu:", "cpu:0:0", ":0", ""]
-)
+@pytest.mark.parametrize("device", ["gpux", "cpu:99", "cpu:x", "cpu:-1", "cpu:", "cpu:0:0", ":0"])
 def test_an_unknown_device_is_refused_with_those_there_are(runs, device):
     with pytest.raises(sf.FitError, match=r"no device .* JAX sees cpu:0"):
         sf.fit(runs, "chinchilla_n", device=device)

@@ -10,9 +10,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from scalefit.arguments import shown, text
 from scalefit.errors import FitError
 
-__all__ = ["THREADS", "chosen", "on_device", "processor", "quiet"]
+__all__ = ["THREADS", "chosen", "named", "on_device", "processor", "quiet"]
 
 # Its attributes, made at run time, are not typed; they are read here and never set.
 CONFIG: Any = jax.config
@@ -55,6 +56,16 @@ def chosen(device: str | None, single: bool) -> jax.Device | None:
     return None if default.platform == "cpu" else default
 
 
+def named(device: Any) -> str | None:
+    """The name of a device, or None.
+
+    Raises:
+        ArgumentError: it is neither.
+    """
+    remedy = "Pass device='cpu', or leave it out"
+    return None if device is None else text(device, "device", remedy=remedy)
+
+
 def processor() -> jax.Device:
     """Where compiled programs of the host run, whatever JAX's default is."""
     try:
@@ -77,7 +88,7 @@ def on_device(device: jax.Device) -> Iterator[None]:
 
 
 def _find(device: str) -> jax.Device:
-    platform, colon, number = str(device).partition(":")
+    platform, colon, number = device.partition(":")
     try:
         # An empty platform is JAX's default one, and a negative number counts from the end.
         if not platform or (colon and not number.isdecimal()):
@@ -86,6 +97,6 @@ def _find(device: str) -> jax.Device:
     except (RuntimeError, IndexError, ValueError) as error:
         here = ", ".join(f"{item.platform}:{item.id}" for item in jax.local_devices())
         raise FitError(
-            f"there is no device {device!r} here. JAX sees {here}: use one of them, or install the "
-            "JAX that supports yours (docs.jax.dev, Installation)"
+            f"there is no device {shown(device)} here. JAX sees {here}: use one of them, or "
+            "install the JAX that supports yours (docs.jax.dev, Installation)"
         ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -12,11 +12,14 @@ import jax
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import DataError, FitError, Status
+from scalefit import arguments
+from scalefit.arguments import shown
+from scalefit.errors import ArgumentError, DataError, FitError, Status
 from scalefit.fitting import grid
 from scalefit.fitting.certificate import MOST_BOXES, UNASKED_BOXES
 from scalefit.fitting.certificate import certify as prove
 from scalefit.fitting.checks import check_design
+from scalefit.fitting.devices import named
 from scalefit.fitting.evidence import ROW_ROUNDING, assess, observe, refuse_idle
 from scalefit.fitting.multistart import polish_from, search
 from scalefit.fitting.polish import Polished, newton_of
@@ -32,7 +35,15 @@ from scalefit.fitting.problem import (
 )
 from scalefit.groups import Grouping
 from scalefit.laws import Law, find
-from scalefit.objective import Objective, Residual, Robust, measure, require_positive, slack
+from scalefit.objective import (
+    Objective,
+    Residual,
+    Robust,
+    measure,
+    refuse_corner,
+    require_positive,
+    slack,
+)
 from scalefit.objective import evaluate as evaluate_objective
 from scalefit.result import NO_CERTIFICATE, Certificate, Fit, by_row
 from scalefit.separable import structure
@@ -42,6 +53,9 @@ __all__ = ["fit"]
 
 # Times that a proof is begun, as long as it comes upon a lower point.
 MOST_PROOFS = 4
+
+# What a table made of a DataFrame takes beside headers.
+TABLE_OPTIONS = ("keep", "missing")
 
 # The value reported is computed by the plain law; the search used its separable form. They agree
 # to rounding unless the law is not what its structure says.
@@ -105,8 +119,9 @@ def fit(
         The fit: parameters in raw units, objective, status, notes, evidence.
 
     Raises:
+        ArgumentError: an option makes no sense.
         DataError: the table is malformed, or cannot identify the law whatever the losses are.
-        LawError: the law, the objective, ``fix``, ``bounds`` or ``tie`` make no sense.
+        LawError: the law is unknown, ill-formed, or has a parameter that nothing depends on.
         FitError: no point of the box has a finite objective, or there is no such device.
 
     Source:
@@ -120,7 +135,10 @@ def fit(
         0.34
     """
     law = find(law)
-    _refuse_unknown(law, columns)
+    refuse_unknown(fit, law, columns)
+    seed = arguments.seed(seed)
+    certify = None if certify is None else arguments.flag(certify, "certify")
+    device = named(device)
     options: dict[str, Any] = dict(columns)
     if not (isinstance(keep, tuple) and not keep):
         options["keep"] = keep
@@ -128,15 +146,16 @@ def fit(
         options["missing"] = missing
     table = as_table(runs, **options)
     objective = Objective(residual, robust, delta, asymmetry)
-    fixed, limited = read_fixed(fix or {}), read_bounds(bounds or {})
+    fixed = read_fixed({} if fix is None else fix)
+    limited = read_bounds({} if bounds is None else bounds)
     posed = pose(
         table,
         law,
         objective,
         fix=fixed,
         bounds=limited,
-        tie=read_ties(tie or ()),
-        groups=read_groups(groups or {}, law),
+        tie=read_ties(() if tie is None else tie),
+        groups=read_groups({} if groups is None else groups, law),
     )
     problem, settings, data = posed.problem, posed.settings, posed.data
     used, observed, grouped = posed.columns, posed.observed, posed.groups
@@ -254,17 +273,21 @@ def pose(
 
     Raises:
         DataError: the table lacks a column, or cannot identify the law.
-        LawError: ``fix``, ``bounds``, ``tie`` or ``groups`` make no sense.
+        ArgumentError: ``fix``, ``bounds``, ``tie`` or ``groups`` make no sense for the law, or the
+            delta of raw residuals for losses of this size.
     """
     used = table.columns_of(law)
     observed = table.column(law.response)
     require_positive(objective, observed, table.rows)
-    if not observed[table.weight > 0].any():
+    size = float(np.abs(observed[table.weight > 0]).max())
+    if not size:
         raise DataError(
             f"every {law.response} that counts is zero, so that there is nothing to fit",
             column=law.response,
             remedy="Give it with more digits, if it was rounded",
         )
+    if objective.residual == "raw" and objective.delta is not None:
+        refuse_corner(objective.delta, objective.delta / size)
     grouped = {name: Grouping.of(table, names, table.weight > 0) for name, names in groups.items()}
     problem, settings = prepare(
         law, structure(law, used), used, fix=fix, bounds=bounds, tie=tie, groups=grouped
@@ -292,16 +315,32 @@ def pose_again(fit: Fit, table: LossTable) -> Posed:
     )
 
 
-def _refuse_unknown(law: Law, columns: Mapping[str, str]) -> None:
-    """A misspelt option would otherwise be taken for a column."""
+def refuse_unknown(function: Callable[..., Any], law: Law, columns: Mapping[str, str]) -> None:
+    """A misspelt option would otherwise be taken for a column.
+
+    Args:
+        function: what takes the options and the columns, both by keyword.
+        law: the law.
+        columns: what is left of its keywords.
+
+    Raises:
+        ArgumentError: one is neither.
+    """
     quantities = {*ALIASES, *law.columns, law.response}
-    for name in columns:
-        if name not in quantities:
-            options = [item for item in inspect.signature(fit).parameters if item != "columns"]
-            close = difflib.get_close_matches(name, [*options, *quantities], n=1)
+    for name, value in columns.items():
+        if name not in (*quantities, *TABLE_OPTIONS):
+            options = [
+                item.name
+                for item in inspect.signature(function).parameters.values()
+                if item.kind is not item.VAR_KEYWORD
+            ]
+            close = difflib.get_close_matches(name, [*options, *TABLE_OPTIONS, *quantities], n=1)
             hint = f"Did you mean {close[0]!r}? " if close else ""
-            raise DataError(
-                f"{name!r} is neither an option of fit nor a column of {law.name!r}",
+            raise ArgumentError(
+                f"{name}={shown(value)} is neither an option of {function.__name__} nor a column "
+                f"of {law.name!r}",
+                argument=name,
+                value=value,
                 remedy=f"{hint}Columns: {', '.join(sorted(quantities))}",
             )
 

@@ -9,17 +9,19 @@ what is free; numbers (bounds, fixed values, data) are passed beside it.
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from numbers import Real
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from scalefit.errors import LawError
+from scalefit import arguments
+from scalefit.arguments import shown
+from scalefit.errors import ArgumentError, LawError
 from scalefit.groups import Grouping, spelled
 from scalefit.laws import Law
 from scalefit.laws.kinds import OWN_BOUNDS
@@ -32,6 +34,9 @@ __all__ = ["BoundKind", "Data", "Problem", "Settings", "prepare"]
 # this many coordinates in one column the column can be evaluated on all of them.
 MOST_AXES = 4
 MOST_LINKED = 2
+
+# Bounds this close, relative to their size, are a value: a grid between them has one point.
+ROUNDING = 2**-46
 
 BoundKind = Literal["none", "zero", "finite"]
 """A bound at zero holds in any scaling of a coefficient; a finite one does not."""
@@ -226,57 +231,62 @@ def read_fixed(fix: Any) -> dict[str, float]:
     """Fixed values by parameter.
 
     Raises:
-        LawError: not a mapping of names to numbers.
+        ArgumentError: not a mapping of names to numbers.
     """
-    if not isinstance(fix, Mapping):
-        raise LawError(f"fix takes values by name, as fix={{'E': 1.7}}, not {fix!r}")
-    for name, value in fix.items():
-        if not isinstance(value, Real):
-            raise LawError(f"parameter {name!r} cannot be fixed at {value!r}: give a number")
-    return {str(name): float(value) for name, value in fix.items()}
+    remedy = "Pass numbers by name, as fix={'E': 1.7}"
+    return {
+        name: arguments.number(value, f"fix[{name!r}]", remedy=remedy)
+        for name, value in arguments.mapping(fix, "fix", remedy=remedy).items()
+    }
 
 
 def read_bounds(bounds: Any) -> dict[str, tuple[float, float]]:
     """Bounds by parameter.
 
     Raises:
-        LawError: not a mapping of names to pairs of numbers.
+        ArgumentError: not a mapping of names to pairs of numbers, of which the first is the lower
+            by more than rounding.
     """
-    if not isinstance(bounds, Mapping):
-        raise LawError(f"bounds takes pairs by name, as {{'alpha': (0.2, 0.6)}}, not {bounds!r}")
-    for name, pair in bounds.items():
-        if not (
-            isinstance(pair, Sequence)
-            and len(pair) == 2
-            and all(isinstance(value, Real) for value in pair)
-        ):
-            raise LawError(f"bounds of {name!r} are a pair of numbers (lower, upper), not {pair!r}")
-    return {str(name): (float(low), float(high)) for name, (low, high) in bounds.items()}
+    remedy = "Pass pairs (lower, upper) by name, as bounds={'alpha': (0.2, 0.6)}"
+    found = {}
+    for name, pair in arguments.mapping(bounds, "bounds", remedy=remedy).items():
+        argument = f"bounds[{name!r}]"
+        ends = arguments.numbers(pair, argument, infinite=True, remedy=remedy)
+        if ends.shape != (2,):
+            raise arguments.refused(argument, pair, "a pair of numbers", remedy)
+        low, high = ends.tolist()
+        if not low < high:
+            raise ArgumentError(
+                f"{argument}={shown((low, high))} is empty: no number lies between",
+                argument=argument,
+                value=pair,
+                remedy=f"{remedy}, or fix a parameter, as fix={{'E': 1.7}}",
+            )
+        if high - low <= ROUNDING * max(abs(low), abs(high)) < math.inf:
+            raise ArgumentError(
+                f"{argument}={shown((low, high))} is no wider than rounding",
+                argument=argument,
+                value=pair,
+                remedy=f"Fix the parameter, as fix={{{name!r}: {low:g}}}",
+            )
+        found[name] = (low, high)
+    return found
 
 
 def read_groups(groups: Any, law: Law) -> dict[str, tuple[str, ...]]:
     """Columns that each grouped parameter differs by, those the law declares included.
 
     Raises:
-        LawError: not a mapping of names to a column or several.
+        ArgumentError: not a mapping of names to a column or several.
     """
-    if not isinstance(groups, Mapping):
-        raise LawError(f"groups takes columns by parameter, as {{'A': 'format'}}, not {groups!r}")
     found = {param.name: param.by for param in law.params if param.by}
-    for name, columns in groups.items():
-        several = [columns] if isinstance(columns, str) else columns
-        if not (
-            isinstance(several, Sequence)
-            and several
-            and all(isinstance(column, str) for column in several)
-        ):
-            raise LawError(
-                f"{name!r} is grouped by a column or several, as {{{name!r}: 'format'}}, not by "
-                f"{columns!r}"
-            )
-        if len(set(several)) < len(several):
-            raise LawError(f"{name!r} is grouped by {tuple(several)}: name each column once")
-        found[str(name)] = tuple(several)
+    remedy = "Pass a column or several by parameter, as groups={'A': 'format'}"
+    for name, columns in arguments.mapping(groups, "groups", remedy=remedy).items():
+        argument = f"groups[{name!r}]"
+        several = arguments.names(columns, argument, remedy=remedy)
+        if not several or len(set(several)) < len(several):
+            raise arguments.refused(argument, columns, "one column or several different", remedy)
+        found[name] = several
     return found
 
 
@@ -284,15 +294,19 @@ def read_ties(tie: Any) -> list[tuple[str, ...]]:
     """Groups of tied parameters.
 
     Raises:
-        LawError: not a sequence of groups of two or more different names.
+        ArgumentError: not a sequence of groups of two or more different names.
     """
-    groups = tie if isinstance(tie, Sequence) and not isinstance(tie, str) else [tie]
-    for group in groups:
-        if isinstance(group, str) or not isinstance(group, Sequence) or len(set(group)) < 2:
-            raise LawError(
-                f'tie takes groups of two or more names, as [("alpha", "beta")], not {group!r}'
-            )
-    return [tuple(group) for group in groups]
+    remedy = "Pass groups of two or more names, as tie=[('alpha', 'beta')]"
+    if not isinstance(tie, Sequence) or isinstance(tie, str | bytes | bytearray):
+        raise arguments.refused("tie", tie, "a list of groups of names", remedy)
+    found = []
+    for place, group in enumerate(tie):
+        argument = f"tie[{place}]"
+        names = arguments.names(group, argument, remedy=remedy)
+        if isinstance(group, str) or len(set(names)) < max(2, len(names)):
+            raise arguments.refused(argument, group, "a group of different names", remedy)
+        found.append(names)
+    return found
 
 
 def prepare(
@@ -308,16 +322,22 @@ def prepare(
     """The problem that a law, fixed values, bounds, ties and groups pose on a table.
 
     Raises:
-        LawError: an unknown parameter, an empty or infinite range to search, a value outside its
+        ArgumentError: an unknown parameter, a range without an end to search, a value outside its
             bounds, a tie between different kinds or with a fixed parameter, a grouped parameter
             that is not a free linear coefficient of its own, nothing left to fit.
+        LawError: the law itself declares a parameter in a range that cannot be searched.
     """
     ranges = _ranges(law, columns, bounds)
     _check_fixed(law, ranges, fix, bounds)
     _check_grouped(law, structure, groups, fix, tie)
     free = _groups(law, structure, fix, tie)
     if not free:
-        raise LawError(f"every parameter of {law.name!r} is fixed: nothing is left to fit")
+        raise ArgumentError(
+            f"fix holds every parameter of {law.name!r}: nothing is left to fit",
+            argument="fix",
+            value=dict(fix),
+            remedy="Leave one out; what the fixed law predicts is law.evaluate(columns, fix)",
+        )
     linear = tuple(group for group in free if group[0] in structure.linear)
     nonlinear = tuple(group for group in free if group[0] in structure.nonlinear)
     spacing = {param.name: param.kind.spacing for param in law.params}
@@ -325,17 +345,16 @@ def prepare(
     for group in nonlinear:
         low, high = limits[group]
         if not (math.isfinite(low) and math.isfinite(high)):
-            raise LawError(
-                f"parameter {group[0]!r} of {law.name!r} enters nonlinearly, so its bounds must be "
-                f"finite, not ({low:g}, {high:g}). Pass bounds={{{group[0]!r}: (lower, upper)}} or "
-                "annotate it with Annotated[..., Bounds(lower, upper)]"
-            )
+            raise _endless(law, columns, group, (low, high), bounds)
         if spacing[group[0]] == "log" and low <= 0:
-            raise LawError(
-                f"parameter {group[0]!r} of {law.name!r} is searched in its logarithm: its lower "
-                f"bound must be positive, not {low:g}. Give one, as bounds={{{group[0]!r}: "
-                f"({1e-3 * high if high > 0 else 1e-3:g}, {high if high > 0 else 1.0:g})}}, or use "
-                f"{OWN_BOUNDS.format(low=low, high=high)}"
+            most = high if high > 0 else 1.0
+            raise ArgumentError(
+                f"bounds[{group[0]!r}] begins at {low:g}, and the parameter is searched in its "
+                "logarithm",
+                argument=f"bounds[{group[0]!r}]",
+                value=(low, high),
+                remedy=f"Pass a positive lower end, as bounds={{{group[0]!r}: "
+                f"({1e-3 * most:g}, {most:g})}}, or use {OWN_BOUNDS.format(low=low, high=high)}",
             )
     logarithmic = tuple(spacing[group[0]] == "log" for group in nonlinear)
     inside = [
@@ -367,20 +386,39 @@ def prepare(
     return problem, Settings(lower, upper, np.array(given, dtype=np.float64).reshape(-1, 2))
 
 
+def _endless(
+    law: Law,
+    columns: Mapping[str, np.ndarray],
+    group: Sequence[str],
+    found: tuple[float, float],
+    bounds: Mapping[str, tuple[float, float]],
+) -> ArgumentError | LawError:
+    """What is said of a range without an end, whether it was given or the law declares it."""
+    name = next((item for item in group if item in bounds), None)
+    low, high = found
+    if name is None:
+        return LawError(
+            f"parameter {group[0]!r} of {law.name!r} enters nonlinearly, so its bounds must be "
+            f"finite, not ({low:g}, {high:g}). Pass bounds={{{group[0]!r}: (lower, upper)}} or "
+            "annotate it with Annotated[..., Bounds(lower, upper)]"
+        )
+    own = next(param.bounds(columns) for param in law.params if param.name == name)
+    low = next(end for end in (low, own[0], min(-1e3, 2 * high)) if math.isfinite(end))
+    high = next(end for end in (high, own[1], max(1e3, 2 * low)) if math.isfinite(end))
+    return ArgumentError(
+        f"bounds[{name!r}]={shown(bounds[name])} has no end, and the parameter enters nonlinearly",
+        argument=f"bounds[{name!r}]",
+        value=bounds[name],
+        remedy=f"Pass finite ones, as bounds={{{name!r}: ({low:g}, {high:g})}}",
+    )
+
+
 def _ranges(
     law: Law, columns: Mapping[str, np.ndarray], bounds: Mapping[str, tuple[float, float]]
 ) -> dict[str, tuple[float, float]]:
-    ranges = {param.name: param.bounds(columns) for param in law.params}
-    for name, pair in bounds.items():
+    for name in bounds:
         _require_known(law, name, "bounds")
-        low, high = pair
-        if not low < high:
-            raise LawError(
-                f"bounds of {name!r} are empty: ({low:g}, {high:g}). Give (lower, upper) with "
-                "lower < upper, or fix the parameter with fix={...}"
-            )
-        ranges[name] = (low, high)
-    return ranges
+    return {param.name: bounds.get(param.name) or param.bounds(columns) for param in law.params}
 
 
 def _check_fixed(
@@ -392,15 +430,17 @@ def _check_fixed(
     for name, value in fix.items():
         _require_known(law, name, "fix")
         if name in bounds:
-            raise LawError(f"parameter {name!r} is both fixed and bounded: choose one")
-        if not math.isfinite(value):
-            raise LawError(f"parameter {name!r} cannot be fixed at {value}")
+            raise _twice("bounds", name, "fixed", bounds)
         low, high = ranges[name]
         if not low <= value <= high:
-            raise LawError(
-                f"parameter {name!r} is fixed at {value:g}, outside its bounds ({low:g}, "
-                f"{high:g}). Use a value inside them, or "
-                f"{OWN_BOUNDS.format(low=min(2 * value, -1.0), high=max(2 * value, 1.0))}"
+            inside = min(max(value, low), high)
+            raise ArgumentError(
+                f"fix[{name!r}]={value:g} is outside the bounds of the parameter, {low:g} to "
+                f"{high:g}",
+                argument=f"fix[{name!r}]",
+                value=value,
+                remedy=f"Use a value inside them, as fix={{{name!r}: {inside:g}}}, or "
+                f"{OWN_BOUNDS.format(low=min(2 * value, -1.0), high=max(2 * value, 1.0))}",
             )
 
 
@@ -415,21 +455,37 @@ def _check_grouped(
     for name in groups:
         _require_known(law, name, "groups")
         if name not in structure.linear:
-            raise LawError(
-                f"{name!r} of {law.name!r} enters nonlinearly and cannot differ by "
-                f"{' and '.join(groups[name].columns)}: only linear coefficients "
-                f"({', '.join(structure.linear)}) can. Fit each level on its own instead"
+            raise ArgumentError(
+                f"groups names {name!r} of {law.name!r}, which enters nonlinearly and cannot "
+                f"differ by {' and '.join(groups[name].columns)}",
+                argument="groups",
+                value=name,
+                remedy=f"Only linear coefficients ({', '.join(structure.linear)}) can: fit each "
+                "level on its own instead",
             )
         if name in fix or name in tied:
-            what = "fixed" if name in fix else "tied"
-            raise LawError(f"parameter {name!r} is both grouped and {what}: choose one")
+            raise _twice("groups", name, "fixed" if name in fix else "tied", groups)
 
 
-def _require_known(law: Law, name: str, where: str) -> None:
+def _twice(argument: str, name: str, also: str, value: object) -> ArgumentError:
+    """What is said of a parameter of which two options say different things."""
+    return ArgumentError(
+        f"{argument} names {name!r}, which is {also} as well",
+        argument=argument,
+        value=value,
+        remedy="Choose one of the two",
+    )
+
+
+def _require_known(law: Law, name: str, argument: str) -> None:
     if name not in law.names:
-        raise LawError(
-            f"{where} names {name!r}, which is not a parameter of {law.name!r}. "
-            f"Its parameters: {', '.join(law.names)}"
+        close = difflib.get_close_matches(name, law.names, n=1)
+        raise ArgumentError(
+            f"{argument} names {name!r}, which is not a parameter of {law.name!r}",
+            argument=argument,
+            value=name,
+            remedy=(f"Did you mean {close[0]!r}? " if close else "")
+            + f"Its parameters: {', '.join(law.names)}",
         )
 
 
@@ -442,12 +498,22 @@ def _groups(
         for name in names:
             _require_known(law, name, "tie")
             if name in fix:
-                raise LawError(f"parameter {name!r} is both fixed and tied: fix each of the group")
+                raise _twice("tie", name, "fixed", tie)
             if name in group_of:
-                raise LawError(f"parameter {name!r} is in two ties: merge them into one group")
+                raise ArgumentError(
+                    f"tie names {name!r} in two groups",
+                    argument="tie",
+                    value=tie,
+                    remedy="Merge them into one group: "
+                    f"tie={[tuple(dict.fromkeys((*group_of[name], *names)))]}",
+                )
         if len({name in structure.linear for name in names}) > 1:
-            raise LawError(
-                f"{', '.join(names)} cannot be tied: some are linear coefficients and some are not"
+            raise ArgumentError(
+                f"tie names {', '.join(names)} together, of which some are linear coefficients and "
+                "some are not",
+                argument="tie",
+                value=tie,
+                remedy="Tie parameters of one kind, as exponents, or fix them",
             )
         ordered = tuple(name for name in law.names if name in names)
         group_of.update(dict.fromkeys(ordered, ordered))
@@ -462,9 +528,11 @@ def _intersection(
     high = min(ranges[name][1] for name in group)
     if not low < high:
         each = "; ".join(f"{name} {ranges[name][0]:g} to {ranges[name][1]:g}" for name in group)
-        raise LawError(
-            f"tied parameters {', '.join(group)} have no common bounds ({each}). Give them some "
-            "with bounds=, or untie them"
+        raise ArgumentError(
+            f"tie names {', '.join(group)} together, which have no common bounds ({each})",
+            argument="tie",
+            value=group,
+            remedy="Give them common ones with bounds=, or untie them",
         )
     return low, high
 

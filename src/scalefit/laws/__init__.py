@@ -8,9 +8,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 
+from scalefit.arguments import refused, shown
 from scalefit.errors import LawError
 from scalefit.laws.additive import chinchilla as chinchilla
 from scalefit.laws.additive import chinchilla_d as chinchilla_d
@@ -182,21 +184,25 @@ def table() -> pd.DataFrame:
     )
 
 
-def find(law: str | Law) -> Law:
+def find(law: Any) -> Law:
     """The law itself, or the built-in law of that name.
 
     Raises:
-        LawError: no built-in law has that name.
+        LawError: no built-in law has that name, or it is a function that is no law yet.
+        ArgumentError: it is neither a law nor a name.
     """
     if isinstance(law, Law):
         return law
     if isinstance(law, str) and law in BUILTIN:
         return BUILTIN[law]
-    if callable(law):
+    if callable(law) and not isinstance(law, type):
         raise LawError(
             f"{getattr(law, '__name__', law)!r} is a plain function. Decorate it with "
             '@scalefit.law(source="...") so that its columns and parameters are known'
         )
-    close = difflib.get_close_matches(str(law), BUILTIN, n=1)
+    if not isinstance(law, str):
+        remedy = "Pass the name of a built-in law, as law='chinchilla', or one of @scalefit.law"
+        raise refused("law", law, "a law", remedy)
+    close = difflib.get_close_matches(law, BUILTIN, n=1)
     hint = f"Did you mean {close[0]!r}? " if close else ""
-    raise LawError(f"no built-in law is called {law!r}. {hint}Known: {', '.join(BUILTIN)}")
+    raise LawError(f"no built-in law is called {shown(law)}. {hint}Known: {', '.join(BUILTIN)}")
