@@ -14,7 +14,6 @@ from catalogue import ROWS, Row
 from remedies import balanced, called, option, proposals, text_option, value_of
 
 import scalefit as sf
-from scalefit.allocation.hardware import Hardware, find_hardware
 from scalefit.isoflops.attribution import CAUSES, _require_minima
 
 CASES: dict[str, Callable[[], list[str]]] = {}
@@ -178,14 +177,6 @@ def columns_neither_free_nor_held_are_held_or_freed():
 
 
 @case
-def limits_on_unknown_columns_are_held():
-    message = refused(lambda: sf.allocate(fit(), 1e21, limits={"memory/N": 20.0}))
-    (name,) = re.search(r"held=\{'(\w+)': \.\.\.\}", message).groups()
-    assert sf.allocate(fit(), 1e21, limits={"memory/N": 20.0}, held={name: 1e10}).N > 0
-    return message
-
-
-@case
 def tokens_are_limited_and_not_listed():
     free = {"N": [1e9, 1e10], "D": [1e9, 1e10]}
     message = refused(lambda: sf.allocate(fit(), 1e21, free=free))
@@ -210,18 +201,6 @@ def surfaces_without_an_optimum_are_limited():
     best = sf.allocate(found, 1e21, limits=option(message, "limits"))
     assert best.N == pytest.approx(most, rel=1e-6)
     return message
-
-
-@case
-def budgets_losses_and_criteria_are_one_each():
-    messages = [
-        refused(lambda: sf.allocate(fit())),
-        refused(lambda: sf.near_optimal(fit(), 1e21, within=0.1, overhead=0.1)),
-    ]
-    for level in ({"flops": 1e21}, {"loss": 2.5}):
-        assert sf.allocate(fit(), **level).N > 0
-    assert sf.near_optimal(fit(), 1e21, overhead=0.1).low > 0
-    return messages
 
 
 @case
@@ -680,14 +659,6 @@ def profiles_of_absolute_residuals_use_another_objective():
 
 
 @case
-def levels_are_shares():
-    message = refused(lambda: sf.allocate(draws(), 1e21).estimate("N").interval(95))
-    level = float(re.search(r"% is level=([\d.]+)", message)[1])
-    assert sf.allocate(draws(), 1e21).estimate("N").interval(level)[0] > 0
-    return message
-
-
-@case
 def posteriors_have_an_end_where_a_term_is_bounded():
     pytest.importorskip("blackjax")
     none = runs().assign(loss=2 + 400 * runs()["D"] ** -0.3 + 0.02 * np.log(runs()["N"]))
@@ -792,30 +763,6 @@ def curves_of_one_run_are_named():
 
 
 # Costs, hardware, pictures
-
-
-@case
-def costs_are_written_as_said():
-    messages = []
-    for wrong in (lambda *N: N[0], lambda N, D, *, k: k * N * D, lambda k=1.0: k):
-        messages.append(refused(lambda wrong=wrong: sf.allocate(fit(), 1e21, cost=wrong)))
-        header = re.search(r"def mine\(.*\)", messages[-1])[0]
-        scope: dict[str, Any] = {}
-        exec(f"{header}:\n    return 6 * N * D", scope)
-        assert sf.allocate(fit(), 1e21, cost=scope["mine"]).N == pytest.approx(
-            float(sf.allocate(fit(), 1e21).N), rel=1e-6
-        )
-    return messages
-
-
-@case
-def hardware_is_described_as_said():
-    message = refused(lambda: find_hardware("abacus"))
-    names = balanced(message, "Hardware(").removeprefix("Hardware(").removesuffix(")").split(", ")
-    values = {"name": "abacus", "dtype": "bf16", "peak_flops": 1e12, "bandwidth": 1e11}
-    made = Hardware(**{name: values.get(name, 1.0) for name in names})
-    assert made.peak_flops == 1e12
-    return message
 
 
 @case
