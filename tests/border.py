@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import matplotlib.pyplot
 import numpy as np
 import pandas as pd
 import pytest
@@ -59,7 +60,7 @@ def check(row: Row) -> sf.ArgumentError:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(sf.ArgumentError) as caught:
-            row.call(**row.given)
+            row.call(**_left(row.given))
         error = caught.value
         message = str(error)
         assert error.argument == row.argument, message
@@ -72,9 +73,12 @@ def check(row: Row) -> sf.ArgumentError:
             own = {name: value for name, value in proposed.items() if name in row.given}
             mended = own or proposed
             assert mended, f"the remedy prints no keyword, and the row says nothing: {message}"
-        given = {**row.given, **mended}
-        row.call(**{name: value for name, value in given.items() if value is not ...})
+        row.call(**_left({**row.given, **mended}))
     return error
+
+
+def _left(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not ...}
 
 
 def keywords(remedy: str) -> dict[str, Any]:
@@ -83,9 +87,14 @@ def keywords(remedy: str) -> dict[str, Any]:
     for match in KEYWORD.finditer(remedy):
         code = literal(remedy[match.end() :])
         if code is not None and match[1] not in found:
-            space = {"sf": sf, "scalefit": sf, "np": np, "numpy": np, "pd": pd, "runs": runs()}
-            found[match[1]] = eval(code, {**space, "fit": fit()})
+            found[match[1]] = eval(code, _space())
     return found
+
+
+def _space() -> dict[str, Any]:
+    """What code in a message is written in terms of."""
+    modules = {"scalefit": sf, "numpy": np, "matplotlib": matplotlib}
+    return {**modules, "np": np, "sf": sf, "runs": runs(), "fit": fit(), "draws": draws()}
 
 
 def literal(text: str) -> str | None:

@@ -243,15 +243,17 @@ def test_what_a_function_of_the_callers_raises_is_said_and_kept():
 
 
 def test_more_memory_than_there_is_is_refused_before_it_is_asked_for(monkeypatch):
-    arguments.affordable(10, "n", 80.0, remedy="Pass n=1000")
+    arguments.affordable(10, "n", 8, remedy="Pass n=1000")
     with pytest.raises(sf.ArgumentError) as caught:
-        arguments.affordable(10**12, "n", 8e15, remedy="Pass n=1000")
-    assert str(caught.value).startswith("n=1000000000000 would take 8e+06 GB of memory, more than")
+        arguments.affordable(10**12, "n", 8000, remedy="Pass n=1000")
+    assert str(caught.value).startswith("n=1000000000000 would take 8e+06 GB, more than the ")
+    with pytest.raises(sf.ArgumentError, match="GB of memory that one call may take here"):
+        arguments.affordable(10**400, "n", 8, remedy="Pass n=1000")
     monkeypatch.setattr(arguments.os, "sysconf", lambda name: 1e9)
-    arguments.affordable(10**12, "n", 8e15, remedy="Pass n=1000")
+    arguments.affordable(10**12, "n", 8000, remedy="Pass n=1000")
     monkeypatch.delattr(arguments.os, "sysconf")
     with pytest.raises(sf.ArgumentError, match=r"more than the 8\.59 GB"):
-        arguments.affordable(10, "n", 1e10, remedy="Pass n=1000")
+        arguments.affordable(10, "n", 10**10, remedy="Pass n=1000")
 
 
 def test_tables_and_functions_are_shown_by_what_they_are():

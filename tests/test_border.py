@@ -2,13 +2,20 @@
 
 import math
 import warnings
+from functools import cache
+from unittest.mock import patch
 
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
-from border import Row, check, keywords, runs
+from border import Row, check, draws, fit, keywords, runs
 
 import scalefit as sf
 from scalefit import arguments
+from scalefit.studies import estimate
 
 
 @pytest.mark.parametrize(
@@ -50,6 +57,71 @@ def fitted(**options):
     return sf.fit(runs(), **options)
 
 
+def bootstrapped(**options):
+    return sf.bootstrap(**{"fit": fit(), "runs": runs(), "n": 8, "progress": False, **options})
+
+
+def covariance(**options):
+    return sf.covariance(**{"fit": fit(), "runs": runs(), **options})
+
+
+def profiled(**options):
+    return sf.profile(**{"fit": fit(), "runs": runs(), "quantity": "alpha", **options})
+
+
+@cache
+def held():
+    return sf.fit(runs(), fix={"alpha": 0.34})
+
+
+class SampledError(Exception):
+    """What a posterior is asked for makes sense."""
+
+
+def sampled(**options):
+    """A posterior, up to where its program would be compiled."""
+    place = "scalefit.uncertainty.sampling."
+    with patch(place + "_require_sampler"), patch(place + "_run", side_effect=SampledError):
+        try:
+            sf.posterior(**{"fit": fit(), "runs": runs(), **options})
+        except SampledError:
+            return
+
+
+def applied(function):
+    return draws().apply(function)
+
+
+def predicted(**options):
+    return fit().predict(**{"N": 1e9, "D": 1e10, **options})
+
+
+def traced(call):
+    """A prediction asked for by JAX, which has no numbers to give while it traces."""
+    return call(lambda N: fit().predict(N=N, D=1e10))(1e9)
+
+
+def mixed(domain):
+    return sf.laws.mixture_of(domain)
+
+
+def drawn(**options):
+    return draws().predict(**{"N": 1e9, "D": 1e10, **options})
+
+
+def raises(p):
+    raise KeyError("mine\nand more")
+
+
+def changes(alpha):
+    alpha *= 0.0
+    return alpha
+
+
+def branches(alpha):
+    return 1.0 if alpha > 0 else 0.0
+
+
 # What is given to fit as such: the nonsense, and what the error calls the argument. The remedy is
 # what the message prints, except where rows say what follows from it.
 FIT = [
@@ -73,7 +145,6 @@ FIT = [
             ),
             "seed": (-1, "x", 1.5, None, True, 2.0, [0]),
             "certify": ("no", 1, 0, [True], np.array([True])),
-            "device": (3, "", b"cpu", True, ["cpu"]),
             "fix": (["E"], "E", 0, False, [], [("E", 1.7)], {1: 2.0}),
             "bounds": (1.0, [("alpha", (0.1, 1))], "alpha", {1: (0, 1)}, {None: (0, 1)}),
             "tie": (3, "alpha", {"alpha": "beta"}, {"alpha", "beta"}, False, b"ab", math.nan),
@@ -134,6 +205,18 @@ FIT = [
             (3, "tie[0]"),
             (None, "tie[0]"),
         )
+    ),
+    # The remedy itself, device='cpu', compiles for seconds.
+    *(
+        Row(
+            f"device={arguments.shown(device)}",
+            call,
+            {"device": device},
+            "device",
+            {"device": None},
+        )
+        for device in (3, "", b"cpu", True, ["cpu"])
+        for call in (fitted, bootstrapped)
     ),
     Row("tie flat", fitted, {"tie": ("alpha", "beta")}, "tie[0]"),
     *(
@@ -232,6 +315,439 @@ FIT = [
 ]
 
 
-@pytest.mark.parametrize("row", FIT, ids=str)
+# What is passed where a fit is wanted.
+NO_FITS = (None, {}, "chinchilla", sf.Fit, runs(), sf.laws.find("chinchilla"), 3)
+
+MENDED = {"function": lambda alpha: np.where(alpha > 0, 1.0, 0.0) * alpha}
+MANY = 999_999_999_999
+
+UNCERTAINTY = [
+    *(
+        Row(f"{call.__name__}({name}={arguments.shown(value)})", call, {name: value}, name)
+        for call, options in (
+            (
+                bootstrapped,
+                {
+                    "n": (0, 1, -1, 1.5, 20.0, "10", None, True, math.nan, MANY, 10**400),
+                    "seed": (-1, "x", None, 1.5),
+                    "searched": (2, -1, math.nan, "x", None, True),
+                    "progress": (None, "no", 1),
+                    "method": ("row", None, 1, ["rows"]),
+                },
+            ),
+            (covariance, {"method": ("x", None, 1)}),
+            (profiled, {"level": (0, 1, 2, "0.9", None, math.nan), "method": ("x", None)}),
+            (
+                profiled,
+                {
+                    "quantity": (
+                        "gamma",
+                        None,
+                        3,
+                        ["alpha"],
+                        lambda p: 1.0,
+                        lambda p: p["E"] * math.nan,
+                    )
+                },
+            ),
+            (profiled, {"quantity": (raises, branches, lambda p: "x", lambda p: np.log(p["E"]))}),
+            (
+                profiled,
+                {"quantity": (lambda gamma: gamma, lambda p: None, lambda E: jnp.stack([E, E]))},
+            ),
+            (
+                profiled,
+                {"quantity": (jnp.sign, lambda alpha: alpha.item(), lambda alpha: float(alpha))},
+            ),
+            (
+                lambda **o: sf.covariance(fit(), runs()).draws(**o),
+                {"n": (0, 1, -1, 1.5, "x", MANY), "seed": (-1, None)},
+            ),
+            *(
+                (ask, {"level": (0, 1, -1, 2, math.nan, math.inf, "0.9", None, True, [0.9], 1j)})
+                for ask in (
+                    lambda **o: draws().interval(**o),
+                    lambda **o: draws().summary(**o),
+                    lambda **o: draws().apply(lambda alpha: alpha).interval(**o),
+                    lambda **o: draws().apply(lambda alpha: alpha).to_frame(**o),
+                    lambda **o: sf.covariance(fit(), runs()).interval(**o),
+                )
+            ),
+            (
+                applied,
+                {
+                    "function": (
+                        None,
+                        3,
+                        "alpha",
+                        raises,
+                        lambda p: "x",
+                        lambda p: None,
+                        lambda p: {},
+                    )
+                },
+            ),
+            (applied, {"function": (lambda gamma: gamma, lambda p: [[1], [2, 3]], lambda p: 1j)}),
+            (applied, {"function": (lambda alpha: alpha * math.nan,)}),
+            *(
+                (
+                    ask,
+                    {
+                        "N": ("7B", "1e9", b"1", None, math.nan, 1j, True, {"a": 1}),
+                        "D": (np.datetime64("2020-01-01"), np.array([True]), [[1, 2], [3]]),
+                    },
+                )
+                for ask in (predicted, drawn)
+            ),
+            (drawn, {"kind": ("x", None, ["mean"])}),
+        )
+        for name, values in options.items()
+        for value in values
+    ),
+    *(
+        Row(
+            f"apply {arguments.shown(function)}",
+            applied,
+            {"function": function},
+            "function",
+            MENDED,
+        )
+        for function in (branches, changes, lambda p: 1.0, lambda p: np.zeros(7))
+    ),
+    Row(
+        "apply unknown",
+        applied,
+        {"function": lambda alpha, zeta: alpha},
+        "function",
+        {"function": lambda alpha, beta: alpha},
+    ),
+    Row(
+        "profile unknown",
+        profiled,
+        {"quantity": lambda alpha, zeta: alpha},
+        "quantity",
+        {"quantity": lambda alpha, beta: alpha},
+    ),
+    Row("predict mixed", predicted, {"N": [1e9, "x"]}, "N[1]"),
+    Row("predict masked", predicted, {"N": np.ma.array([1e9], mask=[True])}, "N"),
+    Row("predict shapes", predicted, {"N": [1e9, 2e9], "D": [1e10] * 3}, "D", {"D": 1e10}),
+    Row("predict nothing", fit().predict, {}, "N", {"N": 1e9, "D": 1e10}),
+    Row("predict half", fit().predict, {"N": 1e9}, "D", {"D": 1e10}),
+    Row("predict misspelt", predicted, {"d": 1e10}, "d", {"d": ...}),
+    Row("predict a dict", fit().predict, {"runs": {"N": 1e9}}, "runs", {"runs": runs()}),
+    Row("predict misspelt of a table", fit().predict, {"runs": runs(), "n": "N"}, "n", {"n": ...}),
+    Row(
+        "residuals misspelt", fit().residuals, {"runs": runs(), "los": "loss"}, "los", {"los": ...}
+    ),
+    Row("predict traced", traced, {"call": jax.jit}, "N", {"call": lambda ask: ask}),
+    Row("mixture of numbers", mixed, {"domain": 3}, "domains[0]", {"domain": "web"}),
+    Row("residuals of nothing", fit().residuals, {"runs": None}, "runs", {"runs": runs()}),
+    Row("evaluate text", fit().evaluate, {"N": "7B", "D": 1e10}, "N"),
+    Row("extrapolation of nothing", fit().extrapolation, {"columns": None}, "columns"),
+    Row(
+        "extrapolation of half",
+        fit().extrapolation,
+        {"columns": {"N": 1e9}},
+        "D",
+        {"columns": {"N": 1e9, "D": 1e10}},
+    ),
+    Row("clusters of nothing", bootstrapped, {"method": "clusters"}, "by"),
+    Row("clusters of single runs", bootstrapped, {"by": "corpus"}, "by"),
+    Row("clusters that are no name", bootstrapped, {"method": "clusters", "by": ["corpus"]}, "by"),
+    Row("independent clusters", covariance, {"method": "jacobian", "by": "corpus"}, "by"),
+    *(
+        Row(f"posterior {name}={arguments.shown(value)}", sampled, {name: value}, name)
+        for name, values in {
+            "fit": (None, runs(), draws()),
+            "draws": (0, 3, 1.5, "x", True, MANY),
+            "chains": (0, 1.5, None),
+            "seed": (-1, "x", 2**63),
+        }.items()
+        for value in values
+    ),
+    Row("fixed and profiled", profiled, {"fit": held()}, "quantity", {"quantity": "beta"}),
+    *(
+        Row(f"misspelt {call.__name__}", call, {"metod": "rows"}, "metod", {"metod": ...})
+        for call in (bootstrapped, covariance, profiled)
+    ),
+    *(
+        Row(
+            f"{call.__name__} of {arguments.shown(value)}",
+            call,
+            {"fit": value},
+            "fit",
+            {"fit": fit()},
+        )
+        for call in (bootstrapped, covariance, profiled)
+        for value in (*NO_FITS, draws())
+    ),
+    *(
+        Row(f"{call.__name__} without a table", call, {"runs": value}, "runs", {"runs": runs()})
+        for call in (bootstrapped, covariance, profiled)
+        for value in (None, fit())
+    ),
+]
+
+
+def studied(**options):
+    return sf.study(**{"settings": {"points": 4}, "seeds": 2, "progress": False, **options})
+
+
+def estimated(**options):
+    losses = np.outer([1.0, 1.01], runs()["loss"])
+    return estimate(**{"design": runs()[["N", "D", "C"]], "losses": losses, **options})
+
+
+def simulated(**options):
+    return sf.simulate(**{"design": runs()[["N", "D"]], **options})
+
+
+def published(**options):
+    return sf.published(**{"law": "chinchilla", "configuration": "besiroglu", **options})
+
+
+MANY_RUNS = 10**15
+
+SIMULATIONS = [
+    *(
+        Row(f"{call.__name__}({name}={arguments.shown(value)})", call, {name: value}, name)
+        for call, options in (
+            (
+                studied,
+                {
+                    "settings": (None, 3, [], {"points": []}, {1: 2}, "points"),
+                    "seeds": (0, -1, 1.5, "x", None, [], [0.5], [[1]], True, MANY),
+                    "methods": ("approach4", [], None, 3, ""),
+                    "flops": (0, -1, "1e24", math.nan, [1e24]),
+                    "slow_seeds": (0, 1.5, None),
+                    "progress": (None, 1),
+                    "residual": ("logg",),
+                    "robust": (None,),
+                    "delta": (0, "x"),
+                },
+            ),
+            (
+                estimated,
+                {
+                    "methods": ("approach4", [], None, 3, ""),
+                    "flops": (0, "x"),
+                    "seeds": ("x", [1], 3),
+                    "objective": ("raw", {}),
+                },
+            ),
+            (
+                simulated,
+                {
+                    "seed": (-1, "x", None, 1.5),
+                    "noise": (-1, math.nan, "x", None, True, [0.1], 1j),
+                    "params": ("chinchila", None, 3, ["E"], {1: 2}),
+                    "law": (None, 3),
+                },
+            ),
+            (sf.simulate, {"design": (None, "x", {"N": [1]}, fit())}),
+            (
+                sf.isoflop_design,
+                {
+                    "budgets": (
+                        0,
+                        -1,
+                        [],
+                        [-1],
+                        [math.nan],
+                        "x",
+                        None,
+                        2.5,
+                        [[1e19]],
+                        [0],
+                        MANY_RUNS,
+                    ),
+                    "points": (0, -1, 1.5, "x", None, MANY_RUNS),
+                    "width": (0.5, -1, math.nan, "x", None, math.inf),
+                    "offset": (0, -1, math.nan, "x"),
+                    "drift": (0, -1, math.nan, "x"),
+                    "surface": ("flat", None, 3, {1: 2}),
+                },
+            ),
+            (sf.Noise, {"scale": (-1.0, math.nan, "x", None, True, math.inf)}),
+            (
+                lambda **options: sf.Noise(0.1, **options),
+                {
+                    "freedom": (2.0, math.nan, "x", None),
+                    "shared": (-0.1, 1.1, "x", None, True),
+                    "additive": ("no", 1, None),
+                    "by": (3, "", ["C"]),
+                },
+            ),
+            (
+                lambda **options: sf.grid_design(**{"N": [1e8, 1e9], "D": [1e10], **options}),
+                {name: ([], [-1.0], "x", None, [[1e8]], [math.inf]) for name in ("N", "D")},
+            ),
+            (
+                lambda **options: sf.ratio_design(**{"N": [1e8, 1e9], **options}),
+                {name: ([], 0.0, "x", None, math.nan) for name in ("N", "ratio")},
+            ),
+            (
+                published,
+                {"law": (None, 3, ["chinchilla"]), "configuration": ("besirglu", 3, "")},
+            ),
+        )
+        for name, values in options.items()
+        for value in values
+        if not (isinstance(value, list) and value and name in ("N", "D", "budgets"))
+    ),
+    Row("one of several", published, {"configuration": None}, "configuration"),
+    Row("one of budgets", sf.isoflop_design, {"budgets": [1e19, -1]}, "budgets[1]"),
+    Row("one of sizes", sf.grid_design, {"N": [1e8, "x"], "D": [1e10]}, "N[1]"),
+    Row("one of seeds", estimated, {"seeds": [1, -1]}, "seeds[1]", {"seeds": [1, 2]}),
+    Row("one of methods", estimated, {"methods": ["surface", "x"]}, "methods[1]"),
+    Row("losses of none", estimated, {"losses": "x"}, "losses", {"losses": np.ones((1, 30)) * 2}),
+    Row(
+        "losses of others",
+        estimated,
+        {"losses": np.ones((2, 3))},
+        "losses",
+        {"losses": np.outer([1.0, 1.01], runs()["loss"])},
+    ),
+    Row("a design of none", estimated, {"design": None}, "design", {"design": runs()[["N", "D"]]}),
+    Row("half a surface", sf.isoflop_design, {"surface": {"E": 1.0}}, "surface", {"surface": ...}),
+    Row("a surface of text", sf.isoflop_design, {"surface": {"E": "x"}}, "surface['E']"),
+    Row("half the parameters", simulated, {"params": {"E": 1.0}}, "params", {"params": ...}),
+    Row("a parameter of text", simulated, {"params": {"E": "x"}}, "params['E']"),
+    Row(
+        "a design of text",
+        simulated,
+        {"design": pd.DataFrame({"N": [1e9, "x"], "D": 1e10})},
+        "design['N'][1]",
+        {"design": ...},
+    ),
+    *(
+        Row(
+            f"study {label}", studied, {"settings": settings}, argument, {"settings": {"points": 4}}
+        )
+        for label, settings, argument in (
+            ("of an unknown setting", {"pionts": 4}, "settings"),
+            ("of noise twice", {"noise": sf.Noise(0.1), "additive": True}, "settings"),
+            ("of an unknown surface", {"surface": "flat"}, "surface"),
+            ("of half a surface", {"surface": {"E": 1.0}}, "surface"),
+            ("of no noise", {"noise": "x"}, "scale"),
+            ("of no points", {"points": 0}, "points"),
+        )
+    ),
+    *(
+        Row(
+            f"a design that {label}",
+            studied,
+            {"settings": {}, "design": design},
+            "design",
+            {"design": sf.isoflop_design, "settings": {"points": 4}},
+        )
+        for label, design in (
+            ("is none", None),
+            ("raises", lambda: 1 / 0),
+            ("is no table", lambda: 3),
+            ("lacks a column", lambda: pd.DataFrame({"N": [1e8]})),
+        )
+    ),
+]
+
+
+@cache
+def swept():
+    return sf.isoflop(runs())
+
+
+@cache
+def report():
+    options = {"resamples": 0, "quality": False, "objectives": False}
+    return sf.bias(fit(), swept(), runs(), 1e22, **options)
+
+
+def no_picture(call, **needs):
+    """A picture of what it needs, with other options, that is closed again."""
+
+    def drawn(**options):
+        try:
+            call(**{**{name: make() for name, make in needs.items()}, **options})
+        finally:
+            plt.close("all")
+
+    drawn.__name__ = call.__name__
+    return drawn
+
+
+OF_FIT = {"fit": fit, "runs": runs}
+BUDGETS = [1e20, 1e22, 1e24]
+LEVELS = (2, "0.9", None)
+NO_AXES = (plt, [])
+PICTURES = (
+    (sf.plot.surface, OF_FIT, {"level": LEVELS, "ax": NO_AXES, "fit": NO_FITS[:5]}),
+    (sf.plot.predictions, OF_FIT, {"level": LEVELS, "ax": NO_AXES, "fit": NO_FITS[:5]}),
+    (sf.plot.projected, OF_FIT, {"ax": NO_AXES, "fit": (None, draws())}),
+    (
+        sf.plot.allocation,
+        {"best": lambda: sf.allocate(draws(), BUDGETS)},
+        {"best": (None, fit(), BUDGETS), "level": LEVELS, "ax": (*NO_AXES, [1, 2])},
+    ),
+    (
+        sf.plot.region,
+        {"found": lambda: sf.near_optimal(fit(), 1e22, overhead=0.05), "fit": fit},
+        {"found": (None, fit()), "fit": (None, {}), "ax": NO_AXES},
+    ),
+    (
+        sf.plot.pareto,
+        {"fit": fit, "loss": lambda: 2.2},
+        {"fit": (None, draws()), "served": (0, "x", [], -1.0), "ax": NO_AXES},
+    ),
+    (
+        sf.plot.isoflop,
+        {"found": swept, "runs": runs},
+        {"found": (None, fit(), runs()), "ax": NO_AXES},
+    ),
+    (
+        sf.plot.attribution,
+        {"why": lambda: sf.attribute(fit(), swept(), 1e22)},
+        {"why": (None, fit()), "level": LEVELS, "ax": NO_AXES},
+    ),
+    (
+        sf.plot.bias,
+        {"report": report},
+        {"report": (None, fit()), "level": LEVELS, "axes": (*NO_AXES, [1, 2])},
+    ),
+    (
+        sf.plot.profile,
+        {"found": lambda: sf.profile(fit(), runs(), "alpha")},
+        {"found": (None, fit()), "ax": NO_AXES},
+    ),
+    (
+        sf.plot.pairs,
+        {"draws": draws},
+        {"draws": (None, fit(), runs(), {}), "params": ("gamma", [], 3, ["gamma"], "", {})},
+    ),
+)
+PLOTS = [
+    Row(
+        f"plot.{call.__name__}({name}={arguments.shown(value)})",
+        no_picture(call, **needs),
+        {name: value},
+        name,
+    )
+    for call, needs, options in PICTURES
+    for name, values in options.items()
+    for value in values
+]
+
+
+@pytest.mark.parametrize("row", [*FIT, *UNCERTAINTY, *SIMULATIONS, *PLOTS], ids=str)
 def test_nonsense_is_refused_and_mended_as_it_says(row):
     check(row)
+
+
+def test_what_a_function_of_the_callers_raises_is_the_cause_of_the_error():
+    for ask, argument in ((applied, "function"), (profiled, "quantity")):
+        with pytest.raises(sf.ArgumentError) as caught:
+            ask(**{argument: raises})
+        line = raises.__code__.co_firstlineno
+        assert f"{argument}=raises (test_border.py:{line}) raises KeyError: 'mine" in str(
+            caught.value
+        )
+        assert isinstance(caught.value.__cause__, KeyError)

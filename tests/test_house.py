@@ -109,6 +109,7 @@ FLOW = [
     "studies.estimates",
     "studies.simulation",
     "studies",
+    "plot.canvas",
     "plot.loss_surface",
     "plot.allocations",
     "plot.projected_error",

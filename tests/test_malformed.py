@@ -563,7 +563,7 @@ def test_predictions_name_the_row_of_an_unknown_level(grouped):
 def test_columns_that_nothing_differs_by_are_refused(grouped):
     with pytest.raises(sf.DataError, match=says("differs by 'corpus'", "bits, format")):
         grouped.at(format="fp8", bits=1, corpus="web")
-    with pytest.raises(sf.DataError, match=says("N, D, format, bits", "not from N, D, fromat")):
+    with pytest.raises(sf.ArgumentError, match=says("N, D, format, bits", "from N, D, fromat")):
         grouped.predict(N=1e9, D=1e10, fromat="fp8")
 
 

@@ -54,12 +54,6 @@ def test_predict_broadcasts(fit):
     assert fit.predict(N=np.ones((3, 1)) * 1e9, D=np.ones(4) * 1e10).shape == (3, 4)
 
 
-@pytest.mark.parametrize("given", [{}, {"N": 1e9}, {"N": 1e9, "D": 1e10, "C": 6e19}])
-def test_predict_refuses_other_columns(fit, given):
-    with pytest.raises(sf.DataError, match="predicts from the columns N, D"):
-        fit.predict(**given)
-
-
 def test_residuals_are_those_of_the_objective(fit, runs):
     r = fit.residuals(runs)
     np.testing.assert_allclose(r, np.log(runs.column("loss")) - np.log(fit.predict(runs)))

@@ -58,16 +58,6 @@ def test_no_noise_is_the_law():
         assert np.array_equal(runs["loss"], exact(sf.isoflop_design()))
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"scale": -1.0}, {"scale": np.nan}, {"scale": 0.1, "freedom": 2.0}]
-    + [{"scale": 0.1, "shared": share} for share in (-0.1, 1.1)],
-)
-def test_noise_that_makes_no_sense_is_refused(options):
-    with pytest.raises(sf.DataError, match="makes no sense"):
-        sf.Noise(**options)
-
-
 def test_clusters_need_their_column():
     with pytest.raises(sf.DataError, match="no such column") as error:
         sf.simulate(sf.isoflop_design(), noise=sf.Noise(0.01, by="corpus"))
@@ -75,8 +65,9 @@ def test_clusters_need_their_column():
 
 
 def test_simulation_says_what_is_missing():
-    with pytest.raises(sf.DataError, match=r"\['D'\] and parameters \['B'\]"):
-        sf.simulate(MANY[["N"]], params={"E": 1, "A": 1, "alpha": 0.3, "beta": 0.3})
+    with pytest.raises(sf.DataError, match="no column 'D', which 'chinchilla' takes") as error:
+        sf.simulate(MANY[["N"]])
+    assert error.value.column == "D" and "Columns: N" in str(error.value)
 
 
 def test_budgets_by_their_number_are_equally_spaced():
@@ -85,9 +76,6 @@ def test_budgets_by_their_number_are_equally_spaced():
         by_number, sf.isoflop_design([1e17, 1e19, 1e21], points=4, drift=3.0)
     )
     pd.testing.assert_frame_equal(sf.isoflop_design(), sf.isoflop_design(5))
-    for none in (0, -1, []):
-        with pytest.raises(sf.DataError, match="describe no sweep"):
-            sf.isoflop_design(none)
 
 
 def test_a_grid_trains_every_size_on_every_count():
@@ -103,17 +91,3 @@ def test_a_ratio_fixes_tokens_per_parameter():
     assert len(sf.ratio_design([1e8, 1e9])) == 2
     fit = sf.fit(sf.simulate(sf.ratio_design(np.geomspace(1e7, 1e9, 5), [5, 20, 80]), noise=0.0))
     assert fit.params["alpha"] == pytest.approx(TRUTH["alpha"], rel=1e-6)
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: sf.grid_design([], [1e9]),
-        lambda: sf.grid_design([1e8, -1.0], [1e9]),
-        lambda: sf.ratio_design([1e8], 0.0),
-        lambda: sf.ratio_design([np.nan]),
-    ],
-)
-def test_designs_without_runs_are_refused(make):
-    with pytest.raises(sf.DataError, match="describe no design"):
-        make()

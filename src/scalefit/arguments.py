@@ -326,23 +326,24 @@ def answered(
         ) from error
 
 
-def affordable(value: Any, argument: str, size: float, *, remedy: str) -> None:
-    """Refuse what would take more memory than half of this machine's.
+def affordable(value: int, argument: str, each: int, *, remedy: str) -> None:
+    """Refuse a number of things that would take more than half of this machine's memory.
 
     Args:
-        value: what was passed.
-        argument: what it is called where it was passed.
-        size: what it would take, bytes.
+        value: how many, which was passed.
+        argument: what that is called where it was passed.
+        each: what one of them takes, bytes.
         remedy: what to pass instead, a sentence without its full stop.
 
     Raises:
         ArgumentError: it would take more.
     """
     most = SHARE_OF_MEMORY * _memory()
-    if not size <= most:
+    size = value * each
+    if size > most:
         raise ArgumentError(
-            f"{argument}={shown(value)} would take {size / 1e9:.3g} GB of memory, more than the "
-            f"{most / 1e9:.3g} GB that one call may take here",
+            f"{argument}={shown(value)} would take {min(size, 10**99) / 1e9:.3g} GB, more than the "
+            f"{most / 1e9:.3g} GB of memory that one call may take here",
             argument=argument,
             value=value,
             remedy=remedy,

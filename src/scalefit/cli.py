@@ -14,9 +14,11 @@ from typing import Annotated, Any
 import typer
 
 import scalefit as sf
+from scalefit import arguments
 from scalefit.allocation import Allocation
 from scalefit.laws import BUILTIN, find
 from scalefit.table import ALIASES
+from scalefit.uncertainty.estimate import checked_level
 
 BAD_INPUT = 2
 NO_FIT = 3
@@ -86,6 +88,10 @@ def fit_command(
     level: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.95,
 ) -> None:
     """Fit a law to a table of training runs, and allocate budgets."""
+    # Before the work that they are of.
+    level = checked_level(level)
+    if bootstrap:
+        arguments.whole(bootstrap, "bootstrap", least=2, remedy="Pass --bootstrap 1000, or none")
     headers = _pairs(column, "--column QUANTITY=HEADER", str)
     quantities = list(dict.fromkeys([*ALIASES, *find(law).columns, find(law).response]))
     unknown = [name for name in headers if name not in quantities]

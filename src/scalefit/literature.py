@@ -6,13 +6,13 @@ predicts and allocates like any other, and says that it is one.
 
 from __future__ import annotations
 
-import difflib
 import math
 from functools import cache
 from importlib.resources import files
 
 import pandas as pd
 
+from scalefit.arguments import choice
 from scalefit.errors import LawError, Note, Status
 from scalefit.groups import Grouping
 from scalefit.laws import Law, find
@@ -63,7 +63,9 @@ def published(law: str | Law, configuration: str | None = None) -> Fit:
         ln L - ln f, whatever the authors minimised.
 
     Raises:
-        LawError: the law or the configuration is unknown, or several are and none is named.
+        ArgumentError: the configuration is unknown, or there are several and none is named; the law
+            is no law.
+        LawError: no law has that name, or no fit of it is published.
 
     Example:
         >>> import scalefit as sf
@@ -108,17 +110,11 @@ def _facts() -> pd.DataFrame:
 
 def _chosen(law: Law, facts: pd.DataFrame, configuration: str | None) -> str:
     known = list(facts["configuration"].unique())
-    listed = f"Known: {', '.join(known) or 'none'}"
-    if configuration in known:
-        return str(configuration)
+    if not known:
+        raise LawError(f"there is no published fit of {law.name!r}: published_fits lists them all")
     if configuration is None and len(known) == 1:
         return str(known[0])
-    if configuration is None:
-        several = "several published fits" if known else "no published fit"
-        raise LawError(f"there are {several} of {law.name!r}; name one. {listed}")
-    close = difflib.get_close_matches(str(configuration), known, n=1)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
-    raise LawError(f"no published fit of {law.name!r} is called {configuration!r}. {hint}{listed}")
+    return choice(configuration, "configuration", known)
 
 
 def _note(facts: pd.DataFrame) -> Note:

@@ -400,9 +400,9 @@ def estimate_text(found: Estimate) -> str:
 
 def ensemble_text(draws: Ensemble, level: float = 0.95) -> str:
     """Full report of an ensemble."""
-    fit = draws.fit
+    fit, table = draws.fit, _table(draws.interval(level))
     lines = [f"{fit.law.name}: {fit.law.formula}", f"{100 * level:g} % intervals", ""]
-    lines += [_indented(_table(draws.interval(level))), ""]
+    lines += [_indented(table), ""]
     for label, value in _made(draws):
         lines += _wrapped(value, f"{label:<12}", " " * 12)
     return "\n".join([*lines, *_notes(draws.notes)])

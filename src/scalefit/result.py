@@ -7,10 +7,12 @@ code: a built-in law is found by name, a user's own is passed in again.
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import json
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
@@ -19,16 +21,20 @@ import numpy as np
 import pandas as pd
 
 from scalefit import report
+from scalefit.arguments import broadcast_shape, instance, mapping, numbers, shown
 from scalefit.domain import extrapolation
-from scalefit.errors import DataError, LawError, Note, NoteWarning, Status, listed
+from scalefit.errors import ArgumentError, DataError, LawError, Note, NoteWarning, Status, listed
 from scalefit.groups import Grouping, asked, spelled
 from scalefit.laws import BUILTIN, Law, find
 from scalefit.objective import Objective, measure, require_positive, residuals
-from scalefit.table import DroppedRow, LossTable, as_table
+from scalefit.table import ALIASES, DroppedRow, LossTable, as_table
 
-__all__ = ["Certificate", "Fit", "Minimum", "Trust"]
+__all__ = ["Certificate", "Fit", "Minimum", "Trust", "checked_fit", "refuse_unknown"]
 
 SCHEMA = 1
+
+# What a table made of a DataFrame takes beside headers.
+TABLE_OPTIONS = ("keep", "missing")
 
 # Notes on a fit that hold for every answer it gives, and are not only hinted at there.
 CARRIED = ("units", "loss_unit", "one_ratio")
@@ -237,8 +243,9 @@ class Fit:
             weight zero whose level was not fitted.
 
         Raises:
-            DataError: a column is missing or outside what the law describes, a level was not
-                fitted, or both forms are used.
+            ArgumentError: a column is missing, is none of numbers, or does not fit the others.
+            DataError: a column of a table is missing or outside what the law describes, a level
+                was not fitted, or both forms are used.
 
         Warns:
             NoteWarning: a column, D/N or 6ND lies more than a decade outside the runs.
@@ -267,8 +274,14 @@ class Fit:
         return self.law.evaluate(columns, by_row(self.law, self.params, self.groups, codes))
 
     def extrapolation(self, columns: Mapping[str, Any]) -> tuple[Note, ...]:
-        """A note where some of the law's columns, by name, leave the ranges of the runs."""
-        return extrapolation(self.domain, {name: columns[name] for name in self.law.columns})
+        """A note where some of the law's columns, by name, leave the ranges of the runs.
+
+        Raises:
+            ArgumentError: as for :meth:`predict`.
+        """
+        remedy = "Pass columns by name, as columns={'N': 7e9, 'D': 2e12}"
+        given = mapping(columns, "columns", remedy=remedy)
+        return extrapolation(self.domain, self._numbers(given, list(given)))
 
     @property
     def carried(self) -> tuple[Note, ...]:
@@ -372,6 +385,7 @@ class Fit:
         Raises:
             DataError: the table lacks a column, or has losses the residual is not defined for.
         """
+        refuse_unknown(self.residuals, self.law, columns)
         table = as_table(runs, **columns)
         observed = table.column(self.law.response)
         require_positive(self.objective, observed, table.rows)
@@ -391,27 +405,50 @@ class Fit:
             DataError: as for :meth:`predict`.
         """
         groupings = tuple(dict.fromkeys(self.groups.values()))
+        levels = [name for item in self.groups.values() for name in item.columns]
         if runs is None:
-            levels = [name for item in self.groups.values() for name in item.columns]
-            known = list(dict.fromkeys([*self.law.columns, *levels]))
-            missing = [name for name in self.law.columns if name not in given]
-            unknown = [name for name in given if name not in known]
-            if missing or unknown:
-                example = [
-                    f"{name}={self.domain.get(name, (1.0, 1.0))[1]:g}" for name in self.law.columns
-                ]
-                example += [asked(groupings)] if groupings else []
-                raise DataError(
-                    f"{self.law.name!r} predicts from the columns {', '.join(known)}, "
-                    f"not from {', '.join(given) or 'nothing'}",
-                    remedy="Pass a table, or each column as a keyword: "
-                    f"predict({', '.join(example)}){self._headers()}",
-                )
-            self.law.check(given)
-            return given, {item: item.codes_of(given) for item in groupings}
+            used = self._numbers(given, levels)
+            labels = {name: np.asarray(given[name], dtype=object) for name in given}
+            broadcast_shape(labels | used, remedy="Pass one number, or as many of each")
+            return used, {item: item.codes_of(given) for item in groupings}
+        headers = {name: value for name, value in given.items() if name not in levels}
+        refuse_unknown(self.predict, self.law, headers)
         table = as_table(runs, **given)
         used = table.columns_of(self.law)
         return used, {item: item.codes(table) for item in groupings}
+
+    def _numbers(self, given: Mapping[str, Any], others: Sequence[str]) -> dict[str, np.ndarray]:
+        """The law's columns as numbers, out of what is given by name.
+
+        Args:
+            given: the columns.
+            others: names that may be among them.
+
+        Raises:
+            ArgumentError: a column is missing, unknown or not of numbers.
+            DataError: the law does not describe one.
+        """
+        example = {name: self.domain.get(name, (1.0, 1.0))[1] for name in self.law.columns}
+        known = list(dict.fromkeys([*example, *others]))
+        wrong = [name for name in given if name not in known]
+        wrong += [name for name in example if name not in given]
+        if wrong:
+            asks = [f"{name}={value:g}" for name, value in example.items()]
+            asks += [asked(self.groups.values())] if self.groups else []
+            raise ArgumentError(
+                f"{self.law.name!r} predicts from the columns {', '.join(known)}, "
+                f"not from {', '.join(map(str, given)) or 'nothing'}",
+                argument=str(wrong[0]),
+                value=given.get(wrong[0]),
+                remedy="Pass a table, or each column as a keyword: "
+                f"predict({', '.join(asks)}){self._headers()}",
+            )
+        used = {}
+        for name, value in example.items():
+            remedy = f"Pass raw numbers, as {name}={value:g}"
+            used[name] = numbers(given[name], name, infinite=True, remedy=remedy)
+        self.law.check(used)
+        return used
 
     def _headers(self) -> str:
         """Which of the law's columns the table has under another name."""
@@ -543,6 +580,48 @@ class Fit:
     def with_notes(self, *notes: Note) -> Fit:
         """The same fit with further notes."""
         return replace(self, notes=(*self.notes, *notes))
+
+
+def checked_fit(fit: Any, argument: str = "fit") -> Fit:
+    """The fit itself.
+
+    Raises:
+        ArgumentError: it is something else.
+    """
+    remedy = f"Pass a fit, as {argument}=scalefit.fit(runs)"
+    if isinstance(getattr(fit, "fit", None), Fit):
+        remedy = f"Pass the fit of these draws, as {argument}=draws.fit"
+    return instance(fit, argument, Fit, wanted="a fit", remedy=remedy)
+
+
+def refuse_unknown(function: Callable[..., Any], law: Law, columns: Mapping[str, str]) -> None:
+    """A misspelt option would otherwise be taken for a column.
+
+    Args:
+        function: what takes the options and the columns, both by keyword.
+        law: the law.
+        columns: what is left of its keywords.
+
+    Raises:
+        ArgumentError: one is neither.
+    """
+    quantities = {*ALIASES, *law.columns, law.response}
+    for name, value in columns.items():
+        if name not in (*quantities, *TABLE_OPTIONS):
+            options = [
+                item.name
+                for item in inspect.signature(function).parameters.values()
+                if item.kind is not item.VAR_KEYWORD
+            ]
+            close = difflib.get_close_matches(name, [*options, *TABLE_OPTIONS, *quantities], n=1)
+            hint = f"Did you mean {close[0]!r}? " if close else ""
+            raise ArgumentError(
+                f"{name}={shown(value)} is neither an option of {function.__name__} nor a column "
+                f"of {law.name!r}",
+                argument=name,
+                value=value,
+                remedy=f"{hint}Columns: {', '.join(sorted(quantities))}",
+            )
 
 
 def _certificate(document: Mapping[str, Any] | None) -> Certificate:

@@ -5,11 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import DataError
+from scalefit.arguments import (
+    affordable,
+    choice,
+    flag,
+    instance,
+    mapping,
+    number,
+    numbers,
+    refused,
+    text,
+    whole,
+)
+from scalefit.arguments import seed as checked_seed
+from scalefit.errors import ArgumentError, DataError, listed
 from scalefit.laws import Law, find
 
 __all__ = ["SURFACES", "Noise", "grid_design", "isoflop_design", "ratio_design", "simulate"]
@@ -24,6 +38,13 @@ SURFACES: Mapping[str, Mapping[str, float]] = {
 
 # The ends of the budgets that are asked for by their number: those of Czech et al.
 LOWEST, HIGHEST = 1e17, 1e21
+
+LAW = find("chinchilla")
+
+# Bytes that a run takes while a design is made.
+RUN = 64
+
+SIZES = "Pass sizes in parameters, as N=[1e8, 1e9, 1e10]"
 
 
 @dataclass(frozen=True)
@@ -44,7 +65,7 @@ class Noise:
             Not used without ``by``.
 
     Raises:
-        DataError: a number makes no sense.
+        ArgumentError: a number makes no sense.
 
     Example:
         >>> import scalefit as sf
@@ -60,14 +81,25 @@ class Noise:
     shared: float = 0.7
 
     def __post_init__(self) -> None:
-        sensible = 0 <= self.scale < math.inf and 0 <= self.shared <= 1
-        if not (sensible and self.freedom > 2):
-            raise DataError(
-                f"noise of scale={self.scale}, freedom={self.freedom}, shared={self.shared} makes "
-                "no sense",
-                remedy="Give a scale of zero or more, more than 2 degrees of freedom (below, "
-                "Student's t has no standard deviation), and a share of 0 to 1",
-            )
+        checked: dict[str, Any] = {
+            "scale": number(self.scale, "scale", least=0, remedy="Pass a size, as scale=0.005"),
+            "additive": flag(self.additive, "additive"),
+            "freedom": number(
+                self.freedom,
+                "freedom",
+                above=2,
+                infinite=True,
+                remedy="Below, Student's t has no standard deviation: pass freedom=3, or "
+                "float('inf') for normal noise",
+            ),
+            "shared": number(
+                self.shared, "shared", least=0, most=1, remedy="Pass a share, as shared=0.7"
+            ),
+        }
+        if self.by is not None:
+            text(self.by, "by", remedy="Pass the name of a column of the design, as by='C'")
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     def draw(self, design: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
         """Noise of every row of a design, shape (rows,), in the unit of ``scale``.
@@ -127,7 +159,8 @@ def isoflop_design(
         DataFrame with N (count), D (tokens) and C (FLOP), budget by budget.
 
     Raises:
-        DataError: the surface is unknown, or a number makes no sense.
+        ArgumentError: the surface is unknown, a number makes no sense, or so many runs do not fit
+            into memory.
 
     Example:
         >>> sweep = isoflop_design([1e19], points=3, width=2.0)
@@ -137,26 +170,27 @@ def isoflop_design(
         >>> (biased["N"] / 1e6).round().to_list()  # the second is a third of N*
         [228.0, 608.0]
     """
-    flops: Sequence[float] = (
-        np.geomspace(LOWEST, HIGHEST, max(0, int(budgets))).tolist()
-        if isinstance(budgets, int | np.integer)
-        else budgets
-    )
-    sensible = width >= 1 and offset > 0 and drift > 0 and all(budget > 0 for budget in flops)
-    if points < 1 or not sensible or not len(flops):
-        raise DataError(
-            f"points={points}, width={width:g}, offset={offset:g}, drift={drift:g}, "
-            f"budgets={list(flops)} describe no sweep",
-            remedy="Use at least one point, a width of one or more, positive budgets, offset and "
-            "drift",
-        )
-    p = surface_of(surface)
+    remedy = "Pass a number of them, as budgets=5, or budgets=[1e19, 1e20, 1e21] in FLOP"
+    points = whole(points, "points", least=1, remedy="Pass a number of sizes, as points=15")
+    affordable(points, "points", RUN, remedy="Pass points=15")
+    if isinstance(budgets, int | np.integer):
+        count = whole(budgets, "budgets", least=1, remedy=remedy)
+        affordable(count, "budgets", RUN * points, remedy=remedy)
+        flops = np.geomspace(LOWEST, HIGHEST, count)
+    else:
+        flops = numbers(budgets, "budgets", above=0, empty=False, remedy=remedy)
+        if flops.ndim != 1:
+            raise refused("budgets", budgets, "a list of budgets", remedy)
+    width = number(width, "width", least=1, remedy="Pass a ratio, as width=8")
+    offset = number(offset, "offset", above=0, remedy="Pass a factor, as offset=1")
+    drift = number(drift, "drift", above=0, remedy="Pass a factor, as drift=1")
+    p = parameters_of(LAW, surface_of(surface), "surface")
     ratio = p["alpha"] * p["A"] / (p["beta"] * p["B"])
     total = p["alpha"] + p["beta"]
     spread = np.logspace(-1, 1, points, base=width) if points > 1 else np.ones(1)
     frames = []
-    low, high = np.log(min(flops)), np.log(max(flops))
-    for budget in flops:
+    low, high = np.log(flops.min()), np.log(flops.max())
+    for budget in flops.tolist():
         centre = ratio ** (1 / total) * (budget / 6) ** (p["beta"] / total)
         way = (np.log(budget) - low) / (high - low) if high > low else 0.0
         N = centre / (offset * drift**way) * spread
@@ -175,13 +209,14 @@ def grid_design(N: Sequence[float], D: Sequence[float]) -> pd.DataFrame:
         DataFrame with N, D and C = 6ND (FLOP), size by size.
 
     Raises:
-        DataError: no size, no number of tokens, or one that is not positive.
+        ArgumentError: no size, no number of tokens, or one that is not positive.
 
     Example:
         >>> len(grid_design([1e8, 1e9], [1e9, 1e10, 1e11]))
         6
     """
-    pairs = np.stack(np.meshgrid(N, D, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.float64)
+    sizes, tokens = _row(N, "N", SIZES), _row(D, "D", "Pass tokens, as D=[2e9, 2e10, 2e11]")
+    pairs = np.stack(np.meshgrid(sizes, tokens, indexing="ij"), axis=-1).reshape(-1, 2)
     return _runs(pairs[:, 0], pairs[:, 1])
 
 
@@ -198,22 +233,26 @@ def ratio_design(N: Sequence[float], ratio: float | Sequence[float] = 20.0) -> p
         DataFrame with N, D and C = 6ND (FLOP), size by size.
 
     Raises:
-        DataError: no size, no ratio, or one that is not positive.
+        ArgumentError: no size, no ratio, or one that is not positive.
 
     Example:
         >>> ratio_design([1e8, 1e9], 20)["D"].to_list()
         [2000000000.0, 20000000000.0]
     """
-    sizes, ratios = np.meshgrid(N, np.atleast_1d(ratio), indexing="ij")
+    each = _row(ratio, "ratio", "Pass tokens per parameter, as ratio=[10, 20, 40]")
+    sizes, ratios = np.meshgrid(_row(N, "N", SIZES), each, indexing="ij")
     return _runs(sizes.ravel(), sizes.ravel() * ratios.ravel())
 
 
+def _row(values: Any, argument: str, remedy: str) -> np.ndarray:
+    """One positive number or more, shape (m,)."""
+    found = np.atleast_1d(numbers(values, argument, above=0, empty=False, remedy=remedy))
+    if found.ndim != 1:
+        raise refused(argument, values, "a list of numbers", remedy)
+    return found
+
+
 def _runs(N: np.ndarray, D: np.ndarray) -> pd.DataFrame:
-    if not len(N) or not (np.isfinite(N) & np.isfinite(D) & (N > 0) & (D > 0)).all():
-        raise DataError(
-            "these sizes and tokens describe no design",
-            remedy="Give one or more of each, all of them positive",
-        )
     return pd.DataFrame({"N": N, "D": D, "C": 6 * N * D})
 
 
@@ -239,37 +278,70 @@ def simulate(
         A copy of the design with a column ``loss``.
 
     Raises:
-        DataError: the design lacks a column or has values that the law does not describe, a
-            parameter is missing, or the noise is negative.
+        ArgumentError: the design is no DataFrame, a parameter is missing or no number, or the noise
+            or the seed makes no sense.
+        DataError: the design lacks a column or has values that the law does not describe.
 
     Example:
         >>> import scalefit as sf
         >>> runs = sf.simulate(sf.isoflop_design(), noise=sf.Noise(0.05, additive=True))
     """
     law = find(law)
-    values = surface_of(params)
-    absent = [name for name in law.columns if name not in design]
-    missing = [name for name in law.names if name not in values]
-    if absent or missing:
-        raise DataError(
-            f"cannot simulate {law.name!r}: columns {absent} and parameters {missing} are missing",
-            remedy="Give every column and parameter",
-        )
-    kind = noise if isinstance(noise, Noise) else Noise(noise)
-    used = {name: design[name].to_numpy(dtype=np.float64) for name in law.columns}
+    instance(
+        design,
+        "design",
+        pd.DataFrame,
+        wanted="a DataFrame",
+        remedy="Pass one run per row, as design=scalefit.isoflop_design()",
+    )
+    kind = noise if isinstance(noise, Noise) else None
+    if kind is None:
+        remedy = "Pass a standard deviation of ln L, as noise=0.005, or a scalefit.Noise"
+        kind = Noise(number(noise, "noise", least=0, remedy=remedy))
+    values = parameters_of(law, surface_of(params, "params"), "params")
+    rng = np.random.default_rng(checked_seed(seed))
+    used = {}
+    for name in law.columns:
+        if name not in design:
+            raise DataError(
+                f"the design has no column {name!r}, which {law.name!r} takes",
+                column=name,
+                remedy=f"Columns: {listed(list(design.columns))}",
+            )
+        remedy = "Give plain numbers in raw counts"
+        used[name] = numbers(design[name], f"design[{name!r}]", remedy=remedy)
     law.check(used, list(design.index))
     exact = law.evaluate(used, values)
-    return design.assign(loss=kind.applied(exact, kind.draw(design, np.random.default_rng(seed))))
+    return design.assign(loss=kind.applied(exact, kind.draw(design, rng)))
 
 
-def surface_of(surface: str | Mapping[str, float]) -> Mapping[str, float]:
+def surface_of(surface: Any, argument: str = "surface") -> Mapping[str, float]:
     """Parameters of a surface by its name, or as they are.
 
     Raises:
-        DataError: no surface has that name.
+        ArgumentError: no surface has that name, or it is no mapping of names to numbers.
     """
-    if not isinstance(surface, str):
-        return surface
-    if surface not in SURFACES:
-        raise DataError(f"no surface is called {surface!r}", remedy=f"Known: {', '.join(SURFACES)}")
-    return SURFACES[surface]
+    if isinstance(surface, str):
+        return SURFACES[choice(surface, argument, list(SURFACES))]
+    remedy = f"Pass {argument}='chinchilla', or parameters by name"
+    return {
+        name: number(value, f"{argument}[{name!r}]", remedy=remedy)
+        for name, value in mapping(surface, argument, remedy=remedy).items()
+    }
+
+
+def parameters_of(law: Law, values: Mapping[str, float], argument: str) -> Mapping[str, float]:
+    """Every parameter of a law, out of values by name.
+
+    Raises:
+        ArgumentError: one is missing.
+    """
+    absent = [name for name in law.names if name not in values]
+    if absent:
+        raise ArgumentError(
+            f"{argument} lacks {', '.join(absent)} of {law.name!r}",
+            argument=argument,
+            value=dict(values),
+            remedy=f"Pass a number for each of {', '.join(law.names)}",
+        )
+    return values

@@ -76,5 +76,3 @@ def test_pairs_show_log_amplitudes_and_mark_the_fit(draws):
     np.testing.assert_array_equal(cloud.get_ydata(), draws.params["alpha"])
     assert mark.get_xdata() == [np.log(draws.fit.params["A"])]
     assert sf.plot.pairs(draws, ["alpha", "beta"]).shape == (2, 2)
-    with pytest.raises(sf.DataError, match="'gamma' is no parameter"):
-        sf.plot.pairs(draws, ["gamma"])

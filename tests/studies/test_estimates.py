@@ -153,9 +153,6 @@ def test_a_random_start_is_drawn_by_the_seed():
 @pytest.mark.parametrize(
     ("losses", "methods", "message"),
     [
-        (np.ones((2, 3)), ["surface"], r"shape \(2, 3\) are not of tables of 24 runs"),
-        (np.ones((2, 24)), "approach4", "there is no method 'approach4'"),
-        (np.ones((2, 24)), [], "no method, no estimate"),
         (np.full((1, 24), np.nan), ["surface"], "table 0, row 0, is not finite"),
         (np.full((1, 24), -1.0), ["approach3_log"], "table 0, row 0, is not positive"),
     ],

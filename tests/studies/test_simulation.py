@@ -88,8 +88,9 @@ def test_the_summary_by_a_column(small):
         (points, method) for points in (4, 8) for method in ("surface", "approach2")
     ]
     assert (found["fits"] == 8).all()
-    with pytest.raises(sf.DataError, match="no column 'width'"):
-        small.summary("width")
+    for by in ("width", ["points", "width"], 3, ""):
+        with pytest.raises(sf.ArgumentError, match=r"^by.* settings: .*points, .*noise"):
+            small.summary(by)
     assert repr(small).startswith("<Study of 2 settings, 16 tables>")
 
 
@@ -170,26 +171,6 @@ def test_descents_are_run_on_the_first_seeds():
     np.testing.assert_allclose(wide["approach3"], wide["surface"], atol=1e-4)
     # Squares of logarithms have another optimum.
     assert abs(wide["approach3_log"] - wide["surface"]).max() > 1e-3
-
-
-@pytest.mark.parametrize(
-    ("settings", "seeds", "message"),
-    [
-        ({"pionts": 4}, 2, "'pionts' is of neither the surface, the noise nor the design"),
-        ({"noise": sf.Noise(0.1), "additive": True}, 2, "noise is given whole, and additive"),
-        ({"points": []}, 2, "there is no setting"),
-        ({"points": 4}, 0, "no seeds"),
-        ({"surface": "flat"}, 2, "no surface is called 'flat'"),
-    ],
-)
-def test_bad_settings_are_refused(settings, seeds, message):
-    with pytest.raises(sf.DataError, match=message):
-        sf.study(settings, seeds, progress=False)
-
-
-def test_a_design_needs_sizes_and_tokens():
-    with pytest.raises(sf.DataError, match="the design has no column 'D'"):
-        sf.study({}, 2, design=lambda: pd.DataFrame({"N": [1e8]}), progress=False)
 
 
 def test_errors_without_noise_are_the_published_ones():

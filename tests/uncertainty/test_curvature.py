@@ -222,13 +222,11 @@ def test_draws_beyond_a_bound_are_put_on_it_and_noted(fit, runs):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "hessian"}, "method='hessian' is not one of"),
-        ({"method": "jacobian", "by": "corpus"}, "takes runs as independent"),
         ({"by": "half"}, "'half' has 2 values: too few clusters"),
         ({"by": "absent"}, "no column 'absent'"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(fit, runs, options, message):
+def test_columns_that_make_no_clusters_are_refused(fit, runs, options, message):
     with pytest.raises(sf.DataError, match=message):
         sf.covariance(fit, runs.assign(half=np.arange(30) % 2), **options)
 

@@ -354,17 +354,11 @@ def few(runs):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "row"}, "method='row' is not one of"),
-        ({"n": 1}, "n=1 is no number of replicates"),
-        ({"n": 10.0}, "n=10.0 is no number of replicates"),
-        ({"searched": 2}, "searched=2 is no share"),
-        ({"method": "clusters"}, "clusters need the column"),
-        ({"by": "corpus"}, "takes no by='corpus'"),
         ({"method": "clusters", "by": "lab"}, "no column 'lab'"),
         ({"method": "clusters", "by": "one"}, "'one' has one value only"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(fit, runs, options, message):
+def test_columns_that_make_no_clusters_are_refused(fit, runs, options, message):
     with pytest.raises(sf.DataError, match=message):
         sf.bootstrap(fit, runs.assign(one=1), **options)
 

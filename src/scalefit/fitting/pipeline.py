@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit import arguments
-from scalefit.arguments import shown
-from scalefit.errors import ArgumentError, DataError, FitError, Status
+from scalefit.errors import DataError, FitError, Status
 from scalefit.fitting import grid
 from scalefit.fitting.certificate import MOST_BOXES, UNASKED_BOXES
 from scalefit.fitting.certificate import certify as prove
@@ -45,17 +42,14 @@ from scalefit.objective import (
     slack,
 )
 from scalefit.objective import evaluate as evaluate_objective
-from scalefit.result import NO_CERTIFICATE, Certificate, Fit, by_row
+from scalefit.result import NO_CERTIFICATE, Certificate, Fit, by_row, refuse_unknown
 from scalefit.separable import structure
-from scalefit.table import ALIASES, LossTable, Missing, as_table
+from scalefit.table import LossTable, Missing, as_table
 
 __all__ = ["fit"]
 
 # Times that a proof is begun, as long as it comes upon a lower point.
 MOST_PROOFS = 4
-
-# What a table made of a DataFrame takes beside headers.
-TABLE_OPTIONS = ("keep", "missing")
 
 # The value reported is computed by the plain law; the search used its separable form. They agree
 # to rounding unless the law is not what its structure says.
@@ -313,36 +307,6 @@ def pose_again(fit: Fit, table: LossTable) -> Posed:
         tie=fit.tied,
         groups={name: item.columns for name, item in fit.groups.items()},
     )
-
-
-def refuse_unknown(function: Callable[..., Any], law: Law, columns: Mapping[str, str]) -> None:
-    """A misspelt option would otherwise be taken for a column.
-
-    Args:
-        function: what takes the options and the columns, both by keyword.
-        law: the law.
-        columns: what is left of its keywords.
-
-    Raises:
-        ArgumentError: one is neither.
-    """
-    quantities = {*ALIASES, *law.columns, law.response}
-    for name, value in columns.items():
-        if name not in (*quantities, *TABLE_OPTIONS):
-            options = [
-                item.name
-                for item in inspect.signature(function).parameters.values()
-                if item.kind is not item.VAR_KEYWORD
-            ]
-            close = difflib.get_close_matches(name, [*options, *TABLE_OPTIONS, *quantities], n=1)
-            hint = f"Did you mean {close[0]!r}? " if close else ""
-            raise ArgumentError(
-                f"{name}={shown(value)} is neither an option of {function.__name__} nor a column "
-                f"of {law.name!r}",
-                argument=name,
-                value=value,
-                remedy=f"{hint}Columns: {', '.join(sorted(quantities))}",
-            )
 
 
 def pack(

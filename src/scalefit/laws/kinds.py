@@ -20,8 +20,6 @@ from typing import Annotated, Any, Literal
 import jax
 import numpy as np
 
-from scalefit.arguments import numbers, refused, text
-
 __all__ = [
     "Amplitude",
     "Bounds",
@@ -107,15 +105,6 @@ class Bounds:
     lower: float
     upper: float
 
-    def __post_init__(self) -> None:
-        remedy = "Pass two numbers, as lower=0.1, upper=1.0"
-        for name in ("lower", "upper"):
-            given = getattr(self, name)
-            value = numbers(given, name, infinite=True, missing=True, remedy=remedy)
-            if value.ndim:
-                raise refused(name, given, "one number", remedy)
-            object.__setattr__(self, name, float(value))
-
 
 @dataclass(frozen=True)
 class By:
@@ -128,8 +117,6 @@ class By:
     columns: tuple[str, ...]
 
     def __init__(self, *columns: str) -> None:
-        for place, column in enumerate(columns):
-            text(column, f"columns[{place}]", remedy="Pass names of columns, as By('format')")
         object.__setattr__(self, "columns", columns)
 
 
@@ -161,11 +148,7 @@ def scale_of(column: str) -> Kind:
 
     Args:
         column: name of the data column, as in the law's signature.
-
-    Raises:
-        ArgumentError: it is no name.
     """
-    column = text(column, "column", remedy="Pass the name of a column of the law, as column='N'")
     return Kind("scale", 1.0 / SCALE_MARGIN, SCALE_MARGIN, spacing="log", column=column)
 
 
@@ -177,11 +160,7 @@ def slope_of(column: str) -> Kind:
 
     Args:
         column: name of the data column, as in the law's signature.
-
-    Raises:
-        ArgumentError: it is no name.
     """
-    column = text(column, "column", remedy="Pass the name of a column of the law, as column='N'")
     return Kind("slope", -STEEPEST, STEEPEST, column=column, per=True)
 
 

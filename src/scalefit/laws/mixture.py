@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar, get_args
 import jax
 import jax.numpy as jnp
 
+from scalefit.arguments import text
 from scalefit.errors import LawError
 from scalefit.laws.base import Law, Param, law
 from scalefit.laws.kinds import Amplitude, Domain, Kind, Offset, Relation, Share, slope_of
@@ -72,12 +73,15 @@ def mixture_of(*domains: str) -> Law:
         A law with those columns and parameters c, k and t_<domain> for each.
 
     Raises:
+        ArgumentError: a domain is no name.
         LawError: no domain, or one twice.
 
     Example:
         >>> mixture_of("web", "code", "books", "papers").names
         ('c', 'k', 't_web', 't_code', 't_books', 't_papers')
     """
+    for place, domain in enumerate(domains):
+        text(domain, f"domains[{place}]", remedy="Name columns, as mixture_of('web', 'code')")
     if not domains or len(set(domains)) < len(domains):
         raise LawError(f"name each domain but one, once, not {', '.join(domains) or 'none'}")
 

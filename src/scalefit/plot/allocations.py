@@ -9,9 +9,13 @@ import numpy as np
 
 from scalefit.allocation import Allocation, NearOptimal, allocate, lifetime
 from scalefit.allocation.costs import Cost, find_cost
+from scalefit.arguments import instance, numbers
 from scalefit.errors import AllocationError
-from scalefit.result import Fit
+from scalefit.plot.canvas import pair, single
+from scalefit.result import Fit, checked_fit
 from scalefit.uncertainty import Ensemble
+from scalefit.uncertainty.ensemble import checked_answer
+from scalefit.uncertainty.estimate import checked_level
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,10 +42,16 @@ def allocation(
 
     Raises:
         AllocationError: the allocation is of one budget.
-        DataError: the level is no number between 0 and 1.
+        ArgumentError: it is none, the level is no number between 0 and 1, or ``ax`` no two Axes.
     """
-    import matplotlib.pyplot as plt
-
+    instance(
+        best,
+        "best",
+        Allocation,
+        wanted="an allocation",
+        remedy="Pass best=scalefit.allocate(fit, flops=[1e20, 1e22, 1e24])",
+    )
+    level = checked_level(level)
     budget = np.ravel(best.budget)
     if budget.size < 2:
         raise AllocationError(
@@ -49,9 +59,7 @@ def allocation(
             "flops=np.geomspace(1e20, 1e25, 50)"
         )
     order = np.argsort(budget)
-    if ax is None:
-        ax = plt.subplots(1, 2, figsize=(9.0, 4.0), layout="constrained")[1]
-    axes = np.ravel(np.asarray(ax, dtype=object))
+    axes = pair(ax, (9.0, 4.0), "ax")
     for name, one in zip(("N", "D"), axes, strict=True):
         exponent = np.ravel(best.n_exponent if name == "N" else best.d_exponent)
         if best.draws:
@@ -94,9 +102,16 @@ def region(
 
     Raises:
         AllocationError: the region is of several budgets, or its cost is not k N D + m N.
+        ArgumentError: there is no region, no fit, or ``ax`` is no Axes.
     """
-    import matplotlib.pyplot as plt
-
+    instance(
+        found,
+        "found",
+        NearOptimal,
+        wanted="a region",
+        remedy="Pass found=scalefit.near_optimal(fit, flops=1e24, overhead=0.05)",
+    )
+    checked_answer(fit)
     if np.size(found.low) != 1:
         raise AllocationError(
             f"this region has {np.size(found.low)} budgets and a picture one: ask for one"
@@ -111,8 +126,7 @@ def region(
     )
     D = find_cost(cost).tokens(budget, N)
     N, D = N[D > 0], D[D > 0]
-    if ax is None:
-        ax = plt.subplots(figsize=(6.0, 4.2), layout="constrained")[1]
+    ax = single(ax, (6.0, 4.2))
     ax.axvspan(low, high, color="0.92", zorder=0, label=found.criterion)
     if isinstance(fit, Ensemble):
         below, above = fit.predict(N=N, D=D).interval()
@@ -158,16 +172,18 @@ def pareto(
 
     Raises:
         AllocationError: as for :func:`scalefit.allocate`.
+        ArgumentError: as there; demands are not positive numbers, or ``ax`` is no Axes.
     """
-    import matplotlib.pyplot as plt
-
-    marks = np.geomspace(1e11, 1e15, 5) if served is None else np.asarray(served, dtype=np.float64)
+    checked_fit(fit)
+    marks = np.geomspace(1e11, 1e15, 5)
+    if served is not None:
+        remedy = "Pass lifetime demands in tokens, as served=[1e11, 1e13, 1e15]"
+        marks = np.ravel(numbers(served, "served", above=0, empty=False, remedy=remedy))
     demands = np.unique(np.concatenate([np.geomspace(marks.min(), marks.max(), 40), marks]))
     best = [allocate(fit, loss=loss, cost=lifetime(tokens)) for tokens in demands]
     alone = allocate(fit, loss=loss)
     N, D = (np.array([float(item[name]) for item in best]) for name in ("N", "D"))
-    if ax is None:
-        ax = plt.subplots(figsize=(6.0, 4.2), layout="constrained")[1]
+    ax = single(ax, (6.0, 4.2))
     x = 6 * N * D
     ax.loglog(x, 2 * N, color="#31688e", label=f"loss {loss:.4g}")
     for tokens in marks:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scalefit.allocation import allocate
+from scalefit.arguments import instance
 from scalefit.isoflops import BiasReport
+from scalefit.plot.canvas import pair
 from scalefit.plot.gap_parts import percents, said
+from scalefit.uncertainty.estimate import checked_level
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,12 +44,15 @@ def bias(
 
     Returns:
         The two Axes.
-    """
-    import matplotlib.pyplot as plt
 
-    if axes is None:
-        axes = plt.subplots(1, 2, figsize=(11.6, 4.9), layout="constrained")[1]
-    left, right = axes
+    Raises:
+        ArgumentError: there is no report, the level is no number between 0 and 1, or ``axes`` no
+            two Axes.
+    """
+    remedy = "Pass report=scalefit.bias(fit, scalefit.isoflop(runs), runs, 1e24)"
+    instance(report, "report", BiasReport, wanted="a report of a bias", remedy=remedy)
+    level = checked_level(level)
+    left, right = pair(axes, (11.6, 4.9))
     _fans(left, report)
     _errors(right, report, level)
     return np.array([left, right])

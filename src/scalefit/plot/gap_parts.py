@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scalefit.arguments import instance
 from scalefit.isoflops import Attribution
+from scalefit.plot.canvas import single
+from scalefit.uncertainty.estimate import checked_level
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,11 +44,15 @@ def attribution(why: Attribution, *, level: float = 0.95, ax: Axes | None = None
 
     Returns:
         The Axes: change of ln D* across, in percent of D* at the labels; causes down.
-    """
-    import matplotlib.pyplot as plt
 
-    if ax is None:
-        ax = plt.subplots(figsize=(7.4, 4.0), layout="constrained")[1]
+    Raises:
+        ArgumentError: there is no attribution, the level is no number between 0 and 1, or ``ax`` is
+            no Axes.
+    """
+    remedy = "Pass why=scalefit.attribute(fit, scalefit.isoflop(runs), 1e24)"
+    instance(why, "why", Attribution, wanted="an attribution", remedy=remedy)
+    level = checked_level(level)
+    ax = single(ax, (7.4, 4.0))
     frame = why.to_frame(level)
     parts = frame["ln_D"].to_numpy()
     start = np.append(np.cumsum(parts[:-1]) - parts[:-1], 0.0)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from scalefit.arguments import instance
 from scalefit.errors import DataError, listed
 from scalefit.isoflops import IsoFlop
+from scalefit.plot.canvas import single
 from scalefit.table import LossTable, as_table
 
 if TYPE_CHECKING:
@@ -37,11 +39,13 @@ def isoflop(
         The Axes: N (parameters, logarithmic) across, loss up, a colour for each budget.
 
     Raises:
+        ArgumentError: there are no sweeps, or ``ax`` is no Axes.
         DataError: the table lacks a column, or a run that the sweeps have.
     """
     import matplotlib as mpl
-    import matplotlib.pyplot as plt
 
+    remedy = "Pass found=scalefit.isoflop(runs)"
+    instance(found, "found", IsoFlop, wanted="the sweeps of an isoflop", remedy=remedy)
     table = as_table(runs, **columns)
     place = {row: i for i, row in enumerate(table.rows)}
     absent = [row for row in found.runs.index if row not in place]
@@ -51,8 +55,7 @@ def isoflop(
             remedy="Give the table that isoflop was given",
         )
     N, loss = table.column("N"), table.column("loss")
-    if ax is None:
-        ax = plt.subplots(figsize=(7.4, 5.0), layout="constrained")[1]
+    ax = single(ax, (7.4, 5.0))
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.92, len(found.budgets)))
     for colour, (_, one) in zip(colours, found.budgets.iterrows(), strict=True):
         rows = [place[row] for row in found.runs.index[found.runs == one["budget"]]]

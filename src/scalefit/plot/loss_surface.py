@@ -10,9 +10,12 @@ import pandas as pd
 from scalefit.allocation import Cost, allocate
 from scalefit.allocation.costs import CostLike, find_cost
 from scalefit.errors import AllocationError
-from scalefit.result import Fit
+from scalefit.plot.canvas import single
+from scalefit.result import Fit, refuse_unknown
 from scalefit.table import LossTable, as_table
 from scalefit.uncertainty import Ensemble
+from scalefit.uncertainty.ensemble import checked_answer
+from scalefit.uncertainty.estimate import checked_level
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,26 +54,28 @@ def surface(
         The Axes: N (parameters) across, D (tokens) up, both logarithmic, colour for the loss.
 
     Raises:
-        AllocationError: the law is not one of N and D, or the budget is not positive.
-        DataError: the table lacks a column, or the level is no number between 0 and 1.
+        AllocationError: the law is not one of N and D.
+        ArgumentError: there is no fit, the budget is not positive, the level no number between 0
+            and 1, or ``ax`` no Axes.
+        DataError: the table lacks a column.
     """
-    answering = fit.one_surface()
+    answering = checked_answer(fit).one_surface()
+    level = checked_level(level)
     fit = answering.fit if isinstance(answering, Ensemble) else answering
     if set(fit.law.columns) != {"N", "D"}:
         raise AllocationError(
             f"a loss surface is drawn over N and D, and {fit.law.name!r} is a law of "
             f"{', '.join(fit.law.columns)}"
         )
-    import matplotlib.pyplot as plt
     from matplotlib.colors import LogNorm, Normalize
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+    refuse_unknown(surface, fit.law, columns)
     table = as_table(runs, **columns)
     N, D, loss = (table.column(name) for name in ("N", "D", "loss"))
     counted = find_cost(cost)
     best = None if flops is None else allocate(answering, flops, cost=counted)
-    if ax is None:
-        _, ax = plt.subplots(figsize=(8.0, 6.0), layout="constrained")
+    ax = single(ax, (8.0, 6.0))
 
     marked = [] if best is None else [best.N]
     if best is not None and best.draws:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scalefit import arguments
 from scalefit.errors import DataError
 from scalefit.uncertainty import Ensemble
+from scalefit.uncertainty.ensemble import checked_draws
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,18 +34,19 @@ def pairs(draws: Ensemble, params: Sequence[str] | None = None) -> np.ndarray:
         marked, nothing above.
 
     Raises:
-        DataError: a parameter is unknown, or none varies.
+        ArgumentError: there are no draws, or a parameter is unknown.
+        DataError: no parameter varies.
     """
     import matplotlib.pyplot as plt
 
-    drawn = draws.drawn
-    unknown = [name for name in params or () if name not in drawn]
-    if unknown:
-        raise DataError(
-            f"{unknown[0]!r} is no parameter of this law",
-            remedy=f"Parameters: {', '.join(drawn)}",
-        )
-    names = list(params or [name for name, values in drawn.items() if np.ptp(values) > 0])
+    drawn = checked_draws(draws).drawn
+    if params is None:
+        names = [name for name, values in drawn.items() if np.ptp(values) > 0]
+    else:
+        remedy = f"Pass some of {', '.join(drawn)}, as params={list(drawn)[:2]}"
+        names = list(arguments.names(params, "params", remedy=remedy))
+        for name in names or ("",):
+            arguments.choice(name, "params", list(drawn), remedy=remedy)
     if not names:
         raise DataError("no parameter varies over these draws", remedy="Draw more, or free one")
     kinds = {param.name: param.kind.name for param in draws.fit.law.params}

@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 
 from scalefit.domain import outside
-from scalefit.result import Fit
+from scalefit.plot.canvas import single
+from scalefit.result import Fit, refuse_unknown
 from scalefit.table import LossTable, as_table
 from scalefit.uncertainty import Ensemble
+from scalefit.uncertainty.ensemble import checked_answer
+from scalefit.uncertainty.estimate import checked_level
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,18 +49,19 @@ def predictions(
         line under the title says how far out they lie.
 
     Raises:
-        DataError: the table lacks a column, or the level is no number between 0 and 1.
+        ArgumentError: there is no fit, the level is no number between 0 and 1, or ``ax`` no Axes.
+        DataError: the table lacks a column.
     """
-    import matplotlib.pyplot as plt
-
+    answering = checked_answer(fit)
+    level = checked_level(level)
+    draws = answering if isinstance(answering, Ensemble) else None
+    fit = answering.fit if isinstance(answering, Ensemble) else answering
+    refuse_unknown(predictions, fit.law, columns)
     table = as_table(runs, **columns)
-    draws = fit if isinstance(fit, Ensemble) else None
-    fit = fit.fit if isinstance(fit, Ensemble) else fit
     used = table.weight > 0
     predicted = fit.evaluate(table)[used]
     observed = table.column(fit.law.response)[used]
-    if ax is None:
-        ax = plt.subplots(figsize=(7.0, 4.4), layout="constrained")[1]
+    ax = single(ax, (7.0, 4.4))
     order = np.argsort(predicted)
     x = predicted[order]
 

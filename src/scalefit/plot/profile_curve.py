@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scalefit import report
+from scalefit.arguments import instance
+from scalefit.plot.canvas import single
 from scalefit.uncertainty import Profile
 
 if TYPE_CHECKING:
@@ -25,11 +27,13 @@ def profile(found: Profile, *, ax: Axes | None = None) -> Axes:
     Returns:
         The Axes: the quantity across, the signed root of the deviance up. A straight line means
         that a symmetric standard error would do.
-    """
-    import matplotlib.pyplot as plt
 
-    if ax is None:
-        ax = plt.subplots(figsize=(6.0, 4.2), layout="constrained")[1]
+    Raises:
+        ArgumentError: there is no profile, or ``ax`` is no Axes.
+    """
+    remedy = "Pass found=scalefit.profile(fit, runs, 'alpha')"
+    instance(found, "found", Profile, wanted="a profile", remedy=remedy)
+    ax = single(ax, (6.0, 4.2))
     side = np.sign(found.values - found.value)
     ax.plot(
         found.values,

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from scalefit.fitting.landscape import landscape
-from scalefit.result import Fit
+from scalefit.plot.canvas import single
+from scalefit.result import Fit, checked_fit, refuse_unknown
 from scalefit.table import LossTable, as_table
 
 if TYPE_CHECKING:
@@ -44,17 +45,18 @@ def projected(
 
     Raises:
         LawError: the fit has another number of free nonlinear parameters.
+        ArgumentError: there is no fit, or ``ax`` is no Axes.
         DataError: the table lacks a column.
     """
     import matplotlib.pyplot as plt
     from matplotlib.colors import LogNorm
     from matplotlib.ticker import FuncFormatter
 
+    refuse_unknown(projected, checked_fit(fit).law, columns)
     table = as_table(runs, **columns)
     cells = landscape(fit, table)
     fine = landscape(fit, table, POINTS)
-    if ax is None:
-        ax = plt.subplots(figsize=(6.4, 5.2), layout="constrained")[1]
+    ax = single(ax, (6.4, 5.2))
     least = fine.value.min()
     # A cell where no coefficients exist is no part of the picture.
     relative = np.where(np.isfinite(fine.value), fine.value, np.nan).T / max(least, 1e-300)

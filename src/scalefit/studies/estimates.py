@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import DataError
+from scalefit import arguments
+from scalefit.errors import ArgumentError, DataError
 from scalefit.fitting.evidence import arrived, exact
 from scalefit.fitting.multistart import SAME_VALUE, Refits, refit
 from scalefit.fitting.pipeline import Posed, pose
@@ -82,8 +83,10 @@ def estimate(
         minimum, or a fit that is not a number.
 
     Raises:
-        DataError: losses of another shape, not finite, or not positive where their logarithm is
-            taken; an unknown method; a design that cannot identify the law.
+        ArgumentError: an unknown method, losses of another shape, or another option that makes no
+            sense.
+        DataError: losses that are not finite, or not positive where their logarithm is taken; a
+            design that cannot identify the law.
 
     Example:
         >>> import numpy as np
@@ -94,19 +97,31 @@ def estimate(
         >>> estimate(design, losses).groupby("method")["n_exponent"].count().to_dict()
         {'approach2': 8, 'surface': 8}
     """
-    names = [methods] if isinstance(methods, str) else list(methods)
-    unknown = [name for name in names if name not in METHODS]
-    if unknown or not names:
-        raise DataError(
-            f"there is no method {unknown[0]!r}" if unknown else "no method, no estimate",
-            remedy=f"Known: {', '.join(METHODS)}",
-        )
-    goal = Objective("raw", "none") if objective is None else objective
-    tables = _checked(design, np.asarray(losses, dtype=np.float64), names, goal)
-    numbers = np.arange(len(tables)) if seeds is None else np.asarray(seeds)
+    arguments.instance(
+        design,
+        "design",
+        pd.DataFrame,
+        wanted="a DataFrame",
+        remedy="Pass one run per row, as design=scalefit.isoflop_design()",
+    )
+    names = checked_methods(methods)
+    flops = checked_budget(flops)
+    goal = Objective("raw", "none")
+    if objective is not None:
+        remedy = "Pass objective=scalefit.Objective('raw', 'none')"
+        wanted = "an objective"
+        goal = arguments.instance(objective, "objective", Objective, wanted=wanted, remedy=remedy)
+    tables = _checked(design, losses, names, goal)
+    numbers: Any = range(len(tables)) if seeds is None else seeds
+    if not (isinstance(numbers, Sequence | np.ndarray) and len(numbers) == len(tables)):
+        remedy = f"Pass one for each table, as seeds=range({len(tables)})"
+        raise arguments.refused("seeds", seeds, f"{len(tables)} seeds", remedy)
+    for place, item in enumerate(numbers):
+        if not isinstance(item, np.random.Generator):
+            arguments.seed(item, f"seeds[{place}]")
     # The size of the losses sets the unit of all; one of them may have noise of any size.
     runs = LossTable.from_frame(design.assign(loss=np.sqrt((tables**2).mean(axis=0))))
-    given = _Tables(runs, tables, goal, flops, numbers)
+    given = _Tables(runs, tables, goal, flops, np.asarray(numbers))
     frames = [
         pd.DataFrame({"table": np.arange(len(tables)), "method": name, **METHODS[name](given)})
         for name in names
@@ -114,13 +129,45 @@ def estimate(
     return pd.concat(frames, ignore_index=True)
 
 
+def checked_methods(methods: Any) -> tuple[str, ...]:
+    """Names of methods.
+
+    Raises:
+        ArgumentError: none, or one that is unknown.
+    """
+    names = arguments.names(methods, "methods", remedy="Pass methods=['surface', 'approach2']")
+    known = list(METHODS)
+    for place, name in enumerate(names or ("",)):
+        arguments.choice(
+            name,
+            "methods" if isinstance(methods, str) or not names else f"methods[{place}]",
+            known,
+            remedy="Pass methods=['surface', 'approach2']",
+        )
+    return names
+
+
+def checked_budget(flops: Any) -> float | None:
+    """A budget, FLOP, or None.
+
+    Raises:
+        ArgumentError: it is neither.
+    """
+    remedy = "Pass a budget in FLOP, as flops=1e24"
+    return None if flops is None else arguments.number(flops, "flops", above=0, remedy=remedy)
+
+
 def _checked(
-    design: pd.DataFrame, losses: np.ndarray, methods: Sequence[str], objective: Objective
+    design: pd.DataFrame, given: Any, methods: Sequence[str], objective: Objective
 ) -> np.ndarray:
+    remedy = "Pass an array of shape (tables, rows), a row for each table"
+    losses = arguments.numbers(given, "losses", infinite=True, missing=True, remedy=remedy)
     if losses.ndim != 2 or losses.shape[1] != len(design) or not len(losses):
-        raise DataError(
+        raise ArgumentError(
             f"losses of shape {losses.shape} are not of tables of {len(design)} runs",
-            remedy="Give an array of shape (tables, rows), a row for each table",
+            argument="losses",
+            value=given,
+            remedy=remedy,
         )
     logarithm = "approach3_log" in methods or (
         "surface" in methods and objective.needs_positive_loss

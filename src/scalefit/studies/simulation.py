@@ -11,10 +11,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import DataError
+from scalefit import arguments
+from scalefit.errors import ArgumentError
 from scalefit.objective import Objective, Residual, Robust
-from scalefit.studies.estimates import LAW, SLOW, answers_of, estimate
-from scalefit.synthetic import Noise, isoflop_design, surface_of
+from scalefit.studies.estimates import (
+    LAW,
+    SLOW,
+    answers_of,
+    checked_budget,
+    checked_methods,
+    estimate,
+)
+from scalefit.synthetic import Noise, isoflop_design, parameters_of, surface_of
 
 __all__ = ["Study", "study"]
 
@@ -25,6 +33,11 @@ OF_NOISE = ("additive", "freedom", "by", "shared")
 LEAST_ERROR = 1e-16
 
 BAR_SECONDS = 2.0
+
+# Bytes that a table of a design of some dozens of runs takes, at least.
+TABLE = 2000
+
+SETTINGS = "Pass values by column, as settings={'points': [8, 16], 'noise': 0.01}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,15 +70,13 @@ class Study:
             of D*, not relative, which is that of N* as well where budgets are 6ND.
 
         Raises:
-            DataError: no such column.
+            ArgumentError: no such column.
         """
-        wanted = [by] if isinstance(by, str) else list(by)
-        absent = [name for name in wanted if name not in self.table]
-        if absent:
-            raise DataError(
-                f"the study has no column {absent[0]!r}",
-                remedy=f"Settings: {', '.join(self.settings)}",
-            )
+        remedy = f"Pass columns of its table; settings: {', '.join(self.settings)}"
+        wanted = list(arguments.names(by, "by", remedy=remedy))
+        for name in wanted:
+            if name not in self.table:
+                raise arguments.refused("by", name, "a column of the study", remedy)
         groups = self.table.groupby([*wanted, "method"], sort=False, dropna=False)
         rows = {key: _errors(part) for key, part in groups}
         index = pd.MultiIndex.from_tuples(list(rows), names=[*wanted, "method"])
@@ -121,8 +132,9 @@ def study(
         The study.
 
     Raises:
-        DataError: settings that are none, a column that the design does not take, a design that
-            cannot identify the law.
+        ArgumentError: settings that are none, a setting that nothing takes, a design that raises
+            something or is no table, or another option that makes no sense.
+        DataError: a design that cannot identify the law.
 
     Example:
         >>> import scalefit as sf
@@ -134,10 +146,12 @@ def study(
         True
     """
     rows = _rows(settings)
-    chosen = np.arange(seeds) if isinstance(seeds, int) else np.asarray(seeds)
-    if not len(chosen):
-        raise DataError("no seeds, no tables", remedy="Give a number of one or more")
-    names = [methods] if isinstance(methods, str) else list(methods)
+    chosen = _seeds(seeds, len(rows))
+    names, flops = checked_methods(methods), checked_budget(flops)
+    arguments.function(design, "design", remedy="Pass a function, as scalefit.isoflop_design")
+    slow = "Pass a number of seeds, as slow_seeds=16"
+    slow_seeds = arguments.whole(slow_seeds, "slow_seeds", least=1, remedy=slow)
+    progress = arguments.flag(progress, "progress")
     objective = Objective(residual, robust, delta)
     batches: dict[str, list[_Setting]] = {}
     for number, row in enumerate(rows):
@@ -182,14 +196,28 @@ def _rows(settings: Mapping[str, Any] | pd.DataFrame) -> list[dict[str, Any]]:
     if isinstance(settings, pd.DataFrame):
         rows = [{str(name): row[name] for name in row} for row in settings.to_dict("records")]
     else:
+        settings = arguments.mapping(settings, "settings", remedy=SETTINGS)
         several = [
             list(value) if isinstance(value, list | range) else _scalars(value)
             for value in settings.values()
         ]
         rows = [dict(zip(settings, values, strict=True)) for values in product(*several)]
     if not rows:
-        raise DataError("there is no setting", remedy="Give a row, or one value of each column")
+        raise arguments.refused("settings", settings, "one setting or more", SETTINGS)
     return rows
+
+
+def _seeds(seeds: Any, settings: int) -> np.ndarray:
+    """Seeds, of their number or as they are, shape (tables,)."""
+    remedy = "Pass how many, as seeds=256, or which, as seeds=range(16)"
+    if isinstance(seeds, int | np.integer):
+        count = arguments.whole(seeds, "seeds", least=1, remedy=remedy)
+        arguments.affordable(count, "seeds", TABLE * settings, remedy=remedy)
+        return np.arange(count)
+    found = arguments.numbers(seeds, "seeds", least=0, empty=False, remedy=remedy)
+    if found.ndim != 1 or (found != np.round(found)).any():
+        raise arguments.refused("seeds", seeds, "a list of whole numbers", remedy)
+    return np.asarray(seeds)
 
 
 def _scalars(value: Any) -> list[Any]:
@@ -200,39 +228,46 @@ def _read(number: int, row: Mapping[str, Any], design: Callable[..., pd.DataFram
     """What a setting says.
 
     Raises:
-        DataError: a column that nothing takes, or a design without N or D.
+        ArgumentError: a setting that nothing takes, or a design that is no table of N and D.
     """
-    arguments = dict(row)
-    surface = arguments.pop("surface", "chinchilla")
-    noise = arguments.pop("noise", 0.005)
-    more = {name: arguments.pop(name) for name in OF_NOISE if name in arguments}
+    options = dict(row)
+    surface = options.pop("surface", "chinchilla")
+    noise = options.pop("noise", 0.005)
+    more = {name: options.pop(name) for name in OF_NOISE if name in options}
     if not isinstance(noise, Noise):
         noise = Noise(noise, **more)
     elif more:
-        raise DataError(
-            f"noise is given whole, and {', '.join(more)} besides",
+        raise ArgumentError(
+            f"settings give noise whole, and {', '.join(more)} besides",
+            argument="settings",
+            value=dict(row),
             remedy="Put them into the Noise, or give its scale alone",
         )
     taken = inspect.signature(design).parameters
     free = any(item.kind is inspect.Parameter.VAR_KEYWORD for item in taken.values())
-    unknown = [name for name in arguments if name not in taken and not free]
+    unknown = [name for name in options if name not in taken and not free]
     if unknown:
-        raise DataError(
-            f"setting {unknown[0]!r} is of neither the surface, the noise nor the design",
-            column=unknown[0],
+        raise ArgumentError(
+            f"settings name {unknown[0]!r}, which neither the surface, the noise nor the design "
+            "takes",
+            argument="settings",
+            value=unknown[0],
             remedy=f"The design takes {', '.join(taken)}",
         )
     if "surface" in taken:
-        arguments["surface"] = surface
-    points = design(**arguments)
-    absent = [name for name in LAW.columns if name not in points]
-    if absent:
-        raise DataError(
-            f"the design has no column {absent[0]!r}",
-            column=absent[0],
-            remedy="A design is a table of N and D, raw counts",
+        options["surface"] = surface
+    remedy = "A design makes a DataFrame of N and D, raw counts, out of its settings"
+    points = arguments.answered(design, "design", remedy=remedy, **options)
+    if not (isinstance(points, pd.DataFrame) and set(LAW.columns) <= set(points)):
+        raise ArgumentError(
+            f"design={arguments.shown(design)} returns {arguments.shown(points)}, which is no "
+            "table of N and D",
+            argument="design",
+            value=design,
+            remedy=remedy,
         )
-    return _Setting(number, row, surface_of(surface), noise, points)
+    surface = parameters_of(LAW, surface_of(surface), "surface")
+    return _Setting(number, row, surface, noise, points)
 
 
 def _batch(

@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 
 from scalefit import report
-from scalefit.errors import DataError, Note
+from scalefit.arguments import affordable, choice, text, whole
+from scalefit.arguments import seed as checked_seed
+from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.fitting.polish import newton_of
 from scalefit.objective import Measure, influence
-from scalefit.result import Fit
+from scalefit.result import Fit, checked_fit, refuse_unknown
 from scalefit.table import LossTable
 from scalefit.uncertainty.ensemble import Ensemble
 from scalefit.uncertainty.estimate import checked_level
@@ -35,6 +37,10 @@ CovarianceMethod = Literal["jacobian", "sandwich"]
 
 # Share of the draws beyond a bound above which their clipping is worth a note.
 CLIPPED_SHARE = 0.01
+
+# Numbers of eight bytes that a draw takes for each parameter.
+FIELDS = 16
+COUNT = "Pass n=4000, which gives two digits of an interval"
 
 # Draws whose columns are evaluated at once.
 CHUNK = 256
@@ -86,13 +92,15 @@ class Covariance:
             A row for each parameter: ``value``, ``sd``, ``low``, ``high``, raw units.
 
         Raises:
-            DataError: the level is no number between 0 and 1, or fewer than five residual degrees
-                of freedom are left, too few for any interval.
+            ArgumentError: the level is no number between 0 and 1.
+            DataError: fewer than five residual degrees of freedom are left, too few for any
+                interval.
         """
         from scipy.stats import t
 
+        share = checked_level(level)
         require_freedom(self.fit)
-        reach = t.ppf(0.5 + 0.5 * checked_level(level), self.freedom)
+        reach = t.ppf(0.5 + 0.5 * share, self.freedom)
         value = pd.Series({name: self.fit.params[name] for name in self.matrix.index})
         errors = self.standard_errors
         with np.errstate(over="ignore"):
@@ -114,10 +122,14 @@ class Covariance:
             seed: of the draws.
 
         Raises:
+            ArgumentError: the number of draws or the seed is none, or so many draws do not fit
+                into memory.
             DataError: fewer than five residual degrees of freedom are left.
         """
+        n, seed = whole(n, "n", least=2, remedy=COUNT), checked_seed(seed)
         require_freedom(self.fit)
         ground, problem = self._ground, self._ground.posed.problem
+        affordable(n, "n", 8 * FIELDS * problem.size, remedy=COUNT)
         count, p = len(problem.owners), problem.size
         rng = np.random.default_rng(seed)
         data, place = ground.posed.data, ground.near.coordinates
@@ -217,8 +229,9 @@ def covariance(
         The covariance; its ``draws`` make an ensemble of it.
 
     Raises:
+        ArgumentError: an option makes no sense.
         DataError: the table is not the one that was fitted, leaves no degree of freedom, or lacks
-            the column; the curvature is singular; or an option makes no sense.
+            the column; or the curvature is singular.
 
     Source:
         Seber and Wild 1989, Nonlinear Regression, section 2.1 (jacobian). Huber 1967, Proc. Fifth
@@ -238,7 +251,9 @@ def covariance(
         beta      0.003
         dtype: float64
     """
+    checked_fit(fit)
     check_method(method, by)
+    refuse_unknown(covariance, fit.law, columns)
     ground = stand_on(fit, runs, **columns)
     found = spread(ground, method, by)
     problem = ground.posed.problem
@@ -291,16 +306,16 @@ def check_method(method: str, by: str | None) -> None:
     """Raise where the method of a covariance makes no sense.
 
     Raises:
-        DataError: it is unknown, or takes no clusters.
+        ArgumentError: it is unknown, or takes no clusters.
     """
-    if method not in get_args(CovarianceMethod):
-        raise DataError(
-            f"method={method!r} is not one of 'jacobian', 'sandwich'",
-            remedy="'sandwich' needs no noise of one size, 'jacobian' does",
-        )
+    choice(method, "method", get_args(CovarianceMethod))
+    if by is not None:
+        text(by, "by", remedy="Pass the name of a column, as by='corpus'")
     if method == "jacobian" and by is not None:
-        raise DataError(
-            f"the jacobian method takes runs as independent, and no by={by!r}",
+        raise ArgumentError(
+            f"by={by!r} names clusters, and method='jacobian' takes runs as independent",
+            argument="by",
+            value=by,
             remedy="Use method='sandwich' for clusters of runs",
         )
 

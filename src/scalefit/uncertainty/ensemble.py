@@ -13,23 +13,39 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 import pandas as pd
 
-from scalefit import report
-from scalefit.errors import DataError, Note
+from scalefit import arguments, report
+from scalefit.arguments import answered, choice, instance, shown
+from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.groups import Grouping, spelled
 from scalefit.laws import Law
 from scalefit.objective import Residual
-from scalefit.result import Fit
+from scalefit.result import Fit, checked_fit
 from scalefit.table import LossTable
 from scalefit.uncertainty.estimate import AS_DRAWN, Draws, Estimate, Tails
 
-__all__ = ["Ensemble", "IntervalKind", "Replicates", "RunNoise"]
+__all__ = [
+    "Ensemble",
+    "IntervalKind",
+    "Replicates",
+    "RunNoise",
+    "called",
+    "checked_answer",
+    "checked_draws",
+]
 
 SCHEMA = 2
+
+# A function of parameters, in messages; and what one has to be to work on draws.
+EXAMPLE = "lambda alpha, beta: beta / (alpha + beta)"
+ENTRY_BY_ENTRY = (
+    "It is called with arrays, a draw in each place of the first axis: write it with operations "
+    "that work entry by entry and change nothing, such as numpy.where(alpha > 0.3, alpha, 0.3)"
+)
 
 IntervalKind = Literal["mean", "run"]
 """Of the surface, or of a new run, which adds the noise from run to run."""
@@ -110,6 +126,9 @@ class Ensemble:
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
         used = {name: values[self.usable] for name, values in self.params.items()}
+        for values in used.values():
+            # A function that is applied to them may not change them.
+            values.flags.writeable = False
         object.__setattr__(self, "_drawn", Draws(used, self.tails))
 
     def __len__(self) -> int:
@@ -135,7 +154,7 @@ class Ensemble:
             A row for each parameter: ``value``, ``sd``, ``low``, ``high``, raw units.
 
         Raises:
-            DataError: the level is no number between 0 and 1.
+            ArgumentError: the level is no number between 0 and 1.
         """
         rows = {}
         for name in self._drawn:
@@ -158,7 +177,8 @@ class Ensemble:
             draws and of the function, where it has an attribute ``notes``.
 
         Raises:
-            DataError: the function asks for something else, or does not work on arrays.
+            ArgumentError: the function raises something, asks for something else, gives no number
+                for the fit, or does not work on arrays.
 
         Example:
             >>> import scalefit as sf
@@ -167,14 +187,18 @@ class Ensemble:
             >>> draws.apply(lambda alpha, beta: beta / (alpha + beta))
             0.443... (95 %: 0.43... to 0.45...)
         """
-        value = np.asarray(called(function, self.fit.params), dtype=np.float64)
-        drawn = np.asarray(called(function, self._drawn), dtype=np.float64)
+        value = _returned(function, called(function, self.fit.params))
+        if value.size and np.isnan(value).all():
+            raise _no_number(function, value[()])
+        drawn = _returned(function, called(function, self._drawn, remedy=ENTRY_BY_ENTRY))
         count = len(self) - self.failed
-        if drawn.ndim == 0 or drawn.shape[0] != count:
-            raise DataError(
-                f"the function returns shape {drawn.shape} for arrays of {count} draws",
-                remedy="Write it with operations that work entry by entry, such as np.log, and "
-                "keep the draws in the first axis",
+        if drawn.shape != (count, *value.shape):
+            raise ArgumentError(
+                f"function={shown(function)} gives shape {value.shape} for the fit and "
+                f"{drawn.shape} for arrays of {count} draws",
+                argument="function",
+                value=function,
+                remedy=ENTRY_BY_ENTRY,
             )
         own = tuple(getattr(function, "notes", ()))
         return Estimate(value[()], drawn, self.tails, (*own, *self._carried))
@@ -206,13 +230,10 @@ class Ensemble:
             outside the runs it lies, and of ``run`` what the intervals hold.
 
         Raises:
-            DataError: as for :meth:`Fit.predict`, or the kind is unknown.
+            ArgumentError: as for :meth:`Fit.predict`, or the kind is unknown.
+            DataError: as for :meth:`Fit.predict`.
         """
-        if kind not in ("mean", "run"):
-            raise DataError(
-                f"kind={kind!r} is not one of 'mean', 'run'",
-                remedy="'mean' is the uncertainty of the surface, 'run' that of a new run",
-            )
+        choice(kind, "kind", get_args(IntervalKind))
         used, codes = self.fit.columns_of(runs, columns)
         value = self.fit.value_of(used, codes)
         far = self.fit.extrapolation(used)
@@ -379,6 +400,42 @@ class Ensemble:
         return arviz.from_dict({"posterior": chains})
 
 
+def checked_draws(draws: Any, argument: str = "draws") -> Ensemble:
+    """The ensemble itself.
+
+    Raises:
+        ArgumentError: it is something else.
+    """
+    remedy = f"Pass draws, as {argument}=scalefit.bootstrap(fit, runs)"
+    return instance(draws, argument, Ensemble, wanted="an ensemble of draws", remedy=remedy)
+
+
+def checked_answer(fit: Any, argument: str = "fit") -> Fit | Ensemble:
+    """A fit or an ensemble, whichever it is.
+
+    Raises:
+        ArgumentError: it is neither.
+    """
+    return fit if isinstance(fit, Ensemble) else checked_fit(fit, argument)
+
+
+def _returned(function: Callable[..., Any], found: Any) -> np.ndarray:
+    """What a function of parameters returned, as numbers."""
+    try:
+        return arguments.numbers(found, "", infinite=True, missing=True, remedy="")
+    except ArgumentError:
+        raise _no_number(function, found) from None
+
+
+def _no_number(function: Callable[..., Any], found: Any) -> ArgumentError:
+    return ArgumentError(
+        f"function={shown(function)} returns {shown(found)}, which is no number",
+        argument="function",
+        value=function,
+        remedy=f"Return a number, or an array of them, as function={EXAMPLE}",
+    )
+
+
 def _form_note(beyond: bool) -> tuple[Note, ...]:
     """What an interval of a new run holds, inside the runs of the fit and beyond them."""
     holds = "it holds noise and misfit as they are inside the runs, not a wrong form of the law"
@@ -391,26 +448,46 @@ def _form_note(beyond: bool) -> tuple[Note, ...]:
     return (Note("form_not_covered", "warning" if beyond else "info", said),)
 
 
-def called(function: Callable[..., Any], params: Mapping[str, Any]) -> Any:
-    """Value of a function of parameters by name, or of their mapping."""
+def called(
+    function: Callable[..., Any], params: Mapping[str, Any], *, remedy: str = "", name: str = ""
+) -> Any:
+    """Value of a function of parameters by name, or of their mapping.
+
+    Args:
+        function: the function.
+        params: parameters by name.
+        remedy: what to write instead, where it raises something.
+        name: of the argument that it was passed as; ``function`` by default.
+
+    Raises:
+        ArgumentError: it is no function, asks for something else, or raises something.
+    """
+    name = name or "function"
+    example = f"as {name}={EXAMPLE}"
+    arguments.function(function, name, remedy=f"Pass a function of parameters, {example}")
+    remedy = remedy or f"Write a function of parameters, {example}"
     try:
         asked = inspect.signature(function).parameters
     except (TypeError, ValueError):
-        return function(params)
+        return answered(function, name, params, remedy=remedy)
     names = list(asked)
     if len(names) == 1 and names[0] not in params:
-        single = asked[names[0]]
-        return function(**params) if single.kind is single.VAR_KEYWORD else function(params)
+        if asked[names[0]].kind is inspect.Parameter.VAR_KEYWORD:
+            return answered(function, name, remedy=remedy, **params)
+        return answered(function, name, params, remedy=remedy)
     unknown = [
-        name
-        for name in names
-        if name not in params
-        and asked[name].default is inspect.Parameter.empty
-        and asked[name].kind is not inspect.Parameter.VAR_KEYWORD
+        item
+        for item in names
+        if item not in params
+        and asked[item].default is inspect.Parameter.empty
+        and asked[item].kind is not inspect.Parameter.VAR_KEYWORD
     ]
     if unknown:
-        raise DataError(
-            f"the function asks for {unknown[0]!r}, which is no parameter of the law",
+        raise ArgumentError(
+            f"{name}={shown(function)} asks for {unknown[0]!r}, which is no parameter of the law",
+            argument=name,
+            value=function,
             remedy=f"Parameters: {', '.join(params)}",
         )
-    return function(**{name: params[name] for name in names if name in params})
+    own = {item: params[item] for item in names if item in params}
+    return answered(function, name, remedy=remedy, **own)

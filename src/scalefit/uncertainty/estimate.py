@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from scalefit import report
+from scalefit.arguments import number
 from scalefit.errors import DataError, Note
 
 __all__ = ["AS_DRAWN", "Draws", "Estimate", "Tails", "checked_level", "quantiles"]
@@ -103,7 +104,8 @@ class Estimate:
                 t: see ``tails``.
 
         Raises:
-            DataError: the level is no number between 0 and 1, or there are no draws.
+            ArgumentError: the level is no number between 0 and 1.
+            DataError: there are no draws.
         """
         tail = self.tails.outside(checked_level(level))
         low, high = quantiles(self._drawn(), [tail, 1 - tail])
@@ -167,15 +169,13 @@ class Draws(Mapping[str, np.ndarray]):
         return Estimate(value, self[name], self.tails, tuple(notes))
 
 
-def checked_level(level: float) -> float:
+def checked_level(level: Any) -> float:
     """The level itself.
 
     Raises:
-        DataError: it is no number between 0 and 1.
+        ArgumentError: it is no number between 0 and 1.
     """
-    if not (isinstance(level, int | float) and 0 < level < 1):
-        raise DataError(f"level={level!r} is no share between 0 and 1", remedy="95 % is level=0.95")
-    return float(level)
+    return number(level, "level", above=0, below=1, remedy="Pass a share, as level=0.95")
 
 
 def quantiles(draws: np.ndarray, shares: Sequence[float]) -> np.ndarray:

@@ -16,19 +16,25 @@ import pandas as pd
 
 from scalefit import objective as obj
 from scalefit import report
-from scalefit.errors import DataError, Note
+from scalefit.arguments import refused, shown
+from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.fitting.devices import quiet
 from scalefit.fitting.polish import batch_of, newton_of
-from scalefit.result import Fit
+from scalefit.result import Fit, checked_fit, refuse_unknown
 from scalefit.table import LossTable
 from scalefit.tracing import Function, trace
 from scalefit.uncertainty.curvature import CovarianceMethod, check_method, spread
-from scalefit.uncertainty.ensemble import called
+from scalefit.uncertainty.ensemble import EXAMPLE, called
 from scalefit.uncertainty.estimate import checked_level
 from scalefit.uncertainty.ground import Ground, curve_notes, parameters, require_freedom, stand_on
 from scalefit.uncertainty.slopes import core_share
 
 __all__ = ["Profile", "profile"]
+
+TRACEABLE = (
+    "JAX differentiates it: write it with jax.numpy, of free parameters and without if or float, "
+    f"as quantity={EXAMPLE}"
+)
 
 # A step that promises less than this share of the objective is none.
 PROMISE = 1e-10
@@ -128,9 +134,11 @@ def profile(
         The profile.
 
     Raises:
+        ArgumentError: the quantity is unknown, fixed, without effect or cannot be differentiated,
+            or another option makes no sense.
         DataError: the table is not the one that was fitted, leaves fewer than five residual
-            degrees of freedom, or lacks the column; the quantity is unknown, fixed or without
-            effect; the objective is a sum of absolute residuals; or an option makes no sense.
+            degrees of freedom, or lacks the column; or the objective is a sum of absolute
+            residuals.
 
     Source:
         Bates and Watts 1988, Nonlinear Regression Analysis and Its Applications, section 6.1
@@ -145,16 +153,18 @@ def profile(
     """
     from scipy.stats import t
 
+    checked_fit(fit)
     share = checked_level(level)
     check_method(method, by)
+    asked = _read(fit, quantity)
     require_freedom(fit)
     if fit.objective.robust == "l1":
         raise DataError(
             "a sum of absolute residuals has corners along a profile",
             remedy="Fit with robust='huber' and a small delta, or use bootstrap",
         )
+    refuse_unknown(profile, fit.law, columns)
     ground = stand_on(fit, runs, **columns)
-    asked = _read(fit, quantity)
     name = asked.name
     least, most = _range(ground, name)
     walk = _Walk(ground, asked)
@@ -216,14 +226,18 @@ def _read(fit: Fit, quantity: str | Callable[..., Any]) -> _Asked:
         # A function that is called as a parameter is is not that parameter.
         shown = "quantity" if name == "<lambda>" or name in fit.params else name
         return _Asked(shown, bool(getattr(quantity, "logarithmic", False)), quantity)
-    if quantity not in fit.params:
-        raise DataError(
-            f"{quantity!r} is no parameter of this fit",
-            remedy=f"Parameters: {', '.join(fit.params)}; or pass a function of them",
+    if not isinstance(quantity, str) or quantity not in fit.params:
+        raise refused(
+            "quantity",
+            quantity,
+            "a parameter of this fit",
+            f"Pass one of {', '.join(fit.params)}, or a function of them, as quantity={EXAMPLE}",
         )
     if quantity in fit.fixed:
-        raise DataError(
-            f"{quantity!r} is fixed at {fit.params[quantity]:g}: nothing varies with it",
+        raise ArgumentError(
+            f"quantity={quantity!r} is fixed at {fit.params[quantity]:g}: nothing varies with it",
+            argument="quantity",
+            value=quantity,
             remedy="Free it and fit again",
         )
     kind = {param.name: param.kind for param in fit.law.params}[quantity.partition("[")[0]]
@@ -271,12 +285,20 @@ def _derivatives(
         params: dict[str, Any] = dict(fixed)
         for number, group in zip(natural, names, strict=True):
             params.update(dict.fromkeys(group, number))
-        found = jnp.asarray(called(function, params), dtype=jnp.float64)
-        if found.shape:
-            raise DataError(
-                f"{name} is an array of shape {found.shape}", remedy="Profile one number"
-            )
-        return found
+        found = called(function, params, remedy=TRACEABLE, name="quantity")
+        try:
+            number = jnp.asarray(found, dtype=jnp.float64)
+            if number.shape:
+                found = f"an array of shape {number.shape}"
+                raise ValueError(found)
+        except Exception as error:  # Whatever JAX says of what is no number.
+            raise ArgumentError(
+                f"quantity={shown(function)} returns {shown(found)}, no single number",
+                argument="quantity",
+                value=function,
+                remedy=f"Return one, as quantity={EXAMPLE}",
+            ) from error
+        return number
 
     def along(*natural: Any, axis: int) -> Any:
         return jax.jvp(value, natural, _unit(count, axis))[1]
@@ -404,10 +426,12 @@ class _Walk:
         share = core_share(how, residuals, weight)
         self.kappa = float(spread / share)
         if not np.isfinite(slope).all() or not slope.any():
-            raise DataError(
-                f"{asked.name} does not depend on any free parameter in a way that can be "
-                "differentiated",
-                remedy="Write it with jax.numpy, of parameters that are free",
+            raise ArgumentError(
+                f"quantity={shown(asked.function or asked.name)} does not depend on any free "
+                "parameter in a way that can be differentiated",
+                argument="quantity",
+                value=asked.function or asked.name,
+                remedy=TRACEABLE,
             )
         size = np.sqrt(self.metric)
         curved, scaled = here.above / np.outer(size, size), slope / size

@@ -10,11 +10,13 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 import pandas as pd
 
-from scalefit.errors import DataError, FitError, Note
+from scalefit import arguments
+from scalefit.errors import ArgumentError, DataError, FitError, Note
 from scalefit.fitting import multistart
+from scalefit.fitting.devices import named
 from scalefit.fitting.evidence import arrived
 from scalefit.fitting.grid import Candidates
-from scalefit.result import Fit
+from scalefit.result import Fit, checked_fit, refuse_unknown
 from scalefit.table import LossTable
 from scalefit.uncertainty.ensemble import Ensemble, Replicates
 from scalefit.uncertainty.estimate import AS_DRAWN, Tails
@@ -65,6 +67,10 @@ SAME_BUDGET = 0.05
 
 # Replicates whose draws are made at once.
 COUNTED_AT_ONCE = 4096
+
+# Numbers of eight bytes that a replicate takes for each parameter, beside two for each run.
+FIELDS = 16
+COUNT = "Pass n=1000, which gives two digits of an interval"
 
 # Webb's six-point distribution: mean 0, variance 1, third moment 0.
 WEBB = np.array([-np.sqrt(1.5), -1.0, -np.sqrt(0.5), np.sqrt(0.5), 1.0, np.sqrt(1.5)])
@@ -118,8 +124,9 @@ def bootstrap(
         of Student's t: see ``Ensemble.tails``.
 
     Raises:
+        ArgumentError: an option makes no sense, or so many replicates do not fit into memory.
         DataError: the table is not the one that was fitted, leaves fewer than five residual
-            degrees of freedom, or lacks the column; or an option makes no sense.
+            degrees of freedom, or lacks the column.
         FitError: no replicate reached an optimum.
 
     Source:
@@ -134,8 +141,18 @@ def bootstrap(
         >>> draws
         <Ensemble chinchilla: 200 draws by rows>
     """
-    _check_options(n, method, by, searched)
+    checked_fit(fit)
+    n = arguments.whole(n, "n", least=2, remedy=COUNT)
+    _check_options(method, by)
+    seed = arguments.seed(seed)
+    searched = arguments.number(
+        searched, "searched", least=0, most=1, remedy=f"Pass a share, as searched={SEARCHED}"
+    )
+    progress, device = arguments.flag(progress, "progress"), named(device)
+    size = 2 * fit.rows + FIELDS * (fit.free + 1)
+    arguments.affordable(n, "n", 8 * size, remedy=COUNT)
     require_freedom(fit)
+    refuse_unknown(bootstrap, fit.law, columns)
     ground = stand_on(fit, runs, **columns)
     rng = np.random.default_rng(seed)
     resample = RESAMPLES[method](ground, by, n, rng)
@@ -521,26 +538,23 @@ def _few_searched(found: multistart.Refits, checks: _Checks) -> Note:
     )
 
 
-def _check_options(n: int, method: str, by: str | None, searched: float) -> None:
-    if method not in get_args(Method):
-        raise DataError(
-            f"method={method!r} is not one of {', '.join(map(repr, get_args(Method)))}",
-            remedy="'rows' is the usual one; 'clusters' where runs depend on each other",
-        )
-    if not (isinstance(n, int) and n >= 2):
-        raise DataError(
-            f"n={n!r} is no number of replicates", remedy="1000 give two digits of an interval"
-        )
-    if not 0 <= searched <= 1:
-        raise DataError(f"searched={searched!r} is no share", remedy="Give 0 to 1, as 0.05")
+def _check_options(method: str, by: str | None) -> None:
+    """Refuse a method that does not go with its column."""
+    arguments.choice(method, "method", get_args(Method))
+    if by is not None:
+        arguments.text(by, "by", remedy="Pass the name of a column, as by='corpus'")
     if method == "clusters" and by is None:
-        raise DataError(
-            "clusters need the column that says which runs belong together",
-            remedy="Pass by=..., such as by='run', by='seed' or by='corpus'",
+        raise ArgumentError(
+            "by=None names no clusters, which method='clusters' resamples",
+            argument="by",
+            value=by,
+            remedy="Pass the column that says which runs belong together, as by='corpus'",
         )
     if method in ("rows", "residuals") and by is not None:
-        raise DataError(
-            f"method={method!r} resamples single runs and takes no by={by!r}",
+        raise ArgumentError(
+            f"by={by!r} names clusters or strata, and method={method!r} resamples single runs",
+            argument="by",
+            value=by,
             remedy="Use method='clusters' or 'wild' for runs that depend on each other, "
-            "'strata' to keep the number of runs of each value",
+            "method='strata' to keep the number of runs of each value",
         )

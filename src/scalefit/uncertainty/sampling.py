@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from scalefit import objective as obj
+from scalefit.arguments import affordable, whole
 from scalefit.errors import DataError, Note
 from scalefit.fitting.problem import Data, Problem
 from scalefit.objective import Measure, Residual
-from scalefit.result import Fit
+from scalefit.result import Fit, checked_fit, refuse_unknown
 from scalefit.table import LossTable
 from scalefit.uncertainty.ensemble import Ensemble
 from scalefit.uncertainty.ground import (
@@ -45,6 +46,11 @@ MOST_RHAT = 1.01
 
 # Split in two, a chain needs two draws in each half for a variance.
 FEWEST_DRAWS = 4
+COUNT = "Pass draws=1000, which of each of 4 chains give two digits"
+
+# Numbers of eight bytes that a draw takes for each parameter, and the largest seed of JAX's.
+FIELDS = 16
+MOST_SEED = 2**63 - 1
 
 # Eigenvalues of the scaled precision below this share of the largest are no more than rounding.
 ROUNDING = 1e-10
@@ -93,9 +99,10 @@ def posterior(
         The draws, one chain after the other.
 
     Raises:
+        ArgumentError: an option makes no sense, or so many draws do not fit into memory.
         DataError: BlackJAX is not installed; the table is not the one that was fitted, or leaves
             fewer than five residual degrees of freedom; the objective is asymmetric; an amplitude
-            is zero; a parameter without bounds has no effect; or an option makes no sense.
+            is zero; or a parameter without bounds has no effect.
 
     Source:
         Hoffman and Gelman 2014, J. Mach. Learn. Res. 15 (sampler), by BlackJAX (Cabezas et al.
@@ -107,9 +114,15 @@ def posterior(
         >>> sf.posterior(sf.fit(runs), runs, draws=500, chains=2)  # doctest: +SKIP
         <Ensemble chinchilla: 1000 draws by posterior>
     """
+    checked_fit(fit)
+    draws = whole(draws, "draws", least=FEWEST_DRAWS, remedy=COUNT)
+    chains = whole(chains, "chains", least=1, remedy="Pass chains=4")
+    seed = whole(seed, "seed", least=0, most=MOST_SEED, remedy="Pass a whole number, as seed=0")
+    affordable(draws, "draws", 8 * chains * FIELDS * (fit.free + 1), remedy=COUNT)
     _require_sampler()
-    _check_options(fit, draws, chains)
+    _require_likelihood(fit)
     require_freedom(fit)
+    refuse_unknown(posterior, fit.law, columns)
     ground = stand_on(fit, runs, **columns)
     problem, data = ground.posed.problem, ground.posed.data
     space = _space(ground)
@@ -436,14 +449,7 @@ def _require_sampler() -> Any:
     return blackjax
 
 
-def _check_options(fit: Fit, draws: int, chains: int) -> None:
-    if not (isinstance(draws, int) and draws >= FEWEST_DRAWS):
-        raise DataError(
-            f"draws={draws!r} is no number of draws of a chain",
-            remedy=f"At least {FEWEST_DRAWS}; 1000 of each of 4 chains give two digits",
-        )
-    if not (isinstance(chains, int) and chains >= 1):
-        raise DataError(f"chains={chains!r} is no number of chains", remedy="4 is the usual one")
+def _require_likelihood(fit: Fit) -> None:
     if fit.objective.robust == "asymmetric":
         raise DataError(
             "an asymmetric objective looks for a lower envelope, not for the middle of noise: it "
