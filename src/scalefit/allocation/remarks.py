@@ -107,8 +107,14 @@ def require_optimum(question: Question, found: Optimum, *, limited: bool = True)
 def _idle(question: Question) -> list[str]:
     """Which of the columns that a budget is divided between do not move the loss over the runs."""
     fit, params = question.fit, question.fit.params
-    if fit.law in CLOSED_FORMS and not (params["A"] > 0 and params["B"] > 0):
-        return [name for name, term in (("N", "A"), ("D", "B")) if not params[term] > 0]
+    terms = (("N", "A"), ("D", "B")) if fit.law in CLOSED_FORMS else ()
+    idle = {name for name, term in terms if not params[term] > 0} | {*_still(question)}
+    return sorted(idle, reverse=True)
+
+
+def _still(question: Question) -> list[str]:
+    """Those by which the loss changes between the ends of the runs by no more than rounding."""
+    fit = question.fit
     columns = {name: float(values.flat[0]) for name, values in question.held.items()}
     columns |= {name: values[0] for name, values in question.choices.items()}
     seen = [fit.domain.get(name, (math.nan, math.nan)) for name in question.divided]
@@ -118,7 +124,7 @@ def _idle(question: Question) -> list[str]:
         return []
     # One row at a time: a law need not be one of arrays.
     corners = (dict(zip(question.divided, ends, strict=True)) for ends in product(*seen))
-    each = [fit.law.evaluate({**columns, **corner}, params) for corner in corners]
+    each = [fit.law.evaluate({**columns, **corner}, fit.params) for corner in corners]
     loss = np.reshape(each, (2, 2))
     if not np.isfinite(loss).all():
         return []

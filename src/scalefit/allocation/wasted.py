@@ -186,6 +186,15 @@ def deadweight(
     broadcast = given | {f"held[{name!r}]": value for name, value in held.items()}
     shape = broadcast_shape(broadcast, remedy="Pass numbers, or arrays that broadcast")
     N, D = (np.broadcast_to(value, shape) for value in given.values())
+    with np.errstate(over="ignore"):
+        huge = np.isinf(N * D)
+    if huge.any():
+        raise ArgumentError(
+            f"D={D[huge][0]:g} times N = {N[huge][0]:g} is more than float64 holds",
+            argument="D",
+            value=D,
+            remedy="Pass the training tokens of the run, as D=1.4e12",
+        )
     one = {name: np.array([value]) for name, value in point.one_surface().params.items()}
     answers = _answers(point, one, N, D, cost, held)
     notes = [

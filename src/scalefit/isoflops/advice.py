@@ -204,7 +204,9 @@ def _span(fit: Fit, span: Any) -> tuple[float, float]:
             remedy="Give span=(1e18, 1e21), the lowest and the highest budget of the sweeps",
         )
     remedy = "Pass the lowest and the highest budget, as span=(1e18, 1e21)"
-    ends = numbers(fit.domain["6ND"] if span is None else span, "span", above=0, remedy=remedy)
+    ends = numbers(
+        fit.domain["6ND"] if span is None else span, "span", above=0, most=1e100, remedy=remedy
+    )
     if ends.shape != (2,) or not ends[0] < ends[1]:
         raise ArgumentError(
             f"span={shown(span)} is not two rising budgets",
@@ -261,9 +263,13 @@ class _Sweep:
         way = np.log(flops / self.low) / math.log(self.high / self.low)
         half = width * np.linspace(-1, 1, self.points) - offset - drift * way[:, None]
         N, D = self.grid(flops, half)
-        fits = approach2(flops, N, D, self.fit.evaluate(N=N, D=D), there[:, None] * 1.0)
+        fits = approach2(flops, N, D, self.loss(N, D), there[:, None] * 1.0)
         true = allocate(self.fit, self.target, cost=self.cost).D
         return np.asarray(fits.d_law.at(self.target) / true - 1)
+
+    def loss(self, N: np.ndarray, D: np.ndarray) -> np.ndarray:
+        """What the law says of sizes and tokens, NaN where those are."""
+        return self.fit.law.evaluate({"N": N, "D": D}, self.fit.params)
 
     def _one(self, count: int, width: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         flops = self.budgets(count)
@@ -282,7 +288,7 @@ class _Sweep:
     def error(self, count: int, width: float) -> float:
         """Standard error of ln D* by Approach 2 on centred sweeps, to first order in the noise."""
         flops, N, D = self._one(count, width)
-        loss = self.fit.evaluate(N=N, D=D)
+        loss = self.loss(N, D)
         pull, _ = _pulls(approach2(flops, N, D, loss), D)
         vertex = np.sqrt((pull**2 * self.noises(loss) ** 2).sum(-1))[:count]
         c = np.log(flops[:count])
@@ -293,7 +299,7 @@ class _Sweep:
     def clearness(self, width: float) -> float:
         """Curvature in standard errors of its own, at the flattest budget."""
         flops, N, D = self._one(2, width)
-        loss = self.fit.evaluate(N=N, D=D)
+        loss = self.loss(N, D)
         fits = approach2(flops, N, D, loss)
         _, pull = _pulls(fits, D)
         se = np.sqrt((pull**2 * self.noises(loss) ** 2).sum(-1))
