@@ -220,6 +220,11 @@ def intervals_are_asked_of_ensembles():
     best = sf.allocate(fit(), 1e21)
     messages = [opened(refused(lambda: best.estimate("N")), "allocate(scalefit.bootstrap(fit, ru")]
     assert sf.allocate(draws(), 1e21).estimate("N").sd > 0
+    region, waste = sf.near_optimal(fit(), 1e21), sf.deadweight(fit(), 1e9, 2e10)
+    messages.append(opened(refused(lambda: region.estimate("low")), "near_optimal(scalefit.boot"))
+    assert sf.near_optimal(draws(), 1e21).estimate("low").sd > 0
+    messages.append(opened(refused(lambda: waste.estimate("share")), "deadweight(scalefit.bootst"))
+    assert sf.deadweight(draws(), 1e9, 2e10).estimate("share").sd > 0
     ratio = sf.compute_multiplier(fit(), fit(), 1e21)
     messages.append(opened(refused(ratio.interval), "bootstrap(fit, runs)"))
     assert sf.compute_multiplier(draws(), draws(), 1e21).interval()[0] > 0
