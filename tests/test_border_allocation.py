@@ -1,6 +1,7 @@
 """What makes no sense of a budget, a cost, a sweep: refused by argument, mended as is said."""
 
 import inspect
+import warnings
 from dataclasses import replace
 from decimal import Decimal
 from functools import cache, wraps
@@ -870,6 +871,27 @@ SWEEPS = [
         )
         for name in given
     ),
+    *(
+        Row(f"{call.__name__} cost {name}", call, {"cost": COSTS[name]}, "cost", {"cost": "6ND"})
+        for call in (sweeps, quality, envelope, design_bias)
+        for name in ("raises", "nan", "negative", "zero", "text")
+    ),
+    Row("cost of another column", sweeps, {"cost": lambda N, Z: N * Z}, "cost", {"cost": "6ND"}),
+    *rows_of("steep", shift, "alpha", {"beyond float64": 1e300}),
+    *rows_of("far", shift, "width", {"beyond float64": 1e300}),
+    Row(
+        "usable",
+        isoflops.power_law,
+        {"flops": [1e20, 1e21], "optimum": [20.0, 21.0], "usable": "x"},
+        "usable",
+    ),
+    Row(
+        "parameter",
+        lambda params: optimal()(params),
+        {"params": {**fit().params, "A": "x"}},
+        "params['A']",
+        {"params": fit().params},
+    ),
     Row(
         "shapes of parabolas",
         isoflops.parabolas,
@@ -1010,6 +1032,11 @@ def test_a_multiplier_that_is_none_is_noted():
     (note,) = (note for note in found.notes if note.code == "loss_not_reached")
     assert np.isinf(found.value).tolist() == [False, True]
     assert note.details["losses"] == 1
+    drawn = replace(draws(), fit=worse, params={**draws().params, "E": draws().params["E"] + 0.4})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        low, high = multiplier(fit=draws(), baseline=drawn, flops=[1e18, 1e24]).interval()
+    assert np.isfinite([low[0], high[0]]).all() and np.isinf([low[1], high[1]]).all()
     assert note.details["lowest"] == pytest.approx(float(allocate(flops=1e24).loss))
     assert "loss_not_reached" not in [note.code for note in multiplier().notes]
 

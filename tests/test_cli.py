@@ -341,8 +341,8 @@ def test_unreadable_table_exits_2_with_one_line(scalefit, tmp_path, name):
 
 
 BAD_ANSWERS = {
-    "--flops=-1e22": "a budget must be a positive number",
-    "--flops nan": "a budget must be a positive number",
+    "--flops=-1e22": "is not a positive number",
+    "--flops nan": "is not a positive number",
     "--plot nowhere/surface.png": "nowhere/surface.png",
     "--plot surface.nonsense": "a suffix such as .png",
 }

@@ -186,7 +186,7 @@ def test_designs_move_their_centres():
     moved = sf.isoflop_design(BUDGETS, points=1, offset=2.0, drift=3.0)
     np.testing.assert_allclose(base["N"] / moved["N"], 2 * 3 ** np.linspace(0, 1, 5))
     np.testing.assert_allclose(COSTS["6ND"](moved["N"], moved["D"]), BUDGETS)
-    with pytest.raises(sf.DataError, match="offset=0"):
+    with pytest.raises(sf.ArgumentError, match="offset=0"):
         sf.isoflop_design(offset=0.0)
 
 

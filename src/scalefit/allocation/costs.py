@@ -31,7 +31,17 @@ from scalefit.arguments import (
 from scalefit.errors import AllocationError, ArgumentError
 from scalefit.table import LossTable, as_table
 
-__all__ = ["COSTS", "Cost", "CostLike", "cost", "counted", "find_cost", "measured", "product"]
+__all__ = [
+    "COSTS",
+    "Cost",
+    "CostLike",
+    "cost",
+    "counted",
+    "find_cost",
+    "measured",
+    "price",
+    "product",
+]
 
 UNITS = ("FLOP", "USD")
 
@@ -346,6 +356,38 @@ def find_cost(cost: CostLike) -> Cost:
         value=cost,
         remedy="Pass cost='6ND', or a function as cost=lambda N, D: 6.0 * N * D",
     )
+
+
+def price(cost: Cost, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """What runs cost, shape of the columns.
+
+    Raises:
+        ArgumentError: it is no positive number, or rests on another column.
+    """
+    strange = [name for name in cost.columns if name not in columns]
+    if strange:
+        raise ArgumentError(
+            f"cost={shown(cost.function)} reads {', '.join(strange)}, and of runs "
+            f"{', '.join(columns)} are known",
+            argument="cost",
+            value=cost,
+            remedy=FUNCTION.format("cost"),
+        )
+    spent = cost.evaluate(columns)
+    wrong = ~(np.isfinite(spent) & (spent > 0))
+    if wrong.any():
+        at = tuple(np.argwhere(wrong)[0])
+        where = ", ".join(
+            f"{name} = {np.broadcast_to(columns[name], spent.shape)[at]:g}" for name in cost.columns
+        )
+        raise ArgumentError(
+            f"cost={shown(cost.function)} returned {spent[at]:g} at {where}, and a run costs a "
+            "positive number",
+            argument="cost",
+            value=cost,
+            remedy=FUNCTION.format("cost"),
+        )
+    return spent
 
 
 def _from_function(function: Callable[..., Any]) -> Cost:

@@ -23,7 +23,7 @@ from scalefit.allocation.remarks import (
     require_optimum,
 )
 from scalefit.allocation.solver import LIMITED, START, Optimum, newton, newton_start
-from scalefit.arguments import choice, mapping
+from scalefit.arguments import broadcast_shape, choice, mapping, numbers
 from scalefit.errors import ArgumentError
 from scalefit.result import Fit
 from scalefit.tracing import Function, trace
@@ -208,7 +208,14 @@ class _Optimal:
         if any(isinstance(value, jax.core.Tracer) for value in values):
             with jax.enable_x64(True):
                 return self._traced([jnp.asarray(value, dtype=jnp.float64) for value in values])
-        arrays = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in values))
+        given = {
+            f"params[{name!r}]": numbers(
+                value, f"params[{name!r}]", missing=True, infinite=True, remedy=remedy
+            )
+            for name, value in zip(self.names, values, strict=True)
+        }
+        broadcast_shape(given, remedy=remedy)
+        arrays = np.broadcast_arrays(*given.values())
         shape = arrays[0].shape
         found = self.found([value.ravel() for value in arrays])
         value = self._picked(found.columns, found.loss)

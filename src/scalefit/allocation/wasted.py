@@ -11,12 +11,12 @@ import pandas as pd
 
 from scalefit import report
 from scalefit.allocation.best import solved
-from scalefit.allocation.costs import FUNCTION, CostLike
+from scalefit.allocation.costs import CostLike, price
 from scalefit.allocation.hardware import Hardware, find_hardware
 from scalefit.allocation.question import ask, held_values, point_of
 from scalefit.allocation.remarks import draw_notes, require_optimum, unit_mismatch
 from scalefit.allocation.solver import LIMITED
-from scalefit.arguments import broadcast_shape, choice, numbers, shown
+from scalefit.arguments import broadcast_shape, choice, numbers
 from scalefit.domain import extrapolation
 from scalefit.errors import AllocationError, ArgumentError, Note
 from scalefit.result import Fit
@@ -243,16 +243,7 @@ def _answers(
     found = solved(question, params, loss)
     if point:
         require_optimum(question, found, limited=False)
-    spent = np.broadcast_to(question.cost.evaluate(columns), loss.shape)
-    if point and not (np.isfinite(spent) & (spent > 0)).all():
-        at = tuple(np.argwhere(~(np.isfinite(spent) & (spent > 0)))[0])
-        raise ArgumentError(
-            f"cost={shown(question.cost.function)} returned {spent[at]:g} at N = {N[at[1:]]:g}, "
-            f"D = {D[at[1:]]:g}, and a run costs a positive number",
-            argument="cost",
-            value=question.cost,
-            remedy=FUNCTION.format("cost"),
-        )
+    spent = np.broadcast_to(price(question.cost, columns), loss.shape)
     # A run at the optimum needs all of it, to rounding.
     needed = np.where(found.state <= LIMITED, np.minimum(found.cost, spent), np.nan)
     return {"spent": spent, "needed": needed, "loss": loss}

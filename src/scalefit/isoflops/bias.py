@@ -11,7 +11,7 @@ import pandas as pd
 
 from scalefit import report
 from scalefit.allocation import allocate
-from scalefit.allocation.costs import Cost, CostLike, find_cost
+from scalefit.allocation.costs import Cost, CostLike, find_cost, price
 from scalefit.allocation.question import fitted
 from scalefit.arguments import broadcast_shape, choice, numbers, whole
 from scalefit.errors import DataError, Note
@@ -22,8 +22,8 @@ from scalefit.result import Fit
 from scalefit.table import LossTable, as_table
 from scalefit.uncertainty import Draws, Ensemble, Estimate
 
-# Sizes of a sweep.
-MOST_POINTS = 100_000
+# Sizes of a sweep; exponents and half-widths whose losses float64 holds.
+MOST_POINTS, STEEPEST, WIDEST = 100_000, 10.0, 1e30
 
 __all__ = ["DesignBias", "design_bias", "of_sweeps", "parabola_shift"]
 
@@ -62,9 +62,12 @@ def parabola_shift(alpha: Any, beta: Any, width: Any, points: int = 15) -> np.nd
         '-5.10 % of D*'
     """
     given = {
-        "alpha": numbers(alpha, "alpha", above=0, remedy="Pass the exponent of N, as alpha=0.34"),
-        "beta": numbers(beta, "beta", above=0, remedy="Pass the exponent of D, as beta=0.28"),
-        "width": numbers(width, "width", above=1, remedy="Pass a width above one, as width=16.0"),
+        name: numbers(value, name, above=above, most=most, remedy=f"Pass {what}, as {name}={shown}")
+        for name, value, above, most, what, shown in (
+            ("alpha", alpha, 0, STEEPEST, "the exponent of N", 0.34),
+            ("beta", beta, 0, STEEPEST, "the exponent of D", 0.28),
+            ("width", width, 1, WIDEST, "a width above one", 16.0),
+        )
     }
     broadcast_shape(given, remedy="Pass numbers, or arrays that broadcast")
     points = whole(points, "points", least=3, most=MOST_POINTS, remedy="Pass points=15")
@@ -184,7 +187,7 @@ def of_sweeps(fit: Fit | Ensemble, design: Sweeps, targets: np.ndarray, count: C
     members = design.members
     place, weight = design.padded()
     N, D = design.N[place], design.D[place]
-    counted = count.evaluate({"N": design.N, "D": design.D})
+    counted = price(count, {"N": design.N, "D": design.D})
     budget = np.array([np.exp(np.log(counted[item]).mean()) for item in members])
     best = allocate(fit, np.concatenate([budget, targets]), cost=count)
     one = approach2(budget, N, D, surface.evaluate(N=N, D=D), weight)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalefit.allocation.costs import Cost, find_cost
+from scalefit.allocation.costs import Cost, find_cost, price
 from scalefit.arguments import number, text
 from scalefit.table import LossTable
 
@@ -92,7 +92,7 @@ def sweeps(
     loss = table.column("loss")[used] if losses else np.full(len(N), np.nan)
     counted = cost is not None or "C" not in table.sources
     count = find_cost("6ND" if cost is None else cost)
-    C = count.evaluate({"N": N, "D": D}) if counted else table.column("C")[used]
+    C = price(count, {"N": N, "D": D}) if counted else table.column("C")[used]
     if by is None:
         code = _by_gaps(np.log(C), tolerance)
     else:

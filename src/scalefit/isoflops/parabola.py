@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scalefit.arguments import broadcast_shape, numbers
+from scalefit.arguments import broadcast_shape, numbers, refused
 from scalefit.uncertainty.estimate import checked_level
 
 __all__ = ["Parabolas", "PowerLaw", "VertexFits", "approach2", "parabolas", "power_law"]
@@ -253,6 +253,8 @@ def power_law(flops: Any, optimum: Any, usable: Any = True) -> PowerLaw:
     Raises:
         ArgumentError: something is no number, or the arrays do not broadcast.
     """
+    if np.asarray(usable).dtype.kind != "b":
+        raise refused("usable", usable, "True or False of each", "Pass which count, as usable=True")
     given = _arrays(flops=flops, optimum=optimum, usable=np.asarray(usable) * 1.0)
     with np.errstate(all="ignore"):
         c, v, used = np.broadcast_arrays(

@@ -118,7 +118,9 @@ class Estimate:
         Raises:
             DataError: there are none.
         """
-        return np.asarray(np.nanstd(self._drawn(), axis=0, ddof=1))[()]
+        # Of infinite draws it is none.
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.nanstd(self._drawn(), axis=0, ddof=1))[()]
 
     def _drawn(self) -> np.ndarray:
         if not len(self.draws):
@@ -180,6 +182,11 @@ def checked_level(level: Any) -> float:
 
 def quantiles(draws: np.ndarray, shares: Sequence[float]) -> np.ndarray:
     """Quantiles along the first axis, without draws that give none; NaN where none does."""
+    if np.isinf(draws).any():
+        # Between two infinities there is no number: the largest stand for them.
+        largest = np.finfo(np.float64).max / 4
+        finite = quantiles(np.clip(draws, -largest, largest), shares)
+        return np.where(np.abs(finite) > 1e-9 * largest, np.copysign(np.inf, finite), finite)
     if not np.isnan(draws).any():
         return np.quantile(draws, shares, axis=0)
     columns = draws.reshape(len(draws), -1).T
