@@ -85,6 +85,7 @@ FLOW = [
     "uncertainty.sampling",
     "uncertainty",
     "allocation.accounting",
+    "allocation.formulas",
     "allocation.costs",
     "allocation.hardware",
     "allocation.waste",

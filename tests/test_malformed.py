@@ -966,7 +966,7 @@ def test_what_is_no_label_is_refused(labelled, grouped, label):
         sf.fit(mixed, groups={"A": "format"})
     assert (caught.value.column, caught.value.rows) == ("format", (4,))
     if not isinstance(label, list | tuple | np.ndarray):
-        with pytest.raises(sf.ScalefitError, match="is not a (level of format|value of a column)"):
+        with pytest.raises(sf.ScalefitError, match=r"is not a (level of format|value of a column)"):
             grouped.at(format=label, bits=0)
 
 

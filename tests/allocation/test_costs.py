@@ -42,11 +42,6 @@ def test_evaluate_is_float64_and_broadcasts():
     np.testing.assert_array_equal(value, [1.8e10, 3.6e10])
 
 
-def test_evaluate_names_the_columns_that_are_missing():
-    with pytest.raises(sf.AllocationError, match="N, D, share; share not given"):
-        with_overhead.evaluate({"N": 1.0, "D": 1.0})
-
-
 def test_a_cost_traces_under_jax():
     with jax.enable_x64(True):
         assert jax.grad(with_overhead)(2.0, 3.0, 0.5) == 27.0
@@ -58,36 +53,11 @@ def test_plain_functions_are_costs():
     assert find_cost(cost) is cost
 
 
-@pytest.mark.parametrize(
-    ("function", "message"),
-    [
-        (lambda: 1.0, "takes no column"),
-        (lambda *columns: 1.0, "variadic"),
-        (lambda N, *, k: k * N, "k is a keyword without default"),
-    ],
-)
-def test_functions_that_are_not_costs_are_refused(function, message):
-    with pytest.raises(sf.AllocationError, match=message):
-        find_cost(function)
-
-
-def test_units_are_flop_or_usd():
-    with pytest.raises(sf.AllocationError, match="EUR"):
-        sf.cost(source="a test", unit="EUR")(lambda N, D: N * D)
-
-
-def test_an_unknown_name_gets_a_close_one():
-    with pytest.raises(sf.AllocationError, match="Did you mean 'kaplan'"):
-        find_cost("kaplna")
-
-
 def test_a_product_buys_tokens_and_another_cost_does_not_say():
     assert product(7.0, source="a test").tokens(14.0, 2.0) == 1.0
     assert product(7.0, source="a test").per_product == 7.0
     with pytest.raises(sf.AllocationError, match="not a multiple of N D"):
         COSTS["kaplan"].tokens(1e20, 1e9)
-    with pytest.raises(sf.AllocationError, match="positive"):
-        product(-1.0, source="a test")
 
 
 @pytest.mark.parametrize("name", COSTS)
@@ -203,13 +173,6 @@ def test_counted_costs_have_derivatives():
             slope = float(jax.grad(cost)(1e9, 1.0))
         step = (cost(1e9 + 1e3, 1.0) - cost(1e9 - 1e3, 1.0)) / 2e3
         assert slope == pytest.approx(step, rel=1e-6)
-
-
-def test_conventions_and_shapes_that_do_not_exist_are_refused():
-    with pytest.raises(sf.AllocationError, match="no convention is called 'hoffmann'"):
-        counted("hoffmann")
-    with pytest.raises(sf.AllocationError, match="aspect=0"):
-        counted("kaplan", aspect=0)
 
 
 def test_measured_takes_the_median_and_refuses_two_conventions():

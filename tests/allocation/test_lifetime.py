@@ -294,9 +294,6 @@ def test_lifetime_costs_say_what_they_are():
     assert cost(2.0, 3.0) == 6 * 2.0 * 3.0 + 2 * 2.0 * 2e12
     assert cost.tokens(cost(7e9, 1e12), 7e9) == pytest.approx(1e12, rel=1e-15)
     assert lifetime_usd(70, 215, requests=1e10).unit == "USD"
-    for bad in (-1.0, float("nan"), float("inf")):
-        with pytest.raises(sf.AllocationError, match="inference tokens must be zero or more"):
-            lifetime(bad)
 
 
 def test_kinetics_of_a_published_model():
@@ -330,7 +327,3 @@ def test_kinetics_as_a_cost_takes_the_cache_from_the_shape():
     assert serving == pytest.approx(expected, rel=1e-12)
     assert cost.evaluate({"N": N, "D": 1e12}) - serving == pytest.approx(6 * N * 1e12, rel=1e-12)
     assert cost.per_product is None
-    with pytest.raises(sf.AllocationError, match="requests must be zero or more"):
-        kinetics(-1, prompt=200, generation=16384, group=4, intensity=295.0)
-    with pytest.raises(sf.AllocationError, match="group, query heads"):
-        kinetics(1, prompt=200, generation=16384, group=0, intensity=295.0)

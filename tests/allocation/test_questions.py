@@ -386,21 +386,13 @@ def test_a_budget_is_left_where_more_tokens_hurt():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "ask for one of flops=, usd= and loss="),
-        ({"flops": 1e20, "loss": 2.0}, "ask for one of"),
         ({"loss": 1.5}, r"no budget reaches a loss of 1.5 .* E = 1.8"),
         ({"loss": -1.0}, r"no budget reaches a loss of -1 .* E = 1.8"),
-        ({"loss": np.nan}, "a loss must be a finite number"),
         (
             {"flops": 1e24, "limits": {"N": (1e10, None), "D/N": (1e7, None)}},
             "no N and D meet every limit",
         ),
-        ({"flops": 1e24, "limits": {"n_gpus": 8}}, "'n_gpus'|n_gpus"),
-        ({"flops": 1e24, "limits": {"N": (5, 2)}}, "allows nothing positive"),
-        ({"flops": 1e24, "limits": {"N": "large"}}, "Give the highest value, or a pair"),
-        ({"flops": 1e24, "held": {"P": 8}}, "P is no column"),
         ({"flops": 1e24, "free": {"N": [1e9], "D": [1e9, 2e9]}}, "follows from the budget"),
-        ({"flops": 1e24, "free": {"N": ["big"]}}, "a list of numbers"),
         ({"flops": [1e24, 1e25], "held": {"N": 1.0, "D": 1.0}}, "divided between nothing"),
     ],
     ids=str,
@@ -414,18 +406,8 @@ def test_columns_that_are_neither_free_nor_held_are_named_with_a_remedy():
     fit = sf.published("joint_moe", "ludziejewski")
     with pytest.raises(sf.AllocationError, match=r"'experts' is neither free nor held.*held=\{"):
         sf.allocate(fit, 1e22)
-    with pytest.raises(sf.AllocationError, match="both free and held"):
-        sf.allocate(fit, 1e22, free={"experts": [1]}, held={"experts": 1})
     with pytest.raises(sf.AllocationError, match="without a range"):
         sf.allocate(fit, 1e22, free={"experts": None})
-    with pytest.raises(sf.AllocationError, match="do not fit together"):
-        sf.allocate(fit, [1e22, 1e23], held={"experts": [1, 2, 4]})
-
-
-def test_what_was_not_free_is_no_answer():
-    best = sf.allocate(CLOSED, 1e22)
-    with pytest.raises(sf.AllocationError, match="'P' was not free"):
-        _ = best["P"]
 
 
 def test_impossible_limits_say_what_each_would_have_to_be():
@@ -481,8 +463,6 @@ def test_a_region_by_loss_ends_where_the_loss_does():
     for N, D in ((region.low, region.tokens_low), (region.high, region.tokens_high)):
         assert 6 * N * D == pytest.approx(1e24, rel=1e-9)
         assert float(CLOSED.predict(N=N, D=D)) == pytest.approx(region.best.loss + 0.01, rel=1e-9)
-    with pytest.raises(sf.AllocationError, match="give one of them"):
-        sf.near_optimal(CLOSED, 1e24, within=0.01, overhead=0.1)
     with pytest.raises(sf.AllocationError, match="ensemble"):
         region.estimate("low")
 
@@ -512,8 +492,6 @@ def test_deadweight_in_hours_and_dollars():
     assert waste.hours("H100 SXM bf16") == pytest.approx(190_925 / 2, rel=1e-3)
     with pytest.raises(sf.AllocationError, match="need hardware"):
         waste.usd()
-    with pytest.raises(sf.AllocationError, match="positive"):
-        sf.deadweight(CLOSED, -1.0, 1e9)
 
 
 def test_multiplier_is_the_ratio_of_budgets_of_equal_loss():

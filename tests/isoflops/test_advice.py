@@ -123,8 +123,6 @@ def test_what_makes_no_sense_is_refused():
         sf.advise(replace(fit, domain={}), TARGET, noise=0.003)
     with pytest.raises(sf.DataError, match="noise="):
         sf.advise(fit, TARGET, span=SPAN)
-    with pytest.raises(sf.DataError, match="describe no sweeps"):
-        advised(tolerance=2.0)
     found = advised()
     assert "centres from" in repr(found) and "<table" in found._repr_html_()
     assert "Approach 2" in found.to_frame().index

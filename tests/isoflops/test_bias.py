@@ -92,8 +92,6 @@ def test_the_closed_form_broadcasts_and_is_zero_for_equal_exponents():
     assert found.shape == (2, 2)
     np.testing.assert_allclose(found[:, 0], 0, atol=1e-15)
     assert (found[:, 1] > 0).all() and found[1, 1] > found[0, 1]
-    with pytest.raises(sf.DataError, match="width above one"):
-        sf.parabola_shift(0.3, 0.2, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +186,7 @@ def test_designs_move_their_centres():
     moved = sf.isoflop_design(BUDGETS, points=1, offset=2.0, drift=3.0)
     np.testing.assert_allclose(base["N"] / moved["N"], 2 * 3 ** np.linspace(0, 1, 5))
     np.testing.assert_allclose(COSTS["6ND"](moved["N"], moved["D"]), BUDGETS)
-    with pytest.raises(sf.DataError, match="offset=0"):
+    with pytest.raises(sf.ArgumentError, match="offset=0"):
         sf.isoflop_design(offset=0.0)
 
 

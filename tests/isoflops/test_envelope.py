@@ -65,9 +65,6 @@ def test_curves_that_never_cross_say_so(curves):
     one = curves[curves["N"] == curves["N"].min()]
     with pytest.raises(sf.DataError, match="0 of 1 runs"):
         sf.envelope(one)
-    for wrong in ({"method": "convex"}, {"bins": 1}):
-        with pytest.raises(sf.DataError):
-            sf.envelope(curves, **wrong)
 
 
 @pytest.mark.parametrize(("sizes", "fitted"), [(5, 3), (12, 10)])

@@ -146,9 +146,6 @@ def test_budgets_thinned_by_other_rules_are_counted_again(runs):
 def test_rules_take_thresholds_in_turn(runs):
     assert len(sf.quality(runs, rules=[("few_points", 10)])) == 45
     assert sf.quality(runs, rules="few_points").empty
-    for wrong in ("few", ("few_points", "ten"), ("few_points", -1), ("weak_curvature", 2.0)):
-        with pytest.raises(sf.DataError):
-            sf.quality(runs, rules=[wrong])
 
 
 @pytest.mark.parametrize("place", [6, 8, 9, 11])

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from scalefit.errors import AllocationError
+from scalefit.arguments import number
 
 __all__ = [
     "CONVENTIONS",
@@ -198,18 +198,18 @@ def shape_of(
         l and d, of the shape of N.
 
     Raises:
-        AllocationError: the aspect ratio is not positive, or the vocabulary negative.
+        ArgumentError: the aspect ratio is not positive, or the vocabulary negative.
 
     Example:
         >>> layers, width = shape_of(12 * 32 * 4096**2, aspect=128)
         >>> round(layers, 6), round(width, 6)
         (32.0, 4096.0)
     """
-    if not (aspect > 0 and per_layer > 0 and embedded >= 0):
-        raise AllocationError(
-            f"aspect={aspect!r}, per_layer={per_layer!r}, vocabulary {embedded!r} describe no "
-            "shape. The first two are positive, the last zero or more"
-        )
+    aspect = number(aspect, "aspect", above=0, remedy="Pass width over depth, as aspect=128")
+    per_layer = number(
+        per_layer, "per_layer", above=0, remedy="Pass the parameters of a block, as per_layer=12"
+    )
+    embedded = number(embedded, "embedded", least=0, remedy="Pass the entries in N, as embedded=0")
     # d^3 + p d = q
     p, q = embedded * aspect / per_layer, N * (aspect / per_layer)
     if p == 0.0:

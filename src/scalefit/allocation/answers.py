@@ -9,10 +9,15 @@ import numpy as np
 import pandas as pd
 
 from scalefit import report
-from scalefit.errors import AllocationError, Note
+from scalefit.arguments import choice, shown
+from scalefit.errors import AllocationError, ArgumentError, Note
 from scalefit.uncertainty import Draws, Estimate
+from scalefit.uncertainty.estimate import checked_level
 
 __all__ = ["Allocation"]
+
+# What an allocation has beside its columns and their ratio.
+ANSWERS = ("loss", "budget", "spent", "n_exponent", "d_exponent")
 
 # A budget that is left by more than this share is said to be left.
 LEFT = 1e-3
@@ -56,9 +61,12 @@ class Allocation:
     notes: tuple[Note, ...] = ()
 
     def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self.columns:
-            raise AllocationError(
-                f"{name!r} was not free here. Free were {', '.join(self.columns)}"
+        if not (isinstance(name, str) and name in self.columns):
+            raise ArgumentError(
+                f"column {shown(name)} was not free here",
+                argument="column",
+                value=name,
+                remedy=f"Free were {', '.join(self.columns)}",
             )
         return self.columns[name]
 
@@ -91,9 +99,12 @@ class Allocation:
     @property
     def answers(self) -> tuple[str, ...]:
         """Names of what there is to :meth:`estimate`."""
-        ratio = ("D/N",) if {"N", "D"} <= set(self.columns) else ()
         left = () if np.allclose(self.spent, self.budget, rtol=LEFT) else ("spent",)
-        return (*self.columns, *ratio, "loss", *left, "n_exponent", "d_exponent")
+        return (*self.columns, *self._ratio, "loss", *left, "n_exponent", "d_exponent")
+
+    @property
+    def _ratio(self) -> tuple[str, ...]:
+        return ("D/N",) if {"N", "D"} <= set(self.columns) else ()
 
     def estimate(self, name: str) -> Estimate:
         """One answer with its uncertainty.
@@ -103,8 +114,10 @@ class Allocation:
                 ``d_exponent``.
 
         Raises:
-            AllocationError: the allocation is of a fit, not of an ensemble, or has no such answer.
+            ArgumentError: the allocation has no such answer.
+            AllocationError: the allocation is of a fit, not of an ensemble.
         """
+        choice(name, "name", (*self.columns, *self._ratio, *ANSWERS))
         if not self.draws:
             raise AllocationError(
                 "this allocation is of one fit and has no intervals. Allocate an ensemble: "
@@ -113,10 +126,6 @@ class Allocation:
         if name == "D/N":
             ratio = self.draws["D"] / self.draws["N"]
             return Estimate(self.tokens_per_param, ratio, self.draws.tails, self.notes)
-        if name not in self.draws:
-            raise AllocationError(
-                f"an allocation has no {name!r}. It has {', '.join([*self.draws, 'D/N'])}"
-            )
         return self.draws.estimate(name, self._value(name), self.notes)
 
     def _value(self, name: str) -> np.ndarray:
@@ -132,8 +141,9 @@ class Allocation:
             level: coverage that an interval promises.
 
         Raises:
-            DataError: the level is no number between 0 and 1.
+            ArgumentError: the level is no number between 0 and 1.
         """
+        checked_level(level)
         budget = "flops" if self.unit == "FLOP" else self.unit.lower()
         columns = {budget: self.budget}
         if self.draws and np.ptp(self.draws["budget"], axis=0).any():
@@ -147,7 +157,11 @@ class Allocation:
         return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
 
     def summary(self, level: float = 0.95) -> str:
-        """The table and the notes as text."""
+        """The table and the notes as text.
+
+        Raises:
+            ArgumentError: the level is no number between 0 and 1.
+        """
         return report.allocation_text(self, level)
 
     def __repr__(self) -> str:

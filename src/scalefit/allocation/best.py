@@ -58,6 +58,7 @@ def solved(
     spread = (count, len(combinations), *shape)
     spreads = {name: item.reshape(spread) for name, item in found.columns.items()}
     found = Optimum(spreads, *(np.reshape(item, spread) for item in found[1:]))
+    found = found._replace(state=_usable(question, found))
     compared = found.cost if question.line.reverse else found.loss
     compared = np.where(found.state <= LIMITED, compared, np.inf)
     compared = np.where(np.isnan(compared), np.inf, compared)
@@ -71,6 +72,14 @@ def solved(
     order = [name for name in (*law.columns, *question.cost.columns) if name in columns]
     found = found._replace(columns={name: columns[name] for name in dict.fromkeys(order)})
     return _picked(found, best)
+
+
+def _usable(question: Question, found: Optimum) -> np.ndarray:
+    """The states, of answers beyond what float64 holds as if there were none."""
+    divided = [found.columns[name] for name in question.divided]
+    sound = np.isfinite([*divided, found.loss, found.cost]).all(axis=0)
+    sound &= (np.array(divided) > 0).all(axis=0)
+    return np.where((found.state <= LIMITED) & ~sound, INFEASIBLE, found.state)
 
 
 def _picked(found: Optimum, best: np.ndarray) -> Optimum:

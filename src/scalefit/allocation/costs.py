@@ -7,24 +7,51 @@ in ``accounting``, prices in ``hardware``.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-import jax
 import numpy as np
 import pandas as pd
 
 from scalefit.allocation.accounting import ASPECT, CONVENTIONS, SEQ, shape_of
-from scalefit.errors import AllocationError
+from scalefit.allocation.formulas import called, columns_of, values_of
+from scalefit.arguments import (
+    broadcast_shape,
+    choice,
+    flag,
+    mapping,
+    number,
+    numbers,
+    shown,
+    text,
+)
+from scalefit.errors import AllocationError, ArgumentError
 from scalefit.table import LossTable, as_table
 
-__all__ = ["COSTS", "Cost", "CostLike", "cost", "counted", "find_cost", "measured", "product"]
+__all__ = [
+    "COSTS",
+    "Cost",
+    "CostLike",
+    "cost",
+    "counted",
+    "find_cost",
+    "measured",
+    "price",
+    "product",
+]
 
 UNITS = ("FLOP", "USD")
+
+# What is said of a function that is no cost, by the name of the argument, and of a source.
+FUNCTION = (
+    "Write the columns out, in plain operators or jax.numpy and without if or float() on a column, "
+    "and return a positive number, as {}=lambda N, D: 6.0 * N * D"
+)
+SOURCE = "Say where the formula comes from, as source='our cluster'"
+PRODUCT = "Pass the cost of a parameter and token, as per_product=6.0, or None"
 
 # Embeddings and attention move C / (N D) by up to 45 percent over the sizes of public tables; more
 # is a mismatch of conventions.
@@ -62,11 +89,13 @@ class Cost:
     per_model: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.unit not in UNITS:
-            raise AllocationError(
-                f"cost {self.name!r} is counted in {self.unit!r}. Use {' or '.join(UNITS)}"
-            )
-        _columns(self.name, self.function)
+        text(self.name, "name", remedy="Pass what reports call it, as name='mine'")
+        text(self.source, "source", remedy=SOURCE)
+        choice(self.unit, "unit", UNITS)
+        columns_of(self.function, "function", remedy=FUNCTION.format("function"))
+        if self.per_product is not None:
+            number(self.per_product, "per_product", above=0, remedy=PRODUCT)
+        number(self.per_model, "per_model", least=0, remedy="Pass per_model=0.0")
 
     def __call__(self, *columns: Any) -> Any:
         """The function itself, in the caller's precision; traceable by JAX."""
@@ -78,7 +107,7 @@ class Cost:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns it takes, in order."""
-        return _columns(self.name, self.function)
+        return columns_of(self.function, "function", remedy=FUNCTION.format("function"))
 
     def evaluate(self, columns: Mapping[str, Any]) -> np.ndarray:
         """The cost in float64 on the host, whatever the caller's JAX configuration.
@@ -90,25 +119,33 @@ class Cost:
             The cost in its unit, of the columns' broadcast shape.
 
         Raises:
-            AllocationError: a column is missing.
+            ArgumentError: a column is missing or no number, or the function raises or returns what
+                is no number.
         """
+        remedy = f"Pass columns={{{', '.join(f'{name!r}: 1e9' for name in self.columns)}}}"
+        mapping(columns, "columns", remedy=remedy)
         missing = [name for name in self.columns if name not in columns]
         if missing:
-            raise AllocationError(
-                f"cost {self.name!r} is a function of {', '.join(self.columns)}; "
-                f"{', '.join(missing)} not given"
+            raise ArgumentError(
+                f"columns has no {', '.join(missing)}, and cost {self.name!r} is a function of "
+                f"{', '.join(self.columns)}",
+                argument="columns",
+                value=columns,
+                remedy=remedy,
             )
-        arrays = np.broadcast_arrays(
-            *(np.asarray(columns[name], dtype=np.float64) for name in self.columns)
-        )
-        with jax.enable_x64(True):
-            value = np.asarray(self.function(*arrays), dtype=np.float64)
-        return np.broadcast_to(value, arrays[0].shape)
+        given = {
+            spelled: numbers(columns[name], spelled, remedy=remedy, infinite=True, missing=True)
+            for name in self.columns
+            for spelled in (f"columns[{name!r}]",)
+        }
+        broadcast_shape(given, remedy=remedy)
+        return values_of(self.function, given, "cost", remedy=FUNCTION.format("cost"))
 
     def tokens(self, budget: Any, N: Any) -> Any:
         """Tokens that a budget buys for N parameters; negative where it does not pay for them.
 
         Raises:
+            ArgumentError: a number is none.
             AllocationError: the cost is not of the form k N D + m N.
         """
         if self.per_product is None:
@@ -116,6 +153,12 @@ class Cost:
                 f"cost {self.name!r} is not a multiple of N D, so the tokens that a budget buys "
                 "have no closed form"
             )
+        given = {
+            name: numbers(value, name, infinite=True, missing=True, remedy=f"Pass {name}={example}")
+            for name, value, example in (("budget", budget, "1e24"), ("N", N, "1e9"))
+        }
+        broadcast_shape(given, remedy="Pass numbers, or arrays that broadcast")
+        budget, N = given["budget"][()], given["N"][()]
         spare = budget / N if self.per_model == 0.0 else budget / N - self.per_model
         return spare / self.per_product
 
@@ -135,8 +178,8 @@ def cost(
         name: how reports call it; the function's name unless given.
 
     Raises:
-        AllocationError: the function takes no column, a variadic argument, or a keyword without
-            default; or the unit is unknown.
+        ArgumentError: the function takes no column, a variadic argument, or a keyword without
+            default; the unit is unknown; or source or name is no text.
 
     Example:
         >>> import scalefit as sf
@@ -151,9 +194,13 @@ def cost(
     """
 
     def decorate(function: Callable[..., Any]) -> Cost:
+        columns_of(function, "function", remedy=FUNCTION.format("function"))
         lines = (inspect.getdoc(function) or "").splitlines()
-        called = getattr(function, "__name__", "cost") if name is None else name
-        return Cost(called, function, source, unit, lines[0] if lines else called)
+        known = called(function) if name is None else name
+        return Cost(known, function, source, unit, lines[0] if lines else known)
+
+    text(source, "source", remedy=SOURCE)
+    choice(unit, "unit", UNITS)
 
     return decorate
 
@@ -167,22 +214,20 @@ def product(k: float, name: str | None = None, *, source: str) -> Cost:
         source: where k comes from.
 
     Raises:
-        AllocationError: k is not a positive number.
+        ArgumentError: k is not a positive number, or source or name no text.
 
     Example:
         >>> from scalefit.allocation import product
         >>> product(7.0, source="measured on our runs")
         <cost 7ND(N, D) in FLOP: 7 N D>
     """
-    k = float(k)
-    if not (np.isfinite(k) and k > 0):
-        raise AllocationError(f"FLOPs per parameter and token must be positive, not {k!r}")
+    k = number(k, "k", above=0, remedy="Pass the FLOPs per parameter and token, as k=6.0")
 
     def function(N: Any, D: Any) -> Any:
         return k * N * D
 
-    called = f"{k:.4g}ND" if name is None else name
-    return Cost(called, function, source, "FLOP", f"{k:.4g} N D", per_product=k)
+    known = f"{k:.4g}ND" if name is None else name
+    return Cost(known, function, source, "FLOP", f"{k:.4g} N D", per_product=k)
 
 
 def counted(
@@ -213,7 +258,7 @@ def counted(
         The cost, FLOP.
 
     Raises:
-        AllocationError: the convention is unknown, or the numbers describe no shape.
+        ArgumentError: the convention is unknown, or the numbers describe no shape.
 
     Example:
         >>> from scalefit.allocation import counted
@@ -221,15 +266,16 @@ def counted(
         >>> print(*(round(float(cost(N, 20 * N) / (6 * N * 20 * N)), 3) for N in (1e7, 1e9, 1e11)))
         1.781 1.168 1.036
     """
-    if convention not in CONVENTIONS:
-        raise AllocationError(
-            f"no convention is called {convention!r}. Known: {', '.join(CONVENTIONS)}"
-        )
+    choice(convention, "convention", tuple(CONVENTIONS))
     per_token, per_layer, source = CONVENTIONS[convention]
     taken = inspect.signature(per_token).parameters
-    embedded = vocab * (1.0 if tied else 2.0)
+    seq = number(seq, "seq", above=0, remedy="Pass the tokens of a sequence, as seq=2048")
+    vocab = number(
+        vocab, "vocab", least=0, remedy="Pass the entries that N counts, as vocab=32000, or vocab=0"
+    )
+    embedded = vocab * (1.0 if flag(tied, "tied") else 2.0)
+    aspect = number(aspect, "aspect", above=0, remedy="Pass width over depth, as aspect=128")
     rule = {"aspect": aspect, "embedded": embedded, "per_layer": per_layer}
-    shape_of(1.0, **rule)
 
     def function(N: Any, D: Any) -> Any:
         n_layers, d_model = shape_of(N, **rule)
@@ -296,45 +342,57 @@ def find_cost(cost: CostLike) -> Cost:
     """The cost itself, the one of that name, or the one that a plain function computes.
 
     Raises:
-        AllocationError: no cost has that name, or the function is not one of columns.
+        ArgumentError: no cost has that name, or the function is not one of columns.
     """
     if isinstance(cost, Cost):
         return cost
     if callable(cost):
         return _from_function(cost)
-    if cost in COSTS:
-        return COSTS[cost]
-    close = difflib.get_close_matches(str(cost), COSTS, n=1)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
-    raise AllocationError(f"no cost is called {cost!r}. {hint}Known: {', '.join(COSTS)}")
+    if isinstance(cost, str):
+        return COSTS[choice(cost, "cost", tuple(COSTS))]
+    raise ArgumentError(
+        f"cost={shown(cost)} is neither a cost, nor a name of one, nor a function of columns",
+        argument="cost",
+        value=cost,
+        remedy="Pass cost='6ND', or a function as cost=lambda N, D: 6.0 * N * D",
+    )
+
+
+def price(cost: Cost, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """What runs cost, shape of the columns.
+
+    Raises:
+        ArgumentError: it is no positive number, or rests on another column.
+    """
+    strange = [name for name in cost.columns if name not in columns]
+    if strange:
+        raise ArgumentError(
+            f"cost={shown(cost.function)} reads {', '.join(strange)}, and of runs "
+            f"{', '.join(columns)} are known",
+            argument="cost",
+            value=cost,
+            remedy=FUNCTION.format("cost"),
+        )
+    spent = cost.evaluate(columns)
+    wrong = ~(np.isfinite(spent) & (spent > 0))
+    if wrong.any():
+        at = tuple(np.argwhere(wrong)[0])
+        where = ", ".join(
+            f"{name} = {np.broadcast_to(columns[name], spent.shape)[at]:g}" for name in cost.columns
+        )
+        raise ArgumentError(
+            f"cost={shown(cost.function)} returned {spent[at]:g} at {where}, and a run costs a "
+            "positive number",
+            argument="cost",
+            value=cost,
+            remedy=FUNCTION.format("cost"),
+        )
+    return spent
 
 
 def _from_function(function: Callable[..., Any]) -> Cost:
+    columns_of(function, "cost", remedy=FUNCTION.format("cost"))
     return cost(source="a function of the user's")(function)
-
-
-def _columns(name: str, function: Callable[..., Any]) -> tuple[str, ...]:
-    """Names of the positional arguments without default: those with one are constants."""
-    columns: list[str] = []
-    for argument in inspect.signature(function).parameters.values():
-        bare = argument.default is inspect.Parameter.empty
-        if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
-            raise AllocationError(
-                f"cost {name!r}: {argument} is variadic. Write every column out: def mine(N, D)"
-            )
-        if argument.kind is argument.KEYWORD_ONLY and bare:
-            raise AllocationError(
-                f"cost {name!r}: {argument.name} is a keyword without default. A column is "
-                "positional, a constant has a default: def mine(N, D, *, k=6.0)"
-            )
-        if bare:
-            columns.append(argument.name)
-    if not columns:
-        raise AllocationError(
-            f"cost {name!r} takes no column. Write the columns as positional arguments: "
-            "def mine(N, D)"
-        )
-    return tuple(columns)
 
 
 @cost(

@@ -7,15 +7,15 @@ an H100 in bf16 is that number, and dollars counted with it are half of the true
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from scalefit.errors import AllocationError
+from scalefit.arguments import choice, number, numbers, shown, text
+from scalefit.errors import ArgumentError
 
-__all__ = ["HARDWARE", "Hardware", "Utilisation", "find_hardware", "usd_per_flop"]
+__all__ = ["HARDWARE", "Hardware", "Utilisation", "find_hardware", "share_of_peak", "usd_per_flop"]
 
 # Dense peaks, FLOP/s (or integer operations), of devices whose sparse peaks are in circulation.
 DENSE = {
@@ -28,6 +28,8 @@ DENSE = {
 }
 
 SECONDS = 3600.0
+
+PRICE_EXAMPLE = ("usd_per_hour", "2.0")
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Hardware:
         source: where the numbers come from.
 
     Raises:
-        AllocationError: a number is not positive, or the peak is one with structured sparsity.
+        ArgumentError: a number is not positive, or the peak is one with structured sparsity.
 
     Example:
         >>> from scalefit.allocation import HARDWARE
@@ -60,18 +62,20 @@ class Hardware:
     source: str = "given by the user"
 
     def __post_init__(self) -> None:
-        for what in ("peak_flops", "bandwidth", "usd_per_hour"):
-            value = getattr(self, what)
-            if not (math.isfinite(value) and value > 0):
-                raise AllocationError(f"{self.name!r}: {what} must be positive, not {value!r}")
+        for what, example in (("name", "H100 SXM"), ("dtype", "bf16")):
+            text(getattr(self, what), what, remedy=f"Pass {what}={example!r}")
+        for what, example in (("peak_flops", "989.4e12"), ("bandwidth", "3.35e12"), PRICE_EXAMPLE):
+            number(getattr(self, what), what, above=0, remedy=f"Pass {what}={example}")
         for (device, dtype), dense in DENSE.items():
             # Data sheets round to three or four digits.
             doubled = abs(self.peak_flops / (2.0 * dense) - 1.0) < 0.01
             if device in self.name.upper() and dtype == self.dtype.lower() and doubled:
-                raise AllocationError(
-                    f"{self.peak_flops:.4g} FLOP/s is the peak of {self.name} in {dtype} with 2:4 "
-                    f"structured sparsity; its dense peak is {dense:.4g}. Dollars counted with the "
-                    "sparse peak are half of the true ones"
+                raise ArgumentError(
+                    f"peak_flops={self.peak_flops:.4g} is the peak of {self.name} in {dtype} with "
+                    "2:4 structured sparsity: dollars counted with it are half of the true ones",
+                    argument="peak_flops",
+                    value=self.peak_flops,
+                    remedy=f"Its dense peak is peak_flops={dense:.5g}",
                 )
 
     def __str__(self) -> str:
@@ -83,15 +87,28 @@ class Hardware:
         return self.peak_flops / self.bandwidth
 
     def at_price(self, usd_per_hour: float) -> Hardware:
-        """The same device at another price."""
+        """The same device at another price.
+
+        Raises:
+            ArgumentError: it is no positive number.
+        """
         return replace(self, usd_per_hour=usd_per_hour)
 
     def hours(self, flops: Any, utilisation: float = 0.5) -> Any:
-        """Device-hours of so many FLOPs at a share of the dense peak."""
-        return flops / (self.peak_flops * _share(utilisation) * SECONDS)
+        """Device-hours of so many FLOPs at a share of the dense peak.
+
+        Raises:
+            ArgumentError: the FLOPs are no numbers, or the share is not in (0, 1].
+        """
+        flops = numbers(flops, "flops", missing=True, infinite=True, remedy="Pass flops=1e24")[()]
+        return flops / (self.peak_flops * share_of_peak(utilisation) * SECONDS)
 
     def usd(self, flops: Any, utilisation: float = 0.5) -> Any:
-        """Dollars of so many FLOPs at a share of the dense peak."""
+        """Dollars of so many FLOPs at a share of the dense peak.
+
+        Raises:
+            ArgumentError: the FLOPs are no numbers, or the share is not in (0, 1].
+        """
         return self.hours(flops, utilisation) * self.usd_per_hour
 
 
@@ -105,7 +122,7 @@ class Utilisation:
         decode: writing one token after another, bound by memory: a hundredth at small batches.
 
     Raises:
-        AllocationError: a share is not in (0, 1].
+        ArgumentError: a share is not in (0, 1].
 
     Source:
         Defaults of the code of Sardana et al. 2024, arXiv 2401.00448.
@@ -116,8 +133,8 @@ class Utilisation:
     decode: float = 0.01
 
     def __post_init__(self) -> None:
-        for share in (self.train, self.prefill, self.decode):
-            _share(share)
+        for phase in ("train", "prefill", "decode"):
+            share_of_peak(getattr(self, phase), phase)
 
 
 def usd_per_flop(hardware: Hardware | str, utilisation: float = 0.5) -> float:
@@ -128,7 +145,7 @@ def usd_per_flop(hardware: Hardware | str, utilisation: float = 0.5) -> float:
         utilisation: share of its dense peak that the job reaches.
 
     Raises:
-        AllocationError: the accelerator is unknown, or the share not in (0, 1].
+        ArgumentError: the accelerator is unknown, or the share not in (0, 1].
 
     Example:
         >>> from scalefit.allocation import usd_per_flop
@@ -138,28 +155,33 @@ def usd_per_flop(hardware: Hardware | str, utilisation: float = 0.5) -> float:
     return float(find_hardware(hardware).usd(1.0, utilisation))
 
 
-def find_hardware(hardware: Hardware | str) -> Hardware:
+def find_hardware(hardware: Hardware | str, argument: str = "hardware") -> Hardware:
     """The accelerator itself, or the one of that name.
 
     Raises:
-        AllocationError: no accelerator has that name.
+        ArgumentError: no accelerator has that name.
     """
     if isinstance(hardware, Hardware):
         return hardware
-    if hardware not in HARDWARE:
-        raise AllocationError(
-            f"no accelerator is called {hardware!r}. Known: {', '.join(HARDWARE)}. Describe "
-            "another one: Hardware(name, dtype, peak_flops, bandwidth, usd_per_hour)"
-        )
-    return HARDWARE[hardware]
+    if isinstance(hardware, str):
+        return HARDWARE[choice(hardware, argument, tuple(HARDWARE))]
+    raise ArgumentError(
+        f"{argument}={shown(hardware)} is neither an accelerator nor the name of one",
+        argument=argument,
+        value=hardware,
+        remedy=f"Pass {argument}='H100 SXM bf16', or describe another: Hardware(name, dtype, "
+        "peak_flops, bandwidth, usd_per_hour)",
+    )
 
 
-def _share(utilisation: float) -> float:
-    if not 0 < utilisation <= 1:
-        raise AllocationError(
-            f"a utilisation is a share of the dense peak, above 0 and up to 1, not {utilisation!r}"
-        )
-    return utilisation
+def share_of_peak(utilisation: float, argument: str = "utilisation") -> float:
+    """A share of the dense peak.
+
+    Raises:
+        ArgumentError: it is not in (0, 1].
+    """
+    remedy = f"Pass a share of the dense peak, as {argument}=0.5"
+    return number(utilisation, argument, above=0, most=1, remedy=remedy)
 
 
 A100 = "NVIDIA A100 data sheet (dense column)"

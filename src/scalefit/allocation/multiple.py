@@ -11,9 +11,10 @@ import numpy as np
 from scalefit.allocation.best import solved
 from scalefit.allocation.costs import CostLike
 from scalefit.allocation.optimum import allocate
-from scalefit.allocation.question import ask
+from scalefit.allocation.question import ask, point_of
 from scalefit.allocation.remarks import require_design, require_optimum
 from scalefit.allocation.solver import LIMITED
+from scalefit.arguments import flag
 from scalefit.errors import AllocationError, Note
 from scalefit.result import Fit
 from scalefit.uncertainty import Ensemble, Estimate
@@ -49,11 +50,12 @@ def compute_multiplier(
             (data, seeds, sizes) then cancels. Draws that failed in either are left out.
 
     Returns:
-        The multiplier, of the shape of ``flops`` and ``held``; of ensembles with draws. inf
-            where no budget brings the baseline to that loss. Its notes are those of both
-            allocations.
+        The multiplier, of the shape of ``flops`` and ``held``; of ensembles with draws. inf,
+            with a note, where no budget brings the baseline to that loss. Its notes are those of
+            both allocations.
 
     Raises:
+        ArgumentError: as for :func:`allocate`.
         DataError: coefficients of a fit differ by a column.
         AllocationError: as for :func:`allocate`; or one is an ensemble and the other is not, or
             ``paired`` is asked of ensembles that are not.
@@ -67,14 +69,16 @@ def compute_multiplier(
         >>> round(float(sf.compute_multiplier(fit, baseline, 1e21).value), 3)
         1.608
     """
+    recipe, compared = point_of(fit), point_of(baseline, "baseline")
+    flag(paired, "paired")
     if isinstance(fit, Ensemble) != isinstance(baseline, Ensemble):
         raise AllocationError(
             "one recipe is an ensemble and the other a fit: bootstrap both, or give both fits"
         )
     other = held if held_baseline is None else held_baseline
-    own = allocate(_point(fit), flops, cost=cost, held=held)
-    value = _needed(_point(baseline), None, own.loss, cost, other)
-    notes = (*own.notes, *_baseline_notes(_point(baseline), value, cost, other))
+    own = allocate(recipe, flops, cost=cost, held=held)
+    value = _needed(compared, None, own.loss, cost, other)
+    notes = (*own.notes, *_baseline_notes(compared, value, own.loss, cost, other))
     budgets = np.asarray(flops, dtype=np.float64)
     if not (isinstance(fit, Ensemble) and isinstance(baseline, Ensemble)):
         ratio = value / budgets
@@ -88,12 +92,12 @@ def compute_multiplier(
     return Estimate(value / budgets, drawn, fit.tails.wider(baseline.tails), notes)
 
 
-def _point(fit: Fit | Ensemble) -> Fit:
-    return fit.fit if isinstance(fit, Ensemble) else fit
-
-
 def _baseline_notes(
-    baseline: Fit, needed: np.ndarray, cost: CostLike, held: Mapping[str, Any] | None
+    baseline: Fit,
+    needed: np.ndarray,
+    loss: np.ndarray,
+    cost: CostLike,
+    held: Mapping[str, Any] | None,
 ) -> list[Note]:
     """What is said of the baseline at the budgets that it needs."""
     fine = np.isfinite(needed)
@@ -103,7 +107,19 @@ def _baseline_notes(
         name: np.broadcast_to(values, needed.shape)[fine] for name, values in (held or {}).items()
     }
     notes = allocate(baseline, needed[fine], cost=cost, held=columns).notes
-    return [replace(note, message=f"of the baseline: {note.message}") for note in notes]
+    found = [replace(note, message=f"of the baseline: {note.message}") for note in notes]
+    if not fine.all():
+        lowest = float(np.min(loss[~fine]))
+        found.append(
+            Note(
+                "loss_not_reached",
+                "warning",
+                f"no budget brings the baseline to {np.sum(~fine)} of the {needed.size} losses, "
+                f"the lowest {lowest:.4g}: there the multiplier is inf. Ask at smaller budgets",
+                {"losses": int(np.sum(~fine)), "lowest": lowest},
+            )
+        )
+    return found
 
 
 def _needed(
@@ -119,7 +135,10 @@ def _needed(
     if params is not None:
         values = params
     level = np.asarray(loss)[None] if one else loss
-    question = ask(fit, np.nan_to_num(level[0], nan=1.0), "loss", cost=cost, held=held)
+    holding = "held_baseline"
+    question = ask(
+        fit, np.nan_to_num(level[0], nan=1.0), "loss", cost=cost, held=held, holding=holding
+    )
     found = solved(question, values, level)
     if one:
         require_design(question, found)

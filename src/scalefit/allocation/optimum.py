@@ -14,7 +14,7 @@ from jax import lax
 from scalefit.allocation.answers import Allocation
 from scalefit.allocation.best import CLOSED_FORMS, additive, solved
 from scalefit.allocation.costs import CostLike
-from scalefit.allocation.question import Free, Limits, Question, ask
+from scalefit.allocation.question import Free, Limits, Question, ask, point_of
 from scalefit.allocation.remarks import (
     draw_notes,
     notes_of,
@@ -23,7 +23,8 @@ from scalefit.allocation.remarks import (
     require_optimum,
 )
 from scalefit.allocation.solver import LIMITED, START, Optimum, newton, newton_start
-from scalefit.errors import AllocationError
+from scalefit.arguments import broadcast_shape, choice, mapping, numbers
+from scalefit.errors import ArgumentError
 from scalefit.result import Fit
 from scalefit.tracing import Function, trace
 from scalefit.uncertainty import Draws, Ensemble
@@ -73,11 +74,13 @@ def allocate(
         each, the loss being that at the draw's own optimum.
 
     Raises:
+        ArgumentError: something passed is not what it has to be: a budget no positive number, a
+            function of the caller's that raises or returns none.
         DataError: coefficients of the fit differ by a column (``fit.at(...)`` chooses a level), or
             a column is held at, or free in, values that the law does not describe.
-        AllocationError: a budget is not a positive number, a column is neither free nor held, the
-            limits leave nothing, the loss cannot be reached, or more of one column always beats
-            more of the other (no interior optimum).
+        AllocationError: a column is neither free nor held, the limits leave nothing, the loss
+            cannot be reached, or more of one column always beats more of the other (no interior
+            optimum).
 
     Source:
         Hoffmann et al. 2022, arXiv 2203.15556, eq. 4.
@@ -93,7 +96,7 @@ def allocate(
         '1.3e+10 parameters, 0.50% more loss'
     """
     ensemble = fit if isinstance(fit, Ensemble) else None
-    point = fit.fit if isinstance(fit, Ensemble) else fit
+    point = point_of(fit)
     question = ask(point, *asked(flops, usd, loss), cost=cost, free=free, held=held, limits=limits)
     one = {name: np.array([value]) for name, value in question.fit.params.items()}
     found = solved(question, one)
@@ -140,9 +143,9 @@ def optimal(
         held: columns that are held, each at a number.
 
     Raises:
+        ArgumentError: the budget is no positive number, or there is no such answer.
         DataError: coefficients of the fit differ by a column (``fit.at(...)`` chooses a level).
-        AllocationError: the budget is no positive number, a column is neither free nor held, or
-            there is no such answer.
+        AllocationError: a column is neither free nor held, or there is no optimum.
 
     Example:
         >>> import scalefit as sf
@@ -151,13 +154,15 @@ def optimal(
         >>> sf.profile(fit, runs, sf.optimal(fit, "N", flops=1e21))
         N* at 1e+21 FLOP: ...e+09 (95 %: ...e+09 to ...e+09)
     """
-    if what not in get_args(What):
-        raise AllocationError(f"{what!r} is not one of {', '.join(map(repr, get_args(What)))}")
+    choice(what, "what", get_args(What))
     question = ask(fit, flops, "FLOP", cost=cost, held=held)
     if question.levels.size != 1:
-        raise AllocationError(
-            f"{what}* is a function of the parameters at one budget, not at "
-            f"{question.levels.size}: give one"
+        raise ArgumentError(
+            f"{what}* is a function of the parameters at one budget, and flops and held have "
+            f"{question.levels.size}",
+            argument="flops",
+            value=flops,
+            remedy="Pass one, as flops=1e24",
         )
     answer = _Optimal(question, what)
     own = answer.found([np.array([question.fit.params[name]]) for name in answer.names])
@@ -188,11 +193,29 @@ class _Optimal:
         self._programs: dict[int, Function] = {}
 
     def __call__(self, params: Mapping[str, Any]) -> Any:
+        remedy = f"Pass a fit's params: {', '.join(self.names)}"
+        missing = [
+            name for name in self.names if name not in mapping(params, "params", remedy=remedy)
+        ]
+        if missing:
+            raise ArgumentError(
+                f"params has no {', '.join(missing)}",
+                argument="params",
+                value=params,
+                remedy=remedy,
+            )
         values = [params[name] for name in self.names]
         if any(isinstance(value, jax.core.Tracer) for value in values):
             with jax.enable_x64(True):
                 return self._traced([jnp.asarray(value, dtype=jnp.float64) for value in values])
-        arrays = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in values))
+        given = {
+            f"params[{name!r}]": numbers(
+                value, f"params[{name!r}]", missing=True, infinite=True, remedy=remedy
+            )
+            for name, value in zip(self.names, values, strict=True)
+        }
+        broadcast_shape(given, remedy=remedy)
+        arrays = np.broadcast_arrays(*given.values())
         shape = arrays[0].shape
         found = self.found([value.ravel() for value in arrays])
         value = self._picked(found.columns, found.loss)
@@ -281,7 +304,7 @@ def asked(flops: Any, usd: Any, loss: Any) -> tuple[Any, str]:
     """The one level that was asked for, and its unit.
 
     Raises:
-        AllocationError: none is given, or more than one.
+        ArgumentError: none is given, or more than one.
     """
     given = [
         (value, unit)
@@ -289,8 +312,11 @@ def asked(flops: Any, usd: Any, loss: Any) -> tuple[Any, str]:
         if value is not None
     ]
     if len(given) != 1:
-        raise AllocationError(
-            "ask for one of flops=, usd= and loss=: a budget to spend or a loss to reach"
+        raise ArgumentError(
+            f"{len(given)} of flops, usd and loss are given, and one says what is asked",
+            argument="flops",
+            value=flops,
+            remedy="Pass one: a budget to spend, as flops=1e24, or a loss to reach, as loss=2.0",
         )
     return given[0]
 

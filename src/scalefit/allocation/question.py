@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -13,12 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.allocation.costs import Cost, CostLike, find_cost
+from scalefit.allocation.costs import FUNCTION, Cost, CostLike, find_cost
+from scalefit.allocation.formulas import called, columns_of, tried
 from scalefit.allocation.line import Line, Measure, Setting
-from scalefit.errors import AllocationError
+from scalefit.arguments import broadcast_shape, instance, mapping, number, numbers, shown
+from scalefit.errors import AllocationError, ArgumentError
 from scalefit.result import Fit
+from scalefit.uncertainty import Ensemble
 
-__all__ = ["Free", "Limits", "Question", "ask"]
+__all__ = ["Free", "Limits", "Question", "ask", "fitted", "held_values", "point_of"]
 
 Free = Mapping[str, Sequence[Any] | None]
 """Free columns: a pair (lowest, highest), a list of choices, or None for any positive number."""
@@ -35,6 +37,9 @@ BEYOND = 1.0
 # A column that varies more than so many times is walked in its logarithm.
 WIDE = 4.0
 
+# Ends of the walked column, in its logarithm, where the caller gives none.
+WALK = (0.0, math.log(1e30))
+
 MOST_EXTRAS = 3
 MOST_COMBINATIONS = 10_000
 
@@ -48,8 +53,24 @@ ASKED = MappingProxyType({"FLOP": "flops", "USD": "usd", "loss": "loss"})
 # What a column is held at in an example where the runs do not say.
 TYPICAL = MappingProxyType({"N": 1e9, "D": 2e10})
 
+# What a level is called, with an example.
+LEVEL = MappingProxyType(
+    {
+        "FLOP": "Pass the budget in FLOP, as flops=1e24",
+        "USD": "Pass the budget in dollars, as usd=1e6",
+        "loss": "Pass the loss to be reached, as loss=2.0",
+    }
+)
+
 # Stands for the walked column where the budget buys one column only.
 NO_WALK = "$none"
+
+FITTED = "Pass what scalefit.fit(runs) returned"
+ENDS = "Pass the highest value, or a pair (lowest, highest) with None where there is none"
+LIMITING = (
+    "Write the columns out, in plain operators or jax.numpy and without if or float() on a column, "
+    "and return a positive number, as limits={lambda N: 2.0 * N: 8e10}"
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +109,11 @@ class Question:
     def combinations(self) -> np.ndarray:
         """Every combination of the choices, shape (combinations, columns)."""
         return np.array(list(itertools.product(*self.choices.values())), dtype=np.float64)
+
+    @property
+    def divided(self) -> tuple[str, ...]:
+        """The columns that a budget is divided between, or the one that it buys."""
+        return tuple(name for name in (self.line.walk, self.line.pivot) if name != NO_WALK)
 
     @property
     def plain(self) -> bool:
@@ -135,6 +161,19 @@ class Question:
         beyond = np.minimum(ratio - BEYOND, ends[0]), np.maximum(ratio + BEYOND, ends[1])
         return np.stack(beyond, axis=-1)
 
+    @property
+    def limited(self) -> bool:
+        """Whether the caller limits something."""
+        return bool(self.line.limits or self.edge.any() or self.line.walk in self.choices)
+
+    def loosened(self) -> Question:
+        """The question without any limit, and with the whole range of sizes."""
+        box = self.box.copy()
+        box[0] = WALK
+        everything = np.full(self.high.shape, math.inf)
+        edge = np.zeros(2, dtype=bool)
+        return replace(self, low=-everything, high=everything, box=box, edge=edge)
+
     def without(self, index: int) -> Question:
         """The question with one limit left out."""
         low, high = self.low.copy(), self.high.copy()
@@ -151,6 +190,7 @@ def ask(
     free: Free | None = None,
     held: Mapping[str, Any] | None = None,
     limits: Limits | None = None,
+    holding: str = "held",
 ) -> Question:
     """Check a question.
 
@@ -162,13 +202,16 @@ def ask(
         free: free columns beside N and D, or their ranges.
         held: columns that are held.
         limits: what the answer must keep to.
+        holding: what ``held`` is called where it was passed.
 
     Raises:
+        ArgumentError: something passed is not what it has to be.
         DataError: coefficients of the fit differ by a column, or a column is held at, or free in,
             what the law does not describe.
         AllocationError: the question has no sense, with what is wrong and what would have one.
     """
-    fit = fit.one_surface()
+    fit = instance(fit, "fit", Fit, wanted="a fit", remedy=FITTED).one_surface()
+    levels = _levels(levels, unit)
     counted = find_cost(cost)
     law = fit.law
     if law.response != "loss":
@@ -177,20 +220,19 @@ def ask(
             "least loss. Fit a law of the loss"
         )
     reverse = unit == "loss"
-    levels = _levels(levels, unit)
     if not reverse and unit != counted.unit:
         raise AllocationError(
             f"cost {counted.name!r} is in {counted.unit} and the budget in {unit}. Give "
             f"{counted.unit.lower().replace('flop', 'flops')}=..., or a cost in {unit}"
         )
-    held, free = dict(held or {}), dict(free or {})
+    held, free = held_values(fit, held, holding), _free(fit, free)
     walk, pivot = _roles(fit, counted, free, held, f"{ASKED[unit]}={levels.flat[0]:g}")
     needed = {*law.columns, *counted.columns}
-    measures, low, high = _limits(limits or {}, pivot, needed, {*free, *held})
+    measures, low, high = _limits(limits, pivot, needed, {*free, *held})
     for measure in measures:
         needed |= set(measure.needs)
     free = {name: None for name in (walk, pivot) if name != NO_WALK} | free
-    _every_column_told(fit, counted, needed, free, held)
+    _every_column_told(fit, counted, needed, free, held, holding)
     box, edge, extras, logs, choices, caps = _ranges(free, walk, pivot)
     for i in reversed(range(len(measures))):
         # A limit on the walked column is an end of the walk.
@@ -199,29 +241,25 @@ def ask(
             measures.pop(i)
     for measure, ends in caps:
         measures, low, high = [*measures, measure], [*low, ends[0]], [*high, ends[1]]
-    try:
-        shape = np.broadcast_shapes(levels.shape, *(np.shape(value) for value in held.values()))
-    except ValueError as error:
-        raise AllocationError(
-            f"budgets of shape {levels.shape} and held columns of shapes "
-            f"{ {name: np.shape(value) for name, value in held.items()} } do not fit together. "
-            "Give numbers, or arrays that broadcast"
-        ) from error
-    values = {
-        name: np.broadcast_to(_held(name, value), shape)
-        for name, value in held.items()
-        if name in needed
-    }
+    given = {f"{holding}[{name!r}]": value for name, value in held.items()}
+    shape = broadcast_shape(
+        {ASKED[unit]: levels, **given}, remedy="Pass numbers, or arrays that broadcast"
+    )
+    values = {name: np.broadcast_to(value, shape) for name, value in held.items() if name in needed}
     law.check(values)
     for name, chosen in {**choices, **{name: free[name] for name in extras}}.items():
         law.check({name: chosen})
+    places = _places(walk, pivot, box, extras, logs, values, choices)
+    for measure in measures:
+        if measure.function is not None:
+            _tried(measure.function, measure.needs, places, "limits", LIMITING)
     function, columns, affine = counted.function, counted.columns, True
     if counted.per_product is not None:
         function, columns = _by_model_and_token, ("N", "D", SLOPE, INTERCEPT)
         values[SLOPE] = np.full(shape, counted.per_product)
         values[INTERCEPT] = np.full(shape, counted.per_model)
     else:
-        affine = _is_affine(counted, walk, pivot, box, extras, logs, values, choices)
+        affine = _is_affine(_paid(counted, places, walk, pivot), places[pivot])
     line = Line(law, function, columns, walk, pivot, extras, logs, tuple(measures), reverse, affine)
     return Question(
         fit,
@@ -237,21 +275,85 @@ def ask(
     )
 
 
+def fitted(fit: Any, argument: str = "fit") -> Fit | Ensemble:
+    """A fit, or an ensemble of fits.
+
+    Raises:
+        ArgumentError: it is neither.
+    """
+    kinds: tuple[type[Fit | Ensemble], ...] = (Fit, Ensemble)
+    wanted = "a fit, nor an ensemble of fits"
+    return instance(fit, argument, kinds, wanted=wanted, remedy=FITTED)
+
+
+def point_of(fit: Any, argument: str = "fit") -> Fit:
+    """The fit itself, or that of an ensemble.
+
+    Raises:
+        ArgumentError: it is neither.
+    """
+    found = fitted(fit, argument)
+    return found.fit if isinstance(found, Ensemble) else found
+
+
 def _by_model_and_token(N: Any, D: Any, k: Any, m: Any) -> Any:
     return k * N * D + m * N
 
 
 def _levels(levels: Any, unit: str) -> np.ndarray:
-    values = np.asarray(levels, dtype=np.float64)
     # Losses relative to a unigram model are negative.
-    usable = np.isfinite(values) & ((values > 0) | (unit == "loss"))
-    if values.size == 0 or not usable.all():
-        what = "a loss must be a finite number"
-        if unit != "loss":
-            what = f"a budget must be a positive number of {unit}"
-        example = {"loss": "loss=2.0", "FLOP": "flops=1e24", "USD": "usd=1e6"}[unit]
-        raise AllocationError(f"{what}, not {levels!r}. Give one or several, such as {example}")
-    return values
+    above = None if unit == "loss" else 0.0
+    return numbers(levels, ASKED[unit], remedy=LEVEL[unit], above=above, empty=False)
+
+
+def held_values(fit: Fit, held: Any, argument: str = "held") -> dict[str, np.ndarray]:
+    """Columns that are held, by name.
+
+    Raises:
+        ArgumentError: they are no numbers by name.
+    """
+    named = mapping(
+        {} if held is None else held,
+        argument,
+        remedy=f"Pass numbers by column, as {argument}={{'D': 2e10}}",
+    )
+    found = {}
+    for name, value in named.items():
+        remedy = f"Pass a number, or several, as {argument}={{{name!r}: {_example(fit, name):g}}}"
+        found[name] = numbers(value, f"{argument}[{name!r}]", remedy=remedy, empty=False)
+    return found
+
+
+def _free(fit: Fit, free: Any) -> dict[str, Any]:
+    """Columns that are free: with None, a pair of ends, or the choices."""
+    named = mapping(
+        {} if free is None else free,
+        "free",
+        remedy="Pass ranges by column, as free={'N': (1e9, 1e12)}",
+    )
+    found: dict[str, Any] = {}
+    for name, values in named.items():
+        argument, value = f"free[{name!r}]", _example(fit, name)
+        low, high = fit.domain.get(name, (value, 16 * value))
+        remedy = (
+            f"Pass a pair (lowest, highest), as free={{{name!r}: ({low:g}, {high:g})}}, or a list "
+            "of choices"
+        )
+        if values is None:
+            found[name] = None
+        elif isinstance(values, tuple) and len(values) == 2:
+            found[name] = _ends(argument, values, remedy)
+        else:
+            chosen = numbers(values, argument, remedy=remedy, empty=False)
+            if chosen.ndim != 1:
+                raise ArgumentError(
+                    f"{argument}={shown(values)} is neither a pair nor a list",
+                    argument=argument,
+                    value=values,
+                    remedy=remedy,
+                )
+            found[name] = [float(item) for item in chosen]
+    return found
 
 
 def _roles(
@@ -259,7 +361,7 @@ def _roles(
 ) -> tuple[str, str]:
     """The columns that a budget is divided between: model size first, or what stands for it."""
     law = fit.law
-    listed = {name for name, values in free.items() if isinstance(values, (list, range))}
+    listed = {name for name, values in free.items() if isinstance(values, list)}
     shared = [
         name
         for name in law.columns
@@ -292,6 +394,11 @@ def _other_question(fit: Fit, cost: Cost, held: Mapping[str, Any], asked: str) -
         others = dict.fromkeys(name for name in (*cost.columns, *columns) if name != bought)
         known = {name: _example(fit, name) for name in others if name not in held}
         counted = "" if cost.name == "6ND" else ", cost=..."
+        if not known:
+            return (
+                f"What the budget buys of {bought} alone is the answer: allocate(fit, "
+                f"{asked}{counted}, free={{{bought!r}: None}})"
+            )
         given = "".join(f", {name!r}: ..." for name in held)
         said = ", ".join(f"{name!r}: {value:g}" for name, value in known.items())
         return (
@@ -336,12 +443,12 @@ def _example(fit: Fit, name: str) -> float:
 
 
 def _limits(
-    limits: Limits, pivot: str, known: set[str], given: set[str]
+    limits: Any, pivot: str, known: set[str], given: set[str]
 ) -> tuple[list[Measure], list[float], list[float]]:
     measures, low, high = [], [], []
-    for what, ends in limits.items():
+    for what, ends in _limiting(limits).items():
         measure = _measure(what)
-        least, most = _ends(measure.name, ends)
+        least, most = _ends(f"limits[{measure.name!r}]", ends, ENDS)
         # A ratio to the pivot is told the other way up: tokens bound it from above, then.
         if measure.bottom == pivot:
             least, most = (
@@ -351,10 +458,12 @@ def _limits(
             measure = measure._replace(top=pivot, bottom=measure.top)
         strange = set(measure.needs) - known - given
         if strange:
-            raise AllocationError(
-                f"the limit on {measure.name} reads {', '.join(sorted(strange))}, which is no "
-                f"column of the law or the cost ({', '.join(sorted(known))}). Hold it, as "
-                f"held={{'{min(strange)}': ...}}, or limit another"
+            raise ArgumentError(
+                f"limits has {measure.name!r}, which reads {', '.join(sorted(strange))}, no column "
+                f"of the law or the cost ({', '.join(sorted(known))})",
+                argument="limits",
+                value=limits,
+                remedy=f"Hold it, as held={{'{min(strange)}': 1e9}}, or limit another",
             )
         measures.append(measure)
         low.append(least)
@@ -362,44 +471,83 @@ def _limits(
     return measures, low, high
 
 
+def _limiting(limits: Any) -> Mapping[Any, Any]:
+    return instance(
+        {} if limits is None else limits,
+        "limits",
+        Mapping,
+        wanted="a mapping from columns, ratios or functions",
+        remedy="Pass the highest value of each, as limits={'N': 70e9}",
+    )
+
+
 def _measure(what: Any) -> Measure:
     if callable(what):
-        needs = tuple(inspect.signature(what).parameters)
-        return Measure(getattr(what, "__name__", "limit"), "", "", what, needs)
-    top, _, bottom = (part.strip() for part in str(what).partition("/"))
-    return Measure(str(what), top, bottom, None, (top, bottom) if bottom else (top,))
-
-
-def _ends(name: str, ends: Any) -> tuple[float, float]:
-    try:
-        low, high = ends if np.ndim(ends) == 1 else (None, ends)
-        least = -math.inf if low is None else float(low)
-        most = math.inf if high is None else float(high)
-    except (TypeError, ValueError) as error:
-        raise AllocationError(
-            f"the limit on {name} is {ends!r}. Give the highest value, or a pair (lowest, highest) "
-            "with None where there is none"
-        ) from error
-    if not (least <= most and most > 0):
-        raise AllocationError(
-            f"the limit on {name} allows nothing positive: {ends!r}. Give the highest value, or a "
-            "pair (lowest, highest)"
+        needs = columns_of(what, "limits", remedy=LIMITING)
+        return Measure(called(what), "", "", what, needs)
+    parts = [part.strip() for part in what.split("/")] if isinstance(what, str) else []
+    if not (parts and all(parts)) or len({*parts}) < len(parts) or len(parts) > 2:
+        raise ArgumentError(
+            f"limits has {shown(what)}, which is neither a column, nor a ratio of two, nor a "
+            "function of columns",
+            argument="limits",
+            value=what,
+            remedy="Name what is limited, as limits={'N': 70e9, 'D/N': (20, None)}",
         )
-    return least, most
+    top, bottom = (*parts, "")[:2]
+    return Measure(what, top, bottom, None, tuple(parts))
+
+
+def _ends(argument: str, ends: Any, remedy: str) -> tuple[float, float]:
+    """The lowest and the highest value; infinite where there is none."""
+    pair = ends if isinstance(ends, (tuple, list, np.ndarray)) and np.shape(ends) else (None, ends)
+    if ends is None or len(pair) != 2 or all(end is None for end in pair):
+        raise ArgumentError(
+            f"{argument}={shown(ends)} limits nothing", argument=argument, value=ends, remedy=remedy
+        )
+    low, high = (
+        fallback if end is None else number(end, argument, infinite=True, remedy=remedy)
+        for end, fallback in zip(pair, (-math.inf, math.inf), strict=True)
+    )
+    if not (low <= high and high > 0 and low < math.inf):
+        fault = (
+            "has its lowest value above its highest" if low > high else "leaves nothing positive"
+        )
+        raise ArgumentError(
+            f"{argument}={shown(ends)} {fault}",
+            argument=argument,
+            value=ends,
+            remedy=remedy,
+        )
+    return low, high
 
 
 def _every_column_told(
-    fit: Fit, cost: Cost, needed: set[str], free: Mapping[str, Any], held: Mapping[str, Any]
+    fit: Fit,
+    cost: Cost,
+    needed: set[str],
+    free: Mapping[str, Any],
+    held: Mapping[str, Any],
+    holding: str,
 ) -> None:
     both = set(free) & set(held)
     if both:
-        raise AllocationError(f"{', '.join(sorted(both))} cannot be both free and held")
-    unknown = (set(free) | set(held)) - needed
-    if unknown:
-        raise AllocationError(
-            f"{', '.join(sorted(unknown))} is no column of {fit.law.name!r}, of cost "
-            f"{cost.name!r} or of a limit. They have {', '.join(sorted(needed))}"
+        raise ArgumentError(
+            f"{holding} has {', '.join(sorted(both))}, which free has too",
+            argument=holding,
+            value=held,
+            remedy="Leave it out of one of both",
         )
+    for argument, named in (("free", free), (holding, held)):
+        unknown = set(named) - needed
+        if unknown:
+            raise ArgumentError(
+                f"{argument} has {', '.join(sorted(unknown))}, no column of {fit.law.name!r}, of "
+                f"cost {cost.name!r} or of a limit",
+                argument=argument,
+                value=named,
+                remedy=f"They have {', '.join(sorted(needed))}",
+            )
     for name in (*fit.law.columns, *cost.columns, *sorted(needed)):
         if name in free or name in held:
             continue
@@ -407,14 +555,15 @@ def _every_column_told(
         seen = f" (the runs have {low:g} to {high:g})" if low == low else ""
         value, top = (low, high) if low == low else (8.0, 16.0)
         raise AllocationError(
-            f"{name!r} is neither free nor held{seen}. Hold it, as held={{'{name}': {value:g}}}, "
-            f"or free it in a range or a list, as free={{'{name}': ({value:g}, {top:g})}}"
+            f"{name!r} is neither free nor held{seen}. Hold it, as {holding}={{'{name}': "
+            f"{value:g}}}, or free it in a range or a list, as free={{'{name}': ({value:g}, "
+            f"{top:g})}}"
         )
 
 
 def _ranges(free: Free, walk: str, pivot: str) -> Any:
     """Boxes, extras, choices, and ranges of the pivot as limits on it."""
-    box, edge = [[0.0, math.log(1e30)]], np.zeros(2, dtype=bool)
+    box, edge = [[*WALK]], np.zeros(2, dtype=bool)
     if walk == NO_WALK:
         box, edge = [[0.0, 0.0]], np.ones(2, dtype=bool)
     extras: list[str] = []
@@ -428,16 +577,19 @@ def _ranges(free: Free, walk: str, pivot: str) -> Any:
                     f"{name!r} is free without a range. Give one, as free={{'{name}': (1, 16)}}, "
                     "or a list of choices"
                 )
-        elif isinstance(values, tuple) and len(values) == 2:
-            low, high = _ends(name, values)
+        elif isinstance(values, tuple):
+            low, high = values
             if name == pivot:
                 caps.append((_measure(pivot), (low, high)))
             elif name == walk:
                 _narrow(box, edge, low, high)
             else:
                 if not math.isfinite(high - low):
-                    raise AllocationError(
-                        f"the range of {name!r} has no end: {values!r}. Give both ends"
+                    raise ArgumentError(
+                        f"free[{name!r}]={shown(values)} has no end",
+                        argument=f"free[{name!r}]",
+                        value=values,
+                        remedy=f"Give both ends, as free={{{name!r}: (1, 16)}}",
                     )
                 logarithmic = low > 0 and high > WIDE * low
                 extras.append(name)
@@ -449,7 +601,7 @@ def _ranges(free: Free, walk: str, pivot: str) -> Any:
                 f"limits={{'{pivot}': ...}}, or hold it"
             )
         else:
-            choices[name] = _choices(name, values)
+            choices[name] = tuple(values)
     if len(extras) > MOST_EXTRAS:
         raise AllocationError(
             f"{len(extras)} further columns are free in a range ({', '.join(extras)}), more than "
@@ -472,28 +624,7 @@ def _narrow(box: Any, edge: np.ndarray, low: float, high: float) -> None:
         box[0][1], edge[1] = math.log(max(high, 1.0)), True
 
 
-def _choices(name: str, values: Any) -> tuple[float, ...]:
-    try:
-        chosen = tuple(float(value) for value in values)
-    except (TypeError, ValueError) as error:
-        raise AllocationError(
-            f"free column {name!r} takes a pair (lowest, highest) or a list of numbers, not "
-            f"{values!r}"
-        ) from error
-    if not chosen or not all(math.isfinite(value) for value in chosen):
-        raise AllocationError(f"the choices of {name!r} are {values!r}. Give at least one number")
-    return chosen
-
-
-def _held(name: str, value: Any) -> np.ndarray:
-    values = np.asarray(value, dtype=np.float64)
-    if not np.isfinite(values).all():
-        raise AllocationError(f"{name!r} is held at {value!r}. Give a finite number")
-    return values
-
-
-def _is_affine(
-    cost: Cost,
+def _places(
     walk: str,
     pivot: str,
     box: np.ndarray,
@@ -501,21 +632,58 @@ def _is_affine(
     logs: tuple[bool, ...],
     held: Mapping[str, np.ndarray],
     choices: Mapping[str, tuple[float, ...]],
-) -> bool:
+) -> dict[str, np.ndarray]:
+    """Columns at which the caller's functions are tried: sizes down, pivots across."""
+    columns = {name: values.flat[0] for name, values in held.items()}
+    columns |= {name: values[0] for name, values in choices.items()}
+    for i, name in enumerate(extras, 1):
+        middle = box[i].mean()
+        columns[name] = math.exp(middle) if logs[i - 1] else middle
+    columns |= {walk: np.array([[1e6], [1e9], [1e12]]), pivot: np.geomspace(1e3, 1e15, 7)}
+    return {name: np.asarray(value, dtype=np.float64) for name, value in columns.items()}
+
+
+def _tried(
+    function: Any,
+    needs: Sequence[str],
+    places: Mapping[str, np.ndarray],
+    argument: str,
+    remedy: str,
+) -> np.ndarray:
+    """The values of a function at some places, shape (sizes, pivots)."""
+    columns = {name: places[name] for name in needs}
+    value = tried(function, columns, argument, remedy=remedy)
+    return np.broadcast_to(value, np.broadcast_shapes(*(item.shape for item in places.values())))
+
+
+def _paid(cost: Cost, places: Mapping[str, np.ndarray], walk: str, pivot: str) -> np.ndarray:
+    """What a function costs at some places, shape (sizes, pivots).
+
+    Raises:
+        ArgumentError: it cannot be called, returns no numbers, or does not rise.
+    """
+    remedy = FUNCTION.format("cost")
+    value = _tried(cost.function, cost.columns, places, "cost", remedy)
+    known = value[np.isfinite(value)]
+    constant = bool((known == known[0]).all())
+    if constant or not (value[:, 1:] > value[:, :-1]).any():
+        spent = " and ".join(name for name in (walk, pivot) if name in cost.columns)
+        said = f"{known[0]:g} whatever {spent} are" if constant else f"no higher with more {pivot}"
+        raise ArgumentError(
+            f"cost={shown(cost.function)} is {said}, and more has to cost more",
+            argument="cost",
+            value=cost,
+            remedy=f"Hold {pivot}, or give it a price. {remedy}",
+        )
+    return value
+
+
+def _is_affine(value: np.ndarray, pivot: np.ndarray) -> bool:
     """Whether the cost is a straight line in the pivot, as where tokens are paid one by one.
 
     Judged at several sizes: a wrong yes would be seen in the budgets that come out.
     """
-    pivots = np.geomspace(1e3, 1e15, 7)
-    for size in (1e6, 1e9, 1e12):
-        columns: dict[str, Any] = {name: values.flat[0] for name, values in held.items()}
-        columns |= {name: values[0] for name, values in choices.items()}
-        for i, name in enumerate(extras, 1):
-            middle = box[i].mean()
-            columns[name] = math.exp(middle) if logs[i - 1] else middle
-        columns |= {walk: size, pivot: pivots}
-        value = cost.evaluate(columns)
-        ends = value[0] + (value[-1] - value[0]) * (pivots - pivots[0]) / (pivots[-1] - pivots[0])
-        if not np.allclose(value, ends, rtol=1e-9, atol=0.0):
-            return False
-    return True
+    share = (pivot - pivot[0]) / (pivot[-1] - pivot[0])
+    with np.errstate(all="ignore"):
+        ends = value[:, :1] + (value[:, -1:] - value[:, :1]) * share
+    return bool(np.allclose(value, ends, rtol=1e-9, atol=0.0))

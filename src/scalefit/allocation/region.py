@@ -14,9 +14,10 @@ from scalefit.allocation.answers import Allocation
 from scalefit.allocation.best import solved
 from scalefit.allocation.costs import CostLike
 from scalefit.allocation.optimum import allocate, asked
-from scalefit.allocation.question import Limits, Question, ask
+from scalefit.allocation.question import Limits, Question, ask, fitted
 from scalefit.allocation.solver import LIMITED, stretch
-from scalefit.errors import AllocationError, Note
+from scalefit.arguments import choice, number, shown
+from scalefit.errors import AllocationError, ArgumentError, Note
 from scalefit.result import Fit
 from scalefit.uncertainty import Draws, Ensemble, Estimate
 
@@ -57,11 +58,15 @@ class NearOptimal:
             name: ``low``, ``high``, ``tokens_low`` or ``tokens_high``.
 
         Raises:
-            AllocationError: the region is of a fit, not of an ensemble, or has no such end.
+            ArgumentError: the region has no such end.
+            AllocationError: the region is of a fit, not of an ensemble.
         """
-        if name not in self.draws:
-            known = ", ".join(self.draws) or "none: ask for the region of an ensemble"
-            raise AllocationError(f"a region has no draws of {name!r}. It has {known}")
+        choice(name, "name", ("low", "high", "tokens_low", "tokens_high"))
+        if not self.draws:
+            raise AllocationError(
+                "this region is of one fit and has no intervals. Ask for that of an ensemble: "
+                "near_optimal(scalefit.bootstrap(fit, runs), ...)"
+            )
         return self.draws.estimate(name, getattr(self, name), self.notes)
 
     def to_frame(self) -> pd.DataFrame:
@@ -120,9 +125,10 @@ def near_optimal(
         Both ends; a note where the range that is looked at ended first, or a limit.
 
     Raises:
+        ArgumentError: as for :func:`allocate`; or both criteria are given, or one is no positive
+            number.
         DataError: coefficients of the fit differ by a column.
-        AllocationError: as for :func:`allocate`; or both or a negative criterion are given, or the
-            best loss has no least cost.
+        AllocationError: as for :func:`allocate`; or the best loss has no least cost.
 
     Source:
         de Vries 2023, Go smol or go home (compute overhead at equal loss).
@@ -133,8 +139,16 @@ def near_optimal(
         >>> f"{region.low / 1e9:.0f}B to {region.high / 1e9:.0f}B, best {region.best.N / 1e9:.0f}B"
         '68B to 142B, best 96B'
     """
+    fitted(fit)
     within, overhead = _criterion(within, overhead)
     best = allocate(fit, flops, usd=usd, cost=cost, held=held, limits=limits)
+    if len(best.columns) < 2:
+        (bought,) = best.columns
+        given = ", ".join(held or {})
+        raise AllocationError(
+            f"with {given} held the budget buys {bought} alone, and no range of sizes is near the "
+            f"best. Leave {given} out of held, and give what the law has beside N and D"
+        )
     levels, unit = asked(flops, usd, None)
     ensemble = fit if isinstance(fit, Ensemble) else None
     point = fit.fit if isinstance(fit, Ensemble) else fit
@@ -162,15 +176,20 @@ def near_optimal(
     )
 
 
-def _criterion(within: float | None, overhead: float | None) -> tuple[float | None, float | None]:
-    if within is None and overhead is None:
-        overhead = 0.05
-    given = [value for value in (within, overhead) if value is not None]
-    if len(given) != 1 or not 0 < given[0] < np.inf:
-        raise AllocationError(
-            f"within={within}, overhead={overhead}: give one of them, a positive number"
+def _criterion(within: Any, overhead: Any) -> tuple[float | None, float | None]:
+    if within is None:
+        share = 0.05 if overhead is None else overhead
+        remedy = "Pass a share of extra cost, as overhead=0.05"
+        return None, number(share, "overhead", above=0, remedy=remedy)
+    if overhead is not None:
+        raise ArgumentError(
+            f"within={shown(within)} and overhead={shown(overhead)} are two criteria",
+            argument="within",
+            value=within,
+            remedy="Pass one of them, and within=None or overhead=None",
         )
-    return within, overhead
+    remedy = "Pass the loss given away, in the unit of the table, as within=0.01"
+    return number(within, "within", above=0, remedy=remedy), None
 
 
 def _ends(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import product
 
 import numpy as np
 
@@ -31,7 +32,10 @@ HIGH_UNIT, LOW_UNIT = 1e5, 1e-3
 FLAT = 0.02
 
 # Sizes outside are no advice.
-SENSIBLE = (0.5, 1e25)
+SENSIBLE = (1.0, 1e25)
+
+# Share of a loss by which a column moves it over all runs, below which it moves it by rounding.
+IDLE = 1e-12
 
 # How near a limit an answer lies that the limit holds, relative.
 AT_LIMIT = 1e-6
@@ -53,11 +57,13 @@ def require_optimum(question: Question, found: Optimum, *, limited: bool = True)
         limited: whether limits could have been given.
     """
     fit, params = question.fit, question.fit.params
-    if fit.law in CLOSED_FORMS and not (params["A"] > 0 and params["B"] > 0):
-        idle = "N" if params["A"] <= 0 else "D"
+    idle = _idle(question)
+    if idle and (fit.law in CLOSED_FORMS or not question.limited):
+        values = ", ".join(f"{name} = {params[name]:g}" for name in ("A", "B") if name in params)
         raise AllocationError(
-            f"the fitted loss does not depend on {idle} (A = {params['A']:g}, B = "
-            f"{params['B']:g}), so no budget is best split. The fit ended at a bound: see its notes"
+            f"the fitted loss does not depend on {' or '.join(idle)} beyond rounding "
+            f"({values or fit.law.name}), so no budget is best split. See the notes of the fit, "
+            f"and fit runs that differ in {' and '.join(idle)}"
         )
     state = found.state[0]
     if (state <= LIMITED).all():
@@ -65,6 +71,8 @@ def require_optimum(question: Question, found: Optimum, *, limited: bool = True)
     at = tuple(np.argwhere(state > LIMITED)[0])
     level = question.levels[at]
     unit = "" if question.line.reverse else f" {question.cost.unit}"
+    if state[at] == UNBOUNDED and limited and question.limited:
+        _require_room(question, found, at)
     if state[at] == UNBOUNDED:
         walk, pivot = question.line.walk, question.line.pivot
         reach = np.broadcast_to(question.reach, (*state.shape, 2))[at]
@@ -74,8 +82,9 @@ def require_optimum(question: Question, found: Optimum, *, limited: bool = True)
         size, amount = (float(found.columns[name][0][at]) for name in (walk, pivot))
         # A decade before the end that it ran into.
         few = math.log(amount / size) > reach.mean()
-        limit = f"({10 * size:.0e}, None)" if few else f"{size / 10:.0e}"
-        limit = limit if SENSIBLE[0] < size < SENSIBLE[1] else _seen(question)
+        end = 10 * size if few else size / 10
+        limit = f"({end:.0e}, None)" if few else f"{end:.0e}"
+        limit = limit if SENSIBLE[0] < end < SENSIBLE[1] else _seen(question)
         limit = f"limits={{'{walk}': {limit}}}"
         what = (
             f"the cost of a loss of {level:g}"
@@ -93,6 +102,54 @@ def require_optimum(question: Question, found: Optimum, *, limited: bool = True)
             )
         )
     raise AllocationError(_impossible(question, level))
+
+
+def _idle(question: Question) -> list[str]:
+    """Which of the columns that a budget is divided between do not move the loss over the runs."""
+    fit, params = question.fit, question.fit.params
+    terms = (("N", "A"), ("D", "B")) if fit.law in CLOSED_FORMS else ()
+    idle = {name for name, term in terms if not params[term] > 0} | {*_still(question)}
+    return sorted(idle, reverse=True)
+
+
+def _still(question: Question) -> list[str]:
+    """Those by which the loss changes between the ends of the runs by no more than rounding."""
+    fit = question.fit
+    columns = {name: float(values.flat[0]) for name, values in question.held.items()}
+    columns |= {name: values[0] for name, values in question.choices.items()}
+    seen = [fit.domain.get(name, (math.nan, math.nan)) for name in question.divided]
+    if not {*fit.law.columns} <= {*columns, *question.divided} or len(seen) < 2:
+        return []
+    if not all(low < high for low, high in seen):
+        return []
+    # One row at a time: a law need not be one of arrays.
+    corners = (dict(zip(question.divided, ends, strict=True)) for ends in product(*seen))
+    each = [fit.law.evaluate({**columns, **corner}, fit.params) for corner in corners]
+    loss = np.reshape(each, (2, 2))
+    if not np.isfinite(loss).all():
+        return []
+    moved = [np.abs(np.diff(loss, axis=axis)).max() for axis in (0, 1)]
+    least = IDLE * np.abs(loss).max()
+    return [name for name, by in zip(question.divided, moved, strict=True) if by <= least]
+
+
+def _require_room(question: Question, found: Optimum, at: tuple[int, ...]) -> None:
+    """Raise where there would be an optimum without the limits."""
+    params = {name: np.array([value]) for name, value in question.fit.params.items()}
+    free = solved(question.loosened(), params)
+    if free.state[0][at] > LIMITED:
+        return
+    reach = np.broadcast_to(question.reach, (*found.state[0].shape, 2))[at]
+    if not np.isfinite(reach).all():
+        return
+    low, high = np.exp(reach)
+    walk, pivot = question.divided
+    best = ", ".join(f"{name} = {free.columns[name][0][at]:.4g}" for name in question.divided)
+    raise AllocationError(
+        f"within the limits no {pivot}/{walk} is between {low:.1g} and {high:.1g}, where optima "
+        f"are looked for (that of the runs, and {FAR_RATIO:g} times beyond). Without the limits it "
+        f"would be {best}: loosen them towards it"
+    )
 
 
 def _seen(question: Question) -> str:
@@ -117,10 +174,11 @@ def _impossible(question: Question, level: float) -> str:
                 f"without {limit.name} {ends} it would be {float(limit.value(columns)):.4g}"
             )
     if loosened:
+        meet = "meet" if len(question.divided) > 1 else "meets"
         asked = f"a loss of {level:g}" if line.reverse else f"{level:g} {question.cost.unit}"
         return (
-            f"no {line.walk} and {line.pivot} meet every limit at {asked}: {'; '.join(loosened)}. "
-            "Loosen one"
+            f"no {' and '.join(question.divided)} {meet} every limit at {asked}: "
+            f"{'; '.join(loosened)}. Loosen one"
         )
     if line.reverse:
         floors = {param.name for param in fit.law.params if param.kind.name != "amplitude"}
@@ -139,9 +197,10 @@ def _impossible(question: Question, level: float) -> str:
         for i, limit in enumerate(line.limits)
     ]
     under = f" under {', '.join(names)}" if names else ""
+    more = "Give a larger budget, or looser limits" if names else "Give a larger budget"
     return (
-        f"{level:g} {question.cost.unit} buy no {line.walk} and {line.pivot} under cost "
-        f"{question.cost.name!r}{under}. Give a larger budget, or looser limits"
+        f"{level:g} {question.cost.unit} buy no {' and '.join(question.divided)} under cost "
+        f"{question.cost.name!r}{under}. {more}"
     )
 
 

@@ -18,7 +18,7 @@ from scalefit.allocation.accounting import ASPECT, shape_of
 from scalefit.allocation.costs import Cost
 from scalefit.allocation.hardware import Hardware, Utilisation, find_hardware, usd_per_flop
 from scalefit.allocation.waste import array, exponents, in_float64, library, logaddexp, sizes
-from scalefit.errors import AllocationError
+from scalefit.arguments import instance, number
 
 __all__ = [
     "best_tokens_for_budget",
@@ -36,6 +36,8 @@ SARDANA = "Sardana et al. 2024, arXiv 2401.00448"
 TRAIN = 6.0
 SERVE = 2.0
 
+GROUP = "Pass the query heads to one key-value head, as group=4"
+
 # The equations are convex and started within ln 2 over their slope of the root: Newton is monotone
 # and at rounding after five steps.
 NEWTON_STEPS = 8
@@ -52,7 +54,7 @@ def lifetime(tokens: float, name: str | None = None) -> Cost:
         The cost, FLOP.
 
     Raises:
-        AllocationError: T is negative or not finite.
+        ArgumentError: T is negative or not finite.
 
     Source:
         Sardana et al. 2024, arXiv 2401.00448, the lifetime objective.
@@ -62,7 +64,7 @@ def lifetime(tokens: float, name: str | None = None) -> Cost:
         >>> lifetime(2e12)
         <cost lifetime(N, D) in FLOP: 6 N D + 2 N T, T = 2e+12>
     """
-    T = _count(tokens, "inference tokens")
+    T = _count(tokens, "tokens", "2e12")
     called = "lifetime" if name is None else name
     return _two_terms(called, TRAIN, SERVE * T, "FLOP", f"6 N D + 2 N T, T = {T:g}")
 
@@ -96,7 +98,7 @@ def lifetime_usd(
         The cost, USD.
 
     Raises:
-        AllocationError: a count is negative, or an accelerator is unknown.
+        ArgumentError: a count is negative, or an accelerator is unknown.
 
     Source:
         Sardana et al. 2024, arXiv 2401.00448, the objective in dollars.
@@ -107,9 +109,22 @@ def lifetime_usd(
         >>> f"${cost(70e9, 4.26e12) / 1e6:.2f}M"
         '$10.51M'
     """
-    use = utilisation or Utilisation()
-    train, serve = find_hardware(train), find_hardware(serve)
-    read, written = _served(input_tokens, output_tokens, requests)
+    use = instance(
+        Utilisation() if utilisation is None else utilisation,
+        "utilisation",
+        Utilisation,
+        wanted="shares of the dense peak by phase",
+        remedy="Pass scalefit.allocation.Utilisation(train=0.5, prefill=0.5, decode=0.01)",
+    )
+    train, serve = find_hardware(train, "train"), find_hardware(serve, "serve")
+    times = _count(requests, "requests", "1e10")
+    read, written = (
+        times * _count(tokens, argument, example)
+        for argument, tokens, example in (
+            ("input_tokens", input_tokens, "70"),
+            ("output_tokens", output_tokens, "215"),
+        )
+    )
     k = TRAIN * usd_per_flop(train, use.train)
     m = SERVE * (
         read * usd_per_flop(serve, use.prefill) + written * usd_per_flop(serve, use.decode)
@@ -137,7 +152,7 @@ def effective_inference_tokens(
     :func:`lifetime_usd`. At a utilisation of 0.01 for writing, a token written counts as 50 read.
 
     Raises:
-        AllocationError: a count is negative, or an accelerator is unknown.
+        ArgumentError: a count is negative, or an accelerator is unknown.
 
     Source:
         Sardana et al. 2024, arXiv 2401.00448: the objective in dollars, solved for one number.
@@ -237,7 +252,7 @@ def kinetics(
         The cost, FLOP.
 
     Raises:
-        AllocationError: a number is negative, or the aspect ratio not positive.
+        ArgumentError: a number is negative, or the aspect ratio not positive.
 
     Source:
         Sadhukhan et al. 2025, arXiv 2506.05333.
@@ -249,21 +264,19 @@ def kinetics(
         >>> f"{cost(8e9, 1e12):.3g}"
         '5.11e+23'
     """
-    count = _count(requests, "requests")
+    count = _count(requests, "requests", "1e9")
     given = {
-        "prompt": _count(prompt, "prompt"),
-        "generation": _count(generation, "generation"),
-        "trials": _count(trials, "trials"),
-        "group": _count(group, "group"),
-        "intensity": _count(intensity, "intensity"),
+        "prompt": _count(prompt, "prompt", "200"),
+        "generation": _count(generation, "generation", "4000"),
+        "trials": _count(trials, "trials", "1"),
+        "group": number(group, "group", above=0, remedy=GROUP),
+        "intensity": _count(intensity, "intensity", "295.3"),
     }
-    if given["group"] == 0:
-        raise AllocationError("group, query heads to one key-value head, must be positive")
-    shape_of(1.0, aspect=aspect)
+    aspect = number(aspect, "aspect", above=0, remedy="Pass width over depth, as aspect=128")
 
     def function(N: Any, D: Any) -> Any:
         n_layers, d_model = shape_of(N, aspect=aspect)
-        kv = 2.0 * n_layers * d_model / group
+        kv = 2.0 * n_layers * d_model / given["group"]
         return TRAIN * N * D + count * kinetics_flops(N, kv, **given)
 
     said = ", ".join(f"{key} {value:g}" for key, value in given.items())
@@ -378,15 +391,5 @@ def _two_terms(name: str, k: float, m: float, unit: str, summary: str) -> Cost:
     return Cost(name, function, SARDANA, unit, summary, per_product=k, per_model=m)
 
 
-def _served(input_tokens: float, output_tokens: float, requests: float) -> tuple[float, float]:
-    times = _count(requests, "requests")
-    return times * _count(input_tokens, "input tokens"), times * _count(
-        output_tokens, "output tokens"
-    )
-
-
-def _count(value: float, what: str) -> float:
-    value = float(value)
-    if not 0 <= value < float("inf"):
-        raise AllocationError(f"{what} must be zero or more, not {value!r}")
-    return value
+def _count(value: float, argument: str, example: str) -> float:
+    return number(value, argument, least=0, remedy=f"Pass {argument}={example}")

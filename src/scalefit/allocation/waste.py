@@ -10,13 +10,18 @@ JAX, and called with numbers return float64 whatever the caller's configuration.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import wraps
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from scalefit.arguments import broadcast_shape, mapping, numbers
+from scalefit.errors import ArgumentError
 
 __all__ = [
     "best_loss",
@@ -31,9 +36,27 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+# What arguments are greater than, and an example of each. NaN passes: a draw may give none.
+POSITIVE = MappingProxyType(
+    {
+        "flops": "1e24",
+        "N": "7e9",
+        "D": "1.4e12",
+        "k": "6.0",
+        "size_ratio": "0.5",
+        "alpha": "0.34",
+        "beta": "0.28",
+    }
+)
+
 
 def in_float64(function: F) -> F:
-    """The function in float64: of numbers by NumPy, and by JAX where it is being traced."""
+    """The function in float64: of numbers by NumPy, and by JAX where it is being traced.
+
+    Numbers are checked before.
+    """
+    signature = inspect.signature(function)
+    needed = ("E", "A", "B", "alpha") if "E," in (function.__doc__ or "") else ("A", "B", "alpha")
 
     @wraps(function)
     def scoped(*args: Any, **options: Any) -> Any:
@@ -41,11 +64,49 @@ def in_float64(function: F) -> F:
             with jax.enable_x64(True):
                 found = function(*args, **options)
         else:
+            given = signature.bind(*args, **options).arguments
             with np.errstate(all="ignore"):
-                found = function(*args, **options)
+                found = function(**_checked(given, needed))
         return jax.tree.map(_on_host, found)
 
     return scoped  # type: ignore[return-value]
+
+
+def _checked(given: Mapping[str, Any], needed: tuple[str, ...]) -> dict[str, Any]:
+    """Numbers as float64 arrays, and a mapping of such.
+
+    Raises:
+        ArgumentError: something is no number, not in range, or missing.
+    """
+    found: dict[str, Any] = {}
+    shaped: dict[str, np.ndarray] = {}
+    for name, value in given.items():
+        if name == "params":
+            found[name] = _params(value, needed)
+            shaped |= {f"params[{key!r}]": item for key, item in found[name].items()}
+            continue
+        above = 0.0 if name in POSITIVE else None
+        least = 0.0 if name == "tokens" else None
+        example = POSITIVE.get(name, "2e12" if name == "tokens" else "2.0")
+        remedy = f"Pass {name}={example}"
+        options: dict[str, Any] = {"above": above, "least": least, "remedy": remedy}
+        found[name] = numbers(value, name, missing=True, infinite=True, **options)
+        shaped[name] = found[name]
+    broadcast_shape(shaped, remedy="Pass numbers, or arrays that broadcast")
+    return found
+
+
+def _params(params: Any, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
+    remedy = f"Pass a fit's params: {', '.join(needed)} and beta"
+    mapping(params, "params", remedy=remedy)
+    missing = [name for name in needed if name not in params]
+    if missing:
+        raise ArgumentError(
+            f"params has no {', '.join(missing)}", argument="params", value=params, remedy=remedy
+        )
+    names = [name for name in ("E", "A", "B", "alpha", "beta") if name in params]
+    options: dict[str, Any] = {"missing": True, "infinite": True, "remedy": remedy}
+    return {name: numbers(params[name], f"params[{name!r}]", **options) for name in names}
 
 
 def _on_host(value: Any) -> Any:

@@ -11,13 +11,14 @@ import pandas as pd
 
 from scalefit import report
 from scalefit.allocation.best import solved
-from scalefit.allocation.costs import CostLike
+from scalefit.allocation.costs import CostLike, price
 from scalefit.allocation.hardware import Hardware, find_hardware
-from scalefit.allocation.question import ask
+from scalefit.allocation.question import ask, held_values, point_of
 from scalefit.allocation.remarks import draw_notes, require_optimum, unit_mismatch
 from scalefit.allocation.solver import LIMITED
+from scalefit.arguments import broadcast_shape, choice, numbers
 from scalefit.domain import extrapolation
-from scalefit.errors import AllocationError, Note
+from scalefit.errors import AllocationError, ArgumentError, Note
 from scalefit.result import Fit
 from scalefit.uncertainty import Draws, Ensemble, Estimate
 
@@ -61,7 +62,8 @@ class Deadweight:
         """Device hours of the waste.
 
         Raises:
-            AllocationError: the cost is in dollars, or the hardware is unknown.
+            ArgumentError: the hardware is unknown, or the share is not in (0, 1].
+            AllocationError: the cost is in dollars.
         """
         return self._device(hardware).hours(self.wasted, utilisation)
 
@@ -69,7 +71,8 @@ class Deadweight:
         """Dollars of the waste: on hardware, or as counted by a cost in dollars.
 
         Raises:
-            AllocationError: the cost is in FLOP and no hardware is named, or it is unknown.
+            ArgumentError: the hardware is unknown, or the share is not in (0, 1].
+            AllocationError: the cost is in FLOP and no hardware is named.
         """
         if self.unit == "USD":
             return self.wasted
@@ -90,13 +93,14 @@ class Deadweight:
             name: ``wasted``, ``share``, ``spent``, ``needed`` or ``loss``.
 
         Raises:
-            AllocationError: the waste is of a fit, not of an ensemble, or there is no such answer.
+            ArgumentError: there is no such answer.
+            AllocationError: the waste is of a fit, not of an ensemble.
         """
-        known = ("wasted", "share", "spent", "needed", "loss")
-        if not self.draws or name not in known:
+        choice(name, "name", ("wasted", "share", "spent", "needed", "loss"))
+        if not self.draws:
             raise AllocationError(
-                f"no draws of {name!r}: "
-                + (f"known are {', '.join(known)}" if self.draws else "give an ensemble, not a fit")
+                "this waste is of one fit and has no intervals. Ask for that of an ensemble: "
+                "deadweight(scalefit.bootstrap(fit, runs), ...)"
             )
         wasted = self.draws["spent"] - self.draws["needed"]
         more = {"wasted": wasted, "share": wasted / self.draws["spent"]}
@@ -146,6 +150,7 @@ def deadweight(
         What was spent, needed and wasted.
 
     Raises:
+        ArgumentError: as for :func:`allocate`; or N or D are no positive numbers.
         DataError: coefficients of the fit differ by a column, or a column has values that the law
             does not describe.
         AllocationError: as for :func:`allocate`; or the loss of a run has no least cost, or is no
@@ -162,18 +167,40 @@ def deadweight(
         >>> f"{waste.share:.3%} of {waste.spent:.2g} FLOP"
         '0.447% of 3.8e+25 FLOP'
     """
-    point = fit.fit if isinstance(fit, Ensemble) else fit
-    N, D, *_ = np.broadcast_arrays(
-        *(np.asarray(values, dtype=np.float64) for values in (N, D, *(held or {}).values()))
-    )
-    if N.size == 0 or not (np.isfinite(N * D) & (N > 0) & (D > 0)).all():
-        raise AllocationError("N and D of a run must be positive numbers")
+    point = point_of(fit)
+    given = {
+        name: numbers(value, name, above=0, empty=False, remedy=f"Pass {what}, as {name}={example}")
+        for name, value, what, example in (
+            ("N", N, "the parameters of the run", "7e9"),
+            ("D", D, "its training tokens", "1.4e12"),
+        )
+    }
+    held = held_values(point.one_surface(), held)
+    if {"N", "D"} & set(held):
+        raise ArgumentError(
+            f"held has {' and '.join(sorted({'N', 'D'} & set(held)))}, which the run has already",
+            argument="held",
+            value=held,
+            remedy="Hold what the law has beside N and D",
+        )
+    broadcast = given | {f"held[{name!r}]": value for name, value in held.items()}
+    shape = broadcast_shape(broadcast, remedy="Pass numbers, or arrays that broadcast")
+    N, D = (np.broadcast_to(value, shape) for value in given.values())
+    with np.errstate(over="ignore"):
+        huge = np.isinf(N * D)
+    if huge.any():
+        raise ArgumentError(
+            f"D={D[huge][0]:g} times N = {N[huge][0]:g} is more than float64 holds",
+            argument="D",
+            value=D,
+            remedy="Pass the training tokens of the run, as D=1.4e12",
+        )
     one = {name: np.array([value]) for name, value in point.one_surface().params.items()}
     answers = _answers(point, one, N, D, cost, held)
     notes = [
         *point.carried,
         *unit_mismatch(point, {"N": N, "D": D}),
-        *extrapolation(point.domain, {**(held or {}), "N": N, "D": D}),
+        *extrapolation(point.domain, {**held, "N": N, "D": D}),
     ]
     draws = Draws()
     if isinstance(fit, Ensemble):
@@ -193,12 +220,12 @@ def _answers(
     N: np.ndarray,
     D: np.ndarray,
     cost: CostLike,
-    held: Mapping[str, Any] | None,
+    held: Mapping[str, np.ndarray],
     *,
     point: bool = True,
 ) -> dict[str, np.ndarray]:
     """Every answer under every draw; ``point`` where those are the one of the fit itself."""
-    columns = {**(held or {}), "N": N, "D": D}
+    columns = {**held, "N": N, "D": D}
     law = fit.law
     law.check(columns)
     values = {name: np.asarray(params[name]).reshape(-1, *(1,) * N.ndim) for name in law.names}
@@ -216,7 +243,7 @@ def _answers(
     found = solved(question, params, loss)
     if point:
         require_optimum(question, found, limited=False)
-    spent = np.broadcast_to(question.cost.evaluate(columns), loss.shape)
+    spent = np.broadcast_to(price(question.cost, columns), loss.shape)
     # A run at the optimum needs all of it, to rounding.
     needed = np.where(found.state <= LIMITED, np.minimum(found.cost, spent), np.nan)
     return {"spent": spent, "needed": needed, "loss": loss}

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -16,7 +17,8 @@ import pandas as pd
 from scalefit import report
 from scalefit.allocation import allocate, optimal
 from scalefit.allocation.costs import Cost, CostLike, find_cost
-from scalefit.errors import DataError, Note
+from scalefit.arguments import instance, number, numbers, shown, whole
+from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.isoflops.attribution import one_budget
 from scalefit.isoflops.parabola import VertexFits, approach2
 from scalefit.result import Fit
@@ -27,11 +29,16 @@ __all__ = ["Advice", "advise"]
 # Half of what may be wrong is left to sweeps that are not centred.
 SHARE = 0.5
 NARROWEST, WIDEST = 1.05, 100.0
+# Sizes of a budget that a plan may take, and those and the half-width that may be asked for.
+MOST_POINTS, MOST_ASKED, MOST_WIDE = 1000, 200, 1e6
+# Of a plan that would take more.
+NEVER = MappingProxyType(dict.fromkeys(("points", "budgets", "runs"), math.inf))
+NOISE = "Pass the standard deviation of a loss, in the unit of the residual, as noise=0.003"
 # Farthest centre that is looked at, times D*.
 FARTHEST = 30.0
 # Points of each of the rounds that close in on a limit.
 SCAN, ROUNDS = 101, 6
-FEWEST_BUDGETS, MOST_BUDGETS = 4, 2**14
+FEWEST_BUDGETS, MOST_BUDGETS, MOST_RUNS = 4, 2**14, 2**20
 # Arrays are at least this long, and then a power of two: few shapes compile.
 PADDED = 64
 # A vertex is a ratio: with a curvature of so many standard errors it is nearly normal, its standard
@@ -56,7 +63,7 @@ class Advice:
         noise: standard deviation of a loss, in the unit of the fit's residual.
         plans: a row for each way: ``width``, sizes per budget (``points``), ``budgets`` and
             ``runs`` it takes, relative ``bias`` of D*, and ``se``, the standard error of ln D*.
-            Infinite where no number of runs will do.
+            Infinite where more than a thousand sizes a budget, or a million runs, would not do.
         law: name of the law.
         cost: name of what budgets are counted in.
         notes: soft problems of the law's own answer.
@@ -89,6 +96,7 @@ class Advice:
         return report.advice_html(self)
 
 
+@np.errstate(all="ignore")  # Budgets and noise may be anything: what is beyond float64 is inf.
 def advise(
     fit: Fit,
     flops: float,
@@ -126,7 +134,8 @@ def advise(
         The limits and the plans.
 
     Raises:
-        DataError: a number makes no sense, or the fit has no span or no noise.
+        ArgumentError: a number makes no sense.
+        DataError: the fit has no span or no noise.
         AllocationError: the law is not one of N and D, has no optimum, or the cost is not k N D.
 
     Source:
@@ -141,13 +150,19 @@ def advise(
         >>> bool(plans.loc["Approach 2", "runs"] > 5 * plans.loc["surface, wide", "runs"])
         True
     """
-    fit = fit.one_surface()
-    low, high = _checked(fit, span, tolerance, points, wide)
-    sigma = _noise(fit) if noise is None else float(noise)
-    if not (math.isfinite(sigma) and sigma >= 0):
+    remedy = "Pass what scalefit.fit(runs) returned; of an ensemble, its fit"
+    fit = instance(fit, "fit", Fit, wanted="a fit", remedy=remedy).one_surface()
+    remedy = "Pass a relative error of D*, as tolerance=0.05"
+    tolerance = number(tolerance, "tolerance", above=0, below=1, remedy=remedy)
+    points = whole(points, "points", least=4, most=MOST_ASKED, remedy="Pass points=9")
+    remedy = "Pass a half-width, as wide=16.0"
+    wide = number(wide, "wide", above=NARROWEST, most=MOST_WIDE, remedy=remedy)
+    low, high = _span(fit, span)
+    sigma = _noise(fit) if noise is None else number(noise, "noise", least=0, remedy=NOISE)
+    if not math.isfinite(sigma):
         raise DataError(
-            f"noise={noise!r}, and the fit's own spread is {fit.spread:g}",
-            remedy="Give noise=, the standard deviation of a loss in the unit of the residual",
+            f"{fit.rows} runs leave no residual degree of freedom to tell the noise from",
+            remedy=NOISE,
         )
     sweep = _Sweep(fit, one_budget(flops), find_cost(cost), low, high, points, sigma)
     half = SHARE * tolerance
@@ -181,23 +196,25 @@ def advise(
     )
 
 
-def _checked(
-    fit: Fit, span: tuple[float, float] | None, tolerance: float, points: int, wide: float
-) -> tuple[float, float]:
+def _span(fit: Fit, span: Any) -> tuple[float, float]:
+    """Lowest and highest budget."""
     if span is None and "6ND" not in fit.domain:
         raise DataError(
             f"this fit of {fit.law.name!r} does not say which budgets its runs had",
-            remedy="Give span=, the lowest and the highest budget of the sweeps",
+            remedy="Give span=(1e18, 1e21), the lowest and the highest budget of the sweeps",
         )
-    low, high = fit.domain["6ND"] if span is None else span
-    if not (0 < low < high and 0 < tolerance < 1 and points >= 4 and NARROWEST < wide):
-        raise DataError(
-            f"span=({low:g}, {high:g}), tolerance={tolerance!r}, points={points!r}, wide={wide!r} "
-            "describe no sweeps",
-            remedy="Give two rising budgets, a tolerance between 0 and 1, four points or more and "
-            "a half-width above one",
+    remedy = "Pass the lowest and the highest budget, as span=(1e18, 1e21)"
+    ends = numbers(
+        fit.domain["6ND"] if span is None else span, "span", above=0, most=1e100, remedy=remedy
+    )
+    if ends.shape != (2,) or not ends[0] < ends[1]:
+        raise ArgumentError(
+            f"span={shown(span)} is not two rising budgets",
+            argument="span",
+            value=span,
+            remedy=remedy,
         )
-    return float(low), float(high)
+    return float(ends[0]), float(ends[1])
 
 
 def _noise(fit: Fit) -> float:
@@ -216,6 +233,11 @@ class _Sweep:
     high: float
     points: int
     noise: float
+
+    @property
+    def most(self) -> int:
+        """Most budgets that are tried, a power of two."""
+        return min(MOST_BUDGETS, 2 ** int(math.log2(MOST_RUNS / self.points)))
 
     def budgets(self, count: int) -> np.ndarray:
         """So many budgets, padded with the highest one."""
@@ -241,9 +263,13 @@ class _Sweep:
         way = np.log(flops / self.low) / math.log(self.high / self.low)
         half = width * np.linspace(-1, 1, self.points) - offset - drift * way[:, None]
         N, D = self.grid(flops, half)
-        fits = approach2(flops, N, D, self.fit.evaluate(N=N, D=D), there[:, None] * 1.0)
+        fits = approach2(flops, N, D, self.loss(N, D), there[:, None] * 1.0)
         true = allocate(self.fit, self.target, cost=self.cost).D
         return np.asarray(fits.d_law.at(self.target) / true - 1)
+
+    def loss(self, N: np.ndarray, D: np.ndarray) -> np.ndarray:
+        """What the law says of sizes and tokens, NaN where those are."""
+        return self.fit.law.evaluate({"N": N, "D": D}, self.fit.params)
 
     def _one(self, count: int, width: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         flops = self.budgets(count)
@@ -262,7 +288,7 @@ class _Sweep:
     def error(self, count: int, width: float) -> float:
         """Standard error of ln D* by Approach 2 on centred sweeps, to first order in the noise."""
         flops, N, D = self._one(count, width)
-        loss = self.fit.evaluate(N=N, D=D)
+        loss = self.loss(N, D)
         pull, _ = _pulls(approach2(flops, N, D, loss), D)
         vertex = np.sqrt((pull**2 * self.noises(loss) ** 2).sum(-1))[:count]
         c = np.log(flops[:count])
@@ -273,11 +299,13 @@ class _Sweep:
     def clearness(self, width: float) -> float:
         """Curvature in standard errors of its own, at the flattest budget."""
         flops, N, D = self._one(2, width)
-        loss = self.fit.evaluate(N=N, D=D)
+        loss = self.loss(N, D)
         fits = approach2(flops, N, D, loss)
         _, pull = _pulls(fits, D)
         se = np.sqrt((pull**2 * self.noises(loss) ** 2).sum(-1))
-        return float((fits.d.curvature / se).min()) if self.noise > 0 else math.inf
+        if self.noise == 0:
+            return math.inf
+        return float((fits.d.curvature / se).min())
 
     def surface_error(self, count: int, width: float) -> float:
         """Standard error of ln D* by a least-squares fit of the law, to first order."""
@@ -383,11 +411,16 @@ def _parabolic_plan(sweep: _Sweep, width: float, tolerance: float) -> dict[str, 
     """Approach 2 on budgets of so many points that their curvature is clear."""
     for _ in range(3):
         # Of equally spaced points the curvature's error falls a little slower than their root.
-        lacking = CLEAR / sweep.clearness(width)
-        if lacking <= 1:
+        clear = sweep.clearness(width)
+        if clear >= CLEAR:
             break
-        sweep = replace(sweep, points=math.ceil(1.01 * lacking**2 * sweep.points))
-    budgets = _least(lambda count: sweep.error(count, width), tolerance)
+        points = 1.01 * (CLEAR / clear) ** 2 * sweep.points if clear > 0 else math.inf
+        if not points <= MOST_POINTS:
+            bias = float(sweep.bias(PADDED, width))
+            return {"width": width, **NEVER, "bias": bias, "se": math.inf}
+        sweep = replace(sweep, points=math.ceil(points))
+    most = sweep.most
+    budgets = _least(lambda count: sweep.error(count, width), tolerance, most)
     count = int(min(budgets, PADDED))
     return {
         "width": width,
@@ -395,27 +428,28 @@ def _parabolic_plan(sweep: _Sweep, width: float, tolerance: float) -> dict[str, 
         "budgets": budgets,
         "runs": budgets * sweep.points,
         "bias": float(sweep.bias(count, width)),
-        "se": sweep.error(int(min(budgets, MOST_BUDGETS)), width),
+        "se": sweep.error(int(min(budgets, most)), width),
     }
 
 
 def _surface_plan(sweep: _Sweep, width: float, tolerance: float) -> dict[str, float]:
-    budgets = _least(lambda count: sweep.surface_error(count, width), tolerance)
+    most = sweep.most
+    budgets = _least(lambda count: sweep.surface_error(count, width), tolerance, most)
     return {
         "width": width,
         "points": sweep.points,
         "budgets": budgets,
         "runs": budgets * sweep.points,
         "bias": 0.0,
-        "se": sweep.surface_error(int(min(budgets, MOST_BUDGETS)), width),
+        "se": sweep.surface_error(int(min(budgets, most)), width),
     }
 
 
-def _least(error: Callable[[int], float], tolerance: float) -> float:
+def _least(error: Callable[[int], float], tolerance: float, most: int) -> float:
     """The least number of budgets whose standard error is within the tolerance."""
     few, enough = FEWEST_BUDGETS - 1, FEWEST_BUDGETS
     while not error(enough) <= tolerance:
-        if enough == MOST_BUDGETS:
+        if enough == most:
             return math.inf
         few, enough = enough, 2 * enough
     while enough - few > 1:

@@ -11,11 +11,14 @@ import pandas as pd
 from scalefit import report
 from scalefit.allocation import Allocation, allocate
 from scalefit.allocation.costs import Cost, CostLike, find_cost
-from scalefit.errors import AllocationError, DataError, Note, listed
+from scalefit.allocation.question import fitted
+from scalefit.arguments import choice, instance
+from scalefit.errors import ArgumentError, DataError, Note, listed
 from scalefit.isoflops.parabola import approach2, power_law
 from scalefit.isoflops.sweep import IsoFlop, positive
 from scalefit.result import Fit
 from scalefit.uncertainty import Draws, Ensemble, Estimate
+from scalefit.uncertainty.estimate import checked_level
 
 __all__ = [
     "CAUSES",
@@ -141,17 +144,15 @@ class Attribution:
             answer: of what.
 
         Raises:
-            DataError: the attribution is of a fit, not of an ensemble, or has no such part.
+            ArgumentError: there is no such part.
+            DataError: the attribution is of a fit, not of an ensemble.
         """
+        choice(cause, "cause", ("gap", *CAUSES))
+        choice(answer, "answer", ANSWERS)
         if not self.draws:
             raise DataError(
                 "this attribution is of one fit and has no intervals",
                 remedy="Give an ensemble: attribute(scalefit.bootstrap(fit, runs), found, flops)",
-            )
-        if answer not in ANSWERS or cause not in (*CAUSES, "gap"):
-            raise DataError(
-                f"there is no part {cause!r} of {answer!r}",
-                remedy=f"Causes: gap, {', '.join(CAUSES)}; answers: {', '.join(ANSWERS)}",
             )
         drawn = self.draws[answer]
         if cause == "gap":
@@ -165,7 +166,11 @@ class Attribution:
 
         Args:
             level: coverage that an interval promises.
+
+        Raises:
+            ArgumentError: the level is no number between 0 and 1.
         """
+        checked_level(level)
         frame = pd.concat([self.parts, self.gap.to_frame("gap").T])
         if not self.draws:
             return frame
@@ -207,6 +212,7 @@ def attribute(
         The parts of ln(N_A2/N*), ln(D_A2/D*) and of the differences of both exponents.
 
     Raises:
+        ArgumentError: something passed is not what it has to be.
         DataError: ``found`` is not by parabolas, or a step leaves a budget without a minimum.
         AllocationError: the law is not one of N and D, has no optimum, or the cost is not k N D.
 
@@ -220,7 +226,7 @@ def attribute(
         >>> (100 * why.parts["ln_D"].loc["asymmetry":"drift"]).round(1).to_dict()
         {'asymmetry': -0.3, 'width': -2.6, 'off_centre': 0.8, 'drift': 8.9}
     """
-    fit = fit.one_surface()
+    fit = fitted(fit).one_surface()
     parabolic(found)
     count = find_cost(found.sweeps.cost if cost is None else cost)
     target = one_budget(flops)
@@ -283,8 +289,11 @@ def parabolic(found: IsoFlop) -> None:
     """Raise where the vertices are not those of parabolas.
 
     Raises:
+        ArgumentError: they are no sweeps at all.
         DataError: they are of splines.
     """
+    wanted, remedy = "IsoFLOP sweeps", "Pass what scalefit.isoflop(runs) returned"
+    instance(found, "found", IsoFlop, wanted=wanted, remedy=remedy)
     if found.method != "parabola":
         raise DataError(
             f"these sweeps were fitted by method={found.method!r}: what parabolas do to an answer "
@@ -297,11 +306,16 @@ def one_budget(flops: Any) -> float:
     """The budget as a number.
 
     Raises:
-        AllocationError: it is not one positive number.
+        ArgumentError: it is not one positive number.
     """
     budget = positive(flops)
     if budget.size != 1:
-        raise AllocationError(f"give one budget, such as flops=1e24, not {budget.size}")
+        raise ArgumentError(
+            f"flops has {budget.size} budgets",
+            argument="flops",
+            value=flops,
+            remedy="Pass one budget, as flops=1e24",
+        )
     return float(budget.ravel()[0])
 
 

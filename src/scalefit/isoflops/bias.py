@@ -11,7 +11,9 @@ import pandas as pd
 
 from scalefit import report
 from scalefit.allocation import allocate
-from scalefit.allocation.costs import Cost, CostLike, find_cost
+from scalefit.allocation.costs import Cost, CostLike, find_cost, price
+from scalefit.allocation.question import fitted
+from scalefit.arguments import broadcast_shape, choice, numbers, whole
 from scalefit.errors import DataError, Note
 from scalefit.isoflops.budgets import Sweeps, sweeps
 from scalefit.isoflops.parabola import VertexFits, approach2
@@ -19,6 +21,9 @@ from scalefit.isoflops.sweep import positive
 from scalefit.result import Fit
 from scalefit.table import LossTable, as_table
 from scalefit.uncertainty import Draws, Ensemble, Estimate
+
+# Sizes of a sweep; exponents and half-widths whose losses float64 holds.
+MOST_POINTS, STEEPEST, WIDEST = 100_000, 10.0, 1e30
 
 __all__ = ["DesignBias", "design_bias", "of_sweeps", "parabola_shift"]
 
@@ -46,7 +51,8 @@ def parabola_shift(alpha: Any, beta: Any, width: Any, points: int = 15) -> np.nd
         The shift of log10 N*.
 
     Raises:
-        DataError: fewer than three points, or a width of one or less.
+        ArgumentError: an exponent is not positive, fewer than three points, or a width of one or
+            less.
 
     Source:
         Czech et al. 2026, arXiv 2603.22339.
@@ -55,14 +61,17 @@ def parabola_shift(alpha: Any, beta: Any, width: Any, points: int = 15) -> np.nd
         >>> f"{100 * (10 ** -parabola_shift(0.34, 0.28, 16.0) - 1):.2f} % of D*"
         '-5.10 % of D*'
     """
-    alpha, beta, width = np.broadcast_arrays(
-        *(np.asarray(item, dtype=np.float64) for item in (alpha, beta, width))
-    )
-    if points < 3 or not (width > 1).all():
-        raise DataError(
-            f"points={points} and width={width} describe no sweep with a parabola",
-            remedy="Use three points or more, and a width above one",
+    given = {
+        name: numbers(value, name, above=above, most=most, remedy=f"Pass {what}, as {name}={shown}")
+        for name, value, above, most, what, shown in (
+            ("alpha", alpha, 0, STEEPEST, "the exponent of N", 0.34),
+            ("beta", beta, 0, STEEPEST, "the exponent of D", 0.28),
+            ("width", width, 1, WIDEST, "a width above one", 16.0),
         )
+    }
+    broadcast_shape(given, remedy="Pass numbers, or arrays that broadcast")
+    points = whole(points, "points", least=3, most=MOST_POINTS, remedy="Pass points=15")
+    alpha, beta, width = np.broadcast_arrays(*given.values())
     w = np.log10(width)[..., None] * np.linspace(-1, 1, points)
     a, b = alpha[..., None], beta[..., None]
     # The constant alpha + beta is taken out by expm1, or it would cost digits on narrow sweeps.
@@ -105,14 +114,14 @@ class DesignBias:
         """One of ``draws`` with its uncertainty.
 
         Raises:
-            DataError: the bias is of a fit, not of an ensemble, or has no such answer.
+            ArgumentError: there is no such answer.
+            DataError: the bias is of a fit, not of an ensemble.
         """
-        if name not in self.draws:
+        choice(name, "name", ("N_error", "D_error", "n_exponent", "d_exponent"))
+        if not self.draws:
             raise DataError(
-                f"no draws of {name!r}",
-                remedy=f"Known: {', '.join(self.draws)}"
-                if self.draws
-                else "Give an ensemble: design_bias(scalefit.bootstrap(fit, runs), runs, ...)",
+                f"this bias is of one fit and has no draws of {name!r}",
+                remedy="Give an ensemble: design_bias(scalefit.bootstrap(fit, runs), runs, ...)",
             )
         value = self.target[name] if name in self.target else getattr(self, name)
         return self.draws.estimate(name, np.asarray(value, dtype=np.float64)[()], self.notes)
@@ -152,6 +161,7 @@ def design_bias(
         Relative errors per budget and at the budgets asked for.
 
     Raises:
+        ArgumentError: something passed is not what it has to be.
         DataError: a column is missing, or fewer than two budgets have a minimum.
         AllocationError: the law is not one of N and D, or has no optimum.
 
@@ -162,7 +172,7 @@ def design_bias(
         >>> sf.design_bias(fit, design, 1e24).target["D_error"].round(3).to_list()
         [-0.051]
     """
-    fit = fit.one_surface()
+    fit = fitted(fit).one_surface()
     design = sweeps(as_table(runs, **columns), by, tolerance, None, losses=False)
     return of_sweeps(fit, design, positive(flops).ravel(), find_cost(cost))
 
@@ -177,7 +187,7 @@ def of_sweeps(fit: Fit | Ensemble, design: Sweeps, targets: np.ndarray, count: C
     members = design.members
     place, weight = design.padded()
     N, D = design.N[place], design.D[place]
-    counted = count.evaluate({"N": design.N, "D": design.D})
+    counted = price(count, {"N": design.N, "D": design.D})
     budget = np.array([np.exp(np.log(counted[item]).mean()) for item in members])
     best = allocate(fit, np.concatenate([budget, targets]), cost=count)
     one = approach2(budget, N, D, surface.evaluate(N=N, D=D), weight)

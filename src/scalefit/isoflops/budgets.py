@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalefit.allocation.costs import Cost, find_cost
-from scalefit.errors import DataError
+from scalefit.allocation.costs import Cost, find_cost, price
+from scalefit.arguments import number, text
 from scalefit.table import LossTable
 
 __all__ = ["Sweeps", "sweeps"]
@@ -80,20 +80,19 @@ def sweeps(
     """The runs of a table by budget, with their losses or, for a design, with NaN for them.
 
     Raises:
-        DataError: a column is missing, the tolerance is negative, or no run has weight.
-        AllocationError: the cost is unknown.
+        ArgumentError: the tolerance is negative, or the cost or the column is none.
+        DataError: a column is missing.
     """
-    if not isinstance(tolerance, int | float) or not tolerance >= 0:
-        raise DataError(
-            f"tolerance={tolerance!r} is no distance of ln C",
-            remedy="Give a number of zero or more, such as 0.05 for 5 %",
-        )
+    remedy = "Pass a distance of ln C, as tolerance=0.05 for 5 %"
+    tolerance = number(tolerance, "tolerance", least=0, remedy=remedy)
+    if by is not None:
+        text(by, "by", remedy="Pass the column that names the budget of a run, or by=None")
     used = table.weight > 0
     N, D = (table.column(name)[used] for name in ("N", "D"))
     loss = table.column("loss")[used] if losses else np.full(len(N), np.nan)
     counted = cost is not None or "C" not in table.sources
     count = find_cost("6ND" if cost is None else cost)
-    C = count.evaluate({"N": N, "D": D}) if counted else table.column("C")[used]
+    C = price(count, {"N": N, "D": D}) if counted else table.column("C")[used]
     if by is None:
         code = _by_gaps(np.log(C), tolerance)
     else:

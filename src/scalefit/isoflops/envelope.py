@@ -10,6 +10,7 @@ import pandas as pd
 
 from scalefit import report
 from scalefit.allocation.costs import Cost
+from scalefit.arguments import choice, text, whole
 from scalefit.errors import DataError, Note
 from scalefit.isoflops.budgets import Sweeps, sweeps
 from scalefit.isoflops.parabola import PowerLaw, power_law
@@ -25,6 +26,9 @@ EnvelopeMethod = Literal["bins", "hull"]
 # Sizes on the fitted part of an envelope. Without noise its exponent is off by up to 0.12 with two
 # and 0.03 with four, and by 0.01 from five on.
 FEW_SIZES = 5
+
+# Budgets of an envelope; there are that many for each curve.
+MOST_BINS = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +101,8 @@ def envelope(
         The points and the power laws.
 
     Raises:
-        DataError: a column or an option is unknown, or fewer than two sizes are ever best.
+        ArgumentError: an option is unknown or no number in its range.
+        DataError: a column is missing, or fewer than two sizes are ever best.
 
     Source:
         Hoffmann et al. 2022, arXiv 2203.15556, section 3.1.
@@ -110,12 +115,10 @@ def envelope(
         >>> round(found.n_exponent, 2)  # 0.28 / (0.34 + 0.28)
         0.45
     """
-    if method not in get_args(EnvelopeMethod):
-        raise DataError(
-            f"method={method!r} is unknown", remedy=f"Known: {', '.join(get_args(EnvelopeMethod))}"
-        )
-    if not (isinstance(bins, int) and bins >= 2):
-        raise DataError(f"bins={bins!r} are no budgets", remedy="Give an integer of two or more")
+    choice(method, "method", get_args(EnvelopeMethod))
+    bins = whole(bins, "bins", least=2, most=MOST_BINS, remedy="Pass how many, as bins=1500")
+    if run is not None:
+        text(run, "run", remedy="Pass the column that names the run of a checkpoint, or run=None")
     table = as_table(curves, **columns)
     checkpoints = sweeps(table, None, 0.0, cost)
     used = table.weight > 0

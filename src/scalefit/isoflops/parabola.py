@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from scalefit.arguments import broadcast_shape, numbers, refused
 from scalefit.uncertainty.estimate import checked_level
 
 __all__ = ["Parabolas", "PowerLaw", "VertexFits", "approach2", "parabolas", "power_law"]
@@ -90,8 +91,12 @@ class PowerLaw:
     spread: np.ndarray
 
     def at(self, flops: Any) -> np.ndarray:
-        """The optimum at budgets in FLOP, shape (*batch, *shape of ``flops``)."""
-        c = np.log(np.asarray(flops, dtype=np.float64))
+        """The optimum at budgets in FLOP, shape (*batch, *shape of ``flops``).
+
+        Raises:
+            ArgumentError: a budget is not a positive number.
+        """
+        c = np.log(_budgets(flops))
         lift = (..., *(None,) * c.ndim)
         exponent, intercept, centre = (
             np.asarray(item)[lift] for item in (self.exponent, self.intercept, self.centre)
@@ -109,8 +114,12 @@ class PowerLaw:
         return self.exponent - reach, self.exponent + reach
 
     def band(self, flops: Any, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-        """Student's t interval of the line itself at budgets in FLOP."""
-        c = np.log(np.asarray(flops, dtype=np.float64))
+        """Student's t interval of the line itself at budgets in FLOP.
+
+        Raises:
+            ArgumentError: a budget is not a positive number, or the level none between 0 and 1.
+        """
+        c = np.log(_budgets(flops))
         lift = (..., *(None,) * c.ndim)
         spread, count, se, centre, t = (
             np.asarray(item)[lift]
@@ -122,6 +131,25 @@ class PowerLaw:
 
     def _t(self, level: float) -> np.ndarray:
         return np.asarray(_quantile(self.budgets - 2.0, level))[()]
+
+
+def _budgets(flops: Any) -> np.ndarray:
+    return numbers(flops, "flops", above=0, remedy="Pass the budget in FLOP, as flops=1e24")
+
+
+def _arrays(**given: Any) -> dict[str, np.ndarray]:
+    """Float64 arrays that broadcast; NaN and infinities are gaps.
+
+    Raises:
+        ArgumentError: something is no number, or they do not broadcast.
+    """
+    remedy = "Pass arrays of numbers that broadcast"
+    found = {
+        name: numbers(value, name, infinite=True, missing=True, remedy=remedy)
+        for name, value in given.items()
+    }
+    broadcast_shape(found, remedy=remedy)
+    return found
 
 
 def _quantile(freedom: np.ndarray, level: float) -> np.ndarray:
@@ -166,10 +194,12 @@ def parabolas(x: Any, y: Any, weight: Any = None) -> Parabolas:
 
     Returns:
         Parabolas, arrays of shape (...). NaN where fewer than three points are distinct.
+
+    Raises:
+        ArgumentError: something is no number, or the arrays do not broadcast.
     """
-    x, y, w = np.broadcast_arrays(
-        *(np.asarray(item, dtype=np.float64) for item in (x, y, 1.0 if weight is None else weight))
-    )
+    given = _arrays(x=x, y=y, weight=1.0 if weight is None else weight)
+    x, y, w = np.broadcast_arrays(*map(np.atleast_1d, given.values()))
     used = (w > 0) & np.isfinite(x) & np.isfinite(y)
     w, x, y = (np.where(used, item, 0.0) for item in (w, x, y))
     with np.errstate(all="ignore"):
@@ -219,12 +249,16 @@ def power_law(flops: Any, optimum: Any, usable: Any = True) -> PowerLaw:
 
     Returns:
         Power laws, arrays of shape (...). NaN where fewer than two budgets are usable.
+
+    Raises:
+        ArgumentError: something is no number, or the arrays do not broadcast.
     """
+    if np.asarray(usable).dtype.kind != "b":
+        raise refused("usable", usable, "True or False of each", "Pass which count, as usable=True")
+    given = _arrays(flops=flops, optimum=optimum, usable=np.asarray(usable) * 1.0)
     with np.errstate(all="ignore"):
         c, v, used = np.broadcast_arrays(
-            np.log(np.asarray(flops, dtype=np.float64)),
-            np.asarray(optimum, dtype=np.float64),
-            np.asarray(usable),
+            np.log(np.atleast_1d(given["flops"])), given["optimum"], given["usable"] > 0
         )
         used = used & np.isfinite(c) & np.isfinite(v)
         count = used.sum(-1)
@@ -264,6 +298,9 @@ def approach2(flops: Any, N: Any, D: Any, loss: Any, weight: Any = None) -> Vert
         The fits. NaN and ``usable`` false where there is no parabola, NaN exponents where fewer
         than two budgets are usable.
 
+    Raises:
+        ArgumentError: something is no number, or the arrays do not broadcast.
+
     Source:
         Hoffmann et al. 2022, arXiv 2203.15556, section 3.2.
 
@@ -277,8 +314,9 @@ def approach2(flops: Any, N: Any, D: Any, loss: Any, weight: Any = None) -> Vert
         >>> approach2([1e19, 1e20], N, D, loss).n_law.exponent.shape
         (100,)
     """
+    given = _arrays(N=N, D=D, loss=loss, weight=1.0 if weight is None else weight)
     with np.errstate(all="ignore"):
-        x, y = (np.log(np.asarray(item, dtype=np.float64)) for item in (N, D))
+        x, y = (np.log(given[name]) for name in ("N", "D"))
     n, d = parabolas(x, loss, weight), parabolas(y, loss, weight)
     usable = (n.curvature > 0) & (d.curvature > 0)
     return VertexFits(

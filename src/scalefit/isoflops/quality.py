@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from scalefit import arguments
 from scalefit.allocation.costs import Cost
-from scalefit.errors import DataError
+from scalefit.arguments import choice, shown
+from scalefit.errors import ArgumentError
 from scalefit.isoflops.budgets import Sweeps, sweeps
 from scalefit.isoflops.parabola import parabolas
 from scalefit.table import LossTable, as_table
@@ -23,6 +25,7 @@ __all__ = [
     "Flag",
     "RuleChoice",
     "bent_parabolas",
+    "chosen",
     "flagged",
     "quality",
 ]
@@ -270,6 +273,9 @@ THRESHOLDS: Mapping[str, float] = MappingProxyType(
     }
 )
 
+# What is said of a rule that is none.
+NAMED = "Pass names, or names with a threshold, as rules=['duplicates', ('few_points', 6.0)]"
+
 # Budgets that lost runs to the other rules are counted again: five that are left of six with an
 # outlier are still a parabola with two degrees of freedom.
 ALL_RULES: tuple[RuleChoice, ...] = (*RULES, ("few_points", 5.0))
@@ -318,7 +324,8 @@ def quality(
         ``loss``, ``rule``, ``reason``.
 
     Raises:
-        DataError: a rule or a column is unknown.
+        ArgumentError: a rule is unknown, or its threshold is no number in its range.
+        DataError: a column is missing.
 
     Source:
         Stages and thresholds as in the analysis of Czech et al. 2026, arXiv 2603.22339; the
@@ -357,15 +364,13 @@ def flagged(runs: Sweeps, rules: Sequence[RuleChoice]) -> tuple[list[Flag], Swee
     """Flags of the rules in turn, and the runs without those they found.
 
     Raises:
-        DataError: a rule is unknown, or its threshold is no number.
+        ArgumentError: a rule is unknown, or its threshold is no number in its range.
     """
-    if not isinstance(rules, Iterable):
-        raise DataError(f"rules={rules!r} are no rules", remedy=f"Known: {', '.join(RULES)}")
     flags: list[Flag] = []
     # Budgets whose other runs lie on a parabola once one is left out. A spline through what is left
     # of them crosses a gap, and its misses there say nothing of the runs.
     settled: set[int] = set()
-    for name, limit in map(_chosen, [rules] if isinstance(rules, str) else rules):
+    for name, limit in chosen(rules):
         # No run of a budget without runs is left to be flagged.
         budgets = {int(runs.code[item[0]]): runs.budget(item) for item in runs.members}
         found = RULES[name](runs, limit)
@@ -382,19 +387,24 @@ def flagged(runs: Sweeps, rules: Sequence[RuleChoice]) -> tuple[list[Flag], Swee
     return flags, runs
 
 
-def _chosen(rule: RuleChoice) -> tuple[str, float]:
+def chosen(rules: Any) -> list[tuple[str, float]]:
+    """Rules with their thresholds.
+
+    Raises:
+        ArgumentError: a rule is unknown, or its threshold is no number in its range.
+    """
+    if isinstance(rules, Iterable):
+        return [_threshold(rule) for rule in ([rules] if isinstance(rules, str) else rules)]
+    raise ArgumentError(
+        f"rules={shown(rules)} is not a list of rules", argument="rules", value=rules, remedy=NAMED
+    )
+
+
+def _threshold(rule: Any) -> tuple[str, float]:
     name, limit = rule if isinstance(rule, tuple) and len(rule) == 2 else (rule, None)
-    if not isinstance(name, str) or name not in RULES:
-        raise DataError(
-            f"no rule is called {name!r}",
-            remedy=f"Known: {', '.join(RULES)}; a threshold goes with its rule, as (name, 6.0)",
-        )
+    choice(name, "rules", tuple(RULES), remedy=NAMED)
     if limit is None:
         return name, THRESHOLDS[name]
-    largest = 1.0 if name == "weak_curvature" else np.inf
-    if not isinstance(limit, int | float) or not 0 <= limit < largest:
-        raise DataError(
-            f"the threshold of {name!r} is {limit!r}",
-            remedy=f"Give a number, such as ({name!r}, {THRESHOLDS[name]:g})",
-        )
-    return name, float(limit)
+    remedy = f"Pass a number, as rules=[({name!r}, {THRESHOLDS[name]:g})]"
+    below = 1.0 if name == "weak_curvature" else None
+    return name, arguments.number(limit, f"rules[{name!r}]", least=0, below=below, remedy=remedy)

@@ -12,8 +12,9 @@ import pandas as pd
 
 from scalefit import report
 from scalefit.allocation.costs import Cost
+from scalefit.arguments import choice, flag, numbers
 from scalefit.domain import extrapolation
-from scalefit.errors import AllocationError, DataError, Note, listed
+from scalefit.errors import DataError, Note, listed
 from scalefit.isoflops.budgets import Sweeps, sweeps
 from scalefit.isoflops.parabola import Parabolas, PowerLaw, VertexFits, approach2, power_law
 from scalefit.isoflops.quality import (
@@ -25,6 +26,7 @@ from scalefit.isoflops.quality import (
 )
 from scalefit.table import LossTable, as_table
 from scalefit.trajectories import find_trajectories
+from scalefit.uncertainty.estimate import checked_level
 
 __all__ = ["IsoFlop", "Method", "Optimum", "again", "isoflop", "positive"]
 
@@ -99,7 +101,7 @@ class Frontier(ABC):
         N* and D* come from separate lines: their product is C/6 only where 6ND is C in the table.
 
         Raises:
-            AllocationError: a budget is not a positive number.
+            ArgumentError: a budget is not a positive number.
         """
         budgets = positive(flops)
         N, D = self.n_law.at(budgets), self.d_law.at(budgets)
@@ -180,15 +182,10 @@ def positive(flops: Any) -> np.ndarray:
     """Budgets as float64.
 
     Raises:
-        AllocationError: a budget is not a positive number.
+        ArgumentError: a budget is not a positive number.
     """
-    budgets = np.asarray(flops, dtype=np.float64)
-    if budgets.size == 0 or not (np.isfinite(budgets) & (budgets > 0)).all():
-        raise AllocationError(
-            f"a budget must be a positive number of FLOP, not {flops!r}. Give one or several, "
-            "such as 1e24"
-        )
-    return budgets
+    remedy = "Pass the budget in FLOP, as flops=1e24"
+    return numbers(flops, "flops", above=0, empty=False, remedy=remedy)
 
 
 def isoflop(
@@ -230,8 +227,8 @@ def isoflop(
         Vertices, power laws, runs left out, and notes.
 
     Raises:
-        DataError: a column, a rule or an option is unknown, or fewer than two budgets have a
-            minimum.
+        ArgumentError: an option is unknown or no number in its range.
+        DataError: a column is missing, or fewer than two budgets have a minimum.
 
     Source:
         Hoffmann et al. 2022, arXiv 2203.15556, section 3.2.
@@ -246,10 +243,8 @@ def isoflop(
         >>> f"{best.N:.3g} parameters, {best.D:.3g} tokens"  # of this surface 4.04e+12 are best
         '4.25e+10 parameters, 3.92e+12 tokens'
     """
-    if method not in get_args(Method):
-        raise DataError(
-            f"method={method!r} is unknown", remedy=f"Known: {', '.join(get_args(Method))}"
-        )
+    choice(method, "method", get_args(Method))
+    keep_edges, level = flag(keep_edges, "keep_edges"), checked_level(level)
     table = as_table(runs, **columns)
     every = sweeps(table, by, tolerance, cost)
     name = every.cost.name if every.counted else f"column {table.sources['C']!r}"
@@ -279,7 +274,8 @@ def again(found: IsoFlop, rules: Sequence[RuleChoice]) -> IsoFlop:
     """The same runs, grouped as they were, without those that the rules find.
 
     Raises:
-        DataError: a rule is unknown, or fewer than two budgets have a minimum.
+        ArgumentError: a rule is unknown.
+        DataError: fewer than two budgets have a minimum.
     """
     options = found.method, found.keep_edges, found.level, found.cost
     return _swept(found.sweeps, rules, *options, ())

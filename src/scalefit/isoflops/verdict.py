@@ -10,10 +10,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from scalefit import report
+from scalefit import arguments, report
 from scalefit.allocation import Allocation, allocate, deadweight
 from scalefit.allocation.costs import Cost, CostLike, find_cost
-from scalefit.allocation.hardware import Hardware, find_hardware
+from scalefit.allocation.hardware import Hardware, find_hardware, share_of_peak
+from scalefit.allocation.question import fitted, point_of
+from scalefit.arguments import choice, flag, whole
 from scalefit.errors import AllocationError, DataError, Note, ScalefitError
 from scalefit.fitting import fit as fit_law
 from scalefit.isoflops.attribution import (
@@ -26,13 +28,13 @@ from scalefit.isoflops.attribution import (
 )
 from scalefit.isoflops.bias import DesignBias, of_sweeps
 from scalefit.isoflops.parabola import approach2, power_law
-from scalefit.isoflops.quality import ALL_RULES, RuleChoice
+from scalefit.isoflops.quality import ALL_RULES, RuleChoice, chosen
 from scalefit.isoflops.sweep import IsoFlop, again
 from scalefit.objective import Objective
 from scalefit.result import Fit
 from scalefit.table import LossTable, as_table
 from scalefit.uncertainty import Draws, Ensemble, Estimate, Tails
-from scalefit.uncertainty.estimate import AS_DRAWN
+from scalefit.uncertainty.estimate import AS_DRAWN, checked_level
 from scalefit.uncertainty.ground import FEWEST_FREEDOM
 
 __all__ = ["BiasReport", "bias"]
@@ -42,6 +44,8 @@ QUANTITIES: tuple[str, ...] = get_args(Quantity)
 
 # Share of resamples without a minimum at some budget above which that is a warning.
 LOST = 0.05
+# Resamples: all are held at once.
+MOST_RESAMPLES = 100_000
 # Factor between deadweights above which the choice behind them is a warning.
 APART = 2.0
 # Objectives that are tried: residual and penalty.
@@ -124,7 +128,12 @@ class BiasReport:
         return float((self.resamples["lost"] > 0).mean())
 
     def error(self, name: str = "D") -> float:
-        """Approach 2 relative to the surface, less one."""
+        """Approach 2 relative to the surface, less one.
+
+        Raises:
+            ArgumentError: there is no such answer.
+        """
+        choice(name, "name", (*QUANTITIES, "loss"))
         return self.approach2[name] / self.surface[name] - 1
 
     def estimate(self, name: str = "deadweight") -> Estimate:
@@ -135,8 +144,10 @@ class BiasReport:
                 ``error``, of D; or ``deadweight``.
 
         Raises:
-            DataError: the report is of a fit, not of an ensemble, or has no such answer.
+            ArgumentError: there is no such answer.
+            DataError: the report is of a fit, not of an ensemble.
         """
+        choice(name, "name", (*QUANTITIES, "loss", "deadweight", "error"))
         if not self.draws:
             raise DataError(
                 "this report is of one fit: its surface has no intervals",
@@ -145,10 +156,6 @@ class BiasReport:
         if name == "error":
             drawn = self.approach2["D"] / self.draws["D"] - 1
             return Estimate(np.asarray(self.error()), drawn, self.draws.tails, self.notes)
-        if name not in self.draws:
-            raise DataError(
-                f"the report has no {name!r}", remedy=f"It has {', '.join(self.draws)}, error"
-            )
         value = self.deadweight if name == "deadweight" else self.surface[name]
         return self.draws.estimate(name, np.asarray(value), self.notes)
 
@@ -160,8 +167,10 @@ class BiasReport:
                 ``deadweight``.
 
         Raises:
-            DataError: there are no resamples, or no such answer.
+            ArgumentError: there is no such answer.
+            DataError: there are no resamples.
         """
+        choice(name, "name", (*QUANTITIES, "deadweight", "error"))
         if not len(self.resamples):
             raise DataError(
                 "the runs of this report were not resampled",
@@ -170,11 +179,6 @@ class BiasReport:
         if name == "error":
             drawn = self.resamples["D"].to_numpy() / self.surface["D"] - 1
             return Estimate(np.asarray(self.error()), drawn, self.tails, self.notes)
-        if name not in self.resamples or name == "lost":
-            known = [str(item) for item in self.resamples if item != "lost"]
-            raise DataError(
-                f"Approach 2 has no {name!r}", remedy=f"It has {', '.join(known)}, error"
-            )
         value = self.deadweight if name == "deadweight" else self.approach2[name]
         drawn = self.resamples[name].to_numpy()
         return Estimate(np.asarray(value), drawn, self.tails, self.notes)
@@ -185,7 +189,11 @@ class BiasReport:
         Args:
             level: of the intervals: of the surface over the draws of an ensemble, of Approach 2
                 over the resamples.
+
+        Raises:
+            ArgumentError: the level is no number between 0 and 1.
         """
+        checked_level(level)
         rows = {}
         for name in (*QUANTITIES, "loss"):
             row = {"surface": self.surface[name], "approach2": self.approach2[name]}
@@ -258,6 +266,7 @@ def bias(
         delta of a Huber loss: near one, the fit is one of absolute residuals.
 
     Raises:
+        ArgumentError: something passed is not what it has to be.
         DataError: ``found`` is not by parabolas, or the table lacks runs that it has.
         AllocationError: the law is not one of N and D, has no optimum, or the cost is not k N D.
 
@@ -271,8 +280,14 @@ def bias(
         >>> f"{found.error():.1%} too many tokens waste {found.deadweight:.2%}, ${found.usd:,.0f}"
         '11.6% too many tokens waste 0.37%, $4,204'
     """
-    fit = fit.one_surface()
+    fit = fitted(fit).one_surface()
     parabolic(found)
+    hardware, utilisation = find_hardware(hardware), share_of_peak(utilisation)
+    remedy = "Pass how many, as resamples=400, or resamples=0 for none"
+    resamples = whole(resamples, "resamples", least=0, most=MOST_RESAMPLES, remedy=remedy)
+    seed, objectives = arguments.seed(seed), flag(objectives, "objectives")
+    if not isinstance(quality, bool | np.bool_):
+        quality = chosen(quality)
     count = _product(found.sweeps.cost if cost is None else cost)
     target = one_budget(flops)
     table = as_table(runs, **columns)
@@ -282,7 +297,7 @@ def bias(
             f"the table lacks runs of the sweeps: rows {list(absent[:5])}",
             remedy="Give the table that isoflop was given",
         )
-    point = fit.fit if isinstance(fit, Ensemble) else fit
+    point = point_of(fit)
     best = allocate(fit, target, cost=count)
     theirs = _answers(found, target)
     size = float(_size(count, target, theirs["D"]))
@@ -299,7 +314,7 @@ def bias(
         approach2=MappingProxyType(theirs),
         size=size,
         deadweight=float(wasted[0]),
-        hardware=find_hardware(hardware),
+        hardware=hardware,
         utilisation=utilisation,
         draws=_drawn(best, wasted),
         resamples=again_drawn,
@@ -364,14 +379,7 @@ def _resampling(found: IsoFlop, resamples: int) -> tuple[Tails, list[Note]]:
     the spread is that of m - 1. Simulated intervals of D* at a hundred times the largest of five
     budgets, of 95 %, held 93 to 98 % with 15 to 31 runs a budget and 99 to 100 % with 5 to 9,
     whose resamples spread widely as they are.
-
-    Raises:
-        DataError: ``resamples`` is no number.
     """
-    if not (isinstance(resamples, int) and resamples >= 0):
-        raise DataError(
-            f"resamples={resamples!r} is no number of resamples", remedy="Give 400, or 0 for none"
-        )
     runs = found.budgets["n"].to_numpy()[found.budgets["used"].to_numpy()]
     freedom = int((runs - 3).sum())
     if not resamples:
@@ -450,7 +458,7 @@ def _variants(
         clean = replace(table, frame=table.frame[kept])
         return _variant(_refitted(fit, clean, fit.objective), left, clean, flops, cost)
 
-    if quality is not False:
+    if quality is True or not isinstance(quality, bool):
         ask("without flagged runs", strict)
     for residual, robust in TRIED if objectives else ():
         label = f"{residual} residuals, {'squares' if robust == 'none' else 'Huber'}"
