@@ -25,6 +25,8 @@ FAMILIES = sorted(
 FLOW = [
     "errors",
     "arguments",
+    "scope",
+    "threads",
     "tracing",
     "laws.kinds",
     "laws.base",
@@ -242,6 +244,8 @@ def test_public_names_are_the_ones_listed():
         "studies",
         "synthetic",
         "table",
+        "scope",
+        "threads",
         "tracing",
         "trajectories",
         "units",

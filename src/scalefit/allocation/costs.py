@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-import jax
 import numpy as np
 import pandas as pd
 
 from scalefit.allocation.accounting import ASPECT, CONVENTIONS, SEQ, shape_of
 from scalefit.errors import AllocationError
+from scalefit.scope import own_settings
 from scalefit.table import LossTable, as_table
 
 __all__ = ["COSTS", "Cost", "CostLike", "cost", "counted", "find_cost", "measured", "product"]
@@ -101,7 +101,7 @@ class Cost:
         arrays = np.broadcast_arrays(
             *(np.asarray(columns[name], dtype=np.float64) for name in self.columns)
         )
-        with jax.enable_x64(True):
+        with own_settings():
             value = np.asarray(self.function(*arrays), dtype=np.float64)
         return np.broadcast_to(value, arrays[0].shape)
 

@@ -25,6 +25,7 @@ from scalefit.allocation.remarks import (
 from scalefit.allocation.solver import LIMITED, START, Optimum, newton, newton_start
 from scalefit.errors import AllocationError
 from scalefit.result import Fit
+from scalefit.scope import own_settings
 from scalefit.tracing import Function, trace
 from scalefit.uncertainty import Draws, Ensemble
 
@@ -190,7 +191,7 @@ class _Optimal:
     def __call__(self, params: Mapping[str, Any]) -> Any:
         values = [params[name] for name in self.names]
         if any(isinstance(value, jax.core.Tracer) for value in values):
-            with jax.enable_x64(True):
+            with own_settings():
                 return self._traced([jnp.asarray(value, dtype=jnp.float64) for value in values])
         arrays = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in values))
         shape = arrays[0].shape
@@ -202,7 +203,7 @@ class _Optimal:
         self, values: Sequence[float], order: int = 1
     ) -> tuple[float, np.ndarray, np.ndarray]:
         """The answer, its gradient and, of order two, its Hessian in the parameters in order."""
-        with jax.enable_x64(True):
+        with own_settings():
             if order not in self._programs:
                 self._programs[order] = self._derivatives(order)
             start = [] if self.closed else self._start(*(np.asarray(value) for value in values))

@@ -18,6 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from scalefit.scope import own_settings
+
 __all__ = [
     "best_loss",
     "best_size",
@@ -38,7 +40,7 @@ def in_float64(function: F) -> F:
     @wraps(function)
     def scoped(*args: Any, **options: Any) -> Any:
         if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((args, options))):
-            with jax.enable_x64(True):
+            with own_settings():
                 found = function(*args, **options)
         else:
             with np.errstate(all="ignore"):

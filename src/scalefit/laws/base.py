@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, get_type_hints
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from scalefit.errors import DataError, LawError, listed
 from scalefit.laws.kinds import Bounds, By, Domain, Kind, Relation
+from scalefit.scope import on_device, processor
 from scalefit.tracing import Function, Program, trace
 
 __all__ = ["Law", "Param", "law"]
@@ -137,7 +137,7 @@ class Law:
             with np.errstate(all="ignore"):
                 value = program(*arrays, *values.values())[0]
             return np.broadcast_to(np.asarray(value, dtype=np.float64), shape)
-        with jax.enable_x64(True):
+        with on_device(processor()):
             value = self.function(*np.broadcast_arrays(*arrays), **values)
             return np.broadcast_to(np.asarray(value, dtype=np.float64), shape)
 

@@ -17,9 +17,9 @@ import pandas as pd
 from scalefit import objective as obj
 from scalefit import report
 from scalefit.errors import DataError, Note
-from scalefit.fitting.devices import quiet
 from scalefit.fitting.polish import batch_of, newton_of
 from scalefit.result import Fit
+from scalefit.scope import quiet
 from scalefit.table import LossTable
 from scalefit.tracing import Function, trace
 from scalefit.uncertainty.curvature import CovarianceMethod, check_method, spread

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -15,7 +16,9 @@ from scalefit.errors import DataError, Note
 from scalefit.fitting.problem import Data, Problem
 from scalefit.objective import Measure, Residual
 from scalefit.result import Fit
+from scalefit.scope import on_device, own_settings, processor
 from scalefit.table import LossTable
+from scalefit.threads import apart, in_threads
 from scalefit.uncertainty.ensemble import Ensemble
 from scalefit.uncertainty.ground import (
     Ground,
@@ -32,6 +35,9 @@ __all__ = ["log_normaliser", "posterior", "split_rhat"]
 # Steps in which each chain finds its step size and the covariance it moves in; it sets out from the
 # covariance at the optimum, so that half of the usual thousand do.
 WARMUP = 500
+
+# Draws of every chain by one call of a program, between which an interrupt stops.
+AT_ONCE = 50
 
 # Acceptance that the step size is set for. Above the usual 0.8: bounds and the corners of Huber and
 # absolute losses cost accuracy that smaller steps give back.
@@ -113,13 +119,9 @@ def posterior(
     ground = stand_on(fit, runs, **columns)
     problem, data = ground.posed.problem, ground.posed.data
     space = _space(ground)
-    with jax.enable_x64(True):
-        # Named, since the user may have chosen another default.
-        keys = jax.random.split(jax.random.key(seed, impl="threefry2x32"), chains)
-        # Of the measure the name of the residual is static, and the rest are numbers.
-        how, bare = data.measure, data._replace(measure=cast(Any, None))
-        found = _run(problem, draws, how.residual, how[1:], bare, space, keys)
-        made = _Chains(*(np.asarray(leaf) for leaf in found))
+    # Of the measure the name of the residual is static, and the rest are numbers.
+    how, bare = data.measure, data._replace(measure=cast(Any, None))
+    made = _sampled((problem, how.residual, how[1:], bare, space), seed, chains, draws)
     points = made.points.reshape(chains * draws, problem.size)
     count = len(problem.owners)
     free = np.zeros(points.shape, dtype=bool)
@@ -232,35 +234,66 @@ class _Chains(NamedTuple):
     diverged: Any
 
 
-@partial(jax.jit, static_argnames=("problem", "draws", "residual"))
-def _run(
-    problem: Problem,
-    draws: int,
-    residual: Residual,
-    numbers: tuple[Any, ...],
-    data: Data,
-    space: _Space,
-    keys: Any,
-) -> _Chains:
+def _sampled(target: tuple[Any, ...], seed: int, chains: int, draws: int) -> _Chains:
     """Chains of draws, each with a warm-up of its own, shape (chains, draws) first.
 
     Args:
-        problem: the problem.
+        target: what the density is made of: problem, residual of the measure and the others of it,
+            the table without the measure, and where the chains move.
+        seed: of the random numbers.
+        chains: how many.
         draws: of each chain.
-        residual: of the measure.
-        numbers: the others of the measure.
-        data: the table, without the measure.
-        space: where the chains move.
-        keys: of the random numbers of each chain.
     """
-    blackjax = _require_sampler()
+
+    def begin() -> tuple[Any, Any, Any]:
+        with on_device(processor()):
+            # Not from a seed by JAX, which has a setting that is added to every one.
+            bits = jnp.array([seed >> 32 & 0xFFFFFFFF, seed & 0xFFFFFFFF], dtype=jnp.uint32)
+            key = jax.random.wrap_key_data(bits, impl="threefry2x32")
+            state, tuned, go = _warmed(*target, jax.random.split(key, chains))
+            return state, tuned, jax.vmap(partial(jax.random.split, num=draws))(go)
+
+    state, tuned, keys = apart(begin)
+
+    def some(first: int) -> _Chains:
+        nonlocal state
+        with on_device(processor()):
+            # The last ones are filled up to the size that is compiled.
+            mine = keys[:, np.arange(first, first + AT_ONCE).clip(max=draws - 1)]
+            state, found = _drawn(*target, state, tuned, mine)
+            return _Chains(*(np.asarray(leaf)[:, : draws - first] for leaf in found))
+
+    parts = in_threads(some, range(0, draws, AT_ONCE), 1)
+    return _Chains(*(np.concatenate(leaves, axis=1) for leaves in zip(*parts, strict=True)))
+
+
+def _density(
+    problem: Problem, residual: Residual, numbers: tuple[Any, ...], data: Data, space: _Space
+) -> Callable[[jax.Array], jax.Array]:
+    """Log density of unconstrained numbers, up to a constant."""
     data = data._replace(measure=Measure(residual, *numbers))
 
     def density(free: jax.Array) -> jax.Array:
         point, noise, volume = space.place(free)
         return _log_likelihood(problem, data, point, noise) + volume
 
-    def one(key: jax.Array) -> _Chains:
+    return density
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _warmed(
+    problem: Problem,
+    residual: Residual,
+    numbers: tuple[Any, ...],
+    data: Data,
+    space: _Space,
+    keys: Any,
+) -> tuple[Any, Any, Any]:
+    """State and tuning of each chain after its warm-up, and the key of its draws."""
+    blackjax = _require_sampler()
+    density = _density(problem, residual, numbers, data, space)
+
+    def one(key: jax.Array) -> tuple[Any, Any, Any]:
         begin, warm, go = jax.random.split(key, 3)
         start = jax.random.uniform(begin, space.centre.shape, minval=-APART, maxval=APART)
         # The centre is where the law is known to have a value.
@@ -276,6 +309,27 @@ def _run(
             target_acceptance_rate=ACCEPTANCE,
         )
         (state, tuned), _ = adaptation.run(warm, start, num_steps=WARMUP)
+        return state, tuned, go
+
+    return jax.vmap(one)(keys)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _drawn(
+    problem: Problem,
+    residual: Residual,
+    numbers: tuple[Any, ...],
+    data: Data,
+    space: _Space,
+    state: Any,
+    tuned: Any,
+    keys: Any,
+) -> tuple[Any, _Chains]:
+    """State of each chain after some more draws, and those draws, (chains, draws) first."""
+    blackjax = _require_sampler()
+    density = _density(problem, residual, numbers, data, space)
+
+    def one(state: Any, tuned: Any, keys: Any) -> tuple[Any, _Chains]:
         kernel = blackjax.nuts(density, **tuned)
 
         def step(state: Any, key: jax.Array) -> tuple[Any, _Chains]:
@@ -283,9 +337,9 @@ def _run(
             point, noise, _ = space.place(state.position)
             return state, _Chains(point, noise, info.is_divergent)
 
-        return jax.lax.scan(step, state, jax.random.split(go, draws))[1]
+        return jax.lax.scan(step, state, keys)
 
-    return jax.vmap(one)(keys)
+    return jax.vmap(one)(state, tuned, keys)
 
 
 def _log_likelihood(problem: Problem, data: Data, point: jax.Array, noise: jax.Array) -> jax.Array:
@@ -377,7 +431,7 @@ def _space(ground: Ground) -> _Space:
 
 def _noise(data: Data, residuals: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
     """Most likely size of the noise, and what a row tells of its prediction: Fisher information."""
-    with jax.enable_x64(True):
+    with own_settings():
         total = float(weight @ np.asarray(_sizes(data.measure, residuals)))
     mean = total / float(weight.sum())
     if bool(data.measure.absolute):
