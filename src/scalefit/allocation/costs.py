@@ -19,7 +19,7 @@ import pandas as pd
 
 from scalefit.allocation.accounting import ASPECT, CONVENTIONS, SEQ, shape_of
 from scalefit.errors import AllocationError
-from scalefit.scope import own_settings
+from scalefit.scope import own_settings, quiet
 from scalefit.table import LossTable, as_table
 
 __all__ = ["COSTS", "Cost", "CostLike", "cost", "counted", "find_cost", "measured", "product"]
@@ -105,6 +105,7 @@ class Cost:
             value = np.asarray(self.function(*arrays), dtype=np.float64)
         return np.broadcast_to(value, arrays[0].shape)
 
+    @quiet()
     def tokens(self, budget: Any, N: Any) -> Any:
         """Tokens that a budget buys for N parameters; negative where it does not pay for them.
 

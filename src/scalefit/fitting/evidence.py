@@ -17,6 +17,7 @@ from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.laws import BUILTIN
 from scalefit.objective import Objective
 from scalefit.result import Fit, Minimum, Trust, by_row
+from scalefit.scope import quiet
 from scalefit.separable import idle_error
 from scalefit.table import LossTable
 from scalefit.trajectories import find_trajectories
@@ -105,6 +106,7 @@ def refuse_idle(problem: Problem, polished: Polished) -> None:
             raise idle_error(problem.law, group[0])
 
 
+@quiet()
 def assess(
     problem: Problem,
     objective: Objective,
@@ -290,6 +292,7 @@ def _condition(matrix: np.ndarray) -> float:
     return float(values[-1] / values[0]) if values[0] > 0 else float("inf")
 
 
+@quiet()
 def observe(fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarray) -> list[Note]:
     """Notes on a finished fit."""
     notes = [

@@ -281,6 +281,7 @@ class _Engine:
         return tqdm(desc=what, total=total, unit="refit", delay=BAR_SECONDS, leave=False)
 
 
+@quiet()
 def search(
     problem: Problem,
     objective: Objective,
@@ -345,6 +346,7 @@ def _by_squares(engine: _Engine) -> tuple[Searched, Polished]:
     return Searched(cells - by_squares, by_squares, ranking.basins), polished
 
 
+@quiet()
 def polish_from(
     problem: Problem,
     objective: Objective,
@@ -375,6 +377,7 @@ def polish_from(
     return engine.polisher(np.zeros(1, dtype=int), start)
 
 
+@quiet()
 def refit(
     problem: Problem,
     objective: Objective,
@@ -438,6 +441,7 @@ def refit(
     return found
 
 
+@quiet()
 def follow(
     problem: Problem,
     objective: Objective,
@@ -468,6 +472,7 @@ def follow(
     return _followed(_Engine(problem, settings, tables, (), device, progress), count, near)
 
 
+@quiet()
 def improve(
     objective: Objective, data: Data, found: Refits, index: np.ndarray, other: Refits
 ) -> np.ndarray:

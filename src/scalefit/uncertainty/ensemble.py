@@ -24,6 +24,7 @@ from scalefit.groups import Grouping, spelled
 from scalefit.laws import Law
 from scalefit.objective import Residual
 from scalefit.result import Fit
+from scalefit.scope import own_settings, quiet
 from scalefit.table import LossTable
 from scalefit.uncertainty.estimate import AS_DRAWN, Draws, Estimate, Tails
 
@@ -167,8 +168,9 @@ class Ensemble:
             >>> draws.apply(lambda alpha, beta: beta / (alpha + beta))
             0.443... (95 %: 0.43... to 0.45...)
         """
-        value = np.asarray(called(function, self.fit.params), dtype=np.float64)
-        drawn = np.asarray(called(function, self._drawn), dtype=np.float64)
+        with own_settings(), quiet():
+            value = np.asarray(called(function, self.fit.params), dtype=np.float64)
+            drawn = np.asarray(called(function, self._drawn), dtype=np.float64)
         count = len(self) - self.failed
         if drawn.ndim == 0 or drawn.shape[0] != count:
             raise DataError(

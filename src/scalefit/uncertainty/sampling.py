@@ -102,6 +102,7 @@ def posterior(
         DataError: BlackJAX is not installed; the table is not the one that was fitted, or leaves
             fewer than five residual degrees of freedom; the objective is asymmetric; an amplitude
             is zero; a parameter without bounds has no effect; or an option makes no sense.
+        FitError: the process was forked from one in which JAX was running.
 
     Source:
         Hoffman and Gelman 2014, J. Mach. Learn. Res. 15 (sampler), by BlackJAX (Cabezas et al.
@@ -113,6 +114,7 @@ def posterior(
         >>> sf.posterior(sf.fit(runs), runs, draws=500, chains=2)  # doctest: +SKIP
         <Ensemble chinchilla: 1000 draws by posterior>
     """
+    device = processor()
     _require_sampler()
     _check_options(fit, draws, chains)
     require_freedom(fit)
@@ -121,7 +123,7 @@ def posterior(
     space = _space(ground)
     # Of the measure the name of the residual is static, and the rest are numbers.
     how, bare = data.measure, data._replace(measure=cast(Any, None))
-    made = _sampled((problem, how.residual, how[1:], bare, space), seed, chains, draws)
+    made = _sampled(device, (problem, how.residual, how[1:], bare, space), seed, chains, draws)
     points = made.points.reshape(chains * draws, problem.size)
     count = len(problem.owners)
     free = np.zeros(points.shape, dtype=bool)
@@ -234,10 +236,13 @@ class _Chains(NamedTuple):
     diverged: Any
 
 
-def _sampled(target: tuple[Any, ...], seed: int, chains: int, draws: int) -> _Chains:
+def _sampled(
+    device: jax.Device, target: tuple[Any, ...], seed: int, chains: int, draws: int
+) -> _Chains:
     """Chains of draws, each with a warm-up of its own, shape (chains, draws) first.
 
     Args:
+        device: where to run.
         target: what the density is made of: problem, residual of the measure and the others of it,
             the table without the measure, and where the chains move.
         seed: of the random numbers.
@@ -246,7 +251,7 @@ def _sampled(target: tuple[Any, ...], seed: int, chains: int, draws: int) -> _Ch
     """
 
     def begin() -> tuple[Any, Any, Any]:
-        with on_device(processor()):
+        with on_device(device):
             # Not from a seed by JAX, which has a setting that is added to every one.
             bits = jnp.array([seed >> 32 & 0xFFFFFFFF, seed & 0xFFFFFFFF], dtype=jnp.uint32)
             key = jax.random.wrap_key_data(bits, impl="threefry2x32")
@@ -257,7 +262,7 @@ def _sampled(target: tuple[Any, ...], seed: int, chains: int, draws: int) -> _Ch
 
     def some(first: int) -> _Chains:
         nonlocal state
-        with on_device(processor()):
+        with on_device(device):
             # The last ones are filled up to the size that is compiled.
             mine = keys[:, np.arange(first, first + AT_ONCE).clip(max=draws - 1)]
             state, found = _drawn(*target, state, tuned, mine)
