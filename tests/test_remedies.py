@@ -1,6 +1,7 @@
 """Every remedy that a message prints is tried: what it proposes is done, and is accepted."""
 
 import inspect
+import multiprocessing
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from catalogue import ROWS, Row
 from remedies import balanced, called, option, proposals, text_option, value_of
 
 import scalefit as sf
+from scalefit import scope
 from scalefit.allocation.hardware import Hardware, find_hardware
 from scalefit.isoflops.attribution import CAUSES, _require_minima
 
@@ -944,6 +946,26 @@ def perplexities_are_taken_logarithms_of():
     mended = value_of(call, runs=perplexities, numpy=np)
     np.testing.assert_allclose(mended["loss"], runs()["loss"])
     assert not sf.LossTable.from_frame(perplexities, keep=text_option(message, "keep")).notes
+    return message
+
+
+@case
+def a_proof_that_gives_up_goes_on_with_more_boxes():
+    message = noted(sf.fit(runs(), robust="none", certify=150), "not_certified")
+    more = re.search(r"certify=([\d_]+) goes on", message)[1]
+    assert sf.fit(runs(), robust="none", certify=value_of(more)).certified
+    return message
+
+
+@case
+def processes_are_started_afresh_where_a_fork_has_no_threads():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scope, "_orphaned", True)
+        message = refused(lambda: sf.fit(runs(), device="cpu"))
+        # What compiles nothing works.
+        assert sf.fit(runs()).value == fit().value
+    start = called(message, "multiprocessing.get_context(", multiprocessing=multiprocessing)
+    assert start.get_start_method() == "spawn"
     return message
 
 

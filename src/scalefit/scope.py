@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import jax
 import numpy as np
@@ -20,7 +19,7 @@ from scalefit.errors import FitError
 __all__ = ["on_device", "own_settings", "processor", "quiet"]
 
 
-def quiet() -> Any:
+def quiet() -> np.errstate:
     """Numpy without warnings: what is not a number is looked for where it matters."""
     return np.errstate(all="ignore")
 
