@@ -486,7 +486,9 @@ def _notes(problem: Problem, made: _Chains) -> list[Note]:
 
 def _require_sampler() -> Any:
     try:
-        import blackjax  # type: ignore[import-not-found,import-untyped,unused-ignore]
+        # It computes a constant on its way in, which a user may have forbidden.
+        with jax.transfer_guard("allow"):
+            import blackjax  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError as error:
         raise DataError(
             "the posterior needs BlackJAX, which is not installed",
