@@ -10,6 +10,10 @@ import references
 
 matplotlib.use("agg")
 
+# Every test shows that a user who is as strict can call us, too.
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
 
 @pytest.fixture(scope="session")
 def data_folder() -> Path:

@@ -4,6 +4,7 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from hidden_tables import hidden_table
 
@@ -118,7 +119,7 @@ def test_a_fit_with_hardly_any_residual_is_proved_to_rounding_and_says_so(residu
 
 
 def test_a_proof_that_runs_out_of_boxes_is_a_note_with_its_gap_and_region(runs, monkeypatch):
-    monkeypatch.setattr(pipeline, "UNASKED_BOXES", 0)
+    monkeypatch.setattr(pipeline, "UNASKED", pipeline.UNASKED._replace(boxes=0))
     fit = sf.fit(runs, robust="none")
     proof = fit.certified
     assert not proof and proof.boxes > 0
@@ -140,7 +141,7 @@ def test_a_proof_that_runs_out_of_boxes_is_a_note_with_its_gap_and_region(runs, 
 
 
 def test_who_asks_for_a_proof_waits_for_it(runs, squared, monkeypatch):
-    monkeypatch.setattr(pipeline, "UNASKED_BOXES", 0)
+    monkeypatch.setattr(pipeline, "UNASKED", pipeline.UNASKED._replace(boxes=0))
     fit = sf.fit(runs, robust="none", certify=True)
     assert fit.certified == squared.certified
 
@@ -212,12 +213,63 @@ def test_a_fit_that_is_known_not_to_be_the_best_has_not_converged(
     assert "stalled" in " ".join(note.message for note in sf.allocate(fit, 1e20).notes)
 
 
-def test_boxes_are_limited(runs, monkeypatch):
-    class Impatient(certificate._Search):
-        def run(self, most_boxes):
-            return super().run(20)
+def test_who_gives_a_number_of_boxes_gets_so_many(runs, squared):
+    few = sf.fit(runs, robust="none", certify=150)
+    assert not few.certified and few.certified.boxes <= 150
+    said = re.search(
+        r"\d+ boxes are still open after (\d+)(, and they multiply)?: certify=(\S+) goes on$",
+        few.certified.reason,
+    )
+    assert int(said[1]) == few.certified.boxes and said[3] == "1_000"
+    more = sf.fit(runs, robust="none", certify=int(said[3]))
+    assert more.certified == squared.certified
 
-    monkeypatch.setattr(certificate, "_Search", Impatient)
-    fit = sf.fit(runs, robust="none")
-    assert not fit.certified
-    assert re.search(r"boxes are still open after \d+$", fit.certified.reason)
+
+@pytest.fixture(scope="module")
+def bent():
+    """Residuals of a fifth of the loss, which take many boxes."""
+    table = sf.simulate(sf.isoflop_design(), noise=0.5, seed=1)
+    return {"runs": table, "residual": "raw", "delta": 0.01}
+
+
+@pytest.mark.parametrize("asked", [None, True])
+def test_what_a_proof_may_cost_is_limited_and_more_can_be_asked_for(asked, bent, monkeypatch):
+    how = bent if asked else {"runs": bent["runs"], "robust": "none"}
+    name = "ASKED" if asked else "UNASKED"
+    assert getattr(pipeline, name).work < np.inf
+    whole = sf.fit(**how, certify=2_000)
+    monkeypatch.setattr(pipeline, name, getattr(pipeline, name)._replace(work=1e5))
+    little = sf.fit(**how, certify=asked)
+    assert not little.certified and little.certified.boxes < whole.certified.boxes
+    assert "goes on" in little.certified.reason
+    # No clock is looked at, and a number of boxes is without another limit.
+    assert sf.fit(**how, certify=asked).certified == little.certified
+    assert sf.fit(**how, certify=2_000).certified == whole.certified
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rows", "noise"), [(12, 0.5), (250, 0.5)])
+@pytest.mark.parametrize("robust", ["none", "huber"])
+def test_no_proof_costs_much_more_than_is_allowed(rows, noise, robust, monkeypatch):
+    rng = np.random.default_rng(rows)
+    N, D = np.exp(rng.uniform(np.log(1e7), np.log(1e10), (2, rows)))
+    loss = (1.7 + 400 * N**-0.34 + 410 * D**-0.28) * np.exp(noise * rng.standard_t(1.5, rows))
+    table = pd.DataFrame({"N": N, "D": 20 * D, "loss": np.clip(loss, 1e-2, 1e2)})
+    spent = []
+    honest = certificate._Search.run
+
+    def run(self, *limits):
+        found = honest(self, *limits)
+        spent.append(self.work)
+        return found
+
+    monkeypatch.setattr(certificate._Search, "run", run)
+    residual = "log" if robust == "none" else "raw"
+    sf.fit(table, residual=residual, robust=robust, delta=0.01, certify=True)
+    assert 0 < sum(spent) < 2.5 * certificate.MOST_WORK
+
+
+@pytest.mark.parametrize("value", ["no", 0, -5, 1.5, [1]])
+def test_a_proof_is_asked_for_by_a_truth_value_or_a_number(runs, value):
+    with pytest.raises(sf.ArgumentError, match=r"certify.* Pass True, False, None or a number"):
+        sf.fit(runs, certify=value)

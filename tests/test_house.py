@@ -26,6 +26,8 @@ FAMILIES = sorted(
 FLOW = [
     "errors",
     "arguments",
+    "scope",
+    "threads",
     "tracing",
     "numpy_calls",
     "source_lines",
@@ -260,6 +262,8 @@ def test_public_names_are_the_ones_listed():
         "studies",
         "synthetic",
         "table",
+        "scope",
+        "threads",
         "tracing",
         "trajectories",
         "units",

@@ -1,6 +1,7 @@
 """Every remedy that a message prints is tried: what it proposes is done, and is accepted."""
 
 import inspect
+import multiprocessing
 import re
 import tempfile
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from catalogue import ROWS, Row
 from remedies import balanced, called, option, proposals, text_option, value_of
 
 import scalefit as sf
-from scalefit import files
+from scalefit import files, scope
 from scalefit.isoflops.attribution import CAUSES, _require_minima
 
 CASES: dict[str, Callable[[], list[str]]] = {}
@@ -994,6 +995,26 @@ def predictions_below_zero_are_fitted_raw():
     bounds = {"E": (-5, -1), "A": (0, 1e-3), "B": (0, 1e-3)}
     message = refused(lambda: sf.fit(runs(), bounds=bounds))
     assert sf.fit(runs(), bounds=bounds, residual=text_option(message, "residual")).status.usable
+    return message
+
+
+@case
+def a_proof_that_gives_up_goes_on_with_more_boxes():
+    message = noted(sf.fit(runs(), robust="none", certify=150), "not_certified")
+    more = re.search(r"certify=([\d_]+) goes on", message)[1]
+    assert sf.fit(runs(), robust="none", certify=value_of(more)).certified
+    return message
+
+
+@case
+def processes_are_started_afresh_where_a_fork_has_no_threads():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scope, "_orphaned", True)
+        message = refused(lambda: sf.fit(runs(), device="cpu"))
+        # What compiles nothing works.
+        assert sf.fit(runs()).value == fit().value
+    start = called(message, "multiprocessing.get_context(", multiprocessing=multiprocessing)
+    assert start.get_start_method() == "spawn"
     return message
 
 

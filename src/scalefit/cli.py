@@ -99,6 +99,9 @@ def fit_command(
     certify: Annotated[
         bool | None, typer.Option(help="Prove the optimum global; squares by default.")
     ] = None,
+    boxes: Annotated[
+        int | None, typer.Option(help="Boxes that a proof may take, instead of a few seconds'.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of scattered points, above four exponents.")] = 0,
     device: Annotated[
         str | None, typer.Option(help="Run compiled programs on a device, as gpu or cpu.")
@@ -136,7 +139,7 @@ def fit_command(
         bounds=_pairs(bounds, "--bounds NAME=LOWER:UPPER", _interval),
         tie=[tuple(item.split("=")) for item in tie or ()],
         groups=_pairs(group, "--group NAME=COLUMN,COLUMN", _columns),
-        certify=certify,
+        certify=certify if boxes is None else boxes,
         seed=seed,
         device=device,
     )

@@ -18,6 +18,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from scalefit.errors import LawError
 from scalefit.numpy_calls import NoCounterpart, Value, with_numpy
+from scalefit.scope import own_settings
 from scalefit.source_lines import LOOPS, REFUSES, Place, Rewriting, place_of, returns_of
 from scalefit.tracing import (
     LOCK,
@@ -100,7 +101,7 @@ class _Reader:
             params = dict(zip(self.params, given[self.columns :], strict=True))
             return [self._value(function(*given[: self.columns], **params))]
 
-        with LOCK, jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        with LOCK, own_settings():
             return Formula(function, self._program(plain))
 
     def _program(self, plain: Callable[..., Any]) -> Function:

@@ -24,6 +24,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
+from scalefit.scope import on_device, own_settings, processor
+from scalefit.threads import apart
+
 __all__ = [
     "LOCK",
     "SAME",
@@ -304,7 +307,7 @@ def _numpy_runner(name: str, primitive: Any, params: Mapping[str, Any]) -> Calla
 
     def bound(*operands: Any) -> Any:
         # An operation that numpy has no function for: JAX's own, one at a time.
-        with jax.enable_x64(True), jax.disable_jit(False):
+        with on_device(processor()):
             shaped = [jnp.asarray(item) for item in np.broadcast_arrays(*operands)]
             return np.asarray(primitive.bind(*shaped, **params))
 
@@ -369,20 +372,26 @@ class Compiled:
         def finish(*rest: Any) -> list[Any]:
             # The other arguments end in an axis of length one, where the rows will be.
             shape = np.broadcast_shapes((1,), *(np.shape(item) for item in rest))[:-1]
-            with jax.enable_x64(True), jax.disable_jit(False):
-                shaped = [
-                    jnp.broadcast_to(jnp.asarray(item, dtype=jnp.float64), (*shape, 1))[..., 0]
-                    for item in rest
-                ]
-                if library is jnp:
-                    found = self._mapped(first, shaped)
-                    return [_on_rows(item, (*shape, *rows), len(shape), jnp) for item in found]
-                found = self._compiled(tuple(np.asarray(item) for item in first), shaped)
-                return [
-                    _on_rows(np.asarray(item), (*shape, *rows), len(shape), np) for item in found
-                ]
+            shaped = [
+                library.broadcast_to(library.asarray(item, dtype=np.float64), (*shape, 1))[..., 0]
+                for item in rest
+            ]
+            found = self._mapped(first, shaped) if library is jnp else self._run(first, shaped)
+            return [_on_rows(item, (*shape, *rows), len(shape), library) for item in found]
 
-        return finish
+        def scoped(*rest: Any) -> list[Any]:
+            with own_settings():
+                return finish(*rest)
+
+        return scoped
+
+    def _run(self, first: Any, rest: Any) -> list[np.ndarray]:
+        def run() -> list[np.ndarray]:
+            with on_device(processor()):
+                found = self._compiled(tuple(map(np.asarray, first)), rest)
+                return [np.asarray(item) for item in found]
+
+        return apart(run)
 
 
 def _on_rows(item: Any, shape: tuple[int, ...], lead: int, library: Any) -> Any:
@@ -416,7 +425,7 @@ def trace(function: Callable[..., Sequence[Any]], count: int, rows: int = 0) -> 
     Returns:
         A :class:`Program`, or a :class:`Compiled` where the function is no formula of one row.
     """
-    with LOCK, jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+    with LOCK, own_settings():
         if rows and not _elementwise(function, count, rows):
             return Compiled(function, count)
         try:

@@ -7,9 +7,10 @@ from jax import export
 
 import scalefit as sf
 from scalefit.fitting import grid, multistart, polish
-from scalefit.fitting.devices import chosen, on_device, processor
+from scalefit.fitting.devices import chosen
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.multistart import refit
+from scalefit.scope import on_device, processor
 
 CASES = {
     "huber": ("chinchilla", {}),

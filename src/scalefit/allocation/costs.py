@@ -29,6 +29,7 @@ from scalefit.arguments import (
     text,
 )
 from scalefit.errors import AllocationError, ArgumentError
+from scalefit.scope import quiet
 from scalefit.table import LossTable, as_table
 
 __all__ = [
@@ -141,6 +142,7 @@ class Cost:
         broadcast_shape(given, remedy=remedy)
         return values_of(self.function, given, "cost", remedy=FUNCTION.format("cost"))
 
+    @quiet()
     def tokens(self, budget: Any, N: Any) -> Any:
         """Tokens that a budget buys for N parameters; negative where it does not pay for them.
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from scalefit.arguments import answered, shown
 from scalefit.errors import ArgumentError
+from scalefit.scope import own_settings
 
 __all__ = ["called", "columns_of", "tried", "values_of"]
 
@@ -83,7 +84,7 @@ def values_of(
         ArgumentError: it raises, or returns what is no numbers.
     """
     arrays = np.broadcast_arrays(*(np.asarray(item, np.float64) for item in columns.values()))
-    with jax.enable_x64(True), np.errstate(all="ignore"):
+    with own_settings(), np.errstate(all="ignore"):
         value = answered(function, argument, *arrays, remedy=remedy)
         try:
             if np.asarray(value).dtype.kind not in "iuf":
@@ -137,7 +138,7 @@ def _traced(function: Formula, count: int, argument: str, remedy: str) -> None:
 
     shaped: Any = jax.ShapeDtypeStruct
     outline = [shaped((), np.float64)] * count
-    with jax.enable_x64(True):
+    with own_settings():
         # A callback, say, can be traced and has no derivative.
         slopes = jax.grad(traced, argnums=tuple(range(count)))
         answered(partial(jax.eval_shape, slopes), argument, *outline, remedy=remedy)

@@ -26,6 +26,7 @@ from scalefit.allocation.solver import LIMITED, START, Optimum, newton, newton_s
 from scalefit.arguments import broadcast_shape, choice, mapping, numbers
 from scalefit.errors import ArgumentError
 from scalefit.result import Fit
+from scalefit.scope import own_settings
 from scalefit.tracing import Function, trace
 from scalefit.uncertainty import Draws, Ensemble
 
@@ -206,7 +207,7 @@ class _Optimal:
             )
         values = [params[name] for name in self.names]
         if any(isinstance(value, jax.core.Tracer) for value in values):
-            with jax.enable_x64(True):
+            with own_settings():
                 return self._traced([jnp.asarray(value, dtype=jnp.float64) for value in values])
         given = {
             f"params[{name!r}]": numbers(
@@ -225,7 +226,7 @@ class _Optimal:
         self, values: Sequence[float], order: int = 1
     ) -> tuple[float, np.ndarray, np.ndarray]:
         """The answer, its gradient and, of order two, its Hessian in the parameters in order."""
-        with jax.enable_x64(True):
+        with own_settings():
             if order not in self._programs:
                 self._programs[order] = self._derivatives(order)
             start = [] if self.closed else self._start(*(np.asarray(value) for value in values))

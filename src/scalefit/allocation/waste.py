@@ -22,6 +22,7 @@ import numpy as np
 
 from scalefit.arguments import broadcast_shape, mapping, numbers
 from scalefit.errors import ArgumentError
+from scalefit.scope import own_settings
 
 __all__ = [
     "best_loss",
@@ -61,7 +62,7 @@ def in_float64(function: F) -> F:
     @wraps(function)
     def scoped(*args: Any, **options: Any) -> Any:
         if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((args, options))):
-            with jax.enable_x64(True):
+            with own_settings():
                 found = function(*args, **options)
         else:
             given = signature.bind(*args, **options).arguments

@@ -77,8 +77,19 @@ TOLERANCE = 1e-6
 # Squared fits of real tables take 170 to 700 boxes, Huber ones as many, three coordinates 2,000.
 MOST_BOXES = 50_000
 
-# Where a proof that nobody asked for gives up: half a second on tables of a few hundred rows.
+# What they may cost, since a box of many rows, or of rows that are far from parabolas, costs more:
+# steps of the interior point method, times the rows and as many as a step costs beside them. Each
+# is a tenth of a microsecond, so that a proof ends in some seconds. No clock is looked at: the
+# outcome is the same on every machine.
+MOST_WORK = 6.4e7
+BESIDE = 30
+
+# A convex problem that is solved without it costs as much as this many of its steps.
+STEPS_OF_A_PROBLEM = 3
+
+# Where a proof that nobody asked for gives up: within a second.
 UNASKED_BOXES = 5_000
+UNASKED_WORK = MOST_WORK / 8
 
 MOST_COORDINATES = 3
 
@@ -115,11 +126,8 @@ LOOKS = 8
 # Newton steps at a point that is looked at.
 LOOK_STEPS = 12
 
-# It gives up, too, where more convex problems than this, of so many rows, are solved for each box
-# that is allowed, and where open boxes multiplied by more than GROWTH in each of the last
-# GENERATIONS and would pass what is allowed in two more.
-PROBLEMS = 4
-ROWS = 100
+# It gives up, too, where open boxes multiplied by more than GROWTH in each of the last GENERATIONS
+# and would pass what is allowed in two more.
 GROWTH = 1.3
 GENERATIONS = 3
 
@@ -166,6 +174,7 @@ def certify(
     *,
     tolerance: float = TOLERANCE,
     most_boxes: int = MOST_BOXES,
+    most_work: float = MOST_WORK,
 ) -> Certificate:
     """Try to prove that no point of the bounds has a lower objective than a fit.
 
@@ -184,14 +193,16 @@ def certify(
         fixed: values of the fixed parameters.
         value: the objective at the fit.
         tolerance: share of the value to prove it to.
-        most_boxes: where to give up; the last generation of boxes may pass it.
+        most_boxes: where to give up, in boxes.
+        most_work: where to give up, in what they cost (``MOST_WORK``); the last generation of
+            boxes may pass it.
     """
     with np.errstate(all="ignore"):
         try:
             search = _prepare(
                 problem, settings, objective, columns, observed, weight, fixed, value, tolerance
             )
-            return search.run(most_boxes)
+            return search.run(most_boxes, most_work)
         except (_Refusal, NotEnclosed) as refusal:
             reason = f"not attempted: {refusal}"
             return Certificate(False, float("inf"), 0, {}, reason)
@@ -376,8 +387,7 @@ class _Search:
         if known_part is not None:
             self.known, self.known_radius = known_part.ball
         self.has_known = known_part is not None
-        self.boxes = self.problems = 0
-        self.most_problems = math.inf
+        self.boxes, self.work, self.most_work = 0, 0.0, math.inf
         weight, target = rows.start()
         self.direction = weight * np.abs(target)
         # No shift repairs what a coefficient free in sign needs: see _prove.
@@ -410,6 +420,7 @@ class _Search:
             dual.improve(margin, 0.03 * self.value, 12)
             stationary = dual.coefficients()
             dual.improve(self._margin(gathered, dual.vector()), 1e-2 * self.allowed, 30)
+            self._spend(dual.steps)
             u = dual.vector()
         else:
             margin = self._margin(gathered, weight * (target - predicted))
@@ -422,7 +433,7 @@ class _Search:
         cost = np.minimum(needed, 1e100) * (np.abs(predicted) @ self.direction)[:, None]
         slack = np.sqrt(2 * self.value) * mixing + cost
         found = _Bounded(bounds, slack, passive, boxes.ranges)
-        if self.bends and self.problems < self.most_problems:
+        if self.bends and self.work < self.most_work:
             open_ = np.flatnonzero(fine & (bounds < self.target))
             if len(open_):
                 part = _Narrowed(
@@ -441,8 +452,11 @@ class _Search:
                 found.passive[open_] = part.passive
             # Points that are not below the target are outside the ranges.
             np.minimum(bounds, self.target, out=bounds)
-        self.problems += count
+        self._spend(STEPS_OF_A_PROBLEM * count)
         return found
+
+    def _spend(self, steps: int) -> None:
+        self.work += steps * (self.rows + BESIDE)
 
     # Ranges of predictions
 
@@ -519,7 +533,7 @@ class _Search:
                 refine=True,
             )
             found, _, moved = self._prove(gathered, u, ranges)
-            self.problems += len(live)
+            self._spend(STEPS_OF_A_PROBLEM * len(live))
             better = found > part.bounds[live]
             where = live[better]
             part.bounds[where], part.u[where] = found[better], moved[better]
@@ -610,7 +624,7 @@ class _Search:
             tilt = np.zeros_like(q)
             tilt[every, row] = sign * tau
             found, _, moved = self._prove(gathered, q, ranges, tilt)
-            self.problems += len(live)
+            self._spend(STEPS_OF_A_PROBLEM * len(live))
             # target > found + sign tau f, where tau is what the rounded difference took off.
             blur = 1e-12 + 8 * EPSILON * np.abs(moved[every, row]) / tau
             share = sign * (self.target - found) / tau / loss.y[row]
@@ -784,9 +798,9 @@ class _Search:
 
     # The search
 
-    def run(self, most_boxes: int) -> Certificate:
+    def run(self, most_boxes: int, most_work: float) -> Certificate:
         """Bound one generation of boxes after another until all are proved, or effort is spent."""
-        self.most_problems = PROBLEMS * most_boxes / max(1.0, self.rows / ROWS)
+        self.most_work = most_work
         start = np.zeros((1, self.size), dtype=bool)
         start[:, : len(self.static)] = True
         boxes = Boxes(self.low[None], self.high[None], start, self.loss.range[None].copy())
@@ -829,8 +843,10 @@ class _Search:
         still = f"{counts[-1]} boxes are still open after {self.boxes}"
         if not self.axes:
             return "the bound of the one convex problem is not tight enough"
-        if self.boxes + ahead > most_boxes or self.problems >= self.most_problems:
-            return still
+        if self.work >= self.most_work:
+            return f"{still}: {_onwards(self.boxes)}"
+        if self.boxes + ahead > most_boxes:
+            return f"{still}: {_onwards(most_boxes)}"
         # Where open boxes multiply from one generation to the next, two more are counted as well.
         growth = (
             (counts[-1] / max(counts[-1 - GENERATIONS], 1)) ** (1 / GENERATIONS)
@@ -839,7 +855,7 @@ class _Search:
         )
         expected = self.boxes + ahead * (1 + growth + growth**2)
         if growth > GROWTH and expected > most_boxes:
-            return f"{still}, and they multiply"
+            return f"{still}, and they multiply: {_onwards(most_boxes)}"
         return ""
 
     def _look(self, boxes: Boxes) -> dict[str, float]:
@@ -930,3 +946,11 @@ class _Search:
             upper = np.concatenate([left, upper[which]])
             origin = np.concatenate([origin, origin[which]])
         return Boxes(lower, upper, boxes.passive[origin], boxes.ranges[origin]), slack[origin]
+
+
+def _onwards(boxes: int) -> str:
+    """What to pass for five times as many boxes, a round number of them."""
+    least = 5 * max(boxes, 1)
+    power = 10 ** (len(str(least)) - 1)
+    several = next(step * power for step in (1, 2, 5, 10) if step * power >= least)
+    return f"certify={several:_} goes on"

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import jax
-import numpy as np
 
 from scalefit.arguments import shown, text
 from scalefit.errors import FitError
 
-__all__ = ["THREADS", "chosen", "named", "on_device", "processor", "quiet"]
+__all__ = ["chosen", "named"]
 
 # Its attributes, made at run time, are not typed; they are read here and never set.
 CONFIG: Any = jax.config
-
-MOST_THREADS = 16
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-# Threads that share the work of a batch on the host.
-THREADS = min(MOST_THREADS, _cores())
 
 
 def chosen(device: str | None, single: bool) -> jax.Device | None:
@@ -64,27 +47,6 @@ def named(device: Any) -> str | None:
     """
     remedy = "Pass device='cpu', or leave it out"
     return None if device is None else text(device, "device", remedy=remedy)
-
-
-def processor() -> jax.Device:
-    """Where compiled programs of the host run, whatever JAX's default is."""
-    try:
-        return jax.local_devices(backend="cpu")[0]
-    except RuntimeError:  # JAX_PLATFORMS may leave the processor out.
-        return jax.local_devices()[0]
-
-
-def quiet() -> Any:
-    """Numpy without warnings: what is not a number is looked for where it matters."""
-    return np.errstate(all="ignore")
-
-
-@contextmanager
-def on_device(device: jax.Device) -> Iterator[None]:
-    """Double precision on a device, within the scope and thread only."""
-    # Nobody debugs without compilation here: one operation at a time, this would take minutes.
-    with jax.enable_x64(True), jax.disable_jit(False), jax.default_device(device):
-        yield
 
 
 def _find(device: str) -> jax.Device:

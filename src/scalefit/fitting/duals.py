@@ -346,8 +346,8 @@ class HuberDual:
 
     Minimise sum_i a_i (delta v_i^2 / 2 - v_i z_i), a = w delta, z = target / divisor, over abs(v)
     <= 1 with sum_i a_i v_i K_ji <= -margin_j, K the columns over the divisor; u = a v / divisor.
-    The iterates stay strictly inside the bounds. Predictor and corrector of Mehrotra 1992, SIAM J.
-    Optim. 2(4).
+    The iterates stay strictly inside the bounds; ``steps`` counts them, over all boxes. Predictor
+    and corrector of Mehrotra 1992, SIAM J. Optim. 2(4).
     """
 
     def __init__(
@@ -362,6 +362,7 @@ class HuberDual:
         self.a = self.a / self.a.sum()
         self.total = float((loss.row_weight * loss.delta).sum())
         self.delta, self.free, self.divisor, self.loss = loss.delta, free, loss.divisor, loss
+        self.steps = 0
         self.size = np.maximum(np.abs(corners / loss.divisor) @ self.a, 1e-300)
         self.K = corners / loss.divisor / self.size[:, :, None]
         self.z = goal / loss.divisor
@@ -392,6 +393,7 @@ class HuberDual:
         z = np.broadcast_to(self.z, self.v.shape)
         for _ in range(most):
             state, done = self._iterate(K, margin, z, state, small)
+            self.steps += len(K)
             for name, item in zip(names[1:], state, strict=True):
                 getattr(self, name)[live] = item
             if done.all():

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr
@@ -20,6 +19,7 @@ from jax.extend.core import ClosedJaxpr
 from scalefit.basis import term_of
 from scalefit.fitting.intervals import Interval, Value, enclose, known, point, variable
 from scalefit.fitting.problem import Problem
+from scalefit.scope import own_settings
 from scalefit.tracing import LOCK, closed_form
 
 __all__ = ["Columns", "Inputs", "Pieces", "enclose_column"]
@@ -67,7 +67,7 @@ def _program(problem: Problem, index: int | None, rows: int) -> ClosedJaxpr:
             terms = [term(name) for name in problem.linear[index]]
         return [jnp.broadcast_to(sum(terms[1:], terms[0]), (rows,))]
 
-    with LOCK, jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+    with LOCK, own_settings():
         return closed_form(column, [()] * (free + held) + [(rows,)] * len(law.columns))
 
 

@@ -18,6 +18,7 @@ from scalefit.laws import BUILTIN
 from scalefit.objective import Objective, binary_size
 from scalefit.result import Fit, Minimum, Trust, by_row
 from scalefit.rules import quoted
+from scalefit.scope import quiet
 from scalefit.separable import idle_error
 from scalefit.table import LossTable
 from scalefit.trajectories import find_trajectories
@@ -126,6 +127,7 @@ def _changes_nothing(
     return bool(np.array_equal(here, problem.law.evaluate(columns, params | moved)))
 
 
+@quiet()
 def assess(
     problem: Problem,
     objective: Objective,
@@ -322,6 +324,7 @@ def _condition(matrix: np.ndarray) -> float:
     return float(values[-1] / values[0]) if values[0] > 0 else float("inf")
 
 
+@quiet()
 def observe(fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarray) -> list[Note]:
     """Notes on a finished fit."""
     notes = [

@@ -13,7 +13,6 @@ ranks cells; the best separated ones are polished on the true objective (newton.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from math import prod
 from typing import Any, NamedTuple
@@ -23,7 +22,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from scalefit.fitting.devices import THREADS, quiet
 from scalefit.fitting.model import Cells, Model
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.fitting.projection import (
@@ -34,6 +32,8 @@ from scalefit.fitting.projection import (
     inner_division,
     projected,
 )
+from scalefit.scope import quiet
+from scalefit.threads import THREADS, in_threads
 
 __all__ = [
     "Candidates",
@@ -267,8 +267,7 @@ def scan(model: Model, data: Data, settings: Settings, grid: Sequence[Any]) -> S
     if host:
         size = per_slab * tile
         firsts = [grid[0][i : i + size] for i in range(0, len(grid[0]), size)]
-        with ThreadPoolExecutor(THREADS) as pool:
-            parts = list(pool.map(quietly, firsts))
+        parts = in_threads(quietly, firsts, THREADS)
         return Scan(*(np.concatenate(items) for items in zip(*parts, strict=True)))
     missing = (count * per_slab - whole) * tile
     slabs = jnp.concatenate([grid[0], jnp.repeat(grid[0][-1:], missing, axis=0)])

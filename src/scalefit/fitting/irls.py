@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.fitting.devices import quiet
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.linear_solve import dot, product, solve_dense
 from scalefit.fitting.newton import Newton
 from scalefit.fitting.problem import Data, Settings
 from scalefit.objective import Measure
+from scalefit.scope import quiet
 
 __all__ = ["project", "squared"]
 

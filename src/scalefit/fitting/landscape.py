@@ -8,11 +8,11 @@ import numpy as np
 
 from scalefit.errors import LawError
 from scalefit.fitting import grid, irls
-from scalefit.fitting.devices import quiet
 from scalefit.fitting.model import Model
 from scalefit.fitting.pipeline import pose_again
 from scalefit.fitting.polish import newton_of
 from scalefit.result import Fit
+from scalefit.scope import quiet
 from scalefit.table import LossTable
 
 __all__ = ["Landscape", "landscape"]

@@ -11,7 +11,6 @@ not arrive.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from math import prod
@@ -22,7 +21,7 @@ import numpy as np
 
 from scalefit.errors import DataError
 from scalefit.fitting import grid, irls
-from scalefit.fitting.devices import THREADS, chosen, on_device, processor, quiet
+from scalefit.fitting.devices import chosen
 from scalefit.fitting.evidence import arrived, settled
 from scalefit.fitting.grid import Candidates, Ranking, Searched
 from scalefit.fitting.newton import MOST_ITERATIONS
@@ -30,6 +29,8 @@ from scalefit.fitting.polish import HOST_NUMBERS, Polished, Polisher, Tables, pa
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.fitting.restarts import along_profiles, off_faces
 from scalefit.objective import Objective
+from scalefit.scope import on_device, processor, quiet
+from scalefit.threads import THREADS, apart, in_threads
 
 __all__ = ["SAME_VALUE", "Refits", "follow", "improve", "polish_from", "refit", "search"]
 
@@ -117,14 +118,15 @@ class _Engine:
 
         # A compiled program lets other threads of Python work meanwhile; numpy does too little at
         # a time for that.
-        threads = THREADS if compiled else 1
-        found = []
-        with self.bar(len(index), "searching") as bar, ThreadPoolExecutor(threads) as pool:
-            for item in (pool.map if threads > 1 else map)(one, index.tolist()):
-                found.append(item)
-                if bar is not None:
-                    bar.update(1)
-        return found
+        with self.bar(len(index), "searching") as bar:
+            done = (lambda: None) if bar is None else bar.update
+            if compiled:
+                return in_threads(one, index.tolist(), THREADS, done)
+            found = []
+            for table in index.tolist():
+                found.append(one(table))
+                done()
+            return found
 
     def ranked(self, table: int, scan: grid.Scan | None, starts: int) -> Ranking:
         """Cells to start from on a scanned grid."""
@@ -152,9 +154,13 @@ class _Engine:
             return grid.scan(self.model, data, self.settings, self.axes)
 
     def _compiled_scan(self, data: Data) -> grid.Scan:
-        with on_device(self.device or processor()):
-            found = grid.scan_compiled(self.problem, padded(data), self.settings, list(self.axes))
-            return grid.Scan(*jax.device_get(found))
+        def run() -> grid.Scan:
+            with on_device(self.device or processor()):
+                axes = list(self.axes)
+                found = grid.scan_compiled(self.problem, padded(data), self.settings, axes)
+                return grid.Scan(*jax.device_get(found))
+
+        return apart(run)
 
     def solved(self, cells: np.ndarray, table: np.ndarray) -> Candidates:
         """Cells with their best coefficients, each on the grid of its own table."""
@@ -276,6 +282,7 @@ class _Engine:
         return tqdm(desc=what, total=total, unit="refit", delay=BAR_SECONDS, leave=False)
 
 
+@quiet()
 def search(
     problem: Problem,
     objective: Objective,
@@ -340,6 +347,7 @@ def _by_squares(engine: _Engine) -> tuple[Searched, Polished]:
     return Searched(cells - by_squares, by_squares, ranking.basins), polished
 
 
+@quiet()
 def polish_from(
     problem: Problem,
     objective: Objective,
@@ -370,6 +378,7 @@ def polish_from(
     return engine.polisher(np.zeros(1, dtype=int), start)
 
 
+@quiet()
 def refit(
     problem: Problem,
     objective: Objective,
@@ -433,6 +442,7 @@ def refit(
     return found
 
 
+@quiet()
 def follow(
     problem: Problem,
     objective: Objective,
@@ -463,6 +473,7 @@ def follow(
     return _followed(_Engine(problem, settings, tables, (), device, progress), count, near)
 
 
+@quiet()
 def improve(
     objective: Objective, data: Data, found: Refits, index: np.ndarray, other: Refits
 ) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ import pandas as pd
 from scalefit import arguments
 from scalefit.errors import DataError, FitError, Status
 from scalefit.fitting import grid
-from scalefit.fitting.certificate import MOST_BOXES, UNASKED_BOXES
+from scalefit.fitting.certificate import MOST_BOXES, MOST_WORK, UNASKED_BOXES, UNASKED_WORK
 from scalefit.fitting.certificate import certify as prove
 from scalefit.fitting.checks import check_delta, check_design, check_losses, check_weights
 from scalefit.fitting.devices import named
@@ -71,7 +72,7 @@ def fit(
     tie: Sequence[Sequence[str]] = (),
     groups: Mapping[str, str | Sequence[str]] | None = None,
     seed: int = 0,
-    certify: bool | None = None,
+    certify: bool | int | None = None,
     device: str | None = None,
     keep: str | Sequence[str] = (),
     missing: Missing = "raise",
@@ -103,7 +104,8 @@ def fit(
         seed: of the scattered points that are searched where a law has too many nonlinear
             parameters for a grid; a grid does not depend on it.
         certify: whether to prove the optimum global (``Fit.certified``): True where a proof
-            exists, False never. By default for squared errors, where it takes tens of milliseconds.
+            exists, for some seconds at most; a number of boxes, as ``100_000``, for as long as they
+            take; False never. By default for squared errors, within a second.
         device: a device of JAX's to polish on, as ``"gpu"`` or ``"cpu"``, by a program that is
             compiled for the law and the number of rows in a few seconds: worth it for thousands of
             fits of one kind. By default numpy fits on the host, and nothing is compiled.
@@ -130,10 +132,9 @@ def fit(
         >>> round(sf.fit(runs, "chinchilla").params["alpha"], 6)
         0.34
     """
-    law = find(law)
+    law, effort = find(law), _effort(certify)
     refuse_unknown(fit, law, columns)
     seed = arguments.seed(seed)
-    certify = None if certify is None else arguments.flag(certify, "certify")
     device = named(device)
     options: dict[str, Any] = dict(columns)
     if not (isinstance(keep, tuple) and not keep):
@@ -167,7 +168,7 @@ def fit(
         predicted = law.evaluate(used, by_row(law, params, grouped, posed.codes))
         value, residuals = evaluate_objective(objective, observed, predicted, table.weight)
         _refuse_disagreement(posed, objective, table, polished, reached, value, residuals)
-        certified = _certified(posed, objective, table, fixed, value, certify)
+        certified = _certified(posed, objective, table, fixed, value, effort)
         if not certified.lower:
             break
         onwards = polish_from(problem, objective, data, settings, certified.lower, device)
@@ -401,13 +402,13 @@ def _certified(
     table: LossTable,
     fixed: Mapping[str, float],
     value: float,
-    wanted: bool | None,
+    effort: _Effort | None,
 ) -> Certificate:
     """The proof where it is wanted, or cheap and not refused."""
-    if wanted is False:
+    if effort is None:
         return replace(NO_CERTIFICATE, reason="not attempted: certify=False")
     # Tenths of a second, against hundredths. Where there is no proof at all, its reason is of use.
-    if wanted is None and objective.robust == "huber" and objective.residual != "log":
+    if effort is UNASKED and objective.robust == "huber" and objective.residual != "log":
         return replace(NO_CERTIFICATE, reason="not attempted: certify=True asks for it")
     return prove(
         posed.problem,
@@ -418,8 +419,34 @@ def _certified(
         table.weight,
         fixed,
         value,
-        most_boxes=MOST_BOXES if wanted else UNASKED_BOXES,
+        most_boxes=effort.boxes,
+        most_work=effort.work,
     )
+
+
+class _Effort(NamedTuple):
+    """Most boxes of a proof, and the most that they may cost."""
+
+    boxes: int
+    work: float
+
+
+UNASKED = _Effort(UNASKED_BOXES, UNASKED_WORK)
+ASKED = _Effort(MOST_BOXES, MOST_WORK)
+
+
+def _effort(certify: bool | int | None) -> _Effort | None:
+    """The effort that is asked for; None for no proof at all.
+
+    Raises:
+        ArgumentError: it is no truth value, and no number of boxes.
+    """
+    if certify is None:
+        return UNASKED
+    if isinstance(certify, bool | np.bool_):
+        return ASKED if certify else None
+    remedy = "Pass True, False, None or a number of boxes, as certify=100_000"
+    return _Effort(arguments.whole(certify, "certify", least=1, remedy=remedy), math.inf)
 
 
 def _domain(columns: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]:

@@ -11,7 +11,6 @@ start sets out, and polished a short way; ``absolute`` goes on from there, on th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -21,7 +20,6 @@ import numpy as np
 from jax import lax
 
 from scalefit.fitting.absolute import descend
-from scalefit.fitting.devices import THREADS, on_device, processor, quiet
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.linear_solve import combined, dot, product, solve_dense
 from scalefit.fitting.model import Model
@@ -40,6 +38,8 @@ from scalefit.fitting.newton import (
 )
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.objective import Objective, Residual
+from scalefit.scope import on_device, processor, quiet
+from scalefit.threads import THREADS, checkpoint, in_threads
 
 __all__ = [
     "HOST_NUMBERS",
@@ -439,8 +439,7 @@ class Polisher:
         shares = [np.arange(count)[i::threads] for i in range(threads)]
         if threads == 1:
             return share(shares[0])
-        with ThreadPoolExecutor(threads) as pool:
-            found = list(pool.map(share, shares))
+        found = in_threads(share, shares, threads)
         order = np.argsort(np.concatenate(shares))
         return Polished(*(np.concatenate(leaves)[order] for leaves in zip(*found, strict=True)))
 
@@ -455,6 +454,7 @@ class Polisher:
         waiting = min(width, count)
         live = self._begun(table, starts, np.arange(waiting))
         while True:
+            checkpoint()
             before = live.state
             moved = newton.advance(live.batch, goal, before, self.resolve)
             stopped = before.done | (before.iteration >= most)
@@ -517,6 +517,7 @@ class Polisher:
         newton, width = self.newton, max(1, HOST_NUMBERS // self.data.response.size)
         going = np.flatnonzero(np.isfinite(ends.value))
         for which in (going[first : first + width] for first in range(0, len(going), width)):
+            checkpoint()
             batch, point = _set_out(
                 newton,
                 self.settings,
@@ -569,12 +570,8 @@ class Polisher:
                     leaf[index] = np.asarray(values)[: len(index)]
 
             chunks = [going[first : first + width] for first in range(0, len(going), width)]
-            if on_host and len(chunks) > 1:
-                with ThreadPoolExecutor(THREADS) as pool:
-                    list(pool.map(run, chunks))
-            else:
-                for index in chunks:
-                    run(index)
+            # Also a single chunk: nothing interrupts a program that the caller runs itself.
+            in_threads(run, chunks, THREADS if on_host else 1)
             left = going[ends.iterations[going] >= limit]
             if bar is not None:
                 bar.update(len(going) - len(left) if limit < most else len(going))

@@ -27,13 +27,13 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.fitting.devices import quiet
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.irls import project
 from scalefit.fitting.newton import Newton
 from scalefit.fitting.polish import Polished
 from scalefit.fitting.problem import Data, Settings
 from scalefit.objective import influence, residual_derivatives, residuals
+from scalefit.scope import quiet
 
 __all__ = ["along_profiles", "off_faces"]
 

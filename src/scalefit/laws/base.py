@@ -21,6 +21,7 @@ from scalefit.errors import ArgumentError, DataError, LawError, listed
 from scalefit.formula import Formula, coupled, formula_of, refusal
 from scalefit.laws.kinds import Bounds, By, Domain, Kind, Relation
 from scalefit.numpy_calls import Value, held, released
+from scalefit.scope import on_device, processor
 from scalefit.tracing import Function, Program
 
 __all__ = ["Law", "Param", "law"]
@@ -169,7 +170,7 @@ class Law:
         return np.broadcast_to(found, shape)
 
     def _as_it_stands(self, arrays: Sequence[Any], values: Mapping[str, Any]) -> np.ndarray:
-        with jax.enable_x64(True), np.errstate(all="ignore"):
+        with on_device(processor()), np.errstate(all="ignore"):
             try:
                 return np.asarray(self.function(*arrays, **values), dtype=np.float64)
             except Exception as error:

@@ -27,6 +27,7 @@ from scalefit.groups import Grouping, spelled
 from scalefit.laws import Law
 from scalefit.objective import Residual
 from scalefit.result import Fit, checked_fit, encoded
+from scalefit.scope import own_settings, quiet
 from scalefit.table import LossTable
 from scalefit.uncertainty.estimate import AS_DRAWN, Draws, Estimate, Tails, checked_level
 
@@ -204,10 +205,11 @@ class Ensemble:
             >>> draws.apply(lambda alpha, beta: beta / (alpha + beta))
             0.443... (95 %: 0.43... to 0.45...)
         """
-        value = _returned(function, called(function, self.fit.params))
-        if value.size and np.isnan(value).all():
-            raise _no_number(function, value[()])
-        drawn = _returned(function, called(function, self._drawn, remedy=ENTRY_BY_ENTRY))
+        with own_settings(), quiet():
+            value = _returned(function, called(function, self.fit.params))
+            if value.size and np.isnan(value).all():
+                raise _no_number(function, value[()])
+            drawn = _returned(function, called(function, self._drawn, remedy=ENTRY_BY_ENTRY))
         count = len(self) - self.failed
         if drawn.shape != (count, *value.shape):
             raise ArgumentError(

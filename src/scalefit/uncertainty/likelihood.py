@@ -18,9 +18,9 @@ from scalefit import objective as obj
 from scalefit import report
 from scalefit.arguments import refused, shown
 from scalefit.errors import ArgumentError, DataError, Note
-from scalefit.fitting.devices import quiet
 from scalefit.fitting.polish import batch_of, newton_of
 from scalefit.result import Fit, checked_fit, refuse_unknown
+from scalefit.scope import quiet
 from scalefit.table import LossTable
 from scalefit.tracing import Function, trace
 from scalefit.uncertainty.curvature import CovarianceMethod, check_method, spread
@@ -402,6 +402,7 @@ class _Walk:
     steepest direction of the quantity, so that the objective alone judges it.
     """
 
+    @quiet()
     def __init__(self, ground: Ground, asked: _Asked) -> None:
         self.problem, self.data = ground.posed.problem, ground.posed.data
         self.newton = newton_of(self.problem, self.data)
@@ -438,6 +439,7 @@ class _Walk:
         # A first step only, as if there were no bounds: the walk corrects it.
         self.error = float(np.sqrt(self.kappa * scaled @ np.linalg.pinv(curved) @ scaled))
 
+    @quiet()
     def widen(self, ground: Ground, by: str | None) -> tuple[int, tuple[Note, ...]]:
         """Take the noise of the quantity from a sandwich; its degrees of freedom, and notes."""
         natural = self._natural(self.start).value
@@ -496,6 +498,7 @@ class _Walk:
         with quiet():
             return value, slope @ natural.slope
 
+    @quiet()
     def side(self, direction: int, reach: float) -> _Side:
         """Values outward in one direction, until the deviance passes the threshold."""
         points: list[_Held] = []
@@ -541,6 +544,7 @@ class _Walk:
                 inner = found
         return _Side(points, inner.level, False)
 
+    @quiet()
     def hold(self, level: float, start: np.ndarray) -> _Held | None:
         """The best point with the quantity at a level; None where the bounds leave none."""
         point = self._restored(start, level, np.zeros(len(start), dtype=bool))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -16,7 +17,9 @@ from scalefit.errors import DataError, Note
 from scalefit.fitting.problem import Data, Problem
 from scalefit.objective import Measure, Residual
 from scalefit.result import Fit, checked_fit, refuse_unknown
+from scalefit.scope import on_device, own_settings, processor
 from scalefit.table import LossTable
+from scalefit.threads import apart, in_threads
 from scalefit.uncertainty.ensemble import Ensemble
 from scalefit.uncertainty.ground import (
     Ground,
@@ -33,6 +36,9 @@ __all__ = ["log_normaliser", "posterior", "split_rhat"]
 # Steps in which each chain finds its step size and the covariance it moves in; it sets out from the
 # covariance at the optimum, so that half of the usual thousand do.
 WARMUP = 500
+
+# Draws of every chain by one call of a program, between which an interrupt stops.
+AT_ONCE = 50
 
 # Acceptance that the step size is set for. Above the usual 0.8: bounds and the corners of Huber and
 # absolute losses cost accuracy that smaller steps give back.
@@ -103,6 +109,7 @@ def posterior(
         DataError: BlackJAX is not installed; the table is not the one that was fitted, or leaves
             fewer than five residual degrees of freedom; the objective is asymmetric; an amplitude
             is zero; or a parameter without bounds has no effect.
+        FitError: the process was forked from one in which JAX was running.
 
     Source:
         Hoffman and Gelman 2014, J. Mach. Learn. Res. 15 (sampler), by BlackJAX (Cabezas et al.
@@ -119,6 +126,7 @@ def posterior(
     chains = whole(chains, "chains", least=1, remedy="Pass chains=4")
     seed = whole(seed, "seed", least=0, most=MOST_SEED, remedy="Pass a whole number, as seed=0")
     affordable(draws, "draws", 8 * chains * FIELDS * (fit.free + 1), remedy=COUNT)
+    device = processor()
     _require_sampler()
     _require_likelihood(fit)
     require_freedom(fit)
@@ -126,13 +134,9 @@ def posterior(
     ground = stand_on(fit, runs, **columns)
     problem, data = ground.posed.problem, ground.posed.data
     space = _space(ground)
-    with jax.enable_x64(True):
-        # Named, since the user may have chosen another default.
-        keys = jax.random.split(jax.random.key(seed, impl="threefry2x32"), chains)
-        # Of the measure the name of the residual is static, and the rest are numbers.
-        how, bare = data.measure, data._replace(measure=cast(Any, None))
-        found = _run(problem, draws, how.residual, how[1:], bare, space, keys)
-        made = _Chains(*(np.asarray(leaf) for leaf in found))
+    # Of the measure the name of the residual is static, and the rest are numbers.
+    how, bare = data.measure, data._replace(measure=cast(Any, None))
+    made = _sampled(device, (problem, how.residual, how[1:], bare, space), seed, chains, draws)
     points = made.points.reshape(chains * draws, problem.size)
     count = len(problem.owners)
     free = np.zeros(points.shape, dtype=bool)
@@ -245,35 +249,69 @@ class _Chains(NamedTuple):
     diverged: Any
 
 
-@partial(jax.jit, static_argnames=("problem", "draws", "residual"))
-def _run(
-    problem: Problem,
-    draws: int,
-    residual: Residual,
-    numbers: tuple[Any, ...],
-    data: Data,
-    space: _Space,
-    keys: Any,
+def _sampled(
+    device: jax.Device, target: tuple[Any, ...], seed: int, chains: int, draws: int
 ) -> _Chains:
     """Chains of draws, each with a warm-up of its own, shape (chains, draws) first.
 
     Args:
-        problem: the problem.
+        device: where to run.
+        target: what the density is made of: problem, residual of the measure and the others of it,
+            the table without the measure, and where the chains move.
+        seed: of the random numbers.
+        chains: how many.
         draws: of each chain.
-        residual: of the measure.
-        numbers: the others of the measure.
-        data: the table, without the measure.
-        space: where the chains move.
-        keys: of the random numbers of each chain.
     """
-    blackjax = _require_sampler()
+
+    def begin() -> tuple[Any, Any, Any]:
+        with on_device(device):
+            # Not from a seed by JAX, which has a setting that is added to every one.
+            bits = jnp.array([seed >> 32 & 0xFFFFFFFF, seed & 0xFFFFFFFF], dtype=jnp.uint32)
+            key = jax.random.wrap_key_data(bits, impl="threefry2x32")
+            state, tuned, go = _warmed(*target, jax.random.split(key, chains))
+            return state, tuned, jax.vmap(partial(jax.random.split, num=draws))(go)
+
+    state, tuned, keys = apart(begin)
+
+    def some(first: int) -> _Chains:
+        nonlocal state
+        with on_device(device):
+            # The last ones are filled up to the size that is compiled.
+            mine = keys[:, np.arange(first, first + AT_ONCE).clip(max=draws - 1)]
+            state, found = _drawn(*target, state, tuned, mine)
+            return _Chains(*(np.asarray(leaf)[:, : draws - first] for leaf in found))
+
+    parts = in_threads(some, range(0, draws, AT_ONCE), 1)
+    return _Chains(*(np.concatenate(leaves, axis=1) for leaves in zip(*parts, strict=True)))
+
+
+def _density(
+    problem: Problem, residual: Residual, numbers: tuple[Any, ...], data: Data, space: _Space
+) -> Callable[[jax.Array], jax.Array]:
+    """Log density of unconstrained numbers, up to a constant."""
     data = data._replace(measure=Measure(residual, *numbers))
 
     def density(free: jax.Array) -> jax.Array:
         point, noise, volume = space.place(free)
         return _log_likelihood(problem, data, point, noise) + volume
 
-    def one(key: jax.Array) -> _Chains:
+    return density
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _warmed(
+    problem: Problem,
+    residual: Residual,
+    numbers: tuple[Any, ...],
+    data: Data,
+    space: _Space,
+    keys: Any,
+) -> tuple[Any, Any, Any]:
+    """State and tuning of each chain after its warm-up, and the key of its draws."""
+    blackjax = _require_sampler()
+    density = _density(problem, residual, numbers, data, space)
+
+    def one(key: jax.Array) -> tuple[Any, Any, Any]:
         begin, warm, go = jax.random.split(key, 3)
         start = jax.random.uniform(begin, space.centre.shape, minval=-APART, maxval=APART)
         # The centre is where the law is known to have a value.
@@ -289,6 +327,27 @@ def _run(
             target_acceptance_rate=ACCEPTANCE,
         )
         (state, tuned), _ = adaptation.run(warm, start, num_steps=WARMUP)
+        return state, tuned, go
+
+    return jax.vmap(one)(keys)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _drawn(
+    problem: Problem,
+    residual: Residual,
+    numbers: tuple[Any, ...],
+    data: Data,
+    space: _Space,
+    state: Any,
+    tuned: Any,
+    keys: Any,
+) -> tuple[Any, _Chains]:
+    """State of each chain after some more draws, and those draws, (chains, draws) first."""
+    blackjax = _require_sampler()
+    density = _density(problem, residual, numbers, data, space)
+
+    def one(state: Any, tuned: Any, keys: Any) -> tuple[Any, _Chains]:
         kernel = blackjax.nuts(density, **tuned)
 
         def step(state: Any, key: jax.Array) -> tuple[Any, _Chains]:
@@ -296,9 +355,9 @@ def _run(
             point, noise, _ = space.place(state.position)
             return state, _Chains(point, noise, info.is_divergent)
 
-        return jax.lax.scan(step, state, jax.random.split(go, draws))[1]
+        return jax.lax.scan(step, state, keys)
 
-    return jax.vmap(one)(keys)
+    return jax.vmap(one)(state, tuned, keys)
 
 
 def _log_likelihood(problem: Problem, data: Data, point: jax.Array, noise: jax.Array) -> jax.Array:
@@ -390,7 +449,7 @@ def _space(ground: Ground) -> _Space:
 
 def _noise(data: Data, residuals: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
     """Most likely size of the noise, and what a row tells of its prediction: Fisher information."""
-    with jax.enable_x64(True):
+    with own_settings():
         total = float(weight @ np.asarray(_sizes(data.measure, residuals)))
     mean = total / float(weight.sum())
     if bool(data.measure.absolute):
@@ -440,7 +499,9 @@ def _notes(problem: Problem, made: _Chains) -> list[Note]:
 
 def _require_sampler() -> Any:
     try:
-        import blackjax  # type: ignore[import-not-found,import-untyped,unused-ignore]
+        # It computes a constant on its way in, which a user may have forbidden.
+        with jax.transfer_guard("allow"):
+            import blackjax  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError as error:
         raise DataError(
             "the posterior needs BlackJAX, which is not installed",

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from scalefit import objective as obj
-from scalefit.fitting.devices import quiet
 from scalefit.fitting.model import Model
 from scalefit.fitting.problem import Data, Problem
 from scalefit.objective import Measure
+from scalefit.scope import quiet
 
 __all__ = ["Slopes", "core_share", "rows", "slopes"]
 

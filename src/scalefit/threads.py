@@ -1,0 +1,86 @@
+"""Threads that share the work of a batch, and that an interrupt of the caller stops."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+__all__ = ["THREADS", "apart", "checkpoint", "in_threads"]
+
+MOST_THREADS = 16
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+# Threads that share the work of a batch on the host.
+THREADS = min(MOST_THREADS, _cores())
+
+
+class _Stopped(BaseException):
+    """Ends the work of a thread whose caller has gone."""
+
+
+# Of each thread of a batch: whether its caller has gone.
+_mine = threading.local()
+
+
+def in_threads(
+    work: Callable[[Item], Found],
+    items: Iterable[Item],
+    threads: int,
+    done: Callable[[], Any] = lambda: None,
+) -> list[Found]:
+    """What work makes of each item, in order, by threads.
+
+    The caller waits where Python hears of an interrupt, also while a compiled program runs or is
+    compiled. On an interrupt, or an error of one item, it goes at once; what has not begun is left,
+    and what runs ends at its next :func:`checkpoint`.
+
+    Args:
+        work: what to do with an item.
+        items: the items.
+        threads: how many at once.
+        done: is called, in the caller's thread, after each item in order.
+    """
+    gone = threading.Event()
+
+    def watched(item: Item) -> Found:
+        _mine.gone = gone
+        checkpoint()
+        return work(item)
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="scalefit")
+    found = []
+    try:
+        for item in pool.map(watched, items):
+            found.append(item)
+            done()
+    except BaseException:
+        gone.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+    return found
+
+
+def apart(work: Callable[[], Found]) -> Found:
+    """What work returns, by a thread of its own, so that an interrupt need not wait for its end."""
+    return in_threads(lambda _: work(), (None,), 1)[0]
+
+
+def checkpoint() -> None:
+    """End the work of this thread if its caller has gone."""
+    gone = getattr(_mine, "gone", None)
+    if gone is not None and gone.is_set():
+        raise _Stopped
