@@ -175,6 +175,7 @@ def wait_for_threads():
         time.sleep(0.01)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupt_of_the_caller_stops_its_threads():
     begun, stopped = [], []
 
@@ -228,6 +229,8 @@ LONG = {
 }
 
 
+# What is dropped while Python collects garbage, pytest warns of.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.slow if n == "program" else ()) for n in LONG]
 )
