@@ -508,3 +508,35 @@ def test_report_of_many_levels_with_long_names_keeps_its_columns():
     assert len(lines) == 30
     assert {len(line) for line in lines} == {len(lines[0])}
     assert len(repr(fit)) < 120
+
+
+@pytest.fixture(scope="module")
+def many():
+    levels = {f"f{i:02}": 300.0 * 1.01**i for i in range(60)}
+    runs = mixed(levels=levels, rows=100)
+    return runs, sf.fit(runs, groups={"A": "format"}, bounds={"A": (330.0, 480.0)}, robust="none")
+
+
+def test_report_of_very_many_levels_shows_the_first_and_counts_the_rest(many):
+    runs, fit = many
+    draws = sf.bootstrap(fit, runs, 5, method="residuals", progress=False)
+    for text in (fit.summary(), draws.summary(), fit._repr_html_(), draws._repr_html_()):
+        assert "A[f19]" in text and "A[f20]" not in text
+        assert "... and A of 40 more levels of format" in text
+        assert "beta" in text
+    assert len(fit.to_frame()) == 64 and "A[f59]" in fit.to_frame().index
+    assert sf.Fit.from_json(fit.to_json()) == fit
+    notes = [note for note in draws.notes if note.code == "draws_at_bound"]
+    assert len(notes) == 1 and notes[0].details["parameter"] == "A"
+    assert "of its 60 levels" in notes[0].message
+
+
+def test_very_many_levels_at_one_bound_share_a_note(many):
+    _, fit = many
+    notes = [note for note in fit.notes if note.code == "at_bound"]
+    assert [note.details["value"] for note in notes] == [330.0, 480.0]
+    held = [level for note in notes for level in note.details["levels"]]
+    assert sorted(f"A[{level}]" for level in held) == sorted(fit.trust.at_bound)
+    assert "bounds={'A': (0, 480)}" in notes[0].message
+    assert "bounds={'A': (330, np.inf)}" in notes[1].message
+    assert f"A of {len(notes[0].details['levels'])} of 60 levels" in notes[0].message

@@ -276,6 +276,19 @@ def intervals_of_sweeps_are_asked_of_ensembles():
 # Fits
 
 
+MANY_HELD = {
+    "groups": {"A": "kind"},
+    "bounds": {"A": (600.0, 700.0)},
+    "fix": {"E": 1.69, "B": 410.7, "alpha": 0.34, "beta": 0.28},
+}
+
+
+def of_many():
+    """Runs of twelve kinds."""
+    frame = runs()
+    return frame.assign(kind=np.arange(len(frame)) % 12)
+
+
 @case
 def bounds_are_widened_as_said():
     limited = [
@@ -285,6 +298,7 @@ def bounds_are_widened_as_said():
         (runs(), "chinchilla", {"bounds": {"E": (2.0, 9.0)}}),
         (rising(), "power_offset", {"x": "C"}),
         (rising(), "power", {"x": "C"}),
+        (of_many(), "chinchilla", MANY_HELD),
     ]
     messages = []
     for table, law, options in limited:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.errors import Note, Status
+from scalefit.groups import spelled
 
 if TYPE_CHECKING:
     from scalefit.allocation import Allocation, NearOptimal
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 WIDTH = 78
 
+# Levels of a coefficient up to which a report shows all; of more, this many.
+MOST_LEVELS = 40
+FIRST_LEVELS = 20
+
 NOISE_SOURCES = {
     "seeds": "spread of runs that differ by seed only",
     "residuals": "residuals of the fit, which hold its misfit inside the runs too",
@@ -41,7 +46,7 @@ NOISE_SOURCES = {
 def fit_text(fit: Fit) -> str:
     """Full report of a fit."""
     lines = [f"{fit.law.name}: {fit.law.formula}", f"source: {fit.law.source}", ""]
-    lines += [_indented(_table(fit.to_frame())), ""]
+    lines += _by_parameter(fit, fit.to_frame())
     for label, value in _facts(fit):
         lines += _wrapped(value, f"{label:<12}", " " * 12)
     return "\n".join([*lines, *_notes(fit.notes)])
@@ -56,7 +61,7 @@ def fit_html(fit: Fit) -> str:
     )
     return (
         f"<b>{escape(fit.law.name)}</b>: <code>{escape(fit.law.formula)}</code>"
-        f"{fit.to_frame().to_html(float_format=_number, border=0)}"
+        f"{_by_parameter_html(fit, fit.to_frame())}"
         f"<table>{facts}</table>{_notes_html(fit.notes)}"
     )
 
@@ -402,7 +407,7 @@ def ensemble_text(draws: Ensemble, level: float = 0.95) -> str:
     """Full report of an ensemble."""
     fit = draws.fit
     lines = [f"{fit.law.name}: {fit.law.formula}", f"{100 * level:g} % intervals", ""]
-    lines += [_indented(_table(draws.interval(level))), ""]
+    lines += _by_parameter(fit, draws.interval(level))
     for label, value in _made(draws):
         lines += _wrapped(value, f"{label:<12}", " " * 12)
     return "\n".join([*lines, *_notes(draws.notes)])
@@ -415,11 +420,36 @@ def ensemble_html(draws: Ensemble, level: float = 0.95) -> str:
         f"<td style='text-align:left'>{escape(value)}</td></tr>"
         for label, value in _made(draws)
     )
-    table = draws.interval(level).to_html(float_format=_number, border=0)
+    table = _by_parameter_html(draws.fit, draws.interval(level))
     return (
         f"<b>{escape(draws.fit.law.name)}</b>, {100 * level:g} % intervals{table}"
         f"<table>{facts}</table>{_notes_html(draws.notes)}"
     )
+
+
+def _by_parameter(fit: Fit, frame: pd.DataFrame) -> list[str]:
+    """A table with a row for each parameter, of very many levels the first ones."""
+    left, said = _left_out(fit, frame)
+    return [_indented(_table(frame.drop(index=left))), *(f"  {item}" for item in said), ""]
+
+
+def _by_parameter_html(fit: Fit, frame: pd.DataFrame) -> str:
+    left, said = _left_out(fit, frame)
+    table = frame.drop(index=left).to_html(float_format=_number, border=0)
+    return table + "".join(f"<p>{escape(item)}</p>" for item in said)
+
+
+def _left_out(fit: Fit, frame: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Rows that a report leaves out, and what it says of them."""
+    left, said = [], []
+    for name, grouping in fit.groups.items():
+        if len(grouping.levels) > MOST_LEVELS:
+            rest = [spelled(name, level) for level in grouping.levels[FIRST_LEVELS:]]
+            left += [item for item in rest if item in frame.index]
+            said.append(
+                f"... and {name} of {len(rest)} more levels of {' and '.join(grouping.columns)}"
+            )
+    return left, said
 
 
 def _made(draws: Ensemble) -> list[tuple[str, str]]:

@@ -87,7 +87,7 @@ def test_every_program_can_be_lowered_for_cuda(pose, runs, options, absolute):
     starts, k, q = 5, len(posed.problem.owners), len(posed.problem.nonlinear)
     tables = tuple(np.ones((starts, 128)) for _ in range(3))
     given = (
-        *(posed.problem, how.residual, absolute, data, posed.settings, tables),
+        *(posed.problem, how.residual, absolute, True, data, posed.settings, tables),
         *((how.delta, how.asymmetry, how.factor), np.zeros((starts, q)), np.ones((starts, k))),
         np.int64(100),
     )

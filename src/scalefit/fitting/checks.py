@@ -237,14 +237,16 @@ def _check_levels(
         ]
         spoken = " and ".join(grouping.columns)
         still = set(columns)  # columns that change in no level
+        order = np.argsort(design[:, first + number], kind="stable")
+        ends = np.searchsorted(design[order, first + number], np.arange(len(grouping.levels) + 1))
         for code, level in enumerate(grouping.levels):
-            inside = design[:, first + number] == code
+            inside = order[ends[code] : ends[code + 1]]
             level_runs = design[inside]
             alike = (level_runs[:, :first] == level_runs[0, :first]).all(axis=0)
             here = {name for name, one in zip(columns, alike, strict=True) if one}
             still &= here
             if _distinct(level_runs, len(own)) < len(own):
-                rows = _labels(labels, inside)
+                rows = [labels[i] for i in inside]
                 raise DataError(
                     f"level {level!r} of {spoken} has fewer distinct runs (rows {listed(rows)}) "
                     f"than coefficients of its own ({', '.join(own)})",
@@ -256,7 +258,7 @@ def _check_levels(
             same = [name for name in own if set(uses[name]) <= here]
             if len(same) > 1:
                 name = next(column for item in same for column in uses[item])
-                rows = _labels(labels, inside)
+                rows = [labels[i] for i in inside]
                 raise DataError(
                     f"every run of level {level!r} of {spoken} has {name} = "
                     f"{level_runs[0, list(columns).index(name)]:g} (rows {listed(rows)}), so "

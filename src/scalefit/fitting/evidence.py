@@ -9,11 +9,13 @@ import numpy as np
 
 from scalefit.cells import label
 from scalefit.errors import Note, Status, listed
+from scalefit.fitting.arrow import curvature_of
 from scalefit.fitting.checks import tells_apart
 from scalefit.fitting.grid import Searched
 from scalefit.fitting.newton import MOST_ITERATIONS
 from scalefit.fitting.polish import Polished
 from scalefit.fitting.problem import Data, Problem, Settings
+from scalefit.groups import spelled
 from scalefit.laws import BUILTIN
 from scalefit.objective import Objective, binary_size
 from scalefit.result import Fit, Minimum, Trust, by_row
@@ -71,6 +73,8 @@ MOST_RISING = 0.5
 
 # Residuals beyond this many times delta are far outside: their Huber loss is their size to 5 %.
 FAR_OUTSIDE = 10.0
+# More levels of a coefficient than this at one bound share a note.
+MOST_NOTED = 10
 
 # 6ND is taken for the FLOPs of a run when allocating; real tables differ from it by this and more.
 FLOPS_TOLERANCE = 0.05
@@ -101,10 +105,11 @@ def refuse_idle(problem: Problem, data: Data, polished: Polished) -> None:
     """
     count = len(problem.owners)
     ended = np.isfinite(polished.value)
-    effect = np.diagonal(polished.gauss_newton, axis1=1, axis2=2)[ended, count:] > 0
+    ends = polished.gauss_newton[ended]
+    effect = [curvature_of(problem, item).diagonal[count:] > 0 for item in ends]
     at_work = np.array([~_idle(problem, item) for item in polished.coefficients[ended]])
     for group, nothing in zip(
-        problem.nonlinear, np.asarray(~effect.any(axis=0) & at_work.any(axis=0)), strict=True
+        problem.nonlinear, np.asarray(~np.any(effect, axis=0) & at_work.any(axis=0)), strict=True
     ):
         if nothing and _changes_nothing(problem, data, polished, group):
             raise idle_error(problem.law, group[0])
@@ -294,34 +299,12 @@ def _conditions(problem: Problem, polished: Polished, best: int) -> tuple[float,
     coefficients = polished.coefficients[best]
     free = _at_work(problem, coefficients)
     free[:k] &= ~polished.active[best, :k] | (coefficients != 0) | _constant(problem)
-    matrix = polished.gauss_newton[best]
-    linear = np.flatnonzero(free[:k])
-    nonlinear = k + np.flatnonzero(free[k:])
-    whole = matrix[np.ix_(free, free)]
-    projected = matrix[np.ix_(nonlinear, nonlinear)]
-    if len(linear) and len(nonlinear):
-        cross = matrix[np.ix_(linear, nonlinear)]
-        inner = matrix[np.ix_(linear, linear)]
-        projected = projected - cross.T @ np.linalg.lstsq(inner, cross, rcond=None)[0]
-    return _condition(whole), _condition(projected)
+    return curvature_of(problem, polished.gauss_newton[best]).conditions(free)
 
 
 def _constant(problem: Problem) -> np.ndarray:
     """Coefficients of the constant term, which is there where it is zero; shape (k,)."""
     return np.array([owner == problem.constant for owner in problem.owners], dtype=bool)
-
-
-def _condition(matrix: np.ndarray) -> float:
-    """Condition number after scaling to unit diagonal; infinite when singular to rounding."""
-    if not len(matrix):
-        return 1.0
-    diagonal = np.diagonal(matrix)
-    # Projecting a parameter out can leave less than nothing, by rounding.
-    if not (np.isfinite(matrix).all() and (diagonal > 0).all()):
-        return float("inf")
-    size = np.sqrt(diagonal)
-    values = np.linalg.eigvalsh(matrix / np.outer(size, size))
-    return float(values[-1] / values[0]) if values[0] > 0 else float("inf")
 
 
 @quiet()
@@ -399,7 +382,21 @@ def _delta_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[Note
 def _bound_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
     exact = fit.status is Status.EXACT
     why = "every row is met with it there" if exact else "the table would have it beyond"
-    return [
+    many, held = _at_same_bound(fit)
+    notes = [
+        Note(
+            "at_bound",
+            "warning",
+            f"{name} of {len(levels)} of {len(fit.groups[name].levels)} levels "
+            f"({listed(levels)}) ended at its bound {value:g}: {why}. The "
+            "other parameters are conditional on that bound; widen it, as "
+            f"bounds={_widened(fit, problem, table, spelled(name, levels[0]))}, if it is not "
+            "physical",
+            {"parameter": name, "value": value, "levels": levels},
+        )
+        for (name, value), levels in many.items()
+    ]
+    return notes + [
         Note(
             "at_bound",
             "warning",
@@ -409,7 +406,22 @@ def _bound_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
             {"parameter": name, "value": fit.params[name]},
         )
         for name in fit.trust.at_bound
+        if name not in held
     ]
+
+
+def _at_same_bound(fit: Fit) -> tuple[dict[tuple[str, float], list[str]], set[str]]:
+    """Levels of a coefficient that ended at one bound, where they are many; and their names."""
+    found: dict[tuple[str, float], list[str]] = {}
+    at_bound, held = set(fit.trust.at_bound), set()
+    for name, grouping in fit.groups.items():
+        for level in grouping.levels:
+            if (spelt := spelled(name, level)) in at_bound:
+                found.setdefault((name, fit.params[spelt]), []).append(level)
+    many = {key: levels for key, levels in found.items() if len(levels) > MOST_NOTED}
+    for (name, _), levels in many.items():
+        held |= {spelled(name, level) for level in levels}
+    return many, held
 
 
 def _widened(fit: Fit, problem: Problem, table: LossTable, name: str) -> str:

@@ -396,7 +396,7 @@ def _row_size(problem: Problem, data: Data, grid: Sequence[Any]) -> int:
         if 0 in axes
     ]
     division = inner_division(problem)
-    levels = 1 if division is None else len(data.places[division])
+    levels = 1 if division is None else len(data.slots[division])
     plain = sum(
         width
         for width, own in zip(problem.widths, problem.divisions, strict=True)

@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 
 from scalefit.fitting.grid import Candidates
-from scalefit.fitting.linear_solve import dot, product, solve_dense
-from scalefit.fitting.newton import Newton
+from scalefit.fitting.newton import Gram, Newton
 from scalefit.fitting.problem import Data, Settings
 from scalefit.objective import Measure
 from scalefit.scope import quiet
@@ -70,7 +69,7 @@ def project(newton: Newton, data: Data, settings: Settings, coordinates: np.ndar
         The points, coefficients in raw units and the objective in the unit of the loss; infinite
         where there is no solution.
     """
-    size = max(1, CHUNK // (max(1, newton.k) * data.response.size))
+    size = max(1, CHUNK // (max(1, newton.wide) * data.response.size))
     with quiet():
         parts = [
             _projected(newton, data, settings, coordinates[first : first + size])
@@ -83,12 +82,9 @@ def _projected(
     newton: Newton, data: Data, settings: Settings, coordinates: np.ndarray
 ) -> Candidates:
     k = newton.k
-    columns, known = newton.raw_columns(coordinates)
-    size = np.sqrt(dot(columns * data.metric, columns))
-    size = np.where(size > 0, size, 1.0)
-    columns /= size[..., None]
-    known = 0.0 if known is None else known / data.unit
-    factor = size / data.unit
+    columns = newton.at(coordinates, data.metric)
+    known = 0.0 if columns.known is None else columns.known / data.unit
+    factor = columns.size / data.unit
     lower, upper = settings.lower[:k], settings.upper[:k]
     ends = (np.where(lower == 0, 0.0, lower * factor), np.where(upper == 0, 0.0, upper * factor))
     metric = data.metric[None]
@@ -96,14 +92,13 @@ def _projected(
     coefficients = np.zeros((len(coordinates), k))
     held, at = np.zeros((len(coordinates), k), dtype=bool), coefficients
     shape = (len(coordinates), data.response.size)
-    target = np.broadcast_to(data.response - known, shape)[:, None]
+    target = np.broadcast_to(data.response - known, shape)
     for _ in range(TURNS if k else 1):
         found = coefficients
         if k:
-            weighted = columns * metric[:, None]
-            gram, right = product(weighted, columns), dot(weighted, target)
+            gram, right = columns.equations(metric, target)
             found, held, at = _bounded(gram, right, ends, held, at)
-        predicted = (found[:, None, :] @ columns)[:, 0] + known
+        predicted = columns.predicted(found) + known
         value, metric = _weighed(data, predicted)
         better = value < best
         best = np.where(better, value, best)
@@ -112,7 +107,7 @@ def _projected(
 
 
 def _bounded(
-    gram: Any, right: Any, ends: tuple[Any, Any], held: Any, at: Any
+    gram: Gram, right: Any, ends: tuple[Any, Any], held: Any, at: Any
 ) -> tuple[Any, Any, Any]:
     """Least squares within bounds from normal equations, by block principal pivoting.
 
@@ -121,7 +116,7 @@ def _bounded(
     63(208)). Should that not settle, what is outside is put on its bound.
 
     Args:
-        gram: inner products of the columns, (points, k, k).
+        gram: inner products of the columns.
         right: inner products with the loss, (points, k).
         ends: bounds, each (points, k).
         held: coefficients to set out with on a bound, (points, k).
@@ -130,21 +125,18 @@ def _bounded(
     Returns:
         The coefficients, which of them are held, and where; each (points, k).
     """
-    eye = np.eye(right.shape[-1])
     lower, upper = ends
-    gram = gram * (1 + RIDGE * eye)
+    gram = gram.ridged(RIDGE)
     for _ in range(EXCHANGES):
         some = held.any()
-        matrix, rest = gram, right
+        rest = right
         if some:
-            fixed = np.where(held, at, 0.0)
-            matrix = np.where(held[:, :, None] | held[:, None, :], eye, gram)
-            rest = np.where(held, at, right - dot(gram, fixed[:, None, :]))
-        point, _ = solve_dense(matrix, rest, library=np)
+            rest = np.where(held, at, right - gram.times(np.where(held, at, 0.0)))
+        point = gram.solved(rest, held if some else None)
         inside = np.minimum(np.maximum(point, lower), upper)
         now = point != inside
         if some:
-            slope = dot(gram, point[:, None, :]) - right
+            slope = gram.times(point) - right
             now |= held & np.where(at == lower, slope >= 0, slope <= 0)
         if (now == held).all():
             break

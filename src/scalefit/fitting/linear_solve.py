@@ -161,7 +161,11 @@ def solve(factor: Factor, right: Sequence[Any]) -> list[Any]:
 
 
 def solve_dense(
-    matrix: Any, right: Any, tolerance: float = PIVOT_TOLERANCE, library: Any = jnp
+    matrix: Any,
+    right: Any,
+    tolerance: float = PIVOT_TOLERANCE,
+    library: Any = jnp,
+    diagonal: Any = None,
 ) -> tuple[Any, Any]:
     """Solution of A x = right for symmetric positive definite A, by Gauss-Jordan elimination.
 
@@ -172,13 +176,16 @@ def solve_dense(
         right: shape (..., k).
         tolerance: smallest pivot accepted, relative to its diagonal entry.
         library: ``numpy`` or ``jax.numpy``.
+        diagonal: the diagonal entries meant, shape (..., k), where A is what elimination left of a
+            larger matrix; its own by default.
 
     Returns:
         x, shape (..., k), zero where A is not safely positive definite; and where it is, (...).
     """
     xp = library
     size = right.shape[-1]
-    least = tolerance * xp.abs(xp.diagonal(matrix, axis1=-2, axis2=-1))
+    own = xp.diagonal(matrix, axis1=-2, axis2=-1) if diagonal is None else diagonal
+    least = tolerance * xp.abs(own)
     if xp is np:
         return _solved_on_host(matrix, right, least)
     work = xp.concatenate([matrix, right[..., None]], axis=-1)

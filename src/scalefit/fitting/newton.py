@@ -45,8 +45,11 @@ __all__ = [
     "PROMISE",
     "ROUNDING",
     "Batch",
+    "Columns",
     "Goal",
+    "Gram",
     "Newton",
+    "Penalties",
     "Sizes",
     "State",
     "at_bound",
@@ -187,6 +190,76 @@ class Local(NamedTuple):
     psi: Any
 
 
+class Penalties(NamedTuple):
+    """What rows add to the objective, (starts, ...).
+
+    Attributes:
+        rows: residuals without the shift, (starts, rows).
+        value: sum of weight times penalty, (starts,).
+        each: weight times penalty of each row, (starts, rows).
+        first: derivative of each residual in its prediction, (starts, rows).
+        psi: weight times influence, (starts, rows).
+        curvatures: second derivative of weight times penalty in the prediction, and that of the
+            parabola that lies above it, (2, starts, rows).
+    """
+
+    rows: Any
+    value: Any
+    each: Any
+    first: Any
+    psi: Any
+    curvatures: Any
+
+
+class Gram(NamedTuple):
+    """Inner products of the columns of all coefficients, on the host.
+
+    Attributes:
+        matrix: shape (points, k, k).
+    """
+
+    matrix: Any
+
+    def ridged(self, share: float) -> Gram:
+        """With a share of each diagonal entry added."""
+        return Gram(self.matrix * (1 + share * np.eye(self.matrix.shape[-1])))
+
+    def times(self, vector: Any) -> Any:
+        """The product with a vector, (points, k)."""
+        return dot(self.matrix, vector[:, None, :])
+
+    def solved(self, right: Any, held: Any) -> Any:
+        """The solution, (points, k), of which some entries may be held at the right-hand side."""
+        matrix = self.matrix
+        if held is not None:
+            eye = np.eye(matrix.shape[-1])
+            matrix = np.where(held[:, :, None] | held[:, None, :], eye, matrix)
+        return solve_dense(matrix, right, library=np)[0]
+
+
+class Columns(NamedTuple):
+    """Columns of all coefficients at some points, over their sizes, on the host.
+
+    Attributes:
+        size: root mean square of each column, one where that is zero, (points, k).
+        known: the part without coefficients, or None.
+        scaled: shape (points, k, rows).
+    """
+
+    size: Any
+    known: Any
+    scaled: Any
+
+    def equations(self, metric: Any, target: Any) -> tuple[Gram, Any]:
+        """Normal equations, for weights and losses of shape (points, rows)."""
+        weighted = self.scaled * metric[:, None]
+        return Gram(product(weighted, self.scaled)), dot(weighted, target[:, None])
+
+    def predicted(self, coefficients: Any) -> Any:
+        """The sum of the columns with scaled coefficients, (points, rows)."""
+        return (coefficients[:, None, :] @ self.scaled)[:, 0]
+
+
 class _Layout:
     """Which row of a stack is what: columns, their derivatives, and those of the known part.
 
@@ -277,8 +350,6 @@ class Newton:
         self.voids = voids
         self.lengths = lengths
         self.k, self.q = len(problem.owners), len(problem.nonlinear)
-        self._eye = np.eye(self.k + self.q)
-        self.layout = _Layout(self)
         # A finite bound on a coefficient is a box only if the scale of its column stays put.
         moving = [
             "finite" not in limits or not seen
@@ -286,8 +357,15 @@ class Newton:
         ]
         self.moving = np.array([moving[owner] for owner in problem.owners], dtype=bool)
         self._all_moving = bool(self.moving.all())
+        self._lay_out(indicators)
+
+    def _lay_out(self, indicators: Sequence[Any]) -> None:
+        """Prepare columns of every coefficient."""
+        self._eye = np.eye(self.k + self.q)
+        self.layout = _Layout(self)
         self._levels = [
-            None if division is None else indicators[division] for division in problem.divisions
+            None if division is None else indicators[division]
+            for division in self.problem.divisions
         ]
 
     # Columns
@@ -313,6 +391,54 @@ class Newton:
         blocks = [item for i, rows in enumerate(values) for item in self._blocks(i, rows)]
         shape = (*np.shape(coordinates)[:-1], self.model.rows)
         return self._stacked(blocks, shape), known
+
+    def at(self, coordinates: Any, metric: Any) -> Columns:
+        """Columns of all coefficients at some points, on the host.
+
+        Args:
+            coordinates: shape (points, q).
+            metric: shape (rows,).
+        """
+        columns, known = self.raw_columns(coordinates)
+        size = np.sqrt(dot(columns * metric, columns))
+        size = np.where(size > 0, size, 1.0)
+        columns /= size[..., None]
+        return Columns(size, known, columns)
+
+    @property
+    def wide(self) -> int:
+        """Numbers that are held for each row at a point, about."""
+        return self.k
+
+    def slopes_of(self, index: int, coordinates: Any, signed: Any, either: Any) -> tuple[Any, Any]:
+        """Sums over rows of a pull times the columns of a linear parameter, and their squares.
+
+        Args:
+            index: of the linear parameter.
+            coordinates: shape (points, q).
+            signed: what each row pulls, (rows,).
+            either: what it takes from any change, (rows,).
+
+        Returns:
+            Shape (points, coefficients) each.
+        """
+        owners = np.array(self.problem.owners, dtype=int)
+        columns = self.raw_columns(coordinates)[0][:, owners == index]
+        return columns @ signed + np.abs(columns) @ either, (columns**2).sum(axis=-1)
+
+    def terms(self, coordinates: Any, coefficients: Any) -> list[Any]:
+        """The term of each coefficient, and the known part last if there is one.
+
+        Args:
+            coordinates: shape (q,).
+            coefficients: raw units, shape (k,).
+
+        Returns:
+            Each (rows,).
+        """
+        columns, known = self.raw_columns(coordinates)
+        rest = [] if known is None else [np.broadcast_to(known, self.model.rows)]
+        return [*(coefficients[:, None] * columns), *rest]
 
     def scale(self, metric: Any, coordinates: Any) -> Any:
         """Root mean square of each coefficient's column, (..., k).
@@ -454,6 +580,30 @@ class Newton:
         parts = point[:, :k] / size
         known = stack[:, -1] if layout.known else None
         predicted = self._total(parts, stack[:, layout.at["columns"]], known)
+        found = self.penalties(batch, predicted)
+        pull = found.psi * found.first
+        lead = stack[:, : layout.lead]
+        both = found.curvatures[:, :, None, :]
+        mix = self._mix(size, parts, g)
+        back = xp.swapaxes(mix, -1, -2)
+        products = mix @ product(both * lead, lead, xp) @ back
+        pulled = dot(stack, pull[:, None, :], xp)
+        gradient = (mix @ pulled[:, : layout.lead, None])[..., 0]
+        return Local(
+            rows=found.rows,
+            value=found.value,
+            gradient=gradient,
+            newton=products[0] + self._curved(pulled, size, parts, g, rest),
+            gauss_newton=products[1],
+            stack=lead,
+            mix=mix,
+            first=found.first,
+            psi=found.psi,
+        )
+
+    def penalties(self, batch: Batch, predicted: Any) -> Penalties:
+        """What rows add to the objective at predictions, (starts, rows)."""
+        xp = self.library
         rows = self.rows_of(batch, predicted)
         shifted = rows if batch.shift is None else rows + batch.shift
         if self.residual == "log":
@@ -470,29 +620,34 @@ class Newton:
         weight = batch.weight
         if not self.symmetric:
             weight = weight * xp.where(shifted < 0, self.asymmetry, 1.0)
-        influence = weight * psi
-        pull = influence * first
         square = first * first * weight
         # Of a logarithm, the second derivative is the square of the first.
         bend = inside + psi if self.residual == "log" else inside
-        lead = stack[:, : layout.lead]
-        both = xp.stack([square * bend, square * above])[:, :, None, :]
-        mix = self._mix(size, parts, g)
-        back = xp.swapaxes(mix, -1, -2)
-        products = mix @ product(both * lead, lead, xp) @ back
-        pulled = dot(stack, pull[:, None, :], xp)
-        gradient = (mix @ pulled[:, : layout.lead, None])[..., 0]
-        return Local(
+        return Penalties(
             rows=rows,
             value=dot(weight, value, xp),
-            gradient=gradient,
-            newton=products[0] + self._curved(pulled, size, parts, g, rest),
-            gauss_newton=products[1],
-            stack=lead,
-            mix=mix,
+            each=weight * value,
             first=first,
-            psi=influence,
+            psi=weight * psi,
+            curvatures=xp.stack([square * bend, square * above]),
         )
+
+    def squares(self, here: Local) -> Any:
+        """Sums of squares of the derivatives of residuals, (starts, p)."""
+        slope = (here.mix @ here.stack) * here.first[:, None]
+        return dot(slope, slope, self.library)
+
+    def curvatures(self, matrix: Any) -> Any:
+        """Matrices of ``Local`` as arrays whose first axis is that of the starts."""
+        return matrix
+
+    def blank(self, count: int) -> np.ndarray:
+        """Such arrays, to be filled in."""
+        return np.zeros((count, self.k + self.q, self.k + self.q))
+
+    def dense(self, matrix: Any) -> Any:
+        """Matrices of ``Local``, (starts, p, p)."""
+        return matrix
 
     def _mix(self, size: Any, parts: Any, g: Any) -> Any:
         """Derivatives of a prediction as sums of the leading rows of a stack, (starts, p, n)."""
@@ -596,15 +751,16 @@ class Newton:
         taken = xp.where(
             finishing, ok[2] & (worth <= here.value * (1 + 1e-12) + floor), worth < here.value
         )
-        begins = ~finishing & (promise <= floor)
+        begins = ~finishing & (promise <= floor) & self.ready(ok)
         move = taken & ~begins
         enough = (state.finishing > FINISHING_STEPS) | (promise <= FINISHED * here.value)
         done = finishing & (~improved | ~taken | enough)
         # Each by its own success: that Gauss-Newton creeps on says nothing for the other step.
         lower = (worths < here.value).reshape(-1, len(steps), len(each)).any(axis=0)
         grown = state.damping * xp.where(lower[:2].T, DAMPING_SHRINK, DAMPING_GROW)
+        moved = xp.where(move[:, None], trials[chosen, each], state.point)
         return State(
-            point=xp.where(move[:, None], trials[chosen, each], state.point),
+            point=self.relaxed(batch, moved, move & ~finishing),
             best=xp.where(improved[:, None], state.point, state.best),
             promise=xp.where(improved, promise, state.promise),
             damping=xp.minimum(xp.maximum(grown, DAMPING_LEAST), DAMPING_MOST),
@@ -613,16 +769,80 @@ class Newton:
             done=state.done | done | (begins & ~goal.precise) | (grown > DAMPING_MOST).all(axis=1),
         )
 
+    def resolved(self, batch: Batch, points: Any) -> Any:
+        """Points with their coefficients at their least squares, to first order, for their rest.
+
+        Args:
+            batch: the tables.
+            points: shape (..., starts, p).
+        """
+        xp, k = self.library, self.k
+        if not k:
+            return points
+        if xp is np and points.ndim > 2 and points[..., 0].size * self.model.rows > IN_CACHE:
+            return np.stack([self.resolved(batch, some) for some in points])
+        columns, known = self.raw_columns(points[..., k:])
+        size = self.kept(batch, xp.sqrt(dot(columns * batch.metric[:, None], columns, xp)))
+        columns = columns / size[..., None]
+        known = None if known is None else known / self.unit
+        predicted = combined(points[..., :k], columns, xp)
+        predicted = predicted if known is None else predicted + known
+        weight, target = self.weighed(batch, predicted, known)
+        weighted = columns * weight[..., None, :]
+        gram = product(weighted, columns, xp)
+        right = dot(weighted, target[..., None, :], xp)
+        solved, ok = solve_dense(gram, right, library=xp)
+        return self.with_solved(batch, points, solved, ok)
+
+    def weighed(self, batch: Batch, predicted: Any, known: Any) -> tuple[Any, Any]:
+        """Weights of least squares that the objective comes to at predictions, and their losses.
+
+        Shape (..., starts, rows) each.
+        """
+        xp = self.library
+        rows = self.rows_of(batch, predicted)
+        rows = xp.where(xp.isfinite(rows), rows, 0.0)
+        above = xp.abs(rows)
+        weight = xp.where(above <= batch.delta, 1.0, batch.delta / xp.where(above > 0, above, 1.0))
+        if not self.symmetric:
+            weight = weight * xp.where(rows < 0, self.asymmetry, 1.0)
+        observed = self.losses(batch)
+        target = observed if known is None else observed - known
+        return batch.metric * weight, xp.broadcast_to(target, rows.shape)
+
+    def with_solved(self, batch: Batch, points: Any, solved: Any, ok: Any) -> Any:
+        """Points with other coefficients, within their bounds, where there are any."""
+        xp, k = self.library, self.k
+        solved = xp.clip(solved, batch.lower[:, :k], batch.upper[:, :k])
+        solved = xp.where(ok[..., None], solved, points[..., :k])
+        return xp.concatenate([solved, points[..., k:]], axis=-1)
+
+    def ready(self, ok: Any) -> Any:
+        """Whether starts whose steps promise little may finish."""
+        return True
+
+    def relaxed(self, batch: Batch, point: Any, which: Any) -> Any:
+        """Points that some starts moved to, or lower ones close by that cost less than a step."""
+        return point
+
     def _steps(self, here: Local, active: Any, damping: Any) -> tuple[Any, Any]:
         """Newton, Gauss-Newton and undamped Newton steps (3, starts, p), zero where a matrix is not
         positive definite; and where it is, (3, starts).
         """
         xp = self.library
-        metric = xp.diagonal(here.gauss_newton, axis1=-2, axis2=-1)
+        metric = self.diagonal(here.gauss_newton)
         # A coordinate without effect, as the exponent of a term that is zero, stays where it is.
         active = active | (metric == 0)
         metric = xp.maximum(metric, 1e-12 * metric.max(axis=-1, keepdims=True))
-        eye = self._eye
+        return self._solved(here, active, metric, damping)
+
+    def diagonal(self, matrix: Any) -> Any:
+        """Of matrices of ``Local``, (starts, p)."""
+        return self.library.diagonal(matrix, axis1=-2, axis2=-1)
+
+    def _solved(self, here: Local, active: Any, metric: Any, damping: Any) -> tuple[Any, Any]:
+        """Those steps, with damping in this metric."""
+        xp, eye = self.library, self._eye
         added = damping.T[:, :, None, None] * (metric[:, :, None] * eye)
         matrices = xp.stack([here.newton + added[0], here.gauss_newton + added[1], here.newton])
         right = -here.gradient

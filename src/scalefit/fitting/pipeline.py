@@ -52,6 +52,9 @@ __all__ = ["fit"]
 # Times that a proof is begun, as long as it comes upon a lower point.
 MOST_PROOFS = 4
 
+# Places that rows in slots of one length may take, of one each, before levels have several slots.
+MOST_FILLED = 2
+
 # The value reported is computed by the plain law; the search used its separable form. They agree
 # to rounding unless the law is not what its structure says.
 AGREEMENT = 1e-8
@@ -253,9 +256,8 @@ def _refuse_disagreement(
     """
     # Starts that ended nowhere have no value.
     best = int(np.nanargmin(np.abs(polished.value - searched)))
-    columns, known = newton_of(posed.problem, posed.data).raw_columns(polished.coordinates[best])
-    terms = np.abs(polished.coefficients[best]) @ np.abs(columns)
-    terms = terms + (0.0 if known is None else np.abs(known))
+    newton = newton_of(posed.problem, posed.data)
+    terms = sum(map(np.abs, newton.terms(polished.coordinates[best], polished.coefficients[best])))
     error = ROW_ROUNDING * np.maximum(terms, np.abs(posed.observed))
     if objective.needs_positive_loss:
         error = error / posed.observed
@@ -379,21 +381,27 @@ def pack(
         fixed=np.array([fixed[name] for name in problem.fixed], dtype=np.float64),
         measure=measure(objective, unit),
         codes=tuple(codes),
-        places=tuple(places for places, _ in placed),
-        present=tuple(present for _, present in placed),
+        places=tuple(item[0] for item in placed),
+        present=tuple(item[1] for item in placed),
+        slots=tuple(item[2] for item in placed),
     )
 
 
-def _by_level(codes: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of each level that count, filled up with row 0, and where they are rows."""
-    rows = [np.flatnonzero(used & (codes == level)) for level in range(codes.max() + 1)]
-    most = max(len(items) for items in rows)
-    places = np.zeros((len(rows), most), dtype=np.int64)
-    present = np.zeros((len(rows), most))
-    for level, items in enumerate(rows):
-        places[level, : len(items)] = items
-        present[level, : len(items)] = 1.0
-    return places, present
+def _by_level(codes: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of each level that count in slots, filled up with row 0; where they are rows; levels."""
+    (rows,) = np.nonzero(used & (codes >= 0))
+    rows = rows[np.argsort(codes[rows], kind="stable")]
+    counts = np.bincount(codes[rows], minlength=codes.max() + 1)
+    length = counts.max()
+    if len(counts) * length > MOST_FILLED * len(rows):
+        # A few levels of very many rows would fill up all the others.
+        length = -(-len(rows) // len(counts))
+    slots = np.repeat(np.arange(len(counts)), np.maximum(1, -(-counts // length)))
+    number = np.arange(len(slots)) - np.searchsorted(slots, slots)
+    first = (np.cumsum(counts) - counts)[slots] + number * length
+    place = first[:, None] + np.arange(length)
+    present = place < np.cumsum(counts)[slots][:, None]
+    return np.where(present, rows[np.where(present, place, 0)], 0), present * 1.0, slots
 
 
 def _certified(

@@ -20,11 +20,13 @@ import numpy as np
 from jax import lax
 
 from scalefit.fitting.absolute import descend
+from scalefit.fitting.arrow import arrangement
 from scalefit.fitting.grid import Candidates
-from scalefit.fitting.linear_solve import combined, dot, product, solve_dense
+from scalefit.fitting.levels import ByLevel, Division, Traced
+from scalefit.fitting.linear_solve import dot
 from scalefit.fitting.model import Model
+from scalefit.fitting.narrowing import narrow
 from scalefit.fitting.newton import (
-    IN_CACHE,
     LENGTHS,
     MOST_ITERATIONS,
     PROMISE,
@@ -57,6 +59,9 @@ __all__ = [
 # rows would be felt.
 SMOOTHED_PROMISE = 1e-3
 SMOOTHED_LEAST = 1e-12
+
+# Coefficients up to which absolute residuals are minimised by dense equations at their kinks.
+MOST_DENSE_ABSOLUTE = 32
 
 # Numbers in one row of a batch of starts on the host: it stays in cache, and is long enough for
 # numpy to work on it and not on calling itself.
@@ -180,6 +185,7 @@ def newton_of(
     voids: bool = True,
     asymmetry: Any = None,
     lengths: tuple[tuple[int, float], ...] = LENGTHS,
+    dense: bool | None = None,
 ) -> Newton:
     """The iteration for a problem on a table.
 
@@ -190,15 +196,34 @@ def newton_of(
         voids: whether some row may have weight zero.
         asymmetry: that of the objective by default.
         lengths: shorter and longer steps that are tried, too.
+        dense: whether coefficients of every level have columns of their own; by their number by
+            default.
     """
-    indicators = [
-        (library.asarray(codes) == library.arange(len(places))[:, None]) * 1.0
-        for codes, places in zip(data.codes, data.places, strict=True)
-    ]
-    return Newton(
-        Model(problem, data.columns, data.fixed, library),
+    dense = arrangement(problem) is None if dense is None else dense
+    model = Model(problem, data.columns, data.fixed, library)
+    counts = dict(zip(problem.divisions, problem.widths, strict=True))
+    kind: Any = Newton
+    divisions: list[Any]
+    if dense:
+        divisions = [
+            (library.asarray(codes) == library.arange(counts[own])[:, None]) * 1.0
+            for own, codes in enumerate(data.codes)
+        ]
+    elif library is np:
+        kind = ByLevel
+        divisions = [Division(codes, counts[own]) for own, codes in enumerate(data.codes)]
+    else:
+        kind = ByLevel
+        divisions = [
+            Traced(*arrays, counts[own], library)
+            for own, arrays in enumerate(
+                zip(data.codes, data.places, data.present, data.slots, strict=True)
+            )
+        ]
+    return kind(
+        model,
         data.unit,
-        indicators,
+        divisions,
         residual=data.measure.residual,
         asymmetry=data.measure.asymmetry if asymmetry is None else asymmetry,
         voids=voids,
@@ -325,8 +350,7 @@ def _described(
     """End points in the units of the table, with what their derivatives say."""
     xp, k = newton.library, newton.k
     active = at_bound(point, end.gradient, batch)
-    slope = (end.mix @ end.stack) * end.first[:, None]
-    norms = xp.sqrt(dot(slope, slope, xp) * dot(end.psi, end.psi, xp)[:, None])
+    norms = xp.sqrt(newton.squares(end) * dot(end.psi, end.psi, xp)[:, None])
     cosine = xp.abs(end.gradient) / xp.where(norms > 0, norms, 1.0)
     size = newton.kept(batch, newton.scale(batch.metric, point[:, k:]))
     return Polished(
@@ -338,38 +362,8 @@ def _described(
         stationary=xp.max(xp.where(active, 0.0, cosine), axis=-1, initial=0.0),
         iterations=iterations,
         active=active,
-        gauss_newton=end.gauss_newton,
+        gauss_newton=newton.curvatures(end.gauss_newton),
     )
-
-
-def _resolved(newton: Newton, batch: Batch, points: Any) -> Any:
-    """Points with their coefficients at their least squares, to first order, for their rest."""
-    xp, k = newton.library, newton.k
-    if not k:
-        return points
-    if xp is np and points.ndim > 2 and points[..., 0].size * newton.model.rows > IN_CACHE:
-        return np.stack([_resolved(newton, batch, some) for some in points])
-    columns, known = newton.raw_columns(points[..., k:])
-    size = newton.kept(batch, xp.sqrt(dot(columns * batch.metric[:, None], columns, xp)))
-    columns = columns / size[..., None]
-    known = None if known is None else known / newton.unit
-    predicted = combined(points[..., :k], columns, xp)
-    predicted = predicted if known is None else predicted + known
-    rows = newton.rows_of(batch, predicted)
-    rows = xp.where(xp.isfinite(rows), rows, 0.0)
-    above = xp.abs(rows)
-    weight = xp.where(above <= batch.delta, 1.0, batch.delta / xp.where(above > 0, above, 1.0))
-    if not newton.symmetric:
-        weight = weight * xp.where(rows < 0, newton.asymmetry, 1.0)
-    weighted = columns * (batch.metric * weight)[..., None, :]
-    observed = newton.losses(batch)
-    target = observed if known is None else observed - known
-    target = xp.broadcast_to(target, rows.shape)
-    gram = product(weighted, columns, xp)
-    solved, ok = solve_dense(gram, dot(weighted, target[..., None, :], xp), library=xp)
-    solved = xp.clip(solved, batch.lower[:, :k], batch.upper[:, :k])
-    solved = xp.where(ok[..., None], solved, points[..., :k])
-    return xp.concatenate([solved, points[..., k:]], axis=-1)
 
 
 class Polisher:
@@ -396,8 +390,12 @@ class Polisher:
         self.absolute = data.measure.absolute
         self.factor = data.measure.factor * tables.unit
         lengths = () if near else LENGTHS
-        self.newton = newton_of(problem, data, voids=tables.voids, lengths=lengths)
-        self.resolve = partial(_resolved, self.newton) if problem.scattered else None
+        most = MOST_DENSE_ABSOLUTE if self.absolute else 0
+        self.dense = arrangement(problem) is None or len(problem.owners) <= most
+        self.newton = newton_of(
+            problem, data, voids=tables.voids, lengths=lengths, dense=self.dense
+        )
+        self.resolve = self.newton.resolved if problem.scattered else None
         # What each start has of its own: target, weight, metric, bounds, sizes, delta, shift.
         self.own = (*tables.own, True, True, True, self.absolute, False)
 
@@ -450,7 +448,7 @@ class Polisher:
     ) -> Polished:
         """Keep a batch of starts going until every one has ended."""
         count, newton, goal = len(table), self.newton, _goal(self.absolute)
-        ends = _blank(count, newton.k, newton.q)
+        ends = _blank(count, newton)
         waiting = min(width, count)
         live = self._begun(table, starts, np.arange(waiting))
         while True:
@@ -527,7 +525,11 @@ class Polisher:
                 ends.coordinates[which],
                 ends.coefficients[which],
             )
-            found = descend(newton, batch, point, most - ends.iterations[which])
+            left = most - ends.iterations[which]
+            if isinstance(newton, ByLevel):
+                found = narrow(newton, batch, point, left)
+            else:
+                found = descend(newton, batch, point, left)
             polished = _described(
                 newton,
                 batch,
@@ -554,7 +556,7 @@ class Polisher:
         size = PROCESSOR_BYTES if on_host else DEVICE_BYTES
         width = max(1, size // (8 * arrays.response.size * NUMBERS_PER_ROW))
         width = min(width, 1 << (len(table) - 1).bit_length())
-        ends = _blank(len(table), self.newton.k, self.newton.q)
+        ends = _blank(len(table), self.newton)
         # Delta would be chosen anew whenever it is interrupted; a few starts are not worth it.
         together = self.absolute or len(table) <= TOGETHER
         limits = [] if together else [limit for limit in LIMITS if limit < most]
@@ -593,6 +595,7 @@ class Polisher:
             self.problem,
             how.residual,
             how.absolute,
+            self.dense,
             arrays,
             self.settings,
             (losses, weights, metric),
@@ -622,11 +625,12 @@ def padded(data: Data) -> Data:
     )
 
 
-@partial(jax.jit, static_argnames=("problem", "residual", "absolute"))
+@partial(jax.jit, static_argnames=("problem", "residual", "absolute", "dense"))
 def polished_chunk(
     problem: Problem,
     residual: Residual,
     absolute: bool,
+    dense: bool,
     data: Data,
     settings: Settings,
     tables: tuple[Any, Any, Any],
@@ -641,6 +645,7 @@ def polished_chunk(
         problem: the problem.
         residual: of the objective.
         absolute: whether the objective is the sum of absolute residuals.
+        dense: see :func:`newton_of`.
         data: the design.
         settings: bounds.
         tables: losses, weights and metric of each start's table.
@@ -651,8 +656,9 @@ def polished_chunk(
     """
     delta, asymmetry, factor = numbers
     how = cast(Any, _Kind(residual))
-    newton = newton_of(problem, data._replace(measure=how), jnp, asymmetry=asymmetry)
-    resolve = partial(_resolved, newton) if problem.scattered else None
+    data = data._replace(measure=how)
+    newton = newton_of(problem, data, jnp, asymmetry=asymmetry, dense=dense)
+    resolve = newton.resolved if problem.scattered else None
     start = (tables, delta, absolute, coordinates, coefficients)
     batch, point = _set_out(newton, settings, *start)
     goal = _goal(absolute)
@@ -687,9 +693,9 @@ def _kept(xp: Any, which: Any, old: State, new: State) -> State:
     )
 
 
-def _blank(count: int, k: int, q: int) -> Polished:
+def _blank(count: int, newton: Newton) -> Polished:
     """End points to be filled in."""
-    p = k + q
+    k, q = newton.k, newton.q
     return Polished(
         coefficients=np.zeros((count, k)),
         coordinates=np.zeros((count, q)),
@@ -698,6 +704,6 @@ def _blank(count: int, k: int, q: int) -> Polished:
         duality=np.zeros(count),
         stationary=np.full(count, np.inf),
         iterations=np.zeros(count, dtype=int),
-        active=np.zeros((count, p), dtype=bool),
-        gauss_newton=np.zeros((count, p, p)),
+        active=np.zeros((count, k + q), dtype=bool),
+        gauss_newton=newton.blank(count),
     )

@@ -54,8 +54,10 @@ class Data(NamedTuple):
         fixed: values of the fixed parameters, in the order of ``Problem.fixed``.
         measure: the objective in numbers.
         codes: level of each row in each division of the rows, each (rows,).
-        places: rows of each level, each (levels, most rows of a level), filled up.
+        places: rows of each level, each (slots, rows of a slot), filled up; a level of far more
+            rows than others has several slots.
         present: 1 where a place is a row, 0 where it is filled up, each as in ``places``.
+        slots: level of each slot, ascending, each (slots,).
     """
 
     columns: tuple[Any, ...]
@@ -68,6 +70,7 @@ class Data(NamedTuple):
     codes: tuple[Any, ...] = ()
     places: tuple[Any, ...] = ()
     present: tuple[Any, ...] = ()
+    slots: tuple[Any, ...] = ()
 
 
 class Settings(NamedTuple):

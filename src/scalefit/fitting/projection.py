@@ -187,25 +187,42 @@ def _level_column(
 ) -> Column:
     xp = model.library
     rows = _by_level(data, xp.sqrt(data.metric) * values, division)
-    scale = xp.sqrt(xp.sum(rows**2, axis=-1))
-    rows = rows / xp.where(scale > 0, scale, 1.0)[..., None]
+    scale = xp.sqrt(_merged(model, data, division, xp.sum(rows**2, axis=-1)))
+    rows = rows / xp.where(scale > 0, scale, 1.0)[..., data.slots[division], None]
     spread = [size if axis in seen else 1 for axis, size in enumerate(shape)]
     return Column(rows, 0.0, (scale / data.unit).reshape(*spread, -1), seen)
 
 
 def _by_level(data: Data, rows: Any, division: int) -> Any:
-    """Rows sorted by level, shape (..., levels, rows of a level), zero where there are fewer."""
+    """Rows sorted by level, shape (..., slots, rows of a slot), zero where there are fewer."""
     return rows[..., data.places[division]] * data.present[division]
 
 
+def _merged(model: Model, data: Data, division: int, values: Any) -> Any:
+    """Sums over the slots of each level, (..., slots) to (..., levels)."""
+    levels = model.problem.widths[model.problem.divisions.index(division)]
+    slots = data.slots[division]
+    if len(slots) == levels:
+        return values
+    if model.library is np:
+        return np.add.reduceat(values, np.searchsorted(slots, np.arange(levels)), axis=-1)
+    whole = model.library.zeros((*values.shape[:-1], levels))
+    return whole.at[..., slots].add(values, indices_are_sorted=True)
+
+
 def _inner(
-    model: Model, first: Column, second: Column, dimensions: int, levels: bool = False
+    model: Model,
+    first: Column,
+    second: Column,
+    dimensions: int,
+    merged: Callable[[Any], Any] | None = None,
 ) -> Any:
     """Inner products over rows on the joint sub-grid, spread over the whole grid.
 
-    With ``levels`` the columns are sorted by level, and so is the result: its last axis.
+    Where the columns are sorted by level, ``merged`` makes of those of slots, the last axis, those
+    of levels.
     """
-    xp = model.library
+    xp, levels = model.library, merged is not None
     shared = [axis for axis in first.seen if axis in second.seen]
 
     def matrix(column: Column) -> tuple[Any, list[int]]:
@@ -241,7 +258,10 @@ def _inner(
     if order != list(range(len(order))):
         values = xp.transpose(values, order)
     spread = [sizes.get(axis, 1) for axis in range(dimensions)]
-    return values.reshape([*spread, values.shape[-1]] if levels else spread)
+    if merged is None:
+        return values.reshape(spread)
+    values = merged(values)
+    return values.reshape([*spread, values.shape[-1]])
 
 
 class _System(NamedTuple):
@@ -321,18 +341,20 @@ def _levels(
     indices = [key[1] for key in columns if isinstance(key, tuple)]
     blocks = [columns[LEVELS, index] for index in indices]
 
+    merged = partial(_merged, model, data, division)
+
     def sorted_rows(column: Column) -> Column:
         return column._replace(rows=_by_level(data, column.rows, division))
 
     half = [
-        [_inner(model, a, b, dimensions, True) for b in blocks[: i + 1]]
+        [_inner(model, a, b, dimensions, merged) for b in blocks[: i + 1]]
         for i, a in enumerate(blocks)
     ]
     size = range(len(blocks))
     factor = factorise(half, library=model.library)
     plain = [sorted_rows(columns[key]) for key in _order(columns)]
     cross = [
-        [_inner(model, block, column, dimensions, True) for block in blocks] for column in plain
+        [_inner(model, block, column, dimensions, merged) for block in blocks] for column in plain
     ]
     target = sorted_rows(_target(model, data))
     return _Levels(
@@ -341,7 +363,7 @@ def _levels(
         factor,
         cross,
         [solve(factor, items) for items in cross],
-        [_inner(model, block, target, dimensions, True) for block in blocks],
+        [_inner(model, block, target, dimensions, merged) for block in blocks],
         [block.scale for block in blocks],
     )
 

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from scalefit.fitting.arrow import curvature_of
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.irls import project
 from scalefit.fitting.newton import Newton
@@ -67,25 +68,21 @@ def along_profiles(
         minimise the objective there.
     """
     k, here = newton.k, end.coordinates[0]
-    curvature = end.gauss_newton[0]
-    free = np.flatnonzero(~end.active[0] & (np.diagonal(curvature) > 0))
-    size = np.sqrt(np.diagonal(curvature)[free])
-    scaled = curvature[np.ix_(free, free)] / np.outer(size, size)
-    inverse = np.linalg.pinv(scaled, hermitian=True) / np.outer(size, size)
-    freedom = max(1, np.count_nonzero(data.weight) - len(free))
+    curvature = curvature_of(newton.problem, end.gauss_newton[0])
+    free = ~end.active[0] & (curvature.diagonal > 0)
+    moving, inverse = curvature.inverse(free)
+    freedom = max(1, np.count_nonzero(data.weight) - np.count_nonzero(free))
     value = end.value[0] / factor
     if data.measure.absolute:
         # Half the squares of residuals of that mean: the curvature is theirs.
         value = 0.5 * value**2 / data.weight.sum()
-    moving = np.flatnonzero(free >= k)
-    places = []
-    for column in moving:
-        across = inverse[moving, column]
-        own = inverse[column, column]
+    places: list[np.ndarray] = []
+    for across in inverse.T:
+        own = across[len(places) // 2]
         step = np.zeros(newton.q)
         # Where rounding leaves no curvature, the points are no numbers, and left out.
         with quiet():
-            step[free[moving] - k] = np.sqrt(2 * RISE * value / (freedom * own)) * across
+            step[moving] = np.sqrt(2 * RISE * value / (freedom * own)) * across
         places += [here + step, here - step]
     points = np.array(places).reshape(-1, newton.q)
     points = points[np.isfinite(points).all(axis=1)]
@@ -127,8 +124,7 @@ def off_faces(
             if pull is None:
                 pull = _pull(newton, data, polished, int(start))
             places = _places(settings, k, polished.coordinates[start], free)
-            columns = newton.raw_columns(places)[0][:, owners == index]
-            slope = _slopes(pull, columns).min(axis=-1)
+            slope = _slopes(newton, index, places, pull).min(axis=-1)
             least = int(np.argmin(slope))
             if slope[least] < steepest:
                 steepest, best = slope[least], places[least]
@@ -152,10 +148,8 @@ def _places(settings: Settings, k: int, here: np.ndarray, free: list[int]) -> np
 def _pull(newton: Newton, data: Data, polished: Polished, start: int) -> tuple[Any, Any]:
     """Pull of each row, and what a row passed through adds whichever way it moves; (rows,) each."""
     how, observed = data.measure, data.response
-    columns, known = newton.raw_columns(polished.coordinates[start])
-    predicted = (polished.coefficients[start] @ columns) / data.unit
-    if known is not None:
-        predicted = predicted + np.broadcast_to(known, predicted.shape) / data.unit
+    terms = newton.terms(polished.coordinates[start], polished.coefficients[start])
+    predicted = np.sum(terms, axis=0) / data.unit
     rows = residuals(how, observed, predicted)
     first = residual_derivatives(how, observed, predicted)[0]
     weight = np.where(data.weight > 0, data.weight, 0.0)
@@ -165,9 +159,11 @@ def _pull(newton: Newton, data: Data, polished: Polished, start: int) -> tuple[A
     return weight * np.where(passed, 0.0, np.sign(rows)) * first, weight * passed * np.abs(first)
 
 
-def _slopes(pull: tuple[Any, Any], columns: Any) -> Any:
-    """Cosine of the pull and each column: the rate of change as its coefficient grows, (..., k)."""
+def _slopes(newton: Newton, index: int, places: np.ndarray, pull: tuple[Any, Any]) -> Any:
+    """Cosine of the pull and each column of a linear parameter: the rate of change as its
+    coefficient grows, (places, coefficients).
+    """
     signed, either = pull
-    rate = columns @ signed + np.abs(columns) @ either
-    size = np.sqrt((columns**2).sum(axis=-1) * (signed**2 + either**2).sum())
+    rate, square = newton.slopes_of(index, places, signed, either)
+    size = np.sqrt(square * (signed**2 + either**2).sum())
     return rate / np.where(size > 0, size, 1.0)

@@ -39,6 +39,10 @@ TRACEABLE = (
 # A step that promises less than this share of the objective is none.
 PROMISE = 1e-10
 MOST_STEPS = 200
+
+# Free parameters whose second derivatives in each other are held whole: 64 MB.
+MOST_PARAMETERS = 200
+
 DAMPING_START, DAMPING_MOST = 1e-3, 1e10
 
 # How exactly the quantity is held, relative to its step.
@@ -137,8 +141,8 @@ def profile(
         ArgumentError: the quantity is unknown, fixed, without effect or cannot be differentiated,
             or another option makes no sense.
         DataError: the table is not the one that was fitted, leaves fewer than five residual
-            degrees of freedom, or lacks the column; or the objective is a sum of absolute
-            residuals.
+            degrees of freedom, or lacks the column; the objective is a sum of absolute residuals;
+            or there are more than 200 free parameters.
 
     Source:
         Bates and Watts 1988, Nonlinear Regression Analysis and Its Applications, section 6.1
@@ -164,6 +168,12 @@ def profile(
             remedy="Fit with robust='huber' and a small delta, or use bootstrap",
         )
     refuse_unknown(profile, fit.law, columns)
+    if fit.free > MOST_PARAMETERS:
+        raise DataError(
+            f"a profile holds the cube of the {fit.free} free parameters in memory: "
+            f"{MOST_PARAMETERS} is the limit",
+            remedy="Use covariance or bootstrap, or profile a fit of fewer levels",
+        )
     ground = stand_on(fit, runs, **columns)
     name = asked.name
     least, most = _range(ground, name)
@@ -467,7 +477,8 @@ class _Walk:
         with quiet():
             batch = batch_of(self.newton, self.data, point[None, self.k :])
             here = self.newton.local(batch, point[None])
-        return _Around(here.value[0], here.gradient[0], here.newton[0], here.gauss_newton[0])
+            bend, above = map(self.newton.dense, (here.newton, here.gauss_newton))
+        return _Around(here.value[0], here.gradient[0], bend[0], above[0])
 
     def _natural(self, point: np.ndarray) -> _Natural:
         k, logs = self.k, np.array(self.problem.logarithmic, dtype=bool)

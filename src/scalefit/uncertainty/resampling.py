@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -54,6 +55,9 @@ FEWEST_CHECKED = 10
 MOST_SEARCHED = 0.25
 # Most such minima from which every replicate sets out again.
 MOST_FOLLOWED = 6
+
+# More levels of a coefficient than this at a bound share a note.
+MOST_NOTED = 10
 
 # Of fewer clusters than this there are few distinct resamples where the ends of an interval lie: of
 # six, 462 in all, and the ends of 95 % where Student's t has them are one in four hundred.
@@ -485,19 +489,33 @@ def _notes(
         notes.append(_other_minima(found, checks))
     elif checks is not None and not found.searched.all():
         notes.append(_few_searched(found, checks))
-    for group, share in zip(
-        ground.posed.problem.names, found.active[usable].mean(axis=0), strict=True
-    ):
-        if share > 0:
-            notes.append(
-                Note(
-                    "draws_at_bound",
-                    "warning" if share > 0.025 else "info",
-                    f"{group[0]} ends at a bound in {100 * share:.2g} % of the replicates: its "
-                    "interval ends there because the bound does",
-                    {"parameter": group[0], "share": float(share)},
-                )
+    return notes + _bound_notes(ground, found.active[usable].mean(axis=0))
+
+
+def _bound_notes(ground: Ground, shares: np.ndarray) -> list[Note]:
+    """Parameters that end at a bound in a share of the replicates, shape (p,)."""
+    problem = ground.posed.problem
+    ends = np.cumsum([0, *problem.widths])
+    own = [range(a, b) for a, b in pairwise(ends)]
+    own += [range(place, place + 1) for place in range(int(ends[-1]), problem.size)]
+    notes = []
+    for places in own:
+        held = [(problem.names[i][0], float(shares[i])) for i in places if shares[i] > 0]
+        said = [f"{100 * share:.2g} %" for _, share in held]
+        if len(held) > MOST_NOTED:
+            name, share = held[0][0].partition("[")[0], max(share for _, share in held)
+            said = [f"up to {100 * share:.2g} %, for {len(held)} of its {len(places)} levels,"]
+            held = [(name, share)]
+        notes += [
+            Note(
+                "draws_at_bound",
+                "warning" if share > 0.025 else "info",
+                f"{name} ends at a bound in {text} of the replicates: its interval ends there "
+                "because the bound does",
+                {"parameter": name, "share": share},
             )
+            for (name, share), text in zip(held, said, strict=True)
+        ]
     return notes
 
 
