@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from scipy.optimize import least_squares
@@ -188,3 +189,10 @@ def scipy_optimum(
 @pytest.fixture(scope="session")
 def optimum():
     return scipy_optimum
+
+
+@pytest.fixture(scope="package", autouse=True)
+def as_the_engine_runs():
+    """Tests here call what runs inside the scope of the engine's own settings."""
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
+        yield

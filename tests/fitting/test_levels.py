@@ -11,10 +11,10 @@ import pytest
 import scalefit as sf
 from scalefit.fitting import arrow, pipeline, polish
 from scalefit.fitting.arrow import Arrangement, Arrow, condition, curvature_of, solve_levels
-from scalefit.fitting.devices import quiet
 from scalefit.fitting.levels import ByLevel, Division
 from scalefit.fitting.newton import Batch
 from scalefit.fitting.polish import newton_of
+from scalefit.scope import quiet
 
 GROUPS = {
     "A": {"A": "format"},
