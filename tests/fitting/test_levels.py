@@ -57,11 +57,16 @@ def by_level(monkeypatch):
     return choose
 
 
+def some_slow(cases, *slow):
+    """Cases by name, those that take seconds in the other tier."""
+    return [pytest.param(name, marks=pytest.mark.slow) if name in slow else name for name in cases]
+
+
 def same(actual, expected, share=1e-10):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=share * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", some_slow(OBJECTIVES, "asymmetric"))
 @pytest.mark.parametrize("groups", GROUPS)
 def test_fit_is_that_with_a_column_for_each_level(by_level, groups, objective):
     runs, options = table(7), OBJECTIVES[objective]
@@ -91,7 +96,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("robust", ["huber", "none", "l1"])
-@pytest.mark.parametrize("case", OPTIONS)
+@pytest.mark.parametrize("case", some_slow(OPTIONS, "bounds that bind"))
 def test_options_do_what_they_do_with_a_column_for_each_level(by_level, case, robust):
     options, runs, fits = dict(OPTIONS[case]), table(7), []
     if options.pop("weight", False):
