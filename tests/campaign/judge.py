@@ -1,4 +1,4 @@
-"""One call under watch: how it ended, what leaked, what it touched, how long it took."""
+"""One call under watch: how it ended, what leaked, what it touched, what it cost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pandas as pd
 import scalefit as sf
 
 SOURCE = Path(sf.__file__).parent
-# No call may take longer.
+# No call may take longer; of CPU time, which other processes do not stretch.
 MOST_SECONDS = 40.0
 
 
@@ -36,7 +36,7 @@ class Outcome:
         faults: what is wrong with how it ended; empty when nothing is.
         lower: share of its value by which a point known apart from it lies lower.
         doubted: whether an answer says itself that it may not be the lowest minimum.
-        seconds: of wall time.
+        seconds: of CPU time.
     """
 
     family: str
@@ -89,7 +89,7 @@ def watched() -> Iterator[list[str]]:
 def tried(family: str, seed: int, tags: tuple[str, ...], call: Callable[[], Any]) -> Outcome:
     """The outcome of a call: an answer, or a refusal that is meant; anything else is a fault."""
     outcome = Outcome(family, seed, tags)
-    begin = time.perf_counter()
+    begin = time.process_time()
     with warnings.catch_warnings(record=True) as heard, watched() as touched:
         warnings.simplefilter("always")
         try:
@@ -106,7 +106,7 @@ def tried(family: str, seed: int, tags: tuple[str, ...], call: Callable[[], Any]
             ]
             first = (_text(error).splitlines() or [""])[0]
             outcome.faults.append(f"{type(error).__name__} at {ours[-1:]}: {first[:120]}")
-    outcome.seconds = time.perf_counter() - begin
+    outcome.seconds = time.process_time() - begin
     if outcome.seconds > MOST_SECONDS:
         outcome.faults.append(f"{outcome.seconds:.0f} s")
     outcome.faults += [
