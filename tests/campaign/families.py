@@ -1,0 +1,63 @@
+"""The families of cases by name: each takes a seed and judges how the case ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from campaign.calls import arguments, attacks
+from campaign.fits import fits, laws
+from campaign.inputs import documents, dressed, rules
+from campaign.judge import Outcome
+
+
+class Family(NamedTuple):
+    """A family of cases.
+
+    Attributes:
+        judge: how the case of a seed ended.
+        cases: seeds of the whole campaign, from 0.
+        what: what is tried and what must hold, for a table.
+    """
+
+    judge: Callable[[int], Outcome]
+    cases: int
+    what: str
+
+
+FAMILIES = {
+    "fits": Family(
+        fits,
+        5500,
+        "tables that are hard to fit, under every objective: value as stated, nothing lower by "
+        "1e-6 in silence, the same in other units and order",
+    ),
+    "laws": Family(
+        laws,
+        1500,
+        "every law of the catalogue on part of its table, roughened: not above the truth, nor "
+        "above a descent from it or from the fit",
+    ),
+    "dresses": Family(
+        dressed,
+        3000,
+        "numbers in other types, cells, headers, labels, containers; values that are no numbers: "
+        "honest ones fitted as plain floats are, others refused",
+    ),
+    "documents": Family(
+        documents,
+        1500,
+        "documents of fits with values replaced, removed, added, text cut: refused, or sound",
+    ),
+    "rules": Family(
+        rules,
+        1500,
+        "rules for rows, sound or of random words and attacks: applied or refused, nothing run",
+    ),
+    "arguments": Family(
+        arguments,
+        len(attacks()),
+        "every argument of the public calls times values it is not meant for: refused by name, or "
+        "an answer without NaN",
+    ),
+}
