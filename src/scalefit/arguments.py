@@ -245,7 +245,7 @@ def text(value: Any, argument: str, *, remedy: str) -> str:
     """
     if isinstance(value, str) and value:
         return value
-    raise refused(argument, value, "text" + " that says something" * (value == ""), remedy)
+    raise refused(argument, value, "text" + " that says something" * isinstance(value, str), remedy)
 
 
 def names(value: Any, argument: str, *, remedy: str, wanted: str = "name") -> tuple[str, ...]:
