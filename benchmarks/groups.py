@@ -14,12 +14,17 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 from common import Timing, race, run_alone, table
 
 import scalefit as sf
 
 LEVELS = (1, 5, 20, 80)
 QUICK_LEVELS = (1, 5)
+# Of a table that grows with its levels.
+ROWS_EACH = 10
+MANY = (10, 100, 1000, 3000)
+QUICK_MANY = (10, 100)
 # Written out up to here: program and grid grow with the square of the columns.
 WRITTEN_OUT = 5
 
@@ -36,6 +41,7 @@ HEADER = (
     "per coefficient",
     "**ratio, per coefficient**",
 )
+MANY_HEADER = ("levels", "runs", "CPU", "per level", "**ratio, per level**")
 
 
 def runs(levels: int) -> sf.LossTable:
@@ -119,10 +125,44 @@ def measure(levels: tuple[int, ...], rounds: int) -> list[tuple[str, ...]]:
     ]
 
 
+def many_runs(levels: int) -> sf.LossTable:
+    """Ten simulated runs of each level."""
+    rng = np.random.default_rng(levels)
+    level = np.arange(ROWS_EACH * levels) % levels
+    N, D = (np.exp(rng.uniform(*np.log(ends), len(level))) for ends in ((1e7, 1e10), (1e9, 1e12)))
+    eff = np.exp(rng.normal(0, 0.3, levels))[level]
+    losses = 1.7 + 400 * eff * N**-0.34 + 410 * D**-0.28
+    losses = losses * np.exp(rng.normal(0, 5e-3, len(level)))
+    frame = {"N": N, "D": D, "loss": losses, "format": level}
+    return sf.LossTable.from_frame(pd.DataFrame(frame))
+
+
+def measure_many(levels: tuple[int, ...]) -> list[tuple[str, ...]]:
+    """Rows of the table of many levels: one fit each, CPU seconds of all threads."""
+    rows, each_base = [], 0.0
+    for count in levels:
+        runs = many_runs(count)
+        begin = time.process_time()
+        sf.fit(runs, groups={"A": "format"})
+        seconds = time.process_time() - begin
+        each_base = each_base or seconds / count
+        rows.append(
+            (
+                f"{count:,}",
+                f"{ROWS_EACH * count:,}",
+                f"{seconds:.2g} s",
+                f"{1e3 * seconds / count:.2g} ms",
+                f"**{seconds / count / each_base:.2f}**",
+            )
+        )
+    return rows
+
+
 def section(quick: bool) -> str:
     """The benchmark as Markdown."""
     rounds = 5 if quick else 31
     rows = measure(QUICK_LEVELS if quick else LEVELS, rounds)
+    many = measure_many(QUICK_MANY if quick else MANY)
     return "\n\n".join(
         [
             "## Groups",
@@ -130,6 +170,8 @@ def section(quick: bool) -> str:
             f"level; log residual, Huber. Medians of {rounds} rounds. The law "
             f"written out has the same optimum to {SAME_OBJECTIVE:g}, or the run fails.",
             table(HEADER, rows),
+            f"Many levels of {ROWS_EACH} runs, one fit each, and the ratio to the fewest:",
+            table(MANY_HEADER, many),
         ]
     )
 

@@ -81,7 +81,7 @@ class SampledError(Exception):
 def sampled(**options):
     """A posterior, up to where its program would be compiled."""
     place = "scalefit.uncertainty.sampling."
-    with patch(place + "_require_sampler"), patch(place + "_run", side_effect=SampledError):
+    with patch(place + "_require_sampler"), patch(place + "_sampled", side_effect=SampledError):
         try:
             sf.posterior(**{"fit": fit(), "runs": runs(), **options})
         except SampledError:
@@ -144,7 +144,7 @@ FIT = [
                 1e-300,
             ),
             "seed": (-1, "x", 1.5, None, True, 2.0, [0]),
-            "certify": ("no", 1, 0, [True], np.array([True])),
+            "certify": ("no", 0, -1, 1.5, [True], np.array([True])),
             "fix": (["E"], "E", 0, False, [], [("E", 1.7)], {1: 2.0}),
             "bounds": (1.0, [("alpha", (0.1, 1))], "alpha", {1: (0, 1)}, {None: (0, 1)}),
             "tie": (3, "alpha", {"alpha": "beta"}, {"alpha", "beta"}, False, b"ab", math.nan),
@@ -773,6 +773,7 @@ PLOTS = [
 @pytest.mark.parametrize("row", [*FIT, *UNCERTAINTY, *SIMULATIONS, *PLOTS], ids=str)
 def test_nonsense_is_refused_and_mended_as_it_says(row):
     check(row)
+    plt.close("all")
 
 
 def test_what_a_function_of_the_callers_raises_is_the_cause_of_the_error():

@@ -437,7 +437,9 @@ class Fit:
             ArgumentError: a column is missing, unknown or not of numbers.
             DataError: the law does not describe one.
         """
-        example = {name: self.domain.get(name, (1.0, 1.0))[1] for name in self.law.columns}
+        # Of published values no ranges are known.
+        largest = {name: self.domain.get(name, (1.0, 1.0))[1] for name in self.law.columns}
+        example = {name: item if math.isfinite(item) else 1e9 for name, item in largest.items()}
         known = list(dict.fromkeys([*example, *others]))
         wrong = [name for name in given if name not in known]
         wrong += [name for name in example if name not in given]

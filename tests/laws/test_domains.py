@@ -95,7 +95,10 @@ def test_predictions_are_refused_outside():
         fit.predict(N=-1e9, D=2e10, sparsity=0.5)
     # No loss is unlimited data's, and one of them is none.
     assert fit.predict(N=1e9, D=np.inf, sparsity=0.5) < fit.predict(N=1e9, D=1e13, sparsity=0.5)
-    assert np.isnan(fit.predict(N=np.nan, D=2e10, sparsity=0.5))
+    with pytest.raises(
+        sf.ArgumentError, match=r"N=nan is not a number\. Pass raw numbers, as N=1e"
+    ):
+        fit.predict(N=np.nan, D=2e10, sparsity=0.5)
 
 
 @pytest.mark.parametrize(

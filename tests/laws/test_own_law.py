@@ -409,7 +409,10 @@ SIGNATURES = [
     (decorated(None), "None is not a plain function"),
     (decorated(dict.fromkeys), "has the default None"),
     (lambda: sf.law(good), "law is used without its source"),
-    (lambda: sf.law()(good), r"source='' is not text. Write @scalefit.law\(source="),
+    (
+        lambda: sf.law()(good),
+        r"source='' is not text that says something. Write @scalefit.law\(source=",
+    ),
     (lambda: sf.law(source=3), "source=3 is not text"),
     (lambda: sf.law(source="x", response=None), "response=None is not text"),
     (lambda: sf.law(source="x", relations=["a < b"]), r"relations\[0\]='a < b' is not a Relation"),
