@@ -178,6 +178,10 @@ def test_weights_that_count_for_nothing_are_refused(noisy):
 def test_no_finite_objective_says_why(noisy, options, said):
     with pytest.raises(sf.FitError, match=said):
         sf.fit(noisy, **options)
+    # Of many levels, too, of which a few are named.
+    level = np.arange(len(noisy)) % 20
+    with pytest.raises(sf.FitError, match=r"finite objective: .* and \d+ more"):
+        sf.fit(noisy.assign(level=level), groups={"A": "level"}, **options)
 
 
 @pytest.mark.parametrize("options", [{"bounds": {"A": (1e300, 1e308)}}, {"fix": {"A": 1e308}}])

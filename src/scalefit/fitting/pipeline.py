@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit import arguments
-from scalefit.errors import DataError, FitError, Status
+from scalefit.errors import DataError, FitError, Status, listed
 from scalefit.fitting import grid
 from scalefit.fitting.certificate import MOST_BOXES, MOST_WORK, UNASKED_BOXES, UNASKED_WORK
 from scalefit.fitting.certificate import certify as prove
@@ -211,9 +211,9 @@ def _nowhere(posed: Posed, objective: Objective, polished: Polished) -> FitError
     point = problem.parameters(polished.coefficients[0], polished.coordinates[0], posed.data.fixed)
     predicted = law.evaluate(posed.columns, by_row(law, point, posed.groups, posed.codes))
     # Of the terms, too: one may be larger than any float where what it is multiplied by is zero.
-    columns, known = newton_of(problem, posed.data).raw_columns(polished.coordinates[0])
-    terms = [*np.abs(columns).max(axis=-1), 0.0 if known is None else np.abs(known).max()]
-    at = ", ".join(f"{name} = {value:.4g}" for name, value in point.items())
+    columns, known = newton_of(problem, posed.data).model.values(polished.coordinates[0])
+    terms = [np.abs(item).max() for item in (*columns, 0.0 if known is None else known)]
+    at = listed([f"{name} = {value:.4g}" for name, value in point.items()])
     if not np.isfinite(predicted).all() or not np.isfinite(terms).all() or not np.any(terms):
         problem_said = "gives no numbers, or zero in every term"
         remedy = "Its powers leave the range of floats there: narrow the bounds"
