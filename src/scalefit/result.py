@@ -572,10 +572,14 @@ class Fit:
         described = document.law
         named = law.name, [*law.columns], [*law.names]
         if named != (described.name, described.columns, described.params):
+            columns, params = (
+                listed([shown(item) for item in names])
+                for names in (described.columns, described.params)
+            )
             raise LawError(
                 f"law {law.name!r} has columns {law.columns} and parameters {law.names}, but the "
-                f"fit was made with {described.name!r} of {tuple(described.columns)} and "
-                f"{tuple(described.params)}. Pass the law that was fitted"
+                f"fit was made with {shown(described.name)} of {columns} and {params}. Pass the "
+                "law that was fitted"
             )
         documents.agree(document, law, within)
         trust, proof = document.trust.model_dump(), document.certified
@@ -710,7 +714,7 @@ def _one(codes: np.ndarray, grouping: Grouping) -> int:
 def _builtin(name: str) -> Law:
     if name not in BUILTIN:
         raise LawError(
-            f"the fit was made with the law {name!r}, which is not built in. Pass it: "
+            f"the fit was made with the law {shown(name)}, which is not built in. Pass it: "
             "Fit.from_json(text, law=...)"
         )
     return find(name)

@@ -328,7 +328,7 @@ class LossTable:
         place = name if name in self.frame else headers.get(name, name)
         if place not in self.frame:
             raise DataError(
-                f"the table has no column {name!r} to group by",
+                f"the table has no column {shown(name)} to group by",
                 column=name,
                 remedy=f"Columns: {listed(list(self.frame.columns))}",
             )

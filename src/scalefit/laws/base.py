@@ -16,8 +16,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from scalefit.arguments import shown, text
-from scalefit.errors import ArgumentError, DataError, LawError, listed
+from scalefit.arguments import refused, shown, text
+from scalefit.errors import DataError, LawError, listed
 from scalefit.formula import Formula, coupled, formula_of, refusal
 from scalefit.laws.kinds import Bounds, By, Domain, Kind, Relation
 from scalefit.numpy_calls import Value, held, released
@@ -34,6 +34,8 @@ OPTIONS = {
 
 # How a parameter is annotated, in messages.
 KINDS = "Offset, Amplitude, Coefficient, Exponent, Fraction or Annotated[Array, scale_of('N')]"
+
+RELATION = 'Write it as Relation("U <= D", ("U", "D"), lambda U, D: U <= D)'
 
 # The value of a row agrees to rounding however many rows are beside it, or depends on them.
 SAME_ROW = 1e-9
@@ -306,14 +308,11 @@ def law(
     text(response, "response", remedy='Name the column that the law predicts, as response="loss"')
     if latex:
         text(latex, "latex", remedy="Give the formula as text, or leave it out")
+    if not isinstance(relations, Sequence):
+        raise refused("relations", relations, "a list of Relation", RELATION)
     for place, relation in enumerate(relations):
         if not isinstance(relation, Relation):
-            raise ArgumentError(
-                f"relations[{place}]={shown(relation)} is not a Relation",
-                argument="relations",
-                value=relation,
-                remedy='Write it as Relation("U <= D", ("U", "D"), lambda U, D: U <= D)',
-            )
+            raise refused(f"relations[{place}]", relation, "a Relation", RELATION)
 
     def decorate(function: Callable[..., Any]) -> Law:
         _require_function(function)
