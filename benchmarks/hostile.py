@@ -13,7 +13,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -85,22 +85,27 @@ def chunk(name: str, seeds: range) -> list[Record]:
     return records
 
 
-def chunks(step: int) -> Iterator[tuple[str, range]]:
+def chunks(names: Sequence[str], step: int) -> Iterator[tuple[str, range]]:
     """Families and seeds, the longest first."""
     from campaign.families import FAMILIES
 
-    for name, family in FAMILIES.items():
+    for name in names:
+        family = FAMILIES[name]
         for first in range(0, family.cases, CHUNK * step):
             yield name, range(first, min(first + CHUNK * step, family.cases), step)
 
 
-def page(records: list[Record]) -> str:
-    """The campaign as Markdown."""
+def page(records: list[Record], before: str) -> str:
+    """The campaign as Markdown; the rows of families that were not tried are those of before."""
     from campaign.families import FAMILIES
 
     rows = []
     for name, family in FAMILIES.items():
         mine = [item for item in records if item["family"] == name]
+        if not mine:
+            kept = [line for line in before.splitlines() if line.startswith(f"| {name}: ")]
+            rows += [[part.strip() for part in line.strip("|").split("|")] for line in kept]
+            continue
         seconds = [item["seconds"] for item in mine]
         rows.append(
             (
@@ -143,18 +148,22 @@ def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
     parser.add_argument("--out", type=Path, help="page to write the figures to")
+    parser.add_argument("--only", nargs="+", metavar="FAMILY", help="keep the rows of the others")
     arguments = parser.parse_args()
-    todo = list(chunks(QUICK if arguments.quick else 1))
+    from campaign.families import FAMILIES
+
+    todo = list(chunks(arguments.only or list(FAMILIES), QUICK if arguments.quick else 1))
+    text = arguments.out.read_text() if arguments.out and arguments.out.exists() else ""
     records: list[Record] = []
     with ThreadPoolExecutor(arguments.jobs) as pool:
         for done, found in enumerate(pool.map(lambda item: chunk(*item), todo), 1):
             records += found
             wrong = sum(bool(item["faults"]) for item in records)
             print(f"{done} of {len(todo)} chunks, {wrong} wrong", file=sys.stderr, flush=True)
-    document = f"{machine()}\n\n{page(records)}"
+    above, _, figures = text.partition(MARKER)
+    document = f"{machine()}\n\n{page(records, figures)}"
     print(document)
     if arguments.out:
-        above = arguments.out.read_text().partition(MARKER)[0] if arguments.out.exists() else ""
         arguments.out.write_text(f"{above}{MARKER}\n{document}\n")
     raise SystemExit(any(item["faults"] for item in records))
 

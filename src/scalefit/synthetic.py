@@ -253,7 +253,9 @@ def ratio_design(N: Sequence[float], ratio: float | Sequence[float] = 20.0) -> p
     rows = _row(N, "N", SIZES)
     affordable(len(rows), "N", RUN * len(each), remedy=SIZES)
     sizes, ratios = np.meshgrid(rows, each, indexing="ij")
-    return _runs(sizes.ravel(), sizes.ravel() * ratios.ravel())
+    with np.errstate(over="ignore"):
+        tokens = sizes.ravel() * ratios.ravel()
+    return _runs(sizes.ravel(), tokens)
 
 
 def _row(values: Any, argument: str, remedy: str) -> np.ndarray:
@@ -265,7 +267,17 @@ def _row(values: Any, argument: str, remedy: str) -> np.ndarray:
 
 
 def _runs(N: np.ndarray, D: np.ndarray) -> pd.DataFrame:
-    return pd.DataFrame({"N": N, "D": D, "C": 6 * N * D})
+    """Runs with their compute.
+
+    Raises:
+        ArgumentError: it is more than float64 holds.
+    """
+    with np.errstate(over="ignore"):
+        C = 6 * N * D
+    huge = np.isinf(C)
+    if huge.any():
+        raise refused("N", float(N[huge][0]), "a size whose compute float64 holds", SIZES)
+    return pd.DataFrame({"N": N, "D": D, "C": C})
 
 
 def simulate(

@@ -75,6 +75,9 @@ POSITIVE = ("N", "D", "C")
 LEAST, MOST = 1e-30, 1e30
 SCALED = ("loss", "weight")
 
+# Names from here on are cut in messages.
+LONG_NAME = 60
+
 UNITS = MappingProxyType({"N": "parameters", "D": "tokens", "C": "FLOP"})
 
 Missing = Literal["raise", "drop"]
@@ -520,8 +523,9 @@ def _ambiguous(name: str, found: Sequence[str]) -> DataError:
     )
 
 
-def _absent(name: str, frame: pd.DataFrame) -> DataError:
-    known = ALIASES.get(name, ())
+def _absent(asked: str, frame: pd.DataFrame) -> DataError:
+    known = ALIASES.get(asked, ())
+    name = asked if isinstance(asked, str) and len(asked) < LONG_NAME else shown(asked)
     also = f" (or under one of: {', '.join(known[1:])})" if len(known) > 1 else ""
     remedy = f"Say which column it is: {name}='...'. Columns: {listed(list(frame.columns))}"
     if name == "D" and "C" in frame and "N" in frame:
@@ -529,7 +533,7 @@ def _absent(name: str, frame: pd.DataFrame) -> DataError:
             ". If the FLOP column counts 6ND, add the tokens first: "
             "frame['tokens'] = C / (6 * N), in floats"
         )
-    return DataError(f"the table has no column {name}{also}", column=name, remedy=remedy)
+    return DataError(f"the table has no column {name}{also}", column=asked, remedy=remedy)
 
 
 def _refuse_no_header(header: object, argument: str) -> None:
@@ -549,7 +553,7 @@ def _unknown_header(name: str, header: str, frame: pd.DataFrame) -> DataError:
     )
     hint = f"Did you mean {close[0]!r}? " if close else ""
     return DataError(
-        f"there is no column {header!r} for {name}",
+        f"there is no column {shown(header)} for {name}",
         column=header,
         remedy=f"{hint}Columns: {listed(list(frame.columns))}",
     )

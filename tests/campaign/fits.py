@@ -125,10 +125,11 @@ def laws(seed: int) -> Outcome:
 def descended(fit: sf.Fit, runs: pd.DataFrame, start: Mapping[str, float]) -> float:
     """The objective where ``least_squares`` ends, within bounds, fixed and tied as in the fit."""
     followers = {name: group[0] for group in fit.tied for name in group[1:]}
+    start = dict(start) | {name: fit.params[name] for name in held_by_the_table(fit)}
     free = [
         name
         for name in fit.law.names
-        if name not in fit.fixed and name not in followers and start[name] != 0
+        if name not in {*fit.fixed, *followers, *held_by_the_table(fit)} and start[name] != 0
     ]
     low, high = bounds_of(fit, free)
 
@@ -154,6 +155,12 @@ def descended(fit: sf.Fit, runs: pd.DataFrame, start: Mapping[str, float]) -> fl
     except ValueError:
         return math.inf
     return objective(fit.objective, runs[fit.law.response], fit.law.evaluate(runs, params(z)))
+
+
+def held_by_the_table(fit: sf.Fit) -> list[str]:
+    """Parameters that ended at a bound that follows the table, which is not computed again here."""
+    follow = {param.name for param in fit.law.params if param.kind.column is not None}
+    return [name for name in fit.trust.at_bound if name in follow]
 
 
 def bounds_of(fit: sf.Fit, names: list[str]) -> tuple[dict[str, float], dict[str, float]]:

@@ -187,10 +187,10 @@ def deadweight(
     shape = broadcast_shape(broadcast, remedy="Pass numbers, or arrays that broadcast")
     N, D = (np.broadcast_to(value, shape) for value in given.values())
     with np.errstate(over="ignore"):
-        huge = np.isinf(N * D)
+        huge = np.isinf(N * D) | np.isinf(D / N)
     if huge.any():
         raise ArgumentError(
-            f"D={D[huge][0]:g} times N = {N[huge][0]:g} is more than float64 holds",
+            f"D={D[huge][0]:g} times N = {N[huge][0]:g}, or over it, is more than float64 holds",
             argument="D",
             value=D,
             remedy="Pass the training tokens of the run, as D=1.4e12",

@@ -142,7 +142,7 @@ def fit(
     options: dict[str, Any] = dict(columns)
     if not (isinstance(keep, tuple) and not keep):
         options["keep"] = keep
-    if missing != "raise":
+    if not (isinstance(missing, str) and missing == "raise"):
         options["missing"] = missing
     table = as_table(runs, **options)
     objective = Objective(residual, robust, delta, asymmetry)

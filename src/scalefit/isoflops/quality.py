@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -12,8 +12,7 @@ import pandas as pd
 
 from scalefit import arguments
 from scalefit.allocation.costs import Cost
-from scalefit.arguments import choice, shown
-from scalefit.errors import ArgumentError
+from scalefit.arguments import choice, refused
 from scalefit.isoflops.budgets import Sweeps, sweeps
 from scalefit.isoflops.parabola import parabolas
 from scalefit.table import LossTable, as_table
@@ -393,11 +392,11 @@ def chosen(rules: Any) -> list[tuple[str, float]]:
     Raises:
         ArgumentError: a rule is unknown, or its threshold is no number in its range.
     """
-    if isinstance(rules, Iterable):
-        return [_threshold(rule) for rule in ([rules] if isinstance(rules, str) else rules)]
-    raise ArgumentError(
-        f"rules={shown(rules)} is not a list of rules", argument="rules", value=rules, remedy=NAMED
-    )
+    try:
+        found = [rules] if isinstance(rules, str) else list(rules)
+    except Exception as error:  # A number in an array is iterable by its type, and raises.
+        raise refused("rules", rules, "a list of rules", NAMED) from error
+    return [_threshold(rule) for rule in found]
 
 
 def _threshold(rule: Any) -> tuple[str, float]:

@@ -306,7 +306,7 @@ def law(
         raise LawError(f"law is used without its source. {remedy}")
     text(source, "source", remedy=remedy)
     text(response, "response", remedy='Name the column that the law predicts, as response="loss"')
-    if latex:
+    if not (isinstance(latex, str) and not latex):
         text(latex, "latex", remedy="Give the formula as text, or leave it out")
     if not isinstance(relations, Sequence):
         raise refused("relations", relations, "a list of Relation", RELATION)

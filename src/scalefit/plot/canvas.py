@@ -49,7 +49,10 @@ def pair(axes: Any, size: tuple[float, float], argument: str = "axes") -> np.nda
 
     if axes is None:
         axes = plt.subplots(1, 2, figsize=size, layout="constrained")[1]
-    found = np.ravel(np.asarray(axes, dtype=object))
+    try:
+        found = np.ravel(np.asarray(axes, dtype=object))
+    except Exception:  # Whatever its own methods raise.
+        found = np.empty(0, dtype=object)
     if len(found) != 2 or not all(isinstance(item, Axes) for item in found):
         remedy = f"Pass two, as {argument}=matplotlib.pyplot.subplots(1, 2)[1], or leave it out"
         raise refused(argument, axes, "two Axes of matplotlib", remedy)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from scalefit.allocation import Cost, allocate
 from scalefit.allocation.costs import CostLike, find_cost
+from scalefit.arguments import number
 from scalefit.errors import AllocationError
 from scalefit.plot.canvas import single
 from scalefit.result import Fit, refuse_unknown
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["surface"]
 
+# The largest budget that is marked: beyond, ticks of logarithmic axes leave float64.
+MOST_DRAWN = 1e60
 CELLS = 240
 LEVELS = 14
 # Room around the data and the budget, as a share of the logarithmic range.
@@ -74,6 +77,9 @@ def surface(
     table = as_table(runs, **columns)
     N, D, loss = (table.column(name) for name in ("N", "D", "loss"))
     counted = find_cost(cost)
+    if flops is not None:
+        remedy = "Pass one budget in FLOP, as flops=1e24"
+        flops = number(flops, "flops", above=0, most=MOST_DRAWN, remedy=remedy)
     best = None if flops is None else allocate(answering, flops, cost=counted)
     ax = single(ax, (8.0, 6.0))
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit import arguments
+from scalefit.arguments import refused
 from scalefit.errors import ArgumentError
 from scalefit.objective import Objective, Residual, Robust
 from scalefit.studies.estimates import (
@@ -243,7 +244,11 @@ def _read(number: int, row: Mapping[str, Any], design: Callable[..., pd.DataFram
             value=dict(row),
             remedy="Put them into the Noise, or give its scale alone",
         )
-    taken = inspect.signature(design).parameters
+    try:
+        taken = inspect.signature(design).parameters
+    except ValueError as error:  # As of int.
+        remedy = "Pass a function of settings, as design=scalefit.isoflop_design"
+        raise refused("design", design, "a function whose arguments are known", remedy) from error
     free = any(item.kind is inspect.Parameter.VAR_KEYWORD for item in taken.values())
     unknown = [name for name in options if name not in taken and not free]
     if unknown:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit import report
-from scalefit.arguments import affordable, choice, text, whole
+from scalefit.arguments import affordable, choice, shown, text, whole
 from scalefit.arguments import seed as checked_seed
 from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.fitting.polish import newton_of
@@ -313,7 +313,7 @@ def check_method(method: str, by: str | None) -> None:
         text(by, "by", remedy="Pass the name of a column, as by='corpus'")
     if method == "jacobian" and by is not None:
         raise ArgumentError(
-            f"by={by!r} names clusters, and method='jacobian' takes runs as independent",
+            f"by={shown(by)} names clusters, and method='jacobian' takes runs as independent",
             argument="by",
             value=by,
             remedy="Use method='sandwich' for clusters of runs",

@@ -160,13 +160,17 @@ class Draws(Mapping[str, np.ndarray]):
         return Estimate(value, self[name], self.tails, tuple(notes))
 
 
+# Below, an interval is narrower than its rounding.
+LEAST_LEVEL = 1e-9
+
+
 def checked_level(level: Any) -> float:
     """The level itself.
 
     Raises:
         ArgumentError: it is no number between 0 and 1.
     """
-    return number(level, "level", above=0, below=1, remedy="Pass a share, as level=0.95")
+    return number(level, "level", least=LEAST_LEVEL, below=1, remedy="Pass a share, as level=0.95")
 
 
 def quantiles(draws: np.ndarray, shares: Sequence[float]) -> np.ndarray:
