@@ -570,7 +570,8 @@ def _check_options(method: str, by: str | None) -> None:
         )
     if method in ("rows", "residuals") and by is not None:
         raise ArgumentError(
-            f"by={shown(by)} names clusters or strata, and method={method!r} resamples single runs",
+            f"by={arguments.shown(by)} names clusters or strata, and method={method!r} resamples "
+            "single runs",
             argument="by",
             value=by,
             remedy="Use method='clusters' or 'wild' for runs that depend on each other, "
