@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax
 import matplotlib
+import matplotlib.pyplot as plt
 import pytest
 import references
 
@@ -13,6 +14,13 @@ matplotlib.use("agg")
 # Every test shows that a user who is as strict can call us, too.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays_open():
+    """pyplot keeps what is drawn until it is closed, and warns when it is much."""
+    yield
+    plt.close("all")
 
 
 @pytest.fixture(scope="session")

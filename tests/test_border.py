@@ -773,7 +773,6 @@ PLOTS = [
 @pytest.mark.parametrize("row", [*FIT, *UNCERTAINTY, *SIMULATIONS, *PLOTS], ids=str)
 def test_nonsense_is_refused_and_mended_as_it_says(row):
     check(row)
-    plt.close("all")
 
 
 def test_what_a_function_of_the_callers_raises_is_the_cause_of_the_error():

@@ -39,6 +39,7 @@ SAYS = {
     "search": "proved",
     "study": "<Study of 4 settings, 400 tables>",
     "uncertainty": "95 %",
+    "safely": "global to",
 }
 
 
