@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalefit.errors import Note
+from scalefit.scope import quiet
 
 __all__ = ["extrapolation", "outside"]
 
@@ -66,7 +67,7 @@ def outside(domain: Domain, columns: Mapping[str, Any]) -> np.ndarray:
 def _distances(domain: Domain, columns: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """How far the values lie outside the range of their column, in its unit; 0 inside."""
     measured = {name: np.asarray(values, dtype=np.float64) for name, values in columns.items()}
-    with np.errstate(all="ignore"):
+    with quiet():
         if {"N", "D"} <= set(measured):
             measured["D/N"] = measured["D"] / measured["N"]
             measured["6ND"] = 6 * measured["N"] * measured["D"]

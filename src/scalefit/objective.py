@@ -52,9 +52,8 @@ class Objective:
             asymmetric.
 
     Raises:
-        ArgumentError: an unknown word; a delta that is not positive, or below what residuals are
-            exact to; an asymmetry that is not above 1 (1 is ``huber``, and less would be an upper
-            envelope), or above 100,000.
+        ArgumentError: an unknown word; a delta that is not positive; an asymmetry that is not above
+            1 (1 is ``huber``, and less would be an upper envelope), or above 100,000.
     """
 
     residual: Residual = "log"

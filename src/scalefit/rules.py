@@ -20,6 +20,7 @@ import pandas as pd
 from scalefit import cells
 from scalefit.arguments import shown
 from scalefit.errors import DataError, listed
+from scalefit.scope import quiet
 
 __all__ = ["RULE_REMEDY", "holds", "quoted"]
 
@@ -145,7 +146,7 @@ def holds(rule: str, columns: Mapping[str, pd.Series]) -> np.ndarray:
             f"the rule {shown(rule)} has {len(rule)} characters, more than {LONGEST}",
             remedy="Select rows before, as frame[frame['C'] < 1e21]",
         )
-    with np.errstate(all="ignore"):  # 0 / 0 is missing, and no news.
+    with quiet():  # 0 / 0 is missing, and no news.
         found = _Reader(rule, columns).read()
     if not isinstance(found, Truth) or not found.yes.ndim:
         raise DataError(

@@ -31,6 +31,7 @@ import numpy as np
 from scalefit.errors import LawError
 from scalefit.formula import law_error
 from scalefit.laws.base import Law
+from scalefit.scope import quiet
 from scalefit.source_lines import returns_of
 from scalefit.tracing import Bound, Compiled, Function, Program, trace
 
@@ -166,7 +167,7 @@ def _detect(law: Law, probe: _Probe) -> Structure:
     if not isinstance(law.traced, Program):
         # Refused where rows depend on each other.
         law.evaluate(probe.columns, dict(zip(law.names, probe.points[0], strict=True)))
-    with np.errstate(all="ignore"):
+    with quiet():
         here = derivatives.at(probe.columns)
         value, gradient = here.value(probe.points), here.gradient(probe.points)
         finite, coupled = here.bends(probe.points)

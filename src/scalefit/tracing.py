@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
-from scalefit.scope import on_device, own_settings, processor
+from scalefit.scope import on_device, own_settings, processor, quiet
 from scalefit.threads import apart
 
 __all__ = [
@@ -263,7 +263,7 @@ class Program:
         if found is None:
             step = _Step(name, equation.primitive, params, tuple(operands), self._new())
             if name in NUMPY and all(item in self.constants for item in operands):
-                with np.errstate(all="ignore"):
+                with quiet():
                     value = getattr(np, NUMPY[name])(*(self.constants[item] for item in operands))
                 found = self._constant(value)
             else:

@@ -24,6 +24,7 @@ from scalefit.allocation.solver import (
 )
 from scalefit.allocation.waste import exponents, least_flops, library, ln_optimum, sizes
 from scalefit.laws import chinchilla, chinchilla_tied
+from scalefit.scope import quiet
 
 __all__ = ["CLOSED_FORMS", "additive", "solved"]
 
@@ -97,7 +98,7 @@ def _closed(
     values = {name: item[:, None] for name, item in params.items()}
     level = question.levels.reshape(1, -1) if levels is None else levels.reshape(len(levels), -1)
     k, m = question.cost.per_product, question.cost.per_model
-    with np.errstate(all="ignore"):
+    with quiet():
         found = additive(values, level, k, m, reverse=question.line.reverse)
     shape = np.broadcast_shapes(level.shape, values["A"].shape)
     N, D, loss, cost, n_exponent, d_exponent = (np.broadcast_to(item, shape) for item in found)

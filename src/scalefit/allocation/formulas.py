@@ -17,7 +17,7 @@ import numpy as np
 
 from scalefit.arguments import answered, shown
 from scalefit.errors import ArgumentError
-from scalefit.scope import own_settings
+from scalefit.scope import own_settings, quiet
 
 __all__ = ["called", "columns_of", "tried", "values_of"]
 
@@ -84,7 +84,7 @@ def values_of(
         ArgumentError: it raises, or returns what is no numbers.
     """
     arrays = np.broadcast_arrays(*(np.asarray(item, np.float64) for item in columns.values()))
-    with own_settings(), np.errstate(all="ignore"):
+    with own_settings(), quiet():
         value = answered(function, argument, *arrays, remedy=remedy)
         try:
             if np.asarray(value).dtype.kind not in "iuf":

@@ -26,7 +26,7 @@ from scalefit.allocation.solver import LIMITED, START, Optimum, newton, newton_s
 from scalefit.arguments import broadcast_shape, choice, mapping, numbers
 from scalefit.errors import ArgumentError
 from scalefit.result import Fit
-from scalefit.scope import own_settings
+from scalefit.scope import own_settings, quiet
 from scalefit.tracing import Function, trace
 from scalefit.uncertainty import Draws, Ensemble
 
@@ -230,7 +230,7 @@ class _Optimal:
             if order not in self._programs:
                 self._programs[order] = self._derivatives(order)
             start = [] if self.closed else self._start(*(np.asarray(value) for value in values))
-            with np.errstate(all="ignore"):
+            with quiet():
                 found = self._programs[order].bind()(*values, *start)
         size = len(values)
         value, gradient = float(found[0]), np.array(found[1 : 1 + size], dtype=np.float64)

@@ -18,6 +18,7 @@ from scalefit.allocation.line import Line, Measure, Setting
 from scalefit.arguments import broadcast_shape, instance, mapping, number, numbers, shown
 from scalefit.errors import AllocationError, ArgumentError
 from scalefit.result import Fit
+from scalefit.scope import quiet
 from scalefit.uncertainty import Ensemble
 
 __all__ = ["Free", "Limits", "Question", "ask", "fitted", "held_values", "point_of"]
@@ -684,6 +685,6 @@ def _is_affine(value: np.ndarray, pivot: np.ndarray) -> bool:
     Judged at several sizes: a wrong yes would be seen in the budgets that come out.
     """
     share = (pivot - pivot[0]) / (pivot[-1] - pivot[0])
-    with np.errstate(all="ignore"):
+    with quiet():
         ends = value[:, :1] + (value[:, -1:] - value[:, :1]) * share
     return bool(np.allclose(value, ends, rtol=1e-9, atol=0.0))

@@ -41,6 +41,7 @@ from scalefit.allocation.reduced import (
     slices,
 )
 from scalefit.allocation.roots import first_root, newton_step
+from scalefit.scope import quiet
 
 __all__ = [
     "INFEASIBLE",
@@ -325,7 +326,7 @@ def _in_blocks(
     extras = len(line.extras)
     size = AT_ONCE // LATTICE[extras][0] ** extras + 1 if extras else AT_ONCE
     blocks: list[Any] = []
-    with np.errstate(all="ignore"):
+    with quiet():
         for start in range(0, draws * count, size):
             pair = np.arange(start, min(start + size, draws * count))
             draw, asked = np.divmod(pair, count)

@@ -22,7 +22,7 @@ import numpy as np
 
 from scalefit.arguments import broadcast_shape, mapping, numbers
 from scalefit.errors import ArgumentError
-from scalefit.scope import own_settings
+from scalefit.scope import own_settings, quiet
 
 __all__ = [
     "best_loss",
@@ -66,7 +66,7 @@ def in_float64(function: F) -> F:
                 found = function(*args, **options)
         else:
             given = signature.bind(*args, **options).arguments
-            with np.errstate(all="ignore"):
+            with quiet():
                 found = function(**_checked(given, needed))
         return jax.tree.map(_on_host, found)
 

@@ -68,6 +68,7 @@ from scalefit.fitting.intervals import (
 from scalefit.fitting.problem import Problem, Settings
 from scalefit.objective import Objective
 from scalefit.result import Certificate
+from scalefit.scope import quiet
 
 __all__ = ["MOST_BOXES", "UNASKED_BOXES", "certify"]
 
@@ -197,7 +198,7 @@ def certify(
         most_work: where to give up, in what they cost (``MOST_WORK``); the last generation of
             boxes may pass it.
     """
-    with np.errstate(all="ignore"):
+    with quiet():
         try:
             search = _prepare(
                 problem, settings, objective, columns, observed, weight, fixed, value, tolerance

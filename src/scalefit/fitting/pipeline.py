@@ -44,6 +44,7 @@ from scalefit.objective import (
 )
 from scalefit.objective import evaluate as evaluate_objective
 from scalefit.result import NO_CERTIFICATE, Certificate, Fit, by_row, refuse_unknown
+from scalefit.scope import quiet
 from scalefit.separable import structure
 from scalefit.table import LossTable, Missing, as_table
 
@@ -61,7 +62,7 @@ AGREEMENT = 1e-8
 
 
 # What is no number shows in results, not in numpy's warnings, whatever the user has set for those.
-@np.errstate(all="ignore")
+@quiet()
 def fit(
     runs: LossTable | pd.DataFrame,
     law: str | Law = "chinchilla",
@@ -312,8 +313,7 @@ def pose(
     used = table.columns_of(law)
     observed = table.column(law.response)
     require_positive(objective, observed, table.rows)
-    size = float(np.abs(observed[table.weight > 0]).max())
-    if not size:
+    if not observed[table.weight > 0].any():
         raise DataError(
             f"every {law.response} that counts is zero, so that there is nothing to fit",
             column=law.response,
@@ -367,7 +367,7 @@ def pack(
     # Squares are of losses over a power of two, which changes no digit and keeps them floats.
     scale = binary_size(np.median(np.abs(observed[(weight > 0) & (observed != 0)])))
     scaled = observed / scale
-    with np.errstate(all="ignore"):
+    with quiet():
         metric = weight / scaled**2 if objective.needs_positive_loss else weight
         metric = metric / metric.sum()
         unit = float(np.sqrt(np.sum(metric * scaled**2))) * scale

@@ -22,6 +22,7 @@ from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.isoflops.attribution import one_budget
 from scalefit.isoflops.parabola import VertexFits, approach2
 from scalefit.result import Fit
+from scalefit.scope import quiet
 from scalefit.tracing import Bound, trace
 
 __all__ = ["Advice", "advise"]
@@ -96,7 +97,7 @@ class Advice:
         return report.advice_html(self)
 
 
-@np.errstate(all="ignore")  # Budgets and noise may be anything: what is beyond float64 is inf.
+@quiet()  # Budgets and noise may be anything: what is beyond float64 is inf.
 def advise(
     fit: Fit,
     flops: float,

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scalefit.arguments import broadcast_shape, numbers, refused
+from scalefit.scope import quiet
 from scalefit.uncertainty.estimate import checked_level
 
 __all__ = ["Parabolas", "PowerLaw", "VertexFits", "approach2", "parabolas", "power_law"]
@@ -61,7 +62,7 @@ class Parabolas(NamedTuple):
         """
         t = _quantile(self.points - 3.0, level)
         a, b = self.curvature, self.slope
-        with np.errstate(all="ignore"):
+        with quiet():
             lead = a**2 - (t * self.curvature_se) ** 2
             root = np.sqrt(np.maximum((a * b) ** 2 - lead * (b**2 - (t * self.slope_se) ** 2), 0.0))
             ends = np.sort([(a * b - root) / lead, (a * b + root) / lead], axis=0)
@@ -202,7 +203,7 @@ def parabolas(x: Any, y: Any, weight: Any = None) -> Parabolas:
     x, y, w = np.broadcast_arrays(*map(np.atleast_1d, given.values()))
     used = (w > 0) & np.isfinite(x) & np.isfinite(y)
     w, x, y = (np.where(used, item, 0.0) for item in (w, x, y))
-    with np.errstate(all="ignore"):
+    with quiet():
         total = w.sum(-1)
         mean, level = _means(w, x, total), _means(w, y, total)
         u = np.where(used, x - mean[..., None], 0.0)
@@ -256,7 +257,7 @@ def power_law(flops: Any, optimum: Any, usable: Any = True) -> PowerLaw:
     if np.asarray(usable).dtype.kind != "b":
         raise refused("usable", usable, "True or False of each", "Pass which count, as usable=True")
     given = _arrays(flops=flops, optimum=optimum, usable=np.asarray(usable) * 1.0)
-    with np.errstate(all="ignore"):
+    with quiet():
         c, v, used = np.broadcast_arrays(
             np.log(np.atleast_1d(given["flops"])), given["optimum"], given["usable"] > 0
         )
@@ -315,7 +316,7 @@ def approach2(flops: Any, N: Any, D: Any, loss: Any, weight: Any = None) -> Vert
         (100,)
     """
     given = _arrays(N=N, D=D, loss=loss, weight=1.0 if weight is None else weight)
-    with np.errstate(all="ignore"):
+    with quiet():
         x, y = (np.log(given[name]) for name in ("N", "D"))
     n, d = parabolas(x, loss, weight), parabolas(y, loss, weight)
     usable = (n.curvature > 0) & (d.curvature > 0)

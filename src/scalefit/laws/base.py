@@ -21,7 +21,7 @@ from scalefit.errors import DataError, LawError, listed
 from scalefit.formula import Formula, coupled, formula_of, refusal
 from scalefit.laws.kinds import Bounds, By, Domain, Kind, Relation
 from scalefit.numpy_calls import Value, held, released
-from scalefit.scope import on_device, processor
+from scalefit.scope import on_device, processor, quiet
 from scalefit.tracing import Function, Program
 
 __all__ = ["Law", "Param", "law"]
@@ -162,7 +162,7 @@ class Law:
         values = {name: np.asarray(params[name], dtype=np.float64)[()] for name in self.names}
         shape = np.broadcast_shapes(*(np.shape(item) for item in [*arrays, *values.values()]))
         if isinstance(self.traced, Program):
-            with np.errstate(all="ignore"):
+            with quiet():
                 value = self.traced(*arrays, *values.values())[0]
             return np.broadcast_to(np.asarray(value, dtype=np.float64), shape)
         arrays = list(np.broadcast_arrays(*arrays))
@@ -172,7 +172,7 @@ class Law:
         return np.broadcast_to(found, shape)
 
     def _as_it_stands(self, arrays: Sequence[Any], values: Mapping[str, Any]) -> np.ndarray:
-        with on_device(processor()), np.errstate(all="ignore"):
+        with on_device(processor()), quiet():
             try:
                 return np.asarray(self.function(*arrays, **values), dtype=np.float64)
             except Exception as error:
