@@ -23,8 +23,8 @@ from common import Timing, chinchilla_table, farseer_table, machine, options, ta
 import scalefit as sf
 from scalefit.errors import FitError
 from scalefit.fitting import multistart
-from scalefit.fitting.evidence import arrived
-from scalefit.fitting.pipeline import pose
+from scalefit.fitting.api import pose
+from scalefit.fitting.diagnostics import arrived
 from scalefit.laws import find
 
 SIZES, QUICK_SIZES = (96, 1000, 9801), (96, 400)

@@ -57,8 +57,8 @@ class HuberLoop:
 
 def resamples(fit: sf.Fit, runs: sf.LossTable, count: int) -> np.ndarray:
     """Weights that the bootstrap of so many replicates draws, shape (count, rows)."""
-    from scalefit.uncertainty.ground import stand_on
-    from scalefit.uncertainty.resampling import RESAMPLES
+    from scalefit.inference.bootstrap import RESAMPLES
+    from scalefit.inference.fitted_data import stand_on
 
     ground = stand_on(fit, runs)
     return RESAMPLES["rows"](ground, None, count, np.random.default_rng(0)).weights

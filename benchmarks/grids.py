@@ -30,11 +30,11 @@ from jax import lax
 
 import scalefit as sf
 from scalefit.fitting import grid, multistart
-from scalefit.fitting.pipeline import pose
+from scalefit.fitting.api import pose
 from scalefit.fitting.polish import Tables
 from scalefit.fitting.problem import Data, Settings
 from scalefit.laws import find
-from scalefit.scope import quiet
+from scalefit.runtime.settings import quiet
 
 # 128 rows need no padding.
 BUDGETS = (1e18, 1e19, 1e20, 1e21)

@@ -19,7 +19,7 @@ from scipy.optimize import least_squares
 from single_fit import SAME_OBJECTIVE, TOLERANCE, Reference
 
 import scalefit as sf
-from scalefit.fitting.pipeline import pose
+from scalefit.fitting.api import pose
 from scalefit.laws import find
 
 try:

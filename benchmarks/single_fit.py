@@ -16,8 +16,8 @@ from common import Timing, chinchilla_table, race, run_alone, table
 from scipy.optimize import least_squares
 
 import scalefit as sf
-from scalefit.fitting.certificate import certify
-from scalefit.fitting.pipeline import pose
+from scalefit.certification.branch_bound import certify
+from scalefit.fitting.api import pose
 from scalefit.laws import find
 
 DELTA = 1e-3

@@ -80,7 +80,7 @@ class SampledError(Exception):
 
 def sampled(**options):
     """A posterior, up to where its program would be compiled."""
-    place = "scalefit.uncertainty.sampling."
+    place = "scalefit.inference.posterior."
     with patch(place + "_require_sampler"), patch(place + "_sampled", side_effect=SampledError):
         try:
             sf.posterior(**{"fit": fit(), "runs": runs(), **options})

@@ -13,7 +13,8 @@ import pytest
 from border import Row, check, draws, fit, runs
 
 import scalefit as sf
-from scalefit import allocation, isoflops
+from scalefit import allocation
+from scalefit import approach2 as isoflops
 from scalefit.allocation import HARDWARE, Hardware, Utilisation
 
 NAN, INF = float("nan"), float("inf")

@@ -9,7 +9,8 @@ import pytest
 from hidden_tables import hidden_table
 
 import scalefit as sf
-from scalefit.fitting import certificate, pipeline
+from scalefit.certification import branch_bound as certificate
+from scalefit.fitting import api as pipeline
 
 
 @pytest.fixture(scope="module")

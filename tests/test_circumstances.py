@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 import scalefit as sf
-from scalefit import scope, threads
+from scalefit.runtime import settings as scope
+from scalefit.runtime import threads
 
 RUNS = sf.simulate(sf.isoflop_design(), noise=0.005)
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.domain import extrapolation, outside
+from scalefit.results.domain import extrapolation, outside
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.inference import bootstrap as resampling
 from scalefit.laws.farseer import SMALL, _drift
-from scalefit.uncertainty import resampling
 
 LAW = sf.laws.find("farseer")
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit import files
+from scalefit.data import files
 
 ROW = b"1e8,2e9,3.5\n"
 HEADER = b"N,D,loss\n"

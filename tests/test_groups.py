@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.groups import Grouping
+from scalefit.data.grouping import Grouping
 
 OBJECTIVES = {
     "log-huber": {},

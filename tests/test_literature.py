@@ -7,7 +7,7 @@ import pytest
 
 import scalefit as sf
 from scalefit import laws
-from scalefit.literature import CONFIDENCE, published_fits
+from scalefit.results.literature import CONFIDENCE, published_fits
 
 FACTS = published_fits()
 CONFIGURATIONS = list(FACTS.groupby(["law", "configuration"], sort=False).groups)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.groups import Grouping
+from scalefit.data.grouping import Grouping
 
 
 @pytest.fixture
@@ -603,7 +603,7 @@ def test_a_fit_does_not_depend_on_units_of_any_size(plain_runs, factors, options
 
 
 def test_a_start_that_ends_at_no_number_is_passed_over(monkeypatch):
-    monkeypatch.setattr("scalefit.table.MOST", 1e300)
+    monkeypatch.setattr("scalefit.data.table.MOST", 1e300)
     runs = sf.simulate(sf.isoflop_design(points=7), noise=0.003, seed=1)[["N", "D", "loss"]]
     options = {"residual": "raw", "robust": "l1"}
     fit, plain = sf.fit(runs * np.array([1e60, 1e60, 1.0]), **options), sf.fit(runs, **options)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.isoflops.sweep import SAID
+from scalefit.approach2.isoflop_fit import SAID
 
 
 def codes(fit):
@@ -478,7 +478,7 @@ def test_grids_and_sweeps_are_no_trajectories(clean):
 
 
 def test_of_the_real_tables_those_of_curves_are_trajectories(data_folder):
-    from scalefit.trajectories import find_trajectories
+    from scalefit.data.trajectories import find_trajectories
 
     found = {}
     for name in ("chinchilla_epoch", "datablations", "farseer", "gadre", "marin_comma"):

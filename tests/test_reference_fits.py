@@ -14,12 +14,12 @@ from scipy.optimize import least_squares
 
 import scalefit as sf
 from scalefit.fitting import grid
+from scalefit.fitting.api import pack
 from scalefit.fitting.model import Model
-from scalefit.fitting.pipeline import pack
 from scalefit.fitting.polish import Polisher, Tables
 from scalefit.fitting.problem import prepare
+from scalefit.fitting.separability import structure
 from scalefit.laws import find
-from scalefit.separable import structure
 
 SQUARED = {"mse_raw": "raw", "mse_log": "log"}
 HUBER = {"huber_raw_1e-3": "raw", "huber_log_1e-3": "log"}

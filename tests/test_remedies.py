@@ -17,8 +17,9 @@ from catalogue import ROWS, Row
 from remedies import balanced, called, option, proposals, text_option, value_of
 
 import scalefit as sf
-from scalefit import files, scope
-from scalefit.isoflops.attribution import CAUSES, _require_minima
+from scalefit.approach2.attribution import CAUSES, _require_minima
+from scalefit.data import files
+from scalefit.runtime import settings as scope
 
 CASES: dict[str, Callable[[], list[str]]] = {}
 

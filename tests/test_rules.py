@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import scalefit as sf
-from scalefit.rules import DEEPEST, LONGEST, holds, quoted
+from scalefit.data.row_filter import DEEPEST, LONGEST, holds, quoted
 
 FRAME = pd.DataFrame(
     {

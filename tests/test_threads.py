@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import scalefit as sf
+from scalefit.fitting.api import pose
 from scalefit.fitting.multistart import refit
-from scalefit.fitting.pipeline import pose
 
 RUNS = {seed: sf.simulate(sf.isoflop_design(), noise=0.005, seed=seed) for seed in range(4)}
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.units import unit_notes
+from scalefit.data.units import unit_notes
 
 REGISTRY = json.loads((Path(__file__).parents[1] / "data/registry.json").read_text())["tables"]
 

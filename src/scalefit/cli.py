@@ -16,12 +16,12 @@ from typing import Annotated, Any, BinaryIO, NamedTuple
 import typer
 
 import scalefit as sf
-from scalefit import files
 from scalefit.allocation import Allocation
 from scalefit.arguments import file_path, number, whole
+from scalefit.data import files
+from scalefit.data.table import ALIASES
 from scalefit.laws import BUILTIN, find
-from scalefit.result import encoded
-from scalefit.table import ALIASES
+from scalefit.results.fit import encoded
 
 BAD_INPUT = 2
 NO_FIT = 3

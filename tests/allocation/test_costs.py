@@ -7,7 +7,8 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 import scalefit as sf
-from scalefit.allocation import COSTS, accounting, counted, find_cost, measured, product
+from scalefit.allocation import COSTS, counted, find_cost, measured, product
+from scalefit.allocation import flop_counts as accounting
 
 # N, layers, width, heads, head size; the ratios to 6 N of the appendix F count without vocabulary
 # and with 32,000 entries, and of the counts of DeepSeek and PaLM.

@@ -21,7 +21,7 @@ from scalefit.allocation import (
     lifetime_usd,
     wedge,
 )
-from scalefit.allocation.serving import best_tokens_for_budget
+from scalefit.allocation.inference_costs import best_tokens_for_budget
 
 CODE = dict(sf.published("chinchilla", "sardana").params)
 

@@ -15,8 +15,8 @@ from scalefit.allocation import (
     overhead,
     product,
 )
-from scalefit.allocation.best import solved
-from scalefit.allocation.question import ask
+from scalefit.allocation.problem import ask
+from scalefit.allocation.solve import solved
 
 
 @sf.law(source="the additive law under another name")

@@ -9,13 +9,13 @@ import pytest
 from scipy.optimize import least_squares
 
 import scalefit as sf
+from scalefit.data.grouping import Grouping
 from scalefit.fitting import grid, projection
+from scalefit.fitting.api import pack
 from scalefit.fitting.model import Cells, Model
-from scalefit.fitting.pipeline import pack
 from scalefit.fitting.polish import Polisher, Tables
 from scalefit.fitting.problem import prepare, read_groups
-from scalefit.groups import Grouping
-from scalefit.separable import structure
+from scalefit.fitting.separability import structure
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import pytest
 from scipy.optimize import linprog, lsq_linear, minimize
 
 import scalefit as sf
+from scalefit.data.table import as_table
+from scalefit.fitting.api import pose_again
 from scalefit.fitting.multistart import refit
-from scalefit.fitting.pipeline import pose_again
-from scalefit.table import as_table
 
 TRUTH = sf.SURFACES["chinchilla"]
 TABLES = {

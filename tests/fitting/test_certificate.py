@@ -13,13 +13,13 @@ import pytest
 from scipy.optimize import least_squares, minimize_scalar, nnls
 
 import scalefit as sf
-from scalefit.fitting import certificate
-from scalefit.fitting.boxes import Boxes
-from scalefit.fitting.certificate import certify
-from scalefit.fitting.duals import loss
+from scalefit.certification import branch_bound as certificate
+from scalefit.certification.boxes import Boxes
+from scalefit.certification.branch_bound import certify
+from scalefit.certification.duals import loss
 from scalefit.fitting.problem import prepare
+from scalefit.fitting.separability import structure
 from scalefit.objective import evaluate
-from scalefit.separable import structure
 
 # The same tables, read in the same way, as the fits are tested on.
 reference_fits = runpy.run_path(str(Path(__file__).parents[1] / "test_reference_fits.py"))

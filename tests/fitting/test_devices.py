@@ -10,7 +10,7 @@ from scalefit.fitting import grid, multistart, polish
 from scalefit.fitting.devices import chosen
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.multistart import refit
-from scalefit.scope import on_device, processor
+from scalefit.runtime.settings import on_device, processor
 
 CASES = {
     "huber": ("chinchilla", {}),

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scalefit.fitting.intervals import ORDER, Interval, NotEnclosed, enclose, known, variable
+from scalefit.certification.intervals import ORDER, Interval, NotEnclosed, enclose, known, variable
 
 N = 10 ** np.random.default_rng(0).uniform(6, 10, 7)
 

@@ -164,7 +164,7 @@ def test_the_report_says_what_was_looked_at(runs, spoiled):
 
 
 def _posed(runs):
-    from scalefit.fitting.pipeline import pose
+    from scalefit.fitting.api import pose
 
     table = sf.LossTable.from_frame(runs)
     posed = pose(

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.fitting import arrow, pipeline, polish
+from scalefit.fitting import api as pipeline
+from scalefit.fitting import arrow, polish
 from scalefit.fitting.arrow import Arrangement, Arrow, condition, curvature_of, solve_levels
 from scalefit.fitting.levels import ByLevel, Division
 from scalefit.fitting.newton import Batch
 from scalefit.fitting.polish import newton_of
-from scalefit.scope import quiet
+from scalefit.runtime.settings import quiet
 
 GROUPS = {
     "A": {"A": "format"},

@@ -9,7 +9,7 @@ from catalogue import ROWS
 
 import scalefit as sf
 from scalefit import laws
-from scalefit.literature import published_fits
+from scalefit.results.literature import published_fits
 
 DESIGNS = {row.law: row.design for row in ROWS}
 SETS = [

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm, t
 
 import scalefit as sf
-from scalefit.uncertainty import Draws, Tails
+from scalefit.inference import Draws, Tails
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from scipy.optimize import approx_fprime, least_squares
 import scalefit as sf
 from scalefit.laws import find
 from scalefit.studies import estimate
-from scalefit.studies.descent import _log_squares, _raw_squares, descend
+from scalefit.studies.approach3 import _log_squares, _raw_squares, descend
 
 DESIGN = sf.isoflop_design(3, points=8, surface="asymmetric", drift=3.0)
 NAMES = ["E", "A", "B", "alpha", "beta"]

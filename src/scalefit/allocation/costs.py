@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.allocation.accounting import ASPECT, CONVENTIONS, SEQ, shape_of
-from scalefit.allocation.formulas import called, columns_of, values_of
+from scalefit.allocation.column_functions import called, columns_of, values_of
+from scalefit.allocation.flop_counts import ASPECT, CONVENTIONS, SEQ, shape_of
 from scalefit.arguments import (
     broadcast_shape,
     choice,
@@ -28,9 +28,9 @@ from scalefit.arguments import (
     shown,
     text,
 )
+from scalefit.data.table import LossTable, as_table
 from scalefit.errors import AllocationError, ArgumentError
-from scalefit.scope import quiet
-from scalefit.table import LossTable, as_table
+from scalefit.runtime.settings import quiet
 
 __all__ = [
     "COSTS",

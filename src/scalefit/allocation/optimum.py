@@ -11,24 +11,24 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from scalefit.allocation.answers import Allocation
-from scalefit.allocation.best import CLOSED_FORMS, additive, solved
 from scalefit.allocation.costs import CostLike
-from scalefit.allocation.question import Free, Limits, Question, ask, point_of
-from scalefit.allocation.remarks import (
+from scalefit.allocation.problem import Free, Limits, Question, ask, point_of
+from scalefit.allocation.refusals import (
     draw_notes,
     notes_of,
     reach_notes,
     require_design,
     require_optimum,
 )
+from scalefit.allocation.result import Allocation
+from scalefit.allocation.solve import CLOSED_FORMS, additive, solved
 from scalefit.allocation.solver import LIMITED, START, Optimum, newton, newton_start
 from scalefit.arguments import broadcast_shape, choice, mapping, numbers
 from scalefit.errors import ArgumentError
-from scalefit.result import Fit
-from scalefit.scope import own_settings, quiet
-from scalefit.tracing import Function, trace
-from scalefit.uncertainty import Draws, Ensemble
+from scalefit.inference import Draws, Ensemble
+from scalefit.results.fit import Fit
+from scalefit.runtime.settings import own_settings, quiet
+from scalefit.tracing.operations import Function, trace
 
 __all__ = ["allocate", "asked", "optimal"]
 

@@ -28,8 +28,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scalefit.allocation.line import Line, Setting, programs_of
-from scalefit.allocation.reduced import (
+from scalefit.allocation.budget_line import Line, Setting, programs_of
+from scalefit.allocation.reduced_problem import (
     INFEASIBLE,
     INTERIOR,
     LARGEST,
@@ -41,7 +41,7 @@ from scalefit.allocation.reduced import (
     slices,
 )
 from scalefit.allocation.roots import first_root, newton_step
-from scalefit.scope import quiet
+from scalefit.runtime.settings import quiet
 
 __all__ = [
     "INFEASIBLE",

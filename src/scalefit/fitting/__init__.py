@@ -1,3 +1,3 @@
 """Fitting: grid over the nonlinear parameters, then polish of the true objective."""
 
-from scalefit.fitting.pipeline import fit as fit
+from scalefit.fitting.api import fit as fit

@@ -32,8 +32,8 @@ from scalefit.fitting.projection import (
     inner_division,
     projected,
 )
-from scalefit.scope import quiet
-from scalefit.threads import THREADS, in_threads
+from scalefit.runtime.settings import quiet
+from scalefit.runtime.threads import THREADS, in_threads
 
 __all__ = [
     "Candidates",

@@ -22,7 +22,7 @@ from scalefit.fitting.grid import Candidates
 from scalefit.fitting.newton import Gram, Newton
 from scalefit.fitting.problem import Data, Settings
 from scalefit.objective import Measure
-from scalefit.scope import quiet
+from scalefit.runtime.settings import quiet
 
 __all__ = ["project", "squared"]
 

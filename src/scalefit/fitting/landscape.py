@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scalefit.data.table import LossTable
 from scalefit.errors import LawError
 from scalefit.fitting import grid, irls
+from scalefit.fitting.api import pose_again
 from scalefit.fitting.model import Model
-from scalefit.fitting.pipeline import pose_again
 from scalefit.fitting.polish import newton_of
-from scalefit.result import Fit
-from scalefit.scope import quiet
-from scalefit.table import LossTable
+from scalefit.results.fit import Fit
+from scalefit.runtime.settings import quiet
 
 __all__ = ["Landscape", "landscape"]
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scalefit.basis import Expansion, basis_of
+from scalefit.fitting.basis import Expansion, basis_of
 from scalefit.fitting.problem import Problem
 
 __all__ = ["Cells", "Expanded", "Model", "Values"]

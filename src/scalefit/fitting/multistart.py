@@ -22,15 +22,15 @@ import numpy as np
 from scalefit.errors import DataError
 from scalefit.fitting import grid, irls
 from scalefit.fitting.devices import chosen
-from scalefit.fitting.evidence import arrived, settled
+from scalefit.fitting.diagnostics import arrived, settled
 from scalefit.fitting.grid import Candidates, Ranking, Searched
 from scalefit.fitting.newton import MOST_ITERATIONS
 from scalefit.fitting.polish import HOST_NUMBERS, Polished, Polisher, Tables, padded
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.fitting.restarts import along_profiles, off_faces
 from scalefit.objective import Objective
-from scalefit.scope import on_device, processor, quiet
-from scalefit.threads import THREADS, apart, in_threads
+from scalefit.runtime.settings import on_device, processor, quiet
+from scalefit.runtime.threads import THREADS, apart, in_threads
 
 __all__ = ["SAME_VALUE", "Refits", "follow", "improve", "polish_from", "refit", "search"]
 

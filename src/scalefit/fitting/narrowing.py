@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.fitting.absolute import LAST_PLACES, Kinked, typical
+from scalefit.fitting.l1 import LAST_PLACES, Kinked, typical
 from scalefit.fitting.levels import ByLevel
 from scalefit.fitting.newton import MOST_ITERATIONS, PROMISE, Batch, Goal, State
 

@@ -19,9 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from scalefit.fitting.absolute import descend
 from scalefit.fitting.arrow import arrangement
 from scalefit.fitting.grid import Candidates
+from scalefit.fitting.l1 import descend
 from scalefit.fitting.levels import ByLevel, Division, Traced
 from scalefit.fitting.linear_solve import dot
 from scalefit.fitting.model import Model
@@ -40,8 +40,8 @@ from scalefit.fitting.newton import (
 )
 from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.objective import Objective, Residual
-from scalefit.scope import on_device, processor, quiet
-from scalefit.threads import THREADS, checkpoint, in_threads
+from scalefit.runtime.settings import on_device, processor, quiet
+from scalefit.runtime.threads import THREADS, checkpoint, in_threads
 
 __all__ = [
     "HOST_NUMBERS",

@@ -21,12 +21,12 @@ import numpy as np
 
 from scalefit import arguments
 from scalefit.arguments import shown
+from scalefit.data.grouping import Grouping, spelled
 from scalefit.errors import ArgumentError, LawError
-from scalefit.groups import Grouping, spelled
+from scalefit.fitting.separability import Structure
 from scalefit.laws import Law
 from scalefit.laws.kinds import OWN_BOUNDS
 from scalefit.objective import Measure
-from scalefit.separable import Structure
 
 __all__ = ["BoundKind", "Data", "Problem", "Settings", "prepare"]
 

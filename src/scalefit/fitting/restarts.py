@@ -34,7 +34,7 @@ from scalefit.fitting.newton import Newton
 from scalefit.fitting.polish import Polished
 from scalefit.fitting.problem import Data, Settings
 from scalefit.objective import influence, residual_derivatives, residuals
-from scalefit.scope import quiet
+from scalefit.runtime.settings import quiet
 
 __all__ = ["along_profiles", "off_faces"]
 

@@ -18,11 +18,11 @@ import numpy as np
 
 from scalefit.arguments import refused, shown, text
 from scalefit.errors import DataError, LawError, listed
-from scalefit.formula import Formula, coupled, formula_of, refusal
 from scalefit.laws.kinds import Bounds, By, Domain, Kind, Relation
-from scalefit.numpy_calls import Value, held, released
-from scalefit.scope import on_device, processor, quiet
-from scalefit.tracing import Function, Program
+from scalefit.runtime.settings import on_device, processor, quiet
+from scalefit.tracing.formula import Formula, coupled, formula_of, refusal
+from scalefit.tracing.numpy_calls import Value, held, released
+from scalefit.tracing.operations import Function, Program
 
 __all__ = ["Law", "Param", "law"]
 

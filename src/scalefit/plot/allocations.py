@@ -11,11 +11,11 @@ from scalefit.allocation import Allocation, NearOptimal, allocate, lifetime
 from scalefit.allocation.costs import Cost, find_cost
 from scalefit.arguments import instance, numbers
 from scalefit.errors import AllocationError
+from scalefit.inference import Ensemble
+from scalefit.inference.ensemble import checked_answer
+from scalefit.inference.estimate import checked_level
 from scalefit.plot.canvas import pair, single
-from scalefit.result import Fit, checked_fit
-from scalefit.uncertainty import Ensemble
-from scalefit.uncertainty.ensemble import checked_answer
-from scalefit.uncertainty.estimate import checked_level
+from scalefit.results.fit import Fit, checked_fit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

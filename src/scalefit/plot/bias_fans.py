@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scalefit.allocation import allocate
+from scalefit.approach2 import BiasReport
 from scalefit.arguments import instance
-from scalefit.isoflops import BiasReport
+from scalefit.inference.estimate import checked_level
 from scalefit.plot.canvas import pair
 from scalefit.plot.gap_parts import percents, said
-from scalefit.uncertainty.estimate import checked_level
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scalefit.approach2 import Attribution
 from scalefit.arguments import instance
-from scalefit.isoflops import Attribution
+from scalefit.inference.estimate import checked_level
 from scalefit.plot.canvas import single
-from scalefit.uncertainty.estimate import checked_level
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

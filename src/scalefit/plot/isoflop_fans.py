@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from scalefit.approach2 import IsoFlop
 from scalefit.arguments import instance
+from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError, listed
-from scalefit.isoflops import IsoFlop
 from scalefit.plot.canvas import single
-from scalefit.table import LossTable, as_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,13 +10,13 @@ import pandas as pd
 from scalefit.allocation import Cost, allocate
 from scalefit.allocation.costs import CostLike, find_cost
 from scalefit.arguments import number
+from scalefit.data.table import LossTable, as_table
 from scalefit.errors import AllocationError
+from scalefit.inference import Ensemble
+from scalefit.inference.ensemble import checked_answer
+from scalefit.inference.estimate import checked_level
 from scalefit.plot.canvas import single
-from scalefit.result import Fit, refuse_unknown
-from scalefit.table import LossTable, as_table
-from scalefit.uncertainty import Ensemble
-from scalefit.uncertainty.ensemble import checked_answer
-from scalefit.uncertainty.estimate import checked_level
+from scalefit.results.fit import Fit, refuse_unknown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

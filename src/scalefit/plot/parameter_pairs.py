@@ -9,8 +9,8 @@ import numpy as np
 
 from scalefit import arguments
 from scalefit.errors import DataError
-from scalefit.uncertainty import Ensemble
-from scalefit.uncertainty.ensemble import checked_draws
+from scalefit.inference import Ensemble
+from scalefit.inference.ensemble import checked_draws
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

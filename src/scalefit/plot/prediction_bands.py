@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from scalefit.domain import outside
+from scalefit.data.table import LossTable, as_table
+from scalefit.inference import Ensemble
+from scalefit.inference.ensemble import checked_answer
+from scalefit.inference.estimate import checked_level
 from scalefit.plot.canvas import single
-from scalefit.result import Fit, refuse_unknown
-from scalefit.table import LossTable, as_table
-from scalefit.uncertainty import Ensemble
-from scalefit.uncertainty.ensemble import checked_answer
-from scalefit.uncertainty.estimate import checked_level
+from scalefit.results.domain import outside
+from scalefit.results.fit import Fit, refuse_unknown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scalefit import report
 from scalefit.arguments import instance
+from scalefit.inference import Profile
 from scalefit.plot.canvas import single
-from scalefit.uncertainty import Profile
+from scalefit.reporting import report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from scalefit.data.table import LossTable, as_table
 from scalefit.fitting.landscape import landscape
 from scalefit.plot.canvas import single
-from scalefit.result import Fit, checked_fit, refuse_unknown
-from scalefit.table import LossTable, as_table
+from scalefit.results.fit import Fit, checked_fit, refuse_unknown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

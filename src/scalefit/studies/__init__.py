@@ -2,5 +2,5 @@
 
 from scalefit.studies.estimates import METHODS as METHODS
 from scalefit.studies.estimates import estimate as estimate
-from scalefit.studies.simulation import Study as Study
-from scalefit.studies.simulation import study as study
+from scalefit.studies.study import Study as Study
+from scalefit.studies.study import study as study

@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 
 from scalefit import arguments
+from scalefit.approach2.parabola import approach2
+from scalefit.approach2.sweeps import sweeps
+from scalefit.data.table import LossTable
 from scalefit.errors import ArgumentError, DataError
-from scalefit.fitting.evidence import arrived, exact
+from scalefit.fitting.api import Posed, pose
+from scalefit.fitting.diagnostics import arrived, exact
 from scalefit.fitting.multistart import SAME_VALUE, Refits, refit
-from scalefit.fitting.pipeline import Posed, pose
-from scalefit.isoflops.budgets import sweeps
-from scalefit.isoflops.parabola import approach2
 from scalefit.laws import find
 from scalefit.objective import Objective
-from scalefit.studies.descent import descend
-from scalefit.table import LossTable
+from scalefit.studies.approach3 import descend
 
 __all__ = ["LAW", "METHODS", "SLOW", "answers_of", "estimate"]
 

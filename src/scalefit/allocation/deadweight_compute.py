@@ -1,0 +1,249 @@
+"""Deadweight compute: what a run spent beyond the least that its loss takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit.allocation.costs import CostLike, price
+from scalefit.allocation.hardware import Hardware, find_hardware
+from scalefit.allocation.problem import ask, held_values, point_of
+from scalefit.allocation.refusals import draw_notes, require_optimum, unit_mismatch
+from scalefit.allocation.solve import solved
+from scalefit.allocation.solver import LIMITED
+from scalefit.arguments import broadcast_shape, choice, numbers
+from scalefit.errors import AllocationError, ArgumentError, Note
+from scalefit.inference import Draws, Ensemble, Estimate
+from scalefit.reporting import report
+from scalefit.results.domain import extrapolation
+from scalefit.results.fit import Fit
+
+__all__ = ["Deadweight", "deadweight"]
+
+
+@dataclass(frozen=True, eq=False)
+class Deadweight:
+    """What runs waste against the best split of their own cost.
+
+    Every array is of the runs' shape.
+
+    Attributes:
+        spent: cost of the run.
+        needed: the least cost of its loss.
+        loss: predicted loss of the run.
+        unit: of the costs, ``FLOP`` or ``USD``.
+        draws: ``spent``, ``needed`` and ``loss`` under every draw of an ensemble, shape (draws,
+            *runs); empty for a fit. NaN where a draw has no least cost.
+        notes: soft problems.
+    """
+
+    spent: np.ndarray
+    needed: np.ndarray
+    loss: np.ndarray
+    unit: str
+    draws: Draws = field(default_factory=Draws)
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def wasted(self) -> np.ndarray:
+        """Spent beyond what was needed."""
+        return np.asarray(self.spent - self.needed)[()]
+
+    @property
+    def share(self) -> np.ndarray:
+        """Share of what was spent that was wasted."""
+        return np.asarray(1 - self.needed / self.spent)[()]
+
+    def hours(self, hardware: str | Hardware, utilisation: float = 0.5) -> np.ndarray:
+        """Device hours of the waste.
+
+        Raises:
+            ArgumentError: the hardware is unknown, or the share is not in (0, 1].
+            AllocationError: the cost is in dollars.
+        """
+        return self._device(hardware).hours(self.wasted, utilisation)
+
+    def usd(self, hardware: str | Hardware | None = None, utilisation: float = 0.5) -> np.ndarray:
+        """Dollars of the waste: on hardware, or as counted by a cost in dollars.
+
+        Raises:
+            ArgumentError: the hardware is unknown, or the share is not in (0, 1].
+            AllocationError: the cost is in FLOP and no hardware is named.
+        """
+        if self.unit == "USD":
+            return self.wasted
+        return self._device(hardware).usd(self.wasted, utilisation)
+
+    def _device(self, hardware: str | Hardware | None) -> Hardware:
+        if hardware is None or self.unit != "FLOP":
+            raise AllocationError(
+                f"this waste is counted in {self.unit}: hours and dollars of FLOP need hardware, "
+                "such as 'H100 SXM bf16'"
+            )
+        return find_hardware(hardware)
+
+    def estimate(self, name: str) -> Estimate:
+        """One answer with its uncertainty.
+
+        Args:
+            name: ``wasted``, ``share``, ``spent``, ``needed`` or ``loss``.
+
+        Raises:
+            ArgumentError: there is no such answer.
+            AllocationError: the waste is of a fit, not of an ensemble.
+        """
+        choice(name, "name", ("wasted", "share", "spent", "needed", "loss"))
+        if not self.draws:
+            raise AllocationError(
+                "this waste is of one fit and has no intervals. Ask for that of an ensemble: "
+                "deadweight(scalefit.bootstrap(fit, runs), ...)"
+            )
+        wasted = self.draws["spent"] - self.draws["needed"]
+        more = {"wasted": wasted, "share": wasted / self.draws["spent"]}
+        drawn = self.draws.computed({**self.draws, **more})
+        return drawn.estimate(name, getattr(self, name), self.notes)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per run."""
+        columns = {
+            "spent": self.spent,
+            "needed": self.needed,
+            "wasted": self.wasted,
+            "share": self.share,
+            "loss": self.loss,
+        }
+        return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
+
+    def __repr__(self) -> str:
+        return report.deadweight_text(self)
+
+    def _repr_html_(self) -> str:
+        return report.deadweight_html(self)
+
+
+def deadweight(
+    fit: Fit | Ensemble,
+    N: Any,
+    D: Any,
+    *,
+    cost: CostLike = "6ND",
+    held: Mapping[str, Any] | None = None,
+) -> Deadweight:
+    """What a run of N parameters on D tokens wastes, by a fitted law.
+
+    The loss of the run is L(N, D); the least cost that reaches it is that of the best N and D of at
+    most that loss, looked for around the runs of the fit and around this run. For the additive law
+    under k N D see :func:`allocation.deadweight_share`.
+
+    Args:
+        fit: a fit of a law of N and D, or an ensemble of one.
+        N: parameters, any shape.
+        D: training tokens; broadcasts with N.
+        cost: as for :func:`allocate`.
+        held: further columns of the law and the cost, as for :func:`allocate`.
+
+    Returns:
+        What was spent, needed and wasted.
+
+    Raises:
+        ArgumentError: as for :func:`allocate`; or N or D are no positive numbers.
+        DataError: coefficients of the fit differ by a column, or a column has values that the law
+            does not describe.
+        AllocationError: as for :func:`allocate`; or the loss of a run has no least cost, or is no
+            number.
+
+    Source:
+        Czech et al. 2026, arXiv 2603.22339, deadweight compute loss.
+
+    Example:
+        >>> import scalefit as sf
+        >>> fit = sf.fit(sf.simulate(sf.isoflop_design(), noise=0.0))
+        >>> D = 3.34535e13
+        >>> waste = sf.deadweight(fit, 3.8e25 / (6 * D), D)
+        >>> f"{waste.share:.3%} of {waste.spent:.2g} FLOP"
+        '0.447% of 3.8e+25 FLOP'
+    """
+    point = point_of(fit)
+    given = {
+        name: numbers(value, name, above=0, empty=False, remedy=f"Pass {what}, as {name}={example}")
+        for name, value, what, example in (
+            ("N", N, "the parameters of the run", "7e9"),
+            ("D", D, "its training tokens", "1.4e12"),
+        )
+    }
+    held = held_values(point.one_surface(), held)
+    if {"N", "D"} & set(held):
+        raise ArgumentError(
+            f"held has {' and '.join(sorted({'N', 'D'} & set(held)))}, which the run has already",
+            argument="held",
+            value=held,
+            remedy="Hold what the law has beside N and D",
+        )
+    broadcast = given | {f"held[{name!r}]": value for name, value in held.items()}
+    shape = broadcast_shape(broadcast, remedy="Pass numbers, or arrays that broadcast")
+    N, D = (np.broadcast_to(value, shape) for value in given.values())
+    with np.errstate(over="ignore"):
+        huge = np.isinf(N * D) | np.isinf(D / N)
+    if huge.any():
+        raise ArgumentError(
+            f"D={D[huge][0]:g} times N = {N[huge][0]:g}, or over it, is more than float64 holds",
+            argument="D",
+            value=D,
+            remedy="Pass the training tokens of the run, as D=1.4e12",
+        )
+    one = {name: np.array([value]) for name, value in point.one_surface().params.items()}
+    answers = _answers(point, one, N, D, cost, held)
+    notes = [
+        *point.carried,
+        *unit_mismatch(point, {"N": N, "D": D}),
+        *extrapolation(point.domain, {**held, "N": N, "D": D}),
+    ]
+    draws = Draws()
+    if isinstance(fit, Ensemble):
+        draws = fit.drawn.computed(_answers(point, fit.drawn, N, D, cost, held, point=False))
+        notes += [*fit.notes, *draw_notes(draws["needed"])]
+    return Deadweight(
+        **{name: values[0][()] for name, values in answers.items()},
+        unit=ask(point, 1.0, "loss", cost=cost, held=held).cost.unit,
+        draws=draws,
+        notes=tuple(notes),
+    )
+
+
+def _answers(
+    fit: Fit,
+    params: Mapping[str, np.ndarray],
+    N: np.ndarray,
+    D: np.ndarray,
+    cost: CostLike,
+    held: Mapping[str, np.ndarray],
+    *,
+    point: bool = True,
+) -> dict[str, np.ndarray]:
+    """Every answer under every draw; ``point`` where those are the one of the fit itself."""
+    columns = {**held, "N": N, "D": D}
+    law = fit.law
+    law.check(columns)
+    values = {name: np.asarray(params[name]).reshape(-1, *(1,) * N.ndim) for name in law.names}
+    loss = law.evaluate(columns, values)
+    if point and not np.isfinite(loss).all():
+        at = tuple(np.argwhere(~np.isfinite(loss[0]))[0])
+        raise AllocationError(
+            f"the fit of {law.name!r} predicts a loss of {loss[0][at]:g} for N = {N[at]:g} and D = "
+            f"{D[at]:g}, so that nothing is known of its waste. Leave that run out"
+        )
+    levels = np.where(np.isfinite(loss[0]), loss[0], 0.0)
+    question = ask(fit, levels, "loss", cost=cost, held=held)
+    # The run itself reaches its loss, so that there is an answer around it.
+    question = replace(question, around=D / N)
+    found = solved(question, params, loss)
+    if point:
+        require_optimum(question, found, limited=False)
+    spent = np.broadcast_to(price(question.cost, columns), loss.shape)
+    # A run at the optimum needs all of it, to rounding.
+    needed = np.where(found.state <= LIMITED, np.minimum(found.cost, spent), np.nan)
+    return {"spent": spent, "needed": needed, "loss": loss}

@@ -1,0 +1,173 @@
+"""Compute multiplier: how much more budget one recipe needs for the loss of another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from scalefit.allocation.costs import CostLike
+from scalefit.allocation.optimum import allocate
+from scalefit.allocation.problem import ask, point_of
+from scalefit.allocation.refusals import require_design, require_optimum
+from scalefit.allocation.solve import solved
+from scalefit.allocation.solver import LIMITED
+from scalefit.arguments import flag
+from scalefit.errors import AllocationError, Note
+from scalefit.inference import Ensemble, Estimate
+from scalefit.results.fit import Fit
+
+__all__ = ["compute_multiplier"]
+
+
+def compute_multiplier(
+    fit: Fit | Ensemble,
+    baseline: Fit | Ensemble,
+    flops: Any,
+    *,
+    cost: CostLike = "6ND",
+    held: Mapping[str, Any] | None = None,
+    held_baseline: Mapping[str, Any] | None = None,
+    paired: bool = False,
+) -> Estimate:
+    """How many times the budget the baseline needs to match a recipe at its own optimum.
+
+    The recipe reaches its least loss at each budget C; the baseline needs C' for that loss; the
+    multiplier is C'/C. Above 1 the recipe is the better one there. Losses of both must be of the
+    same held-out data in the same unit.
+
+    Args:
+        fit: fit, or ensemble, of the recipe.
+        baseline: of the recipe it is compared with; an ensemble exactly where ``fit`` is one.
+        flops: budget or budgets of the recipe, FLOP.
+        cost: as for :func:`allocate`, for both.
+        held: columns of the recipe's law that are held, as for :func:`allocate`.
+        held_baseline: the same of the baseline; what ``held`` says by default.
+        paired: whether draw i of both rests on the same resample: runs of both tables in the same
+            order, resampled by the same method with the same seed. What the pairs have in common
+            (data, seeds, sizes) then cancels. Draws that failed in either are left out.
+
+    Returns:
+        The multiplier, of the shape of ``flops`` and ``held``; of ensembles with draws. inf,
+            with a note, where no budget brings the baseline to that loss. Its notes are those of
+            both allocations.
+
+    Raises:
+        ArgumentError: as for :func:`allocate`.
+        DataError: coefficients of a fit differ by a column.
+        AllocationError: as for :func:`allocate`; or one is an ensemble and the other is not, or
+            ``paired`` is asked of ensembles that are not.
+
+    Example:
+        >>> import scalefit as sf
+        >>> design = sf.isoflop_design()
+        >>> better = sf.SURFACES["chinchilla"] | {"A": 380.0, "B": 380.0}
+        >>> fit = sf.fit(sf.simulate(design, params=better, noise=0.0))
+        >>> baseline = sf.fit(sf.simulate(design, noise=0.0))
+        >>> round(float(sf.compute_multiplier(fit, baseline, 1e21).value), 3)
+        1.608
+    """
+    recipe, compared = point_of(fit), point_of(baseline, "baseline")
+    flag(paired, "paired")
+    if isinstance(fit, Ensemble) != isinstance(baseline, Ensemble):
+        raise AllocationError(
+            "one recipe is an ensemble and the other a fit: bootstrap both, or give both fits"
+        )
+    other = held if held_baseline is None else held_baseline
+    own = allocate(recipe, flops, cost=cost, held=held)
+    value = _needed(compared, None, own.loss, cost, other)
+    notes = (*own.notes, *_baseline_notes(compared, value, own.loss, cost, other))
+    budgets = np.asarray(flops, dtype=np.float64)
+    if not (isinstance(fit, Ensemble) and isinstance(baseline, Ensemble)):
+        ratio = value / budgets
+        return Estimate(ratio, np.empty((0, *ratio.shape)), notes=notes)
+    first, second = _both(fit, baseline, paired)
+    question = ask(fit.fit, flops, "FLOP", cost=cost, held=held)
+    best = solved(question, first)
+    loss = np.where(best.state <= LIMITED, best.loss, np.nan)
+    drawn = _needed(baseline.fit, second, loss, cost, other) / budgets
+    notes += (*fit.notes, *baseline.notes)
+    return Estimate(value / budgets, drawn, fit.tails.wider(baseline.tails), notes)
+
+
+def _baseline_notes(
+    baseline: Fit,
+    needed: np.ndarray,
+    loss: np.ndarray,
+    cost: CostLike,
+    held: Mapping[str, Any] | None,
+) -> list[Note]:
+    """What is said of the baseline at the budgets that it needs."""
+    fine = np.isfinite(needed)
+    if not fine.any():
+        return []
+    columns = {
+        name: np.broadcast_to(values, needed.shape)[fine] for name, values in (held or {}).items()
+    }
+    notes = allocate(baseline, needed[fine], cost=cost, held=columns).notes
+    found = [replace(note, message=f"of the baseline: {note.message}") for note in notes]
+    if not fine.all():
+        lowest = float(np.min(loss[~fine]))
+        found.append(
+            Note(
+                "loss_not_reached",
+                "warning",
+                f"no budget brings the baseline to {np.sum(~fine)} of the {needed.size} losses, "
+                f"the lowest {lowest:.4g}: there the multiplier is inf. Ask at smaller budgets",
+                {"losses": int(np.sum(~fine)), "lowest": lowest},
+            )
+        )
+    return found
+
+
+def _needed(
+    fit: Fit,
+    params: dict[str, np.ndarray] | None,
+    loss: np.ndarray,
+    cost: CostLike,
+    held: Mapping[str, Any] | None,
+) -> np.ndarray:
+    """The least budget of a loss; inf where there is none. Shape of the loss."""
+    one = params is None
+    values = {name: np.array([value]) for name, value in fit.one_surface().params.items()}
+    if params is not None:
+        values = params
+    level = np.asarray(loss)[None] if one else loss
+    holding = "held_baseline"
+    question = ask(
+        fit, np.nan_to_num(level[0], nan=1.0), "loss", cost=cost, held=held, holding=holding
+    )
+    found = solved(question, values, level)
+    if one:
+        require_design(question, found)
+    if one and (found.state > LIMITED).all():
+        require_optimum(question, found)
+    needed = np.where(np.isnan(level), np.nan, np.where(found.state <= LIMITED, found.cost, np.inf))
+    return np.asarray(needed[0] if one else needed)
+
+
+def _both(
+    fit: Ensemble, baseline: Ensemble, paired: bool
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Draws of both, of one length."""
+    if not paired:
+        count = min(len(item) - item.failed for item in (fit, baseline))
+        first, second = (
+            {name: values[:count] for name, values in item.drawn.items()}
+            for item in (fit, baseline)
+        )
+        return first, second
+    marks = [(item.method, item.seed, len(item), item.fit.rows) for item in (fit, baseline)]
+    if marks[0] != marks[1]:
+        raise AllocationError(
+            f"these ensembles are not paired: {marks[0]} and {marks[1]} (method, seed, draws, "
+            "rows). Resample tables of the same runs in the same order by the same method with "
+            "the same seed, or leave paired out"
+        )
+    usable = fit.usable & baseline.usable
+    first, second = (
+        {name: values[usable] for name, values in item.params.items()} for item in (fit, baseline)
+    )
+    return first, second

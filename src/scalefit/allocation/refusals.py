@@ -1,0 +1,365 @@
+"""What is said of an optimum: refusals where there is none, and notes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import product
+
+import numpy as np
+
+from scalefit.allocation.problem import FAR_RATIO, Question
+from scalefit.allocation.solve import CLOSED_FORMS, solved
+from scalefit.allocation.solver import INTERIOR, LIMITED, UNBOUNDED, Optimum
+from scalefit.errors import AllocationError, Note
+from scalefit.results.domain import extrapolation
+from scalefit.results.fit import Fit
+
+__all__ = [
+    "draw_notes",
+    "notes_of",
+    "reach_notes",
+    "require_design",
+    "require_optimum",
+    "unit_mismatch",
+]
+
+# So many times the largest run, or less than this share of the smallest, and sizes are in another
+# unit than the table: no extrapolation that anybody means goes from 1e9 to 1e14, or back to 1e6.
+HIGH_UNIT, LOW_UNIT = 1e5, 1e-3
+
+# Of the budget: where twice the model size wastes less than this, runs can hardly tell the optimum.
+FLAT = 0.02
+
+# Sizes outside are no advice.
+SENSIBLE = (1.0, 1e25)
+
+# Share of a loss by which a column moves it over all runs, below which it moves it by rounding.
+IDLE = 1e-12
+
+# How near a limit an answer lies that the limit holds, relative.
+AT_LIMIT = 1e-6
+
+
+def require_design(question: Question, found: Optimum) -> None:
+    """Raise where the runs of the fit do not tell the optimum of N and D from any other."""
+    for note in question.fit.notes:
+        if note.code == "one_ratio" and {"N", "D"} <= set(found.columns):
+            raise AllocationError(f"the runs of this fit determine no optimum: {note.message}")
+
+
+def require_optimum(question: Question, found: Optimum, *, limited: bool = True) -> None:
+    """Raise where the fit itself has no optimum at a level.
+
+    Args:
+        question: what was asked.
+        found: the answers.
+        limited: whether limits could have been given.
+    """
+    fit, params = question.fit, question.fit.params
+    idle = _idle(question)
+    if idle and (fit.law in CLOSED_FORMS or not question.limited):
+        values = ", ".join(f"{name} = {params[name]:g}" for name in ("A", "B") if name in params)
+        raise AllocationError(
+            f"the fitted loss does not depend on {' or '.join(idle)} beyond rounding "
+            f"({values or fit.law.name}), so no budget is best split. See the notes of the fit, "
+            f"and fit runs that differ in {' and '.join(idle)}"
+        )
+    state = found.state[0]
+    if (state <= LIMITED).all():
+        return
+    at = tuple(np.argwhere(state > LIMITED)[0])
+    level = question.levels[at]
+    unit = "" if question.line.reverse else f" {question.cost.unit}"
+    if state[at] == UNBOUNDED and limited and question.limited:
+        _require_room(question, found, at)
+    if state[at] == UNBOUNDED:
+        walk, pivot = question.line.walk, question.line.pivot
+        reach = np.broadcast_to(question.reach, (*state.shape, 2))[at]
+        reach = np.clip(reach, *(math.log(FAR_RATIO) * 6 * np.array([-1, 1])))
+        low, high = np.exp(reach)
+        where = "tokens per parameter" if (walk, pivot) == ("N", "D") else f"{pivot}/{walk}"
+        size, amount = (float(found.columns[name][0][at]) for name in (walk, pivot))
+        # A decade before the end that it ran into.
+        few = math.log(amount / size) > reach.mean()
+        end = 10 * size if few else size / 10
+        limit = f"({end:.0e}, None)" if few else f"{end:.0e}"
+        limit = limit if SENSIBLE[0] < end < SENSIBLE[1] else _seen(question)
+        limit = f"limits={{'{walk}': {limit}}}"
+        what = (
+            f"the cost of a loss of {level:g}"
+            if question.line.reverse
+            else (f"at {level:g}{unit} the loss")
+        )
+        cheapest = f"allocate(fit, loss={float(level)!r}, {limit})"
+        raise AllocationError(
+            f"{what} of {fit.law.name!r} has no minimum between {low:.1g} and {high:.1g} {where}: "
+            "with these values, more of one always beats more of the other. "
+            + (
+                f"Limit one, as {limit}"
+                if limited
+                else f"Ask for the cheapest within limits: {cheapest}"
+            )
+        )
+    raise AllocationError(_impossible(question, level))
+
+
+def _idle(question: Question) -> list[str]:
+    """Which of the columns that a budget is divided between do not move the loss over the runs."""
+    fit, params = question.fit, question.fit.params
+    terms = (("N", "A"), ("D", "B")) if fit.law in CLOSED_FORMS else ()
+    idle = {name for name, term in terms if not params[term] > 0} | {*_still(question)}
+    return sorted(idle, reverse=True)
+
+
+def _still(question: Question) -> list[str]:
+    """Those by which the loss changes between the ends of the runs by no more than rounding."""
+    fit = question.fit
+    columns = {name: float(values.flat[0]) for name, values in question.held.items()}
+    columns |= {name: values[0] for name, values in question.choices.items()}
+    seen = [fit.domain.get(name, (math.nan, math.nan)) for name in question.divided]
+    if not {*fit.law.columns} <= {*columns, *question.divided} or len(seen) < 2:
+        return []
+    if not all(low < high for low, high in seen):
+        return []
+    # One row at a time: a law need not be one of arrays.
+    corners = (dict(zip(question.divided, ends, strict=True)) for ends in product(*seen))
+    each = [fit.law.evaluate({**columns, **corner}, fit.params) for corner in corners]
+    loss = np.reshape(each, (2, 2))
+    if not np.isfinite(loss).all():
+        return []
+    moved = [np.abs(np.diff(loss, axis=axis)).max() for axis in (0, 1)]
+    least = IDLE * np.abs(loss).max()
+    return [name for name, by in zip(question.divided, moved, strict=True) if by <= least]
+
+
+def _require_room(question: Question, found: Optimum, at: tuple[int, ...]) -> None:
+    """Raise where there would be an optimum without the limits."""
+    params = {name: np.array([value]) for name, value in question.fit.params.items()}
+    free = solved(question.loosened(), params)
+    if free.state[0][at] > LIMITED:
+        return
+    reach = np.broadcast_to(question.reach, (*found.state[0].shape, 2))[at]
+    if not np.isfinite(reach).all():
+        return
+    low, high = np.exp(reach)
+    walk, pivot = question.divided
+    best = ", ".join(f"{name} = {free.columns[name][0][at]:.4g}" for name in question.divided)
+    raise AllocationError(
+        f"within the limits no {pivot}/{walk} is between {low:.1g} and {high:.1g}, where optima "
+        f"are looked for (that of the runs, and {FAR_RATIO:g} times beyond). Without the limits it "
+        f"would be {best}: loosen them towards it"
+    )
+
+
+def _seen(question: Question) -> str:
+    """What the runs have of the walked column, as a range."""
+    low, high = question.fit.domain.get(question.line.walk, (1e6, 1e12))
+    return f"({low:g}, {high:g})"
+
+
+def _impossible(question: Question, level: float) -> str:
+    """Why nothing meets a question, with the numbers."""
+    fit, line = question.fit, question.line
+    params = {name: np.array([value]) for name, value in fit.params.items()}
+    loosened = []
+    for i, limit in enumerate(line.limits):
+        other = solved(question.without(i), params)
+        meets = other.state[0] <= LIMITED
+        if meets.any():
+            at = tuple(np.argwhere(meets)[0])
+            columns = _at(question, other, at)
+            ends = _ends_text(question.low[i], question.high[i])
+            loosened.append(
+                f"without {limit.name} {ends} it would be {float(limit.value(columns)):.4g}"
+            )
+    if loosened:
+        meet = "meet" if len(question.divided) > 1 else "meets"
+        asked = f"a loss of {level:g}" if line.reverse else f"{level:g} {question.cost.unit}"
+        return (
+            f"no {' and '.join(question.divided)} {meet} every limit at {asked}: "
+            f"{'; '.join(loosened)}. Loosen one"
+        )
+    if line.reverse:
+        floors = {param.name for param in fit.law.params if param.kind.name != "amplitude"}
+        floor = fit.params.get("E") if "E" in floors else None
+        below = (
+            f": its floor is E = {floor:g}"
+            if floor is not None and floor >= level
+            else (" within the limits and the tokens per parameter that are looked at")
+        )
+        return (
+            f"no budget reaches a loss of {level:g} under this fit of {fit.law.name!r}{below}. Ask "
+            "for a higher loss"
+        )
+    names = [
+        f"{limit.name} {_ends_text(question.low[i], question.high[i])}"
+        for i, limit in enumerate(line.limits)
+    ]
+    under = f" under {', '.join(names)}" if names else ""
+    more = "Give a larger budget, or looser limits" if names else "Give a larger budget"
+    return (
+        f"{level:g} {question.cost.unit} buy no {' and '.join(question.divided)} under cost "
+        f"{question.cost.name!r}{under}. {more}"
+    )
+
+
+def _ends_text(low: float, high: float) -> str:
+    if not math.isfinite(low):
+        return f"<= {high:g}"
+    return f">= {low:g}" if not math.isfinite(high) else f"in {low:g} to {high:g}"
+
+
+def _at(question: Question, found: Optimum, at: tuple[int, ...]) -> dict[str, float]:
+    columns = {name: float(values[at]) for name, values in question.held.items()}
+    return {**columns, **{name: float(values[0][at]) for name, values in found.columns.items()}}
+
+
+def draw_notes(loss: np.ndarray) -> list[Note]:
+    """A note on draws without an optimum: those whose loss, shape (draws, *levels), is NaN."""
+    lost = int(np.isnan(loss).any(axis=tuple(range(1, loss.ndim))).sum())
+    if not lost:
+        return []
+    return [
+        Note(
+            "draws_without_optimum",
+            "warning",
+            f"{lost} of {len(loss)} draws have no optimum at some budget, as when a term is zero: "
+            "the intervals are of the others, and too narrow",
+            {"draws": lost},
+        )
+    ]
+
+
+def notes_of(question: Question, found: Optimum, answers: Mapping[str, np.ndarray]) -> list[Note]:
+    """Soft problems of the optimum of a fit, whose answers have an axis of one draw."""
+    columns = {name: values[0] for name, values in found.columns.items()}
+    notes = [*question.fit.carried, *unit_mismatch(question.fit, columns, "*")]
+    notes += reach_notes(question, found)
+    notes += _limit_notes(question, found)
+    if found.turned[0].any():
+        left = answers["spent"] / answers["budget"]
+        notes.append(
+            Note(
+                "more_data_hurts",
+                "warning",
+                f"with these values the loss rises with {question.line.pivot} before the budget is "
+                f"spent: {question.line.pivot} stops there, and the rest is left",
+                {"spent": float(np.min(left[found.turned]))},
+            )
+        )
+    notes += _flat(question, found)
+    return notes
+
+
+def reach_notes(question: Question, found: Optimum) -> tuple[Note, ...]:
+    """How far outside the runs of the fit its optimum lies, and columns are held."""
+    columns = {**question.held, **{name: values[0] for name, values in found.columns.items()}}
+    starred = {name: f"{name}*" for name in found.columns}
+    return extrapolation(question.fit.domain, columns, starred)
+
+
+def unit_mismatch(fit: Fit, columns: Mapping[str, np.ndarray], mark: str = "") -> list[Note]:
+    """A note where N or D are so far from every run that one of both is in another unit.
+
+    Args:
+        fit: the fit.
+        columns: values by column, any shape.
+        mark: what follows the name of a column in print.
+    """
+    far = {}
+    for name in ("N", "D"):
+        if name not in columns or name not in fit.domain:
+            continue
+        low, high = fit.domain[name]
+        values = columns[name][np.isfinite(columns[name]) & (columns[name] > 0)]
+        if not (values.size and low > 0):
+            continue
+        if values.max() > HIGH_UNIT * high:
+            far[name] = (values.max(), "above the largest", high)
+        elif values.min() < LOW_UNIT * low:
+            far[name] = (values.min(), "below the smallest", low)
+    if not far:
+        return []
+    said = " and ".join(
+        f"{name}{mark} = {value:.3g} is {max(value / end, end / value):.2g} times {how} of the "
+        f"runs ({end:.3g})"
+        for name, (value, how, end) in far.items()
+    )
+    return [
+        Note(
+            "unit_mismatch",
+            "warning",
+            f"{said}: the question and the fitted table are in different units. Ask in the unit "
+            "of the table, or fit a table in raw counts",
+            {name: float(value) for name, (value, _, _) in far.items()},
+        )
+    ]
+
+
+def _limit_notes(question: Question, found: Optimum) -> list[Note]:
+    columns = {name: np.asarray(values) for name, values in question.held.items()}
+    columns |= {name: values[0] for name, values in found.columns.items()}
+    holding = {}
+    for i, limit in enumerate(question.line.limits):
+        value = np.asarray(limit.value(columns), dtype=np.float64)
+        for end in (question.low[i], question.high[i]):
+            if math.isfinite(end) and (np.abs(value / end - 1) < AT_LIMIT).any():
+                holding[limit.name] = end
+    for name, (low, high) in zip(
+        (question.line.walk, *question.line.extras), _natural(question), strict=True
+    ):
+        if name not in columns:
+            continue
+        ends = (
+            (low, high)
+            if name != question.line.walk
+            else (
+                low if question.edge[0] else math.nan,
+                high if question.edge[1] else math.nan,
+            )
+        )
+        for end in ends:
+            if (np.abs(columns[name] - end) <= AT_LIMIT * max(abs(end), high - low)).any():
+                holding[name] = end
+    for name, values in question.choices.items():
+        if len(values) > 1 and np.isin(columns[name], (min(values), max(values))).any():
+            holding[name] = float(columns[name].flat[0])
+    if not holding:
+        return []
+    said = ", ".join(f"{name} = {end:.4g}" for name, end in holding.items())
+    return [
+        Note(
+            "at_limit",
+            "info",
+            f"a limit or an end of a range holds the answer: {said}",
+            {"limits": holding},
+        )
+    ]
+
+
+def _natural(question: Question) -> list[tuple[float, float]]:
+    logs = (True, *question.line.logarithmic)
+    return [
+        (math.exp(low), math.exp(high)) if log else (float(low), float(high))
+        for (low, high), log in zip(question.box, logs, strict=True)
+    ]
+
+
+def _flat(question: Question, found: Optimum) -> list[Note]:
+    """A note where twice the size wastes hardly anything."""
+    known = (found.state[0] == INTERIOR) & np.isfinite(found.waste[0])
+    if not known.any():
+        return []
+    waste = float(np.min(found.waste[0][known]))
+    if not 0 <= waste < FLAT:
+        return []
+    return [
+        Note(
+            "flat_optimum",
+            "warning",
+            f"twice or half the model size wastes {waste:.1%} of the budget at most: the "
+            "optimum is flat, and N* is no sharp answer. See near_optimal()",
+            {"waste_of_doubling": waste},
+        )
+    ]

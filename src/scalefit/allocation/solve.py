@@ -1,0 +1,151 @@
+"""The optimum of a question under every draw: by closed form where there is one, or the solver.
+
+The additive laws have a closed form under k N D, and one equation under k N D + m N. Every other
+question goes to the solver, whose answers on the additive laws are the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from scalefit.allocation.additive_optimum import exponents, least_flops, library, ln_optimum, sizes
+from scalefit.allocation.inference_costs import best_tokens_for_budget, best_tokens_for_loss
+from scalefit.allocation.problem import Question
+from scalefit.allocation.solver import (
+    INFEASIBLE,
+    INTERIOR,
+    LIMITED,
+    UNBOUNDED,
+    Optimum,
+    solve,
+)
+from scalefit.laws import chinchilla, chinchilla_tied
+from scalefit.runtime.settings import quiet
+
+__all__ = ["CLOSED_FORMS", "additive", "solved"]
+
+CLOSED_FORMS = (chinchilla, chinchilla_tied)
+
+
+def solved(
+    question: Question, params: Mapping[str, np.ndarray], levels: np.ndarray | None = None
+) -> Optimum:
+    """The best of the choices, under every draw.
+
+    Args:
+        question: what is asked.
+        params: parameters of its law, each of shape (draws,).
+        levels: where every draw has levels of its own, shape (draws, *levels).
+
+    Returns:
+        Optima of shape (draws, *levels).
+    """
+    law = question.fit.law
+    values = {name: np.asarray(params[name], dtype=np.float64) for name in law.names}
+    count, shape = len(next(iter(values.values()))), question.levels.shape
+    combinations = question.combinations
+    if question.plain and law in CLOSED_FORMS:
+        found = _closed(question, values, levels)
+    else:
+        setting = question.setting()
+        if levels is not None:
+            each = levels.reshape(count, -1)
+            setting = setting._replace(level=np.tile(each, (1, len(combinations))))
+        found = solve(question.line, values, setting)
+    spread = (count, len(combinations), *shape)
+    spreads = {name: item.reshape(spread) for name, item in found.columns.items()}
+    found = Optimum(spreads, *(np.reshape(item, spread) for item in found[1:]))
+    found = found._replace(state=_usable(question, found))
+    compared = found.cost if question.line.reverse else found.loss
+    compared = np.where(found.state <= LIMITED, compared, np.inf)
+    compared = np.where(np.isnan(compared), np.inf, compared)
+    best = np.argmin(compared, axis=1)[:, None]
+    chosen = {
+        name: np.broadcast_to(combinations[:, i].reshape(-1, *(1,) * len(shape)), spread)
+        for i, name in enumerate(question.choices)
+        if name != question.line.walk
+    }
+    columns = {**found.columns, **chosen}
+    order = [name for name in (*law.columns, *question.cost.columns) if name in columns]
+    found = found._replace(columns={name: columns[name] for name in dict.fromkeys(order)})
+    return _picked(found, best)
+
+
+def _usable(question: Question, found: Optimum) -> np.ndarray:
+    """The states, of answers beyond what float64 holds as if there were none."""
+    divided = [found.columns[name] for name in question.divided]
+    sound = np.isfinite([*divided, found.loss, found.cost]).all(axis=0)
+    sound &= (np.array(divided) > 0).all(axis=0)
+    return np.where((found.state <= LIMITED) & ~sound, INFEASIBLE, found.state)
+
+
+def _picked(found: Optimum, best: np.ndarray) -> Optimum:
+    def pick(item: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(item, best, 1)[:, 0]
+
+    columns = {name: pick(item) for name, item in found.columns.items()}
+    return Optimum(columns, *(pick(item) for item in found[1:]))
+
+
+def _closed(
+    question: Question, params: Mapping[str, np.ndarray], levels: np.ndarray | None
+) -> Optimum:
+    """The additive law's optimum under k N D + m N."""
+    values = {name: item[:, None] for name, item in params.items()}
+    level = question.levels.reshape(1, -1) if levels is None else levels.reshape(len(levels), -1)
+    k, m = question.cost.per_product, question.cost.per_model
+    with quiet():
+        found = additive(values, level, k, m, reverse=question.line.reverse)
+    shape = np.broadcast_shapes(level.shape, values["A"].shape)
+    N, D, loss, cost, n_exponent, d_exponent = (np.broadcast_to(item, shape) for item in found)
+    inside = (values["A"] > 0) & (values["B"] > 0) & np.ones(N.shape, dtype=bool)
+    state = np.where(np.isfinite(N), INTERIOR, INFEASIBLE)
+    total = values["alpha"] + values.get("beta", values["alpha"])
+    # Czech et al. 2026, arXiv 2603.22339: half of (alpha + beta) x^2, to second order in x = ln 2.
+    waste = np.broadcast_to(0.5 * total * math.log(2) ** 2, N.shape) if m == 0 else np.nan * N
+    return Optimum(
+        {"N": N, "D": D},
+        loss,
+        cost,
+        n_exponent,
+        d_exponent,
+        np.zeros(N.shape, dtype=bool),
+        waste,
+        np.where(inside, state, UNBOUNDED),
+    )
+
+
+def additive(params: Mapping[str, Any], level: Any, k: Any, m: float, *, reverse: bool) -> Any:
+    """N*, D*, loss, cost and the slopes of ln N* and ln D* in ln cost of the additive law.
+
+    Where a term is zero, any finite number: there is no optimum. Traceable by JAX.
+    """
+    xp = library(*params.values(), level)
+    inside = (params["A"] > 0) & (params["B"] > 0)
+    shown = {**params, **{name: xp.where(inside, params[name], 1.0) for name in ("A", "B")}}
+    alpha, beta = exponents(shown)
+    (ln_a, ln_b), rho = sizes(shown), m / k
+    if m == 0:
+        budget = least_flops({**shown, "E": params["E"]}, level, k) if reverse else level
+        x, u = ln_optimum(shown, budget / k)
+        dx, du = beta / (alpha + beta), alpha / (alpha + beta)
+    else:
+        if reverse:
+            u = best_tokens_for_loss(shown, level, rho)
+            # From the wedge, which unlike L - E - B D^-beta is no difference.
+            wedge = xp.log1p(rho * xp.exp(-u))
+            x = (xp.log(alpha / beta) + ln_a - ln_b + beta * u - wedge) / alpha
+        else:
+            u = best_tokens_for_budget(shown, level / k, rho)
+            x = xp.log(level / k) - xp.log(xp.exp(u) + rho)
+        # The wedge condition, differentiated along the optima of all budgets, or of all losses.
+        share = 1.0 / (1.0 + rho * xp.exp(-u))
+        du = alpha / ((alpha - 1.0) * share + beta + 1.0)
+        dx = 1.0 - share * du
+    loss = params["E"] + xp.exp(ln_a - alpha * x) + xp.exp(ln_b - beta * u)
+    N, D = xp.exp(x), xp.exp(u)
+    return N, D, loss, k * N * (D + rho), dx, du

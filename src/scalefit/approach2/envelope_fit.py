@@ -1,0 +1,230 @@
+"""Chinchilla's Approach 1: the lower envelope of training curves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from scalefit.allocation.costs import Cost
+from scalefit.approach2.isoflop_fit import Frontier, convention_notes
+from scalefit.approach2.parabola import PowerLaw, power_law
+from scalefit.approach2.sweeps import Sweeps, sweeps
+from scalefit.arguments import choice, text, whole
+from scalefit.data.table import LossTable, as_table
+from scalefit.errors import DataError, Note
+from scalefit.reporting import report
+
+__all__ = ["Envelope", "EnvelopeMethod", "envelope"]
+
+EnvelopeMethod = Literal["bins", "hull"]
+"""The best run at each of many budgets, or the corners of the convex hull."""
+
+
+# Sizes on the fitted part of an envelope. Without noise its exponent is off by up to 0.12 with two
+# and 0.03 with four, and by 0.01 from five on.
+FEW_SIZES = 5
+
+# Budgets of an envelope; there are that many for each curve.
+MOST_BINS = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class Envelope(Frontier):
+    """The runs of least loss at each compute, and power laws through them.
+
+    Attributes:
+        points: a row for each budget or corner: ``flops``, ``N``, ``D``, ``loss``, ``run``, and
+            ``interior``: whether smaller and larger models were trained that far too. The power
+            laws go through those.
+        n_law: N* against the budget. Neighbouring points share runs, so it has no standard error.
+        d_law: D* against the budget.
+        method: how points were chosen.
+        cost: name of what budgets are counted in.
+        notes: soft problems.
+    """
+
+    points: pd.DataFrame
+    n_law: PowerLaw
+    d_law: PowerLaw
+    method: EnvelopeMethod
+    cost: str
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Lowest and highest budget of the power laws, FLOP."""
+        budgets = self.points["flops"][self.points["interior"]]
+        return float(budgets.min()), float(budgets.max())
+
+    def to_frame(self) -> pd.DataFrame:
+        """The row of each point."""
+        return self.points.copy()
+
+    def __repr__(self) -> str:
+        return report.envelope_text(self)
+
+    def _repr_html_(self) -> str:
+        return report.envelope_html(self)
+
+
+def envelope(
+    curves: LossTable | pd.DataFrame,
+    *,
+    run: str | None = None,
+    method: EnvelopeMethod = "bins",
+    bins: int = 1500,
+    cost: str | Cost | None = None,
+    **columns: str,
+) -> Envelope:
+    """Compute-optimal N and D from training curves of several sizes.
+
+    ``bins``: at log-spaced budgets the run of least loss, each curve taken as straight in ln C
+    between its checkpoints. ``hull``: the corners of the lower convex hull of all checkpoints in
+    (ln C, loss). Points whose run is the smallest or the largest trained that far are listed but
+    not fitted: beyond them a better size may lie.
+
+    Checkpoints inside a learning-rate schedule lie above the loss of a run that ends there, so that
+    an envelope of single long schedules favours small models.
+
+    Args:
+        curves: a row for each checkpoint, with N, D so far, and the loss.
+        run: column that names the run of a checkpoint; by default a run is a size.
+        method: ``bins`` or ``hull``.
+        bins: budgets, log-spaced over the compute of the checkpoints.
+        cost: what compute is counted in. By default it is the table's column C, or 6ND without one.
+        **columns: headers, as for ``fit``, where ``curves`` is a DataFrame.
+
+    Returns:
+        The points and the power laws.
+
+    Raises:
+        ArgumentError: an option is unknown or no number in its range.
+        DataError: a column is missing, or fewer than two sizes are ever best.
+
+    Source:
+        Hoffmann et al. 2022, arXiv 2203.15556, section 3.1.
+
+    Example:
+        >>> import numpy as np, pandas as pd, scalefit as sf
+        >>> N, D = np.meshgrid(np.geomspace(1e7, 1e10, 40), np.geomspace(1e8, 1e12, 200))
+        >>> curves = pd.DataFrame({"N": N.ravel(), "D": D.ravel()})
+        >>> found = sf.envelope(sf.simulate(curves, noise=0.0))
+        >>> round(found.n_exponent, 2)  # 0.28 / (0.34 + 0.28)
+        0.45
+    """
+    choice(method, "method", get_args(EnvelopeMethod))
+    bins = whole(bins, "bins", least=2, most=MOST_BINS, remedy="Pass how many, as bins=1500")
+    if run is not None:
+        text(run, "run", remedy="Pass the column that names the run of a checkpoint, or run=None")
+    table = as_table(curves, **columns)
+    checkpoints = sweeps(table, None, 0.0, cost)
+    used = table.weight > 0
+    labels = (table.labels(run) if run else pd.Series(table.column("N")))[used].to_numpy()
+    names, code = np.unique(
+        labels.astype(str) if labels.dtype == object else labels, return_inverse=True
+    )
+    curve = [np.flatnonzero(code == number) for number in range(len(names))]
+    chosen = _best(checkpoints, curve, bins) if method == "bins" else _hull(checkpoints, code)
+    points = pd.DataFrame(chosen).assign(run=lambda frame: names[frame["run"]])
+    fitted = points[points["interior"]]
+    if fitted["N"].nunique() < 2:
+        raise DataError(
+            f"{fitted['N'].nunique()} of {len(names)} runs are best at some compute with smaller "
+            "and larger models beside them, and a power law needs two",
+            remedy="Give curves of more sizes that overlap in compute; name the runs with run=",
+        )
+    laws = (power_law(fitted["flops"], np.log(fitted[name])) for name in ("N", "D"))
+    unknown = np.asarray(np.nan)
+    n_law, d_law = (replace(law, exponent_se=unknown, spread=unknown) for law in laws)
+    return Envelope(
+        points=points,
+        n_law=n_law,
+        d_law=d_law,
+        method=method,
+        cost=checkpoints.cost.name if checkpoints.counted else f"column {table.sources['C']!r}",
+        notes=(*table.notes, *_few_notes(fitted), *convention_notes(checkpoints)),
+    )
+
+
+def _few_notes(fitted: pd.DataFrame) -> list[Note]:
+    """A note where the fitted part of an envelope has few sizes."""
+    sizes = int(fitted["N"].nunique())
+    if sizes >= FEW_SIZES:
+        return []
+    return [
+        Note(
+            "envelope_few_sizes",
+            "warning",
+            f"the power laws go through {sizes} sizes with smaller and larger ones beside them: "
+            "N* is a staircase of as many steps, and its exponent depends on where they lie. Add "
+            "sizes between",
+            {"sizes": sizes},
+        )
+    ]
+
+
+def _best(runs: Sweeps, curves: list[np.ndarray], bins: int) -> dict[str, np.ndarray]:
+    """The run of least loss at log-spaced budgets."""
+    grid = np.linspace(np.log(runs.C).min(), np.log(runs.C).max(), bins)
+    size = np.array([np.log(runs.N[item]).mean() for item in curves])
+    loss, tokens = (
+        np.stack([_between(np.log(runs.C[item]), of[item], grid) for item in curves])
+        for of in (runs.loss, np.log(runs.D))
+    )
+    trained = np.isfinite(loss)
+    some = trained.any(0)
+    grid, loss, tokens, trained = grid[some], loss[:, some], tokens[:, some], trained[:, some]
+    best = np.where(trained, loss, np.inf).argmin(0)
+    here = np.arange(len(grid))
+    N = size[best]
+    smaller = (trained & (size[:, None] < N)).any(0)
+    larger = (trained & (size[:, None] > N)).any(0)
+    return {
+        "flops": np.exp(grid),
+        "N": np.exp(N),
+        "D": np.exp(tokens[best, here]),
+        "loss": loss[best, here],
+        "run": best,
+        "interior": smaller & larger,
+    }
+
+
+def _between(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Straight between points, NaN outside them."""
+    order = np.argsort(x, kind="stable")
+    return np.interp(at, x[order], y[order], left=np.nan, right=np.nan)
+
+
+def _hull(runs: Sweeps, code: np.ndarray) -> dict[str, np.ndarray]:
+    """Corners of the lower convex hull of (ln C, loss), as far as the loss falls."""
+    x, y = np.log(runs.C), runs.loss
+    corners: list[int] = []
+    for i in np.lexsort((y, x)):
+        while len(corners) > 1 and _turns_down(x, y, corners[-2], corners[-1], int(i)):
+            corners.pop()
+        if not corners or x[i] > x[corners[-1]]:
+            corners.append(int(i))
+    falling = np.array(corners)[: int(np.argmin(y[corners])) + 1]
+    spans = [(x[code == number].min(), x[code == number].max()) for number in range(code.max() + 1)]
+    low, high = np.array(spans).T
+    size = np.array([runs.N[code == number].mean() for number in range(len(spans))])
+    trained = (low[:, None] <= x[falling]) & (x[falling] <= high[:, None])
+    N = runs.N[falling]
+    smaller = (trained & (size[:, None] < N)).any(0)
+    larger = (trained & (size[:, None] > N)).any(0)
+    return {
+        "flops": runs.C[falling],
+        "N": N,
+        "D": runs.D[falling],
+        "loss": y[falling],
+        "run": code[falling],
+        "interior": smaller & larger,
+    }
+
+
+def _turns_down(x: np.ndarray, y: np.ndarray, a: int, b: int, c: int) -> bool:
+    """Whether b lies on or above the line from a to c."""
+    return bool((x[b] - x[a]) * (y[c] - y[a]) <= (x[c] - x[a]) * (y[b] - y[a]))

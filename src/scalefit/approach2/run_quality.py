@@ -1,0 +1,409 @@
+"""Rules that find rows of IsoFLOP sweeps not to be trusted. They flag; the caller decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from scalefit import arguments
+from scalefit.allocation.costs import Cost
+from scalefit.approach2.parabola import parabolas
+from scalefit.approach2.sweeps import Sweeps, sweeps
+from scalefit.arguments import choice, refused
+from scalefit.data.table import LossTable, as_table
+
+__all__ = [
+    "ALL_RULES",
+    "THRESHOLDS",
+    "Bent",
+    "Flag",
+    "RuleChoice",
+    "bent_parabolas",
+    "chosen",
+    "flagged",
+    "quality",
+]
+
+RuleChoice = str | tuple[str, float]
+"""Name of a rule, or name and threshold."""
+
+# Median absolute deviation of a normal sample in standard deviations (Iglewicz and Hoaglin 1993).
+MAD = 0.6745
+
+
+# Share of its own error that a run shows in the residual, below which it says nothing of itself;
+# and what losses in float64 are known to.
+LEAST_LEFT, ROUNDING = 1e-6, 1e-12
+
+# Without one of them runs leave a parabola a degree of freedom.
+FEWEST_BENT = 5
+
+# Chance of a run so far off in any of the budgets, by the scatter that its own has without it.
+CHANCE = 0.01
+
+# Of few runs that scatter is known to a factor, and no run is unlikely: then one counts that is
+# this many times the limit from the usual scatter, and this many from that of its own budget.
+FAR, OWN = 2.5, 10.0
+
+
+class Flag(NamedTuple):
+    """A run that a rule found.
+
+    Attributes:
+        place: its position among the runs.
+        budget: FLOP.
+        rule: name of the rule.
+        reason: what was found, with the number and the limit.
+    """
+
+    place: int
+    budget: float
+    rule: str
+    reason: str
+
+
+Found = list[tuple[int, str]]
+
+
+def _duplicates(runs: Sweeps, limit: float) -> Found:
+    """All but one of the runs of a budget whose sizes differ by no more than the limit in ln N."""
+    found: Found = []
+    for members in runs.members:
+        size = np.log(runs.N[members])
+        for twins in np.split(members, np.flatnonzero(np.diff(size) > limit) + 1):
+            # The one trained to the budget stays; of several, the one that reached the least loss.
+            counted = runs.cost.evaluate({"N": runs.N[twins], "D": runs.D[twins]})
+            miss = np.abs(np.log(counted / runs.C[twins]))
+            best = min(zip(miss.round(6), runs.loss[twins], twins, strict=True))[2]
+            for place in twins:
+                if place != best:
+                    found.append(
+                        (
+                            int(place),
+                            f"N within {100 * limit:g} % of run {runs.rows[best]} at this budget",
+                        )
+                    )
+    return found
+
+
+def _few_points(runs: Sweeps, limit: float) -> Found:
+    """Budgets of fewer runs than the limit."""
+    return [
+        (int(place), f"{len(members)} runs at this budget, fewer than {limit:g}")
+        for members in runs.members
+        if len(members) < limit
+        for place in members
+    ]
+
+
+class Bent(NamedTuple):
+    """A run that bends the parabola of its budget.
+
+    Attributes:
+        place: its position among the runs.
+        miss: loss above the parabola through the others.
+        score: what its square leaves out of that parabola, in the usual scatter of the others.
+    """
+
+    place: int
+    miss: float
+    score: float
+
+
+def bent_parabolas(runs: Sweeps, limit: float) -> list[Bent]:
+    """Runs without which the other runs of their budget lie on a parabola, and with which not.
+
+    In each budget the run is left out that the squares fall most without. By what they fall is
+    compared with the scatter about parabolas that is usual in the other budgets (the median), and
+    with the scatter that its own budget has without it: a parabola is not the true curve, and
+    budgets may differ in noise.
+    """
+    from scipy.special import stdtr
+
+    tried, usual = [], {}
+    for number, members in enumerate(runs.members):
+        x, y, w = np.log(runs.N[members]), runs.loss[members], runs.weight[members]
+        if len(np.unique(x)) < FEWEST_BENT - 1:
+            continue
+        scaled = (x - x.mean()) / np.ptp(x)
+        root = np.sqrt(w / w.mean())
+        basis = np.linalg.qr(np.vander(scaled, 3) * root[:, None])[0]
+        rest = root * y - basis @ (basis.T @ (root * y))
+        freedom = len(x) - 3
+        usual[number] = float(rest @ rest) / freedom
+        if len(np.unique(x)) < FEWEST_BENT:
+            continue
+        left = 1 - (basis**2).sum(axis=1)
+        # A run alone at its end of the sizes is met by any parabola, and says nothing of itself.
+        falls = np.where(left > LEAST_LEFT, rest**2 / np.maximum(left, LEAST_LEFT), 0.0)
+        worst = int(np.argmax(falls))
+        without = max(float(rest @ rest) - float(falls[worst]), 0.0)
+        # What rounding of the losses leaves is no scatter.
+        own = np.sqrt(without / (freedom - 1)) + ROUNDING * np.abs(y).max()
+        miss = float(rest[worst] / left[worst] / root[worst])
+        tried.append(
+            (number, int(members[worst]), miss, float(np.sqrt(falls[worst])), own, freedom - 1)
+        )
+    count = sum(len(members) for members in runs.members)
+    found = []
+    for number, place, miss, fall, own, freedom in tried:
+        others = [value for other, value in usual.items() if other != number]
+        scatter = max(float(np.sqrt(np.median(others))) if others else 0.0, ROUNDING * abs(miss))
+        score = fall / (scatter or own)
+        unlikely = 2 * count * float(stdtr(freedom, -fall / own)) < CHANCE
+        if score > limit and (unlikely or (score > FAR * limit and fall > OWN * own)):
+            found.append(Bent(place, miss, score))
+    return found
+
+
+def _parabola_outlier(runs: Sweeps, limit: float) -> Found:
+    """Runs that bend the parabola of their budget, one at a time."""
+    found: Found = []
+    while new := bent_parabolas(runs, limit):
+        code = runs.code.copy()
+        for item in new:
+            found.append(
+                (
+                    item.place,
+                    f"{item.miss:+.3g} from the parabola through the other runs of this budget "
+                    f"({item.score:.3g} times the usual scatter, above {limit:g})",
+                )
+            )
+            code[item.place] = -1
+        runs = replace(runs, code=code)
+    return found
+
+
+def _off_centre(runs: Sweeps, limit: float) -> Found:
+    """Runs so many times farther from the vertex than the shorter arm, and one-armed budgets."""
+    found: Found = []
+    for members in runs.members:
+        x = np.log(runs.N[members])
+        bowl = parabolas(x, runs.loss[members], runs.weight[members])
+        if not bowl.curvature > 0:
+            continue
+        arm = float(min(bowl.vertex - x[0], x[-1] - bowl.vertex))
+        for place, far in zip(members, np.abs(x - bowl.vertex), strict=True):
+            if arm <= 0:
+                found.append((int(place), "every run of this budget is on one side of its vertex"))
+            elif far > limit * arm:
+                reason = (
+                    f"{far / arm:.3g} times as far from the vertex (in ln N) as the shorter arm "
+                    f"reaches, more than {limit:g}"
+                )
+                found.append((int(place), reason))
+    return found
+
+
+def _spline_outlier(runs: Sweeps, limit: float) -> Found:
+    """Runs that a spline through the other runs of their budget misses by far.
+
+    Far against what is usual: the misses of all budgets are pooled.
+    """
+    from scipy.interpolate import Akima1DInterpolator
+
+    places, misses = [], []
+    for members in runs.members:
+        x, y = np.log(runs.N[members]), runs.loss[members]
+        # A spline needs rising sizes, and three of them beside the run in question.
+        if len(members) < 4 or not (np.diff(x) > 0).all():
+            continue
+        for i, place in enumerate(members):
+            others = Akima1DInterpolator(np.delete(x, i), np.delete(y, i), extrapolate=True)
+            places.append(int(place))
+            misses.append(float(y[i] - others(x[i])))
+    if not misses:
+        return []
+    miss = np.array(misses)
+    away = np.abs(miss - np.median(miss))
+    usual = float(np.median(away))
+    score = MAD * away / usual if usual > 0 else np.where(away > 0, np.inf, 0.0)
+    return [
+        (place, f"misses the spline of its neighbours by {gap:.3g} (score {z:.3g} above {limit:g})")
+        for place, gap, z in zip(places, misses, score, strict=True)
+        if z > limit
+    ]
+
+
+def _weak_curvature(runs: Sweeps, limit: float) -> Found:
+    """Budgets whose interval of the curvature, at this level, is not above zero."""
+    from scipy.special import stdtrit
+
+    found: Found = []
+    for members in runs.members:
+        bowl = parabolas(np.log(runs.N[members]), runs.loss[members], runs.weight[members])
+        freedom = int(bowl.points) - 3
+        if freedom < 1 and bowl.curvature > 0:
+            continue
+        reach = stdtrit(freedom, 0.5 * (1 + limit)) * bowl.curvature_se if freedom > 0 else 0.0
+        if not bowl.curvature > reach:
+            reason = (
+                f"curvature {bowl.curvature:.3g} of this budget is not above zero by its "
+                f"{100 * limit:g} % interval, +-{reach:.3g}"
+            )
+            found += [(int(place), reason) for place in members]
+    return found
+
+
+RULES: Mapping[str, Callable[[Sweeps, float], Found]] = MappingProxyType(
+    {
+        "duplicates": _duplicates,
+        "few_points": _few_points,
+        "parabola_outlier": _parabola_outlier,
+        "off_centre": _off_centre,
+        "spline_outlier": _spline_outlier,
+        "weak_curvature": _weak_curvature,
+    }
+)
+
+THRESHOLDS: Mapping[str, float] = MappingProxyType(
+    {
+        "duplicates": 0.01,
+        "few_points": 6.0,
+        "parabola_outlier": 6.0,
+        "off_centre": 2.5,
+        "spline_outlier": 6.0,
+        "weak_curvature": 0.95,
+    }
+)
+
+# What is said of a rule that is none.
+NAMED = "Pass names, or names with a threshold, as rules=['duplicates', ('few_points', 6.0)]"
+
+# Budgets that lost runs to the other rules are counted again: five that are left of six with an
+# outlier are still a parabola with two degrees of freedom.
+ALL_RULES: tuple[RuleChoice, ...] = (*RULES, ("few_points", 5.0))
+
+
+def quality(
+    runs: LossTable | pd.DataFrame,
+    *,
+    rules: Sequence[RuleChoice] = ALL_RULES,
+    by: str | None = None,
+    tolerance: float = 0.05,
+    cost: str | Cost | None = None,
+    **columns: str,
+) -> pd.DataFrame:
+    """Runs of IsoFLOP sweeps that a rule flags. Nothing is removed.
+
+    Rules are taken in order, each on the runs that those before it left; give a threshold with a
+    pair, as ``("spline_outlier", 4.5)``.
+
+    - ``duplicates`` (0.01): sizes at a budget that differ by no more than this in ln N. The run
+      trained closest to the budget stays, then the one of least loss.
+    - ``few_points`` (6): budgets of fewer runs.
+    - ``parabola_outlier`` (6): runs that bend the parabola of their budget: without the run the
+      others lie on one. Its distance is taken in the scatter about parabolas that is usual in the
+      other budgets, and must stand out of its own budget too. Found before the rules that judge a
+      run or a budget by its parabola.
+    - ``off_centre`` (2.5): runs farther from the vertex, in ln N, than so many times the shorter
+      arm of their budget; whole budgets on one side of their vertex.
+    - ``spline_outlier`` (6): an Akima spline through the other runs of the budget misses the loss
+      by a modified z-score above this, against the misses of all budgets. The smallest and the
+      largest size are extrapolated to, and a run far off spoils the splines of its neighbours:
+      look at what is flagged beside it.
+    - ``weak_curvature`` (0.95): budgets whose parabola has no positive curvature, by its interval
+      of this level.
+
+    Args:
+        runs: the table.
+        rules: which rules, in which order.
+        by: as for :func:`isoflop`, as ``tolerance`` and ``cost``.
+        tolerance: see there.
+        cost: see there.
+        **columns: headers, as for ``fit``, where ``runs`` is a DataFrame.
+
+    Returns:
+        A row for each flagged run, with its label in the index: ``budget``, ``N``, ``D``,
+        ``loss``, ``rule``, ``reason``.
+
+    Raises:
+        ArgumentError: a rule is unknown, or its threshold is no number in its range.
+        DataError: a column is missing.
+
+    Source:
+        Stages and thresholds as in the analysis of Czech et al. 2026, arXiv 2603.22339; the
+        modified z-score is that of Iglewicz and Hoaglin 1993.
+
+    Example:
+        >>> import pandas as pd, scalefit as sf
+        >>> runs = sf.simulate(sf.isoflop_design(points=7), noise=0.001)
+        >>> twice = pd.concat([runs, runs.iloc[[10]]], ignore_index=True)
+        >>> sf.quality(twice, rules=["duplicates"])["reason"].to_list()
+        ['N within 1 % of run 10 at this budget']
+    """
+    table = as_table(runs, **columns)
+    every = sweeps(table, by, tolerance, cost)
+    return flag_frame(every, flagged(every, rules)[0])
+
+
+def flag_frame(runs: Sweeps, flags: Sequence[Flag]) -> pd.DataFrame:
+    """Flags as a table, in the order of the runs."""
+    flags = sorted(flags)
+    places = [flag.place for flag in flags]
+    return pd.DataFrame(
+        {
+            "budget": np.array([flag.budget for flag in flags], dtype=np.float64),
+            "N": runs.N[places],
+            "D": runs.D[places],
+            "loss": runs.loss[places],
+            "rule": [flag.rule for flag in flags],
+            "reason": [flag.reason for flag in flags],
+        },
+        index=pd.Index([runs.rows[place] for place in places]),
+    )
+
+
+def flagged(runs: Sweeps, rules: Sequence[RuleChoice]) -> tuple[list[Flag], Sweeps]:
+    """Flags of the rules in turn, and the runs without those they found.
+
+    Raises:
+        ArgumentError: a rule is unknown, or its threshold is no number in its range.
+    """
+    flags: list[Flag] = []
+    # Budgets whose other runs lie on a parabola once one is left out. A spline through what is left
+    # of them crosses a gap, and its misses there say nothing of the runs.
+    settled: set[int] = set()
+    for name, limit in chosen(rules):
+        # No run of a budget without runs is left to be flagged.
+        budgets = {int(runs.code[item[0]]): runs.budget(item) for item in runs.members}
+        found = RULES[name](runs, limit)
+        if name == "parabola_outlier":
+            settled |= {int(runs.code[place]) for place, _ in found}
+        elif name == "spline_outlier":
+            found = [item for item in found if int(runs.code[item[0]]) not in settled]
+        flags += [
+            Flag(place, budgets[int(runs.code[place])], name, reason) for place, reason in found
+        ]
+        code = runs.code.copy()
+        code[[place for place, _ in found]] = -1
+        runs = replace(runs, code=code)
+    return flags, runs
+
+
+def chosen(rules: Any) -> list[tuple[str, float]]:
+    """Rules with their thresholds.
+
+    Raises:
+        ArgumentError: a rule is unknown, or its threshold is no number in its range.
+    """
+    try:
+        found = [rules] if isinstance(rules, str) else list(rules)
+    except Exception as error:  # A number in an array is iterable by its type, and raises.
+        raise refused("rules", rules, "a list of rules", NAMED) from error
+    return [_threshold(rule) for rule in found]
+
+
+def _threshold(rule: Any) -> tuple[str, float]:
+    name, limit = rule if isinstance(rule, tuple) and len(rule) == 2 else (rule, None)
+    choice(name, "rules", tuple(RULES), remedy=NAMED)
+    if limit is None:
+        return name, THRESHOLDS[name]
+    remedy = f"Pass a number, as rules=[({name!r}, {THRESHOLDS[name]:g})]"
+    below = 1.0 if name == "weak_curvature" else None
+    return name, arguments.number(limit, f"rules[{name!r}]", least=0, below=below, remedy=remedy)

@@ -1,0 +1,116 @@
+"""Which runs share a budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scalefit.allocation.costs import Cost, find_cost, price
+from scalefit.arguments import number, text
+from scalefit.data.table import LossTable
+
+__all__ = ["Sweeps", "sweeps"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sweeps:
+    """Runs of positive weight, by budget.
+
+    Attributes:
+        rows: labels of the runs in their table.
+        N: parameters.
+        D: tokens.
+        loss: losses.
+        weight: weights.
+        C: training FLOP, from the table or as the cost counts them.
+        code: number of each run's budget, in rising order; -1 where it was taken out.
+        cost: what budgets are counted in where the table does not say.
+        counted: whether C was counted, not read.
+        named: whether a column names the budgets; otherwise runs of close C share one.
+    """
+
+    rows: tuple[object, ...]
+    N: np.ndarray
+    D: np.ndarray
+    loss: np.ndarray
+    weight: np.ndarray
+    C: np.ndarray
+    code: np.ndarray
+    cost: Cost
+    counted: bool
+    named: bool = False
+
+    @property
+    def members(self) -> list[np.ndarray]:
+        """Positions of the runs of each budget, by size; budgets without runs are left out."""
+        order = np.argsort(self.N, kind="stable")
+        numbers = np.unique(self.code[self.code >= 0])
+        return [order[self.code[order] == number] for number in numbers]
+
+    def budget(self, members: np.ndarray) -> float:
+        """Geometric mean of their FLOP."""
+        C = self.C[members]
+        # About the first, so that equal budgets stay what they are to the last digit.
+        return float(C[0] * np.exp(np.log(C / C[0]).mean()))
+
+    def padded(self) -> tuple[np.ndarray, np.ndarray]:
+        """Positions and weights as arrays of shape (budgets, points); weight 0 where there is none.
+
+        Positions of no run are 0, to index with.
+        """
+        members = self.members
+        width = max((len(item) for item in members), default=0)
+        place = np.zeros((len(members), width), dtype=np.intp)
+        weight = np.zeros(place.shape)
+        for row, item in enumerate(members):
+            place[row, : len(item)] = item
+            weight[row, : len(item)] = self.weight[item]
+        return place, weight
+
+
+def sweeps(
+    table: LossTable,
+    by: str | None,
+    tolerance: float,
+    cost: str | Cost | None,
+    *,
+    losses: bool = True,
+) -> Sweeps:
+    """The runs of a table by budget, with their losses or, for a design, with NaN for them.
+
+    Raises:
+        ArgumentError: the tolerance is negative, or the cost or the column is none.
+        DataError: a column is missing.
+    """
+    remedy = "Pass a distance of ln C, as tolerance=0.05 for 5 %"
+    tolerance = number(tolerance, "tolerance", least=0, remedy=remedy)
+    if by is not None:
+        text(by, "by", remedy="Pass the column that names the budget of a run, or by=None")
+    used = table.weight > 0
+    N, D = (table.column(name)[used] for name in ("N", "D"))
+    loss = table.column("loss")[used] if losses else np.full(len(N), np.nan)
+    counted = cost is not None or "C" not in table.sources
+    count = find_cost("6ND" if cost is None else cost)
+    C = price(count, {"N": N, "D": D}) if counted else table.column("C")[used]
+    if by is None:
+        code = _by_gaps(np.log(C), tolerance)
+    else:
+        labels = table.labels(by)[used]
+        code = _by_rising(labels.factorize()[0], np.log(C))
+    rows = tuple(row for row, kept in zip(table.rows, used, strict=True) if kept)
+    return Sweeps(rows, N, D, loss, table.weight[used], C, code, count, counted, by is not None)
+
+
+def _by_gaps(log_c: np.ndarray, tolerance: float) -> np.ndarray:
+    """A new budget wherever the sorted logarithms leave a gap wider than the tolerance."""
+    order = np.argsort(log_c, kind="stable")
+    code = np.empty(len(log_c), dtype=np.intp)
+    code[order] = np.concatenate([[0], np.cumsum(np.diff(log_c[order]) > tolerance)])
+    return code
+
+
+def _by_rising(label: np.ndarray, log_c: np.ndarray) -> np.ndarray:
+    """Labels numbered by the mean of ln C."""
+    means = np.bincount(label, log_c) / np.bincount(label)
+    return np.argsort(np.argsort(means))[label]

@@ -1,0 +1,1 @@
+"""Proofs that an optimum is global, by branch and bound."""

@@ -1,0 +1,300 @@
+"""Columns of a law over intervals of their coordinate, rounded outward, as a proof needs them.
+
+A column is first multiplied by a positive function of the parameter, which changes no cone: one
+that has a logarithm by what takes away its mean slope and its largest row, another by a power of
+two. Columns whose logarithm is a straight line in the parameter (powers, exponentials) are enclosed
+by what is left of that slope, any other by interval arithmetic of its traced program.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr
+
+from scalefit.certification.intervals import Interval, Value, enclose, known, point, variable
+from scalefit.fitting.basis import term_of
+from scalefit.fitting.problem import Problem
+from scalefit.runtime.settings import own_settings
+from scalefit.tracing.operations import LOCK, closed_form
+
+__all__ = ["Columns", "Inputs", "Pieces", "enclose_column"]
+
+
+class Inputs(NamedTuple):
+    """The numbers that columns are computed from.
+
+    Attributes:
+        columns: the law's data columns where the weight is positive, each of shape (rows,).
+        fixed: values of the fixed parameters, in the order of ``Problem.fixed``.
+        rows: number of rows.
+    """
+
+    columns: tuple[np.ndarray, ...]
+    fixed: tuple[float, ...]
+    rows: int
+
+
+@lru_cache(maxsize=256)
+def _program(problem: Problem, index: int | None, rows: int) -> ClosedJaxpr:
+    """The traced program of a column (the known part for None) in the parameters themselves."""
+    law, structure = problem.law, problem.structure
+    logarithmic = {param.name for param in law.params if param.kind.spacing == "log"}
+    free, held = len(problem.nonlinear), len(problem.fixed)
+
+    def column(*given: Any) -> list[Any]:
+        values = dict(zip(problem.fixed, given[free : free + held], strict=True))
+        for group, value in zip(problem.nonlinear, given, strict=False):
+            values.update(dict.fromkeys(group, value))
+        coordinates = [
+            jnp.log(values[name]) if name in logarithmic else values[name]
+            for name in structure.nonlinear
+        ]
+
+        def term(name: str | None) -> Any:
+            return term_of(law, structure, name)(*given[free + held :], *coordinates)
+
+        if index is None:
+            terms = [
+                values[name] * term(name) for name in problem.fixed if name in structure.linear
+            ]
+            terms += [term(None)] if structure.remainder is not None else []
+        else:
+            terms = [term(name) for name in problem.linear[index]]
+        return [jnp.broadcast_to(sum(terms[1:], terms[0]), (rows,))]
+
+    with LOCK, own_settings():
+        return closed_form(column, [()] * (free + held) + [(rows,)] * len(law.columns))
+
+
+def enclose_column(
+    problem: Problem,
+    table: Inputs,
+    index: int | None,
+    axis: int | None = None,
+    lower: Any = None,
+    upper: Any = None,
+) -> Value:
+    """A column over intervals (batch,) of one coordinate, or of none; the known part for None."""
+    theta = [known(1.0) for _ in problem.nonlinear]
+    if axis is not None:
+        theta[axis] = variable(lower, upper)
+    program = _program(problem, index, table.rows)
+    (found,) = enclose(program, [*theta, *map(known, table.fixed), *map(known, table.columns)])
+    return found
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Columns over intervals of the coordinates they see, each scaled by a positive function.
+
+    ``middle`` and ``radius`` have shape (pieces, 5, rows): the column at the lower end and at the
+    upper end, its second derivative at the middle, and over the whole interval its second and third
+    derivatives. ``least`` is its lower bound over the interval, (pieces, rows).
+    """
+
+    middle: np.ndarray
+    radius: np.ndarray
+    least: np.ndarray
+
+
+class _Lines(NamedTuple):
+    """Columns whose logarithm is a straight line in the parameter: powers, exponentials.
+
+    Attributes:
+        which: their places among the columns.
+        start: where the level is taken, (columns,).
+        level: of the logarithm, (columns, rows).
+        slope: of the logarithm.
+        first: slope that is left after the scaling, its square and its cube.
+        square: see ``first``.
+        cube: see ``first``.
+    """
+
+    which: list[int]
+    start: np.ndarray
+    level: Interval
+    slope: Interval
+    first: Interval
+    square: Interval
+    cube: Interval
+
+
+class Columns:
+    """The columns that see a coordinate, those of one coordinate after those of another.
+
+    Attributes:
+        axis: the coordinate each of them sees.
+    """
+
+    def __init__(self, problem: Problem, table: Inputs, low: np.ndarray, high: np.ndarray) -> None:
+        self.problem, self.table = problem, table
+        seeing = [
+            (axis, index)
+            for axis in range(len(problem.nonlinear))
+            for index, seen in enumerate(problem.axes_seen)
+            if seen == (axis,)
+        ]
+        self.axis = [axis for axis, _ in seeing]
+        self.index = [index for _, index in seeing]
+        self.lines = self._lines(low, high)
+        straight = self.lines.which if self.lines else []
+        self.bent = [place for place in range(len(seeing)) if place not in straight]
+
+    def __len__(self) -> int:
+        return len(self.axis)
+
+    def _enclose(self, place: int, lower: np.ndarray, upper: np.ndarray) -> Value:
+        return enclose_column(
+            self.problem, self.table, self.index[place], self.axis[place], lower, upper
+        )
+
+    def _lines(self, low: np.ndarray, high: np.ndarray) -> _Lines | None:
+        """The columns whose logarithms have no curvature."""
+        which, levels, slopes, starts = [], [], [], []
+        for place, axis in enumerate(self.axis):
+            center = 0.5 * (low[axis] + high[axis])
+            column = self._enclose(
+                place, np.array([low[axis], center]), np.array([high[axis], center])
+            )
+            if column.log is None:
+                continue
+            level, slope, *curved = column.log.jet
+            if level is None or slope is None or len(slope.lo) > 1 or any(curved):
+                continue
+            which.append(place)
+            starts.append(center)
+            levels.append(level.mapped(lambda x: np.broadcast_to(x[1], self.table.rows)))
+            slopes.append(slope.mapped(lambda x: np.broadcast_to(x[0], self.table.rows)))
+        if not which:
+            return None
+        level, slope = (
+            Interval(np.stack([x.lo for x in parts]), np.stack([x.hi for x in parts]))
+            for parts in (levels, slopes)
+        )
+        first = slope - point(slope.mid.mean(axis=-1, keepdims=True))
+        square = first.square()
+        return _Lines(which, np.array(starts), level, slope, first, square, first * square)
+
+    def pieces(self, lower: list[np.ndarray], upper: list[np.ndarray]) -> Pieces:
+        """Every column over intervals of its coordinate, given for each coordinate."""
+        counts = [len(lower[axis]) for axis in self.axis]
+        ends = np.cumsum([0, *counts])
+        shape = int(ends[-1]), 5, self.table.rows
+        found = Interval(np.empty(shape), np.empty(shape))
+        least = np.empty((shape[0], shape[2]))
+        if self.lines is not None:
+            which = self.lines.which
+            a, b = (
+                np.concatenate([side[self.axis[place]] for place in which])
+                for side in (lower, upper)
+            )
+            taken = np.repeat(np.arange(len(which)), [counts[place] for place in which])
+            rows: Any = slice(None)
+            if self.bent:
+                rows = np.concatenate([np.arange(ends[j], ends[j + 1]) for j in which])
+            self._affine(self.lines, taken, a, b, found, least, rows)
+        for place in self.bent:
+            a, b = lower[self.axis[place]], upper[self.axis[place]]
+            value, pair, *derivatives = self._general(place, a, 0.5 * (a + b), b)
+            mine = slice(ends[place], ends[place + 1])
+            for at, item in enumerate((*pair, *derivatives)):
+                found.lo[mine, at], found.hi[mine, at] = item.lo, item.hi
+            least[mine] = value.lo
+        return Pieces(*found.ball, least)
+
+    def _affine(
+        self,
+        lines: _Lines,
+        taken: np.ndarray,
+        lower: np.ndarray,
+        upper: np.ndarray,
+        found: Interval,
+        least: np.ndarray,
+        rows: Any,
+    ) -> None:
+        """Fill in the columns whose logarithm is a straight line in the parameter."""
+
+        def at(item: Interval) -> Interval:
+            return item.mapped(lambda x: x[taken])
+
+        m = 0.5 * (lower + upper)
+        center = point(m[:, None])
+        above = at(lines.level) + at(lines.slope) * (center - point(lines.start[taken][:, None]))
+        above = above - point(above.mid.max(axis=-1, keepdims=True))
+        # The middle lies between the ends, rounded or not, so that both distances are positive.
+        steps = [center - point(lower[:, None]), point(upper[:, None]) - center]
+        first = at(lines.first)
+        down, up = (
+            first.of_positive(Interval(np.maximum(step.lo, 0.0), step.hi)) for step in steps
+        )
+        parts = [above - down, above + up, above]
+        # At the lower end, the upper end and the middle.
+        column = _exp(Interval(np.stack([x.lo for x in parts]), np.stack([x.hi for x in parts])))
+        # The logarithm is monotone in the parameter, so the ends enclose what lies between.
+        value = Interval(
+            np.minimum(column.lo[0], column.lo[1]), np.maximum(column.hi[0], column.hi[1])
+        )
+        two = at(lines.square).of_positive(
+            Interval(np.stack([column.lo[2], value.lo]), np.stack([column.hi[2], value.hi]))
+        )
+        three = at(lines.cube).of_positive(value)
+        for out, ends, second, third in (
+            (found.lo, column.lo, two.lo, three.lo),
+            (found.hi, column.hi, two.hi, three.hi),
+        ):
+            out[rows, :2] = ends[:2].transpose(1, 0, 2)
+            out[rows, 2:4] = second.transpose(1, 0, 2)
+            out[rows, 4] = third
+        least[rows] = value.lo
+
+    def _general(self, place: int, lower: np.ndarray, center: np.ndarray, upper: np.ndarray) -> Any:
+        """Any column, from its enclosures over the interval and at three points of it."""
+        count = len(lower)
+        starts = np.concatenate([lower, upper, center, lower])
+        ends = np.concatenate([lower, upper, center, upper])
+        column = self._enclose(place, starts, ends)
+        at_a, at_b, at_m, over = (slice(i * count, (i + 1) * count) for i in range(4))
+
+        def part(item: Interval | None, where: slice) -> Interval:
+            if item is None:
+                return point(np.zeros((1, 1)))
+            return item.mapped(lambda x: x if x.shape[0] == 1 else x[where])
+
+        if column.log is None:
+            jet = column.jet
+            size = np.abs(part(jet[0], at_m).mid).max(axis=-1, keepdims=True)
+            # A power of two: scaling is exact.
+            scale = point(np.exp2(-np.round(np.log2(np.where(size > 0, size, 1.0)))))
+            value, two, three = (part(jet[i], over) * scale for i in (0, 2, 3))
+            pair = [part(jet[0], where) * scale for where in (at_a, at_b)]
+            return value, pair, part(jet[2], at_m) * scale, two, three
+        logs = column.log.jet
+        tilt = part(logs[1], at_m).mid.mean(axis=-1, keepdims=True)
+        tilted = point(np.broadcast_to(tilt, (count, 1)))
+        top = point(part(logs[0], at_m).mid.max(axis=-1, keepdims=True))
+        m = point(center[:, None])
+        steps = [point(lower[:, None]) - m, point(upper[:, None]) - m]
+        span = Interval(steps[0].lo, steps[1].hi)
+        first, second, third = (part(logs[i], over) for i in (1, 2, 3))
+        first = first - tilted
+        above = part(logs[0], at_m) - top
+        value = _exp(above + first * span)
+        square = first.square()
+        two = value * (square + second)
+        three = value * (first * (square + second.scaled(3.0)) + third)
+        curve = _exp(above) * ((part(logs[1], at_m) - tilted).square() + part(logs[2], at_m))
+        pair = [
+            _exp(part(logs[0], where) - top - tilted * step)
+            for where, step in zip((at_a, at_b), steps, strict=True)
+        ]
+        return value, pair, curve, two, three
+
+
+def _exp(x: Interval) -> Interval:
+    found = x.increasing(np.exp)
+    return Interval(np.maximum(found.lo, 0.0), found.hi)

@@ -1,0 +1,1 @@
+"""Loss tables: reading, checking, filtering, grouping."""

@@ -1,0 +1,142 @@
+"""Basis columns of a separable law, and their derivatives in the nonlinear coordinates.
+
+A law f = f0(theta) + sum_j c_j phi_j(theta) is traced once, each phi_j as the derivative of the law
+in c_j, which for a linear parameter is exact and which leaves the other terms out. Coordinates are
+what the search moves in: the parameter itself, or its logarithm where its kind says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import combinations_with_replacement
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import jaxpr_as_fun
+
+from scalefit.data.table import POSITIVE
+from scalefit.fitting.separability import Structure
+from scalefit.laws import Law
+from scalefit.tracing.operations import Compiled, Function, closed_form, rewritten, trace
+
+__all__ = ["Basis", "Expansion", "basis_of", "term_of"]
+
+
+class Expansion(NamedTuple):
+    """A term at some coordinates: its rows, and derivatives in the coordinates that it sees.
+
+    Attributes:
+        value: phi, or f0.
+        first: by coordinate.
+        second: by pair of coordinates (a, b) with a <= b.
+    """
+
+    value: Any
+    first: dict[int, Any]
+    second: dict[tuple[int, int], Any]
+
+
+class Basis(NamedTuple):
+    """Programs of a law's terms: phi of each linear parameter in order, then f0 where there is one.
+
+    Attributes:
+        sees: for each term, the coordinates it depends on, as places in ``Structure.nonlinear``.
+        values: of the columns and all coordinates; the terms.
+        derivatives: of the same; for each term its value, then its first and second derivatives, in
+            the order of ``sees`` and of its pairs.
+    """
+
+    sees: tuple[tuple[int, ...], ...]
+    values: Function
+    derivatives: Function
+
+
+def basis_of(law: Law, structure: Structure) -> Basis:
+    """The programs of a law, traced the first time they are asked for."""
+    found: Basis | None = law.memo.get(structure)
+    if found is None:
+        found = law.memo[structure] = _traced(law, structure)
+    return found
+
+
+def _traced(law: Law, structure: Structure) -> Basis:
+    place = {name: i for i, name in enumerate(structure.nonlinear)}
+    sees = [tuple(place[name] for name in names) for names in structure.sees]
+    names: list[str | None] = list(structure.linear)
+    if structure.remainder is not None:
+        names.append(None)
+        sees.append(tuple(place[name] for name in structure.remainder))
+    terms = [term_of(law, structure, name) for name in names]
+    columns = len(law.columns)
+    count = columns + len(structure.nonlinear)
+
+    def values(*given: Any) -> list[Any]:
+        return [term(*given) for term in terms]
+
+    def derivatives(*given: Any) -> list[Any]:
+        found: list[Any] = []
+        for term, seen in zip(terms, sees, strict=True):
+            found += _expanded(term, given, [columns + axis for axis in seen])
+        return found
+
+    plain = trace(values, count, columns)
+    # What derivatives act on is what the terms act on: single rows, or whole columns.
+    whole = isinstance(plain, Compiled)
+    return Basis(
+        tuple(sees),
+        plain,
+        Compiled(derivatives, count) if whole else trace(derivatives, count),
+    )
+
+
+def term_of(law: Law, structure: Structure, name: str | None) -> Callable[..., Any]:
+    """phi_j of a linear parameter, or f0 for None, as a function of columns, then coordinates."""
+    columns = len(law.columns)
+    spacing = {param.name: param.kind.spacing for param in law.params}
+    zeros = dict.fromkeys(structure.linear, 0.0)
+
+    def plain(*given: Any) -> Any:
+        theta = {
+            other: jnp.exp(value) if spacing[other] == "log" else value
+            for other, value in zip(structure.nonlinear, given[columns:], strict=True)
+        }
+        if name is None:
+            return jnp.asarray(law(*given[:columns], **{**zeros, **theta}))
+
+        def along(value: Any) -> Any:
+            return jnp.asarray(law(*given[:columns], **{**zeros, **theta, name: value}))
+
+        return jax.jvp(along, (jnp.zeros(()),), (jnp.ones(()),))[1]
+
+    positive = [item in POSITIVE for item in law.columns] + [False] * len(structure.nonlinear)
+    return rewritten(plain, positive)
+
+
+def _expanded(term: Callable[..., Any], given: Sequence[Any], places: Sequence[int]) -> list[Any]:
+    """Value, first and second derivatives of a term in some of its arguments."""
+    shapes = [jnp.shape(item) for item in given]
+    fixed = jaxpr_as_fun(closed_form(lambda *values: [term(*values)], shapes))
+
+    def at(*values: Any) -> Any:
+        every = list(given)
+        for place, value in zip(places, values, strict=True):
+            every[place] = value
+        return fixed(*every)[0]
+
+    here = tuple(given[place] for place in places)
+    one, none = jnp.ones(()), jnp.zeros(())
+
+    def along(axis: int, *values: Any) -> Any:
+        return jax.jvp(at, values, unit(axis))[1]
+
+    def unit(axis: int) -> tuple[Any, ...]:
+        return tuple(one if i == axis else none for i in range(len(here)))
+
+    first = [along(axis, *here) for axis in range(len(here))]
+    second = [
+        jax.jvp(partial(along, a), here, unit(b))[1]
+        for a, b in combinations_with_replacement(range(len(here)), 2)
+    ]
+    return [at(*here), *first, *second]

@@ -1,0 +1,235 @@
+"""What every method stands on: the fit, the table it was made from, and its optimum in numbers."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from scalefit.data.table import LossTable, as_table
+from scalefit.errors import DataError, Note, Status
+from scalefit.fitting.api import Posed, pose_again
+from scalefit.fitting.grid import Candidates
+from scalefit.inference.ensemble import RunNoise
+from scalefit.results.fit import Fit
+
+__all__ = [
+    "FEWEST_CLUSTERS",
+    "Ground",
+    "clusters",
+    "curve_notes",
+    "parameters",
+    "require_freedom",
+    "run_noise",
+    "stand_on",
+]
+
+# Below this many residual degrees of freedom the spread of the residuals is itself a guess (its
+# 95 % interval spans a factor of 3.4 at 5, and 6 at 3), and with it any interval.
+FEWEST_FREEDOM = 5
+
+# Runs that differ by seed only must repeat this often, all together, before they say more about
+# noise than the residuals do.
+FEWEST_REPEATS = 5
+
+# Two clusters have one difference between them: no standard error.
+FEWEST_CLUSTERS = 3
+
+
+class Ground(NamedTuple):
+    """A fit on its table.
+
+    Attributes:
+        fit: the fit.
+        table: its table.
+        posed: the problem it solved.
+        near: its optimum, coefficients in raw units, shapes (k,) and (q,).
+        held: which free parameters are at a bound, shape (p,).
+        used: rows that count, shape (rows,).
+        predicted: prediction of each row, shape (rows,).
+        residuals: shape (rows,), as the objective defines them.
+        freedom: residual degrees of freedom.
+    """
+
+    fit: Fit
+    table: LossTable
+    posed: Posed
+    near: Candidates
+    held: np.ndarray
+    used: np.ndarray
+    predicted: np.ndarray
+    residuals: np.ndarray
+    freedom: int
+
+    @property
+    def point(self) -> np.ndarray:
+        """The optimum as one point: coefficients in raw units, then coordinates, shape (p,)."""
+        return np.concatenate([self.near.coefficients, self.near.coordinates])
+
+    @property
+    def inflation(self) -> float:
+        """Factor by which residuals are smaller than the noise, on average, the fit having followed
+        them.
+        """
+        return float(np.sqrt(self.fit.rows / self.freedom))
+
+
+def stand_on(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> Ground:
+    """The ground that a fit and its table make.
+
+    Args:
+        fit: the fit.
+        runs: the table it was made from.
+        **columns: options of the table where it is a DataFrame, as for ``fit``.
+
+    Raises:
+        DataError: the table is another one, no degree of freedom is left, the fit passes through
+            every row, or it did not converge.
+    """
+    table = as_table(runs, **columns)
+    posed = pose_again(fit, table)
+    grouped = sorted({name for item in fit.groups.values() for name in item.columns})
+    digest = table.digest([*fit.law.columns, fit.law.response], grouped)
+    if "data" in fit.provenance and digest != fit.provenance["data"]:
+        raise DataError(
+            f"these are not the {fit.rows} runs that the fit was made from: columns, losses, "
+            "weights or the order of the rows differ",
+            remedy="Pass the very table given to fit, with the same keep and missing",
+        )
+    freedom = fit.rows - fit.free
+    if freedom < 1:
+        require_freedom(fit)
+    if fit.status is Status.EXACT:
+        raise DataError(
+            "the law passes through every run to rounding: there is no noise to learn from",
+            remedy="Simulated losses need noise before they say how certain a fit is",
+        )
+    if not fit.status.usable:
+        raise DataError(
+            f"the fit is not at an optimum ({fit.status.name.lower()}), so nothing around it "
+            "describes its uncertainty",
+            remedy="Fix or tie a parameter, or add runs, until the fit converges",
+        )
+    problem = posed.problem
+    first = [fit.params[group[0]] for group in problem.names]
+    count = len(problem.owners)
+    coordinates = np.array(
+        [
+            np.log(value) if log else value
+            for value, log in zip(first[count:], problem.logarithmic, strict=True)
+        ]
+    )
+    predicted = fit.predict(table)
+    return Ground(
+        fit=fit,
+        table=table,
+        posed=posed,
+        near=Candidates(coordinates, np.array(first[:count]), np.float64(fit.value)),
+        held=np.array([group[0] in fit.trust.at_bound for group in problem.names], dtype=bool),
+        used=table.weight > 0,
+        predicted=predicted,
+        residuals=fit.residuals(table),
+        freedom=freedom,
+    )
+
+
+def require_freedom(fit: Fit) -> None:
+    """Raise where no interval can hold what it promises.
+
+    Raises:
+        DataError: fewer than five residual degrees of freedom, or published values.
+    """
+    if fit.status is Status.PUBLISHED:
+        raise DataError(
+            "these values are published ones, and no table stands behind them",
+            remedy="Fit the law to runs; the published uncertainties are in the fit's notes",
+        )
+    freedom = fit.rows - fit.free
+    if freedom < FEWEST_FREEDOM:
+        raise DataError(
+            f"{fit.rows} runs leave {freedom} residual degrees of freedom for {fit.free} "
+            f"parameters, fewer than {FEWEST_FREEDOM}: the residuals say too little about the "
+            "noise for any interval to hold what it promises",
+            remedy="Add runs, or fix or tie parameters with reason",
+        )
+
+
+def curve_notes(fit: Fit, by: str | None) -> list[Note]:
+    """That rows are checkpoints of few runs, where no column ``by`` names clusters of them."""
+    return [note for note in fit.notes if by is None and note.code == "trajectories"]
+
+
+def parameters(
+    ground: Ground, coefficients: np.ndarray, coordinates: np.ndarray, active: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Every parameter by name, for many points at once.
+
+    Args:
+        ground: the fit on its table.
+        coefficients: raw units, shape (n, k).
+        coordinates: shape (n, q).
+        active: which free parameters a bound holds, shape (n, p).
+
+    Returns:
+        Values of shape (n,), in the law's order.
+    """
+    problem, settings = ground.posed.problem, ground.posed.settings
+    point = np.concatenate([coefficients, coordinates], axis=1)
+    upper = settings.upper - point < point - settings.lower
+    bound = np.where(upper, settings.ends[:, 1], settings.ends[:, 0])
+    logarithmic = np.array([False] * len(problem.owners) + list(problem.logarithmic))
+    values = np.where(logarithmic, np.exp(np.where(logarithmic, point, 0.0)), point)
+    values = np.where(active, bound, values)
+    found = {name: np.full(len(point), value) for name, value in ground.fit.fixed.items()}
+    for group, column in zip(problem.names, values.T, strict=True):
+        found.update(dict.fromkeys(group, column))
+    return {name: found[name] for name in problem.ordered}
+
+
+def clusters(ground: Ground, by: str) -> tuple[np.ndarray, np.ndarray]:
+    """Values of a column among the rows that count, and the number of each such row's.
+
+    Args:
+        ground: the fit on its table.
+        by: name of the column.
+
+    Raises:
+        DataError: there is no such column, or it has one value only.
+    """
+    labels = ground.table.labels(by).astype(str).to_numpy()[ground.used]
+    known, codes = np.unique(labels, return_inverse=True)
+    if len(known) < 2:
+        raise DataError(
+            f"{by!r} has one value only ({known[0]}): there are no clusters",
+            column=by,
+            remedy="Choose another column, or take runs as independent",
+        )
+    return known, codes
+
+
+def run_noise(ground: Ground) -> RunNoise:
+    """Noise from run to run: of runs that differ by seed only, where there are enough of them."""
+    residual = ground.fit.objective.residual
+    repeated = _of_seeds(ground)
+    if repeated is not None:
+        return RunNoise(repeated, "seeds", residual)
+    return RunNoise(ground.residuals[ground.used] * ground.inflation, "residuals", residual)
+
+
+def _of_seeds(ground: Ground) -> np.ndarray | None:
+    """Residuals of repeated runs around their mean, scaled to the noise of one run."""
+    table = ground.table
+    if "seed" not in table.sources:
+        return None
+    keys = [pd.Series(table.column(name)) for name in ground.fit.law.columns]
+    keys += [pd.Series(codes) for codes in ground.posed.codes.values()]
+    frame = pd.concat(keys, axis=1)[ground.used]
+    values = pd.Series(ground.residuals[ground.used], index=frame.index)
+    groups = values.groupby([frame[name] for name in frame])
+    size = groups.transform("size")
+    if len(values) - groups.ngroups < FEWEST_REPEATS:
+        return None
+    several = (size > 1).to_numpy()
+    inflated = (values - groups.transform("mean")) * np.sqrt(size / (size - 1).clip(lower=1))
+    return inflated[several].to_numpy()

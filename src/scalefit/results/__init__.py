@@ -1,0 +1,1 @@
+"""Fits, what is known of them, and how they are saved."""

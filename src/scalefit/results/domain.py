@@ -1,0 +1,99 @@
+"""Ranges of the runs behind a fit, and how far outside them an answer lies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from scalefit.errors import Note
+from scalefit.runtime.settings import quiet
+
+__all__ = ["extrapolation", "outside"]
+
+Domain = Mapping[str, tuple[float, float]]
+
+# A loss surface is fitted over two to five decades of budget. One decade beyond its largest run is
+# the usual use; further out the answer rests on the form of the law. The range of a column that
+# reaches zero or below has no decades: its width takes their place.
+FAR = 1.0
+
+# Of decades, or of widths: a run at the edge of the table is in it.
+ROUNDING = 1e-9
+
+
+def extrapolation(
+    domain: Domain, columns: Mapping[str, Any], said: Mapping[str, str] | None = None
+) -> tuple[Note, ...]:
+    """A note where values leave the ranges of the runs, with the farthest distance by column.
+
+    Args:
+        domain: smallest and largest value of each column among the runs, and of ``D/N`` and
+            ``6ND``; NaN where it is not known.
+        columns: values by name, broadcastable.
+        said: what the message calls a column, where that is not its name.
+    """
+    reach = {
+        name: float(far.max()) for name, far in _distances(domain, columns).items() if far.size
+    }
+    beyond = {name: far for name, far in reach.items() if far > 0}
+    if not beyond:
+        return ()
+    called = dict(said or {})
+    where = ", ".join(
+        f"{called.get(name, name)} {_digits(far)} {_unit(*domain[name])} outside the runs "
+        f"({domain[name][0]:.2g} to {domain[name][1]:.2g})"
+        for name, far in beyond.items()
+    )
+    note = Note(
+        "extrapolation",
+        "warning" if max(beyond.values()) > FAR else "info",
+        f"{where}: the answer rests on the form of the law, and no interval holds a wrong form",
+        {"flops" if name == "6ND" else name: far for name, far in reach.items()},
+    )
+    return (note,)
+
+
+def outside(domain: Domain, columns: Mapping[str, Any]) -> np.ndarray:
+    """Which rows leave the ranges of the runs, of the columns' broadcast shape."""
+    shape = np.broadcast_shapes(*(np.shape(values) for values in columns.values()))
+    found = np.zeros(shape, dtype=bool)
+    for far in _distances(domain, columns).values():
+        found |= far > 0
+    return found
+
+
+def _distances(domain: Domain, columns: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """How far the values lie outside the range of their column, in its unit; 0 inside."""
+    measured = {name: np.asarray(values, dtype=np.float64) for name, values in columns.items()}
+    with quiet():
+        if {"N", "D"} <= set(measured):
+            measured["D/N"] = measured["D"] / measured["N"]
+            measured["6ND"] = 6 * measured["N"] * measured["D"]
+        return {
+            name: _distance(values, *domain[name])
+            for name, values in measured.items()
+            if name in domain and not np.isnan(domain[name]).any()
+        }
+
+
+def _distance(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """What is no number is nowhere outside."""
+    if low > 0:
+        # Nothing positive is as far below as zero.
+        ratios = np.maximum(values, 0.0)
+        far = np.maximum(np.log10(ratios / high), np.log10(low / ratios))
+    else:
+        beyond = np.maximum(values - high, low - values)
+        far = np.where(beyond > 0, beyond / (high - low), 0.0)
+    return np.where(far > ROUNDING, far, 0.0)
+
+
+def _unit(low: float, _: float) -> str:
+    return "decades" if low > 0 else "widths of their range"
+
+
+def _digits(far: float) -> str:
+    """Few of them: Python shows a warning again when its text is another one."""
+    return f"{far:.2g}" if far < 1 else f"{far:.1f}"

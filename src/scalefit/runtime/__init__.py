@@ -1,0 +1,1 @@
+"""The settings and threads under which everything runs."""

@@ -1,0 +1,1 @@
+"""Designs, noise and simulated tables."""

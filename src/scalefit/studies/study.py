@@ -1,0 +1,361 @@
+"""A study: settings times seeds simulated tables, every method on each, and how far it was off."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from scalefit import arguments
+from scalefit.arguments import refused
+from scalefit.errors import ArgumentError
+from scalefit.objective import Objective, Residual, Robust
+from scalefit.simulation.synthetic import Noise, isoflop_design, parameters_of, surface_of
+from scalefit.studies.estimates import (
+    LAW,
+    SLOW,
+    answers_of,
+    checked_budget,
+    checked_methods,
+    estimate,
+)
+
+__all__ = ["Study", "study"]
+
+# Columns of a setting that describe its noise; ``noise`` is its scale, or a Noise.
+OF_NOISE = ("additive", "freedom", "by", "shared")
+
+# A relative error below rounding is rounding, and has a logarithm.
+LEAST_ERROR = 1e-16
+
+BAR_SECONDS = 2.0
+
+# Bytes that a table of a design of some dozens of runs takes, at least.
+TABLE = 2000
+
+SETTINGS = "Pass values by column, as settings={'points': [8, 16], 'noise': 0.01}"
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What every method found on every table.
+
+    Attributes:
+        table: a row for each table and method: ``setting`` (its number), the columns of the
+            setting, ``seed``, ``method``, what :func:`scalefit.studies.estimate` gives, and its
+            relative errors: ``E_error`` to ``beta_error``, ``n_error`` and ``d_error`` of the
+            exponents and, at a budget, ``N_error`` and ``D_error``.
+        settings: names of the columns of a setting.
+    """
+
+    table: pd.DataFrame
+    settings: tuple[str, ...]
+
+    def summary(self, by: str | Sequence[str] = ()) -> pd.DataFrame:
+        """Errors by method, and by columns of the setting.
+
+        Args:
+            by: columns to tell apart, such as ``"noise"``.
+
+        Returns:
+            A row for each method: ``fits``; ``failed``, those without an estimate, which are left
+            out of all that follows; ``flagged``, those whose status is another than converged or
+            exact; ``gmean``, geometric mean of the relative errors of both exponents, and
+            ``gmean_se``, its standard error (NaN for one seed); ``n_max`` and ``d_max``, the
+            largest relative error of each; ``rms``, root mean square of the error of the exponent
+            of D*, not relative, which is that of N* as well where budgets are 6ND.
+
+        Raises:
+            ArgumentError: no such column.
+        """
+        remedy = f"Pass columns of its table; settings: {', '.join(self.settings)}"
+        wanted = list(arguments.names(by, "by", remedy=remedy))
+        for name in wanted:
+            if name not in self.table:
+                raise arguments.refused("by", name, "a column of the study", remedy)
+        groups = self.table.groupby([*wanted, "method"], sort=False, dropna=False)
+        rows = {key: _errors(part) for key, part in groups}
+        index = pd.MultiIndex.from_tuples(list(rows), names=[*wanted, "method"])
+        found = pd.DataFrame(list(rows.values()), index=index)
+        return found if wanted else found.set_axis(index.get_level_values(0))
+
+    def __repr__(self) -> str:
+        first = self.table["setting"].nunique()
+        tables = len(self.table.drop_duplicates(["setting", "seed"]))
+        return f"<Study of {first} settings, {tables} tables>\n{self.summary().to_string()}"
+
+
+def study(
+    settings: Mapping[str, Any] | pd.DataFrame,
+    seeds: int | Sequence[int] = 256,
+    *,
+    methods: str | Sequence[str] = ("surface", "approach2"),
+    design: Callable[..., pd.DataFrame] = isoflop_design,
+    flops: float | None = None,
+    residual: Residual = "raw",
+    robust: Robust = "none",
+    delta: float = 1e-3,
+    slow_seeds: int = 16,
+    progress: bool = True,
+) -> Study:
+    """Every method on simulated tables of every setting: the errors of methods, by simulation.
+
+    Tables are drawn as :func:`scalefit.simulate` draws them, from the additive law. All tables of
+    one design are fitted as one batch. The surface fit of a table is a fit as good as
+    :func:`scalefit.fit` makes it: searched over the whole box and polished until the gradient is
+    zero to rounding.
+
+    Args:
+        settings: a row for each setting, or a mapping of columns to values, of which every
+            combination is a setting: a list (or array, or range) holds several values, anything
+            else is one. Columns: ``surface``, a name in ``SURFACES`` or its parameters
+            (``chinchilla`` by default); ``noise``, as for ``simulate``, and ``additive``,
+            ``freedom``, ``by``, ``shared``, as for :class:`scalefit.Noise`; all others are
+            arguments of the design.
+        seeds: how many tables of each setting, from seed 0, or which seeds. They are the same in
+            every setting.
+        methods: see :func:`scalefit.studies.estimate`.
+        design: makes a design from the columns of a setting, with ``surface`` if it takes one.
+        flops: budget at which N* and D* are compared too, FLOP.
+        residual: of the surface fit, as for ``fit``.
+        robust: of the surface fit.
+        delta: of the surface fit.
+        slow_seeds: methods of Approach 3, in scipy and one by one, are run on the first so many
+            seeds of each setting only.
+        progress: whether a bar is drawn once it takes more than two seconds.
+
+    Returns:
+        The study.
+
+    Raises:
+        ArgumentError: settings that are none, a setting that nothing takes, a design that raises
+            something or is no table, or another option that makes no sense.
+        DataError: a design that cannot identify the law.
+
+    Example:
+        >>> import scalefit as sf
+        >>> found = sf.study({"points": [8, 16], "drift": 3.0, "noise": 0.01}, seeds=32)
+        >>> len(found.table)
+        128
+        >>> summary = found.summary()
+        >>> bool(summary.gmean["surface"] < summary.gmean["approach2"])
+        True
+    """
+    rows = _rows(settings)
+    chosen = _seeds(seeds, len(rows))
+    names, flops = checked_methods(methods), checked_budget(flops)
+    arguments.function(design, "design", remedy="Pass a function, as scalefit.isoflop_design")
+    slow = "Pass a number of seeds, as slow_seeds=16"
+    slow_seeds = arguments.whole(slow_seeds, "slow_seeds", least=1, remedy=slow)
+    progress = arguments.flag(progress, "progress")
+    objective = Objective(residual, robust, delta)
+    batches: dict[str, list[_Setting]] = {}
+    for number, row in enumerate(rows):
+        one = _read(number, row, design)
+        batches.setdefault(one.key, []).append(one)
+    # One fit needs no bar, and asyncio comes with it.
+    from tqdm.auto import tqdm
+
+    bar = tqdm(
+        batches.values(),
+        "designs",
+        delay=BAR_SECONDS,
+        leave=False,
+        disable=not progress,
+    )
+    frames = [_batch(batch, chosen, names, flops, objective, slow_seeds) for batch in bar]
+    table = pd.concat(frames, ignore_index=True)
+    order = table["method"].map({name: place for place, name in enumerate(names)})
+    table = table.assign(order=order).sort_values(["setting", "order", "seed"], kind="stable")
+    columns = tuple(dict.fromkeys(name for row in rows for name in row))
+    return Study(table.drop(columns="order").reset_index(drop=True), columns)
+
+
+class _Setting(NamedTuple):
+    """A setting, read: its row, and what it says."""
+
+    number: int
+    row: Mapping[str, Any]
+    surface: Mapping[str, float]
+    noise: Noise
+    design: pd.DataFrame
+
+    @property
+    def key(self) -> str:
+        """Settings of one key differ in their noise alone."""
+        points = pd.util.hash_pandas_object(self.design, index=False).to_numpy()
+        return repr((sorted(self.surface.items()), list(self.design), points.tobytes()))
+
+
+def _rows(settings: Mapping[str, Any] | pd.DataFrame) -> list[dict[str, Any]]:
+    """Settings as records."""
+    if isinstance(settings, pd.DataFrame):
+        rows = [{str(name): row[name] for name in row} for row in settings.to_dict("records")]
+    else:
+        settings = arguments.mapping(settings, "settings", remedy=SETTINGS)
+        several = [
+            list(value) if isinstance(value, list | range) else _scalars(value)
+            for value in settings.values()
+        ]
+        rows = [dict(zip(settings, values, strict=True)) for values in product(*several)]
+    if not rows:
+        raise arguments.refused("settings", settings, "one setting or more", SETTINGS)
+    return rows
+
+
+def _seeds(seeds: Any, settings: int) -> np.ndarray:
+    """Seeds, of their number or as they are, shape (tables,)."""
+    remedy = "Pass how many, as seeds=256, or which, as seeds=range(16)"
+    if isinstance(seeds, int | np.integer):
+        count = arguments.whole(seeds, "seeds", least=1, remedy=remedy)
+        arguments.affordable(count, "seeds", TABLE * settings, remedy=remedy)
+        return np.arange(count)
+    found = arguments.numbers(seeds, "seeds", least=0, empty=False, remedy=remedy)
+    if found.ndim != 1 or (found != np.round(found)).any():
+        raise arguments.refused("seeds", seeds, "a list of whole numbers", remedy)
+    return np.asarray(seeds)
+
+
+def _scalars(value: Any) -> list[Any]:
+    return value.tolist() if isinstance(value, np.ndarray) else [value]
+
+
+def _read(number: int, row: Mapping[str, Any], design: Callable[..., pd.DataFrame]) -> _Setting:
+    """What a setting says.
+
+    Raises:
+        ArgumentError: a setting that nothing takes, or a design that is no table of N and D.
+    """
+    options = dict(row)
+    surface = options.pop("surface", "chinchilla")
+    noise = options.pop("noise", 0.005)
+    more = {name: options.pop(name) for name in OF_NOISE if name in options}
+    if not isinstance(noise, Noise):
+        noise = Noise(noise, **more)
+    elif more:
+        raise ArgumentError(
+            f"settings give noise whole, and {', '.join(more)} besides",
+            argument="settings",
+            value=dict(row),
+            remedy="Put them into the Noise, or give its scale alone",
+        )
+    try:
+        taken = inspect.signature(design).parameters
+    except ValueError as error:  # As of int.
+        remedy = "Pass a function of settings, as design=scalefit.isoflop_design"
+        raise refused("design", design, "a function whose arguments are known", remedy) from error
+    free = any(item.kind is inspect.Parameter.VAR_KEYWORD for item in taken.values())
+    unknown = [name for name in options if name not in taken and not free]
+    if unknown:
+        raise ArgumentError(
+            f"settings name {unknown[0]!r}, which neither the surface, the noise nor the design "
+            "takes",
+            argument="settings",
+            value=unknown[0],
+            remedy=f"The design takes {', '.join(taken)}",
+        )
+    if "surface" in taken:
+        options["surface"] = surface
+    remedy = "A design makes a DataFrame of N and D, raw counts, out of its settings"
+    points = arguments.answered(design, "design", remedy=remedy, **options)
+    if not (isinstance(points, pd.DataFrame) and set(LAW.columns) <= set(points)):
+        raise ArgumentError(
+            f"design={arguments.shown(design)} returns {arguments.shown(points)}, which is no "
+            "table of N and D",
+            argument="design",
+            value=design,
+            remedy=remedy,
+        )
+    surface = parameters_of(LAW, surface_of(surface), "surface")
+    return _Setting(number, row, surface, noise, points)
+
+
+def _batch(
+    batch: Sequence[_Setting],
+    seeds: np.ndarray,
+    methods: Sequence[str],
+    flops: float | None,
+    objective: Objective,
+    slow_seeds: int,
+) -> pd.DataFrame:
+    """All settings of one surface and design."""
+    points, truth = batch[0].design, batch[0].surface
+    exact = LAW.evaluate({name: points[name] for name in LAW.columns}, truth)
+    losses = np.stack(
+        [
+            one.noise.applied(exact, one.noise.draw(points, np.random.default_rng(int(seed))))
+            for one in batch
+            for seed in seeds
+        ]
+    )
+    place = np.arange(len(batch)).repeat(len(seeds))
+    nth = np.tile(np.arange(len(seeds)), len(batch))
+    frames = []
+    for method in methods:
+        # An unknown one is for estimate to refuse.
+        used = np.flatnonzero(nth < slow_seeds) if method in SLOW else np.arange(len(losses))
+        own = estimate(
+            points,
+            losses[used],
+            (method,),
+            flops=flops,
+            objective=objective,
+            seeds=seeds[nth[used]],
+        )
+        where = used[own.pop("table")]
+        labels = pd.DataFrame(
+            [{"setting": batch[i].number, **_labels(batch[i].row)} for i in place[where]]
+        )
+        frames.append(pd.concat([labels.assign(seed=seeds[nth[where]]), own], axis=1))
+    found = pd.concat(frames, ignore_index=True)
+    return _with_errors(found, truth, flops)
+
+
+def _labels(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A setting as a table holds it: what cannot be grouped by is spelled out."""
+    return {
+        name: str(dict(value)) if isinstance(value, Mapping) else value
+        for name, value in row.items()
+    }
+
+
+def _with_errors(
+    found: pd.DataFrame, truth: Mapping[str, float], flops: float | None
+) -> pd.DataFrame:
+    point = np.array([[truth[name] for name in LAW.names]])
+    true = {name: float(value[0]) for name, value in answers_of(point, flops).items()}
+    labels = {"n_exponent": "n_error", "d_exponent": "d_error"}
+    errors = {
+        labels.get(name, f"{name}_error"): found[name] / value - 1 for name, value in true.items()
+    }
+    status = found.pop("status")
+    return found.assign(**errors, status=status)
+
+
+def _errors(part: pd.DataFrame) -> dict[str, float]:
+    """A row of the summary."""
+    failed = part["status"] == "failed"
+    good = part[~failed]
+    errors = good[["n_error", "d_error"]].abs().clip(lower=LEAST_ERROR)
+    logs = np.log(errors.to_numpy()).mean(axis=1) if len(good) else np.array([np.nan])
+    # Settings share their seeds: what is drawn anew is a seed, not a table.
+    each = pd.Series(logs).groupby(good["seed"].to_numpy()).mean() if len(good) else logs
+    count = len(each)
+    spread = float(np.std(each, ddof=1) / np.sqrt(count)) if count > 1 else np.nan
+    gmean = float(np.exp(logs.mean()))
+    true = good["d_exponent"] / (1 + good["d_error"])
+    return {
+        "fits": len(part),
+        "failed": int(failed.sum()),
+        "flagged": int((~good["status"].isin(["converged", "exact"])).sum()),
+        "gmean": gmean,
+        "gmean_se": gmean * spread,
+        "n_max": float(errors["n_error"].max()),
+        "d_max": float(errors["d_error"].max()),
+        "rms": float(np.sqrt(((good["d_exponent"] - true) ** 2).mean())),
+    }

@@ -1,0 +1,538 @@
+"""Traced functions as straight-line programs that any array library runs, without compiling.
+
+A law is a formula in a few columns and parameters. JAX traces it on scalars, differentiates it and
+hands over a list of elementwise operations. :class:`Program` keeps that list, shortened, and runs
+it on arrays of any shape that broadcast: with numpy for the tables people have, where a compiler
+would take seconds for milliseconds of work, and with ``jax.numpy`` inside a jitted program for a
+GPU or for very large batches. The operations are the same, and so are the numbers to rounding.
+
+What depends on the columns only is computed once for a table (:meth:`Program.bind`).
+
+A function that is no formula of one row (a loop, a sum over rows) has no such list. It is compiled
+as it stands (:class:`Compiled`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Literal
+
+from scalefit.runtime.settings import on_device, own_settings, processor, quiet
+from scalefit.runtime.threads import apart
+
+__all__ = [
+    "LOCK",
+    "SAME",
+    "Bound",
+    "Compiled",
+    "Function",
+    "Program",
+    "Untraceable",
+    "acts_on_elements",
+    "closed_form",
+    "rewritten",
+    "trace",
+]
+
+# Operations whose result is positive when every operand is, and those whose result always is (an
+# exponential that underflows to zero has no use as a base either way).
+KEEPS_POSITIVE = {"add", "mul", "div", "pow", "max", "min", "sqrt", "rsqrt", "integer_pow"} | {
+    *("square", "broadcast_in_dim", "reshape", "squeeze", "convert_element_type", "copy", "copy_p"),
+}
+ALWAYS_POSITIVE = {"exp", "exp2"}
+
+# Operations that call a function of their own, by the name of the parameter that holds it.
+CALLS = {
+    "jit": "jaxpr",
+    "pjit": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "custom_jvp_call": "call_jaxpr",
+    "custom_vjp_call": "call_jaxpr",
+    "remat": "jaxpr",
+    "checkpoint": "jaxpr",
+}
+
+# Operations that leave a scalar what it is, apart from its type.
+SAME = {
+    "broadcast_in_dim",
+    "reshape",
+    "squeeze",
+    "copy",
+    "copy_p",
+    "expand_dims",
+    "optimization_barrier",
+}
+
+# Names of numpy's functions for operations of JAX's.
+NUMPY = {
+    **{
+        name: name for name in ("add", "exp", "exp2", "log", "log1p", "expm1", "tanh", "sin", "cos")
+    },
+    **{name: name for name in ("tan", "sinh", "cosh", "sqrt", "abs", "sign", "floor", "ceil")},
+    **{name: name for name in ("square", "cbrt", "nextafter")},
+    **{"sub": "subtract", "mul": "multiply", "div": "divide", "neg": "negative", "rem": "fmod"},
+    **{"add_any": "add", "max": "maximum", "min": "minimum", "pow": "power"},
+    **{"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"},
+    **{"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"},
+    **{"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal"},
+    **{"eq": "equal", "ne": "not_equal", "is_finite": "isfinite"},
+    **{"and": "logical_and", "or": "logical_or", "not": "logical_not", "xor": "logical_xor"},
+}
+# And of scipy.special's.
+SPECIAL = {
+    **{"lgamma": "gammaln", "digamma": "digamma", "logistic": "expit", "erf": "erf"},
+    **{"erfc": "erfc", "erf_inv": "erfinv", "bessel_i0e": "i0e", "bessel_i1e": "i1e"},
+    **{"igamma": "gammainc", "igammac": "gammaincc", "regularized_incomplete_beta": "betainc"},
+}
+OWN = {"select_n", "integer_pow", "rsqrt", "clamp", "polygamma", "convert_element_type"}
+
+
+class Untraceable(Exception):  # noqa: N818 (a verdict about a function, not an error of the program)
+    """The function is no list of elementwise operations."""
+
+
+Key = tuple[Any, ...]
+
+
+class _Step:
+    """One operation: what it is, its operands (places), and its place."""
+
+    __slots__ = ("name", "operands", "params", "place", "primitive")
+
+    def __init__(
+        self, name: str, primitive: Any, params: Any, operands: tuple[int, ...], place: int
+    ):
+        self.name = name
+        self.primitive = primitive
+        self.params = params
+        self.operands = operands
+        self.place = place
+
+
+class Bound(Protocol):
+    """A function whose first arguments are given."""
+
+    def __call__(self, *rest: Any) -> list[Any]:
+        """Values, each of a shape that broadcasts to that of all arguments."""
+        ...
+
+
+class Function(Protocol):
+    """What :func:`trace` makes of a function."""
+
+    def bind(self, *first: Any, library: Any = np) -> Bound:
+        """The function with its first arguments given, which are looked at once."""
+        ...
+
+
+class Program:
+    """Elementwise operations in order, none twice, none without use."""
+
+    def __init__(self, closed: ClosedJaxpr) -> None:
+        self.inputs = len(closed.jaxpr.invars)
+        self.constants: dict[int, Any] = {}
+        self._steps: list[_Step] = []
+        self._places = self.inputs
+        self._known: dict[Key, int] = {}
+        outputs = self._read(closed, list(range(self.inputs)))
+        self.outputs = outputs
+        self._prune()
+        del self._known
+
+    def bind(self, *first: Any, library: Any = np) -> Bound:
+        """The program with its first inputs given; what depends on them only is computed now.
+
+        Args:
+            *first: values of the first inputs, arrays that broadcast; None for one that is given
+                later too.
+            library: ``numpy``, or ``jax.numpy`` within a function that JAX traces.
+        """
+        run = _RUNNERS[library.__name__]
+        held: list[Any] = [None] * self._places
+        for place, value in self.constants.items():
+            held[place] = value
+        later_inputs = [i for i in range(self.inputs) if i >= len(first) or first[i] is None]
+        given = set(self.constants).union(range(self.inputs)).difference(later_inputs)
+        held[: len(first)] = first
+        later = []
+        for step in self._steps:
+            function = run(step.name, step.primitive, step.params)
+            if given.issuperset(step.operands):
+                held[step.place] = function(*(held[place] for place in step.operands))
+                given.add(step.place)
+            else:
+                later.append((function, step.operands, step.place))
+        outputs = self.outputs
+
+        def finish(*rest: Any) -> list[Any]:
+            values = held.copy()
+            for place, value in zip(later_inputs, rest, strict=True):
+                values[place] = value
+            for function, operands, place in later:
+                if len(operands) == 2:  # by far the most
+                    values[place] = function(values[operands[0]], values[operands[1]])
+                else:
+                    values[place] = function(*(values[item] for item in operands))
+            return [values[place] for place in outputs]
+
+        return finish
+
+    def __call__(self, *inputs: Any, library: Any = np) -> list[Any]:
+        """All outputs."""
+        return self.bind(*inputs, library=library)()
+
+    def _read(self, closed: ClosedJaxpr, operands: list[int]) -> list[int]:
+        """Take up the operations of a traced function; places of what it returns."""
+        jaxpr = closed.jaxpr
+        where: dict[Any, int] = dict(zip(jaxpr.invars, operands, strict=True))
+        for variable, value in zip(jaxpr.constvars, closed.consts, strict=True):
+            where[variable] = self._constant(value)
+
+        def place(atom: Any) -> int:
+            return self._constant(atom.val) if isinstance(atom, Literal) else where[atom]
+
+        for equation in jaxpr.eqns:
+            name = equation.primitive.name
+            mine = [place(atom) for atom in equation.invars]
+            if name in CALLS:
+                found = self._read(_called(equation), mine)
+            else:
+                if any(getattr(atom.aval, "shape", None) != () for atom in equation.outvars):
+                    raise Untraceable(f"{name} makes an array of a single row")
+                several = len(equation.outvars) != 1 or (name == "select_n" and len(mine) != 3)
+                if several or name in ("pure_callback", "io_callback"):
+                    raise Untraceable(f"{name} is no elementwise operation of one result")
+                found = [self._add(name, equation, mine)]
+            where.update(zip(equation.outvars, found, strict=True))
+        return [place(atom) for atom in jaxpr.outvars]
+
+    def _constant(self, value: Any) -> int:
+        array = np.asarray(value)
+        if array.shape != ():
+            raise Untraceable("a constant is an array")
+        number = array[()]
+        key = ("constant", array.dtype.str, array.tobytes())
+        if key not in self._known:
+            self._known[key] = self._new()
+            self.constants[self._known[key]] = number
+        return self._known[key]
+
+    def _new(self) -> int:
+        self._places += 1
+        return self._places - 1
+
+    def _is(self, place: int, number: float) -> bool:
+        return place in self.constants and self.constants[place] == number
+
+    def _add(self, name: str, equation: Any, operands: list[int]) -> int:
+        """Place of an operation's result, new or not; multiplying by one makes nothing new."""
+        params = equation.params
+        if name in SAME:
+            return operands[0]
+        if name == "convert_element_type":
+            before, after = equation.invars[0].aval.dtype, params["new_dtype"]
+            if operands[0] in self.constants:
+                return self._constant(np.asarray(self.constants[operands[0]]).astype(after))
+            if before == after or (before.kind in "fi" and np.dtype(after) == np.float64):
+                return operands[0]
+        if name == "mul":
+            for one, other in (operands, operands[::-1]):
+                if self._is(one, 1.0):
+                    return other
+                if self._is(one, 0.0):
+                    return one
+        if name in ("add", "add_any"):
+            for one, other in (operands, operands[::-1]):
+                if self._is(one, 0.0):
+                    return other
+        if (name == "sub" and self._is(operands[1], 0.0)) or (
+            name in ("div", "pow") and self._is(operands[1], 1.0)
+        ):
+            return operands[0]
+        if name in ("add", "add_any", "mul"):
+            operands = sorted(operands)
+        key = (name, tuple(operands), repr(params))
+        found = self._known.get(key)
+        if found is None:
+            step = _Step(name, equation.primitive, params, tuple(operands), self._new())
+            if name in NUMPY and all(item in self.constants for item in operands):
+                with quiet():
+                    value = getattr(np, NUMPY[name])(*(self.constants[item] for item in operands))
+                found = self._constant(value)
+            else:
+                self._steps.append(step)
+                found = step.place
+            self._known[key] = found
+        return found
+
+    def _prune(self) -> None:
+        """Leave out what no output needs."""
+        needed = set(self.outputs)
+        kept = []
+        for step in reversed(self._steps):
+            if step.place in needed:
+                needed.update(step.operands)
+                kept.append(step)
+        self._steps = kept[::-1]
+        self.constants = {
+            place: self.constants[place] for place in self.constants if place in needed
+        }
+
+
+def _numpy_runner(name: str, primitive: Any, params: Mapping[str, Any]) -> Callable[..., Any]:
+    if name in NUMPY:
+        function: Callable[..., Any] = getattr(np, NUMPY[name])
+        return function
+    if name in SPECIAL:
+        return _special(SPECIAL[name])
+    if name == "select_n":
+        return lambda which, first, second: np.where(which, second, first)
+    if name == "integer_pow":
+        return _integer_power(params["y"])
+    if name == "rsqrt":
+        return lambda x: 1.0 / np.sqrt(x)
+    if name == "clamp":
+        return lambda low, x, high: np.clip(x, low, high)
+    if name == "polygamma":
+        return _special("polygamma")
+    if name == "convert_element_type":
+        return lambda x, to=params["new_dtype"]: np.asarray(x).astype(to)
+
+    def bound(*operands: Any) -> Any:
+        # An operation that numpy has no function for: JAX's own, one at a time.
+        with on_device(processor()):
+            shaped = [jnp.asarray(item) for item in np.broadcast_arrays(*operands)]
+            return np.asarray(primitive.bind(*shaped, **params))
+
+    return bound
+
+
+def _jax_runner(name: str, primitive: Any, params: Mapping[str, Any]) -> Callable[..., Any]:
+    def bound(*operands: Any) -> Any:
+        # Operands of one shape, as scalars are, need no call of a compiled function.
+        if len({np.shape(item) for item in operands}) > 1:
+            operands = tuple(jnp.broadcast_arrays(*operands))
+        return primitive.bind(*operands, **params)
+
+    return bound
+
+
+_RUNNERS = {"numpy": _numpy_runner, "jax.numpy": _jax_runner}
+
+
+@cache
+def _special(name: str) -> Callable[..., Any]:
+    # A tenth of a second to import, for laws that need it.
+    from scipy import special
+
+    function: Callable[..., Any] = getattr(special, name)
+    return function
+
+
+def _integer_power(power: int) -> Callable[[Any], Any]:
+    if power == 2:
+        return np.square
+    if power == 3:
+        return lambda x: x * x * x
+    if power == -1:
+        return np.reciprocal
+    return lambda x: np.power(x, float(power))
+
+
+class Compiled:
+    """A function that is no list of elementwise operations, compiled by JAX for each set of shapes.
+
+    It is called with whole columns, and is mapped over everything else.
+    """
+
+    def __init__(self, function: Callable[..., Any], count: int) -> None:
+        self.function = function
+        self.count = count
+        self._compiled = jax.jit(self._mapped)
+
+    def _mapped(self, first: Any, rest: Any) -> list[Any]:
+        def each(*rest: Any) -> list[Any]:
+            return list(self.function(*first, *rest))
+
+        for _ in range(rest[0].ndim if rest else 0):
+            each = jax.vmap(each)
+        return each(*rest)
+
+    def bind(self, *first: Any, library: Any = np) -> Bound:
+        """The function with its columns given, as :meth:`Program.bind`."""
+        rows = np.broadcast_shapes(*(np.shape(item) for item in first))
+
+        def finish(*rest: Any) -> list[Any]:
+            # The other arguments end in an axis of length one, where the rows will be.
+            shape = np.broadcast_shapes((1,), *(np.shape(item) for item in rest))[:-1]
+            shaped = [
+                library.broadcast_to(library.asarray(item, dtype=np.float64), (*shape, 1))[..., 0]
+                for item in rest
+            ]
+            found = self._mapped(first, shaped) if library is jnp else self._run(first, shaped)
+            return [_on_rows(item, (*shape, *rows), len(shape), library) for item in found]
+
+        def scoped(*rest: Any) -> list[Any]:
+            with own_settings():
+                return finish(*rest)
+
+        return scoped
+
+    def _run(self, first: Any, rest: Any) -> list[np.ndarray]:
+        def run() -> list[np.ndarray]:
+            with on_device(processor()):
+                found = self._compiled(tuple(map(np.asarray, first)), rest)
+                return [np.asarray(item) for item in found]
+
+        return apart(run)
+
+
+def _on_rows(item: Any, shape: tuple[int, ...], lead: int, library: Any) -> Any:
+    """A value that may not depend on the rows, broadcast to them."""
+    missing = len(shape) - item.ndim
+    return library.broadcast_to(
+        item.reshape(item.shape[:lead] + (1,) * missing + item.shape[lead:]), shape
+    )
+
+
+# JAX's tracing is thread-safe; what it makes is kept in dictionaries that are not.
+LOCK = threading.RLock()
+
+
+def closed_form(function: Callable[..., Any], shapes: Sequence[tuple[int, ...]]) -> ClosedJaxpr:
+    """A function traced in double precision on arrays of these shapes."""
+    shape_of: Any = jax.ShapeDtypeStruct
+    outline = [shape_of(shape, jnp.float64) for shape in shapes]
+    return jax.make_jaxpr(lambda *values: list(function(*values)))(*outline)
+
+
+def trace(function: Callable[..., Sequence[Any]], count: int, rows: int = 0) -> Function:
+    """A program of a function.
+
+    Args:
+        function: of ``count`` scalars, the first ``rows`` of which are numbers of one row; it
+            returns a sequence of scalars.
+        count: number of arguments.
+        rows: how many of the first ones are columns.
+
+    Returns:
+        A :class:`Program`, or a :class:`Compiled` where the function is no formula of one row.
+    """
+    with LOCK, own_settings():
+        if rows and not _elementwise(function, count, rows):
+            return Compiled(function, count)
+        try:
+            return Program(closed_form(function, [()] * count))
+        except Untraceable:
+            return Compiled(function, count)
+
+
+def _elementwise(function: Callable[..., Sequence[Any]], count: int, rows: int) -> bool:
+    """Whether each row of a function's value depends on that row of its columns only.
+
+    Read off the operations on columns of three rows: every one of them must act on each element by
+    itself.
+    """
+    try:
+        closed = closed_form(function, [(3,)] * rows + [()] * (count - rows))
+    except (TypeError, ValueError, jax.errors.JAXTypeError):
+        # A formula that works on single rows only, or on none: the caller's trace will say.
+        return True
+    return acts_on_elements(closed)
+
+
+def _called(equation: Any) -> ClosedJaxpr:
+    """What an operation of ``CALLS`` calls."""
+    inner = equation.params[CALLS[equation.primitive.name]]
+    return inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ())
+
+
+def acts_on_elements(closed: ClosedJaxpr) -> bool:
+    """Whether every operation on columns of three rows acts on each element by itself."""
+    for equation in closed.jaxpr.eqns:
+        name = equation.primitive.name
+        if name in CALLS:
+            if not acts_on_elements(_called(equation)):
+                return False
+        elif name in ("broadcast_in_dim", "reshape", "squeeze", "expand_dims"):
+            before = getattr(equation.invars[0].aval, "shape", ())
+            if not all(
+                atom.aval.shape in ((3,), before) or before == () for atom in equation.outvars
+            ):
+                return False
+        elif name not in NUMPY and name not in SPECIAL and name not in OWN and name not in SAME:
+            return False
+    return all(atom.aval.shape in ((), (3,)) for atom in closed.jaxpr.outvars)
+
+
+def rewritten(function: Callable[..., Any], positive: Sequence[bool]) -> Callable[..., Any]:
+    """The function with powers of positive numbers written as exponentials.
+
+    ``N**-alpha`` is a general power, whose derivative in the exponent guards against a base of
+    zero and which takes four to ten times as long as exp(-alpha ln N). Where the base is known to
+    be positive the two are the same number to rounding (a few units in the last place). Laws stay
+    written as their papers have them.
+
+    Args:
+        function: of positional arguments, traceable by JAX.
+        positive: which of them are positive whenever it is called.
+    """
+
+    def evaluate(*given: Any) -> Any:
+        closed, shape = jax.make_jaxpr(function, return_shape=True)(*given)
+        known = [_Value(value, sure) for value, sure in zip(given, positive, strict=True)]
+        found = [item.value for item in _with_exponentials(closed, known)]
+        return jax.tree.unflatten(jax.tree.structure(shape), found)
+
+    return evaluate
+
+
+class _Value(NamedTuple):
+    """A value, whether it is positive for certain, and its logarithm where it is known."""
+
+    value: Any
+    positive: bool
+    logarithm: Any = None
+
+
+def _with_exponentials(closed: ClosedJaxpr, given: Sequence[_Value]) -> list[_Value]:
+    """Values of a traced function; the logarithm of an exponential is its exponent."""
+    held: dict[Any, _Value] = {}
+
+    def read(atom: Any) -> _Value:
+        if isinstance(atom, Literal):
+            return _Value(atom.val, bool(np.all(np.asarray(atom.val) > 0)))
+        return held[atom]
+
+    jaxpr = closed.jaxpr
+    for variable, value in zip(jaxpr.constvars, closed.consts, strict=True):
+        held[variable] = _Value(value, False)
+    held.update(zip(jaxpr.invars, given, strict=True))
+    for equation in jaxpr.eqns:
+        operands = [read(atom) for atom in equation.invars]
+        first, name = operands[0] if operands else None, equation.primitive.name
+        if name == "pow" and first is not None and first.positive:
+            logarithm = jnp.log(first.value) if first.logarithm is None else first.logarithm
+            exponent = operands[1].value * logarithm
+            found = [_Value(jnp.exp(exponent), True, exponent)]
+        elif name == "log" and first is not None and first.logarithm is not None:
+            found = [_Value(first.logarithm, False)]
+        elif name in ("jit", "pjit", "custom_jvp_call"):
+            found = _with_exponentials(_called(equation), operands)
+        else:
+            bound = equation.primitive.bind(*(item.value for item in operands), **equation.params)
+            results = list(bound) if equation.primitive.multiple_results else [bound]
+            sure = name in ALWAYS_POSITIVE or (
+                name in KEEPS_POSITIVE and all(item.positive for item in operands)
+            )
+            known = first.value if name == "exp" and first is not None else None
+            found = [_Value(item, sure, known) for item in results]
+        held.update(zip(equation.outvars, found, strict=True))
+    return [read(atom) for atom in jaxpr.outvars]

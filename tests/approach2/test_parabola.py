@@ -1,0 +1,153 @@
+"""The kernel against numpy's least squares, scipy's intervals, and closed forms."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+import scalefit as sf
+from scalefit.approach2 import approach2, parabolas, power_law
+
+
+@pytest.fixture
+def bowls():
+    rng = np.random.default_rng(7)
+    x = np.sort(rng.uniform(18, 24, (5, 3, 12)), axis=-1)
+    y = 2.5 + 0.03 * (x - 21) ** 2 + 0.002 * (x - 21) ** 3 + rng.normal(0, 0.01, x.shape)
+    return x, y, (rng.random(x.shape) > 0.25).astype(float)
+
+
+def test_a_batch_is_what_polyfit_finds_one_by_one(bowls):
+    x, y, weight = bowls
+    found = parabolas(x, y, weight)
+    for at in np.ndindex(5, 3):
+        used = weight[at] > 0
+        u = x[at][used] - 21
+        (a, b, c), covariance = np.polyfit(u, y[at][used], 2, cov=True)
+        np.testing.assert_allclose(found.curvature[at], a, rtol=1e-9)
+        np.testing.assert_allclose(found.vertex[at], 21 - b / (2 * a), rtol=1e-11)
+        np.testing.assert_allclose(found.minimum[at], c - b**2 / (4 * a), rtol=1e-11)
+        np.testing.assert_allclose(found.curvature_se[at] ** 2, covariance[0, 0], rtol=1e-8)
+        assert found.points[at] == used.sum()
+
+
+def test_weights_count_rows_as_often_as_repeating_them(bowls):
+    x, y, _ = bowls
+    counts = np.random.default_rng(1).integers(0, 3, x.shape)
+    found = parabolas(x, y, counts)
+    one = parabolas(np.repeat(x[2, 1], counts[2, 1]), np.repeat(y[2, 1], counts[2, 1]))
+    np.testing.assert_allclose(found.vertex[2, 1], one.vertex, rtol=1e-12)
+    np.testing.assert_allclose(found.curvature[2, 1], one.curvature, rtol=1e-11)
+
+
+def test_what_stands_at_weight_zero_does_not_matter(bowls):
+    x, y, weight = bowls
+    rubbish = np.where(weight > 0, y, np.nan)
+    other = np.where(weight > 0, x, np.inf)
+    for one, two in zip(parabolas(x, y, weight), parabolas(other, rubbish, weight), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(-3, 3), st.floats(1e-4, 10), st.floats(-40, 60), st.floats(0.1, 5))
+def test_exact_parabolas_are_found_wherever_they_lie(vertex, curvature, place, width):
+    x = place + width * np.linspace(-1, 1, 7)
+    top = place + width * vertex
+    found = parabolas(x, 3 + curvature * (x - top) ** 2)
+    # Losses of order 3 know their curvature no better than this.
+    digits = 1e-13 * (3 / (curvature * width**2) + 10)
+    assert abs(found.vertex - top) < width * digits * (1 + vertex**2)
+    assert found.inside == (abs(vertex) <= 1) or abs(abs(vertex) - 1) < digits
+
+
+def test_fewer_than_three_distinct_points_are_nan_and_spoil_nothing():
+    x = np.array([[20.0, 21, 22, 23], [20, 20, 21, 21], [20, 21, 0, 0], [0, 0, 0, 0]])
+    weight = [[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]]
+    found = parabolas(x, (x - 21.2) ** 2, weight)
+    np.testing.assert_allclose(found.vertex[0], 21.2, rtol=1e-12)
+    for item in (found.vertex, found.curvature, found.minimum, found.curvature_se):
+        assert np.isnan(item[1:]).all()
+    assert not found.inside[1:].any()
+
+
+def test_fiellers_interval_is_where_the_test_of_a_zero_slope_does_not_reject(bowls):
+    x, y, _ = bowls
+    x, y = x[0, 0], y[0, 0]
+    low, high = parabolas(x, y).interval(0.9)
+    assert low < parabolas(x, y).vertex < high
+    for end in (low, high):
+        # With its origin there, the linear coefficient is 0 at exactly this level.
+        coefficients, covariance = np.polyfit(x - end, y, 2, cov=True)
+        t = abs(coefficients[1]) / np.sqrt(covariance[1, 1])
+        np.testing.assert_allclose(2 * stats.t.sf(t, len(x) - 3), 0.1, rtol=1e-6)
+
+
+def test_fiellers_interval_has_no_end_where_the_curvature_is_not_significant():
+    rng = np.random.default_rng(0)
+    x = np.linspace(20, 22, 8)
+    found = parabolas(x, 0.001 * (x - 21) ** 2 + rng.normal(0, 0.1, 8))
+    assert abs(found.curvature) < found.curvature_se * 2
+    assert found.interval() == (-np.inf, np.inf)
+
+
+def test_fiellers_interval_holds_as_often_as_it_says():
+    rng = np.random.default_rng(3)
+    x = np.linspace(19, 23, 9)
+    y = 0.02 * (x - 21.5) ** 2 + rng.normal(0, 0.01, (4000, 9))
+    low, high = parabolas(x, y).interval(0.9)
+    inside = ((low <= 21.5) & (21.5 <= high)).mean()
+    assert abs(inside - 0.9) < 3 * np.sqrt(0.09 / 4000)
+
+
+def test_power_law_is_scipys_regression():
+    rng = np.random.default_rng(2)
+    c = np.log(np.geomspace(1e18, 1e22, 6))
+    v = 0.5 * c - 3 + rng.normal(0, 0.1, 6)
+    law = power_law(np.exp(c), v)
+    found = stats.linregress(c, v)
+    np.testing.assert_allclose(law.exponent, found.slope, rtol=1e-12)
+    np.testing.assert_allclose(law.intercept, found.intercept, rtol=1e-10)
+    np.testing.assert_allclose(law.exponent_se, found.stderr, rtol=1e-10)
+    reach = stats.t.ppf(0.95, 4) * found.stderr
+    np.testing.assert_allclose(law.interval(0.9), (found.slope - reach, found.slope + reach))
+    ends = law.band([1e20, 1e25], 0.9)
+    assert (ends[0] < law.at([1e20, 1e25])).all() and (law.at([1e20, 1e25]) < ends[1]).all()
+    # Of the mean at x: s sqrt(1/n + (x - mean)^2 / Sxx).
+    spread = np.sqrt(((v - found.intercept - found.slope * c) ** 2).sum() / 4)
+    u = np.log(1e25) - c.mean()
+    reach = stats.t.ppf(0.95, 4) * spread * np.sqrt(1 / 6 + u**2 / ((c - c.mean()) ** 2).sum())
+    np.testing.assert_allclose(np.log(ends[1][1] / law.at(1e25)), reach, rtol=1e-10)
+
+
+def test_power_laws_leave_unusable_budgets_out_table_by_table():
+    flops = np.geomspace(1e18, 1e21, 4)
+    v = np.stack([0.5 * np.log(flops), 0.4 * np.log(flops)])
+    v[0, 2] = 99.0
+    usable = np.array([[True, True, False, True], [False, False, False, True]])
+    law = power_law(flops, v, usable)
+    np.testing.assert_allclose(law.exponent[0], 0.5)
+    assert np.isnan(law.exponent[1]) and law.budgets.tolist() == [3, 1]
+    np.testing.assert_allclose(law.at([1e24, 1e25])[0], np.sqrt([1e24, 1e25]))
+
+
+def test_many_tables_are_each_fitted_as_alone():
+    design = sf.isoflop_design([1e19, 1e20, 1e21], points=8)
+    tables = [sf.simulate(design, noise=0.02, seed=seed) for seed in range(30)]
+    N, D = (design[name].to_numpy().reshape(3, 8) for name in "ND")
+    losses = np.stack([table["loss"].to_numpy().reshape(3, 8) for table in tables])
+    found = approach2([1e19, 1e20, 1e21], N, D, losses)
+    for seed, table in enumerate(tables):
+        alone = sf.isoflop(table)
+        np.testing.assert_allclose(found.n_law.exponent[seed], alone.n_exponent, rtol=1e-10)
+        np.testing.assert_allclose(found.d_law.at(1e24)[seed], alone.at(1e24).D, rtol=1e-9)
+        np.testing.assert_array_equal(found.usable[seed], alone.budgets["used"])
+
+
+def test_a_table_without_a_minimum_is_nan_beside_the_others():
+    design = sf.isoflop_design([1e19, 1e20], points=5)
+    N, D = (design[name].to_numpy().reshape(2, 5) for name in "ND")
+    loss = sf.simulate(design, noise=0.0)["loss"].to_numpy().reshape(2, 5)
+    found = approach2([1e19, 1e20], N, D, np.stack([loss, -loss]))
+    assert np.isfinite(found.n_law.exponent[0]) and np.isnan(found.n_law.exponent[1])
+    assert found.usable.tolist() == [[True, True], [False, False]]

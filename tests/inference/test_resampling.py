@@ -1,0 +1,383 @@
+"""Bootstrap: what is resampled, and that every replicate is a fit."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from scipy.stats import beta
+
+import scalefit as sf
+from scalefit.fitting.polish import Polisher
+from scalefit.inference import Tails
+from scalefit.inference import bootstrap as resampling
+from scalefit.inference.fitted_data import stand_on
+
+DELTA = 1e-3
+
+
+def resample(method, fit, runs, by=None, n=300, seed=0):
+    ground = stand_on(fit, runs)
+    return ground, resampling.RESAMPLES[method](ground, by, n, np.random.default_rng(seed))
+
+
+def reference(N, D, loss, weight, start):
+    """Log-Huber optimum by scipy, exact derivatives, in ln E, ln A, ln B, alpha, beta."""
+
+    def parts(x):
+        E, A, B = np.exp(x[:3])
+        n, d = np.log(N), np.log(D)
+        a, b = A * np.exp(-x[3] * n), B * np.exp(-x[4] * d)
+        f = E + a + b
+        first = np.stack([np.full_like(f, E), a, b, -n * a, -d * b], axis=1)
+        second = np.zeros((len(f), 5, 5))
+        for i, value in enumerate((np.full_like(f, E), a, b, n**2 * a, d**2 * b)):
+            second[:, i, i] = value
+        second[:, 1, 3] = second[:, 3, 1] = -n * a
+        second[:, 2, 4] = second[:, 4, 2] = -d * b
+        return f, first, second
+
+    def value(x):
+        r = np.log(loss) - np.log(parts(x)[0])
+        size = np.abs(r)
+        return weight @ np.where(size <= DELTA, r**2 / 2, DELTA * (size - DELTA / 2))
+
+    def gradient(x):
+        f, first, _ = parts(x)
+        psi = np.clip(np.log(loss) - np.log(f), -DELTA, DELTA)
+        return -(weight * psi / f) @ first
+
+    def hessian(x):
+        f, first, second = parts(x)
+        r = np.log(loss) - np.log(f)
+        psi, inside = np.clip(r, -DELTA, DELTA), np.abs(r) <= DELTA
+        outer = first[:, :, None] * first[:, None, :]
+        core = np.einsum("n,nij->ij", weight * (inside + psi) / f**2, outer)
+        return core - np.einsum("n,nij->ij", weight * psi / f, second)
+
+    x = [*np.log([start["E"], start["A"], start["B"]]), start["alpha"], start["beta"]]
+    found = minimize(
+        value, x, jac=gradient, hess=hessian, method="trust-exact", options={"gtol": 1e-13}
+    )
+    return np.r_[np.exp(found.x[:3]), found.x[3:]], found.fun
+
+
+def assert_same_as_scipy(draws, fit, table, count):
+    ground = stand_on(fit, table)
+    weights = resampling.RESAMPLES["rows"](
+        ground, None, len(draws), np.random.default_rng(draws.seed)
+    ).weights
+    N, D, loss = (ground.table.column(name) for name in ("N", "D", "loss"))
+    other = 0
+    for replicate in range(count):
+        start = {name: draws.params[name][replicate] * 1.002 for name in fit.law.names}
+        expected, value = reference(N, D, loss, weights[replicate], start)
+        found = np.array([draws.params[name][replicate] for name in ("E", "A", "B")] + [
+            draws.params[name][replicate] for name in ("alpha", "beta")
+        ])  # fmt: skip
+        mine = draws.replicates.value[replicate]
+        assert mine <= value * (1 + 1e-9)
+        # From a little aside scipy may descend into a worse minimum, and may then be ignored.
+        if value > mine * (1 + 1e-7):
+            other += 1
+        else:
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert other <= 0.1 * count
+
+
+def test_every_replicate_is_the_optimum_that_scipy_finds(draws, fit, runs):
+    assert draws.failed == 0
+    assert_same_as_scipy(draws, fit, runs, 25)
+
+
+@pytest.mark.slow
+def test_chinchilla_points_have_the_published_spread(data_folder):
+    runs = sf.read(data_folder / "chinchilla_epoch.csv", keep="besiroglu_keep == 1")
+    fit = sf.fit(runs)
+    draws = sf.bootstrap(fit, runs, n=4000, progress=False)
+    assert draws.failed == 0
+    spread = draws.interval()["sd"]
+    assert spread["alpha"] == pytest.approx(0.0151, abs=0.0005)
+    assert spread["beta"] == pytest.approx(0.0207, abs=0.0008)
+    exponent = sf.allocate(draws, 5.76e23).estimate("n_exponent")
+    assert exponent.value == pytest.approx(0.514, abs=5e-4)
+    assert exponent.interval(0.8) == pytest.approx((0.492, 0.542), abs=0.0015)
+    assert_same_as_scipy(draws, fit, runs, 200)
+    gradient = draws.replicates.gradient
+    assert gradient.max() < 1e-9
+
+
+def test_rows_are_drawn_with_replacement_and_keep_their_weight(fit, runs):
+    _, found = resample("rows", fit, runs)
+    assert (found.weights.sum(axis=1) == len(runs)).all()
+    assert found.losses is None
+    # A row is absent from (1 - 1/n)^n of the replicates.
+    assert np.mean(found.weights == 0) == pytest.approx((1 - 1 / 30) ** 30, abs=0.02)
+    weighted = runs.assign(weight=np.arange(len(runs)) % 3)
+    _, found = resample("rows", sf.fit(weighted), weighted)
+    assert (found.weights[:, ::3] == 0).all()
+    assert (found.weights[:, 2::3] % 2 == 0).all()
+
+
+def test_counts_are_small_numbers_of_the_same_draws():
+    rows = resampling.COUNTED_AT_ONCE + 3
+    found = resampling._counted(rows, 7, np.random.default_rng(5))
+    expected = np.random.default_rng(5).multinomial(7, np.full(7, 1 / 7), size=rows)
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == np.uint16
+
+
+def test_clusters_stay_whole(fit, runs):
+    _, found = resample("clusters", fit, runs, by="corpus")
+    times = found.weights.reshape(300, 5, 6)
+    assert (times == times[:, :1]).all()
+    assert (times[:, 0].sum(axis=1) == 6).all()
+    assert [note.code for note in found.notes] == ["few_clusters"]
+
+
+@pytest.mark.parametrize("by", [None, "C"])
+def test_strata_keep_the_runs_of_each_budget(fit, runs, by):
+    _, found = resample("strata", fit, runs, by=by)
+    sizes = runs.groupby("C").size().to_numpy()
+    drawn = np.add.reduceat(found.weights, np.r_[0, np.cumsum(sizes)[:-1]], axis=1)
+    assert (drawn == sizes).all()
+    # Five strata of six runs, each with the spread of five.
+    squares = sf.fit(runs, robust="none", certify=False)
+    assert resample("strata", squares, runs, by=by)[1].tails == Tails(25, np.sqrt(6 / 5))
+    assert found.tails == Tails()
+
+
+def test_tails_are_those_of_what_was_resampled(fit, squares, runs):
+    expected = {
+        ("rows", None): Tails(25),
+        ("residuals", None): Tails(25),
+        ("wild", None): Tails(25),
+        ("wild", "corpus"): Tails(5),
+        ("clusters", "corpus"): Tails(5, np.sqrt(6 / 5)),
+    }
+    for (method, by), tails in expected.items():
+        assert resample(method, squares, runs, by=by, n=2)[1].tails == tails
+    assert resample("rows", fit, runs, n=2)[1].tails == Tails()
+
+
+def test_residuals_of_other_runs_are_added_to_the_surface(fit, runs):
+    ground, found = resample("residuals", fit, runs)
+    noise = np.log(found.losses / ground.predicted)
+    pool = ground.residuals * np.sqrt(30 / 25)
+    assert np.isin(noise.round(12), pool.round(12)).all()
+    assert found.weights is None
+
+
+def residuals_left_out(ground, by=None):
+    """(I - H)^-1 r by whole matrices, derivatives by differences."""
+    p, law, kind = ground.fit.params, ground.fit.law, ground.fit.objective.residual
+    columns = {name: ground.table.column(name) for name in ("N", "D")}
+
+    def residual(params):
+        f, loss = law.evaluate(columns, params), ground.table.column("loss")
+        return {"log": np.log(loss / f), "raw": loss - f, "relative": 1 - f / loss}[kind]
+
+    steps = [
+        residual({**p, name: v * (1 + 1e-6)}) - residual({**p, name: v * (1 - 1e-6)})
+        for name, v in p.items()
+    ]
+    J = np.stack([step / np.linalg.norm(step) for step in steps], axis=1)
+    Q, _ = np.linalg.qr(J)
+    codes = np.arange(30) if by is None else ground.table.labels(by).to_numpy()
+    hat = np.where(codes[:, None] == codes, Q @ Q.T, 0.0)
+    return np.linalg.solve(np.eye(30) - hat, ground.residuals)
+
+
+@pytest.mark.parametrize("by", [None, "corpus"])
+def test_wild_losses_keep_the_size_of_each_runs_residual(fit, runs, by):
+    ground, found = resample("wild", fit, runs, by=by, n=4000)
+    factors = np.log(found.losses / ground.predicted) / residuals_left_out(ground, by)
+    assert np.unique((factors**2).round(6)).tolist() == [0.5, 1.0, 1.5]
+    assert "wild_with_robust" in [note.code for note in found.notes]
+    assert factors.mean() == pytest.approx(0.0, abs=0.02)
+    assert (factors**2).mean() == pytest.approx(1.0, abs=0.01)
+    if by is not None:
+        grouped = factors.reshape(4000, 5, 6)
+        np.testing.assert_allclose(grouped, np.broadcast_to(grouped[:, :1], grouped.shape))
+
+
+@pytest.mark.parametrize(
+    ("residual", "loss"), [("raw", lambda f, r: f + r), ("relative", lambda f, r: f / (1 - r))]
+)
+def test_losses_follow_the_residual_of_the_objective(runs, residual, loss):
+    fit = sf.fit(runs, residual=residual, certify=False)
+    ground, found = resample("wild", fit, runs, n=5)
+    factors = found.losses[0]
+    r = (factors - ground.predicted) / (1.0 if residual == "raw" else factors)
+    np.testing.assert_allclose(loss(ground.predicted, r), factors)
+    assert np.unique((r / residuals_left_out(ground)).round(4) ** 2).size == 3
+
+
+def test_seed_decides(fit, runs, draws):
+    again = sf.bootstrap(fit, runs, n=400, seed=1)
+    other = sf.bootstrap(fit, runs, n=400, seed=2)
+    for name, values in draws.params.items():
+        np.testing.assert_array_equal(values, again.params[name])
+        assert np.abs(values - other.params[name]).max() > 0
+
+
+def test_methods_agree_where_noise_is_independent_and_of_one_size():
+    runs = sf.simulate(sf.isoflop_design(points=48), noise=0.005)
+    fit = sf.fit(runs, robust="none")
+    names = ["E", "alpha", "beta"]
+    expected = sf.covariance(fit, runs, "jacobian").standard_errors[names]
+    found = {"sandwich": sf.covariance(fit, runs).standard_errors[names]}
+    for method in ("rows", "strata", "residuals", "wild"):
+        draws = sf.bootstrap(fit, runs, n=600, method=method)
+        assert draws.failed == 0
+        found[method] = draws.interval()["sd"][names]
+    for spread in found.values():
+        np.testing.assert_allclose(spread, expected, rtol=0.2)
+
+
+def test_fixed_tied_and_grouped_parameters_come_along(runs):
+    fit = sf.fit(runs, "chinchilla", tie=[("alpha", "beta")], fix={"E": 1.69})
+    draws = sf.bootstrap(fit, runs, n=30)
+    assert (draws.params["E"] == 1.69).all()
+    np.testing.assert_array_equal(draws.params["alpha"], draws.params["beta"])
+    assert "E" not in draws.interval().index
+    half = runs.assign(half=np.arange(len(runs)) % 2)
+    grouped = sf.fit(half, groups={"A": "half"})
+    draws = sf.bootstrap(grouped, half, n=30)
+    assert list(draws.params) == list(grouped.params)
+    one = draws.at(half=1)
+    np.testing.assert_array_equal(one.params["A"], draws.params["A[1]"])
+    np.testing.assert_allclose(
+        draws.predict(N=1e9, D=1e10, half=[0, 1]).draws[:, 1], one.predict(N=1e9, D=1e10).draws
+    )
+    with pytest.raises(sf.DataError, match="Choose one surface first"):
+        sf.allocate(draws, 1e21)
+
+
+def test_replicates_that_stop_early_are_counted_and_left_out(monkeypatch, fit, runs):
+    """A loose optimiser, of the kind whose spreads were published 26 times too small."""
+    honest = sf.bootstrap(fit, runs, n=60)
+    whole = Polisher.__call__
+
+    def stopped(self, table, starts, most=5, bar=None):
+        return whole(self, table, starts, min(most, 5), bar)
+
+    monkeypatch.setattr(Polisher, "__call__", stopped)
+    loose = sf.bootstrap(fit, runs, n=60)
+    assert honest.failed == 0
+    assert loose.failed > 30
+    assert (loose.replicates.gradient[~loose.usable] > 1e-6).any()
+    (note,) = [note for note in loose.notes if note.code == "replicates_failed"]
+    assert (note.severity, note.details["failed"]) == ("warning", loose.failed)
+    assert f"{loose.failed} failed" in repr(loose)
+    assert len(loose.drawn["alpha"]) == 60 - loose.failed
+    # Those that are left did arrive.
+    for name, values in loose.params.items():
+        np.testing.assert_allclose(values[loose.usable], honest.params[name][loose.usable], 1e-5)
+
+
+def test_whole_box_is_searched_for_the_share_asked(fit, runs, draws):
+    assert draws.replicates.searched.sum() == 20
+    every = sf.bootstrap(fit, runs, n=100, searched=1.0, seed=1)
+    assert every.replicates.searched.all()
+    some = sf.bootstrap(fit, runs, n=100, searched=0.0, seed=1)
+    lower = every.replicates.value < some.replicates.value * (1 - 1e-9)
+    np.testing.assert_array_equal(every.replicates.gained[~some.replicates.searched],
+                                  lower[~some.replicates.searched])  # fmt: skip
+
+
+def test_all_are_searched_once_a_search_gains():
+    """Where noise hides the law, some refits end in other minima than the best."""
+    away = sf.simulate(sf.isoflop_design(points=6), noise=0.3, seed=8)
+    bad = sf.fit(away)
+    found = sf.bootstrap(bad, away, n=60, searched=0.3)
+    assert found.replicates.gained.any()
+    assert found.replicates.searched.all()
+    full = sf.bootstrap(bad, away, n=60, searched=1.0)
+    np.testing.assert_allclose(found.replicates.value, full.replicates.value, rtol=1e-6)
+    assert "other_minima" in [note.code for note in found.notes]
+
+
+def codes(draws):
+    return {note.code: note for note in draws.notes}
+
+
+def test_where_searches_are_dear_a_share_is_searched_and_the_others_follow(monkeypatch):
+    """Three nonlinear parameters, with minima that some replicates prefer to the fit's."""
+    away = sf.simulate(sf.isoflop_design(points=6), noise=0.02, seed=0)
+    bad = sf.fit(away, "chinchilla_nonembedding", robust="none", certify=False)
+    found = sf.bootstrap(bad, away, n=100)
+    again = sf.bootstrap(bad, away, n=100)
+    np.testing.assert_array_equal(found.replicates.value, again.replicates.value)
+    monkeypatch.setattr(resampling, "MOST_FOLLOWED", 0)
+    full = sf.bootstrap(bad, away, n=100, searched=1.0)
+    assert full.replicates.searched.all()
+    assert full.replicates.gained.sum() > 10
+    # One in twenty, a quarter for ending at a bound, and a round of ten or two.
+    assert found.replicates.searched.sum() <= 50
+    assert found.replicates.gained.sum() > found.replicates.gained[found.replicates.searched].sum()
+    higher = found.replicates.value > full.replicates.value * (1 + 1e-9)
+    assert higher.sum() <= 2
+    note = codes(found)["other_minima"]
+    assert note.details["searched"] == found.replicates.searched.sum()
+    assert note.details["checked"] == 10
+    assert note.severity == ("warning" if note.details["missed"] else "info")
+    assert note.details["most"] == pytest.approx(
+        beta.ppf(0.95, note.details["missed"] + 1, 10 - note.details["missed"])
+    )
+    assert "few_searched" not in codes(found)
+
+
+def test_what_a_share_says_of_the_replicates_that_are_not_searched_is_noted(runs):
+    outer = sf.fit(runs, "chinchilla_outer", certify=False)
+    found = sf.bootstrap(outer, runs, n=100)
+    note = codes(found)["few_searched"]
+    assert note.details["checked"] == 5
+    # None of five: the share at which that happens once in twenty.
+    assert note.details["most"] == pytest.approx(1 - 0.05 ** (1 / 5), rel=1e-9)
+    assert "few_searched" not in codes(sf.bootstrap(outer, runs, n=100, searched=1.0))
+    assert "few_searched" not in codes(sf.bootstrap(sf.fit(runs), runs, n=40))
+
+
+def test_ends_at_a_bound_are_noted(runs):
+    fit = sf.fit(runs, bounds={"alpha": (0.1, 0.345)})
+    draws = sf.bootstrap(fit, runs, n=60)
+    notes = {note.details.get("parameter"): note for note in draws.notes}
+    share = np.mean(draws.params["alpha"] == 0.345)
+    assert 0 < share < 1
+    assert notes["alpha"].details["share"] == pytest.approx(share)
+
+
+def few(runs):
+    return runs.iloc[[0, 3, 6, 9, 13, 17, 21, 25, 29]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "clusters", "by": "lab"}, "no column 'lab'"),
+        ({"method": "clusters", "by": "one"}, "'one' has one value only"),
+    ],
+)
+def test_columns_that_make_no_clusters_are_refused(fit, runs, options, message):
+    with pytest.raises(sf.DataError, match=message):
+        sf.bootstrap(fit, runs.assign(one=1), **options)
+
+
+def test_tables_that_say_nothing_about_noise_are_refused(fit, runs):
+    with pytest.raises(sf.DataError, match="these are not the 30 runs"):
+        sf.bootstrap(fit, runs.assign(loss=runs["loss"] + 1e-9))
+    with pytest.raises(sf.DataError, match=r"leave 4 residual degrees of freedom.*fewer than 5"):
+        sf.bootstrap(sf.fit(few(runs)), few(runs))
+    with pytest.raises(sf.DataError, match="no table stands behind them"):
+        sf.bootstrap(sf.published("chinchilla", "besiroglu"), runs)
+    exact = sf.simulate(sf.isoflop_design(points=6), noise=0.0)
+    with pytest.raises(sf.DataError, match="no noise to learn from"):
+        sf.bootstrap(sf.fit(exact), exact)
+
+
+def test_strata_need_budgets(fit, runs):
+    ground = stand_on(fit, runs)
+    other = ground._replace(fit=replace(fit, law=sf.laws.find("chinchilla_n")))
+    with pytest.raises(sf.DataError, match="no budgets to resample within"):
+        resampling.RESAMPLES["strata"](other, None, 10, np.random.default_rng(0))
