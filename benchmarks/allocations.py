@@ -27,7 +27,14 @@ HEADER = ("question", "solved by", "first call", "warm call (quartiles)", "ratio
 
 @sf.law(source="the additive law, for which no closed form is known under this name")
 def additive(
-    N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, alpha: sf.Exponent, beta: sf.Exponent
+    N,
+    D,
+    *,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    alpha: sf.laws.Exponent,
+    beta: sf.laws.Exponent,
 ):
     """E + A N^-alpha + B D^-beta"""
     return E + A * N**-alpha + B * D**-beta
@@ -55,7 +62,7 @@ def looped(draws: sf.Ensemble, cost: Cost, count: int) -> tuple[np.ndarray, floa
 
 def section(quick: bool) -> str:
     """The section of the document."""
-    runs = sf.simulate(sf.isoflop_design(), noise=0.005)
+    runs = sf.simulate(sf.simulation.isoflop_design(), noise=0.005)
     draws = sf.covariance(sf.fit(runs), runs).draws(200 if quick else DRAWS, seed=1)
     general = replace(draws, fit=replace(draws.fit, law=additive))
     rows = []

@@ -60,10 +60,10 @@ def measured(quick: bool) -> dict[str, dict[str, float]]:
     some = weight[: 10 if quick else refits.LOOPED]
     loop = refits.Loop(runs)
     for robust in single_fit.PENALTIES:
-        refit = refits.call(runs, sf.Objective("log", robust), weight)
+        refit = refits.call(runs, sf.objective.Objective("log", robust), weight)
         other = None if robust == "huber" else lambda: [loop.solve(one) for one in some]
         add(f"{count:,} refits, {robust}", refit, other, 1 if quick else 2, count / len(some))
-    refit = refits.call(runs, sf.Objective("log", "none"), weight, "cpu")
+    refit = refits.call(runs, sf.objective.Objective("log", "none"), weight, "cpu")
     other = lambda: [loop.solve(one) for one in some]  # noqa: E731
     add(f"{count:,} refits, none, device='cpu'", refit, other, 1 if quick else 2, count / len(some))
 

@@ -35,7 +35,7 @@ print(time.perf_counter() - begin)
 
 WHOLE_PROGRAM = """
 import scalefit as sf
-print(sf.fit(sf.simulate(sf.isoflop_design(points=48))).summary())
+print(sf.fit(sf.simulate(sf.simulation.isoflop_design(points=48))).summary())
 """
 WHOLE_TARGET = 1.4
 
@@ -68,7 +68,7 @@ class Session(NamedTuple):
 def _runs(points: int = 48, seed: int = 0) -> Any:
     import scalefit as sf
 
-    return sf.simulate(sf.isoflop_design(points=points), seed=seed)
+    return sf.simulate(sf.simulation.isoflop_design(points=points), seed=seed)
 
 
 def _fitted(**how: Any) -> tuple[Any, Any]:
@@ -112,7 +112,7 @@ def _on_table(name: str, *given: Any, **how: Any) -> Callable[[Any], Any]:
 def _in_dollars(made: tuple[Any, Any]) -> Any:
     import scalefit as sf
 
-    @sf.cost(source="this benchmark", unit="USD")
+    @sf.allocation.cost(source="this benchmark", unit="USD")
     def price(N, D):
         """Two dollars for 1e18 FLOP."""
         return 2e-18 * 6 * N * D
@@ -136,7 +136,7 @@ def _compared(made: tuple[Any, Any]) -> Any:
 def _optimum(made: tuple[Any, Any]) -> Any:
     import scalefit as sf
 
-    return sf.profile(*made, sf.optimal(made[0], "N", flops=BUDGET))
+    return sf.profile(*made, sf.allocation.optimum_function(made[0], "N", flops=BUDGET))
 
 
 def _parabolas() -> tuple[Any, Any, Any]:
@@ -163,8 +163,8 @@ SESSIONS = (
         _runs,
         {
             "first fit, chinchilla": _again(),
-            "then another fix": _again(fix={"E": 1.7}),
-            "then a tie": _again(tie=[("alpha", "beta")]),
+            "then another fixed": _again(fixed={"E": 1.7}),
+            "then a tied": _again(tied=[("alpha", "beta")]),
             "then bounds": _again(bounds={"alpha": (0.1, 0.6)}),
             "then squares, proved": _again(robust="none"),
             "then the lower envelope": _again(robust="asymmetric"),
@@ -182,8 +182,8 @@ SESSIONS = (
     _alone("allocate, usd= with a cost of one's own", _in_dollars, 1.0),
     _alone("allocate, 1,000 draws", _asked("allocate", BUDGET), 1.0, _drawn),
     _alone(
-        "allocate, data_constrained, held=",
-        _asked("allocate", BUDGET, held={"U": 1e11}),
+        "allocate, data_constrained, fixed=",
+        _asked("allocate", BUDGET, fixed={"U": 1e11}),
         1.0,
         lambda: laws.fitted("data_constrained"),
     ),

@@ -213,7 +213,7 @@ def chinchilla_table() -> tuple[Any, Any, str]:
         frame = pd.read_csv(path).query(CHINCHILLA_RULE)
         name = "Chinchilla runs extracted by Besiroglu et al. 2024"
     else:
-        frame = sf.simulate(sf.isoflop_design(points=48))
+        frame = sf.simulate(sf.simulation.isoflop_design(points=48))
         name = "simulated IsoFLOP sweeps"
     runs = sf.LossTable.from_frame(frame)
     return runs, frame, f"{name}, {len(runs)} rows"
@@ -227,7 +227,7 @@ def farseer_table() -> tuple[Any, str]:
     if folder and (Path(folder) / FARSEER_FILE).exists():
         runs, name = sf.read(Path(folder) / FARSEER_FILE), "runs published with Farseer"
     else:
-        frame = sf.simulate(sf.isoflop_design(points=48))
+        frame = sf.simulate(sf.simulation.isoflop_design(points=48))
         runs, name = sf.LossTable.from_frame(frame), "simulated IsoFLOP sweeps"
     return runs, f"{name}, {len(runs)} rows"
 

@@ -49,10 +49,10 @@ DRAWS = 1000
 
 # Noise of ln L, one standard deviation for all.
 KINDS = {
-    "gaussian": sf.Noise(NOISE),
-    "heavy": sf.Noise(NOISE, freedom=3),
-    "corpora": sf.Noise(NOISE, by="corpus", shared=0.7),
-    "budgets": sf.Noise(NOISE, by="C", shared=0.7),
+    "gaussian": sf.simulation.Noise(NOISE),
+    "heavy": sf.simulation.Noise(NOISE, freedom=3),
+    "corpora": sf.simulation.Noise(NOISE, by="corpus", shared=0.7),
+    "budgets": sf.simulation.Noise(NOISE, by="C", shared=0.7),
 }
 SHARED = {"corpora": "corpus", "budgets": "C"}
 
@@ -85,9 +85,13 @@ def designed(cell: Cell) -> pd.DataFrame:
     if cell.design == "isoflop":
         several = tuple(np.geomspace(BUDGETS[0], BUDGETS[-1], CLUSTERS))
         budgets = several if cell.noise == "budgets" else BUDGETS
-        surface = sf.SURFACES[cell.surface]
-        return sf.isoflop_design(budgets, points=cell.rows // len(budgets), surface=surface)
-    return sf.grid_design(np.geomspace(3e7, 2e9, 5), np.geomspace(1e9, 6e10, cell.rows // 5))
+        surface = sf.simulation.SURFACES[cell.surface]
+        return sf.simulation.isoflop_design(
+            budgets, points=cell.rows // len(budgets), surface=surface
+        )
+    return sf.simulation.grid_design(
+        np.geomspace(3e7, 2e9, 5), np.geomspace(1e9, 6e10, cell.rows // 5)
+    )
 
 
 def simulated(cell: Cell, seed: int) -> pd.DataFrame:
@@ -96,7 +100,9 @@ def simulated(cell: Cell, seed: int) -> pd.DataFrame:
     rng = np.random.default_rng([seed, cell.rows, len(cell.design), len(cell.surface)])
     frame["corpus"] = rng.permutation(np.arange(len(frame)) % CLUSTERS)
     own = int(rng.integers(2**32))
-    return sf.simulate(frame, params=sf.SURFACES[cell.surface], noise=KINDS[cell.noise], seed=own)
+    return sf.simulate(
+        frame, params=sf.simulation.SURFACES[cell.surface], noise=KINDS[cell.noise], seed=own
+    )
 
 
 def quantities(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -197,50 +203,54 @@ def by_profile(
         if method == "sandwich":
             freedom, _ = walk.widen(ground, by)
         level = np.log(expected[name]) if read.logarithmic else expected[name]
-        held = walk.hold(float(level), walk.start)
+        fixed = walk.hold(float(level), walk.start)
         reach = student.ppf(0.5 + 0.5 * LEVEL, freedom)
-        found[name] = held is not None and held.deviance <= reach**2
+        found[name] = fixed is not None and fixed.deviance <= reach**2
     return found
 
 
 def covered(cell: Cell, tables: int, replicates: int) -> list[dict[str, Any]]:
     """How many tables of a cell each method holds, a row for each method and quantity."""
-    truth = sf.SURFACES[cell.surface]
+    truth = sf.simulation.SURFACES[cell.surface]
     how: dict[str, Any] = {} if cell.noise == "heavy" else {"robust": "none", "certify": False}
     runs = [simulated(cell, seed) for seed in range(tables)]
     fits = [sf.fit(item, **how) for item in runs]
     grounds = [stand_on(fit, item) for fit, item in zip(fits, runs, strict=True)]
     asked: dict[str, Any] = {name: name for name in QUANTITIES[:3]}
-    asked |= {f"{name}*": sf.optimal(fits[0], name, BUDGET) for name in ("N", "D")}  # type: ignore[arg-type]
-    held: dict[str, list[dict[str, bool]]] = {}
+    asked |= {
+        f"{name}*": sf.allocation.optimum_function(fits[0], name, BUDGET) for name in ("N", "D")
+    }  # type: ignore[arg-type]
+    fixed: dict[str, list[dict[str, bool]]] = {}
     for method, by in BOOTSTRAPS[cell.noise].items():
         if method == "strata" and cell.design != "isoflop":
             continue
         name = label(method, by, cell.noise)
-        held[name] = list(by_bootstrap(grounds, method, by, replicates, truth))
+        fixed[name] = list(by_bootstrap(grounds, method, by, replicates, truth))
     nothing = dict.fromkeys(QUANTITIES, False)
     for method, by in COVARIANCES[cell.noise].items():
         name = label(method, by, cell.noise)
-        held[name], held[f"profile: {name}"] = [], []
+        fixed[name], fixed[f"profile: {name}"] = [], []
         for seed, (fit, item) in enumerate(zip(fits, runs, strict=True)):
             try:
-                held[name].append(by_covariance(fit, item, method, by, seed, truth))
-            except sf.DataError:
+                fixed[name].append(by_covariance(fit, item, method, by, seed, truth))
+            except sf.errors.DataError:
                 # No interval is no interval that holds the truth.
-                held[name].append(nothing)
+                fixed[name].append(nothing)
             try:
-                held[f"profile: {name}"].append(by_profile(grounds[seed], asked, method, by, truth))
-            except sf.DataError:
-                held[f"profile: {name}"].append(nothing)
+                fixed[f"profile: {name}"].append(
+                    by_profile(grounds[seed], asked, method, by, truth)
+                )
+            except sf.errors.DataError:
+                fixed[f"profile: {name}"].append(nothing)
     return [
         {
             **cell._asdict(),
             "method": name,
             "quantity": quantity,
-            "held": sum(item[quantity] for item in items),
+            "fixed": sum(item[quantity] for item in items),
             "tables": len(items),
         }
-        for name, items in held.items()
+        for name, items in fixed.items()
         for quantity in QUANTITIES
     ]
 
@@ -251,7 +261,8 @@ def study(
     """A row for each cell, method and quantity."""
     # The long ones first.
     cells = [
-        Cell(*item) for item in product(noises, sorted(SIZES, reverse=True), DESIGNS, sf.SURFACES)
+        Cell(*item)
+        for item in product(noises, sorted(SIZES, reverse=True), DESIGNS, sf.simulation.SURFACES)
     ]
     # Of twelve budgets thirty runs are too few for sweeps, and a grid has none.
     cells = [
@@ -269,16 +280,16 @@ def study(
         return pd.DataFrame([row for item in done for row in item.result()])
 
 
-def beyond_chance(held: np.ndarray, tables: np.ndarray) -> np.ndarray:
+def beyond_chance(fixed: np.ndarray, tables: np.ndarray) -> np.ndarray:
     """Whether a count is one that neither 93 % nor 97 % nor anything between explains, at 1 %."""
-    below = binom.cdf(held, tables, LEAST) < 0.005
-    return np.asarray(below | (binom.sf(held - 1, tables, MOST) < 0.005))
+    below = binom.cdf(fixed, tables, LEAST) < 0.005
+    return np.asarray(below | (binom.sf(fixed - 1, tables, MOST) < 0.005))
 
 
 def report(found: pd.DataFrame) -> str:
     """Coverage in percent over surfaces and designs, and cells that are outside 93 to 97."""
-    found = found.assign(share=100 * found["held"] / found["tables"])
-    found["outside"] = beyond_chance(found["held"].to_numpy(), found["tables"].to_numpy())
+    found = found.assign(share=100 * found["fixed"] / found["tables"])
+    found["outside"] = beyond_chance(found["fixed"].to_numpy(), found["tables"].to_numpy())
     order = {name: place for place, name in enumerate(KINDS)}
     found = found.sort_values(
         ["noise", "rows"], key=lambda c: c.map(order) if c.name == "noise" else c
@@ -287,8 +298,8 @@ def report(found: pd.DataFrame) -> str:
     for (noisy, rows, method), part in found.groupby(
         ["noise", "rows", "method"], sort=False, observed=True
     ):
-        each = part.groupby("quantity")[["held", "tables"]].sum()
-        shares = 100 * each["held"] / each["tables"]
+        each = part.groupby("quantity")[["fixed", "tables"]].sum()
+        shares = 100 * each["fixed"] / each["tables"]
         far = part[part["outside"]]
         named = sorted({f"{row.design} {row.surface}" for row in far.itertuples()})
         if len(named) == len(part[["design", "surface"]].drop_duplicates()):

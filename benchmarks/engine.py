@@ -103,10 +103,10 @@ def resampled(runs: sf.LossTable, fit: sf.Fit, count: int) -> Item:
 
 def studied(seeds: int) -> Item:
     """The surface fits of the tables of studies.py, design by design."""
-    posed, losses, law, goal = [], [], find("chinchilla"), sf.Objective("raw", "none")
+    posed, losses, law, goal = [], [], find("chinchilla"), sf.objective.Objective("raw", "none")
     for design, tables, _ in studies.published_tables(seeds):
         runs = sf.LossTable.from_frame(design.assign(loss=np.sqrt((tables**2).mean(axis=0))))
-        posed.append(pose(runs, law, goal, fix={}, bounds={}, tie=(), groups={}))
+        posed.append(pose(runs, law, goal, fixed={}, bounds={}, tied=(), groups={}))
         losses.append(tables)
 
     def one(at: Any, tables: np.ndarray, device: str | None) -> multistart.Refits:

@@ -78,10 +78,10 @@ HEADER = (
 
 def engine(points: int, device: str | None = None) -> multistart._Engine:
     """Chinchilla on simulated sweeps, as the pipeline hands it to the search."""
-    frame = sf.simulate(sf.isoflop_design(BUDGETS, points=POINTS_PER_BUDGET))
-    objective = sf.Objective()
+    frame = sf.simulate(sf.simulation.isoflop_design(BUDGETS, points=POINTS_PER_BUDGET))
+    objective = sf.objective.Objective()
     runs = sf.LossTable.from_frame(frame)
-    posed = pose(runs, find("chinchilla"), objective, fix={}, bounds={}, tie=(), groups={})
+    posed = pose(runs, find("chinchilla"), objective, fixed={}, bounds={}, tied=(), groups={})
     axes = grid.axes(posed.problem, posed.settings, points)
     tables = Tables(objective, posed.data)
     return multistart._Engine(posed.problem, posed.settings, tables, axes, device, False)

@@ -46,7 +46,7 @@ MANY_HEADER = ("levels", "runs", "CPU", "per level", "**ratio, per level**")
 
 def runs(levels: int) -> sf.LossTable:
     """960 simulated runs in as many formats, with the indicator columns of the longer law."""
-    frame = sf.isoflop_design(BUDGETS, points=POINTS_PER_BUDGET)
+    frame = sf.simulation.isoflop_design(BUDGETS, points=POINTS_PER_BUDGET)
     level = np.arange(len(frame)) % levels
     eff = np.linspace(1.0, 0.3, levels)[level]
     shrunk = frame.assign(N=frame["N"] * eff)
@@ -64,8 +64,13 @@ def written_out(levels: int) -> sf.Law:
         A = sum(p[name] * column for name, column in zip(amplitudes, given, strict=True))
         return p["E"] + A * jnp.power(N, -p["alpha"]) + p["B"] * jnp.power(D, -p["beta"])
 
-    kinds = {"E": sf.Offset, "B": sf.Amplitude, "alpha": sf.Exponent, "beta": sf.Exponent}
-    kinds |= dict.fromkeys(amplitudes, sf.Amplitude)
+    kinds = {
+        "E": sf.laws.Offset,
+        "B": sf.laws.Amplitude,
+        "alpha": sf.laws.Exponent,
+        "beta": sf.laws.Exponent,
+    }
+    kinds |= dict.fromkeys(amplitudes, sf.laws.Amplitude)
     columns = ["N", "D", *(f"is_{i}" for i in range(levels))]
     shape = inspect.Parameter
     function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -92,7 +97,9 @@ def measure(levels: tuple[int, ...], rounds: int) -> list[tuple[str, ...]]:
     calls: dict[str, Any] = {}
     begun: dict[str, float] = {}
     coefficients: dict[str, int] = {}
-    sf.fit(sf.simulate(sf.isoflop_design()), "chinchilla_n")  # starting JAX is not to be timed
+    sf.fit(
+        sf.simulate(sf.simulation.isoflop_design()), "chinchilla_n"
+    )  # starting JAX is not to be timed
     for count in levels:
         groups = {"A": "format"} if count > 1 else {}
         name = f"{count} levels" if groups else "one level: no groups"

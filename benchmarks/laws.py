@@ -76,7 +76,7 @@ def measured(quick: bool) -> list[Any]:
 
     import scalefit as sf
 
-    sf.fit(sf.simulate(sf.isoflop_design()), "chinchilla_n")
+    sf.fit(sf.simulate(sf.simulation.isoflop_design()), "chinchilla_n")
     return [timed(row) for row in (ROWS[:3] if quick else ROWS)]
 
 

@@ -42,11 +42,14 @@ def resampled(rows: int, replicates: int) -> np.ndarray:
 
 
 def call(
-    runs: sf.LossTable, objective: sf.Objective, weight: np.ndarray, device: str | None = None
+    runs: sf.LossTable,
+    objective: sf.objective.Objective,
+    weight: np.ndarray,
+    device: str | None = None,
 ) -> partial[Refits]:
     """The refits of Chinchilla to rows weighted differently, ready to be called."""
     law = find("chinchilla")
-    posed = pose(runs, law, objective, fix={}, bounds={}, tie=(), groups={})
+    posed = pose(runs, law, objective, fixed={}, bounds={}, tied=(), groups={})
     return partial(
         refit,
         posed.problem,
@@ -113,8 +116,8 @@ def against_loop(runs: sf.LossTable, replicates: int, rounds: int) -> str:
         SystemExit: a refit is worse than the loop's.
     """
     weight = resampled(len(runs), replicates)
-    found, squares = seconds(call(runs, sf.Objective("log", "none"), weight), rounds)
-    _, huber = seconds(call(runs, sf.Objective("log", "huber"), weight), rounds)
+    found, squares = seconds(call(runs, sf.objective.Objective("log", "none"), weight), rounds)
+    _, huber = seconds(call(runs, sf.objective.Objective("log", "huber"), weight), rounds)
     loop = Loop(runs)
     some = weight[:LOOPED]
     local, looped = seconds(lambda: [loop.solve(one) for one in some], rounds)
@@ -155,7 +158,7 @@ def _each(time: Timing, count: int) -> str:
 def peak(count: int) -> int:
     """Bytes above the start while replicates are fitted, in a process that has done one."""
     runs, _, _ = chinchilla_table()
-    objective = sf.Objective("log", "none")
+    objective = sf.objective.Objective("log", "none")
     call(runs, objective, resampled(len(runs), 1))()
     refits = call(runs, objective, resampled(len(runs), count))
     with PeakMemory() as during:

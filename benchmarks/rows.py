@@ -33,7 +33,9 @@ def measured(rows: int, robust: str, rounds: int) -> dict[str, Any]:
     """Seconds and bytes of fits without their proof, in this process."""
     import scalefit as sf
 
-    runs = sf.LossTable.from_frame(sf.simulate(sf.isoflop_design(BUDGETS, points=rows // BUDGETS)))
+    runs = sf.LossTable.from_frame(
+        sf.simulate(sf.simulation.isoflop_design(BUDGETS, points=rows // BUDGETS))
+    )
     seconds = []
     with PeakMemory() as during:
         for _ in range(rounds + 1):

@@ -107,8 +107,8 @@ def compare(runs: sf.LossTable, frame: Any, robust: str, rounds: int) -> list[tu
 
 def proof(runs: sf.LossTable) -> Callable[[], Any]:
     """The proof that the squared fit is global, ready to be called."""
-    law, objective = find("chinchilla"), sf.Objective("log", "none")
-    posed = pose(runs, law, objective, fix={}, bounds={}, tie=(), groups={})
+    law, objective = find("chinchilla"), sf.objective.Objective("log", "none")
+    posed = pose(runs, law, objective, fixed={}, bounds={}, tied=(), groups={})
     value = sf.fit(runs, robust="none", certify=False).value
     call = partial(
         certify,

@@ -86,9 +86,11 @@ def published_tables(
     for budgets in BUDGETS:
         streams = [np.random.default_rng(42 + seed) for seed in range(seeds)]
         for points in POINTS:
-            design = sf.isoflop_design(budgets, points=points, surface="asymmetric", drift=3.0)
+            design = sf.simulation.isoflop_design(
+                budgets, points=points, surface="asymmetric", drift=3.0
+            )
             normal = np.stack([rng.standard_normal(len(design)) for rng in streams])
-            law = exact({"N": design["N"], "D": design["D"]}, sf.SURFACES["asymmetric"])
+            law = exact({"N": design["N"], "D": design["D"]}, sf.simulation.SURFACES["asymmetric"])
             losses = np.concatenate([law + scale * normal for scale in SCALES])
             spawned = [rng.spawn(1)[0] for rng in streams]
             # The same start for every size of the noise.
@@ -114,7 +116,9 @@ def errors(part: pd.DataFrame) -> tuple[str, str, str]:
 def noise_study(seeds: int, descents: int) -> str:
     """Exponents from noisy sweeps, beside the published table."""
     settings = {**SWEEPS, "budgets": list(BUDGETS), "points": list(POINTS), "noise": list(SCALES)}
-    run = partial(sf.study, settings, range(FRESH, FRESH + seeds), progress=False)
+    run = partial(
+        sf.studies.simulation_study, settings, range(FRESH, FRESH + seeds), progress=False
+    )
     seconds = []
     for _ in range(2):
         begin = time.perf_counter()
@@ -181,8 +185,10 @@ def published_efficiency() -> pd.DataFrame:
     frames = []
     names = ("noise", "width", "points", "budgets")
     for scale, width, points, budgets in product(*(EFFICIENCY[name] for name in names)):
-        design = sf.isoflop_design(budgets, points=points, width=width, surface="symmetric")
-        law = exact({"N": design["N"], "D": design["D"]}, sf.SURFACES["symmetric"])
+        design = sf.simulation.isoflop_design(
+            budgets, points=points, width=width, surface="symmetric"
+        )
+        law = exact({"N": design["N"], "D": design["D"]}, sf.simulation.SURFACES["symmetric"])
         losses = law + scale * rng.standard_normal((TRIALS, len(design)))
         frames.append(estimate(design, losses).assign(noise=scale, width=width))
     return pd.concat(frames, ignore_index=True)
@@ -190,7 +196,9 @@ def published_efficiency() -> pd.DataFrame:
 
 def efficiency_study(trials: int) -> str:
     """Variance of the exponent of D* by Approach 2 over that by the surface."""
-    fresh = sf.study(EFFICIENCY, range(FRESH, FRESH + trials), progress=False).table
+    fresh = sf.studies.simulation_study(
+        EFFICIENCY, range(FRESH, FRESH + trials), progress=False
+    ).table
     frames = {f"same draws, {TRIALS} trials": published_efficiency()}
     frames[f"fresh draws, {trials} trials"] = fresh
     rows = []
@@ -228,9 +236,9 @@ def efficiency_study(trials: int) -> str:
 
 def recovery_study() -> str:
     """Worst relative errors of the parameters without noise."""
-    settings = {"surface": list(sf.SURFACES), "width": WIDTHS, "noise": 0.0}
+    settings = {"surface": list(sf.simulation.SURFACES), "width": WIDTHS, "noise": 0.0}
     methods = ["surface", "approach3"]
-    found = sf.study(settings, 1, methods=methods, progress=False).table
+    found = sf.studies.simulation_study(settings, 1, methods=methods, progress=False).table
     parameters = find("chinchilla").names
     rows = []
     for method in methods:

@@ -19,7 +19,9 @@ def one_budget() -> plt.Figure:
     figure, axes = plt.subplots(1, 2, figsize=(9.6, 3.9), sharey=True, layout="constrained")
     designs = {"sizes around the optimum": {}, "sizes around a third of it": {"offset": 3.0}}
     for ax, (title, moved) in zip(axes, designs.items(), strict=True):
-        design = sf.isoflop_design([budget, 3e20], points=9, width=6.0, surface=truth, **moved)
+        design = sf.simulation.isoflop_design(
+            [budget, 3e20], points=9, width=6.0, surface=truth, **moved
+        )
         runs = sf.simulate(design, params=truth, noise=0.0)
         one = sf.isoflop(runs).budgets.iloc[0]
         shown = runs[runs["C"] == budget]

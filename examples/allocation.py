@@ -38,7 +38,7 @@ print(f"{waste.hours('H100 SXM bf16'):.3g} hours, ${waste.usd('H100 SXM bf16') /
 # %%
 repeated = sf.published("data_constrained", "muennighoff")
 unique = np.array([10e9, 25e9, 100e9])
-best = sf.allocate(repeated, 1e22, held={"U": unique})
+best = sf.allocate(repeated, 1e22, fixed={"U": unique})
 for U, N, D in zip(unique, best.N, best.D, strict=True):
     print(f"{U:.3g} unique tokens: {D / U:.1f} epochs, {N:.3g} parameters")
 

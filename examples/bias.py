@@ -10,7 +10,7 @@ import scalefit as sf
 
 truth = {"E": 2.8, "A": 6.4e5, "B": 4500.0, "alpha": 0.72, "beta": 0.41}
 budgets = [3e18, 1e19, 3e19, 1e20, 3e20]
-design = sf.isoflop_design(budgets, points=9, width=8.0, drift=1.5, surface=truth)
+design = sf.simulation.isoflop_design(budgets, points=9, width=8.0, drift=1.5, surface=truth)
 runs = sf.simulate(design, params=truth, noise=0.003, seed=1)
 found = sf.isoflop(runs)
 fit = sf.fit(runs)
@@ -36,7 +36,7 @@ print(f"\nexponent of N*: true {true:.4f}, surface {ours:.4f}, Approach 2 {their
 # Next time: sweeps on which the parabolas would be right, and what a surface fit needs.
 
 # %%
-print(sf.advise(fit, 1e22, tolerance=0.05))
+print(sf.approach2.advise(fit, 1e22, tolerance=0.05))
 
 # %%
 fans, errors = sf.plot.bias(report)

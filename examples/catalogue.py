@@ -26,7 +26,7 @@ print((sf.laws.joint_moe.__doc__ or "").split("Args:")[0])
 # %%
 published = sf.published("joint_moe", "ludziejewski")
 print(published)
-print(sf.allocate(published, 1e22, held={"experts": 8}).to_frame().to_string(index=False))
+print(sf.allocate(published, 1e22, fixed={"experts": 8}).to_frame().to_string(index=False))
 
 # %% [markdown]
 # A fit of a law from the catalogue: Kaplan's joint law of model size and data, on made-up runs.

@@ -11,7 +11,7 @@ import scalefit as sf
 
 # Simulated: a format acts as if the model had eff * N parameters.
 EFF = {"bf16": 1.0, "fp8": 0.97, "int4": 0.72, "int2": 0.15}
-design = sf.isoflop_design(points=24)
+design = sf.simulation.isoflop_design(points=24)
 design["format"] = np.resize(list(EFF), len(design))
 shrunk = design.assign(N=design["N"] * design["format"].map(EFF))
 runs = design.assign(loss=sf.simulate(shrunk, noise=0.002, seed=1)["loss"])

@@ -16,12 +16,12 @@ def interacting(
     N,
     D,
     *,
-    E: sf.Offset,
-    A: sf.Amplitude,
-    B: sf.Amplitude,
-    F: sf.Coefficient,
-    alpha: sf.Exponent,
-    beta: Annotated[sf.Exponent, sf.Bounds(0.05, 1.0)],
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    F: sf.laws.Coefficient,
+    alpha: sf.laws.Exponent,
+    beta: Annotated[sf.laws.Exponent, sf.laws.Bounds(0.05, 1.0)],
 ):
     """L(N, D) = E + A N^-alpha + B D^-beta + F N^(-alpha/2) D^(-beta/2)"""
     return E + A * N**-alpha + B * D**-beta + F * N ** (-alpha / 2) * D ** (-beta / 2)
@@ -32,7 +32,7 @@ def interacting(
 
 # %%
 truth = {"E": 1.7, "A": 400.0, "B": 600.0, "F": 40.0, "alpha": 0.34, "beta": 0.29}
-runs = sf.simulate(sf.isoflop_design(width=20.0), interacting, truth, noise=0.0)
+runs = sf.simulate(sf.simulation.isoflop_design(width=20.0), interacting, truth, noise=0.0)
 fit = sf.fit(runs, interacting)
 print(fit.summary())
 for name, value in truth.items():
@@ -48,6 +48,6 @@ print(sf.allocate(fit, flops=[1e20, 1e22, 1e24]))
 # Fix, bound or tie any parameter.
 
 # %%
-tied = sf.fit(runs, interacting, tie=[("alpha", "beta")], fix={"E": 1.7})
+tied = sf.fit(runs, interacting, tied=[("alpha", "beta")], fixed={"E": 1.7})
 print(tied)
 print([note.code for note in tied.notes])

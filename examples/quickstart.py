@@ -9,7 +9,7 @@ from pathlib import Path
 
 import scalefit as sf
 
-runs = sf.LossTable.from_frame(sf.simulate(sf.isoflop_design(), noise=0.005, seed=1))
+runs = sf.LossTable.from_frame(sf.simulate(sf.simulation.isoflop_design(), noise=0.005, seed=1))
 print(runs)
 
 # %% [markdown]

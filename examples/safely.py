@@ -11,7 +11,7 @@ import numpy as np
 import scalefit as sf
 
 folder = Path(tempfile.mkdtemp())
-runs = sf.simulate(sf.isoflop_design(), seed=1)
+runs = sf.simulate(sf.simulation.isoflop_design(), seed=1)
 runs.loc[7, "loss"] = np.nan
 runs.assign(corpus=np.where(runs.index % 2, "web", "code")).to_csv(folder / "runs.csv", index=False)
 
@@ -23,7 +23,7 @@ table = sf.read(folder / "runs.csv", keep=["notna(loss)", "6 * N * D < 1e21", "c
 print(f"{len(table)} runs, {len(table.dropped)} left out, each under its rule: {table.dropped[0]}")
 try:
     sf.read(folder / "runs.csv", keep="loss.to_pickle('stolen')")
-except sf.DataError as error:
+except sf.errors.DataError as error:
     print(f"refused: {error}")
 
 # %% [markdown]
@@ -39,7 +39,7 @@ assert sf.Fit.from_json((folder / "fit.json").read_text()).params == fit.params
 assert np.array_equal(again.params["alpha"], draws.params["alpha"])
 try:
     sf.Fit.from_json(fit.to_json().replace('"rows": ', '"rows": -'))
-except sf.DocumentError as error:
+except sf.errors.DocumentError as error:
     print(f"refused: {error.field}: {error}")
 try:
     draws.save(folder / "runs.csv")
@@ -53,7 +53,7 @@ except sf.ScalefitError as error:
 for wrong in ({"seed": 1.5}, {"certify": "no"}, {"bounds": {"alpha": (0.6, 0.2)}}):
     try:
         sf.fit(table, **wrong)
-    except sf.ArgumentError as error:
+    except sf.errors.ArgumentError as error:
         print(f"refused: {error}")
 
 # %% [markdown]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import scalefit as sf
 
-runs = sf.LossTable.from_frame(sf.simulate(sf.isoflop_design(), noise=0.005, seed=1))
+runs = sf.LossTable.from_frame(sf.simulate(sf.simulation.isoflop_design(), noise=0.005, seed=1))
 fit = sf.fit(runs, "chinchilla", robust="none")
 cells = fit.trust.cells_by_squares
 print(f"{cells:,} cells by squares, {fit.trust.basins} basin, {fit.trust.agreeing} starts agree")
@@ -38,7 +38,7 @@ if len(sys.argv) > 1:
 # minimum at alpha 0.87. The cells are those of the objective itself, and the report counts them.
 
 # %%
-spoiled = sf.simulate(sf.isoflop_design(), seed=1)
+spoiled = sf.simulate(sf.simulation.isoflop_design(), seed=1)
 spoiled.loc[spoiled["N"].nsmallest(7).index, "loss"] *= 2
 robust = sf.fit(spoiled)
 print(f"alpha {robust.params['alpha']:.4f}, {robust.trust.cells} cells of the objective itself")
@@ -51,7 +51,9 @@ assert robust.value <= sf.fit(spoiled, bounds={"alpha": (0.7, 0.84)}).value * (1
 # %%
 truth = {"E": 1.7, "B": 300.0, "beta": 0.28, "e": -0.06, "b": -0.3, "c": -0.03}
 powers = {"p": 0.2, "q": -0.2, "r": 0.1}
-drifting = sf.simulate(sf.isoflop_design(), "farseer", truth | powers, noise=0.002, seed=1)
+drifting = sf.simulate(
+    sf.simulation.isoflop_design(), "farseer", truth | powers, noise=0.002, seed=1
+)
 found = sf.fit(drifting, "farseer")
 print(found.summary())
 assert found.trust.search == "scattered"

@@ -9,7 +9,9 @@ import numpy as np
 import scalefit as sf
 
 PLAN = {"surface": "chinchilla", "budgets": [(1e18, 1e19, 1e20)], "points": [5, 10], "offset": 2.0}
-found = sf.study({**PLAN, "noise": [0.002, 0.01]}, seeds=100, flops=1e23, progress=False)
+found = sf.studies.simulation_study(
+    {**PLAN, "noise": [0.002, 0.01]}, seeds=100, flops=1e23, progress=False
+)
 print(found)
 
 # %% [markdown]
@@ -33,11 +35,11 @@ print(((rms["approach2"] / rms["surface"]) ** 2).round(1))
 # %%
 def grid(corpora):
     """Five sizes by six numbers of tokens, corpora in turn."""
-    design = sf.grid_design(np.geomspace(3e7, 3e9, 5), np.geomspace(1e9, 3e10, 6))
+    design = sf.simulation.grid_design(np.geomspace(3e7, 3e9, 5), np.geomspace(1e9, 3e10, 6))
     return design.assign(corpus=np.arange(len(design)) % corpora)
 
 
-shared = sf.study(
+shared = sf.studies.simulation_study(
     {"corpora": [3, 30], "noise": 0.005, "by": "corpus"},
     seeds=100,
     methods="surface",

@@ -8,8 +8,8 @@ import pandas as pd
 
 import scalefit as sf
 
-runs = sf.simulate(sf.isoflop_design(points=10), noise=0.005, seed=1)
-truth = sf.SURFACES["chinchilla"]
+runs = sf.simulate(sf.simulation.isoflop_design(points=10), noise=0.005, seed=1)
+truth = sf.simulation.SURFACES["chinchilla"]
 fit = sf.fit(runs)
 
 # %% [markdown]
@@ -38,8 +38,8 @@ print(sf.profile(fit, runs, "alpha"), "by profile; truth", truth["alpha"])
 # them, and more runs at the same budget do not average it out.
 
 # %%
-design = sf.isoflop_design(12, points=8)
-shared = sf.simulate(design, noise=sf.Noise(0.005, by="C", shared=0.7), seed=1)
+design = sf.simulation.isoflop_design(12, points=8)
+shared = sf.simulate(design, noise=sf.simulation.Noise(0.005, by="C", shared=0.7), seed=1)
 found = sf.fit(shared)
 clusters = sf.bootstrap(found, shared, n=500, method="clusters", by="C")
 ways = {
@@ -62,7 +62,7 @@ run = draws.predict(N=float(best.N), D=float(best.D), kind="run")
 print("loss of the surface:", loss)
 print("loss of the run:    ", run)
 print("exponent of N*:     ", draws.apply(lambda alpha, beta: beta / (alpha + beta)))
-print(sf.profile(fit, runs, sf.optimal(fit, "N", flops=1e23)))
+print(sf.profile(fit, runs, sf.allocation.optimum_function(fit, "N", flops=1e23)))
 
 # %%
 sf.plot.surface(draws, runs, flops=1e23)

@@ -55,11 +55,11 @@ class Row:
         return self.label
 
 
-def check(row: Row) -> sf.ArgumentError:
+def check(row: Row) -> sf.errors.ArgumentError:
     """Refused by an ArgumentError that names argument, value and remedy, silently otherwise."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(sf.ArgumentError) as caught:
+        with pytest.raises(sf.errors.ArgumentError) as caught:
             row.call(**_left(row.given))
         error = caught.value
         message = str(error)
@@ -116,7 +116,7 @@ def literal(text: str) -> str | None:
 @cache
 def runs() -> pd.DataFrame:
     """Runs of five budgets, with a few columns to group by; never to be changed in place."""
-    frame = sf.simulate(sf.isoflop_design(points=6), noise=0.003, seed=1)
+    frame = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.003, seed=1)
     return frame.assign(corpus=frame.index % 9, format=np.where(frame.index % 2, "fp8", "bf16"))
 
 

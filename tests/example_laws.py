@@ -10,11 +10,11 @@ def joint(
     N: Any,
     D: Any,
     *,
-    E: sf.Offset,
-    A: sf.Amplitude,
-    F: sf.Coefficient,
-    alpha: sf.Exponent,
-    beta: sf.Exponent,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    F: sf.laws.Coefficient,
+    alpha: sf.laws.Exponent,
+    beta: sf.laws.Exponent,
 ):
     """E + A N^-alpha + F (N / 1e8)^-alpha (D / 1e10)^-beta, whose last term sees both exponents."""
     return E + A * N**-alpha + F * (N / 1e8) ** -alpha * (D / 1e10) ** -beta

@@ -37,7 +37,7 @@ def value_of(piece: str, /, **names: Any) -> Any:
 
 
 def option(message: str, name: str) -> Any:
-    """The value of an option that a message prints, as ``held={'D': 2e10}``."""
+    """The value of an option that a message prints, as ``fixed={'D': 2e10}``."""
     opener = re.search(rf"\b{name}=([\[({{])", message)
     assert opener, f"no {name}= in {message!r}"
     return value_of(balanced(message, opener.group()).removeprefix(f"{name}="))

@@ -49,7 +49,7 @@ def test_a_row_fails_where_an_error_or_its_remedy_is_no_use():
         check(Row("no way", lambda x: arguments.text(x, "x", remedy="Pass"), {"x": 1}, "x"))
     with pytest.raises(UserWarning, match="leaked"):
         check(Row("loud", loud, {"seed": -1}, "seed"))
-    with pytest.raises(sf.ArgumentError, match="level=2"):
+    with pytest.raises(sf.errors.ArgumentError, match="level=2"):
         check(Row("useless", useless, {"level": 3}, "level"))
 
 
@@ -71,7 +71,7 @@ def profiled(**options):
 
 @cache
 def held():
-    return sf.fit(runs(), fix={"alpha": 0.34})
+    return sf.fit(runs(), fixed={"alpha": 0.34})
 
 
 class SampledError(Exception):
@@ -145,15 +145,15 @@ FIT = [
             ),
             "seed": (-1, "x", 1.5, None, True, 2.0, [0]),
             "certify": ("no", 0, -1, 1.5, [True], np.array([True])),
-            "fix": (["E"], "E", 0, False, [], [("E", 1.7)], {1: 2.0}),
+            "fixed": (["E"], "E", 0, False, [], [("E", 1.7)], {1: 2.0}),
             "bounds": (1.0, [("alpha", (0.1, 1))], "alpha", {1: (0, 1)}, {None: (0, 1)}),
-            "tie": (3, "alpha", {"alpha": "beta"}, {"alpha", "beta"}, False, b"ab", math.nan),
+            "tied": (3, "alpha", {"alpha": "beta"}, {"alpha", "beta"}, False, b"ab", math.nan),
             "groups": ("format", ["A"], [("A", "format")], 0, {1: "format"}),
         }.items()
         for value in values
     ),
     *(
-        Row(f"fix at {arguments.shown(value)}", fitted, {"fix": {"E": value}}, "fix['E']")
+        Row(f"fix at {arguments.shown(value)}", fitted, {"fixed": {"E": value}}, "fixed['E']")
         for value in ("1.7", None, True, 1j, math.nan, math.inf, [1.7], np.array([1.7]), 10**400)
     ),
     *(
@@ -188,22 +188,22 @@ FIT = [
         fitted,
         {"bounds": {"alpha": (0.3, 0.3 + 1e-15)}},
         "bounds['alpha']",
-        {"bounds": ..., "fix": {"alpha": 0.3}},
+        {"bounds": ..., "fixed": {"alpha": 0.3}},
     ),
     *(
-        Row(f"tie {arguments.shown(group)}", fitted, {"tie": [group]}, argument)
+        Row(f"tie {arguments.shown(group)}", fitted, {"tied": [group]}, argument)
         for group, argument in (
-            ("alpha", "tie[0]"),
-            (("alpha",), "tie[0]"),
-            ((), "tie[0]"),
-            (("alpha", "alpha"), "tie[0]"),
-            (("alpha", "beta", "alpha"), "tie[0]"),
-            ([("alpha", "beta")], "tie[0][0]"),
-            ((["alpha"], "beta"), "tie[0][0]"),
-            (("alpha", 3), "tie[0][1]"),
-            ({"alpha", "beta"}, "tie[0]"),
-            (3, "tie[0]"),
-            (None, "tie[0]"),
+            ("alpha", "tied[0]"),
+            (("alpha",), "tied[0]"),
+            ((), "tied[0]"),
+            (("alpha", "alpha"), "tied[0]"),
+            (("alpha", "beta", "alpha"), "tied[0]"),
+            ([("alpha", "beta")], "tied[0][0]"),
+            ((["alpha"], "beta"), "tied[0][0]"),
+            (("alpha", 3), "tied[0][1]"),
+            ({"alpha", "beta"}, "tied[0]"),
+            (3, "tied[0]"),
+            (None, "tied[0]"),
         )
     ),
     # The remedy itself, device='cpu', compiles for seconds.
@@ -218,7 +218,7 @@ FIT = [
         for device in (3, "", b"cpu", True, ["cpu"])
         for call in (fitted, bootstrapped)
     ),
-    Row("tie flat", fitted, {"tie": ("alpha", "beta")}, "tie[0]"),
+    Row("tie flat", fitted, {"tied": ("alpha", "beta")}, "tied[0]"),
     *(
         Row(f"groups by {arguments.shown(by)}", fitted, {"groups": {"A": by}}, argument)
         for by, argument in (
@@ -231,56 +231,56 @@ FIT = [
             (("format", "format"), "groups['A']"),
         )
     ),
-    Row("fix unknown", fitted, {"fix": {"gamma": 1.0}}, "fix", {"fix": {"beta": 0.3}}),
-    Row("fix misspelt", fitted, {"fix": {"alpa": 0.3}}, "fix", {"fix": {"alpha": 0.3}}),
+    Row("fix unknown", fitted, {"fixed": {"gamma": 1.0}}, "fixed", {"fixed": {"beta": 0.3}}),
+    Row("fix misspelt", fitted, {"fixed": {"alpa": 0.3}}, "fixed", {"fixed": {"alpha": 0.3}}),
     Row("bounds unknown", fitted, {"bounds": {"a": (0, 1)}}, "bounds", {"bounds": {"A": (0, 999)}}),
     Row("bounds by level", fitted, {"bounds": {"A[x]": (0, 1)}}, "bounds", {"bounds": {}}),
-    Row("tie unknown", fitted, {"tie": [("alpha", "b")]}, "tie", {"tie": [("alpha", "beta")]}),
+    Row("tie unknown", fitted, {"tied": [("alpha", "b")]}, "tied", {"tied": [("alpha", "beta")]}),
     Row("groups unknown", fitted, {"groups": {"Z": "format"}}, "groups", {"groups": {}}),
-    Row("fix below bounds", fitted, {"fix": {"E": -1}}, "fix['E']"),
-    Row("fix above bounds", fitted, {"fix": {"alpha": 7}}, "fix['alpha']"),
+    Row("fix below bounds", fitted, {"fixed": {"E": -1}}, "fixed['E']"),
+    Row("fix above bounds", fitted, {"fixed": {"alpha": 7}}, "fixed['alpha']"),
     Row(
         "fix everything",
         fitted,
-        {"fix": dict(sf.SURFACES["chinchilla"])},
-        "fix",
-        {"fix": {"E": 1.69}},
+        {"fixed": dict(sf.simulation.SURFACES["chinchilla"])},
+        "fixed",
+        {"fixed": {"E": 1.69}},
     ),
     Row(
         "fixed and bounded",
         fitted,
-        {"fix": {"E": 1.7}, "bounds": {"E": (1, 2)}},
+        {"fixed": {"E": 1.7}, "bounds": {"E": (1, 2)}},
         "bounds",
         {"bounds": {}},
     ),
     Row(
         "fixed and tied",
         fitted,
-        {"fix": {"alpha": 0.3}, "tie": [("alpha", "beta")]},
-        "tie",
-        {"tie": ()},
+        {"fixed": {"alpha": 0.3}, "tied": [("alpha", "beta")]},
+        "tied",
+        {"tied": ()},
     ),
     Row(
         "fixed and grouped",
         fitted,
-        {"fix": {"A": 400.0}, "groups": {"A": "format"}},
+        {"fixed": {"A": 400.0}, "groups": {"A": "format"}},
         "groups",
-        {"fix": {}},
+        {"fixed": {}},
     ),
     Row(
         "tied and grouped",
         fitted,
-        {"tie": [("A", "B")], "groups": {"A": "format"}},
+        {"tied": [("A", "B")], "groups": {"A": "format"}},
         "groups",
-        {"tie": ()},
+        {"tied": ()},
     ),
-    Row("tied twice", fitted, {"tie": [("alpha", "beta"), ("beta", "alpha")]}, "tie"),
-    Row("tie of kinds", fitted, {"tie": [("A", "alpha")]}, "tie", {"tie": [("A", "B")]}),
+    Row("tied twice", fitted, {"tied": [("alpha", "beta"), ("beta", "alpha")]}, "tied"),
+    Row("tie of kinds", fitted, {"tied": [("A", "alpha")]}, "tied", {"tied": [("A", "B")]}),
     Row(
         "tied without common bounds",
         fitted,
-        {"tie": [("alpha", "beta")], "bounds": {"alpha": (0.1, 0.2), "beta": (0.3, 0.4)}},
-        "tie",
+        {"tied": [("alpha", "beta")], "bounds": {"alpha": (0.1, 0.2), "beta": (0.3, 0.4)}},
+        "tied",
         {"bounds": {"alpha": (0.1, 0.4), "beta": (0.3, 0.4)}},
     ),
     Row(
@@ -497,7 +497,9 @@ UNCERTAINTY = [
 
 
 def studied(**options):
-    return sf.study(**{"settings": {"points": 4}, "seeds": 2, "progress": False, **options})
+    return sf.studies.simulation_study(
+        **{"settings": {"points": 4}, "seeds": 2, "progress": False, **options}
+    )
 
 
 def estimated(**options):
@@ -514,7 +516,7 @@ def published(**options):
 
 
 def surface(name, value):
-    return {**sf.SURFACES["chinchilla"], name: value}
+    return {**sf.simulation.SURFACES["chinchilla"], name: value}
 
 
 SMALL = {"N": [1e8], "ratio": [20.0]}
@@ -558,7 +560,7 @@ SIMULATIONS = [
             ),
             (sf.simulate, {"design": (None, "x", {"N": [1]}, fit())}),
             (
-                sf.isoflop_design,
+                sf.simulation.isoflop_design,
                 {
                     "budgets": (
                         0,
@@ -580,9 +582,9 @@ SIMULATIONS = [
                     "surface": ("flat", None, 3, {1: 2}),
                 },
             ),
-            (sf.Noise, {"scale": (-1.0, math.nan, "x", None, True, math.inf)}),
+            (sf.simulation.Noise, {"scale": (-1.0, math.nan, "x", None, True, math.inf)}),
             (
-                lambda **options: sf.Noise(0.1, **options),
+                lambda **options: sf.simulation.Noise(0.1, **options),
                 {
                     "freedom": (2.0, math.nan, "x", None),
                     "shared": (-0.1, 1.1, "x", None, True),
@@ -591,11 +593,13 @@ SIMULATIONS = [
                 },
             ),
             (
-                lambda **options: sf.grid_design(**{"N": [1e8, 1e9], "D": [1e10], **options}),
+                lambda **options: sf.simulation.grid_design(
+                    **{"N": [1e8, 1e9], "D": [1e10], **options}
+                ),
                 {name: ([], [-1.0], "x", None, [[1e8]], [math.inf]) for name in ("N", "D")},
             ),
             (
-                lambda **options: sf.ratio_design(**{"N": [1e8, 1e9], **options}),
+                lambda **options: sf.simulation.ratio_design(**{"N": [1e8, 1e9], **options}),
                 {name: ([], 0.0, "x", None, math.nan) for name in ("N", "ratio")},
             ),
             (
@@ -610,17 +614,34 @@ SIMULATIONS = [
     *(
         Row(
             f"a surface of {name} zero",
-            sf.isoflop_design,
+            sf.simulation.isoflop_design,
             {"surface": surface(name, 0.0)},
             argument,
         )
         for name in ("A", "B", "alpha", "beta")
         for argument in [f"surface[{name!r}]"]
     ),
-    Row("a wide grid", sf.grid_design, {"N": np.ones(10**6), "D": np.ones(10**6)}, "N", {"N": 1.0}),
-    Row("many ratios", sf.ratio_design, {"N": np.ones(10**6), "ratio": np.ones(10**6)}, "N", SMALL),
+    Row(
+        "a wide grid",
+        sf.simulation.grid_design,
+        {"N": np.ones(10**6), "D": np.ones(10**6)},
+        "N",
+        {"N": 1.0},
+    ),
+    Row(
+        "many ratios",
+        sf.simulation.ratio_design,
+        {"N": np.ones(10**6), "ratio": np.ones(10**6)},
+        "N",
+        SMALL,
+    ),
     Row("endless noise", simulated, {"noise": 1e300}, "noise"),
-    Row("endless additive noise", simulated, {"noise": sf.Noise(1e308, additive=True)}, "noise"),
+    Row(
+        "endless additive noise",
+        simulated,
+        {"noise": sf.simulation.Noise(1e308, additive=True)},
+        "noise",
+    ),
     Row(
         "endless parameters",
         simulated,
@@ -629,8 +650,8 @@ SIMULATIONS = [
         {"params": ...},
     ),
     Row("one of several", published, {"configuration": None}, "configuration"),
-    Row("one of budgets", sf.isoflop_design, {"budgets": [1e19, -1]}, "budgets[1]"),
-    Row("one of sizes", sf.grid_design, {"N": [1e8, "x"], "D": [1e10]}, "N[1]"),
+    Row("one of budgets", sf.simulation.isoflop_design, {"budgets": [1e19, -1]}, "budgets[1]"),
+    Row("one of sizes", sf.simulation.grid_design, {"N": [1e8, "x"], "D": [1e10]}, "N[1]"),
     Row("one of seeds", estimated, {"seeds": [1, -1]}, "seeds[1]", {"seeds": [1, 2]}),
     Row("one of methods", estimated, {"methods": ["surface", "x"]}, "methods[1]"),
     Row("losses of none", estimated, {"losses": "x"}, "losses", {"losses": np.ones((1, 30)) * 2}),
@@ -642,8 +663,14 @@ SIMULATIONS = [
         {"losses": np.outer([1.0, 1.01], runs()["loss"])},
     ),
     Row("a design of none", estimated, {"design": None}, "design", {"design": runs()[["N", "D"]]}),
-    Row("half a surface", sf.isoflop_design, {"surface": {"E": 1.0}}, "surface", {"surface": ...}),
-    Row("a surface of text", sf.isoflop_design, {"surface": {"E": "x"}}, "surface['E']"),
+    Row(
+        "half a surface",
+        sf.simulation.isoflop_design,
+        {"surface": {"E": 1.0}},
+        "surface",
+        {"surface": ...},
+    ),
+    Row("a surface of text", sf.simulation.isoflop_design, {"surface": {"E": "x"}}, "surface['E']"),
     Row("half the parameters", simulated, {"params": {"E": 1.0}}, "params", {"params": ...}),
     Row("a parameter of text", simulated, {"params": {"E": "x"}}, "params['E']"),
     Row(
@@ -659,7 +686,7 @@ SIMULATIONS = [
         )
         for label, settings, argument in (
             ("of an unknown setting", {"pionts": 4}, "settings"),
-            ("of noise twice", {"noise": sf.Noise(0.1), "additive": True}, "settings"),
+            ("of noise twice", {"noise": sf.simulation.Noise(0.1), "additive": True}, "settings"),
             ("of an unknown surface", {"surface": "flat"}, "surface"),
             ("of half a surface", {"surface": {"E": 1.0}}, "surface"),
             ("of no noise", {"noise": "x"}, "scale"),
@@ -672,7 +699,7 @@ SIMULATIONS = [
             studied,
             {"settings": {}, "design": design},
             "design",
-            {"design": sf.isoflop_design, "settings": {"points": 4}},
+            {"design": sf.simulation.isoflop_design, "settings": {"points": 4}},
         )
         for label, design in (
             ("is none", None),
@@ -738,7 +765,7 @@ PICTURES = (
     ),
     (
         sf.plot.attribution,
-        {"why": lambda: sf.attribute(fit(), swept(), 1e22)},
+        {"why": lambda: sf.approach2.attribute_bias(fit(), swept(), 1e22)},
         {"why": (None, fit()), "level": LEVELS, "ax": NO_AXES},
     ),
     (
@@ -777,7 +804,7 @@ def test_nonsense_is_refused_and_mended_as_it_says(row):
 
 def test_what_a_function_of_the_callers_raises_is_the_cause_of_the_error():
     for ask, argument in ((applied, "function"), (profiled, "quantity")):
-        with pytest.raises(sf.ArgumentError) as caught:
+        with pytest.raises(sf.errors.ArgumentError) as caught:
             ask(**{argument: raises})
         line = raises.__code__.co_firstlineno
         assert f"{argument}=raises (test_border.py:{line}) raises KeyError: 'mine" in str(

@@ -93,7 +93,7 @@ def multiplier(**given):
 
 
 def optimal(**given):
-    return sf.optimal(**{"fit": fit(), "what": "N", "flops": 1e22, **given})
+    return sf.allocation.optimum_function(**{"fit": fit(), "what": "N", "flops": 1e22, **given})
 
 
 @once
@@ -103,20 +103,20 @@ def sweeps(**given):
 
 @once
 def quality(**given):
-    return sf.quality(**{"runs": runs(), **given})
+    return sf.approach2.flag_runs(**{"runs": runs(), **given})
 
 
 def envelope(**given):
-    return sf.envelope(**{"curves": curves(), **given})
+    return sf.approach2.envelope(**{"curves": curves(), **given})
 
 
 def shift(**given):
-    return sf.parabola_shift(**{"alpha": 0.34, "beta": 0.28, "width": 16.0, **given})
+    return sf.approach2.parabola_shift(**{"alpha": 0.34, "beta": 0.28, "width": 16.0, **given})
 
 
 @once
 def attribute(**given):
-    return sf.attribute(**{"fit": fit(), "found": found(), "flops": 1e22, **given})
+    return sf.approach2.attribute_bias(**{"fit": fit(), "found": found(), "flops": 1e22, **given})
 
 
 @once
@@ -129,12 +129,14 @@ def bias(**given):
 
 @once
 def design_bias(**given):
-    return sf.design_bias(**{"fit": fit(), "runs": runs(), "flops": 1e22, **given})
+    return sf.approach2.design_bias(**{"fit": fit(), "runs": runs(), "flops": 1e22, **given})
 
 
 @once
 def advise(**given):
-    return sf.advise(**{"fit": fit(), "flops": 1e22, "tolerance": 0.5, "points": 5, **given})
+    return sf.approach2.advise(
+        **{"fit": fit(), "flops": 1e22, "tolerance": 0.5, "points": 5, **given}
+    )
 
 
 @cache
@@ -161,12 +163,12 @@ def report():
 
 @cache
 def why():
-    return sf.attribute(draws(), found(), 1e22)
+    return sf.approach2.attribute_bias(draws(), found(), 1e22)
 
 
 @cache
 def designed():
-    return sf.design_bias(draws(), runs(), 1e22)
+    return sf.approach2.design_bias(draws(), runs(), 1e22)
 
 
 @cache
@@ -271,7 +273,7 @@ BUDGETS = [
     Row("no target", allocate, {}, "flops", {"flops": 1e22}),
     Row("two targets", allocate, {"flops": 1e22, "loss": 2.0}, "flops", {"loss": None}),
     Row("several budgets", optimal, {"flops": [1e21, 1e22]}, "flops"),
-    Row("several budgets held", optimal, {"held": {"D": [1e10, 2e10]}}, "flops", {"held": None}),
+    Row("several budgets fixed", optimal, {"fixed": {"D": [1e10, 2e10]}}, "flops", {"fixed": None}),
     Row("several budgets of a gap", attribute, {"flops": [1e21, 1e22]}, "flops"),
 ]
 
@@ -315,30 +317,32 @@ QUESTIONS = [
     ),
     Row("cost of a run", wasted, {"cost": lambda N, D: 6 * N * D - 1e21}, "cost", GOOD),
     *rows_of(
-        "held", allocate, "held", {"list": [("N", 1e9)], "number": 1e9, "text": "N"}, flops=1e22
+        "fixed", allocate, "fixed", {"list": [("N", 1e9)], "number": 1e9, "text": "N"}, flops=1e22
     ),
     *(
-        Row(f"held {name}", allocate, {"flops": 1e22, "held": {"N": value}}, "held['N']")
+        Row(f"held {name}", allocate, {"flops": 1e22, "fixed": {"N": value}}, "fixed['N']")
         for name, value in NO_BUDGETS.items()
         if name not in ("zero", "negative")
     ),
-    Row("held unknown", allocate, {"flops": 1e22, "held": {"X": 1}}, "held", {"held": {"N": 1e9}}),
-    Row("held key", allocate, {"flops": 1e22, "held": {1: 1}}, "held"),
+    Row(
+        "held unknown", allocate, {"flops": 1e22, "fixed": {"X": 1}}, "fixed", {"fixed": {"N": 1e9}}
+    ),
+    Row("held key", allocate, {"flops": 1e22, "fixed": {1: 1}}, "fixed"),
     Row(
         "held and free",
         allocate,
-        {"flops": 1e22, "held": {"N": 1e9}, "free": {"N": (1e8, 1e9)}},
-        "held",
-        {"held": {}},
+        {"flops": 1e22, "fixed": {"N": 1e9}, "free": {"N": (1e8, 1e9)}},
+        "fixed",
+        {"fixed": {}},
     ),
     Row(
         "held shapes",
         allocate,
-        {"flops": [1e21, 1e22], "held": {"N": [1e8, 1e9, 1e10]}},
-        "held['N']",
-        {"held": {"N": 1e9}},
+        {"flops": [1e21, 1e22], "fixed": {"N": [1e8, 1e9, 1e10]}},
+        "fixed['N']",
+        {"fixed": {"N": 1e9}},
     ),
-    Row("held of a run", wasted, {"held": {"N": 1e9}}, "held", {"held": None}),
+    Row("held of a run", wasted, {"fixed": {"N": 1e9}}, "fixed", {"fixed": None}),
     Row(
         "held of a baseline",
         multiplier,
@@ -434,14 +438,14 @@ QUESTIONS = [
         allocate,
         {"flops": 1e22, "limits": {"X/N": 20.0}},
         "limits",
-        {"held": {"X": 1e9}},
+        {"fixed": {"X": 1e9}},
     ),
     Row(
         "limits function of unknown",
         allocate,
         {"flops": 1e22, "limits": {lambda N, X: N * X: 1e18}},
         "limits",
-        {"held": {"X": 1e9}},
+        {"fixed": {"X": 1e9}},
     ),
     Row("what", optimal, {"what": "M"}, "what"),
     Row("what none", optimal, {"what": None}, "what"),
@@ -498,7 +502,7 @@ RESULTS = [
             "table of one optimum": lambda: sf.allocate(fit(), 1e22).to_frame,
             "report of one optimum": lambda: sf.allocate(fit(), 1e22).summary,
             "table of a gap": lambda: why().to_frame,
-            "table of one gap": lambda: sf.attribute(fit(), found(), 1e22).to_frame,
+            "table of one gap": lambda: sf.approach2.attribute_bias(fit(), found(), 1e22).to_frame,
             "report of a gap": lambda: why().summary,
             "table of a bias": lambda: report().to_frame,
             "report of a bias": lambda: report().summary,
@@ -672,8 +676,10 @@ PRICES = [
         "per_product", made, "per_product", {k: v for k, v in POSITIVE.items() if k != "none"}
     ),
     *rows_of("per_model", made, "per_model", COUNTS),
-    Row("unit of a decorated cost", sf.cost, {"source": "a test", "unit": "EUR"}, "unit"),
-    Row("source of a decorated cost", sf.cost, {"source": None}, "source"),
+    Row(
+        "unit of a decorated cost", sf.allocation.cost, {"source": "a test", "unit": "EUR"}, "unit"
+    ),
+    Row("source of a decorated cost", sf.allocation.cost, {"source": None}, "source"),
     Row(
         "columns of a cost",
         lambda columns: made().evaluate(columns),
@@ -938,16 +944,18 @@ def test_what_a_function_of_the_callers_raised_is_shown_and_is_the_cause():
         return np.log(N)
 
     with pytest.raises(
-        sf.ArgumentError, match=r"^cost=bill \(test_border_\w+\.py:\d+\) "
+        sf.errors.ArgumentError, match=r"^cost=bill \(test_border_\w+\.py:\d+\) "
     ) as caught:
         allocate(flops=1e22, cost=bill)
     assert "raises KeyError: 'no price" in str(caught.value) and "\n" not in str(caught.value)
     assert isinstance(caught.value.__cause__, KeyError)
-    with pytest.raises(sf.ArgumentError, match=r"^limits=memory .* raises TracerArray") as caught:
+    with pytest.raises(
+        sf.errors.ArgumentError, match=r"^limits=memory .* raises TracerArray"
+    ) as caught:
         allocate(flops=1e22, limits={memory: 20.0})
     assert caught.value.argument == "limits" and caught.value.value is memory
     with pytest.raises(
-        sf.ArgumentError, match=r"returned -6e\+18 at N = 1e\+09, D = 1e\+09, and no"
+        sf.errors.ArgumentError, match=r"returned -6e\+18 at N = 1e\+09, D = 1e\+09, and no"
     ):
         allocate(flops=1e22, cost=lambda N, D: -6 * N * D)
 
@@ -961,7 +969,7 @@ def test_a_cost_that_raises_is_no_trouble_to_the_next_one():
             raise price
         return price * N * D
 
-    with pytest.raises(sf.ArgumentError, match="ValueError: closed"):
+    with pytest.raises(sf.errors.ArgumentError, match="ValueError: closed"):
         allocate(flops=1e22, cost=bill)
     assert allocate(flops=1e22, cost=bill).N == pytest.approx(allocate(flops=1e22).N, rel=1e-9)
 
@@ -970,27 +978,27 @@ def test_refusals_name_the_columns_there_are():
     """Where one column is bought, no stand-in of the other is printed."""
     for given, said in (
         (
-            {"flops": 1e5, "held": {"N": 1e9}},
+            {"flops": 1e5, "fixed": {"N": 1e9}},
             "^100000 FLOP buy no D under cost '6ND'. Give a larger",
         ),
         (
-            {"flops": 1e24, "held": {"N": 1e9}, "limits": {"D": 1e3, "D/N": (20, None)}},
+            {"flops": 1e24, "fixed": {"N": 1e9}, "limits": {"D": 1e3, "D/N": (20, None)}},
             "^no D meets every limit at 1e[+]24 FLOP: without D <= 1000 it would be",
         ),
         ({"flops": 1e24, "limits": {"N": 1e3}}, "^within the limits no D/N .* would be N = "),
         ({"flops": 1e24, "limits": {"N": (1e20, None)}}, "^within the limits no D/N .* D = "),
     ):
-        with pytest.raises(sf.AllocationError, match=said) as caught:
+        with pytest.raises(sf.errors.AllocationError, match=said) as caught:
             allocate(**given)
         assert not any(odd in str(caught.value) for odd in ("$", "None and", "nan", "inf "))
-    with pytest.raises(sf.AllocationError, match="with N held the budget buys D alone"):
-        near(held={"N": 1e9})
+    with pytest.raises(sf.errors.AllocationError, match="with N held the budget buys D alone"):
+        near(fixed={"N": 1e9})
     of_one = sf.fit(runs()[["C", "loss"]], "power_offset", x="C")
     with pytest.raises(
-        sf.AllocationError, match=r"allocate\(fit, flops=1e[+]21, cost=..., free="
+        sf.errors.AllocationError, match=r"allocate\(fit, flops=1e[+]21, cost=..., free="
     ) as caught:
         sf.near_optimal(of_one, 1e21, cost=lambda x: x)
-    assert "held={}" not in str(caught.value)
+    assert "fixed={}" not in str(caught.value)
 
 
 @pytest.mark.parametrize("A", [0.0, 1e-300, 1e-20, 1e-12])
@@ -999,19 +1007,21 @@ def test_a_term_that_moves_the_loss_by_rounding_is_no_term(A, B):
     flat = replace(fit(), params={**fit().params, "A": A, "B": B})
     idle = "N" if B == 400.0 else "N or D"
     for call in (spent, near, wasted):
-        with pytest.raises(sf.AllocationError, match=f"does not depend on {idle} beyond rounding"):
+        with pytest.raises(
+            sf.errors.AllocationError, match=f"does not depend on {idle} beyond rounding"
+        ):
             call(fit=flat)
     if B == 400.0:
         turned = replace(fit(), params={**fit().params, "A": 400.0, "B": A})
-        with pytest.raises(sf.AllocationError, match="does not depend on D beyond rounding"):
+        with pytest.raises(sf.errors.AllocationError, match="does not depend on D beyond rounding"):
             sf.deadweight(turned, 1e9, 2e10)
 
 
 def test_a_flat_fit_of_any_law_is_refused():
-    flat = sf.simulate(sf.isoflop_design(points=6)).assign(loss=2.0)
+    flat = sf.simulate(sf.simulation.isoflop_design(points=6)).assign(loss=2.0)
     for law in ("chinchilla", "chinchilla_tied"):
         for robust in ("none", "huber"):
-            with pytest.raises(sf.AllocationError, match="does not depend on N or D"):
+            with pytest.raises(sf.errors.AllocationError, match="does not depend on N or D"):
                 sf.deadweight(sf.fit(flat, law, robust=robust), 1e9, 2e10)
 
 
@@ -1019,7 +1029,7 @@ def test_answers_beyond_float64_are_none():
     """A budget of 1e-300 times one token is what it is; what overflows is refused."""
     steep = replace(fit(), params={**fit().params, "alpha": 0.01, "beta": 0.01}, domain={})
     for loss in (1.68, 1e5):
-        with pytest.raises(sf.AllocationError, match="no budget reaches a loss of"):
+        with pytest.raises(sf.errors.AllocationError, match="no budget reaches a loss of"):
             sf.allocate(steep, loss=loss)
     for given in ({"flops": 1e-300}, {"flops": 1e308}, {"loss": 1e9}):
         found = allocate(**given)

@@ -15,7 +15,7 @@ from scalefit.fitting import api as pipeline
 
 @pytest.fixture(scope="module")
 def runs():
-    return sf.simulate(sf.isoflop_design(), noise=0.005, seed=1)
+    return sf.simulate(sf.simulation.isoflop_design(), noise=0.005, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_the_report_says_how_far_it_is_proved(squared):
 
 @pytest.mark.parametrize("residual", ["log", "raw"])
 def test_a_fit_with_hardly_any_residual_is_proved_to_rounding_and_says_so(residual):
-    table = sf.simulate(sf.isoflop_design(), noise=1e-8, seed=1)
+    table = sf.simulate(sf.simulation.isoflop_design(), noise=1e-8, seed=1)
     fit = sf.fit(table, residual=residual, robust="none")
     assert fit.certified and fit.certified.boxes > 0
     # Predictions are known to some thousand units in the last place, 1e-12, either way.
@@ -229,7 +229,7 @@ def test_who_gives_a_number_of_boxes_gets_so_many(runs, squared):
 @pytest.fixture(scope="module")
 def bent():
     """Residuals of a fifth of the loss, which take many boxes."""
-    table = sf.simulate(sf.isoflop_design(), noise=0.5, seed=1)
+    table = sf.simulate(sf.simulation.isoflop_design(), noise=0.5, seed=1)
     return {"runs": table, "residual": "raw", "delta": 0.01}
 
 
@@ -272,5 +272,7 @@ def test_no_proof_costs_much_more_than_is_allowed(rows, noise, robust, monkeypat
 
 @pytest.mark.parametrize("value", ["no", 0, -5, 1.5, [1]])
 def test_a_proof_is_asked_for_by_a_truth_value_or_a_number(runs, value):
-    with pytest.raises(sf.ArgumentError, match=r"certify.* Pass True, False, None or a number"):
+    with pytest.raises(
+        sf.errors.ArgumentError, match=r"certify.* Pass True, False, None or a number"
+    ):
         sf.fit(runs, certify=value)

@@ -21,18 +21,20 @@ import scalefit as sf
 from scalefit.runtime import settings as scope
 from scalefit.runtime import threads
 
-RUNS = sf.simulate(sf.isoflop_design(), noise=0.005)
+RUNS = sf.simulate(sf.simulation.isoflop_design(), noise=0.005)
 
 
 @sf.law(source="jnp.float32 promotes, and erf_inv is no function of numpy's")
-def promoting(N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, alpha: sf.Exponent):
+def promoting(
+    N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, B: sf.laws.Amplitude, alpha: sf.laws.Exponent
+):
     """E + A N^-alpha + B D^-alpha"""
     one = jnp.float32(1.0) + jax.lax.erf_inv(0.0 * alpha)
     return E + A * N**-alpha + one * B * D**-alpha
 
 
 @sf.law(source="a sum over no axis that a row could see")
-def compiled_law(N, *, E: sf.Offset, A: sf.Amplitude, alpha: sf.Exponent):
+def compiled_law(N, *, E: sf.laws.Offset, A: sf.laws.Amplitude, alpha: sf.laws.Exponent):
     """E + A N^-alpha, by a product with the identity"""
     return E + A * jnp.stack([N**-alpha, N]).T @ jnp.array([1.0, 0.0])
 
@@ -45,7 +47,7 @@ def values():
     """Numbers of calls that trace, compile or iterate, each in its own way."""
     fit = sf.fit(RUNS)
     draws = sf.bootstrap(fit, RUNS, 8, progress=False)
-    profiled = sf.profile(fit, RUNS, sf.optimal(fit, "N", flops=1e24))
+    profiled = sf.profile(fit, RUNS, sf.allocation.optimum_function(fit, "N", flops=1e24))
     by_user = sf.profile(fit, RUNS, lambda p: p["A"] * jnp.exp(-p["alpha"]))
     other = sf.fit(RUNS, promoting)
     proved = sf.fit(RUNS, robust="none")
@@ -217,7 +219,9 @@ class interrupted:  # noqa: N801
         raise KeyboardInterrupt
 
 
-def one_power(N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, alpha: sf.Exponent):
+def one_power(
+    N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, B: sf.laws.Amplitude, alpha: sf.laws.Exponent
+):
     """E + A N^-alpha + B D^-alpha"""
     return E + A * N**-alpha + B * D**-alpha
 
@@ -230,7 +234,7 @@ LONG = {
         delta=0.01,
         certify=10**7,
     ),
-    "study": lambda _: sf.study({"noise": [0.01]}, seeds=2000, progress=False),
+    "study": lambda _: sf.studies.simulation_study({"noise": [0.01]}, seeds=2000, progress=False),
     # Of a law that is new each time: what was compiled before is kept.
     "program": lambda _: sf.fit(RUNS, sf.law(source="here")(one_power), device="cpu"),
 }
@@ -277,7 +281,7 @@ def by_forks():
         if not number:
             try:
                 found = work()
-            except sf.FitError as error:
+            except sf.errors.FitError as error:
                 found = str(error)
             os.write(write, json.dumps(found).encode())
             os._exit(0)
@@ -325,5 +329,5 @@ def test_a_child_of_a_process_without_jax_is_no_orphan(monkeypatch):
     scope.processor()
     monkeypatch.setattr("jax._src.xla_bridge.backends_are_initialized", lambda: True)
     scope._remember_fork()
-    with pytest.raises(sf.FitError, match=r"forked .* \"spawn\"|forked"):
+    with pytest.raises(sf.errors.FitError, match=r"forked .* \"spawn\"|forked"):
         scope.processor()

@@ -21,7 +21,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 @pytest.fixture(scope="module")
 def runs():
-    return sf.simulate(sf.isoflop_design(), noise=0.0)
+    return sf.simulate(sf.simulation.isoflop_design(), noise=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,16 @@ def test_help_names_the_commands():
 def test_help_of_fit_names_laws_and_options():
     result = CliRunner().invoke(cli.app, ["fit", "--help"], env={"COLUMNS": "200"})
     assert result.exit_code == 0
-    for word in [*BUILTIN, "--flops", "--plot", "--json", "--fix", "--bounds", "--tie", "--keep"]:
+    for word in [
+        *BUILTIN,
+        "--flops",
+        "--plot",
+        "--json",
+        "--fixed",
+        "--bounds",
+        "--tied",
+        "--keep",
+    ]:
         assert word in result.output
 
 
@@ -139,7 +148,7 @@ def test_json_without_budgets_holds_the_fit_alone(scalefit, table):
 
 
 def test_bootstrap_gives_intervals(scalefit, tmp_path):
-    runs = sf.simulate(sf.isoflop_design(points=6), noise=0.005, seed=3)
+    runs = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.005, seed=3)
     path = tmp_path / "noisy.csv"
     runs.to_csv(path, index=False)
     words = ("fit", path, "--bootstrap", 50, "--level", 0.8, "--flops", 1e22)
@@ -179,7 +188,7 @@ def test_constrained_fit_from_renamed_columns(scalefit, runs, tmp_path):
     runs.rename(columns={"N": "params_matmul"}).to_csv(tmp_path / "runs.tsv", sep="\t", index=False)
     code, out, err = scalefit(
         *("fit", tmp_path / "runs.tsv", "--json", "--column", "N=params_matmul"),
-        *("--fix", "E=1.69", "--bounds", "alpha=0.2:0.6", "--tie", "alpha=beta"),
+        *("--fixed", "E=1.69", "--bounds", "alpha=0.2:0.6", "--tied", "alpha=beta"),
     )
     fit = sf.Fit.from_json(json.dumps(json.loads(out)["fit"]))
     assert (code, err) == (0, "")
@@ -226,14 +235,14 @@ def test_defaults_are_those_of_fit(scalefit, asked, table):
     defaults = {"law": "chinchilla", "residual": "log", "robust": "huber", "delta": 1e-3}
     defaults["asymmetry"] = 10.0
     defaults |= {"certify": None, "seed": 0, "device": None}
-    assert call == {**defaults, "fix": {}, "bounds": {}, "tie": [], "groups": {}}
+    assert call == {**defaults, "fixed": {}, "bounds": {}, "tied": [], "groups": {}}
 
 
 def test_options_reach_fit(scalefit, asked, table):
     code, _, _ = scalefit(
         *("fit", table, "--law", "chinchilla_n", "--residual", "raw", "--robust", "none"),
-        *("--delta", "0.01", "--asymmetry", "4", "--fix", "E=1.7", "--fix", "A=4e2"),
-        *("--bounds", "alpha=0.2:0.6", "--bounds", "B=-1:inf", "--tie", "alpha=beta=gamma"),
+        *("--delta", "0.01", "--asymmetry", "4", "--fixed", "E=1.7", "--fixed", "A=4e2"),
+        *("--bounds", "alpha=0.2:0.6", "--bounds", "B=-1:inf", "--tied", "alpha=beta=gamma"),
         *("--group", "A=format", "--group", "B=w_bits,a_bits"),
     )
     (call,) = asked
@@ -241,9 +250,9 @@ def test_options_reach_fit(scalefit, asked, table):
     assert call["law"] == "chinchilla_n"
     assert (call["residual"], call["robust"], call["delta"]) == ("raw", "none", 0.01)
     assert call["asymmetry"] == 4.0
-    assert call["fix"] == {"E": 1.7, "A": 400.0}
+    assert call["fixed"] == {"E": 1.7, "A": 400.0}
     assert call["bounds"] == {"alpha": (0.2, 0.6), "B": (-1.0, float("inf"))}
-    assert call["tie"] == [("alpha", "beta", "gamma")]
+    assert call["tied"] == [("alpha", "beta", "gamma")]
     assert call["groups"] == {"A": ("format",), "B": ("w_bits", "a_bits")}
 
 
@@ -285,18 +294,18 @@ def test_demo_allocates_its_budget_or_the_one_given(scalefit, asked, tmp_path):
 
 BAD_OPTIONS = {
     "--law chinchila": "Did you mean 'chinchilla'?",
-    "--fix E": "--fix 'E' is not of the form NAME=NUMBER",
-    "--fix E=": "--fix 'E=' is not of the form NAME=NUMBER",
-    "--fix =1.7": "--fix '=1.7' is not of the form NAME=NUMBER",
-    "--fix E=big": "--fix 'E=big' is not of the form NAME=NUMBER",
-    "--fix E=1.7 --fix E=1.8": "--fix is given twice for 'E'",
-    "--fix gamma=1": "fix names 'gamma'",
+    "--fixed E": "--fixed 'E' is not of the form NAME=NUMBER",
+    "--fixed E=": "--fixed 'E=' is not of the form NAME=NUMBER",
+    "--fixed =1.7": "--fixed '=1.7' is not of the form NAME=NUMBER",
+    "--fixed E=big": "--fixed 'E=big' is not of the form NAME=NUMBER",
+    "--fixed E=1.7 --fixed E=1.8": "--fixed is given twice for 'E'",
+    "--fixed gamma=1": "fixed names 'gamma'",
     "--bounds alpha": "--bounds 'alpha' is not of the form NAME=LOWER:UPPER",
     "--bounds alpha=0.2": "--bounds 'alpha=0.2' is not of the form NAME=LOWER:UPPER",
     "--bounds alpha=1:2:3": "--bounds 'alpha=1:2:3' is not of the form NAME=LOWER:UPPER",
     "--bounds alpha=0.6:0.2": "bounds['alpha']=(0.6, 0.2) is empty",
-    "--tie alpha": "tie[0]=('alpha',) is not a group of different names",
-    "--tie alpha=gamma": "tie names 'gamma'",
+    "--tied alpha": "tied[0]=('alpha',) is not a group of different names",
+    "--tied alpha=gamma": "tied names 'gamma'",
     "--column N": "--column 'N' is not of the form QUANTITY=HEADER",
     "--column N=prams": "no column 'prams' for N",
     "--column n=N": "--column names 'n', which is not a quantity. Quantities: N, D, loss",
@@ -308,7 +317,7 @@ BAD_OPTIONS = {
     "--residual logg": "residual='logg' is not one of",
     "--robust hubr": "robust='hubr' is not one of",
     "--robust asymmetric --asymmetry 1": "asymmetry=1.0 is not a number above 1",
-    "--fix E=nan": "fix['E']=nan is not a number",
+    "--fixed E=nan": "fixed['E']=nan is not a number",
     "--bounds alpha=nan:1": "bounds['alpha'][0]=nan is not a number",
     "--delta 0": "delta=0.0 is not a positive number",
     "--group A": "--group 'A' is not of the form NAME=COLUMN,COLUMN",
@@ -457,7 +466,7 @@ def test_numbers_that_are_none_leave_the_output_json(scalefit, table, found, mon
 
 def test_fit_error_exits_3_with_one_line(scalefit, table, monkeypatch):
     def fail(*arguments, **options):
-        raise sf.FitError("nothing is finite")
+        raise sf.errors.FitError("nothing is finite")
 
     monkeypatch.setattr(cli.sf, "fit", fail)
     assert scalefit("fit", table) == (3, "", "scalefit: nothing is finite\n")

@@ -13,19 +13,21 @@ import scalefit as sf
 
 
 @sf.law(source="a test")
-def mine(N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, g: sf.Exponent):
+def mine(
+    N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, B: sf.laws.Amplitude, g: sf.laws.Exponent
+):
     """E + A N^-g + B D^-g"""
     return E + A * N**-g + B * D**-g
 
 
 def made():
-    runs = sf.simulate(sf.isoflop_design(points=6), noise=0.01, seed=2)
+    runs = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.01, seed=2)
     halves = runs.assign(w=runs.index % 2, a=runs.index // 2 % 2)
     return {
         "plain": sf.fit(runs, certify=False),
-        "certified": sf.fit(runs, robust="none", fix={"E": 1.69}, certify=True),
+        "certified": sf.fit(runs, robust="none", fixed={"E": 1.69}, certify=True),
         "given up": sf.fit(
-            sf.simulate(sf.isoflop_design(points=3), noise=0.2, seed=1), robust="none"
+            sf.simulate(sf.simulation.isoflop_design(points=3), noise=0.2, seed=1), robust="none"
         ),
         "absolute": sf.fit(runs, robust="l1"),
         "envelope": sf.fit(runs, robust="asymmetric"),
@@ -33,8 +35,8 @@ def made():
         "one level": sf.fit(halves, groups={"A": "w"}).at(w=1),
         "constrained": sf.fit(
             runs,
-            fix={"E": 1.69},
-            tie=[("alpha", "beta")],
+            fixed={"E": 1.69},
+            tied=[("alpha", "beta")],
             bounds={"A": (0.0, math.inf)},
             keep="C > 5e17",
         ),
@@ -204,11 +206,11 @@ def test_nonsense_in_any_one_place_is_refused_by_name(fits, name):
             tried += 1
             try:
                 found = read(text, law)
-            except sf.DocumentError as error:
+            except sf.errors.DocumentError as error:
                 refused += 1
                 assert error.field or what in ("NaN", "more than a float") or len(at) < 2
                 assert str(error).endswith(error.remedy)
-            except sf.LawError:
+            except sf.errors.LawError:
                 refused += 1
                 assert spelled(at).startswith("law")
             else:
@@ -243,7 +245,7 @@ NAMED = {
         "'info' or 'warning'",
     ),
     "a fixed value": (("fixed", "E"), 1.5, "fixed.E", "the value of the parameter"),
-    "a tie": (("tied",), [["alpha", "beta"]], "tied[0][1]", "to which it is tied"),
+    "a tied": (("tied",), [["alpha", "beta"]], "tied[0][1]", "to which it is tied"),
     "a proof with a reason": (("certified", "closed"), True, "certified.gap", "finite where"),
 }
 
@@ -252,7 +254,7 @@ NAMED = {
 def test_the_field_and_the_value_are_named(fit, at, value, field, said):
     document = json.loads(fit.to_json())
     inner(document, at[:-1])[at[-1]] = value
-    with pytest.raises(sf.DocumentError, match=re.escape(said)) as caught:
+    with pytest.raises(sf.errors.DocumentError, match=re.escape(said)) as caught:
         read(json.dumps(document))
     assert caught.value.field == field
     assert str(caught.value).startswith(f"{field}=")
@@ -261,17 +263,17 @@ def test_the_field_and_the_value_are_named(fit, at, value, field, said):
 def test_missing_and_unknown_fields_are_named(fit):
     document = json.loads(fit.to_json())
     del document["trust"]["cells"]
-    with pytest.raises(sf.DocumentError, match=r"^trust\.cells is missing"):
+    with pytest.raises(sf.errors.DocumentError, match=r"^trust\.cells is missing"):
         read(json.dumps(document))
     document["trust"]["cells"] = 5
     document["trust"]["sells"] = 5
-    with pytest.raises(sf.DocumentError, match=r"^trust\.sells=5 .*there is no such field"):
+    with pytest.raises(sf.errors.DocumentError, match=r"^trust\.sells=5 .*there is no such field"):
         read(json.dumps(document))
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "null", "x", "[" * 10**6, '{"a":' * 10**5, "\ud800"])
 def test_text_that_is_no_fit_is_refused(text):
-    with pytest.raises(sf.DocumentError, match="no document of a fit by scalefit") as caught:
+    with pytest.raises(sf.errors.DocumentError, match="no document of a fit by scalefit") as caught:
         read(text)
     assert caught.value.field == ""
     assert len(str(caught.value)) < 300
@@ -279,15 +281,17 @@ def test_text_that_is_no_fit_is_refused(text):
 
 @pytest.mark.parametrize("text", [None, 3, b"{}", "", {"schema": 1}])
 def test_what_is_no_text_is_refused(text):
-    with pytest.raises(sf.ArgumentError, match=r"Fit\.to_json"):
+    with pytest.raises(sf.errors.ArgumentError, match=r"Fit\.to_json"):
         read(text)
 
 
 def test_other_schemas_are_refused_by_name(fit):
     document = json.loads(fit.to_json())
-    with pytest.raises(sf.DocumentError, match=r"schema 999, newer than 1\. Update scalefit"):
+    with pytest.raises(
+        sf.errors.DocumentError, match=r"schema 999, newer than 1\. Update scalefit"
+    ):
         read(json.dumps({**document, "schema": 999, "unheard": "of"}))
-    with pytest.raises(sf.DocumentError, match=r"schema 0, and this version reads 1\."):
+    with pytest.raises(sf.errors.DocumentError, match=r"schema 0, and this version reads 1\."):
         read(json.dumps({**document, "schema": 0}))
 
 
@@ -305,14 +309,16 @@ def test_documents_of_the_first_versions_are_read(fit):
 
 def test_a_law_of_another_name_is_refused(fits):
     @sf.law(source="a test")
-    def other(N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, g: sf.Exponent):
+    def other(
+        N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, B: sf.laws.Amplitude, g: sf.laws.Exponent
+    ):
         """E + A N^-g + B D^-g"""
         return E + A * N**-g + B * D**-g
 
     text = fits["own law"].to_json()
-    with pytest.raises(sf.LawError, match="was made with 'mine'"):
+    with pytest.raises(sf.errors.LawError, match="was made with 'mine'"):
         read(text, other)
-    with pytest.raises(sf.ArgumentError):
+    with pytest.raises(sf.errors.ArgumentError):
         read(text, 3)
 
 
@@ -334,7 +340,7 @@ def test_whatever_notes_and_rows_hold_is_written(fit):
 
 
 def test_headers_that_are_no_text_are_written(fits):
-    runs = sf.simulate(sf.isoflop_design(points=6), noise=0.01, seed=2)
+    runs = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.01, seed=2)
     fit = sf.fit(runs.rename(columns={"N": 0}), N=0, certify=False)
     assert read(fit.to_json()) == fit
     assert fit.provenance["column N"] == "0"

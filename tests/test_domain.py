@@ -15,7 +15,7 @@ from scalefit.results.domain import extrapolation, outside
 
 @pytest.fixture(scope="module")
 def runs():
-    return sf.simulate(sf.isoflop_design(points=6), noise=0.003, seed=2)
+    return sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.003, seed=2)
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def compared(draws, sweeps, runs):
 
 
 def test_every_answer_far_outside_says_so(fit, draws, runs, sweeps):
-    report, design = compared(draws, sweeps, runs), sf.design_bias(draws, runs, 1e24)
+    report, design = compared(draws, sweeps, runs), sf.approach2.design_bias(draws, runs, 1e24)
     answers = {
         "allocate": sf.allocate(fit, 1e24),
         "estimate": sf.allocate(draws, 1e24).estimate("loss"),
@@ -168,8 +168,8 @@ def test_every_answer_far_outside_says_so(fit, draws, runs, sweeps):
         "multiplier": sf.compute_multiplier(fit, fit, 1e24),
         "multiplier of draws": sf.compute_multiplier(draws, draws, 1e24),
         "predict": draws.predict(N=1e11, D=1e24 / 6e11),
-        "apply": draws.apply(sf.optimal(fit, "N", 1e24)),
-        "profile": sf.profile(fit, runs, sf.optimal(fit, "N", 1e24)),
+        "apply": draws.apply(sf.allocation.optimum_function(fit, "N", 1e24)),
+        "profile": sf.profile(fit, runs, sf.allocation.optimum_function(fit, "N", 1e24)),
         "isoflop": sweeps.at(1e24),
         "design_bias": design,
         "design error": design.estimate("D_error"),
@@ -178,7 +178,7 @@ def test_every_answer_far_outside_says_so(fit, draws, runs, sweeps):
         "bias": report,
         "error": report.estimate("error"),
         "resampled": report.resampled("error"),
-        "advise": sf.advise(fit, 1e24),
+        "advise": sf.approach2.advise(fit, 1e24),
     }
     for name, answer in answers.items():
         note = the_first("extrapolation", answer)
@@ -202,7 +202,7 @@ def test_the_baseline_of_a_multiplier_has_its_own_distance(fit, runs):
 def test_columns_that_are_held_outside_the_runs_are_said_too():
     fit = sf.published("qat", "chen_w4a4")
     _, high = fit.domain["G"]
-    inside, far = (sf.allocate(fit, 1e21, held={"G": G}) for G in (high, 100 * high))
+    inside, far = (sf.allocate(fit, 1e21, fixed={"G": G}) for G in (high, 100 * high))
     assert the("extrapolation", inside).details["G"] == 0
     assert the("extrapolation", far).details["G"] == pytest.approx(2.0)
     assert "G 2.0 decades outside the runs" in " ".join(the("extrapolation", far).message.split())
@@ -211,7 +211,7 @@ def test_columns_that_are_held_outside_the_runs_are_said_too():
 def test_an_envelope_says_how_far_its_lines_are_drawn():
     N, D = np.meshgrid(np.geomspace(1e7, 1e10, 40), np.geomspace(1e8, 1e12, 50))
     curves = sf.simulate(pd.DataFrame({"N": N.ravel(), "D": D.ravel()}), noise=0.0)
-    found = sf.envelope(curves, bins=300)
+    found = sf.approach2.envelope(curves, bins=300)
     fitted = found.points.loc[found.points["interior"], "flops"]
     assert found.span == (fitted.min(), fitted.max())
     note = the("extrapolation", found.at(100 * fitted.max()))
@@ -226,8 +226,8 @@ def test_the_library_itself_predicts_silently(fit, draws, runs, sweeps):
         sf.plot.surface(draws, runs, flops=1e25)
         sf.plot.region(sf.near_optimal(draws, 1e25), draws)
         sf.plot.predictions(draws, far)
-        sf.design_bias(fit, far, 1e25)
-        sf.advise(fit, 1e25)
+        sf.approach2.design_bias(fit, far, 1e25)
+        sf.approach2.advise(fit, 1e25)
     plt.close("all")
 
 

@@ -45,7 +45,7 @@ def references(data_folder):
 
 
 def interval(low, high):
-    return Annotated[sf.Coefficient, sf.Bounds(low, high)]
+    return Annotated[sf.laws.Coefficient, sf.laws.Bounds(low, high)]
 
 
 A3, G, A2, B2, A1, AL, B1 = (
@@ -59,8 +59,8 @@ def printed(
     N: Any,
     D: Any,
     *,
-    E: sf.Amplitude,
-    B: sf.Amplitude,
+    E: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
     a3: A3,
     g: G,
     a2: A2,

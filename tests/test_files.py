@@ -34,13 +34,13 @@ def frame():
 
 @pytest.mark.parametrize("path", [None, 3, "", b"runs.csv", "a\0b.csv", "\ud800.csv", 1.5])
 def test_what_is_no_path_is_refused_by_name(path):
-    with pytest.raises(sf.ArgumentError, match=r"'runs\.csv'") as caught:
+    with pytest.raises(sf.errors.ArgumentError, match=r"'runs\.csv'") as caught:
         sf.read(path)
     assert caught.value.argument == "path"
 
 
 def test_names_that_no_folder_holds_are_refused_in_a_line():
-    with pytest.raises(sf.DataError, match="cannot be opened") as caught:
+    with pytest.raises(sf.errors.DataError, match="cannot be opened") as caught:
         sf.read("a" * 5000 + ".csv")
     assert len(str(caught.value)) < 300
 
@@ -50,7 +50,7 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
     (tmp_path / "zero.csv").symlink_to("/dev/zero")
     for name in ("pipe.csv", "zero.csv"):
-        with pytest.raises(sf.DataError, match="a pipe or a device"):
+        with pytest.raises(sf.errors.DataError, match="a pipe or a device"):
             sf.read(tmp_path / name)
         with pytest.raises(OSError, match="a pipe or a device"):
             files.open_regular(tmp_path / name)
@@ -90,7 +90,9 @@ def test_a_gzip_bomb_is_refused_before_it_is_unpacked(tmp_path):
     path = tmp_path / "runs.csv.gz"
     path.write_bytes(gzip.compress(HEADER) + 20 * million)
     start = time.perf_counter()
-    with pytest.raises(sf.DataError, match=r"'runs\.csv\.gz' holds more than 5,000,000 rows"):
+    with pytest.raises(
+        sf.errors.DataError, match=r"'runs\.csv\.gz' holds more than 5,000,000 rows"
+    ):
         sf.read(path)
     assert time.perf_counter() - start < 10
 
@@ -109,7 +111,7 @@ TOO_MUCH = {
 @pytest.mark.parametrize(("name", "content", "said"), TOO_MUCH.values(), ids=TOO_MUCH)
 def test_more_than_a_fit_can_take_is_refused(small, tmp_path, name, content, said):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(sf.DataError, match=said) as caught:
+    with pytest.raises(sf.errors.DataError, match=said) as caught:
         sf.read(tmp_path / name)
     assert "LossTable.from_frame(pandas.read_" in caught.value.remedy
 
@@ -130,9 +132,9 @@ def test_parquet_is_measured_before_it_is_decoded(tmp_path, monkeypatch):
     pd.DataFrame(np.ones((200, 300))).rename(columns=str).to_parquet(tmp_path / "wide.parquet")
     monkeypatch.setattr(files, "MOST_BYTES", 400_000)
     monkeypatch.setattr(pd, "read_parquet", None)
-    with pytest.raises(sf.DataError, match=r"'long\.parquet' holds 5,000,001 rows"):
+    with pytest.raises(sf.errors.DataError, match=r"'long\.parquet' holds 5,000,001 rows"):
         sf.read(tmp_path / "long.parquet")
-    with pytest.raises(sf.DataError, match=r"'wide\.parquet' holds 0\.4\d+ MiB"):
+    with pytest.raises(sf.errors.DataError, match=r"'wide\.parquet' holds 0\.4\d+ MiB"):
         sf.read(tmp_path / "wide.parquet")
 
 

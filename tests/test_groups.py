@@ -26,7 +26,7 @@ def mixed(noise=0.005, seed=1, levels=A_OF, rows=None, **by_corpus):
 
     ``by_corpus`` gives E or B of each corpus; what it does not give is shared.
     """
-    runs = sf.isoflop_design(points=rows or 15)
+    runs = sf.simulation.isoflop_design(points=rows or 15)
     names = np.array(list(levels))
     runs["format"] = names[np.arange(len(runs)) % len(names)]
     runs["corpus"] = np.array(list(E_OF))[np.arange(len(runs)) * 7 // 5 % 3]
@@ -56,13 +56,13 @@ def by_format(
     is_fp8: Any,
     is_int4: Any,
     *,
-    E: sf.Offset,
-    A1: sf.Amplitude,
-    A2: sf.Amplitude,
-    A3: sf.Amplitude,
-    B: sf.Amplitude,
-    alpha: sf.Exponent,
-    beta: sf.Exponent,
+    E: sf.laws.Offset,
+    A1: sf.laws.Amplitude,
+    A2: sf.laws.Amplitude,
+    A3: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    alpha: sf.laws.Exponent,
+    beta: sf.laws.Exponent,
 ):
     """E + A_f N^-alpha + B D^-beta"""
     A = A1 * is_bf16 + A2 * is_fp8 + A3 * is_int4
@@ -77,13 +77,13 @@ def offset_by_corpus(
     is_code: Any,
     is_books: Any,
     *,
-    E1: sf.Offset,
-    E2: sf.Offset,
-    E3: sf.Offset,
-    A: sf.Amplitude,
-    B: sf.Amplitude,
-    alpha: sf.Exponent,
-    beta: sf.Exponent,
+    E1: sf.laws.Offset,
+    E2: sf.laws.Offset,
+    E3: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    alpha: sf.laws.Exponent,
+    beta: sf.laws.Exponent,
 ):
     """E_c + A N^-alpha + B D^-beta"""
     return E1 * is_web + E2 * is_code + E3 * is_books + A * N**-alpha + B * D**-beta
@@ -96,13 +96,13 @@ def both_by_corpus(
     is_web: Any,
     is_code: Any,
     *,
-    E1: sf.Offset,
-    E2: sf.Offset,
-    A: sf.Amplitude,
-    B1: sf.Amplitude,
-    B2: sf.Amplitude,
-    alpha: sf.Exponent,
-    beta: sf.Exponent,
+    E1: sf.laws.Offset,
+    E2: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B1: sf.laws.Amplitude,
+    B2: sf.laws.Amplitude,
+    alpha: sf.laws.Exponent,
+    beta: sf.laws.Exponent,
 ):
     """E_c + A N^-alpha + B_c D^-beta"""
     E, B = E1 * is_web + E2 * is_code, B1 * is_web + B2 * is_code
@@ -118,13 +118,13 @@ def crossed(
     is_web: Any,
     is_code: Any,
     *,
-    E: sf.Offset,
-    A1: sf.Amplitude,
-    A2: sf.Amplitude,
-    B1: sf.Amplitude,
-    B2: sf.Amplitude,
-    alpha: sf.Exponent,
-    beta: sf.Exponent,
+    E: sf.laws.Offset,
+    A1: sf.laws.Amplitude,
+    A2: sf.laws.Amplitude,
+    B1: sf.laws.Amplitude,
+    B2: sf.laws.Amplitude,
+    alpha: sf.laws.Exponent,
+    beta: sf.laws.Exponent,
 ):
     """E + A_f N^-alpha + B_c D^-beta"""
     A = A1 * is_bf16 + A2 * is_int4
@@ -193,10 +193,10 @@ def test_grouped_fit_is_that_of_the_law_with_indicator_columns(case, objective):
 
 OPTIONS = {
     "weights": {"weight": np.arange(125) % 4},
-    "exponents tied": {"tie": [("alpha", "beta")]},
-    "E fixed": {"fix": {"E": 1.6}},
-    "linear": {"fix": {"alpha": 0.34, "beta": 0.28}},
-    "bounds that bind on two of three": {"bounds": {"A": (405.0, 500.0)}, "fix": {"alpha": 0.34}},
+    "exponents tied": {"tied": [("alpha", "beta")]},
+    "E fixed": {"fixed": {"E": 1.6}},
+    "linear": {"fixed": {"alpha": 0.34, "beta": 0.28}},
+    "bounds that bind on two of three": {"bounds": {"A": (405.0, 500.0)}, "fixed": {"alpha": 0.34}},
     "bounds that bind on all": {"bounds": {"A": (600.0, 700.0)}},
 }
 
@@ -247,12 +247,12 @@ def test_level_of_which_every_row_has_weight_zero_is_no_level():
     assert fit.groups["A"].levels == ("bf16", "int4")
     same_fit(fit, without, {})
     assert fit.rows == without.rows
-    with pytest.raises(sf.DataError, match="'fp8' is not a level of format"):
+    with pytest.raises(sf.errors.DataError, match="'fp8' is not a level of format"):
         fit.predict(N=1e8, D=1e10, format="fp8")
     # A table may hold such rows; the fit has no prediction for them.
     lost = np.isnan(fit.predict(runs.assign(weight=weight)))
     np.testing.assert_array_equal(lost, weight == 0)
-    with pytest.raises(sf.DataError, match=r"not a level .* \(row 1\)"):
+    with pytest.raises(sf.errors.DataError, match=r"not a level .* \(row 1\)"):
         fit.predict(runs)
 
 
@@ -338,11 +338,11 @@ def declared(
     N: Any,
     D: Any,
     *,
-    E: sf.Offset,
-    A: Annotated[sf.Amplitude, sf.By("format")],
-    B: sf.Amplitude,
-    alpha: sf.Exponent,
-    beta: sf.Exponent,
+    E: sf.laws.Offset,
+    A: Annotated[sf.laws.Amplitude, sf.laws.By("format")],
+    B: sf.laws.Amplitude,
+    alpha: sf.laws.Exponent,
+    beta: sf.laws.Exponent,
 ):
     """E + A_f N^-alpha + B D^-beta"""
     return E + A * N**-alpha + B * D**-beta
@@ -462,13 +462,13 @@ def test_surface_of_two_divisions_needs_both_levels(noisy):
     one = fit.at(format="int4", corpus="web")
     assert one.params["A"] == fit.params["A[int4]"]
     assert one.params["E"] == fit.params["E[web]"]
-    with pytest.raises(sf.DataError, match="corpus is not given"):
+    with pytest.raises(sf.errors.DataError, match="corpus is not given"):
         fit.at(format="int4")
 
 
 def test_bounds_held_stay_with_their_surface():
     fit = sf.fit(
-        mixed(rows=25), groups={"A": "format"}, bounds={"A": (405.0, 900.0)}, fix={"alpha": 0.34}
+        mixed(rows=25), groups={"A": "format"}, bounds={"A": (405.0, 900.0)}, fixed={"alpha": 0.34}
     )
     assert fit.trust.at_bound == ("A[bf16]",)
     assert fit.at(format="bf16").trust.at_bound == ("A",)

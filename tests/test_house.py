@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import scalefit as sf
+from scalefit.laws import Amplitude, Exponent, Offset
+from scalefit.simulation import isoflop_design
 
 SOURCE = Path(sf.__file__).parent
 
@@ -308,17 +310,17 @@ def test_import_and_fit_leave_the_users_jax_configuration_alone():
 import jax, jax.numpy as jnp
 before = dict(jax.config.values)
 import scalefit as sf
-fit = sf.fit(sf.simulate(sf.isoflop_design(), noise=0.0))
+fit = sf.fit(sf.simulate(isoflop_design(), noise=0.0))
 sf.allocate(fit, 1e22)
 assert dict(jax.config.values) == before
 assert jnp.ones(1).dtype == 'float32'
-print(max(abs(fit.params[k] / v - 1) for k, v in sf.SURFACES['chinchilla'].items()) < 1e-12)
+print(max(abs(fit.params[k] / v - 1) for k, v in SURFACES['chinchilla'].items()) < 1e-12)
 """
     assert run(code) == "True"
 
 
 def test_fits_are_the_same_with_x64_on_globally():
-    runs = sf.simulate(sf.isoflop_design(), noise=0.01)
+    runs = sf.simulate(isoflop_design(), noise=0.01)
     inside = sf.fit(runs)
     with jax.enable_x64(True):
         assert jnp.ones(1).dtype == "float64"
@@ -350,7 +352,7 @@ def listen(event, arguments):
         written.append((event, *arguments))
 sys.addaudithook(listen)
 import scalefit as sf
-runs = sf.simulate(sf.isoflop_design())
+runs = sf.simulate(isoflop_design())
 fit = sf.fit(runs)
 draws = sf.bootstrap(fit, runs, 20, progress=False)
 sf.allocate(draws, 1e22)
@@ -375,15 +377,15 @@ print(written)
 
 def test_no_fit_compiles_anything(compiled):
     @sf.law(source="a law that nothing has seen")
-    def fresh(N, D, *, E: sf.Offset, A: sf.Amplitude, g: sf.Exponent):
+    def fresh(N, D, *, E: Offset, A: Amplitude, g: Exponent):
         """E + A (N D)^-g"""
         return E + A * (N * D) ** -g
 
-    runs = sf.simulate(sf.isoflop_design(), noise=0.01)
+    runs = sf.simulate(isoflop_design(), noise=0.01)
     halves = runs.assign(half=np.arange(len(runs)) % 2)
     sf.fit(runs, fresh)
     sf.fit(runs.iloc[:70], fresh, residual="raw", robust="none")
     sf.fit(runs, fresh, robust="l1")
     sf.fit(runs, fresh, robust="asymmetric", asymmetry=3.0, bounds={"g": (0.1, 1.0)})
-    sf.fit(halves, fresh, groups={"A": "half"}, fix={"E": 1.69})
+    sf.fit(halves, fresh, groups={"A": "half"}, fixed={"E": 1.69})
     assert not compiled

@@ -194,7 +194,7 @@ def test_outer_exponents_are_those_printed(configuration, A, B, alpha, beta, k, 
 
 
 def test_unknown_names_are_answered_with_the_closest():
-    with pytest.raises(sf.LawError, match="Did you mean 'chinchilla'"):
+    with pytest.raises(sf.errors.LawError, match="Did you mean 'chinchilla'"):
         sf.published("chinchila", "besiroglu")
-    with pytest.raises(sf.LawError, match="no published fit of 'farseer'"):
+    with pytest.raises(sf.errors.LawError, match="no published fit of 'farseer'"):
         sf.published("farseer")

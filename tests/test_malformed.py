@@ -16,7 +16,7 @@ from scalefit.data.grouping import Grouping
 
 @pytest.fixture
 def runs():
-    return sf.simulate(sf.isoflop_design(), noise=0.0)
+    return sf.simulate(sf.simulation.isoflop_design(), noise=0.0)
 
 
 def says(*parts):
@@ -215,7 +215,7 @@ TABLES = {
 
 @pytest.mark.parametrize(("change", "parts", "column", "rows"), TABLES.values(), ids=TABLES)
 def test_malformed_table_is_refused(runs, change, parts, column, rows):
-    with pytest.raises(sf.DataError, match=says(*parts)) as caught:
+    with pytest.raises(sf.errors.DataError, match=says(*parts)) as caught:
         sf.fit(change(runs))
     assert caught.value.column == column
     assert caught.value.rows == rows
@@ -247,20 +247,26 @@ NO_FRAMES = {
 
 @pytest.mark.parametrize(("what", "remedy"), NO_FRAMES.values(), ids=NO_FRAMES)
 def test_anything_but_a_dataframe_is_refused(what, remedy):
-    with pytest.raises(sf.ArgumentError, match=says("runs=", "is not a table", remedy)) as caught:
+    with pytest.raises(
+        sf.errors.ArgumentError, match=says("runs=", "is not a table", remedy)
+    ) as caught:
         sf.LossTable.from_frame(what)
     assert caught.value.value is what
-    with pytest.raises(sf.ArgumentError, match="is not a table"):
+    with pytest.raises(sf.errors.ArgumentError, match="is not a table"):
         sf.LossTable(what, {}, {})
-    with pytest.raises(sf.ArgumentError, match="is not a table"):
+    with pytest.raises(sf.errors.ArgumentError, match="is not a table"):
         sf.fit(what)
 
 
 @pytest.mark.parametrize("what", [None, "N", ["N"], {1: "N"}])
 def test_a_table_is_not_put_together_of_anything(runs, what):
-    with pytest.raises(sf.ArgumentError, match=says("sources", "LossTable.from_frame(frame)")):
+    with pytest.raises(
+        sf.errors.ArgumentError, match=says("sources", "LossTable.from_frame(frame)")
+    ):
         sf.LossTable(runs, what, {})
-    with pytest.raises(sf.ArgumentError, match=says("candidates", "LossTable.from_frame(frame)")):
+    with pytest.raises(
+        sf.errors.ArgumentError, match=says("candidates", "LossTable.from_frame(frame)")
+    ):
         sf.LossTable(runs, {}, what)
 
 
@@ -285,7 +291,7 @@ CALLS = {
 
 @pytest.mark.parametrize(("options", "parts"), CALLS.values(), ids=CALLS)
 def test_malformed_reading_call_is_refused(runs, options, parts):
-    with pytest.raises(sf.DataError, match=says(*parts)):
+    with pytest.raises(sf.errors.DataError, match=says(*parts)):
         sf.fit(runs, **options)
 
 
@@ -319,7 +325,7 @@ ARGUMENTS = {
 @pytest.mark.parametrize(("options", "argument", "parts"), ARGUMENTS.values(), ids=ARGUMENTS)
 def test_reading_options_of_other_types_are_refused(runs, options, argument, parts):
     for read in (sf.fit, sf.LossTable.from_frame):
-        with pytest.raises(sf.ArgumentError, match=says(*parts)) as caught:
+        with pytest.raises(sf.errors.ArgumentError, match=says(*parts)) as caught:
             read(runs, **options)
         assert caught.value.argument == argument
         assert str(caught.value).endswith(caught.value.remedy)
@@ -330,14 +336,14 @@ def test_a_table_is_asked_for_columns_by_name(runs, name):
     table = sf.LossTable.from_frame(runs)
     assert name not in table
     for ask in (table.column, table.labels):
-        with pytest.raises(sf.ArgumentError, match=says("name=", "is not a column name")):
+        with pytest.raises(sf.errors.ArgumentError, match=says("name=", "is not a column name")):
             ask(name)
-    with pytest.raises(sf.DataError, match="no column 7"):
+    with pytest.raises(sf.errors.DataError, match="no column 7"):
         table.column(7)
 
 
 def test_dropping_every_row_with_a_missing_loss_is_refused(runs):
-    with pytest.raises(sf.DataError, match=says("no row is left: 75", "'missing loss'")):
+    with pytest.raises(sf.errors.DataError, match=says("no row is left: 75", "'missing loss'")):
         sf.fit(runs.assign(loss=np.nan), missing="drop")
 
 
@@ -349,7 +355,9 @@ def test_dropping_every_row_with_a_missing_loss_is_refused(runs):
 def test_reading_options_beside_a_table_are_refused(runs, options):
     table = sf.LossTable.from_frame(runs)
     name = next(iter(options))
-    with pytest.raises(sf.DataError, match=says(f"{name} cannot be given for a LossTable", "read")):
+    with pytest.raises(
+        sf.errors.DataError, match=says(f"{name} cannot be given for a LossTable", "read")
+    ):
         sf.fit(table, **options)
 
 
@@ -357,7 +365,7 @@ def test_reading_options_beside_a_table_are_refused(runs, options):
 def test_negative_losses_ask_for_raw_residuals(runs, residual):
     negative = runs.assign(loss=runs["loss"] - 10)
     with pytest.raises(
-        sf.DataError, match=says(f"{residual} residuals", "residual='raw'")
+        sf.errors.DataError, match=says(f"{residual} residuals", "residual='raw'")
     ) as caught:
         sf.fit(negative, residual=residual)
     assert caught.value.rows == tuple(range(75))
@@ -443,7 +451,9 @@ def test_cells_that_are_no_numbers_are_refused(runs, cell, said):
         frame = runs.assign(**{name: column_of(cells)})
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            with pytest.raises(sf.DataError, match=says(f"'{name}' {said}", "in row 3")) as caught:
+            with pytest.raises(
+                sf.errors.DataError, match=says(f"'{name}' {said}", "in row 3")
+            ) as caught:
                 sf.fit(frame)
         assert caught.value.column == name and caught.value.rows == (3,)
         assert frame[name].iloc[3] is cell
@@ -457,7 +467,7 @@ def test_an_optional_column_that_holds_anything_is_left_alone(runs):
         for column in (odd, 1 + 2j, True, "x", -1.0, 1e300, pd.Timestamp("2024-05-01"), None):
             assert sf.LossTable.from_frame(runs.assign(C=column, run=column, note=column)).rows
     assert sf.LossTable.from_frame(runs.assign(C=odd), keep="isna(C) or notna(C)").rows
-    with pytest.raises(sf.DataError, match="'C' is not a number"):
+    with pytest.raises(sf.errors.DataError, match="'C' is not a number"):
         sf.LossTable.from_frame(runs.assign(C=odd)).column("C")
 
 
@@ -488,7 +498,7 @@ def jax_number(value):
 
 @pytest.fixture(scope="module")
 def plain_runs():
-    return sf.simulate(sf.isoflop_design(), noise=0.003, seed=1)
+    return sf.simulate(sf.simulation.isoflop_design(), noise=0.003, seed=1)
 
 
 @pytest.mark.parametrize("kind", NUMBERS)
@@ -563,7 +573,7 @@ def test_row_labels_are_said_in_one_line(runs, label, said):
     labels[:] = range(len(runs))
     labels[3] = label
     frame = put("N", np.nan)(runs).set_axis(pd.Index(labels, tupleize_cols=False))
-    with pytest.raises(sf.DataError, match=says("'N' is missing (nan)", said)) as caught:
+    with pytest.raises(sf.errors.DataError, match=says("'N' is missing (nan)", said)) as caught:
         sf.LossTable.from_frame(frame)
     assert "\n" not in str(caught.value) and caught.value.rows == (label,)
 
@@ -604,7 +614,9 @@ def test_a_fit_does_not_depend_on_units_of_any_size(plain_runs, factors, options
 
 def test_a_start_that_ends_at_no_number_is_passed_over(monkeypatch):
     monkeypatch.setattr("scalefit.data.table.MOST", 1e300)
-    runs = sf.simulate(sf.isoflop_design(points=7), noise=0.003, seed=1)[["N", "D", "loss"]]
+    runs = sf.simulate(sf.simulation.isoflop_design(points=7), noise=0.003, seed=1)[
+        ["N", "D", "loss"]
+    ]
     options = {"residual": "raw", "robust": "l1"}
     fit, plain = sf.fit(runs * np.array([1e60, 1e60, 1.0]), **options), sf.fit(runs, **options)
     assert fit.params["alpha"] == pytest.approx(plain.params["alpha"], rel=1e-9)
@@ -617,7 +629,9 @@ def test_impossible_sizes_are_refused_with_the_unit_that_helps(plain_runs, colum
     scaled = runs.assign(**{column: runs[column] * factor})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(sf.DataError, match=f"'{column}' is of an impossible size") as caught:
+        with pytest.raises(
+            sf.errors.DataError, match=f"'{column}' is of an impossible size"
+        ) as caught:
             sf.LossTable.from_frame(scaled).column(column)
     remedy = f"runs.assign(**{{'{column}': runs['{column}'] / runs['{column}'].median()}})"
     assert remedy in caught.value.remedy
@@ -645,7 +659,7 @@ DESIGNS = {
     ),
     "fewer runs than parameters": (
         lambda f: f.iloc[:4],
-        ["4 runs cannot identify the 5 free parameters of 'chinchilla' (rows 0, 1, 2, 3)", "fix"],
+        ["4 runs cannot identify the 5 free parameters of 'chinchilla' (rows 0, 1, 2, 3)", "fixed"],
         None,
     ),
     "fewer distinct points than parameters": (
@@ -663,7 +677,7 @@ DESIGNS = {
 
 @pytest.mark.parametrize(("change", "parts", "column"), DESIGNS.values(), ids=DESIGNS)
 def test_design_that_cannot_identify_the_law_is_refused(runs, change, parts, column):
-    with pytest.raises(sf.DataError, match=says(*parts)) as caught:
+    with pytest.raises(sf.errors.DataError, match=says(*parts)) as caught:
         sf.fit(change(runs))
     assert caught.value.column == column
     assert len(caught.value.rows) > 0
@@ -671,20 +685,38 @@ def test_design_that_cannot_identify_the_law_is_refused(runs, change, parts, col
 
 def test_one_n_is_blamed_on_the_table_when_the_law_is_new(runs):
     @sf.law(source="a law that no table has met")
-    def fresh(N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, alpha: sf.Exponent):
+    def fresh(
+        N,
+        D,
+        *,
+        E: sf.laws.Offset,
+        A: sf.laws.Amplitude,
+        B: sf.laws.Amplitude,
+        alpha: sf.laws.Exponent,
+    ):
         return E + A * N**-alpha + B * D**-0.3
 
-    with pytest.raises(sf.DataError, match="every run has N"):
+    with pytest.raises(sf.errors.DataError, match="every run has N"):
         sf.fit(runs.assign(N=1e8), fresh)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
 def test_few_runs_are_blamed_on_the_table_when_the_law_is_new(runs, rows):
     @sf.law(source="a law that no table has met")
-    def fresh(N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, alpha: sf.Exponent):
+    def fresh(
+        N,
+        D,
+        *,
+        E: sf.laws.Offset,
+        A: sf.laws.Amplitude,
+        B: sf.laws.Amplitude,
+        alpha: sf.laws.Exponent,
+    ):
         return E + A * N**-alpha + B * D**-0.3
 
-    with pytest.raises(sf.DataError, match=f"{rows} runs cannot identify the 4 free parameters"):
+    with pytest.raises(
+        sf.errors.DataError, match=f"{rows} runs cannot identify the 4 free parameters"
+    ):
         sf.fit(runs.iloc[:rows], fresh)
 
 
@@ -736,25 +768,29 @@ FILES = {
 def test_malformed_file_is_refused(tmp_path, name, content, parts):
     if name.endswith(".parquet"):
         pytest.importorskip("pyarrow")
-    with pytest.raises(sf.DataError, match=says(*parts)):
+    with pytest.raises(sf.errors.DataError, match=says(*parts)):
         sf.read(file_of(tmp_path, name, content))
 
 
 def test_repeated_header_is_not_called_a_broken_file(tmp_path):
-    with pytest.raises(sf.DataError, match=r"^the table has two columns called D\. ") as caught:
+    with pytest.raises(
+        sf.errors.DataError, match=r"^the table has two columns called D\. "
+    ) as caught:
         sf.read(file_of(tmp_path, "runs.csv", b"N,D,D,loss\n1,2,3,4\n"))
     assert caught.value.column == "D"
 
 
 def test_file_that_does_not_exist_is_refused(tmp_path):
-    with pytest.raises(sf.DataError, match=says("no file", "nowhere.csv", "Check the path")):
+    with pytest.raises(sf.errors.DataError, match=says("no file", "nowhere.csv", "Check the path")):
         sf.read(tmp_path / "nowhere.csv")
 
 
 @pytest.mark.parametrize("name", ["folder", "folder.csv"])
 def test_folder_is_no_file(tmp_path, name):
     (tmp_path / name).mkdir()
-    with pytest.raises(sf.DataError, match=says(name, "is a folder", "Give the path of one table")):
+    with pytest.raises(
+        sf.errors.DataError, match=says(name, "is a folder", "Give the path of one table")
+    ):
         sf.read(tmp_path / name)
 
 
@@ -774,7 +810,7 @@ def undecorated(N, D, *, E):
     ],
 )
 def test_what_is_no_law_is_refused(runs, law, parts):
-    with pytest.raises(sf.LawError, match=says(*parts)):
+    with pytest.raises(sf.errors.LawError, match=says(*parts)):
         sf.fit(runs, law)
 
 
@@ -897,7 +933,7 @@ LABELS = {
 def test_table_that_groups_cannot_be_fitted_to_is_refused(
     labelled, change, groups, parts, column, rows
 ):
-    with pytest.raises(sf.DataError, match=says(*parts)) as caught:
+    with pytest.raises(sf.errors.DataError, match=says(*parts)) as caught:
         sf.fit(change(labelled), groups=groups)
     assert caught.value.column == column
     assert caught.value.rows == rows
@@ -905,7 +941,7 @@ def test_table_that_groups_cannot_be_fitted_to_is_refused(
 
 @pytest.fixture(scope="module")
 def grouped():
-    runs = sf.simulate(sf.isoflop_design(), noise=0.0)
+    runs = sf.simulate(sf.simulation.isoflop_design(), noise=0.0)
     runs["format"] = np.array(["bf16", "fp8", "int4"])[runs.index % 3]
     runs["bits"] = runs.index // 3 % 2
     return sf.fit(runs, groups={"A": "format", "B": ("format", "bits")})
@@ -940,7 +976,7 @@ LEVELS = {
 @pytest.mark.parametrize(("levels", "parts"), LEVELS.values(), ids=LEVELS)
 def test_predictions_and_surfaces_ask_for_a_level_that_was_fitted(grouped, levels, parts):
     for ask in (grouped.at, lambda **levels: grouped.predict(N=1e9, D=1e10, **levels)):
-        with pytest.raises(sf.DataError, match=says(*parts)):
+        with pytest.raises(sf.errors.DataError, match=says(*parts)):
             ask(**levels)
 
 
@@ -962,7 +998,9 @@ def test_what_is_no_label_is_refused(labelled, grouped, label):
     cells = list(labelled["format"])
     cells[4] = label
     mixed = labelled.assign(format=column_of(cells))
-    with pytest.raises(sf.DataError, match=says("'format' is no label (", "in row 4")) as caught:
+    with pytest.raises(
+        sf.errors.DataError, match=says("'format' is no label (", "in row 4")
+    ) as caught:
         sf.fit(mixed, groups={"A": "format"})
     assert (caught.value.column, caught.value.rows) == ("format", (4,))
     if not isinstance(label, list | tuple | np.ndarray):
@@ -993,7 +1031,7 @@ def test_labels_of_many_kinds_are_levels(runs, labels):
         np.testing.assert_array_equal(grouping.codes_of(grouping.example), 0)
         each = grouping.codes_of({"kind": column_of(labels), "one": "x"})
         np.testing.assert_array_equal(np.sort(each), [0, 1])
-    with pytest.raises(sf.DataError, match="is not a level of kind and one"):
+    with pytest.raises(sf.errors.DataError, match="is not a level of kind and one"):
         grouping.codes_of({"kind": None, "one": "x"})
 
 
@@ -1004,30 +1042,34 @@ def test_one_and_one_and_one_are_one_level(runs):
 
 
 def test_predictions_name_the_row_of_an_unknown_level(grouped):
-    table = sf.isoflop_design([1e19], points=4).assign(format="fp8", bits=[0, 1, 7, 8])
-    with pytest.raises(sf.DataError, match=r"'fp8/7' is not a level .*\(row 2\)") as caught:
+    table = sf.simulation.isoflop_design([1e19], points=4).assign(format="fp8", bits=[0, 1, 7, 8])
+    with pytest.raises(sf.errors.DataError, match=r"'fp8/7' is not a level .*\(row 2\)") as caught:
         grouped.predict(table)
     assert caught.value.rows == (2, 3)
-    with pytest.raises(sf.DataError, match="no column 'bits' to group by"):
+    with pytest.raises(sf.errors.DataError, match="no column 'bits' to group by"):
         grouped.predict(table.drop(columns="bits"))
 
 
 def test_columns_that_nothing_differs_by_are_refused(grouped):
-    with pytest.raises(sf.DataError, match=says("differs by 'corpus'", "bits, format")):
+    with pytest.raises(sf.errors.DataError, match=says("differs by 'corpus'", "bits, format")):
         grouped.at(format="fp8", bits=1, corpus="web")
-    with pytest.raises(sf.ArgumentError, match=says("N, D, format, bits", "from N, D, fromat")):
+    with pytest.raises(
+        sf.errors.ArgumentError, match=says("N, D, format, bits", "from N, D, fromat")
+    ):
         grouped.predict(N=1e9, D=1e10, fromat="fp8")
 
 
 def test_one_surface_is_of_one_level(grouped):
-    with pytest.raises(sf.DataError, match=says("several values of format", "one level at a time")):
+    with pytest.raises(
+        sf.errors.DataError, match=says("several values of format", "one level at a time")
+    ):
         grouped.at(format=["fp8", "int4"], bits=1)
 
 
 def test_what_needs_one_surface_asks_for_it(grouped, runs):
     asks = says("one A for each format", "fit.at(format='bf16', bits='0')", "bf16, fp8, int4")
-    with pytest.raises(sf.DataError, match=asks):
+    with pytest.raises(sf.errors.DataError, match=asks):
         sf.allocate(grouped, 1e22)
-    with pytest.raises(sf.DataError, match=asks):
+    with pytest.raises(sf.errors.DataError, match=asks):
         sf.plot.surface(grouped, runs)
     assert sf.allocate(grouped.at(format="bf16", bits="0"), 1e22).N > 0

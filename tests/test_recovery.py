@@ -24,16 +24,16 @@ def worst(fit, truth):
 
 @pytest.fixture(scope="module")
 def noisy():
-    return sf.simulate(sf.isoflop_design(), noise=0.01)
+    return sf.simulate(sf.simulation.isoflop_design(), noise=0.01)
 
 
-@pytest.mark.parametrize("surface", sf.SURFACES)
+@pytest.mark.parametrize("surface", sf.simulation.SURFACES)
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_noise_free_parameters_come_back_at_every_grid_width(surface, objective):
     """Three surfaces of Czech et al. 2026 x 20 widths: all five parameters to 1e-9."""
-    truth = sf.SURFACES[surface]
+    truth = sf.simulation.SURFACES[surface]
     for width in WIDTHS:
-        design = sf.isoflop_design(width=width, surface=surface)
+        design = sf.simulation.isoflop_design(width=width, surface=surface)
         fit = sf.fit(sf.simulate(design, params=truth, noise=0.0), **OBJECTIVES[objective])
         assert worst(fit, truth) < 1e-9, width
         assert fit.status is sf.Status.EXACT
@@ -48,7 +48,7 @@ def test_noise_free_parameters_come_back_at_every_grid_width(surface, objective)
     ],
 )
 def test_smaller_forms_come_back_too(law, truth):
-    runs = sf.simulate(sf.isoflop_design(), law, truth, noise=0.0)
+    runs = sf.simulate(sf.simulation.isoflop_design(), law, truth, noise=0.0)
     assert worst(sf.fit(runs, law), truth) < 1e-9
 
 
@@ -62,7 +62,7 @@ def test_smaller_forms_come_back_too(law, truth):
 )
 def test_any_ordinary_surface_comes_back(E, A, B, alpha, beta):
     truth = {"E": E, "A": A, "B": B, "alpha": alpha, "beta": beta}
-    runs = sf.simulate(sf.isoflop_design(surface=truth), params=truth, noise=0.0)
+    runs = sf.simulate(sf.simulation.isoflop_design(surface=truth), params=truth, noise=0.0)
     fit = sf.fit(runs)
     # A term below 1e-4 of the loss leaves its own parameters fewer digits.
     assert worst(fit, truth) < 1e-7
@@ -132,10 +132,12 @@ def test_a_row_of_weight_zero_may_be_one_the_law_says_nothing_about():
     from scalefit.objective import evaluate
 
     observed, predicted = np.array([2.0, 3.0]), np.array([-1.0, 2.7])
-    value, rows = evaluate(sf.Objective("log", "none"), observed, predicted, np.array([0.0, 1.0]))
+    value, rows = evaluate(
+        sf.objective.Objective("log", "none"), observed, predicted, np.array([0.0, 1.0])
+    )
     assert value == pytest.approx(np.log(3 / 2.7) ** 2, rel=1e-12)
     assert np.isinf(rows[0])
-    lost, _ = evaluate(sf.Objective("log", "none"), observed, predicted, np.ones(2))
+    lost, _ = evaluate(sf.objective.Objective("log", "none"), observed, predicted, np.ones(2))
     assert lost == np.inf
 
 

@@ -122,8 +122,8 @@ def polish_from(runs, tiles, **objective):
     """Where starts from the best cells of some tiles end."""
     law = find("chinchilla")
     columns = {name: runs.column(name) for name in law.columns}
-    problem, settings = prepare(law, structure(law, columns), columns, fix={}, bounds={}, tie=())
-    objective = sf.Objective(**objective)
+    problem, settings = prepare(law, structure(law, columns), columns, fixed={}, bounds={}, tied=())
+    objective = sf.objective.Objective(**objective)
     data = pack(problem, objective, columns, runs.column("loss"), runs.weight, {})
     model, side = Model(problem, data.columns, data.fixed), grid.TILE[2]
     with np.errstate(all="ignore"):
@@ -252,7 +252,7 @@ def test_published_coefficients_have_the_published_objective(data_folder, params
     # Fixing all but E, and E within a hair of its value, evaluates the objective at the point.
     E = params["E"]
     rest = {name: number for name, number in params.items() if name != "E"}
-    fit = sf.fit(runs, fix=rest, bounds={"E": (E * (1 - 1e-12), E * (1 + 1e-12))})
+    fit = sf.fit(runs, fixed=rest, bounds={"E": (E * (1 - 1e-12), E * (1 + 1e-12))})
     assert fit.value == pytest.approx(value, rel=3e-6)
 
 
@@ -319,7 +319,7 @@ def test_overtrained_table_reaches_the_reference_objectives(data_folder, referen
 
 def test_negative_losses_are_refused_by_log_residuals_and_fitted_by_raw_ones(data_folder):
     runs = sf.read(data_folder / "vocab_scaling.csv")
-    with pytest.raises(sf.DataError, match="residual='raw'"):
+    with pytest.raises(sf.errors.DataError, match="residual='raw'"):
         sf.fit(runs)
     fit = sf.fit(runs, residual="raw", robust="none", bounds={"E": (-20, 0)})
     assert fit.params["E"] < 0

@@ -47,7 +47,7 @@ def noted(result: Any, code: str) -> str:
 
 @cache
 def runs() -> pd.DataFrame:
-    frame = sf.simulate(sf.isoflop_design(points=6), noise=0.003, seed=1)
+    frame = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.003, seed=1)
     return frame.assign(corpus=frame.index % 9, pair=frame.index % 2, seed=frame.index % 3)
 
 
@@ -121,7 +121,7 @@ def laws_of_one_column_are_asked_in_that_column():
         return message, called(message, "allocate(", fit=of_compute())
 
     p = of_compute().params
-    dollars = sf.cost(source="a test", unit="USD")(lambda N, D: 1e-18 * N * D)
+    dollars = sf.allocation.cost(source="a test", unit="USD")(lambda N, D: 1e-18 * N * D)
     _, best = ask(usd=1e18, cost=dollars)
     assert best["x"] == pytest.approx(1e18, rel=1e-6) and best.unit == "USD"
     message, best = ask(loss=2.9)
@@ -155,16 +155,16 @@ def laws_of_n_or_d_alone_hold_the_other():
         one = sf.fit(runs(), law)
         messages.append(refused(lambda one=one: sf.allocate(one, 1e21)))
         best = called(messages[-1], "allocate(", fit=one)
-        (held,) = option(messages[-1], "held").values()
-        assert best[bought] == pytest.approx(1e21 / 6 / held, rel=1e-9)
+        (fixed,) = option(messages[-1], "fixed").values()
+        assert best[bought] == pytest.approx(1e21 / 6 / fixed, rel=1e-9)
     return messages
 
 
 @case
 def held_on_both_sides_leaves_one_out():
-    message = refused(lambda: sf.allocate(fit(), 1e21, held={"N": 1e9, "D": 1e10}))
-    assert "Leave D out of held" in message
-    assert sf.allocate(fit(), 1e21, held={"N": 1e9}).D == pytest.approx(1e21 / 6e9)
+    message = refused(lambda: sf.allocate(fit(), 1e21, fixed={"N": 1e9, "D": 1e10}))
+    assert "Leave D out of fixed" in message
+    assert sf.allocate(fit(), 1e21, fixed={"N": 1e9}).D == pytest.approx(1e21 / 6e9)
     return message
 
 
@@ -197,7 +197,7 @@ def laws_without_any_budget_are_predicted_with():
 def columns_neither_free_nor_held_are_held_or_freed():
     limited = sf.published("data_constrained", "muennighoff")
     message = refused(lambda: sf.allocate(limited, 1e21))
-    assert sf.allocate(limited, 1e21, held=option(message, "held")).N > 0
+    assert sf.allocate(limited, 1e21, fixed=option(message, "fixed")).N > 0
     assert sf.allocate(limited, 1e21, free=option(message, "free")).N > 0
     ranged = refused(lambda: sf.allocate(limited, 1e21, free={"U": None}))
     assert sf.allocate(limited, 1e21, free=option(ranged, "free")).N > 0
@@ -210,12 +210,14 @@ def tokens_are_limited_and_not_listed():
     message = refused(lambda: sf.allocate(fit(), 1e21, free=free))
     (name,) = re.search(r"limits=\{'(\w+)': \.\.\.\}", message).groups()
     assert sf.allocate(fit(), 1e21, free={"N": free["N"]}, limits={name: 1e12}).D > 1e9
-    assert sf.allocate(fit(), 1e21, held={name: 1e10}).N > 0
+    assert sf.allocate(fit(), 1e21, fixed={name: 1e10}).N > 0
     return message
 
 
 @sf.law(source="a test: more parameters always win")
-def lopsided(N, D, *, E: sf.Offset, A: sf.Amplitude, a: sf.Exponent, b: sf.Exponent):
+def lopsided(
+    N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, a: sf.laws.Exponent, b: sf.laws.Exponent
+):
     """E + A N^-a D^-b"""
     return E + A * N**-a * D**-b
 
@@ -263,14 +265,14 @@ def intervals_are_asked_of_ensembles():
 def intervals_of_sweeps_are_asked_of_ensembles():
     found = sf.isoflop(runs())
     messages = [
-        refused(lambda: sf.attribute(fit(), found, 1e22).estimate("gap")),
+        refused(lambda: sf.approach2.attribute_bias(fit(), found, 1e22).estimate("gap")),
         refused(lambda: sf.bias(fit(), found, runs(), 1e22, resamples=0).estimate("D")),
-        refused(lambda: sf.design_bias(fit(), runs(), 1e22).estimate("D_error")),
+        refused(lambda: sf.approach2.design_bias(fit(), runs(), 1e22).estimate("D_error")),
     ]
-    assert np.isfinite(sf.attribute(draws(), found, 1e22).estimate("gap").sd)
+    assert np.isfinite(sf.approach2.attribute_bias(draws(), found, 1e22).estimate("gap").sd)
     given = sf.bias(draws(), found, runs(), 1e22, resamples=0)
     assert given.estimate("D").sd > 0
-    assert np.isfinite(sf.design_bias(draws(), runs(), 1e22).estimate("D_error").sd).all()
+    assert np.isfinite(sf.approach2.design_bias(draws(), runs(), 1e22).estimate("D_error").sd).all()
     return messages
 
 
@@ -280,7 +282,7 @@ def intervals_of_sweeps_are_asked_of_ensembles():
 MANY_HELD = {
     "groups": {"A": "kind"},
     "bounds": {"A": (600.0, 700.0)},
-    "fix": {"E": 1.69, "B": 410.7, "alpha": 0.34, "beta": 0.28},
+    "fixed": {"E": 1.69, "B": 410.7, "alpha": 0.34, "beta": 0.28},
 }
 
 
@@ -295,7 +297,7 @@ def bounds_are_widened_as_said():
     limited = [
         (runs(), "chinchilla", {"bounds": {"alpha": (0.5, 1.0)}}),
         (runs(), "chinchilla", {"bounds": {"beta": (0.01, 0.2)}}),
-        (runs(), "chinchilla", {"bounds": {"alpha": (0.5, 1.0)}, "tie": [("alpha", "beta")]}),
+        (runs(), "chinchilla", {"bounds": {"alpha": (0.5, 1.0)}, "tied": [("alpha", "beta")]}),
         (runs(), "chinchilla", {"bounds": {"E": (2.0, 9.0)}}),
         (rising(), "power_offset", {"x": "C"}),
         (rising(), "power", {"x": "C"}),
@@ -303,11 +305,11 @@ def bounds_are_widened_as_said():
     ]
     messages = []
     for table, law, options in limited:
-        held = sf.fit(table, law, **options)
-        message = noted(held, "at_bound")
+        fixed = sf.fit(table, law, **options)
+        message = noted(fixed, "at_bound")
         wider = options.get("bounds", {}) | option(message, "bounds")
         free = sf.fit(table, law, **{**options, "bounds": wider})
-        assert free.value < held.value
+        assert free.value < fixed.value
         messages.append(message)
     return messages
 
@@ -350,8 +352,8 @@ def own_law(message: str) -> sf.laws.Law:
 def exponents_of_either_sign_are_declared_as_said():
     x = np.geomspace(1.0, 1e4, 20)
     grown = pd.DataFrame({"C": x, "loss": 0.3 * x**0.5})
-    fixed = refused(lambda: sf.fit(grown, "power", x="C", fix={"alpha": -0.5}))
-    assert sf.fit(grown, own_law(fixed), x="C", fix={"alpha": -0.5}).params["A"] == (
+    fixed = refused(lambda: sf.fit(grown, "power", x="C", fixed={"alpha": -0.5}))
+    assert sf.fit(grown, own_law(fixed), x="C", fixed={"alpha": -0.5}).params["A"] == (
         pytest.approx(0.3, rel=1e-9)
     )
     bounded = refused(lambda: sf.fit(grown, "power", x="C", bounds={"alpha": (-1.0, 1.0)}))
@@ -386,7 +388,7 @@ def too_few_runs_have_parameters_fixed():
             few = runs().iloc[[0, 8, 16, 22, 28, 13, 3, 26]].head(count)
             message = refused(lambda few=few, law=law, more=columns: sf.fit(few, law, **more))
             if "fix what is known" in message:
-                fixed = sf.fit(few, law, fix=option(message, "fix"), certify=False, **columns)
+                fixed = sf.fit(few, law, fixed=option(message, "fixed"), certify=False, **columns)
                 assert fixed.free == count
             messages.append(message)
     return messages
@@ -408,7 +410,7 @@ def columns_that_do_not_vary_have_a_law_of_the_other():
 @case
 def ranges_without_an_end_are_bounded():
     @sf.law(source="a test")
-    def shifted(N, D, *, E: sf.Offset, A: sf.Amplitude, k: sf.Coefficient):
+    def shifted(N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, k: sf.laws.Coefficient):
         return E + A * (D / N) ** k
 
     message = refused(lambda: sf.fit(runs(), shifted))
@@ -533,12 +535,12 @@ def signatures_are_written_as_said():
     messages = [refused(lambda: sf.law(source="mine")(own))]
     assert called(messages[-1], "law(")(own).response == "accuracy"
 
-    def held(N, *, E: sf.laws.Offset = 1.7, A: sf.laws.Amplitude, a: sf.laws.Exponent):
+    def fixed(N, *, E: sf.laws.Offset = 1.7, A: sf.laws.Amplitude, a: sf.laws.Exponent):
         return E + A * N**-a
 
-    messages.append(refused(lambda: sf.law(source="mine")(held)))
-    held.__kwdefaults__ = None
-    assert sf.fit(runs(), sf.law(source="mine")(held), fix={"E": 1.7}).params["E"] == 1.7
+    messages.append(refused(lambda: sf.law(source="mine")(fixed)))
+    fixed.__kwdefaults__ = None
+    assert sf.fit(runs(), sf.law(source="mine")(fixed), fixed={"E": 1.7}).params["E"] == 1.7
 
     def tupled(N, *, A: sf.laws.Amplitude, a: Annotated[sf.laws.Exponent, (0.1, 1.0)]):
         return A * N**-a
@@ -708,7 +710,7 @@ def all_replicates_are_searched_on_demand():
         ("chinchilla_outer", 0.003, "few_searched"),
         ("chinchilla_nonembedding", 0.02, "other_minima"),
     ):
-        table = sf.simulate(sf.isoflop_design(points=6), noise=noise, seed=0)
+        table = sf.simulate(sf.simulation.isoflop_design(points=6), noise=noise, seed=0)
         found = sf.fit(table, law, robust="none", certify=False)
         messages.append(noted(sf.bootstrap(found, table, n=60), code))
         searched = float(re.search(r"searched=([\d.]+) searches all", messages[-1])[1])
@@ -782,14 +784,14 @@ def sweeps_are_grouped_as_said():
     wide = sf.isoflop(spread, by="budget", C="C")
     narrow = sf.isoflop(runs(), tolerance=0.01)
     assert wide.n_law.budgets == narrow.n_law.budgets == 5
-    messages.append(refused(lambda: sf.design_bias(fit(), one, 1e22)))
-    assert len(sf.design_bias(fit(), runs(), 1e22).target) == 1
+    messages.append(refused(lambda: sf.approach2.design_bias(fit(), one, 1e22)))
+    assert len(sf.approach2.design_bias(fit(), runs(), 1e22).target) == 1
     return messages
 
 
 @case
 def wide_budgets_are_named_or_narrowed():
-    spread = sf.isoflop_design(points=6)
+    spread = sf.simulation.isoflop_design(points=6)
     factor = np.exp(0.045 * (spread.index % 6 - 2.5))
     runs_ = sf.simulate(spread.assign(D=spread["D"] * factor, C=spread["C"] * factor), noise=0.001)
     runs_["sweep"] = spread["C"]
@@ -808,12 +810,12 @@ def parabolas_are_asked_for_where_they_are_judged():
         if name != "parabola"
     ]
     found = sf.isoflop(runs(), method=others[0])
-    message = refused(lambda: sf.attribute(fit(), found, 1e22))
+    message = refused(lambda: sf.approach2.attribute_bias(fit(), found, 1e22))
     again = sf.isoflop(runs(), method=text_option(message.partition("Use")[2], "method"))
-    assert np.isfinite(sf.attribute(fit(), again, 1e22).gap["ln_D"])
-    budgets = refused(lambda: sf.attribute(fit(), again, [1e22, 1e23]))
+    assert np.isfinite(sf.approach2.attribute_bias(fit(), again, 1e22).gap["ln_D"])
+    budgets = refused(lambda: sf.approach2.attribute_bias(fit(), again, [1e22, 1e23]))
     flops = float(re.search(r"flops=([\de+.]+)", budgets)[1])
-    assert np.isfinite(sf.attribute(fit(), again, flops).gap["ln_D"])
+    assert np.isfinite(sf.approach2.attribute_bias(fit(), again, flops).gap["ln_D"])
     return message, budgets
 
 
@@ -838,25 +840,25 @@ def costs_that_buy_no_size_are_products():
 
 @case
 def advice_is_given_what_it_lacks():
-    exact = sf.fit(sf.simulate(sf.isoflop_design(), noise=0.0))
+    exact = sf.fit(sf.simulate(sf.simulation.isoflop_design(), noise=0.0))
     silent = replace(exact, domain={}, spread=0.0)
-    messages = [refused(lambda: sf.advise(silent, 1e23, noise=0.003))]
-    assert len(sf.advise(silent, 1e23, noise=0.003, span=(1e17, 1e21)).plans)
+    messages = [refused(lambda: sf.approach2.advise(silent, 1e23, noise=0.003))]
+    assert len(sf.approach2.advise(silent, 1e23, noise=0.003, span=(1e17, 1e21)).plans)
     unknown = replace(silent, spread=np.nan)
-    messages.append(refused(lambda: sf.advise(unknown, 1e23, span=(1e17, 1e21))))
+    messages.append(refused(lambda: sf.approach2.advise(unknown, 1e23, span=(1e17, 1e21))))
     return messages
 
 
 @case
 def curves_of_one_run_are_named():
     one = pd.DataFrame({"N": 1e8, "D": np.geomspace(1e9, 1e10, 20)})
-    message = refused(lambda: sf.envelope(sf.simulate(one, noise=0.0)))
+    message = refused(lambda: sf.approach2.envelope(sf.simulate(one, noise=0.0)))
     sizes = np.geomspace(1e7, 1e9, 6)
     many = pd.DataFrame(
         [(N, D, i) for i, N in enumerate(sizes) for D in N * np.geomspace(2, 500, 60)]
     )
     curves = sf.simulate(many.set_axis(["N", "D", "name"], axis=1), noise=0.0)
-    assert sf.envelope(curves, run="name").n_law.exponent > 0
+    assert sf.approach2.envelope(curves, run="name").n_law.exponent > 0
     return message
 
 
@@ -921,10 +923,10 @@ def regions_around_no_least_cost_are_asked_within_a_share():
 @case
 def conventions_are_counted_alike():
     counted = runs().assign(C=1.4 * runs()["C"])
-    why = sf.attribute(sf.fit(counted), sf.isoflop(counted), 1e22)
+    why = sf.approach2.attribute_bias(sf.fit(counted), sf.isoflop(counted), 1e22)
     message = noted(why, "convention_decides")
     cost = called(message, "scalefit.allocation.measured(", runs=counted)
-    alike = sf.attribute(sf.fit(counted), sf.isoflop(counted), 1e22, cost=cost)
+    alike = sf.approach2.attribute_bias(sf.fit(counted), sf.isoflop(counted), 1e22, cost=cost)
     assert "convention_decides" not in [note.code for note in alike.notes]
     return message
 
@@ -942,13 +944,13 @@ def curves_are_enveloped():
     few = sf.simulate(few, noise=0.01, seed=2).drop(columns="C", errors="ignore")
     other = refused(lambda: sf.isoflop(few))
     assert called(other, "scalefit.fit(", runs=few).status.usable
-    assert called(other, "scalefit.envelope(", runs=few).n_exponent > 0
+    assert called(other, "scalefit.approach2.envelope(", runs=few).n_exponent > 0
     return [message, other]
 
 
 @case
 def runs_that_bend_a_parabola_are_left_out():
-    design = sf.isoflop_design([1e18, 3e18, 1e19, 3e19], points=6, width=4.0)
+    design = sf.simulation.isoflop_design([1e18, 3e18, 1e19, 3e19], points=6, width=4.0)
     bent = sf.simulate(design, noise=0.0003, seed=3)
     bent.loc[8, "loss"] += 0.3
     message = noted(sf.isoflop(bent), "isoflop_bent")
@@ -958,7 +960,7 @@ def runs_that_bend_a_parabola_are_left_out():
 
 @case
 def reports_are_resampled():
-    sweeps = sf.simulate(sf.isoflop_design(points=9), noise=0.003, seed=1)
+    sweeps = sf.simulate(sf.simulation.isoflop_design(points=9), noise=0.003, seed=1)
     surface, found = sf.fit(sweeps), sf.isoflop(sweeps)
     options = {"quality": False, "objectives": False}
     report = sf.bias(surface, found, sweeps, 1e22, resamples=0, **options)
@@ -1067,11 +1069,11 @@ def surface(row: Row) -> sf.Fit:
 )
 def test_a_budget_of_any_law_leads_to_an_answer_by_what_is_said(row):
     """Refusals are followed, one after the other, until there is an allocation or a loss."""
-    told, held = surface(row), {}
+    told, fixed = surface(row), {}
     for _ in range(len(told.law.columns)):
         try:
-            best = sf.allocate(told, 1e21, held=held)
-        except sf.AllocationError as error:
+            best = sf.allocate(told, 1e21, fixed=fixed)
+        except sf.errors.AllocationError as error:
             message = str(error)
         else:
             break
@@ -1082,7 +1084,7 @@ def test_a_budget_of_any_law_leads_to_an_answer_by_what_is_said(row):
             best = called(message, "allocate(", fit=told)
             break
         if "limits=" in message:
-            best = sf.allocate(told, 1e21, held=held, limits=option(message, "limits"))
+            best = sf.allocate(told, 1e21, fixed=fixed, limits=option(message, "limits"))
             break
-        held |= option(message, "held")
+        fixed |= option(message, "fixed")
     assert np.isfinite(best.loss) and all(value > 0 for value in best.columns.values())

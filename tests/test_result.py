@@ -12,14 +12,16 @@ import scalefit as sf
 
 
 @sf.law(source="a test")
-def mine(N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, g: sf.Exponent):
+def mine(
+    N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, B: sf.laws.Amplitude, g: sf.laws.Exponent
+):
     """E + A N^-g + B D^-g"""
     return E + A * N**-g + B * D**-g
 
 
 @pytest.fixture(scope="module")
 def runs():
-    return sf.LossTable.from_frame(sf.simulate(sf.isoflop_design()))
+    return sf.LossTable.from_frame(sf.simulate(sf.simulation.isoflop_design()))
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +82,11 @@ def test_json_round_trips_to_an_equal_fit(fit):
 
 
 def test_json_round_trips_notes_bounds_fixed_ties_and_dropped_rows():
-    frame = sf.simulate(sf.isoflop_design(), noise=0.02)
+    frame = sf.simulate(sf.simulation.isoflop_design(), noise=0.02)
     fit = sf.fit(
         frame,
-        fix={"E": 1.69},
-        tie=[("alpha", "beta")],
+        fixed={"E": 1.69},
+        tied=[("alpha", "beta")],
         bounds={"A": (0.0, math.inf)},
         keep="C > 5e17",
     )
@@ -99,10 +101,10 @@ def test_json_holds_no_code_and_a_users_law_is_passed_in_again(runs):
     fit = sf.fit(runs, mine)
     text = fit.to_json()
     assert "def " not in text and "return" not in text
-    with pytest.raises(sf.LawError, match="not built in"):
+    with pytest.raises(sf.errors.LawError, match="not built in"):
         sf.Fit.from_json(text)
     assert sf.Fit.from_json(text, law=mine) == fit
-    with pytest.raises(sf.LawError, match="Pass the law that was fitted"):
+    with pytest.raises(sf.errors.LawError, match="Pass the law that was fitted"):
         sf.Fit.from_json(text, law=fit_law("chinchilla"))
 
 
@@ -137,7 +139,7 @@ def test_every_objective_is_printed_and_written(runs, options, words):
     assert words in " ".join(fit.summary().split())
     again = sf.Fit.from_json(fit.to_json())
     assert again == fit
-    assert again.objective == sf.Objective(**options)
+    assert again.objective == sf.objective.Objective(**options)
     np.testing.assert_array_equal(again.residuals(runs), fit.residuals(runs))
 
 
@@ -165,7 +167,7 @@ def test_repr_is_one_line_and_html_escapes(fit, runs):
     assert "chinchilla" in repr(fit) and "converged" in repr(fit)
 
     @sf.law(source="a <b> test")
-    def angled(N, *, E: sf.Offset, A: sf.Amplitude, alpha: sf.Exponent):
+    def angled(N, *, E: sf.laws.Offset, A: sf.laws.Amplitude, alpha: sf.laws.Exponent):
         """E + A N^-alpha for N > 1 & N < inf"""
         return E + A * N**-alpha
 
@@ -174,7 +176,7 @@ def test_repr_is_one_line_and_html_escapes(fit, runs):
 
 
 def test_frame_says_which_parameters_were_fixed_and_tied(runs):
-    fit = sf.fit(runs, fix={"E": 1.69}, tie=[("alpha", "beta")])
+    fit = sf.fit(runs, fixed={"E": 1.69}, tied=[("alpha", "beta")])
     state = fit.to_frame()["state"]
     assert state["E"] == "fixed"
     assert state["beta"] == "= alpha"

@@ -177,7 +177,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("rule", "said"), REFUSED.items(), ids=map(repr, REFUSED))
 def test_what_is_no_rule_is_refused_at_its_place(rule, said):
-    with pytest.raises(sf.DataError) as caught:
+    with pytest.raises(sf.errors.DataError) as caught:
         holds(rule, COLUMNS)
     assert said in str(caught.value)
     assert repr(rule) in str(caught.value)
@@ -200,7 +200,7 @@ LONG = [
 @pytest.mark.parametrize("rule", LONG, ids=lambda rule: rule[:8] + str(len(rule)))
 def test_rules_made_to_exhaust_are_refused_at_once(rule):
     start = time.perf_counter()
-    with pytest.raises(sf.DataError) as caught:
+    with pytest.raises(sf.errors.DataError) as caught:
         holds(rule, COLUMNS)
     assert time.perf_counter() - start < 1
     assert len(str(caught.value)) < 1000
@@ -224,7 +224,7 @@ def test_long_rules_are_read(rule):
 
 
 def test_attacks_touch_nothing(tmp_path):
-    runs = sf.simulate(sf.isoflop_design(), noise=0.0)
+    runs = sf.simulate(sf.simulation.isoflop_design(), noise=0.0)
     there, made = tmp_path / "there", tmp_path / "made"
     there.write_text("mine")
     for rule in (
@@ -235,7 +235,7 @@ def test_attacks_touch_nothing(tmp_path):
         f"[c for c in ().__class__.__base__.__subclasses__()][0] or open('{made}', 'w')",
         f"@pd.read_pickle('{there}') < N",
     ):
-        with pytest.raises(sf.DataError, match="makes no sense at"):
+        with pytest.raises(sf.errors.DataError, match="makes no sense at"):
             sf.fit(runs, keep=rule)
     assert there.read_text() == "mine" and not made.exists()
 
@@ -254,7 +254,7 @@ def test_row_labels_are_the_index(tmp_path):
     hidden = frame.assign(index=[7, 8, 9])
     assert sf.LossTable.from_frame(hidden, keep="index > 8").rows == (2,)
     two = frame.set_axis(pd.MultiIndex.from_tuples([(0, 1), (0, 2), (1, 1)]))
-    with pytest.raises(sf.DataError, match="there is no column 'index'"):
+    with pytest.raises(sf.errors.DataError, match="there is no column 'index'"):
         sf.LossTable.from_frame(two, keep="index < 1")
 
 

@@ -32,33 +32,43 @@ def interacting(
     N: Any,
     D: Any,
     *,
-    E: sf.Offset,
-    A: sf.Amplitude,
-    B: sf.Amplitude,
-    F: sf.Amplitude,
-    alpha: sf.Exponent,
-    beta: sf.Exponent,
-    g: sf.Exponent,
-    h: sf.Exponent,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    F: sf.laws.Amplitude,
+    alpha: sf.laws.Exponent,
+    beta: sf.laws.Exponent,
+    g: sf.laws.Exponent,
+    h: sf.laws.Exponent,
 ) -> Any:
     return E + A * N**-alpha + B * D**-beta + F / (N**g * D**h)
 
 
 @law
-def known_floor(N: Any, *, A: sf.Amplitude, alpha: sf.Exponent) -> Any:
+def known_floor(N: Any, *, A: sf.laws.Amplitude, alpha: sf.laws.Exponent) -> Any:
     return 1.69 + A * N**-alpha
 
 
 @law
 def moving_floor(
-    N: Any, *, A: sf.Amplitude, alpha: sf.Exponent, gamma: sf.Exponent, kappa: sf.Exponent
+    N: Any,
+    *,
+    A: sf.laws.Amplitude,
+    alpha: sf.laws.Exponent,
+    gamma: sf.laws.Exponent,
+    kappa: sf.laws.Exponent,
 ) -> Any:
     return N**-gamma + A * N**-alpha * jnp.log(N) ** -kappa
 
 
 @law
 def bilinear(
-    N: Any, *, A: sf.Amplitude, B: sf.Amplitude, gamma: sf.Exponent, alpha: sf.Exponent
+    N: Any,
+    *,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    gamma: sf.laws.Exponent,
+    alpha: sf.laws.Exponent,
 ) -> Any:
     return A * (1 + B * N**-gamma) * N**-alpha
 
@@ -68,12 +78,12 @@ def outer_exponent(
     N: Any,
     D: Any,
     *,
-    E: sf.Offset,
-    A: sf.Amplitude,
-    B: sf.Amplitude,
-    a: sf.Exponent,
-    b: sf.Exponent,
-    k: sf.Exponent,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    a: sf.laws.Exponent,
+    b: sf.laws.Exponent,
+    k: sf.laws.Exponent,
 ) -> Any:
     return E + (A * N**-a + B * D**-b) ** k
 
@@ -85,41 +95,58 @@ def kaplan(
     *,
     Nc: Annotated[jax.Array, scale_of("N")],
     Dc: Annotated[jax.Array, scale_of("D")],
-    aN: sf.Exponent,
-    aD: sf.Exponent,
+    aN: sf.laws.Exponent,
+    aD: sf.laws.Exponent,
 ) -> Any:
     return ((Nc / N) ** (aN / aD) + Dc / D) ** aD
 
 
 @law
-def all_linear(N: Any, D: Any, *, E: sf.Offset, c: sf.Coefficient, d: sf.Coefficient) -> Any:
+def all_linear(
+    N: Any, D: Any, *, E: sf.laws.Offset, c: sf.laws.Coefficient, d: sf.laws.Coefficient
+) -> Any:
     return E - c * jnp.log(N) + d * jnp.log(D)
 
 
 @law
-def logarithmic(N: Any, *, E: sf.Offset, logA: sf.Coefficient, alpha: sf.Exponent) -> Any:
+def logarithmic(
+    N: Any, *, E: sf.laws.Offset, logA: sf.laws.Coefficient, alpha: sf.laws.Exponent
+) -> Any:
     return E + jnp.exp(logA) * N**-alpha
 
 
 @law
 def shared(
-    N: Any, D: Any, *, E: sf.Offset, A: sf.Amplitude, share: sf.Fraction, alpha: sf.Exponent
+    N: Any,
+    D: Any,
+    *,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    share: sf.laws.Fraction,
+    alpha: sf.laws.Exponent,
 ) -> Any:
     return E + A * (share * N**-alpha + (1 - share) * D**-alpha)
 
 
 @law
-def absolute(N: Any, *, E: sf.Offset, A: sf.Amplitude, alpha: sf.Exponent) -> Any:
+def absolute(N: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude, alpha: sf.laws.Exponent) -> Any:
     return E + jnp.abs(A) * N**-alpha
 
 
 @law
-def clipped(N: Any, *, E: sf.Offset, A: sf.Amplitude, alpha: sf.Exponent) -> Any:
+def clipped(N: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude, alpha: sf.laws.Exponent) -> Any:
     return E + jnp.maximum(A, 0.5) * N**-alpha
 
 
 @law
-def folded(N: Any, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, alpha: sf.Exponent) -> Any:
+def folded(
+    N: Any,
+    *,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    alpha: sf.laws.Exponent,
+) -> Any:
     return E + jnp.maximum(A * (N / 1e8) ** -alpha, B)
 
 
@@ -287,7 +314,12 @@ def test_terms_of_chinchilla_are_its_powers() -> None:
 def test_order_of_parameters_decides_which_of_two_coupled_ones_is_linear() -> None:
     @law
     def reversed_bilinear(
-        N: Any, *, B: sf.Amplitude, A: sf.Amplitude, gamma: sf.Exponent, alpha: sf.Exponent
+        N: Any,
+        *,
+        B: sf.laws.Amplitude,
+        A: sf.laws.Amplitude,
+        gamma: sf.laws.Exponent,
+        alpha: sf.laws.Exponent,
     ) -> Any:
         return A * (1 + B * N**-gamma) * N**-alpha
 
@@ -298,7 +330,9 @@ def test_order_of_parameters_decides_which_of_two_coupled_ones_is_linear() -> No
 
 def test_fake_linear_parameter_does_not_drag_a_true_one_down() -> None:
     @law
-    def fake_first(N: Any, *, A: sf.Amplitude, E: sf.Offset, alpha: sf.Exponent) -> Any:
+    def fake_first(
+        N: Any, *, A: sf.laws.Amplitude, E: sf.laws.Offset, alpha: sf.laws.Exponent
+    ) -> Any:
         return jnp.abs(A) * N**-alpha + E
 
     assert structure(fake_first, COLUMNS).linear == ("E",)
@@ -306,7 +340,9 @@ def test_fake_linear_parameter_does_not_drag_a_true_one_down() -> None:
 
 def test_structure_is_the_same_on_other_rows_and_units() -> None:
     @law
-    def fresh(N: Any, D: Any, *, E: sf.Offset, A: sf.Amplitude, alpha: sf.Exponent) -> Any:
+    def fresh(
+        N: Any, D: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude, alpha: sf.laws.Exponent
+    ) -> Any:
         return E + A * (N / D) ** -alpha
 
     tiny = {"N": np.array([0.5, 1e-3, 4.0]), "D": np.array([2.0, 3.0, 0.1])}
@@ -318,7 +354,9 @@ def test_structure_does_not_depend_on_the_precision_flag() -> None:
     for flag in (False, True):
 
         @law
-        def fresh(N: Any, *, E: sf.Offset, A: sf.Amplitude, alpha: sf.Exponent) -> Any:
+        def fresh(
+            N: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude, alpha: sf.laws.Exponent
+        ) -> Any:
             return E + A * jnp.exp(-alpha * jnp.log(N))
 
         with jax.enable_x64(flag):
@@ -328,7 +366,7 @@ def test_structure_does_not_depend_on_the_precision_flag() -> None:
 def test_structure_is_detected_once_per_law_and_forgotten_with_it() -> None:
     calls = 0
 
-    def counted(N: Any, *, E: sf.Offset) -> Any:
+    def counted(N: Any, *, E: sf.laws.Offset) -> Any:
         nonlocal calls
         calls += 1
         return E + 0 * N
@@ -347,7 +385,13 @@ def test_structure_is_detected_once_per_law_and_forgotten_with_it() -> None:
 
 @law
 def switched(
-    N: Any, kind: Any, *, E: sf.Offset, A: sf.Amplitude, k: sf.Fraction, alpha: sf.Exponent
+    N: Any,
+    kind: Any,
+    *,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    k: sf.laws.Fraction,
+    alpha: sf.laws.Exponent,
 ) -> Any:
     """A term of one kind of rows is a nonlinear parameter alone, of the other a product with it."""
     return E + A * N**-alpha + jnp.where(kind > 0, A * k, k) * jnp.log(N)
@@ -366,12 +410,14 @@ def test_a_law_that_branches_on_a_column_has_the_structure_of_each_table() -> No
 
 def test_a_parameter_that_only_another_table_determines_is_refused() -> None:
     @law
-    def half(N: Any, kind: Any, *, E: sf.Offset, A: sf.Amplitude, alpha: sf.Exponent) -> Any:
+    def half(
+        N: Any, kind: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude, alpha: sf.laws.Exponent
+    ) -> Any:
         return E + jnp.where(kind > 0, A * N**-alpha, 0.0)
 
     N = np.geomspace(1e6, 1e9, 12)
     assert structure(half, {"N": N, "kind": np.ones(12)}).linear == ("E", "A")
-    with pytest.raises(sf.LawError, match="law 'half' does not depend on parameter 'A'"):
+    with pytest.raises(sf.errors.LawError, match="law 'half' does not depend on parameter 'A'"):
         structure(half, {"N": N, "kind": np.zeros(12)})
 
 
@@ -382,7 +428,7 @@ def test_structures_of_two_tables_that_are_equal_are_one_object() -> None:
 
 def test_structure_of_a_law_that_is_no_list_of_operations() -> None:
     @law
-    def looped(N: Any, *, E: sf.Offset, A: sf.Amplitude, alpha: sf.Exponent) -> Any:
+    def looped(N: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude, alpha: sf.laws.Exponent) -> Any:
         return E + A * jax.lax.fori_loop(0, 2, lambda _, x: 0.5 * x, N) ** -alpha
 
     expected = Shape(("E", "A"), ("alpha",), ((), ("alpha",)), "E", None)
@@ -391,10 +437,12 @@ def test_structure_of_a_law_that_is_no_list_of_operations() -> None:
 
 def test_a_law_whose_rows_depend_on_each_other_has_no_structure() -> None:
     @law
-    def relative(N: Any, *, E: sf.Offset, A: sf.Amplitude, alpha: sf.Exponent) -> Any:
+    def relative(
+        N: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude, alpha: sf.laws.Exponent
+    ) -> Any:
         return E + A * (N / jnp.mean(N)) ** -alpha
 
-    with pytest.raises(sf.LawError, match="when the other rows change"):
+    with pytest.raises(sf.errors.LawError, match="when the other rows change"):
         structure(relative, COLUMNS)
 
 
@@ -404,7 +452,9 @@ def test_a_law_whose_rows_depend_on_each_other_has_no_structure() -> None:
 @pytest.mark.parametrize("factor", [3.0, -1.0])
 def test_a_term_that_is_another_number_than_one_is_no_constant(factor: float) -> None:
     @law
-    def multiplied(N: Any, *, E: sf.Offset, A: sf.Amplitude, alpha: sf.Exponent) -> Any:
+    def multiplied(
+        N: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude, alpha: sf.laws.Exponent
+    ) -> Any:
         return factor * E + A * N**-alpha
 
     found = structure(multiplied, COLUMNS)
@@ -414,7 +464,9 @@ def test_a_term_that_is_another_number_than_one_is_no_constant(factor: float) ->
 
 def test_a_term_that_varies_over_the_rows_is_no_constant() -> None:
     @law
-    def slope(N: Any, *, c: sf.Coefficient, A: sf.Amplitude, alpha: sf.Exponent) -> Any:
+    def slope(
+        N: Any, *, c: sf.laws.Coefficient, A: sf.laws.Amplitude, alpha: sf.laws.Exponent
+    ) -> Any:
         return c * jnp.log(N) + A * N**-alpha
 
     assert structure(slope, COLUMNS).constant is None
@@ -422,7 +474,7 @@ def test_a_term_that_varies_over_the_rows_is_no_constant() -> None:
 
 def test_a_term_that_sees_a_parameter_is_no_constant() -> None:
     @law
-    def lifted(N: Any, *, E: sf.Offset, A: sf.Amplitude, k: sf.Exponent) -> Any:
+    def lifted(N: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude, k: sf.laws.Exponent) -> Any:
         return E * 2**k + A * N**-k
 
     found = structure(lifted, COLUMNS)
@@ -439,10 +491,10 @@ def test_parameter_at_work_in_one_row_only_is_seen() -> None:
         D: Any,
         U: Any,
         *,
-        E: sf.Offset,
-        B: sf.Amplitude,
-        beta: sf.Exponent,
-        R: Annotated[sf.Amplitude, sf.Bounds(0.1, 100.0)],
+        E: sf.laws.Offset,
+        B: sf.laws.Amplitude,
+        beta: sf.laws.Exponent,
+        R: Annotated[sf.laws.Amplitude, sf.laws.Bounds(0.1, 100.0)],
     ) -> Any:
         epochs = jnp.maximum(D / U - 1, 0)
         return E + B * (U * (1 + epochs / (1 + epochs / R))) ** -beta
@@ -457,7 +509,12 @@ def test_parameter_at_work_in_one_row_only_is_seen() -> None:
 def test_parameter_at_work_on_one_side_of_another_only_is_seen() -> None:
     @law
     def branching(
-        N: Any, *, E: sf.Offset, A: sf.Amplitude, alpha: sf.Exponent, k: sf.Exponent
+        N: Any,
+        *,
+        E: sf.laws.Offset,
+        A: sf.laws.Amplitude,
+        alpha: sf.laws.Exponent,
+        k: sf.laws.Exponent,
     ) -> Any:
         return E + A * N**-alpha + jnp.maximum(k - alpha, 0) * jnp.log(N)
 
@@ -471,10 +528,12 @@ def test_parameter_at_work_on_one_side_of_another_only_is_seen() -> None:
 
 def test_product_of_two_amplitudes_is_refused_by_name() -> None:
     @law
-    def product(N: Any, *, A: sf.Amplitude, B: sf.Amplitude, alpha: sf.Exponent) -> Any:
+    def product(
+        N: Any, *, A: sf.laws.Amplitude, B: sf.laws.Amplitude, alpha: sf.laws.Exponent
+    ) -> Any:
         return 1.69 + A * B * N**-alpha
 
-    with pytest.raises(sf.LawError, match="law 'product': parameters 'A' and 'B' change"):
+    with pytest.raises(sf.errors.LawError, match="law 'product': parameters 'A' and 'B' change"):
         structure(product, COLUMNS)
 
 
@@ -483,67 +542,76 @@ def test_amplitude_and_scale_of_one_power_are_refused_by_name() -> None:
     def twice(
         N: Any,
         *,
-        A: sf.Amplitude,
+        A: sf.laws.Amplitude,
         Nc: Annotated[jax.Array, scale_of("N")],
-        alpha: sf.Exponent,
+        alpha: sf.laws.Exponent,
     ) -> Any:
         return 1.69 + A * (Nc / N) ** alpha
 
-    with pytest.raises(sf.LawError, match="law 'twice': parameters 'A' and 'Nc' change"):
+    with pytest.raises(sf.errors.LawError, match="law 'twice': parameters 'A' and 'Nc' change"):
         structure(twice, COLUMNS)
 
 
 def test_two_constants_are_refused_by_name() -> None:
     @law
-    def doubled(N: Any, *, E: sf.Offset, F: sf.Offset, A: sf.Amplitude, k: sf.Exponent) -> Any:
+    def doubled(
+        N: Any, *, E: sf.laws.Offset, F: sf.laws.Offset, A: sf.laws.Amplitude, k: sf.laws.Exponent
+    ) -> Any:
         return E + F + A * N**-k
 
-    with pytest.raises(sf.LawError, match=r"parameters 'E' and 'F' change .* Merge them"):
+    with pytest.raises(sf.errors.LawError, match=r"parameters 'E' and 'F' change .* Merge them"):
         structure(doubled, COLUMNS)
 
 
 def test_parameter_that_does_nothing_is_refused() -> None:
     @law
-    def idle(N: Any, *, E: sf.Offset, A: sf.Amplitude, alpha: sf.Exponent, k: sf.Exponent) -> Any:
+    def idle(
+        N: Any,
+        *,
+        E: sf.laws.Offset,
+        A: sf.laws.Amplitude,
+        alpha: sf.laws.Exponent,
+        k: sf.laws.Exponent,
+    ) -> Any:
         return E + A * N**-alpha
 
-    with pytest.raises(sf.LawError, match="law 'idle' does not depend on parameter 'k'"):
+    with pytest.raises(sf.errors.LawError, match="law 'idle' does not depend on parameter 'k'"):
         structure(idle, COLUMNS)
 
 
 def test_parameter_multiplied_by_zero_does_nothing() -> None:
     @law
-    def zeroed(N: Any, *, E: sf.Offset, A: sf.Amplitude) -> Any:
+    def zeroed(N: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude) -> Any:
         return E + 0 * A * N
 
-    with pytest.raises(sf.LawError, match="law 'zeroed' does not depend on parameter 'A'"):
+    with pytest.raises(sf.errors.LawError, match="law 'zeroed' does not depend on parameter 'A'"):
         structure(zeroed, COLUMNS)
 
 
 def test_law_that_is_not_finite_is_refused_with_an_example() -> None:
     @law
-    def undefined(N: Any, *, E: sf.Offset, k: sf.Exponent) -> Any:
+    def undefined(N: Any, *, E: sf.laws.Offset, k: sf.laws.Exponent) -> Any:
         return E + jnp.log(k - 10) * N**-k
 
     message = r"law 'undefined': (.|\n)*is nan at ordinary values, as N = .*, E = "
-    with pytest.raises(sf.LawError, match=message):
+    with pytest.raises(sf.errors.LawError, match=message):
         structure(undefined, COLUMNS)
 
 
 def test_law_whose_derivative_is_not_finite_is_refused() -> None:
     @law
-    def kinked(N: Any, *, E: sf.Offset, k: sf.Fraction) -> Any:
+    def kinked(N: Any, *, E: sf.laws.Offset, k: sf.laws.Fraction) -> Any:
         return E + jnp.sqrt(k - k) * N
 
-    with pytest.raises(sf.LawError, match="has no finite derivatives at ordinary values"):
+    with pytest.raises(sf.errors.LawError, match="has no finite derivatives at ordinary values"):
         structure(kinked, COLUMNS)
 
 
 def test_refused_law_is_refused_again() -> None:
     @law
-    def idle(N: Any, *, E: sf.Offset, k: sf.Exponent) -> Any:
+    def idle(N: Any, *, E: sf.laws.Offset, k: sf.laws.Exponent) -> Any:
         return E + 0 * N
 
     for _ in range(2):
-        with pytest.raises(sf.LawError, match="does not depend on parameter 'k'"):
+        with pytest.raises(sf.errors.LawError, match="does not depend on parameter 'k'"):
             structure(idle, COLUMNS)

@@ -7,8 +7,8 @@ import pytest
 import scalefit as sf
 from scalefit.laws import find
 
-MANY = sf.grid_design(np.geomspace(1e7, 1e9, 200), np.geomspace(1e9, 1e11, 200))
-TRUTH = sf.SURFACES["chinchilla"]
+MANY = sf.simulation.grid_design(np.geomspace(1e7, 1e9, 200), np.geomspace(1e9, 1e11, 200))
+TRUTH = sf.simulation.SURFACES["chinchilla"]
 
 
 def exact(design):
@@ -17,17 +17,19 @@ def exact(design):
 
 def drawn(**options):
     """Noise of 40,000 runs in units of its scale."""
-    noise = sf.Noise(0.01, **options)
+    noise = sf.simulation.Noise(0.01, **options)
     loss = sf.simulate(MANY, noise=noise, seed=3)["loss"].to_numpy()
     return (loss - exact(MANY) if noise.additive else np.log(loss / exact(MANY))) / 0.01
 
 
 def test_a_number_is_the_standard_deviation_of_the_logarithm():
-    design = sf.isoflop_design()
+    design = sf.simulation.isoflop_design()
     runs = sf.simulate(design, noise=0.01, seed=7)
     normal = np.random.default_rng(7).standard_normal(len(design))
     np.testing.assert_allclose(np.log(runs["loss"] / exact(design)), 0.01 * normal, rtol=1e-9)
-    pd.testing.assert_frame_equal(runs, sf.simulate(design, noise=sf.Noise(0.01), seed=7))
+    pd.testing.assert_frame_equal(
+        runs, sf.simulate(design, noise=sf.simulation.Noise(0.01), seed=7)
+    )
 
 
 @pytest.mark.parametrize("additive", [False, True])
@@ -53,41 +55,49 @@ def test_clusters_share_their_part_of_the_variance(shared):
 
 
 def test_no_noise_is_the_law():
-    for noise in (0.0, sf.Noise(0.0, additive=True), sf.Noise(0.0, freedom=3, by="C")):
-        runs = sf.simulate(sf.isoflop_design(), noise=noise)
-        assert np.array_equal(runs["loss"], exact(sf.isoflop_design()))
+    for noise in (
+        0.0,
+        sf.simulation.Noise(0.0, additive=True),
+        sf.simulation.Noise(0.0, freedom=3, by="C"),
+    ):
+        runs = sf.simulate(sf.simulation.isoflop_design(), noise=noise)
+        assert np.array_equal(runs["loss"], exact(sf.simulation.isoflop_design()))
 
 
 def test_clusters_need_their_column():
-    with pytest.raises(sf.DataError, match="no such column") as error:
-        sf.simulate(sf.isoflop_design(), noise=sf.Noise(0.01, by="corpus"))
+    with pytest.raises(sf.errors.DataError, match="no such column") as error:
+        sf.simulate(sf.simulation.isoflop_design(), noise=sf.simulation.Noise(0.01, by="corpus"))
     assert error.value.column == "corpus" and "Columns: N, D, C" in str(error.value)
 
 
 def test_simulation_says_what_is_missing():
-    with pytest.raises(sf.DataError, match="no column 'D', which 'chinchilla' takes") as error:
+    with pytest.raises(
+        sf.errors.DataError, match="no column 'D', which 'chinchilla' takes"
+    ) as error:
         sf.simulate(MANY[["N"]])
     assert error.value.column == "D" and "Columns: N" in str(error.value)
 
 
 def test_budgets_by_their_number_are_equally_spaced():
-    by_number = sf.isoflop_design(3, points=4, drift=3.0)
+    by_number = sf.simulation.isoflop_design(3, points=4, drift=3.0)
     pd.testing.assert_frame_equal(
-        by_number, sf.isoflop_design([1e17, 1e19, 1e21], points=4, drift=3.0)
+        by_number, sf.simulation.isoflop_design([1e17, 1e19, 1e21], points=4, drift=3.0)
     )
-    pd.testing.assert_frame_equal(sf.isoflop_design(), sf.isoflop_design(5))
+    pd.testing.assert_frame_equal(sf.simulation.isoflop_design(), sf.simulation.isoflop_design(5))
 
 
 def test_a_grid_trains_every_size_on_every_count():
-    design = sf.grid_design([1e8, 1e9], [1e9, 1e10, 1e11])
+    design = sf.simulation.grid_design([1e8, 1e9], [1e9, 1e10, 1e11])
     assert design["N"].to_list() == [1e8] * 3 + [1e9] * 3
     assert design["D"].to_list() == [1e9, 1e10, 1e11] * 2
     np.testing.assert_allclose(design["C"], 6 * design["N"] * design["D"])
 
 
 def test_a_ratio_fixes_tokens_per_parameter():
-    design = sf.ratio_design([1e8, 1e9], [5, 20])
+    design = sf.simulation.ratio_design([1e8, 1e9], [5, 20])
     np.testing.assert_allclose(design["D"] / design["N"], [5, 20, 5, 20])
-    assert len(sf.ratio_design([1e8, 1e9])) == 2
-    fit = sf.fit(sf.simulate(sf.ratio_design(np.geomspace(1e7, 1e9, 5), [5, 20, 80]), noise=0.0))
+    assert len(sf.simulation.ratio_design([1e8, 1e9])) == 2
+    fit = sf.fit(
+        sf.simulate(sf.simulation.ratio_design(np.geomspace(1e7, 1e9, 5), [5, 20, 80]), noise=0.0)
+    )
     assert fit.params["alpha"] == pytest.approx(TRUTH["alpha"], rel=1e-6)

@@ -12,7 +12,7 @@ from scalefit import LossTable
 
 @pytest.fixture
 def runs():
-    return sf.simulate(sf.isoflop_design(), noise=0.0)
+    return sf.simulate(sf.simulation.isoflop_design(), noise=0.0)
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_quantities_can_swap_their_headers(three):
 
 def test_header_given_for_another_quantity_is_no_longer_what_it_says(three):
     table = LossTable.from_frame(three, C="N")
-    with pytest.raises(sf.DataError, match="no column N"):
+    with pytest.raises(sf.errors.DataError, match="no column N"):
         table.column("N")
 
 
@@ -120,7 +120,7 @@ def test_extra_quantity_takes_an_explicit_header(three):
 def test_ambiguous_compute_is_an_error_only_when_asked_for(runs):
     table = LossTable.from_frame(runs.assign(flops=1.0))
     assert "C" not in table.sources
-    with pytest.raises(sf.DataError, match=r"C could be any of the columns C, flops.*C='C'"):
+    with pytest.raises(sf.errors.DataError, match=r"C could be any of the columns C, flops.*C='C'"):
         table.column("C")
     np.testing.assert_array_equal(table.column("flops"), np.ones(len(runs)))
 
@@ -128,13 +128,15 @@ def test_ambiguous_compute_is_an_error_only_when_asked_for(runs):
 def test_table_without_a_recognised_column_says_so_when_asked():
     table = LossTable.from_frame(pd.DataFrame({"size": [1.0], "data": [2.0]}))
     assert table.sources == {}
-    with pytest.raises(sf.DataError, match=r"no column N .*params.*N='...'. Columns: size, data"):
+    with pytest.raises(
+        sf.errors.DataError, match=r"no column N .*params.*N='...'. Columns: size, data"
+    ):
         table.column("N")
 
 
 def test_missing_tokens_beside_compute_suggest_computing_them(runs):
     table = LossTable.from_frame(runs.drop(columns="D"))
-    with pytest.raises(sf.DataError, match=r"tokens.* = C / \(6 \* N\)"):
+    with pytest.raises(sf.errors.DataError, match=r"tokens.* = C / \(6 \* N\)"):
         table.column("D")
 
 

@@ -15,7 +15,9 @@ import scalefit as sf
 from scalefit.fitting.api import pose
 from scalefit.fitting.multistart import refit
 
-RUNS = {seed: sf.simulate(sf.isoflop_design(), noise=0.005, seed=seed) for seed in range(4)}
+RUNS = {
+    seed: sf.simulate(sf.simulation.isoflop_design(), noise=0.005, seed=seed) for seed in range(4)
+}
 
 # Tables and objectives, none like another.
 WORK = [
@@ -44,7 +46,7 @@ def test_threads_find_what_one_thread_finds():
 
 def test_threads_that_start_with_a_law_at_once_find_the_same():
     @sf.law(source="a law that nothing has traced")
-    def fresh(N, D, *, E: sf.Offset, A: sf.Amplitude, g: sf.Exponent):
+    def fresh(N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, g: sf.laws.Exponent):
         """E + A (N D)^-g"""
         return E + A * (N * D) ** -g
 
@@ -66,14 +68,14 @@ def test_an_error_in_one_thread_leaves_the_other_alone():
     def work(item):
         try:
             return fitted(item)
-        except sf.FitError as error:
+        except sf.errors.FitError as error:
             return type(error)
 
     items = [(0, {}), (0, {"device": "nowhere"})] * 6
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(work, items))
     assert found[::2] == [fitted((0, {}))] * 6
-    assert found[1::2] == [sf.FitError] * 6
+    assert found[1::2] == [sf.errors.FitError] * 6
 
 
 def test_a_users_own_jax_in_another_thread_stays_in_its_precision():
@@ -114,7 +116,7 @@ jax.config.update("jax_default_matmul_precision", "float32")
 before = dict(jax.config.values)
 import scalefit as sf
 assert dict(jax.config.values) == before, "import"
-runs = sf.simulate(sf.isoflop_design(), noise=0.005, seed=1)
+runs = sf.simulate(sf.simulation.isoflop_design(), noise=0.005, seed=1)
 found = []
 def work(device):
     found.append(sf.fit(runs, "chinchilla_n", device=device).value)
@@ -145,11 +147,11 @@ def test_a_users_configuration_is_what_it_was(tmp_path, x64):
 
 def everything(seed):
     """Each way through the engine: a grid, groups, scattered points, a proof, replicates."""
-    runs, objective = RUNS[seed], sf.Objective()
+    runs, objective = RUNS[seed], sf.objective.Objective()
     split = runs.assign(kind=np.where(np.arange(len(runs)) % 2, "a", "b"))
     law = sf.laws.find("chinchilla")
     table = sf.LossTable.from_frame(runs)
-    posed = pose(table, law, objective, fix={}, bounds={}, tie=(), groups={})
+    posed = pose(table, law, objective, fixed={}, bounds={}, tied=(), groups={})
     weight = np.random.default_rng(seed).multinomial(75, np.full(75, 1 / 75), 8).astype(float)
     found = refit(posed.problem, objective, posed.settings, posed.data, weight=weight)
     proved = sf.fit(runs, residual="raw", certify=True)

@@ -182,7 +182,16 @@ def test_a_fit_of_a_built_in_law_compiles_nothing(law):
 
 
 @sf.law(source="test")
-def branching(N, D, x, *, E: sf.Offset, A: sf.Amplitude, alpha: sf.Exponent, beta: sf.Exponent):
+def branching(
+    N,
+    D,
+    x,
+    *,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    alpha: sf.laws.Exponent,
+    beta: sf.laws.Exponent,
+):
     """Powers of positive and of other numbers, inside functions that JAX traces on their own."""
     ratio = jnp.where(x > 0, (D / N) ** -beta, x**2)
     return E + A * (1.0 + N / 1e9) ** -alpha + jnp.abs(x) ** alpha + ratio + (x - 3.0) ** 2

@@ -14,7 +14,9 @@ from scalefit.data.units import unit_notes
 REGISTRY = json.loads((Path(__file__).parents[1] / "data/registry.json").read_text())["tables"]
 
 # Budgets of three decades about the middle of published sweeps.
-RAW = sf.simulate(sf.isoflop_design([1e18, 1e19, 1e20, 1e21], points=7), noise=0.003, seed=1)
+RAW = sf.simulate(
+    sf.simulation.isoflop_design([1e18, 1e19, 1e20, 1e21], points=7), noise=0.003, seed=1
+)
 
 SCALES = {
     "N": [1.0, 1e3, 1e6, 1e9],
@@ -94,7 +96,7 @@ def test_small_models_are_no_other_unit():
 def test_designs_are_in_raw_counts(flops, points):
     assert (
         sf.LossTable.from_frame(
-            sf.simulate(sf.isoflop_design(flops, points=points), noise=0.0)
+            sf.simulate(sf.simulation.isoflop_design(flops, points=points), noise=0.0)
         ).notes
         == ()
     )
@@ -114,7 +116,7 @@ def test_real_tables_are_in_raw_counts(data_folder):
         path = data_folder / entry["file"]
         try:
             table = sf.read(path, missing="drop")
-        except sf.DataError:
+        except sf.errors.DataError:
             # No N, D or loss under a name that is known.
             continue
         read += 1

@@ -1,66 +1,65 @@
-"""Scaling laws fitted globally, exactly and with evidence."""
+"""Scaling laws fitted globally, exactly and with evidence.
 
-from importlib.metadata import version as _version
+What is called most is here. The rest is in modules that say what they hold: ``laws``,
+``inference``, ``allocation``, ``approach2``, ``simulation``, ``studies``, ``plot``, ``errors``.
+"""
 
-__version__ = _version("scalefit")
+from scalefit import allocation, approach2, errors, inference, laws, plot, simulation, studies
+from scalefit.allocation.deadweight_compute import deadweight
+from scalefit.allocation.multiplier import compute_multiplier
+from scalefit.allocation.near_optimality import near_optimal
+from scalefit.allocation.optimum import allocate
+from scalefit.approach2.comparison import bias
+from scalefit.approach2.isoflop_fit import isoflop
+from scalefit.data.table import LossTable, read
+from scalefit.errors import Note, NoteWarning, ScalefitError, Status
+from scalefit.fitting.api import fit
+from scalefit.inference.bootstrap import bootstrap
+from scalefit.inference.covariance import covariance
+from scalefit.inference.ensemble import Ensemble
+from scalefit.inference.posterior import posterior
+from scalefit.inference.profile_likelihood import profile
+from scalefit.laws import Law, law
+from scalefit.results.fit import Fit
+from scalefit.results.literature import published
+from scalefit.simulation.synthetic import simulate
+from scalefit.version import __version__ as __version__
 
-from scalefit import plot as plot
-from scalefit.allocation import Allocation as Allocation
-from scalefit.allocation import Cost as Cost
-from scalefit.allocation import allocate as allocate
-from scalefit.allocation import compute_multiplier as compute_multiplier
-from scalefit.allocation import cost as cost
-from scalefit.allocation import deadweight as deadweight
-from scalefit.allocation import near_optimal as near_optimal
-from scalefit.allocation import optimal as optimal
-from scalefit.approach2 import IsoFlop as IsoFlop
-from scalefit.approach2 import advise as advise
-from scalefit.approach2 import attribute as attribute
-from scalefit.approach2 import design_bias as design_bias
-from scalefit.approach2 import envelope_fit as envelope
-from scalefit.approach2 import isoflop as isoflop
-from scalefit.approach2 import parabola_shift as parabola_shift
-from scalefit.approach2 import run_quality as quality
-from scalefit.approach2.comparison import bias as bias
-from scalefit.data.table import LossTable as LossTable
-from scalefit.data.table import read as read
-from scalefit.errors import AllocationError as AllocationError
-from scalefit.errors import ArgumentError as ArgumentError
-from scalefit.errors import DataError as DataError
-from scalefit.errors import DocumentError as DocumentError
-from scalefit.errors import FitError as FitError
-from scalefit.errors import LawError as LawError
-from scalefit.errors import Note as Note
-from scalefit.errors import NoteWarning as NoteWarning
-from scalefit.errors import ScalefitError as ScalefitError
-from scalefit.errors import Status as Status
-from scalefit.fitting import fit as fit
-from scalefit.inference import Covariance as Covariance
-from scalefit.inference import Ensemble as Ensemble
-from scalefit.inference import Estimate as Estimate
-from scalefit.inference import Profile as Profile
-from scalefit.inference import bootstrap as bootstrap
-from scalefit.inference import covariance as covariance
-from scalefit.inference import posterior as posterior
-from scalefit.inference import profile as profile
-from scalefit.laws import Amplitude as Amplitude
-from scalefit.laws import Bounds as Bounds
-from scalefit.laws import By as By
-from scalefit.laws import Coefficient as Coefficient
-from scalefit.laws import Exponent as Exponent
-from scalefit.laws import Fraction as Fraction
-from scalefit.laws import Law as Law
-from scalefit.laws import Offset as Offset
-from scalefit.laws import law as law
-from scalefit.laws import scale_of as scale_of
-from scalefit.objective import Objective as Objective
-from scalefit.results.fit import Fit as Fit
-from scalefit.results.literature import published as published
-from scalefit.simulation.synthetic import SURFACES as SURFACES
-from scalefit.simulation.synthetic import Noise as Noise
-from scalefit.simulation.synthetic import grid_design as grid_design
-from scalefit.simulation.synthetic import isoflop_design as isoflop_design
-from scalefit.simulation.synthetic import ratio_design as ratio_design
-from scalefit.simulation.synthetic import simulate as simulate
-from scalefit.studies import Study as Study
-from scalefit.studies import study as study
+__all__ = [
+    "Ensemble",
+    "Fit",
+    "Law",
+    "LossTable",
+    "Note",
+    "NoteWarning",
+    "ScalefitError",
+    "Status",
+    "allocate",
+    "allocation",
+    "approach2",
+    "bias",
+    "bootstrap",
+    "compute_multiplier",
+    "covariance",
+    "deadweight",
+    "errors",
+    "fit",
+    "inference",
+    "isoflop",
+    "law",
+    "laws",
+    "near_optimal",
+    "plot",
+    "posterior",
+    "profile",
+    "published",
+    "read",
+    "simulate",
+    "simulation",
+    "studies",
+]
+
+
+def __dir__() -> list[str]:
+    # Tab completion shows what is public, and no room of the house behind it.
+    return [*__all__, "__doc__", "__version__"]

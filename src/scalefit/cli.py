@@ -16,7 +16,7 @@ from typing import Annotated, Any, BinaryIO, NamedTuple
 import typer
 
 import scalefit as sf
-from scalefit.allocation import Allocation
+from scalefit.allocation.result import Allocation
 from scalefit.arguments import file_path, number, whole
 from scalefit.data import files
 from scalefit.data.table import ALIASES
@@ -83,11 +83,11 @@ def fit_command(
     missing: Annotated[
         str, typer.Option(help="Rows without N, D or loss: raise or drop.")
     ] = "raise",
-    fix: Annotated[list[str] | None, typer.Option(help="Fix a parameter, as E=1.7.")] = None,
+    fixed: Annotated[list[str] | None, typer.Option(help="Fix a parameter, as E=1.7.")] = None,
     bounds: Annotated[
         list[str] | None, typer.Option(help="Bound a parameter, as alpha=0.2:0.6.")
     ] = None,
-    tie: Annotated[list[str] | None, typer.Option(help="Tie parameters, as alpha=beta.")] = None,
+    tied: Annotated[list[str] | None, typer.Option(help="Tie parameters, as alpha=beta.")] = None,
     group: Annotated[
         list[str] | None,
         typer.Option(help="One coefficient for each level of a column, as A=format or A=w,a."),
@@ -135,9 +135,9 @@ def fit_command(
         robust=robust,  # type: ignore[arg-type]
         delta=delta,
         asymmetry=asymmetry,
-        fix=_pairs(fix, "--fix NAME=NUMBER", float),
+        fixed=_pairs(fixed, "--fixed NAME=NUMBER", float),
         bounds=_pairs(bounds, "--bounds NAME=LOWER:UPPER", _interval),
-        tie=[tuple(item.split("=")) for item in tie or ()],
+        tied=[tuple(item.split("=")) for item in tied or ()],
         groups=_pairs(group, "--group NAME=COLUMN,COLUMN", _columns),
         certify=certify if boxes is None else boxes,
         seed=seed,
@@ -165,9 +165,11 @@ def demo(
     # A picture that nobody asked for by name is drawn once.
     there = plot is None and not overwrite and os.path.isfile(PICTURE)
     picture = None if there else _place(PICTURE if plot is None else plot, overwrite)
-    runs = sf.LossTable.from_frame(sf.simulate(sf.isoflop_design(), seed=seed))
+    runs = sf.LossTable.from_frame(sf.simulate(sf.simulation.isoflop_design(), seed=seed))
     if not as_json:
-        truth = ", ".join(f"{name}={value:g}" for name, value in sf.SURFACES["chinchilla"].items())
+        truth = ", ".join(
+            f"{name}={value:g}" for name, value in sf.simulation.SURFACES["chinchilla"].items()
+        )
         typer.echo(
             f"{len(runs)} simulated runs, 5 budgets from 1e17 to 1e21 FLOP, 0.5 % noise\n"
             f"truth: {truth}\n"
@@ -207,7 +209,7 @@ def _place(plot: str, overwrite: bool) -> Picture:
     if path.suffix[1:].lower() not in known:
         raise _no_picture(plot, f"known suffixes: .{', .'.join(sorted(known))}")
     if exists and not overwrite:
-        raise sf.ArgumentError(
+        raise sf.errors.ArgumentError(
             f"--plot {files.named(path)} exists already",
             argument="--plot",
             value=plot,
@@ -224,8 +226,8 @@ def _is_output(path: Path) -> bool:
     return False
 
 
-def _no_picture(plot: str, why: str) -> sf.ArgumentError:
-    return sf.ArgumentError(
+def _no_picture(plot: str, why: str) -> sf.errors.ArgumentError:
+    return sf.errors.ArgumentError(
         f"the picture --plot {files.named(Path(plot))} cannot be written ({why})",
         argument="--plot",
         value=plot,
@@ -334,7 +336,7 @@ def main() -> None:
     """Entry point: errors of the library become one line on standard error and an exit code."""
     try:
         app()
-    except sf.FitError as error:
+    except sf.errors.FitError as error:
         typer.echo(f"scalefit: {error}", err=True)
         raise SystemExit(NO_FIT) from None
     except sf.ScalefitError as error:

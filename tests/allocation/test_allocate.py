@@ -15,21 +15,28 @@ from scalefit import allocation
 
 @sf.law(source="the additive law under another name")
 def additive(
-    N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, alpha: sf.Exponent, beta: sf.Exponent
+    N,
+    D,
+    *,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    alpha: sf.laws.Exponent,
+    beta: sf.laws.Exponent,
 ):
     """E + A N^-alpha + B D^-beta"""
     return E + A * N**-alpha + B * D**-beta
 
 
 @sf.law(source="multiplicative, for which more of either always helps")
-def product(N, D, *, E: sf.Offset, A: sf.Amplitude, alpha: sf.Exponent):
+def product(N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, alpha: sf.laws.Exponent):
     """E + A (N D)^-alpha"""
     return E + A * (N * D) ** -alpha
 
 
 def exact_fit(surface, law="chinchilla", **options):
-    params = sf.SURFACES[surface] if isinstance(surface, str) else surface
-    design = sf.isoflop_design(surface=params)
+    params = sf.simulation.SURFACES[surface] if isinstance(surface, str) else surface
+    design = sf.simulation.isoflop_design(surface=params)
     return sf.fit(sf.simulate(design, params=params, noise=0.0), law, **options)
 
 
@@ -94,11 +101,11 @@ def test_a_law_that_is_no_formula_of_a_row_is_solved_too(chinchilla_fit):
         N,
         D,
         *,
-        E: sf.Offset,
-        A: sf.Amplitude,
-        B: sf.Amplitude,
-        alpha: sf.Exponent,
-        beta: sf.Exponent,
+        E: sf.laws.Offset,
+        A: sf.laws.Amplitude,
+        B: sf.laws.Amplitude,
+        alpha: sf.laws.Exponent,
+        beta: sf.laws.Exponent,
     ):
         """E + A N^-alpha + B D^-beta"""
         terms = jnp.stack([A * N**-alpha, B * D**-beta])
@@ -140,18 +147,18 @@ def test_general_solver_agrees_with_scipy_on_a_law_without_closed_form():
         N,
         D,
         *,
-        E: sf.Offset,
-        A: sf.Amplitude,
-        B: sf.Amplitude,
-        F: sf.Amplitude,
-        alpha: sf.Exponent,
-        beta: sf.Exponent,
+        E: sf.laws.Offset,
+        A: sf.laws.Amplitude,
+        B: sf.laws.Amplitude,
+        F: sf.laws.Amplitude,
+        alpha: sf.laws.Exponent,
+        beta: sf.laws.Exponent,
     ):
         """E + A N^-alpha + B D^-beta + F N^(-alpha/2) D^(-beta/2)"""
         return E + A * N**-alpha + B * D**-beta + F * N ** (-alpha / 2) * D ** (-beta / 2)
 
     truth = {"E": 1.7, "A": 400.0, "B": 600.0, "F": 50.0, "alpha": 0.34, "beta": 0.3}
-    runs = sf.simulate(sf.isoflop_design(), interacting, truth, noise=0.0)
+    runs = sf.simulate(sf.simulation.isoflop_design(), interacting, truth, noise=0.0)
     fit = sf.fit(runs, interacting)
     best = sf.allocate(fit, [1e20, 1e24])
     for flops, N in zip(best.flops, best.N, strict=True):
@@ -204,7 +211,7 @@ def test_budgets_below_the_runs_are_extrapolation_too(chinchilla_fit):
 
 
 def test_warnings_of_the_fit_are_passed_on():
-    runs = sf.simulate(sf.isoflop_design(), noise=0.01)
+    runs = sf.simulate(sf.simulation.isoflop_design(), noise=0.01)
     fit = sf.fit(runs, bounds={"alpha": (0.5, 1.0)})
     codes = [note.code for note in sf.allocate(fit, 1e20).notes]
     assert "fit_warnings" in codes
@@ -212,27 +219,34 @@ def test_warnings_of_the_fit_are_passed_on():
 
 def test_a_law_of_one_column_is_refused():
     runs = sf.simulate(
-        sf.isoflop_design(), "chinchilla_n", {"E": 2.0, "A": 400.0, "alpha": 0.3}, noise=0.0
+        sf.simulation.isoflop_design(),
+        "chinchilla_n",
+        {"E": 2.0, "A": 400.0, "alpha": 0.3},
+        noise=0.0,
     )
-    with pytest.raises(sf.AllocationError, match="law of N; a budget is divided between N and D"):
+    with pytest.raises(
+        sf.errors.AllocationError, match="law of N; a budget is divided between N and D"
+    ):
         sf.allocate(sf.fit(runs, "chinchilla_n"), 1e21)
 
 
 def test_a_law_of_another_response_is_refused():
-    with pytest.raises(sf.AllocationError, match="predicts lr, and the best split"):
+    with pytest.raises(sf.errors.AllocationError, match="predicts lr, and the best split"):
         sf.allocate(sf.published("optimal_learning_rate"), 1e21)
 
 
 def test_a_law_without_interior_optimum_is_refused():
     truth = {"E": 1.7, "A": 1e4, "alpha": 0.2}
-    runs = sf.simulate(sf.isoflop_design(), product, truth, noise=0.0)
-    with pytest.raises(sf.AllocationError, match=r"no minimum between .* tokens per parameter"):
+    runs = sf.simulate(sf.simulation.isoflop_design(), product, truth, noise=0.0)
+    with pytest.raises(
+        sf.errors.AllocationError, match=r"no minimum between .* tokens per parameter"
+    ):
         sf.allocate(sf.fit(runs, product), 1e21)
 
 
 def test_a_term_that_vanished_is_refused(chinchilla_fit):
     without = replace(chinchilla_fit, params={**chinchilla_fit.params, "A": 0.0})
-    with pytest.raises(sf.AllocationError, match="does not depend on N"):
+    with pytest.raises(sf.errors.AllocationError, match="does not depend on N"):
         sf.allocate(without, 1e20)
 
 

@@ -22,7 +22,7 @@ MODELS = [
 ]
 
 
-@sf.cost(source="a test")
+@sf.allocation.cost(source="a test")
 def with_overhead(N, D, share, *, k=6.0):
     """k N D (1 + share)"""
     return k * N * D * (1.0 + share)
@@ -57,7 +57,7 @@ def test_plain_functions_are_costs():
 def test_a_product_buys_tokens_and_another_cost_does_not_say():
     assert product(7.0, source="a test").tokens(14.0, 2.0) == 1.0
     assert product(7.0, source="a test").per_product == 7.0
-    with pytest.raises(sf.AllocationError, match="not a multiple of N D"):
+    with pytest.raises(sf.errors.AllocationError, match="not a multiple of N D"):
         COSTS["kaplan"].tokens(1e20, 1e9)
 
 
@@ -182,9 +182,9 @@ def test_measured_takes_the_median_and_refuses_two_conventions():
     cost = measured(runs.assign(C=k * runs.N * runs.D))
     assert cost.per_product == pytest.approx(6.2)
     assert "3 runs, 5 to 95 %: 6.11 to 6.38" in cost.summary
-    with pytest.raises(sf.AllocationError, match="another convention"):
+    with pytest.raises(sf.errors.AllocationError, match="another convention"):
         measured(runs.assign(C=np.array([14.0, 7.0, 6.0]) * runs.N * runs.D))
-    with pytest.raises(sf.DataError, match="no column C"):
+    with pytest.raises(sf.errors.DataError, match="no column C"):
         measured(runs)
 
 
@@ -198,7 +198,7 @@ def test_the_answer_moves_with_the_count_at_the_budgets_of_the_runs(data_folder)
     """N and tokens per parameter of docs/costs.md, by search along each cost's budget line."""
     entries = 128_256
 
-    @sf.cost(source="the count of the runs themselves")
+    @sf.allocation.cost(source="the count of the runs themselves")
     def own(N, D):
         """3 (32 l d^2 + 2 V d + 16480 l d) D"""
         n_layers, d = accounting.shape_of(N, aspect=98, embedded=2 * entries, per_layer=16)

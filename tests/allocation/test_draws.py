@@ -12,7 +12,14 @@ BUDGETS = np.array([1e20, 3e22])
 
 @sf.law(source="the additive law under another name")
 def additive(
-    N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, alpha: sf.Exponent, beta: sf.Exponent
+    N,
+    D,
+    *,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    alpha: sf.laws.Exponent,
+    beta: sf.laws.Exponent,
 ):
     """E + A N^-alpha + B D^-beta"""
     return E + A * N**-alpha + B * D**-beta
@@ -20,7 +27,7 @@ def additive(
 
 @pytest.fixture(scope="module")
 def runs():
-    return sf.simulate(sf.isoflop_design(points=6), noise=0.005, seed=3)
+    return sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.005, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +76,7 @@ def test_frame_has_an_interval_for_each_answer(draws):
 
 
 def test_answers_that_do_not_exist_are_refused(draws):
-    with pytest.raises(sf.AllocationError, match="is of one fit and has no intervals"):
+    with pytest.raises(sf.errors.AllocationError, match="is of one fit and has no intervals"):
         sf.allocate(draws.fit, 1e20).estimate("N")
 
 
@@ -88,7 +95,7 @@ def test_draws_without_an_optimum_are_counted(draws):
 @pytest.mark.parametrize("what", ["N", "D", "D/N", "loss"])
 def test_optimum_as_a_function_of_the_parameters(draws, runs, law, what):
     fit = draws.fit if law == "chinchilla" else sf.fit(runs, law)
-    quantity = sf.optimal(fit, what, 3e22)
+    quantity = sf.allocation.optimum_function(fit, what, 3e22)
     best = sf.allocate(draws, 3e22)
     found = replace(draws, fit=fit).apply(quantity)
     expected = best.estimate(what)
@@ -97,5 +104,5 @@ def test_optimum_as_a_function_of_the_parameters(draws, runs, law, what):
 
 
 def test_questions_without_an_optimum_are_refused(draws, runs):
-    with pytest.raises(sf.AllocationError, match="law of N; a budget is divided"):
-        sf.optimal(sf.fit(runs, "chinchilla_n"), "N", 1e20)
+    with pytest.raises(sf.errors.AllocationError, match="law of N; a budget is divided"):
+        sf.allocation.optimum_function(sf.fit(runs, "chinchilla_n"), "N", 1e20)

@@ -30,13 +30,15 @@ def test_the_sparse_peak_halves_every_dollar():
 @pytest.mark.parametrize(("device", "dtype"), DENSE)
 def test_known_sparse_peaks_are_refused_for_the_device_they_belong_to(device, dtype):
     dense = DENSE[device, dtype]
-    with pytest.raises(sf.ArgumentError, match=re.escape(f"dense peak is peak_flops={dense:.5g}")):
+    with pytest.raises(
+        sf.errors.ArgumentError, match=re.escape(f"dense peak is peak_flops={dense:.5g}")
+    ):
         Hardware(f"{device} SXM", dtype, 2 * dense, 3e12, 2.0)
     assert Hardware(f"{device} SXM", dtype, dense, 3e12, 2.0).peak_flops == dense
 
 
 def test_the_printed_sparse_peak_of_an_h100_is_refused():
-    with pytest.raises(sf.ArgumentError, match=r"=1\.979e\+15 is the peak of H100"):
+    with pytest.raises(sf.errors.ArgumentError, match=r"=1\.979e\+15 is the peak of H100"):
         Hardware("H100", "bf16", 1979e12, 3.35e12, 2.0)
 
 

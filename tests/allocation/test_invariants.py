@@ -117,25 +117,25 @@ class Question:
     fit: sf.Fit
     budget: float
     cost: Any
-    held: Mapping[str, float]
+    fixed: Mapping[str, float]
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def common(self) -> dict[str, Any]:
-        return {"cost": self.cost, "held": self.held}
+        return {"cost": self.cost, "fixed": self.fixed}
 
     @property
     def unit(self) -> str:
         return {"FLOP": "flops", "USD": "usd"}[find_cost(self.cost).unit]
 
-    def best(self) -> sf.Allocation:
+    def best(self) -> sf.allocation.Allocation:
         return sf.allocate(self.fit, **{self.unit: self.budget}, **self.common, **self.options)
 
     def price(self, N, D):
-        return find_cost(self.cost).evaluate({**self.held, "N": N, "D": D})
+        return find_cost(self.cost).evaluate({**self.fixed, "N": N, "D": D})
 
     def loss(self, N, D):
-        columns = {name: self.held[name] for name in self.fit.law.columns if name in self.held}
+        columns = {name: self.fixed[name] for name in self.fit.law.columns if name in self.fixed}
         return self.fit.predict(N=N, D=D, **columns)
 
 
@@ -144,21 +144,21 @@ def question(name: str, kind: int, rng: np.random.Generator) -> Question | None:
     fit = random_fit(name, rng)
     costs = [*CONVENTIONS, *SERVED, *filter(None, [OWN_COSTS.get(name)])]
     cost = costs[rng.integers(len(costs))]
-    held = {column: HELD[column] for column in fit.law.columns if column not in ("N", "D")}
-    held |= {"N_teacher": 1e10} if cost == "distillation" else {}
+    fixed = {column: HELD[column] for column in fit.law.columns if column not in ("N", "D")}
+    fixed |= {"N_teacher": 1e10} if cost == "distillation" else {}
     budget = 10 ** rng.uniform(19, 24)
     budget *= 1e-18 if find_cost(cost).unit == "USD" else 1.0
-    asked = Question(fit, budget, cost, held)
+    asked = Question(fit, budget, cost, fixed)
     try:
         free = asked.best()
-    except sf.AllocationError as error:
+    except sf.errors.AllocationError as error:
         assert "no minimum" in str(error) or "buy no N and D" in str(error), error
         return None
     asked.options = options(kind, float(free.N), float(free.D), rng)
     return asked
 
 
-def is_least(asked: Question, best: sf.Allocation, rng: np.random.Generator) -> None:
+def is_least(asked: Question, best: sf.allocation.Allocation, rng: np.random.Generator) -> None:
     """No random model that the budget and the limits allow is better."""
     size = 2000
     spread = np.r_[rng.uniform(-6, 6, (size, 2)), rng.normal(size=(size, 2)) * 0.1]
@@ -239,7 +239,7 @@ def test_budgets_and_losses_are_each_others_inverse(name):
             continue
         try:
             one.best()
-        except sf.AllocationError as error:
+        except sf.errors.AllocationError as error:
             # Limits that leave nothing, or an end that no limit holds.
             assert one.options, error
             continue
@@ -266,10 +266,10 @@ def test_further_columns_keep_the_inverse(name, options):
         rng = np.random.default_rng(seed)
         fit = replace(random_fit(name, rng), domain=DOMAIN)
         left = {*fit.law.columns} - {"N", "D", *options["free"]}
-        options = options | {"held": {column: HELD[column] for column in left}}
+        options = options | {"fixed": {column: HELD[column] for column in left}}
         try:
             best = sf.allocate(fit, np.array([1e20, 1e22]), **options)
-        except sf.AllocationError as error:
+        except sf.errors.AllocationError as error:
             assert "no minimum" in str(error), error
             continue
         back = sf.allocate(fit, loss=best.loss, **options)
@@ -287,7 +287,7 @@ def test_further_columns_keep_the_inverse(name, options):
             "joint_finetuning",
             {"cost": lambda X, D: 6.0 * X * D, "free": {"X": None}, "limits": {"X": 1e9}},
         ),
-        ("parscale", {"cost": "parscale", "free": {"streams": [1, 2, 4]}, "held": {"D": 42e9}}),
+        ("parscale", {"cost": "parscale", "free": {"streams": [1, 2, 4]}, "fixed": {"D": 42e9}}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

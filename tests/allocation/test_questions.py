@@ -21,7 +21,14 @@ from scalefit.allocation.solve import solved
 
 @sf.law(source="the additive law under another name")
 def additive(
-    N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, alpha: sf.Exponent, beta: sf.Exponent
+    N,
+    D,
+    *,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    alpha: sf.laws.Exponent,
+    beta: sf.laws.Exponent,
 ):
     """E + A N^-alpha + B D^-beta"""
     return E + A * N**-alpha + B * D**-beta
@@ -92,16 +99,16 @@ def test_dollars_are_asked_for_as_dollars():
     assert best.unit == "USD" and best.budget == 2e6
     assert cost(best.N, best.D) == pytest.approx(2e6)
     assert list(best.to_frame().columns[:3]) == ["usd", "N", "D"]
-    with pytest.raises(sf.AllocationError, match="counted in USD"):
+    with pytest.raises(sf.errors.AllocationError, match="counted in USD"):
         _ = best.flops
-    with pytest.raises(sf.AllocationError, match="is in USD and the budget in FLOP"):
+    with pytest.raises(sf.errors.AllocationError, match="is in USD and the budget in FLOP"):
         sf.allocate(CLOSED, 1e24, cost=cost)
-    with pytest.raises(sf.AllocationError, match="is in FLOP and the budget in USD"):
+    with pytest.raises(sf.errors.AllocationError, match="is in FLOP and the budget in USD"):
         sf.allocate(CLOSED, usd=1e6)
 
 
 def test_a_cost_that_is_no_straight_line_in_tokens_is_solved_too():
-    @sf.cost(source="a test: warm-up and restarts grow with the run")
+    @sf.allocation.cost(source="a test: warm-up and restarts grow with the run")
     def bent(N, D):
         """6 N D (1 + (D / 1e12)^0.5)"""
         return 6.0 * N * D * (1.0 + (D / 1e12) ** 0.5)
@@ -192,21 +199,21 @@ def test_limits_hold_where_a_loss_is_to_be_reached():
 
 def test_epochs_are_a_limit_on_tokens_over_unique_tokens():
     fit = sf.published("data_constrained", "muennighoff")
-    held = {"U": 25e9}
+    fixed = {"U": 25e9}
     # Their notebook's grid: 7.022e9 parameters, 9.493 epochs.
-    free = sf.allocate(fit, 1e22, held=held)
+    free = sf.allocate(fit, 1e22, fixed=fixed)
     assert free.N == pytest.approx(7.022e9, rel=0.01)
     assert free.D / 25e9 == pytest.approx(9.493, rel=0.01)
-    four = sf.allocate(fit, 1e22, held=held, limits={"D/U": 4})
+    four = sf.allocate(fit, 1e22, fixed=fixed, limits={"D/U": 4})
     assert four.D == pytest.approx(4 * 25e9, rel=1e-9) and four.loss > free.loss
 
 
 def test_held_columns_broadcast_with_budgets():
     fit = sf.published("data_constrained", "muennighoff")
     unique = np.array([[10e9], [100e9]])
-    best = sf.allocate(fit, [1e21, 1e22, 1e23], held={"U": unique})
+    best = sf.allocate(fit, [1e21, 1e22, 1e23], fixed={"U": unique})
     assert best.N.shape == (2, 3)
-    one = sf.allocate(fit, 1e22, held={"U": 100e9})
+    one = sf.allocate(fit, 1e22, fixed={"U": 100e9})
     assert best.N[1, 1] == pytest.approx(one.N, rel=1e-12)
 
 
@@ -214,7 +221,16 @@ def test_held_columns_broadcast_with_budgets():
 
 
 @sf.law(source="Kumar et al. 2024, every tensor at one precision")
-def one_precision(N, D, P, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, alpha: sf.Exponent):
+def one_precision(
+    N,
+    D,
+    P,
+    *,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    alpha: sf.laws.Exponent,
+):
     """Chinchilla with the precision factor of the published constants"""
     params = dict(sf.published("precision", "kumar").params)
     params |= {"E": E, "A": A, "B": B, "alpha": alpha}
@@ -235,7 +251,7 @@ def test_the_best_precision_is_seven_bits_at_every_budget():
     whole = sf.allocate(fit, 1e21, cost="precision", free={"P": [4, 5, 6, 7, 8, 16]})
     assert whole["P"] == 7.0
     for bits in (6.0, 8.0):
-        assert sf.allocate(fit, 1e21, cost="precision", held={"P": bits}).loss > whole.loss
+        assert sf.allocate(fit, 1e21, cost="precision", fixed={"P": bits}).loss > whole.loss
 
 
 # Their table: FLOP, experts, active parameters, tokens.
@@ -251,7 +267,7 @@ JOINT_TABLE = [
 def test_mixtures_of_experts_are_allocated_as_published():
     fit = sf.published("joint_moe", "ludziejewski")
     flops, experts, N, D = np.array(JOINT_TABLE).T
-    best = sf.allocate(fit, flops, held={"experts": experts})
+    best = sf.allocate(fit, flops, fixed={"experts": experts})
     np.testing.assert_allclose(best.N, N, rtol=0.025)
     np.testing.assert_allclose(best.D, D, rtol=0.025)
     chosen = sf.allocate(fit, 1e22, free={"experts": [1, 8, 32]})
@@ -266,7 +282,7 @@ def test_a_memory_limit_decides_the_number_of_experts():
     choices, limit = [1, 2, 4, 8, 16, 32], 24e9
     best = sf.allocate(fit, 1e22, free={"experts": choices}, limits={bytes_of_all_experts: limit})
     each = [
-        sf.allocate(fit, 1e22, held={"experts": E}, limits={bytes_of_all_experts: limit})
+        sf.allocate(fit, 1e22, fixed={"experts": E}, limits={bytes_of_all_experts: limit})
         for E in choices
     ]
     losses = [float(item.loss) for item in each]
@@ -296,7 +312,7 @@ def test_sparsity_is_free_with_model_size():
 
 def test_two_ranges_and_a_list_find_the_optimum_that_nelder_mead_finds():
     @sf.law(source="a test: an optimum in every column")
-    def bowl(N, D, P, q, G, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude):
+    def bowl(N, D, P, q, G, *, E: sf.laws.Offset, A: sf.laws.Amplitude, B: sf.laws.Amplitude):
         """E + A N^-0.3 (1 + ...) + B D^-0.3"""
         import jax.numpy as jnp
 
@@ -331,17 +347,17 @@ def test_sizes_to_choose_from():
 
 
 def test_what_a_budget_buys_of_one_column():
-    best = sf.allocate(CLOSED, [1e21, 1e22], held={"N": 1e9})
+    best = sf.allocate(CLOSED, [1e21, 1e22], fixed={"N": 1e9})
     np.testing.assert_allclose(best.D, np.array([1e21, 1e22]) / 6e9, rtol=1e-12)
     np.testing.assert_allclose(best.loss, CLOSED.predict(N=1e9, D=best.D), rtol=1e-12)
-    back = sf.allocate(CLOSED, loss=best.loss, held={"N": 1e9})
+    back = sf.allocate(CLOSED, loss=best.loss, fixed={"N": 1e9})
     np.testing.assert_allclose(back.budget, [1e21, 1e22], rtol=1e-9)
 
 
 def test_streams_trade_against_size_at_a_number_of_tokens():
     fit = sf.published("parscale", "pile")
     free = {"streams": [1, 2, 4, 8]}
-    best = sf.allocate(fit, 1e21, cost="parscale", free=free, held={"D": 42e9})
+    best = sf.allocate(fit, 1e21, cost="parscale", free=free, fixed={"D": 42e9})
     sizes = 1e21 / (6 * 42e9 * np.array(free["streams"]))
     losses = fit.predict(N=sizes, streams=np.array(free["streams"]))
     assert best["streams"] == free["streams"][int(np.argmin(losses))]
@@ -362,7 +378,9 @@ def test_granularity_of_fine_grained_experts_is_the_published_one():
 
 
 @sf.law(source="a test: served at few bits, long training hurts")
-def served(N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, Q: sf.Amplitude):
+def served(
+    N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, B: sf.laws.Amplitude, Q: sf.laws.Amplitude
+):
     """E + A N^-0.34 + B D^-0.37 + Q D^0.5 N^-0.4"""
     return E + A * N**-0.34 + B * D**-0.37 + Q * D**0.5 * N**-0.4
 
@@ -393,25 +411,27 @@ def test_a_budget_is_left_where_more_tokens_hurt():
             "no N and D meet every limit",
         ),
         ({"flops": 1e24, "free": {"N": [1e9], "D": [1e9, 2e9]}}, "follows from the budget"),
-        ({"flops": [1e24, 1e25], "held": {"N": 1.0, "D": 1.0}}, "divided between nothing"),
+        ({"flops": [1e24, 1e25], "fixed": {"N": 1.0, "D": 1.0}}, "divided between nothing"),
     ],
     ids=str,
 )
 def test_questions_without_sense_are_refused(options, message):
-    with pytest.raises(sf.AllocationError, match=message):
+    with pytest.raises(sf.errors.AllocationError, match=message):
         sf.allocate(CLOSED, **options)
 
 
 def test_columns_that_are_neither_free_nor_held_are_named_with_a_remedy():
     fit = sf.published("joint_moe", "ludziejewski")
-    with pytest.raises(sf.AllocationError, match=r"'experts' is neither free nor held.*held=\{"):
+    with pytest.raises(
+        sf.errors.AllocationError, match=r"'experts' is neither free nor held.*fixed=\{"
+    ):
         sf.allocate(fit, 1e22)
-    with pytest.raises(sf.AllocationError, match="without a range"):
+    with pytest.raises(sf.errors.AllocationError, match="without a range"):
         sf.allocate(fit, 1e22, free={"experts": None})
 
 
 def test_impossible_limits_say_what_each_would_have_to_be():
-    with pytest.raises(sf.AllocationError, match=r"without N/D .* it would be") as caught:
+    with pytest.raises(sf.errors.AllocationError, match=r"without N/D .* it would be") as caught:
         sf.allocate(CLOSED, 1e24, limits={"N/D": 1e-3, memory: (1e12, None)})
     assert "without memory >= 1e+12" in str(caught.value)
 
@@ -463,7 +483,7 @@ def test_a_region_by_loss_ends_where_the_loss_does():
     for N, D in ((region.low, region.tokens_low), (region.high, region.tokens_high)):
         assert 6 * N * D == pytest.approx(1e24, rel=1e-9)
         assert float(CLOSED.predict(N=N, D=D)) == pytest.approx(region.best.loss + 0.01, rel=1e-9)
-    with pytest.raises(sf.AllocationError, match="ensemble"):
+    with pytest.raises(sf.errors.AllocationError, match="ensemble"):
         region.estimate("low")
 
 
@@ -484,13 +504,13 @@ def test_deadweight_is_the_closed_forms():
 
 def test_deadweight_in_hours_and_dollars():
     D = 3.34535e13
-    surface = replace(CLOSED, params=sf.SURFACES["chinchilla"])
+    surface = replace(CLOSED, params=sf.simulation.SURFACES["chinchilla"])
     waste = sf.deadweight(surface, 3.8e25 / (6 * D), D)
     # Czech et al. 2026: 0.447 percent; 190,925 dollars at the dense peak.
     assert waste.share == pytest.approx(0.00447, abs=5e-6)
     assert waste.usd("H100 SXM bf16") == pytest.approx(190_925, rel=1e-3)
     assert waste.hours("H100 SXM bf16") == pytest.approx(190_925 / 2, rel=1e-3)
-    with pytest.raises(sf.AllocationError, match="need hardware"):
+    with pytest.raises(sf.errors.AllocationError, match="need hardware"):
         waste.usd()
 
 
@@ -507,7 +527,7 @@ def test_multiplier_is_the_ratio_of_budgets_of_equal_loss():
     )
     assert sf.compute_multiplier(CLOSED, CLOSED, 1e22).value == pytest.approx(1, rel=1e-12)
     lower = replace(CLOSED, params={**CLOSED.params, "E": 1.0})
-    with pytest.raises(sf.AllocationError, match="no budget reaches"):
+    with pytest.raises(sf.errors.AllocationError, match="no budget reaches"):
         sf.compute_multiplier(lower, CLOSED, 1e24)
 
 
@@ -517,11 +537,11 @@ def of_recipe(
     D,
     q,
     *,
-    E: sf.Offset,
-    A: sf.Amplitude,
-    B: sf.Amplitude,
-    alpha: sf.Exponent,
-    beta: sf.Exponent,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    alpha: sf.laws.Exponent,
+    beta: sf.laws.Exponent,
 ):
     """E + A N^-alpha + B q D^-beta"""
     return E + A * N**-alpha + B * q * D**-beta
@@ -531,19 +551,19 @@ def test_multiplier_holds_columns_of_each_recipe():
     budgets, recipe = np.array([1e21, 1e24]), replace(CLOSED, law=of_recipe)
     half = replace(CLOSED, params={**CLOSED.params, "B": 0.5 * CLOSED.params["B"]})
     found = sf.compute_multiplier(
-        recipe, recipe, budgets, held={"q": 0.5}, held_baseline={"q": 1.0}
+        recipe, recipe, budgets, fixed={"q": 0.5}, held_baseline={"q": 1.0}
     )
     # The same surfaces in closed form.
     np.testing.assert_allclose(
         found.value, sf.compute_multiplier(half, CLOSED, budgets).value, rtol=1e-7
     )
-    same = sf.compute_multiplier(recipe, recipe, budgets, held={"q": 0.5})
+    same = sf.compute_multiplier(recipe, recipe, budgets, fixed={"q": 0.5})
     np.testing.assert_allclose(same.value, 1.0, rtol=1e-9)
     each = sf.compute_multiplier(
-        recipe, recipe, 1e21, held={"q": np.array([0.5, 1.0])}, held_baseline={"q": 1.0}
+        recipe, recipe, 1e21, fixed={"q": np.array([0.5, 1.0])}, held_baseline={"q": 1.0}
     )
     np.testing.assert_allclose(each.value, [found.value[0], 1.0], rtol=1e-9)
-    with pytest.raises(sf.AllocationError, match="'q' is neither free nor held"):
+    with pytest.raises(sf.errors.AllocationError, match="'q' is neither free nor fixed"):
         sf.compute_multiplier(recipe, recipe, 1e21)
 
 
@@ -555,19 +575,19 @@ def test_multiplier_of_two_fits_is_shown_without_an_interval():
     several = sf.compute_multiplier(better, CLOSED, [1e21, 1e24])
     assert repr(several).splitlines()[0] == "<Estimate of shape (2,), 0 draws>"
     for ask_of in (one.interval, lambda: one.sd):
-        with pytest.raises(sf.DataError, match=r"no draws.*bootstrap\(fit, runs\)"):
+        with pytest.raises(sf.errors.DataError, match=r"no draws.*bootstrap\(fit, runs\)"):
             ask_of()
 
 
 @pytest.fixture(scope="module")
 def recipes():
     """Two recipes on the same sizes and seeds: most of their noise is common."""
-    design = sf.isoflop_design(points=7)
+    design = sf.simulation.isoflop_design(points=7)
     noise = np.random.default_rng(5).standard_normal(len(design))
     own = np.random.default_rng(6).standard_normal((2, len(design)))
     tables = []
     for i, A in enumerate((380.0, 406.4)):
-        params = sf.SURFACES["chinchilla"] | {"A": A}
+        params = sf.simulation.SURFACES["chinchilla"] | {"A": A}
         exact = sf.simulate(design, params=params, noise=0.0)
         tables.append(exact.assign(loss=exact["loss"] * np.exp(4e-3 * noise + 4e-4 * own[i])))
     return tables
@@ -583,9 +603,9 @@ def test_pairs_cancel_what_recipes_have_in_common(recipes):
     assert np.std(paired.draws) < 0.35 * np.std(alone.draws)
     low, high = paired.interval(0.95)
     assert low < paired.value < high
-    with pytest.raises(sf.AllocationError, match="not paired"):
+    with pytest.raises(sf.errors.AllocationError, match="not paired"):
         sf.compute_multiplier(first, other, 1e20, paired=True)
-    with pytest.raises(sf.AllocationError, match="one recipe is an ensemble"):
+    with pytest.raises(sf.errors.AllocationError, match="one recipe is an ensemble"):
         sf.compute_multiplier(first, second.fit, 1e20)
     region = sf.near_optimal(first, 1e20, overhead=0.05)
     ends = region.estimate("low").interval()

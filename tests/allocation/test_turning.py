@@ -60,7 +60,7 @@ def cheapest(fit, loss):
 
 
 def test_the_cheapest_model_of_a_loss_is_trained_before_tokens_hurt():
-    best = sf.allocate(QAT, loss=2.7, held=GROUPS)
+    best = sf.allocate(QAT, loss=2.7, fixed=GROUPS)
     budget, size = cheapest(QAT, 2.7)
     assert budget == pytest.approx(5.1706e20, rel=1e-4)
     assert best.budget == pytest.approx(budget, rel=1e-9)
@@ -69,25 +69,25 @@ def test_the_cheapest_model_of_a_loss_is_trained_before_tokens_hurt():
     assert best.D < most_useful_tokens(QAT, best.N)
 
 
-@pytest.mark.parametrize(("fit", "held"), [(QAT, GROUPS), (FLOATS, FORMAT)], ids=["qat", "float"])
-def test_budget_to_loss_and_back_is_the_same_budget(fit, held):
+@pytest.mark.parametrize(("fit", "fixed"), [(QAT, GROUPS), (FLOATS, FORMAT)], ids=["qat", "float"])
+def test_budget_to_loss_and_back_is_the_same_budget(fit, fixed):
     budgets = np.array([1e19, 1e21, 1e23, 1e25])
-    there = sf.allocate(fit, budgets, held=held)
-    back = sf.allocate(fit, loss=there.loss, held=held)
+    there = sf.allocate(fit, budgets, fixed=fixed)
+    back = sf.allocate(fit, loss=there.loss, fixed=fixed)
     np.testing.assert_allclose(back.budget, budgets, rtol=1e-9)
     np.testing.assert_allclose(back.N, there.N, rtol=1e-7)
-    share = sf.deadweight(fit, there.N, there.D, held=held).share
+    share = sf.deadweight(fit, there.N, there.D, fixed=fixed).share
     np.testing.assert_allclose(share, 0.0, atol=1e-9)
 
 
 @pytest.mark.parametrize(
-    ("fit", "held", "expected"),
+    ("fit", "fixed", "expected"),
     [(QAT, GROUPS, [0.3612, 0.0810, 0.3017]), (FLOATS, FORMAT, None)],
     ids=["qat", "float"],
 )
-def test_deadweight_where_tokens_can_hurt(fit, held, expected):
+def test_deadweight_where_tokens_can_hurt(fit, fixed, expected):
     N = np.array([1e9, 2e9, 1e10])
-    waste = sf.deadweight(fit, N, 1e21 / (6 * N), held=held)
+    waste = sf.deadweight(fit, N, 1e21 / (6 * N), fixed=fixed)
     least = [cheapest(fit, loss)[0] for loss in waste.loss]
     np.testing.assert_allclose(waste.needed, least, rtol=1e-9)
     assert (waste.share > 0).all()
@@ -96,7 +96,7 @@ def test_deadweight_where_tokens_can_hurt(fit, held, expected):
 
 
 def test_near_optimal_sizes_where_tokens_can_hurt():
-    region = sf.near_optimal(QAT, 1e21, overhead=0.05, held=GROUPS)
+    region = sf.near_optimal(QAT, 1e21, overhead=0.05, fixed=GROUPS)
     loss = float(region.best.loss)
     for N, D, size in (
         (region.low, region.tokens_low, 2.326e9),
@@ -109,16 +109,16 @@ def test_near_optimal_sizes_where_tokens_can_hurt():
 
 
 def test_what_limits_leave_of_a_budget_is_left_where_tokens_hurt():
-    for options in ({"limits": {"N": 1e8}}, {"held": {"N": 1e8} | GROUPS}, {"free": {"N": [1e8]}}):
-        best = sf.allocate(QAT, 1e24, **{"held": GROUPS, **options})
+    for options in ({"limits": {"N": 1e8}}, {"fixed": {"N": 1e8} | GROUPS}, {"free": {"N": [1e8]}}):
+        best = sf.allocate(QAT, 1e24, **{"fixed": GROUPS, **options})
         most = most_useful_tokens(QAT, 1e8)
         assert best.spent == pytest.approx(6e8 * most, rel=1e-9) and best.budget == 1e24
         (note,) = [note for note in best.notes if note.code == "more_data_hurts"]
         assert note.details["spent"] == pytest.approx(6e8 * most / 1e24, rel=1e-9)
         # The least budget of the best loss of all: the root of rounding is all that can be asked.
-        back = sf.allocate(QAT, loss=best.loss, **{"held": GROUPS, **options})
+        back = sf.allocate(QAT, loss=best.loss, **{"fixed": GROUPS, **options})
         assert back.budget == pytest.approx(best.spent, rel=1e-5)
-    region = sf.near_optimal(QAT, 1e24, within=0.01, held=GROUPS, limits={"N": 1e8})
+    region = sf.near_optimal(QAT, 1e24, within=0.01, fixed=GROUPS, limits={"N": 1e8})
     assert region.high == pytest.approx(1e8, rel=1e-9)
     assert region.tokens_low == pytest.approx(most_useful_tokens(QAT, region.low), rel=1e-9)
     (note,) = [note for note in region.notes if note.code == "region_cut"]
@@ -126,8 +126,8 @@ def test_what_limits_leave_of_a_budget_is_left_where_tokens_hurt():
 
 
 def test_an_optimum_that_leaves_the_budget_has_derivatives():
-    held = {"N": 1e8} | GROUPS
-    quantity = sf.optimal(QAT, "D", 1e24, held=held)
+    fixed = {"N": 1e8} | GROUPS
+    quantity = sf.allocation.optimum_function(QAT, "D", 1e24, fixed=fixed)
     assert quantity(QAT.params) == pytest.approx(most_useful_tokens(QAT, 1e8), rel=1e-12)
     value, gradient, _ = quantity.differentiated(list(QAT.params.values()))
     assert value == pytest.approx(most_useful_tokens(QAT, 1e8), rel=1e-12)
@@ -140,7 +140,9 @@ def test_an_optimum_that_leaves_the_budget_has_derivatives():
 
 
 @sf.law(source="a test: the loss rises with tokens, then falls for good")
-def double_descent(N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, H: sf.Amplitude):
+def double_descent(
+    N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, B: sf.laws.Amplitude, H: sf.laws.Amplitude
+):
     """E + A N^-0.3 + B D^-0.3 + H exp(-(ln D - 24)^2)"""
     import jax.numpy as jnp
 
@@ -152,22 +154,24 @@ def test_a_loss_that_rises_in_between_is_reached_before_it_does():
     fit = replace(fit, params={"E": 1.5, "A": 400.0, "B": 400.0, "H": 0.3})
     # Tokens that 1e9 parameters get of this budget lie on the hump.
     budget = 6e9 * np.exp(24.0)
-    best = sf.allocate(fit, budget, held={"N": 1e9})
+    best = sf.allocate(fit, budget, fixed={"N": 1e9})
     u = np.linspace(10.0, 24.0, 400_001)
     losses = fit.predict(N=1e9, D=np.exp(u))
     assert np.log(best.D) == pytest.approx(u[np.argmin(losses)], abs=1e-4)
     assert best.loss <= losses.min() + 1e-12
     assert best.spent < 0.5 * budget
-    back = sf.allocate(fit, loss=best.loss, held={"N": 1e9})
+    back = sf.allocate(fit, loss=best.loss, fixed={"N": 1e9})
     assert back.budget == pytest.approx(best.spent, rel=1e-5)
     # A loss that the hump passes twice is reached below it.
-    first = sf.allocate(fit, loss=float(losses[200_000]), held={"N": 1e9})
+    first = sf.allocate(fit, loss=float(losses[200_000]), fixed={"N": 1e9})
     assert first.D == pytest.approx(np.exp(u[200_000]), rel=1e-9)
 
 
 def test_a_region_ends_at_the_first_size_that_is_worse():
     @sf.law(source="a test: two valleys")
-    def valleys(N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, H: sf.Amplitude):
+    def valleys(
+        N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, B: sf.laws.Amplitude, H: sf.laws.Amplitude
+    ):
         """E + A N^-0.3 + B D^-0.3 + H exp(-(2 ln(N / 3e9))^2)"""
         import jax.numpy as jnp
 
@@ -189,29 +193,33 @@ TOKENS = sf.published("vocabulary")
 def test_losses_below_zero_are_reached():
     p = TOKENS.params
     # With the vocabulary held the law is additive, and has a closed form.
-    held = {"vocab_params": 5e7}
+    fixed = {"vocab_params": 5e7}
     plain = {"E": p["E"] + p["A2"] * 5e7 ** -p["alpha2"], "A": p["A1"], "B": p["B"]}
     plain |= {"alpha": p["alpha1"], "beta": p["beta"]}
     loss = plain["E"] + 0.25
-    best = sf.allocate(TOKENS, loss=loss, held=held)
+    best = sf.allocate(TOKENS, loss=loss, fixed=fixed)
     assert loss < 0 and best.loss == pytest.approx(loss, rel=1e-12)
     assert best.budget == pytest.approx(float(least_flops(plain, loss)), rel=1e-9)
     assert best.N == pytest.approx(float(best_size(plain, best.budget)), rel=1e-7)
-    there = sf.allocate(TOKENS, best.budget, held=held)
+    there = sf.allocate(TOKENS, best.budget, fixed=fixed)
     assert there.loss == pytest.approx(loss, rel=1e-9)
-    assert sf.deadweight(TOKENS, 2 * best.N, best.D / 2, held=held).share > 0
-    region = sf.near_optimal(TOKENS, best.budget, overhead=0.05, held=held)
+    assert sf.deadweight(TOKENS, 2 * best.N, best.D / 2, fixed=fixed).share > 0
+    region = sf.near_optimal(TOKENS, best.budget, overhead=0.05, fixed=fixed)
     assert region.low < best.N < region.high
-    with pytest.raises(sf.AllocationError, match="no budget reaches a loss of -7"):
-        sf.allocate(TOKENS, loss=-7.0, held=held)
-    assert not sf.optimal(TOKENS, "loss", float(best.budget), held=held).logarithmic
+    with pytest.raises(sf.errors.AllocationError, match="no budget reaches a loss of -7"):
+        sf.allocate(TOKENS, loss=-7.0, fixed=fixed)
+    assert not sf.allocation.optimum_function(
+        TOKENS, "loss", float(best.budget), fixed=fixed
+    ).logarithmic
 
 
 # Refusals, and what they advise
 
 
 @sf.law(source="a test: more of either always helps")
-def multiplied(N, D, *, E: sf.Offset, A: sf.Amplitude, a: sf.Exponent, b: sf.Exponent):
+def multiplied(
+    N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, a: sf.laws.Exponent, b: sf.laws.Exponent
+):
     """E + A N^-a D^-b"""
     return E + A * N**-a * D**-b
 
@@ -230,18 +238,18 @@ def test_what_has_no_minimum_is_refused_with_a_limit_that_gives_one(a, b, domain
         return sf.allocate(fit, **options)
 
     for asked in ({"flops": 1e21}, {"loss": loss}):
-        with pytest.raises(sf.AllocationError, match="has no minimum between") as caught:
+        with pytest.raises(sf.errors.AllocationError, match="has no minimum between") as caught:
             ask(**asked)
         advice = str(caught.value).rpartition("Limit one, as ")[2]
         best = eval(f"ask(**asked, {advice})", {"ask": ask, "asked": asked})
         assert "at_limit" in [note.code for note in best.notes]
-    with pytest.raises(sf.AllocationError, match="has no minimum between") as caught:
+    with pytest.raises(sf.errors.AllocationError, match="has no minimum between") as caught:
         sf.deadweight(fit, 1e9, 2e10)
     advice = str(caught.value).rpartition("within limits: ")[2]
     cheapest_within = eval(advice, {"allocate": sf.allocate, "fit": fit})
     assert cheapest_within.loss == pytest.approx(loss, rel=1e-9)
-    with pytest.raises(sf.AllocationError, match="has no minimum between"):
-        sf.optimal(fit, "N", 1e21)
+    with pytest.raises(sf.errors.AllocationError, match="has no minimum between"):
+        sf.allocation.optimum_function(fit, "N", 1e21)
 
 
 def test_a_region_around_a_loss_without_a_least_cost_is_refused():
@@ -256,7 +264,9 @@ def test_a_region_around_a_loss_without_a_least_cost_is_refused():
     )
     asked = {"flops": 1e22, "limits": {memory: 2e6}}
     assert sf.allocate(fit, **asked).tokens_per_param > 2000 * 1e4
-    with pytest.raises(sf.AllocationError, match=r"has no least cost .* Ask for within=0.01"):
+    with pytest.raises(
+        sf.errors.AllocationError, match=r"has no least cost .* Ask for within=0.01"
+    ):
         sf.near_optimal(fit, overhead=0.05, **asked)
     region = sf.near_optimal(fit, within=0.01, **asked)
     assert region.high == pytest.approx(1e6, rel=1e-6)
@@ -265,43 +275,45 @@ def test_a_region_around_a_loss_without_a_least_cost_is_refused():
 def test_a_run_far_outside_the_others_has_a_deadweight_too():
     fit = replace(QAT, domain=DOMAIN)
     for N, D in ((1e6, 1e15), (1e14, 1e9)):
-        waste = sf.deadweight(fit, N, D, held=GROUPS)
+        waste = sf.deadweight(fit, N, D, fixed=GROUPS)
         assert waste.needed == pytest.approx(cheapest(QAT, waste.loss)[0], rel=1e-8)
 
 
 def test_a_run_without_a_loss_is_refused():
     @sf.law(source="a test: no loss where D is below 1e9")
-    def partial(N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude):
+    def partial(N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, B: sf.laws.Amplitude):
         """E + A N^-0.3 + B (D - 1e9)^-0.3"""
         return E + A * N**-0.3 + B * (D - 1e9) ** -0.3
 
     fit = replace(QAT, law=partial, params={"E": 1.5, "A": 400.0, "B": 400.0}, domain={})
-    with pytest.raises(sf.AllocationError, match=r"a loss of nan for N = 1e\+09 and D = 1e\+08"):
+    with pytest.raises(
+        sf.errors.AllocationError, match=r"a loss of nan for N = 1e\+09 and D = 1e\+08"
+    ):
         sf.deadweight(fit, 1e9, [1e11, 1e8])
 
 
 def test_held_columns_of_runs_broadcast():
     groups = np.array([32.0, 128.0])
-    both = sf.deadweight(QAT, 1e9, 1e12, held={"G": groups})
-    each = [sf.deadweight(QAT, 1e9, 1e12, held={"G": G}).share for G in groups]
+    both = sf.deadweight(QAT, 1e9, 1e12, fixed={"G": groups})
+    each = [sf.deadweight(QAT, 1e9, 1e12, fixed={"G": G}).share for G in groups]
     np.testing.assert_allclose(both.share, each, rtol=1e-9)
 
 
 def test_every_draw_turns_where_it_does():
-    runs = sf.simulate(sf.isoflop_design(points=6), noise=0.005, seed=3)
+    runs = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.005, seed=3)
     draws = sf.covariance(sf.fit(runs), runs).draws(20, seed=4)
     rng = np.random.default_rng(0)
     params = {name: value * np.exp(rng.normal(size=20) * 0.1) for name, value in QAT.params.items()}
     # No token is worth anything under one of them.
     params["B"][7] = 0.0
     drawn = replace(draws, fit=QAT, params=params)
-    waste = sf.deadweight(drawn, 1e9, 1e21 / 6e9, held=GROUPS)
-    region = sf.near_optimal(drawn, 1e21, overhead=0.05, held=GROUPS)
+    waste = sf.deadweight(drawn, 1e9, 1e21 / 6e9, fixed=GROUPS)
+    region = sf.near_optimal(drawn, 1e21, overhead=0.05, fixed=GROUPS)
     for i in (0, 12, 19):
         one = replace(QAT, params={name: values[i] for name, values in params.items()})
-        alone = sf.deadweight(one, 1e9, 1e21 / 6e9, held=GROUPS)
+        alone = sf.deadweight(one, 1e9, 1e21 / 6e9, fixed=GROUPS)
         assert waste.draws["needed"][i] == pytest.approx(float(alone.needed), rel=1e-9)
-        ends = sf.near_optimal(one, 1e21, overhead=0.05, held=GROUPS)
+        ends = sf.near_optimal(one, 1e21, overhead=0.05, fixed=GROUPS)
         assert region.draws["low"][i] == pytest.approx(float(ends.low), rel=1e-7)
     assert np.isnan(waste.draws["needed"][7]) and np.isnan(region.draws["low"][7])
     (note,) = (item for item in waste.notes if item.code == "draws_without_optimum")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import scalefit as sf
-from scalefit.approach2 import approach2
+from scalefit.approach2 import vertex_fits
 
 SPAN = (1e17, 1e21)
 TARGET = 1e23
@@ -14,17 +14,17 @@ TARGET = 1e23
 
 def exact(surface="chinchilla", residual="log"):
     fit = sf.published("chinchilla", "hoffmann")
-    objective = sf.Objective(residual, "none")
-    return replace(fit, params=sf.SURFACES[surface], objective=objective)
+    objective = sf.objective.Objective(residual, "none")
+    return replace(fit, params=sf.simulation.SURFACES[surface], objective=objective)
 
 
 def advised(surface="chinchilla", tolerance=0.02, noise=0.003, residual="log", **options):
     fit = exact(surface, residual)
-    return sf.advise(fit, TARGET, tolerance=tolerance, span=SPAN, noise=noise, **options)
+    return sf.approach2.advise(fit, TARGET, tolerance=tolerance, span=SPAN, noise=noise, **options)
 
 
 def swept(surface, budgets, **design):
-    frame = sf.isoflop_design(np.geomspace(*SPAN, budgets), surface=surface, **design)
+    frame = sf.simulation.isoflop_design(np.geomspace(*SPAN, budgets), surface=surface, **design)
     return sf.simulate(frame, params=surface, noise=0.0)
 
 
@@ -36,8 +36,8 @@ def error(surface, budgets, **design):
 @pytest.mark.parametrize("surface", ["chinchilla", "asymmetric"])
 def test_limits_are_where_the_bias_reaches_the_tolerance(surface):
     found = advised(surface, tolerance=0.03)
-    p = sf.SURFACES[surface]
-    shift = sf.parabola_shift(p["alpha"], p["beta"], found.width, 9)
+    p = sf.simulation.SURFACES[surface]
+    shift = sf.approach2.parabola_shift(p["alpha"], p["beta"], found.width, 9)
     np.testing.assert_allclose(10**-shift - 1, -0.015, rtol=1e-6)
     budgets = int(min(found.plans.loc["Approach 2", "budgets"], 64))
     design = {"width": found.width, "points": 9}
@@ -69,7 +69,7 @@ def test_the_standard_error_of_approach_2_is_that_of_simulated_sweeps(residual):
         N, D, loss = (runs[item].to_numpy().reshape(budgets, points) for item in ("N", "D", "loss"))
         noise = 0.004 * np.random.default_rng(0).standard_normal((2000, *loss.shape))
         drawn = loss + noise if residual == "raw" else loss * np.exp(noise)
-        many = approach2(np.geomspace(*SPAN, budgets), N, D, drawn)
+        many = vertex_fits(np.geomspace(*SPAN, budgets), N, D, drawn)
         assert many.usable.mean() > 0.999
         spread = np.log(many.d_law.at(TARGET)).std()
         np.testing.assert_allclose(spread, plan["se"], rtol=0.08)
@@ -93,7 +93,7 @@ def test_curvatures_are_made_clear_first():
 def test_the_standard_error_of_the_surface_is_that_of_its_covariance():
     found = advised(noise=0.003, tolerance=0.02)
     plan = found.plans.loc["surface, wide"]
-    design = sf.isoflop_design(
+    design = sf.simulation.isoflop_design(
         np.geomspace(*SPAN, int(plan["budgets"])), points=9, width=plan["width"]
     )
     runs = sf.simulate(design, noise=0.003, seed=3)
@@ -111,18 +111,18 @@ def test_the_standard_error_of_the_surface_is_that_of_its_covariance():
     ]
     # The fit's own noise and place differ from those asked for.
     own = np.sqrt(slope @ matrix.to_numpy() @ slope)
-    asked = sf.advise(fit, TARGET, tolerance=0.02, span=SPAN).plans.loc["surface, wide"]
+    asked = sf.approach2.advise(fit, TARGET, tolerance=0.02, span=SPAN).plans.loc["surface, wide"]
     assert asked["budgets"] == pytest.approx(plan["budgets"], abs=2)
-    same = sf.advise(fit, TARGET, tolerance=float(own), span=SPAN)
+    same = sf.approach2.advise(fit, TARGET, tolerance=float(own), span=SPAN)
     assert same.plans.loc["surface, wide", "budgets"] == pytest.approx(plan["budgets"], abs=1)
 
 
 def test_what_makes_no_sense_is_refused():
     fit = exact()
-    with pytest.raises(sf.DataError, match="span="):
-        sf.advise(replace(fit, domain={}), TARGET, noise=0.003)
-    with pytest.raises(sf.DataError, match="noise="):
-        sf.advise(fit, TARGET, span=SPAN)
+    with pytest.raises(sf.errors.DataError, match="span="):
+        sf.approach2.advise(replace(fit, domain={}), TARGET, noise=0.003)
+    with pytest.raises(sf.errors.DataError, match="noise="):
+        sf.approach2.advise(fit, TARGET, span=SPAN)
     found = advised()
     assert "centres from" in repr(found) and "<table" in found._repr_html_()
     assert "Approach 2" in found.to_frame().index

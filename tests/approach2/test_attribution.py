@@ -17,16 +17,18 @@ BUDGETS = np.geomspace(1e17, 1e21, 5)
 def published(surface):
     """A fit that is the surface itself."""
     fit = sf.published("chinchilla", "hoffmann")
-    return replace(fit, params=sf.SURFACES[surface])
+    return replace(fit, params=sf.simulation.SURFACES[surface])
 
 
 def swept(surface, noise=0.0, seed=0, **design):
-    frame = sf.isoflop_design(BUDGETS, surface=surface, **design)
+    frame = sf.simulation.isoflop_design(BUDGETS, surface=surface, **design)
     return sf.simulate(frame, params=surface, noise=noise, seed=seed)
 
 
 def split(surface, flops=1e24, **design):
-    return sf.attribute(published(surface), sf.isoflop(swept(surface, **design)), flops)
+    return sf.approach2.attribute_bias(
+        published(surface), sf.isoflop(swept(surface, **design)), flops
+    )
 
 
 def test_a_centred_sweep_of_a_symmetric_surface_has_no_gap():
@@ -39,9 +41,9 @@ def test_a_centred_sweep_of_a_symmetric_surface_has_no_gap():
 @pytest.mark.parametrize(("width", "points"), [(4.0, 15), (16.0, 7)])
 def test_centred_sweeps_are_the_closed_form(surface, width, points):
     why = split(surface, width=width, points=points)
-    p = sf.SURFACES[surface]
+    p = sf.simulation.SURFACES[surface]
     closed = [
-        -np.log(10) * sf.parabola_shift(p["alpha"], p["beta"], wide, points)
+        -np.log(10) * sf.approach2.parabola_shift(p["alpha"], p["beta"], wide, points)
         for wide in (2.0, width)
     ]
     ln_d = why.parts["ln_D"]
@@ -77,7 +79,7 @@ def test_off_centre_and_drifting_sweeps(surface, offset, drift):
 def test_parts_add_up_to_what_the_runs_say():
     runs = swept("asymmetric", noise=0.005, seed=3, drift=2.0, points=8)
     fit, found = published("asymmetric"), sf.isoflop(runs)
-    why = sf.attribute(fit, found, 1e23)
+    why = sf.approach2.attribute_bias(fit, found, 1e23)
     best, theirs = sf.allocate(fit, 1e23), found.at(1e23)
     gap = {
         "ln_N": np.log(theirs.N / best.N),
@@ -90,7 +92,7 @@ def test_parts_add_up_to_what_the_runs_say():
         np.testing.assert_allclose(why.gap[name], gap[name], atol=1e-9)
     assert why.steps.index.to_list() == ["surface", *CAUSES]
     # Without noise the runs give what design_bias says.
-    design = sf.design_bias(fit, runs, 1e23).target
+    design = sf.approach2.design_bias(fit, runs, 1e23).target
     before = why.steps.loc["flop_convention"]
     np.testing.assert_allclose(before[["N", "D"]], [design["N"][0], design["D"][0]], rtol=1e-9)
 
@@ -98,35 +100,39 @@ def test_parts_add_up_to_what_the_runs_say():
 def test_tokens_counted_otherwise_are_a_convention_of_their_own():
     runs = swept("chinchilla", points=9, drift=2.0)
     fit = published("chinchilla")
-    plain = sf.attribute(fit, sf.isoflop(runs), 1e24)
+    plain = sf.approach2.attribute_bias(fit, sf.isoflop(runs), 1e24)
     assert plain.parts["ln_D"]["flop_convention"] == pytest.approx(0, abs=1e-9)
     # Every run was trained on a tenth more tokens than its C says: D* is wrong by as much.
     more = runs.assign(D=1.1 * runs["D"])
     more["loss"] = fit.predict(N=more["N"], D=more["D"])
-    why = sf.attribute(fit, sf.isoflop(more), 1e24)
+    why = sf.approach2.attribute_bias(fit, sf.isoflop(more), 1e24)
     design = ["straight_line", "asymmetry", "width"]
     np.testing.assert_allclose(why.parts["ln_D"][design], plain.parts["ln_D"][design], atol=1e-9)
     both = why.parts["ln_N"]["flop_convention"] + why.parts["ln_D"]["flop_convention"]
     np.testing.assert_allclose(both, np.log(1.1), atol=1e-9)
     # Counted as 6ND from the start, no convention is left.
-    own = sf.attribute(fit, sf.isoflop(more, cost="6ND"), 1e24)
+    own = sf.approach2.attribute_bias(fit, sf.isoflop(more, cost="6ND"), 1e24)
     assert own.parts["ln_D"]["flop_convention"] == pytest.approx(0, abs=1e-9)
     # Nor where the surface's budgets are counted as those of the table are.
-    same = sf.attribute(fit, sf.isoflop(more), 1e24, cost=product(6 / 1.1, source="a test"))
+    same = sf.approach2.attribute_bias(
+        fit, sf.isoflop(more), 1e24, cost=product(6 / 1.1, source="a test")
+    )
     assert same.parts["ln_D"]["flop_convention"] == pytest.approx(0, abs=1e-9)
 
 
 def test_a_law_whose_frontier_bends_has_a_part_of_the_straight_line():
     @sf.law(source="a test")
-    def bent(N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, c: sf.Amplitude):
+    def bent(
+        N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, B: sf.laws.Amplitude, c: sf.laws.Amplitude
+    ):
         """E + A N^-0.3 + B D^-0.3 + c N^-0.6"""
         return E + A * N**-0.3 + B * D**-0.3 + c * N**-0.6
 
-    design = sf.isoflop_design(BUDGETS, points=7)
+    design = sf.simulation.isoflop_design(BUDGETS, points=7)
     params = {"E": 1.7, "A": 400.0, "B": 400.0, "c": 3e4}
     runs = sf.simulate(design, bent, params, noise=0.0)
     fit, found = sf.fit(runs, bent), sf.isoflop(runs)
-    why = sf.attribute(fit, found, 1e24)
+    why = sf.approach2.attribute_bias(fit, found, 1e24)
     best = sf.allocate(fit, np.append(BUDGETS, 1e24))
     slope, height = np.polyfit(np.log(BUDGETS), np.log(best.D[:-1]), 1)
     line = slope * np.log(1e24) + height - np.log(best.D[-1])
@@ -139,10 +145,10 @@ def test_draws_are_each_a_surface_of_its_own():
     runs = swept("chinchilla", noise=0.004, seed=1, points=7, drift=1.5)
     fit, found = sf.fit(runs), sf.isoflop(runs)
     draws = sf.covariance(fit, runs).draws(5, seed=2)
-    why = sf.attribute(draws, found, 1e23)
+    why = sf.approach2.attribute_bias(draws, found, 1e23)
     for i in range(5):
         params = {name: float(values[i]) for name, values in draws.drawn.items()}
-        one = sf.attribute(replace(fit, params=params), found, 1e23)
+        one = sf.approach2.attribute_bias(replace(fit, params=params), found, 1e23)
         for name in ANSWERS:
             np.testing.assert_allclose(why.draws[name][i], one.parts[name], atol=1e-9)
     low, high = why.estimate("gap").interval()
@@ -156,16 +162,16 @@ def test_draws_are_each_a_surface_of_its_own():
 def test_odd_questions_are_refused_in_words():
     runs = swept("chinchilla", points=7)
     fit, found = published("chinchilla"), sf.isoflop(runs)
-    with pytest.raises(sf.DataError, match="akima"):
-        sf.attribute(fit, sf.isoflop(runs, method="akima"), 1e24)
-    with pytest.raises(sf.DataError, match="Give an ensemble"):
-        sf.attribute(fit, found, 1e24).estimate("drift")
+    with pytest.raises(sf.errors.DataError, match="akima"):
+        sf.approach2.attribute_bias(fit, sf.isoflop(runs, method="akima"), 1e24)
+    with pytest.raises(sf.errors.DataError, match="Give an ensemble"):
+        sf.approach2.attribute_bias(fit, found, 1e24).estimate("drift")
 
 
 @pytest.mark.parametrize("table", ["marin_comma", "marin_dclm"])
 def test_marin_exponents_differ_by_the_flop_convention_too(data_folder, table):
     runs = sf.read(data_folder / f"{table}.csv", C="budget", keep="validation_optimal == 0")
-    why = sf.attribute(sf.fit(runs), sf.isoflop(runs), 1e22)
+    why = sf.approach2.attribute_bias(sf.fit(runs), sf.isoflop(runs), 1e22)
     parts, gap = why.parts, why.gap
     assert 0.04 < gap["n_exponent"] < 0.10 and -0.10 < gap["d_exponent"] < -0.04
     # A fifth of the gap in a, nearly half of that in b, and all of a + b - 1.
@@ -212,7 +218,7 @@ def gap_by_hand(fit, runs, flops):
 def test_a_convention_and_a_misfit_that_cancel_are_in_the_headline(gain):
     runs = recounted(gain)
     fit, found = sf.fit(runs, certify=False), sf.isoflop(runs)
-    why = sf.attribute(fit, found, 1e23)
+    why = sf.approach2.attribute_bias(fit, found, 1e23)
     gap, convention, rest = gap_by_hand(fit, runs, 1e23)
     np.testing.assert_allclose(why.gap["ln_D"], gap, atol=1e-9)
     parts = why.parts["ln_D"]

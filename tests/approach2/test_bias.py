@@ -5,7 +5,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.allocation import COSTS, product
-from scalefit.approach2 import approach2
+from scalefit.approach2 import vertex_fits
 
 BUDGETS = np.geomspace(1e17, 1e21, 5)
 WIDTHS = {"XS": 2.0, "S": 4.0, "L": 8.0, "XL": 16.0}
@@ -39,15 +39,17 @@ OTHERS = {
 
 
 def best(surface, flops):
-    p = sf.SURFACES.get(surface) or OTHERS[surface]
+    p = sf.simulation.SURFACES.get(surface) or OTHERS[surface]
     G = (p["alpha"] * p["A"] / (p["beta"] * p["B"])) ** (1 / (p["alpha"] + p["beta"]))
     N = G * (flops / 6) ** (p["beta"] / (p["alpha"] + p["beta"]))
     return N, flops / 6 / N
 
 
 def sweep(surface, budgets=BUDGETS, **design):
-    p = sf.SURFACES.get(surface) or OTHERS[surface]
-    return sf.simulate(sf.isoflop_design(budgets, surface=p, **design), params=p, noise=0.0)
+    p = sf.simulation.SURFACES.get(surface) or OTHERS[surface]
+    return sf.simulate(
+        sf.simulation.isoflop_design(budgets, surface=p, **design), params=p, noise=0.0
+    )
 
 
 @pytest.mark.parametrize(("surface", "design"), ERRORS, ids="-".join)
@@ -63,7 +65,7 @@ def test_extrapolated_tokens_are_wrong_by_the_percents_of_the_paper(surface, des
 @pytest.mark.parametrize("surface", INTERCEPTS)
 def test_centred_sweeps_bias_the_intercept_and_not_the_exponent(surface):
     found = sf.isoflop(sweep(surface, width=16.0))
-    p = sf.SURFACES[surface]
+    p = sf.simulation.SURFACES[surface]
     np.testing.assert_allclose(found.d_exponent, p["alpha"] / (p["alpha"] + p["beta"]), rtol=1e-10)
     np.testing.assert_allclose(found.n_exponent + found.d_exponent, 1, rtol=1e-12)
     true = np.log10(best(surface, 1e24)[1]) - found.d_exponent * 24
@@ -74,12 +76,14 @@ def test_centred_sweeps_bias_the_intercept_and_not_the_exponent(surface):
 @pytest.mark.parametrize("surface", ["symmetric", "chinchilla", "asymmetric"])
 @pytest.mark.parametrize(("width", "points"), [(1.05, 5), (2.0, 15), (8.0, 4), (16.0, 15)])
 def test_the_closed_form_is_what_simulation_gives(surface, width, points):
-    p = sf.SURFACES[surface]
-    shift = sf.parabola_shift(p["alpha"], p["beta"], width, points)
+    p = sf.simulation.SURFACES[surface]
+    shift = sf.approach2.parabola_shift(p["alpha"], p["beta"], width, points)
     # Scaled to order one: losses near 2 would leave 1e-13 of the narrowest curvature.
     p = {**p, "E": 0.0}
     runs = sf.simulate(
-        sf.isoflop_design(BUDGETS, points=points, width=width, surface=p), params=p, noise=0.0
+        sf.simulation.isoflop_design(BUDGETS, points=points, width=width, surface=p),
+        params=p,
+        noise=0.0,
     )
     found = sf.isoflop(runs).budgets
     N, D = best(surface, BUDGETS)
@@ -88,7 +92,7 @@ def test_the_closed_form_is_what_simulation_gives(surface, width, points):
 
 
 def test_the_closed_form_broadcasts_and_is_zero_for_equal_exponents():
-    found = sf.parabola_shift([0.3, 0.34], 0.3, [[4.0], [16.0]])
+    found = sf.approach2.parabola_shift([0.3, 0.34], 0.3, [[4.0], [16.0]])
     assert found.shape == (2, 2)
     np.testing.assert_allclose(found[:, 0], 0, atol=1e-15)
     assert (found[:, 1] > 0).all() and found[1, 1] > found[0, 1]
@@ -114,9 +118,9 @@ def test_drifting_sweeps_of_published_surfaces(surface, true, inferred, exponent
 
 
 def test_design_bias_is_approach_2_against_allocate():
-    design = sf.isoflop_design(BUDGETS, width=16.0, drift=3.0)
+    design = sf.simulation.isoflop_design(BUDGETS, width=16.0, drift=3.0)
     fit = sf.published("chinchilla", "hoffmann")
-    bias = sf.design_bias(fit, design[["N", "D"]], [1e22, 1e24])
+    bias = sf.approach2.design_bias(fit, design[["N", "D"]], [1e22, 1e24])
     np.testing.assert_allclose(100 * bias.target["D_error"][1], 3.05, atol=0.00501)
     plain = sf.isoflop(sf.simulate(design, noise=0.0))
     np.testing.assert_allclose(bias.budgets["N"], plain.budgets["N"], rtol=1e-9)
@@ -124,17 +128,17 @@ def test_design_bias_is_approach_2_against_allocate():
     np.testing.assert_allclose(bias.budgets["N_true"], best("chinchilla", BUDGETS)[0], rtol=1e-9)
     np.testing.assert_allclose(bias.n_exponent, plain.n_exponent, rtol=1e-9)
     # The lowest budget is centred: the closed form is its error.
-    shift = sf.parabola_shift(0.34, 0.28, 16.0)
+    shift = sf.approach2.parabola_shift(0.34, 0.28, 16.0)
     np.testing.assert_allclose(bias.budgets["N_error"][0], 10**shift - 1, rtol=1e-8)
     assert "extrapolated" in repr(bias) and "<table" in bias._repr_html_()
-    with pytest.raises(sf.DataError, match="Give an ensemble"):
+    with pytest.raises(sf.errors.DataError, match="Give an ensemble"):
         bias.estimate("D_error")
 
 
 def test_design_bias_of_an_ensemble_is_that_of_every_draw():
-    runs = sf.simulate(sf.isoflop_design(points=7), noise=0.003, seed=4)
+    runs = sf.simulate(sf.simulation.isoflop_design(points=7), noise=0.003, seed=4)
     draws = sf.covariance(sf.fit(runs), runs).draws(6, seed=1)
-    bias = sf.design_bias(draws, runs, 1e24)
+    bias = sf.approach2.design_bias(draws, runs, 1e24)
     assert bias.draws["D_error"].shape == (6, 1)
     (low,), (high,) = bias.estimate("D_error").interval()
     assert low < high
@@ -154,7 +158,7 @@ def best_of(p, flops):
 def test_design_bias_takes_any_law_of_n_and_d():
     runs = sweep("chinchilla", points=7)
     fit = sf.fit(runs, "chinchilla_tied")
-    bias = sf.design_bias(fit, runs, 1e24)
+    bias = sf.approach2.design_bias(fit, runs, 1e24)
     # Tied exponents: symmetric about the optimum, so that centring is all that is left.
     truth = sf.allocate(fit, bias.budgets["budget"])
     np.testing.assert_allclose(bias.budgets["D_true"], truth.D)
@@ -166,10 +170,10 @@ def test_design_bias_groups_by_the_tables_budgets_and_counts_by_the_cost():
     fit = sf.published("chinchilla", "hoffmann")
     # Budgets by name that 6ND disagrees with in every run: still five sweeps.
     odd = runs[["N", "D"]].assign(C=runs["C"] * 3)
-    one, two = (sf.design_bias(fit, table, 1e24) for table in (runs, odd))
+    one, two = (sf.approach2.design_bias(fit, table, 1e24) for table in (runs, odd))
     np.testing.assert_allclose(one.target["D_error"], two.target["D_error"], rtol=1e-9)
     seven = product(7.0, source="a test")
-    other = sf.design_bias(fit, runs, 1e24, cost=seven)
+    other = sf.approach2.design_bias(fit, runs, 1e24, cost=seven)
     np.testing.assert_allclose(other.budgets["budget"], BUDGETS * 7 / 6)
     np.testing.assert_allclose(other.budgets["D_error"], one.budgets["D_error"], rtol=1e-8)
 
@@ -177,17 +181,17 @@ def test_design_bias_groups_by_the_tables_budgets_and_counts_by_the_cost():
 def test_design_bias_without_two_budgets_says_so():
     runs = sweep("chinchilla", points=7)
     fit = sf.published("chinchilla", "hoffmann")
-    with pytest.raises(sf.DataError, match="1 of 1 budgets"):
-        sf.design_bias(fit, runs[runs["C"] == runs["C"].min()], 1e24)
+    with pytest.raises(sf.errors.DataError, match="1 of 1 budgets"):
+        sf.approach2.design_bias(fit, runs[runs["C"] == runs["C"].min()], 1e24)
 
 
 def test_designs_move_their_centres():
-    base = sf.isoflop_design(BUDGETS, points=1)
-    moved = sf.isoflop_design(BUDGETS, points=1, offset=2.0, drift=3.0)
+    base = sf.simulation.isoflop_design(BUDGETS, points=1)
+    moved = sf.simulation.isoflop_design(BUDGETS, points=1, offset=2.0, drift=3.0)
     np.testing.assert_allclose(base["N"] / moved["N"], 2 * 3 ** np.linspace(0, 1, 5))
     np.testing.assert_allclose(COSTS["6ND"](moved["N"], moved["D"]), BUDGETS)
-    with pytest.raises(sf.ArgumentError, match="offset=0"):
-        sf.isoflop_design(offset=0.0)
+    with pytest.raises(sf.errors.ArgumentError, match="offset=0"):
+        sf.simulation.isoflop_design(offset=0.0)
 
 
 def test_the_kernel_reaches_the_table_in_one_batch():
@@ -196,6 +200,6 @@ def test_the_kernel_reaches_the_table_in_one_batch():
         runs = sweep("asymmetric", width=width, drift=3.0)
         for held, name in ((N, "N"), (D, "D"), (loss, "loss")):
             held.append(runs[name].to_numpy().reshape(5, 15))
-    found = approach2(BUDGETS, np.stack(N), np.stack(D), np.stack(loss))
+    found = vertex_fits(BUDGETS, np.stack(N), np.stack(D), np.stack(loss))
     errors = 100 * (found.d_law.at(1e24) / best("asymmetric", 1e24)[1] - 1)
     np.testing.assert_allclose(errors, ERRORS["asymmetric", "drift"], atol=0.00501)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import scalefit as sf
-from scalefit.approach2 import approach2, parabolas, power_law
+from scalefit.approach2 import parabolas, power_law, vertex_fits
 
 
 @pytest.fixture
@@ -132,11 +132,11 @@ def test_power_laws_leave_unusable_budgets_out_table_by_table():
 
 
 def test_many_tables_are_each_fitted_as_alone():
-    design = sf.isoflop_design([1e19, 1e20, 1e21], points=8)
+    design = sf.simulation.isoflop_design([1e19, 1e20, 1e21], points=8)
     tables = [sf.simulate(design, noise=0.02, seed=seed) for seed in range(30)]
     N, D = (design[name].to_numpy().reshape(3, 8) for name in "ND")
     losses = np.stack([table["loss"].to_numpy().reshape(3, 8) for table in tables])
-    found = approach2([1e19, 1e20, 1e21], N, D, losses)
+    found = vertex_fits([1e19, 1e20, 1e21], N, D, losses)
     for seed, table in enumerate(tables):
         alone = sf.isoflop(table)
         np.testing.assert_allclose(found.n_law.exponent[seed], alone.n_exponent, rtol=1e-10)
@@ -145,9 +145,9 @@ def test_many_tables_are_each_fitted_as_alone():
 
 
 def test_a_table_without_a_minimum_is_nan_beside_the_others():
-    design = sf.isoflop_design([1e19, 1e20], points=5)
+    design = sf.simulation.isoflop_design([1e19, 1e20], points=5)
     N, D = (design[name].to_numpy().reshape(2, 5) for name in "ND")
     loss = sf.simulate(design, noise=0.0)["loss"].to_numpy().reshape(2, 5)
-    found = approach2([1e19, 1e20], N, D, np.stack([loss, -loss]))
+    found = vertex_fits([1e19, 1e20], N, D, np.stack([loss, -loss]))
     assert np.isfinite(found.n_law.exponent[0]) and np.isnan(found.n_law.exponent[1])
     assert found.usable.tolist() == [[True, True], [False, False]]

@@ -46,7 +46,7 @@ def test_the_rules_flag_the_runs_that_the_source_flags(
 ):
     runs = sf.read(data_folder / f"{table}.csv", C="budget", loss=loss, keep=keep)
     expected = runs.frame[f"oa_reason{marks}"][runs.frame[f"oa_outlier{marks}"] == 1]
-    found = sf.quality(runs, rules=rules(limit))["rule"]
+    found = sf.approach2.flag_runs(runs, rules=rules(limit))["rule"]
     assert found.to_dict() == expected.replace(NAMES).to_dict()
 
 
@@ -73,22 +73,24 @@ def test_flagged_runs_of_llama_3_carry_most_of_what_approach_2_wastes(
 
 @pytest.fixture
 def runs():
-    return sf.simulate(sf.isoflop_design(points=9), noise=0.002, seed=5)
+    return sf.simulate(sf.simulation.isoflop_design(points=9), noise=0.002, seed=5)
 
 
 def test_nothing_is_removed_unless_asked(runs):
     runs.loc[12, "loss"] += 1.0
     assert len(sf.isoflop(runs).removed) == 0 and len(sf.isoflop(runs).runs) == 45
     found = sf.isoflop(runs, rules=["spline_outlier"])
-    flagged = sf.quality(runs, rules=["spline_outlier"])
+    flagged = sf.approach2.flag_runs(runs, rules=["spline_outlier"])
     pd.testing.assert_frame_equal(found.removed, flagged)
     assert 12 in flagged.index and set(found.runs.index) == set(runs.index) - set(flagged.index)
     assert flagged.loc[12, "budget"] == 1e18 and "score" in flagged.loc[12, "reason"]
 
 
 def test_clean_sweeps_have_no_flags(runs):
-    assert sf.quality(sf.simulate(sf.isoflop_design(), noise=0.0), rules=rules(50.0)).empty
-    assert list(sf.quality(runs, rules=["duplicates"])) == [
+    assert sf.approach2.flag_runs(
+        sf.simulate(sf.simulation.isoflop_design(), noise=0.0), rules=rules(50.0)
+    ).empty
+    assert list(sf.approach2.flag_runs(runs, rules=["duplicates"])) == [
         "budget",
         "N",
         "D",
@@ -104,19 +106,19 @@ def test_of_duplicates_the_run_on_budget_stays_then_the_one_of_least_loss(runs):
     worse["loss"] += 0.1
     far = runs.iloc[[40]].assign(N=runs["N"][40] * 1.02, D=runs["D"][40] / 1.02)
     table = pd.concat([runs, off, worse, far], ignore_index=True)
-    found = sf.quality(table, rules=["duplicates"])
+    found = sf.approach2.flag_runs(table, rules=["duplicates"])
     assert found.index.to_list() == [45, 46]
     assert "run 4 " in found["reason"][45] and "run 30 " in found["reason"][46]
 
 
 def test_the_same_size_at_another_budget_is_no_duplicate():
     design = pd.DataFrame({"N": [1e8, 1e8, 2e8, 2e8], "D": [1e9, 1e10, 1e9, 1e10]})
-    assert sf.quality(sf.simulate(design), rules=["duplicates"]).empty
+    assert sf.approach2.flag_runs(sf.simulate(design), rules=["duplicates"]).empty
 
 
 def test_a_long_arm_is_off_centre_and_a_single_arm_altogether(runs):
     lopsided = runs[(runs.index < 36) | (runs.index > 38)]
-    found = sf.quality(lopsided, rules=["off_centre"])
+    found = sf.approach2.flag_runs(lopsided, rules=["off_centre"])
     last = lopsided[lopsided["C"] == 1e21]
     x = np.log(last["N"])
     a, b, _ = np.polyfit(x, last["loss"], 2)
@@ -124,9 +126,9 @@ def test_a_long_arm_is_off_centre_and_a_single_arm_altogether(runs):
     expected = away.index[away.abs() > 2.5 * -away.min()].to_list()
     assert expected and found.index.to_list() == expected
     assert "shorter arm" in found["reason"][44]
-    exact = sf.simulate(sf.isoflop_design(points=9), noise=0.0)
+    exact = sf.simulate(sf.simulation.isoflop_design(points=9), noise=0.0)
     one = exact[(exact.index < 36) | (exact.index > 41)]
-    found = sf.quality(one, rules=["off_centre"])
+    found = sf.approach2.flag_runs(one, rules=["off_centre"])
     assert found.index.to_list() == [42, 43, 44] and "one side" in found["reason"][42]
 
 
@@ -134,27 +136,27 @@ def test_weak_and_negative_curvature_take_whole_budgets(runs):
     bent = runs.copy()
     bent.loc[:8, "loss"] = 8 - bent.loc[:8, "loss"]
     bent.loc[9:17, "loss"] = 3 + 0.1 * np.cos(np.arange(9) * 2.0)
-    found = sf.quality(bent, rules=["weak_curvature"])
+    found = sf.approach2.flag_runs(bent, rules=["weak_curvature"])
     assert found.index.to_list() == list(range(18))
 
 
 def test_budgets_thinned_by_other_rules_are_counted_again(runs):
-    found = sf.quality(runs, rules=[("off_centre", 0.5), "few_points"])
+    found = sf.approach2.flag_runs(runs, rules=[("off_centre", 0.5), "few_points"])
     assert set(found["rule"]) == {"off_centre", "few_points"} and len(found) == 45
 
 
 def test_rules_take_thresholds_in_turn(runs):
-    assert len(sf.quality(runs, rules=[("few_points", 10)])) == 45
-    assert sf.quality(runs, rules="few_points").empty
+    assert len(sf.approach2.flag_runs(runs, rules=[("few_points", 10)])) == 45
+    assert sf.approach2.flag_runs(runs, rules="few_points").empty
 
 
 @pytest.mark.parametrize("place", [6, 8, 9, 11])
 def test_of_a_budget_with_one_bad_run_only_that_run_is_flagged(place):
-    design = sf.isoflop_design([1e18, 3e18, 1e19, 3e19], points=6, width=4.0)
+    design = sf.simulation.isoflop_design([1e18, 3e18, 1e19, 3e19], points=6, width=4.0)
     runs = sf.simulate(design, noise=0.0003, seed=1)
-    assert sf.quality(runs).empty
+    assert sf.approach2.flag_runs(runs).empty
     runs.loc[place, "loss"] += 0.3
-    found = sf.quality(runs)
+    found = sf.approach2.flag_runs(runs)
     assert found["rule"].to_dict() == {place: "parabola_outlier"}
     # How far it lies above the parabola through the others, by hand.
     others = runs[(runs["C"] == 3e18) & (runs.index != place)]
@@ -164,26 +166,26 @@ def test_of_a_budget_with_one_bad_run_only_that_run_is_flagged(place):
 
 
 def test_bad_runs_of_several_budgets_are_found_and_of_one_budget_one_by_one():
-    runs = sf.simulate(sf.isoflop_design(points=9, width=4.0), noise=0.001, seed=2)
+    runs = sf.simulate(sf.simulation.isoflop_design(points=9, width=4.0), noise=0.001, seed=2)
     several = runs.copy()
     several.loc[[4, 23], "loss"] += [0.3, -0.2]
-    assert sf.quality(several, rules=["parabola_outlier"]).index.to_list() == [4, 23]
+    assert sf.approach2.flag_runs(several, rules=["parabola_outlier"]).index.to_list() == [4, 23]
     one = runs.copy()
     one.loc[[12, 14], "loss"] += [0.5, 0.05]
-    found = sf.quality(one, rules=["parabola_outlier"])
+    found = sf.approach2.flag_runs(one, rules=["parabola_outlier"])
     assert found.index.to_list() == [12, 14]
 
 
 def test_a_run_without_weight_bends_nothing(runs):
     runs.loc[12, "loss"] += 1.0
     weight = np.where(runs.index == 12, 0.0, 1.0)
-    assert sf.quality(runs.assign(weight=weight), rules=["parabola_outlier"]).empty
+    assert sf.approach2.flag_runs(runs.assign(weight=weight), rules=["parabola_outlier"]).empty
 
 
 def test_parabolas_that_are_exact_have_no_outlier_but_a_real_one():
-    runs = sf.isoflop_design(points=7)
+    runs = sf.simulation.isoflop_design(points=7)
     x = np.log(runs["N"] / runs.groupby("C")["N"].transform("median"))
     runs["loss"] = 2 + 0.1 * x**2
-    assert sf.quality(runs, rules=["parabola_outlier"]).empty
+    assert sf.approach2.flag_runs(runs, rules=["parabola_outlier"]).empty
     runs.loc[9, "loss"] += 1e-6
-    assert sf.quality(runs, rules=["parabola_outlier"]).index.to_list() == [9]
+    assert sf.approach2.flag_runs(runs, rules=["parabola_outlier"]).index.to_list() == [9]

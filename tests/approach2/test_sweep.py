@@ -98,7 +98,7 @@ def codes(found):
 
 @pytest.fixture
 def runs():
-    return sf.simulate(sf.isoflop_design(points=7), noise=0.0)
+    return sf.simulate(sf.simulation.isoflop_design(points=7), noise=0.0)
 
 
 def test_one_bad_budget_spoils_nothing(runs):
@@ -132,7 +132,7 @@ def test_a_vertex_outside_the_sizes_is_an_edge_minimum(runs):
 
 
 def test_a_curvature_below_two_standard_errors_is_weak():
-    runs = sf.simulate(sf.isoflop_design(points=7, width=1.3), noise=0.0)
+    runs = sf.simulate(sf.simulation.isoflop_design(points=7, width=1.3), noise=0.0)
     top = runs["C"] == runs["C"].max()
     wave = 1 + 0.01 * np.array([1, -1, 1, -1.2, 1.1, -1, 1])
     runs.loc[top, "loss"] *= wave
@@ -145,17 +145,19 @@ def test_a_curvature_below_two_standard_errors_is_weak():
 
 
 def test_no_power_law_without_two_budgets(runs):
-    with pytest.raises(sf.DataError, match=r"0 of 5 budgets.*5 negative_curvature.*by=") as caught:
+    with pytest.raises(
+        sf.errors.DataError, match=r"0 of 5 budgets.*5 negative_curvature.*by="
+    ) as caught:
         sf.isoflop(runs.assign(loss=6 - runs["loss"]))
     assert caught.value.remedy
-    with pytest.raises(sf.DataError, match="1 of 1 budgets"):
+    with pytest.raises(sf.errors.DataError, match="1 of 1 budgets"):
         sf.isoflop(runs[:7])
-    with pytest.raises(sf.DataError, match="0 of 0 budgets"):
+    with pytest.raises(sf.errors.DataError, match="0 of 0 budgets"):
         sf.isoflop(runs, rules=[("few_points", 99)])
-    with pytest.raises(sf.DataError, match="0 of 0 budgets"):
+    with pytest.raises(sf.errors.DataError, match="0 of 0 budgets"):
         sf.isoflop(runs, rules=[("few_points", 99)], method="cubic")
     # No size is better than another.
-    with pytest.raises(sf.DataError, match="5 negative_curvature"):
+    with pytest.raises(sf.errors.DataError, match="5 negative_curvature"):
         sf.isoflop(runs.assign(loss=2.0))
 
 
@@ -174,7 +176,7 @@ def test_budgets_are_grouped_by_closeness_not_equality(runs):
     np.testing.assert_allclose(found.budgets["budget"], expected)
     np.testing.assert_allclose(found.budgets["N"], sf.isoflop(runs).budgets["N"])
     # Every run its own budget.
-    with pytest.raises(sf.DataError, match="35 too_few"):
+    with pytest.raises(sf.errors.DataError, match="35 too_few"):
         sf.isoflop(rough, tolerance=0.0)
 
 
@@ -217,7 +219,7 @@ def test_weights_count(runs):
 
 @pytest.mark.parametrize("method", ["akima", "cubic"])
 def test_splines_find_minima_between_the_runs(method):
-    runs = sf.simulate(sf.isoflop_design(points=16), noise=0.0)
+    runs = sf.simulate(sf.simulation.isoflop_design(points=16), noise=0.0)
     found = sf.isoflop(runs, method=method)
     truth = (0.34 * 406.4 / (0.28 * 410.7)) ** (1 / 0.62) * (found.budgets["budget"] / 6) ** (
         0.28 / 0.62
@@ -256,7 +258,7 @@ def test_answers_have_the_shape_of_the_question(runs):
 
 
 def test_drifting_sweeps_are_noted():
-    runs = sf.simulate(sf.isoflop_design(points=9, drift=3.0), noise=0.0)
+    runs = sf.simulate(sf.simulation.isoflop_design(points=9, drift=3.0), noise=0.0)
     (note,) = (note for note in sf.isoflop(runs).notes if note.code == "isoflop_off_centre")
     # A third of N* over four decades, less what parabolas make of it.
     np.testing.assert_allclose(note.details["drift"], -np.log10(3) / 4, rtol=0.1)
@@ -273,13 +275,13 @@ def test_reports_say_it(runs):
 
 
 def test_a_column_of_budgets_that_is_not_there_is_named(runs):
-    with pytest.raises(sf.DataError, match="no column 'nowhere'"):
+    with pytest.raises(sf.errors.DataError, match="no column 'nowhere'"):
         sf.isoflop(runs, by="nowhere")
 
 
 def one_bad_run(place=8, loss=0.3):
     """Four sweeps of six sizes, and one loss that is far off."""
-    design = sf.isoflop_design([1e18, 3e18, 1e19, 3e19], points=6, width=4.0)
+    design = sf.simulation.isoflop_design([1e18, 3e18, 1e19, 3e19], points=6, width=4.0)
     runs = sf.simulate(design, noise=0.0003, seed=3)
     runs.loc[place, "loss"] += loss
     return runs
@@ -346,7 +348,7 @@ def test_bias_says_which_run_bends_a_parabola():
 def test_clean_sweeps_of_any_width_bend_no_parabola(noise, width):
     for points in (5, 6, 9, 15):
         for seed in range(3 if noise else 1):
-            design = sf.isoflop_design(points=points, width=width)
+            design = sf.simulation.isoflop_design(points=points, width=width)
             found = sf.isoflop(sf.simulate(design, noise=noise, seed=seed))
             assert "isoflop_bent" not in codes(found)
 
@@ -355,10 +357,10 @@ def test_checkpoints_are_not_chained_into_a_budget():
     N, step = np.meshgrid(np.geomspace(5e7, 5e8, 6), np.arange(1, 128))
     runs = pd.DataFrame({"N": N.ravel(), "D": 3.48e7 * step.ravel()})
     runs = sf.simulate(runs, noise=0.01, seed=2).drop(columns="C", errors="ignore")
-    with pytest.raises(sf.DataError, match=r"too_wide|outside their runs") as caught:
+    with pytest.raises(sf.errors.DataError, match=r"too_wide|outside their runs") as caught:
         sf.isoflop(runs)
-    assert "scalefit.envelope(runs)" in caught.value.remedy
-    found = sf.envelope(runs)
+    assert "scalefit.approach2.envelope(runs)" in caught.value.remedy
+    found = sf.approach2.envelope(runs)
     (note,) = (note for note in found.notes if note.code == "envelope_few_sizes")
     assert note.details["sizes"] <= 4
 

@@ -33,7 +33,7 @@ def exact(name):
 def drifting(name, noise=0.0, seed=0, **design):
     design = {"width": 2.0, "drift": 3.0, **design}
     params = dict(exact(name).params)
-    frame = sf.isoflop_design(BUDGETS, surface=params, **design)
+    frame = sf.simulation.isoflop_design(BUDGETS, surface=params, **design)
     return sf.simulate(frame, params=params, noise=noise, seed=seed)
 
 
@@ -71,7 +71,16 @@ def test_deadweight_is_the_budget_less_the_least_that_reaches_the_loss():
 
 
 @sf.law(source="a test")
-def plain(N, D, *, E: sf.Offset, A: sf.Amplitude, B: sf.Amplitude, a: sf.Exponent, b: sf.Exponent):
+def plain(
+    N,
+    D,
+    *,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    a: sf.laws.Exponent,
+    b: sf.laws.Exponent,
+):
     """E + A N^-a + B D^-b"""
     return E + A * N**-a + B * D**-b
 
@@ -157,7 +166,7 @@ def test_every_interval_of_the_resamples_is_read_at_the_same_tails():
         if note.code == "gap_within_noise":
             np.testing.assert_allclose(note.details["resamples of Approach 2"], ends)
     assert ("gap_within_noise" in codes(made)) == (ends[0] <= 0 <= ends[1])
-    with pytest.raises(sf.DataError, match="were not resampled"):
+    with pytest.raises(sf.errors.DataError, match="were not resampled"):
         quick("chinchilla", runs).resampled()
 
 
@@ -167,7 +176,7 @@ def test_intervals_of_the_resamples_hold_what_they_promise(points, least):
     """Of Approach 2's own answer without noise: its bias is not theirs to hold."""
     budgets = np.geomspace(1e18, 1e21, 5)
     params = dict(exact("chinchilla").params)
-    design = sf.isoflop_design(budgets, points=points, surface=params)
+    design = sf.simulation.isoflop_design(budgets, points=points, surface=params)
     truth = sf.isoflop(sf.simulate(design, params=params, noise=0.0)).at(1e23).D
     inside, tables = 0, 150
     for seed in range(tables):
@@ -206,11 +215,11 @@ def test_the_interval_of_the_deadweight_is_of_the_level_that_is_asked_for():
 def test_a_surface_of_other_runs_is_said_to_be_one():
     runs = drifting("chinchilla")
     assert "bias_other_runs" in codes(quick("chinchilla", runs))
-    with pytest.raises(sf.DataError, match="lacks runs"):
+    with pytest.raises(sf.errors.DataError, match="lacks runs"):
         sf.bias(exact("chinchilla"), sf.isoflop(runs), runs.iloc[5:], 1e24)
-    with pytest.raises(sf.DataError, match="akima"):
+    with pytest.raises(sf.errors.DataError, match="akima"):
         sf.bias(exact("chinchilla"), sf.isoflop(runs, method="akima"), runs, 1e24)
-    with pytest.raises(sf.DataError, match="Give an ensemble"):
+    with pytest.raises(sf.errors.DataError, match="Give an ensemble"):
         quick("chinchilla", runs).estimate()
 
 

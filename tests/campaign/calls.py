@@ -17,6 +17,10 @@ import pandas as pd
 import scalefit as sf
 from campaign.dresses import Sulky
 from campaign.judge import Outcome, tried
+from scalefit.laws import Bounds, scale_of
+from scalefit.objective import Objective
+from scalefit.simulation import Noise, grid_design, isoflop_design, ratio_design
+from scalefit.studies import simulation_study
 
 
 def raises(*_: Any, **__: Any) -> Any:
@@ -106,7 +110,7 @@ VALUES: dict[str, Any] = {
 @cache
 def calls() -> dict[str, Call]:
     """The calls, by name, on small results that are shared."""
-    runs = sf.simulate(sf.isoflop_design(3, points=8))
+    runs = sf.simulate(isoflop_design(3, points=8))
     labelled = runs.assign(format=np.where(np.arange(len(runs)) % 2, "a", "b"))
     fit, by_format = sf.fit(runs), sf.fit(labelled, groups={"A": "format"})
     draws = sf.bootstrap(fit, runs, 20, progress=False)
@@ -133,27 +137,30 @@ def calls() -> dict[str, Call]:
         "near_optimal": (sf.near_optimal, {**budget, "overhead": 0.1}),
         "deadweight": (sf.deadweight, {"fit": fit, "N": 1e9, "D": 1e11}),
         "compute_multiplier": (sf.compute_multiplier, {**budget, "baseline": fit}),
-        "optimal": (sf.optimal, {**budget, "what": "N"}),
+        "optimal": (sf.allocation.optimum_function, {**budget, "what": "N"}),
         "isoflop": (sf.isoflop, {"runs": runs}),
-        "quality": (sf.quality, {"runs": runs}),
-        "attribute": (sf.attribute, {**budget, "found": found}),
+        "quality": (sf.approach2.flag_runs, {"runs": runs}),
+        "attribute": (sf.approach2.attribute_bias, {**budget, "found": found}),
         "bias": (sf.bias, {**budget, "found": found, "runs": runs, **plain}),
-        "design_bias": (sf.design_bias, {**budget, "runs": runs}),
-        "advise": (sf.advise, {**budget, "points": 7}),
-        "parabola_shift": (sf.parabola_shift, {"alpha": 0.34, "beta": 0.28, "width": 8.0}),
-        "study": (sf.study, {**few, **quiet}),
+        "design_bias": (sf.approach2.design_bias, {**budget, "runs": runs}),
+        "advise": (sf.approach2.advise, {**budget, "points": 7}),
+        "parabola_shift": (
+            sf.approach2.parabola_shift,
+            {"alpha": 0.34, "beta": 0.28, "width": 8.0},
+        ),
+        "study": (simulation_study, {**few, **quiet}),
         "simulate": (sf.simulate, {"design": runs[["N", "D"]]}),
-        "isoflop_design": (sf.isoflop_design, {}),
-        "grid_design": (sf.grid_design, {"N": [1e8, 1e9], "D": [1e10, 1e11]}),
-        "ratio_design": (sf.ratio_design, {"N": [1e8, 1e9]}),
+        "isoflop_design": (isoflop_design, {}),
+        "grid_design": (grid_design, {"N": [1e8, 1e9], "D": [1e10, 1e11]}),
+        "ratio_design": (ratio_design, {"N": [1e8, 1e9]}),
         "published": (sf.published, {"law": "chinchilla", "configuration": "besiroglu"}),
         "law": (sf.law, {"source": "here"}),
-        "cost": (sf.cost, {"source": "here"}),
-        "scale_of": (sf.scale_of, {"column": "N"}),
+        "cost": (sf.allocation.cost, {"source": "here"}),
+        "scale_of": (scale_of, {"column": "N"}),
         "read": (sf.read, {"path": path}),
-        "Noise": (sf.Noise, {"scale": 0.01}),
-        "Objective": (sf.Objective, {}),
-        "Bounds": (sf.Bounds, {"lower": 0.1, "upper": 1.0}),
+        "Noise": (Noise, {"scale": 0.01}),
+        "Objective": (Objective, {}),
+        "Bounds": (Bounds, {"lower": 0.1, "upper": 1.0}),
         "LossTable.from_frame": (sf.LossTable.from_frame, {"frame": runs, "N": "N"}),
         "LossTable.column": (table.column, {"name": "N"}),
         "Fit.predict": (fit.predict, {"N": 1e9, "D": 1e11}),

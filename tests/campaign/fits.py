@@ -67,7 +67,7 @@ def in_other_units(case: tables.Case, fit: sf.Fit, noise: float, seed: int) -> l
     runs = case.runs.iloc[order].reset_index(drop=True)
     runs = runs.assign(N=runs["N"] * 1024, D=runs["D"] / 4096)
     options, factor = dict(case.options), 1.0
-    if "fix" not in options:
+    if "fixed" not in options:
         factor = 8.0
         runs["loss"] *= factor
         if "delta" in options and options.get("residual") == "raw":
@@ -177,7 +177,7 @@ def bounds_of(fit: sf.Fit, names: list[str]) -> tuple[dict[str, float], dict[str
     return {name: low[name] for name in names}, {name: high[name] for name in names}
 
 
-def residual(how: sf.Objective, observed: Any, predicted: Any) -> np.ndarray:
+def residual(how: sf.objective.Objective, observed: Any, predicted: Any) -> np.ndarray:
     """Residuals, written again."""
     observed, predicted = np.asarray(observed), np.asarray(predicted)
     if how.residual == "raw":
@@ -188,7 +188,7 @@ def residual(how: sf.Objective, observed: Any, predicted: Any) -> np.ndarray:
         return np.log(observed / predicted)
 
 
-def penalty(how: sf.Objective, r: np.ndarray) -> np.ndarray:
+def penalty(how: sf.objective.Objective, r: np.ndarray) -> np.ndarray:
     """Penalties, written again, as halves of squares."""
     if how.robust == "none":
         return 0.5 * r**2
@@ -199,7 +199,7 @@ def penalty(how: sf.Objective, r: np.ndarray) -> np.ndarray:
     return huber * np.where(r < 0, how.asymmetry or 1.0, 1.0)
 
 
-def objective(how: sf.Objective, observed: Any, predicted: Any) -> float:
+def objective(how: sf.objective.Objective, observed: Any, predicted: Any) -> float:
     """The sum over rows, written again; infinite where it does not exist."""
     total = float(np.sum(penalty(how, residual(how, observed, predicted))))
     return (2.0 if how.robust == "none" else 1.0) * total if math.isfinite(total) else math.inf

@@ -127,15 +127,15 @@ def cut(rng: np.random.Generator, text: str) -> str:
 @cache
 def DOCUMENTS() -> tuple[str, ...]:
     """Documents of fits of several kinds."""
-    runs = sf.simulate(sf.isoflop_design())
+    runs = sf.simulate(sf.simulation.isoflop_design())
     labelled = runs.assign(format=np.where(np.arange(len(runs)) % 2, "a", "b"))
     return tuple(
         fit.to_json()
         for fit in (
             sf.fit(runs),
             sf.fit(runs, robust="none"),
-            sf.fit(runs, fix={"E": 1.7}, bounds={"alpha": (0.1, 1.0)}),
-            sf.fit(runs, tie=[("alpha", "beta")], keep="loss < 3"),
+            sf.fit(runs, fixed={"E": 1.7}, bounds={"alpha": (0.1, 1.0)}),
+            sf.fit(runs, tied=[("alpha", "beta")], keep="loss < 3"),
             sf.fit(labelled, groups={"A": "format"}),
             sf.published("chinchilla", "besiroglu"),
         )
@@ -267,4 +267,4 @@ def amount(rng: np.random.Generator, depth: int) -> str:
 @cache
 def RULED() -> pd.DataFrame:
     """A table that rules choose from."""
-    return sf.simulate(sf.isoflop_design()).assign(**{"a b": "x", "text": "a"})
+    return sf.simulate(sf.simulation.isoflop_design()).assign(**{"a b": "x", "text": "a"})

@@ -46,14 +46,14 @@ class Sum:
         self.centres = np.array([x.mean() for x in logs])
         self.x = np.stack([x - x.mean() for x in logs])
         self.m = len(self.terms)
-        tied = law == "chinchilla_tied" or "tie" in options
+        tied = law == "chinchilla_tied" or "tied" in options
         self.k = 1 if tied else self.m
         self.residual = options.get("residual", "log")
         self.robust = options.get("robust", "huber")
         self.asymmetry = 10.0 if self.robust == "asymmetric" else 1.0
         delta = options.get("delta", 1e-3) / (self.unit if self.residual == "raw" else 1.0)
         self.delta = np.inf if self.robust == "none" else delta
-        fixed = options.get("fix", {}).get("E")
+        fixed = options.get("fixed", {}).get("E")
         self.floor = None if fixed is None else fixed / self.unit
         bounds = options.get("bounds", {})
         self.box = [bounds.get(name, BOX) for _, _, name in self.terms[: self.k]]

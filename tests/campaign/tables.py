@@ -68,9 +68,9 @@ def case(seed: int) -> Case:
         options["delta"] = float(rng.choice([1e-3, 1e-2, 1.0]) * np.median(losses))
     if law == "chinchilla" and rng.random() < 0.1:
         name, more = (
-            ("E is fixed", {"fix": {"E": 0.5 * float(losses.min())}}),
+            ("E is fixed", {"fixed": {"E": 0.5 * float(losses.min())}}),
             ("bounds", {"bounds": {"alpha": (0.1, 0.6), "beta": (0.1, 0.6)}}),
-            ("tied exponents", {"tie": [("alpha", "beta")]}),
+            ("tied exponents", {"tied": [("alpha", "beta")]}),
         )[rng.integers(3)]
         options |= more
         tags.append(name)

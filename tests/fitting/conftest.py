@@ -94,7 +94,15 @@ class Posed:
 
 
 def pose_on(
-    runs, law="chinchilla", *, fix=None, bounds=None, tie=(), groups=None, weight=None, **objective
+    runs,
+    law="chinchilla",
+    *,
+    fixed=None,
+    bounds=None,
+    tied=(),
+    groups=None,
+    weight=None,
+    **objective,
 ):
     """The problem and data that fit() would make of the same arguments."""
     law = sf.laws.find(law)
@@ -109,13 +117,13 @@ def pose_on(
     }
     codes = {grouping: grouping.codes(table) for grouping in grouped.values()}
     problem, settings = prepare(
-        law, found, columns, fix=fix or {}, bounds=bounds or {}, tie=tie, groups=grouped
+        law, found, columns, fixed=fixed or {}, bounds=bounds or {}, tied=tied, groups=grouped
     )
-    how = sf.Objective(**objective)
+    how = sf.objective.Objective(**objective)
     metric = weight if how.residual == "raw" else weight / observed**2
     return Posed(
         problem=problem,
-        data=pack(problem, how, columns, observed, weight, fix or {}, list(codes.values())),
+        data=pack(problem, how, columns, observed, weight, fixed or {}, list(codes.values())),
         settings=settings,
         columns=columns,
         observed=observed,
@@ -133,7 +141,7 @@ def pose():
 @pytest.fixture(scope="session")
 def runs():
     """75 runs of an IsoFLOP sweep with noise of half a percent."""
-    return sf.simulate(sf.isoflop_design(), noise=0.005, seed=1)
+    return sf.simulate(sf.simulation.isoflop_design(), noise=0.005, seed=1)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from scalefit.data.table import as_table
 from scalefit.fitting.api import pose_again
 from scalefit.fitting.multistart import refit
 
-TRUTH = sf.SURFACES["chinchilla"]
+TRUTH = sf.simulation.SURFACES["chinchilla"]
 TABLES = {
     "quiet": {"noise": 1e-3, "seed": 0},
     "ordinary": {"noise": 5e-3, "seed": 1},
@@ -44,10 +44,10 @@ def programme(runs, alpha, beta, weight=None, limits=(0, None)):
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("exponents", [(0.34, 0.28), (0.3, 0.35), (0.6, 0.2)], ids=str)
 def test_at_fixed_exponents_the_optimum_is_that_of_a_linear_programme(table, exponents):
-    runs = sf.simulate(sf.isoflop_design(), **TABLES[table])
+    runs = sf.simulate(sf.simulation.isoflop_design(), **TABLES[table])
     value, params = programme(runs, *exponents)
     fixed = dict(zip(("alpha", "beta"), exponents, strict=True))
-    fit = sf.fit(runs, residual="raw", robust="l1", fix=fixed)
+    fit = sf.fit(runs, residual="raw", robust="l1", fixed=fixed)
     assert fit.status is sf.Status.CONVERGED
     assert fit.value == pytest.approx(value, rel=1e-9)
     for name, expected in params.items():
@@ -55,11 +55,11 @@ def test_at_fixed_exponents_the_optimum_is_that_of_a_linear_programme(table, exp
 
 
 def test_weights_count_in_the_linear_programme_too():
-    runs = sf.simulate(sf.isoflop_design(), **TABLES["ordinary"])
+    runs = sf.simulate(sf.simulation.isoflop_design(), **TABLES["ordinary"])
     weight = np.arange(75) % 4 + 0.5
     value, params = programme(runs, 0.34, 0.28, weight)
     fixed = {"alpha": 0.34, "beta": 0.28}
-    fit = sf.fit(runs.assign(weight=weight), residual="raw", robust="l1", fix=fixed)
+    fit = sf.fit(runs.assign(weight=weight), residual="raw", robust="l1", fixed=fixed)
     assert fit.value == pytest.approx(value, rel=1e-9)
     for name, expected in params.items():
         assert fit.params[name] == pytest.approx(expected, rel=1e-7)
@@ -67,7 +67,7 @@ def test_weights_count_in_the_linear_programme_too():
 
 @pytest.mark.parametrize("table", TABLES)
 def test_over_exponents_no_search_on_linear_programmes_beats_the_fit(table):
-    runs = sf.simulate(sf.isoflop_design(), **TABLES[table])
+    runs = sf.simulate(sf.simulation.isoflop_design(), **TABLES[table])
     fit = sf.fit(runs, residual="raw", robust="l1")
 
     def profiled(logs):
@@ -105,7 +105,7 @@ def rows_and_slope(runs, params, residual):
 @pytest.mark.parametrize("residual", ["log", "relative", "raw"])
 @pytest.mark.parametrize("table", TABLES)
 def test_the_optimum_passes_through_rows_whose_multipliers_balance_the_signs(table, residual):
-    runs = sf.simulate(sf.isoflop_design(), **TABLES[table])
+    runs = sf.simulate(sf.simulation.isoflop_design(), **TABLES[table])
     fit = sf.fit(runs, residual=residual, robust="l1")
     rows, slope = rows_and_slope(runs, fit.params, residual)
     assert fit.value == np.sum(np.abs(fit.residuals(runs)))
@@ -123,7 +123,7 @@ def test_the_optimum_passes_through_rows_whose_multipliers_balance_the_signs(tab
 
 
 def test_huber_losses_of_small_delta_tend_to_it():
-    runs = sf.simulate(sf.isoflop_design(), **TABLES["ordinary"])
+    runs = sf.simulate(sf.simulation.isoflop_design(), **TABLES["ordinary"])
     limit = sf.fit(runs, robust="l1")
     for delta in (1e-5, 1e-6, 1e-7):
         fit = sf.fit(runs, delta=delta)
@@ -134,7 +134,7 @@ def test_huber_losses_of_small_delta_tend_to_it():
 
 
 def test_units_of_the_loss_do_not_matter():
-    runs = sf.simulate(sf.isoflop_design(), **TABLES["ordinary"])
+    runs = sf.simulate(sf.simulation.isoflop_design(), **TABLES["ordinary"])
     here = sf.fit(runs, residual="raw", robust="l1")
     there = sf.fit(runs.assign(loss=1e-6 * runs["loss"]), residual="raw", robust="l1")
     assert there.value == pytest.approx(1e-6 * here.value, rel=1e-9)
@@ -143,7 +143,7 @@ def test_units_of_the_loss_do_not_matter():
 
 
 def test_few_bad_runs_do_not_move_it():
-    runs = sf.simulate(sf.isoflop_design(), noise=0.0)
+    runs = sf.simulate(sf.simulation.isoflop_design(), noise=0.0)
     wrong = runs.copy()
     wrong.loc[[3, 17, 40, 66], "loss"] *= 1.7
     for residual in ("log", "relative", "raw"):
@@ -154,7 +154,7 @@ def test_few_bad_runs_do_not_move_it():
 
 @pytest.mark.parametrize("residual", ["log", "raw"])
 def test_a_law_that_passes_through_every_row_is_exact(residual):
-    runs = sf.simulate(sf.isoflop_design(), noise=0.0)
+    runs = sf.simulate(sf.simulation.isoflop_design(), noise=0.0)
     fit = sf.fit(runs, residual=residual, robust="l1")
     assert fit.status is sf.Status.EXACT
     for name, value in TRUTH.items():
@@ -162,14 +162,14 @@ def test_a_law_that_passes_through_every_row_is_exact(residual):
 
 
 def test_bounds_hold_exactly():
-    runs = sf.simulate(sf.isoflop_design(), **TABLES["ordinary"])
+    runs = sf.simulate(sf.simulation.isoflop_design(), **TABLES["ordinary"])
     fit = sf.fit(runs, robust="l1", bounds={"alpha": (0.4, 1.0), "E": (0.0, 1.5)})
     assert {name: fit.params[name] for name in fit.trust.at_bound} == {"E": 1.5, "alpha": 0.4}
     assert fit.trust.gradient < 1e-8
 
 
 def test_delta_plays_no_part():
-    runs = sf.simulate(sf.isoflop_design(), **TABLES["ordinary"])
+    runs = sf.simulate(sf.simulation.isoflop_design(), **TABLES["ordinary"])
     one, other = (sf.fit(runs, robust="l1", delta=delta) for delta in (1e-3, 0.1))
     assert one.objective.delta is None
     assert one.params == other.params
@@ -187,7 +187,7 @@ def swept(rng):
         "alpha": rng.uniform(0.2, 0.5),
         "beta": rng.uniform(0.2, 0.5),
     }
-    return sf.simulate(sf.isoflop_design(), params=params, noise=0.0)
+    return sf.simulate(sf.simulation.isoflop_design(), params=params, noise=0.0)
 
 
 def scattered(count, seed, noise=5e-3):
@@ -200,9 +200,9 @@ def scattered(count, seed, noise=5e-3):
 def hard_tables():
     """Tables by what is hard about them; each is given with its options."""
     rng = np.random.default_rng(8)
-    plain = sf.simulate(sf.isoflop_design(), noise=5e-3, seed=4)
+    plain = sf.simulate(sf.simulation.isoflop_design(), noise=5e-3, seed=4)
     heavy = np.where(np.arange(75) == 7, 1e8, 1.0)
-    two_scales = sf.simulate(sf.isoflop_design(), noise=1e-8, seed=2)
+    two_scales = sf.simulate(sf.simulation.isoflop_design(), noise=1e-8, seed=2)
     two_scales.loc[rng.choice(75, 12, replace=False), "loss"] *= 1.3
     sizes = plain[plain["N"].isin(np.sort(plain["N"].unique())[[3, 40]])]
     two_sizes = pd.concat([sizes, scattered(20, 6).assign(N=sizes["N"].max())], ignore_index=True)
@@ -296,7 +296,7 @@ def test_it_takes_a_few_tens_of_iterations_however_many_rows(rows):
 
 
 def test_refits_of_replicates_end_at_kinks_too():
-    runs = sf.simulate(sf.isoflop_design(), **TABLES["ordinary"])
+    runs = sf.simulate(sf.simulation.isoflop_design(), **TABLES["ordinary"])
     fit = sf.fit(runs, robust="l1")
     posed = pose_again(fit, as_table(runs))
     rng = np.random.default_rng(0)
@@ -313,7 +313,7 @@ def test_steps_at_kinks_count_only_where_they_are_an_optimum():
     # Loss against tokens alone, by hand: E + B / D at D = 1, 2, 4, with multipliers that would
     # have to be larger than one wherever the largest run of five is passed through.
     runs = pd.DataFrame({"D": [1.0, 2.0, 4.0, 8.0, 16.0], "loss": [3.0, 2.0, 1.5, 1.25, 9.0]})
-    fit = sf.fit(runs, "chinchilla_d", residual="raw", robust="l1", fix={"beta": 1.0})
+    fit = sf.fit(runs, "chinchilla_d", residual="raw", robust="l1", fixed={"beta": 1.0})
     assert fit.params["E"] == pytest.approx(1.0, abs=1e-12)
     assert fit.params["B"] == pytest.approx(2.0, abs=1e-12)
     assert fit.value == pytest.approx(9.0 - 1.125, abs=1e-12)
@@ -333,7 +333,7 @@ def envelope(rows, delta, asymmetry):
 @pytest.mark.parametrize("residual", ["log", "relative", "raw"])
 @pytest.mark.parametrize(("delta", "asymmetry"), [(1e-3, 10.0), (1e-2, 3.0), (5.0, 10.0)])
 def test_lower_envelope_is_stationary_and_minimal(residual, delta, asymmetry):
-    runs = sf.simulate(sf.isoflop_design(), **TABLES["ordinary"])
+    runs = sf.simulate(sf.simulation.isoflop_design(), **TABLES["ordinary"])
     fit = sf.fit(runs, residual=residual, robust="asymmetric", delta=delta, asymmetry=asymmetry)
     rows, slope = rows_and_slope(runs, fit.params, residual)
     value, psi = envelope(rows, delta, asymmetry)
@@ -359,7 +359,7 @@ def test_lower_envelope_is_stationary_and_minimal(residual, delta, asymmetry):
 
 def test_lower_envelope_finds_the_surface_under_runs_that_were_not_tuned():
     rng = np.random.default_rng(5)
-    exact = sf.simulate(sf.isoflop_design(points=40), noise=0.0)
+    exact = sf.simulate(sf.simulation.isoflop_design(points=40), noise=0.0)
     loss = exact["loss"] * np.exp(0.03 * rng.exponential(size=len(exact)))
     runs = pd.DataFrame(exact.assign(loss=loss))
     middle, below = (sf.fit(runs, robust=robust) for robust in ("huber", "asymmetric"))
@@ -368,7 +368,7 @@ def test_lower_envelope_finds_the_surface_under_runs_that_were_not_tuned():
 
 
 def test_a_large_asymmetry_leaves_hardly_a_run_below():
-    runs = sf.simulate(sf.isoflop_design(), **TABLES["loud"])
+    runs = sf.simulate(sf.simulation.isoflop_design(), **TABLES["loud"])
     fit = sf.fit(runs, robust="asymmetric", delta=1e-4, asymmetry=1e3)
     assert fit.status is sf.Status.CONVERGED
     assert np.mean(fit.residuals(runs) < -1e-4) < 0.05

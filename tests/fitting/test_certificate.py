@@ -35,38 +35,38 @@ def three(
     D: Any,
     P: Any,
     *,
-    E: sf.Offset,
-    A: sf.Amplitude,
-    B: sf.Amplitude,
-    C: sf.Amplitude,
-    a: sf.Exponent,
-    b: sf.Exponent,
-    c: sf.Exponent,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    C: sf.laws.Amplitude,
+    a: sf.laws.Exponent,
+    b: sf.laws.Exponent,
+    c: sf.laws.Exponent,
 ):
     """E + A N^-a + B D^-b + C P^-c"""
     return E + A * N**-a + B * D**-b + C * P**-c
 
 
 @sf.law(source="a test")
-def saturating(N: Any, *, E: sf.Offset, A: sf.Amplitude, h: sf.Fraction):
+def saturating(N: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude, h: sf.laws.Fraction):
     """E + A / (1 + h N / 1e8), whose logarithm is not a line."""
     return E + A / (1 + h * N / 1e8)
 
 
 @sf.law(source="a test")
-def signed(N: Any, *, E: sf.Coefficient, A: sf.Amplitude, alpha: sf.Exponent):
+def signed(N: Any, *, E: sf.laws.Coefficient, A: sf.laws.Amplitude, alpha: sf.laws.Exponent):
     """E + A N^-alpha, E of either sign."""
     return E + A * N**-alpha
 
 
 @sf.law(source="a test")
-def crossing(N: Any, *, E: sf.Offset, A: sf.Amplitude, t: sf.Fraction):
+def crossing(N: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude, t: sf.laws.Fraction):
     """E + A tanh(ln(N / 1e8) - t), a term that changes sign."""
     return E + A * jnp.tanh(jnp.log(N / 1e8) - t)
 
 
 @sf.law(source="a test")
-def wavy(N: Any, *, E: sf.Offset, A: sf.Amplitude, t: sf.Fraction):
+def wavy(N: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude, t: sf.laws.Fraction):
     """E + A (2 + sin(t ln N)), which has no interval rule."""
     return E + A * (2 + jnp.sin(t * jnp.log(N)))
 
@@ -80,17 +80,17 @@ def table(rows, *, noise=0.005, seed=0, decades=2.0):
     return {"N": N, "D": D, "P": P, "loss": exact * np.exp(noise * rng.standard_normal(rows))}
 
 
-def posed(runs, law="chinchilla", *, fix=None, bounds=None, tie=(), weight=None, **objective):
+def posed(runs, law="chinchilla", *, fixed=None, bounds=None, tied=(), weight=None, **objective):
     """Everything certify() takes but the value."""
     law = sf.laws.find(law)
     columns = {name: np.asarray(runs[name], dtype=float) for name in law.columns}
     problem, settings = prepare(
-        law, structure(law, columns), columns, fix=fix or {}, bounds=bounds or {}, tie=tie
+        law, structure(law, columns), columns, fixed=fixed or {}, bounds=bounds or {}, tied=tied
     )
     observed = np.asarray(runs["loss"], dtype=float)
     weight = np.ones(len(observed)) if weight is None else np.asarray(weight, dtype=float)
-    how = sf.Objective(**objective)
-    return problem, settings, how, columns, observed, weight, fix or {}
+    how = sf.objective.Objective(**objective)
+    return problem, settings, how, columns, observed, weight, fixed or {}
 
 
 def frame(runs):
@@ -209,10 +209,10 @@ def test_huber_reference_optima_are_proved_global(data_folder, references, name,
         ("chinchilla_n", (0.3,), {}),
         ("chinchilla_d", (0.3,), {}),
         ("chinchilla_tied", (0.3,), {}),
-        ("chinchilla", (0.3,), {"tie": [("alpha", "beta")]}),
-        ("chinchilla", (0.3,), {"fix": {"beta": 0.28}}),
-        ("chinchilla", (0.3,), {"fix": {"B": 411.0, "beta": 0.28}}),
-        ("chinchilla", (0.3, 0.3), {"fix": {"E": 1.7}}),
+        ("chinchilla", (0.3,), {"tied": [("alpha", "beta")]}),
+        ("chinchilla", (0.3,), {"fixed": {"beta": 0.28}}),
+        ("chinchilla", (0.3,), {"fixed": {"B": 411.0, "beta": 0.28}}),
+        ("chinchilla", (0.3, 0.3), {"fixed": {"E": 1.7}}),
         (saturating, (0.3,), {}),
     ],
     ids=lambda item: getattr(item, "name", None) or str(item),
@@ -464,10 +464,10 @@ def test_conjugates_are_below_what_a_fine_grid_finds():
     observed, weight = rng.uniform(0.5, 4, 6), 10 ** rng.uniform(-2, 2, 6)
     for value in (1e-3, 0.3, 20.0):
         for how in (
-            sf.Objective("raw", "none"),
-            sf.Objective("log", "none"),
-            sf.Objective("raw", "huber", 0.05),
-            sf.Objective("relative", "huber", 0.3),
+            sf.objective.Objective("raw", "none"),
+            sf.objective.Objective("log", "none"),
+            sf.objective.Objective("raw", "huber", 0.05),
+            sf.objective.Objective("relative", "huber", 0.3),
         ):
             with np.errstate(all="ignore"):
                 rows = loss(how, observed, weight, value)
@@ -491,7 +491,7 @@ def test_conjugates_are_below_what_a_fine_grid_finds():
 def test_conjugates_over_ranges_are_below_what_a_fine_grid_finds_and_near_it():
     rng = np.random.default_rng(6)
     observed, weight = rng.uniform(0.5, 4, 4), 10 ** rng.uniform(-1, 1, 4)
-    rows = loss(sf.Objective("log", "none"), observed, weight, 50.0)
+    rows = loss(sf.objective.Objective("log", "none"), observed, weight, 50.0)
     # Slopes where psi has two stationary points, one, or none (u L = -2 w / e is between).
     share = np.concatenate([-2 / np.e * (1 + np.array([0, 1e-9, -1e-5, 1e-3, -0.1, 1])), [0.5, 30]])
     for factor in share:
@@ -592,7 +592,7 @@ def test_rows_of_hardly_any_weight_do_not_stop_a_proof(noise):
 
 
 def test_no_nonlinear_coordinate_is_one_convex_problem():
-    pose = posed(table(40), fix={"alpha": 0.34, "beta": 0.28}, residual="raw", **SQUARE)
+    pose = posed(table(40), fixed={"alpha": 0.34, "beta": 0.28}, residual="raw", **SQUARE)
     value = best(pose, ())
     found = certify(*pose, value)
     assert found and found.boxes == 1
@@ -603,8 +603,8 @@ def test_no_nonlinear_coordinate_is_one_convex_problem():
     ("law", "how", "why"),
     [
         ("chinchilla", {"bounds": {"E": (1.0, 2.0)}}, "E has bounds other than"),
-        ("chinchilla", {"tie": [("A", "B")]}, "more than one coordinate"),
-        ("chinchilla", {"fix": {"A": 400.0}}, "part without free coefficients"),
+        ("chinchilla", {"tied": [("A", "B")]}, "more than one coordinate"),
+        ("chinchilla", {"fixed": {"A": 400.0}}, "part without free coefficients"),
         (wavy, {}, "uses 'sin'"),
         ("chinchilla", {"robust": "huber", "residual": "log"}, "leaves a gap"),
     ],

@@ -18,9 +18,9 @@ CASES = {
     "raw": ("chinchilla", {"residual": "raw"}),
     "asymmetric": ("chinchilla", {"residual": "relative", "robust": "asymmetric"}),
     "absolute": ("chinchilla", {"robust": "l1"}),
-    "fixed A": ("chinchilla", {"fix": {"A": 400.0}}),
+    "fixed A": ("chinchilla", {"fixed": {"A": 400.0}}),
     "bounded A": ("chinchilla", {"bounds": {"A": (100.0, 380.0)}}),
-    "tied": ("chinchilla", {"tie": [("alpha", "beta")]}),
+    "tied": ("chinchilla", {"tied": [("alpha", "beta")]}),
     "grouped": ("chinchilla", {"groups": {"A": "format"}}),
     "one axis": ("chinchilla_n", {}),
     "scattered": ("kaplan", {"robust": "none"}),
@@ -52,7 +52,7 @@ def test_replicates_take_a_device_too(pose, runs, monkeypatch):
     one, other = (
         refit(
             posed.problem,
-            sf.Objective(),
+            sf.objective.Objective(),
             posed.settings,
             posed.data,
             weight=weight,
@@ -69,7 +69,7 @@ def test_replicates_take_a_device_too(pose, runs, monkeypatch):
 @pytest.mark.slow
 def test_a_device_keeps_the_limit_of_iterations(pose, runs):
     posed = pose(runs)
-    tables = polish.Tables(sf.Objective(), posed.data)
+    tables = polish.Tables(sf.objective.Objective(), posed.data)
     starts = posed.solve(np.log([[0.3, 4.0], [0.5, 0.2]]))
     for device in (None, jax.devices("cpu")[0]):
         polisher = polish.Polisher(posed.problem, posed.settings, tables, device)
@@ -115,7 +115,7 @@ def test_a_single_fit_stays_on_the_host_unless_a_device_is_named():
 
 @pytest.mark.parametrize("device", ["gpux", "cpu:99", "cpu:x", "cpu:-1", "cpu:", "cpu:0:0", ":0"])
 def test_an_unknown_device_is_refused_with_those_there_are(runs, device):
-    with pytest.raises(sf.FitError, match=r"no device .* JAX sees cpu:0"):
+    with pytest.raises(sf.errors.FitError, match=r"no device .* JAX sees cpu:0"):
         sf.fit(runs, "chinchilla_n", device=device)
 
 
@@ -124,7 +124,7 @@ def test_an_unknown_device_is_refused_with_those_there_are(runs, device):
 )
 @pytest.mark.parametrize("device", ["gpu", "gpu:0", "tpu"])
 def test_an_accelerator_that_is_not_there_is_refused(runs, device):
-    with pytest.raises(sf.FitError, match=f"no device {device!r} here. JAX sees cpu:0: use"):
+    with pytest.raises(sf.errors.FitError, match=f"no device {device!r} here. JAX sees cpu:0: use"):
         sf.fit(runs, "chinchilla_n", device=device)
 
 

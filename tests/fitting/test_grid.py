@@ -18,7 +18,7 @@ POSITIVE = (0.0, np.inf)
 
 
 @sf.law(source="a test")
-def floored(N: Any, D: Any, *, A: sf.Amplitude, B: sf.Amplitude, alpha: sf.Exponent):
+def floored(N: Any, D: Any, *, A: sf.laws.Amplitude, B: sf.laws.Amplitude, alpha: sf.laws.Exponent):
     """1.2 + (D / 1e9)^-alpha / 9 + A N^-alpha + B D^-1/3, with no constant and a remainder."""
     return 1.2 + (D / 1e9) ** -alpha / 9 + A * N**-alpha + B * D ** (-1 / 3)
 
@@ -27,9 +27,9 @@ def floored(N: Any, D: Any, *, A: sf.Amplitude, B: sf.Amplitude, alpha: sf.Expon
 def below(
     N: Any,
     *,
-    E: Annotated[sf.Coefficient, sf.Bounds(-2.0, 1.0)],
-    A: sf.Amplitude,
-    alpha: sf.Exponent,
+    E: Annotated[sf.laws.Coefficient, sf.laws.Bounds(-2.0, 1.0)],
+    A: sf.laws.Amplitude,
+    alpha: sf.laws.Exponent,
 ):
     """A N^-alpha - 2 E, whose constant term is not one."""
     return A * N**-alpha - 2 * E
@@ -51,37 +51,37 @@ CASES = {
         [POSITIVE] * 3,
     ),
     "tied": (
-        {"tie": [("alpha", "beta")]},
+        {"tied": [("alpha", "beta")]},
         lambda N, D, a: chinchilla(N, D, a, a),
         [POSITIVE] * 3,
     ),
     "tied amplitudes": (
-        {"tie": [("A", "B")]},
+        {"tied": [("A", "B")]},
         lambda N, D, a, b: ([np.ones_like(N), N**-a + D**-b], 0.0),
         [POSITIVE] * 2,
     ),
     "fixed E": (
-        {"fix": {"E": 1.8}},
+        {"fixed": {"E": 1.8}},
         lambda N, D, a, b: ([N**-a, D**-b], 1.8),
         [POSITIVE] * 2,
     ),
     "E fixed at zero": (
-        {"fix": {"E": 0.0}},
+        {"fixed": {"E": 0.0}},
         lambda N, D, a, b: ([N**-a, D**-b], 0.0),
         [POSITIVE] * 2,
     ),
     "fixed A": (
-        {"fix": {"A": 350.0}},
+        {"fixed": {"A": 350.0}},
         lambda N, D, a, b: ([np.ones_like(N), D**-b], 350 * N**-a),
         [POSITIVE] * 2,
     ),
     "A fixed at zero": (
-        {"fix": {"A": 0.0, "alpha": 0.3}},
+        {"fixed": {"A": 0.0, "alpha": 0.3}},
         lambda N, D, b: ([np.ones_like(N), D**-b], 0.0),
         [POSITIVE] * 2,
     ),
     "fixed exponent": (
-        {"fix": {"alpha": 0.3}},
+        {"fixed": {"alpha": 0.3}},
         lambda N, D, b: ([np.ones_like(N), N**-0.3, D**-b], 0.0),
         [POSITIVE] * 3,
     ),
@@ -101,12 +101,12 @@ CASES = {
         [POSITIVE, (100.0, 500.0), (-np.inf, 900.0)],
     ),
     "bounded tied amplitudes": (
-        {"bounds": {"A": (100.0, 600.0), "B": (300.0, 900.0)}, "tie": [("A", "B")]},
+        {"bounds": {"A": (100.0, 600.0), "B": (300.0, 900.0)}, "tied": [("A", "B")]},
         lambda N, D, a, b: ([np.ones_like(N), N**-a + D**-b], 0.0),
         [POSITIVE, (300.0, 600.0)],
     ),
     "everything bounded, A fixed": (
-        {"fix": {"A": 350.0}, "bounds": {"E": (1.0, 2.0), "B": (200.0, 500.0)}},
+        {"fixed": {"A": 350.0}, "bounds": {"E": (1.0, 2.0), "B": (200.0, 500.0)}},
         lambda N, D, a, b: ([np.ones_like(N), D**-b], 350 * N**-a),
         [(1.0, 2.0), (200.0, 500.0)],
     ),
@@ -190,7 +190,9 @@ def test_cells_have_the_coefficients_of_bounded_least_squares(solved):
 
 
 @sf.law(source="a test")
-def known_part(N: Any, D: Any, *, A: sf.Coefficient, F: sf.Amplitude, alpha: sf.Exponent):
+def known_part(
+    N: Any, D: Any, *, A: sf.laws.Coefficient, F: sf.laws.Amplitude, alpha: sf.laws.Exponent
+):
     """1.2 + (D / 1e9)^-alpha / 9 + A N^-alpha + F D^-1/3, with no constant and a remainder."""
     return 1.2 + (D / 1e9) ** -alpha / 9 + A * N**-alpha + F * D ** (-1 / 3)
 
@@ -242,7 +244,7 @@ GROUPED = {
         [POSITIVE] * 7,
     ),
     "A, E fixed": (
-        {"groups": {"A": "format"}, "fix": {"E": 1.6}},
+        {"groups": {"A": "format"}, "fixed": {"E": 1.6}},
         lambda *at: (grouped_A(*at)[0][1:], 1.6),
         [POSITIVE] * 5,
     ),
@@ -252,7 +254,7 @@ GROUPED = {
         [POSITIVE, *[(380.0, 420.0)] * 4, POSITIVE],
     ),
     "A, exponents tied": (
-        {"groups": {"A": "format"}, "tie": [("alpha", "beta")]},
+        {"groups": {"A": "format"}, "tied": [("alpha", "beta")]},
         lambda N, D, a: grouped_A(N, D, a, a),
         [POSITIVE] * 6,
     ),
@@ -372,7 +374,7 @@ def test_axes_are_finer_where_there_are_fewer(pose, runs, law, points):
 
 @pytest.mark.parametrize(
     "options",
-    [{"fix": {"B": 400.0}}, {"law": joint}, {"law": "chinchilla_n"}],
+    [{"fixed": {"B": 400.0}}, {"law": joint}, {"law": "chinchilla_n"}],
     ids=["known part shared", "column seeing both", "one axis"],
 )
 def test_slabs_give_the_tiles_of_the_whole(pose, runs, monkeypatch, options):
@@ -551,7 +553,7 @@ def test_values_of_the_starts_are_those_of_their_tiles(chinchilla_search):
 
 def test_exponent_of_a_term_that_is_not_there_is_a_plateau_that_counts_once(pose):
     # The loss rises with N, so that A is zero in every good cell and alpha does nothing.
-    runs = sf.isoflop_design()
+    runs = sf.simulation.isoflop_design()
     runs["loss"] = 2 + 400 * runs["D"] ** -0.3 + 0.02 * np.log(runs["N"])
     posed = pose(runs, residual="raw", bounds={"beta": (0.1, 1.0)})
     axes = posed.axes(48)
@@ -569,10 +571,10 @@ def two_valleys(
     N: Any,
     D: Any,
     *,
-    E: sf.Offset,
-    A: sf.Amplitude,
-    B: sf.Amplitude,
-    t: Annotated[sf.Coefficient, sf.Bounds(-1.0, 1.0)],
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    t: Annotated[sf.laws.Coefficient, sf.laws.Bounds(-1.0, 1.0)],
 ):
     """E + A N^-(t^2 + 0.01) + B D^-((t - 0.1)^2 + 0.01): like exponents at t and near -t."""
     return E + A * N ** -(t**2 + 0.01) + B * D ** -((t - 0.1) ** 2 + 0.01)
@@ -581,7 +583,7 @@ def two_valleys(
 @pytest.mark.parametrize("t", [0.55, -0.55])
 def test_two_basins_get_a_start_each(pose, t):
     truth = {"E": 1.7, "A": 300.0, "B": 500.0, "t": t}
-    runs = sf.simulate(sf.isoflop_design(), two_valleys, truth, noise=0.001)
+    runs = sf.simulate(sf.simulation.isoflop_design(), two_valleys, truth, noise=0.001)
     posed = pose(runs, two_valleys)
     ranking, found = posed.search(posed.axes(512), 4)
     assert ranking.basins == 2
@@ -591,7 +593,7 @@ def test_two_basins_get_a_start_each(pose, t):
 
 
 def test_search_without_nonlinear_coordinates_solves_the_one_cell(pose, runs):
-    posed = pose(runs, fix={"alpha": 0.34, "beta": 0.28})
+    posed = pose(runs, fixed={"alpha": 0.34, "beta": 0.28})
     _, found = posed.search([], 4)
     columns = [np.ones(75), runs["N"] ** -0.34, runs["D"] ** -0.28]
 

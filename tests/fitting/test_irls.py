@@ -48,7 +48,7 @@ def test_reweighting_ends_at_the_best_coefficients(pose, spoiled, monkeypatch, o
     """The best value of all coefficients at given exponents, by an optimiser of the plain sum."""
     monkeypatch.setattr(irls, "TURNS", 400)
     monkeypatch.setattr(irls, "ABSOLUTE_SHARE", 1e-6)
-    objective = sf.Objective(**options, delta=0.02)
+    objective = sf.objective.Objective(**options, delta=0.02)
     posed = pose(spoiled, **options, delta=0.02)
     exponents = np.array([[0.34, 0.28], [0.8, 0.1], [0.1, 0.9]])
     newton = newton_of(posed.problem, posed.data)
@@ -95,7 +95,7 @@ def test_a_few_turns_are_far_better_than_squares(pose, spoiled):
     assert (squares[close] > 1.2 * best[close]).any()
 
 
-@pytest.mark.parametrize("options", [{}, {"tie": [("alpha", "beta")]}, {"fix": {"E": 1.5}}])
+@pytest.mark.parametrize("options", [{}, {"tied": [("alpha", "beta")]}, {"fixed": {"E": 1.5}}])
 def test_groups_ties_and_fixed_values_are_projected_too(pose, runs, options):
     labelled = runs.assign(format=np.array(list("ab"))[np.arange(len(runs)) % 2])
     posed = pose(labelled, groups={"A": "format"}, **options)
@@ -112,7 +112,7 @@ def test_groups_ties_and_fixed_values_are_projected_too(pose, runs, options):
 
 def test_which_objectives_squares_rank():
     def squared(residual, robust):
-        return irls.squared(obj.measure(sf.Objective(residual, robust)))
+        return irls.squared(obj.measure(sf.objective.Objective(residual, robust)))
 
     assert squared("raw", "none") and squared("relative", "none") and squared("log", "none")
     others = [("log", "huber"), ("raw", "huber"), ("relative", "l1"), ("raw", "asymmetric")]
@@ -168,6 +168,12 @@ def _posed(runs):
 
     table = sf.LossTable.from_frame(runs)
     posed = pose(
-        table, sf.laws.find("chinchilla"), sf.Objective(), fix={}, bounds={}, tie=(), groups={}
+        table,
+        sf.laws.find("chinchilla"),
+        sf.objective.Objective(),
+        fixed={},
+        bounds={},
+        tied=(),
+        groups={},
     )
     return posed.problem, posed.settings

@@ -89,10 +89,10 @@ def test_fit_is_that_with_a_column_for_each_level(by_level, groups, objective):
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "weights": {"weight": True},
-    "exponents tied": {"tie": [("alpha", "beta")]},
-    "E fixed": {"fix": {"E": 1.7}},
-    "exponents fixed": {"fix": {"alpha": 0.34, "beta": 0.28}},
-    "bounds that bind": {"bounds": {"A": (390.0, 450.0)}, "fix": {"beta": 0.28}},
+    "exponents tied": {"tied": [("alpha", "beta")]},
+    "E fixed": {"fixed": {"E": 1.7}},
+    "exponents fixed": {"fixed": {"alpha": 0.34, "beta": 0.28}},
+    "bounds that bind": {"bounds": {"A": (390.0, 450.0)}, "fixed": {"beta": 0.28}},
 }
 
 
@@ -140,7 +140,7 @@ def test_derivatives_are_those_with_a_column_for_each_level(pose, groups, residu
         table(5),
         groups=GROUPS[groups],
         residual=residual,
-        fix=fixed,
+        fixed=fixed,
         bounds={"A": (100.0, np.inf)},
     )
     rng, data, settings = np.random.default_rng(3), posed.data, posed.settings
@@ -362,7 +362,7 @@ def test_bootstrap_of_many_levels():
 def test_profile_of_too_many_levels_is_refused():
     runs = table(200, 4)
     fit = sf.fit(runs, groups={"A": "format"}, robust="none")
-    with pytest.raises(sf.DataError, match=r"204 free parameters.*200 is the limit"):
+    with pytest.raises(sf.errors.DataError, match=r"204 free parameters.*200 is the limit"):
         sf.profile(fit, runs, "alpha")
 
 
@@ -378,7 +378,7 @@ def test_three_hundred_levels(objective):
     for level in (0, 123, 299):
         alone = sf.fit(
             pd.concat([runs[runs["format"] == level]] * 2, ignore_index=True),
-            fix=shared,
+            fixed=shared,
             certify=False,
             **OBJECTIVES[objective],
         )

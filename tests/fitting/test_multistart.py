@@ -50,14 +50,14 @@ def assert_fits(posed, objective, found, tables):
 
 @pytest.mark.parametrize(("residual", "robust"), OBJECTIVES)
 def test_weightings_are_fitted_as_if_alone(pose, runs, resampled, residual, robust):
-    objective = sf.Objective(residual, robust)
+    objective = sf.objective.Objective(residual, robust)
     posed = pose(runs, residual=residual, robust=robust)
     found = refitted(posed, objective, weight=resampled)
     assert_fits(posed, objective, found, [runs.assign(weight=row) for row in resampled])
 
 
 def test_known_optimum_leads_where_the_search_leads(pose, runs, resampled):
-    objective = sf.Objective("log", "huber")
+    objective = sf.objective.Objective("log", "huber")
     posed = pose(runs)
     fit = sf.fit(runs)
     k = len(posed.problem.owners)
@@ -75,7 +75,7 @@ def test_known_optimum_leads_where_the_search_leads(pose, runs, resampled):
 
 def test_search_makes_up_for_a_start_that_leads_nowhere(pose, runs, resampled):
     """Exponents at the far corner of the box: where that is no way out, the search is."""
-    objective = sf.Objective("log", "huber")
+    objective = sf.objective.Objective("log", "huber")
     posed = pose(runs)
     corner = grid.Candidates(np.log([4.9, 4.9]), np.array([2.5, 0.0, 0.0]), np.float64(0.0))
     alone = refitted(posed, objective, weight=resampled, near=corner)
@@ -91,7 +91,7 @@ def test_search_makes_up_for_a_start_that_leads_nowhere(pose, runs, resampled):
 
 @pytest.mark.parametrize(("residual", "robust"), OBJECTIVES)
 def test_losses_are_fitted_as_if_alone(pose, runs, redrawn, residual, robust):
-    objective = sf.Objective(residual, robust)
+    objective = sf.objective.Objective(residual, robust)
     posed = pose(runs, residual=residual, robust=robust)
     found = refitted(posed, objective, observed=redrawn)
     assert_fits(posed, objective, found, [runs.assign(loss=row) for row in redrawn])
@@ -100,9 +100,9 @@ def test_losses_are_fitted_as_if_alone(pose, runs, redrawn, residual, robust):
 @pytest.mark.parametrize(
     "options",
     [
-        {"fix": {"alpha": 0.34}},
-        {"fix": {"A": 400.0, "alpha": 0.34}},
-        {"tie": [("alpha", "beta")]},
+        {"fixed": {"alpha": 0.34}},
+        {"fixed": {"A": 400.0, "alpha": 0.34}},
+        {"tied": [("alpha", "beta")]},
         {"groups": {"A": "format", "B": "corpus"}},
         {"bounds": {"A": (100.0, 380.0)}},
     ],
@@ -113,7 +113,7 @@ def test_every_form_of_a_problem_is_searched_for_each_table(pose, runs, resample
     index = np.arange(75)
     labelled = runs.assign(format=np.array(list("ab"))[index % 2], corpus=index * 7 // 5 % 2)
     posed = pose(labelled, **options)
-    found = refitted(posed, sf.Objective(), weight=resampled[:5], points=32)
+    found = refitted(posed, sf.objective.Objective(), weight=resampled[:5], points=32)
     for value, row in zip(found.value, resampled, strict=False):
         alone = sf.fit(labelled.assign(weight=row), **options).value
         assert value == pytest.approx(alone, rel=1e-9)
@@ -121,33 +121,36 @@ def test_every_form_of_a_problem_is_searched_for_each_table(pose, runs, resample
 
 def test_losses_and_weights_together(pose, runs, redrawn, resampled):
     posed = pose(runs)
-    found = refitted(posed, sf.Objective(), observed=redrawn, weight=resampled)
+    found = refitted(posed, sf.objective.Objective(), observed=redrawn, weight=resampled)
     tables = [
         runs.assign(loss=loss, weight=weight)
         for loss, weight in zip(redrawn, resampled, strict=True)
     ]
-    assert_fits(posed, sf.Objective(), found, tables)
+    assert_fits(posed, sf.objective.Objective(), found, tables)
 
 
 def test_rows_of_weight_zero_are_rows_all_the_same(pose, runs, redrawn):
     weight = np.where(np.arange(75) % 9 == 8, 0.0, 1.0)
     weight[-1] = 0.0
     posed = pose(runs, weight=weight)
-    found = refitted(posed, sf.Objective(), observed=redrawn)
+    found = refitted(posed, sf.objective.Objective(), observed=redrawn)
     assert_fits(
-        posed, sf.Objective(), found, [runs.assign(loss=row, weight=weight) for row in redrawn]
+        posed,
+        sf.objective.Objective(),
+        found,
+        [runs.assign(loss=row, weight=weight) for row in redrawn],
     )
 
 
 def test_batches_and_threads_do_not_change_results(pose, runs, resampled, monkeypatch):
     posed = pose(runs)
     many = np.concatenate([resampled, resampled[::-1], resampled[10:30]])
-    whole = refitted(posed, sf.Objective(), weight=resampled)
+    whole = refitted(posed, sf.objective.Objective(), weight=resampled)
     order = np.r_[0:40, 39:-1:-1, 10:30]
     for numbers, threads in ((7 * 75, 1), (3 * 75, 3)):
         monkeypatch.setattr(polish, "HOST_NUMBERS", numbers)
         monkeypatch.setattr(polish, "THREADS", threads)
-        found = refitted(posed, sf.Objective(), weight=many)
+        found = refitted(posed, sf.objective.Objective(), weight=many)
         for leaf, expected in zip(found, whole, strict=True):
             np.testing.assert_allclose(leaf, expected[order], rtol=1e-10, atol=1e-12)
 
@@ -161,7 +164,7 @@ def test_memory_does_not_grow_with_the_number_of_replicates(pose, runs, monkeypa
         return take(tables, index)
 
     monkeypatch.setattr(Tables, "take", note)
-    found = refitted(pose(runs), sf.Objective(), weight=np.ones((701, 75)))
+    found = refitted(pose(runs), sf.objective.Objective(), weight=np.ones((701, 75)))
     assert len(found.value) == 701
     assert max(sizes) * 75 <= polish.HOST_NUMBERS
 
@@ -174,7 +177,7 @@ def test_every_replicate_has_its_own_losses_weights_and_metric(
     own = np.where(np.arange(75) % 9 == 8, 0.0, 1.0)
     posed = pose(runs, residual=residual, weight=own)
     given = resampled if weighted else None
-    tables = Tables(sf.Objective(residual), posed.data, redrawn, given)
+    tables = Tables(sf.objective.Objective(residual), posed.data, redrawn, given)
     losses, weights, found = tables.take(np.arange(REPLICATES))
     weight = resampled if weighted else np.tile(own, (REPLICATES, 1))
     metric = weight if residual == "raw" else weight / redrawn**2
@@ -187,7 +190,7 @@ def test_every_replicate_has_its_own_losses_weights_and_metric(
 def test_a_replicate_without_a_fit_says_so_and_leaves_the_others_alone(
     pose, runs, resampled, residual, robust
 ):
-    objective = sf.Objective(residual, robust)
+    objective = sf.objective.Objective(residual, robust)
     posed = pose(runs, residual=residual, robust=robust)
     wrong = resampled.copy()
     wrong[3] = 0.0
@@ -205,7 +208,7 @@ def test_a_replicate_on_two_runs_passes_through_them(pose, runs, resampled):
     posed = pose(runs, residual="raw", robust="none")
     few = resampled.copy()
     few[0] = np.isin(np.arange(75), [0, 20])
-    found = refitted(posed, sf.Objective("raw", "none"), weight=few)
+    found = refitted(posed, sf.objective.Objective("raw", "none"), weight=few)
     assert found.value[0] < 1e-25 * runs["loss"].pow(2).sum()
     assert found.value[1:].min() > 1e-4
 
@@ -224,5 +227,5 @@ def test_a_replicate_on_two_runs_passes_through_them(pose, runs, resampled):
     ids=["none", "a vector", "too few", "too many", "padded", "unlike numbers", "three axes"],
 )
 def test_other_shapes_are_refused(pose, runs, replicates):
-    with pytest.raises(sf.DataError, match=r"shape \(replicates, 75\)"):
-        refitted(pose(runs), sf.Objective(), **replicates)
+    with pytest.raises(sf.errors.DataError, match=r"shape \(replicates, 75\)"):
+        refitted(pose(runs), sf.objective.Objective(), **replicates)

@@ -17,7 +17,7 @@ from scalefit.fitting.newton import Batch
 from scalefit.fitting.polish import newton_of
 from scalefit.objective import influence, measure, penalty
 
-TRUTH = sf.SURFACES["chinchilla"]
+TRUTH = sf.simulation.SURFACES["chinchilla"]
 
 
 def words(options):
@@ -25,7 +25,9 @@ def words(options):
 
 
 @sf.law(source="a test")
-def floored(N: Any, D: Any, *, A: sf.Amplitude, share: sf.Fraction, alpha: sf.Exponent):
+def floored(
+    N: Any, D: Any, *, A: sf.laws.Amplitude, share: sf.laws.Fraction, alpha: sf.laws.Exponent
+):
     """1.2 + share (D / 1e9)^-alpha + A N^-alpha, whose remainder sees everything."""
     return 1.2 + share * (D / 1e9) ** -alpha + A * N ** -(alpha + share)
 
@@ -35,17 +37,17 @@ def floored(N: Any, D: Any, *, A: sf.Amplitude, share: sf.Fraction, alpha: sf.Ex
 
 TERMS = {
     "chinchilla": {},
-    "tied": {"tie": [("alpha", "beta")]},
-    "tied amplitudes": {"tie": [("A", "B")]},
+    "tied": {"tied": [("alpha", "beta")]},
+    "tied amplitudes": {"tied": [("A", "B")]},
     "column seeing both": {"law": joint},
-    "fixed A": {"fix": {"A": 350.0}},
-    "fixed E": {"fix": {"E": 1.8}},
-    "fixed exponent": {"fix": {"alpha": 0.3}},
+    "fixed A": {"fixed": {"A": 350.0}},
+    "fixed E": {"fixed": {"E": 1.8}},
+    "fixed exponent": {"fixed": {"alpha": 0.3}},
     "bounded A": {"bounds": {"A": (100.0, 500.0)}},
-    "remainder": {"law": floored, "fix": {"A": 30.0}},
+    "remainder": {"law": floored, "fixed": {"A": 30.0}},
     "no coefficients": {"law": "kaplan"},
     "grouped A": {"groups": {"A": "format"}},
-    "grouped E and B": {"groups": {"E": "format", "B": "format"}, "fix": {"A": 350.0}},
+    "grouped E and B": {"groups": {"E": "format", "B": "format"}, "fixed": {"A": 350.0}},
     "grouped and bounded A": {"groups": {"A": "format"}, "bounds": {"A": (100.0, 500.0)}},
     "grouped by two columns": {"groups": {"A": "format", "B": "corpus"}, "law": "chinchilla_tied"},
 }
@@ -185,7 +187,7 @@ def test_sizes_move_as_their_derivatives_say(local):
 
 @pytest.mark.parametrize("options", [{}, {"robust": "none"}, {"robust": "asymmetric"}], ids=words)
 def test_influence_is_the_derivative_of_the_penalty(options):
-    how = measure(sf.Objective(**options))
+    how = measure(sf.objective.Objective(**options))
     rows = np.array([-5.0, -2e-3, -9e-4, -1e-5, 1e-5, 9e-4, 2e-3, 5.0])
     with jax.enable_x64(True):
         slope = jax.vmap(jax.grad(lambda r: penalty(how, r)))(rows)
@@ -234,7 +236,7 @@ def to_centred(params):
 @pytest.mark.parametrize("options", OBJECTIVES, ids=words)
 @pytest.mark.parametrize("table", TABLES)
 def test_optimum_is_that_of_scipy(optimum, table, options):
-    runs = sf.simulate(sf.isoflop_design(), **TABLES[table])
+    runs = sf.simulate(sf.simulation.isoflop_design(), **TABLES[table])
     fit = sf.fit(runs, **options)
     expected = optimum(centred(runs), to_centred(TRUTH), runs["loss"].to_numpy(), **options)
     assert fit.value == pytest.approx(expected.value, rel=1e-12)
@@ -247,7 +249,7 @@ def test_optimum_is_that_of_scipy(optimum, table, options):
 @pytest.mark.parametrize("options", OBJECTIVES, ids=words)
 def test_optimum_of_a_law_whose_columns_see_both_exponents_is_that_of_scipy(optimum, options):
     truth = {"E": 1.7, "A": 300.0, "F": 0.4, "alpha": 0.3, "beta": 0.35}
-    runs = sf.simulate(sf.isoflop_design(), joint, truth, noise=0.002, seed=3)
+    runs = sf.simulate(sf.simulation.isoflop_design(), joint, truth, noise=0.002, seed=3)
     N, D = runs["N"].to_numpy() / 1e8, runs["D"].to_numpy() / 1e10
 
     def predict(point):
@@ -339,7 +341,7 @@ def test_flat_valley_is_reached_at_its_floor_from_every_cell(pose, optimum, runs
 
 def test_levels_that_hang_on_a_row_each_do_not_slow_each_other_down():
     """Nearly an L1 problem: Newton and Gauss-Newton need dampings of their own."""
-    runs = sf.simulate(sf.isoflop_design(points=20), noise=0.004, seed=5)
+    runs = sf.simulate(sf.simulation.isoflop_design(points=20), noise=0.004, seed=5)
     dealt = np.random.default_rng(5).permutation(100) % 20
     fit = sf.fit(runs.assign(format=dealt), groups={"A": "format"})
     assert fit.status is sf.Status.CONVERGED
@@ -352,7 +354,7 @@ def test_levels_that_hang_on_a_row_each_do_not_slow_each_other_down():
 
 def test_offset_that_would_be_negative_ends_at_zero(optimum):
     truth = dict(TRUTH) | {"E": -0.15}
-    runs = sf.simulate(sf.isoflop_design(), params=truth, noise=0.003, seed=4)
+    runs = sf.simulate(sf.simulation.isoflop_design(), params=truth, noise=0.003, seed=4)
     for options in OBJECTIVES[:6]:
         fit = sf.fit(runs, **options)
         expected = optimum(
@@ -406,7 +408,7 @@ def test_a_bound_of_a_logarithmic_coordinate_is_met_to_the_last_digit(runs, end)
 
 
 def test_both_of_a_tied_pair_meet_their_bound(runs):
-    fit = sf.fit(runs, tie=[("alpha", "beta")], bounds={"alpha": (0.7, 5.0)})
+    fit = sf.fit(runs, tied=[("alpha", "beta")], bounds={"alpha": (0.7, 5.0)})
     assert fit.params["alpha"] == fit.params["beta"] == 0.7
 
 
@@ -457,7 +459,7 @@ def test_bounds_that_do_not_bind_change_nothing(runs):
 
 def test_term_that_would_be_negative_ends_at_zero(optimum):
     # The loss rises with N, so that A is zero and alpha does nothing.
-    runs = sf.isoflop_design()
+    runs = sf.simulation.isoflop_design()
     rng = np.random.default_rng(6)
     rising = 1.8 + 400 * runs["D"] ** -0.28 + 0.01 * np.log(runs["N"])
     runs["loss"] = rising * np.exp(0.002 * rng.standard_normal(75))
@@ -482,7 +484,7 @@ def test_linear_law_is_bounded_least_squares(runs):
         runs,
         residual="raw",
         robust="none",
-        fix={"alpha": 0.3, "beta": 0.3},
+        fixed={"alpha": 0.3, "beta": 0.3},
         bounds={"E": limits[0], "A": limits[2]},
     )
     sizes = np.linalg.norm(columns, axis=0)
@@ -505,7 +507,7 @@ def test_linear_law_is_bounded_least_squares(runs):
 @pytest.mark.parametrize("options", [{}, {"residual": "raw", "robust": "none"}], ids=words)
 def test_law_without_linear_parameters_is_fitted_to_the_truth(options):
     truth = {"N_c": 8.8e8, "D_c": 5.4e10, "alpha_N": 0.076, "alpha_D": 0.103}
-    runs = sf.simulate(sf.isoflop_design(), "kaplan", truth, noise=0.0)
+    runs = sf.simulate(sf.simulation.isoflop_design(), "kaplan", truth, noise=0.0)
     fit = sf.fit(runs, "kaplan", **options)
     assert fit.status is sf.Status.EXACT
     for name, value in truth.items():

@@ -26,12 +26,12 @@ def rich(
     N: Any,
     D: Any,
     *,
-    gamma: sf.Exponent,
-    E: sf.Offset,
-    A: sf.Amplitude,
-    alpha: sf.Exponent,
-    c: sf.Coefficient,
-    share: sf.Fraction,
+    gamma: sf.laws.Exponent,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    alpha: sf.laws.Exponent,
+    c: sf.laws.Coefficient,
+    share: sf.laws.Fraction,
     Dc: Annotated[jax.Array, scale_of("D")],
 ):
     """E + A N^-alpha + c (N^-share + D^-alpha) + (D / Dc)^-gamma"""
@@ -39,15 +39,15 @@ def rich(
 
 
 @sf.law(source="a test")
-def unbounded(N: Any, *, A: sf.Amplitude, alpha: sf.Exponent, k: sf.Coefficient):
+def unbounded(N: Any, *, A: sf.laws.Amplitude, alpha: sf.laws.Exponent, k: sf.laws.Coefficient):
     """A (1 + k N^-1) N^-alpha, whose k is nonlinear and has no finite bounds."""
     return A * (1 + k / N) * N**-alpha
 
 
-def prepared(law="chinchilla", fix=None, bounds=None, tie=(), groups=None, columns=COLUMNS):
+def prepared(law="chinchilla", fixed=None, bounds=None, tied=(), groups=None, columns=COLUMNS):
     law = sf.laws.find(law)
     found = structure(law, columns)
-    given = {"fix": fix or {}, "bounds": bounds or {}, "tie": tie, "groups": groups or {}}
+    given = {"fixed": fixed or {}, "bounds": bounds or {}, "tied": tied, "groups": groups or {}}
     return prepare(law, found, columns, **given)
 
 
@@ -58,30 +58,30 @@ def prepared(law="chinchilla", fix=None, bounds=None, tie=(), groups=None, colum
     ("law", "options", "linear", "nonlinear", "fixed"),
     [
         ("chinchilla", {}, ["E", "A", "B"], ["alpha", "beta"], ""),
-        ("chinchilla", {"fix": {"E": 1.7}}, ["A", "B"], ["alpha", "beta"], "E"),
-        ("chinchilla", {"fix": {"beta": 0.3, "A": 4.0}}, ["E", "B"], ["alpha"], "A beta"),
-        ("chinchilla", {"tie": [("beta", "alpha")]}, ["E", "A", "B"], ["alpha beta"], ""),
-        ("chinchilla", {"tie": [("A", "B")]}, ["E", "A B"], ["alpha", "beta"], ""),
-        ("chinchilla", {"tie": [["B", "E", "A"]]}, ["E A B"], ["alpha", "beta"], ""),
+        ("chinchilla", {"fixed": {"E": 1.7}}, ["A", "B"], ["alpha", "beta"], "E"),
+        ("chinchilla", {"fixed": {"beta": 0.3, "A": 4.0}}, ["E", "B"], ["alpha"], "A beta"),
+        ("chinchilla", {"tied": [("beta", "alpha")]}, ["E", "A", "B"], ["alpha beta"], ""),
+        ("chinchilla", {"tied": [("A", "B")]}, ["E", "A B"], ["alpha", "beta"], ""),
+        ("chinchilla", {"tied": [["B", "E", "A"]]}, ["E A B"], ["alpha", "beta"], ""),
         (
             "chinchilla",
-            {"tie": [("A", "B"), ("alpha", "beta")], "fix": {"E": 2.0}},
+            {"tied": [("A", "B"), ("alpha", "beta")], "fixed": {"E": 2.0}},
             ["A B"],
             ["alpha beta"],
             "E",
         ),
         (
             "chinchilla",
-            {"fix": {"alpha": 0.3, "beta": 0.3}},
+            {"fixed": {"alpha": 0.3, "beta": 0.3}},
             ["E", "A", "B"],
             [],
             "alpha beta",
         ),
-        ("chinchilla", {"fix": {"E": 1.0, "A": 1.0, "B": 1.0}}, [], ["alpha", "beta"], "E A B"),
+        ("chinchilla", {"fixed": {"E": 1.0, "A": 1.0, "B": 1.0}}, [], ["alpha", "beta"], "E A B"),
         (rich, {}, ["E", "A", "c"], ["gamma", "alpha", "share", "Dc"], ""),
         (
             rich,
-            {"tie": [("alpha", "gamma")], "fix": {"share": 0.5}},
+            {"tied": [("alpha", "gamma")], "fixed": {"share": 0.5}},
             ["E", "A", "c"],
             ["gamma alpha", "Dc"],
             "share",
@@ -103,10 +103,10 @@ def test_parameters_fall_into_groups_in_the_order_of_the_law(
     ("options", "index"),
     [
         ({}, 0),
-        ({"fix": {"A": 1.0}}, 0),
-        ({"fix": {"E": 1.0}}, None),
-        ({"tie": [("E", "A")]}, None),
-        ({"tie": [("A", "B")]}, 0),
+        ({"fixed": {"A": 1.0}}, 0),
+        ({"fixed": {"E": 1.0}}, None),
+        ({"tied": [("E", "A")]}, None),
+        ({"tied": [("A", "B")]}, 0),
     ],
 )
 def test_constant_is_the_offset_that_stands_alone(options, index):
@@ -118,15 +118,15 @@ def test_constant_is_found_wherever_it_stands_and_missed_where_there_is_none():
     assert prepared(unbounded, bounds={"k": (0, 1)})[0].constant is None
 
     @sf.law(source="a test")
-    def last(N: Any, *, A: sf.Amplitude, alpha: sf.Exponent, E: sf.Offset):
+    def last(N: Any, *, A: sf.laws.Amplitude, alpha: sf.laws.Exponent, E: sf.laws.Offset):
         return E + A * N**-alpha
 
     assert prepared(last)[0].constant == 1
 
 
 def test_same_options_make_equal_problems_with_other_numbers():
-    first, _ = prepared(fix={"E": 1.7}, bounds={"A": (1.0, 2.0)})
-    second, _ = prepared(fix={"E": 1.8}, bounds={"A": (3.0, 4.0)})
+    first, _ = prepared(fixed={"E": 1.7}, bounds={"A": (1.0, 2.0)})
+    second, _ = prepared(fixed={"E": 1.8}, bounds={"A": (3.0, 4.0)})
     assert first == second
     assert hash(first) == hash(second)
 
@@ -136,8 +136,8 @@ def test_other_groups_or_kinds_of_bounds_make_other_problems():
         prepared(**options)[0]
         for options in (
             {},
-            {"fix": {"E": 1.7}},
-            {"tie": [("A", "B")]},
+            {"fixed": {"E": 1.7}},
+            {"tied": [("A", "B")]},
             {"bounds": {"A": (1.0, 2.0)}},
             {"bounds": {"A": (1.0, math.inf)}},
         )
@@ -227,7 +227,7 @@ def test_given_bounds_replace_those_of_the_kind_even_where_wider():
 
 def test_tied_parameters_keep_the_bounds_they_share():
     _, settings = prepared(
-        tie=[("alpha", "beta"), ("A", "B")],
+        tied=[("alpha", "beta"), ("A", "B")],
         bounds={"alpha": (0.1, 0.5), "beta": (0.2, 0.9), "A": (5.0, 50.0), "B": (-1.0, 20.0)},
     )
     np.testing.assert_allclose(settings.lower, [0, 5, math.log(0.2)], rtol=1e-15)
@@ -241,19 +241,19 @@ def test_tied_parameters_keep_the_bounds_they_share():
     ("law", "options", "seen", "known"),
     [
         ("chinchilla", {}, ((), (0,), (1,)), None),
-        ("chinchilla", {"fix": {"E": 1.0}}, ((0,), (1,)), ()),
-        ("chinchilla", {"fix": {"A": 1.0}}, ((), (1,)), (0,)),
-        ("chinchilla", {"fix": {"E": 1.0, "B": 1.0}}, ((0,),), (1,)),
-        ("chinchilla", {"fix": {"alpha": 1.0}}, ((), (), (0,)), None),
-        ("chinchilla", {"fix": {"A": 1.0, "alpha": 1.0}}, ((), (0,)), ()),
-        ("chinchilla", {"tie": [("alpha", "beta")]}, ((), (0,), (0,)), None),
-        ("chinchilla", {"tie": [("A", "B")]}, ((), (0, 1)), None),
-        ("chinchilla", {"tie": [("A", "B"), ("alpha", "beta")]}, ((), (0,)), None),
+        ("chinchilla", {"fixed": {"E": 1.0}}, ((0,), (1,)), ()),
+        ("chinchilla", {"fixed": {"A": 1.0}}, ((), (1,)), (0,)),
+        ("chinchilla", {"fixed": {"E": 1.0, "B": 1.0}}, ((0,),), (1,)),
+        ("chinchilla", {"fixed": {"alpha": 1.0}}, ((), (), (0,)), None),
+        ("chinchilla", {"fixed": {"A": 1.0, "alpha": 1.0}}, ((), (0,)), ()),
+        ("chinchilla", {"tied": [("alpha", "beta")]}, ((), (0,), (0,)), None),
+        ("chinchilla", {"tied": [("A", "B")]}, ((), (0, 1)), None),
+        ("chinchilla", {"tied": [("A", "B"), ("alpha", "beta")]}, ((), (0,)), None),
         # gamma, alpha, share, Dc
         (rich, {}, ((), (1,), (1, 2)), (0, 3)),
-        (rich, {"fix": {"c": 1.0}}, ((), (1,)), (0, 1, 2, 3)),
-        (rich, {"fix": {"gamma": 1.0, "Dc": 1e9}}, ((), (0,), (0, 1)), ()),
-        (rich, {"tie": [("alpha", "gamma")]}, ((), (0,), (0, 1)), (0, 2)),
+        (rich, {"fixed": {"c": 1.0}}, ((), (1,)), (0, 1, 2, 3)),
+        (rich, {"fixed": {"gamma": 1.0, "Dc": 1e9}}, ((), (0,), (0, 1)), ()),
+        (rich, {"tied": [("alpha", "gamma")]}, ((), (0,), (0, 1)), (0, 2)),
     ],
 )
 def test_terms_depend_on_the_coordinates_that_are_left(law, options, seen, known):
@@ -267,9 +267,9 @@ def test_terms_depend_on_the_coordinates_that_are_left(law, options, seen, known
 
 def test_columns_and_known_part_compose_the_law(pose):
     rng = np.random.default_rng(1)
-    runs = sf.isoflop_design()
+    runs = sf.simulation.isoflop_design()
     runs["loss"] = rng.uniform(2, 4, len(runs))
-    posed = pose(runs, rich, fix={"A": 30.0, "share": 0.4}, tie=[("gamma", "alpha")])
+    posed = pose(runs, rich, fixed={"A": 30.0, "share": 0.4}, tied=[("gamma", "alpha")])
     problem, data = posed.problem, posed.data
     a, Dc = 0.3, 1e11
     coordinates = [math.log(a), math.log(Dc)]
@@ -283,7 +283,7 @@ def test_columns_and_known_part_compose_the_law(pose):
 
 def test_parameters_undo_groups_logarithms_and_fixing():
     problem, _ = prepared(
-        rich, fix={"share": 0.25, "c": -2.0}, tie=[("gamma", "alpha"), ("E", "A")]
+        rich, fixed={"share": 0.25, "c": -2.0}, tied=[("gamma", "alpha"), ("E", "A")]
     )
     fixed = [-2.0, 0.25]
     assert problem.fixed == ("c", "share")
@@ -305,7 +305,7 @@ def test_parameters_undo_groups_logarithms_and_fixing():
 
 def test_a_law_that_declares_a_range_without_an_end_is_refused():
     with pytest.raises(
-        sf.LawError,
+        sf.errors.LawError,
         match=r"parameter 'k' of 'unbounded' enters nonlinearly, .* not \(-inf, inf\). Pass",
     ):
         prepared(unbounded)
@@ -323,7 +323,7 @@ def test_options_are_read_as_plain_numbers_and_names():
 
 
 def test_a_parameter_may_be_fixed_at_its_bound():
-    assert prepared(fix={"E": 0.0, "alpha": 5.0})[0].fixed == ("E", "alpha")
+    assert prepared(fixed={"E": 0.0, "alpha": 5.0})[0].fixed == ("E", "alpha")
 
 
 # Fits of what is left
@@ -340,37 +340,37 @@ OBJECTIVES = [
 # and where scipy starts.
 LEFT = {
     "E fixed": (
-        {"fix": {"E": 1.75}},
+        {"fixed": {"E": 1.75}},
         lambda N, D, A, B, a, b: 1.75 + A * N**-a + B * D**-b,
         lambda A, B, a, b: {"E": 1.75, "A": A * 1e8**a, "B": B * 1e10**b, "alpha": a, "beta": b},
         [0.78, 0.65, 0.34, 0.28],
     ),
     "E fixed at zero, alpha bounded": (
-        {"fix": {"E": 0}, "bounds": {"alpha": (0.2, 1.0)}},
+        {"fixed": {"E": 0}, "bounds": {"alpha": (0.2, 1.0)}},
         lambda N, D, A, B, a, b: A * N**-a + B * D**-b,
         lambda A, B, a, b: {"E": 0, "A": A * 1e8**a, "B": B * 1e10**b, "alpha": a, "beta": b},
         [0.7, 2.4, 0.35, 0.1],
     ),
     "A fixed": (
-        {"fix": {"A": 500.0}},
+        {"fixed": {"A": 500.0}},
         lambda N, D, E, B, a, b: E + 500 * 1e8**-a * N**-a + B * D**-b,
         lambda E, B, a, b: {"E": E, "A": 500.0, "B": B * 1e10**b, "alpha": a, "beta": b},
         [1.7, 0.65, 0.35, 0.28],
     ),
     "alpha and B fixed": (
-        {"fix": {"alpha": 0.36, "B": 300.0}},
+        {"fixed": {"alpha": 0.36, "B": 300.0}},
         lambda N, D, E, A, b: E + A * N**-0.36 + 300 * 1e10**-b * D**-b,
         lambda E, A, b: {"E": E, "A": A * 1e8**0.36, "B": 300.0, "alpha": 0.36, "beta": b},
         [1.7, 0.7, 0.27],
     ),
     "exponents tied": (
-        {"tie": [("alpha", "beta")]},
+        {"tied": [("alpha", "beta")]},
         lambda N, D, E, A, B, a: E + A * N**-a + B * D**-a,
         lambda E, A, B, a: {"E": E, "A": A * 1e8**a, "B": B * 1e10**a, "alpha": a, "beta": a},
         [1.7, 0.8, 0.65, 0.31],
     ),
     "amplitudes tied, beta bounded": (
-        {"tie": [("A", "B")], "bounds": {"beta": (0.1, 0.9)}},
+        {"tied": [("A", "B")], "bounds": {"beta": (0.1, 0.9)}},
         lambda N, D, E, A, a, b: E + A * (1e8**-a * N**-a + 1e10**-b * D**-b),
         lambda E, A, a, b: {"E": E, "A": A, "B": A, "alpha": a, "beta": b},
         [1.7, 400.0, 0.34, 0.28],
@@ -394,10 +394,10 @@ def test_fit_of_what_is_left_is_that_of_scipy(optimum, runs, case):
 
 
 def test_fixed_and_tied_values_are_exact_and_kept_on_the_fit(runs):
-    fixed = sf.fit(runs, fix={"E": 1.75})
+    fixed = sf.fit(runs, fixed={"E": 1.75})
     assert fixed.params["E"] == 1.75
     assert fixed.fixed == {"E": 1.75}
-    tied = sf.fit(runs, tie=[("beta", "alpha")])
+    tied = sf.fit(runs, tied=[("beta", "alpha")])
     assert tied.params["alpha"] == tied.params["beta"]
     assert tied.tied == (("alpha", "beta"),)
 

@@ -30,7 +30,7 @@ def test_the_way_down_is_the_steepest_by_finite_differences(pose, runs, residual
     # The exponent of the other term stays, and no coefficient moves yet.
     assert onwards.coordinates[0, 1] == end.coordinates[0, 1]
     np.testing.assert_array_equal(onwards.coefficients, end.coefficients)
-    objective = sf.Objective(residual, robust)
+    objective = sf.objective.Objective(residual, robust)
     E, _, B = end.coefficients[0]
     beta = np.exp(end.coordinates[0, 1])
     N, D, loss = (runs[name].to_numpy() for name in ("N", "D", "loss"))
@@ -108,7 +108,7 @@ def test_neighbours_lie_along_profiles(pose, runs):
         assert abs(step) == pytest.approx(3 * error, rel=0.02)
         fixed = np.exp(found.coordinates[2 * row, row])
         other = {"alpha": "beta", "beta": "alpha"}[name]
-        held = sf.fit(runs, residual="raw", robust="none", fix={name: fixed})
+        held = sf.fit(runs, residual="raw", robust="none", fixed={name: fixed})
         # To first order.
         moved = np.exp(found.coordinates[2 * row, 1 - row]) - fit.params[other]
         assert moved == pytest.approx(held.params[other] - fit.params[other], rel=0.3)

@@ -16,7 +16,7 @@ from scalefit.errors import Status
 def test_rounded_tables_without_noise_arrive(decimals, robust):
     """Two computations of the sum agree to 2 |r| eps only, which used to look like a branch."""
     for scale in (0.61, 1.0, 1.7):
-        runs = sf.simulate(sf.isoflop_design(), noise=0.0)
+        runs = sf.simulate(sf.simulation.isoflop_design(), noise=0.0)
         runs["loss"] = (runs["loss"] * scale).round(decimals)
         fit = sf.fit(runs, robust=robust, certify=False)
         assert fit.status in (Status.CONVERGED, Status.EXACT)
@@ -26,7 +26,7 @@ def test_rounded_tables_without_noise_arrive(decimals, robust):
 @pytest.mark.parametrize("robust", ["huber", "none", "l1", "asymmetric"])
 def test_weights_of_any_size_are_weights(robust):
     """Weights of 1e-300 once gave another alpha, converged, and no note."""
-    runs = sf.simulate(sf.isoflop_design(), seed=0)
+    runs = sf.simulate(sf.simulation.isoflop_design(), seed=0)
     one = sf.fit(runs, robust=robust, certify=False)
     for weight in (1e-300, 1e-200, 1e-100, 1e100, 1e200, 1e300):
         fit = sf.fit(runs.assign(weight=weight), robust=robust, certify=False)
@@ -39,7 +39,7 @@ def test_weights_of_any_size_are_weights(robust):
 @pytest.mark.parametrize("robust", ["huber", "none", "l1", "asymmetric"])
 def test_slack_bounds_what_errors_of_the_residuals_do(residual, robust):
     rng = np.random.default_rng(0)
-    objective = sf.Objective(residual, robust, 0.1)
+    objective = sf.objective.Objective(residual, robust, 0.1)
     observed = 2.0 + rng.random(50)
     weight = rng.random(50) * (rng.random(50) < 0.8)
     predicted = observed * np.exp(0.2 * rng.normal(size=50))
@@ -64,7 +64,7 @@ def test_slack_bounds_what_errors_of_the_residuals_do(residual, robust):
 
 @pytest.fixture(scope="module")
 def noisy():
-    return sf.simulate(sf.isoflop_design(points=6), noise=0.004, seed=2)
+    return sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.004, seed=2)
 
 
 @pytest.mark.parametrize("residual", ["log", "relative"])
@@ -97,7 +97,9 @@ def test_raw_losses_of_any_size_are_losses(noisy, robust, power):
 )
 def test_losses_beyond_floats_are_refused_with_a_unit(noisy, scale, residual):
     runs = noisy.assign(loss=noisy["loss"] * scale)
-    with pytest.raises(sf.DataError, match=f"{residual} residuals are summed from") as caught:
+    with pytest.raises(
+        sf.errors.DataError, match=f"{residual} residuals are summed from"
+    ) as caught:
         sf.fit(runs, residual=residual)
     remedy = caught.value.remedy.removeprefix("Give them in another unit, as ")
     again = sf.fit(eval(remedy, {"runs": runs}), residual=residual, delta=0.01)
@@ -112,7 +114,9 @@ def test_a_loss_that_hides_all_others_is_named(noisy, loss, residual, rule):
     """A loss of 1e300 was said to mean that the law predicts negative losses."""
     runs = noisy.copy()
     runs.loc[5, "loss"] = loss
-    with pytest.raises(sf.DataError, match=rf"loss is .*rows 5.*keep='`loss` {rule} ") as caught:
+    with pytest.raises(
+        sf.errors.DataError, match=rf"loss is .*rows 5.*keep='`loss` {rule} "
+    ) as caught:
         sf.fit(runs, residual=residual)
     assert caught.value.rows == (5,)
     keep = caught.value.remedy.partition("keep='")[2].rstrip("'")
@@ -123,7 +127,7 @@ def test_a_loss_that_hides_all_others_is_named(noisy, loss, residual, rule):
 @pytest.mark.parametrize("robust", ["huber", "asymmetric"])
 def test_a_delta_within_rounding_is_refused(noisy, delta, robust):
     """It once was called exact, at a spread of half a percent."""
-    with pytest.raises(sf.ArgumentError, match=r"below 9.3e-10.*delta=0.001") as caught:
+    with pytest.raises(sf.errors.ArgumentError, match=r"below 9.3e-10.*delta=0.001") as caught:
         sf.fit(noisy, delta=delta, robust=robust)
     assert caught.value.argument == "delta"
     assert ("robust='l1'" in str(caught.value)) == (robust == "huber")
@@ -131,7 +135,9 @@ def test_a_delta_within_rounding_is_refused(noisy, delta, robust):
 
 def test_a_delta_is_measured_by_raw_losses(noisy):
     runs = noisy.assign(loss=noisy["loss"] * 1e30)
-    with pytest.raises(sf.ArgumentError, match=r"delta=0.001 is below .*e\+21,.*delta=3e\+27"):
+    with pytest.raises(
+        sf.errors.ArgumentError, match=r"delta=0.001 is below .*e\+21,.*delta=3e\+27"
+    ):
         sf.fit(runs, residual="raw")
     assert sf.fit(runs, residual="raw", delta=3e27).status is Status.CONVERGED
 
@@ -153,10 +159,10 @@ def test_a_huge_delta_is_half_the_squares(noisy, robust):
 def test_weights_that_count_for_nothing_are_refused(noisy):
     """Absolute residuals once raised LinAlgError from inside, and squares stalled."""
     runs = noisy.assign(weight=np.geomspace(1e-200, 1e200, len(noisy)))
-    with pytest.raises(sf.DataError, match="no digit of a sum is left of it") as caught:
+    with pytest.raises(sf.errors.DataError, match="no digit of a sum is left of it") as caught:
         sf.fit(runs, robust="l1")
     keep = caught.value.remedy.partition("keep='")[2].rstrip("'")
-    with pytest.raises(sf.DataError, match="cannot identify"):
+    with pytest.raises(sf.errors.DataError, match="cannot identify"):
         sf.fit(runs, keep=keep)
     runs.loc[1:, "weight"] = 1.0
     assert sf.fit(runs, keep="weight > 1e-30").rows == len(noisy) - 1
@@ -176,15 +182,15 @@ def test_weights_that_count_for_nothing_are_refused(noisy):
     ],
 )
 def test_no_finite_objective_says_why(noisy, options, said):
-    with pytest.raises(sf.FitError, match=said):
+    with pytest.raises(sf.errors.FitError, match=said):
         sf.fit(noisy, **options)
     # Of many levels, too, of which a few are named.
     level = np.arange(len(noisy)) % 20
-    with pytest.raises(sf.FitError, match=r"finite objective: .* and \d+ more"):
+    with pytest.raises(sf.errors.FitError, match=r"finite objective: .* and \d+ more"):
         sf.fit(noisy.assign(level=level), groups={"A": "level"}, **options)
 
 
-@pytest.mark.parametrize("options", [{"bounds": {"A": (1e300, 1e308)}}, {"fix": {"A": 1e308}}])
+@pytest.mark.parametrize("options", [{"bounds": {"A": (1e300, 1e308)}}, {"fixed": {"A": 1e308}}])
 def test_a_curvature_that_is_no_float_is_no_idle_parameter(noisy, options):
     fit = sf.fit(noisy, **options)
     assert "alpha" in fit.trust.at_bound
@@ -193,7 +199,7 @@ def test_a_curvature_that_is_no_float_is_no_idle_parameter(noisy, options):
 
 STRICT = [
     {},
-    {"residual": "raw", "fix": {"A": 1e308}},
+    {"residual": "raw", "fixed": {"A": 1e308}},
     {"bounds": {"A": (1e300, 1e308)}},
     {"bounds": {"alpha": (50, 100)}},
     {"bounds": {"E": (-5, -1)}},
@@ -210,7 +216,7 @@ def test_a_fit_is_silent_whatever_numpy_is_set_to(noisy, options, weighed):
         runs = noisy.assign(weight=np.geomspace(1e-14, 1e14, len(noisy)))
     with warnings.catch_warnings(), np.errstate(all="raise"):
         warnings.simplefilter("error")
-        with contextlib.suppress(sf.FitError):
+        with contextlib.suppress(sf.errors.FitError):
             sf.fit(runs, certify=False, **options)
         assert np.geterr() == dict.fromkeys(np.geterr(), "raise")
 
@@ -219,8 +225,8 @@ def test_starts_that_ended_nowhere_do_not_decide_what_a_law_gives():
     """Their values are no numbers, and were taken for the nearest to the optimum."""
 
     @sf.law(source="a test")
-    def choosing(N, D, *, E: sf.Offset, A: sf.Amplitude, a: sf.Exponent):
+    def choosing(N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, a: sf.laws.Exponent):
         return np.where(a > 2, E, np.where(~(a > 0.3), E + A * D**-a, E + A * N**-a))
 
-    runs = sf.simulate(sf.isoflop_design(points=4), noise=0.002)
+    runs = sf.simulate(sf.simulation.isoflop_design(points=4), noise=0.002)
     assert np.isfinite(sf.fit(runs, choosing).value)

@@ -12,9 +12,9 @@ import scalefit as sf
 from scalefit.fitting import grid
 from scalefit.fitting.model import Cells
 
-N_SCALE = Annotated[jax.Array, sf.scale_of("N")]
-D_SCALE = Annotated[jax.Array, sf.scale_of("D")]
-Power = sf.Exponent
+N_SCALE = Annotated[jax.Array, sf.laws.scale_of("N")]
+D_SCALE = Annotated[jax.Array, sf.laws.scale_of("D")]
+Power = sf.laws.Exponent
 
 
 @sf.law(source="Kaplan et al. 2020, arXiv 2001.08361, eq. 1.5")
@@ -24,14 +24,24 @@ def kaplan(N: Any, D: Any, *, Nc: N_SCALE, Dc: D_SCALE, aN: Power, aD: Power):
 
 
 @sf.law(source="the same with a constant")
-def kaplan_offset(N: Any, D: Any, *, E: sf.Offset, Nc: N_SCALE, Dc: D_SCALE, aN: Power, aD: Power):
+def kaplan_offset(
+    N: Any, D: Any, *, E: sf.laws.Offset, Nc: N_SCALE, Dc: D_SCALE, aN: Power, aD: Power
+):
     """E + ((Nc / N)^(aN / aD) + Dc / D)^aD"""
     return E + ((Nc / N) ** (aN / aD) + Dc / D) ** aD
 
 
 @sf.law(source="a test")
 def two_pairs(
-    N: Any, D: Any, *, A: sf.Amplitude, B: sf.Amplitude, a: Power, s: N_SCALE, b: Power, t: D_SCALE
+    N: Any,
+    D: Any,
+    *,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    a: Power,
+    s: N_SCALE,
+    b: Power,
+    t: D_SCALE,
 ):
     """A (1 + N / s)^-a + B (1 + D / t)^-b: two blocks of two."""
     return A * (1 + N / s) ** -a + B * (1 + D / t) ** -b
@@ -42,10 +52,10 @@ def chain(
     N: Any,
     D: Any,
     *,
-    E: sf.Offset,
-    A: sf.Amplitude,
-    B: sf.Amplitude,
-    C: sf.Amplitude,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    C: sf.laws.Amplitude,
     a: Power,
     b: Power,
     c: Power,
@@ -68,12 +78,12 @@ def five(
     S: Any,
     T: Any,
     *,
-    E: sf.Offset,
-    A: sf.Amplitude,
-    B: sf.Amplitude,
-    C: sf.Amplitude,
-    F: sf.Amplitude,
-    G: sf.Amplitude,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    C: sf.laws.Amplitude,
+    F: sf.laws.Amplitude,
+    G: sf.laws.Amplitude,
     a: Power,
     b: Power,
     c: Power,
@@ -90,9 +100,9 @@ def six(
     Q: Any,
     R: Any,
     *,
-    A: sf.Amplitude,
-    B: sf.Amplitude,
-    C: sf.Amplitude,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    C: sf.laws.Amplitude,
     a: Power,
     b: Power,
     c: Power,
@@ -124,20 +134,20 @@ def wide():
     ("law", "options", "linked", "scattered"),
     [
         ("chinchilla", {}, [(0,), (1,)], False),
-        ("chinchilla", {"fix": {"alpha": 0.3}}, [(0,)], False),
+        ("chinchilla", {"fixed": {"alpha": 0.3}}, [(0,)], False),
         (two_pairs, {}, [(0, 1), (2, 3)], False),
-        (two_pairs, {"tie": [("a", "b")]}, [(0, 1, 2)], True),
+        (two_pairs, {"tied": [("a", "b")]}, [(0, 1, 2)], True),
         (chain, {}, [(0, 1, 2), (3,)], True),
-        (chain, {"fix": {"b": 0.3}}, [(0,), (1,), (2,)], False),
-        (chain, {"fix": {"A": 1.0}}, [(0, 1, 2), (3,)], True),
-        (chain, {"fix": {"A": 0.0, "a": 0.3}}, [(0, 1), (2,)], False),
+        (chain, {"fixed": {"b": 0.3}}, [(0,), (1,), (2,)], False),
+        (chain, {"fixed": {"A": 1.0}}, [(0, 1, 2), (3,)], True),
+        (chain, {"fixed": {"A": 0.0, "a": 0.3}}, [(0, 1), (2,)], False),
         (kaplan, {}, [(0, 1, 2, 3)], True),
-        (kaplan, {"fix": {"aN": 0.1}}, [(0, 1, 2)], True),
-        (kaplan, {"fix": {"aN": 0.1, "aD": 0.1}}, [(0, 1)], False),
+        (kaplan, {"fixed": {"aN": 0.1}}, [(0, 1, 2)], True),
+        (kaplan, {"fixed": {"aN": 0.1, "aD": 0.1}}, [(0, 1)], False),
         (five, {}, [(0,), (1,), (2,), (3,), (4,)], True),
-        (five, {"fix": {"g": 0.5}}, [(0,), (1,), (2,), (3,)], False),
+        (five, {"fixed": {"g": 0.5}}, [(0,), (1,), (2,), (3,)], False),
         (six, {}, [(0, 3), (1, 4), (2, 5)], True),
-        (six, {"fix": {"f": 0.5, "g": 0.5}}, [(0,), (1,), (2, 3)], False),
+        (six, {"fixed": {"f": 0.5, "g": 0.5}}, [(0,), (1,), (2, 3)], False),
     ],
 )
 def test_coordinates_that_a_column_sees_together_are_linked(
@@ -167,7 +177,7 @@ def test_coordinates_come_back_in_the_order_of_the_law(pose, wide):
     problem = pose(wide, six).problem
     axes = [np.array([[first, 30.0 + first]]) for first in (0.0, 10.0, 20.0)]
     assert grid.points(problem, axes, np.zeros((1, 3), int)).tolist() == [[0, 10, 20, 30, 40, 50]]
-    regular = pose(wide, five, fix={"g": 0.5}).problem
+    regular = pose(wide, five, fixed={"g": 0.5}).problem
     axes = [np.array([0.0, value]) for value in (1.0, 2.0, 3.0, 4.0)]
     assert grid.points(regular, axes, np.ones((1, 4), int)).tolist() == [[1, 2, 3, 4]]
 

@@ -9,7 +9,7 @@ import scalefit as sf
 @pytest.fixture(scope="session")
 def runs():
     """30 runs with half a percent of noise, in six corpora of five."""
-    frame = sf.simulate(sf.isoflop_design(points=6), noise=0.005, seed=3)
+    frame = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.005, seed=3)
     return frame.assign(corpus=np.arange(len(frame)) % 6, seed=np.arange(len(frame)))
 
 

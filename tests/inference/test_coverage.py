@@ -14,19 +14,19 @@ pytestmark = pytest.mark.slow
 TABLES = 300
 NOISE = 0.005
 BUDGET = 1e22
-TRUTH = sf.SURFACES["chinchilla"]
+TRUTH = sf.simulation.SURFACES["chinchilla"]
 # 95 % of 300 are held within three standard errors: 1.26 % each.
 LEAST, MOST = 0.95 - 0.04, 0.95 + 0.038
 
 
 def simulated(seed, corpora=None):
     """30 runs, with independent noise or with noise that each corpus shares."""
-    design = sf.isoflop_design(points=6)
+    design = sf.simulation.isoflop_design(points=6)
     if not corpora:
         return sf.simulate(design, noise=NOISE, seed=seed)
     rng = np.random.default_rng([seed, corpora])
     design["corpus"] = rng.permutation(np.arange(len(design)) % corpora)
-    return sf.simulate(design, noise=sf.Noise(NOISE, by="corpus", shared=0.7), seed=seed)
+    return sf.simulate(design, noise=sf.simulation.Noise(NOISE, by="corpus", shared=0.7), seed=seed)
 
 
 def expected():

@@ -177,7 +177,7 @@ def test_core_share_of_a_narrow_loss_is_a_density():
 
 
 def test_sums_of_absolute_residuals_are_a_huber_loss_of_no_width(runs):
-    wide = sf.simulate(sf.isoflop_design(points=6), noise=0.02, seed=5)
+    wide = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.02, seed=5)
     absolute = sf.covariance(sf.fit(wide, robust="l1"), wide, "jacobian").standard_errors
     narrow = sf.covariance(sf.fit(wide, delta=1e-5), wide, "jacobian").standard_errors
     np.testing.assert_allclose(absolute, narrow, rtol=0.05)
@@ -227,7 +227,7 @@ def test_draws_beyond_a_bound_are_put_on_it_and_noted(fit, runs):
     ],
 )
 def test_columns_that_make_no_clusters_are_refused(fit, runs, options, message):
-    with pytest.raises(sf.DataError, match=message):
+    with pytest.raises(sf.errors.DataError, match=message):
         sf.covariance(fit, runs.assign(half=np.arange(30) % 2), **options)
 
 
@@ -236,5 +236,5 @@ def test_few_runs_have_errors_and_no_interval(runs):
     found = sf.covariance(sf.fit(few, robust="none"), few, "jacobian")
     assert (found.standard_errors > 0).all()
     for ask in (found.interval, found.draws):
-        with pytest.raises(sf.DataError, match="9 runs leave 4 residual degrees of freedom"):
+        with pytest.raises(sf.errors.DataError, match="9 runs leave 4 residual degrees of freedom"):
             ask()

@@ -53,7 +53,9 @@ def test_a_function_cannot_change_the_draws_it_is_applied_to(draws):
         return alpha
 
     before = draws.params["alpha"].copy()
-    with pytest.raises(sf.ArgumentError, match=r"raises ValueError: output array is read-only"):
+    with pytest.raises(
+        sf.errors.ArgumentError, match=r"raises ValueError: output array is read-only"
+    ):
         draws.apply(doubled)
     np.testing.assert_array_equal(draws.params["alpha"], before)
     assert draws.params["alpha"].flags.writeable
@@ -108,7 +110,7 @@ def test_few_clusters_widen_the_surface_and_not_the_noise(squares, runs):
 
 
 def test_noise_comes_from_seeds_where_runs_are_repeated():
-    design = sf.isoflop_design(points=2)
+    design = sf.simulation.isoflop_design(points=2)
     seeds = 3
     frame = sf.simulate(design.loc[design.index.repeat(seeds)].reset_index(drop=True), noise=0.004)
     # Misfit that all seeds of a run share is no noise from run to run.
@@ -188,7 +190,7 @@ def test_draws_replace_draws_and_nothing_else(draws, fit, tmp_path):
     (tmp_path / "folder").mkdir()
     for name in ("arrays.npz", "fit.json", "half", "folder"):
         before = None if name == "folder" else (tmp_path / name).read_bytes()
-        with pytest.raises(sf.ArgumentError, match=f"cannot be written to path='.*{name}'"):
+        with pytest.raises(sf.errors.ArgumentError, match=f"cannot be written to path='.*{name}'"):
             draws.save(tmp_path / name)
         assert name == "folder" or (tmp_path / name).read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 5
@@ -203,7 +205,7 @@ def test_an_interrupted_save_leaves_the_draws_of_before(draws, tmp_path, monkeyp
         raise problem
 
     monkeypatch.setattr("scalefit.data.files.os.fsync", fail)
-    expected = sf.ArgumentError if isinstance(problem, OSError) else KeyboardInterrupt
+    expected = sf.errors.ArgumentError if isinstance(problem, OSError) else KeyboardInterrupt
     with pytest.raises(expected):
         replace(draws, seed=7).save(path)
     assert [item.name for item in tmp_path.iterdir()] == ["draws"]
@@ -229,7 +231,7 @@ def load(content, tmp_path):
 
 def test_half_a_file_is_refused_wherever_it_ends(whole, tmp_path):
     for end in [0, 1, 3, 4, *range(10, len(whole) - 1, len(whole) // 60), len(whole) - 1]:
-        with pytest.raises(sf.DocumentError, match="not all of it"):
+        with pytest.raises(sf.errors.DocumentError, match="not all of it"):
             load(whole[:end], tmp_path)
 
 
@@ -240,7 +242,7 @@ def test_a_flipped_byte_is_refused_wherever_it_is(draws, whole, tmp_path):
         wrong[place] ^= 1 << rng.integers(8)
         try:
             found = load(bytes(wrong), tmp_path)
-        except sf.DocumentError:
+        except sf.errors.DocumentError:
             continue
         # What a zip archive says of a part twice, or of its time, need not agree.
         assert found.to_frame().equals(draws.to_frame())
@@ -254,7 +256,7 @@ def test_parts_of_two_files_are_refused(draws, whole, tmp_path):
             mixed.writestr(name, second[name] if name == "draws.json" else content)
         with zipfile.ZipFile(io.BytesIO(whole)) as stored:
             mixed.writestr("sha256", stored.read("sha256"))
-    with pytest.raises(sf.DocumentError, match="do not belong together"):
+    with pytest.raises(sf.errors.DocumentError, match="do not belong together"):
         sf.Ensemble.load(tmp_path / "mixed")
 
 
@@ -333,7 +335,7 @@ FORGED = {
 
 @pytest.mark.parametrize(("others", "field"), FORGED.values(), ids=FORGED)
 def test_forged_draws_are_refused_by_the_name_of_the_field(whole, tmp_path, others, field):
-    with pytest.raises(sf.DocumentError) as caught:
+    with pytest.raises(sf.errors.DocumentError) as caught:
         load(changed(whole, **others), tmp_path)
     assert caught.value.field == field
     assert str(caught.value).endswith(caught.value.remedy)
@@ -343,28 +345,28 @@ def test_bombs_are_refused_unpacked(whole, tmp_path):
     with zipfile.ZipFile(tmp_path / "bomb", "w", zipfile.ZIP_DEFLATED) as bomb:
         bomb.writestr("draws.json", bytes(50_000_000))
         bomb.writestr("sha256", b"")
-    with pytest.raises(sf.DocumentError, match="compressed or repeated"):
+    with pytest.raises(sf.errors.DocumentError, match="compressed or repeated"):
         sf.Ensemble.load(tmp_path / "bomb")
     file = io.BytesIO(whole)
     with zipfile.ZipFile(file, "a") as bomb, pytest.warns(UserWarning, match="Duplicate"):
         bomb.writestr("sha256", b"")
-    with pytest.raises(sf.DocumentError, match="compressed or repeated"):
+    with pytest.raises(sf.errors.DocumentError, match="compressed or repeated"):
         load(file.getvalue(), tmp_path)
 
 
 @pytest.mark.parametrize("path", [None, 3, "", b"draws", "a\0b"])
 def test_what_is_no_path_is_refused_by_name(draws, path):
     for call in (draws.save, sf.Ensemble.load):
-        with pytest.raises(sf.ArgumentError, match="is not the path of a file"):
+        with pytest.raises(sf.errors.ArgumentError, match="is not the path of a file"):
             call(path)
 
 
 def test_pipes_devices_and_folders_are_refused_at_once(draws, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", "/dev/zero", tmp_path, "/dev/full"):
-        with pytest.raises(sf.ArgumentError, match="no draws can be read"):
+        with pytest.raises(sf.errors.ArgumentError, match="no draws can be read"):
             sf.Ensemble.load(path)
-        with pytest.raises(sf.ArgumentError, match="cannot be written"):
+        with pytest.raises(sf.errors.ArgumentError, match="cannot be written"):
             draws.save(path)
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
 
@@ -373,15 +375,17 @@ def test_draws_of_two_files_are_refused_by_name(draws, fit, tmp_path):
     (tmp_path / "draws.json").write_text('{"schema": 2, "method": "rows"}')
     np.savez_compressed(tmp_path / "draws.npz", usable=draws.usable)
     for name in ("draws.json", "draws.npz"):
-        with pytest.raises(sf.DocumentError, match=r"\.json and \.npz, are of an older version"):
+        with pytest.raises(
+            sf.errors.DocumentError, match=r"\.json and \.npz, are of an older version"
+        ):
             sf.Ensemble.load(tmp_path / name)
-    with pytest.raises(sf.ArgumentError, match="with its suffix"):
+    with pytest.raises(sf.errors.ArgumentError, match="with its suffix"):
         sf.Ensemble.load(tmp_path / "draws")
 
 
 def test_draws_of_ones_own_law_need_the_law(runs, tmp_path):
     @sf.law(source="test")
-    def offset_and_data(D, *, E: sf.Offset, B: sf.Amplitude, beta: sf.Exponent):
+    def offset_and_data(D, *, E: sf.laws.Offset, B: sf.laws.Amplitude, beta: sf.laws.Exponent):
         """E + B D^-beta"""
         return E + B * D**-beta
 
@@ -390,7 +394,7 @@ def test_draws_of_ones_own_law_need_the_law(runs, tmp_path):
     )
     found = sf.covariance(sf.fit(one, offset_and_data), one).draws(20)
     found.save(tmp_path / "own")
-    with pytest.raises(sf.LawError, match="not built in"):
+    with pytest.raises(sf.errors.LawError, match="not built in"):
         sf.Ensemble.load(tmp_path / "own")
     again = sf.Ensemble.load(tmp_path / "own", law=offset_and_data)
     np.testing.assert_array_equal(again.params["beta"], found.params["beta"])
@@ -398,9 +402,9 @@ def test_draws_of_ones_own_law_need_the_law(runs, tmp_path):
 
 
 def test_unusable_paths_are_refused(draws, tmp_path):
-    with pytest.raises(sf.ArgumentError, match=r"cannot be written.*there is no folder"):
+    with pytest.raises(sf.errors.ArgumentError, match=r"cannot be written.*there is no folder"):
         draws.save(tmp_path / "absent" / "draws")
-    with pytest.raises(sf.ArgumentError, match=r"no draws can be read.*No such file"):
+    with pytest.raises(sf.errors.ArgumentError, match=r"no draws can be read.*No such file"):
         sf.Ensemble.load(tmp_path / "draws")
 
 
@@ -420,10 +424,10 @@ def test_ends_of_resampled_draws_lie_where_students_t_has_them():
         (Tails(freedom=10), 0.8, 1.3722),
         (Tails(freedom=5, inflation=1.2), 0.9, 1.2 * 2.0150),
     ):
-        low, high = sf.Estimate(np.array(0.0), normal, tails).interval(level)
+        low, high = sf.inference.Estimate(np.array(0.0), normal, tails).interval(level)
         assert (-low, high) == pytest.approx((reach, reach), rel=1e-3)
         # Percentiles do not care in which unit a quantity is.
-        powers = sf.Estimate(np.array(1.0), np.exp(normal), tails).interval(level)
+        powers = sf.inference.Estimate(np.array(1.0), np.exp(normal), tails).interval(level)
         assert powers == pytest.approx(np.exp([-reach, reach]), rel=2e-3)
     assert Tails(10, 1.1).wider(Tails(5)) == Tails(5, 1.1)
 
@@ -448,8 +452,8 @@ def test_everything_made_from_draws_is_read_at_their_tails(squares, runs):
         *(best.estimate(name) for name in best.answers),
         *(waste.estimate(name) for name in ("wasted", "share", "loss")),
         sf.near_optimal(draws, 1e22, within=0.01).estimate("low"),
-        sf.design_bias(draws, runs, 1e22).estimate("n_exponent"),
-        sf.attribute(draws, sweeps, 1e22).estimate("gap"),
+        sf.approach2.design_bias(draws, runs, 1e22).estimate("n_exponent"),
+        sf.approach2.attribute_bias(draws, sweeps, 1e22).estimate("gap"),
         *(report.estimate(name) for name in ("error", "N", "deadweight")),
     ]
     for item in found:
@@ -458,7 +462,9 @@ def test_everything_made_from_draws_is_read_at_their_tails(squares, runs):
 
 
 def test_draws_without_an_answer_are_left_out_of_its_interval():
-    found = sf.Estimate(np.array([1.0, 2.0]), np.array([[1.0, np.nan], [2.0, np.nan], [3.0, 5.0]]))
+    found = sf.inference.Estimate(
+        np.array([1.0, 2.0]), np.array([[1.0, np.nan], [2.0, np.nan], [3.0, 5.0]])
+    )
     low, high = found.interval(0.5)
     np.testing.assert_allclose(low, [1.5, 5.0])
     np.testing.assert_allclose(high, [2.5, 5.0])

@@ -12,7 +12,7 @@ from scalefit.inference.fitted_data import stand_on
 def refitted(fit, runs, name, value):
     """Least objective with a parameter held, by a fit of its own over the whole bounds."""
     how = {"residual": fit.objective.residual, "robust": fit.objective.robust}
-    return sf.fit(runs, fix={name: value}, certify=False, **how)
+    return sf.fit(runs, fixed={name: value}, certify=False, **how)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_squares_are_compared_with_the_f_distribution(alpha, squares, runs):
 @pytest.mark.parametrize("quantity", ["E", "N"])
 def test_sandwich_divides_the_deviance_by_a_ratio_of_variances(squares, runs, by, quantity):
     def smooth(quantity):
-        return quantity if quantity == "E" else sf.optimal(squares, "N", 1e21)
+        return quantity if quantity == "E" else sf.allocation.optimum_function(squares, "N", 1e21)
 
     plain = sf.profile(squares, runs, smooth(quantity))
     found = sf.profile(squares, runs, smooth(quantity), method="sandwich", by=by)
@@ -99,7 +99,7 @@ def optimum(params, flops=1e21):
 
 
 def test_nothing_is_compiled_for_an_optimum(squares, runs, compiled):
-    asked = sf.optimal(squares, "N", 1e21)
+    asked = sf.allocation.optimum_function(squares, "N", 1e21)
     found = sf.profile(squares, runs, asked)
     assert compiled == []
     # The same by JAX alone, without the derivatives that it gives.
@@ -146,7 +146,7 @@ def test_level_widens_and_shape_of_the_quantity_does_not_matter(alpha, squares, 
 @pytest.mark.parametrize("what", ["N", "D", "D/N", "loss"])
 def test_optima_at_a_budget_have_profiles(squares, runs, what):
     budget = 3e22
-    quantity = sf.optimal(squares, what, budget)
+    quantity = sf.allocation.optimum_function(squares, what, budget)
     found = sf.profile(squares, runs, quantity)
     best = sf.allocate(squares, budget)
     expected = {"N": best.N, "D": best.D, "D/N": best.D / best.N, "loss": best.loss}
@@ -175,7 +175,9 @@ def test_profile_that_meets_the_bounds_is_open_there(runs):
 
 def test_offset_that_runs_do_not_determine_is_open_below():
     """A few small models: the irreducible loss may as well be zero."""
-    small = sf.simulate(sf.isoflop_design([1e15, 1e16, 1e17], points=9), noise=0.1, seed=0)
+    small = sf.simulate(
+        sf.simulation.isoflop_design([1e15, 1e16, 1e17], points=9), noise=0.1, seed=0
+    )
     fit = sf.fit(small, robust="none")
     found = sf.profile(fit, small, "E")
     assert not found.closed[0]
@@ -195,7 +197,7 @@ def test_parameter_at_a_bound_has_a_profile_on_one_side(runs):
     other = sf.profile(fit, runs, "beta")
     assert other.closed == (True, True)
     for i in (0, -1):
-        options = {"bounds": {"alpha": (0.1, upper)}, "fix": {"beta": other.values[i]}}
+        options = {"bounds": {"alpha": (0.1, upper)}, "fixed": {"beta": other.values[i]}}
         held = sf.fit(runs, robust="none", certify=False, **options)
         assert other.params["alpha"][i] == pytest.approx(held.params["alpha"], rel=1e-5)
         assert other.params["A"][i] == pytest.approx(held.params["A"], rel=1e-4)
@@ -203,7 +205,7 @@ def test_parameter_at_a_bound_has_a_profile_on_one_side(runs):
 
 def test_sums_of_absolute_residuals_have_no_profile(runs):
     absolute = sf.fit(runs, robust="l1")
-    with pytest.raises(sf.DataError, match="corners along a profile"):
+    with pytest.raises(sf.errors.DataError, match="corners along a profile"):
         sf.profile(absolute, runs, "alpha")
 
 

@@ -222,7 +222,7 @@ def test_seed_decides(fit, runs, draws):
 
 
 def test_methods_agree_where_noise_is_independent_and_of_one_size():
-    runs = sf.simulate(sf.isoflop_design(points=48), noise=0.005)
+    runs = sf.simulate(sf.simulation.isoflop_design(points=48), noise=0.005)
     fit = sf.fit(runs, robust="none")
     names = ["E", "alpha", "beta"]
     expected = sf.covariance(fit, runs, "jacobian").standard_errors[names]
@@ -236,7 +236,7 @@ def test_methods_agree_where_noise_is_independent_and_of_one_size():
 
 
 def test_fixed_tied_and_grouped_parameters_come_along(runs):
-    fit = sf.fit(runs, "chinchilla", tie=[("alpha", "beta")], fix={"E": 1.69})
+    fit = sf.fit(runs, "chinchilla", tied=[("alpha", "beta")], fixed={"E": 1.69})
     draws = sf.bootstrap(fit, runs, n=30)
     assert (draws.params["E"] == 1.69).all()
     np.testing.assert_array_equal(draws.params["alpha"], draws.params["beta"])
@@ -250,7 +250,7 @@ def test_fixed_tied_and_grouped_parameters_come_along(runs):
     np.testing.assert_allclose(
         draws.predict(N=1e9, D=1e10, half=[0, 1]).draws[:, 1], one.predict(N=1e9, D=1e10).draws
     )
-    with pytest.raises(sf.DataError, match="Choose one surface first"):
+    with pytest.raises(sf.errors.DataError, match="Choose one surface first"):
         sf.allocate(draws, 1e21)
 
 
@@ -288,7 +288,7 @@ def test_whole_box_is_searched_for_the_share_asked(fit, runs, draws):
 
 def test_all_are_searched_once_a_search_gains():
     """Where noise hides the law, some refits end in other minima than the best."""
-    away = sf.simulate(sf.isoflop_design(points=6), noise=0.3, seed=8)
+    away = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.3, seed=8)
     bad = sf.fit(away)
     found = sf.bootstrap(bad, away, n=60, searched=0.3)
     assert found.replicates.gained.any()
@@ -304,7 +304,7 @@ def codes(draws):
 
 def test_where_searches_are_dear_a_share_is_searched_and_the_others_follow(monkeypatch):
     """Three nonlinear parameters, with minima that some replicates prefer to the fit's."""
-    away = sf.simulate(sf.isoflop_design(points=6), noise=0.02, seed=0)
+    away = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.02, seed=0)
     bad = sf.fit(away, "chinchilla_nonembedding", robust="none", certify=False)
     found = sf.bootstrap(bad, away, n=100)
     again = sf.bootstrap(bad, away, n=100)
@@ -360,24 +360,26 @@ def few(runs):
     ],
 )
 def test_columns_that_make_no_clusters_are_refused(fit, runs, options, message):
-    with pytest.raises(sf.DataError, match=message):
+    with pytest.raises(sf.errors.DataError, match=message):
         sf.bootstrap(fit, runs.assign(one=1), **options)
 
 
 def test_tables_that_say_nothing_about_noise_are_refused(fit, runs):
-    with pytest.raises(sf.DataError, match="these are not the 30 runs"):
+    with pytest.raises(sf.errors.DataError, match="these are not the 30 runs"):
         sf.bootstrap(fit, runs.assign(loss=runs["loss"] + 1e-9))
-    with pytest.raises(sf.DataError, match=r"leave 4 residual degrees of freedom.*fewer than 5"):
+    with pytest.raises(
+        sf.errors.DataError, match=r"leave 4 residual degrees of freedom.*fewer than 5"
+    ):
         sf.bootstrap(sf.fit(few(runs)), few(runs))
-    with pytest.raises(sf.DataError, match="no table stands behind them"):
+    with pytest.raises(sf.errors.DataError, match="no table stands behind them"):
         sf.bootstrap(sf.published("chinchilla", "besiroglu"), runs)
-    exact = sf.simulate(sf.isoflop_design(points=6), noise=0.0)
-    with pytest.raises(sf.DataError, match="no noise to learn from"):
+    exact = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.0)
+    with pytest.raises(sf.errors.DataError, match="no noise to learn from"):
         sf.bootstrap(sf.fit(exact), exact)
 
 
 def test_strata_need_budgets(fit, runs):
     ground = stand_on(fit, runs)
     other = ground._replace(fit=replace(fit, law=sf.laws.find("chinchilla_n")))
-    with pytest.raises(sf.DataError, match="no budgets to resample within"):
+    with pytest.raises(sf.errors.DataError, match="no budgets to resample within"):
         resampling.RESAMPLES["strata"](other, None, 10, np.random.default_rng(0))

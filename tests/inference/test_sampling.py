@@ -30,7 +30,7 @@ OBJECTIVES = {
 @pytest.fixture(scope="module")
 def table():
     """16 runs so noisy that priors count, some with more weight than others."""
-    design = sf.isoflop_design(points=4).iloc[:16].drop(columns="N")
+    design = sf.simulation.isoflop_design(points=4).iloc[:16].drop(columns="N")
     design = design.assign(D=np.geomspace(1e9, 1e11, 16), weight=np.tile([1.0, 0.5], 8))
     return sf.simulate(
         design, "chinchilla_d", {"E": 1.8, "B": 400.0, "beta": BETA}, noise=0.07, seed=2
@@ -42,7 +42,7 @@ def fitted(table, which, bounds=WIDE):
     return sf.fit(
         table,
         "chinchilla_d",
-        fix={"beta": BETA},
+        fixed={"beta": BETA},
         bounds=both,
         certify=False,
         **OBJECTIVES[which],
@@ -225,26 +225,28 @@ def test_arviz_gets_the_chains(made):
 
 
 def test_what_has_no_posterior_is_refused(table):
-    lower = sf.fit(table, "chinchilla_d", fix={"beta": BETA}, robust="asymmetric")
-    with pytest.raises(sf.DataError, match="lower envelope"):
+    lower = sf.fit(table, "chinchilla_d", fixed={"beta": BETA}, robust="asymmetric")
+    with pytest.raises(sf.errors.DataError, match="lower envelope"):
         sf.posterior(lower, table)
     fit = fitted(table, "huber")
-    with pytest.raises(sf.DataError, match="not the 16 runs"):
+    with pytest.raises(sf.errors.DataError, match="not the 16 runs"):
         sf.posterior(fit, table.iloc[::-1])
     few = table.iloc[:6]
-    with pytest.raises(sf.DataError, match="fewer than 5"):
+    with pytest.raises(sf.errors.DataError, match="fewer than 5"):
         sf.posterior(fitted(few, "huber"), few)
 
 
 def test_an_amplitude_of_zero_is_refused(table):
     rising = table.assign(loss=table["loss"].to_numpy()[::-1])
-    fit = sf.fit(rising, "chinchilla_d", fix={"beta": BETA})
+    fit = sf.fit(rising, "chinchilla_d", fixed={"beta": BETA})
     assert fit.params["B"] == 0
-    with pytest.raises(sf.DataError, match="B is 0 at the optimum, and the prior is flat in its"):
+    with pytest.raises(
+        sf.errors.DataError, match="B is 0 at the optimum, and the prior is flat in its"
+    ):
         sf.posterior(fit, rising)
 
 
 def test_a_missing_sampler_says_how_to_get_it(table, monkeypatch):
     monkeypatch.setitem(sys.modules, "blackjax", None)
-    with pytest.raises(sf.DataError, match=r"pip install 'scalefit\[bayes\]'"):
+    with pytest.raises(sf.errors.DataError, match=r"pip install 'scalefit\[bayes\]'"):
         sf.posterior(fitted(table, "huber"), table)

@@ -370,8 +370,8 @@ SQUARED = {"robust": "none"}
 ROWS = [
     Row(
         "chinchilla",
-        sf.isoflop_design,
-        sf.SURFACES["chinchilla"],
+        sf.simulation.isoflop_design,
+        sf.simulation.SURFACES["chinchilla"],
         linear=("E", "A", "B"),
         exact=same("E A B alpha beta", 1e-9),
         near=same("E", 0.05) | same("A B", 0.6) | same("alpha beta", 0.1),
@@ -529,7 +529,7 @@ ROWS = [
         linear=("E", "A", "B"),
         exact=same("E A B alpha beta R_D R_N", 1e-8),
         near=same("E alpha beta R_D R_N", 0.1) | same("A B", 0.3),
-        options={"fix": {"N_1": 5.1e8}, "tie": [("alpha", "beta")]},
+        options={"fixed": {"N_1": 5.1e8}, "tied": [("alpha", "beta")]},
         seeds=True,
     ),
     Row(
@@ -586,7 +586,7 @@ ROWS = [
         | same("gamma_w", 0.05)
         | same("gamma_kv", 0.3)
         | same("n_kv", 0.5),
-        options={"tie": [("alpha", "beta")]},
+        options={"tied": [("alpha", "beta")]},
         seeds=True,
         drawn=("draws_at_bound",),
     ),
@@ -608,7 +608,7 @@ ROWS = [
         linear=("E", "A", "B", "C_T"),
         exact=same("C_T gamma_D gamma_N gamma_P C_w C_a C_kv", 1e-7),
         near=same("gamma_D gamma_N gamma_P C_w C_a C_kv", 0.1),
-        options={"fix": KUMAR},
+        options={"fixed": KUMAR},
         seeds=True,
     ),
     Row(
@@ -669,7 +669,7 @@ ROWS = [
         linear=("E", "A", "B", "k"),
         exact=same("E A B alpha beta k gamma_N gamma_D gamma_G", 1e-7),
         near=same("E", 0.1) | same("alpha beta gamma_G", 0.3),
-        options={"tie": [("alpha", "beta")]},
+        options={"tied": [("alpha", "beta")]},
         seeds=True,
         loose=("k",),
     ),
@@ -730,7 +730,7 @@ ROWS = [
         near=same("c alpha beta", 0.2) | same("E_start", 0.4),
         weak=True,
         seeds=True,
-        options={"fix": {"E_max": 290.4521}},
+        options={"fixed": {"E_max": 290.4521}},
     ),
     Row(
         "fine_grained_moe",
@@ -818,7 +818,7 @@ ROWS = [
         | same("alpha1 beta", 0.015)
         | same("alpha2", 0.25),
         noise=0.01,
-        options={"residual": "raw", "tie": [("alpha1", "beta")]},
+        options={"residual": "raw", "tied": [("alpha1", "beta")]},
     ),
     Row(
         "distillation",
@@ -884,7 +884,7 @@ ROWS = [
         linear=("E1", "K"),
         exact=same("E1 K kappa", 1e-6),
         near=same("E1 K kappa", 0.025),
-        options={"fix": {"E0": 1.97}},
+        options={"fixed": {"E0": 1.97}},
     ),
     Row(
         "data_mixture",
@@ -1005,7 +1005,7 @@ ROWS = [
         linear=("E", "A", "B"),
         exact=same("E A B alpha epsilon", 1e-6),
         near=same("E alpha", 0.02) | same("epsilon", 0.1) | same("A B", 0.25),
-        options={"tie": [("alpha", "beta", "gamma")]},
+        options={"tied": [("alpha", "beta", "gamma")]},
     ),
     Row(
         "architecture_product",

@@ -143,7 +143,9 @@ def test_an_outer_exponent_of_one_is_chinchilla():
 
 def test_the_optimal_split_does_not_depend_on_the_outer_exponent():
     values = {"E": 1.8, "S": 0.8, "w": 0.45, "alpha": 0.42, "beta": 0.43}
-    table = sf.simulate(sf.isoflop_design(), "chinchilla_outer", values | {"k": 0.7}, noise=0.0)
+    table = sf.simulate(
+        sf.simulation.isoflop_design(), "chinchilla_outer", values | {"k": 0.7}, noise=0.0
+    )
     fit = sf.fit(table, "chinchilla_outer")
     best = sf.allocate(fit, 1e21)
     A, B = 0.55 * 1e9**0.42, 0.45 * 2e10**0.43

@@ -222,7 +222,7 @@ def test_share_of_quantization_aware_training():
 @pytest.mark.parametrize("tokens", [1e9, 5e8, -1e9])
 def test_the_share_needs_more_than_a_token_per_byte(tokens):
     """At half a token per byte the formula gives e^9.7, and at one none."""
-    with pytest.raises(sf.DataError, match="tokens per byte"):
+    with pytest.raises(sf.errors.DataError, match="tokens per byte"):
         laws.optimal_qat_share(N=1e9, D=tokens, bits=8)
 
 
@@ -268,7 +268,7 @@ def test_quest_runs_follow_one_precision_with_an_offset(hadamard, agrees):
 
 def test_without_the_offset_the_same_runs_fit_four_times_worse(hadamard):
     fit = sf.fit(
-        hadamard, "low_precision", robust="none", fix={"n": 0.0}, bounds={"gamma": (0.3, 30)}
+        hadamard, "low_precision", robust="none", fixed={"n": 0.0}, bounds={"gamma": (0.3, 30)}
     )
     assert fit.spread == pytest.approx(0.0171, abs=1e-4)
     assert fit.params["gamma"] == pytest.approx(11.2, abs=0.1)

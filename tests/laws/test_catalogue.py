@@ -172,7 +172,7 @@ def test_a_design_that_the_docstring_warns_of_is_noted(law):
 
 def test_repetition_without_repeated_data_is_refused():
     exact, _ = tables("repeated_tokens")
-    with pytest.raises(sf.LawError, match="'R_D' in any row of this table"):
+    with pytest.raises(sf.errors.LawError, match="'R_D' in any row of this table"):
         sf.fit(exact.query("epochs == 1"), "repeated_tokens")
 
 
@@ -253,7 +253,7 @@ def test_a_fit_survives_json(row):
 def test_a_budget_is_split_by_laws_of_N_and_D_alone(row):
     fit = fitted(row.law, False)
     if not row.allocates:
-        with pytest.raises((sf.AllocationError, sf.DataError)):
+        with pytest.raises((sf.errors.AllocationError, sf.errors.DataError)):
             sf.allocate(fit, 1e21)
         return
     best = sf.allocate(fit, 1e21)

@@ -84,18 +84,20 @@ def test_more_unique_tokens_than_are_seen_are_chinchilla():
 )
 def test_a_budget_too_small_to_repeat_is_split_as_by_chinchilla(flops, unique, N, loss):
     """Right by the closed form: N = G (C / 6)^(1/2), G = (A / B)^(1 / (2 alpha))."""
-    best = sf.allocate(PUBLISHED, flops, held={"U": unique})
+    best = sf.allocate(PUBLISHED, flops, fixed={"U": unique})
     G = (STAGE_1["A"] / STAGE_1["B"]) ** (1 / (2 * STAGE_1["alpha"]))
     assert best.N == pytest.approx(G * np.sqrt(flops / 6), rel=1e-9)
     assert best.N == pytest.approx(N, rel=1e-5)
     assert best.loss == pytest.approx(loss, abs=1e-7)
-    assert sf.allocate(PUBLISHED, loss=best.loss, held={"U": unique}).budget == pytest.approx(flops)
+    assert sf.allocate(PUBLISHED, loss=best.loss, fixed={"U": unique}).budget == pytest.approx(
+        flops
+    )
 
 
 @pytest.mark.parametrize("law", LIMITED)
 def test_more_unique_tokens_never_raise_the_loss_of_a_budget(law):
     unique = np.geomspace(1e9, 1e14, 26)
-    best = sf.allocate(surface(law), 1e22, held={"U": unique})
+    best = sf.allocate(surface(law), 1e22, fixed={"U": unique})
     assert (np.diff(best.loss) <= 1e-15).all()
     # Beyond the tokens of unlimited data nothing changes.
     np.testing.assert_allclose(best.N[unique > 4e11], best.N[-1], rtol=1e-9)
@@ -105,7 +107,7 @@ def test_more_unique_tokens_never_raise_the_loss_of_a_budget(law):
 def test_the_optimum_may_lie_where_repetition_begins(unique):
     """Under repeated_epochs the second epoch is worth less from its first token: a kink."""
     fit = surface("repeated_epochs")
-    best = sf.allocate(fit, 1e22, held={"U": unique})
+    best = sf.allocate(fit, 1e22, fixed={"U": unique})
     assert (best.D == pytest.approx(unique, rel=1e-12)) == (unique in (1.5e11, 1.75e11))
     N = best.N * np.geomspace(0.1, 10, 200001)
     brute = fit.predict(N=N, D=1e22 / (6 * N), U=unique)
@@ -119,7 +121,7 @@ def test_derivatives_of_an_optimum_hold_at_the_kink(what, unique):
     """Beside it, and on it, where the optimum stays while the parameters move."""
     fit = surface("repeated_epochs")
     params = dict(fit.params)
-    answer = sf.optimal(fit, what, 1e22, held={"U": unique})
+    answer = sf.allocation.optimum_function(fit, what, 1e22, fixed={"U": unique})
     value, gradient, _ = answer.differentiated([params[name] for name in fit.law.names])
     assert value == pytest.approx(float(answer(params)), rel=1e-14)
     for name, slope in zip(fit.law.names, gradient, strict=True):
@@ -135,13 +137,13 @@ def test_runs_of_less_than_an_epoch_are_fitted(law):
     # Each fourth run has a corpus that it does not finish.
     part = np.arange(len(design)) % 4 == 0
     design["U"] = np.where(part, 30.0 * design["D"], design["U"])
-    options = {"fix": {"N_1": OTHERS[law]["N_1"]}} if law == "data_constrained" else {}
+    options = {"fixed": {"N_1": OTHERS[law]["N_1"]}} if law == "data_constrained" else {}
     runs = sf.simulate(design, law, STAGE_1 | OTHERS[law], noise=0.0)
-    fit = sf.fit(runs, law, tie=[("alpha", "beta")], **options)
+    fit = sf.fit(runs, law, tied=[("alpha", "beta")], **options)
     for name, value in (STAGE_1 | OTHERS[law]).items():
         assert fit.params[name] == pytest.approx(value, rel=1e-5), name
     seen = runs.assign(U=np.minimum(runs["U"], runs["D"]))
-    again = sf.fit(seen, law, tie=[("alpha", "beta")], **options)
+    again = sf.fit(seen, law, tied=[("alpha", "beta")], **options)
     assert again.params == fit.params
 
 
@@ -205,7 +207,7 @@ def r_squared(fit, runs):
 @pytest.fixture(scope="module")
 def second_stage(runs):
     fixed = STAGE_1 | {"N_1": PUBLISHED.params["N_1"]}
-    return sf.fit(runs, "data_constrained", fix=fixed)
+    return sf.fit(runs, "data_constrained", fixed=fixed)
 
 
 def test_the_second_stage_ends_below_the_published_point(runs, second_stage, agrees):
@@ -232,12 +234,12 @@ def test_the_published_point_is_one_of_several_minima(runs, second_stage):
     assert r_squared(PUBLISHED, runs) == pytest.approx(0.7722046085, abs=1e-9)
     # Along the valley the objective hardly changes.
     for R_D in (14.0, 40.0, 300.0):
-        held = sf.fit(runs, "data_constrained", fix=dict(fit.fixed) | {"R_D": R_D})
-        assert held.value < fit.value * 1.0021
+        fixed = sf.fit(runs, "data_constrained", fixed=dict(fit.fixed) | {"R_D": R_D})
+        assert fixed.value < fit.value * 1.0021
 
 
 def test_decay_of_data_alone_gives_the_published_ablation(runs, agrees):
-    fit = sf.fit(runs, "repeated_tokens", fix=STAGE_1)
+    fit = sf.fit(runs, "repeated_tokens", fixed=STAGE_1)
     assert fit.params["R_D"] == pytest.approx(2.916, abs=2e-3)
     agrees("repeated_tokens", LISTED, "Huber of ln L", fit.value, 0.016922, abs=1e-6)
     assert r_squared(fit, runs) == pytest.approx(0.7354, abs=1e-4)
@@ -247,7 +249,7 @@ def test_freezing_the_first_stage_doubles_the_objective(runs, second_stage):
     fit = sf.fit(
         runs,
         "data_constrained",
-        fix={"N_1": PUBLISHED.params["N_1"]},
-        tie=[("alpha", "beta")],
+        fixed={"N_1": PUBLISHED.params["N_1"]},
+        tied=[("alpha", "beta")],
     )
     assert fit.value < 0.5 * second_stage.value

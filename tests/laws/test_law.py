@@ -22,11 +22,11 @@ def everything(
     N: Any,
     D: Any,
     *,
-    E: sf.Offset,
-    A: sf.Amplitude,
-    c: sf.Coefficient,
-    alpha: sf.Exponent,
-    share: sf.Fraction,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    c: sf.laws.Coefficient,
+    alpha: sf.laws.Exponent,
+    share: sf.laws.Fraction,
     Nc: Annotated[jax.Array, scale_of("N")],
 ) -> Any:
     """E + A (N / Nc)^-alpha + c share ln D
@@ -40,9 +40,9 @@ def everything(
 def narrowed(
     N: Any,
     *,
-    E: Annotated[sf.Offset, sf.Bounds(-1.0, 2.0)],
-    alpha: Annotated[sf.Exponent, sf.Bounds(0.1, 1.0)],
-    Nc: Annotated[jax.Array, scale_of("N"), sf.Bounds(1e3, 1e4)],
+    E: Annotated[sf.laws.Offset, sf.laws.Bounds(-1.0, 2.0)],
+    alpha: Annotated[sf.laws.Exponent, sf.laws.Bounds(0.1, 1.0)],
+    Nc: Annotated[jax.Array, scale_of("N"), sf.laws.Bounds(1e3, 1e4)],
 ) -> Any:
     return E + (N / Nc) ** -alpha
 
@@ -56,7 +56,7 @@ def test_positional_arguments_are_columns_in_order() -> None:
 
 def test_positional_only_arguments_are_columns_too() -> None:
     @sf.law(source="a test")
-    def slashed(D: Any, N: Any, /, *, E: sf.Offset) -> Any:
+    def slashed(D: Any, N: Any, /, *, E: sf.laws.Offset) -> Any:
         return E + 0 * N * D
 
     assert slashed.columns == ("D", "N")
@@ -92,7 +92,9 @@ def test_bounds_narrow_a_kind_and_keep_the_rest_of_it() -> None:
 def test_last_of_several_bounds_wins() -> None:
     @sf.law(source="a test")
     def closer(
-        N: Any, *, alpha: Annotated[sf.Exponent, sf.Bounds(0.1, 1.0), sf.Bounds(0.2, 0.3)]
+        N: Any,
+        *,
+        alpha: Annotated[sf.laws.Exponent, sf.laws.Bounds(0.1, 1.0), sf.laws.Bounds(0.2, 0.3)],
     ) -> Any:
         return N**-alpha
 
@@ -103,7 +105,7 @@ def test_kinds_can_be_given_as_plain_annotations_without_postponed_evaluation() 
     def plain(N: Any, *, alpha: Any) -> Any:
         return N**-alpha
 
-    plain.__annotations__["alpha"] = sf.Exponent
+    plain.__annotations__["alpha"] = sf.laws.Exponent
     assert sf.law(source="a test")(plain).params[0].kind.name == "exponent"
 
 
@@ -133,7 +135,7 @@ def test_explicit_bounds_of_a_scale_are_absolute() -> None:
 def test_scale_of_a_column_that_is_not_positive_is_refused(worst: float) -> None:
     param = Param("Nc", scale_of("N"))
     message = f"parameter 'Nc' is a scale of column 'N', whose smallest value is {worst:g}"
-    with pytest.raises(sf.DataError, match=message) as caught:
+    with pytest.raises(sf.errors.DataError, match=message) as caught:
         param.bounds({"N": np.array([3.0, worst])})
     assert caught.value.column == "N"
     assert "shift the column" in caught.value.remedy
@@ -182,17 +184,17 @@ def test_laws_are_frozen_and_equal_only_to_themselves() -> None:
 # Refusals
 
 
-def variadic_columns(*N: Any, alpha: sf.Exponent) -> Any: ...
-def variadic_params(N: Any, *, alpha: sf.Exponent, **rest: Any) -> Any: ...
-def without_columns(*, alpha: sf.Exponent) -> Any: ...
-def without_params(N: Any, alpha: sf.Exponent) -> Any: ...
+def variadic_columns(*N: Any, alpha: sf.laws.Exponent) -> Any: ...
+def variadic_params(N: Any, *, alpha: sf.laws.Exponent, **rest: Any) -> Any: ...
+def without_columns(*, alpha: sf.laws.Exponent) -> Any: ...
+def without_params(N: Any, alpha: sf.laws.Exponent) -> Any: ...
 def unannotated(N: Any, *, alpha) -> Any: ...  # type: ignore[no-untyped-def]
 def not_a_kind(N: Any, *, alpha: float) -> Any: ...
 def two_kinds(N: Any, *, alpha: Annotated[jax.Array, scale_of("N"), scale_of("D")]) -> Any: ...
 def wrong_column(N: Any, D: Any, *, c: Annotated[jax.Array, scale_of("M")]) -> Any: ...
-def empty(N: Any, *, E: Annotated[sf.Offset, sf.Bounds(2.0, 1.0)]) -> Any: ...
-def a_point(N: Any, *, E: Annotated[sf.Offset, sf.Bounds(1.0, 1.0)]) -> Any: ...
-def log_of_zero(N: Any, *, a: Annotated[sf.Exponent, sf.Bounds(0.0, 1.0)]) -> Any: ...
+def empty(N: Any, *, E: Annotated[sf.laws.Offset, sf.laws.Bounds(2.0, 1.0)]) -> Any: ...
+def a_point(N: Any, *, E: Annotated[sf.laws.Offset, sf.laws.Bounds(1.0, 1.0)]) -> Any: ...
+def log_of_zero(N: Any, *, a: Annotated[sf.laws.Exponent, sf.laws.Bounds(0.0, 1.0)]) -> Any: ...
 def unresolved(N: Any, *, E: Offset) -> Any: ...  # type: ignore[name-defined] # noqa: F821
 
 
@@ -227,7 +229,7 @@ def unresolved(N: Any, *, E: Offset) -> Any: ...  # type: ignore[name-defined] #
     ],
 )
 def test_malformed_signature_is_refused(function: Callable[..., Any], message: str) -> None:
-    with pytest.raises(sf.LawError, match=message):
+    with pytest.raises(sf.errors.LawError, match=message):
         sf.law(source="a test")(function)
 
 
@@ -255,17 +257,19 @@ def test_misspelt_name_is_answered_with_the_closest() -> None:
         "no built-in law is called 'chinchila'. Did you mean 'chinchilla'\\? Known: chinchilla, "
         "chinchilla_tied, chinchilla_n, chinchilla_d"
     )
-    with pytest.raises(sf.LawError, match=message):
+    with pytest.raises(sf.errors.LawError, match=message):
         laws.find("chinchila")
 
 
 def test_name_like_no_other_is_answered_with_the_list_alone() -> None:
-    with pytest.raises(sf.LawError, match=r"is called 'zzz'\. Known: chinchilla,"):
+    with pytest.raises(sf.errors.LawError, match=r"is called 'zzz'\. Known: chinchilla,"):
         laws.find("zzz")
 
 
 def test_plain_function_is_answered_with_the_decorator() -> None:
-    with pytest.raises(sf.LawError, match=r"'not_a_kind' is a plain function. Decorate it with"):
+    with pytest.raises(
+        sf.errors.LawError, match=r"'not_a_kind' is a plain function. Decorate it with"
+    ):
         laws.find(not_a_kind)  # type: ignore[arg-type]
 
 
@@ -309,7 +313,7 @@ LOSSES = 1.69 + 406.4 * RUNS["N"] ** -0.34 + 410.7 * RUNS["D"] ** -0.28
 
 
 @sf.law(source="a test")
-def in_jax(N: Any, *, E: sf.Offset, A: sf.Amplitude, alpha: sf.Exponent) -> Any:
+def in_jax(N: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude, alpha: sf.laws.Exponent) -> Any:
     """A function whose steps are JAX's own, so that their precision is that of its flag."""
     return E + A * jnp.exp(-alpha * jnp.log(jnp.asarray(N)))
 
@@ -333,7 +337,7 @@ def test_evaluate_takes_integers_lists_and_broadcasts() -> None:
 
 def test_evaluate_broadcasts_a_law_that_ignores_its_columns() -> None:
     @sf.law(source="a test")
-    def level(N: Any, *, E: sf.Offset) -> Any:
+    def level(N: Any, *, E: sf.laws.Offset) -> Any:
         return E
 
     np.testing.assert_array_equal(level.evaluate({"N": COUNTS}, {"E": 2.0}), [2.0, 2.0, 2.0])
@@ -378,25 +382,25 @@ def test_gradient_of_a_law_is_that_of_its_formula() -> None:
 
 
 @sf.law(source="a test")
-def relative(N: Any, *, E: sf.Offset, alpha: sf.Exponent) -> Any:
+def relative(N: Any, *, E: sf.laws.Offset, alpha: sf.laws.Exponent) -> Any:
     """A law that looks at all rows."""
     return E + (N / jnp.mean(N)) ** -alpha
 
 
 @sf.law(source="a test")
-def looped(N: Any, *, E: sf.Offset, alpha: sf.Exponent) -> Any:
+def looped(N: Any, *, E: sf.laws.Offset, alpha: sf.laws.Exponent) -> Any:
     """A law with a loop."""
     return E + jax.lax.fori_loop(0, 2, lambda _, x: 0.5 * x, N) ** -alpha
 
 
 @sf.law(source="a test")
-def in_numpy(N: Any, *, E: sf.Offset, alpha: sf.Exponent) -> Any:
+def in_numpy(N: Any, *, E: sf.laws.Offset, alpha: sf.laws.Exponent) -> Any:
     """A law that is written with numpy."""
     return E + np.exp(-alpha * np.log(N))
 
 
 @sf.law(source="a test")
-def branching(N: Any, *, E: sf.Offset, alpha: sf.Exponent) -> Any:
+def branching(N: Any, *, E: sf.laws.Offset, alpha: sf.laws.Exponent) -> Any:
     """A law that asks for the value of a parameter."""
     return E + (N**-alpha if alpha < 0.5 else N**-0.5)
 
@@ -413,7 +417,7 @@ def test_evaluate_runs_what_is_no_list_of_operations_as_it_stands() -> None:
 
 @pytest.mark.parametrize("law", [relative, branching], ids=lambda law: law.name)
 def test_evaluate_refuses_what_is_no_formula_of_one_row(law: sf.Law) -> None:
-    with pytest.raises(sf.LawError, match=f"law '{law.name}': File .*, line"):
+    with pytest.raises(sf.errors.LawError, match=f"law '{law.name}': File .*, line"):
         law.evaluate({"N": COUNTS}, {"E": 1.5, "alpha": 0.25})
 
 
@@ -431,7 +435,7 @@ def test_evaluate_keeps_to_what_the_law_says_where_it_is_not_finite() -> None:
 
 def test_evaluate_compiles_nothing_for_a_formula(compiled: list[str]) -> None:
     @sf.law(source="a test")
-    def fresh(N: Any, *, A: sf.Amplitude, alpha: sf.Exponent) -> Any:
+    def fresh(N: Any, *, A: sf.laws.Amplitude, alpha: sf.laws.Exponent) -> Any:
         return A * jnp.tanh(alpha * jnp.log(N))
 
     # A shape that nothing else has.

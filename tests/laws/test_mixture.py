@@ -54,5 +54,5 @@ def test_five_domains_are_recovered(seed):
 
 @pytest.mark.parametrize("domains", [(), ("web", "web")])
 def test_domains_are_named_once(domains):
-    with pytest.raises(sf.LawError, match="name each domain but one"):
+    with pytest.raises(sf.errors.LawError, match="name each domain but one"):
         mixture_of(*domains)

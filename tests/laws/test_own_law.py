@@ -24,14 +24,14 @@ def helper(n, a):
         return n**-a
     return n ** (-2 * a)
 @sf.law(source="a test")
-def mine(N, D, *, E: sf.Offset, A: sf.Amplitude, a: sf.Exponent):
+def mine(N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, a: sf.laws.Exponent):
     "E + A N^-a"
 """
 
 
 @pytest.fixture(scope="module")
 def runs() -> Any:
-    return sf.simulate(sf.isoflop_design(points=4), noise=0.002)
+    return sf.simulate(sf.simulation.isoflop_design(points=4), noise=0.002)
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_what_asks_for_a_value_is_shown_and_rewritten(
 ) -> None:
     after = "" if "return" in line else "\nreturn E + A * x**-a"
     law = written(before + line + after)
-    with pytest.raises(sf.LawError) as caught:
+    with pytest.raises(sf.errors.LawError) as caught:
         sf.fit(runs, law)
     message = str(caught.value)
     number = len((HEAD + before).splitlines())
@@ -248,7 +248,7 @@ def test_what_is_no_law_is_refused_with_its_line(
     runs: Any, written: Any, body: str, line: str, said: str
 ) -> None:
     law = written(body)
-    with pytest.raises(sf.LawError) as caught:
+    with pytest.raises(sf.errors.LawError) as caught:
         sf.fit(runs, law)
     message = str(caught.value)
     assert message.startswith(f"law 'mine': File \"{law.function.__code__.co_filename}\", line ")
@@ -262,11 +262,11 @@ def test_every_use_of_a_law_says_the_same(runs: Any, written: Any) -> None:
     messages = set()
     for use in (
         lambda: sf.fit(runs, law),
-        lambda: sf.simulate(sf.isoflop_design(), law, params),
+        lambda: sf.simulate(sf.simulation.isoflop_design(), law, params),
         lambda: law.evaluate({"N": [1e9], "D": [1e9]}, params),
         lambda: law.traced,
     ):
-        with pytest.raises(sf.LawError) as caught:
+        with pytest.raises(sf.errors.LawError) as caught:
             use()
         messages.add(str(caught.value))
     assert len(messages) == 1
@@ -274,14 +274,14 @@ def test_every_use_of_a_law_says_the_same(runs: Any, written: Any) -> None:
 
 def test_rows_that_depend_on_each_other_are_no_simulation(written: Any) -> None:
     law = written("return E + A * (N / N.mean()) ** -a")
-    with pytest.raises(sf.LawError, match="when the other rows change"):
-        sf.simulate(sf.isoflop_design(), law, {"E": 1.0, "A": 2.0, "a": 0.3})
+    with pytest.raises(sf.errors.LawError, match="when the other rows change"):
+        sf.simulate(sf.simulation.isoflop_design(), law, {"E": 1.0, "A": 2.0, "a": 0.3})
 
 
 def test_code_without_a_source_is_refused_without_its_text(runs: Any) -> None:
     names: dict[str, Any] = {}
     exec(HEAD + "    return E + A * N**-a if a > 0.3 else E", names)
-    with pytest.raises(sf.LawError) as caught:
+    with pytest.raises(sf.errors.LawError) as caught:
         sf.fit(runs, names["mine"])
     number = len(HEAD.splitlines()) + 1
     assert str(caught.value).startswith(
@@ -295,7 +295,9 @@ def test_a_cell_of_a_notebook_has_a_source(runs: Any) -> None:
     linecache.cache[name] = (len(cell), None, cell.splitlines(keepends=True), name)
     names: dict[str, Any] = {}
     exec(compile(cell, name, "exec"), names)
-    with pytest.raises(sf.LawError, match=r"return E \+ A \* N \*\* -float\(a\)\n.*Write:\n"):
+    with pytest.raises(
+        sf.errors.LawError, match=r"return E \+ A \* N \*\* -float\(a\)\n.*Write:\n"
+    ):
         sf.fit(runs, names["mine"])
 
 
@@ -314,7 +316,7 @@ def test_a_law_is_read_once(runs: Any) -> None:
     calls = []
 
     @sf.law(source="a test")
-    def mine(N: Any, *, E: sf.Offset, A: sf.Amplitude, a: sf.Exponent) -> Any:
+    def mine(N: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude, a: sf.laws.Exponent) -> Any:
         calls.append(1)
         return E + A * N**-a
 
@@ -328,7 +330,7 @@ def test_a_law_is_read_once(runs: Any) -> None:
 
 
 def refused(make: Any) -> str:
-    with pytest.raises((sf.LawError, sf.ArgumentError)) as caught:
+    with pytest.raises((sf.errors.LawError, sf.errors.ArgumentError)) as caught:
         make()
     return str(caught.value)
 
@@ -337,27 +339,27 @@ def decorated(function: Any) -> Any:
     return lambda: sf.law(source="a test")(function)
 
 
-async def waiting(N: Any, *, E: sf.Offset) -> Any:
+async def waiting(N: Any, *, E: sf.laws.Offset) -> Any:
     return E
 
 
-def yielding(N: Any, *, E: sf.Offset) -> Any:
+def yielding(N: Any, *, E: sf.laws.Offset) -> Any:
     yield E
 
 
-def defaulted(N: Any, *, E: sf.Offset = 1.7) -> Any:
+def defaulted(N: Any, *, E: sf.laws.Offset = 1.7) -> Any:
     return E
 
 
-def mutable(N: Any, table: Any = [], *, E: sf.Offset) -> Any:  # noqa: B006
+def mutable(N: Any, table: Any = [], *, E: sf.laws.Offset) -> Any:  # noqa: B006
     return E
 
 
-def variadic(*columns: Any, E: sf.Offset) -> Any:
+def variadic(*columns: Any, E: sf.laws.Offset) -> Any:
     return E
 
 
-def unstarred(N: Any, E: sf.Offset, alpha: sf.Exponent) -> Any:
+def unstarred(N: Any, E: sf.laws.Offset, alpha: sf.laws.Exponent) -> Any:
     return E * N**-alpha
 
 
@@ -369,31 +371,31 @@ def misspelt(N: Any, *, E: "sf.Ofset") -> Any:  # type: ignore[name-defined]
     return E
 
 
-def paired(N: Any, *, a: Annotated[sf.Exponent, (0.1, 1.0)]) -> Any:
+def paired(N: Any, *, a: Annotated[sf.laws.Exponent, (0.1, 1.0)]) -> Any:
     return N**-a
 
 
-def predicting(loss: Any, *, E: sf.Offset) -> Any:
+def predicting(loss: Any, *, E: sf.laws.Offset) -> Any:
     return E * loss
 
 
-def optional(seed: Any, *, E: sf.Offset) -> Any:
+def optional(seed: Any, *, E: sf.laws.Offset) -> Any:
     return E * seed
 
 
 class Holder:
-    def method(self, N: Any, *, E: sf.Offset) -> Any:
+    def method(self, N: Any, *, E: sf.laws.Offset) -> Any:
         return E
 
 
-def good(N: Any, *, E: sf.Offset) -> Any:
+def good(N: Any, *, E: sf.laws.Offset) -> Any:
     return E
 
 
 SIGNATURES = [
     (decorated(waiting), "is an async function"),
     (decorated(yielding), "yields. Return the predicted value"),
-    (decorated(defaulted), r"E has the default 1.7, which a fit would not use. .*fix={...}"),
+    (decorated(defaulted), r"E has the default 1.7, which a fit would not use. .*fixed={...}"),
     (decorated(mutable), r"table has the default \[\], which"),
     (decorated(variadic), "is variadic"),
     (decorated(unstarred), r"E is annotated as a parameter \(offset\), but stands among the col"),
@@ -416,12 +418,12 @@ SIGNATURES = [
     (lambda: sf.law(source=3), "source=3 is not text"),
     (lambda: sf.law(source="x", response=None), "response=None is not text"),
     (lambda: sf.law(source="x", relations=["a < b"]), r"relations\[0\]='a < b' is not a Relation"),
-    (lambda: sf.Bounds("a", 1), "Bounds.lower='a' is not a number"),
-    (lambda: sf.Bounds(0, float("nan")), "Bounds.upper=nan is not a number"),
+    (lambda: sf.laws.Bounds("a", 1), "Bounds.lower='a' is not a number"),
+    (lambda: sf.laws.Bounds(0, float("nan")), "Bounds.upper=nan is not a number"),
     (lambda: Domain("0"), "Domain.lower='0' is not a number"),
     (lambda: scale_of(None), "column=None is not text"),
-    (lambda: sf.By(3), r"By.columns\[0\]=3 is not text"),
-    (lambda: sf.By(), "By.columns='' is not text"),
+    (lambda: sf.laws.By(3), r"By.columns\[0\]=3 is not text"),
+    (lambda: sf.laws.By(), "By.columns='' is not text"),
 ]
 
 
@@ -432,7 +434,7 @@ def test_signatures_of_no_law_are_refused(make: Any, said: str) -> None:
 
 def test_a_kind_that_stands_alone_is_a_kind() -> None:
     @sf.law(source="a test")
-    def mine(N: Domain(0.0), *, E: sf.Offset, s: scale_of("N")) -> Any:  # type: ignore[valid-type]
+    def mine(N: Domain(0.0), *, E: sf.laws.Offset, s: scale_of("N")) -> Any:  # type: ignore[valid-type]
         return E + s / N
 
     assert mine.params[1].kind.name == "scale"
@@ -441,7 +443,9 @@ def test_a_kind_that_stands_alone_is_a_kind() -> None:
 
 def test_a_law_within_a_law_is_a_law(runs: Any) -> None:
     @sf.law(source="a test")
-    def mine(N: Any, D: Any, *, E: sf.Offset, A: sf.Amplitude, a: sf.Exponent) -> Any:
+    def mine(
+        N: Any, D: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude, a: sf.laws.Exponent
+    ) -> Any:
         return chinchilla_n(N, E=E, A=A, alpha=a)
 
     assert sf.fit(runs, mine).value == pytest.approx(sf.fit(runs, "chinchilla_n").value, rel=1e-9)
@@ -452,12 +456,12 @@ def test_a_column_of_an_options_name_has_another_in_the_law(runs: Any) -> None:
     assert set(named) - {"columns"} == OPTIONS
 
     @sf.law(source="a test")
-    def mine(seed_: Any, *, E: sf.Offset, A: sf.Amplitude, a: sf.Exponent) -> Any:
+    def mine(seed_: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude, a: sf.laws.Exponent) -> Any:
         return E + A * seed_**-a
 
     assert sf.fit(runs.rename(columns={"D": "seed"}), mine, seed_="seed").rows == len(runs)
 
 
 def test_relations_hold_their_own() -> None:
-    with pytest.raises(sf.LawError, match="reads N, U, but its columns are N"):
+    with pytest.raises(sf.errors.LawError, match="reads N, U, but its columns are N"):
         sf.law(source="x", relations=[Relation("U < N", ("N", "U"), lambda N, U: U < N)])(good)

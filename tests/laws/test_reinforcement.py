@@ -9,7 +9,7 @@ import scalefit as sf
 LAW = sf.laws.reward_of_compute
 # The published run: asymptote and steepness of 8e9 parameters over 1e5 GPU hours.
 TRUTH = {"R0": 0.30, "A": 0.645, "B": 1.70, "C_mid": 12000.0}
-RAW = {"residual": "raw", "robust": "none", "fix": {"R0": 0.30}}
+RAW = {"residual": "raw", "robust": "none", "fixed": {"R0": 0.30}}
 
 
 def run(last, noise=0.003, seed=0, first=1500.0):
@@ -44,7 +44,7 @@ def test_power_law_of_the_same_run_saturates_too_high():
     """A power law of the whole run ends far above, of its last part close to the truth."""
 
     @sf.law(source="power law with an asymptote", response="reward")
-    def power(C, *, A: sf.Coefficient, D: sf.Amplitude, b: sf.Exponent):
+    def power(C, *, A: sf.laws.Coefficient, D: sf.laws.Amplitude, b: sf.laws.Exponent):
         """A - D C^-b"""
         return A - D * C**-b
 

@@ -55,7 +55,7 @@ def test_weight_formats_of_quest_follow_their_error_on_normal_data(data_folder, 
         runs.assign(gmse=runs["w_bits"].map(gmse)),
         "compressed",
         robust="none",
-        fix={"E": 0.0, "alpha": 0.0627, "beta": 0.2412},
+        fixed={"E": 0.0, "alpha": 0.0627, "beta": 0.2412},
     )
     assert fit.rows == 22
     assert fit.status is sf.Status.CONVERGED

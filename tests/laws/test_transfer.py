@@ -13,13 +13,13 @@ def pairs(E0, E1, K, kappa):
 
 
 def test_proportional_surfaces_give_a_straight_line():
-    runs = sf.isoflop_design()
+    runs = sf.simulation.isoflop_design()
     first = sf.simulate(runs, noise=0.0)["loss"]
-    surface = sf.SURFACES["chinchilla"]
+    surface = sf.simulation.SURFACES["chinchilla"]
     other = surface | {"E": 1.4, "A": 0.8 * surface["A"], "B": 0.8 * surface["B"]}
     second = sf.simulate(runs, params=other, noise=0.0)["loss"]
     table = pd.DataFrame({"source_loss": first, "loss": second})
-    fit = sf.fit(table, "loss_to_loss", fix={"E0": surface["E"]})
+    fit = sf.fit(table, "loss_to_loss", fixed={"E0": surface["E"]})
     for name, value in {"K": 0.8, "kappa": 1.0, "E1": 1.4}.items():
         assert fit.params[name] == pytest.approx(value, rel=1e-8)
 

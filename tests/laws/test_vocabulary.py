@@ -10,7 +10,7 @@ import scalefit as sf
 from scalefit.laws.vocabulary import tokens_of_characters
 
 PUBLISHED = sf.published("vocabulary").params
-OPTIONS = {"residual": "raw", "tie": [("alpha1", "beta")]}
+OPTIONS = {"residual": "raw", "tied": [("alpha1", "beta")]}
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ def closed():
 
 @pytest.fixture(scope="module")
 def draws():
-    runs = sf.simulate(sf.isoflop_design(points=6), noise=0.005, seed=3)
+    runs = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.005, seed=3)
     return sf.covariance(sf.fit(runs), runs).draws(100, seed=4)
 
 
@@ -34,7 +34,7 @@ def test_lines_are_the_optimum_and_bands_its_intervals(draws):
         assert heights.min() == pytest.approx(low.min())
         assert heights.max() == pytest.approx(high.max())
     assert "exponent 0.4" in axes[0].get_legend().get_texts()[-1].get_text()
-    with pytest.raises(sf.AllocationError, match="one budget is a point"):
+    with pytest.raises(sf.errors.AllocationError, match="one budget is a point"):
         sf.plot.allocation(sf.allocate(FIT, 1e22))
 
 
@@ -47,7 +47,7 @@ def test_a_region_is_shaded_around_the_least_loss(draws):
         assert x[np.argmin(y)] == pytest.approx(float(found.best.N), rel=0.02)
         spans = [patch.get_x() for patch in ax.patches]
         assert spans == [pytest.approx(float(found.low))]
-    with pytest.raises(sf.AllocationError, match="has 2 budgets"):
+    with pytest.raises(sf.errors.AllocationError, match="has 2 budgets"):
         sf.plot.region(sf.near_optimal(FIT, [1e21, 1e22]), FIT)
 
 

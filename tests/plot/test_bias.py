@@ -13,7 +13,7 @@ from scalefit.inference import Draws, Tails
 
 @pytest.fixture(scope="module")
 def report():
-    runs = sf.simulate(sf.isoflop_design(drift=3.0, points=9), noise=0.002, seed=2)
+    runs = sf.simulate(sf.simulation.isoflop_design(drift=3.0, points=9), noise=0.002, seed=2)
     fit = sf.published("chinchilla", "hoffmann")
     return sf.bias(fit, sf.isoflop(runs), runs, 1e24, quality=False, objectives=False)
 

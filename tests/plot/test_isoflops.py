@@ -15,7 +15,7 @@ def closed():
 
 @pytest.fixture
 def runs():
-    return sf.simulate(sf.isoflop_design(points=9), noise=0.002, seed=2)
+    return sf.simulate(sf.simulation.isoflop_design(points=9), noise=0.002, seed=2)
 
 
 def test_vertices_parabolas_and_runs_are_drawn(runs):
@@ -48,5 +48,5 @@ def test_runs_that_were_left_out_are_crosses(runs):
 
 
 def test_another_table_is_refused(runs):
-    with pytest.raises(sf.DataError, match="lacks runs"):
+    with pytest.raises(sf.errors.DataError, match="lacks runs"):
         sf.plot.isoflop(sf.isoflop(runs), runs[:20])

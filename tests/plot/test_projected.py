@@ -14,7 +14,7 @@ from scalefit.fitting.landscape import landscape
 
 @pytest.fixture(scope="module")
 def runs():
-    return sf.LossTable.from_frame(sf.simulate(sf.isoflop_design()))
+    return sf.LossTable.from_frame(sf.simulate(sf.simulation.isoflop_design()))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,15 @@ def star(ax):
 
 
 @sf.law(source="a test")
-def shifted(N: Any, D: Any, *, E: sf.Offset, A: sf.Amplitude, h: sf.Fraction, alpha: sf.Exponent):
+def shifted(
+    N: Any,
+    D: Any,
+    *,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    h: sf.laws.Fraction,
+    alpha: sf.laws.Exponent,
+):
     """E + A exp(-h ln(D / 1e10)) (N / 1e8)^-alpha: one parameter is not searched in its log."""
     return E + A * (D / 1e10) ** -h * (N / 1e8) ** -alpha
 
@@ -113,14 +121,14 @@ def test_a_parameter_searched_as_it_is_has_a_linear_axis(runs):
     ("options", "found"),
     [
         ({"law": "chinchilla_tied"}, r"has 1 \(alpha\)"),
-        ({"fix": {"alpha": 0.34}}, r"has 1 \(beta\)"),
-        ({"fix": {"alpha": 0.34, "beta": 0.28}}, r"has 0 \(none\)"),
+        ({"fixed": {"alpha": 0.34}}, r"has 1 \(beta\)"),
+        ({"fixed": {"alpha": 0.34, "beta": 0.28}}, r"has 0 \(none\)"),
     ],
 )
 def test_a_line_or_a_point_is_refused(fit, runs, options, found):
     law = sf.laws.find(options.get("law", "chinchilla"))
-    other = replace(fit, law=law, fixed=options.get("fix", {}))
-    with pytest.raises(sf.LawError, match=found):
+    other = replace(fit, law=law, fixed=options.get("fixed", {}))
+    with pytest.raises(sf.errors.LawError, match=found):
         sf.plot.projected(other, runs)
 
 
@@ -130,18 +138,18 @@ def test_a_space_is_refused(fit, runs):
         N: Any,
         D: Any,
         *,
-        E: sf.Offset,
-        A: sf.Amplitude,
-        B: sf.Amplitude,
-        C: sf.Amplitude,
-        a: sf.Exponent,
-        b: sf.Exponent,
-        c: sf.Exponent,
+        E: sf.laws.Offset,
+        A: sf.laws.Amplitude,
+        B: sf.laws.Amplitude,
+        C: sf.laws.Amplitude,
+        a: sf.laws.Exponent,
+        b: sf.laws.Exponent,
+        c: sf.laws.Exponent,
     ):
         """E + A N^-a + B D^-b + C (N D)^-c"""
         return E + A * N**-a + B * D**-b + C * (N * D) ** -c
 
-    with pytest.raises(sf.LawError, match=r"has 3 \(a, b, c\)"):
+    with pytest.raises(sf.errors.LawError, match=r"has 3 \(a, b, c\)"):
         sf.plot.projected(replace(fit, law=space), runs)
 
 

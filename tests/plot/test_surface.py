@@ -9,7 +9,7 @@ import scalefit as sf
 
 @pytest.fixture(scope="module")
 def runs():
-    return sf.LossTable.from_frame(sf.simulate(sf.isoflop_design()))
+    return sf.LossTable.from_frame(sf.simulate(sf.simulation.isoflop_design()))
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +88,14 @@ def test_a_dataframe_with_its_own_headers_works(fit, runs):
 
 def test_a_law_of_one_column_is_refused(runs):
     truth = {"E": 2.0, "A": 400.0, "alpha": 0.3}
-    table = sf.simulate(sf.isoflop_design(), "chinchilla_n", truth, noise=0.0)
-    with pytest.raises(sf.AllocationError, match="drawn over N and D"):
+    table = sf.simulate(sf.simulation.isoflop_design(), "chinchilla_n", truth, noise=0.0)
+    with pytest.raises(sf.errors.AllocationError, match="drawn over N and D"):
         sf.plot.surface(sf.fit(table, "chinchilla_n"), table)
 
 
 def test_a_surface_without_optimum_is_drawn_without_a_frontier(runs):
     @sf.law(source="more of either always helps")
-    def product(N, D, *, E: sf.Offset, A: sf.Amplitude, alpha: sf.Exponent):
+    def product(N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, alpha: sf.laws.Exponent):
         """E + A (N D)^-alpha"""
         return E + A * (N * D) ** -alpha
 

@@ -9,7 +9,7 @@ import scalefit as sf
 
 @pytest.fixture(scope="module")
 def runs():
-    return sf.simulate(sf.isoflop_design(points=6), noise=0.005, seed=3)
+    return sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.005, seed=3)
 
 
 @pytest.fixture(scope="module")

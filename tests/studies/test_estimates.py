@@ -9,12 +9,12 @@ from scalefit.laws import find
 from scalefit.studies import estimate
 from scalefit.studies.approach3 import _log_squares, _raw_squares, descend
 
-DESIGN = sf.isoflop_design(3, points=8, surface="asymmetric", drift=3.0)
+DESIGN = sf.simulation.isoflop_design(3, points=8, surface="asymmetric", drift=3.0)
 NAMES = ["E", "A", "B", "alpha", "beta"]
 
 
 def tables(count, design=DESIGN, scale=0.1, additive=True, **options):
-    noise = sf.Noise(scale, additive=additive, **options)
+    noise = sf.simulation.Noise(scale, additive=additive, **options)
     return np.stack(
         [
             sf.simulate(design, params="asymmetric", noise=noise, seed=seed)["loss"]
@@ -63,7 +63,7 @@ def test_the_batch_finds_what_fit_finds():
     [(4, {"scale": 0.2}), (8, {"scale": 0.2}), (8, {"scale": 0.1, "freedom": 2.5})],
 )
 def test_every_fit_is_the_best_that_scipy_finds_from_many_starts(points, options):
-    design = sf.isoflop_design(2, points=points, surface="asymmetric", drift=3.0)
+    design = sf.simulation.isoflop_design(2, points=points, surface="asymmetric", drift=3.0)
     losses = tables(12, design, **options)
     found = estimate(design, losses, ["surface"])
     for value, loss in zip(found["value"], losses, strict=True):
@@ -72,7 +72,7 @@ def test_every_fit_is_the_best_that_scipy_finds_from_many_starts(points, options
 
 def test_other_objectives_are_those_of_fit():
     losses = tables(2, additive=False, scale=0.01)
-    objective = sf.Objective("log", "huber", 1e-3)
+    objective = sf.objective.Objective("log", "huber", 1e-3)
     found = estimate(DESIGN, losses, ["surface"], objective=objective)
     alone = sf.fit(DESIGN.assign(loss=losses[1]))
     assert found["alpha"][1] == pytest.approx(alone.params["alpha"], rel=1e-5)
@@ -111,7 +111,7 @@ def test_a_bound_is_said():
 def test_without_noise_the_surface_is_exact_and_its_optimum_known():
     losses = tables(1, scale=0.0)
     (row,) = estimate(DESIGN, losses, ["surface"], flops=1e24).to_dict("records")
-    truth = sf.SURFACES["asymmetric"]
+    truth = sf.simulation.SURFACES["asymmetric"]
     assert row["status"] == "exact"
     assert [row[name] for name in NAMES] == pytest.approx([truth[name] for name in NAMES], rel=1e-8)
     fit = sf.fit(DESIGN.assign(loss=losses[0]), robust="none", residual="raw")
@@ -133,7 +133,7 @@ def test_descents_approach_the_optimum_of_the_same_squares():
     losses = tables(6, scale=0.05)
     n, d = np.log(DESIGN["N"].to_numpy()), np.log(DESIGN["D"].to_numpy())
     for log in (False, True):
-        objective = sf.Objective("log" if log else "raw", "none")
+        objective = sf.objective.Objective("log" if log else "raw", "none")
         best = estimate(DESIGN, losses, ["surface"], objective=objective)
         ends = [descend(n, d, loss, log=log) for loss in losses]
         ratio = np.array([end.value for end in ends]) / best["value"].to_numpy()
@@ -158,12 +158,12 @@ def test_a_random_start_is_drawn_by_the_seed():
     ],
 )
 def test_bad_input_is_refused(losses, methods, message):
-    with pytest.raises(sf.DataError, match=message):
+    with pytest.raises(sf.errors.DataError, match=message):
         estimate(DESIGN, losses, methods)
 
 
 def test_a_design_that_cannot_tell_is_refused():
-    design = sf.ratio_design(np.geomspace(1e7, 1e9, 8))
-    exact = find("chinchilla").evaluate(design[["N", "D"]], sf.SURFACES["chinchilla"])
-    with pytest.raises(sf.DataError, match="cannot be told apart"):
+    design = sf.simulation.ratio_design(np.geomspace(1e7, 1e9, 8))
+    exact = find("chinchilla").evaluate(design[["N", "D"]], sf.simulation.SURFACES["chinchilla"])
+    with pytest.raises(sf.errors.DataError, match="cannot be told apart"):
         estimate(design, exact[None], ["surface"])

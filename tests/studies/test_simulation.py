@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[2] / "docs/studies.md"
 
 @pytest.fixture(scope="module")
 def small():
-    return sf.study(
+    return sf.studies.simulation_study(
         {
             "surface": "asymmetric",
             "budgets": 3,
@@ -41,8 +41,8 @@ def test_a_row_for_each_table_and_method(small):
 
 
 def test_the_tables_are_those_of_simulate(small):
-    design = sf.isoflop_design(3, points=8, surface="asymmetric", drift=3.0)
-    noise = sf.Noise(0.05, additive=True)
+    design = sf.simulation.isoflop_design(3, points=8, surface="asymmetric", drift=3.0)
+    noise = sf.simulation.Noise(0.05, additive=True)
     losses = [
         sf.simulate(design, params="asymmetric", noise=noise, seed=seed)["loss"]
         for seed in range(8)
@@ -54,7 +54,7 @@ def test_the_tables_are_those_of_simulate(small):
 
 
 def test_errors_are_relative_to_the_truth(small):
-    truth = sf.SURFACES["asymmetric"]
+    truth = sf.simulation.SURFACES["asymmetric"]
     table = small.table[small.table["method"] == "surface"]
     for name, value in truth.items():
         np.testing.assert_allclose(table[f"{name}_error"], table[name] / value - 1)
@@ -89,13 +89,13 @@ def test_the_summary_by_a_column(small):
     ]
     assert (found["fits"] == 8).all()
     for by in ("width", ["points", "width"], 3, ""):
-        with pytest.raises(sf.ArgumentError, match=r"^by.* settings: .*points, .*noise"):
+        with pytest.raises(sf.errors.ArgumentError, match=r"^by.* settings: .*points, .*noise"):
             small.summary(by)
     assert repr(small).startswith("<Study of 2 settings, 16 tables>")
 
 
 def test_failures_are_counted_and_left_out():
-    found = sf.study(
+    found = sf.studies.simulation_study(
         {"budgets": 2, "points": 4, "width": 2.0, "noise": 0.3, "additive": True},
         seeds=16,
         progress=False,
@@ -108,7 +108,9 @@ def test_failures_are_counted_and_left_out():
 
 def test_settings_may_be_a_table_and_seeds_a_list():
     settings = pd.DataFrame({"points": [6, 9], "noise": [0.01, 0.02]})
-    found = sf.study(settings, seeds=[3, 5], methods=["approach2"], progress=False)
+    found = sf.studies.simulation_study(
+        settings, seeds=[3, 5], methods=["approach2"], progress=False
+    )
     assert found.table[["points", "noise", "seed"]].to_numpy().tolist() == [
         [6, 0.01, 3],
         [6, 0.01, 5],
@@ -119,27 +121,29 @@ def test_settings_may_be_a_table_and_seeds_a_list():
 
 def test_noise_may_be_whole_and_a_surface_its_parameters():
     soda = {"E": 3.169, "A": 215886.0, "B": 4750.0, "alpha": 0.684, "beta": 0.439}
-    found = sf.study(
+    found = sf.studies.simulation_study(
         {
             "surface": soda,
             "points": 6,
-            "noise": [sf.Noise(0.002, freedom=3), sf.Noise(0.002, by="C")],
+            "noise": [sf.simulation.Noise(0.002, freedom=3), sf.simulation.Noise(0.002, by="C")],
         },
         seeds=4,
         progress=False,
     )
     assert found.summary("noise")["fits"].to_list() == [4] * 4
-    single = sf.study({"noise": 0.01, "by": [None, "C"]}, 2, methods="approach2", progress=False)
+    single = sf.studies.simulation_study(
+        {"noise": 0.01, "by": [None, "C"]}, 2, methods="approach2", progress=False
+    )
     assert single.summary("by")["fits"].to_list() == [2, 2]
     assert found.summary("surface").loc[:, "gmean"].max() < 0.1
 
 
 def test_other_designs():
     def corpora(count):
-        design = sf.grid_design(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 5))
+        design = sf.simulation.grid_design(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 5))
         return design.assign(corpus=np.arange(len(design)) % count)
 
-    found = sf.study(
+    found = sf.studies.simulation_study(
         {"count": [4, 12], "noise": 0.005, "by": "corpus", "shared": [0.0, 0.9]},
         seeds=8,
         methods=["surface"],
@@ -147,18 +151,18 @@ def test_other_designs():
         progress=False,
     )
     assert (found.summary(["count", "shared"])["fits"] == 8).all()
-    grid = sf.study(
+    grid = sf.studies.simulation_study(
         {"N": [(1e7, 1e8, 1e9)], "D": [(1e9, 1e10, 1e11)], "noise": 0.0},
         1,
         methods=["surface"],
-        design=sf.grid_design,
+        design=sf.simulation.grid_design,
         progress=False,
     )
     assert grid.table["n_error"].abs().max() < 1e-8
 
 
 def test_descents_are_run_on_the_first_seeds():
-    found = sf.study(
+    found = sf.studies.simulation_study(
         {"surface": "asymmetric", "budgets": 3, "points": 8, "noise": 0.02},
         seeds=[4, 5, 6, 7],
         methods=["surface", "approach3", "approach3_log"],
@@ -175,7 +179,7 @@ def test_descents_are_run_on_the_first_seeds():
 
 def test_errors_without_noise_are_the_published_ones():
     """Percent error of D* at 1e24 by Approach 2; Czech et al. 2026."""
-    found = sf.study(
+    found = sf.studies.simulation_study(
         {"surface": ["symmetric", "asymmetric"], "width": [2.0, 16.0], "drift": 3.0, "noise": 0.0},
         seeds=1,
         methods="approach2",
@@ -196,8 +200,12 @@ def test_the_noise_study_is_the_published_one_to_its_digits():
     for budgets in (2, 3, 4):
         streams = [np.random.default_rng(42 + seed) for seed in range(256)]
         for points in (4, 8, 16, 32):
-            design = sf.isoflop_design(budgets, points=points, surface="asymmetric", drift=3.0)
-            exact = find("chinchilla").evaluate(design[["N", "D"]], sf.SURFACES["asymmetric"])
+            design = sf.simulation.isoflop_design(
+                budgets, points=points, surface="asymmetric", drift=3.0
+            )
+            exact = find("chinchilla").evaluate(
+                design[["N", "D"]], sf.simulation.SURFACES["asymmetric"]
+            )
             normal = np.stack([rng.standard_normal(len(design)) for rng in streams])
             losses = np.concatenate([exact + scale * normal for scale in (0.05, 0.1, 0.2)])
             frames.append(estimate(design, losses))

@@ -79,7 +79,7 @@ class Setting(NamedTuple):
 
     Attributes:
         level: the budget in the unit of the cost, or the loss; shape ().
-        held: columns that are held, each of shape ().
+        fixed: columns that are held, each of shape ().
         low: of each limit, -inf where there is none; shape (limits,).
         high: of each limit, inf where there is none; shape (limits,).
         box: ends of the walked column and of each of the extras, in the coordinate walked; shape
@@ -89,7 +89,7 @@ class Setting(NamedTuple):
     """
 
     level: Any
-    held: Mapping[str, Any]
+    fixed: Mapping[str, Any]
     low: Any
     high: Any
     box: Any
@@ -104,9 +104,9 @@ class Programs:
     walked, ln walk and ln pivot, in this order.
     """
 
-    def __init__(self, line: Line, held: tuple[str, ...]) -> None:
-        self.line, self.held = line, held
-        self.count = len(held) + len(line.law.names) + len(line.extras) + 2
+    def __init__(self, line: Line, fixed: tuple[str, ...]) -> None:
+        self.line, self.fixed = line, fixed
+        self.count = len(fixed) + len(line.law.names) + len(line.extras) + 2
         # Limits that are functions bound the pivot of a budget, as the budget does.
         every = [i for i, limit in enumerate(line.limits) if limit.function is not None]
         self.bounding = [] if line.reverse else every
@@ -116,7 +116,7 @@ class Programs:
         """All columns."""
         line = self.line
         free = given[-2 - len(line.extras) :]
-        found = dict(zip(self.held, given, strict=False))
+        found = dict(zip(self.fixed, given, strict=False))
         for name, logarithmic, value in zip(line.extras, line.logarithmic, free, strict=False):
             found[name] = jnp.exp(value) if logarithmic else value
         return {**found, line.walk: jnp.exp(free[-2]), line.pivot: jnp.exp(free[-1])}
@@ -124,7 +124,7 @@ class Programs:
     def loss(self, given: Sequence[Any]) -> Any:
         """The law."""
         law, columns = self.line.law, self.columns(given)
-        params = dict(zip(law.names, given[len(self.held) :], strict=False))
+        params = dict(zip(law.names, given[len(self.fixed) :], strict=False))
         return jnp.reshape(law(*(jnp.asarray(columns[name]) for name in law.columns), **params), ())
 
     def cost(self, columns: Mapping[str, Any]) -> Any:
@@ -146,7 +146,7 @@ class Programs:
 
     def operations(self, *functions: Callable[[Sequence[Any]], Any]) -> Callable[..., list[Any]]:
         """Functions of all arguments as one list of operations, without general powers."""
-        positive = [name in POSITIVE for name in self.held]
+        positive = [name in POSITIVE for name in self.fixed]
         positive += [False] * (self.count - len(positive))
         plain = rewritten(lambda *given: [item(given) for item in functions], positive)
         return jaxpr_as_fun(closed_form(plain, [()] * self.count))
@@ -242,6 +242,6 @@ class Programs:
 
 
 @lru_cache(maxsize=64)
-def programs_of(line: Line, held: tuple[str, ...]) -> Programs:
+def programs_of(line: Line, fixed: tuple[str, ...]) -> Programs:
     """The traced functions of a question, with the names of the columns that are held."""
-    return Programs(line, held)
+    return Programs(line, fixed)

@@ -185,7 +185,7 @@ def cost(
 
     Example:
         >>> import scalefit as sf
-        >>> @sf.cost(source="an example")
+        >>> @sf.allocation.cost(source="an example")
         ... def with_overhead(N, D):
         ...     "6 N D and 5 percent for evaluation"
         ...     return 1.05 * 6.0 * N * D
@@ -333,7 +333,7 @@ def measured(runs: LossTable | pd.DataFrame, name: str | None = None) -> Cost:
         raise AllocationError(
             f"C / (N D) runs from {low:.3g} to {high:.3g} (5th to 95th percentile of {len(k)} "
             "runs), so no single k stands for it. Is N or D counted by another convention than C? "
-            "If not, write the cost as a function: scalefit.cost"
+            "If not, write the cost as a function: scalefit.allocation.cost"
         )
     found = product(middle, name, source="median of C / (N D) of a table")
     spread = f"k = {middle:.4g} the median of {len(k)} runs, 5 to 95 %: {low:.4g} to {high:.4g}"

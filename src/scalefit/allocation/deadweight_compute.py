@@ -11,13 +11,14 @@ import pandas as pd
 
 from scalefit.allocation.costs import CostLike, price
 from scalefit.allocation.hardware import Hardware, find_hardware
-from scalefit.allocation.problem import ask, held_values, point_of
+from scalefit.allocation.problem import ask, fixed_values, point_of
 from scalefit.allocation.refusals import draw_notes, require_optimum, unit_mismatch
 from scalefit.allocation.solve import solved
 from scalefit.allocation.solver import LIMITED
 from scalefit.arguments import broadcast_shape, choice, numbers
 from scalefit.errors import AllocationError, ArgumentError, Note
-from scalefit.inference import Draws, Ensemble, Estimate
+from scalefit.inference.ensemble import Ensemble
+from scalefit.inference.estimate import Draws, Estimate
 from scalefit.reporting import report
 from scalefit.results.domain import extrapolation
 from scalefit.results.fit import Fit
@@ -131,7 +132,7 @@ def deadweight(
     D: Any,
     *,
     cost: CostLike = "6ND",
-    held: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
 ) -> Deadweight:
     """What a run of N parameters on D tokens wastes, by a fitted law.
 
@@ -144,7 +145,7 @@ def deadweight(
         N: parameters, any shape.
         D: training tokens; broadcasts with N.
         cost: as for :func:`allocate`.
-        held: further columns of the law and the cost, as for :func:`allocate`.
+        fixed: further columns of the law and the cost, as for :func:`allocate`.
 
     Returns:
         What was spent, needed and wasted.
@@ -161,7 +162,7 @@ def deadweight(
 
     Example:
         >>> import scalefit as sf
-        >>> fit = sf.fit(sf.simulate(sf.isoflop_design(), noise=0.0))
+        >>> fit = sf.fit(sf.simulate(sf.simulation.isoflop_design(), noise=0.0))
         >>> D = 3.34535e13
         >>> waste = sf.deadweight(fit, 3.8e25 / (6 * D), D)
         >>> f"{waste.share:.3%} of {waste.spent:.2g} FLOP"
@@ -175,15 +176,15 @@ def deadweight(
             ("D", D, "its training tokens", "1.4e12"),
         )
     }
-    held = held_values(point.one_surface(), held)
-    if {"N", "D"} & set(held):
+    fixed = fixed_values(point.one_surface(), fixed)
+    if {"N", "D"} & set(fixed):
         raise ArgumentError(
-            f"held has {' and '.join(sorted({'N', 'D'} & set(held)))}, which the run has already",
-            argument="held",
-            value=held,
+            f"fixed has {' and '.join(sorted({'N', 'D'} & set(fixed)))}, which the run has already",
+            argument="fixed",
+            value=fixed,
             remedy="Hold what the law has beside N and D",
         )
-    broadcast = given | {f"held[{name!r}]": value for name, value in held.items()}
+    broadcast = given | {f"fixed[{name!r}]": value for name, value in fixed.items()}
     shape = broadcast_shape(broadcast, remedy="Pass numbers, or arrays that broadcast")
     N, D = (np.broadcast_to(value, shape) for value in given.values())
     with np.errstate(over="ignore"):
@@ -196,19 +197,19 @@ def deadweight(
             remedy="Pass the training tokens of the run, as D=1.4e12",
         )
     one = {name: np.array([value]) for name, value in point.one_surface().params.items()}
-    answers = _answers(point, one, N, D, cost, held)
+    answers = _answers(point, one, N, D, cost, fixed)
     notes = [
         *point.carried,
         *unit_mismatch(point, {"N": N, "D": D}),
-        *extrapolation(point.domain, {**held, "N": N, "D": D}),
+        *extrapolation(point.domain, {**fixed, "N": N, "D": D}),
     ]
     draws = Draws()
     if isinstance(fit, Ensemble):
-        draws = fit.drawn.computed(_answers(point, fit.drawn, N, D, cost, held, point=False))
+        draws = fit.drawn.computed(_answers(point, fit.drawn, N, D, cost, fixed, point=False))
         notes += [*fit.notes, *draw_notes(draws["needed"])]
     return Deadweight(
         **{name: values[0][()] for name, values in answers.items()},
-        unit=ask(point, 1.0, "loss", cost=cost, held=held).cost.unit,
+        unit=ask(point, 1.0, "loss", cost=cost, fixed=fixed).cost.unit,
         draws=draws,
         notes=tuple(notes),
     )
@@ -220,12 +221,12 @@ def _answers(
     N: np.ndarray,
     D: np.ndarray,
     cost: CostLike,
-    held: Mapping[str, np.ndarray],
+    fixed: Mapping[str, np.ndarray],
     *,
     point: bool = True,
 ) -> dict[str, np.ndarray]:
     """Every answer under every draw; ``point`` where those are the one of the fit itself."""
-    columns = {**held, "N": N, "D": D}
+    columns = {**fixed, "N": N, "D": D}
     law = fit.law
     law.check(columns)
     values = {name: np.asarray(params[name]).reshape(-1, *(1,) * N.ndim) for name in law.names}
@@ -237,7 +238,7 @@ def _answers(
             f"{D[at]:g}, so that nothing is known of its waste. Leave that run out"
         )
     levels = np.where(np.isfinite(loss[0]), loss[0], 0.0)
-    question = ask(fit, levels, "loss", cost=cost, held=held)
+    question = ask(fit, levels, "loss", cost=cost, fixed=fixed)
     # The run itself reaches its loss, so that there is an answer around it.
     question = replace(question, around=D / N)
     found = solved(question, params, loss)

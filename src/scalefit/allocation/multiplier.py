@@ -16,7 +16,8 @@ from scalefit.allocation.solve import solved
 from scalefit.allocation.solver import LIMITED
 from scalefit.arguments import flag
 from scalefit.errors import AllocationError, Note
-from scalefit.inference import Ensemble, Estimate
+from scalefit.inference.ensemble import Ensemble
+from scalefit.inference.estimate import Estimate
 from scalefit.results.fit import Fit
 
 __all__ = ["compute_multiplier"]
@@ -28,7 +29,7 @@ def compute_multiplier(
     flops: Any,
     *,
     cost: CostLike = "6ND",
-    held: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
     held_baseline: Mapping[str, Any] | None = None,
     paired: bool = False,
 ) -> Estimate:
@@ -43,14 +44,14 @@ def compute_multiplier(
         baseline: of the recipe it is compared with; an ensemble exactly where ``fit`` is one.
         flops: budget or budgets of the recipe, FLOP.
         cost: as for :func:`allocate`, for both.
-        held: columns of the recipe's law that are held, as for :func:`allocate`.
-        held_baseline: the same of the baseline; what ``held`` says by default.
+        fixed: columns of the recipe's law that are held, as for :func:`allocate`.
+        held_baseline: the same of the baseline; what ``fixed`` says by default.
         paired: whether draw i of both rests on the same resample: runs of both tables in the same
             order, resampled by the same method with the same seed. What the pairs have in common
             (data, seeds, sizes) then cancels. Draws that failed in either are left out.
 
     Returns:
-        The multiplier, of the shape of ``flops`` and ``held``; of ensembles with draws. inf,
+        The multiplier, of the shape of ``flops`` and ``fixed``; of ensembles with draws. inf,
             with a note, where no budget brings the baseline to that loss. Its notes are those of
             both allocations.
 
@@ -62,8 +63,8 @@ def compute_multiplier(
 
     Example:
         >>> import scalefit as sf
-        >>> design = sf.isoflop_design()
-        >>> better = sf.SURFACES["chinchilla"] | {"A": 380.0, "B": 380.0}
+        >>> design = sf.simulation.isoflop_design()
+        >>> better = sf.simulation.SURFACES["chinchilla"] | {"A": 380.0, "B": 380.0}
         >>> fit = sf.fit(sf.simulate(design, params=better, noise=0.0))
         >>> baseline = sf.fit(sf.simulate(design, noise=0.0))
         >>> round(float(sf.compute_multiplier(fit, baseline, 1e21).value), 3)
@@ -75,8 +76,8 @@ def compute_multiplier(
         raise AllocationError(
             "one recipe is an ensemble and the other a fit: bootstrap both, or give both fits"
         )
-    other = held if held_baseline is None else held_baseline
-    own = allocate(recipe, flops, cost=cost, held=held)
+    other = fixed if held_baseline is None else held_baseline
+    own = allocate(recipe, flops, cost=cost, fixed=fixed)
     value = _needed(compared, None, own.loss, cost, other)
     notes = (*own.notes, *_baseline_notes(compared, value, own.loss, cost, other))
     budgets = np.asarray(flops, dtype=np.float64)
@@ -84,7 +85,7 @@ def compute_multiplier(
         ratio = value / budgets
         return Estimate(ratio, np.empty((0, *ratio.shape)), notes=notes)
     first, second = _both(fit, baseline, paired)
-    question = ask(fit.fit, flops, "FLOP", cost=cost, held=held)
+    question = ask(fit.fit, flops, "FLOP", cost=cost, fixed=fixed)
     best = solved(question, first)
     loss = np.where(best.state <= LIMITED, best.loss, np.nan)
     drawn = _needed(baseline.fit, second, loss, cost, other) / budgets
@@ -97,16 +98,16 @@ def _baseline_notes(
     needed: np.ndarray,
     loss: np.ndarray,
     cost: CostLike,
-    held: Mapping[str, Any] | None,
+    fixed: Mapping[str, Any] | None,
 ) -> list[Note]:
     """What is said of the baseline at the budgets that it needs."""
     fine = np.isfinite(needed)
     if not fine.any():
         return []
     columns = {
-        name: np.broadcast_to(values, needed.shape)[fine] for name, values in (held or {}).items()
+        name: np.broadcast_to(values, needed.shape)[fine] for name, values in (fixed or {}).items()
     }
-    notes = allocate(baseline, needed[fine], cost=cost, held=columns).notes
+    notes = allocate(baseline, needed[fine], cost=cost, fixed=columns).notes
     found = [replace(note, message=f"of the baseline: {note.message}") for note in notes]
     if not fine.all():
         lowest = float(np.min(loss[~fine]))
@@ -127,7 +128,7 @@ def _needed(
     params: dict[str, np.ndarray] | None,
     loss: np.ndarray,
     cost: CostLike,
-    held: Mapping[str, Any] | None,
+    fixed: Mapping[str, Any] | None,
 ) -> np.ndarray:
     """The least budget of a loss; inf where there is none. Shape of the loss."""
     one = params is None
@@ -137,7 +138,7 @@ def _needed(
     level = np.asarray(loss)[None] if one else loss
     holding = "held_baseline"
     question = ask(
-        fit, np.nan_to_num(level[0], nan=1.0), "loss", cost=cost, held=held, holding=holding
+        fit, np.nan_to_num(level[0], nan=1.0), "loss", cost=cost, fixed=fixed, holding=holding
     )
     found = solved(question, values, level)
     if one:

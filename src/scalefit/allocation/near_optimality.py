@@ -17,7 +17,8 @@ from scalefit.allocation.solve import solved
 from scalefit.allocation.solver import LIMITED, stretch
 from scalefit.arguments import choice, number, shown
 from scalefit.errors import AllocationError, ArgumentError, Note
-from scalefit.inference import Draws, Ensemble, Estimate
+from scalefit.inference.ensemble import Ensemble
+from scalefit.inference.estimate import Draws, Estimate
 from scalefit.reporting import report
 from scalefit.results.fit import Fit
 
@@ -101,7 +102,7 @@ def near_optimal(
     within: float | None = None,
     overhead: float | None = None,
     cost: CostLike = "6ND",
-    held: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
     limits: Limits | None = None,
 ) -> NearOptimal:
     """The model sizes whose loss, or whose extra compute, stays close to the best.
@@ -118,7 +119,7 @@ def near_optimal(
         within: loss given away, in the unit of the table.
         overhead: share of extra cost, such as 0.05; 0.05 where neither is given.
         cost: as for :func:`allocate`.
-        held: as for :func:`allocate`.
+        fixed: as for :func:`allocate`.
         limits: as for :func:`allocate`.
 
     Returns:
@@ -141,22 +142,22 @@ def near_optimal(
     """
     fitted(fit)
     within, overhead = _criterion(within, overhead)
-    best = allocate(fit, flops, usd=usd, cost=cost, held=held, limits=limits)
+    best = allocate(fit, flops, usd=usd, cost=cost, fixed=fixed, limits=limits)
     if len(best.columns) < 2:
         (bought,) = best.columns
-        given = ", ".join(held or {})
+        given = ", ".join(fixed or {})
         raise AllocationError(
-            f"with {given} held the budget buys {bought} alone, and no range of sizes is near the "
-            f"best. Leave {given} out of held, and give what the law has beside N and D"
+            f"with {given} fixed the budget buys {bought} alone, and no range of sizes is near the "
+            f"best. Leave {given} out of fixed, and give what the law has beside N and D"
         )
     levels, unit = asked(flops, usd, None)
     ensemble = fit if isinstance(fit, Ensemble) else None
     point = fit.fit if isinstance(fit, Ensemble) else fit
-    question = ask(point, levels, unit, cost=cost, held=held, limits=limits)
+    question = ask(point, levels, unit, cost=cost, fixed=fixed, limits=limits)
     one = {name: np.array([value]) for name, value in question.fit.params.items()}
     kept: Question | None = None
     if overhead is not None:
-        kept = ask(point, best.loss, "loss", cost=cost, held=held, limits=limits)
+        kept = ask(point, best.loss, "loss", cost=cost, fixed=fixed, limits=limits)
     shares = (within, overhead)
     ends, notes = _ends(question, kept, one, shares)
     draws = Draws()

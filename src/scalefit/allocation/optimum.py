@@ -25,12 +25,13 @@ from scalefit.allocation.solve import CLOSED_FORMS, additive, solved
 from scalefit.allocation.solver import LIMITED, START, Optimum, newton, newton_start
 from scalefit.arguments import broadcast_shape, choice, mapping, numbers
 from scalefit.errors import ArgumentError
-from scalefit.inference import Draws, Ensemble
+from scalefit.inference.ensemble import Ensemble
+from scalefit.inference.estimate import Draws
 from scalefit.results.fit import Fit
 from scalefit.runtime.settings import own_settings, quiet
 from scalefit.tracing.operations import Function, trace
 
-__all__ = ["allocate", "asked", "optimal"]
+__all__ = ["allocate", "asked", "optimum_function"]
 
 
 def allocate(
@@ -41,7 +42,7 @@ def allocate(
     loss: Any = None,
     cost: CostLike = "6ND",
     free: Free | None = None,
-    held: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
     limits: Limits | None = None,
 ) -> Allocation:
     """Compute-optimal model size and token count.
@@ -63,7 +64,7 @@ def allocate(
         cost: name of a cost, a :class:`Cost`, or a function of the columns.
         free: further free columns: a pair ``(lowest, highest)`` for any number between, a list for
             one of its numbers, as ``{"P": (3, 16), "experts": [8, 16, 32]}``. Also for N and D.
-        held: columns that are held, numbers or arrays that broadcast with the budgets, as
+        fixed: columns that are held, numbers or arrays that broadcast with the budgets, as
             ``{"U": 1e12}``.
         limits: what the answer keeps to: for a column, a ratio of two (``"D/N"``, or epochs as
             ``"D/U"``), or a positive function of columns, its highest value or a pair ``(lowest,
@@ -71,7 +72,7 @@ def allocate(
             budget a function is taken to rise with D.
 
     Returns:
-        The allocation, arrays of the shape of ``flops`` and ``held``; of an ensemble with draws of
+        The allocation, arrays of the shape of ``flops`` and ``fixed``; of an ensemble with draws of
         each, the loss being that at the draw's own optimum.
 
     Raises:
@@ -88,7 +89,7 @@ def allocate(
 
     Example:
         >>> import scalefit as sf
-        >>> fit = sf.fit(sf.simulate(sf.isoflop_design(), noise=0.0))
+        >>> fit = sf.fit(sf.simulate(sf.simulation.isoflop_design(), noise=0.0))
         >>> best = sf.allocate(fit, flops=5.76e23)
         >>> f"{best.N:.3g} parameters, {best.tokens_per_param:.1f} tokens each"
         '3.22e+10 parameters, 92.6 tokens each'
@@ -98,7 +99,9 @@ def allocate(
     """
     ensemble = fit if isinstance(fit, Ensemble) else None
     point = point_of(fit)
-    question = ask(point, *asked(flops, usd, loss), cost=cost, free=free, held=held, limits=limits)
+    question = ask(
+        point, *asked(flops, usd, loss), cost=cost, free=free, fixed=fixed, limits=limits
+    )
     one = {name: np.array([value]) for name, value in question.fit.params.items()}
     found = solved(question, one)
     require_design(question, found)
@@ -124,13 +127,13 @@ def allocate(
 What = Literal["N", "D", "D/N", "loss"]
 
 
-def optimal(
+def optimum_function(
     fit: Fit,
     what: What,
     flops: float,
     *,
     cost: CostLike = "6ND",
-    held: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
 ) -> Callable[[Mapping[str, Any]], Any]:
     """The compute-optimal N, D, D/N or loss at a budget, as a function of the parameters.
 
@@ -141,7 +144,7 @@ def optimal(
         what: the answer.
         flops: the budget, FLOP.
         cost: name of a cost, a :class:`Cost`, or a function of the columns.
-        held: columns that are held, each at a number.
+        fixed: columns that are held, each at a number.
 
     Raises:
         ArgumentError: the budget is no positive number, or there is no such answer.
@@ -150,16 +153,16 @@ def optimal(
 
     Example:
         >>> import scalefit as sf
-        >>> runs = sf.simulate(sf.isoflop_design())
+        >>> runs = sf.simulate(sf.simulation.isoflop_design())
         >>> fit = sf.fit(runs)
-        >>> sf.profile(fit, runs, sf.optimal(fit, "N", flops=1e21))
+        >>> sf.profile(fit, runs, sf.allocation.optimum_function(fit, "N", flops=1e21))
         N* at 1e+21 FLOP: ...e+09 (95 %: ...e+09 to ...e+09)
     """
     choice(what, "what", get_args(What))
-    question = ask(fit, flops, "FLOP", cost=cost, held=held)
+    question = ask(fit, flops, "FLOP", cost=cost, fixed=fixed)
     if question.levels.size != 1:
         raise ArgumentError(
-            f"{what}* is a function of the parameters at one budget, and flops and held have "
+            f"{what}* is a function of the parameters at one budget, and flops and fixed have "
             f"{question.levels.size}",
             argument="flops",
             value=flops,
@@ -245,8 +248,8 @@ class _Optimal:
         if self.what == "loss":
             return loss
         # A column that is held is what it is held at.
-        held = {name: values.flat[0] for name, values in self.question.held.items()}
-        known, line = {**held, **columns}, self.question.line
+        fixed = {name: values.flat[0] for name, values in self.question.fixed.items()}
+        known, line = {**fixed, **columns}, self.question.line
         N, D = (
             known[name if name in known else role]
             for name, role in (("N", line.walk), ("D", line.pivot))

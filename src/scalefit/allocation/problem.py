@@ -17,11 +17,11 @@ from scalefit.allocation.column_functions import called, columns_of, tried
 from scalefit.allocation.costs import FUNCTION, Cost, CostLike, find_cost
 from scalefit.arguments import broadcast_shape, instance, mapping, number, numbers, shown
 from scalefit.errors import AllocationError, ArgumentError
-from scalefit.inference import Ensemble
+from scalefit.inference.ensemble import Ensemble
 from scalefit.results.fit import Fit
 from scalefit.runtime.settings import quiet
 
-__all__ = ["Free", "Limits", "Question", "ask", "fitted", "held_values", "point_of"]
+__all__ = ["Free", "Limits", "Question", "ask", "fitted", "fixed_values", "point_of"]
 
 Free = Mapping[str, Sequence[Any] | None]
 """Free columns: a pair (lowest, highest), a list of choices, or None for any positive number."""
@@ -83,7 +83,7 @@ class Question:
         cost: what is paid.
         line: the shape of the question.
         levels: budgets in the unit of the cost, or losses; shape S.
-        held: columns that are held, each of shape S.
+        fixed: columns that are held, each of shape S.
         choices: columns that take one of a list, with the list.
         low: of each limit; shape (limits,).
         high: of each limit; shape (limits,).
@@ -98,7 +98,7 @@ class Question:
     cost: Cost
     line: Line
     levels: np.ndarray
-    held: Mapping[str, np.ndarray]
+    fixed: Mapping[str, np.ndarray]
     choices: Mapping[str, tuple[float, ...]]
     low: np.ndarray
     high: np.ndarray
@@ -127,9 +127,9 @@ class Question:
         """The numbers, one question for each combination and level: shape (K * S,)."""
         count = len(self.combinations)
         level = np.broadcast_to(self.levels, (count, *self.levels.shape)).reshape(-1)
-        held = {
+        fixed = {
             name: np.broadcast_to(values, (count, *self.levels.shape)).reshape(-1)
-            for name, values in self.held.items()
+            for name, values in self.fixed.items()
         }
         box = np.broadcast_to(self.box, (len(level), *self.box.shape)).copy()
         edge = np.broadcast_to(self.edge, (len(level), 2)).copy()
@@ -139,10 +139,10 @@ class Question:
                 box[:, 0] = np.log(chosen)[:, None]
                 edge[:] = True
             else:
-                held[name] = chosen
+                fixed[name] = chosen
         every = np.ones((len(level), 1))
         reach = np.broadcast_to(self.reach, (count, *self.levels.shape, 2)).reshape(-1, 2)
-        return Setting(level, held, every * self.low, every * self.high, box, edge, reach)
+        return Setting(level, fixed, every * self.low, every * self.high, box, edge, reach)
 
     @property
     def reach(self) -> np.ndarray:
@@ -189,9 +189,9 @@ def ask(
     *,
     cost: CostLike,
     free: Free | None = None,
-    held: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
     limits: Limits | None = None,
-    holding: str = "held",
+    holding: str = "fixed",
 ) -> Question:
     """Check a question.
 
@@ -201,9 +201,9 @@ def ask(
         unit: ``FLOP`` or ``USD`` of the budgets, or ``loss``.
         cost: what is paid.
         free: free columns beside N and D, or their ranges.
-        held: columns that are held.
+        fixed: columns that are held.
         limits: what the answer must keep to.
-        holding: what ``held`` is called where it was passed.
+        holding: what ``fixed`` is called where it was passed.
 
     Raises:
         ArgumentError: something passed is not what it has to be.
@@ -226,14 +226,14 @@ def ask(
             f"cost {counted.name!r} is in {counted.unit} and the budget in {unit}. Give "
             f"{counted.unit.lower().replace('flop', 'flops')}=..., or a cost in {unit}"
         )
-    held, free = held_values(fit, held, holding), _free(fit, free)
-    walk, pivot = _roles(fit, counted, free, held, f"{ASKED[unit]}={levels.flat[0]:g}")
+    fixed, free = fixed_values(fit, fixed, holding), _free(fit, free)
+    walk, pivot = _roles(fit, counted, free, fixed, f"{ASKED[unit]}={levels.flat[0]:g}")
     needed = {*law.columns, *counted.columns}
-    measures, low, high = _limits(limits, pivot, needed, {*free, *held})
+    measures, low, high = _limits(limits, pivot, needed, {*free, *fixed})
     for measure in measures:
         needed |= set(measure.needs)
     free = {name: None for name in (walk, pivot) if name != NO_WALK} | free
-    _every_column_told(fit, counted, needed, free, held, holding)
+    _every_column_told(fit, counted, needed, free, fixed, holding)
     box, edge, extras, logs, choices, caps = _ranges(free, walk, pivot)
     for i in reversed(range(len(measures))):
         # A limit on the walked column is an end of the walk.
@@ -242,11 +242,13 @@ def ask(
             measures.pop(i)
     for measure, ends in caps:
         measures, low, high = [*measures, measure], [*low, ends[0]], [*high, ends[1]]
-    given = {f"{holding}[{name!r}]": value for name, value in held.items()}
+    given = {f"{holding}[{name!r}]": value for name, value in fixed.items()}
     shape = broadcast_shape(
         {ASKED[unit]: levels, **given}, remedy="Pass numbers, or arrays that broadcast"
     )
-    values = {name: np.broadcast_to(value, shape) for name, value in held.items() if name in needed}
+    values = {
+        name: np.broadcast_to(value, shape) for name, value in fixed.items() if name in needed
+    }
     law.check(values)
     for name, chosen in {**choices, **{name: free[name] for name in extras}}.items():
         law.check({name: chosen})
@@ -307,14 +309,14 @@ def _levels(levels: Any, unit: str) -> np.ndarray:
     return numbers(levels, ASKED[unit], remedy=LEVEL[unit], above=above, empty=False)
 
 
-def held_values(fit: Fit, held: Any, argument: str = "held") -> dict[str, np.ndarray]:
+def fixed_values(fit: Fit, fixed: Any, argument: str = "fixed") -> dict[str, np.ndarray]:
     """Columns that are held, by name.
 
     Raises:
         ArgumentError: they are no numbers by name.
     """
     named = mapping(
-        {} if held is None else held,
+        {} if fixed is None else fixed,
         argument,
         remedy=f"Pass numbers by column, as {argument}={{'D': 2e10}}",
     )
@@ -358,7 +360,7 @@ def _free(fit: Fit, free: Any) -> dict[str, Any]:
 
 
 def _roles(
-    fit: Fit, cost: Cost, free: Mapping[str, Any], held: Mapping[str, Any], asked: str
+    fit: Fit, cost: Cost, free: Mapping[str, Any], fixed: Mapping[str, Any], asked: str
 ) -> tuple[str, str]:
     """The columns that a budget is divided between: model size first, or what stands for it."""
     law = fit.law
@@ -366,65 +368,65 @@ def _roles(
     shared = [
         name
         for name in law.columns
-        if name in cost.columns and name not in held and (name in ("N", "D") or name in free)
+        if name in cost.columns and name not in fixed and (name in ("N", "D") or name in free)
     ]
     moving = [name for name in shared if name not in listed]
-    if len(moving) == 1 and {*cost.columns} <= {*moving, *held, *free}:
+    if len(moving) == 1 and {*cost.columns} <= {*moving, *fixed, *free}:
         # Nothing to divide: what the budget buys of the one column is the answer.
         return NO_WALK, moving[0]
     if len(shared) < 2:
-        between = " and ".join(name for name in cost.columns if name not in held) or "nothing"
-        hint = f", with {', '.join(held)} held" if held else ""
+        between = " and ".join(name for name in cost.columns if name not in fixed) or "nothing"
+        hint = f", with {', '.join(fixed)} fixed" if fixed else ""
         raise AllocationError(
             f"{law.name!r} is a law of {', '.join(law.columns)}; a budget is divided between "
-            f"{between} under cost {cost.name!r}{hint}. {_other_question(fit, cost, held, asked)}"
+            f"{between} under cost {cost.name!r}{hint}. {_other_question(fit, cost, fixed, asked)}"
         )
     pivot = "D" if "D" in shared else shared[-1]
     rest = [name for name in shared if name != pivot]
     return ("N" if "N" in rest else rest[0]), pivot
 
 
-def _other_question(fit: Fit, cost: Cost, held: Mapping[str, Any], asked: str) -> str:
+def _other_question(fit: Fit, cost: Cost, fixed: Mapping[str, Any], asked: str) -> str:
     """What can be asked of a law that a cost has less than two free columns of."""
     columns = fit.law.columns
     paid = [name for name in columns if name in cost.columns]
-    if paid and all(name in held for name in paid):
-        return f"Leave {paid[-1]} out of held: the budget decides it"
+    if paid and all(name in fixed for name in paid):
+        return f"Leave {paid[-1]} out of fixed: the budget decides it"
     if paid:
-        bought = next(name for name in paid if name not in held)
+        bought = next(name for name in paid if name not in fixed)
         others = dict.fromkeys(name for name in (*cost.columns, *columns) if name != bought)
-        known = {name: _example(fit, name) for name in others if name not in held}
+        known = {name: _example(fit, name) for name in others if name not in fixed}
         counted = "" if cost.name == "6ND" else ", cost=..."
         if not known:
             return (
                 f"What the budget buys of {bought} alone is the answer: allocate(fit, "
                 f"{asked}{counted}, free={{{bought!r}: None}})"
             )
-        given = "".join(f", {name!r}: ..." for name in held)
+        given = "".join(f", {name!r}: ..." for name in fixed)
         said = ", ".join(f"{name!r}: {value:g}" for name, value in known.items())
         return (
             f"Hold the others, and the budget buys {bought}: allocate(fit, {asked}{counted}, "
-            f"held={{{said}{given}}}). Or give a cost of columns of the law, as a function of them"
+            f"fixed={{{said}{given}}}). Or give a cost of columns of the law, as a function of them"
         )
     if {"N", "D"} <= set(columns):
         usual = "in dollars" if asked.startswith("usd") else "as cost='6ND'"
         return f"Give a cost of columns of the law, {usual}"
     if "C" in columns or (len(columns) == 1 and _falls(fit)):
         main = "C" if "C" in columns else columns[0]
-        free, fixed = [f"{main!r}: None"], []
+        ranges, rest = [f"{main!r}: None"], []
         for name in columns:
             low, high = fit.domain.get(name, (math.nan, math.nan))
             if name != main and low < high:
-                free.append(f"{name!r}: ({low:g}, {high:g})")
+                ranges.append(f"{name!r}: ({low:g}, {high:g})")
             elif name != main:
-                fixed.append(f"{name!r}: {_example(fit, name):g}")
-        more = f", held={{{', '.join(fixed)}}}" if fixed else ""
+                rest.append(f"{name!r}: {_example(fit, name):g}")
+        more = f", fixed={{{', '.join(rest)}}}" if rest else ""
         counted = f"lambda {main}: {main}"
         if asked.startswith("usd"):
             counted = f"cost(source='mine', unit='USD')({counted})"
         return (
             f"Count the budget in {main}: allocate(fit, {asked}, cost={counted}, "
-            f"free={{{', '.join(free)}}}{more})"
+            f"free={{{', '.join(ranges)}}}{more})"
         )
     values = ", ".join(f"{name}={_example(fit, name):g}" for name in columns)
     return f"It has a loss, and no budget: fit.predict({values})"
@@ -464,7 +466,7 @@ def _limits(
                 f"of the law or the cost ({', '.join(sorted(known))})",
                 argument="limits",
                 value=limits,
-                remedy=f"Hold it, as held={{'{min(strange)}': 1e9}}, or limit another",
+                remedy=f"Fix it, as fixed={{'{min(strange)}': 1e9}}, or limit another",
             )
         measures.append(measure)
         low.append(least)
@@ -528,18 +530,18 @@ def _every_column_told(
     cost: Cost,
     needed: set[str],
     free: Mapping[str, Any],
-    held: Mapping[str, Any],
+    fixed: Mapping[str, Any],
     holding: str,
 ) -> None:
-    both = set(free) & set(held)
+    both = set(free) & set(fixed)
     if both:
         raise ArgumentError(
             f"{holding} has {', '.join(sorted(both))}, which free has too",
             argument=holding,
-            value=held,
+            value=fixed,
             remedy="Leave it out of one of both",
         )
-    for argument, named in (("free", free), (holding, held)):
+    for argument, named in (("free", free), (holding, fixed)):
         unknown = set(named) - needed
         if unknown:
             raise ArgumentError(
@@ -550,13 +552,13 @@ def _every_column_told(
                 remedy=f"They have {', '.join(sorted(needed))}",
             )
     for name in (*fit.law.columns, *cost.columns, *sorted(needed)):
-        if name in free or name in held:
+        if name in free or name in fixed:
             continue
         low, high = fit.domain.get(name, (math.nan, math.nan))
         seen = f" (the runs have {low:g} to {high:g})" if low == low else ""
         value, top = (low, high) if low == low else (8.0, 16.0)
         raise AllocationError(
-            f"{name!r} is neither free nor held{seen}. Hold it, as {holding}={{'{name}': "
+            f"{name!r} is neither free nor fixed{seen}. Fix it, as {holding}={{'{name}': "
             f"{value:g}}}, or free it in a range or a list, as free={{'{name}': ({value:g}, "
             f"{top:g})}}"
         )
@@ -631,11 +633,11 @@ def _places(
     box: np.ndarray,
     extras: tuple[str, ...],
     logs: tuple[bool, ...],
-    held: Mapping[str, np.ndarray],
+    fixed: Mapping[str, np.ndarray],
     choices: Mapping[str, tuple[float, ...]],
 ) -> dict[str, np.ndarray]:
     """Columns at which the caller's functions are tried: sizes down, pivots across."""
-    columns = {name: values.flat[0] for name, values in held.items()}
+    columns = {name: values.flat[0] for name, values in fixed.items()}
     columns |= {name: values[0] for name, values in choices.items()}
     for i, name in enumerate(extras, 1):
         middle = box[i].mean()

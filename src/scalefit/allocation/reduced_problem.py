@@ -180,8 +180,8 @@ class Reduced:
             place = line.extras.index(name)
             value = self.extras[place]
             return value if line.logarithmic[place] else np.log(value)
-        if name in self.programs.held:
-            return np.log(self.pairs.given[self.programs.held.index(name)][:, None])
+        if name in self.programs.fixed:
+            return np.log(self.pairs.given[self.programs.fixed.index(name)][:, None])
         return np.zeros(1)
 
     # The pivot

@@ -115,7 +115,7 @@ def _idle(question: Question) -> list[str]:
 def _still(question: Question) -> list[str]:
     """Those by which the loss changes between the ends of the runs by no more than rounding."""
     fit = question.fit
-    columns = {name: float(values.flat[0]) for name, values in question.held.items()}
+    columns = {name: float(values.flat[0]) for name, values in question.fixed.items()}
     columns |= {name: values[0] for name, values in question.choices.items()}
     seen = [fit.domain.get(name, (math.nan, math.nan)) for name in question.divided]
     if not {*fit.law.columns} <= {*columns, *question.divided} or len(seen) < 2:
@@ -211,7 +211,7 @@ def _ends_text(low: float, high: float) -> str:
 
 
 def _at(question: Question, found: Optimum, at: tuple[int, ...]) -> dict[str, float]:
-    columns = {name: float(values[at]) for name, values in question.held.items()}
+    columns = {name: float(values[at]) for name, values in question.fixed.items()}
     return {**columns, **{name: float(values[0][at]) for name, values in found.columns.items()}}
 
 
@@ -254,7 +254,7 @@ def notes_of(question: Question, found: Optimum, answers: Mapping[str, np.ndarra
 
 def reach_notes(question: Question, found: Optimum) -> tuple[Note, ...]:
     """How far outside the runs of the fit its optimum lies, and columns are held."""
-    columns = {**question.held, **{name: values[0] for name, values in found.columns.items()}}
+    columns = {**question.fixed, **{name: values[0] for name, values in found.columns.items()}}
     starred = {name: f"{name}*" for name in found.columns}
     return extrapolation(question.fit.domain, columns, starred)
 
@@ -298,7 +298,7 @@ def unit_mismatch(fit: Fit, columns: Mapping[str, np.ndarray], mark: str = "") -
 
 
 def _limit_notes(question: Question, found: Optimum) -> list[Note]:
-    columns = {name: np.asarray(values) for name, values in question.held.items()}
+    columns = {name: np.asarray(values) for name, values in question.fixed.items()}
     columns |= {name: values[0] for name, values in found.columns.items()}
     holding = {}
     for i, limit in enumerate(question.line.limits):

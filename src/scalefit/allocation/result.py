@@ -10,8 +10,7 @@ import pandas as pd
 
 from scalefit.arguments import choice, shown
 from scalefit.errors import AllocationError, ArgumentError, Note
-from scalefit.inference import Draws, Estimate
-from scalefit.inference.estimate import checked_level
+from scalefit.inference.estimate import Draws, Estimate, checked_level
 from scalefit.reporting import report
 
 __all__ = ["Allocation"]

@@ -205,14 +205,14 @@ def newton(
         params: parameters of the law in order, arrays that broadcast.
         start: from :func:`newton_start`.
     """
-    programs = programs_of(line, tuple(sorted(setting.held)))
-    held = [float(setting.held[name][0]) for name in programs.held]
+    programs = programs_of(line, tuple(sorted(setting.fixed)))
+    fixed = [float(setting.fixed[name][0]) for name in programs.fixed]
     level, fixed = math.log(float(np.ravel(setting.level)[0])), _is_fixed(*setting.box[0, 0])
     operations = programs.operations(programs.loss, programs.ln_cost)
 
     def conditions(params: Sequence[Any], x: Any, u: Any, turned: Any) -> tuple[Any, Any]:
         def at(x: Any, u: Any) -> list[Any]:
-            return list(operations(*held, *params, x, u))
+            return list(operations(*fixed, *params, x, u))
 
         (_, paid), (loss_x, paid_x) = jax.jvp(partial(at, u=u), (x,), (jnp.ones(()),))
         _, (loss_u, paid_u) = jax.jvp(partial(at, x), (u,), (jnp.ones(()),))
@@ -224,7 +224,7 @@ def newton(
         for _ in range(2):
             tilt, over = conditions(params, x, u, turned)
             x, u = x if fixed else x - (a * tilt + b * over), u - (c * tilt + d * over)
-        return x, u, operations(*held, *params, x, u)[0]
+        return x, u, operations(*fixed, *params, x, u)[0]
 
     each = optimum
     for _ in range(max(jnp.ndim(item) for item in (*params, *start))):
@@ -277,12 +277,12 @@ def _in_sight(line: Line, params: Mapping[str, Any], setting: Setting) -> Line:
     That depends on draws and held columns, not on levels.
     """
     count = len(setting.box)
-    held = [np.reshape(values, (count, 1)) for values in setting.held.values()]
-    rows = np.hstack([*held, setting.box.reshape(count, -1), setting.reach])
+    fixed = [np.reshape(values, (count, 1)) for values in setting.fixed.values()]
+    rows = np.hstack([*fixed, setting.box.reshape(count, -1), setting.reach])
     _, few = np.unique(rows, axis=0, return_index=True)
     some = Setting(
         np.ones(len(few)),
-        {name: values[few] for name, values in setting.held.items()},
+        {name: values[few] for name, values in setting.fixed.items()},
         *(item[few] for item in setting[2:]),
     )
     return line._replace(turns=int(_in_blocks(_turns, line, params, some).max()))
@@ -319,8 +319,8 @@ def _in_blocks(
     """Every pair of a draw and a question, a block of pairs at a time."""
     draws, count = len(next(iter(params.values()))), len(setting.box)
     level = np.broadcast_to(np.asarray(setting.level, dtype=np.float64), (draws, count)).ravel()
-    names = tuple(sorted(setting.held))
-    held = [np.asarray(setting.held[name]) for name in names]
+    names = tuple(sorted(setting.fixed))
+    fixed = [np.asarray(setting.fixed[name]) for name in names]
     values = [np.asarray(params[name]) for name in line.law.names]
     rest = [np.moveaxis(np.asarray(item), 0, -1) for item in setting[2:]]
     extras = len(line.extras)
@@ -330,7 +330,7 @@ def _in_blocks(
         for start in range(0, draws * count, size):
             pair = np.arange(start, min(start + size, draws * count))
             draw, asked = np.divmod(pair, count)
-            given = np.array([*(item[asked] for item in held), *(item[draw] for item in values)])
+            given = np.array([*(item[asked] for item in fixed), *(item[draw] for item in values)])
             pairs = Pairs(
                 given, level[pair], np.empty((0, len(pair))), *(i[..., asked] for i in rest)
             )

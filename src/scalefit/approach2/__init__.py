@@ -1,25 +1,42 @@
-"""IsoFLOP sweeps: optima budget by budget without a law, their quality and their bias.
+"""Chinchilla's Approach 2: parabolas budget by budget, their quality, their bias and its causes.
 
-``scalefit.bias`` is in ``verdict``: here its name would hide the module ``bias``.
+``scalefit.isoflop`` and ``scalefit.bias`` use it.
 """
 
-from scalefit.approach2.attribution import Attribution as Attribution
-from scalefit.approach2.attribution import attribute as attribute
-from scalefit.approach2.comparison import BiasReport as BiasReport
-from scalefit.approach2.design_advice import Advice as Advice
-from scalefit.approach2.design_advice import advise as advise
-from scalefit.approach2.design_error import DesignBias as DesignBias
-from scalefit.approach2.design_error import design_bias as design_bias
-from scalefit.approach2.design_error import parabola_shift as parabola_shift
-from scalefit.approach2.envelope_fit import Envelope as Envelope
-from scalefit.approach2.envelope_fit import envelope as envelope
-from scalefit.approach2.isoflop_fit import IsoFlop as IsoFlop
-from scalefit.approach2.isoflop_fit import Optimum as Optimum
-from scalefit.approach2.isoflop_fit import isoflop as isoflop
-from scalefit.approach2.parabola import Parabolas as Parabolas
-from scalefit.approach2.parabola import PowerLaw as PowerLaw
-from scalefit.approach2.parabola import VertexFits as VertexFits
-from scalefit.approach2.parabola import approach2 as approach2
-from scalefit.approach2.parabola import parabolas as parabolas
-from scalefit.approach2.parabola import power_law as power_law
-from scalefit.approach2.run_quality import quality as quality
+from scalefit.approach2.attribution import Attribution, attribute_bias
+from scalefit.approach2.comparison import BiasReport
+from scalefit.approach2.design_advice import Advice, advise
+from scalefit.approach2.design_error import DesignBias, design_bias, parabola_shift
+from scalefit.approach2.envelope_fit import Envelope, envelope
+from scalefit.approach2.isoflop_fit import IsoFlop, Optimum
+from scalefit.approach2.parabola import (
+    Parabolas,
+    PowerLaw,
+    VertexFits,
+    parabolas,
+    power_law,
+    vertex_fits,
+)
+from scalefit.approach2.run_quality import flag_runs
+
+__all__ = [
+    "Advice",
+    "Attribution",
+    "BiasReport",
+    "DesignBias",
+    "Envelope",
+    "IsoFlop",
+    "Optimum",
+    "Parabolas",
+    "PowerLaw",
+    "VertexFits",
+    "advise",
+    "attribute_bias",
+    "design_bias",
+    "envelope",
+    "flag_runs",
+    "parabola_shift",
+    "parabolas",
+    "power_law",
+    "vertex_fits",
+]

@@ -8,15 +8,16 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 import pandas as pd
 
-from scalefit.allocation import Allocation, allocate
 from scalefit.allocation.costs import Cost, CostLike, find_cost
+from scalefit.allocation.optimum import allocate
 from scalefit.allocation.problem import fitted
+from scalefit.allocation.result import Allocation
 from scalefit.approach2.isoflop_fit import IsoFlop, positive
-from scalefit.approach2.parabola import approach2, power_law
+from scalefit.approach2.parabola import power_law, vertex_fits
 from scalefit.arguments import choice, instance
 from scalefit.errors import ArgumentError, DataError, Note, listed
-from scalefit.inference import Draws, Ensemble, Estimate
-from scalefit.inference.estimate import checked_level
+from scalefit.inference.ensemble import Ensemble
+from scalefit.inference.estimate import Draws, Estimate, checked_level
 from scalefit.reporting import report
 from scalefit.results.fit import Fit
 
@@ -25,7 +26,7 @@ __all__ = [
     "Answer",
     "Attribution",
     "Cause",
-    "attribute",
+    "attribute_bias",
     "both",
     "one_budget",
     "parabolic",
@@ -152,7 +153,7 @@ class Attribution:
         if not self.draws:
             raise DataError(
                 "this attribution is of one fit and has no intervals",
-                remedy="Give an ensemble: attribute(scalefit.bootstrap(fit, runs), found, flops)",
+                remedy="Give draws: attribute_bias(scalefit.bootstrap(fit, runs), found, flops)",
             )
         drawn = self.draws[answer]
         if cause == "gap":
@@ -192,7 +193,7 @@ class Attribution:
         return report.attribution_html(self)
 
 
-def attribute(
+def attribute_bias(
     fit: Fit | Ensemble, found: IsoFlop, flops: float, *, cost: CostLike | None = None
 ) -> Attribution:
     """The gap between Approach 2 and a fitted surface at a budget, split by cause.
@@ -221,8 +222,8 @@ def attribute(
 
     Example:
         >>> import scalefit as sf
-        >>> runs = sf.simulate(sf.isoflop_design(drift=3.0), noise=0.0)
-        >>> why = sf.attribute(sf.fit(runs), sf.isoflop(runs), 1e24)
+        >>> runs = sf.simulate(sf.simulation.isoflop_design(drift=3.0), noise=0.0)
+        >>> why = sf.approach2.attribute_bias(sf.fit(runs), sf.isoflop(runs), 1e24)
         >>> (100 * why.parts["ln_D"].loc["asymmetry":"drift"]).round(1).to_dict()
         {'asymmetry': -0.3, 'width': -2.6, 'off_centre': 0.8, 'drift': 8.9}
     """
@@ -408,7 +409,7 @@ class _Stages(NamedTuple):
         """Answers of Approach 2 on losses of the surface, or on those given."""
         if loss is None:
             loss = self.fit.law.evaluate({"N": N, "D": D}, self.params)
-        fits = approach2(self.design.flops, N, D, loss, weight)
+        fits = vertex_fits(self.design.flops, N, D, loss, weight)
         lost = ~fits.usable
         n, d = (np.where(lost, np.nan, item.vertex) for item in (fits.n, fits.d))
         return self._line(n, d)

@@ -11,13 +11,15 @@ import numpy as np
 import pandas as pd
 
 from scalefit import arguments
-from scalefit.allocation import Allocation, allocate, deadweight
 from scalefit.allocation.costs import Cost, CostLike, find_cost
+from scalefit.allocation.deadweight_compute import deadweight
 from scalefit.allocation.hardware import Hardware, find_hardware, share_of_peak
+from scalefit.allocation.optimum import allocate
 from scalefit.allocation.problem import fitted, point_of
+from scalefit.allocation.result import Allocation
 from scalefit.approach2.attribution import (
     Attribution,
-    attribute,
+    attribute_bias,
     both,
     one_budget,
     parabolic,
@@ -25,14 +27,14 @@ from scalefit.approach2.attribution import (
 )
 from scalefit.approach2.design_error import DesignBias, of_sweeps
 from scalefit.approach2.isoflop_fit import IsoFlop, again
-from scalefit.approach2.parabola import approach2, power_law
+from scalefit.approach2.parabola import power_law, vertex_fits
 from scalefit.approach2.run_quality import ALL_RULES, RuleChoice, chosen
 from scalefit.arguments import choice, flag, whole
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import AllocationError, DataError, Note, ScalefitError
-from scalefit.fitting import fit as fit_law
-from scalefit.inference import Draws, Ensemble, Estimate, Tails
-from scalefit.inference.estimate import AS_DRAWN, checked_level
+from scalefit.fitting.api import fit as fit_law
+from scalefit.inference.ensemble import Ensemble
+from scalefit.inference.estimate import AS_DRAWN, Draws, Estimate, Tails, checked_level
 from scalefit.inference.fitted_data import FEWEST_FREEDOM
 from scalefit.objective import Objective
 from scalefit.reporting import report
@@ -250,7 +252,7 @@ def bias(
             them in, or 6ND where it read a column.
         hardware: an accelerator, or its name in ``scalefit.allocation.HARDWARE``.
         utilisation: share of its dense peak that training reaches.
-        quality: whether to ask again without the runs that all rules of :func:`quality` flag, in
+        quality: whether to ask again without the runs that all rules of :func:`flag_runs` flag, in
             the fit and in Approach 2; or rules and thresholds of your own.
         objectives: whether to fit the law again to raw and to log residuals, by squares and by a
             Huber loss with delta 0.001.
@@ -276,7 +278,7 @@ def bias(
 
     Example:
         >>> import scalefit as sf
-        >>> runs = sf.simulate(sf.isoflop_design(width=2.0, drift=3.0), noise=0.0)
+        >>> runs = sf.simulate(sf.simulation.isoflop_design(width=2.0, drift=3.0), noise=0.0)
         >>> found = sf.bias(sf.fit(runs), sf.isoflop(runs), runs, 1e24, quality=False)
         >>> f"{found.error():.1%} too many tokens waste {found.deadweight:.2%}, ${found.usd:,.0f}"
         '11.6% too many tokens waste 0.37%, $4,204'
@@ -321,7 +323,7 @@ def bias(
         resamples=again_drawn,
         variants=variants,
         design=of_sweeps(fit, found.sweeps, np.array([target]), count),
-        attribution=attribute(fit, found, target, cost=count),
+        attribution=attribute_bias(fit, found, target, cost=count),
         fit=point,
         found=found,
         cost=count,
@@ -410,7 +412,7 @@ def _resampled(
     times = np.zeros((resamples, *place.shape))
     for row, count in enumerate((weight > 0).sum(-1)):
         times[:, row, :count] = rng.multinomial(count, np.full(count, 1 / count), resamples)
-    fits = approach2(budgets, runs.N[place], runs.D[place], runs.loss[place], weight * times)
+    fits = vertex_fits(budgets, runs.N[place], runs.D[place], runs.loss[place], weight * times)
     there = fits.usable
     if not found.keep_edges:
         there &= fits.n.inside & fits.d.inside
@@ -482,9 +484,9 @@ def _refitted(fit: Fit, table: LossTable, objective: Objective) -> Fit:
         robust=objective.robust,
         delta=objective.delta or DELTA,
         asymmetry=objective.asymmetry or 10.0,
-        fix=fit.fixed,
+        fixed=fit.fixed,
         bounds=fit.bounds,
-        tie=fit.tied,
+        tied=fit.tied,
         certify=False,
     )
 

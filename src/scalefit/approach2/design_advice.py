@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from scalefit.allocation import allocate, optimal
 from scalefit.allocation.costs import Cost, CostLike, find_cost
+from scalefit.allocation.optimum import allocate, optimum_function
 from scalefit.approach2.attribution import one_budget
-from scalefit.approach2.parabola import VertexFits, approach2
+from scalefit.approach2.parabola import VertexFits, vertex_fits
 from scalefit.arguments import instance, number, numbers, shown, whole
 from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.reporting import report
@@ -144,8 +144,8 @@ def advise(
 
     Example:
         >>> import scalefit as sf
-        >>> fit = sf.fit(sf.simulate(sf.isoflop_design(), noise=0.003))
-        >>> plans = sf.advise(fit, 1e23, tolerance=0.02).plans
+        >>> fit = sf.fit(sf.simulate(sf.simulation.isoflop_design(), noise=0.003))
+        >>> plans = sf.approach2.advise(fit, 1e23, tolerance=0.02).plans
         >>> plans.loc["Approach 2", "width"].round(1), plans.loc["surface, wide", "width"]
         (np.float64(3.1), np.float64(16.0))
         >>> bool(plans.loc["Approach 2", "runs"] > 5 * plans.loc["surface, wide", "runs"])
@@ -264,7 +264,7 @@ class _Sweep:
         way = np.log(flops / self.low) / math.log(self.high / self.low)
         half = width * np.linspace(-1, 1, self.points) - offset - drift * way[:, None]
         N, D = self.grid(flops, half)
-        fits = approach2(flops, N, D, self.loss(N, D), there[:, None] * 1.0)
+        fits = vertex_fits(flops, N, D, self.loss(N, D), there[:, None] * 1.0)
         true = allocate(self.fit, self.target, cost=self.cost).D
         return np.asarray(fits.d_law.at(self.target) / true - 1)
 
@@ -290,7 +290,7 @@ class _Sweep:
         """Standard error of ln D* by Approach 2 on centred sweeps, to first order in the noise."""
         flops, N, D = self._one(count, width)
         loss = self.loss(N, D)
-        pull, _ = _pulls(approach2(flops, N, D, loss), D)
+        pull, _ = _pulls(vertex_fits(flops, N, D, loss), D)
         vertex = np.sqrt((pull**2 * self.noises(loss) ** 2).sum(-1))[:count]
         c = np.log(flops[:count])
         away = c - c.mean()
@@ -301,7 +301,7 @@ class _Sweep:
         """Curvature in standard errors of its own, at the flattest budget."""
         flops, N, D = self._one(2, width)
         loss = self.loss(N, D)
-        fits = approach2(flops, N, D, loss)
+        fits = vertex_fits(flops, N, D, loss)
         _, pull = _pulls(fits, D)
         se = np.sqrt((pull**2 * self.noises(loss) ** 2).sum(-1))
         if self.noise == 0:
@@ -366,7 +366,7 @@ class _Sweep:
     def gradient(self) -> np.ndarray:
         """Derivatives of ln D* in the free parameters."""
         names = self.fit.law.names
-        answer: Any = optimal(self.fit, "D", self.target, cost=self.cost)
+        answer: Any = optimum_function(self.fit, "D", self.target, cost=self.cost)
         value, slope, _ = answer.differentiated([self.fit.params[name] for name in names])
         each = dict(zip(names, slope / value, strict=True))
         return np.array([sum(each[name] for name in group) for group in self._free()])
@@ -376,8 +376,8 @@ class _Sweep:
         fit = self.fit
         tied = {name: group for group in fit.tied for name in group}
         groups = dict.fromkeys(tied.get(name, (name,)) for name in fit.law.names)
-        held = {*fit.fixed, *fit.trust.at_bound}
-        return [group for group in groups if not held & set(group)]
+        fixed = {*fit.fixed, *fit.trust.at_bound}
+        return [group for group in groups if not fixed & set(group)]
 
 
 def _pulls(fits: VertexFits, D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.allocation import allocate
 from scalefit.allocation.costs import Cost, CostLike, find_cost, price
+from scalefit.allocation.optimum import allocate
 from scalefit.allocation.problem import fitted
 from scalefit.approach2.isoflop_fit import positive
-from scalefit.approach2.parabola import VertexFits, approach2
+from scalefit.approach2.parabola import VertexFits, vertex_fits
 from scalefit.approach2.sweeps import Sweeps, sweeps
 from scalefit.arguments import broadcast_shape, choice, numbers, whole
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError, Note
-from scalefit.inference import Draws, Ensemble, Estimate
+from scalefit.inference.ensemble import Ensemble
+from scalefit.inference.estimate import Draws, Estimate
 from scalefit.reporting import report
 from scalefit.results.fit import Fit
 
@@ -167,9 +168,9 @@ def design_bias(
 
     Example:
         >>> import scalefit as sf
-        >>> design = sf.isoflop_design(width=16.0)
+        >>> design = sf.simulation.isoflop_design(width=16.0)
         >>> fit = sf.fit(sf.simulate(design, noise=0.0))
-        >>> sf.design_bias(fit, design, 1e24).target["D_error"].round(3).to_list()
+        >>> sf.approach2.design_bias(fit, design, 1e24).target["D_error"].round(3).to_list()
         [-0.051]
     """
     fit = fitted(fit).one_surface()
@@ -190,7 +191,7 @@ def of_sweeps(fit: Fit | Ensemble, design: Sweeps, targets: np.ndarray, count: C
     counted = price(count, {"N": design.N, "D": design.D})
     budget = np.array([np.exp(np.log(counted[item]).mean()) for item in members])
     best = allocate(fit, np.concatenate([budget, targets]), cost=count)
-    one = approach2(budget, N, D, surface.evaluate(N=N, D=D), weight)
+    one = vertex_fits(budget, N, D, surface.evaluate(N=N, D=D), weight)
     if one.n_law.budgets < 2:
         raise DataError(
             f"{int(one.n_law.budgets)} of {len(budget)} budgets of this design have a minimum by "
@@ -203,7 +204,7 @@ def of_sweeps(fit: Fit | Ensemble, design: Sweeps, targets: np.ndarray, count: C
     split = len(budget)
     draws = Draws()
     if isinstance(fit, Ensemble):
-        each = approach2(budget, N, D, fit.predict(N=N, D=D).draws, weight)
+        each = vertex_fits(budget, N, D, fit.predict(N=N, D=D).draws, weight)
         draws = fit.drawn.computed(_drawn(each, targets, best.draws, split))
     return DesignBias(
         budgets=_compared(budget, vertices, best.N[:split], best.D[:split]),

@@ -111,7 +111,7 @@ def envelope(
         >>> import numpy as np, pandas as pd, scalefit as sf
         >>> N, D = np.meshgrid(np.geomspace(1e7, 1e10, 40), np.geomspace(1e8, 1e12, 200))
         >>> curves = pd.DataFrame({"N": N.ravel(), "D": D.ravel()})
-        >>> found = sf.envelope(sf.simulate(curves, noise=0.0))
+        >>> found = sf.approach2.envelope(sf.simulate(curves, noise=0.0))
         >>> round(found.n_exponent, 2)  # 0.28 / (0.34 + 0.28)
         0.45
     """

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.allocation.costs import Cost
-from scalefit.approach2.parabola import Parabolas, PowerLaw, VertexFits, approach2, power_law
+from scalefit.approach2.parabola import Parabolas, PowerLaw, VertexFits, power_law, vertex_fits
 from scalefit.approach2.run_quality import (
     THRESHOLDS,
     RuleChoice,
@@ -218,7 +218,7 @@ def isoflop(
         cost: what C is counted in. By default it is the table's column C, or 6ND without one.
         method: ``parabola``; or ``akima`` or ``cubic``, the least point on a spline through the
             runs, which follows their noise and has no interval.
-        rules: rules of :func:`quality` to leave runs out by, in order; none by default.
+        rules: rules of :func:`flag_runs` to leave runs out by, in order; none by default.
         keep_edges: whether a parabola's vertex outside its runs counts. A spline's never does.
         level: of the intervals: Fieller's for a vertex, Student's t for an exponent.
         **columns: headers, as for ``fit``, where ``runs`` is a DataFrame.
@@ -235,7 +235,7 @@ def isoflop(
 
     Example:
         >>> import scalefit as sf
-        >>> runs = sf.simulate(sf.isoflop_design(), noise=0.0)
+        >>> runs = sf.simulate(sf.simulation.isoflop_design(), noise=0.0)
         >>> found = sf.isoflop(runs)
         >>> round(found.n_exponent, 4), round(found.d_exponent, 4)
         (0.4516, 0.5484)
@@ -316,7 +316,7 @@ def _vertices(runs: Sweeps, method: Method) -> VertexFits:
     if method == "parabola":
         place, weight = runs.padded()
         flops = [runs.budget(item) for item in runs.members]
-        return approach2(flops, runs.N[place], runs.D[place], runs.loss[place], weight)
+        return vertex_fits(flops, runs.N[place], runs.D[place], runs.loss[place], weight)
     n, d = (_splines(runs, column, method) for column in (runs.N, runs.D))
     usable = np.isfinite(n.vertex) & np.isfinite(d.vertex)
     # The laws are drawn later, through the budgets that count.
@@ -428,7 +428,7 @@ def _lines(budgets: pd.DataFrame, fits: VertexFits) -> tuple[PowerLaw, PowerLaw]
     used = budgets["used"].to_numpy()
     counts = budgets["status"].value_counts()
     curves = (
-        ". Where rows are checkpoints of training curves: scalefit.envelope(runs)"
+        ". Where rows are checkpoints of training curves: scalefit.approach2.envelope(runs)"
         if "too_wide" in counts
         else ""
     )
@@ -521,7 +521,7 @@ SAID = {
     "edge_minimum": "the vertex lies outside the runs: it is extrapolated. Add sizes there, or "
     "leave it out with keep_edges=False",
     "negative_curvature": "the parabola does not open upward, so that no size is best. Look at the "
-    "runs there: quality(runs) lists suspects",
+    "runs there: flag_runs(runs) lists suspects",
     "weak_curvature": "the curvature is below two standard errors, so that the vertex may be "
     "anywhere. Add sizes there, or leave it out with rules=['weak_curvature']",
 }

@@ -15,7 +15,7 @@ from scalefit.arguments import broadcast_shape, numbers, refused
 from scalefit.inference.estimate import checked_level
 from scalefit.runtime.settings import quiet
 
-__all__ = ["Parabolas", "PowerLaw", "VertexFits", "approach2", "parabolas", "power_law"]
+__all__ = ["Parabolas", "PowerLaw", "VertexFits", "parabolas", "power_law", "vertex_fits"]
 
 # A quadratic term whose column, after projecting out the lower ones, is this small against what it
 # started as (squared) rests on fewer than three distinct points.
@@ -282,7 +282,7 @@ def power_law(flops: Any, optimum: Any, usable: Any = True) -> PowerLaw:
         )
 
 
-def approach2(flops: Any, N: Any, D: Any, loss: Any, weight: Any = None) -> VertexFits:
+def vertex_fits(flops: Any, N: Any, D: Any, loss: Any, weight: Any = None) -> VertexFits:
     """Chinchilla's Approach 2 on a batch of tables.
 
     At each budget a parabola of the loss in ln N and, separately, one in ln D, both by ordinary
@@ -307,12 +307,12 @@ def approach2(flops: Any, N: Any, D: Any, loss: Any, weight: Any = None) -> Vert
 
     Example:
         >>> import scalefit as sf
-        >>> from scalefit.approach2 import approach2
-        >>> design = sf.isoflop_design([1e19, 1e20], points=9)
+        >>> from scalefit.approach2 import vertex_fits
+        >>> design = sf.simulation.isoflop_design([1e19, 1e20], points=9)
         >>> tables = [sf.simulate(design, noise=0.002, seed=seed)["loss"] for seed in range(100)]
         >>> columns = (design["N"], design["D"], tables)
         >>> N, D, loss = (np.reshape(item, (-1, 2, 9)) for item in columns)
-        >>> approach2([1e19, 1e20], N, D, loss).n_law.exponent.shape
+        >>> vertex_fits([1e19, 1e20], N, D, loss).n_law.exponent.shape
         (100,)
     """
     given = _arrays(N=N, D=D, loss=loss, weight=1.0 if weight is None else weight)

@@ -25,8 +25,8 @@ __all__ = [
     "RuleChoice",
     "bent_parabolas",
     "chosen",
+    "flag_runs",
     "flagged",
-    "quality",
 ]
 
 RuleChoice = str | tuple[str, float]
@@ -280,7 +280,7 @@ NAMED = "Pass names, or names with a threshold, as rules=['duplicates', ('few_po
 ALL_RULES: tuple[RuleChoice, ...] = (*RULES, ("few_points", 5.0))
 
 
-def quality(
+def flag_runs(
     runs: LossTable | pd.DataFrame,
     *,
     rules: Sequence[RuleChoice] = ALL_RULES,
@@ -332,9 +332,9 @@ def quality(
 
     Example:
         >>> import pandas as pd, scalefit as sf
-        >>> runs = sf.simulate(sf.isoflop_design(points=7), noise=0.001)
+        >>> runs = sf.simulate(sf.simulation.isoflop_design(points=7), noise=0.001)
         >>> twice = pd.concat([runs, runs.iloc[[10]]], ignore_index=True)
-        >>> sf.quality(twice, rules=["duplicates"])["reason"].to_list()
+        >>> sf.approach2.flag_runs(twice, rules=["duplicates"])["reason"].to_list()
         ['N within 1 % of run 10 at this budget']
     """
     table = as_table(runs, **columns)

@@ -36,9 +36,9 @@ A coefficient free in sign, whose column psi is fixed, needs u.psi = 0 exactly. 
 then understood as the real number that makes it so: it lies within a computed distance of the one
 in memory, and that distance is charged wherever the entry is used. No repair is possible there.
 
-Rounding. Columns and their derivatives come as intervals from :mod:`scalefit.certification.intervals`,
-rounded outward. A dot product in any order of n terms is within gamma_n sum |u_i| |phi_i| of the
-exact one, gamma_n = n eps / (1 - n eps) (Higham 2002, Accuracy and Stability of Numerical
+Rounding. Columns and their derivatives come as intervals from
+:mod:`scalefit.certification.intervals`, rounded outward. A dot product in
+any order of n terms is within gamma_n sum |u_i| |phi_i| of the exact one, gamma_n = n eps / (1 - n eps) (Higham 2002, Accuracy and Stability of Numerical
 Algorithms, section 3.1); twice as much is added to each, with the radius of the intervals, before
 anything is compared. The bound is lowered in the same way. u is a vector of floating point numbers,
 exact by definition, so the solvers that propose it need no analysis. Underflow of products is

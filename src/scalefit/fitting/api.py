@@ -71,9 +71,9 @@ def fit(
     robust: Robust = "huber",
     delta: float = 1e-3,
     asymmetry: float = 10.0,
-    fix: Mapping[str, float] | None = None,
+    fixed: Mapping[str, float] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
-    tie: Sequence[Sequence[str]] = (),
+    tied: Sequence[Sequence[str]] = (),
     groups: Mapping[str, str | Sequence[str]] | None = None,
     seed: int = 0,
     certify: bool | int | None = None,
@@ -99,9 +99,9 @@ def fit(
             ``asymmetric``).
         asymmetry: how many times more a run below the surface counts than one above
             (``asymmetric``).
-        fix: parameters held at a value, as ``{"E": 1.7}``.
+        fixed: parameters held at a value, as ``{"E": 1.7}``.
         bounds: bounds other than those of the parameter's kind, as ``{"alpha": (0.2, 0.6)}``.
-        tie: groups of parameters that share a value, as ``[("alpha", "beta")]``.
+        tied: groups of parameters that share a value, as ``[("alpha", "beta")]``.
         groups: linear coefficients that differ by a categorical column, as ``{"A": "format"}``, or
             by the combinations of several, as ``{"A": ("weights", "activations")}``; everything
             else is shared. Added to what the law declares with ``By``.
@@ -132,7 +132,7 @@ def fit(
 
     Example:
         >>> import scalefit as sf
-        >>> runs = sf.simulate(sf.isoflop_design(), noise=0.0)
+        >>> runs = sf.simulate(sf.simulation.isoflop_design(), noise=0.0)
         >>> round(sf.fit(runs, "chinchilla").params["alpha"], 6)
         0.34
     """
@@ -147,15 +147,15 @@ def fit(
         options["missing"] = missing
     table = as_table(runs, **options)
     objective = Objective(residual, robust, delta, asymmetry)
-    fixed = read_fixed({} if fix is None else fix)
+    fixed = read_fixed({} if fixed is None else fixed)
     limited = read_bounds({} if bounds is None else bounds)
     posed = pose(
         table,
         law,
         objective,
-        fix=fixed,
+        fixed=fixed,
         bounds=limited,
-        tie=read_ties(() if tie is None else tie),
+        tied=read_ties(() if tied is None else tied),
         groups=read_groups({} if groups is None else groups, law),
     )
     problem, settings, data = posed.problem, posed.settings, posed.data
@@ -298,17 +298,17 @@ def pose(
     law: Law,
     objective: Objective,
     *,
-    fix: Mapping[str, float],
+    fixed: Mapping[str, float],
     bounds: Mapping[str, tuple[float, float]],
-    tie: Sequence[Sequence[str]],
+    tied: Sequence[Sequence[str]],
     groups: Mapping[str, Sequence[str]],
 ) -> Posed:
     """The problem that a law and an objective pose on a table.
 
     Raises:
         DataError: the table lacks a column, or cannot identify the law.
-        ArgumentError: ``fix``, ``bounds``, ``tie`` or ``groups`` make no sense for the law, or the
-            delta of raw residuals for losses of this size.
+        ArgumentError: ``fixed``, ``bounds``, ``tied`` or ``groups`` make no sense for the law, or
+            the delta of raw residuals for losses of this size.
     """
     used = table.columns_of(law)
     observed = table.column(law.response)
@@ -324,11 +324,11 @@ def pose(
     check_losses(objective, header, observed, table.weight, table.rows)
     grouped = {name: Grouping.of(table, names, table.weight > 0) for name, names in groups.items()}
     problem, settings = prepare(
-        law, structure(law, used), used, fix=fix, bounds=bounds, tie=tie, groups=grouped
+        law, structure(law, used), used, fixed=fixed, bounds=bounds, tied=tied, groups=grouped
     )
     codes = {grouping: grouping.codes(table) for grouping in grouped.values()}
     check_design(problem, used, table.weight, table.rows, codes)
-    data = pack(problem, objective, used, observed, table.weight, fix, list(codes.values()))
+    data = pack(problem, objective, used, observed, table.weight, fixed, list(codes.values()))
     check_delta(objective, data.measure, float(data.unit))
     return Posed(problem, settings, data, used, observed, grouped, codes)
 
@@ -343,9 +343,9 @@ def pose_again(fit: Fit, table: LossTable) -> Posed:
         table,
         fit.law,
         fit.objective,
-        fix=fit.fixed,
+        fixed=fit.fixed,
         bounds=fit.bounds,
-        tie=fit.tied,
+        tied=fit.tied,
         groups={name: item.columns for name, item in fit.groups.items()},
     )
 
@@ -467,7 +467,7 @@ def _domain(columns: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]
 
 
 def _provenance(table: LossTable, law: Law, grouped: Sequence[str]) -> dict[str, str]:
-    from scalefit import __version__
+    from scalefit.version import __version__
 
     headers = {f"column {name}": str(header) for name, header in table.sources.items()}
     return {

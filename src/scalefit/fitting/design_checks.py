@@ -165,8 +165,8 @@ def check_design(
             f"{distinct} {what} cannot identify the {problem.size} free parameters of "
             f"{problem.law.name!r} (rows {listed(labels)})",
             rows=labels,
-            remedy=f"Add runs, fix what is known, as fix={_fixed(problem, distinct)}, or choose a "
-            "smaller law",
+            remedy=f"Add runs, fix what is known, as fixed={_fixed(problem, distinct)}, or choose "
+            "a smaller law",
         )
     uses = _uses(problem)
     if codes:

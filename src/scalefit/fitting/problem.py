@@ -230,16 +230,16 @@ class Problem:
         )
 
 
-def read_fixed(fix: Any) -> dict[str, float]:
+def read_fixed(fixed: Any) -> dict[str, float]:
     """Fixed values by parameter.
 
     Raises:
         ArgumentError: not a mapping of names to numbers.
     """
-    remedy = "Pass numbers by name, as fix={'E': 1.7}"
+    remedy = "Pass numbers by name, as fixed={'E': 1.7}"
     return {
-        name: arguments.number(value, f"fix[{name!r}]", remedy=remedy)
-        for name, value in arguments.mapping(fix, "fix", remedy=remedy).items()
+        name: arguments.number(value, f"fixed[{name!r}]", remedy=remedy)
+        for name, value in arguments.mapping(fixed, "fixed", remedy=remedy).items()
     }
 
 
@@ -263,14 +263,14 @@ def read_bounds(bounds: Any) -> dict[str, tuple[float, float]]:
                 f"{argument}={shown((low, high))} is empty: no number lies between",
                 argument=argument,
                 value=pair,
-                remedy=f"{remedy}, or fix a parameter, as fix={{'E': 1.7}}",
+                remedy=f"{remedy}, or fix a parameter, as fixed={{'E': 1.7}}",
             )
         if high - low <= ROUNDING * max(abs(low), abs(high)) < math.inf:
             raise ArgumentError(
                 f"{argument}={shown((low, high))} is no wider than rounding",
                 argument=argument,
                 value=pair,
-                remedy=f"Fix the parameter, as fix={{{name!r}: {low:g}}}",
+                remedy=f"Fix the parameter, as fixed={{{name!r}: {low:g}}}",
             )
         found[name] = (low, high)
     return found
@@ -293,18 +293,18 @@ def read_groups(groups: Any, law: Law) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def read_ties(tie: Any) -> list[tuple[str, ...]]:
+def read_ties(tied: Any) -> list[tuple[str, ...]]:
     """Groups of tied parameters.
 
     Raises:
         ArgumentError: not a sequence of groups of two or more different names.
     """
-    remedy = "Pass groups of two or more names, as tie=[('alpha', 'beta')]"
-    if not isinstance(tie, Sequence) or isinstance(tie, str | bytes | bytearray):
-        raise arguments.refused("tie", tie, "a list of groups of names", remedy)
+    remedy = "Pass groups of two or more names, as tied=[('alpha', 'beta')]"
+    if not isinstance(tied, Sequence) or isinstance(tied, str | bytes | bytearray):
+        raise arguments.refused("tied", tied, "a list of groups of names", remedy)
     found = []
-    for place, group in enumerate(tie):
-        argument = f"tie[{place}]"
+    for place, group in enumerate(tied):
+        argument = f"tied[{place}]"
         names = arguments.names(group, argument, remedy=remedy)
         if isinstance(group, str) or len(set(names)) < max(2, len(names)):
             raise arguments.refused(argument, group, "a group of different names", remedy)
@@ -317,9 +317,9 @@ def prepare(
     structure: Structure,
     columns: Mapping[str, np.ndarray],
     *,
-    fix: Mapping[str, float],
+    fixed: Mapping[str, float],
     bounds: Mapping[str, tuple[float, float]],
-    tie: Sequence[Sequence[str]],
+    tied: Sequence[Sequence[str]],
     groups: Mapping[str, Grouping] = MappingProxyType({}),
 ) -> tuple[Problem, Settings]:
     """The problem that a law, fixed values, bounds, ties and groups pose on a table.
@@ -331,15 +331,15 @@ def prepare(
         LawError: the law itself declares a parameter in a range that cannot be searched.
     """
     ranges = _ranges(law, columns, bounds)
-    _check_fixed(law, ranges, fix, bounds)
-    _check_grouped(law, structure, groups, fix, tie)
-    free = _groups(law, structure, fix, tie)
+    _check_fixed(law, ranges, fixed, bounds)
+    _check_grouped(law, structure, groups, fixed, tied)
+    free = _groups(law, structure, fixed, tied)
     if not free:
         raise ArgumentError(
-            f"fix holds every parameter of {law.name!r}: nothing is left to fit",
-            argument="fix",
-            value=dict(fix),
-            remedy="Leave one out; what the fixed law predicts is law.evaluate(columns, fix)",
+            f"fixed holds every parameter of {law.name!r}: nothing is left to fit",
+            argument="fixed",
+            value=dict(fixed),
+            remedy="Leave one out; what the fixed law predicts is law.evaluate(columns, fixed)",
         )
     linear = tuple(group for group in free if group[0] in structure.linear)
     nonlinear = tuple(group for group in free if group[0] in structure.nonlinear)
@@ -371,7 +371,7 @@ def prepare(
         structure=structure,
         linear=linear,
         nonlinear=nonlinear,
-        fixed=tuple(name for name in law.names if name in fix),
+        fixed=tuple(name for name in law.names if name in fixed),
         limits=tuple(
             (_bound_kind(low), _bound_kind(high))
             for low, high in (limits[group] for group in linear)
@@ -427,22 +427,22 @@ def _ranges(
 def _check_fixed(
     law: Law,
     ranges: Mapping[str, tuple[float, float]],
-    fix: Mapping[str, float],
+    fixed: Mapping[str, float],
     bounds: Mapping[str, tuple[float, float]],
 ) -> None:
-    for name, value in fix.items():
-        _require_known(law, name, "fix")
+    for name, value in fixed.items():
+        _require_known(law, name, "fixed")
         if name in bounds:
             raise _twice("bounds", name, "fixed", bounds)
         low, high = ranges[name]
         if not low <= value <= high:
             inside = min(max(value, low), high)
             raise ArgumentError(
-                f"fix[{name!r}]={value:g} is outside the bounds of the parameter, {low:g} to "
+                f"fixed[{name!r}]={value:g} is outside the bounds of the parameter, {low:g} to "
                 f"{high:g}",
-                argument=f"fix[{name!r}]",
+                argument=f"fixed[{name!r}]",
                 value=value,
-                remedy=f"Use a value inside them, as fix={{{name!r}: {inside:g}}}, or "
+                remedy=f"Use a value inside them, as fixed={{{name!r}: {inside:g}}}, or "
                 f"{OWN_BOUNDS.format(low=min(2 * value, -1.0), high=max(2 * value, 1.0))}",
             )
 
@@ -451,10 +451,10 @@ def _check_grouped(
     law: Law,
     structure: Structure,
     groups: Mapping[str, Grouping],
-    fix: Mapping[str, float],
-    tie: Sequence[Sequence[str]],
+    fixed: Mapping[str, float],
+    tied: Sequence[Sequence[str]],
 ) -> None:
-    tied = {name for group in tie for name in group}
+    together = {name for group in tied for name in group}
     for name in groups:
         _require_known(law, name, "groups")
         if name not in structure.linear:
@@ -466,8 +466,8 @@ def _check_grouped(
                 remedy=f"Only linear coefficients ({', '.join(structure.linear)}) can: fit each "
                 "level on its own instead",
             )
-        if name in fix or name in tied:
-            raise _twice("groups", name, "fixed" if name in fix else "tied", groups)
+        if name in fixed or name in together:
+            raise _twice("groups", name, "fixed" if name in fixed else "tied", groups)
 
 
 def _twice(argument: str, name: str, also: str, value: object) -> ArgumentError:
@@ -493,34 +493,34 @@ def _require_known(law: Law, name: str, argument: str) -> None:
 
 
 def _groups(
-    law: Law, structure: Structure, fix: Mapping[str, float], tie: Sequence[Sequence[str]]
+    law: Law, structure: Structure, fixed: Mapping[str, float], tied: Sequence[Sequence[str]]
 ) -> list[tuple[str, ...]]:
     """Free parameters, tied ones together, in the law's order."""
     group_of: dict[str, tuple[str, ...]] = {}
-    for names in tie:
+    for names in tied:
         for name in names:
-            _require_known(law, name, "tie")
-            if name in fix:
-                raise _twice("tie", name, "fixed", tie)
+            _require_known(law, name, "tied")
+            if name in fixed:
+                raise _twice("tied", name, "fixed", tied)
             if name in group_of:
                 raise ArgumentError(
-                    f"tie names {name!r} in two groups",
-                    argument="tie",
-                    value=tie,
+                    f"tied names {name!r} in two groups",
+                    argument="tied",
+                    value=tied,
                     remedy="Merge them into one group: "
-                    f"tie={[tuple(dict.fromkeys((*group_of[name], *names)))]}",
+                    f"tied={[tuple(dict.fromkeys((*group_of[name], *names)))]}",
                 )
         if len({name in structure.linear for name in names}) > 1:
             raise ArgumentError(
-                f"tie names {', '.join(names)} together, of which some are linear coefficients and "
-                "some are not",
-                argument="tie",
-                value=tie,
+                f"tied names {', '.join(names)} together, of which some are linear coefficients "
+                "and some are not",
+                argument="tied",
+                value=tied,
                 remedy="Tie parameters of one kind, as exponents, or fix them",
             )
         ordered = tuple(name for name in law.names if name in names)
         group_of.update(dict.fromkeys(ordered, ordered))
-    groups = [group_of.get(name, (name,)) for name in law.names if name not in fix]
+    groups = [group_of.get(name, (name,)) for name in law.names if name not in fixed]
     return list(dict.fromkeys(groups))
 
 
@@ -532,8 +532,8 @@ def _intersection(
     if not low < high:
         each = "; ".join(f"{name} {ranges[name][0]:g} to {ranges[name][1]:g}" for name in group)
         raise ArgumentError(
-            f"tie names {', '.join(group)} together, which have no common bounds ({each})",
-            argument="tie",
+            f"tied names {', '.join(group)} together, which have no common bounds ({each})",
+            argument="tied",
             value=group,
             remedy="Give them common ones with bounds=, or untie them",
         )

@@ -1,12 +1,15 @@
-"""How certain a fit is: draws of its parameters, and intervals of whatever follows from them."""
+"""How certain a fit is: results of ``bootstrap``, ``covariance``, ``posterior``, ``profile``."""
 
-from scalefit.inference.bootstrap import bootstrap as bootstrap
-from scalefit.inference.covariance import Covariance as Covariance
-from scalefit.inference.covariance import covariance as covariance
-from scalefit.inference.ensemble import Ensemble as Ensemble
-from scalefit.inference.estimate import Draws as Draws
-from scalefit.inference.estimate import Estimate as Estimate
-from scalefit.inference.estimate import Tails as Tails
-from scalefit.inference.posterior import posterior as posterior
-from scalefit.inference.profile_likelihood import Profile as Profile
-from scalefit.inference.profile_likelihood import profile as profile
+from scalefit.inference.covariance import Covariance
+from scalefit.inference.ensemble import Ensemble
+from scalefit.inference.estimate import Draws, Estimate, Tails
+from scalefit.inference.profile_likelihood import Profile
+
+__all__ = [
+    "Covariance",
+    "Draws",
+    "Ensemble",
+    "Estimate",
+    "Profile",
+    "Tails",
+]

@@ -140,7 +140,7 @@ def bootstrap(
 
     Example:
         >>> import scalefit as sf
-        >>> runs = sf.simulate(sf.isoflop_design())
+        >>> runs = sf.simulate(sf.simulation.isoflop_design())
         >>> draws = sf.bootstrap(sf.fit(runs), runs, n=200)
         >>> draws
         <Ensemble chinchilla: 200 draws by rows>

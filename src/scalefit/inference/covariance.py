@@ -242,7 +242,7 @@ def covariance(
 
     Example:
         >>> import scalefit as sf
-        >>> runs = sf.simulate(sf.isoflop_design())
+        >>> runs = sf.simulate(sf.simulation.isoflop_design())
         >>> sf.covariance(sf.fit(runs), runs).standard_errors.round(3)
         E         0.014
         A        25.9...

@@ -203,7 +203,7 @@ class Ensemble:
 
         Example:
             >>> import scalefit as sf
-            >>> runs = sf.simulate(sf.isoflop_design())
+            >>> runs = sf.simulate(sf.simulation.isoflop_design())
             >>> draws = sf.bootstrap(sf.fit(runs), runs, n=200)
             >>> draws.apply(lambda alpha, beta: beta / (alpha + beta))
             0.443... (95 %: 0.43... to 0.45...)

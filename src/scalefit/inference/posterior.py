@@ -117,7 +117,7 @@ def posterior(
 
     Example:
         >>> import scalefit as sf
-        >>> runs = sf.simulate(sf.isoflop_design())
+        >>> runs = sf.simulate(sf.simulation.isoflop_design())
         >>> sf.posterior(sf.fit(runs), runs, draws=500, chains=2)  # doctest: +SKIP
         <Ensemble chinchilla: 1000 draws by posterior>
     """

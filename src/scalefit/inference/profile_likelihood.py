@@ -132,8 +132,8 @@ def profile(
         runs: the table it was made from.
         quantity: a parameter, or a function of parameters as for :meth:`Ensemble.apply`, made of
             operations that JAX can differentiate, as ``lambda alpha, beta: beta / (alpha + beta)``
-            or ``scalefit.optimal(fit, "N", flops=1e24)``. A function with a true attribute
-            ``logarithmic`` is followed in its logarithm.
+            or ``scalefit.allocation.optimum_function(fit, "N", flops=1e24)``. A function with a
+            true attribute ``logarithmic`` is followed in its logarithm.
         level: coverage.
         method: where the size of the noise comes from: ``jacobian`` or ``sandwich``, as for
             :func:`covariance`.
@@ -157,7 +157,7 @@ def profile(
 
     Example:
         >>> import scalefit as sf
-        >>> runs = sf.simulate(sf.isoflop_design())
+        >>> runs = sf.simulate(sf.simulation.isoflop_design())
         >>> sf.profile(sf.fit(runs), runs, "alpha")
         alpha: 0.3... (95 %: 0.3... to 0.3...)
     """

@@ -28,7 +28,18 @@ __all__ = ["Law", "Param", "law"]
 
 # Options of fit, beside which headers of columns are passed by name.
 OPTIONS = {
-    *("runs", "law", "residual", "robust", "delta", "asymmetry", "fix", "bounds", "tie", "groups"),
+    *(
+        "runs",
+        "law",
+        "residual",
+        "robust",
+        "delta",
+        "asymmetry",
+        "fixed",
+        "bounds",
+        "tied",
+        "groups",
+    ),
     *("seed", "certify", "device", "keep", "missing"),
 }
 
@@ -293,7 +304,7 @@ def law(
     Example:
         >>> import scalefit as sf
         >>> @sf.law(source="an example")
-        ... def saturating(D, *, E: sf.Offset, B: sf.Amplitude, beta: sf.Exponent):
+        ... def saturating(D, *, E: sf.laws.Offset, B: sf.laws.Amplitude, beta: sf.laws.Exponent):
         ...     "E + B D^-beta"
         ...     return E + B * D**-beta
         >>> saturating
@@ -388,7 +399,7 @@ def _read_signature(
             raise LawError(
                 f"law {name!r}: {argument.name} has the default {shown(argument.default)}, which "
                 "a fit would not use. Leave it out; a parameter is held at a value with "
-                "fit(..., fix={...})"
+                "fit(..., fixed={...})"
             )
         if argument.kind is argument.KEYWORD_ONLY:
             kind = _read_kind(name, argument.name, hints)

@@ -161,7 +161,7 @@ def accuracy_of_compute(
 
     Args:
         C: training compute, FLOP.
-        floor: accuracy of guessing; fix it: ``fix={"floor": 0.25}``.
+        floor: accuracy of guessing; fix it: ``fixed={"floor": 0.25}``.
         C0: compute at which Q' is 1/e.
         alpha: exponent.
 

@@ -38,7 +38,7 @@ def aspect_ratio(
 
     Models of every aspect ratio: wide and shallow ones are fast, and lose a little.
 
-    The authors tie the three exponents: ``tie=[("alpha", "beta", "gamma")]``.
+    The authors tie the three exponents: ``tied=[("alpha", "beta", "gamma")]``.
 
     Args:
         N: model parameters, count.

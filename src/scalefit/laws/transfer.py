@@ -38,8 +38,8 @@ def loss_to_loss(
         K: size; 0.6 to 1.1 between corpora of text.
         kappa: exponent; 0.94 to 1.10 between training sets, 1 where both losses fall alike.
         E0: irreducible loss of the first data set, below every L0. The authors take E0 and E1 from
-            a Chinchilla fit of each data set: ``fix={"E0": ...}``. Losses far above it, or a kappa
-            near 1, leave it undetermined, and E1 and K with it.
+            a Chinchilla fit of each data set: ``fixed={"E0": ...}``. Losses far above it, or a
+            kappa near 1, leave it undetermined, and E1 and K with it.
 
     Where L0 is below E0 the loss is E1, so that an undetermined E0 ends at the smallest L0.
     """

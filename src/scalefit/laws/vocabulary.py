@@ -61,7 +61,7 @@ def vocabulary(
     Models of every vocabulary size, by the loss relative to a unigram model.
 
     The loss is normalised by a unigram model and negative: fit with ``residual="raw"``. The authors
-    tie alpha1 and beta: ``tie=[("alpha1", "beta")]``.
+    tie alpha1 and beta: ``tied=[("alpha1", "beta")]``.
 
     Args:
         N: parameters outside the vocabulary, count.

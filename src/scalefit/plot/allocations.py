@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scalefit.allocation import Allocation, NearOptimal, allocate, lifetime
 from scalefit.allocation.costs import Cost, find_cost
+from scalefit.allocation.inference_costs import lifetime
+from scalefit.allocation.near_optimality import NearOptimal
+from scalefit.allocation.optimum import allocate
+from scalefit.allocation.result import Allocation
 from scalefit.arguments import instance, numbers
 from scalefit.errors import AllocationError
-from scalefit.inference import Ensemble
-from scalefit.inference.ensemble import checked_answer
+from scalefit.inference.ensemble import Ensemble, checked_answer
 from scalefit.inference.estimate import checked_level
 from scalefit.plot.canvas import pair, single
 from scalefit.results.fit import Fit, checked_fit

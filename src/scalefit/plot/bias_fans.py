@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scalefit.allocation import allocate
-from scalefit.approach2 import BiasReport
+from scalefit.allocation.optimum import allocate
+from scalefit.approach2.comparison import BiasReport
 from scalefit.arguments import instance
 from scalefit.inference.estimate import checked_level
 from scalefit.plot.canvas import pair

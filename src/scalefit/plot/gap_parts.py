@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scalefit.approach2 import Attribution
+from scalefit.approach2.attribution import Attribution
 from scalefit.arguments import instance
 from scalefit.inference.estimate import checked_level
 from scalefit.plot.canvas import single
@@ -38,7 +38,7 @@ def attribution(why: Attribution, *, level: float = 0.95, ax: Axes | None = None
     """Bars from the surface's D* to that of Approach 2, a step for each cause.
 
     Args:
-        why: from :func:`scalefit.attribute`, or a report's ``attribution``.
+        why: from :func:`scalefit.approach2.attribute_bias`, or a report's ``attribution``.
         level: of the intervals, drawn where there are draws, over the surface's draws.
         ax: Axes to draw on; new ones by default.
 
@@ -49,7 +49,7 @@ def attribution(why: Attribution, *, level: float = 0.95, ax: Axes | None = None
         ArgumentError: there is no attribution, the level is no number between 0 and 1, or ``ax`` is
             no Axes.
     """
-    remedy = "Pass why=scalefit.attribute(fit, scalefit.isoflop(runs), 1e24)"
+    remedy = "Pass why=scalefit.approach2.attribute_bias(fit, scalefit.isoflop(runs), 1e24)"
     instance(why, "why", Attribution, wanted="an attribution", remedy=remedy)
     level = checked_level(level)
     ax = single(ax, (7.4, 4.0))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from scalefit.approach2 import IsoFlop
+from scalefit.approach2.isoflop_fit import IsoFlop
 from scalefit.arguments import instance
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError, listed

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from scalefit.allocation import Cost, allocate
-from scalefit.allocation.costs import CostLike, find_cost
+from scalefit.allocation.costs import Cost, CostLike, find_cost
+from scalefit.allocation.optimum import allocate
 from scalefit.arguments import number
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import AllocationError
-from scalefit.inference import Ensemble
-from scalefit.inference.ensemble import checked_answer
+from scalefit.inference.ensemble import Ensemble, checked_answer
 from scalefit.inference.estimate import checked_level
 from scalefit.plot.canvas import single
 from scalefit.results.fit import Fit, refuse_unknown

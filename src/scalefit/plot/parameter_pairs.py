@@ -9,8 +9,7 @@ import numpy as np
 
 from scalefit import arguments
 from scalefit.errors import DataError
-from scalefit.inference import Ensemble
-from scalefit.inference.ensemble import checked_draws
+from scalefit.inference.ensemble import Ensemble, checked_draws
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.data.table import LossTable, as_table
-from scalefit.inference import Ensemble
-from scalefit.inference.ensemble import checked_answer
+from scalefit.inference.ensemble import Ensemble, checked_answer
 from scalefit.inference.estimate import checked_level
 from scalefit.plot.canvas import single
 from scalefit.results.domain import outside

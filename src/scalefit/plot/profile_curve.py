@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scalefit.arguments import instance
-from scalefit.inference import Profile
+from scalefit.inference.profile_likelihood import Profile
 from scalefit.plot.canvas import single
 from scalefit.reporting import report
 

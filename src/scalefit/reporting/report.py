@@ -16,19 +16,20 @@ from scalefit.data.grouping import spelled
 from scalefit.errors import Note, Status
 
 if TYPE_CHECKING:
-    from scalefit.allocation import Allocation, NearOptimal
     from scalefit.allocation.deadweight_compute import Deadweight
-    from scalefit.approach2 import (
-        Advice,
-        Attribution,
-        BiasReport,
-        DesignBias,
-        Envelope,
-        IsoFlop,
-        PowerLaw,
-    )
-    from scalefit.approach2.isoflop_fit import Optimum
-    from scalefit.inference import Covariance, Ensemble, Estimate, Profile
+    from scalefit.allocation.near_optimality import NearOptimal
+    from scalefit.allocation.result import Allocation
+    from scalefit.approach2.attribution import Attribution
+    from scalefit.approach2.comparison import BiasReport
+    from scalefit.approach2.design_advice import Advice
+    from scalefit.approach2.design_error import DesignBias
+    from scalefit.approach2.envelope_fit import Envelope
+    from scalefit.approach2.isoflop_fit import IsoFlop, Optimum
+    from scalefit.approach2.parabola import PowerLaw
+    from scalefit.inference.covariance import Covariance
+    from scalefit.inference.ensemble import Ensemble
+    from scalefit.inference.estimate import Estimate
+    from scalefit.inference.profile_likelihood import Profile
     from scalefit.results.fit import Fit
 
 WIDTH = 78

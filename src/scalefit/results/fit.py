@@ -263,7 +263,7 @@ class Fit:
 
         Example:
             >>> import scalefit as sf
-            >>> fit = sf.fit(sf.simulate(sf.isoflop_design()))
+            >>> fit = sf.fit(sf.simulate(sf.simulation.isoflop_design()))
             >>> fit.predict(N=1e9, D=2e11)
             array(2.32...)
         """

@@ -73,9 +73,9 @@ class Noise:
 
     Example:
         >>> import scalefit as sf
-        >>> design = sf.isoflop_design(points=9)
-        >>> heavy = sf.simulate(design, noise=sf.Noise(0.005, freedom=3))
-        >>> budgets = sf.simulate(design, noise=sf.Noise(0.005, by="C"))
+        >>> design = sf.simulation.isoflop_design(points=9)
+        >>> heavy = sf.simulate(design, noise=sf.simulation.Noise(0.005, freedom=3))
+        >>> budgets = sf.simulate(design, noise=sf.simulation.Noise(0.005, by="C"))
     """
 
     scale: float
@@ -308,7 +308,8 @@ def simulate(
 
     Example:
         >>> import scalefit as sf
-        >>> runs = sf.simulate(sf.isoflop_design(), noise=sf.Noise(0.05, additive=True))
+        >>> noise = sf.simulation.Noise(0.05, additive=True)
+        >>> runs = sf.simulate(sf.simulation.isoflop_design(), noise=noise)
     """
     law = find(law)
     instance(
@@ -316,11 +317,11 @@ def simulate(
         "design",
         pd.DataFrame,
         wanted="a DataFrame",
-        remedy="Pass one run per row, as design=scalefit.isoflop_design()",
+        remedy="Pass one run per row, as design=scalefit.simulation.isoflop_design()",
     )
     kind = noise if isinstance(noise, Noise) else None
     if kind is None:
-        remedy = "Pass a standard deviation of ln L, as noise=0.005, or a scalefit.Noise"
+        remedy = "Pass a standard deviation of ln L, as noise=0.005, or a scalefit.simulation.Noise"
         kind = Noise(number(noise, "noise", least=0, remedy=remedy))
     values = parameters_of(law, surface_of(params, "params"), "params")
     rng = np.random.default_rng(checked_seed(seed))

@@ -1,6 +1,11 @@
-"""Many simulated tables, each fitted by several methods, against the truth they were drawn from."""
+"""Simulation studies: many simulated tables, fitted by several methods, against the truth."""
 
-from scalefit.studies.estimates import METHODS as METHODS
-from scalefit.studies.estimates import estimate as estimate
-from scalefit.studies.study import Study as Study
-from scalefit.studies.study import study as study
+from scalefit.studies.estimates import METHODS, estimate
+from scalefit.studies.study import Study, simulation_study
+
+__all__ = [
+    "METHODS",
+    "Study",
+    "estimate",
+    "simulation_study",
+]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit import arguments
-from scalefit.approach2.parabola import approach2
+from scalefit.approach2.parabola import vertex_fits
 from scalefit.approach2.sweeps import sweeps
 from scalefit.data.table import LossTable
 from scalefit.errors import ArgumentError, DataError
@@ -92,7 +92,7 @@ def estimate(
         >>> import numpy as np
         >>> import scalefit as sf
         >>> from scalefit.studies import estimate
-        >>> design = sf.isoflop_design(3, points=9)
+        >>> design = sf.simulation.isoflop_design(3, points=9)
         >>> losses = np.stack([sf.simulate(design, seed=seed)["loss"] for seed in range(8)])
         >>> estimate(design, losses).groupby("method")["n_exponent"].count().to_dict()
         {'approach2': 8, 'surface': 8}
@@ -102,13 +102,13 @@ def estimate(
         "design",
         pd.DataFrame,
         wanted="a DataFrame",
-        remedy="Pass one run per row, as design=scalefit.isoflop_design()",
+        remedy="Pass one run per row, as design=scalefit.simulation.isoflop_design()",
     )
     names = checked_methods(methods)
     flops = checked_budget(flops)
     goal = Objective("raw", "none")
     if objective is not None:
-        remedy = "Pass objective=scalefit.Objective('raw', 'none')"
+        remedy = "Pass objective=scalefit.objective.Objective('raw', 'none')"
         wanted = "an objective"
         goal = arguments.instance(objective, "objective", Objective, wanted=wanted, remedy=remedy)
     tables = _checked(design, losses, names, goal)
@@ -186,7 +186,7 @@ def _checked(
 
 
 def _surface(given: _Tables) -> dict[str, Any]:
-    posed = pose(given.runs, LAW, given.objective, fix={}, bounds={}, tie=(), groups={})
+    posed = pose(given.runs, LAW, given.objective, fixed={}, bounds={}, tied=(), groups={})
     found = _fits(posed, given.objective, given.losses)
     states = [
         (exact(given.objective, posed.data, found), "exact"),
@@ -229,7 +229,7 @@ def _approach2(given: _Tables) -> dict[str, Any]:
     design = sweeps(given.runs, None, 0.05, None)
     place, weight = design.padded()
     budgets = np.array([design.budget(members) for members in design.members])
-    found = approach2(budgets, design.N[place], design.D[place], given.losses[:, place], weight)
+    found = vertex_fits(budgets, design.N[place], design.D[place], given.losses[:, place], weight)
     whole = found.usable.all(axis=-1) & np.isfinite(found.n_law.exponent)
     empty = np.full(len(given.losses), np.nan)
     answers = dict.fromkeys(("E", "A", "B", "alpha", "beta"), empty)

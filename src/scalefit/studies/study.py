@@ -25,7 +25,7 @@ from scalefit.studies.estimates import (
     estimate,
 )
 
-__all__ = ["Study", "study"]
+__all__ = ["Study", "simulation_study"]
 
 # Columns of a setting that describe its noise; ``noise`` is its scale, or a Noise.
 OF_NOISE = ("additive", "freedom", "by", "shared")
@@ -90,7 +90,7 @@ class Study:
         return f"<Study of {first} settings, {tables} tables>\n{self.summary().to_string()}"
 
 
-def study(
+def simulation_study(
     settings: Mapping[str, Any] | pd.DataFrame,
     seeds: int | Sequence[int] = 256,
     *,
@@ -115,7 +115,8 @@ def study(
             combination is a setting: a list (or array, or range) holds several values, anything
             else is one. Columns: ``surface``, a name in ``SURFACES`` or its parameters
             (``chinchilla`` by default); ``noise``, as for ``simulate``, and ``additive``,
-            ``freedom``, ``by``, ``shared``, as for :class:`scalefit.Noise`; all others are
+            ``freedom``, ``by``, ``shared``, as for
+            :class:`scalefit.simulation.Noise`; all others are
             arguments of the design.
         seeds: how many tables of each setting, from seed 0, or which seeds. They are the same in
             every setting.
@@ -139,7 +140,8 @@ def study(
 
     Example:
         >>> import scalefit as sf
-        >>> found = sf.study({"points": [8, 16], "drift": 3.0, "noise": 0.01}, seeds=32)
+        >>> settings = {"points": [8, 16], "drift": 3.0, "noise": 0.01}
+        >>> found = sf.studies.simulation_study(settings, seeds=32)
         >>> len(found.table)
         128
         >>> summary = found.summary()
@@ -149,7 +151,9 @@ def study(
     rows = _rows(settings)
     chosen = _seeds(seeds, len(rows))
     names, flops = checked_methods(methods), checked_budget(flops)
-    arguments.function(design, "design", remedy="Pass a function, as scalefit.isoflop_design")
+    arguments.function(
+        design, "design", remedy="Pass a function, as scalefit.simulation.isoflop_design"
+    )
     slow = "Pass a number of seeds, as slow_seeds=16"
     slow_seeds = arguments.whole(slow_seeds, "slow_seeds", least=1, remedy=slow)
     progress = arguments.flag(progress, "progress")
@@ -247,7 +251,7 @@ def _read(number: int, row: Mapping[str, Any], design: Callable[..., pd.DataFram
     try:
         taken = inspect.signature(design).parameters
     except ValueError as error:  # As of int.
-        remedy = "Pass a function of settings, as design=scalefit.isoflop_design"
+        remedy = "Pass a function of settings, as design=scalefit.simulation.isoflop_design"
         raise refused("design", design, "a function whose arguments are known", remedy) from error
     free = any(item.kind is inspect.Parameter.VAR_KEYWORD for item in taken.values())
     unknown = [name for name in options if name not in taken and not free]
