@@ -38,7 +38,8 @@ in memory, and that distance is charged wherever the entry is used. No repair is
 
 Rounding. Columns and their derivatives come as intervals from
 :mod:`scalefit.certification.intervals`, rounded outward. A dot product in
-any order of n terms is within gamma_n sum |u_i| |phi_i| of the exact one, gamma_n = n eps / (1 - n eps) (Higham 2002, Accuracy and Stability of Numerical
+any order of n terms is within gamma_n sum |u_i| |phi_i| of the exact one,
+gamma_n = n eps / (1 - n eps) (Higham 2002, Accuracy and Stability of Numerical
 Algorithms, section 3.1); twice as much is added to each, with the radius of the intervals, before
 anything is compared. The bound is lowered in the same way. u is a vector of floating point numbers,
 exact by definition, so the solvers that propose it need no analysis. Underflow of products is
