@@ -45,14 +45,14 @@ def one_budget() -> plt.Figure:
     return figure
 
 
-def swept(runs: sf.LossTable, flops: float, **options: str) -> sf.isoflops.BiasReport:
+def swept(runs: sf.LossTable, flops: float, **options: str) -> sf.approach2.BiasReport:
     """The report of a table whose surface is fitted as by default."""
     fit = sf.fit(runs)
     draws = sf.bootstrap(fit, runs, n=500)
     return sf.bias(draws, sf.isoflop(runs, **options), runs, flops)
 
 
-def llama3(folder: Path) -> sf.isoflops.BiasReport:
+def llama3(folder: Path) -> sf.approach2.BiasReport:
     """The digitised sweeps of Llama 3, with the surface that the published numbers use."""
     runs = sf.read(folder / "llama3_isoflops.csv", C="budget", loss="loss")
     fit = sf.fit(runs, residual="raw", robust="none")
@@ -60,13 +60,13 @@ def llama3(folder: Path) -> sf.isoflops.BiasReport:
     return sf.bias(draws, sf.isoflop(runs), runs, 3.8e25)
 
 
-def chinchilla(folder: Path) -> sf.isoflops.BiasReport:
+def chinchilla(folder: Path) -> sf.approach2.BiasReport:
     """The digitised sweeps of Chinchilla."""
     runs = sf.read(folder / "chinchilla_epoch.csv", C="flops", keep="oa_used == 1")
     return swept(runs, 5.76e23, by="budget")
 
 
-def marin(folder: Path) -> sf.isoflops.BiasReport:
+def marin(folder: Path) -> sf.approach2.BiasReport:
     """Marin's sweeps on Comma, whose C is not 6ND."""
     runs = sf.read(folder / "marin_comma.csv", C="budget", keep="validation_optimal == 0")
     return swept(runs, 1e22)

@@ -13,8 +13,7 @@ import pytest
 from border import Row, check, draws, fit, runs
 
 import scalefit as sf
-from scalefit import allocation
-from scalefit import approach2 as isoflops
+from scalefit import allocation, approach2
 from scalefit.allocation import HARDWARE, Hardware, Utilisation
 
 NAN, INF = float("nan"), float("inf")
@@ -864,10 +863,10 @@ SWEEPS = [
             f"{function.__name__} {name}", function, {**given, name: "x"}, name, {name: given[name]}
         )
         for function, given in (
-            (isoflops.parabolas, {"x": [1.0, 2.0, 3.0], "y": [2.0, 1.0, 2.0], "weight": None}),
-            (isoflops.power_law, {"flops": [1e20, 1e21], "optimum": [20.0, 21.0]}),
+            (approach2.parabolas, {"x": [1.0, 2.0, 3.0], "y": [2.0, 1.0, 2.0], "weight": None}),
+            (approach2.power_law, {"flops": [1e20, 1e21], "optimum": [20.0, 21.0]}),
             (
-                isoflops.approach2,
+                approach2.vertex_fits,
                 {
                     "flops": [1e20],
                     "N": [[1e8, 1e9, 1e10]],
@@ -888,7 +887,7 @@ SWEEPS = [
     *rows_of("far", shift, "width", {"beyond float64": 1e300}),
     Row(
         "usable",
-        isoflops.power_law,
+        approach2.power_law,
         {"flops": [1e20, 1e21], "optimum": [20.0, 21.0], "usable": "x"},
         "usable",
     ),
@@ -901,7 +900,7 @@ SWEEPS = [
     ),
     Row(
         "shapes of parabolas",
-        isoflops.parabolas,
+        approach2.parabolas,
         {"x": [1.0, 2.0, 3.0], "y": [1.0, 2.0]},
         "y",
         {"y": [2.0, 1.0, 2.0]},

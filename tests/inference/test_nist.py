@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit import Amplitude, Bounds, Coefficient
+from scalefit.laws import Amplitude, Bounds, Coefficient
 
 FOLDER = Path(os.environ.get("SCALEFIT_DATA", "")) / "nist"
 
