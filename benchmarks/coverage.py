@@ -31,9 +31,9 @@ import scalefit as sf
 from scalefit.fitting import multistart
 from scalefit.fitting.grid import Candidates
 from scalefit.inference.bootstrap import RESAMPLES
-from scalefit.inference.estimate import Estimate
 from scalefit.inference.fitted_data import Ground, stand_on
 from scalefit.inference.profile_likelihood import _read, _Walk
+from scalefit.results.estimate import Estimate
 
 BUDGETS = (1e18, 3e18, 1e19, 3e19, 1e20)
 DESIGNS = ("isoflop", "grid")

@@ -32,8 +32,8 @@ import scalefit as sf
 from scalefit.fitting import grid, multistart
 from scalefit.fitting.api import pose
 from scalefit.fitting.polish import Tables
-from scalefit.fitting.problem import Data, Settings
 from scalefit.laws import find
+from scalefit.problem.problem import Data, Settings
 from scalefit.runtime.settings import quiet
 
 # 128 rows need no padding.

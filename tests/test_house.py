@@ -28,34 +28,53 @@ FAMILIES = sorted(
 FLOW = [
     "errors",
     "arguments",
-    "scope",
-    "threads",
+    "version",
+    "reporting",
+    "reporting.numbers",
+    "reporting.description",
+    "reporting.render",
+    "reporting.described",
+    "runtime",
+    "runtime.settings",
+    "runtime.threads",
     "tracing",
-    "numpy_calls",
-    "source_lines",
-    "formula",
+    "tracing.operations",
+    "tracing.numpy_calls",
+    "tracing.source_lines",
+    "tracing.formula",
     "laws.kinds",
     "laws.base",
     "laws.factors",
     *FAMILIES,
     "laws",
-    "files",
-    "archive",
-    "units",
-    "cells",
-    "rules",
-    "table",
-    "trajectories",
-    "groups",
+    "data",
+    "data.files",
+    "data.units",
+    "data.cells",
+    "data.row_filter",
+    "data.table",
+    "data.trajectories",
+    "data.grouping",
     "objective",
-    "separable",
-    "basis",
-    "domain",
-    "report",
-    "documents",
-    "result",
-    "literature",
-    "fitting.problem",
+    "problem",
+    "problem.separability",
+    "problem.basis",
+    "problem.problem",
+    "results",
+    "results.domain",
+    "results.estimate",
+    "results.schema",
+    "reporting.report",
+    "results.archive",
+    "results.fit",
+    "results.literature",
+    "certification",
+    "certification.intervals",
+    "certification.enclosures",
+    "certification.duals",
+    "certification.boxes",
+    "certification.branch_bound",
+    "fitting",
     "fitting.model",
     "fitting.linear_solve",
     "fitting.devices",
@@ -64,65 +83,59 @@ FLOW = [
     "fitting.arrow",
     "fitting.newton",
     "fitting.levels",
-    "fitting.absolute",
+    "fitting.l1",
     "fitting.narrowing",
     "fitting.polish",
-    "fitting.checks",
+    "fitting.design_checks",
     "fitting.irls",
     "fitting.restarts",
-    "fitting.evidence",
-    "fitting.intervals",
-    "fitting.enclosures",
-    "fitting.duals",
-    "fitting.boxes",
-    "fitting.certificate",
+    "fitting.diagnostics",
     "fitting.multistart",
-    "fitting.pipeline",
+    "fitting.api",
     "fitting.landscape",
-    "fitting",
-    "synthetic",
-    "uncertainty.estimate",
-    "uncertainty.ensemble",
-    "uncertainty.ground",
-    "uncertainty.slopes",
-    "uncertainty.leverage",
-    "uncertainty.resampling",
-    "uncertainty.curvature",
-    "uncertainty.likelihood",
-    "uncertainty.sampling",
-    "uncertainty",
-    "allocation.accounting",
-    "allocation.formulas",
+    "simulation.synthetic",
+    "simulation",
+    "inference.ensemble",
+    "inference.fitted_data",
+    "inference.derivatives",
+    "inference.leverage",
+    "inference.bootstrap",
+    "inference.covariance",
+    "inference.profile_likelihood",
+    "inference.posterior",
+    "inference",
+    "allocation.flop_counts",
+    "allocation.column_functions",
     "allocation.costs",
     "allocation.hardware",
-    "allocation.waste",
-    "allocation.serving",
-    "allocation.line",
+    "allocation.additive_optimum",
+    "allocation.inference_costs",
+    "allocation.budget_line",
     "allocation.roots",
-    "allocation.reduced",
+    "allocation.reduced_problem",
     "allocation.solver",
-    "allocation.question",
-    "allocation.answers",
-    "allocation.best",
-    "allocation.remarks",
+    "allocation.problem",
+    "allocation.result",
+    "allocation.solve",
+    "allocation.refusals",
     "allocation.optimum",
-    "allocation.region",
-    "allocation.wasted",
-    "allocation.multiple",
+    "allocation.near_optimality",
+    "allocation.deadweight_compute",
+    "allocation.multiplier",
     "allocation",
-    "isoflops.parabola",
-    "isoflops.budgets",
-    "isoflops.quality",
-    "isoflops.sweep",
-    "isoflops.envelope",
-    "isoflops.bias",
-    "isoflops.attribution",
-    "isoflops.verdict",
-    "isoflops.advice",
-    "isoflops",
-    "studies.descent",
+    "approach2.parabola",
+    "approach2.sweeps",
+    "approach2.run_quality",
+    "approach2.isoflop_fit",
+    "approach2.envelope_fit",
+    "approach2.design_error",
+    "approach2.attribution",
+    "approach2.comparison",
+    "approach2.design_advice",
+    "approach2",
+    "studies.approach3",
     "studies.estimates",
-    "studies.simulation",
+    "studies.study",
     "studies",
     "plot.canvas",
     "plot.loss_surface",
@@ -140,69 +153,6 @@ FLOW = [
     "__main__",
 ]
 
-PUBLIC = [
-    "Allocation",
-    "AllocationError",
-    "Amplitude",
-    "ArgumentError",
-    "Bounds",
-    "By",
-    "Coefficient",
-    "Cost",
-    "Covariance",
-    "DataError",
-    "DocumentError",
-    "Ensemble",
-    "Estimate",
-    "Exponent",
-    "Fit",
-    "FitError",
-    "Fraction",
-    "IsoFlop",
-    "Law",
-    "LawError",
-    "LossTable",
-    "Noise",
-    "Note",
-    "NoteWarning",
-    "Objective",
-    "Offset",
-    "Profile",
-    "SURFACES",
-    "ScalefitError",
-    "Status",
-    "Study",
-    "advise",
-    "allocate",
-    "attribute",
-    "bias",
-    "bootstrap",
-    "compute_multiplier",
-    "cost",
-    "covariance",
-    "deadweight",
-    "design_bias",
-    "envelope",
-    "fit",
-    "grid_design",
-    "isoflop",
-    "isoflop_design",
-    "law",
-    "near_optimal",
-    "optimal",
-    "parabola_shift",
-    "plot",
-    "posterior",
-    "profile",
-    "published",
-    "quality",
-    "ratio_design",
-    "read",
-    "scale_of",
-    "simulate",
-    "study",
-]
-
 
 def modules():
     for path in SOURCE.rglob("*.py"):
@@ -211,15 +161,17 @@ def modules():
 
 
 def imported(path):
-    """Modules of scalefit that a file imports when it is run (not for type checking)."""
-    tree = ast.parse(path.read_text())
-    for node in tree.body:
-        for item in ast.walk(node) if not isinstance(node, ast.If) else []:
-            if isinstance(item, ast.ImportFrom) and (item.module or "").startswith("scalefit"):
-                base = item.module.removeprefix("scalefit").lstrip(".")
-                for alias in item.names:
-                    inner = f"{base}.{alias.name}".lstrip(".")
-                    yield inner if inner in FLOW else base
+    """Modules of scalefit that a file imports, wherever it does: for types and in functions too."""
+    for item in ast.walk(ast.parse(path.read_text())):
+        if isinstance(item, ast.ImportFrom) and (item.module or "").split(".")[0] == "scalefit":
+            base = item.module.removeprefix("scalefit").lstrip(".")
+            for alias in item.names:
+                inner = f"{base}.{alias.name}".lstrip(".")
+                yield inner if inner in FLOW else base
+        elif isinstance(item, ast.Import):
+            for alias in item.names:
+                if alias.name.split(".")[0] == "scalefit":
+                    yield alias.name.removeprefix("scalefit").lstrip(".")
 
 
 def test_every_module_has_its_place_in_the_flow():
@@ -229,65 +181,14 @@ def test_every_module_has_its_place_in_the_flow():
 @pytest.mark.parametrize(("name", "path"), list(modules()))
 def test_a_module_imports_only_from_its_left(name, path):
     for other in imported(path):
-        # The version is read from the package itself when a fit is made.
-        if (name, other) == ("fitting.pipeline", ""):
-            continue
         assert FLOW.index(other) < FLOW.index(name), f"{name or 'scalefit'} imports {other}"
         assert not {name, other} <= set(FAMILIES), f"{name} imports {other}"
 
 
-def test_public_names_are_the_ones_listed():
-    inner = {
-        "allocation",
-        "archive",
-        "arguments",
-        "basis",
-        "cli",
-        "documents",
-        "domain",
-        "errors",
-        "files",
-        "fitting",
-        "formula",
-        "laws",
-        "literature",
-        "numpy_calls",
-        "objective",
-        "report",
-        "result",
-    }
-    inner |= {
-        "basis",
-        "cells",
-        "groups",
-        "isoflops",
-        "rules",
-        "separable",
-        "source_lines",
-        "studies",
-        "synthetic",
-        "table",
-        "scope",
-        "threads",
-        "tracing",
-        "trajectories",
-        "units",
-        "uncertainty",
-    }
-    assert sorted(name for name in dir(sf) if name[0] != "_" and name not in inner) == PUBLIC
-
-
-def test_public_functions_do_not_shadow_modules():
-    for name in PUBLIC:
-        if name != "plot":
-            assert not (SOURCE / f"{name}.py").exists() and not (SOURCE / name).exists()
-
-
-def test_every_public_function_and_class_is_documented():
-    for name in PUBLIC:
-        thing = getattr(sf, name)
-        if callable(thing) and name not in ("Amplitude", "Coefficient", "Exponent"):
-            assert thing.__doc__, name
+def test_rooms_lie_side_by_side():
+    rooms = [name.split(".")[0] for name in FLOW]
+    changes = [room for room, after in zip(rooms, rooms[1:], strict=False) if room != after]
+    assert len(changes) == len(set(changes))
 
 
 def run(code):

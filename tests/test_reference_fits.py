@@ -17,9 +17,9 @@ from scalefit.fitting import grid
 from scalefit.fitting.api import pack
 from scalefit.fitting.model import Model
 from scalefit.fitting.polish import Polisher, Tables
-from scalefit.fitting.problem import prepare
-from scalefit.fitting.separability import structure
 from scalefit.laws import find
+from scalefit.problem.problem import prepare
+from scalefit.problem.separability import structure
 
 SQUARED = {"mse_raw": "raw", "mse_log": "log"}
 HUBER = {"huber_raw_1e-3": "raw", "huber_log_1e-3": "log"}

@@ -12,9 +12,9 @@ import pytest
 
 import scalefit as sf
 from scalefit import laws
-from scalefit.fitting.basis import term_of
-from scalefit.fitting.separability import Structure, structure
 from scalefit.laws import scale_of
+from scalefit.problem.basis import term_of
+from scalefit.problem.separability import Structure, structure
 
 RNG = np.random.default_rng(0)
 COLUMNS = {"N": 10 ** RNG.uniform(6, 10, 40), "D": 10 ** RNG.uniform(8, 12, 40)}

@@ -14,8 +14,8 @@ from scalefit.fitting import grid, projection
 from scalefit.fitting.api import pack
 from scalefit.fitting.model import Cells, Model
 from scalefit.fitting.polish import Polisher, Tables
-from scalefit.fitting.problem import prepare, read_groups
-from scalefit.fitting.separability import structure
+from scalefit.problem.problem import prepare, read_groups
+from scalefit.problem.separability import structure
 
 
 @dataclass(frozen=True)

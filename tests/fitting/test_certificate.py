@@ -17,9 +17,9 @@ from scalefit.certification import branch_bound as certificate
 from scalefit.certification.boxes import Boxes
 from scalefit.certification.branch_bound import certify
 from scalefit.certification.duals import loss
-from scalefit.fitting.problem import prepare
-from scalefit.fitting.separability import structure
 from scalefit.objective import evaluate
+from scalefit.problem.problem import prepare
+from scalefit.problem.separability import structure
 
 # The same tables, read in the same way, as the fits are tested on.
 reference_fits = runpy.run_path(str(Path(__file__).parents[1] / "test_reference_fits.py"))

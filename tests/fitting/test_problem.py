@@ -12,9 +12,9 @@ import pytest
 import scalefit as sf
 from scalefit.data.grouping import Grouping
 from scalefit.fitting.model import Model
-from scalefit.fitting.problem import prepare, read_bounds, read_fixed, read_ties
-from scalefit.fitting.separability import structure
 from scalefit.laws import scale_of
+from scalefit.problem.problem import prepare, read_bounds, read_fixed, read_ties
+from scalefit.problem.separability import structure
 
 RNG = np.random.default_rng(0)
 COLUMNS = {"N": 10 ** RNG.uniform(6, 10, 20), "D": 10 ** RNG.uniform(8, 12, 20)}

@@ -13,7 +13,7 @@ from catalogue import ROWS
 
 import scalefit as sf
 from scalefit import laws
-from scalefit.fitting.separability import structure
+from scalefit.problem.separability import structure
 
 NAMED = [pytest.param(row, id=row.law) for row in ROWS]
 LAWS = [pytest.param(law, id=law.name) for law in laws.BUILTIN.values()]

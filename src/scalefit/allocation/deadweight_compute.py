@@ -18,9 +18,9 @@ from scalefit.allocation.solver import LIMITED
 from scalefit.arguments import broadcast_shape, choice, numbers
 from scalefit.errors import AllocationError, ArgumentError, Note
 from scalefit.inference.ensemble import Ensemble
-from scalefit.inference.estimate import Draws, Estimate
 from scalefit.reporting import report
 from scalefit.results.domain import extrapolation
+from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.fit import Fit
 
 __all__ = ["Deadweight", "deadweight"]

@@ -17,7 +17,7 @@ from scalefit.allocation.solver import LIMITED
 from scalefit.arguments import flag
 from scalefit.errors import AllocationError, Note
 from scalefit.inference.ensemble import Ensemble
-from scalefit.inference.estimate import Estimate
+from scalefit.results.estimate import Estimate
 from scalefit.results.fit import Fit
 
 __all__ = ["compute_multiplier"]

@@ -18,8 +18,8 @@ from scalefit.allocation.solver import LIMITED, stretch
 from scalefit.arguments import choice, number, shown
 from scalefit.errors import AllocationError, ArgumentError, Note
 from scalefit.inference.ensemble import Ensemble
-from scalefit.inference.estimate import Draws, Estimate
 from scalefit.reporting import report
+from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.fit import Fit
 
 __all__ = ["NearOptimal", "near_optimal"]

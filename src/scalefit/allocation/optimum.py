@@ -26,7 +26,7 @@ from scalefit.allocation.solver import LIMITED, START, Optimum, newton, newton_s
 from scalefit.arguments import broadcast_shape, choice, mapping, numbers
 from scalefit.errors import ArgumentError
 from scalefit.inference.ensemble import Ensemble
-from scalefit.inference.estimate import Draws
+from scalefit.results.estimate import Draws
 from scalefit.results.fit import Fit
 from scalefit.runtime.settings import own_settings, quiet
 from scalefit.tracing.operations import Function, trace

@@ -10,8 +10,8 @@ import pandas as pd
 
 from scalefit.arguments import choice, shown
 from scalefit.errors import AllocationError, ArgumentError, Note
-from scalefit.inference.estimate import Draws, Estimate, checked_level
 from scalefit.reporting import report
+from scalefit.results.estimate import Draws, Estimate, checked_level
 
 __all__ = ["Allocation"]
 

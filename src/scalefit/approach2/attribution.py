@@ -17,8 +17,8 @@ from scalefit.approach2.parabola import power_law, vertex_fits
 from scalefit.arguments import choice, instance
 from scalefit.errors import ArgumentError, DataError, Note, listed
 from scalefit.inference.ensemble import Ensemble
-from scalefit.inference.estimate import Draws, Estimate, checked_level
 from scalefit.reporting import report
+from scalefit.results.estimate import Draws, Estimate, checked_level
 from scalefit.results.fit import Fit
 
 __all__ = [

@@ -34,10 +34,10 @@ from scalefit.data.table import LossTable, as_table
 from scalefit.errors import AllocationError, DataError, Note, ScalefitError
 from scalefit.fitting.api import fit as fit_law
 from scalefit.inference.ensemble import Ensemble
-from scalefit.inference.estimate import AS_DRAWN, Draws, Estimate, Tails, checked_level
 from scalefit.inference.fitted_data import FEWEST_FREEDOM
 from scalefit.objective import Objective
 from scalefit.reporting import report
+from scalefit.results.estimate import AS_DRAWN, Draws, Estimate, Tails, checked_level
 from scalefit.results.fit import Fit
 
 __all__ = ["BiasReport", "bias"]

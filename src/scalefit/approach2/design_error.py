@@ -19,8 +19,8 @@ from scalefit.arguments import broadcast_shape, choice, numbers, whole
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError, Note
 from scalefit.inference.ensemble import Ensemble
-from scalefit.inference.estimate import Draws, Estimate
 from scalefit.reporting import report
+from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.fit import Fit
 
 # Sizes of a sweep; exponents and half-widths whose losses float64 holds.

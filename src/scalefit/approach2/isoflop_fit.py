@@ -24,9 +24,9 @@ from scalefit.arguments import choice, flag, numbers
 from scalefit.data.table import LossTable, as_table
 from scalefit.data.trajectories import find_trajectories
 from scalefit.errors import DataError, Note, listed
-from scalefit.inference.estimate import checked_level
 from scalefit.reporting import report
 from scalefit.results.domain import extrapolation
+from scalefit.results.estimate import checked_level
 
 __all__ = ["IsoFlop", "Method", "Optimum", "again", "isoflop", "positive"]
 

@@ -74,8 +74,8 @@ from scalefit.certification.intervals import (
     Interval,
     NotEnclosed,
 )
-from scalefit.fitting.problem import Problem, Settings
 from scalefit.objective import Objective
+from scalefit.problem.problem import Problem, Settings
 from scalefit.results.fit import Certificate
 from scalefit.runtime.settings import quiet
 

@@ -17,8 +17,8 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr
 
 from scalefit.certification.intervals import Interval, Value, enclose, known, point, variable
-from scalefit.fitting.basis import term_of
-from scalefit.fitting.problem import Problem
+from scalefit.problem.basis import term_of
+from scalefit.problem.problem import Problem
 from scalefit.runtime.settings import own_settings
 from scalefit.tracing.operations import LOCK, closed_form
 

@@ -23,17 +23,6 @@ from scalefit.fitting.devices import named
 from scalefit.fitting.diagnostics import ROW_ROUNDING, assess, observe, refuse_idle
 from scalefit.fitting.multistart import polish_from, search
 from scalefit.fitting.polish import Polished, newton_of
-from scalefit.fitting.problem import (
-    Data,
-    Problem,
-    Settings,
-    prepare,
-    read_bounds,
-    read_fixed,
-    read_groups,
-    read_ties,
-)
-from scalefit.fitting.separability import structure
 from scalefit.laws import Law, find
 from scalefit.objective import (
     Objective,
@@ -45,6 +34,17 @@ from scalefit.objective import (
     slack,
 )
 from scalefit.objective import evaluate as evaluate_objective
+from scalefit.problem.problem import (
+    Data,
+    Problem,
+    Settings,
+    prepare,
+    read_bounds,
+    read_fixed,
+    read_groups,
+    read_ties,
+)
+from scalefit.problem.separability import structure
 from scalefit.results.fit import NO_CERTIFICATE, Certificate, Fit, by_row, refuse_unknown
 from scalefit.runtime.settings import quiet
 

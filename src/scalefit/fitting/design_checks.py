@@ -14,8 +14,8 @@ import numpy as np
 
 from scalefit.data.grouping import Grouping
 from scalefit.errors import ArgumentError, DataError, listed
-from scalefit.fitting.problem import Problem
 from scalefit.objective import Measure, Objective
+from scalefit.problem.problem import Problem
 
 __all__ = ["check_delta", "check_design", "check_losses", "check_weights", "tells_apart"]
 

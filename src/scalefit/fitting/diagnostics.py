@@ -18,10 +18,10 @@ from scalefit.fitting.design_checks import tells_apart
 from scalefit.fitting.grid import Searched
 from scalefit.fitting.newton import MOST_ITERATIONS
 from scalefit.fitting.polish import Polished
-from scalefit.fitting.problem import Data, Problem, Settings
-from scalefit.fitting.separability import idle_error
 from scalefit.laws import BUILTIN
 from scalefit.objective import Objective, binary_size
+from scalefit.problem.problem import Data, Problem, Settings
+from scalefit.problem.separability import idle_error
 from scalefit.results.fit import Fit, Minimum, Trust, by_row
 from scalefit.runtime.settings import quiet
 

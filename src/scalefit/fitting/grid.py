@@ -23,7 +23,6 @@ import numpy as np
 from jax import lax
 
 from scalefit.fitting.model import Cells, Model
-from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.fitting.projection import (
     MOST_ACTIVE_SETS,
     REJECTED,
@@ -32,6 +31,7 @@ from scalefit.fitting.projection import (
     inner_division,
     projected,
 )
+from scalefit.problem.problem import Data, Problem, Settings
 from scalefit.runtime.settings import quiet
 from scalefit.runtime.threads import THREADS, in_threads
 

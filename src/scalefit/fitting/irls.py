@@ -20,8 +20,8 @@ import numpy as np
 
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.newton import Gram, Newton
-from scalefit.fitting.problem import Data, Settings
 from scalefit.objective import Measure
+from scalefit.problem.problem import Data, Settings
 from scalefit.runtime.settings import quiet
 
 __all__ = ["project", "squared"]

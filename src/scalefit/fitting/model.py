@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scalefit.fitting.basis import Expansion, basis_of
-from scalefit.fitting.problem import Problem
+from scalefit.problem.basis import Expansion, basis_of
+from scalefit.problem.problem import Problem
 
 __all__ = ["Cells", "Expanded", "Model", "Values"]
 

@@ -26,9 +26,9 @@ from scalefit.fitting.diagnostics import arrived, settled
 from scalefit.fitting.grid import Candidates, Ranking, Searched
 from scalefit.fitting.newton import MOST_ITERATIONS
 from scalefit.fitting.polish import HOST_NUMBERS, Polished, Polisher, Tables, padded
-from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.fitting.restarts import along_profiles, off_faces
 from scalefit.objective import Objective
+from scalefit.problem.problem import Data, Problem, Settings
 from scalefit.runtime.settings import on_device, processor, quiet
 from scalefit.runtime.threads import THREADS, apart, in_threads
 

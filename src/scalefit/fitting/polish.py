@@ -38,8 +38,8 @@ from scalefit.fitting.newton import (
     State,
     at_bound,
 )
-from scalefit.fitting.problem import Data, Problem, Settings
 from scalefit.objective import Objective, Residual
+from scalefit.problem.problem import Data, Problem, Settings
 from scalefit.runtime.settings import on_device, processor, quiet
 from scalefit.runtime.threads import THREADS, checkpoint, in_threads
 

@@ -31,7 +31,7 @@ from scalefit.fitting.linear_solve import (
     solve_dense,
 )
 from scalefit.fitting.model import Cells, Model
-from scalefit.fitting.problem import Data, Problem, Settings
+from scalefit.problem.problem import Data, Problem, Settings
 
 __all__ = ["REJECTED", "Column", "column_size", "columns_over", "inner_division", "projected"]
 

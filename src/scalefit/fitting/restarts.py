@@ -32,8 +32,8 @@ from scalefit.fitting.grid import Candidates
 from scalefit.fitting.irls import project
 from scalefit.fitting.newton import Newton
 from scalefit.fitting.polish import Polished
-from scalefit.fitting.problem import Data, Settings
 from scalefit.objective import influence, residual_derivatives, residuals
+from scalefit.problem.problem import Data, Settings
 from scalefit.runtime.settings import quiet
 
 __all__ = ["along_profiles", "off_faces"]

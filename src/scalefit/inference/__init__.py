@@ -2,8 +2,8 @@
 
 from scalefit.inference.covariance import Covariance
 from scalefit.inference.ensemble import Ensemble
-from scalefit.inference.estimate import Draws, Estimate, Tails
 from scalefit.inference.profile_likelihood import Profile
+from scalefit.results.estimate import Draws, Estimate, Tails
 
 __all__ = [
     "Covariance",

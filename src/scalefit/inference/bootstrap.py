@@ -20,7 +20,6 @@ from scalefit.fitting.diagnostics import arrived
 from scalefit.fitting.grid import Candidates
 from scalefit.inference.derivatives import slopes
 from scalefit.inference.ensemble import Ensemble, Replicates
-from scalefit.inference.estimate import AS_DRAWN, Tails
 from scalefit.inference.fitted_data import (
     FEWEST_CLUSTERS,
     Ground,
@@ -32,6 +31,7 @@ from scalefit.inference.fitted_data import (
     stand_on,
 )
 from scalefit.inference.leverage import left_out
+from scalefit.results.estimate import AS_DRAWN, Tails
 from scalefit.results.fit import Fit, checked_fit, refuse_unknown
 
 __all__ = ["Method", "bootstrap"]

@@ -15,7 +15,6 @@ from scalefit.errors import ArgumentError, DataError, Note
 from scalefit.fitting.polish import newton_of
 from scalefit.inference.derivatives import core_share, slopes
 from scalefit.inference.ensemble import Ensemble
-from scalefit.inference.estimate import checked_level
 from scalefit.inference.fitted_data import (
     FEWEST_CLUSTERS,
     Ground,
@@ -29,6 +28,7 @@ from scalefit.inference.fitted_data import (
 from scalefit.inference.leverage import left_out
 from scalefit.objective import Measure, influence
 from scalefit.reporting import report
+from scalefit.results.estimate import checked_level
 from scalefit.results.fit import Fit, checked_fit, refuse_unknown
 
 __all__ = ["Covariance", "CovarianceMethod", "Spread", "check_method", "covariance", "spread"]

@@ -10,8 +10,8 @@ import numpy as np
 
 from scalefit import objective as obj
 from scalefit.fitting.model import Model
-from scalefit.fitting.problem import Data, Problem
 from scalefit.objective import Measure
+from scalefit.problem.problem import Data, Problem
 from scalefit.runtime.settings import quiet
 
 __all__ = ["Slopes", "core_share", "rows", "slopes"]

@@ -26,11 +26,11 @@ from scalefit.data import files
 from scalefit.data.grouping import Grouping, spelled
 from scalefit.data.table import LossTable
 from scalefit.errors import ArgumentError, DataError, Note
-from scalefit.inference.estimate import AS_DRAWN, Draws, Estimate, Tails, checked_level
 from scalefit.laws import Law
 from scalefit.objective import Residual
 from scalefit.reporting import report
 from scalefit.results import archive
+from scalefit.results.estimate import AS_DRAWN, Draws, Estimate, Tails, checked_level
 from scalefit.results.fit import Fit, checked_fit, encoded
 from scalefit.runtime.settings import own_settings, quiet
 

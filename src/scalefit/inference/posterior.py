@@ -15,7 +15,6 @@ from scalefit import objective as obj
 from scalefit.arguments import affordable, whole
 from scalefit.data.table import LossTable
 from scalefit.errors import DataError, Note
-from scalefit.fitting.problem import Data, Problem
 from scalefit.inference.derivatives import rows, slopes
 from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.fitted_data import (
@@ -27,6 +26,7 @@ from scalefit.inference.fitted_data import (
     stand_on,
 )
 from scalefit.objective import Measure, Residual
+from scalefit.problem.problem import Data, Problem
 from scalefit.results.fit import Fit, checked_fit, refuse_unknown
 from scalefit.runtime.settings import on_device, own_settings, processor
 from scalefit.runtime.threads import apart, in_threads

@@ -22,7 +22,6 @@ from scalefit.fitting.polish import batch_of, newton_of
 from scalefit.inference.covariance import CovarianceMethod, check_method, spread
 from scalefit.inference.derivatives import core_share
 from scalefit.inference.ensemble import EXAMPLE, called
-from scalefit.inference.estimate import checked_level
 from scalefit.inference.fitted_data import (
     Ground,
     curve_notes,
@@ -31,6 +30,7 @@ from scalefit.inference.fitted_data import (
     stand_on,
 )
 from scalefit.reporting import report
+from scalefit.results.estimate import checked_level
 from scalefit.results.fit import Fit, checked_fit, refuse_unknown
 from scalefit.runtime.settings import quiet
 from scalefit.tracing.operations import Function, trace

@@ -15,8 +15,8 @@ from scalefit.allocation.result import Allocation
 from scalefit.arguments import instance, numbers
 from scalefit.errors import AllocationError
 from scalefit.inference.ensemble import Ensemble, checked_answer
-from scalefit.inference.estimate import checked_level
 from scalefit.plot.canvas import pair, single
+from scalefit.results.estimate import checked_level
 from scalefit.results.fit import Fit, checked_fit
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import pandas as pd
 
 from scalefit.data.table import LossTable, as_table
 from scalefit.inference.ensemble import Ensemble, checked_answer
-from scalefit.inference.estimate import checked_level
 from scalefit.plot.canvas import single
 from scalefit.results.domain import outside
+from scalefit.results.estimate import checked_level
 from scalefit.results.fit import Fit, refuse_unknown
 
 if TYPE_CHECKING:

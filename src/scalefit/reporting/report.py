@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from scalefit.approach2.parabola import PowerLaw
     from scalefit.inference.covariance import Covariance
     from scalefit.inference.ensemble import Ensemble
-    from scalefit.inference.estimate import Estimate
     from scalefit.inference.profile_likelihood import Profile
+    from scalefit.results.estimate import Estimate
     from scalefit.results.fit import Fit
 
 WIDTH = 78

@@ -23,10 +23,10 @@ from scalefit import arguments
 from scalefit.arguments import shown
 from scalefit.data.grouping import Grouping, spelled
 from scalefit.errors import ArgumentError, LawError
-from scalefit.fitting.separability import Structure
 from scalefit.laws import Law
 from scalefit.laws.kinds import OWN_BOUNDS
 from scalefit.objective import Measure
+from scalefit.problem.separability import Structure
 
 __all__ = ["BoundKind", "Data", "Problem", "Settings", "prepare"]
 

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 from jax.extend.core import jaxpr_as_fun
 
 from scalefit.data.table import POSITIVE
-from scalefit.fitting.separability import Structure
 from scalefit.laws import Law
+from scalefit.problem.separability import Structure
 from scalefit.tracing.operations import Compiled, Function, closed_form, rewritten, trace
 
 __all__ = ["Basis", "Expansion", "basis_of", "term_of"]
