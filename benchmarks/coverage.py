@@ -50,9 +50,9 @@ DRAWS = 1000
 # Noise of ln L, one standard deviation for all.
 KINDS = {
     "gaussian": sf.simulation.Noise(NOISE),
-    "heavy": sf.simulation.Noise(NOISE, freedom=3),
-    "corpora": sf.simulation.Noise(NOISE, by="corpus", shared=0.7),
-    "budgets": sf.simulation.Noise(NOISE, by="C", shared=0.7),
+    "heavy": sf.simulation.Noise(NOISE, df=3),
+    "corpora": sf.simulation.Noise(NOISE, cluster="corpus", icc=0.7),
+    "budgets": sf.simulation.Noise(NOISE, cluster="C", icc=0.7),
 }
 SHARED = {"corpora": "corpus", "budgets": "C"}
 

@@ -84,7 +84,7 @@ def fitted(runs: sf.LossTable, law: str, robust: str) -> Item:
         return sf.fit(runs, law, robust=robust, certify=False, device=device)  # type: ignore[arg-type]
 
     def numbers(found: sf.Fit) -> np.ndarray:
-        return np.array([found.value, *found.params.values()])
+        return np.array([found.objective_value, *found.params.values()])
 
     return Item(f"fit, {law}, {robust}, {len(runs)} rows", run, numbers, (1, "fits"))
 

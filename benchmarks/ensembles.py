@@ -97,9 +97,7 @@ def against_loop(runs: sf.LossTable, replicates: int, rounds: int, device: str |
             f"{np.median(apart):.0e} median, {apart.max():.0e} largest",
         ),
     ]
-    went = (
-        f"{draws.failed} replicates failed; largest gradient {draws.replicates.gradient.max():.0e}."
-    )
+    went = f"{draws.failed} replicates failed; largest gradient {draws.replicates.gradient_cosine.max():.0e}."
     return table(HEADER, rows_of_table) + f"\n\n{went}"
 
 

@@ -109,8 +109,8 @@ def measure(levels: tuple[int, ...], rounds: int) -> list[tuple[str, ...]]:
         values = []
         for label, call in fits.items():
             fit, begun[label] = first(call)
-            values.append(fit.value)
-            coefficients[label] = fit.free
+            values.append(fit.objective_value)
+            coefficients[label] = fit.n_free
         if not np.ptp(values) <= SAME_OBJECTIVE * values[0]:
             raise SystemExit(f"objectives differ: {values}")
         calls |= fits

@@ -43,8 +43,8 @@ def measured(quick: bool) -> dict[str, dict[str, Any]]:
                 # Both versions refuse the same designs.
                 continue
             found[f"{residual} {seed}"] = {
-                "value": fit.value,
-                "minima": len(fit.trust.minima),
+                "value": fit.objective_value,
+                "minima": len(fit.diagnostics.minima),
                 "usable": fit.status.usable,
                 "seconds": time.process_time() - begin,
                 "params": dict(fit.params),

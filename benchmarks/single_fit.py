@@ -83,7 +83,7 @@ def compare(runs: sf.LossTable, frame: Any, robust: str, rounds: int) -> list[tu
     loss, factor = PENALTIES[robust]
     reference = Reference(runs)
     scipy_value = factor * reference.solve(loss).cost
-    value = sf.fit(runs, robust=robust).value
+    value = sf.fit(runs, robust=robust).objective_value
     if abs(value - scipy_value) > SAME_OBJECTIVE * scipy_value:
         raise SystemExit(
             f"{robust}: scalefit reached {value!r}, scipy {scipy_value!r}: nothing to time"
@@ -109,7 +109,7 @@ def proof(runs: sf.LossTable) -> Callable[[], Any]:
     """The proof that the squared fit is global, ready to be called."""
     law, objective = find("chinchilla"), sf.objective.Objective("log", "none")
     posed = pose(runs, law, objective, fixed={}, bounds={}, tied=(), groups={})
-    value = sf.fit(runs, robust="none", certify=False).value
+    value = sf.fit(runs, robust="none", certify=False).objective_value
     call = partial(
         certify,
         posed.problem,
@@ -129,7 +129,7 @@ def proof(runs: sf.LossTable) -> Callable[[], Any]:
 def others(runs: sf.LossTable, rounds: int) -> list[tuple[str, ...]]:
     """Rows of the table for penalties that scipy does not have."""
     calls = {robust: partial(sf.fit, runs, robust=robust) for robust in OTHERS}
-    reached = {robust: call().value for robust, call in calls.items()}
+    reached = {robust: call().objective_value for robust, call in calls.items()}
     return [
         (robust, "scalefit, LossTable", time.text, "", f"{reached[robust]:.12g}")
         for robust, time in race(calls, rounds).items()

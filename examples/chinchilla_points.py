@@ -42,7 +42,7 @@ print(with_outliers)
 # 0.34731, beta 0.36717, E 1.81722, its value 1.018274e-3.
 
 # %%
-assert round(fit.value, 9) == 0.001018274
+assert round(fit.objective_value, 9) == 0.001018274
 assert round(fit.params["alpha"], 5) == 0.34731
 assert round(fit.params["beta"], 5) == 0.36717
 

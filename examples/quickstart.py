@@ -26,8 +26,8 @@ print(fit.summary())
 
 # %%
 assert fit.status.usable
-assert fit.trust.gradient < 1e-10
-assert fit.trust.agreeing == fit.trust.starts
+assert fit.diagnostics.gradient_cosine < 1e-10
+assert fit.diagnostics.agreeing == fit.diagnostics.starts
 
 # %% [markdown]
 # Compute-optimal N and D for one budget or many; extrapolation is said, with its distance.

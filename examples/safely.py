@@ -61,4 +61,4 @@ for wrong in ({"seed": 1.5}, {"certify": "no"}, {"bounds": {"alpha": (0.6, 0.2)}
 
 # %%
 proved = sf.fit(table, residual="relative", delta=0.01, certify=2_000)
-print(proved.certified.known)
+print(proved.certificate.known)

@@ -11,17 +11,19 @@ import scalefit as sf
 
 runs = sf.LossTable.from_frame(sf.simulate(sf.simulation.isoflop_design(), noise=0.005, seed=1))
 fit = sf.fit(runs, "chinchilla", robust="none")
-cells = fit.trust.cells_by_squares
-print(f"{cells:,} cells by squares, {fit.trust.basins} basin, {fit.trust.agreeing} starts agree")
+cells = fit.diagnostics.cells_by_squares
+print(
+    f"{cells:,} cells by squares, {fit.diagnostics.basins} basin, {fit.diagnostics.agreeing} starts agree"
+)
 
 # %% [markdown]
 # For squared errors the optimum is not only found but proved: nothing in the whole box of
 # parameters is lower by more than the gap.
 
 # %%
-print(fit.certified)
-assert fit.certified
-assert fit.certified.gap <= 1e-6
+print(fit.certificate)
+assert fit.certificate
+assert fit.certificate.gap <= 1e-6
 
 # %% [markdown]
 # The picture: colours are multiples of the least value of the objective, dots the cells, the star
@@ -41,7 +43,9 @@ if len(sys.argv) > 1:
 spoiled = sf.simulate(sf.simulation.isoflop_design(), seed=1)
 spoiled.loc[spoiled["N"].nsmallest(7).index, "loss"] *= 2
 robust = sf.fit(spoiled)
-print(f"alpha {robust.params['alpha']:.4f}, {robust.trust.cells} cells of the objective itself")
+print(
+    f"alpha {robust.params['alpha']:.4f}, {robust.diagnostics.cells} cells of the objective itself"
+)
 assert robust.value <= sf.fit(spoiled, bounds={"alpha": (0.7, 0.84)}).value * (1 + 1e-12)
 
 # %% [markdown]
@@ -56,4 +60,4 @@ drifting = sf.simulate(
 )
 found = sf.fit(drifting, "farseer")
 print(found.summary())
-assert found.trust.search == "scattered"
+assert found.diagnostics.search == "scattered"

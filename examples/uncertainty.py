@@ -39,7 +39,7 @@ print(sf.profile(fit, runs, "alpha"), "by profile; truth", truth["alpha"])
 
 # %%
 design = sf.simulation.isoflop_design(12, points=8)
-shared = sf.simulate(design, noise=sf.simulation.Noise(0.005, by="C", shared=0.7), seed=1)
+shared = sf.simulate(design, noise=sf.simulation.Noise(0.005, cluster="C", icc=0.7), seed=1)
 found = sf.fit(shared)
 clusters = sf.bootstrap(found, shared, n=500, method="clusters", by="C")
 ways = {

@@ -366,11 +366,11 @@ UNCERTAINTY = [
             *(
                 (ask, {"level": (0, 1, -1, 2, math.nan, math.inf, "0.9", None, True, [0.9], 1j)})
                 for ask in (
-                    lambda **o: draws().interval(**o),
+                    lambda **o: draws().conf_int(**o),
                     lambda **o: draws().summary(**o),
                     lambda **o: draws().apply(lambda alpha: alpha).interval(**o),
                     lambda **o: draws().apply(lambda alpha: alpha).to_frame(**o),
-                    lambda **o: sf.covariance(fit(), runs()).interval(**o),
+                    lambda **o: sf.covariance(fit(), runs()).conf_int(**o),
                 )
             ),
             (

@@ -31,7 +31,7 @@ def line(fit, label):
 
 @pytest.mark.parametrize("residual", ["log", "relative", "raw"])
 def test_squared_fits_are_proved_without_asking(runs, residual):
-    proof = sf.fit(runs, residual=residual, robust="none").certified
+    proof = sf.fit(runs, residual=residual, robust="none").certificate
     assert proof and proof.closed is True
     assert 0 <= proof.gap <= 1e-6
     assert proof.boxes > 1
@@ -41,9 +41,9 @@ def test_squared_fits_are_proved_without_asking(runs, residual):
 @pytest.mark.parametrize("certify", [None, True])
 def test_the_default_objective_says_why_it_is_not(runs, certify):
     fit = sf.fit(runs, certify=certify)
-    assert not fit.certified
-    assert fit.certified.boxes == 0 and fit.certified.gap == np.inf
-    assert fit.certified.reason.startswith("not attempted: the Huber loss of a log residual")
+    assert not fit.certificate
+    assert fit.certificate.boxes == 0 and fit.certificate.gap == np.inf
+    assert fit.certificate.reason.startswith("not attempted: the Huber loss of a log residual")
     # A proof that is not there is no news.
     assert fit.notes == ()
     assert "the Huber loss of a log residual" in line(fit, "proof")
@@ -51,12 +51,12 @@ def test_the_default_objective_says_why_it_is_not(runs, certify):
 
 def test_raw_huber_is_proved_where_it_is_asked_for(data_folder):
     table = sf.read(data_folder / "gadre.csv", keep="train_dataset == 'rpj'")
-    assert sf.fit(table, residual="raw").certified.reason == (
+    assert sf.fit(table, residual="raw").certificate.reason == (
         "not attempted: certify=True asks for it"
     )
     fit = sf.fit(table, residual="raw", certify=True)
-    assert fit.certified, fit.certified.reason
-    assert fit.certified.gap <= 1e-6
+    assert fit.certificate, fit.certificate.reason
+    assert fit.certificate.gap <= 1e-6
     assert fit.objective.robust == "huber"
 
 
@@ -67,31 +67,31 @@ def test_nothing_is_attempted_where_it_is_refused(runs, robust, monkeypatch):
 
     monkeypatch.setattr(pipeline, "prove", never)
     fit = sf.fit(runs, robust=robust, certify=False)
-    assert not fit.certified
-    assert fit.certified.reason == "not attempted: certify=False"
+    assert not fit.certificate
+    assert fit.certificate.reason == "not attempted: certify=False"
     assert fit.notes == ()
 
 
 def test_proving_changes_nothing_else(runs, squared):
     plain = sf.fit(runs, robust="none", certify=False)
     assert dict(plain.params) == dict(squared.params)
-    assert plain.value == squared.value
-    assert plain.trust == squared.trust
+    assert plain.objective_value == squared.value
+    assert plain.diagnostics == squared.diagnostics
 
 
 def test_coefficients_by_level_are_not_covered(runs):
     split = runs.assign(kind=np.where(np.arange(len(runs)) % 2, "a", "b"))
     fit = sf.fit(split, robust="none", groups={"A": "kind"})
-    assert not fit.certified
-    assert "coefficients differ by a column" in fit.certified.reason
+    assert not fit.certificate
+    assert "coefficients differ by a column" in fit.certificate.reason
     assert "coefficients differ by a column" in line(fit, "proof")
 
 
 @pytest.mark.parametrize("robust", ["none", "huber"])
 def test_a_certificate_survives_json(runs, robust):
     fit = sf.fit(runs, robust=robust)
-    again = sf.Fit.from_json(fit.to_json()).certified
-    assert again == fit.certified
+    again = sf.Fit.from_json(fit.to_json()).certificate
+    assert again == fit.certificate
     assert bool(again) is (robust == "none")
 
 
@@ -99,30 +99,30 @@ def test_a_fit_written_before_certificates_has_none(squared):
     document = json.loads(squared.to_json())
     del document["certified"]
     old = sf.Fit.from_json(json.dumps(document))
-    assert not old.certified and old.certified.reason == "not attempted"
+    assert not old.certificate and old.certificate.reason == "not attempted"
 
 
 def test_the_report_says_how_far_it_is_proved(squared):
     said = re.match(r"global to (\S+) of the objective, by (\d+) boxes", line(squared, "proof"))
-    assert float(said[1]) == pytest.approx(squared.certified.gap, rel=0.5)
-    assert int(said[2]) == squared.certified.boxes
+    assert float(said[1]) == pytest.approx(squared.certificate.gap, rel=0.5)
+    assert int(said[2]) == squared.certificate.boxes
 
 
 @pytest.mark.parametrize("residual", ["log", "raw"])
 def test_a_fit_with_hardly_any_residual_is_proved_to_rounding_and_says_so(residual):
     table = sf.simulate(sf.simulation.isoflop_design(), noise=1e-8, seed=1)
     fit = sf.fit(table, residual=residual, robust="none")
-    assert fit.certified and fit.certified.boxes > 0
+    assert fit.certificate and fit.certificate.boxes > 0
     # Predictions are known to some thousand units in the last place, 1e-12, either way.
-    assert 1e-5 < fit.certified.rounding == fit.certified.gap < 1e-3
+    assert 1e-5 < fit.certificate.rounding == fit.certificate.gap < 1e-3
     assert re.match(r"global to rounding, which is \de-0\d of the objective", line(fit, "proof"))
-    assert sf.Fit.from_json(fit.to_json()).certified == fit.certified
+    assert sf.Fit.from_json(fit.to_json()).certificate == fit.certificate
 
 
 def test_a_proof_that_runs_out_of_boxes_is_a_note_with_its_gap_and_region(runs, monkeypatch):
     monkeypatch.setattr(pipeline, "UNASKED", pipeline.UNASKED._replace(boxes=0))
     fit = sf.fit(runs, robust="none")
-    proof = fit.certified
+    proof = fit.certificate
     assert not proof and proof.boxes > 0
     assert proof.gap > 1e-6
     assert f"still open after {proof.boxes}" in proof.reason
@@ -137,14 +137,14 @@ def test_a_proof_that_runs_out_of_boxes_is_a_note_with_its_gap_and_region(runs, 
     assert proof.gap == 1.0 and "How much lower the objective could be is not known" in note.message
     assert f"still open after {proof.boxes}" in line(fit, "proof")
     again = sf.Fit.from_json(fit.to_json())
-    assert again.certified == proof
+    assert again.certificate == proof
     assert dict(again.notes[-1].details)["gap"] == note.details["gap"]
 
 
 def test_who_asks_for_a_proof_waits_for_it(runs, squared, monkeypatch):
     monkeypatch.setattr(pipeline, "UNASKED", pipeline.UNASKED._replace(boxes=0))
     fit = sf.fit(runs, robust="none", certify=True)
-    assert fit.certified == squared.certified
+    assert fit.certificate == squared.certificate
 
 
 def test_a_gap_is_true_of_a_fit_that_is_not_the_best(runs, squared, monkeypatch):
@@ -157,12 +157,12 @@ def test_a_gap_is_true_of_a_fit_that_is_not_the_best(runs, squared, monkeypatch)
 
     monkeypatch.setattr(pipeline, "prove", worse)
     fit = sf.fit(runs, robust="none", certify=True)
-    assert not fit.certified
-    assert "lower elsewhere" in fit.certified.reason
-    assert fit.certified.gap >= 0.0098
-    for name, value in fit.certified.lower.items():
+    assert not fit.certificate
+    assert "lower elsewhere" in fit.certificate.reason
+    assert fit.certificate.gap >= 0.0098
+    for name, value in fit.certificate.lower.items():
         assert value == pytest.approx(squared.params[name], abs=0.1)
-    assert set(fit.certified.lower) == {"alpha", "beta"}
+    assert set(fit.certificate.lower) == {"alpha", "beta"}
     assert "not_certified" in {note.code for note in fit.notes}
 
 
@@ -190,10 +190,10 @@ OPTIONS = {"residual": "raw", "robust": "none"}
 def test_a_fit_goes_where_its_proof_came_upon_a_lower_point(side_by_side, spoilt):
     alone = sf.fit(side_by_side, **OPTIONS, certify=False)
     proved = sf.fit(side_by_side, **OPTIONS)
-    assert alone.value > 1.02 * proved.value
-    assert proved.certified and proved.status is sf.Status.CONVERGED
+    assert alone.objective_value > 1.02 * proved.objective_value
+    assert proved.certificate and proved.status is sf.Status.CONVERGED
     # Where it was before is the second minimum.
-    assert proved.trust.minima[1].value == pytest.approx(alone.value, rel=1e-9)
+    assert proved.diagnostics.minima[1].value == pytest.approx(alone.objective_value, rel=1e-9)
 
 
 def test_a_fit_that_is_known_not_to_be_the_best_has_not_converged(
@@ -208,7 +208,7 @@ def test_a_fit_that_is_known_not_to_be_the_best_has_not_converged(
 
     monkeypatch.setattr(pipeline, "polish_from", astray)
     fit = sf.fit(side_by_side, **OPTIONS)
-    assert fit.certified.lower and not fit.status.usable
+    assert fit.certificate.lower and not fit.status.usable
     (note,) = (note for note in fit.notes if note.code == "not_certified")
     assert note.severity == "warning" and "lower elsewhere" in note.message
     assert "stalled" in " ".join(note.message for note in sf.allocate(fit, 1e20).notes)
@@ -216,14 +216,14 @@ def test_a_fit_that_is_known_not_to_be_the_best_has_not_converged(
 
 def test_who_gives_a_number_of_boxes_gets_so_many(runs, squared):
     few = sf.fit(runs, robust="none", certify=150)
-    assert not few.certified and few.certified.boxes <= 150
+    assert not few.certificate and few.certificate.boxes <= 150
     said = re.search(
         r"\d+ boxes are still open after (\d+)(, and they multiply)?: certify=(\S+) goes on$",
-        few.certified.reason,
+        few.certificate.reason,
     )
-    assert int(said[1]) == few.certified.boxes and said[3] == "1_000"
+    assert int(said[1]) == few.certificate.boxes and said[3] == "1_000"
     more = sf.fit(runs, robust="none", certify=int(said[3]))
-    assert more.certified == squared.certified
+    assert more.certificate == squared.certificate
 
 
 @pytest.fixture(scope="module")
@@ -241,11 +241,11 @@ def test_what_a_proof_may_cost_is_limited_and_more_can_be_asked_for(asked, bent,
     whole = sf.fit(**how, certify=2_000)
     monkeypatch.setattr(pipeline, name, getattr(pipeline, name)._replace(work=1e5))
     little = sf.fit(**how, certify=asked)
-    assert not little.certified and little.certified.boxes < whole.certified.boxes
-    assert "goes on" in little.certified.reason
+    assert not little.certificate and little.certificate.boxes < whole.certificate.boxes
+    assert "goes on" in little.certificate.reason
     # No clock is looked at, and a number of boxes is without another limit.
-    assert sf.fit(**how, certify=asked).certified == little.certified
-    assert sf.fit(**how, certify=2_000).certified == whole.certified
+    assert sf.fit(**how, certify=asked).certificate == little.certificate
+    assert sf.fit(**how, certify=2_000).certificate == whole.certificate
 
 
 @pytest.mark.slow

@@ -52,11 +52,11 @@ def values():
     other = sf.fit(RUNS, promoting)
     proved = sf.fit(RUNS, robust="none")
     return digits(
-        [fit.value, *fit.params.values()],
+        [fit.objective_value, *fit.params.values()],
         draws.params["alpha"],
         [profiled.low, profiled.high, by_user.low, by_user.high],
-        [other.value, *other.params.values(), *other.predict(N=[1e9, 2e9], D=2e10)],
-        [proved.value, proved.certified.gap, sf.allocate(draws, 1e24).N],
+        [other.objective_value, *other.params.values(), *other.predict(N=[1e9, 2e9], D=2e10)],
+        [proved.objective_value, proved.certificate.gap, sf.allocate(draws, 1e24).N],
         draws.apply(lambda p: p["A"] * jnp.exp(-p["alpha"])).draws,
     )
 
@@ -67,9 +67,9 @@ def compiled_values():
     draws = sf.posterior(sf.fit(RUNS), RUNS, draws=60, chains=2, seed=2**33 + 7)
     rows = sf.fit(RUNS, compiled_law)
     return digits(
-        [device.value, *device.params.values()],
+        [device.objective_value, *device.params.values()],
         draws.params["alpha"],
-        [rows.value, *rows.params.values(), *rows.predict(N=[1e9, 2e9])],
+        [rows.objective_value, *rows.params.values(), *rows.predict(N=[1e9, 2e9])],
     )
 
 
@@ -253,7 +253,7 @@ def test_an_interrupt_is_heard_soon_and_leaves_nothing_behind(name, plain):
             LONG[name](fit)
         # Milliseconds where nothing else runs.
         assert time.monotonic() - alarm.at < 5
-    assert digits([fit.value, *fit.params.values()]) == plain[:6]
+    assert digits([fit.objective_value, *fit.params.values()]) == plain[:6]
     assert digits(sf.bootstrap(fit, RUNS, 8, progress=False).params["alpha"]) == plain[6:14]
     wait_for_threads()
 
@@ -292,7 +292,7 @@ def by_forks():
         return json.loads(found)
 
     def device():
-        return digits(sf.fit(RUNS, device="cpu").value)
+        return digits(sf.fit(RUNS, device="cpu").objective_value)
 
     def posterior():
         return digits(sf.posterior(sf.fit(RUNS), RUNS, draws=4, chains=1).params["alpha"])
@@ -301,7 +301,7 @@ def by_forks():
         fit = sf.fit(RUNS)
         draws = sf.bootstrap(fit, RUNS, 8, progress=False)
         sf.allocate(draws, 1e24)
-        return digits([fit.value, *fit.params.values()], draws.params["alpha"])
+        return digits([fit.objective_value, *fit.params.values()], draws.params["alpha"])
 
     sf.fit(RUNS)
     early = child(on_host)

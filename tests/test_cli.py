@@ -160,7 +160,7 @@ def test_bootstrap_gives_intervals(scalefit, tmp_path):
     document = json.loads(out)
     table = sf.read(path)
     draws = sf.bootstrap(sf.fit(table), table, n=50)
-    expected = draws.interval(0.8).loc["alpha", "low"]
+    expected = draws.conf_int(0.8).loc["alpha", "low"]
     assert document["intervals"]["parameters"]["alpha"]["low"] == pytest.approx(expected)
     assert (document["intervals"]["replicates"], document["intervals"]["failed"]) == (50, 0)
     noted = [note["code"] for note in document["intervals"]["notes"]]
@@ -451,7 +451,7 @@ def test_the_picture_of_a_demo_is_drawn_once(scalefit, asked, tmp_path, monkeypa
 
 
 def test_numbers_that_are_none_leave_the_output_json(scalefit, table, found, monkeypatch):
-    unknown = replace(found, spread=math.nan, trust=replace(found.trust, condition=math.inf))
+    unknown = replace(found, spread=math.nan, trust=replace(found.diagnostics, condition=math.inf))
     monkeypatch.setattr(cli.sf, "fit", lambda *_, **__: unknown)
 
     def refuse(text):

@@ -164,20 +164,20 @@ def test_a_surface_without_noise_is_recovered():
 @pytest.mark.parametrize("seed", SEEDS)
 def test_least_squares_of_the_published_runs_from_any_seed(runs, references, agrees, seed):
     fit = sf.fit(runs, "farseer", robust="none", seed=seed)
-    assert fit.trust.search == "scattered"
+    assert fit.diagnostics.search == "scattered"
     published = references["farseer_9_parameters"]["rms"]
     listed = ("farseer", "404 Farseer runs", "root mean square of ln L")
-    agrees(*listed, fit.spread, published, at_most=True)
-    assert fit.spread <= LEAST_SPREAD
+    agrees(*listed, fit.residual_rms, published, at_most=True)
+    assert fit.residual_rms <= LEAST_SPREAD
     assert fit.status is sf.Status.CONVERGED
-    assert fit.trust.gradient < 1e-8
+    assert fit.diagnostics.gradient_cosine < 1e-8
     assert fit.params["beta"] == pytest.approx(SURFACE["beta"], abs=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_default_objective_of_the_published_runs_from_any_seed(runs, seed):
     fit = sf.fit(runs, "farseer", seed=seed)
-    assert fit.value == pytest.approx(LEAST_HUBER, rel=1e-6)
+    assert fit.objective_value == pytest.approx(LEAST_HUBER, rel=1e-6)
     assert fit.status is sf.Status.CONVERGED
 
 
@@ -185,8 +185,8 @@ def test_the_default_objective_of_the_published_runs_from_any_seed(runs, seed):
 def test_the_printed_form_reaches_the_same_minimum(runs):
     ours = sf.fit(runs, "farseer", robust="none")
     fit = sf.fit(runs, printed, robust="none")
-    assert fit.trust.search == "scattered"
-    assert fit.value == pytest.approx(ours.value, rel=1e-9)
+    assert fit.diagnostics.search == "scattered"
+    assert fit.objective_value == pytest.approx(ours.objective_value, rel=1e-9)
     assert fit.params["g"] == pytest.approx(ours.params["p"], abs=1e-6)
     np.testing.assert_allclose(fit.predict(runs), ours.predict(runs), rtol=1e-7)
 
@@ -200,6 +200,6 @@ def test_replicates_of_few_runs_end_as_low_as_when_each_is_searched(runs, monkey
     found = sf.bootstrap(fit, few, n=40, searched=0.1)
     monkeypatch.setattr(resampling, "MOST_FOLLOWED", 0)
     full = sf.bootstrap(fit, few, n=40, searched=1.0)
-    assert found.replicates.searched.sum() <= 24
-    assert full.replicates.gained.sum() >= 3
-    assert (found.replicates.value <= full.replicates.value * (1 + 1e-9)).all()
+    assert found.replicates.global_search.sum() <= 24
+    assert full.replicates.improved.sum() >= 3
+    assert (found.replicates.objective_value <= full.replicates.objective_value * (1 + 1e-9)).all()

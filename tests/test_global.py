@@ -76,7 +76,7 @@ HIDDEN = {
 def test_minima_that_squares_hide_are_found(residual, seed):
     fit = sf.fit(hidden_table(seed), residual=residual)
     assert fit.status.usable
-    assert fit.value == pytest.approx(HIDDEN[residual, seed], rel=1e-8)
+    assert fit.objective_value == pytest.approx(HIDDEN[residual, seed], rel=1e-8)
 
 
 @pytest.mark.slow
@@ -87,4 +87,4 @@ def test_no_restart_of_scipy_beats_the_fit(seed, residual, robust):
     runs = hard_table(seed)
     fit = sf.fit(runs, residual=residual, robust=robust)
     assert fit.status.usable
-    assert fit.value <= best_of_restarts(runs, residual, robust, seed) * (1 + 1e-7)
+    assert fit.objective_value <= best_of_restarts(runs, residual, robust, seed) * (1 + 1e-7)

@@ -39,7 +39,7 @@ def mixed(noise=0.005, seed=1, levels=A_OF, rows=None, **by_corpus):
 
 def same_fit(fit, other, names, rel=1e-9):
     """Equal parameters, one law's under the names of the other's."""
-    assert fit.value == pytest.approx(other.value, rel=1e-11)
+    assert fit.objective_value == pytest.approx(other.value, rel=1e-11)
     assert set(names) | (set(fit.params) & set(other.params)) == set(fit.params)
     for name, value in fit.params.items():
         assert value == pytest.approx(other.params[names.get(name, name)], rel=rel), name
@@ -184,11 +184,11 @@ def test_grouped_fit_is_that_of_the_law_with_indicator_columns(case, objective):
     written = sf.fit(runs, law, **options)
     same_fit(fit, written, names)
     assert fit.status is written.status is sf.Status.CONVERGED
-    assert fit.free == written.free
-    assert fit.trust.agreeing == fit.trust.starts
-    assert fit.trust.gradient < 1e-12
+    assert fit.n_free == written.n_free
+    assert fit.diagnostics.agreeing == fit.diagnostics.starts
+    assert fit.diagnostics.gradient_cosine < 1e-12
     np.testing.assert_allclose(fit.predict(runs), written.predict(runs), rtol=1e-12)
-    assert fit.trust.condition == pytest.approx(written.trust.condition, rel=1e-4)
+    assert fit.diagnostics.condition == pytest.approx(written.diagnostics.condition, rel=1e-4)
 
 
 OPTIONS = {
@@ -215,8 +215,10 @@ def test_options_of_a_grouped_fit_do_what_they_do_to_the_law_written_out(case, r
     fit = sf.fit(runs, groups={"A": "format"}, robust=robust, **options)
     written = sf.fit(runs, by_format, robust=robust, **apart)
     same_fit(fit, written, AS)
-    assert {AS.get(name, name) for name in fit.trust.at_bound} == set(written.trust.at_bound)
-    assert bool(fit.trust.at_bound) == ("bounds" in options)
+    assert {AS.get(name, name) for name in fit.diagnostics.at_bound} == set(
+        written.diagnostics.at_bound
+    )
+    assert bool(fit.diagnostics.at_bound) == ("bounds" in options)
 
 
 def test_bound_that_binds_is_noted_with_the_name_that_bounds_takes():
@@ -235,7 +237,7 @@ def test_amplitude_of_one_level_ends_at_zero():
     for robust in ("none", "huber"):
         fit = sf.fit(runs, groups={"A": "format"}, robust=robust)
         assert fit.params["A[int4]"] == 0
-        assert "A[int4]" in fit.trust.at_bound
+        assert "A[int4]" in fit.diagnostics.at_bound
         same_fit(fit, sf.fit(runs, by_format, robust=robust), AS, rel=1e-8)
 
 
@@ -246,7 +248,7 @@ def test_level_of_which_every_row_has_weight_zero_is_no_level():
     without = sf.fit(runs[weight > 0], groups={"A": "format"})
     assert fit.groups["A"].levels == ("bf16", "int4")
     same_fit(fit, without, {})
-    assert fit.rows == without.rows
+    assert fit.nobs == without.nobs
     with pytest.raises(sf.errors.DataError, match="'fp8' is not a level of format"):
         fit.predict(N=1e8, D=1e10, format="fp8")
     # A table may hold such rows; the fit has no prediction for them.
@@ -279,7 +281,7 @@ def test_noise_free_parameters_come_back(count, objective):
         assert fit.params[name] == pytest.approx(value, rel=1e-10)
     for level, value in levels.items():
         assert fit.params[f"A[{level}]"] == pytest.approx(value, rel=1e-10)
-    assert len(fit.params) == count + 4 == fit.free
+    assert len(fit.params) == count + 4 == fit.n_free
 
 
 def test_two_divisions_come_back():
@@ -323,11 +325,11 @@ def test_units_move_what_carries_them_only(noisy, grouped):
         factor = {"A": 1e6**-alpha, "B": 1e9**-beta, "E": 1.0}.get(name[0])
         expected = value if factor is None else value * factor / np.log(2)
         assert fit.params[name] == pytest.approx(expected, rel=1e-8)
-    assert fit.value == pytest.approx(grouped.value, rel=1e-11)
+    assert fit.objective_value == pytest.approx(grouped.value, rel=1e-11)
 
 
 def test_one_coefficient_for_all_levels_is_never_better(noisy, grouped):
-    assert grouped.value < sf.fit(noisy).value
+    assert grouped.value < sf.fit(noisy).objective_value
 
 
 # Declared with the law
@@ -470,9 +472,9 @@ def test_bounds_held_stay_with_their_surface():
     fit = sf.fit(
         mixed(rows=25), groups={"A": "format"}, bounds={"A": (405.0, 900.0)}, fixed={"alpha": 0.34}
     )
-    assert fit.trust.at_bound == ("A[bf16]",)
-    assert fit.at(format="bf16").trust.at_bound == ("A",)
-    assert fit.at(format="int4").trust.at_bound == ()
+    assert fit.diagnostics.at_bound == ("A[bf16]",)
+    assert fit.at(format="bf16").diagnostics.at_bound == ("A",)
+    assert fit.at(format="int4").diagnostics.at_bound == ()
 
 
 def test_json_keeps_the_groups(grouped, noisy):
@@ -536,7 +538,7 @@ def test_very_many_levels_at_one_bound_share_a_note(many):
     notes = [note for note in fit.notes if note.code == "at_bound"]
     assert [note.details["value"] for note in notes] == [330.0, 480.0]
     held = [level for note in notes for level in note.details["levels"]]
-    assert sorted(f"A[{level}]" for level in held) == sorted(fit.trust.at_bound)
+    assert sorted(f"A[{level}]" for level in held) == sorted(fit.diagnostics.at_bound)
     assert "bounds={'A': (0, 480)}" in notes[0].message
     assert "bounds={'A': (330, np.inf)}" in notes[1].message
     assert f"A of {len(notes[0].details['levels'])} of 60 levels" in notes[0].message

@@ -73,11 +73,11 @@ def test_each_configuration_has_every_parameter_and_predicts(law, configuration)
 
 def test_a_published_fit_says_that_nothing_was_fitted():
     fit = sf.published("chinchilla", "besiroglu")
-    assert (fit.rows, fit.free) == (0, 5)
-    assert math.isnan(fit.value) and math.isnan(fit.spread)
-    assert fit.trust.search == "none"
-    assert (fit.trust.minima, fit.trust.agreeing, fit.trust.gap) == ((), 0, None)
-    assert not fit.certified
+    assert (fit.nobs, fit.n_free) == (0, 5)
+    assert math.isnan(fit.objective_value) and math.isnan(fit.residual_rms)
+    assert fit.diagnostics.search == "none"
+    assert (fit.diagnostics.minima, fit.diagnostics.agreeing, fit.diagnostics.gap) == ((), 0, None)
+    assert not fit.certificate
     (note,) = fit.notes
     assert note.code == "published"
     assert note.details["uncertainty"]["A"] == 124.58

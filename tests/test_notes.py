@@ -42,7 +42,7 @@ def test_a_delta_that_no_residual_reaches_is_told_of(clean, options, scale):
     # Without asymmetry it is half the sum of squares, as is said.
     if "robust" not in options:
         squares = sf.fit(runs, **{**options, "robust": "none"})
-        assert fit.value == pytest.approx(squares.value / 2, rel=1e-12)
+        assert fit.objective_value == pytest.approx(squares.objective_value / 2, rel=1e-12)
     proposed = float(re.search(r"delta=(\S+)$", note.message)[1])
     again = sf.fit(runs, **{**options, "delta": proposed})
     assert not {"delta_unused", "delta_tiny"} & set(codes(again))
@@ -51,7 +51,9 @@ def test_a_delta_that_no_residual_reaches_is_told_of(clean, options, scale):
 def test_a_delta_that_all_residuals_exceed_is_told_of(clean):
     fit = sf.fit(clean, delta=1e-8)
     note = codes(fit)["delta_tiny"]
-    assert fit.value == pytest.approx(1e-8 * sf.fit(clean, robust="l1").value, rel=1e-4)
+    assert fit.objective_value == pytest.approx(
+        1e-8 * sf.fit(clean, robust="l1").objective_value, rel=1e-4
+    )
     proposed = float(re.search(r"delta=(\S+)$", note.message)[1])
     assert not {"delta_unused", "delta_tiny"} & set(codes(sf.fit(clean, delta=proposed)))
 
@@ -65,13 +67,13 @@ def test_at_bound_names_the_parameter_and_the_remedy(clean):
     assert sf.fit(clean, bounds={"alpha": (0.005, 1)}).params["alpha"] == pytest.approx(
         0.34, rel=0.05
     )
-    assert fit.trust.at_bound == ("alpha",)
+    assert fit.diagnostics.at_bound == ("alpha",)
 
 
 def test_responses_that_fall_or_stand_still_do_not_rise():
     x = np.geomspace(1e3, 1e9, 12)
     still = sf.fit(pd.DataFrame({"x": x, "loss": 2.0}), "power_offset")
-    assert still.trust.at_bound and "response_rises" not in codes(still)
+    assert still.diagnostics.at_bound and "response_rises" not in codes(still)
     falling = pd.DataFrame({"x": x, "loss": 3 - 0.1 * np.log(x / 1e3)})
     assert "response_rises" not in codes(sf.fit(falling, "power_offset"))
 
@@ -86,7 +88,7 @@ def test_an_irreducible_loss_of_zero_is_at_its_bound():
 
 def test_both_of_a_tied_pair_are_at_bound(clean):
     fit = sf.fit(clean, tied=[("alpha", "beta")], bounds={"alpha": (0.5, 1.0)})
-    assert fit.trust.at_bound == ("alpha", "beta")
+    assert fit.diagnostics.at_bound == ("alpha", "beta")
 
 
 @pytest.mark.parametrize("spread", [0.02, 0.05])
@@ -178,11 +180,11 @@ def test_two_minima_are_reported_with_their_gap():
     loss = 2 + 0.5 * (1 + np.cos(3.0 * np.log(N))) + 0.05 * rng.standard_normal(40)
     fit = sf.fit(pd.DataFrame({"N": N, "loss": loss}), wave, residual="raw", robust="none")
     assert fit.params["k"] == pytest.approx(3.0, abs=0.05)
-    assert fit.trust.basins > 1
+    assert fit.diagnostics.basins > 1
     note = codes(fit)["starts_disagree"]
-    assert note.details["minima"] == len(fit.trust.minima) > 1
-    assert fit.trust.gap > 0
-    values = [item.value for item in fit.trust.minima]
+    assert note.details["minima"] == len(fit.diagnostics.minima) > 1
+    assert fit.diagnostics.gap > 0
+    values = [item.value for item in fit.diagnostics.minima]
     assert values == sorted(values)
 
 
@@ -209,9 +211,9 @@ def test_starts_that_reached_nothing_agree_on_nothing():
 
 def test_few_starts_settle_a_clean_table_and_more_look_around_a_bound(clean):
     # The best cell of the objective itself, and the neighbours of where it led.
-    assert sf.fit(clean).trust.starts == 5
-    assert sf.fit(clean, robust="none", residual="raw").trust.starts == 4
-    held = sf.fit(clean, bounds={"alpha": (0.5, 1.0)}).trust
+    assert sf.fit(clean).diagnostics.starts == 5
+    assert sf.fit(clean, robust="none", residual="raw").diagnostics.starts == 4
+    held = sf.fit(clean, bounds={"alpha": (0.5, 1.0)}).diagnostics
     assert 5 < held.starts <= 64
     assert held.agreeing + sum(item.starts for item in held.minima[1:]) <= held.starts
 
@@ -222,13 +224,13 @@ def test_a_term_that_vanished_leaves_one_minimum_whatever_its_exponent():
     fit = sf.fit(runs, residual="raw", robust="none", bounds={"beta": (0.1, 1.0)})
     assert fit.params["A"] == 0.0
     assert "at_bound" in codes(fit)
-    assert len(fit.trust.minima) == 1
+    assert len(fit.diagnostics.minima) == 1
 
 
 def test_a_law_that_passes_through_every_row_is_exact():
     fit = sf.fit(sf.simulate(sf.simulation.isoflop_design(), noise=0.0))
     assert fit.status is sf.Status.EXACT
-    assert fit.trust.agreeing == fit.trust.starts
+    assert fit.diagnostics.agreeing == fit.diagnostics.starts
 
 
 def test_a_law_without_linear_parameters_is_told_how_to_be_fast():
@@ -374,11 +376,11 @@ def test_the_condition_is_of_parameters_at_bounds_too():
     held = sf.fit(runs, robust="none")
     opened = sf.fit(runs, robust="none", bounds={"E": (-50.0, 50.0)})
     given = sf.fit(runs, robust="none", fixed={"E": 0.0})
-    assert held.trust.at_bound == ("E",) and opened.params["E"] < 0
+    assert held.diagnostics.at_bound == ("E",) and opened.params["E"] < 0
     assert held.params == pytest.approx(given.params, rel=1e-6)
     # A bound a little nearer makes nothing better determined; a known E does.
-    np.testing.assert_allclose(held.trust.condition, opened.trust.condition, rtol=0.15)
-    assert held.trust.condition > 10 * given.trust.condition
+    np.testing.assert_allclose(held.diagnostics.condition, opened.diagnostics.condition, rtol=0.15)
+    assert held.diagnostics.condition > 10 * given.diagnostics.condition
 
 
 def curves(sizes=10, count=60, correlation=0.8, noise=0.01, seed=0):
@@ -447,7 +449,7 @@ def test_each_way_out_that_a_trajectory_note_prints_can_be_gone():
     call = "runs.loc[runs.groupby('run')['D'].idxmax()]"
     assert call in message
     last = sf.fit(runs.loc[runs.groupby("run")["D"].idxmax()])
-    assert last.rows == 10 and "trajectories" not in codes(last)
+    assert last.nobs == 10 and "trajectories" not in codes(last)
     rule = message.split("keep='")[1].split("'")[0]
     assert 0 < len(sf.fit(runs, keep=rule).dropped) < len(runs) / 2
     # Runs that all end at one D are no design, and their last rows are not offered.

@@ -77,7 +77,7 @@ def test_counting_parameters_in_other_units_moves_only_their_amplitude(noisy, ob
     expected = dict(fit.params)
     expected["A"] *= factor ** fit.params["alpha"]
     assert worst(other, expected) < 1e-9
-    assert other.value == pytest.approx(fit.value, rel=1e-12)
+    assert other.objective_value == pytest.approx(fit.objective_value, rel=1e-12)
 
 
 @pytest.mark.parametrize("factor", [1e-9, 1e3])
@@ -116,7 +116,7 @@ def test_a_row_twice_is_a_row_of_weight_two(noisy, objective):
     twice = sf.fit(doubled, **OBJECTIVES[objective])
     weighted = sf.fit(noisy.assign(weight=weight), **OBJECTIVES[objective])
     assert worst(weighted, twice.params) < 1e-9
-    assert weighted.value == pytest.approx(twice.value, rel=1e-12)
+    assert weighted.objective_value == pytest.approx(twice.objective_value, rel=1e-12)
 
 
 def test_a_row_of_weight_zero_is_no_row(noisy):
@@ -125,7 +125,7 @@ def test_a_row_of_weight_zero_is_no_row(noisy):
     weight = np.where(np.arange(len(noisy)) == 3, 0.0, 1.0)
     weighted = sf.fit(wrong.assign(weight=weight))
     assert worst(weighted, sf.fit(noisy.drop(index=3)).params) < 1e-9
-    assert weighted.rows == len(noisy) - 1
+    assert weighted.nobs == len(noisy) - 1
 
 
 def test_a_row_of_weight_zero_may_be_one_the_law_says_nothing_about():
@@ -150,4 +150,4 @@ def test_the_fit_is_not_above_any_nearby_point(noisy):
         for _ in range(50):
             moved = {k: v * (1 + scale * rng.standard_normal()) for k, v in fit.params.items()}
             r = np.abs(np.log(observed) - np.log(fit.law.evaluate(noisy, moved)))
-            assert np.where(r <= 1e-3, r**2 / 2, 1e-3 * (r - 5e-4)).sum() >= fit.value
+            assert np.where(r <= 1e-3, r**2 / 2, 1e-3 * (r - 5e-4)).sum() >= fit.objective_value

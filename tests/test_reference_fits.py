@@ -95,17 +95,17 @@ def test_default_search_finds_the_reference_optimum(
     fit = sf.fit(runs, "chinchilla", **options(objective))
 
     # Ten times what they differ by, which is the rounding of the reference.
-    assert fit.value <= expected["objective"] * (1 + 1e-9)
+    assert fit.objective_value <= expected["objective"] * (1 + 1e-9)
     for name in ("E", "alpha", "beta"):
         assert fit.params[name] == pytest.approx(expected["params"][name], abs=1e-7)
     for name in ("A", "B"):
         assert fit.params[name] == pytest.approx(expected["params"][name], rel=1e-6)
     assert fit.status is sf.Status.CONVERGED
-    assert fit.trust.gradient < 1e-10
+    assert fit.diagnostics.gradient_cosine < 1e-10
     assert ("at_bound" in {note.code for note in fit.notes}) == bool(expected["flags"])
     if objective == "huber_log_1e-3" and (table, label) in LISTED:
         name, value = LISTED[table, label], expected["objective"]
-        agrees("chinchilla", name, "Huber of ln L", fit.value, value, rel=1e-9)
+        agrees("chinchilla", name, "Huber of ln L", fit.objective_value, value, rel=1e-9)
 
 
 OBJECTIVES = {
@@ -146,8 +146,8 @@ def test_no_fit_depends_on_the_cell_it_starts_from(data_folder, table, label, ob
     assert arrived.sum() >= 12
     # Whoever claims to have arrived is at a stationary point, and nobody is lower than the fit.
     assert ends.stationary[arrived].max() < 1e-8
-    assert ends.value.min() >= fit.value * (1 - 1e-11)
-    lowest = arrived & (ends.value <= fit.value * (1 + 1e-9))
+    assert ends.value.min() >= fit.objective_value * (1 - 1e-11)
+    lowest = arrived & (ends.value <= fit.objective_value * (1 + 1e-9))
     assert lowest.any()
     exponents = [fit.params["alpha"], fit.params["beta"]]
     for found in np.exp(ends.coordinates[lowest]):
@@ -189,10 +189,10 @@ def test_chinchilla_points_give_the_printed_digits(data_folder, agrees, rows, re
     assert len(runs) == int(rows[1:])
     value, A, B, E, alpha, beta = EPOCH[rows, residual, robust]
     fit = sf.fit(runs, residual=residual, robust=robust)
-    assert fit.value == pytest.approx(value, rel=1e-6)
+    assert fit.objective_value == pytest.approx(value, rel=1e-6)
     if (rows, residual) == ("n240", "log"):
         listed = ("chinchilla", "240 Chinchilla points", MINIMISED[robust])
-        agrees(*listed, fit.value, value, rel=1e-6)
+        agrees(*listed, fit.objective_value, value, rel=1e-6)
     assert fit.params["A"] == pytest.approx(A, rel=1e-5)
     assert fit.params["B"] == pytest.approx(B, rel=5e-5)
     for name, expected in (("E", E), ("alpha", alpha), ("beta", beta)):
@@ -253,7 +253,7 @@ def test_published_coefficients_have_the_published_objective(data_folder, params
     E = params["E"]
     rest = {name: number for name, number in params.items() if name != "E"}
     fit = sf.fit(runs, fixed=rest, bounds={"E": (E * (1 - 1e-12), E * (1 + 1e-12))})
-    assert fit.value == pytest.approx(value, rel=3e-6)
+    assert fit.objective_value == pytest.approx(value, rel=3e-6)
 
 
 def test_ml_scalefit_rows_give_the_published_fit(data_folder, agrees):
@@ -269,7 +269,7 @@ def test_ml_scalefit_rows_give_the_published_fit(data_folder, agrees):
         [1.9051, 4.0005, 1.0509, 0.3511, 0.4587],
         abs=5e-5,
     )
-    assert round(fit.value, 6) == 0.062414
+    assert round(fit.objective_value, 6) == 0.062414
     huber = sf.fit(scaled[["N", "D", "loss"]], residual="raw", robust="huber")
     # Their A, 3.6984, is a less converged point of the same objective: 3.6986 at the optimum.
     assert {name: round(value, 4) for name, value in huber.params.items()} == {
@@ -299,7 +299,7 @@ def test_farseer_table_gives_the_chinchilla_residual(data_folder, references, ag
     fit = sf.fit(sf.read(data_folder / "farseer.csv"), robust="none")
     rms = references["farseer"]["chinchilla"]["rms"]
     listed = ("chinchilla", "404 Farseer runs", "root mean square of ln L")
-    agrees(*listed, fit.spread, rms, rel=1e-7)
+    agrees(*listed, fit.residual_rms, rms, rel=1e-7)
 
 
 def test_overtrained_table_reaches_the_reference_objectives(data_folder, references, agrees):
@@ -308,9 +308,9 @@ def test_overtrained_table_reaches_the_reference_objectives(data_folder, referen
     for most, reference in expected.items():
         keep = [] if most == "all" else [f"tokens_per_param <= {most}"]
         fit = sf.fit(sf.read(data_folder / "mpt_overtrained.csv", keep=keep))
-        assert fit.rows == reference["n"]
-        assert fit.value == pytest.approx(reference["value"], rel=1e-2)
-        values.append(fit.value)
+        assert fit.nobs == reference["n"]
+        assert fit.objective_value == pytest.approx(reference["value"], rel=1e-2)
+        values.append(fit.objective_value)
     # The valley is flat and the reference rounded to six digits: a better value is welcome.
     theirs = [reference["value"] for reference in expected.values()]
     runs = f"{', '.join(str(reference['n']) for reference in expected.values())} over-trained MPTs"
@@ -343,15 +343,15 @@ def test_quest_formats_give_the_reference_multipliers(quest, references, agrees)
     expected = references["quest"]
     fit = sf.fit(quest, groups={"A": "format"}, robust="none")
     assert len(fit.groups["A"].levels) == 17
-    assert fit.rows == expected["n"]
+    assert fit.nobs == expected["n"]
     listed = ("chinchilla", "104 QuEST runs, A by format")
     squares = "half sum of squares of ln L"
-    agrees(*listed, squares, fit.value / 2, expected["value"], abs=5e-7)
-    assert fit.value / 2 <= expected["accept"]
+    agrees(*listed, squares, fit.objective_value / 2, expected["value"], abs=5e-7)
+    assert fit.objective_value / 2 <= expected["accept"]
     assert fit.params["alpha"] == pytest.approx(expected["alpha"], abs=5e-5)
     assert fit.params["beta"] == pytest.approx(expected["beta"], abs=2e-4)
     assert fit.params["E"] == expected["E"]
-    assert fit.trust.at_bound == ("E",)
+    assert fit.diagnostics.at_bound == ("E",)
     # E at zero is held by its bound alone: with it the exponents are hardly constrained.
     assert [note.code for note in fit.notes] == ["at_bound", "weakly_identified"]
     whole = fit.params["A[w16NoQuantizer a16NoQuantizer]"]
@@ -369,7 +369,7 @@ def test_quest_formats_under_huber_end_where_scipy_ends(quest):
     """The default objective, from the squared optimum and from starts around it."""
     fit = sf.fit(quest, groups={"A": "format"})
     assert fit.status is sf.Status.CONVERGED
-    assert fit.trust.agreeing == fit.trust.starts
+    assert fit.diagnostics.agreeing == fit.diagnostics.starts
     N, D, loss = (quest[name].to_numpy() for name in ("params", "tokens", "loss"))
     own = quest["format"].to_numpy()[:, None] == np.array(fit.groups["A"].levels)
 
@@ -396,5 +396,5 @@ def test_quest_formats_under_huber_end_where_scipy_ends(quest):
             max_nfev=2000,
         )
         values.append(found.cost)
-    assert fit.value <= min(values) * (1 + 1e-9)
-    assert fit.value == pytest.approx(min(values), rel=1e-4)
+    assert fit.objective_value <= min(values) * (1 + 1e-9)
+    assert fit.objective_value == pytest.approx(min(values), rel=1e-4)

@@ -309,7 +309,7 @@ def bounds_are_widened_as_said():
         message = noted(fixed, "at_bound")
         wider = options.get("bounds", {}) | option(message, "bounds")
         free = sf.fit(table, law, **{**options, "bounds": wider})
-        assert free.value < fixed.value
+        assert free.objective_value < fixed.objective_value
         messages.append(message)
     return messages
 
@@ -331,7 +331,7 @@ def responses_that_rise_are_fitted_as_said():
                     called(messages[-1], start, runs=table)
                     for start in ("fit(runs.assign", "fit(runs, 'power_offset'")
                 ]
-                assert min(others, key=lambda fit: fit.spread) is others[place]
+                assert min(others, key=lambda fit: fit.residual_rms) is others[place]
                 exponent = others[place].params["alpha"]
                 assert abs(exponent) == pytest.approx(truth, rel=0.02)
     return messages
@@ -389,7 +389,7 @@ def too_few_runs_have_parameters_fixed():
             message = refused(lambda few=few, law=law, more=columns: sf.fit(few, law, **more))
             if "fix what is known" in message:
                 fixed = sf.fit(few, law, fixed=option(message, "fixed"), certify=False, **columns)
-                assert fixed.free == count
+                assert fixed.n_free == count
             messages.append(message)
     return messages
 
@@ -415,7 +415,7 @@ def ranges_without_an_end_are_bounded():
 
     message = refused(lambda: sf.fit(runs(), shifted))
     assert "bounds={'k': (lower, upper)}" in message
-    assert sf.fit(runs(), shifted, bounds={"k": (-1.0, 1.0)}).rows == len(runs())
+    assert sf.fit(runs(), shifted, bounds={"k": (-1.0, 1.0)}).nobs == len(runs())
     return message
 
 
@@ -480,7 +480,7 @@ def laws_are_written_as_said():
         return A * N**-alpha
 
     messages = [refused(lambda: sf.fit(runs(), plain))]
-    assert sf.fit(runs(), sf.law(source="...")(plain)).rows == len(runs())
+    assert sf.fit(runs(), sf.law(source="...")(plain)).nobs == len(runs())
 
     def bare(N, A: sf.laws.Amplitude):
         return A * N
@@ -562,7 +562,7 @@ def signatures_are_written_as_said():
 
     column = text_option(messages[-1], "seed_")
     table = runs().drop(columns="seed").rename(columns={"N": "seed"})
-    assert sf.fit(table, sf.law(source="mine")(renamed), seed_=column).rows == len(table)
+    assert sf.fit(table, sf.law(source="mine")(renamed), seed_=column).nobs == len(table)
     return messages
 
 
@@ -594,13 +594,13 @@ def surfaces_are_chosen_as_said():
 def rows_are_left_out_as_said():
     gap = runs().assign(val_loss=runs()["loss"].where(runs().index != 3)).drop(columns="loss")
     missing = refused(lambda: sf.fit(gap, loss="val_loss"))
-    assert sf.fit(gap, loss="val_loss", keep=text_option(missing, "keep")).rows == len(gap) - 1
-    assert sf.fit(gap, loss="val_loss", missing=text_option(missing, "missing")).rows == 29
+    assert sf.fit(gap, loss="val_loss", keep=text_option(missing, "keep")).nobs == len(gap) - 1
+    assert sf.fit(gap, loss="val_loss", missing=text_option(missing, "missing")).nobs == 29
     how = refused(lambda: sf.fit(gap, loss="val_loss", missing="dorp"))
     assert text_option(how.partition("Pass ")[2], "missing") == "drop"
     endless = runs().assign(loss=runs()["loss"].where(runs().index != 3, np.inf))
     diverged = refused(lambda: sf.fit(endless))
-    assert sf.fit(endless, keep=text_option(diverged, "keep")).rows == len(runs()) - 1
+    assert sf.fit(endless, keep=text_option(diverged, "keep")).nobs == len(runs()) - 1
     far = runs().assign(U=np.where(runs().index == 3, np.inf, 1e12))
     infinite = refused(lambda: sf.fit(far, "data_constrained", certify=False))
     table = sf.LossTable.from_frame(far, keep=text_option(infinite, "keep"))
@@ -611,7 +611,7 @@ def rows_are_left_out_as_said():
     assert sf.LossTable.from_frame(mended).column("U").min() > 0.01
     unlabelled = runs().assign(corpus=runs()["corpus"].where(runs().index != 3))
     by = refused(lambda: sf.fit(unlabelled, groups={"A": "corpus"}))
-    assert sf.fit(unlabelled, groups={"A": "corpus"}, keep=text_option(by, "keep")).rows == 29
+    assert sf.fit(unlabelled, groups={"A": "corpus"}, keep=text_option(by, "keep")).nobs == 29
     rule = refused(lambda: sf.fit(runs(), keep=[3]))
     assert sf.fit(runs(), keep=text_option(rule, "keep")).status.usable
     assert called(rule, "frame[", frame=runs()).shape[1] == runs().shape[1]
@@ -640,10 +640,10 @@ def columns_are_named_as_said():
     assert "frame['tokens'] = C / (6 * N)" in lacking
     assert sf.fit(filled).params["beta"] == pytest.approx(fit().params["beta"], rel=1e-6)
     frame = refused(lambda: sf.LossTable.from_frame(runs().to_dict()))
-    assert sf.fit(value_of("pandas.DataFrame(runs)", pandas=pd, runs=runs().to_dict())).rows == 30
+    assert sf.fit(value_of("pandas.DataFrame(runs)", pandas=pd, runs=runs().to_dict())).nobs == 30
     header = refused(lambda: sf.fit(runs(), N=3.5))
     assert text_option(header, "N") == "..."
-    assert sf.fit(runs(), N="N").rows == 30
+    assert sf.fit(runs(), N="N").nobs == 30
     return message, absent, noted_, lacking, frame, header
 
 
@@ -669,10 +669,10 @@ def clusters_are_given_as_said():
         assert len(sf.bootstrap(fit(), runs(), n=20, method=method, by="corpus")) == 20
     messages.append(refused(lambda: sf.covariance(fit(), runs(), method="jacobian", by="corpus")))
     assert (
-        sf.covariance(fit(), runs(), method="sandwich", by="corpus").interval().notna().all().all()
+        sf.covariance(fit(), runs(), method="sandwich", by="corpus").conf_int().notna().all().all()
     )
     messages.append(refused(lambda: sf.covariance(fit(), runs(), by="pair")))
-    assert sf.covariance(fit(), runs(), method="jacobian").interval().notna().all().all()
+    assert sf.covariance(fit(), runs(), method="jacobian").conf_int().notna().all().all()
     return messages
 
 
@@ -715,7 +715,7 @@ def all_replicates_are_searched_on_demand():
         messages.append(noted(sf.bootstrap(found, table, n=60), code))
         searched = float(re.search(r"searched=([\d.]+) searches all", messages[-1])[1])
         every = sf.bootstrap(found, table, n=60, searched=searched)
-        assert every.replicates.searched.all()
+        assert every.replicates.global_search.all()
     return messages
 
 
@@ -735,7 +735,7 @@ def columns_that_hold_no_numbers_are_replaced():
     dated = runs().assign(N=pd.Timestamp("2024-01-01"), params=runs()["N"])
     message = refused(lambda: sf.fit(dated, N="N"))
     assert text_option(message, "N") == "..."
-    assert sf.fit(dated, N="params").rows == len(dated)
+    assert sf.fit(dated, N="params").nobs == len(dated)
     return message
 
 
@@ -990,10 +990,10 @@ def losses_and_weights_are_kept_as_said():
     assert sf.fit(mended).params["alpha"] == pytest.approx(fit().params["alpha"], rel=1e-6)
     far = runs().assign(loss=runs()["loss"].where(runs().index != 5, 1e300))
     messages.append(refused(lambda: sf.fit(far)))
-    assert sf.fit(far, keep=text_option(messages[-1], "keep")).rows == len(far) - 1
+    assert sf.fit(far, keep=text_option(messages[-1], "keep")).nobs == len(far) - 1
     weighed = runs().assign(weight=np.where(runs().index == 5, 1e-200, 1.0))
     messages.append(refused(lambda: sf.fit(weighed)))
-    assert sf.fit(weighed, keep=text_option(messages[-1], "keep")).rows == len(far) - 1
+    assert sf.fit(weighed, keep=text_option(messages[-1], "keep")).nobs == len(far) - 1
     return messages
 
 
@@ -1019,7 +1019,7 @@ def predictions_below_zero_are_fitted_raw():
 def a_proof_that_gives_up_goes_on_with_more_boxes():
     message = noted(sf.fit(runs(), robust="none", certify=150), "not_certified")
     more = re.search(r"certify=([\d_]+) goes on", message)[1]
-    assert sf.fit(runs(), robust="none", certify=value_of(more)).certified
+    assert sf.fit(runs(), robust="none", certify=value_of(more)).certificate
     return message
 
 
@@ -1029,7 +1029,7 @@ def processes_are_started_afresh_where_a_fork_has_no_threads():
         patch.setattr(scope, "_orphaned", True)
         message = refused(lambda: sf.fit(runs(), device="cpu"))
         # What compiles nothing works.
-        assert sf.fit(runs()).value == fit().value
+        assert sf.fit(runs()).objective_value == fit().objective_value
     start = called(message, "multiprocessing.get_context(", multiprocessing=multiprocessing)
     assert start.get_start_method() == "spawn"
     return message

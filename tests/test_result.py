@@ -31,7 +31,7 @@ def fit(runs):
 
 def test_a_fit_is_frozen(fit):
     with pytest.raises(dataclasses.FrozenInstanceError):
-        fit.value = 0.0
+        fit.objective_value = 0.0
     with pytest.raises(TypeError):
         fit.params["E"] = 0.0
 
@@ -61,8 +61,8 @@ def test_residuals_are_those_of_the_objective(fit, runs):
     np.testing.assert_allclose(r, np.log(runs.column("loss")) - np.log(fit.predict(runs)))
     size = np.abs(r)
     total = np.where(size <= 1e-3, size**2 / 2, 1e-3 * (size - 5e-4)).sum()
-    assert fit.value == pytest.approx(total, rel=1e-12)
-    assert fit.spread == pytest.approx(np.sqrt(np.mean(r**2)), rel=1e-12)
+    assert fit.objective_value == pytest.approx(total, rel=1e-12)
+    assert fit.residual_rms == pytest.approx(np.sqrt(np.mean(r**2)), rel=1e-12)
 
 
 @pytest.mark.parametrize("residual", ["raw", "relative"])
@@ -71,7 +71,7 @@ def test_squared_objectives_are_plain_sums_of_squares(runs, residual):
     r = runs.column("loss") - fit.predict(runs)
     if residual == "relative":
         r = r / runs.column("loss")
-    assert fit.value == pytest.approx(np.sum(r**2), rel=1e-12)
+    assert fit.objective_value == pytest.approx(np.sum(r**2), rel=1e-12)
     np.testing.assert_allclose(fit.residuals(runs), r, rtol=1e-10)
 
 
@@ -154,7 +154,7 @@ def test_summary_says_what_was_minimised_and_what_was_found(fit):
     text = fit.summary()
     words = " ".join(text.split())
     assert "sum of w H(r), r = ln L - ln f, H Huber with delta = 0.001" in words
-    assert f"{fit.value:.10g}" in text
+    assert f"{fit.objective_value:.10g}" in text
     assert "225 cells by the objective itself" in words
     assert "75, 5 free parameters" in text
     for name, value in fit.params.items():
@@ -181,7 +181,7 @@ def test_frame_says_which_parameters_were_fixed_and_tied(runs):
     assert state["E"] == "fixed"
     assert state["beta"] == "= alpha"
     assert fit.params["beta"] == fit.params["alpha"]
-    assert fit.free == 3
+    assert fit.n_free == 3
 
 
 def test_domain_covers_columns_ratio_and_compute(fit, runs):
@@ -201,7 +201,7 @@ def test_provenance_identifies_versions_data_and_headers(runs):
 
 
 def test_trust_report_on_a_clean_table(fit):
-    trust = fit.trust
+    trust = fit.diagnostics
     assert (trust.cells, trust.cells_by_squares) == (15 * 15, 0)
     assert trust.agreeing == trust.starts
     assert trust.gap is None

@@ -34,7 +34,7 @@ WORK = [
 def fitted(work):
     seed, options = work
     fit = sf.fit(RUNS[seed], **options)
-    return dict(fit.params), fit.value, fit.trust, fit.certified, fit.notes
+    return dict(fit.params), fit.objective_value, fit.diagnostics, fit.certificate, fit.notes
 
 
 def test_threads_find_what_one_thread_finds():
@@ -61,7 +61,7 @@ def test_threads_that_start_with_a_law_at_once_find_the_same():
     for seed, fit in enumerate(together):
         again = sf.fit(RUNS[seed], fresh)
         assert dict(fit.params) == dict(again.params)
-        assert fit.trust == again.trust
+        assert fit.diagnostics == again.diagnostics
 
 
 def test_an_error_in_one_thread_leaves_the_other_alone():
@@ -142,7 +142,7 @@ def test_a_users_configuration_is_what_it_was(tmp_path, x64):
     first, *others = json.loads(done.stdout)
     # The program of a device sums in another order.
     assert others == pytest.approx([first] * 2, rel=1e-13)
-    assert first == sf.fit(RUNS[1], "chinchilla_n").value
+    assert first == sf.fit(RUNS[1], "chinchilla_n").objective_value
 
 
 def everything(seed):
@@ -155,13 +155,13 @@ def everything(seed):
     weight = np.random.default_rng(seed).multinomial(75, np.full(75, 1 / 75), 8).astype(float)
     found = refit(posed.problem, objective, posed.settings, posed.data, weight=weight)
     proved = sf.fit(runs, residual="raw", certify=True)
-    assert proved.certified, proved.certified.reason
+    assert proved.certificate, proved.certificate.reason
     return [
-        sf.fit(runs).value,
-        sf.fit(split, groups={"A": "kind"}).value,
-        sf.fit(runs, "kaplan").value,
-        proved.value,
-        proved.certified.boxes,
+        sf.fit(runs).objective_value,
+        sf.fit(split, groups={"A": "kind"}).objective_value,
+        sf.fit(runs, "kaplan").objective_value,
+        proved.objective_value,
+        proved.certificate.boxes,
         *found.value.tolist(),
     ]
 

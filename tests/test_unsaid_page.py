@@ -70,8 +70,8 @@ def test_shared_noise_widens_standard_errors_by_what_the_page_says(names):
 
 
 def test_proofs_and_intervals_are_as_the_page_says(names):
-    assert not names["fit"].certified and "Huber" in names["fit"].certified.reason
-    assert sf.fit(names["runs"], robust="none").certified
+    assert not names["fit"].certificate and "Huber" in names["fit"].certificate.reason
+    assert sf.fit(names["runs"], robust="none").certificate
     assert codes(names["new"]) == ["form_not_covered"]
     assert names["new"].notes[0].severity == "info"
 

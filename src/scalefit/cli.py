@@ -259,7 +259,7 @@ def _present(
                 "method": draws.method,
                 "replicates": len(draws),
                 "failed": draws.failed,
-                "parameters": draws.interval(level).to_dict(orient="index"),
+                "parameters": draws.conf_int(level).to_dict(orient="index"),
                 "notes": [{"code": note.code, "message": note.message} for note in draws.notes],
             }
         if best is not None:

@@ -41,8 +41,8 @@ def fits(seed: int) -> Outcome:
     total = Sum(case.runs, case.law, case.options)
     reported = total.point(fit.params)
     here, noise = total.value(reported), total.noise()
-    if not abs(fit.value - here) <= 1e-7 * here + noise:
-        outcome.faults.append(f"says {fit.value:.9g}, its parameters give {here:.9g}")
+    if not abs(fit.objective_value - here) <= 1e-7 * here + noise:
+        outcome.faults.append(f"says {fit.objective_value:.9g}, its parameters give {here:.9g}")
     if here > noise:
         # By rounding alone, a value may be lower by so much.
         compared(outcome, fit, here, total.lowest(reported) + noise)
@@ -57,7 +57,7 @@ def compared(outcome: Outcome, fit: sf.Fit, here: float, lowest: float) -> None:
     outcome.lower = max(0.0, 1 - lowest / here) if here > 0 else 0.0
     codes = {note.code for note in fit.notes}
     outcome.doubted = not fit.status.usable or bool(DOUBTS & codes)
-    if outcome.lower > LOWER and (fit.certified or not outcome.doubted):
+    if outcome.lower > LOWER and (fit.certificate or not outcome.doubted):
         outcome.faults.append(f"{here:.9g}, and {lowest:.9g} is lower, in silence")
 
 
@@ -77,9 +77,9 @@ def in_other_units(case: tables.Case, fit: sf.Fit, noise: float, seed: int) -> l
         again = sf.fit(runs, case.law, **options)
     except sf.ScalefitError as error:
         return [f"refused in other units: {str(error)[:100]}"]
-    value = again.value / factor**power
-    if not abs(value - fit.value) <= 1e-7 * fit.value + noise:
-        return [f"{fit.value:.9g}, in other units {value:.9g}"]
+    value = again.objective_value / factor**power
+    if not abs(value - fit.objective_value) <= 1e-7 * fit.objective_value + noise:
+        return [f"{fit.objective_value:.9g}, in other units {value:.9g}"]
     return []
 
 
@@ -112,8 +112,8 @@ def laws(seed: int) -> Outcome:
 
     here = value(fit.params)
     size = 1e-24 * rows * float(np.max(np.abs(runs[law.response]))) ** 2
-    if not abs(fit.value - here) <= 1e-7 * here + size:
-        outcome.faults.append(f"says {fit.value:.9g}, its parameters give {here:.9g}")
+    if not abs(fit.objective_value - here) <= 1e-7 * here + size:
+        outcome.faults.append(f"says {fit.objective_value:.9g}, its parameters give {here:.9g}")
     lowest = min(
         value(row.truth), descended(fit, runs, row.truth), descended(fit, runs, fit.params)
     )
@@ -160,7 +160,7 @@ def descended(fit: sf.Fit, runs: pd.DataFrame, start: Mapping[str, float]) -> fl
 def held_by_the_table(fit: sf.Fit) -> list[str]:
     """Parameters that ended at a bound that follows the table, which is not computed again here."""
     follow = {param.name for param in fit.law.params if param.kind.column is not None}
-    return [name for name in fit.trust.at_bound if name in follow]
+    return [name for name in fit.diagnostics.at_bound if name in follow]
 
 
 def bounds_of(fit: sf.Fit, names: list[str]) -> tuple[dict[str, float], dict[str, float]]:

@@ -30,7 +30,7 @@ def dressed(seed: int) -> Outcome:
     if before is not None:
         unmodified(outcome, before, runs)
     fit = outcome.answer
-    if fit is not None and not all(map(math.isfinite, [fit.value, *fit.params.values()])):
+    if fit is not None and not all(map(math.isfinite, [fit.objective_value, *fit.params.values()])):
         outcome.faults.append(f"an answer of {fit}")
     if numbers is not None:
         headers = dict(zip(numbers.columns, ("N", "D", "loss"), strict=False))
@@ -38,7 +38,9 @@ def dressed(seed: int) -> Outcome:
         if fit is None:
             outcome.faults.append(f"honest numbers refused: {outcome.refusal[:120]}")
         elif not same(fit, expected, 1e-9):
-            outcome.faults.append(f"{fit.value:.9g}, as plain floats {expected.value:.9g}")
+            outcome.faults.append(
+                f"{fit.objective_value:.9g}, as plain floats {expected.objective_value:.9g}"
+            )
     outcome.answer = None
     return outcome
 

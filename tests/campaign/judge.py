@@ -127,7 +127,7 @@ def _text(error: Exception) -> str:
 
 def same(one: sf.Fit, other: sf.Fit, rel: float) -> bool:
     """Whether two fits found one optimum."""
-    return bool(np.isclose(one.value, other.value, rtol=rel, atol=1e-300))
+    return bool(np.isclose(one.objective_value, other.objective_value, rtol=rel, atol=1e-300))
 
 
 def written_and_read(fit: sf.Fit) -> None:

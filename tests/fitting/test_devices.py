@@ -35,12 +35,12 @@ def test_a_program_for_a_device_finds_what_the_host_finds(runs, case):
     law, options = CASES[case]
     labelled = runs.assign(format=np.array(list("abc"))[np.arange(len(runs)) % 3])
     host, device = (sf.fit(labelled, law, device=d, **options) for d in (None, "cpu"))
-    assert device.value == pytest.approx(host.value, rel=1e-12)
+    assert device.objective_value == pytest.approx(host.objective_value, rel=1e-12)
     for name, value in host.params.items():
         assert device.params[name] == pytest.approx(value, rel=1e-8)
     assert device.status is host.status
-    assert device.trust.at_bound == host.trust.at_bound
-    assert device.trust.basins == host.trust.basins
+    assert device.diagnostics.at_bound == host.diagnostics.at_bound
+    assert device.diagnostics.basins == host.diagnostics.basins
 
 
 @pytest.mark.slow
@@ -162,8 +162,8 @@ def test_a_large_grid_is_scanned_by_a_program_on_the_host_too(pose, runs, monkey
     assert places == [jax.devices("cpu")[0]]
     monkeypatch.undo()
     same = sf.fit(runs, residual="raw", robust="none")
-    assert fit.value == pytest.approx(same.value, rel=1e-13)
-    assert fit.trust.basins == same.trust.basins
+    assert fit.objective_value == pytest.approx(same.objective_value, rel=1e-13)
+    assert fit.diagnostics.basins == same.diagnostics.basins
 
 
 def test_starts_without_a_table_of_their_own_share_it(pose, runs):

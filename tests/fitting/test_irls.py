@@ -141,25 +141,25 @@ def test_no_cell_without_a_value_is_a_start():
 def test_an_optimum_that_squares_hide_is_found(spoiled):
     """Four starts by squares agree on 0.0039006 at alpha 0.866."""
     fit = sf.fit(spoiled)
-    assert fit.value == pytest.approx(0.0038976162858, rel=1e-9)
+    assert fit.objective_value == pytest.approx(0.0038976162858, rel=1e-9)
     assert fit.params["alpha"] == pytest.approx(0.7913, abs=1e-4)
     boxed = sf.fit(spoiled, bounds={"alpha": (0.7, 0.84)})
-    assert fit.value <= boxed.value * (1 + 1e-12)
+    assert fit.objective_value <= boxed.objective_value * (1 + 1e-12)
 
 
 def test_the_report_says_what_was_looked_at(runs, spoiled):
     easy, squared = sf.fit(runs), sf.fit(runs, robust="none", residual="raw")
     cells = len(grid.coarse_axes(*_posed(runs), len(runs))[0]) ** 2
-    assert (easy.trust.cells, easy.trust.cells_by_squares) == (cells, 0)
+    assert (easy.diagnostics.cells, easy.diagnostics.cells_by_squares) == (cells, 0)
     assert f"{cells} cells by the objective itself, 1 basin" in " ".join(easy.summary().split())
-    assert (squared.trust.cells, squared.trust.cells_by_squares) == (96**2, 0)
+    assert (squared.diagnostics.cells, squared.diagnostics.cells_by_squares) == (96**2, 0)
     # Of logarithms squares are the objective to first order only.
     logarithmic = sf.fit(runs, robust="none")
-    assert (logarithmic.trust.cells, logarithmic.trust.cells_by_squares) == (0, 96**2)
+    assert (logarithmic.diagnostics.cells, logarithmic.diagnostics.cells_by_squares) == (0, 96**2)
     assert "9,216 cells by squares" in " ".join(logarithmic.summary().split())
     # Where the first starts do not settle it, squares are looked at as well.
     held = sf.fit(runs, bounds={"alpha": (0.5, 1.0)})
-    assert (held.trust.cells, held.trust.cells_by_squares) == (cells, 96**2)
+    assert (held.diagnostics.cells, held.diagnostics.cells_by_squares) == (cells, 96**2)
     assert "and 9,216 cells by squares" in " ".join(held.summary().split())
 
 

@@ -76,15 +76,17 @@ def test_fit_is_that_with_a_column_for_each_level(by_level, groups, objective):
         by_level(dense)
         fits.append(sf.fit(runs, groups=GROUPS[groups], certify=False, **options))
     whole, fit = fits
-    assert fit.value == pytest.approx(whole.value, rel=1e-13)
+    assert fit.objective_value == pytest.approx(whole.objective_value, rel=1e-13)
     assert dict(fit.params) == pytest.approx(dict(whole.params), rel=1e-10)
     assert fit.status is whole.status is sf.Status.CONVERGED
     assert [note.code for note in fit.notes] == [note.code for note in whole.notes]
     for name in ("condition", "condition_projected"):
-        assert getattr(fit.trust, name) == pytest.approx(getattr(whole.trust, name), rel=1e-8)
-    assert fit.trust.agreeing == fit.trust.starts == whole.trust.starts
-    assert fit.trust.promise < 1e-12
-    assert fit.trust.gradient < 1e-8
+        assert getattr(fit.diagnostics, name) == pytest.approx(
+            getattr(whole.diagnostics, name), rel=1e-8
+        )
+    assert fit.diagnostics.agreeing == fit.diagnostics.starts == whole.diagnostics.starts
+    assert fit.diagnostics.newton_decrement < 1e-12
+    assert fit.diagnostics.gradient_cosine < 1e-8
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -106,12 +108,12 @@ def test_options_do_what_they_do_with_a_column_for_each_level(by_level, case, ro
         by_level(dense)
         fits.append(sf.fit(runs, groups={"A": "format"}, robust=robust, certify=False, **options))
     whole, fit = fits
-    assert fit.value == pytest.approx(whole.value, rel=1e-13)
+    assert fit.objective_value == pytest.approx(whole.objective_value, rel=1e-13)
     assert dict(fit.params) == pytest.approx(dict(whole.params), rel=1e-10)
-    assert fit.trust.at_bound == whole.trust.at_bound
-    assert bool(fit.trust.at_bound) == ("bounds" in options)
+    assert fit.diagnostics.at_bound == whole.diagnostics.at_bound
+    assert bool(fit.diagnostics.at_bound) == ("bounds" in options)
     assert fit.status is whole.status
-    assert fit.trust.condition == pytest.approx(whole.trust.condition, rel=1e-8)
+    assert fit.diagnostics.condition == pytest.approx(whole.diagnostics.condition, rel=1e-8)
 
 
 def test_fit_is_that_of_scipy(optimum):
@@ -126,7 +128,7 @@ def test_fit_is_that_of_scipy(optimum):
     names = [*(f"A[{level}]" for level in range(20)), "E", "B", "alpha", "beta"]
     here = np.array([fit.params[name] for name in names])
     found = optimum(predict, 1.02 * here, loss)
-    assert fit.value <= found.value * (1 + 1e-10)
+    assert fit.objective_value <= found.value * (1 + 1e-10)
     np.testing.assert_allclose(found.point, here, rtol=1e-5)
 
 
@@ -287,7 +289,7 @@ def test_memory_and_starts_do_not_grow_with_levels_times_rows(objective):
     few, small = peak(60, **OBJECTIVES[objective])
     many, large = peak(240, **OBJECTIVES[objective])
     assert many < 6 * few
-    assert large.trust.starts <= small.trust.starts + 2
+    assert large.diagnostics.starts <= small.diagnostics.starts + 2
     if objective == "huber":
         # Less than a matrix of rows by coefficients for each of two starts.
         assert many < 2 * 240 * 1440 * 8
@@ -347,8 +349,8 @@ def test_levels_whose_rows_all_lie_beyond_delta_hold_up_no_start():
     fit = sf.fit(runs, groups={"A": "format"}, certify=False)
     assert fit.status is sf.Status.CONVERGED
     # Of objectives that are nearly of absolute residuals there may be several minima.
-    assert sum(item.starts for item in fit.trust.minima) == fit.trust.starts
-    assert fit.trust.iterations < 60
+    assert sum(item.starts for item in fit.diagnostics.minima) == fit.diagnostics.starts
+    assert fit.diagnostics.iterations < 60
 
 
 def test_bootstrap_of_many_levels():
@@ -372,7 +374,7 @@ def test_three_hundred_levels(objective):
     runs = table(300, 6, seed=1)
     fit = sf.fit(runs, groups={"A": "format"}, **OBJECTIVES[objective])
     assert fit.status is sf.Status.CONVERGED
-    assert fit.trust.agreeing == fit.trust.starts
+    assert fit.diagnostics.agreeing == fit.diagnostics.starts
     shared = {name: fit.params[name] for name in ("E", "B", "alpha", "beta")}
     # With the shared ones fixed there, each level by itself has the same coefficient.
     for level in (0, 123, 299):
@@ -392,5 +394,5 @@ def test_program_of_many_levels_ends_where_the_host_does(groups):
     runs = table(20)
     fit = sf.fit(runs, groups=GROUPS[groups], certify=False)
     compiled = sf.fit(runs, groups=GROUPS[groups], certify=False, device="cpu")
-    assert compiled.value == pytest.approx(fit.value, rel=1e-13)
+    assert compiled.objective_value == pytest.approx(fit.objective_value, rel=1e-13)
     assert dict(compiled.params) == pytest.approx(dict(fit.params), rel=1e-10)

@@ -44,7 +44,7 @@ def assert_fits(posed, objective, found, tables):
     how = {"residual": objective.residual, "robust": objective.robust, "delta": objective.delta}
     for replicate, table in enumerate(tables):
         fit = sf.fit(table, **how, certify=False)
-        assert found.value[replicate] == pytest.approx(fit.value, rel=1e-10)
+        assert found.value[replicate] == pytest.approx(fit.objective_value, rel=1e-10)
         assert parameters(posed, found, replicate) == pytest.approx(dict(fit.params), rel=1e-7)
 
 
@@ -115,7 +115,7 @@ def test_every_form_of_a_problem_is_searched_for_each_table(pose, runs, resample
     posed = pose(labelled, **options)
     found = refitted(posed, sf.objective.Objective(), weight=resampled[:5], points=32)
     for value, row in zip(found.value, resampled, strict=False):
-        alone = sf.fit(labelled.assign(weight=row), **options).value
+        alone = sf.fit(labelled.assign(weight=row), **options).objective_value
         assert value == pytest.approx(alone, rel=1e-9)
 
 

@@ -239,11 +239,11 @@ def test_optimum_is_that_of_scipy(optimum, table, options):
     runs = sf.simulate(sf.simulation.isoflop_design(), **TABLES[table])
     fit = sf.fit(runs, **options)
     expected = optimum(centred(runs), to_centred(TRUTH), runs["loss"].to_numpy(), **options)
-    assert fit.value == pytest.approx(expected.value, rel=1e-12)
+    assert fit.objective_value == pytest.approx(expected.value, rel=1e-12)
     np.testing.assert_allclose(to_centred(fit.params), expected.point, rtol=1e-7)
     assert fit.status is sf.Status.CONVERGED
-    assert fit.trust.gradient < 1e-12
-    assert fit.trust.at_bound == ()
+    assert fit.diagnostics.gradient_cosine < 1e-12
+    assert fit.diagnostics.at_bound == ()
 
 
 @pytest.mark.parametrize("options", OBJECTIVES, ids=words)
@@ -260,7 +260,7 @@ def test_optimum_of_a_law_whose_columns_see_both_exponents_is_that_of_scipy(opti
     expected = optimum(predict, start, runs["loss"].to_numpy(), **options)
     fit = sf.fit(runs, joint, **options)
     found = [*to_centred(fit.params | {"B": 0})[:2], *list(fit.params.values())[2:]]
-    assert fit.value == pytest.approx(expected.value, rel=1e-12)
+    assert fit.objective_value == pytest.approx(expected.value, rel=1e-12)
     np.testing.assert_allclose(found, expected.point, rtol=1e-6)
 
 
@@ -345,8 +345,8 @@ def test_levels_that_hang_on_a_row_each_do_not_slow_each_other_down():
     dealt = np.random.default_rng(5).permutation(100) % 20
     fit = sf.fit(runs.assign(format=dealt), groups={"A": "format"})
     assert fit.status is sf.Status.CONVERGED
-    assert fit.trust.agreeing == fit.trust.starts
-    assert fit.trust.iterations < 200
+    assert fit.diagnostics.agreeing == fit.diagnostics.starts
+    assert fit.diagnostics.iterations < 200
 
 
 # Bounds
@@ -366,11 +366,11 @@ def test_offset_that_would_be_negative_ends_at_zero(optimum):
         )
         assert expected.point[0] == 0
         assert expected.pull[0] > 0
-        assert fit.trust.at_bound == ("E",)
+        assert fit.diagnostics.at_bound == ("E",)
         assert fit.params["E"] == 0
-        assert fit.value == pytest.approx(expected.value, rel=1e-10)
+        assert fit.objective_value == pytest.approx(expected.value, rel=1e-10)
         np.testing.assert_allclose(to_centred(fit.params)[1:], expected.point[1:], rtol=1e-6)
-        assert fit.trust.gradient < 1e-10
+        assert fit.diagnostics.gradient_cosine < 1e-10
 
 
 @pytest.mark.parametrize(
@@ -387,9 +387,9 @@ def test_exponent_ends_at_its_bound(optimum, runs, bounds, end, sign):
             **options,
         )
         found = to_centred(fit.params)
-        assert fit.trust.at_bound == ("alpha",)
+        assert fit.diagnostics.at_bound == ("alpha",)
         assert fit.params["alpha"] == end
-        assert fit.value == pytest.approx(expected.value, rel=1e-12)
+        assert fit.objective_value == pytest.approx(expected.value, rel=1e-12)
         np.testing.assert_allclose(np.delete(found, 3), expected.point, rtol=1e-6)
         # The objective falls beyond the bound.
         step = 1e-6 * np.eye(5)[3]
@@ -402,9 +402,9 @@ def test_a_bound_of_a_logarithmic_coordinate_is_met_to_the_last_digit(runs, end)
     # The exponential of its logarithm need not be the number.
     for bounds in ((end, 3 * end), (end / 3, end)):
         fit = sf.fit(runs, bounds={"alpha": bounds})
-        if fit.trust.at_bound:
+        if fit.diagnostics.at_bound:
             assert fit.params["alpha"] in bounds
-            assert fit.trust.minima[0].params["alpha"] in bounds
+            assert fit.diagnostics.minima[0].params["alpha"] in bounds
 
 
 def test_both_of_a_tied_pair_meet_their_bound(runs):
@@ -441,9 +441,9 @@ def test_amplitude_ends_at_its_finite_bound(optimum, runs, bounds, end):
         )
         free = sf.fit(runs, **options)
         assert np.sign(free.params["A"] - end) == np.sign(end - np.mean(bounds))
-        assert fit.trust.at_bound == ("A",)
+        assert fit.diagnostics.at_bound == ("A",)
         assert fit.params["A"] == end
-        assert fit.value == pytest.approx(expected.value, rel=1e-12)
+        assert fit.objective_value == pytest.approx(expected.value, rel=1e-12)
         found = [fit.params["E"], to_centred(fit.params)[2], fit.params["alpha"]]
         np.testing.assert_allclose(found, expected.point[[0, 1, 2]], rtol=1e-6)
 
@@ -451,8 +451,8 @@ def test_amplitude_ends_at_its_finite_bound(optimum, runs, bounds, end):
 def test_bounds_that_do_not_bind_change_nothing(runs):
     free = sf.fit(runs)
     boxed = sf.fit(runs, bounds={"A": (100.0, 2e3), "beta": (0.1, 0.9)})
-    assert boxed.trust.at_bound == ()
-    assert boxed.value == pytest.approx(free.value, rel=1e-12)
+    assert boxed.diagnostics.at_bound == ()
+    assert boxed.objective_value == pytest.approx(free.objective_value, rel=1e-12)
     for name, value in free.params.items():
         assert boxed.params[name] == pytest.approx(value, rel=1e-9)
 
@@ -470,9 +470,9 @@ def test_term_that_would_be_negative_ends_at_zero(optimum):
             lambda x: x[0] + x[1] * D ** -x[2], [1.8, 0.6, 0.28], runs["loss"].to_numpy(), **options
         )
         assert fit.params["A"] == 0
-        assert "A" in fit.trust.at_bound
-        assert fit.trust.gradient < 1e-12
-        assert fit.value == pytest.approx(expected.value, rel=1e-12)
+        assert "A" in fit.diagnostics.at_bound
+        assert fit.diagnostics.gradient_cosine < 1e-12
+        assert fit.objective_value == pytest.approx(expected.value, rel=1e-12)
         np.testing.assert_allclose(to_centred(fit.params)[[0, 2, 4]], expected.point, rtol=1e-6)
 
 
@@ -495,10 +495,10 @@ def test_linear_law_is_bounded_least_squares(runs):
         method="bvls",
         tol=1e-15,
     )
-    assert fit.value == pytest.approx(2 * expected.cost, rel=1e-12)
+    assert fit.objective_value == pytest.approx(2 * expected.cost, rel=1e-12)
     found = [fit.params[name] for name in ("E", "B", "A")]
     np.testing.assert_allclose(found, expected.x / sizes, rtol=1e-9)
-    assert fit.trust.at_bound == ("E", "A")
+    assert fit.diagnostics.at_bound == ("E", "A")
 
 
 # A law without linear parameters

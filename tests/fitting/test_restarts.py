@@ -57,7 +57,7 @@ def test_a_term_that_helps_nowhere_stays_away(pose, runs):
     rising = runs.assign(loss=1.7 + 0.1 * (N / N.min()) ** 0.1 + 400 * D**-0.3)
     fit = sf.fit(rising)
     assert fit.params["A"] == 0
-    assert len(fit.trust.minima) == 1
+    assert len(fit.diagnostics.minima) == 1
     posed = pose(rising)
     end = posed.polish(posed.solve(np.log([[0.3, 0.3], [2.0, 0.3]])))
     assert (end.coefficients[:, 1] == 0).all()
@@ -74,7 +74,7 @@ def test_no_minimum_that_is_reported_has_a_way_off_its_face():
         D = 20 * N * np.exp(rng.normal(0, 1.0, 14))
         loss = (1.7 + 400 * N**-0.34 + 410 * D**-0.28) * np.exp(0.2 * rng.normal(size=14))
         fit = sf.fit(pd.DataFrame({"N": N, "D": D, "loss": loss}))
-        for item in fit.trust.minima:
+        for item in fit.diagnostics.minima:
             E, A, B, alpha, beta = (item.params[name] for name in ("E", "A", "B", "alpha", "beta"))
             for grown in np.geomspace(0.005, 5, 25):
                 added = []

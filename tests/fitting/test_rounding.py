@@ -31,7 +31,7 @@ def test_weights_of_any_size_are_weights(robust):
     for weight in (1e-300, 1e-200, 1e-100, 1e100, 1e200, 1e300):
         fit = sf.fit(runs.assign(weight=weight), robust=robust, certify=False)
         assert fit.status is one.status
-        assert fit.value / weight == pytest.approx(one.value, rel=1e-9)
+        assert fit.objective_value / weight == pytest.approx(one.objective_value, rel=1e-9)
         assert fit.params["alpha"] == pytest.approx(one.params["alpha"], rel=1e-6)
 
 
@@ -76,7 +76,7 @@ def test_losses_of_any_size_are_losses(noisy, residual, robust, power):
     one = sf.fit(noisy, **options)
     fit = sf.fit(noisy.assign(loss=noisy["loss"] * 2.0**power), **options)
     assert fit.status is one.status
-    assert fit.value == pytest.approx(one.value, rel=1e-9)
+    assert fit.objective_value == pytest.approx(one.objective_value, rel=1e-9)
     assert fit.params["alpha"] == pytest.approx(one.params["alpha"], rel=1e-6)
     assert fit.params["E"] / 2.0**power == pytest.approx(one.params["E"], rel=1e-6)
 
@@ -88,8 +88,10 @@ def test_raw_losses_of_any_size_are_losses(noisy, robust, power):
     scale = 2.0**power
     fit = sf.fit(noisy.assign(loss=noisy["loss"] * scale), residual="raw", robust=robust)
     assert fit.status is one.status
-    assert fit.spread == pytest.approx(one.spread * scale, rel=1e-9)
-    assert fit.value == pytest.approx(one.value * scale ** (2 if robust == "none" else 1), rel=1e-9)
+    assert fit.residual_rms == pytest.approx(one.residual_rms * scale, rel=1e-9)
+    assert fit.objective_value == pytest.approx(
+        one.objective_value * scale ** (2 if robust == "none" else 1), rel=1e-9
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_a_loss_that_hides_all_others_is_named(noisy, loss, residual, rule):
         sf.fit(runs, residual=residual)
     assert caught.value.rows == (5,)
     keep = caught.value.remedy.partition("keep='")[2].rstrip("'")
-    assert sf.fit(runs, residual=residual, keep=keep).rows == len(runs) - 1
+    assert sf.fit(runs, residual=residual, keep=keep).nobs == len(runs) - 1
 
 
 @pytest.mark.parametrize("delta", [5e-324, 1e-300, 1e-20, 1e-10])
@@ -146,13 +148,13 @@ def test_a_delta_is_measured_by_raw_losses(noisy):
 def test_a_small_delta_is_that_times_the_sum_of_sizes(noisy, delta):
     fit, sizes = sf.fit(noisy, delta=delta), sf.fit(noisy, robust="l1")
     assert fit.status is Status.CONVERGED
-    assert fit.value == pytest.approx(delta * sizes.value, rel=delta * 1e4)
+    assert fit.objective_value == pytest.approx(delta * sizes.objective_value, rel=delta * 1e4)
 
 
 @pytest.mark.parametrize("robust", ["huber", "asymmetric"])
 def test_a_huge_delta_is_half_the_squares(noisy, robust):
     fit = sf.fit(noisy, delta=1e300, robust=robust)
-    assert fit.value == sf.fit(noisy, delta=1.0, robust=robust).value
+    assert fit.objective_value == sf.fit(noisy, delta=1.0, robust=robust).objective_value
     assert fit.status is Status.CONVERGED
 
 
@@ -165,7 +167,7 @@ def test_weights_that_count_for_nothing_are_refused(noisy):
     with pytest.raises(sf.errors.DataError, match="cannot identify"):
         sf.fit(runs, keep=keep)
     runs.loc[1:, "weight"] = 1.0
-    assert sf.fit(runs, keep="weight > 1e-30").rows == len(noisy) - 1
+    assert sf.fit(runs, keep="weight > 1e-30").nobs == len(noisy) - 1
 
 
 # What is said where nothing is found
@@ -193,8 +195,8 @@ def test_no_finite_objective_says_why(noisy, options, said):
 @pytest.mark.parametrize("options", [{"bounds": {"A": (1e300, 1e308)}}, {"fixed": {"A": 1e308}}])
 def test_a_curvature_that_is_no_float_is_no_idle_parameter(noisy, options):
     fit = sf.fit(noisy, **options)
-    assert "alpha" in fit.trust.at_bound
-    assert np.isfinite(fit.spread)
+    assert "alpha" in fit.diagnostics.at_bound
+    assert np.isfinite(fit.residual_rms)
 
 
 STRICT = [
@@ -229,4 +231,4 @@ def test_starts_that_ended_nowhere_do_not_decide_what_a_law_gives():
         return np.where(a > 2, E, np.where(~(a > 0.3), E + A * D**-a, E + A * N**-a))
 
     runs = sf.simulate(sf.simulation.isoflop_design(points=4), noise=0.002)
-    assert np.isfinite(sf.fit(runs, choosing).value)
+    assert np.isfinite(sf.fit(runs, choosing).objective_value)

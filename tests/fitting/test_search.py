@@ -282,10 +282,10 @@ def chinchilla_runs(data_folder):
 )
 def test_the_joint_law_of_kaplan_reaches_its_minimum(chinchilla_runs, law, half, expected, seed):
     fit = sf.fit(chinchilla_runs, law, robust="none", seed=seed)
-    assert fit.rows == 240
-    assert fit.trust.search == "scattered"
+    assert fit.nobs == 240
+    assert fit.diagnostics.search == "scattered"
     assert fit.status is sf.Status.CONVERGED
-    assert fit.value / 2 == pytest.approx(half, rel=1e-5)
+    assert fit.objective_value / 2 == pytest.approx(half, rel=1e-5)
     for name, value in expected.items():
         assert fit.params[name] == pytest.approx(value, abs=1e-5)
 
@@ -295,22 +295,22 @@ def test_five_exponents_are_recovered(wide):
     exact = sf.simulate(wide.drop(columns="loss"), five, TRUTH, noise=0.0)
     fit = sf.fit(exact, five)
     assert fit.status is sf.Status.EXACT
-    assert fit.trust.search == "scattered"
-    assert (fit.trust.cells, fit.trust.cells_by_squares) == (0, 16**5)
+    assert fit.diagnostics.search == "scattered"
+    assert (fit.diagnostics.cells, fit.diagnostics.cells_by_squares) == (0, 16**5)
     for name, value in TRUTH.items():
         assert fit.params[name] == pytest.approx(value, rel=1e-9)
 
 
 def test_the_seed_means_nothing_on_a_grid(runs):
     one, other = (sf.fit(runs, seed=seed) for seed in (0, 5))
-    assert one.trust.search == "grid"
+    assert one.diagnostics.search == "grid"
     assert dict(one.params) == dict(other.params)
 
 
 def test_report_names_scattered_points(chinchilla_runs):
     fit = sf.fit(chinchilla_runs, kaplan, robust="none")
     assert "combinations of scattered points" in fit.summary()
-    assert sf.Fit.from_json(fit.to_json(), law=kaplan).trust.search == "scattered"
+    assert sf.Fit.from_json(fit.to_json(), law=kaplan).diagnostics.search == "scattered"
 
 
 def test_a_law_of_one_long_column_moves_as_far_as_its_bounds(pose, runs):

@@ -26,7 +26,9 @@ def simulated(seed, corpora=None):
         return sf.simulate(design, noise=NOISE, seed=seed)
     rng = np.random.default_rng([seed, corpora])
     design["corpus"] = rng.permutation(np.arange(len(design)) % corpora)
-    return sf.simulate(design, noise=sf.simulation.Noise(NOISE, by="corpus", shared=0.7), seed=seed)
+    return sf.simulate(
+        design, noise=sf.simulation.Noise(NOISE, cluster="corpus", icc=0.7), seed=seed
+    )
 
 
 def expected():

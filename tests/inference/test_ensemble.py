@@ -141,7 +141,7 @@ def test_saved_draws_come_back(draws, tmp_path):
     draws.save(tmp_path / "draws.npz")
     found = sf.Ensemble.load(tmp_path / "draws.npz")
     assert found.fit == draws.fit
-    assert (found.method, found.seed, found.freedom) == ("rows", 1, 25)
+    assert (found.method, found.seed, found.df_resid) == ("rows", 1, 25)
     assert found.tails == draws.tails == Tails()
     replace(draws, tails=Tails(5, 1.2)).save(tmp_path / "clusters")
     assert sf.Ensemble.load(tmp_path / "clusters").tails == Tails(5, 1.2)
@@ -321,10 +321,10 @@ FORGED = {
         "chains",
     ),
     "a number as text": ({"draws__json": edited(b'"seed": 1', b'"seed": "1"')}, "seed"),
-    "a wrong fit": ({"draws__json": edited(b'"rows": 30', b'"rows": -1')}, "fit.rows"),
+    "a wrong fit": ({"draws__json": edited(b'"rows": 30', b'"rows": -1')}, "fit.nobs"),
     "a fit of other parameters": (
         {"draws__json": edited(b'"A": ', b'"Z": ')},
-        "fit.trust.minima[0].params.A",
+        "fit.diagnostics.minima[0].params.A",
     ),
     "a newer schema": ({"draws__json": edited(b'"schema": 3', b'"schema": 9')}, "schema"),
     "an older schema": ({"draws__json": edited(b'"schema": 3', b'"schema": 2')}, "schema"),
@@ -420,9 +420,9 @@ def test_ends_of_resampled_draws_lie_where_students_t_has_them():
     normal = norm.ppf((np.arange(200_000) + 0.5) / 200_000)
     for tails, level, reach in (
         (Tails(), 0.95, 1.9600),
-        (Tails(freedom=10), 0.95, 2.2281),
-        (Tails(freedom=10), 0.8, 1.3722),
-        (Tails(freedom=5, inflation=1.2), 0.9, 1.2 * 2.0150),
+        (Tails(df=10), 0.95, 2.2281),
+        (Tails(df=10), 0.8, 1.3722),
+        (Tails(df=5, inflation=1.2), 0.9, 1.2 * 2.0150),
     ):
         low, high = sf.inference.Estimate(np.array(0.0), normal, tails).interval(level)
         assert (-low, high) == pytest.approx((reach, reach), rel=1e-3)
@@ -438,7 +438,7 @@ def test_everything_made_from_draws_is_read_at_their_tails(squares, runs):
     share = norm.cdf(-2.5706 * np.sqrt(6 / 5))
     assert draws.tails.outside(0.95) == pytest.approx(share, rel=1e-4)
     ends = [share, 1 - share]
-    table = draws.interval()
+    table = draws.conf_int()
     expected = np.quantile(draws.params["alpha"], ends)
     assert (table["low"]["alpha"], table["high"]["alpha"]) == pytest.approx(expected, rel=1e-6)
     best = sf.allocate(draws, 1e22)

@@ -161,12 +161,14 @@ def epoch(data_folder):
 def test_outer_exponent_of_the_chinchilla_points(epoch, agrees):
     listed = ("chinchilla_outer", "240 Chinchilla points")
     fit = sf.fit(epoch, "chinchilla_outer")
-    agrees(*listed, "Huber of ln L", fit.value, 0.0009541845, rel=1e-6)
+    agrees(*listed, "Huber of ln L", fit.objective_value, 0.0009541845, rel=1e-6)
     expected = {"E": 1.757136, "alpha": 0.424359, "beta": 0.430527, "k": 0.774144}
     found = [fit.params[name] for name in expected]
     agrees(*listed, "E, alpha, beta, k", found, list(expected.values()), abs=5e-5)
     squares = sf.fit(epoch, "chinchilla_outer", robust="none")
-    agrees(*listed, "half sum of squares of ln L", squares.value / 2, 0.004728145, rel=1e-6)
+    agrees(
+        *listed, "half sum of squares of ln L", squares.objective_value / 2, 0.004728145, rel=1e-6
+    )
     assert squares.params["k"] == pytest.approx(0.736860, abs=1e-5)
 
 
@@ -185,7 +187,7 @@ def test_outer_exponent_of_the_over_trained_runs(gadre, agrees, corpus, E, alpha
     found = [fit.params[name] for name in ("E", "alpha", "beta", "k")]
     agrees(*listed, "E, alpha, beta, k", found, [E, alpha, beta, k], abs=2e-3)
     if corpus == "c4_original":
-        agrees(*listed, "Huber of ln L", fit.value, 0.000378448, rel=1e-5, at_most=True)
+        agrees(*listed, "Huber of ln L", fit.objective_value, 0.000378448, rel=1e-5, at_most=True)
 
 
 @pytest.mark.slow
@@ -194,5 +196,5 @@ def test_outer_exponent_of_the_farseer_runs_from_every_seed(data_folder, agrees)
     for seed in range(10):
         fit = sf.fit(runs, "chinchilla_outer", robust="none", seed=seed)
         listed = ("chinchilla_outer", "404 Farseer runs")
-        agrees(*listed, "root mean square of ln L", fit.spread, 0.002468051975, rel=1e-7)
+        agrees(*listed, "root mean square of ln L", fit.residual_rms, 0.002468051975, rel=1e-7)
         assert fit.params["k"] == pytest.approx(0.49023, abs=1e-5)

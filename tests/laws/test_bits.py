@@ -255,7 +255,9 @@ def hadamard(data_folder):
 def test_quest_runs_follow_one_precision_with_an_offset(hadamard, agrees):
     assert len(hadamard) == 48
     fits = [sf.fit(hadamard, "low_precision", robust="none", seed=seed) for seed in range(10)]
-    assert max(fit.value for fit in fits) == pytest.approx(fits[0].value, rel=1e-9)
+    assert max(fit.objective_value for fit in fits) == pytest.approx(
+        fits[0].objective_value, rel=1e-9
+    )
     fit = fits[0]
     listed = ("low_precision", "48 QuEST runs of one precision")
     offset = [fit.params["gamma"], fit.params["n"]]
@@ -263,16 +265,16 @@ def test_quest_runs_follow_one_precision_with_an_offset(hadamard, agrees):
     assert fit.params["alpha"] == pytest.approx(0.097, abs=1e-3)
     assert fit.params["beta"] == pytest.approx(0.180, abs=1e-3)
     assert fit.params["E"] == pytest.approx(0.79, abs=0.01)
-    agrees(*listed, "root mean square of ln L", fit.spread, 0.00386, abs=1e-5)
+    agrees(*listed, "root mean square of ln L", fit.residual_rms, 0.00386, abs=1e-5)
 
 
 def test_without_the_offset_the_same_runs_fit_four_times_worse(hadamard):
     fit = sf.fit(
         hadamard, "low_precision", robust="none", fixed={"n": 0.0}, bounds={"gamma": (0.3, 30)}
     )
-    assert fit.spread == pytest.approx(0.0171, abs=1e-4)
+    assert fit.residual_rms == pytest.approx(0.0171, abs=1e-4)
     assert fit.params["gamma"] == pytest.approx(11.2, abs=0.1)
-    assert fit.trust.at_bound == ("E",)
+    assert fit.diagnostics.at_bound == ("E",)
 
 
 def test_quest_formats_by_name_are_the_reference(data_folder, agrees):
@@ -281,7 +283,7 @@ def test_quest_formats_by_name_are_the_reference(data_folder, agrees):
     runs["format"] += " " + runs["a_bits"].astype(str) + runs["a_quant"].str.removeprefix("Half")
     fit = sf.fit(runs, "effective_parameters", robust="none")
     listed = ("effective_parameters", "104 QuEST runs", "half sum of squares of ln L")
-    agrees(*listed, fit.value / 2, 7.380e-4, abs=5e-7)
+    agrees(*listed, fit.objective_value / 2, 7.380e-4, abs=5e-7)
     published = sf.published("effective_parameters", "quest")
     assert fit.params["alpha"] == pytest.approx(published.params["alpha"], abs=5e-5)
     whole = fit.params["A[16NoQuantizer 16NoQuantizer]"]

@@ -111,8 +111,8 @@ def test_a_fit_is_the_same_in_another_unit_of_the_loss(law, unit):
     fit = sf.fit(runs, law, **RAW)
     again = sf.fit(runs.assign(**{column: unit * runs[column]}), law, **RAW)
     assert fit.status is again.status is sf.Status.CONVERGED
-    assert again.value == pytest.approx(fit.value, rel=1e-9)
-    assert again.trust.at_bound == fit.trust.at_bound
+    assert again.objective_value == pytest.approx(fit.objective_value, rel=1e-9)
+    assert again.diagnostics.at_bound == fit.diagnostics.at_bound
     np.testing.assert_allclose(
         again.residuals(runs.assign(**{column: unit * runs[column]})),
         fit.residuals(runs),
@@ -129,7 +129,7 @@ def test_slopes_of_a_mixture_follow_the_width_of_its_shares(widest):
     law = laws.mixture_of("rare", "other")
     runs = runs[runs.sum(axis=1) <= 1]
     fit = sf.fit(sf.simulate(runs, law, steep, noise=0.0), law)
-    assert fit.trust.at_bound == ()
+    assert fit.diagnostics.at_bound == ()
     for name, value in steep.items():
         assert fit.params[name] == pytest.approx(value, rel=1e-6)
 
@@ -146,5 +146,5 @@ def test_a_vocabulary_may_count_more_steeply_than_the_paper_has_it():
     runs = row.design()
     runs = runs.assign(loss=laws.vocabulary.evaluate(runs, truth))
     fit = sf.fit(runs, "vocabulary", **row.options)
-    assert fit.trust.at_bound == ()
+    assert fit.diagnostics.at_bound == ()
     assert fit.params["alpha2"] == pytest.approx(2.57, rel=1e-6)

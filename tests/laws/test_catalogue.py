@@ -136,8 +136,8 @@ def test_a_noisy_table_gives_the_law_back_within_its_spread(row):
 def test_what_a_table_does_not_identify_is_noted(row):
     fit = fitted(row.law, True)
     assert ("weakly_identified" in {note.code for note in fit.notes}) == row.weak
-    assert fit.trust.at_bound == row.at_bound
-    assert (fit.trust.search == "scattered") == row.seeds
+    assert fit.diagnostics.at_bound == row.at_bound
+    assert (fit.diagnostics.search == "scattered") == row.seeds
     for name in row.near:
         assert name not in row.at_bound
 
@@ -167,7 +167,7 @@ def test_a_design_that_the_docstring_warns_of_is_noted(law):
     _, noisy = tables(law)
     fit = sf.fit(noisy.query(kept), law, **row.options)
     assert note in {item.code for item in fit.notes}
-    assert fit.trust.at_bound == at_bound
+    assert fit.diagnostics.at_bound == at_bound
 
 
 def test_repetition_without_repeated_data_is_refused():
@@ -236,7 +236,7 @@ def test_a_handful_of_replicates_are_refitted(law):
     assert set(draws.params) == set(fit.params)
     assert draws.failed == 0
     # Eight draws know a spread to a quarter.
-    ratio = draws.interval()["sd"][found.matrix.index] / found.standard_errors
+    ratio = draws.conf_int()["sd"][found.matrix.index] / found.standard_errors
     assert ratio.between(0.3, 3).all(), ratio.to_dict()
 
 

@@ -214,18 +214,18 @@ def test_the_second_stage_ends_below_the_published_point(runs, second_stage, agr
     fit = second_stage
     assert len(runs) == 182
     listed = ("data_constrained", LISTED)
-    agrees(*listed, "Huber of ln L", fit.value, 0.0158046625, rel=1e-8)
+    agrees(*listed, "Huber of ln L", fit.objective_value, 0.0158046625, rel=1e-8)
     decays = [fit.params["R_D"], fit.params["R_N"]]
     agrees(*listed, "R_D, R_N (published: 15.39, 5.31)", decays, [95.3652, 1.70591], rel=5e-5)
     assert r_squared(fit, runs) == pytest.approx(0.79102, abs=1e-5)
     # The published point's.
-    assert fit.value < 0.0158260
+    assert fit.objective_value < 0.0158260
 
 
 def test_the_published_point_is_one_of_several_minima(runs, second_stage):
     fit = second_stage
     assert "starts_disagree" in {note.code for note in fit.notes}
-    found = [(item.params["R_D"], item.value) for item in fit.trust.minima]
+    found = [(item.params["R_D"], item.value) for item in fit.diagnostics.minima]
     for R_D, value in ((46.990292, 0.0158073786), (15.3717587, 0.015825932069)):
         assert any(
             other == pytest.approx(R_D, rel=1e-3) and worth == pytest.approx(value, rel=1e-7)
@@ -235,13 +235,13 @@ def test_the_published_point_is_one_of_several_minima(runs, second_stage):
     # Along the valley the objective hardly changes.
     for R_D in (14.0, 40.0, 300.0):
         fixed = sf.fit(runs, "data_constrained", fixed=dict(fit.fixed) | {"R_D": R_D})
-        assert fixed.value < fit.value * 1.0021
+        assert fixed.objective_value < fit.objective_value * 1.0021
 
 
 def test_decay_of_data_alone_gives_the_published_ablation(runs, agrees):
     fit = sf.fit(runs, "repeated_tokens", fixed=STAGE_1)
     assert fit.params["R_D"] == pytest.approx(2.916, abs=2e-3)
-    agrees("repeated_tokens", LISTED, "Huber of ln L", fit.value, 0.016922, abs=1e-6)
+    agrees("repeated_tokens", LISTED, "Huber of ln L", fit.objective_value, 0.016922, abs=1e-6)
     assert r_squared(fit, runs) == pytest.approx(0.7354, abs=1e-4)
 
 
@@ -252,4 +252,4 @@ def test_freezing_the_first_stage_doubles_the_objective(runs, second_stage):
         fixed={"N_1": PUBLISHED.params["N_1"]},
         tied=[("alpha", "beta")],
     )
-    assert fit.value < 0.5 * second_stage.value
+    assert fit.objective_value < 0.5 * second_stage.value

@@ -138,7 +138,7 @@ def test_shares_are_parts_of_one_whole():
     runs.loc[row, "share2"] = 0.7
     with pytest.raises(sf.errors.DataError, match=f"in row {row} .*keep='share1 [+] share2 <= 1'"):
         sf.fit(runs, "data_mixture")
-    assert sf.fit(runs, "data_mixture", keep="share1 + share2 <= 1").rows == len(runs) - 1
+    assert sf.fit(runs, "data_mixture", keep="share1 + share2 <= 1").nobs == len(runs) - 1
 
 
 def test_a_mixture_of_any_domains_keeps_to_them():

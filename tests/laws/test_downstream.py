@@ -38,8 +38,8 @@ def test_five_runs_give_the_published_loss_law(runs, references, corpus):
     expected = references[corpus]
     few = ladder(runs, corpus, with_1b=False)
     fit = sf.fit(few, "chinchilla_tied", **RAW)
-    assert fit.rows == expected["n"]
-    assert fit.value == pytest.approx(expected["objective"], rel=1e-8)
+    assert fit.nobs == expected["n"]
+    assert fit.objective_value == pytest.approx(expected["objective"], rel=1e-8)
     alpha = fit.params["alpha"]
     assert alpha == pytest.approx(-expected["params"]["b"], abs=1e-7)
     assert fit.params["E"] == pytest.approx(expected["params"]["E"], abs=1e-6)
@@ -55,8 +55,8 @@ def test_six_runs_give_the_reference_error_law(runs, references, agrees, corpus,
     expected = references[corpus]["downstream"][metric]
     table = ladder(runs, corpus, with_1b=True)[["loss", metric]]
     fit = sf.fit(table, "error_of_loss", error=metric, **RAW)
-    assert fit.rows == expected["n"]
-    assert fit.value == pytest.approx(expected["objective"], rel=1e-8)
+    assert fit.nobs == expected["n"]
+    assert fit.objective_value == pytest.approx(expected["objective"], rel=1e-8)
     short = {"c4_original": "c4", "rpj": "redpajama", "rw_original": "refinedweb"}[corpus]
     published = sf.published("error_of_loss", f"{short}_{metric[-2:]}_tasks").params
     names = ("epsilon", "k", "gamma")

@@ -37,7 +37,7 @@ def test_chinchilla_points_under_the_joint_law(data_folder, agrees):
     runs = sf.read(data_folder / "chinchilla_epoch.csv", keep="besiroglu_keep == 1", C="flops")
     for seed in range(10):
         fit = sf.fit(runs, "kaplan", robust="none", seed=seed)
-        agrees(*listed, "half sum of squares of ln L", fit.value / 2, 0.030306, abs=5e-7)
+        agrees(*listed, "half sum of squares of ln L", fit.objective_value / 2, 0.030306, abs=5e-7)
     exponents = [fit.params["alpha_N"], fit.params["alpha_D"]]
     agrees(*listed, "alpha_N, alpha_D", exponents, [0.09607, 0.11413], abs=5e-5)
     assert np.log(fit.params["N_c"]) == pytest.approx(29.711, abs=0.01)

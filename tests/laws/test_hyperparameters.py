@@ -29,7 +29,7 @@ def references(data_folder):
 def test_learning_rate_is_the_regression_of_logarithms(best, references, agrees):
     expected = references["lr_power_law"]
     fit = sf.fit(best, RATE, robust="none")
-    assert fit.rows == 17
+    assert fit.nobs == 17
     slopes = [fit.params["a"], fit.params["b"]]
     agrees(RATE, LISTED, "a, b", slopes, [expected["coefN"], expected["coefD"]], abs=1e-9)
     assert np.log(fit.params["c"]) == pytest.approx(expected["intercept"], abs=1e-7)

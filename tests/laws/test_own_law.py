@@ -85,7 +85,7 @@ def test_a_law_of_numpy_is_fitted_as_its_spelling_in_jax(
     law, other = written(lines + own, "own.py"), written(lines + jaxs, "jaxs.py")
     found, expected = sf.fit(runs, law), sf.fit(runs, other)
     assert found.params == expected.params
-    assert found.value == expected.value
+    assert found.objective_value == expected.objective_value
     np.testing.assert_array_equal(
         found.predict(N=[1e9, 2e9], D=1e11), expected.predict(N=[1e9, 2e9], D=1e11)
     )
@@ -448,7 +448,9 @@ def test_a_law_within_a_law_is_a_law(runs: Any) -> None:
     ) -> Any:
         return chinchilla_n(N, E=E, A=A, alpha=a)
 
-    assert sf.fit(runs, mine).value == pytest.approx(sf.fit(runs, "chinchilla_n").value, rel=1e-9)
+    assert sf.fit(runs, mine).objective_value == pytest.approx(
+        sf.fit(runs, "chinchilla_n").objective_value, rel=1e-9
+    )
 
 
 def test_a_column_of_an_options_name_has_another_in_the_law(runs: Any) -> None:
@@ -459,7 +461,7 @@ def test_a_column_of_an_options_name_has_another_in_the_law(runs: Any) -> None:
     def mine(seed_: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude, a: sf.laws.Exponent) -> Any:
         return E + A * seed_**-a
 
-    assert sf.fit(runs.rename(columns={"D": "seed"}), mine, seed_="seed").rows == len(runs)
+    assert sf.fit(runs.rename(columns={"D": "seed"}), mine, seed_="seed").nobs == len(runs)
 
 
 def test_relations_hold_their_own() -> None:

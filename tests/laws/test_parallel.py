@@ -35,11 +35,11 @@ def of(runs, corpus):
 def test_default_search_finds_the_reference_optimum(runs, references, agrees, corpus, objective):
     expected = references[corpus][objective]
     fit = sf.fit(of(runs, corpus), "parscale", **OBJECTIVES[objective])
-    assert fit.rows == expected["n"]
-    assert fit.value == pytest.approx(expected["objective"], rel=1e-9)
+    assert fit.nobs == expected["n"]
+    assert fit.objective_value == pytest.approx(expected["objective"], rel=1e-9)
     if objective == "huber_log_1e-3":
         listed = ("parscale", f"24 runs of Chen et al. on {CORPORA[corpus]}", "Huber of ln L")
-        agrees(*listed, fit.value, expected["objective"], rel=1e-9)
+        agrees(*listed, fit.objective_value, expected["objective"], rel=1e-9)
     for name in ("E", "alpha", "k"):
         assert fit.params[name] == pytest.approx(expected["params"][name], abs=1e-7)
     size = 1e9 * expected["params"]["A_in_1e9"]

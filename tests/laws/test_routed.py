@@ -140,8 +140,8 @@ def fit_of(runs, router, **options):
 def test_routed_runs_give_the_reference_optimum(routed_runs, references, agrees, router):
     expected = references[router]
     fit = fit_of(routed_runs, router)
-    assert fit.rows == expected["n"]
-    squares = fit.value / expected["n"] / np.log(10) ** 2
+    assert fit.nobs == expected["n"]
+    squares = fit.objective_value / expected["n"] / np.log(10) ** 2
     listed = ("routed", f"{expected['n']} runs of Clark et al., {router}")
     agrees(*listed, "mean square of log10 L", squares, expected["objective"], rel=1e-9)
     wanted = dict(expected["params"])
@@ -160,7 +160,7 @@ def test_routed_runs_come_near_the_published_coefficients(routed_runs, agrees, r
         assert params[name] == pytest.approx(printed[name], abs=tolerance)
     assert np.log10(params["A"] / printed["A"]) == pytest.approx(0, abs=0.01)
     assert params["E_max"] == pytest.approx(printed["E_max"], rel=0.25)
-    listed = ("routed", f"{fit.rows} runs of Clark et al., {router}")
+    listed = ("routed", f"{fit.nobs} runs of Clark et al., {router}")
     quantity = "log10 of the size where routing stops helping (published)"
     agrees(*listed, quantity, -params["b"] / params["c"], np.log10(cutoff), abs=0.1)
 
@@ -209,6 +209,6 @@ def test_saturation_is_not_found_from_up_to_32_experts():
     runs = sf.simulate(design, "joint_moe", JOINT, noise=0.003)
     fit = sf.fit(runs, "joint_moe")
     assert {"weakly_identified", "at_bound"} <= {note.code for note in fit.notes}
-    assert fit.trust.at_bound == ("E_max",)
+    assert fit.diagnostics.at_bound == ("E_max",)
     exact = sf.laws.joint_moe.evaluate(design, JOINT)
     np.testing.assert_allclose(fit.predict(design), exact, rtol=0.005)

@@ -96,7 +96,7 @@ RARE = pd.DataFrame(
 def test_small_rates_are_fitted(residual, robust):
     fit = sf.fit(RARE, BETA, residual=residual, robust=robust)
     assert fit.status is sf.Status.CONVERGED
-    assert fit.trust.at_bound == ()
+    assert fit.diagnostics.at_bound == ()
     assert not {"at_bound", "starts_stalled"} & {note.code for note in fit.notes}
     assert fit.params["alpha"] == pytest.approx(0.509, abs=4e-3)
     if robust == "none":
@@ -124,7 +124,7 @@ def test_no_draw_of_small_rates_fails_or_stalls(rate):
         for options in ({}, {"residual": "raw", "robust": "none"}):
             fit = sf.fit(runs, BETA, **options)
             assert fit.status in (sf.Status.CONVERGED, sf.Status.EXACT), (seed, options)
-            assert fit.trust.at_bound == (), (seed, options)
+            assert fit.diagnostics.at_bound == (), (seed, options)
             assert 0.2 < fit.params["alpha"] < 1.0, (seed, options)
 
 
@@ -136,7 +136,7 @@ def test_bounds_of_the_attempts_follow_the_table(beta, residual):
     exact = BETA.evaluate({"samples": k}, {"alpha": 0.4, "beta": beta})
     runs = pd.DataFrame({"samples": k, "coverage": exact})
     fit = sf.fit(runs, BETA, residual=residual, robust="none")
-    assert fit.trust.at_bound == ()
+    assert fit.diagnostics.at_bound == ()
     assert fit.params["alpha"] == pytest.approx(0.4, rel=1e-6)
     assert fit.params["beta"] == pytest.approx(beta, rel=1e-6)
 

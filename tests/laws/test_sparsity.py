@@ -57,9 +57,9 @@ def test_weight_formats_of_quest_follow_their_error_on_normal_data(data_folder, 
         robust="none",
         fixed={"E": 0.0, "alpha": 0.0627, "beta": 0.2412},
     )
-    assert fit.rows == 22
+    assert fit.nobs == 22
     assert fit.status is sf.Status.CONVERGED
-    assert fit.spread < 0.0024
+    assert fit.residual_rms < 0.0024
     listed = ("compressed", "22 QuEST runs of quantized weights, E, alpha, beta fixed")
     agrees(*listed, "F", fit.params["F"], 0.455, abs=0.01)
     agrees(*listed, "C", fit.params["C"], 1.756, abs=0.04)

@@ -46,11 +46,11 @@ def test_tokens_in_characters():
 def test_the_authors_count_gives_their_coefficients(runs, agrees):
     table = counted(runs, as_released=True)
     fit = sf.fit(table, "vocabulary", **OPTIONS)
-    assert fit.rows == 1054
+    assert fit.nobs == 1054
     assert huber(table, PUBLISHED) == pytest.approx(0.06229, abs=1e-5)
-    assert fit.value <= huber(table, PUBLISHED)
+    assert fit.objective_value <= huber(table, PUBLISHED)
     listed = ("vocabulary", "1054 runs of Tao et al., tokens counted as released")
-    agrees(*listed, "Huber of L", fit.value, 0.06229, abs=1e-5)
+    agrees(*listed, "Huber of L", fit.objective_value, 0.06229, abs=1e-5)
     assert fit.params["beta"] == pytest.approx(0.4453, abs=0.002)
     # Along a flat ridge.
     agrees(*listed, "alpha2", fit.params["alpha2"], 0.6637, abs=0.03)
@@ -59,7 +59,7 @@ def test_the_authors_count_gives_their_coefficients(runs, agrees):
 
 def test_the_right_count_moves_the_exponent_of_the_vocabulary(runs, agrees):
     fit = sf.fit(counted(runs, as_released=False), "vocabulary", **OPTIONS)
-    assert fit.value == pytest.approx(0.0668, abs=1e-4)
+    assert fit.objective_value == pytest.approx(0.0668, abs=1e-4)
     listed = ("vocabulary", "1054 runs of Tao et al., tokens counted rightly", "alpha2")
     agrees(*listed, fit.params["alpha2"], 1.0588, abs=0.02)
     assert fit.params["beta"] == pytest.approx(0.4398, abs=0.003)
@@ -77,9 +77,9 @@ def test_squares_over_all_rows_end_where_the_reference_does(runs, data_folder, a
         robust="none",
         bounds={"A2": (-np.inf, np.inf), "alpha2": (0.05, 5.0)},
     )
-    assert fit.rows == expected["n"]
+    assert fit.nobs == expected["n"]
     listed = ("vocabulary", "1200 runs of Tao et al., A2 of any sign", "sum of squares of L")
-    agrees(*listed, fit.value, expected["objective"], rel=1e-9)
+    agrees(*listed, fit.objective_value, expected["objective"], rel=1e-9)
     for name in ("alpha1", "alpha2", "beta"):
         assert fit.params[name] == pytest.approx(expected["params"][name], rel=1e-5)
     assert fit.params["E"] == pytest.approx(expected["params"]["E0"], rel=1e-6)

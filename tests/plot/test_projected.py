@@ -75,7 +75,7 @@ def test_the_star_is_at_the_optimum(fit, drawn):
 
 def test_every_cell_of_the_search_is_a_dot(fit, drawn):
     (dots,) = (item for item in drawn.lines if item.get_label() == "grid cells")
-    assert len(dots.get_xdata()) == fit.trust.cells == 15**2
+    assert len(dots.get_xdata()) == fit.diagnostics.cells == 15**2
     assert dots.get_xdata().min() == pytest.approx(0.005)
     assert dots.get_ydata().max() == pytest.approx(5.0)
 
@@ -98,7 +98,7 @@ def test_the_plane_is_lowest_at_the_optimum_of_squares(runs):
     step = (5.0 / 0.005) ** (1 / 191)
     assert abs(np.log(plane.first[row] / squared.params["alpha"])) < 2 * np.log(step)
     assert abs(np.log(plane.second[column] / squared.params["beta"])) < 2 * np.log(step)
-    assert squared.value <= plane.value.min() <= 1.1 * squared.value
+    assert squared.objective_value <= plane.value.min() <= 1.1 * squared.objective_value
 
 
 def test_the_plane_is_that_of_the_objective_itself(fit, runs):
@@ -108,7 +108,7 @@ def test_the_plane_is_that_of_the_objective_itself(fit, runs):
     step = np.log(5.0 / 0.005) / 95
     assert abs(np.log(plane.first[row] / fit.params["alpha"])) < 2 * step
     assert abs(np.log(plane.second[column] / fit.params["beta"])) < 2 * step
-    assert fit.value <= plane.value.min() <= 1.3 * fit.value
+    assert fit.objective_value <= plane.value.min() <= 1.3 * fit.objective_value
 
 
 def test_a_parameter_searched_as_it_is_has_a_linear_axis(runs):

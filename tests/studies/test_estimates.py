@@ -50,7 +50,7 @@ def test_the_batch_finds_what_fit_finds():
     found = estimate(DESIGN, losses, ["surface"])
     for row, loss in zip(found.to_dict("records"), losses, strict=True):
         alone = sf.fit(DESIGN.assign(loss=loss), residual="raw", robust="none")
-        assert row["value"] == pytest.approx(alone.value, rel=1e-9)
+        assert row["value"] == pytest.approx(alone.objective_value, rel=1e-9)
         assert [row[name] for name in NAMES] == pytest.approx(
             [alone.params[name] for name in NAMES], rel=1e-5
         )

@@ -11,17 +11,17 @@ import pandas as pd
 
 from scalefit.allocation.costs import CostLike, price
 from scalefit.allocation.hardware import Hardware, find_hardware
-from scalefit.allocation.problem import ask, fixed_values, point_of
+from scalefit.allocation.problem import ask, fixed_values
 from scalefit.allocation.refusals import draw_notes, require_optimum, unit_mismatch
 from scalefit.allocation.solve import solved
 from scalefit.allocation.solver import LIMITED
 from scalefit.arguments import broadcast_shape, choice, numbers
 from scalefit.errors import AllocationError, ArgumentError, Note
-from scalefit.inference.ensemble import Ensemble
 from scalefit.reporting import report
 from scalefit.results.domain import extrapolation
 from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.fit import Fit
+from scalefit.results.surface import Surface, checked_surface
 
 __all__ = ["Deadweight", "deadweight"]
 
@@ -103,10 +103,10 @@ class Deadweight:
                 "this waste is of one fit and has no intervals. Ask for that of an ensemble: "
                 "deadweight(scalefit.bootstrap(fit, runs), ...)"
             )
-        wasted = self.draws["spent"] - self.draws["needed"]
-        more = {"wasted": wasted, "share": wasted / self.draws["spent"]}
-        drawn = self.draws.computed({**self.draws, **more})
-        return drawn.estimate(name, getattr(self, name), self.notes)
+        drawn = dict(self.draws)
+        drawn["wasted"] = drawn["spent"] - drawn["needed"]
+        drawn["share"] = drawn["wasted"] / drawn["spent"]
+        return Estimate(getattr(self, name), drawn[name], self.draws.tails, self.notes)
 
     def to_frame(self) -> pd.DataFrame:
         """One row per run."""
@@ -127,7 +127,7 @@ class Deadweight:
 
 
 def deadweight(
-    fit: Fit | Ensemble,
+    fit: Surface,
     N: Any,
     D: Any,
     *,
@@ -168,7 +168,8 @@ def deadweight(
         >>> f"{waste.share:.3%} of {waste.spent:.2g} FLOP"
         '0.447% of 3.8e+25 FLOP'
     """
-    point = point_of(fit)
+    surface = checked_surface(fit)
+    point = surface.point
     given = {
         name: numbers(value, name, above=0, empty=False, remedy=f"Pass {what}, as {name}={example}")
         for name, value, what, example in (
@@ -203,10 +204,10 @@ def deadweight(
         *unit_mismatch(point, {"N": N, "D": D}),
         *extrapolation(point.domain, {**fixed, "N": N, "D": D}),
     ]
-    draws = Draws()
-    if isinstance(fit, Ensemble):
-        draws = fit.drawn.computed(_answers(point, fit.drawn, N, D, cost, fixed, point=False))
-        notes += [*fit.notes, *draw_notes(draws["needed"])]
+    draws = surface.drawn.apply(
+        lambda drawn: _answers(point, drawn, N, D, cost, fixed, point=False)
+    )
+    notes += [*surface.draw_notes, *draw_notes(draws, "needed")]
     return Deadweight(
         **{name: values[0][()] for name, values in answers.items()},
         unit=ask(point, 1.0, "loss", cost=cost, fixed=fixed).cost.unit,

@@ -10,22 +10,22 @@ import numpy as np
 
 from scalefit.allocation.costs import CostLike
 from scalefit.allocation.optimum import allocate
-from scalefit.allocation.problem import ask, point_of
+from scalefit.allocation.problem import ask
 from scalefit.allocation.refusals import require_design, require_optimum
 from scalefit.allocation.solve import solved
 from scalefit.allocation.solver import LIMITED
 from scalefit.arguments import flag
 from scalefit.errors import AllocationError, Note
-from scalefit.inference.ensemble import Ensemble
-from scalefit.results.estimate import Estimate
+from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.fit import Fit
+from scalefit.results.surface import Surface, checked_surface
 
 __all__ = ["compute_multiplier"]
 
 
 def compute_multiplier(
-    fit: Fit | Ensemble,
-    baseline: Fit | Ensemble,
+    fit: Surface,
+    baseline: Surface,
     flops: Any,
     *,
     cost: CostLike = "6ND",
@@ -70,9 +70,10 @@ def compute_multiplier(
         >>> round(float(sf.compute_multiplier(fit, baseline, 1e21).value), 3)
         1.608
     """
-    recipe, compared = point_of(fit), point_of(baseline, "baseline")
+    first, second = checked_surface(fit), checked_surface(baseline, "baseline")
+    recipe, compared = first.point, second.point
     flag(paired, "paired")
-    if isinstance(fit, Ensemble) != isinstance(baseline, Ensemble):
+    if bool(first.drawn) != bool(second.drawn):
         raise AllocationError(
             "one recipe is an ensemble and the other a fit: bootstrap both, or give both fits"
         )
@@ -81,16 +82,16 @@ def compute_multiplier(
     value = _needed(compared, None, own.loss, cost, other)
     notes = (*own.notes, *_baseline_notes(compared, value, own.loss, cost, other))
     budgets = np.asarray(flops, dtype=np.float64)
-    if not (isinstance(fit, Ensemble) and isinstance(baseline, Ensemble)):
-        ratio = value / budgets
+    ratio = value / budgets
+    if not first.drawn:
         return Estimate(ratio, np.empty((0, *ratio.shape)), notes=notes)
-    first, second = _both(fit, baseline, paired)
-    question = ask(fit.fit, flops, "FLOP", cost=cost, fixed=fixed)
-    best = solved(question, first)
+    ours, theirs = _both(first.drawn, second.drawn, paired)
+    question = ask(recipe, flops, "FLOP", cost=cost, fixed=fixed)
+    best = solved(question, ours)
     loss = np.where(best.state <= LIMITED, best.loss, np.nan)
-    drawn = _needed(baseline.fit, second, loss, cost, other) / budgets
-    notes += (*fit.notes, *baseline.notes)
-    return Estimate(value / budgets, drawn, fit.tails.wider(baseline.tails), notes)
+    drawn = _needed(compared, theirs, loss, cost, other) / budgets
+    notes += (*first.draw_notes, *second.draw_notes)
+    return Estimate(ratio, drawn, ours.tails.wider(theirs.tails), notes)
 
 
 def _baseline_notes(
@@ -125,16 +126,14 @@ def _baseline_notes(
 
 def _needed(
     fit: Fit,
-    params: dict[str, np.ndarray] | None,
+    params: Mapping[str, np.ndarray] | None,
     loss: np.ndarray,
     cost: CostLike,
     fixed: Mapping[str, Any] | None,
 ) -> np.ndarray:
     """The least budget of a loss; inf where there is none. Shape of the loss."""
     one = params is None
-    values = {name: np.array([value]) for name, value in fit.one_surface().params.items()}
-    if params is not None:
-        values = params
+    values = params or {name: np.array([value]) for name, value in fit.one_surface().params.items()}
     level = np.asarray(loss)[None] if one else loss
     holding = "held_baseline"
     question = ask(
@@ -149,26 +148,16 @@ def _needed(
     return np.asarray(needed[0] if one else needed)
 
 
-def _both(
-    fit: Ensemble, baseline: Ensemble, paired: bool
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def _both(ours: Draws, theirs: Draws, paired: bool) -> tuple[Draws, Draws]:
     """Draws of both, of one length."""
     if not paired:
-        count = min(len(item) - item.failed for item in (fit, baseline))
-        first, second = (
-            {name: values[:count] for name, values in item.drawn.items()}
-            for item in (fit, baseline)
-        )
-        return first, second
-    marks = [(item.method, item.seed, len(item), item.fit.rows) for item in (fit, baseline)]
-    if marks[0] != marks[1]:
+        count = min(len(ours.index), len(theirs.index))
+        return ours.first(count), theirs.first(count)
+    if ours.origin is None or ours.origin != theirs.origin:
+        marks = [tuple(item.origin or ()) for item in (ours, theirs)]
         raise AllocationError(
             f"these ensembles are not paired: {marks[0]} and {marks[1]} (method, seed, draws, "
-            "rows). Resample tables of the same runs in the same order by the same method with "
+            "runs). Resample tables of the same runs in the same order by the same method with "
             "the same seed, or leave paired out"
         )
-    usable = fit.usable & baseline.usable
-    first, second = (
-        {name: values[usable] for name, values in item.params.items()} for item in (fit, baseline)
-    )
-    return first, second
+    return ours.shared(theirs), theirs.shared(ours)

@@ -11,16 +11,15 @@ import pandas as pd
 
 from scalefit.allocation.costs import CostLike
 from scalefit.allocation.optimum import allocate, asked
-from scalefit.allocation.problem import Limits, Question, ask, fitted
+from scalefit.allocation.problem import Limits, Question, ask
 from scalefit.allocation.result import Allocation
 from scalefit.allocation.solve import solved
 from scalefit.allocation.solver import LIMITED, stretch
 from scalefit.arguments import choice, number, shown
 from scalefit.errors import AllocationError, ArgumentError, Note
-from scalefit.inference.ensemble import Ensemble
 from scalefit.reporting import report
 from scalefit.results.estimate import Draws, Estimate
-from scalefit.results.fit import Fit
+from scalefit.results.surface import Surface, checked_surface
 
 __all__ = ["NearOptimal", "near_optimal"]
 
@@ -95,7 +94,7 @@ class NearOptimal:
 
 
 def near_optimal(
-    fit: Fit | Ensemble,
+    fit: Surface,
     flops: Any = None,
     *,
     usd: Any = None,
@@ -140,7 +139,7 @@ def near_optimal(
         >>> f"{region.low / 1e9:.0f}B to {region.high / 1e9:.0f}B, best {region.best.N / 1e9:.0f}B"
         '68B to 142B, best 96B'
     """
-    fitted(fit)
+    surface = checked_surface(fit)
     within, overhead = _criterion(within, overhead)
     best = allocate(fit, flops, usd=usd, cost=cost, fixed=fixed, limits=limits)
     if len(best.columns) < 2:
@@ -151,8 +150,7 @@ def near_optimal(
             f"best. Leave {given} out of fixed, and give what the law has beside N and D"
         )
     levels, unit = asked(flops, usd, None)
-    ensemble = fit if isinstance(fit, Ensemble) else None
-    point = fit.fit if isinstance(fit, Ensemble) else fit
+    point = surface.point
     question = ask(point, levels, unit, cost=cost, fixed=fixed, limits=limits)
     one = {name: np.array([value]) for name, value in question.fit.params.items()}
     kept: Question | None = None
@@ -160,10 +158,7 @@ def near_optimal(
         kept = ask(point, best.loss, "loss", cost=cost, fixed=fixed, limits=limits)
     shares = (within, overhead)
     ends, notes = _ends(question, kept, one, shares)
-    draws = Draws()
-    if ensemble is not None:
-        drawn = _ends(question, kept, ensemble.drawn, shares, point=False)[0]
-        draws = ensemble.drawn.computed(drawn)
+    draws = surface.drawn.apply(lambda drawn: _ends(question, kept, drawn, shares, point=False)[0])
     return NearOptimal(
         best,
         **{name: values[0][()] for name, values in ends.items()},

@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 
 from scalefit.allocation.costs import CostLike
-from scalefit.allocation.problem import Free, Limits, Question, ask, point_of
+from scalefit.allocation.problem import Free, Limits, Question, ask
 from scalefit.allocation.refusals import (
     draw_notes,
     notes_of,
@@ -25,9 +25,8 @@ from scalefit.allocation.solve import CLOSED_FORMS, additive, solved
 from scalefit.allocation.solver import LIMITED, START, Optimum, newton, newton_start
 from scalefit.arguments import broadcast_shape, choice, mapping, numbers
 from scalefit.errors import ArgumentError
-from scalefit.inference.ensemble import Ensemble
-from scalefit.results.estimate import Draws
 from scalefit.results.fit import Fit
+from scalefit.results.surface import Surface, checked_surface
 from scalefit.runtime.settings import own_settings, quiet
 from scalefit.tracing.operations import Function, trace
 
@@ -35,7 +34,7 @@ __all__ = ["allocate", "asked", "optimum_function"]
 
 
 def allocate(
-    fit: Fit | Ensemble,
+    fit: Surface,
     flops: Any = None,
     *,
     usd: Any = None,
@@ -97,21 +96,17 @@ def allocate(
         >>> f"{small.N:.3g} parameters, {small.loss / best.loss - 1:.2%} more loss"
         '1.3e+10 parameters, 0.50% more loss'
     """
-    ensemble = fit if isinstance(fit, Ensemble) else None
-    point = point_of(fit)
+    surface = checked_surface(fit)
     question = ask(
-        point, *asked(flops, usd, loss), cost=cost, free=free, fixed=fixed, limits=limits
+        surface.point, *asked(flops, usd, loss), cost=cost, free=free, fixed=fixed, limits=limits
     )
     one = {name: np.array([value]) for name, value in question.fit.params.items()}
     found = solved(question, one)
     require_design(question, found)
     require_optimum(question, found)
     answers = _answers(question, found)
-    draws = Draws()
-    notes = notes_of(question, found, answers)
-    if ensemble is not None:
-        draws = ensemble.drawn.computed(_answers(question, solved(question, ensemble.drawn)))
-        notes += [*ensemble.notes, *draw_notes(draws["loss"])]
+    draws = surface.drawn.apply(lambda drawn: _answers(question, solved(question, drawn)))
+    notes = [*notes_of(question, found, answers), *surface.draw_notes, *draw_notes(draws)]
     single = {name: values[0][()] for name, values in answers.items()}
     return Allocation(
         columns=MappingProxyType({name: single.pop(name) for name in found.columns}),

@@ -17,11 +17,10 @@ from scalefit.allocation.column_functions import called, columns_of, tried
 from scalefit.allocation.costs import FUNCTION, Cost, CostLike, find_cost
 from scalefit.arguments import broadcast_shape, instance, mapping, number, numbers, shown
 from scalefit.errors import AllocationError, ArgumentError
-from scalefit.inference.ensemble import Ensemble
 from scalefit.results.fit import Fit
 from scalefit.runtime.settings import quiet
 
-__all__ = ["Free", "Limits", "Question", "ask", "fitted", "fixed_values", "point_of"]
+__all__ = ["Free", "Limits", "Question", "ask", "fixed_values"]
 
 Free = Mapping[str, Sequence[Any] | None]
 """Free columns: a pair (lowest, highest), a list of choices, or None for any positive number."""
@@ -276,27 +275,6 @@ def ask(
         box,
         edge,
     )
-
-
-def fitted(fit: Any, argument: str = "fit") -> Fit | Ensemble:
-    """A fit, or an ensemble of fits.
-
-    Raises:
-        ArgumentError: it is neither.
-    """
-    kinds: tuple[type[Fit | Ensemble], ...] = (Fit, Ensemble)
-    wanted = "a fit, nor an ensemble of fits"
-    return instance(fit, argument, kinds, wanted=wanted, remedy=FITTED)
-
-
-def point_of(fit: Any, argument: str = "fit") -> Fit:
-    """The fit itself, or that of an ensemble.
-
-    Raises:
-        ArgumentError: it is neither.
-    """
-    found = fitted(fit, argument)
-    return found.fit if isinstance(found, Ensemble) else found
 
 
 def _by_model_and_token(N: Any, D: Any, k: Any, m: Any) -> Any:

@@ -13,6 +13,7 @@ from scalefit.allocation.solve import CLOSED_FORMS, solved
 from scalefit.allocation.solver import INTERIOR, LIMITED, UNBOUNDED, Optimum
 from scalefit.errors import AllocationError, Note
 from scalefit.results.domain import extrapolation
+from scalefit.results.estimate import Draws
 from scalefit.results.fit import Fit
 
 __all__ = [
@@ -215,8 +216,9 @@ def _at(question: Question, found: Optimum, at: tuple[int, ...]) -> dict[str, fl
     return {**columns, **{name: float(values[0][at]) for name, values in found.columns.items()}}
 
 
-def draw_notes(loss: np.ndarray) -> list[Note]:
-    """A note on draws without an optimum: those whose loss, shape (draws, *levels), is NaN."""
+def draw_notes(draws: Draws, answer: str = "loss") -> list[Note]:
+    """A note on draws without an optimum: those whose answer, shape (draws, *levels), is NaN."""
+    loss = draws.get(answer, np.empty((0, 1)))
     lost = int(np.isnan(loss).any(axis=tuple(range(1, loss.ndim))).sum())
     if not lost:
         return []

@@ -10,16 +10,15 @@ import pandas as pd
 
 from scalefit.allocation.costs import Cost, CostLike, find_cost
 from scalefit.allocation.optimum import allocate
-from scalefit.allocation.problem import fitted
 from scalefit.allocation.result import Allocation
 from scalefit.approach2.isoflop_fit import IsoFlop, positive
 from scalefit.approach2.parabola import power_law, vertex_fits
 from scalefit.arguments import choice, instance
 from scalefit.errors import ArgumentError, DataError, Note, listed
-from scalefit.inference.ensemble import Ensemble
 from scalefit.reporting import report
 from scalefit.results.estimate import Draws, Estimate, checked_level
 from scalefit.results.fit import Fit
+from scalefit.results.surface import Surface, checked_surface
 
 __all__ = [
     "CAUSES",
@@ -194,7 +193,7 @@ class Attribution:
 
 
 def attribute_bias(
-    fit: Fit | Ensemble, found: IsoFlop, flops: float, *, cost: CostLike | None = None
+    fit: Surface, found: IsoFlop, flops: float, *, cost: CostLike | None = None
 ) -> Attribution:
     """The gap between Approach 2 and a fitted surface at a budget, split by cause.
 
@@ -227,15 +226,15 @@ def attribute_bias(
         >>> (100 * why.parts["ln_D"].loc["asymmetry":"drift"]).round(1).to_dict()
         {'asymmetry': -0.3, 'width': -2.6, 'off_centre': 0.8, 'drift': 8.9}
     """
-    fit = fitted(fit).one_surface()
+    fit = checked_surface(fit).one_surface()
     parabolic(found)
     count = find_cost(found.sweeps.cost if cost is None else cost)
     target = one_budget(flops)
-    point = fit.fit if isinstance(fit, Ensemble) else fit
+    point = fit.point
     design = _Design.of(found, count)
     best = allocate(fit, np.append(design.flops, target), cost=count)
     optima = both(best, "N"), both(best, "D")
-    stages = _Stages(design, target, point, count, stacked(fit, point), *optima)
+    stages = _Stages(design, target, point, count, stacked(fit), *optima)
     states = stages.states(both(best, "n_exponent"), both(best, "d_exponent"))
     _require_minima(states[0], design.flops)
     steps = pd.DataFrame(states[0], index=["surface", *CAUSES], columns=list(ANSWERS))
@@ -248,7 +247,7 @@ def attribute_bias(
         flops=target,
         law=point.law.name,
         cost=count.name,
-        draws=fit.drawn.computed(drawn) if isinstance(fit, Ensemble) else Draws(),
+        draws=fit.drawn.apply(lambda _: drawn),
         notes=best.notes,
     )
     return replace(made, notes=(*made.notes, *story_notes(made)))
@@ -423,13 +422,12 @@ class _Stages(NamedTuple):
         return np.where(known[:, None], answers, np.nan)
 
 
-def stacked(fit: Fit | Ensemble, point: Fit) -> dict[str, np.ndarray]:
+def stacked(fit: Surface) -> dict[str, np.ndarray]:
     """Parameters of the fit and of every draw, shape (1 + draws, 1, 1)."""
-    found = {}
-    for name in point.law.names:
-        values = [point.params[name], *(fit.drawn[name] if isinstance(fit, Ensemble) else ())]
-        found[name] = np.reshape(values, (-1, 1, 1))
-    return found
+    return {
+        name: np.reshape([fit.point.params[name], *fit.drawn.get(name, ())], (-1, 1, 1))
+        for name in fit.point.law.names
+    }
 
 
 def both(best: Allocation, name: str) -> np.ndarray:

@@ -15,7 +15,6 @@ from scalefit.allocation.costs import Cost, CostLike, find_cost
 from scalefit.allocation.deadweight_compute import deadweight
 from scalefit.allocation.hardware import Hardware, find_hardware, share_of_peak
 from scalefit.allocation.optimum import allocate
-from scalefit.allocation.problem import fitted, point_of
 from scalefit.allocation.result import Allocation
 from scalefit.approach2.attribution import (
     Attribution,
@@ -33,12 +32,12 @@ from scalefit.arguments import choice, flag, whole
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import AllocationError, DataError, Note, ScalefitError
 from scalefit.fitting.api import fit as fit_law
-from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.fitted_data import FEWEST_FREEDOM
 from scalefit.objective import Objective
 from scalefit.reporting import report
 from scalefit.results.estimate import AS_DRAWN, Draws, Estimate, Tails, checked_level
 from scalefit.results.fit import Fit
+from scalefit.results.surface import Surface, checked_surface
 
 __all__ = ["BiasReport", "bias"]
 
@@ -177,7 +176,7 @@ class BiasReport:
         if not len(self.resamples):
             raise DataError(
                 "the runs of this report were not resampled",
-                remedy="Give resamples=400, and sweeps of more runs where a note says `few_rows`",
+                remedy="Give n_draws=400, and sweeps of more runs where a note says `few_rows`",
             )
         if name == "error":
             drawn = self.resamples["D"].to_numpy() / self.surface["D"] - 1
@@ -223,7 +222,7 @@ class BiasReport:
 
 
 def bias(
-    fit: Fit | Ensemble,
+    fit: Surface,
     found: IsoFlop,
     runs: LossTable | pd.DataFrame,
     flops: float,
@@ -233,7 +232,7 @@ def bias(
     utilisation: float = 0.5,
     quality: bool | Sequence[RuleChoice] = True,
     objectives: bool = True,
-    resamples: int = 400,
+    n_draws: int = 400,
     seed: int = 0,
     **columns: str,
 ) -> BiasReport:
@@ -256,7 +255,7 @@ def bias(
             the fit and in Approach 2; or rules and thresholds of your own.
         objectives: whether to fit the law again to raw and to log residuals, by squares and by a
             Huber loss with delta 0.001.
-        resamples: how often Approach 2 is repeated on runs resampled within their budgets; not at
+        n_draws: how often Approach 2 is repeated on runs resampled within their budgets; not at
             all where the parabolas leave fewer than five residual degrees of freedom.
         seed: of the resampling.
         **columns: headers, as for ``fit``, where ``runs`` is a DataFrame.
@@ -283,11 +282,11 @@ def bias(
         >>> f"{found.error():.1%} too many tokens waste {found.deadweight:.2%}, ${found.usd:,.0f}"
         '11.6% too many tokens waste 0.37%, $4,204'
     """
-    fit = fitted(fit).one_surface()
+    fit = checked_surface(fit).one_surface()
     parabolic(found)
     hardware, utilisation = find_hardware(hardware), share_of_peak(utilisation)
-    remedy = "Pass how many, as resamples=400, or resamples=0 for none"
-    resamples = whole(resamples, "resamples", least=0, most=MOST_RESAMPLES, remedy=remedy)
+    remedy = "Pass how many, as n_draws=400, or n_draws=0 for none"
+    n_draws = whole(n_draws, "n_draws", least=0, most=MOST_RESAMPLES, remedy=remedy)
     seed, objectives = arguments.seed(seed), flag(objectives, "objectives")
     if not isinstance(quality, bool | np.bool_):
         quality = chosen(quality)
@@ -300,14 +299,14 @@ def bias(
             f"the table lacks runs of the sweeps: rows {list(absent[:5])}",
             remedy="Give the table that isoflop was given",
         )
-    point = point_of(fit)
+    point = fit.point
     best = allocate(fit, target, cost=count)
     theirs = _answers(found, target)
     size = float(_size(count, target, theirs["D"]))
     theirs["loss"] = float(point.evaluate(N=size, D=theirs["D"]))
     wasted = _wasted(fit, target, np.array([theirs["D"]]), count)[:, 0]
-    tails, few = _resampling(found, resamples)
-    again_drawn = _resampled(point, found, target, count, 0 if few else resamples, seed)
+    tails, few = _resampling(found, n_draws)
+    again_drawn = _resampled(point, found, target, count, 0 if few else n_draws, seed)
     variants, troubles = _variants(point, found, table, target, count, quality, objectives)
     made = BiasReport(
         flops=target,
@@ -335,7 +334,7 @@ def bias(
     return replace(made, notes=tuple(n for i, n in enumerate(notes) if n not in notes[:i]))
 
 
-def _wasted(fit: Fit | Ensemble, flops: float, D: np.ndarray, cost: Cost) -> np.ndarray:
+def _wasted(fit: Surface, flops: float, D: np.ndarray, cost: Cost) -> np.ndarray:
     """Share of the budget that training on D tokens wastes, shape (1 + draws, len(D))."""
     found = deadweight(fit, _size(cost, flops, D), D, cost=cost)
     drawn = [found.estimate("share").draws] if found.draws else []
@@ -369,10 +368,9 @@ def _answers(found: IsoFlop, flops: float) -> dict[str, float]:
 
 
 def _drawn(best: Allocation, wasted: np.ndarray) -> Draws:
-    if not best.draws:
-        return best.draws
+    """The answers at the one budget, and the waste, under every draw."""
     drawn = {name: both(best, name)[1:, 0] for name in (*QUANTITIES, "loss")}
-    return best.draws.computed({**drawn, "deadweight": wasted[1:]})
+    return best.draws.apply(lambda _: {**drawn, "deadweight": wasted[1:]})
 
 
 def _resampling(found: IsoFlop, resamples: int) -> tuple[Tails, list[Note]]:
@@ -498,7 +496,7 @@ def _variant(
     delta = fit.objective.delta
     beyond = np.nan if delta is None else float((np.abs(fit.residuals(table)) > delta).mean())
     return {
-        "rows": fit.rows,
+        "rows": fit.nobs,
         "budgets": int(found.budgets["used"].sum()),
         "n_exponent": float(best.n_exponent),
         "n_exponent_approach2": theirs["n_exponent"],
@@ -506,7 +504,7 @@ def _variant(
         "D_approach2": theirs["D"],
         "error": theirs["D"] / float(best.D) - 1,
         "deadweight": float(_wasted(fit, flops, np.array([theirs["D"]]), cost)[0, 0]),
-        "spread": fit.spread,
+        "spread": fit.residual_rms,
         "beyond": beyond,
     }
 
@@ -514,16 +512,16 @@ def _variant(
 def _notes(made: BiasReport, fit: Fit, table: LossTable) -> list[Note]:
     notes = []
     data = fit.provenance.get("data")
-    if fit.rows != np.count_nonzero(table.weight > 0) or (
+    if fit.nobs != np.count_nonzero(table.weight > 0) or (
         data is not None and data != table.digest([*fit.law.columns, fit.law.response])
     ):
         notes.append(
             Note(
                 "bias_other_runs",
                 "warning",
-                f"the surface is of {fit.rows} other runs than the {len(table)} of this table: "
+                f"the surface is of {fit.nobs} other runs than the {len(table)} of this table: "
                 "what is left as noise and misfit holds the difference between the two",
-                {"rows": fit.rows, "table": len(table)},
+                {"rows": fit.nobs, "table": len(table)},
             )
         )
     if made.lost_share > 0:

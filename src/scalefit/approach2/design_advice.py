@@ -162,7 +162,7 @@ def advise(
     sigma = _noise(fit) if noise is None else number(noise, "noise", least=0, remedy=NOISE)
     if not math.isfinite(sigma):
         raise DataError(
-            f"{fit.rows} runs leave no residual degree of freedom to tell the noise from",
+            f"{fit.nobs} runs leave no residual degree of freedom to tell the noise from",
             remedy=NOISE,
         )
     sweep = _Sweep(fit, one_budget(flops), find_cost(cost), low, high, points, sigma)
@@ -219,8 +219,8 @@ def _span(fit: Fit, span: Any) -> tuple[float, float]:
 
 
 def _noise(fit: Fit) -> float:
-    freedom = fit.rows - fit.free
-    return fit.spread * math.sqrt(fit.rows / freedom) if freedom > 0 else math.nan
+    freedom = fit.nobs - fit.n_free
+    return fit.residual_rms * math.sqrt(fit.nobs / freedom) if freedom > 0 else math.nan
 
 
 @dataclass(frozen=True)
@@ -376,7 +376,7 @@ class _Sweep:
         fit = self.fit
         tied = {name: group for group in fit.tied for name in group}
         groups = dict.fromkeys(tied.get(name, (name,)) for name in fit.law.names)
-        fixed = {*fit.fixed, *fit.trust.at_bound}
+        fixed = {*fit.fixed, *fit.diagnostics.at_bound}
         return [group for group in groups if not fixed & set(group)]
 
 

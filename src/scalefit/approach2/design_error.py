@@ -11,17 +11,15 @@ import pandas as pd
 
 from scalefit.allocation.costs import Cost, CostLike, find_cost, price
 from scalefit.allocation.optimum import allocate
-from scalefit.allocation.problem import fitted
 from scalefit.approach2.isoflop_fit import positive
 from scalefit.approach2.parabola import VertexFits, vertex_fits
 from scalefit.approach2.sweeps import Sweeps, sweeps
 from scalefit.arguments import broadcast_shape, choice, numbers, whole
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError, Note
-from scalefit.inference.ensemble import Ensemble
 from scalefit.reporting import report
 from scalefit.results.estimate import Draws, Estimate
-from scalefit.results.fit import Fit
+from scalefit.results.surface import Surface, checked_surface
 
 # Sizes of a sweep; exponents and half-widths whose losses float64 holds.
 MOST_POINTS, STEEPEST, WIDEST = 100_000, 10.0, 1e30
@@ -135,7 +133,7 @@ class DesignBias:
 
 
 def design_bias(
-    fit: Fit | Ensemble,
+    fit: Surface,
     runs: LossTable | pd.DataFrame,
     flops: Any,
     *,
@@ -173,18 +171,18 @@ def design_bias(
         >>> sf.approach2.design_bias(fit, design, 1e24).target["D_error"].round(3).to_list()
         [-0.051]
     """
-    fit = fitted(fit).one_surface()
+    fit = checked_surface(fit).one_surface()
     design = sweeps(as_table(runs, **columns), by, tolerance, None, losses=False)
     return of_sweeps(fit, design, positive(flops).ravel(), find_cost(cost))
 
 
-def of_sweeps(fit: Fit | Ensemble, design: Sweeps, targets: np.ndarray, count: Cost) -> DesignBias:
+def of_sweeps(fit: Surface, design: Sweeps, targets: np.ndarray, count: Cost) -> DesignBias:
     """The same on runs that are grouped already.
 
     Raises:
         DataError: fewer than two budgets have a minimum.
     """
-    surface = fit.fit if isinstance(fit, Ensemble) else fit
+    surface = fit.point
     members = design.members
     place, weight = design.padded()
     N, D = design.N[place], design.D[place]
@@ -202,10 +200,11 @@ def of_sweeps(fit: Fit | Ensemble, design: Sweeps, targets: np.ndarray, count: C
     vertices = {"N": np.exp(one.n.vertex), "D": np.exp(one.d.vertex)}
     reached = {"N": one.n_law.at(targets), "D": one.d_law.at(targets)}
     split = len(budget)
-    draws = Draws()
-    if isinstance(fit, Ensemble):
-        each = vertex_fits(budget, N, D, fit.predict(N=N, D=D).draws, weight)
-        draws = fit.drawn.computed(_drawn(each, targets, best.draws, split))
+
+    def under_draws(_: Draws) -> dict[str, np.ndarray]:
+        each = vertex_fits(budget, N, D, fit.estimate_loss(N=N, D=D).draws, weight)
+        return _drawn(each, targets, best.draws, split)
+
     return DesignBias(
         budgets=_compared(budget, vertices, best.N[:split], best.D[:split]),
         target=_compared(targets, reached, best.N[split:], best.D[split:]),
@@ -213,7 +212,7 @@ def of_sweeps(fit: Fit | Ensemble, design: Sweeps, targets: np.ndarray, count: C
         d_exponent=float(one.d_law.exponent),
         law=surface.law.name,
         cost=count.name,
-        draws=draws,
+        draws=fit.drawn.apply(under_draws),
         notes=best.notes,
     )
 

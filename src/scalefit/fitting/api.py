@@ -107,7 +107,7 @@ def fit(
             else is shared. Added to what the law declares with ``By``.
         seed: of the scattered points that are searched where a law has too many nonlinear
             parameters for a grid; a grid does not depend on it.
-        certify: whether to prove the optimum global (``Fit.certified``): True where a proof
+        certify: whether to prove the optimum global (``Fit.certificate``): True where a proof
             exists, for some seconds at most; a number of boxes, as ``100_000``, for as long as they
             take; False never. By default for squared errors, within a second.
         device: a device of JAX's to polish on, as ``"gpu"`` or ``"cpu"``, by a program that is
@@ -186,18 +186,18 @@ def fit(
         law=law,
         params=params,
         objective=objective,
-        value=value,
+        objective_value=value,
         status=status,
         notes=table.notes,
-        trust=trust,
-        rows=int(np.count_nonzero(table.weight)),
-        spread=float(spread),
+        diagnostics=trust,
+        nobs=int(np.count_nonzero(table.weight)),
+        residual_rms=float(spread),
         domain=_domain(used),
         fixed=fixed,
         tied=tuple(group for group in problem.names if len(group) > 1),
         bounds=limited,
         groups=grouped,
-        certified=certified,
+        certificate=certified,
         dropped=table.dropped,
         provenance=_provenance(
             table, law, sorted({name for item in grouped.values() for name in item.columns})

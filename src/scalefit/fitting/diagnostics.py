@@ -22,7 +22,7 @@ from scalefit.laws import BUILTIN
 from scalefit.objective import Objective, binary_size
 from scalefit.problem.problem import Data, Problem, Settings
 from scalefit.problem.separability import idle_error
-from scalefit.results.fit import Fit, Minimum, Trust, by_row
+from scalefit.results.fit import Diagnostics, Fit, Minimum, by_row
 from scalefit.runtime.settings import quiet
 
 __all__ = ["arrived", "assess", "exact", "observe", "refuse_idle", "settled"]
@@ -140,7 +140,7 @@ def assess(
     settings: Settings,
     searched: Searched,
     polished: Polished,
-) -> tuple[Status, Trust]:
+) -> tuple[Status, Diagnostics]:
     """Status of the best start, and what all starts say together."""
     order = np.argsort(np.where(np.isfinite(polished.value), polished.value, np.inf))
     there = arrived(objective, data, polished)
@@ -150,16 +150,16 @@ def assess(
     condition, projected = _conditions(problem, polished, best)
     bound = polished.active[best] & _at_work(problem, polished.coefficients[best])
     held = [name for group, at in zip(problem.names, bound, strict=True) if at for name in group]
-    trust = Trust(
+    trust = Diagnostics(
         search="scattered" if problem.scattered else "grid",
         cells=searched.cells,
         cells_by_squares=searched.by_squares,
         basins=searched.basins,
         starts=len(polished.value),
         minima=minima,
-        gradient=float(polished.stationary[best]),
-        promise=float(polished.promise[best]),
-        duality=float(polished.duality[best]),
+        gradient_cosine=float(polished.stationary[best]),
+        newton_decrement=float(polished.promise[best]),
+        duality_gap=float(polished.duality[best]),
         iterations=int(polished.iterations[best]),
         at_bound=tuple(name for name in problem.ordered if name in held),
         condition=condition,
@@ -365,7 +365,7 @@ def _delta_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[Note
             )
         ]
     beyond = FAR_OUTSIDE * delta
-    if typical > beyond and np.count_nonzero(sizes <= beyond) <= fit.free:
+    if typical > beyond and np.count_nonzero(sizes <= beyond) <= fit.n_free:
         return [
             Note(
                 "delta_tiny",
@@ -405,7 +405,7 @@ def _bound_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
             f"bounds={_widened(fit, problem, table, name)}, if it is not physical",
             {"parameter": name, "value": fit.params[name]},
         )
-        for name in fit.trust.at_bound
+        for name in fit.diagnostics.at_bound
         if name not in held
     ]
 
@@ -413,7 +413,7 @@ def _bound_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
 def _at_same_bound(fit: Fit) -> tuple[dict[tuple[str, float], list[str]], set[str]]:
     """Levels of a coefficient that ended at one bound, where they are many; and their names."""
     found: dict[tuple[str, float], list[str]] = {}
-    at_bound, held = set(fit.trust.at_bound), set()
+    at_bound, held = set(fit.diagnostics.at_bound), set()
     for name, grouping in fit.groups.items():
         for level in grouping.levels:
             if (spelt := spelled(name, level)) in at_bound:
@@ -457,7 +457,7 @@ def _number(value: float) -> str:
 def _rising_notes(fit: Fit, table: LossTable) -> list[Note]:
     """A note where the response rises along the one column of a law that can only fall."""
     law = fit.law
-    if len(law.columns) > 1 or not fit.trust.at_bound or fit.groups:
+    if len(law.columns) > 1 or not fit.diagnostics.at_bound or fit.groups:
         return []
     x, observed = table.column(law.columns[0]), table.column(law.response)
     used = table.weight > 0
@@ -492,7 +492,7 @@ def _rising_notes(fit: Fit, table: LossTable) -> list[Note]:
 
 
 def _search_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
-    trust, notes = fit.trust, []
+    trust, notes = fit.diagnostics, []
     if trust.gap is not None:
         notes.append(
             Note(
@@ -534,7 +534,7 @@ def _search_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
 
 def _disagreement(fit: Fit, table: LossTable) -> str:
     """What is said of several minima."""
-    minima, gap = fit.trust.minima, fit.trust.gap or 0.0
+    minima, gap = fit.diagnostics.minima, fit.diagnostics.gap or 0.0
     second = minima[1]
     shared = [name for name in fit.law.names if name not in fit.groups]
     where = ", ".join(f"{name} {second.params[name]:.4g}" for name in shared)
@@ -571,7 +571,7 @@ def _passes(fit: Fit, table: LossTable, minimum: Minimum) -> bool:
 
 
 def _proof_notes(fit: Fit) -> list[Note]:
-    proof = fit.certified
+    proof = fit.certificate
     if proof.closed or proof.boxes == 0:
         return []
     return [
@@ -590,7 +590,7 @@ def _proof_notes(fit: Fit) -> list[Note]:
 
 def _design_notes(fit: Fit) -> list[Note]:
     notes = []
-    condition = fit.trust.condition
+    condition = fit.diagnostics.condition
     if condition > WEAK_CONDITION:
         notes.append(
             Note(
@@ -602,15 +602,15 @@ def _design_notes(fit: Fit) -> list[Note]:
                 {"condition": condition, "limit": WEAK_CONDITION},
             )
         )
-    freedom = fit.rows - fit.free
+    freedom = fit.nobs - fit.n_free
     if freedom < FEW_FREEDOM:
         notes.append(
             Note(
                 "few_rows",
                 "warning",
-                f"{fit.rows} runs leave {freedom} degrees of freedom for {fit.free} parameters: "
+                f"{fit.nobs} runs leave {freedom} degrees of freedom for {fit.n_free} parameters: "
                 "the residuals say nothing about the noise. Add runs before trusting exponents",
-                {"rows": fit.rows, "free": fit.free},
+                {"rows": fit.nobs, "free": fit.n_free},
             )
         )
     return notes
@@ -655,10 +655,10 @@ def _one_ratio_notes(
         return []
     power = float(x @ y / (x @ x))
     off = float(np.sqrt(np.mean((y - power * x) ** 2)))
-    freedom = max(fit.rows - fit.free, 1)
+    freedom = max(fit.nobs - fit.n_free, 1)
     # From the mean size of residuals: a single bad run is not the noise.
-    noise = float(np.abs(residuals[used]).mean() * np.sqrt(np.pi / 2 * fit.rows / freedom))
-    moves = 0.5 * off * np.sqrt(fit.rows) / noise
+    noise = float(np.abs(residuals[used]).mean() * np.sqrt(np.pi / 2 * fit.nobs / freedom))
+    moves = 0.5 * off * np.sqrt(fit.nobs) / noise
     seen = float(moves * np.median(_steepness(fit, table, columns)[used]))
     if not (seen < LEAST_APART and off < NARROW):
         return []
@@ -727,7 +727,7 @@ def _trajectory_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list
     column = table.frame[found.by if found.by in table else "N"]
     # A fit needs runs of several D, and a label that is one for each run picks their last rows.
     if (
-        found.curves > fit.free
+        found.curves > fit.n_free
         and len(set(D[last])) > 2
         and len({label(cell) for cell in column.iloc[last]}) == found.curves
     ):

@@ -74,7 +74,7 @@ COUNTED_AT_ONCE = 4096
 
 # Numbers of eight bytes that a replicate takes for each parameter, beside two for each run.
 FIELDS = 16
-COUNT = "Pass n=1000, which gives two digits of an interval"
+COUNT = "Pass n_draws=1000, which gives two digits of an interval"
 
 # Webb's six-point distribution: mean 0, variance 1, third moment 0.
 WEBB = np.array([-np.sqrt(1.5), -1.0, -np.sqrt(0.5), np.sqrt(0.5), 1.0, np.sqrt(1.5)])
@@ -83,12 +83,12 @@ WEBB = np.array([-np.sqrt(1.5), -1.0, -np.sqrt(0.5), np.sqrt(0.5), 1.0, np.sqrt(
 def bootstrap(
     fit: Fit,
     runs: LossTable | pd.DataFrame,
-    n: int = 1000,
+    n_draws: int = 1000,
     *,
     method: Method = "rows",
     by: str | None = None,
     seed: int = 0,
-    searched: float = SEARCHED,
+    global_search: float = SEARCHED,
     progress: bool = True,
     device: str | None = None,
     **columns: Any,
@@ -103,7 +103,7 @@ def bootstrap(
     Args:
         fit: the fit.
         runs: the table it was made from.
-        n: number of replicates.
+        n_draws: number of replicates.
         method: what is resampled. ``rows``: the runs, as if each had been drawn on its own.
             ``clusters``: all runs of one value of ``by`` together, for runs that share a
             trajectory, a corpus or a tuning. ``strata``: runs within each value of ``by`` (within
@@ -115,7 +115,7 @@ def bootstrap(
             run to run and be shared within a cluster.
         by: column of the clusters or strata.
         seed: of the resampling.
-        searched: share of the replicates that is searched over the whole bounds in any case.
+        global_search: share of the replicates that is searched over the whole bounds in any case.
         progress: whether a bar is drawn once it takes more than two seconds.
         device: a device of JAX's to polish on, as for ``fit``. By default numpy on the host, JAX's
             default device where that is no processor, and a compiled program for more than 20,000
@@ -141,30 +141,34 @@ def bootstrap(
     Example:
         >>> import scalefit as sf
         >>> runs = sf.simulate(sf.simulation.isoflop_design())
-        >>> draws = sf.bootstrap(sf.fit(runs), runs, n=200)
+        >>> draws = sf.bootstrap(sf.fit(runs), runs, n_draws=200)
         >>> draws
         <Ensemble chinchilla: 200 draws by rows>
     """
     checked_fit(fit)
-    n = arguments.whole(n, "n", least=2, remedy=COUNT)
+    n_draws = arguments.whole(n_draws, "n_draws", least=2, remedy=COUNT)
     _check_options(method, by)
     seed = arguments.seed(seed)
-    searched = arguments.number(
-        searched, "searched", least=0, most=1, remedy=f"Pass a share, as searched={SEARCHED}"
+    global_search = arguments.number(
+        global_search,
+        "global_search",
+        least=0,
+        most=1,
+        remedy=f"Pass a share, as global_search={SEARCHED}",
     )
     progress, device = arguments.flag(progress, "progress"), named(device)
-    size = 2 * fit.rows + FIELDS * (fit.free + 1)
-    arguments.affordable(n, "n", 8 * size, remedy=COUNT)
+    size = 2 * fit.nobs + FIELDS * (fit.n_free + 1)
+    arguments.affordable(n_draws, "n_draws", 8 * size, remedy=COUNT)
     require_freedom(fit)
     refuse_unknown(bootstrap, fit.law, columns)
     ground = stand_on(fit, runs, **columns)
     rng = np.random.default_rng(seed)
-    resample = RESAMPLES[method](ground, by, n, rng)
+    resample = RESAMPLES[method](ground, by, n_draws, rng)
     posed = ground.posed
     fitted = posed.problem, fit.objective, posed.settings, posed.data
     gridded = len(posed.problem.nonlinear) <= MOST_GRIDDED
     given: dict[str, np.ndarray | None] = {"observed": resample.losses, "weight": resample.weights}
-    chosen = rng.permutation(n) < round(searched * n)
+    chosen = rng.permutation(n_draws) < round(global_search * n_draws)
 
     def refit(which: np.ndarray, **options: Any) -> multistart.Refits:
         options |= {name: None if item is None else item[which] for name, item in given.items()}
@@ -186,9 +190,9 @@ def bootstrap(
             device=device,
         )
 
-    every = np.arange(n)
-    check = max(FEWEST_CHECKED, round(searched * n))
-    held = max(check, round(MOST_SEARCHED * n))
+    every = np.arange(n_draws)
+    check = max(FEWEST_CHECKED, round(global_search * n_draws))
+    held = max(check, round(MOST_SEARCHED * n_draws))
     found = refit(every, near=ground.near, searched=chosen, held=None if gridded else held)
     improve = partial(multistart.improve, fit.objective, posed.data, found)
     others = np.flatnonzero(~found.searched)
@@ -201,8 +205,8 @@ def bootstrap(
     usable = arrived(fit.objective, posed.data, found) & np.isfinite(found.value)
     if not usable.any():
         raise FitError(
-            f"none of {n} replicates reached an optimum: resampled like this, the runs do not "
-            "constrain the law. Fix or tie a parameter, or resample residuals, which keeps the "
+            f"none of {n_draws} replicates reached an optimum: resampled like this, the runs do "
+            "not constrain the law. Fix or tie a parameter, or resample residuals, which keeps the "
             "design"
         )
     return Ensemble(
@@ -215,7 +219,7 @@ def bootstrap(
         replicates=Replicates(
             found.value, found.promise, found.stationary, found.searched, found.gained
         ),
-        freedom=ground.freedom,
+        df_resid=ground.freedom,
         tails=resample.tails,
         notes=(
             *curve_notes(fit, by if method != "strata" else None),

@@ -40,7 +40,7 @@ CLIPPED_SHARE = 0.01
 
 # Numbers of eight bytes that a draw takes for each parameter.
 FIELDS = 16
-COUNT = "Pass n=4000, which gives two digits of an interval"
+COUNT = "Pass n_draws=4000, which gives two digits of an interval"
 
 # Draws whose columns are evaluated at once.
 CHUNK = 256
@@ -79,7 +79,7 @@ class Covariance:
         errors = self.standard_errors.to_numpy()
         return self.matrix.div(errors, axis=0).div(errors, axis=1)
 
-    def interval(self, level: float = 0.95) -> pd.DataFrame:
+    def conf_int(self, level: float = 0.95) -> pd.DataFrame:
         """Estimate, standard error and t interval of every free parameter.
 
         The interval is symmetric in the coordinate that :meth:`draws` are made in: the logarithm of
@@ -89,7 +89,7 @@ class Covariance:
             level: coverage promised.
 
         Returns:
-            A row for each parameter: ``value``, ``sd``, ``low``, ``high``, raw units.
+            A row for each parameter: ``value``, ``se``, ``low``, ``high``, raw units.
 
         Raises:
             ArgumentError: the level is no number between 0 and 1.
@@ -107,9 +107,9 @@ class Covariance:
             factor = np.exp(reach * errors / value.where(self._logarithmic, np.inf))
         low = (value / factor).where(self._logarithmic, value - reach * errors)
         high = (value * factor).where(self._logarithmic, value + reach * errors)
-        return pd.DataFrame({"value": value, "sd": errors, "low": low, "high": high})
+        return pd.DataFrame({"value": value, "se": errors, "low": low, "high": high})
 
-    def draws(self, n: int = 4000, seed: int = 0) -> Ensemble:
+    def draws(self, n_draws: int = 4000, seed: int = 0) -> Ensemble:
         """Draws from the t distribution that the covariance describes.
 
         Coefficients are drawn as the size of their term over the runs, those of amplitudes in the
@@ -118,7 +118,7 @@ class Covariance:
         on it.
 
         Args:
-            n: number of draws.
+            n_draws: number of draws.
             seed: of the draws.
 
         Raises:
@@ -126,10 +126,10 @@ class Covariance:
                 into memory.
             DataError: fewer than five residual degrees of freedom are left.
         """
-        n, seed = whole(n, "n", least=2, remedy=COUNT), checked_seed(seed)
+        n_draws, seed = whole(n_draws, "n_draws", least=2, remedy=COUNT), checked_seed(seed)
         require_freedom(self.fit)
         ground, problem = self._ground, self._ground.posed.problem
-        affordable(n, "n", 8 * FIELDS * problem.size, remedy=COUNT)
+        affordable(n_draws, "n_draws", 8 * FIELDS * problem.size, remedy=COUNT)
         count, p = len(problem.owners), problem.size
         rng = np.random.default_rng(seed)
         data, place = ground.posed.data, ground.near.coordinates
@@ -155,13 +155,13 @@ class Covariance:
         values, vectors = np.linalg.eigh(inner / np.outer(size, size))
         root = size[:, None] * vectors * np.sqrt(np.clip(values, 0, None))
         # A t variable is a normal one over the root of a chi-square over its freedom.
-        shrink = np.sqrt(rng.chisquare(self.freedom, n) / self.freedom)
-        steps = np.zeros((n, p))
-        steps[:, free] = rng.standard_normal((n, len(root))) @ root.T / shrink[:, None]
+        shrink = np.sqrt(rng.chisquare(self.freedom, n_draws) / self.freedom)
+        steps = np.zeros((n_draws, p))
+        steps[:, free] = rng.standard_normal((n_draws, len(root))) @ root.T / shrink[:, None]
         points = np.r_[np.where(log, np.log(np.where(log, terms, 1.0)), terms), place] + steps
         drawn = np.clip(points[:, count:], *(ground.posed.settings[i][count:] for i in (0, 1)))
         points[:, :count][:, log] = np.exp(points[:, :count][:, log])
-        for i in range(0, n, CHUNK):
+        for i in range(0, n_draws, CHUNK):
             points[i : i + CHUNK, :count] /= newton.scale(data.metric, drawn[i : i + CHUNK])
         # What is held stays where it is, whatever the size of its column.
         points[:, ~free] = ground.point[~free]
@@ -183,12 +183,12 @@ class Covariance:
         return Ensemble(
             fit=self.fit,
             params=parameters(ground, points[:, :count], points[:, count:], held),
-            usable=np.ones(n, dtype=bool),
+            usable=np.ones(n_draws, dtype=bool),
             method=self.method,
             seed=seed,
             noise=run_noise(ground),
             replicates=None,
-            freedom=ground.freedom,
+            df_resid=ground.freedom,
             notes=(*self.notes, *notes),
         )
 
@@ -271,9 +271,9 @@ def covariance(
             Note(
                 "conditional_on_bound",
                 "warning",
-                f"{', '.join(fit.trust.at_bound)} at a bound: the others' errors take it as known. "
-                "Profiles and bootstrap replicates may leave the bound, and then say more",
-                {"parameters": list(fit.trust.at_bound)},
+                f"{', '.join(fit.diagnostics.at_bound)} at a bound: the others' errors take it as "
+                "known. Profiles and bootstrap replicates may leave the bound, and then say more",
+                {"parameters": list(fit.diagnostics.at_bound)},
             )
         )
     return Covariance(

@@ -30,17 +30,16 @@ from scalefit.laws import Law
 from scalefit.objective import Residual
 from scalefit.reporting import report
 from scalefit.results import archive
-from scalefit.results.estimate import AS_DRAWN, Draws, Estimate, Tails, checked_level
-from scalefit.results.fit import Fit, checked_fit, encoded
+from scalefit.results.estimate import AS_DRAWN, Draws, Estimate, Origin, Tails, checked_level
+from scalefit.results.fit import Fit, encoded
+from scalefit.results.surface import IntervalKind
 from scalefit.runtime.settings import own_settings, quiet
 
 __all__ = [
     "Ensemble",
-    "IntervalKind",
     "Replicates",
     "RunNoise",
     "called",
-    "checked_answer",
     "checked_draws",
 ]
 
@@ -57,36 +56,33 @@ ENTRY_BY_ENTRY = (
     "that work entry by entry and change nothing, such as numpy.where(alpha > 0.3, alpha, 0.3)"
 )
 
-IntervalKind = Literal["mean", "run"]
-"""Of the surface, or of a new run, which adds the noise from run to run."""
-
 
 class Replicates(NamedTuple):
     """How the refit of each replicate went; every array of shape (draws,).
 
     Attributes:
-        value: objective at its optimum.
-        promise: decrease a further Newton step promises, relative to the objective.
-        gradient: largest cosine between the influence of the rows and a Jacobian column.
-        searched: whether the whole box was searched for it, not only the surroundings of the fit.
-        gained: whether it ended in a lower minimum than the fit led to, which that search found, or
-            that of another replicate.
+        objective_value: objective at its optimum.
+        newton_decrement: decrease a further Newton step promises, relative to the objective.
+        gradient_cosine: largest cosine between the influence of the rows and a Jacobian column.
+        global_search: whether the whole box was searched for it, not only around the fit.
+        improved: whether it ended in a lower minimum than the fit led to, which that search found,
+            or that of another replicate.
     """
 
-    value: np.ndarray
-    promise: np.ndarray
-    gradient: np.ndarray
-    searched: np.ndarray
-    gained: np.ndarray
+    objective_value: np.ndarray
+    newton_decrement: np.ndarray
+    gradient_cosine: np.ndarray
+    global_search: np.ndarray
+    improved: np.ndarray
 
 
 REPLICATES: Mapping[str, type[np.generic]] = MappingProxyType(
     {
-        "value": np.float64,
-        "promise": np.float64,
-        "gradient": np.float64,
-        "searched": np.bool_,
-        "gained": np.bool_,
+        "objective_value": np.float64,
+        "newton_decrement": np.float64,
+        "gradient_cosine": np.float64,
+        "global_search": np.bool_,
+        "improved": np.bool_,
     }
 )
 
@@ -125,7 +121,7 @@ class Ensemble:
         seed: of the random numbers.
         noise: noise from run to run, for ``kind="run"``.
         replicates: how each refit went; None where the draws are no refits.
-        freedom: residual degrees of freedom of the fit.
+        df_resid: residual degrees of freedom of the fit.
         tails: how far out among the draws the ends of an interval lie.
         chains: Markov chains the draws are of, one after the other; 1 where there are none.
         notes: soft problems.
@@ -138,7 +134,7 @@ class Ensemble:
     seed: int
     noise: RunNoise
     replicates: Replicates | None
-    freedom: int
+    df_resid: int
     tails: Tails = AS_DRAWN
     chains: int = 1
     notes: tuple[Note, ...] = ()
@@ -150,7 +146,9 @@ class Ensemble:
         for values in used.values():
             # A function that is applied to them may not change them.
             values.flags.writeable = False
-        object.__setattr__(self, "_drawn", Draws(used, self.tails))
+        origin = Origin(self.method, self.seed, len(self.usable), self.fit.nobs)
+        index = np.flatnonzero(self.usable)
+        object.__setattr__(self, "_drawn", Draws(used, self.tails, origin, index))
 
     def __len__(self) -> int:
         return len(self.usable)
@@ -161,18 +159,28 @@ class Ensemble:
         return int(np.count_nonzero(~self.usable))
 
     @property
+    def point(self) -> Fit:
+        """The fit, which is the point estimate."""
+        return self.fit
+
+    @property
+    def draw_notes(self) -> tuple[Note, ...]:
+        """Soft problems of the draws."""
+        return self.notes
+
+    @property
     def drawn(self) -> Draws:
         """Parameters of the usable draws."""
         return self._drawn
 
-    def interval(self, level: float = 0.95) -> pd.DataFrame:
-        """Estimate, standard deviation and interval of every free parameter.
+    def conf_int(self, level: float = 0.95) -> pd.DataFrame:
+        """Estimate, standard error and confidence interval of every free parameter.
 
         Args:
             level: coverage promised; see :meth:`Estimate.interval`.
 
         Returns:
-            A row for each parameter: ``value``, ``sd``, ``low``, ``high``, raw units.
+            A row for each parameter: ``value``, ``se``, ``low``, ``high``, raw units.
 
         Raises:
             ArgumentError: the level is no number between 0 and 1.
@@ -183,7 +191,7 @@ class Ensemble:
                 continue
             one = self._drawn.estimate(name, np.asarray(self.fit.params[name]))
             rows[name] = (self.fit.params[name], one.sd, *one.interval(level))
-        return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "sd", "low", "high"])
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "se", "low", "high"])
 
     def apply(self, function: Callable[..., Any]) -> Estimate:
         """Any function of the parameters.
@@ -223,10 +231,10 @@ class Ensemble:
                 remedy=ENTRY_BY_ENTRY,
             )
         own = tuple(getattr(function, "notes", ()))
-        return Estimate(value[()], drawn, self.tails, (*own, *self._carried))
+        return Estimate(value[()], drawn, self.tails, (*own, *self.carried))
 
     @property
-    def _carried(self) -> tuple[Note, ...]:
+    def carried(self) -> tuple[Note, ...]:
         """What answers of these draws carry of them and of their fit."""
         return (*self.fit.carried, *self.notes)
 
@@ -265,17 +273,27 @@ class Ensemble:
         affordable(points, self.fit.law.columns[0], 8 * COPIES * count, remedy=remedy)
         value = self.fit.value_of(used, codes)
         far = self.fit.extrapolation(used)
-        notes = (*far, *(_form_note(bool(far)) if kind == "run" else ()), *self._carried)
+        notes = (*far, *(_form_note(bool(far)) if kind == "run" else ()), *self.carried)
         drawn = self.fit.law.evaluate(used, self._by_row(np.ndim(value), codes))
         drawn = np.broadcast_to(drawn, (count, *value.shape))
         if kind == "mean":
             return Estimate(value[()], drawn, self.tails, notes)
         # Of the noise there are as many runs as there are: few clusters make the surface less
         # certain, not the noise around it.
-        noisy = AS_DRAWN if self.tails == AS_DRAWN else Tails(self.freedom)
-        drawn = value + self.tails.reach(0.95) / noisy.reach(0.95) * (drawn - value)
+        noisy = AS_DRAWN if self.tails == AS_DRAWN else Tails(self.df_resid)
+        drawn = value + self.tails.quantile(0.95) / noisy.quantile(0.95) * (drawn - value)
         drawn = self.noise.added(drawn, np.random.default_rng(self.seed))
         return Estimate(value[()], drawn, noisy, notes)
+
+    def estimate_loss(
+        self,
+        runs: LossTable | pd.DataFrame | None = None,
+        *,
+        kind: IntervalKind = "mean",
+        **columns: Any,
+    ) -> Estimate:
+        """The same as :meth:`predict`, by the name that a fit has for it too."""
+        return self.predict(runs, kind=kind, **columns)
 
     def _by_row(self, depth: int, codes: Mapping[Grouping, np.ndarray]) -> dict[str, np.ndarray]:
         """Parameters of every draw against rows of ``depth`` axes."""
@@ -311,7 +329,7 @@ class Ensemble:
         return frame if self.replicates is None else frame.assign(**self.replicates._asdict())
 
     def summary(self, level: float = 0.95) -> str:
-        """The full report as text, with intervals of a level as :meth:`interval` takes it."""
+        """The full report as text, with intervals of a level as :meth:`conf_int` takes it."""
         return report.ensemble_text(self, checked_level(level))
 
     def __repr__(self) -> str:
@@ -352,12 +370,12 @@ class Ensemble:
     def _parts(self) -> dict[str, bytes]:
         """What a file of draws holds, by name."""
         document = {
-            "schema": 3,
+            "schema": 4,
             "fit": json.loads(self.fit.to_json()),
             "parameters": list(self.params),
             "draws": len(self),
             "replicates": self.replicates is not None,
-            **{name: getattr(self, name) for name in ("method", "seed", "freedom", "chains")},
+            **{name: getattr(self, name) for name in ("method", "seed", "df_resid", "chains")},
             "tails": self.tails._asdict(),
             "noise": {
                 "source": self.noise.source,
@@ -433,7 +451,7 @@ class Ensemble:
             replicates=Replicates(**went) if went else None,
             tails=Tails(**found.tails.model_dump()),
             notes=tuple(Note(**item.model_dump()) for item in found.notes),
-            **{name: getattr(found, name) for name in ("method", "seed", "freedom", "chains")},
+            **{name: getattr(found, name) for name in ("method", "seed", "df_resid", "chains")},
         )
 
     def to_arviz(self) -> Any:
@@ -469,15 +487,6 @@ def checked_draws(draws: Any, argument: str = "draws") -> Ensemble:
     """
     remedy = f"Pass draws, as {argument}=scalefit.bootstrap(fit, runs)"
     return instance(draws, argument, Ensemble, wanted="an ensemble of draws", remedy=remedy)
-
-
-def checked_answer(fit: Any, argument: str = "fit") -> Fit | Ensemble:
-    """A fit or an ensemble, whichever it is.
-
-    Raises:
-        ArgumentError: it is neither.
-    """
-    return fit if isinstance(fit, Ensemble) else checked_fit(fit, argument)
 
 
 def _returned(function: Callable[..., Any], found: Any) -> np.ndarray:

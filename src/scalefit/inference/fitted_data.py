@@ -72,7 +72,7 @@ class Ground(NamedTuple):
         """Factor by which residuals are smaller than the noise, on average, the fit having followed
         them.
         """
-        return float(np.sqrt(self.fit.rows / self.freedom))
+        return float(np.sqrt(self.fit.nobs / self.freedom))
 
 
 def stand_on(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> Ground:
@@ -93,11 +93,11 @@ def stand_on(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> Ground
     digest = table.digest([*fit.law.columns, fit.law.response], grouped)
     if "data" in fit.provenance and digest != fit.provenance["data"]:
         raise DataError(
-            f"these are not the {fit.rows} runs that the fit was made from: columns, losses, "
+            f"these are not the {fit.nobs} runs that the fit was made from: columns, losses, "
             "weights or the order of the rows differ",
             remedy="Pass the very table given to fit, with the same keep and missing",
         )
-    freedom = fit.rows - fit.free
+    freedom = fit.nobs - fit.n_free
     if freedom < 1:
         require_freedom(fit)
     if fit.status is Status.EXACT:
@@ -125,8 +125,10 @@ def stand_on(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> Ground
         fit=fit,
         table=table,
         posed=posed,
-        near=Candidates(coordinates, np.array(first[:count]), np.float64(fit.value)),
-        held=np.array([group[0] in fit.trust.at_bound for group in problem.names], dtype=bool),
+        near=Candidates(coordinates, np.array(first[:count]), np.float64(fit.objective_value)),
+        held=np.array(
+            [group[0] in fit.diagnostics.at_bound for group in problem.names], dtype=bool
+        ),
         used=table.weight > 0,
         predicted=predicted,
         residuals=fit.residuals(table),
@@ -145,10 +147,10 @@ def require_freedom(fit: Fit) -> None:
             "these values are published ones, and no table stands behind them",
             remedy="Fit the law to runs; the published uncertainties are in the fit's notes",
         )
-    freedom = fit.rows - fit.free
+    freedom = fit.nobs - fit.n_free
     if freedom < FEWEST_FREEDOM:
         raise DataError(
-            f"{fit.rows} runs leave {freedom} residual degrees of freedom for {fit.free} "
+            f"{fit.nobs} runs leave {freedom} residual degrees of freedom for {fit.n_free} "
             f"parameters, fewer than {FEWEST_FREEDOM}: the residuals say too little about the "
             "noise for any interval to hold what it promises",
             remedy="Add runs, or fix or tie parameters with reason",

@@ -52,7 +52,7 @@ MOST_RHAT = 1.01
 
 # Split in two, a chain needs two draws in each half for a variance.
 FEWEST_DRAWS = 4
-COUNT = "Pass draws=1000, which of each of 4 chains give two digits"
+COUNT = "Pass n_draws=1000, which of each of 4 chains give two digits"
 
 # Numbers of eight bytes that a draw takes for each parameter, and the largest seed of JAX's.
 FIELDS = 16
@@ -65,7 +65,8 @@ ROUNDING = 1e-10
 def posterior(
     fit: Fit,
     runs: LossTable | pd.DataFrame,
-    draws: int = 1000,
+    *,
+    n_draws: int = 1000,
     chains: int = 4,
     seed: int = 0,
     **columns: Any,
@@ -96,7 +97,7 @@ def posterior(
     Args:
         fit: the fit.
         runs: the table it was made from.
-        draws: number of draws of each chain, after 500 of warm-up.
+        n_draws: number of draws of each chain, after 500 of warm-up.
         chains: number of chains.
         seed: of the random numbers.
         **columns: options of the table where ``runs`` is a DataFrame, as for ``fit``.
@@ -118,14 +119,14 @@ def posterior(
     Example:
         >>> import scalefit as sf
         >>> runs = sf.simulate(sf.simulation.isoflop_design())
-        >>> sf.posterior(sf.fit(runs), runs, draws=500, chains=2)  # doctest: +SKIP
+        >>> sf.posterior(sf.fit(runs), runs, n_draws=500, chains=2)  # doctest: +SKIP
         <Ensemble chinchilla: 1000 draws by posterior>
     """
     checked_fit(fit)
-    draws = whole(draws, "draws", least=FEWEST_DRAWS, remedy=COUNT)
+    n_draws = whole(n_draws, "n_draws", least=FEWEST_DRAWS, remedy=COUNT)
     chains = whole(chains, "chains", least=1, remedy="Pass chains=4")
     seed = whole(seed, "seed", least=0, most=MOST_SEED, remedy="Pass a whole number, as seed=0")
-    affordable(draws, "draws", 8 * chains * FIELDS * (fit.free + 1), remedy=COUNT)
+    affordable(n_draws, "n_draws", 8 * chains * FIELDS * (fit.n_free + 1), remedy=COUNT)
     device = processor()
     _require_sampler()
     _require_likelihood(fit)
@@ -136,8 +137,8 @@ def posterior(
     space = _space(ground)
     # Of the measure the name of the residual is static, and the rest are numbers.
     how, bare = data.measure, data._replace(measure=cast(Any, None))
-    made = _sampled(device, (problem, how.residual, how[1:], bare, space), seed, chains, draws)
-    points = made.points.reshape(chains * draws, problem.size)
+    made = _sampled(device, (problem, how.residual, how[1:], bare, space), seed, chains, n_draws)
+    points = made.points.reshape(chains * n_draws, problem.size)
     count = len(problem.owners)
     free = np.zeros(points.shape, dtype=bool)
     return Ensemble(
@@ -148,7 +149,7 @@ def posterior(
         seed=seed,
         noise=run_noise(ground),
         replicates=None,
-        freedom=ground.freedom,
+        df_resid=ground.freedom,
         chains=chains,
         notes=(*curve_notes(fit, None), *_notes(problem, made)),
     )

@@ -174,9 +174,9 @@ def profile(
             remedy="Fit with robust='huber' and a small delta, or use bootstrap",
         )
     refuse_unknown(profile, fit.law, columns)
-    if fit.free > MOST_PARAMETERS:
+    if fit.n_free > MOST_PARAMETERS:
         raise DataError(
-            f"a profile holds the cube of the {fit.free} free parameters in memory: "
+            f"a profile holds the cube of the {fit.n_free} free parameters in memory: "
             f"{MOST_PARAMETERS} is the limit",
             remedy="Use covariance or bootstrap, or profile a fit of fewer levels",
         )

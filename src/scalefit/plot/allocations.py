@@ -14,10 +14,10 @@ from scalefit.allocation.optimum import allocate
 from scalefit.allocation.result import Allocation
 from scalefit.arguments import instance, numbers
 from scalefit.errors import AllocationError
-from scalefit.inference.ensemble import Ensemble, checked_answer
 from scalefit.plot.canvas import pair, single
 from scalefit.results.estimate import checked_level
 from scalefit.results.fit import Fit, checked_fit
+from scalefit.results.surface import Surface, checked_surface
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +86,7 @@ def allocation(
 
 def region(
     found: NearOptimal,
-    fit: Fit | Ensemble,
+    fit: Surface,
     *,
     cost: str | Cost = "6ND",
     ax: Axes | None = None,
@@ -113,7 +113,7 @@ def region(
         wanted="a region",
         remedy="Pass found=scalefit.near_optimal(fit, flops=1e24, overhead=0.05)",
     )
-    checked_answer(fit)
+    fit = checked_surface(fit)
     if np.size(found.low) != 1:
         raise AllocationError(
             f"this region has {np.size(found.low)} budgets and a picture one: ask for one"
@@ -130,13 +130,14 @@ def region(
     N, D = N[D > 0], D[D > 0]
     ax = single(ax, (6.0, 4.2))
     ax.axvspan(low, high, color="0.92", zorder=0, label=found.criterion)
-    if isinstance(fit, Ensemble):
-        below, above = fit.predict(N=N, D=D).interval()
+    if fit.drawn:
+        below, above = fit.estimate_loss(N=N, D=D).interval()
         ax.fill_between(
             N, below, above, color="#31688e", alpha=0.25, linewidth=0.0, label="95 % interval"
         )
-    surface = fit.fit if isinstance(fit, Ensemble) else fit
-    ax.plot(N, surface.evaluate(N=N, D=D), color="#31688e", label=f"{budget:.3g} {found.best.unit}")
+    ax.plot(
+        N, fit.point.evaluate(N=N, D=D), color="#31688e", label=f"{budget:.3g} {found.best.unit}"
+    )
     ax.plot(
         middle,
         float(np.ravel(found.best.loss)[0]),

@@ -12,10 +12,10 @@ from scalefit.allocation.optimum import allocate
 from scalefit.arguments import number
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import AllocationError
-from scalefit.inference.ensemble import Ensemble, checked_answer
 from scalefit.plot.canvas import single
 from scalefit.results.estimate import checked_level
 from scalefit.results.fit import Fit, refuse_unknown
+from scalefit.results.surface import Surface, checked_surface
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ MARGIN = 0.06
 
 
 def surface(
-    fit: Fit | Ensemble,
+    fit: Surface,
     runs: LossTable | pd.DataFrame,
     *,
     flops: float | None = None,
@@ -61,9 +61,9 @@ def surface(
             and 1, or ``ax`` no Axes.
         DataError: the table lacks a column.
     """
-    answering = checked_answer(fit).one_surface()
+    answering = checked_surface(fit).one_surface()
     level = checked_level(level)
-    fit = answering.fit if isinstance(answering, Ensemble) else answering
+    fit = answering.point
     if set(fit.law.columns) != {"N", "D"}:
         raise AllocationError(
             f"a loss surface is drawn over N and D, and {fit.law.name!r} is a law of "
@@ -143,7 +143,7 @@ def _levels(predicted: np.ndarray, loss: np.ndarray) -> np.ndarray:
 
 def _draw_frontier(
     ax: Axes,
-    fit: Fit | Ensemble,
+    fit: Surface,
     cost: Cost,
     x_range: tuple[float, float],
     y_range: tuple[float, float],

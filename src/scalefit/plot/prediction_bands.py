@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from scalefit.data.table import LossTable, as_table
-from scalefit.inference.ensemble import Ensemble, checked_answer
 from scalefit.plot.canvas import single
 from scalefit.results.domain import outside
 from scalefit.results.estimate import checked_level
-from scalefit.results.fit import Fit, refuse_unknown
+from scalefit.results.fit import refuse_unknown
+from scalefit.results.surface import Surface, checked_surface
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,7 @@ TITLE_WIDTH = 90
 
 
 def predictions(
-    fit: Fit | Ensemble,
+    fit: Surface,
     runs: LossTable | pd.DataFrame,
     *,
     level: float = 0.95,
@@ -51,10 +51,9 @@ def predictions(
         ArgumentError: there is no fit, the level is no number between 0 and 1, or ``ax`` no Axes.
         DataError: the table lacks a column.
     """
-    answering = checked_answer(fit)
+    surface = checked_surface(fit)
     level = checked_level(level)
-    draws = answering if isinstance(answering, Ensemble) else None
-    fit = answering.fit if isinstance(answering, Ensemble) else answering
+    fit = surface.point
     refuse_unknown(predictions, fit.law, columns)
     table = as_table(runs, **columns)
     used = table.weight > 0
@@ -67,14 +66,14 @@ def predictions(
     def error(loss: np.ndarray) -> np.ndarray:
         return 100 * (loss / predicted - 1)
 
-    if draws is not None:
+    if surface.drawn:
         for kind, colour, name in (
             ("run", "0.85", "a new run"),
             ("mean", "#f4a3a8", "the surface"),
         ):
             low, high = (
                 end[used]
-                for end in draws.predict(table, kind=kind).interval(level)  # type: ignore[arg-type]
+                for end in surface.estimate_loss(table, kind=kind).interval(level)  # type: ignore[arg-type]
             )
             label = f"{100 * level:g} % of {name}"
             if kind == "run":
@@ -110,7 +109,7 @@ def predictions(
     ax.set_xlabel("predicted loss, in the table's unit")
     ax.set_ylabel("observed above predicted, %")
     title = [f"{fit.law.name}: predictions"]
-    if draws is not None:
+    if surface.drawn:
         title.append(
             "bands hold noise and misfit inside the fitted runs, not a wrong form of the law"
         )

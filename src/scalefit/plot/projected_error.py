@@ -79,7 +79,7 @@ def projected(
     across, up = np.meshgrid(cells.first, cells.second, indexing="ij")
     size = 0.7 if across.size > MANY_CELLS else 2.5
     ax.plot(across.ravel(), up.ravel(), ".", markersize=size, color="white", label="grid cells")
-    seen = [item.params for item in fit.trust.minima]
+    seen = [item.params for item in fit.diagnostics.minima]
     for params in seen[1:]:
         ax.plot(
             params[cells.names[0]], params[cells.names[1]], "o", mfc="none", color="C1", label=None

@@ -373,7 +373,7 @@ def _budgets(allocation: Allocation, level: float) -> pd.DataFrame:
 
 def covariance_text(found: Covariance) -> str:
     """Intervals of the parameters, and the notes."""
-    table = found.interval().to_string()
+    table = found.conf_int().to_string()
     return "\n".join([f"<Covariance by {found.method}>", table, *_noted(found.notes)])
 
 
@@ -408,7 +408,7 @@ def ensemble_text(draws: Ensemble, level: float = 0.95) -> str:
     """Full report of an ensemble."""
     fit = draws.fit
     lines = [f"{fit.law.name}: {fit.law.formula}", f"{100 * level:g} % intervals", ""]
-    lines += _by_parameter(fit, draws.interval(level))
+    lines += _by_parameter(fit, draws.conf_int(level))
     for label, value in _made(draws):
         lines += _wrapped(value, f"{label:<12}", " " * 12)
     return "\n".join([*lines, *_notes(draws.notes)])
@@ -421,7 +421,7 @@ def ensemble_html(draws: Ensemble, level: float = 0.95) -> str:
         f"<td style='text-align:left'>{escape(value)}</td></tr>"
         for label, value in _made(draws)
     )
-    table = _by_parameter_html(draws.fit, draws.interval(level))
+    table = _by_parameter_html(draws.fit, draws.conf_int(level))
     return (
         f"<b>{escape(draws.fit.law.name)}</b>, {100 * level:g} % intervals{table}"
         f"<table>{facts}</table>{_notes_html(draws.notes)}"
@@ -457,7 +457,7 @@ def _made(draws: Ensemble) -> list[tuple[str, str]]:
     """How the draws were made, and how that went."""
     facts = [
         ("draws", f"{len(draws)} by {draws.method}, seed {draws.seed}; {draws.failed} failed"),
-        ("runs", f"{draws.fit.rows}, {draws.freedom} residual degrees of freedom"),
+        ("runs", f"{draws.fit.nobs}, {draws.df_resid} residual degrees of freedom"),
         (
             "new run",
             f"kind='run' adds noise of {draws.noise.values.std():.3g} "
@@ -471,9 +471,9 @@ def _made(draws: Ensemble) -> list[tuple[str, str]]:
             1,
             (
                 "refits",
-                f"largest gradient {went.gradient[draws.usable].max(initial=0.0):.1e} (cosine); "
-                f"{went.searched.sum()} searched over the whole bounds, "
-                f"{went.gained.sum()} in a lower minimum than the fit led to",
+                f"largest gradient {went.gradient_cosine[draws.usable].max(initial=0.0):.1e} "
+                f"(cosine); {went.global_search.sum()} searched over the whole bounds, "
+                f"{went.improved.sum()} in a lower minimum than the fit led to",
             ),
         )
     return facts
@@ -501,7 +501,7 @@ def _notes_html(notes: Sequence[Note]) -> str:
 def _facts(fit: Fit) -> list[tuple[str, str]]:
     if fit.status is Status.PUBLISHED:
         return [("status", fit.status.value)]
-    trust = fit.trust
+    trust = fit.diagnostics
     second = (
         "no second one seen"
         if trust.gap is None
@@ -516,18 +516,18 @@ def _facts(fit: Fit) -> list[tuple[str, str]]:
     )
     looked = {"by the objective itself": trust.cells, "by squares": trust.cells_by_squares}
     cells = " and ".join(f"{count:,} cells {how}" for how, count in looked.items() if count)
-    proof = fit.certified.known if fit.certified else fit.certified.reason
+    proof = fit.certificate.known if fit.certificate else fit.certificate.reason
     gradient = (
         "rounding only: no residual is left to follow"
         if fit.status is Status.EXACT
-        else f"{trust.gradient:.1e} (cosine), a further step promises {trust.promise:.1e}"
+        else f"{trust.gradient_cosine:.1e} (cosine), Newton decrement {trust.newton_decrement:.1e}"
     )
     if fit.objective.robust == "l1" and fit.status is not Status.EXACT:
-        gradient += f", duality gap {trust.duality:.1e}"
+        gradient += f", duality gap {trust.duality_gap:.1e}"
     facts = [
-        ("objective", f"{fit.value:.10g} = {fit.objective}"),
-        ("spread", f"{fit.spread:.4g} root mean square residual"),
-        ("runs", f"{fit.rows}, {fit.free} free parameters"),
+        ("objective", f"{fit.objective_value:.10g} = {fit.objective}"),
+        ("spread", f"{fit.residual_rms:.4g} root mean square residual"),
+        ("runs", f"{fit.nobs}, {fit.n_free} free parameters"),
         ("status", fit.status.value),
         (
             "search",

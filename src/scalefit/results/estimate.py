@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from scalefit.arguments import number
 from scalefit.errors import DataError, Note
 from scalefit.reporting import report
 
-__all__ = ["AS_DRAWN", "Draws", "Estimate", "Tails", "checked_level", "quantiles"]
+__all__ = ["AS_DRAWN", "Draws", "Estimate", "Origin", "Tails", "checked_level", "quantiles"]
 
 
 class Tails(NamedTuple):
@@ -25,12 +25,12 @@ class Tails(NamedTuple):
     resampling n things spreads by (n - 1) / n of their variance. The ends are therefore read
     farther out, at the share of draws beyond
 
-        inflation * t(freedom)
+        inflation * t(df)
 
     of a normal distribution, which moves them alike for whatever is computed from the draws.
 
     Attributes:
-        freedom: degrees of freedom behind the spread of the draws; infinite where the draws have
+        df: degrees of freedom behind the spread of the draws; infinite where the draws have
             the tails they need.
         inflation: factor by which their standard deviation is too small.
 
@@ -38,7 +38,7 @@ class Tails(NamedTuple):
         Hesterberg 2014, arXiv 1411.5279 (expanded percentile interval).
     """
 
-    freedom: float = math.inf
+    df: float = math.inf
     inflation: float = 1.0
 
     def outside(self, level: float) -> float:
@@ -51,19 +51,19 @@ class Tails(NamedTuple):
             return 0.5 * (1 - level)
         from scipy.special import ndtr
 
-        return float(ndtr(-self.reach(level)))
+        return float(ndtr(-self.quantile(level)))
 
-    def reach(self, level: float) -> float:
+    def quantile(self, level: float) -> float:
         """Standard deviations of the draws from their middle to each end, were they normal."""
         from scipy.special import ndtri, stdtrit
 
         tail = 0.5 * (1 - level)
-        end = ndtri(tail) if math.isinf(self.freedom) else stdtrit(self.freedom, tail)
+        end = ndtri(tail) if math.isinf(self.df) else stdtrit(self.df, tail)
         return -self.inflation * float(end)
 
     def wider(self, other: Tails) -> Tails:
         """Tails that do for what is computed from draws of both."""
-        return Tails(min(self.freedom, other.freedom), max(self.inflation, other.inflation))
+        return Tails(min(self.df, other.df), max(self.inflation, other.inflation))
 
 
 AS_DRAWN = Tails()
@@ -130,17 +130,38 @@ class Estimate:
         return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
 
 
+class Origin(NamedTuple):
+    """How draws were made: two ensembles of one origin can be paired draw by draw.
+
+    Attributes:
+        method: what made them, as ``rows``.
+        seed: of the random numbers.
+        made: how many were made.
+        nobs: runs behind them.
+    """
+
+    method: str
+    seed: int
+    made: int
+    nobs: int
+
+
 @dataclass(frozen=True, eq=False)
 class Draws(Mapping[str, np.ndarray]):
-    """Quantities by name under every draw, arrays of shape (draws, ...).
+    """Quantities by name under every draw, arrays of shape (draws, ...); false without any.
 
     Attributes:
         arrays: the quantities.
         tails: how far out among them the ends of an interval lie.
+        origin: how they were made; None where that is not known.
+        index: place of each among the draws that were made, shape (draws,): those that failed are
+            left out.
     """
 
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     tails: Tails = AS_DRAWN
+    origin: Origin | None = None
+    index: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=int))
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.arrays[name]
@@ -151,13 +172,25 @@ class Draws(Mapping[str, np.ndarray]):
     def __len__(self) -> int:
         return len(self.arrays)
 
-    def computed(self, arrays: Mapping[str, np.ndarray]) -> Draws:
-        """Other quantities under the same draws."""
-        return Draws(dict(arrays), self.tails)
+    def apply(self, function: Callable[[Draws], Mapping[str, np.ndarray]]) -> Draws:
+        """Other quantities under the same draws; without draws, none, and nothing is called."""
+        return replace(self, arrays=dict(function(self))) if self else self
 
     def estimate(self, name: str, value: np.ndarray, notes: Sequence[Note] = ()) -> Estimate:
-        """A quantity, whose value and notes are given, with its draws."""
-        return Estimate(value, self[name], self.tails, tuple(notes))
+        """A quantity, whose value and notes are given, with its draws; perhaps without any."""
+        drawn = self[name] if self else np.empty((0, *np.shape(value)))
+        return Estimate(value, drawn, self.tails, tuple(notes))
+
+    def first(self, count: int) -> Draws:
+        """The first of them."""
+        kept = {name: values[:count] for name, values in self.arrays.items()}
+        return replace(self, arrays=kept, index=self.index[:count])
+
+    def shared(self, other: Draws) -> Draws:
+        """Those that are usable in the other too, where both are of one origin."""
+        kept = np.isin(self.index, other.index)
+        arrays = {name: values[kept] for name, values in self.arrays.items()}
+        return replace(self, arrays=arrays, index=self.index[kept])
 
 
 # Below, an interval is narrower than its rounding.

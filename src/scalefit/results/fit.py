@@ -29,15 +29,16 @@ from scalefit.laws import BUILTIN, Law, find
 from scalefit.objective import Objective, measure, require_positive, residuals
 from scalefit.reporting import report
 from scalefit.results.domain import extrapolation
+from scalefit.results.estimate import Draws, Estimate
 
 if TYPE_CHECKING:
     from scalefit.results.schema import FitDocument
 
 __all__ = [
     "Certificate",
+    "Diagnostics",
     "Fit",
     "Minimum",
-    "Trust",
     "checked_fit",
     "encoded",
     "refuse_unknown",
@@ -71,7 +72,7 @@ class Minimum:
 
 
 @dataclass(frozen=True)
-class Trust:
+class Diagnostics:
     """Evidence that the optimum is one, and the global one.
 
     Attributes:
@@ -84,18 +85,18 @@ class Trust:
         basins: local minima seen among those; scattered cells show none.
         starts: cells polished to the end on the true objective.
         minima: distinct minima reached, best first.
-        gradient: largest cosine between the influence of the rows and a Jacobian column at the
-            optimum; 0 at a stationary point, about 1e-15 when converged to rounding.
-        promise: decrease a further Newton step promises, relative to the objective.
+        gradient_cosine: largest cosine between the influence of the rows and a Jacobian column at
+            the optimum; 0 at a stationary point, about 1e-15 when converged to rounding.
+        newton_decrement: decrease a further Newton step promises, relative to the objective.
         iterations: of the start that reached the optimum.
         at_bound: parameters held by a bound.
         condition: condition number of the curvature in all free parameters, each scaled to unit
             curvature; those that a bound holds included, terms that are zero left out.
         condition_projected: the same in the nonlinear parameters after the linear ones are
             projected out.
-        duality: of a sum of absolute residuals, how far it lies above the sum of multiplier times
-            residual, relative to the objective: the multipliers, between -1 and 1, annihilate the
-            Jacobian, so that no step can lower the objective by more than this share while the
+        duality_gap: of a sum of absolute residuals, how far it lies above the sum of multiplier
+            times residual, relative to the objective: the multipliers, between -1 and 1, annihilate
+            the Jacobian, so that no step can lower the objective by more than this share while the
             law is as good as linear. Zero for other objectives.
         cells_by_squares: cells ranked by squared error, where that is not the objective itself.
     """
@@ -105,13 +106,13 @@ class Trust:
     basins: int
     starts: int
     minima: tuple[Minimum, ...]
-    gradient: float
-    promise: float
+    gradient_cosine: float
+    newton_decrement: float
     iterations: int
     at_bound: tuple[str, ...]
     condition: float
     condition_projected: float
-    duality: float = 0.0
+    duality_gap: float = 0.0
     cells_by_squares: int = 0
 
     @property
@@ -181,7 +182,7 @@ class Certificate:
 
 
 # What is known of the optimum behind published values.
-NO_TRUST = Trust("none", 0, 0, 0, (), math.nan, math.nan, 0, (), math.nan, math.nan)
+NO_DIAGNOSTICS = Diagnostics("none", 0, 0, 0, (), math.nan, math.nan, 0, (), math.nan, math.nan)
 
 NO_CERTIFICATE = Certificate(False, math.inf, 0, {}, "not attempted")
 
@@ -195,13 +196,13 @@ class Fit:
         params: every parameter by name, in the units of the table's columns (raw N and D), fixed
             and tied ones included; a grouped one once for each level, as ``A[fp8]``.
         objective: what was minimised; for published values, what ``residuals`` are.
-        value: its value at the optimum: a sum, never a mean; NaN where nothing was fitted.
+        objective_value: its value at the optimum: a sum, never a mean; NaN of published values.
         status: outcome.
         notes: soft problems.
-        trust: evidence that the optimum is global and exact.
-        certified: proof that it is global, or why there is none.
-        rows: number of rows in the sum.
-        spread: root mean square of the residuals, in units of the residual.
+        diagnostics: evidence that the optimum is global and exact.
+        certificate: proof that it is global, or why there is none.
+        nobs: number of runs in the sum.
+        residual_rms: root mean square of the residuals, in units of the residual.
         domain: smallest and largest value of each column of the law, and of ``D/N`` and ``6ND``
             where the law has N and D.
         fixed: parameters that were fixed, and where.
@@ -215,18 +216,18 @@ class Fit:
     law: Law
     params: Mapping[str, float]
     objective: Objective
-    value: float
+    objective_value: float
     status: Status
     notes: tuple[Note, ...]
-    trust: Trust
-    rows: int
-    spread: float
+    diagnostics: Diagnostics
+    nobs: int
+    residual_rms: float
     domain: Mapping[str, tuple[float, float]]
     fixed: Mapping[str, float] = field(default_factory=dict)
     tied: tuple[tuple[str, ...], ...] = ()
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     groups: Mapping[str, Grouping] = field(default_factory=dict)
-    certified: Certificate = field(default_factory=lambda: NO_CERTIFICATE)
+    certificate: Certificate = field(default_factory=lambda: NO_CERTIFICATE)
     dropped: tuple[DroppedRow, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
 
@@ -235,10 +236,30 @@ class Fit:
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     @property
-    def free(self) -> int:
+    def n_free(self) -> int:
         """Number of free parameters."""
         tied = sum(len(group) - 1 for group in self.tied)
         return len(self.params) - len(self.fixed) - tied
+
+    @property
+    def point(self) -> Fit:
+        """Itself: the point estimate, as of an ensemble."""
+        return self
+
+    @property
+    def drawn(self) -> Draws:
+        """No draws: those are of an ensemble."""
+        return Draws()
+
+    @property
+    def draw_notes(self) -> tuple[Note, ...]:
+        """No notes on draws."""
+        return ()
+
+    @property
+    def df_resid(self) -> int:
+        """Residual degrees of freedom: runs less free parameters."""
+        return self.nobs - self.n_free
 
     def predict(self, runs: LossTable | pd.DataFrame | None = None, **columns: Any) -> np.ndarray:
         """Predicted loss.
@@ -276,6 +297,16 @@ class Fit:
     def evaluate(self, runs: LossTable | pd.DataFrame | None = None, **columns: Any) -> np.ndarray:
         """The same as :meth:`predict`, silently: for what says by itself where the runs are."""
         return self.value_of(*self.columns_of(runs, columns))
+
+    def estimate_loss(
+        self,
+        runs: LossTable | pd.DataFrame | None = None,
+        *,
+        kind: Literal["mean", "run"] = "mean",
+        **columns: Any,
+    ) -> Estimate:
+        """Predicted loss without draws, as an ensemble gives it with draws."""
+        return Estimate(self.evaluate(runs, **columns), np.empty(0))
 
     def value_of(
         self, columns: Mapping[str, Any], codes: Mapping[Grouping, np.ndarray]
@@ -333,16 +364,18 @@ class Fit:
             return {name: params[spelling.get(name, name)] for name in self.law.names}
 
         kept = {spelt: name for name, spelt in spelling.items()}
-        trust = replace(
-            self.trust,
-            minima=tuple(replace(item, params=renamed(item.params)) for item in self.trust.minima),
+        diagnostics = replace(
+            self.diagnostics,
+            minima=tuple(
+                replace(item, params=renamed(item.params)) for item in self.diagnostics.minima
+            ),
             at_bound=tuple(
                 kept.get(name, name)
-                for name in self.trust.at_bound
+                for name in self.diagnostics.at_bound
                 if name in kept or name in self.law.names
             ),
         )
-        return replace(self, params=renamed(self.params), trust=trust, groups={})
+        return replace(self, params=renamed(self.params), diagnostics=diagnostics, groups={})
 
     def spelling(self, **levels: Any) -> dict[str, str]:
         """What the grouped coefficients of one level of each grouping are called.
@@ -471,7 +504,7 @@ class Fit:
     def to_frame(self) -> pd.DataFrame:
         """Parameters as a table: value, and whether fixed, tied or at a bound."""
         state = dict.fromkeys(self.params, "")
-        state.update(dict.fromkeys(self.trust.at_bound, "at bound"))
+        state.update(dict.fromkeys(self.diagnostics.at_bound, "at bound"))
         state.update(dict.fromkeys(self.fixed, "fixed"))
         for group in self.tied:
             state.update(dict.fromkeys(group[1:], f"= {group[0]}"))
@@ -488,7 +521,7 @@ class Fit:
             else f"{name}={self.params[name]:.5g}"
             for name in self.law.names
         )
-        runs = "" if self.status is Status.PUBLISHED else f"{self.rows} runs, "
+        runs = "" if self.status is Status.PUBLISHED else f"{self.nobs} runs, "
         return f"<Fit {self.law.name}: {params}; {runs}{self.status.name.lower()}>"
 
     def _repr_html_(self) -> str:
@@ -498,7 +531,7 @@ class Fit:
         """The fit as a JSON document; the law by name, never its code."""
         document = {
             # Of documents.FIT_SCHEMA: writing one needs no reader.
-            "schema": 1,
+            "schema": 2,
             "law": {
                 "name": self.law.name,
                 "columns": list(self.law.columns),
@@ -508,25 +541,25 @@ class Fit:
             "objective": asdict(self.objective),
             "status": self.status.name,
             "notes": [note.to_document() for note in self.notes],
-            "trust": {
+            "diagnostics": {
                 **{
-                    name: getattr(self.trust, name)
-                    for name in Trust.__dataclass_fields__
+                    name: getattr(self.diagnostics, name)
+                    for name in Diagnostics.__dataclass_fields__
                     if name != "minima"
                 },
                 "minima": [
                     {"value": item.value, "starts": item.starts, "params": dict(item.params)}
-                    for item in self.trust.minima
+                    for item in self.diagnostics.minima
                 ],
             },
             "dropped": [{"row": _plain(item.row), "rule": item.rule} for item in self.dropped],
             "tied": [list(group) for group in self.tied],
-            **{name: getattr(self, name) for name in ("value", "rows", "spread")},
+            **{name: getattr(self, name) for name in ("objective_value", "nobs", "residual_rms")},
             **{
                 name: dict(getattr(self, name))
                 for name in ("params", "domain", "fixed", "bounds", "provenance")
             },
-            "certified": asdict(self.certified),
+            "certificate": asdict(self.certificate),
             "groups": {name: asdict(item) for name, item in self.groups.items()},
         }
         return json.dumps(encoded(document), indent=2, allow_nan=False)
@@ -583,18 +616,20 @@ class Fit:
                 "law that was fitted"
             )
         documents.agree(document, law, within)
-        trust, proof = document.trust.model_dump(), document.certified
-        minima = tuple(Minimum(**item) for item in trust["minima"])
+        diagnostics, proof = document.diagnostics.model_dump(), document.certificate
+        minima = tuple(Minimum(**item) for item in diagnostics["minima"])
         return cls(
             law=law,
             params=document.params,
             objective=Objective(**document.objective.model_dump()),
-            value=document.value,
+            objective_value=document.objective_value,
             status=Status[document.status],
             notes=tuple(Note(**item.model_dump()) for item in document.notes),
-            trust=Trust(**{**trust, "minima": minima, "at_bound": tuple(trust["at_bound"])}),
-            rows=document.rows,
-            spread=document.spread,
+            diagnostics=Diagnostics(
+                **{**diagnostics, "minima": minima, "at_bound": tuple(diagnostics["at_bound"])}
+            ),
+            nobs=document.nobs,
+            residual_rms=document.residual_rms,
             domain=_ends(document.domain),
             fixed=document.fixed,
             tied=tuple(map(tuple, document.tied)),
@@ -603,7 +638,7 @@ class Fit:
                 name: Grouping(tuple(item.columns), tuple(item.levels))
                 for name, item in document.groups.items()
             },
-            certified=NO_CERTIFICATE
+            certificate=NO_CERTIFICATE
             if proof is None
             else Certificate(**{**proof.model_dump(), "region": _ends(proof.region)}),
             dropped=tuple(DroppedRow(item.row, item.rule) for item in document.dropped),

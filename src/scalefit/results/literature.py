@@ -17,7 +17,7 @@ from scalefit.data.grouping import Grouping
 from scalefit.errors import LawError, Note, Status
 from scalefit.laws import Law, find
 from scalefit.objective import Objective
-from scalefit.results.fit import NO_TRUST, Fit
+from scalefit.results.fit import NO_DIAGNOSTICS, Fit
 
 __all__ = ["published", "published_fits"]
 
@@ -83,12 +83,12 @@ def published(law: str | Law, configuration: str | None = None) -> Fit:
         law=law,
         params=params,
         objective=Objective("log", "none"),
-        value=math.nan,
+        objective_value=math.nan,
         status=Status.PUBLISHED,
         notes=(_note(facts),),
-        trust=NO_TRUST,
-        rows=0,
-        spread=math.nan,
+        diagnostics=NO_DIAGNOSTICS,
+        nobs=0,
+        residual_rms=math.nan,
         domain=_domain(law, numbers),
         groups=_groups(law, params),
         provenance={

@@ -1,8 +1,8 @@
 """What a JSON document of scalefit holds: every field with its type and its range.
 
 A document is text that anybody can edit, so that nothing in it is taken for what it should be. What
-is refused is named, as ``trust.minima[0].value``. pydantic, which does the checking, takes a tenth
-of a second to import: this module is imported where a document is read, and not before.
+is refused is named, as ``diagnostics.minima[0].value``. pydantic, which does the checking, takes a
+tenth of a second to import: this module is imported where a document is read, and not before.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from scalefit.objective import Residual, Robust
 
 __all__ = ["EnsembleDocument", "FitDocument", "agree", "agree_draws", "parsed", "refused"]
 
-FIT_SCHEMA = 1
-ENSEMBLE_SCHEMA = 3
+FIT_SCHEMA = 2
+ENSEMBLE_SCHEMA = 4
 
 Place = tuple[str | int, ...]
 Document = TypeVar("Document", bound="_Document")
@@ -145,7 +145,7 @@ class MinimumDocument(_Document):
     params: dict[str, Finite]
 
 
-class TrustDocument(_Document):
+class DiagnosticsDocument(_Document):
     """Evidence for the optimum. Numbers are NaN where nothing was fitted."""
 
     search: Literal["grid", "scattered", "none"]
@@ -153,13 +153,13 @@ class TrustDocument(_Document):
     basins: Count
     starts: Count
     minima: list[MinimumDocument]
-    gradient: Number
-    promise: Number
+    gradient_cosine: Number
+    newton_decrement: Number
     iterations: Count
     at_bound: Names
     condition: Number
     condition_projected: Number
-    duality: Known = 0.0
+    duality_gap: Known = 0.0
     cells_by_squares: Count = 0
 
 
@@ -197,25 +197,25 @@ class FitDocument(_Document):
     objective: ObjectiveDocument
     status: Annotated[str, AfterValidator(_status)]
     notes: list[NoteDocument]
-    trust: TrustDocument
+    diagnostics: DiagnosticsDocument
     dropped: list[DroppedDocument]
     tied: list[Several]
-    value: Number
-    rows: Count
-    spread: Number
+    objective_value: Number
+    nobs: Count
+    residual_rms: Number
     params: dict[str, Finite]
     domain: dict[str, Ends]
     fixed: dict[str, Finite]
     bounds: dict[str, Ends]
     provenance: dict[str, str]
-    certified: CertificateDocument | None = None
+    certificate: CertificateDocument | None = None
     groups: dict[str, GroupingDocument] = {}
 
 
 class TailsDocument(_Document):
     """How far out among the draws the ends of an interval lie."""
 
-    freedom: Annotated[Known, Field(gt=0)]
+    df: Annotated[Known, Field(gt=0)]
     inflation: Annotated[Finite, Field(gt=0)]
 
 
@@ -236,7 +236,7 @@ class EnsembleDocument(_Document):
     draws: Positive
     method: Text
     seed: Annotated[int, Field(ge=0)]
-    freedom: Positive
+    df_resid: Positive
     chains: Positive
     tails: TailsDocument
     noise: NoiseDocument
@@ -367,13 +367,13 @@ def _conflicts(fit: FitDocument, law: Law) -> Iterator[Conflict]:
     yield from _of_groups(fit.groups, law)
     names = [item for name in law.names for item in _levels(name, fit.groups)]
     yield from _same(("params",), fit.params, names)
-    for place, minimum in enumerate(fit.trust.minima):
-        yield from _same(("trust", "minima", place, "params"), minimum.params, names)
-    for place, name in enumerate(fit.trust.at_bound):
-        yield from _among(("trust", "at_bound", place), name, names)
+    for place, minimum in enumerate(fit.diagnostics.minima):
+        yield from _same(("diagnostics", "minima", place, "params"), minimum.params, names)
+    for place, name in enumerate(fit.diagnostics.at_bound):
+        yield from _among(("diagnostics", "at_bound", place), name, names)
     yield from _of_constraints(fit, law, names)
     yield from _of_domain(fit, law)
-    yield from _of_proof(fit.certified, law)
+    yield from _of_proof(fit.certificate, law)
     yield from _of_outcome(fit)
 
 
@@ -441,41 +441,53 @@ def _of_proof(proof: CertificateDocument | None, law: Law) -> Iterator[Conflict]
     if proof is None:
         return
     for name, ends in proof.region.items():
-        yield from _among(("certified", "region", name), name, law.names)
-        yield from _no_nan(("certified", "region", name), ends)
+        yield from _among(("certificate", "region", name), name, law.names)
+        yield from _no_nan(("certificate", "region", name), ends)
     for name in proof.lower:
-        yield from _among(("certified", "lower", name), name, law.names)
+        yield from _among(("certificate", "lower", name), name, law.names)
     if proof.closed and not proof.gap < math.inf:
-        yield ("certified", "gap"), proof.gap, "finite where closed is true"
+        yield ("certificate", "gap"), proof.gap, "finite where closed is true"
     if proof.closed == bool(proof.reason):
         should = "empty where closed is true" if proof.closed else "why closed is false"
-        yield ("certified", "reason"), proof.reason, should
+        yield ("certificate", "reason"), proof.reason, should
 
 
-LEAST = {"gradient": 0, "promise": 0, "condition": 1, "condition_projected": 1}
+LEAST = {"gradient_cosine": 0, "newton_decrement": 0, "condition": 1, "condition_projected": 1}
 
 
 def _of_outcome(fit: FitDocument) -> Iterator[Conflict]:
     """Published values were not searched for; all others were, and have an objective."""
-    trust, published = fit.trust, fit.status == Status.PUBLISHED.name
+    diagnostics, published = fit.diagnostics, fit.status == Status.PUBLISHED.name
     where = f"where status is {fit.status}"
-    for name in ("value", "spread"):
+    for name in ("objective_value", "residual_rms"):
         value = getattr(fit, name)
         if published != math.isnan(value) or not (published or 0 <= value < math.inf):
             yield (name,), value, f"{'NaN' if published else 'a number of at least 0'} {where}"
     for name, least in LEAST.items():
-        value = getattr(trust, name)
+        value = getattr(diagnostics, name)
         if published != math.isnan(value) or value < least:
             should = "NaN" if published else f"a number of at least {least}"
-            yield ("trust", name), value, f"{should} {where}"
-    if (fit.rows == 0) != published:
-        yield ("rows",), fit.rows, f"{'0' if published else 'at least 1'} {where}"
-    if (trust.search == "none") != published:
-        yield ("trust", "search"), trust.search, f"{'none' if published else 'a search'} {where}"
-    if bool(trust.minima) == published:
-        yield ("trust", "minima"), trust.minima, f"{'empty' if published else 'some'} {where}"
-    if trust.starts < sum(minimum.starts for minimum in trust.minima):
-        yield ("trust", "starts"), trust.starts, "at least those that ended in its minima"
+            yield ("diagnostics", name), value, f"{should} {where}"
+    if (fit.nobs == 0) != published:
+        yield ("nobs",), fit.nobs, f"{'0' if published else 'at least 1'} {where}"
+    if (diagnostics.search == "none") != published:
+        yield (
+            ("diagnostics", "search"),
+            diagnostics.search,
+            f"{'none' if published else 'a search'} {where}",
+        )
+    if bool(diagnostics.minima) == published:
+        yield (
+            ("diagnostics", "minima"),
+            diagnostics.minima,
+            f"{'empty' if published else 'some'} {where}",
+        )
+    if diagnostics.starts < sum(minimum.starts for minimum in diagnostics.minima):
+        yield (
+            ("diagnostics", "starts"),
+            diagnostics.starts,
+            "at least those that ended in its minima",
+        )
 
 
 def _same(place: Place, found: Mapping[str, Any], names: Sequence[str]) -> Iterator[Conflict]:

@@ -60,13 +60,13 @@ class Noise:
             ``additive``.
         additive: whether noise is added to the loss. Otherwise the loss is multiplied by
             exp(noise).
-        freedom: degrees of freedom of Student's t, above 2; infinite for normal noise. At 3 one
+        df: degrees of freedom of Student's t, above 2; infinite for normal noise. At 3 one
             run in 72 lies more than three ``scale`` away, against one in 370. The t is divided by
             its own standard deviation, so that ``scale`` keeps its meaning.
-        by: column of the design whose values are clusters: runs of one value share a shock, as
+        cluster: column of the design whose values are clusters: runs of one value share a shock, as
             those of one budget, corpus or tuning do. None for independent runs.
-        shared: share of the variance that is the cluster's, 0 to 1; the rest is each run's own.
-            Not used without ``by``.
+        icc: share of the variance (intraclass correlation) that is the cluster's, 0 to 1;
+            the rest is each run's own. Not used without ``cluster``.
 
     Raises:
         ArgumentError: a number makes no sense.
@@ -74,34 +74,36 @@ class Noise:
     Example:
         >>> import scalefit as sf
         >>> design = sf.simulation.isoflop_design(points=9)
-        >>> heavy = sf.simulate(design, noise=sf.simulation.Noise(0.005, freedom=3))
-        >>> budgets = sf.simulate(design, noise=sf.simulation.Noise(0.005, by="C"))
+        >>> heavy = sf.simulate(design, noise=sf.simulation.Noise(0.005, df=3))
+        >>> budgets = sf.simulate(design, noise=sf.simulation.Noise(0.005, cluster="C"))
     """
 
     scale: float
     additive: bool = False
-    freedom: float = math.inf
-    by: str | None = None
-    shared: float = 0.7
+    df: float = math.inf
+    cluster: str | None = None
+    icc: float = 0.7
 
     def __post_init__(self) -> None:
         checked: dict[str, Any] = {
             "scale": number(self.scale, "scale", least=0, remedy="Pass a size, as scale=0.005"),
             "additive": flag(self.additive, "additive"),
-            "freedom": number(
-                self.freedom,
-                "freedom",
+            "df": number(
+                self.df,
+                "df",
                 above=2,
                 infinite=True,
-                remedy="Below, Student's t has no standard deviation: pass freedom=3, or "
+                remedy="Below, Student's t has no standard deviation: pass df=3, or "
                 "float('inf') for normal noise",
             ),
-            "shared": number(
-                self.shared, "shared", least=0, most=1, remedy="Pass a share, as shared=0.7"
-            ),
+            "icc": number(self.icc, "icc", least=0, most=1, remedy="Pass a share, as icc=0.7"),
         }
-        if self.by is not None:
-            text(self.by, "by", remedy="Pass the name of a column of the design, as by='C'")
+        if self.cluster is not None:
+            text(
+                self.cluster,
+                "cluster",
+                remedy="Pass the name of a column of the design, as cluster='C'",
+            )
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
@@ -112,27 +114,27 @@ class Noise:
             DataError: the design lacks the column of the clusters.
         """
         own = self._unit(len(design), rng)
-        if self.by is None:
+        if self.cluster is None:
             return self.scale * own
-        if self.by not in design:
+        if self.cluster not in design:
             raise DataError(
-                f"noise is shared by {self.by!r}, and the design has no such column",
-                column=self.by,
+                f"noise is shared by {self.cluster!r}, and the design has no such column",
+                column=self.cluster,
                 remedy=f"Columns: {', '.join(map(str, design.columns))}",
             )
-        codes, clusters = pd.factorize(design[self.by])
+        codes, clusters = pd.factorize(design[self.cluster])
         common = self._unit(len(clusters), rng)[codes]
-        return self.scale * (np.sqrt(1 - self.shared) * own + np.sqrt(self.shared) * common)
+        return self.scale * (np.sqrt(1 - self.icc) * own + np.sqrt(self.icc) * common)
 
     def applied(self, exact: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """Losses of a law with noise on them."""
         return exact + noise if self.additive else exact * np.exp(noise)
 
     def _unit(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        if math.isinf(self.freedom):
+        if math.isinf(self.df):
             return rng.standard_normal(count)
-        spread = np.sqrt(self.freedom / (self.freedom - 2))
-        return rng.standard_t(self.freedom, count) / spread
+        spread = np.sqrt(self.df / (self.df - 2))
+        return rng.standard_t(self.df, count) / spread
 
 
 def isoflop_design(

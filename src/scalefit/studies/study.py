@@ -28,7 +28,7 @@ from scalefit.studies.estimates import (
 __all__ = ["Study", "simulation_study"]
 
 # Columns of a setting that describe its noise; ``noise`` is its scale, or a Noise.
-OF_NOISE = ("additive", "freedom", "by", "shared")
+OF_NOISE = ("additive", "df", "cluster", "icc")
 
 # A relative error below rounding is rounding, and has a logarithm.
 LEAST_ERROR = 1e-16
@@ -115,7 +115,7 @@ def simulation_study(
             combination is a setting: a list (or array, or range) holds several values, anything
             else is one. Columns: ``surface``, a name in ``SURFACES`` or its parameters
             (``chinchilla`` by default); ``noise``, as for ``simulate``, and ``additive``,
-            ``freedom``, ``by``, ``shared``, as for
+            ``df``, ``cluster``, ``icc``, as for
             :class:`scalefit.simulation.Noise`; all others are
             arguments of the design.
         seeds: how many tables of each setting, from seed 0, or which seeds. They are the same in

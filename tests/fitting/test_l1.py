@@ -49,7 +49,7 @@ def test_at_fixed_exponents_the_optimum_is_that_of_a_linear_programme(table, exp
     fixed = dict(zip(("alpha", "beta"), exponents, strict=True))
     fit = sf.fit(runs, residual="raw", robust="l1", fixed=fixed)
     assert fit.status is sf.Status.CONVERGED
-    assert fit.value == pytest.approx(value, rel=1e-9)
+    assert fit.objective_value == pytest.approx(value, rel=1e-9)
     for name, expected in params.items():
         assert fit.params[name] == pytest.approx(expected, rel=1e-7)
 
@@ -60,7 +60,7 @@ def test_weights_count_in_the_linear_programme_too():
     value, params = programme(runs, 0.34, 0.28, weight)
     fixed = {"alpha": 0.34, "beta": 0.28}
     fit = sf.fit(runs.assign(weight=weight), residual="raw", robust="l1", fixed=fixed)
-    assert fit.value == pytest.approx(value, rel=1e-9)
+    assert fit.objective_value == pytest.approx(value, rel=1e-9)
     for name, expected in params.items():
         assert fit.params[name] == pytest.approx(expected, rel=1e-7)
 
@@ -74,20 +74,20 @@ def test_over_exponents_no_search_on_linear_programmes_beats_the_fit(table):
         return programme(runs, *np.exp(np.clip(logs, -4, 1)))[0]
 
     found = np.log([fit.params["alpha"], fit.params["beta"]])
-    assert profiled(found) == pytest.approx(fit.value, rel=1e-9)
+    assert profiled(found) == pytest.approx(fit.objective_value, rel=1e-9)
     rng = np.random.default_rng(3)
     starts = [np.log([0.34, 0.28]), *(np.log(rng.uniform(0.1, 0.8, (3, 2))))]
     best = min((minimize(profiled, at, method="Nelder-Mead") for at in starts), key=lambda m: m.fun)
     again = minimize(
         profiled, best.x, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-13}
     )
-    assert fit.value <= again.fun * (1 + 1e-9)
-    assert again.fun == pytest.approx(fit.value, rel=1e-5)
+    assert fit.objective_value <= again.fun * (1 + 1e-9)
+    assert again.fun == pytest.approx(fit.objective_value, rel=1e-5)
     # On a pattern around the optimum, down to steps that linear programmes can still resolve.
     for size in (1e-2, 1e-3, 1e-4, 1e-5):
         for angle in np.linspace(0, 2 * np.pi, 12, endpoint=False):
             step = size * np.array([np.cos(angle), np.sin(angle)])
-            assert profiled(found + step) >= fit.value * (1 - 1e-10)
+            assert profiled(found + step) >= fit.objective_value * (1 - 1e-10)
 
 
 def rows_and_slope(runs, params, residual):
@@ -108,7 +108,7 @@ def test_the_optimum_passes_through_rows_whose_multipliers_balance_the_signs(tab
     runs = sf.simulate(sf.simulation.isoflop_design(), **TABLES[table])
     fit = sf.fit(runs, residual=residual, robust="l1")
     rows, slope = rows_and_slope(runs, fit.params, residual)
-    assert fit.value == np.sum(np.abs(fit.residuals(runs)))
+    assert fit.objective_value == np.sum(np.abs(fit.residuals(runs)))
     on = np.abs(rows) < 1e-9 * np.abs(rows).mean()
     near = np.abs(rows) < 1e-6 * np.abs(rows).mean()
     assert (on == near).all()
@@ -118,8 +118,8 @@ def test_the_optimum_passes_through_rows_whose_multipliers_balance_the_signs(tab
     left = slope[:, on] @ multipliers + pull
     assert np.abs(left).max() < 1e-8 * np.abs(slope).sum(axis=1).max()
     assert np.abs(multipliers).max() < 1
-    assert fit.trust.gradient < 1e-8
-    assert 0 <= fit.trust.duality < 1e-9
+    assert fit.diagnostics.gradient_cosine < 1e-8
+    assert 0 <= fit.diagnostics.duality_gap < 1e-9
 
 
 def test_huber_losses_of_small_delta_tend_to_it():
@@ -128,7 +128,11 @@ def test_huber_losses_of_small_delta_tend_to_it():
     for delta in (1e-5, 1e-6, 1e-7):
         fit = sf.fit(runs, delta=delta)
         # H / delta lies below abs(r), by delta / 2 at most.
-        assert 0 <= limit.value - fit.value / delta <= len(runs) * delta / 2 * (1 + 1e-6)
+        assert (
+            0
+            <= limit.objective_value - fit.objective_value / delta
+            <= len(runs) * delta / 2 * (1 + 1e-6)
+        )
         for name, value in limit.params.items():
             assert fit.params[name] == pytest.approx(value, rel=1e4 * delta)
 
@@ -137,7 +141,7 @@ def test_units_of_the_loss_do_not_matter():
     runs = sf.simulate(sf.simulation.isoflop_design(), **TABLES["ordinary"])
     here = sf.fit(runs, residual="raw", robust="l1")
     there = sf.fit(runs.assign(loss=1e-6 * runs["loss"]), residual="raw", robust="l1")
-    assert there.value == pytest.approx(1e-6 * here.value, rel=1e-9)
+    assert there.objective_value == pytest.approx(1e-6 * here.objective_value, rel=1e-9)
     assert there.params["A"] == pytest.approx(1e-6 * here.params["A"], rel=1e-8)
     assert there.params["beta"] == pytest.approx(here.params["beta"], rel=1e-9)
 
@@ -164,8 +168,8 @@ def test_a_law_that_passes_through_every_row_is_exact(residual):
 def test_bounds_hold_exactly():
     runs = sf.simulate(sf.simulation.isoflop_design(), **TABLES["ordinary"])
     fit = sf.fit(runs, robust="l1", bounds={"alpha": (0.4, 1.0), "E": (0.0, 1.5)})
-    assert {name: fit.params[name] for name in fit.trust.at_bound} == {"E": 1.5, "alpha": 0.4}
-    assert fit.trust.gradient < 1e-8
+    assert {name: fit.params[name] for name in fit.diagnostics.at_bound} == {"E": 1.5, "alpha": 0.4}
+    assert fit.diagnostics.gradient_cosine < 1e-8
 
 
 def test_delta_plays_no_part():
@@ -239,7 +243,9 @@ def balanced(runs, fit):
     slope = weight * slope
     if tied:
         slope = np.vstack([slope[:3], slope[3:].sum(axis=0)])
-    held = [name in fit.trust.at_bound for name in ("E", "A", "B", "alpha", "beta")][: len(slope)]
+    held = [name in fit.diagnostics.at_bound for name in ("E", "A", "B", "alpha", "beta")][
+        : len(slope)
+    ]
     slope = slope[~np.array(held)]
     slope = slope[np.abs(slope).max(axis=1) > 0]
     slope /= np.abs(slope).sum(axis=1, keepdims=True)
@@ -256,9 +262,9 @@ def test_hard_tables_end_at_kinks_that_balance(table, residual):
     runs, options = HARD[table]
     fit = sf.fit(runs, residual=residual, robust="l1", **options)
     assert fit.status is sf.Status.CONVERGED
-    assert fit.trust.promise < 1e-14
-    assert 0 <= fit.trust.duality < 1e-11
-    assert fit.trust.iterations < 200
+    assert fit.diagnostics.newton_decrement < 1e-14
+    assert 0 <= fit.diagnostics.duality_gap < 1e-11
+    assert fit.diagnostics.iterations < 200
     left, on = balanced(runs, fit)
     assert left < 1e-9
     assert on >= 1
@@ -277,8 +283,8 @@ def test_rounded_losses_without_noise_end_at_kinks_or_exact(decimals):
             continue
         assert fit.status is sf.Status.CONVERGED
         # Where residuals are 1e-11 and rounding 1e-16, not every start tells the kinks apart.
-        assert fit.trust.agreeing == fit.trust.starts or decimals == 10
-        assert fit.trust.promise < 1e-14
+        assert fit.diagnostics.agreeing == fit.diagnostics.starts or decimals == 10
+        assert fit.diagnostics.newton_decrement < 1e-14
         left, on = balanced(runs, fit)
         assert left < 1e-9
         assert on == 5
@@ -289,10 +295,10 @@ def test_it_takes_a_few_tens_of_iterations_however_many_rows(rows):
     runs = scattered(rows, 1)
     fit = sf.fit(runs, residual="raw", robust="l1")
     assert fit.status is sf.Status.CONVERGED
-    assert fit.trust.iterations < 60
+    assert fit.diagnostics.iterations < 60
     value, _ = programme(runs, fit.params["alpha"], fit.params["beta"])
-    assert fit.value == pytest.approx(value, rel=1e-9)
-    assert fit.value <= value * (1 + 1e-12)
+    assert fit.objective_value == pytest.approx(value, rel=1e-9)
+    assert fit.objective_value <= value * (1 + 1e-12)
 
 
 def test_refits_of_replicates_end_at_kinks_too():
@@ -306,7 +312,7 @@ def test_refits_of_replicates_end_at_kinks_too():
     assert (found.stationary < 1e-9).all()
     for i in (0, 7, 23):
         own = sf.fit(runs.assign(weight=weight[i]), robust="l1")
-        assert found.value[i] == pytest.approx(own.value, rel=1e-9)
+        assert found.value[i] == pytest.approx(own.objective_value, rel=1e-9)
 
 
 def test_steps_at_kinks_count_only_where_they_are_an_optimum():
@@ -316,7 +322,7 @@ def test_steps_at_kinks_count_only_where_they_are_an_optimum():
     fit = sf.fit(runs, "chinchilla_d", residual="raw", robust="l1", fixed={"beta": 1.0})
     assert fit.params["E"] == pytest.approx(1.0, abs=1e-12)
     assert fit.params["B"] == pytest.approx(2.0, abs=1e-12)
-    assert fit.value == pytest.approx(9.0 - 1.125, abs=1e-12)
+    assert fit.objective_value == pytest.approx(9.0 - 1.125, abs=1e-12)
 
 
 # The lower envelope
@@ -337,7 +343,7 @@ def test_lower_envelope_is_stationary_and_minimal(residual, delta, asymmetry):
     fit = sf.fit(runs, residual=residual, robust="asymmetric", delta=delta, asymmetry=asymmetry)
     rows, slope = rows_and_slope(runs, fit.params, residual)
     value, psi = envelope(rows, delta, asymmetry)
-    assert fit.value == pytest.approx(value, rel=1e-12)
+    assert fit.objective_value == pytest.approx(value, rel=1e-12)
     assert np.abs(slope @ psi).max() < 1e-11 * (np.abs(slope) @ np.abs(psi)).max()
     assert fit.status is sf.Status.CONVERGED
 
@@ -348,7 +354,7 @@ def test_lower_envelope_is_stationary_and_minimal(residual, delta, asymmetry):
         slope[1], slope[2] = slope[1] / one, slope[2] / two
         value, psi = envelope(rows, delta, asymmetry)
         # scipy's tolerances are absolute.
-        return value / fit.value, slope @ psi / fit.value
+        return value / fit.objective_value, slope @ psi / fit.objective_value
 
     rng = np.random.default_rng(1)
     for _ in range(3):

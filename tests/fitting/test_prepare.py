@@ -386,11 +386,11 @@ def test_fit_of_what_is_left_is_that_of_scipy(optimum, runs, case):
     for words in OBJECTIVES:
         fit = sf.fit(runs, **options, **words)
         expected = optimum(lambda x: predict(N, D, *x), start, runs["loss"].to_numpy(), **words)
-        assert fit.value == pytest.approx(expected.value, rel=1e-11)
+        assert fit.objective_value == pytest.approx(expected.value, rel=1e-11)
         assert dict(fit.params) == pytest.approx(params(*expected.point), rel=1e-6)
         assert fit.status is sf.Status.CONVERGED
-        assert fit.trust.at_bound == ()
-        assert fit.free == len(start)
+        assert fit.diagnostics.at_bound == ()
+        assert fit.n_free == len(start)
 
 
 def test_fixed_and_tied_values_are_exact_and_kept_on_the_fit(runs):
@@ -407,5 +407,5 @@ def test_bounds_around_the_optimum_leave_it_alone(runs):
     near = {name: (0.9 * free.params[name], 1.1 * free.params[name]) for name in ("alpha", "beta")}
     boxed = sf.fit(runs, bounds=near)
     assert boxed.bounds == near
-    assert boxed.value == pytest.approx(free.value, rel=1e-12)
+    assert boxed.objective_value == pytest.approx(free.objective_value, rel=1e-12)
     assert dict(boxed.params) == pytest.approx(dict(free.params), rel=1e-9)

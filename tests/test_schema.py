@@ -303,8 +303,8 @@ def test_documents_of_the_first_versions_are_read(fit):
     del document["trust"]["duality"]
     del document["trust"]["cells_by_squares"]
     old = read(json.dumps(document))
-    assert old.certified.reason == "not attempted"
-    assert (old.params, old.trust, old.groups) == (fit.params, fit.trust, fit.groups)
+    assert old.certificate.reason == "not attempted"
+    assert (old.params, old.diagnostics, old.groups) == (fit.params, fit.diagnostics, fit.groups)
 
 
 def test_a_law_of_another_name_is_refused(fits):

@@ -125,7 +125,7 @@ def test_runs_that_stand_alone_are_noted(runs):
 
 def test_intervals_are_students(squares, runs):
     found = sf.covariance(squares, runs, "jacobian")
-    table = found.interval(0.95)
+    table = found.conf_int(0.95)
     # 25 degrees of freedom; of what is positive in the logarithm.
     half = 2.0595 * table["sd"]
     assert table["high"]["E"] - table["value"]["E"] == pytest.approx(half["E"], rel=1e-4)
@@ -134,7 +134,7 @@ def test_intervals_are_students(squares, runs):
     relative = (half / table["value"]).drop("E")
     np.testing.assert_allclose(np.log(rest["high"] / rest["value"]), relative, rtol=1e-4)
     np.testing.assert_allclose(np.log(rest["value"] / rest["low"]), relative, rtol=1e-4)
-    drawn = found.draws(40_000).interval()
+    drawn = found.draws(40_000).conf_int()
     np.testing.assert_allclose(drawn[["low", "high"]], table[["low", "high"]], rtol=0.03)
     np.testing.assert_allclose(table["value"], [squares.params[name] for name in NAMES])
 
@@ -186,7 +186,7 @@ def test_sums_of_absolute_residuals_are_a_huber_loss_of_no_width(runs):
 def test_draws_follow_the_covariance(squares, runs):
     found = sf.covariance(squares, runs, "jacobian")
     draws = found.draws(20_000, seed=2)
-    spread = draws.interval()["sd"]
+    spread = draws.conf_int()["sd"]
     # A t distribution of 25 degrees of freedom has a variance of 25/23.
     expected = found.standard_errors * np.sqrt(25 / 23)
     for name in ("E", "alpha", "beta"):
@@ -235,6 +235,6 @@ def test_few_runs_have_errors_and_no_interval(runs):
     few = runs.iloc[[0, 3, 6, 9, 13, 17, 21, 25, 29]]
     found = sf.covariance(sf.fit(few, robust="none"), few, "jacobian")
     assert (found.standard_errors > 0).all()
-    for ask in (found.interval, found.draws):
+    for ask in (found.conf_int, found.draws):
         with pytest.raises(sf.errors.DataError, match="9 runs leave 4 residual degrees of freedom"):
             ask()

@@ -96,14 +96,14 @@ def test_chinchilla_points_have_the_published_spread(data_folder):
     fit = sf.fit(runs)
     draws = sf.bootstrap(fit, runs, n=4000, progress=False)
     assert draws.failed == 0
-    spread = draws.interval()["sd"]
+    spread = draws.conf_int()["sd"]
     assert spread["alpha"] == pytest.approx(0.0151, abs=0.0005)
     assert spread["beta"] == pytest.approx(0.0207, abs=0.0008)
     exponent = sf.allocate(draws, 5.76e23).estimate("n_exponent")
     assert exponent.value == pytest.approx(0.514, abs=5e-4)
     assert exponent.interval(0.8) == pytest.approx((0.492, 0.542), abs=0.0015)
     assert_same_as_scipy(draws, fit, runs, 200)
-    gradient = draws.replicates.gradient
+    gradient = draws.replicates.gradient_cosine
     assert gradient.max() < 1e-9
 
 
@@ -230,7 +230,7 @@ def test_methods_agree_where_noise_is_independent_and_of_one_size():
     for method in ("rows", "strata", "residuals", "wild"):
         draws = sf.bootstrap(fit, runs, n=600, method=method)
         assert draws.failed == 0
-        found[method] = draws.interval()["sd"][names]
+        found[method] = draws.conf_int()["sd"][names]
     for spread in found.values():
         np.testing.assert_allclose(spread, expected, rtol=0.2)
 
@@ -240,7 +240,7 @@ def test_fixed_tied_and_grouped_parameters_come_along(runs):
     draws = sf.bootstrap(fit, runs, n=30)
     assert (draws.params["E"] == 1.69).all()
     np.testing.assert_array_equal(draws.params["alpha"], draws.params["beta"])
-    assert "E" not in draws.interval().index
+    assert "E" not in draws.conf_int().index
     half = runs.assign(half=np.arange(len(runs)) % 2)
     grouped = sf.fit(half, groups={"A": "half"})
     draws = sf.bootstrap(grouped, half, n=30)
@@ -266,7 +266,7 @@ def test_replicates_that_stop_early_are_counted_and_left_out(monkeypatch, fit, r
     loose = sf.bootstrap(fit, runs, n=60)
     assert honest.failed == 0
     assert loose.failed > 30
-    assert (loose.replicates.gradient[~loose.usable] > 1e-6).any()
+    assert (loose.replicates.gradient_cosine[~loose.usable] > 1e-6).any()
     (note,) = [note for note in loose.notes if note.code == "replicates_failed"]
     assert (note.severity, note.details["failed"]) == ("warning", loose.failed)
     assert f"{loose.failed} failed" in repr(loose)
@@ -277,13 +277,13 @@ def test_replicates_that_stop_early_are_counted_and_left_out(monkeypatch, fit, r
 
 
 def test_whole_box_is_searched_for_the_share_asked(fit, runs, draws):
-    assert draws.replicates.searched.sum() == 20
+    assert draws.replicates.global_search.sum() == 20
     every = sf.bootstrap(fit, runs, n=100, searched=1.0, seed=1)
-    assert every.replicates.searched.all()
+    assert every.replicates.global_search.all()
     some = sf.bootstrap(fit, runs, n=100, searched=0.0, seed=1)
-    lower = every.replicates.value < some.replicates.value * (1 - 1e-9)
-    np.testing.assert_array_equal(every.replicates.gained[~some.replicates.searched],
-                                  lower[~some.replicates.searched])  # fmt: skip
+    lower = every.replicates.objective_value < some.replicates.objective_value * (1 - 1e-9)
+    np.testing.assert_array_equal(every.replicates.improved[~some.replicates.global_search],
+                                  lower[~some.replicates.global_search])  # fmt: skip
 
 
 def test_all_are_searched_once_a_search_gains():
@@ -291,10 +291,12 @@ def test_all_are_searched_once_a_search_gains():
     away = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.3, seed=8)
     bad = sf.fit(away)
     found = sf.bootstrap(bad, away, n=60, searched=0.3)
-    assert found.replicates.gained.any()
-    assert found.replicates.searched.all()
+    assert found.replicates.improved.any()
+    assert found.replicates.global_search.all()
     full = sf.bootstrap(bad, away, n=60, searched=1.0)
-    np.testing.assert_allclose(found.replicates.value, full.replicates.value, rtol=1e-6)
+    np.testing.assert_allclose(
+        found.replicates.objective_value, full.replicates.objective_value, rtol=1e-6
+    )
     assert "other_minima" in [note.code for note in found.notes]
 
 
@@ -308,18 +310,23 @@ def test_where_searches_are_dear_a_share_is_searched_and_the_others_follow(monke
     bad = sf.fit(away, "chinchilla_nonembedding", robust="none", certify=False)
     found = sf.bootstrap(bad, away, n=100)
     again = sf.bootstrap(bad, away, n=100)
-    np.testing.assert_array_equal(found.replicates.value, again.replicates.value)
+    np.testing.assert_array_equal(
+        found.replicates.objective_value, again.replicates.objective_value
+    )
     monkeypatch.setattr(resampling, "MOST_FOLLOWED", 0)
     full = sf.bootstrap(bad, away, n=100, searched=1.0)
-    assert full.replicates.searched.all()
-    assert full.replicates.gained.sum() > 10
+    assert full.replicates.global_search.all()
+    assert full.replicates.improved.sum() > 10
     # One in twenty, a quarter for ending at a bound, and a round of ten or two.
-    assert found.replicates.searched.sum() <= 50
-    assert found.replicates.gained.sum() > found.replicates.gained[found.replicates.searched].sum()
-    higher = found.replicates.value > full.replicates.value * (1 + 1e-9)
+    assert found.replicates.global_search.sum() <= 50
+    assert (
+        found.replicates.improved.sum()
+        > found.replicates.improved[found.replicates.global_search].sum()
+    )
+    higher = found.replicates.objective_value > full.replicates.objective_value * (1 + 1e-9)
     assert higher.sum() <= 2
     note = codes(found)["other_minima"]
-    assert note.details["searched"] == found.replicates.searched.sum()
+    assert note.details["searched"] == found.replicates.global_search.sum()
     assert note.details["checked"] == 10
     assert note.severity == ("warning" if note.details["missed"] else "info")
     assert note.details["most"] == pytest.approx(

@@ -586,7 +586,7 @@ def test_rows_of_hardly_any_weight_do_not_stop_a_proof(noise):
     weight = np.where(np.arange(60) % 4, 1.0, 1e-300)
     pose = posed(runs, residual="log", weight=weight, **SQUARE)
     rest = pd.DataFrame(runs)[weight == 1]
-    value = sf.fit(rest, residual="log", robust="none", certify=False).value
+    value = sf.fit(rest, residual="log", robust="none", certify=False).objective_value
     assert certify(*pose, value)
     assert not certify(*pose, value * 1.001)
 

@@ -125,7 +125,7 @@ def test_noise_may_be_whole_and_a_surface_its_parameters():
         {
             "surface": soda,
             "points": 6,
-            "noise": [sf.simulation.Noise(0.002, freedom=3), sf.simulation.Noise(0.002, by="C")],
+            "noise": [sf.simulation.Noise(0.002, df=3), sf.simulation.Noise(0.002, cluster="C")],
         },
         seeds=4,
         progress=False,

@@ -103,7 +103,7 @@ def test_draws_are_those_of_the_posterior(table, which):
 def test_a_parameter_at_a_bound_of_the_fit_is_free_within_it(table):
     bounds = (1.9, 4.0)
     fit = fitted(table, "squares", bounds)
-    assert fit.trust.at_bound == ("E",)
+    assert fit.diagnostics.at_bound == ("E",)
     draws = sf.posterior(fit, table, seed=5)
     assert draws.params["E"].min() >= bounds[0]
     assert draws.params["E"].std() > 0.02
@@ -114,11 +114,11 @@ def test_a_parameter_at_a_bound_of_the_fit_is_free_within_it(table):
 def test_on_a_table_that_identifies_the_law_all_methods_agree(squares, runs):
     draws = sf.posterior(squares, runs)
     assert draws.notes == ()
-    posterior = draws.interval()["sd"]
+    posterior = draws.conf_int()["sd"]
     # With the noise unknown the posterior is a t distribution, whose spread is wider by this.
-    wider = np.sqrt(draws.freedom / (draws.freedom - 2))
+    wider = np.sqrt(draws.df_resid / (draws.df_resid - 2))
     errors = sf.covariance(squares, runs, "jacobian").standard_errors
-    boot = sf.bootstrap(squares, runs, n=400, method="residuals", seed=1).interval()["sd"]
+    boot = sf.bootstrap(squares, runs, n=400, method="residuals", seed=1).conf_int()["sd"]
     for name in ("E", "alpha", "beta"):
         # Second order in the noise, besides.
         assert posterior[name] == pytest.approx(wider * errors[name], rel=0.1), name

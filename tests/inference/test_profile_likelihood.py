@@ -31,7 +31,7 @@ def test_every_point_is_the_fit_with_the_parameter_held(robust, runs):
         assert row["alpha"] == pytest.approx(row["value"], rel=1e-9)
         for name in ("E", "A", "B", "beta"):
             assert row[name] == pytest.approx(other.params[name], rel=1e-5)
-        rises.append((other.value - fit.value) / row["deviance"])
+        rises.append((other.value - fit.objective_value) / row["deviance"])
     # One factor for all: the noise of the objective.
     np.testing.assert_allclose(rises, rises[0], rtol=1e-5)
 
@@ -189,7 +189,7 @@ def test_parameter_at_a_bound_has_a_profile_on_one_side(runs):
     free = sf.fit(runs, robust="none")
     upper = sf.profile(free, runs, "alpha").low - 0.001
     fit = sf.fit(runs, bounds={"alpha": (0.1, upper)}, robust="none")
-    assert fit.trust.at_bound == ("alpha",)
+    assert fit.diagnostics.at_bound == ("alpha",)
     found = sf.profile(fit, runs, "alpha")
     assert (found.high, found.closed) == (upper, (True, False))
     assert found.value == pytest.approx(upper)

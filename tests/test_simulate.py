@@ -58,7 +58,7 @@ def test_no_noise_is_the_law():
     for noise in (
         0.0,
         sf.simulation.Noise(0.0, additive=True),
-        sf.simulation.Noise(0.0, freedom=3, by="C"),
+        sf.simulation.Noise(0.0, df=3, cluster="C"),
     ):
         runs = sf.simulate(sf.simulation.isoflop_design(), noise=noise)
         assert np.array_equal(runs["loss"], exact(sf.simulation.isoflop_design()))
@@ -66,7 +66,9 @@ def test_no_noise_is_the_law():
 
 def test_clusters_need_their_column():
     with pytest.raises(sf.errors.DataError, match="no such column") as error:
-        sf.simulate(sf.simulation.isoflop_design(), noise=sf.simulation.Noise(0.01, by="corpus"))
+        sf.simulate(
+            sf.simulation.isoflop_design(), noise=sf.simulation.Noise(0.01, cluster="corpus")
+        )
     assert error.value.column == "corpus" and "Columns: N, D, C" in str(error.value)
 
 
