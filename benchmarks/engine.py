@@ -93,7 +93,7 @@ def resampled(runs: sf.LossTable, fit: sf.Fit, count: int) -> Item:
     """A row bootstrap of log-Huber fits."""
 
     def run(device: str | None) -> sf.Ensemble:
-        return sf.bootstrap(fit, runs, n=count, progress=False, device=device)
+        return sf.bootstrap(fit, runs, n_draws=count, progress=False, device=device)
 
     def numbers(found: sf.Ensemble) -> np.ndarray:
         return np.stack(list(found.params.values()))

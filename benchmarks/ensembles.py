@@ -97,7 +97,8 @@ def against_loop(runs: sf.LossTable, replicates: int, rounds: int, device: str |
             f"{np.median(apart):.0e} median, {apart.max():.0e} largest",
         ),
     ]
-    went = f"{draws.failed} replicates failed; largest gradient {draws.replicates.gradient_cosine.max():.0e}."
+    largest = draws.replicates.gradient_cosine.max()
+    went = f"{draws.failed} replicates failed; largest gradient {largest:.0e}."
     return table(HEADER, rows_of_table) + f"\n\n{went}"
 
 
@@ -105,9 +106,9 @@ def peak(count: int) -> int:
     """Bytes above the start during a bootstrap, in a process that has done one."""
     runs, _, _ = chinchilla_table()
     fit = sf.fit(runs)
-    sf.bootstrap(fit, runs, n=50, progress=False)
+    sf.bootstrap(fit, runs, n_draws=50, progress=False)
     with PeakMemory() as during:
-        sf.bootstrap(fit, runs, n=count, progress=False)
+        sf.bootstrap(fit, runs, n_draws=count, progress=False)
     return during.extra
 
 

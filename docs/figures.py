@@ -48,7 +48,7 @@ def one_budget() -> plt.Figure:
 def swept(runs: sf.LossTable, flops: float, **options: str) -> sf.approach2.BiasReport:
     """The report of a table whose surface is fitted as by default."""
     fit = sf.fit(runs)
-    draws = sf.bootstrap(fit, runs, n=500)
+    draws = sf.bootstrap(fit, runs, n_draws=500)
     return sf.bias(draws, sf.isoflop(runs, **options), runs, flops)
 
 
@@ -56,7 +56,7 @@ def llama3(folder: Path) -> sf.approach2.BiasReport:
     """The digitised sweeps of Llama 3, with the surface that the published numbers use."""
     runs = sf.read(folder / "llama3_isoflops.csv", C="budget", loss="loss")
     fit = sf.fit(runs, residual="raw", robust="none")
-    draws = sf.bootstrap(fit, runs, n=500)
+    draws = sf.bootstrap(fit, runs, n_draws=500)
     return sf.bias(draws, sf.isoflop(runs), runs, 3.8e25)
 
 

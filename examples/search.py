@@ -46,7 +46,9 @@ robust = sf.fit(spoiled)
 print(
     f"alpha {robust.params['alpha']:.4f}, {robust.diagnostics.cells} cells of the objective itself"
 )
-assert robust.value <= sf.fit(spoiled, bounds={"alpha": (0.7, 0.84)}).value * (1 + 1e-12)
+assert robust.objective_value <= sf.fit(spoiled, bounds={"alpha": (0.7, 0.84)}).objective_value * (
+    1 + 1e-12
+)
 
 # %% [markdown]
 # A law of many nonlinear parameters is searched by scattered points instead of a grid. Farseer lets

@@ -40,7 +40,7 @@ def grid(corpora):
 
 
 shared = sf.studies.simulation_study(
-    {"corpora": [3, 30], "noise": 0.005, "by": "corpus"},
+    {"corpora": [3, 30], "noise": 0.005, "cluster": "corpus"},
     seeds=100,
     methods="surface",
     design=grid,

@@ -16,7 +16,7 @@ fit = sf.fit(runs)
 # Draws by resampling runs: each of them is a fit of its own.
 
 # %%
-draws = sf.bootstrap(fit, runs, n=1000)
+draws = sf.bootstrap(fit, runs, n_draws=1000)
 print(draws.summary())
 assert draws.failed == 0
 
@@ -25,10 +25,10 @@ assert draws.failed == 0
 
 # %%
 methods = {
-    "rows": draws.interval(),
-    "residuals": sf.bootstrap(fit, runs, n=1000, method="residuals").interval(),
-    "sandwich": sf.covariance(fit, runs).interval(),
-    "jacobian": sf.covariance(fit, runs, "jacobian").interval(),
+    "rows": draws.conf_int(),
+    "residuals": sf.bootstrap(fit, runs, n_draws=1000, method="residuals").conf_int(),
+    "sandwich": sf.covariance(fit, runs).conf_int(),
+    "jacobian": sf.covariance(fit, runs, "jacobian").conf_int(),
 }
 print(pd.DataFrame({name: table.loc["alpha"] for name, table in methods.items()}).T)
 print(sf.profile(fit, runs, "alpha"), "by profile; truth", truth["alpha"])
@@ -41,11 +41,11 @@ print(sf.profile(fit, runs, "alpha"), "by profile; truth", truth["alpha"])
 design = sf.simulation.isoflop_design(12, points=8)
 shared = sf.simulate(design, noise=sf.simulation.Noise(0.005, cluster="C", icc=0.7), seed=1)
 found = sf.fit(shared)
-clusters = sf.bootstrap(found, shared, n=500, method="clusters", by="C")
+clusters = sf.bootstrap(found, shared, n_draws=500, method="clusters", by="C")
 ways = {
-    "sandwich, ignoring tunings": sf.covariance(found, shared).interval(),
-    "sandwich, by tuning": sf.covariance(found, shared, by="C").interval(),
-    "clusters": clusters.interval(),
+    "sandwich, ignoring tunings": sf.covariance(found, shared).conf_int(),
+    "sandwich, by tuning": sf.covariance(found, shared, by="C").conf_int(),
+    "clusters": clusters.conf_int(),
 }
 print(pd.DataFrame({name: table.loc["beta"] for name, table in ways.items()}).T)
 print(sf.profile(found, shared, "beta", method="sandwich", by="C"), "by profile")

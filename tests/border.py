@@ -129,4 +129,4 @@ def fit() -> sf.Fit:
 @cache
 def draws() -> sf.Ensemble:
     """A bootstrap of it."""
-    return sf.bootstrap(fit(), runs(), n=40, progress=False)
+    return sf.bootstrap(fit(), runs(), n_draws=40, progress=False)

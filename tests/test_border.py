@@ -58,7 +58,9 @@ def fitted(**options):
 
 
 def bootstrapped(**options):
-    return sf.bootstrap(**{"fit": fit(), "runs": runs(), "n": 8, "progress": False, **options})
+    return sf.bootstrap(
+        **{"fit": fit(), "runs": runs(), "n_draws": 8, "progress": False, **options}
+    )
 
 
 def covariance(**options):
@@ -328,9 +330,9 @@ UNCERTAINTY = [
             (
                 bootstrapped,
                 {
-                    "n": (0, 1, -1, 1.5, 20.0, "10", None, True, math.nan, MANY, 10**400),
+                    "n_draws": (0, 1, -1, 1.5, 20.0, "10", None, True, math.nan, MANY, 10**400),
                     "seed": (-1, "x", None, 1.5),
-                    "searched": (2, -1, math.nan, "x", None, True),
+                    "global_search": (2, -1, math.nan, "x", None, True),
                     "progress": (None, "no", 1),
                     "method": ("row", None, 1, ["rows"]),
                 },
@@ -361,7 +363,7 @@ UNCERTAINTY = [
             ),
             (
                 lambda **o: sf.covariance(fit(), runs()).draws(**o),
-                {"n": (0, 1, -1, 1.5, "x", MANY), "seed": (-1, None)},
+                {"n_draws": (0, 1, -1, 1.5, "x", MANY), "seed": (-1, None)},
             ),
             *(
                 (ask, {"level": (0, 1, -1, 2, math.nan, math.inf, "0.9", None, True, [0.9], 1j)})
@@ -466,7 +468,7 @@ UNCERTAINTY = [
         Row(f"posterior {name}={arguments.shown(value)}", sampled, {name: value}, name)
         for name, values in {
             "fit": (None, runs(), draws()),
-            "draws": (0, 3, 1.5, "x", True, MANY),
+            "n_draws": (0, 3, 1.5, "x", True, MANY),
             "chains": (0, 1.5, None),
             "seed": (-1, "x", 2**63),
         }.items()
@@ -718,7 +720,7 @@ def swept():
 
 @cache
 def report():
-    options = {"resamples": 0, "quality": False, "objectives": False}
+    options = {"n_draws": 0, "quality": False, "objectives": False}
     return sf.bias(fit(), swept(), runs(), 1e22, **options)
 
 

@@ -120,7 +120,7 @@ def attribute(**given):
 
 @once
 def bias(**given):
-    quick = {"quality": False, "objectives": False, "resamples": 0}
+    quick = {"quality": False, "objectives": False, "n_draws": 0}
     return sf.bias(
         **{"fit": fit(), "found": found(), "runs": runs(), "flops": 1e22, **quick, **given}
     )
@@ -156,7 +156,7 @@ def best():
 
 @cache
 def report():
-    options = {"quality": False, "objectives": False, "resamples": 20}
+    options = {"quality": False, "objectives": False, "n_draws": 20}
     return sf.bias(draws(), found(), runs(), 1e22, **options)
 
 
@@ -848,11 +848,11 @@ SWEEPS = [
     *rows_of("hardware", bias, "hardware", {"misspelt": "abacus", "none": None}),
     *rows_of("utilisation", bias, "utilisation", {"zero": 0, "percent": 50, "text": "half"}),
     *rows_of(
-        "resamples",
+        "n_draws",
         bias,
-        "resamples",
+        "n_draws",
         {"negative": -1, "fraction": 1.5, "text": "x", "none": None, "truth": True, "huge": 10**12},
-        {"resamples": 0},
+        {"n_draws": 0},
     ),
     *rows_of("seed", bias, "seed", {"negative": -1, "fraction": 1.5, "text": "x", "none": None}),
     *rows_of("objectives", bias, "objectives", {"text": "no", "number": 1}, {"objectives": False}),

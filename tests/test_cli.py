@@ -159,7 +159,7 @@ def test_bootstrap_gives_intervals(scalefit, tmp_path):
     code, out, _ = scalefit(*words, "--json", "--plot", tmp_path / "surface.png")
     document = json.loads(out)
     table = sf.read(path)
-    draws = sf.bootstrap(sf.fit(table), table, n=50)
+    draws = sf.bootstrap(sf.fit(table), table, n_draws=50)
     expected = draws.conf_int(0.8).loc["alpha", "low"]
     assert document["intervals"]["parameters"]["alpha"]["low"] == pytest.approx(expected)
     assert (document["intervals"]["replicates"], document["intervals"]["failed"]) == (50, 0)

@@ -101,7 +101,7 @@ def test_a_column_that_coefficients_are_grouped_by_is_no_distance(runs):
     grouped = sf.fit(halves, groups={"A": "half"}, certify=False)
     with pytest.warns(sf.NoteWarning, match="6ND"):
         grouped.predict(N=7e9, D=2e12, half=["odd", "even"])
-    drawn = sf.bootstrap(grouped, halves, n=10)
+    drawn = sf.bootstrap(grouped, halves, n_draws=10)
     assert codes(drawn.predict(N=7e9, D=2e12, half="odd")) == ["extrapolation"]
 
 
@@ -153,7 +153,7 @@ def sweeps(runs):
 
 
 def compared(draws, sweeps, runs):
-    return sf.bias(draws, sweeps, runs, 1e24, quality=False, objectives=False, resamples=50)
+    return sf.bias(draws, sweeps, runs, 1e24, quality=False, objectives=False, n_draws=50)
 
 
 def test_every_answer_far_outside_says_so(fit, draws, runs, sweeps):
@@ -237,7 +237,7 @@ def farseer(data_folder):
     frame = sf.read(data_folder / "farseer.csv").frame
     flops = 6 * frame["N"] * frame["D"]
     small = frame[flops < 1e21]
-    draws = sf.bootstrap(sf.fit(small), small, n=400, progress=False)
+    draws = sf.bootstrap(sf.fit(small), small, n_draws=400, progress=False)
     return (
         draws,
         frame.loc[flops.nlargest(7).index],

@@ -197,9 +197,9 @@ def test_replicates_of_few_runs_end_as_low_as_when_each_is_searched(runs, monkey
     some = np.sort(np.random.default_rng(0).permutation(len(runs))[:88])
     few = sf.LossTable.from_frame(runs.frame.iloc[some].reset_index(drop=True))
     fit = sf.fit(few, "farseer")
-    found = sf.bootstrap(fit, few, n=40, searched=0.1)
+    found = sf.bootstrap(fit, few, n_draws=40, global_search=0.1)
     monkeypatch.setattr(resampling, "MOST_FOLLOWED", 0)
-    full = sf.bootstrap(fit, few, n=40, searched=1.0)
+    full = sf.bootstrap(fit, few, n_draws=40, global_search=1.0)
     assert found.replicates.global_search.sum() <= 24
     assert full.replicates.improved.sum() >= 3
     assert (found.replicates.objective_value <= full.replicates.objective_value * (1 + 1e-9)).all()

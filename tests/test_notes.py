@@ -412,7 +412,7 @@ def test_checkpoints_as_rows_are_trajectories(named):
     assert "trajectories" not in [item.code for item in clusters.notes]
     assert "trajectories" in [item.code for item in rows.draws(20).notes]
     assert "trajectories" in [item.code for item in sf.profile(fit, runs, "alpha").notes]
-    options = {"n": 4, "progress": False, "searched": 0.0}
+    options = {"n_draws": 4, "progress": False, "global_search": 0.0}
     for method, label, said in (("rows", None, True), ("clusters", by, False)):
         draws = sf.bootstrap(fit, runs, method=method, by=label, **options)
         assert ("trajectories" in [item.code for item in draws.notes]) is said

@@ -58,7 +58,7 @@ def fit() -> sf.Fit:
 
 @cache
 def draws() -> sf.Ensemble:
-    return sf.bootstrap(fit(), runs(), n=40, progress=False)
+    return sf.bootstrap(fit(), runs(), n_draws=40, progress=False)
 
 
 @cache
@@ -266,11 +266,11 @@ def intervals_of_sweeps_are_asked_of_ensembles():
     found = sf.isoflop(runs())
     messages = [
         refused(lambda: sf.approach2.attribute_bias(fit(), found, 1e22).estimate("gap")),
-        refused(lambda: sf.bias(fit(), found, runs(), 1e22, resamples=0).estimate("D")),
+        refused(lambda: sf.bias(fit(), found, runs(), 1e22, n_draws=0).estimate("D")),
         refused(lambda: sf.approach2.design_bias(fit(), runs(), 1e22).estimate("D_error")),
     ]
     assert np.isfinite(sf.approach2.attribute_bias(draws(), found, 1e22).estimate("gap").sd)
-    given = sf.bias(draws(), found, runs(), 1e22, resamples=0)
+    given = sf.bias(draws(), found, runs(), 1e22, n_draws=0)
     assert given.estimate("D").sd > 0
     assert np.isfinite(sf.approach2.design_bias(draws(), runs(), 1e22).estimate("D_error").sd).all()
     return messages
@@ -662,11 +662,11 @@ def documents_of_other_laws_are_read_with_them():
 
 @case
 def clusters_are_given_as_said():
-    messages = [refused(lambda: sf.bootstrap(fit(), runs(), n=20, method="clusters"))]
-    assert len(sf.bootstrap(fit(), runs(), n=20, method="clusters", by="corpus")) == 20
-    messages.append(refused(lambda: sf.bootstrap(fit(), runs(), n=20, by="corpus")))
+    messages = [refused(lambda: sf.bootstrap(fit(), runs(), n_draws=20, method="clusters"))]
+    assert len(sf.bootstrap(fit(), runs(), n_draws=20, method="clusters", by="corpus")) == 20
+    messages.append(refused(lambda: sf.bootstrap(fit(), runs(), n_draws=20, by="corpus")))
     for method in re.findall(r"'(\w+)'", messages[-1].partition("Use method=")[2]):
-        assert len(sf.bootstrap(fit(), runs(), n=20, method=method, by="corpus")) == 20
+        assert len(sf.bootstrap(fit(), runs(), n_draws=20, method=method, by="corpus")) == 20
     messages.append(refused(lambda: sf.covariance(fit(), runs(), method="jacobian", by="corpus")))
     assert (
         sf.covariance(fit(), runs(), method="sandwich", by="corpus").conf_int().notna().all().all()
@@ -679,7 +679,7 @@ def clusters_are_given_as_said():
 @case
 def few_clusters_are_compared_where_that_is_possible():
     three, two = (
-        noted(sf.bootstrap(fit(), runs(), n=20, method="wild", by=by), "few_clusters")
+        noted(sf.bootstrap(fit(), runs(), n_draws=20, method="wild", by=by), "few_clusters")
         for by in ("seed", "pair")
     )
     assert called(three, "covariance(", fit=fit(), runs=runs()).freedom == 2
@@ -712,9 +712,9 @@ def all_replicates_are_searched_on_demand():
     ):
         table = sf.simulate(sf.simulation.isoflop_design(points=6), noise=noise, seed=0)
         found = sf.fit(table, law, robust="none", certify=False)
-        messages.append(noted(sf.bootstrap(found, table, n=60), code))
-        searched = float(re.search(r"searched=([\d.]+) searches all", messages[-1])[1])
-        every = sf.bootstrap(found, table, n=60, searched=searched)
+        messages.append(noted(sf.bootstrap(found, table, n_draws=60), code))
+        searched = float(re.search(r"global_search=([\d.]+) searches all", messages[-1])[1])
+        every = sf.bootstrap(found, table, n_draws=60, global_search=searched)
         assert every.replicates.global_search.all()
     return messages
 
@@ -726,7 +726,7 @@ def lower_envelopes_have_no_posterior():
     message = refused(lambda: sf.posterior(lower, runs(), draws=100, chains=1))
     for robust in re.findall(r"'(\w+)'", message.partition("robust=")[2]):
         assert sf.fit(runs(), robust=robust).status.usable
-    assert len(sf.bootstrap(lower, runs(), n=20)) == 20
+    assert len(sf.bootstrap(lower, runs(), n_draws=20)) == 20
     return message
 
 
@@ -743,9 +743,9 @@ def columns_that_hold_no_numbers_are_replaced():
 def strata_of_laws_without_budgets_are_named():
     one = sf.fit(curve().assign(corpus=curve().index % 4), "power_offset", x="C")
     table = curve().assign(corpus=curve().index % 4)
-    message = refused(lambda: sf.bootstrap(one, table, n=20, method="strata", x="C"))
+    message = refused(lambda: sf.bootstrap(one, table, n_draws=20, method="strata", x="C"))
     by = text_option(message, "by")
-    assert len(sf.bootstrap(one, table, n=20, method="strata", by=by, x="C")) == 20
+    assert len(sf.bootstrap(one, table, n_draws=20, method="strata", by=by, x="C")) == 20
     return message
 
 
@@ -833,7 +833,7 @@ def costs_that_buy_no_size_are_products():
     found = sf.isoflop(runs())
     message = refused(lambda: sf.bias(fit(), found, runs(), 1e22, cost=lambda N, D: 6 * N * D + N))
     cost = called(message, "scalefit.allocation.product(", k=7.0)
-    made = sf.bias(fit(), found, runs(), 1e22, cost=cost, resamples=0, objectives=False)
+    made = sf.bias(fit(), found, runs(), 1e22, cost=cost, n_draws=0, objectives=False)
     assert made.deadweight >= 0
     return message
 
@@ -963,10 +963,10 @@ def reports_are_resampled():
     sweeps = sf.simulate(sf.simulation.isoflop_design(points=9), noise=0.003, seed=1)
     surface, found = sf.fit(sweeps), sf.isoflop(sweeps)
     options = {"quality": False, "objectives": False}
-    report = sf.bias(surface, found, sweeps, 1e22, resamples=0, **options)
+    report = sf.bias(surface, found, sweeps, 1e22, n_draws=0, **options)
     message = refused(lambda: report.resampled("D"))
-    assert "resamples=400" in message
-    again = sf.bias(surface, found, sweeps, 1e22, resamples=20, **options)
+    assert "n_draws=400" in message
+    again = sf.bias(surface, found, sweeps, 1e22, n_draws=20, **options)
     assert len(again.resampled("D").draws) == 20
     return message
 

@@ -8,11 +8,8 @@ members are their own messages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from enum import Enum
-from types import MappingProxyType
-from typing import Any, Literal
 
 __all__ = [
     "AllocationError",
@@ -21,8 +18,6 @@ __all__ = [
     "DocumentError",
     "FitError",
     "LawError",
-    "Note",
-    "NoteWarning",
     "ScalefitError",
     "Status",
 ]
@@ -128,53 +123,6 @@ class Status(Enum):
     def usable(self) -> bool:
         """Whether the parameters stand for an optimum that was reached, here or in a paper."""
         return self in (Status.CONVERGED, Status.EXACT, Status.PUBLISHED)
-
-
-Severity = Literal["info", "warning"]
-
-
-@dataclass(frozen=True)
-class Note:
-    """A soft problem, carried by a result.
-
-    Attributes:
-        code: stable short name, such as ``at_bound``.
-        severity: ``info`` (worth knowing) or ``warning`` (changes how far the result is trusted).
-        message: one sentence with the number, the limit and the remedy.
-        details: the numbers of the message, for programs.
-    """
-
-    code: str
-    severity: Severity
-    message: str
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "details", MappingProxyType(dict(self.details)))
-
-    def __str__(self) -> str:
-        return f"{self.code}: {self.message}"
-
-    def to_document(self) -> dict[str, Any]:
-        """The note as JSON holds it."""
-        return {
-            "code": self.code,
-            "severity": self.severity,
-            "message": self.message,
-            "details": dict(self.details),
-        }
-
-
-class NoteWarning(UserWarning):
-    """A note of warning on an answer that cannot carry it, such as an array.
-
-    Attributes:
-        note: the note.
-    """
-
-    def __init__(self, note: Note) -> None:
-        self.note = note
-        super().__init__(note)
 
 
 def listed(items: Sequence[object]) -> str:

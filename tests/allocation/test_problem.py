@@ -595,10 +595,10 @@ def recipes():
 
 def test_pairs_cancel_what_recipes_have_in_common(recipes):
     first, second = (
-        sf.bootstrap(sf.fit(table), table, n=200, seed=9, progress=False) for table in recipes
+        sf.bootstrap(sf.fit(table), table, n_draws=200, seed=9, progress=False) for table in recipes
     )
     paired = sf.compute_multiplier(first, second, 1e20, paired=True)
-    other = sf.bootstrap(sf.fit(recipes[1]), recipes[1], n=200, seed=10, progress=False)
+    other = sf.bootstrap(sf.fit(recipes[1]), recipes[1], n_draws=200, seed=10, progress=False)
     alone = sf.compute_multiplier(first, other, 1e20)
     assert np.std(paired.draws) < 0.35 * np.std(alone.draws)
     low, high = paired.interval(0.95)

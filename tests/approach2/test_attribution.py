@@ -232,7 +232,7 @@ def test_a_convention_and_a_misfit_that_cancel_are_in_the_headline(gain):
     assert (f"noise and misfit {np.expm1(rest):+.1%}" in why.headline) == (gain == 3)
     assert why.headline.endswith(", which cancel") == (gain == 3)
 
-    made = sf.bias(fit, found, runs, 1e23, quality=False, objectives=False, resamples=0)
+    made = sf.bias(fit, found, runs, 1e23, quality=False, objectives=False, n_draws=0)
     first = " ".join(made.summary().split("\n\n")[0].split())
     assert first.endswith(f"budgets counted as 6ND: {why.headline}")
     assert why.headline in made._repr_html_()
@@ -246,7 +246,7 @@ def test_a_convention_and_a_misfit_that_cancel_are_in_the_headline(gain):
     assert "cost=scalefit.allocation.measured(runs)" in note.message
     alike = sf.bias(
         fit, found, runs, 1e23, cost=measured(runs),
-        quality=False, objectives=False, resamples=0,
+        quality=False, objectives=False, n_draws=0,
     )  # fmt: skip
     assert "convention_decides" not in codes(alike)
     assert abs(alike.attribution.parts["ln_D"]["flop_convention"]) < 0.25 * abs(convention)

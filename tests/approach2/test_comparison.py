@@ -38,7 +38,7 @@ def drifting(name, noise=0.0, seed=0, **design):
 
 
 def quick(name, runs, flops=3.8e25, **options):
-    options = {"quality": False, "objectives": False, "resamples": 0, **options}
+    options = {"quality": False, "objectives": False, "n_draws": 0, **options}
     return sf.bias(exact(name), sf.isoflop(runs), runs, flops, **options)
 
 
@@ -61,7 +61,7 @@ def test_deadweight_of_simulated_sweeps_as_published(name):
 
 
 def test_deadweight_is_the_budget_less_the_least_that_reaches_the_loss():
-    made = quick("soda", drifting("soda", noise=0.001, points=8), resamples=5)
+    made = quick("soda", drifting("soda", noise=0.001, points=8), n_draws=5)
     fit = made.fit
     reached = sf.allocate(fit, loss=made.approach2["loss"]).budget
     np.testing.assert_allclose(made.deadweight, 1 - reached / 3.8e25, atol=1e-12)
@@ -90,7 +90,7 @@ def test_a_law_without_closed_form_has_the_same_report():
     closed, found = exact("soda"), sf.isoflop(runs)
     values = [closed.params[name] for name in ("E", "A", "B", "alpha", "beta")]
     same = replace(closed, law=plain, params=dict(zip("EABab", values, strict=True)))
-    options = {"quality": False, "objectives": False, "resamples": 40}
+    options = {"quality": False, "objectives": False, "n_draws": 40}
     one, two = (sf.bias(fit, found, runs, 3.8e25, **options) for fit in (closed, same))
     np.testing.assert_allclose(two.deadweight, one.deadweight, rtol=1e-5)
     np.testing.assert_allclose(
@@ -103,7 +103,7 @@ def test_a_surface_with_draws_has_intervals():
     runs = drifting("chinchilla", noise=0.002, seed=5)
     fit, found = sf.fit(runs), sf.isoflop(runs)
     draws = sf.covariance(fit, runs).draws(40, seed=1)
-    made = sf.bias(draws, found, runs, 1e24, quality=False, objectives=False, resamples=50)
+    made = sf.bias(draws, found, runs, 1e24, quality=False, objectives=False, n_draws=50)
     share = made.estimate("deadweight")
     low, high = share.interval()
     assert 0 <= low < high < 1 and share.draws.shape == (40,)
@@ -123,11 +123,11 @@ def test_a_surface_with_draws_has_intervals():
 
 def test_resamples_are_approach_2_on_runs_drawn_again():
     runs = drifting("chinchilla", noise=0.002, seed=5, points=6)
-    made = quick("chinchilla", runs, resamples=30, seed=7)
+    made = quick("chinchilla", runs, n_draws=30, seed=7)
     assert len(made.resamples) == 30
-    again = quick("chinchilla", runs, resamples=30, seed=7)
+    again = quick("chinchilla", runs, n_draws=30, seed=7)
     np.testing.assert_array_equal(made.resamples, again.resamples)
-    other = quick("chinchilla", runs, resamples=30, seed=8)
+    other = quick("chinchilla", runs, n_draws=30, seed=8)
     assert (other.resamples["D"] != made.resamples["D"]).any()
     # The first of them, by hand.
     rng = np.random.default_rng(7)
@@ -146,7 +146,7 @@ def codes(made):
 
 def test_every_interval_of_the_resamples_is_read_at_the_same_tails():
     runs = drifting("chinchilla", noise=0.002, seed=5, points=6)
-    made = quick("chinchilla", runs, resamples=200)
+    made = quick("chinchilla", runs, n_draws=200)
     # Five budgets of six runs: three degrees of freedom are left of each, and the spread of five.
     tails = Tails(15, np.sqrt(30 / 25))
     assert made.tails == tails
@@ -181,7 +181,7 @@ def test_intervals_of_the_resamples_hold_what_they_promise(points, least):
     inside, tables = 0, 150
     for seed in range(tables):
         runs = sf.simulate(design, params=params, noise=0.003, seed=seed)
-        low, high = quick("chinchilla", runs, 1e23, resamples=300, seed=seed).resampled().interval()
+        low, high = quick("chinchilla", runs, 1e23, n_draws=300, seed=seed).resampled().interval()
         inside += low <= truth <= high
     # Two standard errors of a share of 150 tables are 0.036.
     assert inside / tables >= least - 0.02
@@ -189,7 +189,7 @@ def test_intervals_of_the_resamples_hold_what_they_promise(points, least):
 
 def test_sweeps_of_too_few_runs_are_not_resampled():
     runs = drifting("chinchilla", noise=0.002, seed=5, points=3)
-    made = quick("chinchilla", runs, resamples=20)
+    made = quick("chinchilla", runs, n_draws=20)
     (note,) = (note for note in made.notes if note.code == "few_rows")
     # The parabola of one of the five budgets has its vertex far from its runs.
     assert note.details == {"rows": 12, "free": 12}
@@ -199,13 +199,13 @@ def test_sweeps_of_too_few_runs_are_not_resampled():
     # Two budgets of six: six degrees of freedom.
     few = drifting("chinchilla", noise=0.002, points=6)
     few = few[few["C"] < 1e20]
-    assert len(quick("chinchilla", few, resamples=20).resamples) == 20
+    assert len(quick("chinchilla", few, n_draws=20).resamples) == 20
 
 
 def test_the_interval_of_the_deadweight_is_of_the_level_that_is_asked_for():
     runs = drifting("chinchilla", noise=0.002, seed=5)
     draws = sf.covariance(sf.fit(runs), runs).draws(200, seed=1)
-    options = {"quality": False, "objectives": False, "resamples": 0}
+    options = {"quality": False, "objectives": False, "n_draws": 0}
     made = sf.bias(draws, sf.isoflop(runs), runs, 1e24, **options)
     low, high = made.estimate("deadweight").interval(0.5)
     text = " ".join(made.summary(0.5).split())

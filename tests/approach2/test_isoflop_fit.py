@@ -337,7 +337,7 @@ def test_a_budget_that_one_run_turned_upside_down_is_found_again():
 
 def test_bias_says_which_run_bends_a_parabola():
     runs = one_bad_run()
-    report = sf.bias(sf.fit(runs), sf.isoflop(runs), runs, 1e22, objectives=False, resamples=0)
+    report = sf.bias(sf.fit(runs), sf.isoflop(runs), runs, 1e22, objectives=False, n_draws=0)
     assert "isoflop_bent" in codes(report)
     clean = report.variants.loc["without flagged runs"]
     assert clean["rows"] == len(runs) - 1 and abs(clean["n_exponent_approach2"] - 0.4516) < 0.01

@@ -123,13 +123,13 @@ def calls() -> dict[str, Call]:
     budget = {"fit": fit, "flops": 1e22}
     quiet = {"progress": False}
     table = sf.LossTable.from_frame(runs)
-    plain = {"quality": False, "objectives": False, "resamples": 8}
+    plain = {"quality": False, "objectives": False, "n_draws": 8}
     path = Path(mkdtemp()) / "runs.csv"
     runs.to_csv(path)
     few = {"settings": {"noise": [0.01]}, "seeds": 2, "methods": "surface"}
     given = {
         "fit": (sf.fit, {"runs": runs, "N": "N", "D": "D", "loss": "loss"}),
-        "bootstrap": (sf.bootstrap, {"fit": fit, "runs": runs, "n": 10, **quiet}),
+        "bootstrap": (sf.bootstrap, {"fit": fit, "runs": runs, "n_draws": 10, **quiet}),
         "covariance": (sf.covariance, {"fit": fit, "runs": runs}),
         "profile": (sf.profile, {"fit": fit, "runs": runs, "quantity": "alpha"}),
         "allocate": (sf.allocate, budget),
@@ -175,7 +175,7 @@ def calls() -> dict[str, Call]:
         "Ensemble.predict": (draws.predict, {"N": 1e9, "D": 1e11}),
         "Estimate.interval": (estimate.interval, {}),
         "Estimate.to_frame": (estimate.to_frame, {}),
-        "Covariance.draws": (matrix.draws, {"n": 10}),
+        "Covariance.draws": (matrix.draws, {"n_draws": 10}),
         "Covariance.interval": (matrix.conf_int, {}),
         "Allocation.summary": (best.summary, {}),
         "Allocation.to_frame": (best.to_frame, {}),

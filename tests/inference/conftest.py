@@ -25,4 +25,4 @@ def squares(runs):
 
 @pytest.fixture(scope="session")
 def draws(fit, runs):
-    return sf.bootstrap(fit, runs, n=400, seed=1)
+    return sf.bootstrap(fit, runs, n_draws=400, seed=1)

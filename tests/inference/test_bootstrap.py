@@ -94,7 +94,7 @@ def test_every_replicate_is_the_optimum_that_scipy_finds(draws, fit, runs):
 def test_chinchilla_points_have_the_published_spread(data_folder):
     runs = sf.read(data_folder / "chinchilla_epoch.csv", keep="besiroglu_keep == 1")
     fit = sf.fit(runs)
-    draws = sf.bootstrap(fit, runs, n=4000, progress=False)
+    draws = sf.bootstrap(fit, runs, n_draws=4000, progress=False)
     assert draws.failed == 0
     spread = draws.conf_int()["sd"]
     assert spread["alpha"] == pytest.approx(0.0151, abs=0.0005)
@@ -214,8 +214,8 @@ def test_losses_follow_the_residual_of_the_objective(runs, residual, loss):
 
 
 def test_seed_decides(fit, runs, draws):
-    again = sf.bootstrap(fit, runs, n=400, seed=1)
-    other = sf.bootstrap(fit, runs, n=400, seed=2)
+    again = sf.bootstrap(fit, runs, n_draws=400, seed=1)
+    other = sf.bootstrap(fit, runs, n_draws=400, seed=2)
     for name, values in draws.params.items():
         np.testing.assert_array_equal(values, again.params[name])
         assert np.abs(values - other.params[name]).max() > 0
@@ -228,7 +228,7 @@ def test_methods_agree_where_noise_is_independent_and_of_one_size():
     expected = sf.covariance(fit, runs, "jacobian").standard_errors[names]
     found = {"sandwich": sf.covariance(fit, runs).standard_errors[names]}
     for method in ("rows", "strata", "residuals", "wild"):
-        draws = sf.bootstrap(fit, runs, n=600, method=method)
+        draws = sf.bootstrap(fit, runs, n_draws=600, method=method)
         assert draws.failed == 0
         found[method] = draws.conf_int()["sd"][names]
     for spread in found.values():
@@ -237,13 +237,13 @@ def test_methods_agree_where_noise_is_independent_and_of_one_size():
 
 def test_fixed_tied_and_grouped_parameters_come_along(runs):
     fit = sf.fit(runs, "chinchilla", tied=[("alpha", "beta")], fixed={"E": 1.69})
-    draws = sf.bootstrap(fit, runs, n=30)
+    draws = sf.bootstrap(fit, runs, n_draws=30)
     assert (draws.params["E"] == 1.69).all()
     np.testing.assert_array_equal(draws.params["alpha"], draws.params["beta"])
     assert "E" not in draws.conf_int().index
     half = runs.assign(half=np.arange(len(runs)) % 2)
     grouped = sf.fit(half, groups={"A": "half"})
-    draws = sf.bootstrap(grouped, half, n=30)
+    draws = sf.bootstrap(grouped, half, n_draws=30)
     assert list(draws.params) == list(grouped.params)
     one = draws.at(half=1)
     np.testing.assert_array_equal(one.params["A"], draws.params["A[1]"])
@@ -256,14 +256,14 @@ def test_fixed_tied_and_grouped_parameters_come_along(runs):
 
 def test_replicates_that_stop_early_are_counted_and_left_out(monkeypatch, fit, runs):
     """A loose optimiser, of the kind whose spreads were published 26 times too small."""
-    honest = sf.bootstrap(fit, runs, n=60)
+    honest = sf.bootstrap(fit, runs, n_draws=60)
     whole = Polisher.__call__
 
     def stopped(self, table, starts, most=5, bar=None):
         return whole(self, table, starts, min(most, 5), bar)
 
     monkeypatch.setattr(Polisher, "__call__", stopped)
-    loose = sf.bootstrap(fit, runs, n=60)
+    loose = sf.bootstrap(fit, runs, n_draws=60)
     assert honest.failed == 0
     assert loose.failed > 30
     assert (loose.replicates.gradient_cosine[~loose.usable] > 1e-6).any()
@@ -278,9 +278,9 @@ def test_replicates_that_stop_early_are_counted_and_left_out(monkeypatch, fit, r
 
 def test_whole_box_is_searched_for_the_share_asked(fit, runs, draws):
     assert draws.replicates.global_search.sum() == 20
-    every = sf.bootstrap(fit, runs, n=100, searched=1.0, seed=1)
+    every = sf.bootstrap(fit, runs, n_draws=100, global_search=1.0, seed=1)
     assert every.replicates.global_search.all()
-    some = sf.bootstrap(fit, runs, n=100, searched=0.0, seed=1)
+    some = sf.bootstrap(fit, runs, n_draws=100, global_search=0.0, seed=1)
     lower = every.replicates.objective_value < some.replicates.objective_value * (1 - 1e-9)
     np.testing.assert_array_equal(every.replicates.improved[~some.replicates.global_search],
                                   lower[~some.replicates.global_search])  # fmt: skip
@@ -290,10 +290,10 @@ def test_all_are_searched_once_a_search_gains():
     """Where noise hides the law, some refits end in other minima than the best."""
     away = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.3, seed=8)
     bad = sf.fit(away)
-    found = sf.bootstrap(bad, away, n=60, searched=0.3)
+    found = sf.bootstrap(bad, away, n_draws=60, global_search=0.3)
     assert found.replicates.improved.any()
     assert found.replicates.global_search.all()
-    full = sf.bootstrap(bad, away, n=60, searched=1.0)
+    full = sf.bootstrap(bad, away, n_draws=60, global_search=1.0)
     np.testing.assert_allclose(
         found.replicates.objective_value, full.replicates.objective_value, rtol=1e-6
     )
@@ -308,13 +308,13 @@ def test_where_searches_are_dear_a_share_is_searched_and_the_others_follow(monke
     """Three nonlinear parameters, with minima that some replicates prefer to the fit's."""
     away = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.02, seed=0)
     bad = sf.fit(away, "chinchilla_nonembedding", robust="none", certify=False)
-    found = sf.bootstrap(bad, away, n=100)
-    again = sf.bootstrap(bad, away, n=100)
+    found = sf.bootstrap(bad, away, n_draws=100)
+    again = sf.bootstrap(bad, away, n_draws=100)
     np.testing.assert_array_equal(
         found.replicates.objective_value, again.replicates.objective_value
     )
     monkeypatch.setattr(resampling, "MOST_FOLLOWED", 0)
-    full = sf.bootstrap(bad, away, n=100, searched=1.0)
+    full = sf.bootstrap(bad, away, n_draws=100, global_search=1.0)
     assert full.replicates.global_search.all()
     assert full.replicates.improved.sum() > 10
     # One in twenty, a quarter for ending at a bound, and a round of ten or two.
@@ -337,18 +337,18 @@ def test_where_searches_are_dear_a_share_is_searched_and_the_others_follow(monke
 
 def test_what_a_share_says_of_the_replicates_that_are_not_searched_is_noted(runs):
     outer = sf.fit(runs, "chinchilla_outer", certify=False)
-    found = sf.bootstrap(outer, runs, n=100)
+    found = sf.bootstrap(outer, runs, n_draws=100)
     note = codes(found)["few_searched"]
     assert note.details["checked"] == 5
     # None of five: the share at which that happens once in twenty.
     assert note.details["most"] == pytest.approx(1 - 0.05 ** (1 / 5), rel=1e-9)
-    assert "few_searched" not in codes(sf.bootstrap(outer, runs, n=100, searched=1.0))
-    assert "few_searched" not in codes(sf.bootstrap(sf.fit(runs), runs, n=40))
+    assert "few_searched" not in codes(sf.bootstrap(outer, runs, n_draws=100, global_search=1.0))
+    assert "few_searched" not in codes(sf.bootstrap(sf.fit(runs), runs, n_draws=40))
 
 
 def test_ends_at_a_bound_are_noted(runs):
     fit = sf.fit(runs, bounds={"alpha": (0.1, 0.345)})
-    draws = sf.bootstrap(fit, runs, n=60)
+    draws = sf.bootstrap(fit, runs, n_draws=60)
     notes = {note.details.get("parameter"): note for note in draws.notes}
     share = np.mean(draws.params["alpha"] == 0.345)
     assert 0 < share < 1

@@ -59,7 +59,7 @@ def share_held(intervals, corpora=None):
 def resampled(method, by=None):
     """Draws by a bootstrap."""
     return lambda fit, runs, seed: sf.bootstrap(
-        fit, runs, n=300, method=method, by=by, seed=seed, searched=0.0, progress=False
+        fit, runs, n_draws=300, method=method, by=by, seed=seed, global_search=0.0, progress=False
     )
 
 

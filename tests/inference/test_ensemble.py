@@ -98,13 +98,13 @@ def test_interval_of_a_new_run_holds_the_runs(draws, runs):
 
 
 def test_few_clusters_widen_the_surface_and_not_the_noise(squares, runs):
-    draws = sf.bootstrap(squares, runs, n=2000, method="clusters", by="corpus")
+    draws = sf.bootstrap(squares, runs, n_draws=2000, method="clusters", by="corpus")
     mean, new = (draws.predict(N=1e9, D=1e10, kind=kind) for kind in ("mean", "run"))
     assert (mean.tails, new.tails) == (Tails(5, np.sqrt(6 / 5)), Tails(25))
     factor = np.sqrt(6 / 5) * 2.5706 / 2.0595
     both = np.hypot(factor * mean.sd / mean.value, draws.noise.values.std())
     assert new.sd / new.value == pytest.approx(both, rel=0.05)
-    rows = sf.bootstrap(squares, runs, n=50)
+    rows = sf.bootstrap(squares, runs, n_draws=50)
     noise = rows.noise.added(rows.predict(N=1e9, D=1e10).draws, np.random.default_rng(0))
     np.testing.assert_allclose(rows.predict(N=1e9, D=1e10, kind="run").draws, noise)
 
@@ -433,7 +433,7 @@ def test_ends_of_resampled_draws_lie_where_students_t_has_them():
 
 
 def test_everything_made_from_draws_is_read_at_their_tails(squares, runs):
-    draws = sf.bootstrap(squares, runs, n=300, method="clusters", by="corpus")
+    draws = sf.bootstrap(squares, runs, n_draws=300, method="clusters", by="corpus")
     # Six corpora: t of five degrees of freedom, 2.571, times the root of 6/5.
     share = norm.cdf(-2.5706 * np.sqrt(6 / 5))
     assert draws.tails.outside(0.95) == pytest.approx(share, rel=1e-4)
@@ -445,7 +445,7 @@ def test_everything_made_from_draws_is_read_at_their_tails(squares, runs):
     size = 9e9
     waste = sf.deadweight(draws, size, 1e22 / 6 / size)
     sweeps = sf.isoflop(runs)
-    report = sf.bias(draws, sweeps, runs, 1e22, resamples=0)
+    report = sf.bias(draws, sweeps, runs, 1e22, n_draws=0)
     found = [
         draws.apply(lambda alpha, beta: beta / (alpha + beta)),
         draws.predict(N=1e9, D=1e10),

@@ -114,11 +114,11 @@ def test_a_parameter_at_a_bound_of_the_fit_is_free_within_it(table):
 def test_on_a_table_that_identifies_the_law_all_methods_agree(squares, runs):
     draws = sf.posterior(squares, runs)
     assert draws.notes == ()
-    posterior = draws.conf_int()["sd"]
+    posterior = draws.conf_int()["se"]
     # With the noise unknown the posterior is a t distribution, whose spread is wider by this.
     wider = np.sqrt(draws.df_resid / (draws.df_resid - 2))
     errors = sf.covariance(squares, runs, "jacobian").standard_errors
-    boot = sf.bootstrap(squares, runs, n=400, method="residuals", seed=1).conf_int()["sd"]
+    boot = sf.bootstrap(squares, runs, n_draws=400, method="residuals", seed=1).conf_int()["se"]
     for name in ("E", "alpha", "beta"):
         # Second order in the noise, besides.
         assert posterior[name] == pytest.approx(wider * errors[name], rel=0.1), name

@@ -232,7 +232,7 @@ REFITTED = [
 def test_a_handful_of_replicates_are_refitted(law):
     _, noisy = tables(law)
     fit, found = fitted(law, True), curvature(law)
-    draws = sf.bootstrap(fit, noisy, n=8, progress=False)
+    draws = sf.bootstrap(fit, noisy, n_draws=8, progress=False)
     assert set(draws.params) == set(fit.params)
     assert draws.failed == 0
     # Eight draws know a spread to a quarter.

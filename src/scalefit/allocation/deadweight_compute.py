@@ -16,7 +16,8 @@ from scalefit.allocation.refusals import draw_notes, require_optimum, unit_misma
 from scalefit.allocation.solve import solved
 from scalefit.allocation.solver import LIMITED
 from scalefit.arguments import broadcast_shape, choice, numbers
-from scalefit.errors import AllocationError, ArgumentError, Note
+from scalefit.errors import AllocationError, ArgumentError
+from scalefit.notes import Note
 from scalefit.reporting import report
 from scalefit.results.domain import extrapolation
 from scalefit.results.estimate import Draws, Estimate

@@ -15,7 +15,8 @@ from scalefit.allocation.refusals import require_design, require_optimum
 from scalefit.allocation.solve import solved
 from scalefit.allocation.solver import LIMITED
 from scalefit.arguments import flag
-from scalefit.errors import AllocationError, Note
+from scalefit.errors import AllocationError
+from scalefit.notes import Note
 from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.fit import Fit
 from scalefit.results.surface import Surface, checked_surface
@@ -113,9 +114,8 @@ def _baseline_notes(
     if not fine.all():
         lowest = float(np.min(loss[~fine]))
         found.append(
-            Note(
+            Note.of(
                 "loss_not_reached",
-                "warning",
                 f"no budget brings the baseline to {np.sum(~fine)} of the {needed.size} losses, "
                 f"the lowest {lowest:.4g}: there the multiplier is inf. Ask at smaller budgets",
                 {"losses": int(np.sum(~fine)), "lowest": lowest},

@@ -16,7 +16,8 @@ from scalefit.allocation.result import Allocation
 from scalefit.allocation.solve import solved
 from scalefit.allocation.solver import LIMITED, stretch
 from scalefit.arguments import choice, number, shown
-from scalefit.errors import AllocationError, ArgumentError, Note
+from scalefit.errors import AllocationError, ArgumentError
+from scalefit.notes import Note
 from scalefit.reporting import report
 from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.surface import Surface, checked_surface
@@ -242,9 +243,8 @@ def _ends(
     notes = []
     if opened:
         notes.append(
-            Note(
+            Note.of(
                 "region_open",
-                "warning",
                 f"the region has no {' and no '.join(opened)} end within the tokens per parameter "
                 "that are looked at: what is shown is where looking ended",
                 {"ends": opened},
@@ -252,9 +252,8 @@ def _ends(
         )
     if cut:
         notes.append(
-            Note(
+            Note.of(
                 "region_cut",
-                "info",
                 f"the {' and the '.join(cut)} end of the region is where a limit holds, or where "
                 "no number of tokens reaches the loss beyond: less is given away there than was "
                 "asked for",

@@ -11,7 +11,8 @@ import numpy as np
 from scalefit.allocation.problem import FAR_RATIO, Question
 from scalefit.allocation.solve import CLOSED_FORMS, solved
 from scalefit.allocation.solver import INTERIOR, LIMITED, UNBOUNDED, Optimum
-from scalefit.errors import AllocationError, Note
+from scalefit.errors import AllocationError
+from scalefit.notes import Note
 from scalefit.results.domain import extrapolation
 from scalefit.results.estimate import Draws
 from scalefit.results.fit import Fit
@@ -223,9 +224,8 @@ def draw_notes(draws: Draws, answer: str = "loss") -> list[Note]:
     if not lost:
         return []
     return [
-        Note(
+        Note.of(
             "draws_without_optimum",
-            "warning",
             f"{lost} of {len(loss)} draws have no optimum at some budget, as when a term is zero: "
             "the intervals are of the others, and too narrow",
             {"draws": lost},
@@ -242,9 +242,8 @@ def notes_of(question: Question, found: Optimum, answers: Mapping[str, np.ndarra
     if found.turned[0].any():
         left = answers["spent"] / answers["budget"]
         notes.append(
-            Note(
+            Note.of(
                 "more_data_hurts",
-                "warning",
                 f"with these values the loss rises with {question.line.pivot} before the budget is "
                 f"spent: {question.line.pivot} stops there, and the rest is left",
                 {"spent": float(np.min(left[found.turned]))},
@@ -289,9 +288,8 @@ def unit_mismatch(fit: Fit, columns: Mapping[str, np.ndarray], mark: str = "") -
         for name, (value, how, end) in far.items()
     )
     return [
-        Note(
+        Note.of(
             "unit_mismatch",
-            "warning",
             f"{said}: the question and the fitted table are in different units. Ask in the unit "
             "of the table, or fit a table in raw counts",
             {name: float(value) for name, (value, _, _) in far.items()},
@@ -331,9 +329,8 @@ def _limit_notes(question: Question, found: Optimum) -> list[Note]:
         return []
     said = ", ".join(f"{name} = {end:.4g}" for name, end in holding.items())
     return [
-        Note(
+        Note.of(
             "at_limit",
-            "info",
             f"a limit or an end of a range holds the answer: {said}",
             {"limits": holding},
         )
@@ -357,9 +354,8 @@ def _flat(question: Question, found: Optimum) -> list[Note]:
     if not 0 <= waste < FLAT:
         return []
     return [
-        Note(
+        Note.of(
             "flat_optimum",
-            "warning",
             f"twice or half the model size wastes {waste:.1%} of the budget at most: the "
             "optimum is flat, and N* is no sharp answer. See near_optimal()",
             {"waste_of_doubling": waste},

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from scalefit.arguments import choice, shown
-from scalefit.errors import AllocationError, ArgumentError, Note
+from scalefit.errors import AllocationError, ArgumentError
+from scalefit.notes import Note
 from scalefit.reporting import report
 from scalefit.results.estimate import Draws, Estimate, checked_level
 

@@ -14,7 +14,8 @@ from scalefit.allocation.result import Allocation
 from scalefit.approach2.isoflop_fit import IsoFlop, positive
 from scalefit.approach2.parabola import power_law, vertex_fits
 from scalefit.arguments import choice, instance
-from scalefit.errors import ArgumentError, DataError, Note, listed
+from scalefit.errors import ArgumentError, DataError, listed
+from scalefit.notes import Note
 from scalefit.reporting import report
 from scalefit.results.estimate import Draws, Estimate, checked_level
 from scalefit.results.fit import Fit
@@ -259,9 +260,8 @@ def story_notes(why: Attribution) -> list[Note]:
     notes = []
     if why.cancels:
         notes.append(
-            Note(
+            Note.of(
                 "parts_cancel",
-                "warning",
                 f"{why.headline}. The error is small because its parts have opposite signs, and "
                 "another budget or other runs need not have them so: judge the parts",
                 parts,
@@ -269,9 +269,8 @@ def story_notes(why: Attribution) -> list[Note]:
         )
     if why.of_convention:
         notes.append(
-            Note(
+            Note.of(
                 "convention_decides",
-                "warning",
                 f"the largest part of the error of D* ({np.expm1(parts['flop_convention']):+.1%}) "
                 f"is the FLOP convention: the table's C is not {why.cost}, in which the surface's "
                 "budgets are counted. Count them alike: cost=scalefit.allocation.measured(runs)",

@@ -30,9 +30,10 @@ from scalefit.approach2.parabola import power_law, vertex_fits
 from scalefit.approach2.run_quality import ALL_RULES, RuleChoice, chosen
 from scalefit.arguments import choice, flag, whole
 from scalefit.data.table import LossTable, as_table
-from scalefit.errors import AllocationError, DataError, Note, ScalefitError
+from scalefit.errors import AllocationError, DataError, ScalefitError
 from scalefit.fitting.api import fit as fit_law
 from scalefit.inference.fitted_data import FEWEST_FREEDOM
+from scalefit.notes import Note
 from scalefit.objective import Objective
 from scalefit.reporting import report
 from scalefit.results.estimate import AS_DRAWN, Draws, Estimate, Tails, checked_level
@@ -387,12 +388,12 @@ def _resampling(found: IsoFlop, resamples: int) -> tuple[Tails, list[Note]]:
         return AS_DRAWN, []
     if freedom >= FEWEST_FREEDOM:
         return Tails(freedom, float(np.sqrt(runs.sum() / (runs - 1).sum()))), []
-    note = Note(
+    note = Note.of(
         "few_rows",
-        "info",
         f"{runs.sum()} runs leave the parabolas of {len(runs)} budgets {freedom} residual degrees "
         "of freedom: resampling them says nothing, and Approach 2 has no interval. Add runs",
         {"rows": int(runs.sum()), "free": 3 * len(runs)},
+        severity="info",
     )
     return AS_DRAWN, [note]
 
@@ -451,7 +452,7 @@ def _variants(
             rows[label] = make()
         except ScalefitError as error:
             said = f"{label!r} has no answer here: {error}"
-            notes.append(Note("variant_failed", "info", said, {"variant": label}))
+            notes.append(Note.of("variant_failed", said, {"variant": label}))
 
     def strict() -> dict[str, Any]:
         left = again(found, ALL_RULES if quality is True else quality)  # type: ignore[arg-type]
@@ -516,9 +517,8 @@ def _notes(made: BiasReport, fit: Fit, table: LossTable) -> list[Note]:
         data is not None and data != table.digest([*fit.law.columns, fit.law.response])
     ):
         notes.append(
-            Note(
+            Note.of(
                 "bias_other_runs",
-                "warning",
                 f"the surface is of {fit.nobs} other runs than the {len(table)} of this table: "
                 "what is left as noise and misfit holds the difference between the two",
                 {"rows": fit.nobs, "table": len(table)},
@@ -527,22 +527,21 @@ def _notes(made: BiasReport, fit: Fit, table: LossTable) -> list[Note]:
     if made.lost_share > 0:
         lost = int((made.resamples["lost"] > 0).sum())
         notes.append(
-            Note(
+            Note.of(
                 "approach2_loses_budgets",
-                "warning" if made.lost_share > LOST else "info",
                 f"in {lost} of {len(made.resamples)} resamples of the runs Approach 2 finds no "
                 "minimum at some budget, and its power laws go through the others. A fit of the "
                 "surface uses every run of every resample",
                 {"resamples": len(made.resamples), "lost": lost},
+                severity="warning" if made.lost_share > LOST else "info",
             )
         )
     notes += _doubt(made)
     notes += _choices(made)
     peak = made.hardware.peak_flops / 1e12
     notes.append(
-        Note(
+        Note.of(
             "dense_peak",
-            "info",
             f"dollars count {made.utilisation:.0%} of the dense peak of {made.hardware}, "
             f"{peak:.4g} TFLOP/s. Data sheets may print a peak with structured sparsity, twice "
             "that: dollars counted with it are half of these",
@@ -570,9 +569,8 @@ def _doubt(made: BiasReport) -> list[Note]:
         for name, (low, high) in covering.items()
     )
     return [
-        Note(
+        Note.of(
             "gap_within_noise",
-            "warning",
             f"the error of D* ({made.error():+.1%}) is not told from none: its 95 % interval is "
             f"{said}",
             {name: list(ends) for name, ends in covering.items()},
@@ -588,9 +586,8 @@ def _choices(made: BiasReport) -> list[Note]:
     if clean is not None and _apart(given, float(clean)):
         count = int(made.variants["rows"].iloc[0] - made.variants["rows"]["without flagged runs"])
         notes.append(
-            Note(
+            Note.of(
                 "quality_decides",
-                "warning",
                 f"without the {count} runs that rules flag, in both, Approach 2 wastes "
                 f"{clean:.2%} of the budget in place of {given:.2%}: the data move the answer as "
                 "much as the method. Report both",
@@ -600,9 +597,8 @@ def _choices(made: BiasReport) -> list[Note]:
     tried = shares.drop(["as given", "without flagged runs"], errors="ignore")
     if len(tried) and _apart(float(tried.min()), float(tried.max())):
         notes.append(
-            Note(
+            Note.of(
                 "objective_decides",
-                "warning",
                 f"the deadweight is {tried.min():.2%} to {tried.max():.2%} of the budget, by the "
                 "objective that the surface is fitted with: see variants",
                 {str(name): float(value) for name, value in tried.items()},

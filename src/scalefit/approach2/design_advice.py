@@ -19,7 +19,8 @@ from scalefit.allocation.optimum import allocate, optimum_function
 from scalefit.approach2.attribution import one_budget
 from scalefit.approach2.parabola import VertexFits, vertex_fits
 from scalefit.arguments import instance, number, numbers, shown, whole
-from scalefit.errors import ArgumentError, DataError, Note
+from scalefit.errors import ArgumentError, DataError
+from scalefit.notes import Note
 from scalefit.reporting import report
 from scalefit.results.fit import Fit
 from scalefit.runtime.settings import quiet

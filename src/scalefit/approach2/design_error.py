@@ -16,7 +16,8 @@ from scalefit.approach2.parabola import VertexFits, vertex_fits
 from scalefit.approach2.sweeps import Sweeps, sweeps
 from scalefit.arguments import broadcast_shape, choice, numbers, whole
 from scalefit.data.table import LossTable, as_table
-from scalefit.errors import DataError, Note
+from scalefit.errors import DataError
+from scalefit.notes import Note
 from scalefit.reporting import report
 from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.surface import Surface, checked_surface

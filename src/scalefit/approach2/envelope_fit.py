@@ -14,7 +14,8 @@ from scalefit.approach2.parabola import PowerLaw, power_law
 from scalefit.approach2.sweeps import Sweeps, sweeps
 from scalefit.arguments import choice, text, whole
 from scalefit.data.table import LossTable, as_table
-from scalefit.errors import DataError, Note
+from scalefit.errors import DataError
+from scalefit.notes import Note
 from scalefit.reporting import report
 
 __all__ = ["Envelope", "EnvelopeMethod", "envelope"]
@@ -155,9 +156,8 @@ def _few_notes(fitted: pd.DataFrame) -> list[Note]:
     if sizes >= FEW_SIZES:
         return []
     return [
-        Note(
+        Note.of(
             "envelope_few_sizes",
-            "warning",
             f"the power laws go through {sizes} sizes with smaller and larger ones beside them: "
             "N* is a staircase of as many steps, and its exponent depends on where they lie. Add "
             "sizes between",

@@ -23,7 +23,8 @@ from scalefit.approach2.sweeps import Sweeps, sweeps
 from scalefit.arguments import choice, flag, numbers
 from scalefit.data.table import LossTable, as_table
 from scalefit.data.trajectories import find_trajectories
-from scalefit.errors import DataError, Note, listed
+from scalefit.errors import DataError, listed
+from scalefit.notes import Note
 from scalefit.reporting import report
 from scalefit.results.domain import extrapolation
 from scalefit.results.estimate import checked_level
@@ -258,14 +259,14 @@ def _curve_notes(table: LossTable) -> list[Note]:
     if found is None:
         return []
     return [
-        Note(
+        Note.of(
             "trajectories",
-            "warning",
             f"{found.rows} of {len(table)} rows look like checkpoints of {found.curves} runs: "
             "losses in the middle of a learning-rate schedule are not those of runs that end at "
             "that budget, and neighbours share their noise. Give runs that ended at their budget, "
             "or take the lower envelope of the curves: envelope(runs)",
             {"rows": found.rows, "runs": found.curves, "by": found.by},
+            severity="warning",
         )
     ]
 
@@ -457,9 +458,8 @@ def _notes(runs: Sweeps, budgets: pd.DataFrame, removed: pd.DataFrame) -> list[N
     used = int(budgets["used"].sum())
     if used < FEW_BUDGETS:
         notes.append(
-            Note(
+            Note.of(
                 "few_budgets",
-                "warning",
                 f"the power laws go through {used} budgets: with fewer than {FEW_BUDGETS} their "
                 "exponents are little more than a ratio of two vertices. Add budgets",
                 {"budgets": used},
@@ -483,14 +483,14 @@ def _dropped_notes(lost: pd.DataFrame, removed: pd.DataFrame) -> list[Note]:
     if not said:
         return []
     return [
-        Note(
+        Note.of(
             "isoflop_dropped",
-            "warning" if len(lost) else "info",
             f"left out: {'; '.join(said)}",
             {
                 "rows": [str(row) for row in removed.index],
                 "budgets": [float(value) for value in lost["budget"]],
             },
+            severity="warning" if len(lost) else "info",
         )
     ]
 
@@ -500,9 +500,8 @@ def _wide_notes(budgets: pd.DataFrame) -> list[Note]:
     if not len(wide):
         return []
     return [
-        Note(
+        Note.of(
             "isoflop_wide_budget",
-            "warning",
             f"the runs taken for one budget at {_flops(wide)} differ in C by up to "
             f"{100 * (wide['C_ratio'].max() - 1):.0f} %, and more compute is less loss. Name the "
             "budgets with by=, or lower the tolerance",
@@ -533,9 +532,8 @@ def _status_notes(budgets: pd.DataFrame) -> list[Note]:
         found = budgets[budgets["status"] == status]
         if len(found):
             notes.append(
-                Note(
+                Note.of(
                     f"isoflop_{status}",
-                    "warning",
                     f"at {_flops(found)} {said}",
                     {"budgets": [float(value) for value in found["budget"]]},
                 )
@@ -569,9 +567,8 @@ def _bent_notes(runs: Sweeps, method: Method, budgets: pd.DataFrame, n_law: Powe
     )
     several = len(bent) > 1
     return [
-        Note(
+        Note.of(
             "isoflop_bent",
-            "warning",
             f"{said}. The exponent of N* is {float(n_law.exponent):.4f} with "
             f"{'these runs' if several else 'this run'} and {float(clean.exponent):.4f} without. "
             f"Look at {'them' if several else 'it'}; rules=['parabola_outlier'] leaves "
@@ -593,9 +590,8 @@ def _centre_notes(budgets: pd.DataFrame) -> list[Note]:
     c = np.log10(used["budget"].to_numpy())
     drift = float(np.polyfit(c - c.mean(), used["centre"].to_numpy(), 1)[0])
     return [
-        Note(
+        Note.of(
             "isoflop_off_centre",
-            "info",
             f"at {_flops(far)} the middle of the sizes is more than {OFF_CENTRE} powers of ten "
             f"from the vertex, and the distance drifts by {drift:+.2g} a decade of budget. "
             "Off-centre sweeps bias the vertices, drifting ones the exponents: see design_bias",
@@ -613,9 +609,8 @@ def convention_notes(runs: Sweeps) -> list[Note]:
     if np.abs(ratio - 1).max() <= FLOPS_TOLERANCE:
         return []
     return [
-        Note(
+        Note.of(
             "flops_convention",
-            "info",
             f"C / 6ND runs from {ratio.min():.3g} to {ratio.max():.3g} in this table (median "
             f"{np.median(ratio):.3g}): N* and D* do not multiply to C/6, and their exponents do "
             "not add up to one",

@@ -26,8 +26,9 @@ from scalefit.data import cells
 from scalefit.data.files import read_frame, refuse_repeated_labels
 from scalefit.data.row_filter import RULE_REMEDY, holds, quoted
 from scalefit.data.units import unit_notes
-from scalefit.errors import ArgumentError, DataError, Note, listed
+from scalefit.errors import ArgumentError, DataError, listed
 from scalefit.laws import Law
+from scalefit.notes import Note
 
 __all__ = ["DroppedRow", "LossTable", "read"]
 
@@ -702,13 +703,12 @@ def _drop_missing(
 
 def _reading_notes(table: LossTable) -> list[Note]:
     notes = [
-        Note(
+        Note.of(
             "ambiguous_column",
-            # Without its weights a fit minimises another objective.
-            "warning" if name == "weight" else "info",
             f"{name} could be any of the columns {listed(found)}; none was used. Say which one if "
             f"you need it: {name}={found[0]!r}",
             {"quantity": name, "columns": list(found)},
+            severity="warning" if name == "weight" else "info",
         )
         for name, found in table.candidates.items()
     ]
@@ -716,9 +716,8 @@ def _reading_notes(table: LossTable) -> list[Note]:
     repeated = _repeated(table.frame) if all(name in there for name in ALWAYS_RESOLVED) else []
     if repeated:
         notes.append(
-            Note(
+            Note.of(
                 "duplicate_rows",
-                "info",
                 f"{len(repeated)} rows repeat an earlier row's N, D and loss exactly (rows "
                 f"{listed(repeated)}). Each counts as a run of its own; drop them if they "
                 "are not",

@@ -13,7 +13,8 @@ from itertools import product
 
 import numpy as np
 
-from scalefit.errors import Note, listed
+from scalefit.errors import listed
+from scalefit.notes import Note
 
 __all__ = ["unit_notes"]
 
@@ -84,7 +85,7 @@ def _count_notes(known: Mapping[str, np.ndarray], headers: Mapping[str, str]) ->
         said += f". Likely unit: {units}. Pass {call}"
     else:
         said += ". No usual unit makes counts of them: check the columns"
-    return [Note("units", "warning", said, {**sizes, "likely": likely})]
+    return [Note.of("units", said, {**sizes, "likely": likely})]
 
 
 def _sizes(known: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -182,9 +183,8 @@ def _loss_notes(
         return []
     call = _call({header: f"numpy.log(runs[{header!r}])"})
     return [
-        Note(
+        Note.of(
             "loss_unit",
-            "warning",
             f"{len(high)} of {len(loss)} losses are above {MOST_LOSS:g} (up to "
             f"{np.nanmax(loss):.4g}; rows {listed([rows[int(i)] for i in high])}), more than "
             "guessing evenly among 160,000 tokens costs in nats. Of perplexities take logarithms: "

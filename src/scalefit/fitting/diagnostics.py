@@ -12,13 +12,14 @@ from scalefit.data.grouping import spelled
 from scalefit.data.row_filter import quoted
 from scalefit.data.table import LossTable
 from scalefit.data.trajectories import find_trajectories
-from scalefit.errors import Note, Status, listed
+from scalefit.errors import Status, listed
 from scalefit.fitting.arrow import curvature_of
 from scalefit.fitting.design_checks import tells_apart
 from scalefit.fitting.grid import Searched
 from scalefit.fitting.newton import MOST_ITERATIONS
 from scalefit.fitting.polish import Polished
 from scalefit.laws import BUILTIN
+from scalefit.notes import Note
 from scalefit.objective import Objective, binary_size
 from scalefit.problem.problem import Data, Problem, Settings
 from scalefit.problem.separability import idle_error
@@ -330,9 +331,8 @@ def _envelope_notes(fit: Fit) -> list[Note]:
     if fit.objective.robust != "asymmetric":
         return []
     return [
-        Note(
+        Note.of(
             "lower_envelope",
-            "warning",
             f"runs below the surface count {fit.objective.asymmetry:g} times those above: this is "
             "a lower envelope, for runs that were not tuned, and neither the mean nor the median "
             "loss. It moves the compute-optimal D/N (at 1e24 FLOP on the Chinchilla points from "
@@ -355,9 +355,8 @@ def _delta_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[Note
     details = {"delta": delta, "median": typical, "largest": float(sizes.max())}
     if sizes.max() <= delta:
         return [
-            Note(
+            Note.of(
                 "delta_unused",
-                "info",
                 f"every residual lies within delta = {delta:g} (the largest is {sizes.max():.2g}): "
                 f"this is half the {summed} squares, in which a run far off counts most. To have "
                 f"it count less, pass delta={proposed:.2g}",
@@ -367,9 +366,8 @@ def _delta_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[Note
     beyond = FAR_OUTSIDE * delta
     if typical > beyond and np.count_nonzero(sizes <= beyond) <= fit.n_free:
         return [
-            Note(
+            Note.of(
                 "delta_tiny",
-                "info",
                 f"nearly every residual lies far beyond delta = {delta:g} (their median size is "
                 f"{typical:.2g}), so that this is delta times the {summed} absolute residuals. For "
                 f"squares in the middle, pass delta={proposed:.2g}",
@@ -384,9 +382,8 @@ def _bound_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
     why = "every row is met with it there" if exact else "the table would have it beyond"
     many, held = _at_same_bound(fit)
     notes = [
-        Note(
+        Note.of(
             "at_bound",
-            "warning",
             f"{name} of {len(levels)} of {len(fit.groups[name].levels)} levels "
             f"({listed(levels)}) ended at its bound {value:g}: {why}. The "
             "other parameters are conditional on that bound; widen it, as "
@@ -397,9 +394,8 @@ def _bound_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
         for (name, value), levels in many.items()
     ]
     return notes + [
-        Note(
+        Note.of(
             "at_bound",
-            "warning",
             f"{name} ended at its bound {fit.params[name]:g}: {why}. The "
             "other parameters are conditional on that bound; widen it, as "
             f"bounds={_widened(fit, problem, table, name)}, if it is not physical",
@@ -481,9 +477,8 @@ def _rising_notes(fit: Fit, table: LossTable) -> list[Note]:
             "levels off"
         )
     return [
-        Note(
+        Note.of(
             "response_rises",
-            "warning",
             f"{law.response} rises with {law.columns[0]} (rank correlation {rank:.2f}), and "
             f"{law.name!r} can only fall: what it found is no description of these runs. {said}",
             {"column": law.columns[0], "rank_correlation": rank},
@@ -495,11 +490,13 @@ def _search_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
     trust, notes = fit.diagnostics, []
     if trust.gap is not None:
         notes.append(
-            Note(
+            Note.of(
                 "starts_disagree",
-                "warning" if trust.gap < 0.01 or _passes(fit, table, trust.minima[1]) else "info",
                 _disagreement(fit, table),
                 {"minima": len(trust.minima), "gap": trust.gap},
+                severity="warning"
+                if trust.gap < 0.01 or _passes(fit, table, trust.minima[1])
+                else "info",
             )
         )
     arrived = sum(item.starts for item in trust.minima) - (not fit.status.usable)
@@ -512,18 +509,16 @@ def _search_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
         elif others == 1 and fit.status.usable:
             told = "the others agree on the best one"
         notes.append(
-            Note(
+            Note.of(
                 "starts_stalled",
-                "info",
                 f"{missed}; {told}",
                 {"stalled": trust.starts - arrived, "starts": trust.starts},
             )
         )
     if not problem.structure.linear:
         notes.append(
-            Note(
+            Note.of(
                 "not_separable",
-                "info",
                 f"{fit.law.name!r} has no linear parameter, so nothing could be projected out and "
                 "the grid covers every parameter. If it has the form E + A * g(...), write E and "
                 "A as parameters of their own: the search becomes faster and surer",
@@ -575,15 +570,15 @@ def _proof_notes(fit: Fit) -> list[Note]:
     if proof.closed or proof.boxes == 0:
         return []
     return [
-        Note(
+        Note.of(
             "not_certified",
-            "warning" if proof.lower else "info",
             proof.known,
             {
                 "gap": proof.gap,
                 "boxes": proof.boxes,
                 "region": {name: list(ends) for name, ends in proof.region.items()},
             },
+            severity="warning" if proof.lower else "info",
         )
     ]
 
@@ -593,9 +588,8 @@ def _design_notes(fit: Fit) -> list[Note]:
     condition = fit.diagnostics.condition
     if condition > WEAK_CONDITION:
         notes.append(
-            Note(
+            Note.of(
                 "weakly_identified",
-                "warning",
                 f"the condition number is {condition:.2g} (an IsoFLOP sweep gives 1e2 to 3e3; the "
                 f"limit is {WEAK_CONDITION:g}): some combination of the parameters is hardly "
                 "constrained. Vary D/N more, or fix or tie a parameter",
@@ -605,12 +599,12 @@ def _design_notes(fit: Fit) -> list[Note]:
     freedom = fit.nobs - fit.n_free
     if freedom < FEW_FREEDOM:
         notes.append(
-            Note(
+            Note.of(
                 "few_rows",
-                "warning",
                 f"{fit.nobs} runs leave {freedom} degrees of freedom for {fit.n_free} parameters: "
                 "the residuals say nothing about the noise. Add runs before trusting exponents",
                 {"rows": fit.nobs, "free": fit.n_free},
+                severity="warning",
             )
         )
     return notes
@@ -625,13 +619,13 @@ def _outlier_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[No
         return []
     rows = [table.rows[i] for i in worst]
     return [
-        Note(
+        Note.of(
             "outliers_dominate",
-            "warning" if fit.objective.robust == "none" else "info",
             f"{few} of {len(squares)} rows carry {100 * share:.0f} % of the squared residual (rows "
             f"{listed(rows)}). Look at them: unfinished or diverged runs move a squared fit far, "
             "and a Huber fit less",
             {"rows": [str(row) for row in rows], "share": float(share)},
+            severity="warning" if fit.objective.robust == "none" else "info",
         )
     ]
 
@@ -668,9 +662,8 @@ def _one_ratio_notes(
     elif abs(power) < 0.05:
         kept = "D hardly changes"
     return [
-        Note(
+        Note.of(
             "one_ratio",
-            "warning",
             f"in these runs {kept} (to within {100 * np.expm1(off):.2g} %): what moving N and D "
             f"apart does to the loss is {seen:.2g} standard errors at most, below {LEAST_APART:g}, "
             "so that their effects are not told apart and no D/N is the best one by these runs. "
@@ -737,13 +730,13 @@ def _trajectory_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list
     rule = f"{quoted(header)} > {D.max() / 10:.1e}"
     ways.append(f"leave their beginnings out, keep={rule!r}")
     return [
-        Note(
+        Note.of(
             "trajectories",
-            "warning" if correlated else "info",
             f"{found.rows} of {len(table)} rows look like checkpoints of {found.curves} runs: "
             f"{said}. Losses in the middle of a learning-rate schedule are not those of runs that "
             f"end there, either. Ways out: {'; '.join(ways)}",
             {"rows": found.rows, "runs": found.curves, "by": found.by, "autocorrelation": share},
+            severity="warning" if correlated else "info",
         )
     ]
 
@@ -757,9 +750,8 @@ def _convention_notes(fit: Fit, table: LossTable) -> list[Note]:
     if not len(ratio) or np.abs(ratio - 1).max() <= FLOPS_TOLERANCE:
         return []
     return [
-        Note(
+        Note.of(
             "flops_convention",
-            "info",
             f"C / 6ND runs from {ratio.min():.3g} to {ratio.max():.3g} in this table (median "
             f"{np.median(ratio):.3g}): budgets counted as 6ND are not its budgets",
             {"low": float(ratio.min()), "high": float(ratio.max())},

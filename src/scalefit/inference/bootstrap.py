@@ -13,7 +13,7 @@ import pandas as pd
 
 from scalefit import arguments
 from scalefit.data.table import LossTable
-from scalefit.errors import ArgumentError, DataError, FitError, Note
+from scalefit.errors import ArgumentError, DataError, FitError
 from scalefit.fitting import multistart
 from scalefit.fitting.devices import named
 from scalefit.fitting.diagnostics import arrived
@@ -31,6 +31,7 @@ from scalefit.inference.fitted_data import (
     stand_on,
 )
 from scalefit.inference.leverage import left_out
+from scalefit.notes import Note
 from scalefit.results.estimate import AS_DRAWN, Tails
 from scalefit.results.fit import Fit, checked_fit, refuse_unknown
 
@@ -321,9 +322,8 @@ def _strata(ground: Ground, by: str | None, n: int, rng: np.random.Generator) ->
     sizes = np.bincount(codes[ground.used])
     single = int(np.count_nonzero(sizes == 1))
     notes = [
-        Note(
+        Note.of(
             "single_run_strata",
-            "warning",
             f"{single} of {np.count_nonzero(sizes)} values of {by or 'the budget'} have one run, "
             "which stays in every replicate: the spread is understated. Resample rows instead",
             {"single": single},
@@ -389,9 +389,8 @@ def _wild(ground: Ground, by: str | None, n: int, rng: np.random.Generator) -> _
     notes = () if by is None else _few(count, by)
     if ground.fit.objective.robust != "none":
         notes += (
-            Note(
+            Note.of(
                 "wild_with_robust",
-                "warning",
                 "residuals times random numbers are rarely small, and a robust objective rests on "
                 "the small ones: such intervals of 95 % held 89 to 93 % in simulations. Resample "
                 "rows, or use covariance",
@@ -463,9 +462,8 @@ def _few(count: int, by: str) -> tuple[Note, ...]:
     if count < FEWEST_CLUSTERS:
         compare = "Add clusters"
     return (
-        Note(
+        Note.of(
             "few_clusters",
-            "warning",
             f"{by} has {count} values, fewer than {FEW_CLUSTERS}: ends of intervals lie among few "
             f"distinct resamples. {compare}",
             {"clusters": count},
@@ -480,13 +478,13 @@ def _notes(
     failed = int(np.count_nonzero(~usable))
     if failed:
         notes.append(
-            Note(
+            Note.of(
                 "replicates_failed",
-                "warning" if failed > FAILED_SHARE * len(usable) else "info",
                 f"{failed} of {len(usable)} replicates did not reach an optimum and are left out: "
                 "the intervals are of the others. Below about 1 % that hardly matters; above, some "
                 "combination of the parameters is not constrained by such tables",
                 {"failed": failed, "replicates": len(usable)},
+                severity="warning" if failed > FAILED_SHARE * len(usable) else "info",
             )
         )
     if found.gained.any():
@@ -511,12 +509,12 @@ def _bound_notes(ground: Ground, shares: np.ndarray) -> list[Note]:
             said = [f"up to {100 * share:.2g} %, for {len(held)} of its {len(places)} levels,"]
             held = [(name, share)]
         notes += [
-            Note(
+            Note.of(
                 "draws_at_bound",
-                "warning" if share > 0.025 else "info",
                 f"{name} ends at a bound in {text} of the replicates: its interval ends there "
                 "because the bound does",
                 {"parameter": name, "share": share},
+                severity="warning" if share > 0.025 else "info",
             )
             for (name, share), text in zip(held, said, strict=True)
         ]
@@ -537,21 +535,20 @@ def _other_minima(found: multistart.Refits, checks: _Checks | None) -> Note:
             "(95 %). searched=1.0 searches all"
         )
         details |= {"checked": checks.checked, "missed": checks.missed, "most": checks.most}
-    return Note(
+    return Note.of(
         "other_minima",
-        "warning" if said and checks is not None and checks.missed else "info",
         f"in {gained} of {len(found.value)} replicates another minimum is lower than the one that "
         "the fit leads to: the draws may fall into groups. Look at plot.pairs before quoting an "
         f"interval{said}",
         details,
+        severity="warning" if said and checks is not None and checks.missed else "info",
     )
 
 
 def _few_searched(found: multistart.Refits, checks: _Checks) -> Note:
     searched = int(found.searched.sum())
-    return Note(
+    return Note.of(
         "few_searched",
-        "info",
         f"{searched} of {len(found.value)} replicates were searched over the whole bounds, "
         f"{checks.checked} of them at random, and the fit led to the least minimum of each: of the "
         f"others, which are not searched, at most {100 * checks.most:.2g} % have a lower one "

@@ -11,7 +11,7 @@ import pandas as pd
 from scalefit.arguments import affordable, choice, shown, text, whole
 from scalefit.arguments import seed as checked_seed
 from scalefit.data.table import LossTable
-from scalefit.errors import ArgumentError, DataError, Note
+from scalefit.errors import ArgumentError, DataError
 from scalefit.fitting.polish import newton_of
 from scalefit.inference.derivatives import core_share, slopes
 from scalefit.inference.ensemble import Ensemble
@@ -26,6 +26,7 @@ from scalefit.inference.fitted_data import (
     stand_on,
 )
 from scalefit.inference.leverage import left_out
+from scalefit.notes import Note
 from scalefit.objective import Measure, influence
 from scalefit.reporting import report
 from scalefit.results.estimate import checked_level
@@ -169,12 +170,12 @@ class Covariance:
         beyond = (points < settings.lower) | (points > settings.upper)
         points = np.clip(points, settings.lower, settings.upper)
         notes = [
-            Note(
+            Note.of(
                 "draws_at_bound",
-                "warning",
                 f"{100 * share:.2g} % of the draws of {group[0]} fell beyond its bound and were "
                 "put on it: so close to a bound the curvature says little. Use bootstrap",
                 {"parameter": group[0], "share": float(share)},
+                severity="warning",
             )
             for group, share in zip(problem.names, beyond.mean(axis=0), strict=True)
             if share > CLIPPED_SHARE
@@ -268,9 +269,8 @@ def covariance(
     notes = [*curve_notes(fit, by), *found.notes]
     if ground.held.any():
         notes.append(
-            Note(
+            Note.of(
                 "conditional_on_bound",
-                "warning",
                 f"{', '.join(fit.diagnostics.at_bound)} at a bound: the others' errors take it as "
                 "known. Profiles and bootstrap replicates may leave the bound, and then say more",
                 {"parameters": list(fit.diagnostics.at_bound)},
@@ -386,9 +386,8 @@ def _alone(count: int, by: str | None) -> tuple[Note, ...]:
         return ()
     what = "runs" if by is None else f"values of {by}"
     return (
-        Note(
+        Note.of(
             "determined_alone",
-            "warning",
             f"{count} {what} determine some combination of the parameters by themselves: the fit "
             "follows them there, their residuals say nothing about their noise, and the errors "
             f"are too small. Use method='jacobian'{'' if by is None else ' without by='}, or add "

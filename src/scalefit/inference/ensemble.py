@@ -25,8 +25,9 @@ from scalefit.arguments import affordable, answered, choice, file_path, instance
 from scalefit.data import files
 from scalefit.data.grouping import Grouping, spelled
 from scalefit.data.table import LossTable
-from scalefit.errors import ArgumentError, DataError, Note
+from scalefit.errors import ArgumentError, DataError
 from scalefit.laws import Law
+from scalefit.notes import Note
 from scalefit.objective import Residual
 from scalefit.reporting import report
 from scalefit.results import archive
@@ -515,7 +516,7 @@ def _form_note(beyond: bool) -> tuple[Note, ...]:
         if beyond
         else f"of the interval of a new run: {holds}"
     )
-    return (Note("form_not_covered", "warning" if beyond else "info", said),)
+    return (Note.of("form_not_covered", said, severity="warning" if beyond else "info"),)
 
 
 def called(

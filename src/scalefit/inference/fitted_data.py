@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from scalefit.data.table import LossTable, as_table
-from scalefit.errors import DataError, Note, Status
+from scalefit.errors import DataError, Status
 from scalefit.fitting.api import Posed, pose_again
 from scalefit.fitting.grid import Candidates
 from scalefit.inference.ensemble import RunNoise
+from scalefit.notes import Note
 from scalefit.results.fit import Fit
 
 __all__ = [

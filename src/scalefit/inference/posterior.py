@@ -14,7 +14,7 @@ import pandas as pd
 from scalefit import objective as obj
 from scalefit.arguments import affordable, whole
 from scalefit.data.table import LossTable
-from scalefit.errors import DataError, Note
+from scalefit.errors import DataError
 from scalefit.inference.derivatives import rows, slopes
 from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.fitted_data import (
@@ -25,6 +25,7 @@ from scalefit.inference.fitted_data import (
     run_noise,
     stand_on,
 )
+from scalefit.notes import Note
 from scalefit.objective import Measure, Residual
 from scalefit.problem.problem import Data, Problem
 from scalefit.results.fit import Fit, checked_fit, refuse_unknown
@@ -475,9 +476,8 @@ def _notes(problem: Problem, made: _Chains) -> list[Note]:
     worst = int(np.argmax(np.nan_to_num(found, nan=np.inf)))
     if not found[worst] <= MOST_RHAT:
         notes.append(
-            Note(
+            Note.of(
                 "chains_disagree",
-                "warning",
                 f"split R-hat is {found[worst]:.3f} for {names[worst]}, above {MOST_RHAT}: the "
                 "chains are not draws of one distribution yet. Take more draws; if that does not "
                 "help, the runs leave some combination of the parameters open",
@@ -487,9 +487,8 @@ def _notes(problem: Problem, made: _Chains) -> list[Note]:
     diverged = int(np.count_nonzero(made.diverged))
     if diverged:
         notes.append(
-            Note(
+            Note.of(
                 "divergences",
-                "warning",
                 f"{diverged} of {made.diverged.size} steps diverged: the posterior has a corner "
                 "that the sampler cannot follow, and the draws may miss it. Compare with bootstrap",
                 {"divergences": diverged, "draws": made.diverged.size},

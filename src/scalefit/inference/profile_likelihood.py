@@ -17,7 +17,7 @@ import pandas as pd
 from scalefit import objective as obj
 from scalefit.arguments import refused, shown
 from scalefit.data.table import LossTable
-from scalefit.errors import ArgumentError, DataError, Note
+from scalefit.errors import ArgumentError, DataError
 from scalefit.fitting.polish import batch_of, newton_of
 from scalefit.inference.covariance import CovarianceMethod, check_method, spread
 from scalefit.inference.derivatives import core_share
@@ -29,6 +29,7 @@ from scalefit.inference.fitted_data import (
     require_freedom,
     stand_on,
 )
+from scalefit.notes import Note
 from scalefit.reporting import report
 from scalefit.results.estimate import checked_level
 from scalefit.results.fit import Fit, checked_fit, refuse_unknown
@@ -201,9 +202,8 @@ def profile(
     ends = [float(np.clip(walk.natural(side.end), least, most)) for side in sides]
     closed = (sides[0].closed, sides[1].closed)
     notes += [
-        Note(
+        Note.of(
             "profile_open",
-            "warning",
             f"{name} is not bounded {where}: the objective stays below the threshold down to the "
             f"bounds of the fit ({end:.4g}). No interval from these runs ends there",
             {"side": where, "end": end},

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scalefit.errors import Note
+from scalefit.notes import Note
 from scalefit.reporting.numbers import Kind, Shown, shown
 
 __all__ = ["Column", "Description", "Table"]

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from html import escape
 
-from scalefit.errors import Note
+from scalefit.notes import Note
 from scalefit.reporting.description import Description, Table
 from scalefit.reporting.numbers import Shown, escaped
 

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from scalefit.data.grouping import spelled
-from scalefit.errors import Note, Status
+from scalefit.errors import Status
+from scalefit.notes import Note
 
 if TYPE_CHECKING:
     from scalefit.allocation.deadweight_compute import Deadweight

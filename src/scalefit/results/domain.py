@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.errors import Note
+from scalefit.notes import Note
 from scalefit.runtime.settings import quiet
 
 __all__ = ["extrapolation", "outside"]
@@ -46,11 +46,11 @@ def extrapolation(
         f"({domain[name][0]:.2g} to {domain[name][1]:.2g})"
         for name, far in beyond.items()
     )
-    note = Note(
+    note = Note.of(
         "extrapolation",
-        "warning" if max(beyond.values()) > FAR else "info",
         f"{where}: the answer rests on the form of the law, and no interval holds a wrong form",
         {"flops" if name == "6ND" else name: far for name, far in reach.items()},
+        severity="warning" if max(beyond.values()) > FAR else "info",
     )
     return (note,)
 

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from scalefit.arguments import number
-from scalefit.errors import DataError, Note
+from scalefit.errors import DataError
+from scalefit.notes import Note
 from scalefit.reporting import report
 
 __all__ = ["AS_DRAWN", "Draws", "Estimate", "Origin", "Tails", "checked_level", "quantiles"]

@@ -24,8 +24,9 @@ from scalefit import arguments
 from scalefit.arguments import broadcast_shape, instance, mapping, numbers, refused, shown
 from scalefit.data.grouping import Grouping, asked, spelled
 from scalefit.data.table import ALIASES, DroppedRow, LossTable, as_table
-from scalefit.errors import ArgumentError, DataError, LawError, Note, NoteWarning, Status, listed
+from scalefit.errors import ArgumentError, DataError, LawError, Status, listed
 from scalefit.laws import BUILTIN, Law, find
+from scalefit.notes import Note, NoteWarning
 from scalefit.objective import Objective, measure, require_positive, residuals
 from scalefit.reporting import report
 from scalefit.results.domain import extrapolation
@@ -339,9 +340,8 @@ class Fit:
         codes += [] if self.status.usable else [self.status.name.lower()]
         if not codes:
             return tuple(whole)
-        note = Note(
+        note = Note.of(
             "fit_warnings",
-            "warning",
             f"the fit behind this carries warnings ({', '.join(codes)}): see its summary",
             {"codes": codes},
         )

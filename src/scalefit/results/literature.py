@@ -14,8 +14,9 @@ import pandas as pd
 
 from scalefit.arguments import choice
 from scalefit.data.grouping import Grouping
-from scalefit.errors import LawError, Note, Status
+from scalefit.errors import LawError, Status
 from scalefit.laws import Law, find
+from scalefit.notes import Note
 from scalefit.objective import Objective
 from scalefit.results.fit import NO_DIAGNOSTICS, Fit
 
@@ -121,12 +122,12 @@ def _note(facts: pd.DataFrame) -> Note:
     first = facts.iloc[0]
     errors = facts.dropna(subset="uncertainty").set_index("parameter")["uncertainty"].to_dict()
     known = ", ".join(f"{name} {error:g}" for name, error in errors.items())
-    return Note(
+    return Note.of(
         "published",
-        "warning" if first["confidence"] == "second-hand" else "info",
         f"values of {first['source']}, {first['where']}, {CONFIDENCE[first['confidence']]}; "
         + (f"standard errors {known}" if known else "no uncertainties are published"),
         {"source": first["source"], "confidence": first["confidence"], "uncertainty": errors},
+        severity="warning" if first["confidence"] == "second-hand" else "info",
     )
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from scalefit.arguments import instance
 from scalefit.data.table import LossTable
-from scalefit.errors import Note
+from scalefit.notes import Note
 from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.fit import Fit
 

@@ -1,0 +1,434 @@
+"""Notes: soft problems that results carry, and the registry of all their codes.
+
+:meth:`Note.of` makes one of a code of :data:`CODES`. The page on reports prints that table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+__all__ = ["CODES", "Code", "Note", "NoteWarning", "Severity"]
+
+Severity = Literal["info", "warning"]
+
+
+@dataclass(frozen=True)
+class Note:
+    """A soft problem, carried by a result.
+
+    Attributes:
+        code: stable short name, such as ``at_bound``.
+        severity: ``info`` (worth knowing) or ``warning`` (changes how far the result is trusted).
+        message: one sentence with the number, the limit and the remedy.
+        details: the numbers of the message, for programs.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "details", MappingProxyType(dict(self.details)))
+
+    @classmethod
+    def of(
+        cls,
+        code: str,
+        message: str,
+        details: Mapping[str, Any] | None = None,
+        *,
+        severity: Severity | None = None,
+    ) -> Note:
+        """A note of a registered code.
+
+        Args:
+            code: one of :data:`CODES`.
+            message: one sentence with the number, the limit and the remedy.
+            details: the numbers of the message, for programs.
+            severity: of this case, where that of the code depends on the case.
+        """
+        known = CODES[code].severity
+        if (known is None) == (severity is None):
+            raise ValueError(f"the severity of {code!r} is {known}, and {severity} is given")
+        return cls(code, known or severity or "info", message, details or {})
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+    def to_document(self) -> dict[str, Any]:
+        """The note as JSON holds it."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "details": dict(self.details),
+        }
+
+
+class NoteWarning(UserWarning):
+    """A note of warning on an answer that cannot carry it, such as an array.
+
+    Attributes:
+        note: the note.
+    """
+
+    def __init__(self, note: Note) -> None:
+        self.note = note
+        super().__init__(note)
+
+
+@dataclass(frozen=True)
+class Code:
+    """What is always true of the notes of one code.
+
+    Attributes:
+        severity: of every such note; None where it depends on the case.
+        meaning: what happened, in Markdown.
+        remedy: what to do about it, in Markdown.
+    """
+
+    severity: Severity | None
+    meaning: str
+    remedy: str
+
+
+CODES: Mapping[str, Code] = MappingProxyType(
+    {
+        "at_bound": Code(
+            "warning",
+            "a parameter ended at its bound; the others are conditional on it",
+            "widen the bound, or accept it as physical",
+        ),
+        "response_rises": Code(
+            "warning",
+            "the response rises with the one column of a law that can only fall",
+            "the fit that the note prints: a power of 1 / x, or one with a negative amplitude",
+        ),
+        "starts_disagree": Code(
+            None,
+            "the starts ended in several minima; a warning when the second is within 1 %",
+            "report both",
+        ),
+        "starts_stalled": Code(
+            "info",
+            "some starts did not reach a minimum",
+            "usually harmless",
+        ),
+        "not_certified": Code(
+            None,
+            "a proof was tried and gave up, or found something lower",
+            "pass the number of boxes that it names as `certify=`, or report the gap",
+        ),
+        "weakly_identified": Code(
+            "warning",
+            "the condition number exceeds 5e4",
+            "vary D/N more; fix or tie a parameter",
+        ),
+        "one_ratio": Code(
+            "warning",
+            "N and D never move apart by more than the noise hides: their terms are not "
+            "told apart, and `allocate` refuses ([runs at one "
+            "ratio](tables.md#runs-at-one-ratio))",
+            "add runs at other D/N; fit the loss along the path; fix both exponents",
+        ),
+        "units": Code(
+            "warning",
+            "N, D or C are not in raw counts, with the likely unit "
+            "([units](tables.md#units)); carried to every answer",
+            "scale the columns, by the call in the note",
+        ),
+        "loss_unit": Code(
+            "warning",
+            "losses above 12, more than guessing costs in nats per token",
+            "take logarithms of perplexities; leave diverged runs out",
+        ),
+        "unit_mismatch": Code(
+            "warning",
+            "a size or a number of tokens is 1e5 times that of the largest run, or below a "
+            "thousandth of the smallest: the question is in another unit than the table",
+            "ask in the unit of the table, or fit a table in counts",
+        ),
+        "trajectories": Code(
+            None,
+            "rows are checkpoints of few runs ([training curves as "
+            "rows](tables.md#training-curves-as-rows)); a warning where neighbouring "
+            "residuals correlate, and of `isoflop`",
+            "`by=`; last rows; a `keep` rule",
+        ),
+        "lower_envelope": Code(
+            "warning",
+            "the objective is asymmetric: a lower envelope, not a mean, and another D/N",
+            "report it beside a symmetric fit",
+        ),
+        "delta_unused": Code(
+            "info",
+            "every residual lies within `delta`: the objective is half the sum of squares",
+            "a smaller `delta`, if outliers are to count less",
+        ),
+        "delta_tiny": Code(
+            "info",
+            "nearly every residual lies far beyond `delta`: the objective is `delta` times "
+            "the sum of absolute residuals",
+            'a larger `delta`, or `robust="l1"`',
+        ),
+        "few_rows": Code(
+            None,
+            "fewer than 5 residual degrees of freedom, of a fit or of parabolas",
+            "add runs",
+        ),
+        "outliers_dominate": Code(
+            None,
+            "2.5 % of the rows carry over half of the squared residual (a warning for squares)",
+            "look at those rows",
+        ),
+        "flops_convention": Code(
+            "info",
+            "C / 6ND differs from 1 by more than 5 %",
+            "count budgets your way",
+        ),
+        "ambiguous_column": Code(
+            None,
+            "an optional quantity could be several columns; none was taken",
+            "name one",
+        ),
+        "duplicate_rows": Code(
+            "info",
+            "rows repeat exactly",
+            "drop them if they are copies",
+        ),
+        "not_separable": Code(
+            "info",
+            "the law has no linear parameter",
+            "write it with an amplitude",
+        ),
+        "extrapolation": Code(
+            None,
+            "an answer lies outside the runs; a warning beyond one decade (beyond the width "
+            "of its range, for a column that reaches zero)",
+            "add larger runs",
+        ),
+        "form_not_covered": Code(
+            None,
+            "the interval of a new run holds noise and misfit inside the runs, not a wrong "
+            "form of the law; a warning outside them",
+            "leave the largest runs out of a fit and predict them",
+        ),
+        "at_limit": Code(
+            "info",
+            "a limit or an end of a range holds an allocation",
+            "nothing, or loosen it",
+        ),
+        "more_data_hurts": Code(
+            "warning",
+            "more tokens raise the loss before the budget is spent",
+            "believe it only inside the runs",
+        ),
+        "flat_optimum": Code(
+            "warning",
+            "twice the model size wastes less than 2 % of the budget",
+            "`near_optimal`",
+        ),
+        "region_open": Code(
+            "warning",
+            "a near-optimal region has no end where it is looked for",
+            "ask for less",
+        ),
+        "region_cut": Code(
+            "info",
+            "a limit ends a near-optimal region, or the last size that reaches the loss at all",
+            "nothing, or loosen the limit",
+        ),
+        "fit_warnings": Code(
+            "warning",
+            "an answer rests on a fit with warnings",
+            "read its report",
+        ),
+        "replicates_failed": Code(
+            None,
+            "refits of a bootstrap did not reach an optimum and are left out",
+            "below 1 % nothing; above, constrain the law",
+        ),
+        "other_minima": Code(
+            None,
+            "some replicates have another, lower minimum than the fit leads to; a warning "
+            "where the last ones searched still gained",
+            "look at `plot.pairs` before quoting an interval",
+        ),
+        "few_searched": Code(
+            "info",
+            "a law of three nonlinear parameters or more: replicates are searched in part, "
+            "and none gained",
+            "`global_search=1.0` where the share that may be missed matters",
+        ),
+        "chains_disagree": Code(
+            "warning",
+            "the chains of a posterior are not draws of one distribution yet",
+            "take more draws",
+        ),
+        "divergences": Code(
+            "warning",
+            "the sampler of a posterior could not follow the density",
+            "compare with `bootstrap`",
+        ),
+        "draws_at_bound": Code(
+            None,
+            "a parameter's draws end at a bound",
+            "its interval ends there too; widen the bound, or say so",
+        ),
+        "few_clusters": Code(
+            "warning",
+            "fewer than 8 clusters were resampled",
+            "compare with `covariance(by=)`; add clusters",
+        ),
+        "determined_alone": Code(
+            "warning",
+            "a sandwich met runs or clusters that determine a combination of the parameters "
+            "by themselves",
+            '`method="jacobian"`, or add runs beside them',
+        ),
+        "wild_with_robust": Code(
+            "warning",
+            "wild residuals under an objective that rests on the smallest ones",
+            "resample rows",
+        ),
+        "single_run_strata": Code(
+            "warning",
+            "strata of one run never vary",
+            "resample rows",
+        ),
+        "conditional_on_bound": Code(
+            "warning",
+            "standard errors take a parameter at a bound as known",
+            "`profile`, `bootstrap`",
+        ),
+        "profile_open": Code(
+            "warning",
+            "the objective does not close an interval within the bounds",
+            "report it as open",
+        ),
+        "loss_not_reached": Code(
+            "warning",
+            "a compute multiplier asks for a loss that no budget brings the baseline to: inf there",
+            "ask at smaller budgets",
+        ),
+        "draws_without_optimum": Code(
+            "warning",
+            "some draws have no compute-optimal point",
+            "the interval is of the others",
+        ),
+        "few_budgets": Code(
+            "warning",
+            "power laws of `isoflop` go through fewer than 4 budgets",
+            "add budgets",
+        ),
+        "isoflop_edge_minimum": Code(
+            "warning",
+            "a vertex lies outside its runs",
+            "add sizes there, or `keep_edges=False`",
+        ),
+        "isoflop_negative_curvature": Code(
+            "warning",
+            "a parabola opens downward; the budget is left out",
+            "look at its runs: `quality`",
+        ),
+        "isoflop_weak_curvature": Code(
+            "warning",
+            "a curvature below two standard errors: the vertex may be anywhere",
+            "add sizes, or the rule `weak_curvature`",
+        ),
+        "isoflop_bent": Code(
+            "warning",
+            "a run bends the parabola of its budget: without it the others lie on one. It "
+            "counts all the same; the note has the exponent without it",
+            'look at the run; `rules=["parabola_outlier"]`',
+        ),
+        "isoflop_impossible": Code(
+            "warning",
+            "a vertex that no run can have; the budget is left out",
+            "add sizes around the least loss",
+        ),
+        "isoflop_too_wide": Code(
+            "warning",
+            "runs of close C chained into one budget over more than a factor of two; it is "
+            "left out",
+            "`by=`, a smaller `tolerance`; `envelope` for training curves",
+        ),
+        "isoflop_wide_budget": Code(
+            "warning",
+            "runs taken for one budget differ in C by more than 20 %",
+            "`by=`, or a smaller `tolerance`",
+        ),
+        "isoflop_off_centre": Code(
+            "info",
+            "sweeps not centred on their vertices, and the drift of that with the budget",
+            "`design_bias` says what it does",
+        ),
+        "isoflop_dropped": Code(
+            None,
+            "runs left out by a rule that was asked for, budgets without a usable minimum",
+            "see `removed` and `budgets`",
+        ),
+        "envelope_few_sizes": Code(
+            "warning",
+            "the fitted part of an envelope has fewer than 5 sizes: N* is a staircase",
+            "add sizes",
+        ),
+        "approach2_loses_budgets": Code(
+            None,
+            "resamples of the runs leave Approach 2 without a minimum at some budget; a "
+            "warning above 5 %",
+            "fit the surface; add sizes",
+        ),
+        "parts_cancel": Code(
+            "warning",
+            "the error of D* of Approach 2 is small because its parts have opposite signs",
+            "judge the parts: `attribution`",
+        ),
+        "convention_decides": Code(
+            "warning",
+            "the FLOP convention is the largest part of the error of D*",
+            "count alike: `cost=measured(runs)`",
+        ),
+        "gap_within_noise": Code(
+            "warning",
+            "the difference between Approach 2 and the surface is not told from none",
+            "quote both intervals, not the difference",
+        ),
+        "quality_decides": Code(
+            "warning",
+            "without the runs that rules flag the deadweight is another one, by more than a "
+            "factor of 2",
+            "report both",
+        ),
+        "objective_decides": Code(
+            "warning",
+            "the deadweight depends on the objective, by more than a factor of 2",
+            "report the range: `variants`",
+        ),
+        "bias_other_runs": Code(
+            "warning",
+            "the surface was not fitted to the runs of the sweeps",
+            "fit it to them, or read what is left with care",
+        ),
+        "variant_failed": Code(
+            "info",
+            "a variant of the report has no answer",
+            "see the reason in it",
+        ),
+        "dense_peak": Code(
+            "info",
+            "which peak dollars are counted with",
+            "compare with dollars counted the same way",
+        ),
+        "published": Code(
+            None,
+            "the values are a paper's, nothing was fitted; a warning where they were read "
+            "second-hand",
+            "compare with a fit of your own",
+        ),
+    }
+)
