@@ -31,7 +31,7 @@ import scalefit as sf
 from scalefit.fitting import multistart
 from scalefit.fitting.grid import Candidates
 from scalefit.inference.bootstrap import RESAMPLES
-from scalefit.inference.fitted_data import Ground, stand_on
+from scalefit.inference.fitted_data import FittedData, attach
 from scalefit.inference.profile_likelihood import _read, _Walk
 from scalefit.results.estimate import Estimate
 
@@ -128,7 +128,7 @@ def inside(estimate: Estimate, truth: float) -> bool:
 
 
 def by_bootstrap(
-    grounds: Sequence[Ground],
+    grounds: Sequence[FittedData],
     method: str,
     by: str | None,
     replicates: int,
@@ -136,27 +136,27 @@ def by_bootstrap(
 ) -> Iterator[dict[str, bool]]:
     """Of every table, whether its intervals by resampling hold the truth."""
     resamples = [
-        RESAMPLES[method](ground, by, replicates, np.random.default_rng(seed))
-        for seed, ground in enumerate(grounds)
+        RESAMPLES[method](fitted, by, replicates, np.random.default_rng(seed))
+        for seed, fitted in enumerate(grounds)
     ]
-    posed, fit = grounds[0].posed, grounds[0].fit
-    names = [group[0] for group in posed.problem.names]
-    count = len(posed.problem.owners)
+    prepared, fit = grounds[0].prepared, grounds[0].fit
+    names = [group[0] for group in prepared.problem.names]
+    count = len(prepared.problem.owners)
     start = np.array([truth[name] for name in names])
-    logs = np.array([False] * count + list(posed.problem.logarithmic))
+    logs = np.array([False] * count + list(prepared.problem.logarithmic))
     start = np.where(logs, np.log(np.where(logs, start, 1.0)), start)
     weighted = resamples[0].losses is None
     losses = [
-        np.broadcast_to(ground.table.column("loss"), (replicates, len(ground.used)))
+        np.broadcast_to(fitted.table.column("loss"), (replicates, len(fitted.used)))
         if weighted
         else item.losses
-        for ground, item in zip(grounds, resamples, strict=True)
+        for fitted, item in zip(grounds, resamples, strict=True)
     ]
     found = multistart.refit(
-        posed.problem,
+        prepared.problem,
         fit.objective,
-        posed.settings,
-        posed.data,
+        prepared.settings,
+        prepared.data,
         observed=np.concatenate(losses),
         weight=np.concatenate([item.weights for item in resamples]) if weighted else None,
         points=32,
@@ -192,16 +192,20 @@ def by_covariance(
 
 
 def by_profile(
-    ground: Ground, asked: Mapping[str, Any], method: str, by: str | None, truth: Mapping[str, Any]
+    fitted: FittedData,
+    asked: Mapping[str, Any],
+    method: str,
+    by: str | None,
+    truth: Mapping[str, Any],
 ) -> dict[str, bool]:
     """Whether the deviance at the truth is below the threshold."""
     expected, found = quantities(truth), {}
     for name, quantity in asked.items():
-        read = _read(ground.fit, quantity)
-        walk = _Walk(ground, read)
-        freedom = ground.freedom
+        read = _read(fitted.fit, quantity)
+        walk = _Walk(fitted, read)
+        freedom = fitted.freedom
         if method == "sandwich":
-            freedom, _ = walk.widen(ground, by)
+            freedom, _ = walk.widen(fitted, by)
         level = np.log(expected[name]) if read.logarithmic else expected[name]
         fixed = walk.hold(float(level), walk.start)
         reach = student.ppf(0.5 + 0.5 * LEVEL, freedom)
@@ -215,7 +219,7 @@ def covered(cell: Cell, tables: int, replicates: int) -> list[dict[str, Any]]:
     how: dict[str, Any] = {} if cell.noise == "heavy" else {"robust": "none", "certify": False}
     runs = [simulated(cell, seed) for seed in range(tables)]
     fits = [sf.fit(item, **how) for item in runs]
-    grounds = [stand_on(fit, item) for fit, item in zip(fits, runs, strict=True)]
+    grounds = [attach(fit, item) for fit, item in zip(fits, runs, strict=True)]
     asked: dict[str, Any] = {name: name for name in QUANTITIES[:3]}
     asked |= {
         f"{name}*": sf.allocation.optimum_function(fits[0], name, BUDGET) for name in ("N", "D")

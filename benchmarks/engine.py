@@ -103,10 +103,10 @@ def resampled(runs: sf.LossTable, fit: sf.Fit, count: int) -> Item:
 
 def studied(seeds: int) -> Item:
     """The surface fits of the tables of studies.py, design by design."""
-    posed, losses, law, goal = [], [], find("chinchilla"), sf.objective.Objective("raw", "none")
+    prepared, losses, law, goal = [], [], find("chinchilla"), sf.objective.Objective("raw", "none")
     for design, tables, _ in studies.published_tables(seeds):
         runs = sf.LossTable.from_frame(design.assign(loss=np.sqrt((tables**2).mean(axis=0))))
-        posed.append(pose(runs, law, goal, fixed={}, bounds={}, tied=(), groups={}))
+        prepared.append(pose(runs, law, goal, fixed={}, bounds={}, tied=(), groups={}))
         losses.append(tables)
 
     def one(at: Any, tables: np.ndarray, device: str | None) -> multistart.Refits:
@@ -115,18 +115,20 @@ def studied(seeds: int) -> Item:
         )
 
     def run(device: str | None) -> list[multistart.Refits]:
-        return [one(at, tables, device) for at, tables in zip(posed, losses, strict=True)]
+        return [one(at, tables, device) for at, tables in zip(prepared, losses, strict=True)]
 
     def numbers(found: list[multistart.Refits]) -> np.ndarray:
         # Values alone: many of these tables have a flat valley, and fix no parameter to ten digits.
         each = [
             np.where(arrived(goal, at.data, item), item.value, 0.0)
-            for at, item in zip(posed, found, strict=True)
+            for at, item in zip(prepared, found, strict=True)
         ]
         return np.concatenate(each)
 
     count = sum(map(len, losses))
-    return Item(f"study, {count:,} tables, {len(posed)} designs", run, numbers, (count, "tables"))
+    return Item(
+        f"study, {count:,} tables, {len(prepared)} designs", run, numbers, (count, "tables")
+    )
 
 
 def items(quick: bool) -> Iterator[Item]:

@@ -58,10 +58,10 @@ class HuberLoop:
 def resamples(fit: sf.Fit, runs: sf.LossTable, count: int) -> np.ndarray:
     """Weights that the bootstrap of so many replicates draws, shape (count, rows)."""
     from scalefit.inference.bootstrap import RESAMPLES
-    from scalefit.inference.fitted_data import stand_on
+    from scalefit.inference.fitted_data import attach
 
-    ground = stand_on(fit, runs)
-    return RESAMPLES["rows"](ground, None, count, np.random.default_rng(0)).weights
+    fitted = attach(fit, runs)
+    return RESAMPLES["rows"](fitted, None, count, np.random.default_rng(0)).weights
 
 
 def picked(fit: sf.Fit, runs: sf.LossTable, replicates: int) -> list[np.ndarray]:

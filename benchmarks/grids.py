@@ -81,10 +81,10 @@ def engine(points: int, device: str | None = None) -> multistart._Engine:
     frame = sf.simulate(sf.simulation.isoflop_design(BUDGETS, points=POINTS_PER_BUDGET))
     objective = sf.objective.Objective()
     runs = sf.LossTable.from_frame(frame)
-    posed = pose(runs, find("chinchilla"), objective, fixed={}, bounds={}, tied=(), groups={})
-    axes = grid.axes(posed.problem, posed.settings, points)
-    tables = Tables(objective, posed.data)
-    return multistart._Engine(posed.problem, posed.settings, tables, axes, device, False)
+    prepared = pose(runs, find("chinchilla"), objective, fixed={}, bounds={}, tied=(), groups={})
+    axes = grid.axes(prepared.problem, prepared.settings, points)
+    tables = Tables(objective, prepared.data)
+    return multistart._Engine(prepared.problem, prepared.settings, tables, axes, device, False)
 
 
 def in_numpy(at: multistart._Engine) -> grid.Scan:

@@ -49,13 +49,13 @@ def call(
 ) -> partial[Refits]:
     """The refits of Chinchilla to rows weighted differently, ready to be called."""
     law = find("chinchilla")
-    posed = pose(runs, law, objective, fixed={}, bounds={}, tied=(), groups={})
+    prepared = pose(runs, law, objective, fixed={}, bounds={}, tied=(), groups={})
     return partial(
         refit,
-        posed.problem,
+        prepared.problem,
         objective,
-        posed.settings,
-        posed.data,
+        prepared.settings,
+        prepared.data,
         weight=weight,
         points=POINTS,
         device=device,

@@ -108,15 +108,15 @@ def compare(runs: sf.LossTable, frame: Any, robust: str, rounds: int) -> list[tu
 def proof(runs: sf.LossTable) -> Callable[[], Any]:
     """The proof that the squared fit is global, ready to be called."""
     law, objective = find("chinchilla"), sf.objective.Objective("log", "none")
-    posed = pose(runs, law, objective, fixed={}, bounds={}, tied=(), groups={})
+    prepared = pose(runs, law, objective, fixed={}, bounds={}, tied=(), groups={})
     value = sf.fit(runs, robust="none", certify=False).objective_value
     call = partial(
         certify,
-        posed.problem,
-        posed.settings,
+        prepared.problem,
+        prepared.settings,
         objective,
-        posed.columns,
-        posed.observed,
+        prepared.columns,
+        prepared.observed,
         runs.weight,
         {},
         value,

@@ -11,9 +11,10 @@ import scalefit as sf
 
 runs = sf.LossTable.from_frame(sf.simulate(sf.simulation.isoflop_design(), noise=0.005, seed=1))
 fit = sf.fit(runs, "chinchilla", robust="none")
-cells = fit.diagnostics.cells_by_squares
+looked = fit.diagnostics
 print(
-    f"{cells:,} cells by squares, {fit.diagnostics.basins} basin, {fit.diagnostics.agreeing} starts agree"
+    f"{looked.cells_by_squares:,} cells by squares, {looked.basins} basin, "
+    f"{looked.agreeing} starts agree"
 )
 
 # %% [markdown]

@@ -162,13 +162,13 @@ class Record:
         """Assert that ours agree with their references, and that the page says so."""
         agreement = Agreement.of(ours, reference, rel=rel, abs=abs, at_most=at_most)
         agreement.check()
-        spelled = [agreement.row(law, runs, quantity, text) for text in agreement.spellings()]
-        key = spelled[0].key
-        assert self.rows.get(key, spelled[0]) in spelled, f"two tests differ about {key}"
+        level_name = [agreement.row(law, runs, quantity, text) for text in agreement.spellings()]
+        key = level_name[0].key
+        assert self.rows.get(key, level_name[0]) in level_name, f"two tests differ about {key}"
         written = self.page.get(key)
-        self.rows[key] = written if written in spelled else spelled[0]
-        assert self.writing or written in spelled, (
-            f"docs/laws.md has {written}, and should have {spelled[0]}: "
+        self.rows[key] = written if written in level_name else level_name[0]
+        assert self.writing or written in level_name, (
+            f"docs/laws.md has {written}, and should have {level_name[0]}: "
             "run pytest --write-references"
         )
 

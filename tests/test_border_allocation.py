@@ -180,10 +180,12 @@ def region():
     return sf.near_optimal(draws(), 1e22)
 
 
-def rows_of(label, call, argument, values, mended=None, spelled="{}", **given):
+def rows_of(label, call, argument, values, mended=None, level_name="{}", **given):
     """A row for each of several values of an argument."""
     return [
-        Row(f"{label} {name}", call, {**given, argument: value}, spelled.format(argument), mended)
+        Row(
+            f"{label} {name}", call, {**given, argument: value}, level_name.format(argument), mended
+        )
         for name, value in values.items()
     ]
 
@@ -843,7 +845,7 @@ SWEEPS = [
         advise,
         "span",
         {"text": (1e18, "x"), "nan": (1e18, NAN), "zero": (1e18, 0)},
-        spelled="{}[1]",
+        level_name="{}[1]",
     ),
     *rows_of("hardware", bias, "hardware", {"misspelt": "abacus", "none": None}),
     *rows_of("utilisation", bias, "utilisation", {"zero": 0, "percent": 50, "text": "half"}),

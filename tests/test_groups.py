@@ -409,13 +409,13 @@ def test_slash_in_a_level_is_not_the_one_that_joins():
     assert levels_of(format=["a/b", "a"]) == ("a", "a/b")
 
 
-@pytest.mark.parametrize("spelling", [4, 4.0, "4", np.int8(4), np.float32(4)])
-def test_number_is_one_level_however_it_is_spelled(spelling):
+@pytest.mark.parametrize("level_names", [4, 4.0, "4", np.int8(4), np.float32(4)])
+def test_number_is_one_level_however_it_is_spelled(level_names):
     table = table_of(bits=[16, 4, 8])
     grouping = Grouping.of(table, ["bits"], np.ones(3, dtype=bool))
-    assert grouping.codes_of({"bits": spelling}) == 0
-    np.testing.assert_array_equal(grouping.codes_of({"bits": [spelling, "16"]}), [0, 2])
-    np.testing.assert_array_equal(grouping.codes(table_of(bits=[spelling, "8", 16])), [0, 1, 2])
+    assert grouping.codes_of({"bits": level_names}) == 0
+    np.testing.assert_array_equal(grouping.codes_of({"bits": [level_names, "16"]}), [0, 2])
+    np.testing.assert_array_equal(grouping.codes(table_of(bits=[level_names, "8", 16])), [0, 1, 2])
 
 
 # Prediction

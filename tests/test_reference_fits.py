@@ -142,7 +142,7 @@ def test_no_fit_depends_on_the_cell_it_starts_from(data_folder, table, label, ob
     runs = load(data_folder, table, label)
     ends = polish_from(runs, SCATTERED, **OBJECTIVES[objective])
     fit = sf.fit(runs, **OBJECTIVES[objective])
-    arrived = ends.promise <= 1e-9
+    arrived = ends.decrement <= 1e-9
     assert arrived.sum() >= 12
     # Whoever claims to have arrived is at a stationary point, and nobody is lower than the fit.
     assert ends.stationary[arrived].max() < 1e-8

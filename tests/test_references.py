@@ -39,7 +39,7 @@ def test_rows_are_in_the_order_of_the_catalogue(page):
 
 
 @pytest.mark.parametrize(
-    ("ours", "reference", "how", "spelled"),
+    ("ours", "reference", "how", "level_name"),
     [
         (0.00101827399, 0.001018274018, {"rel": 1e-6}, "0.00101827"),
         (482.009, 482.01, {"abs": 0.005}, "482.01"),
@@ -51,10 +51,10 @@ def test_rows_are_in_the_order_of_the_catalogue(page):
         ([1.2342, 20.0007], [1.2345, 20.0], {"abs": 1e-3}, "1.234, 20.001"),
     ],
 )
-def test_ours_has_the_digits_that_the_tolerance_guarantees(ours, reference, how, spelled):
+def test_ours_has_the_digits_that_the_tolerance_guarantees(ours, reference, how, level_name):
     agreement = Agreement.of(ours, reference, **how)
     agreement.check()
-    assert next(iter(agreement.spellings())) == spelled
+    assert next(iter(agreement.spellings())) == level_name
 
 
 def test_a_number_between_two_last_digits_may_be_rounded_either_way():

@@ -183,7 +183,7 @@ def inner(node, at):
     return node
 
 
-def spelled(at):
+def level_name(at):
     text = ""
     for key in at:
         text += "[]" if isinstance(key, int) else f".{key}"
@@ -199,7 +199,7 @@ def test_nonsense_in_any_one_place_is_refused_by_name(fits, name):
         allowed = {
             what
             for pattern, several in ACCEPTED.items()
-            if re.fullmatch(pattern, spelled(at))
+            if re.fullmatch(pattern, level_name(at))
             for what in several
         }
         for what, text in tampered(document, at):
@@ -212,10 +212,10 @@ def test_nonsense_in_any_one_place_is_refused_by_name(fits, name):
                 assert str(error).endswith(error.remedy)
             except sf.errors.LawError:
                 refused += 1
-                assert spelled(at).startswith("law")
+                assert level_name(at).startswith("law")
             else:
                 same = found.to_json() == plain
-                assert same or what in allowed, f"{spelled(at)} took {what}"
+                assert same or what in allowed, f"{level_name(at)} took {what}"
                 repr(found)
     assert tried > 1000
     assert refused > 0.7 * tried

@@ -155,10 +155,10 @@ def numbers(
             bad |= found > most
     if bad.any():
         place = np.unravel_index(int(np.argmax(bad)), found.shape)
-        spelled = f"{argument}[{', '.join(map(str, place))}]" if found.ndim else argument
+        level_name = f"{argument}[{', '.join(map(str, place))}]" if found.ndim else argument
         # Of one number as it was passed: 10**400 is not infinite.
         one = float(found[place]) if found.ndim else value
-        raise refused(spelled, one, wanted, remedy)
+        raise refused(level_name, one, wanted, remedy)
     return found
 
 
@@ -426,11 +426,11 @@ def file_path(value: Any, argument: str, *, remedy: str) -> Path:
         ArgumentError: it is neither text nor a path, is empty, or holds a character no path holds.
     """
     if isinstance(value, str | os.PathLike):
-        spelled = os.fspath(value)
-        if isinstance(spelled, str) and spelled and "\0" not in spelled:
+        level_name = os.fspath(value)
+        if isinstance(level_name, str) and level_name and "\0" not in level_name:
             with suppress(UnicodeError):
-                os.fsencode(spelled)
-                return Path(spelled)
+                os.fsencode(level_name)
+                return Path(level_name)
     raise refused(argument, value, "the path of a file", remedy)
 
 
@@ -516,6 +516,6 @@ def _floats(value: Any, argument: str, wanted: str, remedy: str) -> np.ndarray:
         except ValueError:  # A signalling NaN.
             real = False
         if not real:
-            spelled = f"{argument}[{', '.join(map(str, place))}]" if array.ndim else argument
-            raise refused(spelled, item, wanted, remedy)
+            level_name = f"{argument}[{', '.join(map(str, place))}]" if array.ndim else argument
+            raise refused(level_name, item, wanted, remedy)
     return found

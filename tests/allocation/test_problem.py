@@ -15,8 +15,8 @@ from scalefit.allocation import (
     overhead,
     product,
 )
-from scalefit.allocation.problem import ask
-from scalefit.allocation.solve import solved
+from scalefit.allocation.problem import build_problem
+from scalefit.allocation.solve import solve_all
 
 
 @sf.law(source="the additive law under another name")
@@ -59,7 +59,11 @@ def test_solver_agrees_with_closed_forms_on_a_thousand_surfaces(cost):
     budgets = np.exp(rng.uniform(np.log(1e18), np.log(1e28), (1000, 1)))
     # The range that is looked at is the published runs'; these surfaces are anywhere.
     found, expected = (
-        solved(ask(replace(fit, domain={}), 1e20 * np.ones(1), "FLOP", cost=cost), params, budgets)
+        solve_all(
+            build_problem(replace(fit, domain={}), 1e20 * np.ones(1), "FLOP", cost=cost),
+            params,
+            budgets,
+        )
         for fit in (GENERAL, CLOSED)
     )
     inside = expected.columns["D"] > 1.0

@@ -19,7 +19,7 @@ from scalefit.problem.separability import structure
 
 
 @dataclass(frozen=True)
-class Posed:
+class PreparedFit:
     """A problem and its data, as the stages of a fit take them, and the table they came from."""
 
     problem: Any
@@ -121,7 +121,7 @@ def pose_on(
     )
     how = sf.objective.Objective(**objective)
     metric = weight if how.residual == "raw" else weight / observed**2
-    return Posed(
+    return PreparedFit(
         problem=problem,
         data=pack(problem, how, columns, observed, weight, fixed or {}, list(codes.values())),
         settings=settings,

@@ -7,7 +7,7 @@ from scipy.optimize import linprog, lsq_linear, minimize
 
 import scalefit as sf
 from scalefit.data.table import as_table
-from scalefit.fitting.api import pose_again
+from scalefit.fitting.api import prepare_again
 from scalefit.fitting.multistart import refit
 
 TRUTH = sf.simulation.SURFACES["chinchilla"]
@@ -304,11 +304,11 @@ def test_it_takes_a_few_tens_of_iterations_however_many_rows(rows):
 def test_refits_of_replicates_end_at_kinks_too():
     runs = sf.simulate(sf.simulation.isoflop_design(), **TABLES["ordinary"])
     fit = sf.fit(runs, robust="l1")
-    posed = pose_again(fit, as_table(runs))
+    posed = prepare_again(fit, as_table(runs))
     rng = np.random.default_rng(0)
     weight = rng.multinomial(75, np.full(75, 1 / 75), size=40).astype(float)
     found = refit(posed.problem, fit.objective, posed.settings, posed.data, weight=weight, starts=4)
-    assert (found.promise < 1e-14).all()
+    assert (found.decrement < 1e-14).all()
     assert (found.stationary < 1e-9).all()
     for i in (0, 7, 23):
         own = sf.fit(runs.assign(weight=weight[i]), robust="l1")

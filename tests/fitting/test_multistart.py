@@ -39,7 +39,7 @@ def parameters(posed, found, replicate):
 def assert_fits(posed, objective, found, tables):
     """Every replicate is the fit of its own table."""
     assert len(found.value) == len(tables)
-    assert found.promise.max() < 1e-9
+    assert found.decrement.max() < 1e-9
     assert found.stationary.max() < 1e-8
     how = {"residual": objective.residual, "robust": objective.robust, "delta": objective.delta}
     for replicate, table in enumerate(tables):
@@ -64,11 +64,11 @@ def test_known_optimum_leads_where_the_search_leads(pose, runs, resampled):
     first = [fit.params[group[0]] for group in posed.problem.names]
     near = grid.Candidates(np.log(first[k:]), np.array(first[:k]), np.float64(0.0))
     whole = refitted(posed, objective, weight=resampled)
-    assert whole.searched.all()
-    assert not whole.gained.any()
+    assert whole.global_search.all()
+    assert not whole.improved.any()
     chosen = np.arange(REPLICATES) % 8 == 0
-    found = refitted(posed, objective, weight=resampled, near=near, searched=chosen)
-    np.testing.assert_array_equal(found.searched, chosen)
+    found = refitted(posed, objective, weight=resampled, near=near, global_search=chosen)
+    np.testing.assert_array_equal(found.global_search, chosen)
     np.testing.assert_allclose(found.value, whole.value, rtol=1e-10)
     np.testing.assert_allclose(found.coordinates, whole.coordinates, rtol=1e-7)
 
@@ -81,12 +81,12 @@ def test_search_makes_up_for_a_start_that_leads_nowhere(pose, runs, resampled):
     alone = refitted(posed, objective, weight=resampled, near=corner)
     whole = refitted(posed, objective, weight=resampled)
     every = np.ones(REPLICATES, dtype=bool)
-    found = refitted(posed, objective, weight=resampled, near=corner, searched=every)
+    found = refitted(posed, objective, weight=resampled, near=corner, global_search=every)
     np.testing.assert_allclose(found.value, whole.value, rtol=1e-10)
-    lost = ~alone.searched & (alone.value > whole.value * (1 + 1e-9))
-    assert (found.gained | ~lost).all()
+    lost = ~alone.global_search & (alone.value > whole.value * (1 + 1e-9))
+    assert (found.improved | ~lost).all()
     # What ended at a bound was searched without being asked.
-    assert alone.searched.any() or not lost.any()
+    assert alone.global_search.any() or not lost.any()
 
 
 @pytest.mark.parametrize(("residual", "robust"), OBJECTIVES)
@@ -198,7 +198,7 @@ def test_a_replicate_without_a_fit_says_so_and_leaves_the_others_alone(
     with np.errstate(invalid="ignore"):
         found = refitted(posed, objective, weight=wrong)
     good = refitted(posed, objective, weight=resampled)
-    arrived = (found.promise < 1e-9) & (found.stationary < 1e-8)
+    arrived = (found.decrement < 1e-9) & (found.stationary < 1e-8)
     assert np.flatnonzero(~arrived).tolist() == [3, 5]
     others = np.delete(np.arange(REPLICATES), [3, 5])
     np.testing.assert_array_equal(found.coefficients[others], good.coefficients[others])

@@ -333,7 +333,7 @@ def test_flat_valley_is_reached_at_its_floor_from_every_cell(pose, optimum, runs
         **options,
     )
     # Whoever says so has arrived.
-    arrived = end.promise < 1e-9
+    arrived = end.decrement < 1e-9
     assert arrived.sum() > 250
     np.testing.assert_allclose(end.value[arrived], expected.value, rtol=1e-7)
     assert np.sum(end.value < expected.value * (1 + 1e-10)) > 250

@@ -11,14 +11,14 @@ import scalefit as sf
 from scalefit.fitting.polish import Polisher
 from scalefit.inference import Tails
 from scalefit.inference import bootstrap as resampling
-from scalefit.inference.fitted_data import stand_on
+from scalefit.inference.fitted_data import attach
 
 DELTA = 1e-3
 
 
 def resample(method, fit, runs, by=None, n=300, seed=0):
-    ground = stand_on(fit, runs)
-    return ground, resampling.RESAMPLES[method](ground, by, n, np.random.default_rng(seed))
+    fitted = attach(fit, runs)
+    return fitted, resampling.RESAMPLES[method](fitted, by, n, np.random.default_rng(seed))
 
 
 def reference(N, D, loss, weight, start):
@@ -63,11 +63,11 @@ def reference(N, D, loss, weight, start):
 
 
 def assert_same_as_scipy(draws, fit, table, count):
-    ground = stand_on(fit, table)
+    fitted = attach(fit, table)
     weights = resampling.RESAMPLES["rows"](
-        ground, None, len(draws), np.random.default_rng(draws.seed)
+        fitted, None, len(draws), np.random.default_rng(draws.seed)
     ).weights
-    N, D, loss = (ground.table.column(name) for name in ("N", "D", "loss"))
+    N, D, loss = (fitted.table.column(name) for name in ("N", "D", "loss"))
     other = 0
     for replicate in range(count):
         start = {name: draws.params[name][replicate] * 1.002 for name in fit.law.names}
@@ -161,20 +161,20 @@ def test_tails_are_those_of_what_was_resampled(fit, squares, runs):
 
 
 def test_residuals_of_other_runs_are_added_to_the_surface(fit, runs):
-    ground, found = resample("residuals", fit, runs)
-    noise = np.log(found.losses / ground.predicted)
-    pool = ground.residuals * np.sqrt(30 / 25)
+    fitted, found = resample("residuals", fit, runs)
+    noise = np.log(found.losses / fitted.predicted)
+    pool = fitted.residuals * np.sqrt(30 / 25)
     assert np.isin(noise.round(12), pool.round(12)).all()
     assert found.weights is None
 
 
-def residuals_left_out(ground, by=None):
+def residuals_left_out(fitted, by=None):
     """(I - H)^-1 r by whole matrices, derivatives by differences."""
-    p, law, kind = ground.fit.params, ground.fit.law, ground.fit.objective.residual
-    columns = {name: ground.table.column(name) for name in ("N", "D")}
+    p, law, kind = fitted.fit.params, fitted.fit.law, fitted.fit.objective.residual
+    columns = {name: fitted.table.column(name) for name in ("N", "D")}
 
     def residual(params):
-        f, loss = law.evaluate(columns, params), ground.table.column("loss")
+        f, loss = law.evaluate(columns, params), fitted.table.column("loss")
         return {"log": np.log(loss / f), "raw": loss - f, "relative": 1 - f / loss}[kind]
 
     steps = [
@@ -183,15 +183,15 @@ def residuals_left_out(ground, by=None):
     ]
     J = np.stack([step / np.linalg.norm(step) for step in steps], axis=1)
     Q, _ = np.linalg.qr(J)
-    codes = np.arange(30) if by is None else ground.table.labels(by).to_numpy()
+    codes = np.arange(30) if by is None else fitted.table.labels(by).to_numpy()
     hat = np.where(codes[:, None] == codes, Q @ Q.T, 0.0)
-    return np.linalg.solve(np.eye(30) - hat, ground.residuals)
+    return np.linalg.solve(np.eye(30) - hat, fitted.residuals)
 
 
 @pytest.mark.parametrize("by", [None, "corpus"])
 def test_wild_losses_keep_the_size_of_each_runs_residual(fit, runs, by):
-    ground, found = resample("wild", fit, runs, by=by, n=4000)
-    factors = np.log(found.losses / ground.predicted) / residuals_left_out(ground, by)
+    fitted, found = resample("wild", fit, runs, by=by, n=4000)
+    factors = np.log(found.losses / fitted.predicted) / residuals_left_out(fitted, by)
     assert np.unique((factors**2).round(6)).tolist() == [0.5, 1.0, 1.5]
     assert "wild_with_robust" in [note.code for note in found.notes]
     assert factors.mean() == pytest.approx(0.0, abs=0.02)
@@ -206,11 +206,11 @@ def test_wild_losses_keep_the_size_of_each_runs_residual(fit, runs, by):
 )
 def test_losses_follow_the_residual_of_the_objective(runs, residual, loss):
     fit = sf.fit(runs, residual=residual, certify=False)
-    ground, found = resample("wild", fit, runs, n=5)
+    fitted, found = resample("wild", fit, runs, n=5)
     factors = found.losses[0]
-    r = (factors - ground.predicted) / (1.0 if residual == "raw" else factors)
-    np.testing.assert_allclose(loss(ground.predicted, r), factors)
-    assert np.unique((r / residuals_left_out(ground)).round(4) ** 2).size == 3
+    r = (factors - fitted.predicted) / (1.0 if residual == "raw" else factors)
+    np.testing.assert_allclose(loss(fitted.predicted, r), factors)
+    assert np.unique((r / residuals_left_out(fitted)).round(4) ** 2).size == 3
 
 
 def test_seed_decides(fit, runs, draws):
@@ -386,7 +386,7 @@ def test_tables_that_say_nothing_about_noise_are_refused(fit, runs):
 
 
 def test_strata_need_budgets(fit, runs):
-    ground = stand_on(fit, runs)
-    other = ground._replace(fit=replace(fit, law=sf.laws.find("chinchilla_n")))
+    fitted = attach(fit, runs)
+    other = fitted._replace(fit=replace(fit, law=sf.laws.find("chinchilla_n")))
     with pytest.raises(sf.errors.DataError, match="no budgets to resample within"):
         resampling.RESAMPLES["strata"](other, None, 10, np.random.default_rng(0))

@@ -11,7 +11,7 @@ from scipy.special import erf, logsumexp
 
 import scalefit as sf
 from scalefit.inference import posterior as sampling
-from scalefit.inference.fitted_data import stand_on
+from scalefit.inference.fitted_data import attach
 from scalefit.objective import Objective, measure
 
 BETA, DELTA = 0.28, 0.05
@@ -172,7 +172,7 @@ def test_chains_agree(made):
 
 
 def test_chains_that_disagree_and_steps_that_diverge_are_noted(table):
-    problem = stand_on(fitted(table, "huber"), table).posed.problem
+    problem = attach(fitted(table, "huber"), table).posed.problem
     rng = np.random.default_rng(0)
     points, noise = rng.normal(size=(4, 500, 2)), rng.normal(size=(4, 500))
     fine = sampling._Chains(points, noise, np.zeros((4, 500), dtype=bool))

@@ -6,7 +6,7 @@ from scipy import stats
 
 import scalefit as sf
 from scalefit.inference import derivatives as slopes
-from scalefit.inference.fitted_data import stand_on
+from scalefit.inference.fitted_data import attach
 
 
 def refitted(fit, runs, name, value):
@@ -210,9 +210,9 @@ def test_sums_of_absolute_residuals_have_no_profile(runs):
 
 
 def test_derivatives_are_those_of_the_objective(squares, runs):
-    ground = stand_on(squares, runs)
-    point = np.r_[ground.near.coefficients, ground.near.coordinates]
-    found = slopes.slopes(ground.posed.problem, ground.posed.data, point)
+    fitted = attach(squares, runs)
+    point = np.r_[fitted.near.coefficients, fitted.near.coordinates]
+    found = slopes.slopes(fitted.posed.problem, fitted.posed.data, point)
     assert 2 * float(found.value) == pytest.approx(squares.value, rel=1e-12)
     psi, jacobian = np.asarray(found.residuals)[:30], np.asarray(found.jacobian)[:30]
     sizes = np.linalg.norm(jacobian, axis=0) * np.linalg.norm(psi)

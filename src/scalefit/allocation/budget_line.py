@@ -15,7 +15,7 @@ from scalefit.data.table import POSITIVE
 from scalefit.laws import Law
 from scalefit.tracing.operations import Function, closed_form, rewritten, trace
 
-__all__ = ["Line", "Measure", "Programs", "Setting", "programs_of"]
+__all__ = ["BudgetLine", "Measure", "ProblemValues", "Programs", "programs_of"]
 
 
 class Measure(NamedTuple):
@@ -42,15 +42,15 @@ class Measure(NamedTuple):
         return columns[self.top] / (columns[self.bottom] if self.bottom else 1.0)
 
 
-class Line(NamedTuple):
+class BudgetLine(NamedTuple):
     """A question as far as it shapes a program; hashable.
 
     Attributes:
         law: of the loss.
         cost: function of ``cost_columns``.
         cost_columns: the columns that it reads.
-        walk: the column that is walked along.
-        pivot: the column that is eliminated.
+        size_column: the column that is walked along.
+        token_column: the column that is eliminated.
         extras: further free columns that vary continuously.
         logarithmic: for each of the extras, whether it is walked in the logarithm.
         limits: what is limited.
@@ -64,8 +64,8 @@ class Line(NamedTuple):
     law: Law
     cost: Callable[..., Any]
     cost_columns: tuple[str, ...]
-    walk: str = "N"
-    pivot: str = "D"
+    size_column: str = "N"
+    token_column: str = "D"
     extras: tuple[str, ...] = ()
     logarithmic: tuple[bool, ...] = ()
     limits: tuple[Measure, ...] = ()
@@ -74,7 +74,7 @@ class Line(NamedTuple):
     turns: int = 0
 
 
-class Setting(NamedTuple):
+class ProblemValues(NamedTuple):
     """The numbers of a question.
 
     Attributes:
@@ -104,7 +104,7 @@ class Programs:
     walked, ln walk and ln pivot, in this order.
     """
 
-    def __init__(self, line: Line, fixed: tuple[str, ...]) -> None:
+    def __init__(self, line: BudgetLine, fixed: tuple[str, ...]) -> None:
         self.line, self.fixed = line, fixed
         self.count = len(fixed) + len(line.law.names) + len(line.extras) + 2
         # Limits that are functions bound the pivot of a budget, as the budget does.
@@ -119,7 +119,7 @@ class Programs:
         found = dict(zip(self.fixed, given, strict=False))
         for name, logarithmic, value in zip(line.extras, line.logarithmic, free, strict=False):
             found[name] = jnp.exp(value) if logarithmic else value
-        return {**found, line.walk: jnp.exp(free[-2]), line.pivot: jnp.exp(free[-1])}
+        return {**found, line.size_column: jnp.exp(free[-2]), line.token_column: jnp.exp(free[-1])}
 
     def loss(self, given: Sequence[Any]) -> Any:
         """The law."""
@@ -170,11 +170,11 @@ class Programs:
 
     @cached_property
     def spent(self) -> Function:
-        """The cost without any pivot, and its slope in the pivot: a straight line has one slope."""
+        """The cost without any pivot, and its slope in the token_column: a straight line has one slope."""
 
         def both(*given: Any) -> list[Any]:
-            def cost(pivot: Any) -> Any:
-                return self.cost({**self.columns(given), self.line.pivot: pivot})
+            def cost(token_column: Any) -> Any:
+                return self.cost({**self.columns(given), self.line.token_column: token_column})
 
             return list(jax.jvp(cost, (jnp.zeros(()),), (jnp.ones(()),)))
 
@@ -242,6 +242,6 @@ class Programs:
 
 
 @lru_cache(maxsize=64)
-def programs_of(line: Line, fixed: tuple[str, ...]) -> Programs:
+def programs_of(line: BudgetLine, fixed: tuple[str, ...]) -> Programs:
     """The traced functions of a question, with the names of the columns that are held."""
     return Programs(line, fixed)

@@ -135,9 +135,11 @@ class Cost:
                 remedy=remedy,
             )
         given = {
-            spelled: numbers(columns[name], spelled, remedy=remedy, infinite=True, missing=True)
+            level_name: numbers(
+                columns[name], level_name, remedy=remedy, infinite=True, missing=True
+            )
             for name in self.columns
-            for spelled in (f"columns[{name!r}]",)
+            for level_name in (f"columns[{name!r}]",)
         }
         broadcast_shape(given, remedy=remedy)
         return values_of(self.function, given, "cost", remedy=FUNCTION.format("cost"))

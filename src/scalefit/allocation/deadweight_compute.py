@@ -11,9 +11,9 @@ import pandas as pd
 
 from scalefit.allocation.costs import CostLike, price
 from scalefit.allocation.hardware import Hardware, find_hardware
-from scalefit.allocation.problem import ask, fixed_values
+from scalefit.allocation.problem import build_problem, fixed_values
 from scalefit.allocation.refusals import draw_notes, require_optimum, unit_mismatch
-from scalefit.allocation.solve import solved
+from scalefit.allocation.solve import solve_all
 from scalefit.allocation.solver import LIMITED
 from scalefit.arguments import broadcast_shape, choice, numbers
 from scalefit.errors import AllocationError, ArgumentError
@@ -211,7 +211,7 @@ def deadweight(
     notes += [*surface.draw_notes, *draw_notes(draws, "needed")]
     return Deadweight(
         **{name: values[0][()] for name, values in answers.items()},
-        unit=ask(point, 1.0, "loss", cost=cost, fixed=fixed).cost.unit,
+        unit=build_problem(point, 1.0, "loss", cost=cost, fixed=fixed).cost.unit,
         draws=draws,
         notes=tuple(notes),
     )
@@ -240,13 +240,13 @@ def _answers(
             f"{D[at]:g}, so that nothing is known of its waste. Leave that run out"
         )
     levels = np.where(np.isfinite(loss[0]), loss[0], 0.0)
-    question = ask(fit, levels, "loss", cost=cost, fixed=fixed)
+    problem = build_problem(fit, levels, "loss", cost=cost, fixed=fixed)
     # The run itself reaches its loss, so that there is an answer around it.
-    question = replace(question, around=D / N)
-    found = solved(question, params, loss)
+    problem = replace(problem, around=D / N)
+    found = solve_all(problem, params, loss)
     if point:
-        require_optimum(question, found, limited=False)
-    spent = np.broadcast_to(price(question.cost, columns), loss.shape)
+        require_optimum(problem, found, limited=False)
+    spent = np.broadcast_to(price(problem.cost, columns), loss.shape)
     # A run at the optimum needs all of it, to rounding.
     needed = np.where(found.state <= LIMITED, np.minimum(found.cost, spent), np.nan)
     return {"spent": spent, "needed": needed, "loss": loss}

@@ -10,9 +10,9 @@ import numpy as np
 
 from scalefit.allocation.costs import CostLike
 from scalefit.allocation.optimum import allocate
-from scalefit.allocation.problem import ask
+from scalefit.allocation.problem import build_problem
 from scalefit.allocation.refusals import require_design, require_optimum
-from scalefit.allocation.solve import solved
+from scalefit.allocation.solve import solve_all
 from scalefit.allocation.solver import LIMITED
 from scalefit.arguments import flag
 from scalefit.errors import AllocationError
@@ -87,8 +87,8 @@ def compute_multiplier(
     if not first.drawn:
         return Estimate(ratio, np.empty((0, *ratio.shape)), notes=notes)
     ours, theirs = _both(first.drawn, second.drawn, paired)
-    question = ask(recipe, flops, "FLOP", cost=cost, fixed=fixed)
-    best = solved(question, ours)
+    problem = build_problem(recipe, flops, "FLOP", cost=cost, fixed=fixed)
+    best = solve_all(problem, ours)
     loss = np.where(best.state <= LIMITED, best.loss, np.nan)
     drawn = _needed(compared, theirs, loss, cost, other) / budgets
     notes += (*first.draw_notes, *second.draw_notes)
@@ -136,14 +136,14 @@ def _needed(
     values = params or {name: np.array([value]) for name, value in fit.one_surface().params.items()}
     level = np.asarray(loss)[None] if one else loss
     holding = "held_baseline"
-    question = ask(
+    problem = build_problem(
         fit, np.nan_to_num(level[0], nan=1.0), "loss", cost=cost, fixed=fixed, holding=holding
     )
-    found = solved(question, values, level)
+    found = solve_all(problem, values, level)
     if one:
-        require_design(question, found)
+        require_design(problem, found)
     if one and (found.state > LIMITED).all():
-        require_optimum(question, found)
+        require_optimum(problem, found)
     needed = np.where(np.isnan(level), np.nan, np.where(found.state <= LIMITED, found.cost, np.inf))
     return np.asarray(needed[0] if one else needed)
 

@@ -11,9 +11,9 @@ import pandas as pd
 
 from scalefit.allocation.costs import CostLike
 from scalefit.allocation.optimum import allocate, asked
-from scalefit.allocation.problem import Limits, Question, ask
+from scalefit.allocation.problem import AllocationProblem, Limits, build_problem
 from scalefit.allocation.result import Allocation
-from scalefit.allocation.solve import solved
+from scalefit.allocation.solve import solve_all
 from scalefit.allocation.solver import LIMITED, stretch
 from scalefit.arguments import choice, number, shown
 from scalefit.errors import AllocationError, ArgumentError
@@ -152,14 +152,14 @@ def near_optimal(
         )
     levels, unit = asked(flops, usd, None)
     point = surface.point
-    question = ask(point, levels, unit, cost=cost, fixed=fixed, limits=limits)
-    one = {name: np.array([value]) for name, value in question.fit.params.items()}
-    kept: Question | None = None
+    problem = build_problem(point, levels, unit, cost=cost, fixed=fixed, limits=limits)
+    one = {name: np.array([value]) for name, value in problem.fit.params.items()}
+    kept: AllocationProblem | None = None
     if overhead is not None:
-        kept = ask(point, best.loss, "loss", cost=cost, fixed=fixed, limits=limits)
+        kept = build_problem(point, best.loss, "loss", cost=cost, fixed=fixed, limits=limits)
     shares = (within, overhead)
-    ends, notes = _ends(question, kept, one, shares)
-    draws = surface.drawn.apply(lambda drawn: _ends(question, kept, drawn, shares, point=False)[0])
+    ends, notes = _ends(problem, kept, one, shares)
+    draws = surface.drawn.apply(lambda drawn: _ends(problem, kept, drawn, shares, point=False)[0])
     return NearOptimal(
         best,
         **{name: values[0][()] for name, values in ends.items()},
@@ -190,8 +190,8 @@ def _criterion(within: Any, overhead: Any) -> tuple[float | None, float | None]:
 
 
 def _ends(
-    question: Question,
-    kept: Question | None,
+    problem: AllocationProblem,
+    kept: AllocationProblem | None,
     params: Mapping[str, np.ndarray],
     shares: tuple[float | None, float | None],
     *,
@@ -199,11 +199,11 @@ def _ends(
 ) -> tuple[dict[str, np.ndarray], list[Note]]:
     """Both ends under every draw; ``point`` where those are the one of the fit itself."""
     within, overhead = shares
-    best = solved(question, params)
+    best = solve_all(problem, params)
     spread = best.loss.shape
     count = spread[0]
     if kept is None or overhead is None:
-        asks, level = question, None
+        asks, level = problem, None
         ceiling = best.loss + within
     else:
         asks, level = kept, best.loss.reshape(count, -1)
@@ -212,7 +212,7 @@ def _ends(
     if level is not None:
         setting = setting._replace(level=level)
     values = {name: np.asarray(params[name], dtype=np.float64) for name in asks.fit.law.names}
-    start = np.log(best.columns[question.line.walk]).reshape(count, -1)
+    start = np.log(best.columns[problem.line.size_column]).reshape(count, -1)
     found = stretch(asks.line, values, setting, start, ceiling.reshape(count, -1))
     known = found.known.reshape(spread)
     if point and not known.all():

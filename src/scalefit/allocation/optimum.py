@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 
 from scalefit.allocation.costs import CostLike
-from scalefit.allocation.problem import Free, Limits, Question, ask
+from scalefit.allocation.problem import AllocationProblem, Free, Limits, build_problem
 from scalefit.allocation.refusals import (
     draw_notes,
     notes_of,
@@ -21,7 +21,7 @@ from scalefit.allocation.refusals import (
     require_optimum,
 )
 from scalefit.allocation.result import Allocation
-from scalefit.allocation.solve import CLOSED_FORMS, additive, solved
+from scalefit.allocation.solve import CLOSED_FORMS, additive, solve_all
 from scalefit.allocation.solver import LIMITED, START, Optimum, newton, newton_start
 from scalefit.arguments import broadcast_shape, choice, mapping, numbers
 from scalefit.errors import ArgumentError
@@ -97,23 +97,23 @@ def allocate(
         '1.3e+10 parameters, 0.50% more loss'
     """
     surface = checked_surface(fit)
-    question = ask(
+    problem = build_problem(
         surface.point, *asked(flops, usd, loss), cost=cost, free=free, fixed=fixed, limits=limits
     )
-    one = {name: np.array([value]) for name, value in question.fit.params.items()}
-    found = solved(question, one)
-    require_design(question, found)
-    require_optimum(question, found)
-    answers = _answers(question, found)
-    draws = surface.drawn.apply(lambda drawn: _answers(question, solved(question, drawn)))
-    notes = [*notes_of(question, found, answers), *surface.draw_notes, *draw_notes(draws)]
+    one = {name: np.array([value]) for name, value in problem.fit.params.items()}
+    found = solve_all(problem, one)
+    require_design(problem, found)
+    require_optimum(problem, found)
+    answers = _answers(problem, found)
+    draws = surface.drawn.apply(lambda drawn: _answers(problem, solve_all(problem, drawn)))
+    notes = [*notes_of(problem, found, answers), *surface.draw_notes, *draw_notes(draws)]
     single = {name: values[0][()] for name, values in answers.items()}
     return Allocation(
         columns=MappingProxyType({name: single.pop(name) for name in found.columns}),
         **single,
-        law=question.fit.law.name,
-        cost=question.cost.name,
-        unit=question.cost.unit,
+        law=problem.fit.law.name,
+        cost=problem.cost.name,
+        unit=problem.cost.unit,
         draws=draws,
         notes=tuple(notes),
     )
@@ -154,29 +154,29 @@ def optimum_function(
         N* at 1e+21 FLOP: ...e+09 (95 %: ...e+09 to ...e+09)
     """
     choice(what, "what", get_args(What))
-    question = ask(fit, flops, "FLOP", cost=cost, fixed=fixed)
-    if question.levels.size != 1:
+    problem = build_problem(fit, flops, "FLOP", cost=cost, fixed=fixed)
+    if problem.levels.size != 1:
         raise ArgumentError(
             f"{what}* is a function of the parameters at one budget, and flops and fixed have "
-            f"{question.levels.size}",
+            f"{problem.levels.size}",
             argument="flops",
             value=flops,
             remedy="Pass one, as flops=1e24",
         )
-    answer = _Optimal(question, what)
-    own = answer.found([np.array([question.fit.params[name]]) for name in answer.names])
-    require_design(question, own)
-    require_optimum(question, own)
+    answer = _Optimal(problem, what)
+    own = answer.found([np.array([problem.fit.params[name]]) for name in answer.names])
+    require_design(problem, own)
+    require_optimum(problem, own)
 
     def scoped(params: Mapping[str, Any]) -> Any:
         return answer(params)
 
     star = "*" if what != "loss" else ""
-    scoped.__name__ = f"{what}{star} at {question.levels.flat[0]:.3g} {question.cost.unit}"
+    scoped.__name__ = f"{what}{star} at {problem.levels.flat[0]:.3g} {problem.cost.unit}"
     # A loss relative to a unigram model is negative.
     scoped.logarithmic = what != "loss" or bool(own.loss.item() > 0)  # type: ignore[attr-defined]
     # A profile and Ensemble.apply know of the function alone.
-    scoped.notes = reach_notes(question, own)  # type: ignore[attr-defined]
+    scoped.notes = reach_notes(problem, own)  # type: ignore[attr-defined]
     # With derivatives that nothing is compiled for.
     scoped.differentiated = answer.differentiated  # type: ignore[attr-defined]
     return scoped
@@ -185,10 +185,10 @@ def optimum_function(
 class _Optimal:
     """An answer at one budget as a function of the parameters of the law."""
 
-    def __init__(self, question: Question, what: What) -> None:
-        self.question, self.what = question, what
-        self.names = question.fit.law.names
-        self.closed = question.plain and question.fit.law in CLOSED_FORMS
+    def __init__(self, problem: AllocationProblem, what: What) -> None:
+        self.problem, self.what = problem, what
+        self.names = problem.fit.law.names
+        self.closed = problem.plain and problem.fit.law in CLOSED_FORMS
         self._programs: dict[int, Function] = {}
 
     def __call__(self, params: Mapping[str, Any]) -> Any:
@@ -237,17 +237,17 @@ class _Optimal:
 
     def found(self, values: Sequence[np.ndarray]) -> Optimum:
         """The optima of arrays of parameters, in order."""
-        return solved(self.question, dict(zip(self.names, values, strict=True)))
+        return solve_all(self.problem, dict(zip(self.names, values, strict=True)))
 
     def _picked(self, columns: Mapping[str, Any], loss: Any) -> Any:
         if self.what == "loss":
             return loss
         # A column that is held is what it is held at.
-        fixed = {name: values.flat[0] for name, values in self.question.fixed.items()}
-        known, line = {**fixed, **columns}, self.question.line
+        fixed = {name: values.flat[0] for name, values in self.problem.fixed.items()}
+        known, line = {**fixed, **columns}, self.problem.line
         N, D = (
             known[name if name in known else role]
-            for name, role in (("N", line.walk), ("D", line.pivot))
+            for name, role in (("N", line.size_column), ("D", line.token_column))
         )
         return {"N": N, "D": D, "D/N": D / N}[self.what]
 
@@ -256,7 +256,7 @@ class _Optimal:
         if self.closed:
             return self._answer(values, [])
         # Traced now: within the callback JAX is busy.
-        self._start(*(self.question.fit.params[name] for name in self.names))
+        self._start(*(self.problem.fit.params[name] for name in self.names))
         fixed = [lax.stop_gradient(value) for value in jnp.broadcast_arrays(*values)]
         shaped: Any = jax.ShapeDtypeStruct
         outline = [shaped(fixed[0].shape, jnp.float64)] * START
@@ -267,18 +267,18 @@ class _Optimal:
         """Where Newton's method begins: the optimum of concrete parameters."""
         arrays = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in values))
         params = dict(zip(self.names, (value.ravel() for value in arrays), strict=True))
-        found = newton_start(self.question.line, params, self.question.setting())
+        found = newton_start(self.problem.line, params, self.problem.setting())
         return [np.asarray(item).reshape(arrays[0].shape) for item in found]
 
     def _answer(self, values: Sequence[Any], start: Sequence[Any]) -> Any:
-        question = self.question
-        level = question.levels.flat[0]
+        problem = self.problem
+        level = problem.levels.flat[0]
         if self.closed:
-            k, m = question.cost.per_product, question.cost.per_model
+            k, m = problem.cost.per_product, problem.cost.per_model
             params = dict(zip(self.names, values, strict=True))
             N, D, loss, *_ = additive(params, level, k, m, reverse=False)
             return self._picked({"N": N, "D": D}, loss)
-        columns, loss = newton(question.line, question.setting(), values, start)
+        columns, loss = newton(problem.line, problem.setting(), values, start)
         return self._picked(columns, loss)
 
     def _derivatives(self, order: int) -> Function:
@@ -320,11 +320,11 @@ def asked(flops: Any, usd: Any, loss: Any) -> tuple[Any, str]:
     return given[0]
 
 
-def _answers(question: Question, found: Optimum) -> dict[str, np.ndarray]:
+def _answers(problem: AllocationProblem, found: Optimum) -> dict[str, np.ndarray]:
     """Every answer under every draw, shape (draws, *levels); NaN where there is no optimum."""
     inside = found.state <= LIMITED
     spent = np.asarray(found.cost)
-    budget = spent if question.line.reverse else np.broadcast_to(question.levels, spent.shape)
+    budget = spent if problem.line.reverse else np.broadcast_to(problem.levels, spent.shape)
     answers = {
         **found.columns,
         "loss": found.loss,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.allocation.budget_line import Line, Measure, Setting
+from scalefit.allocation.budget_line import BudgetLine, Measure, ProblemValues
 from scalefit.allocation.column_functions import called, columns_of, tried
 from scalefit.allocation.costs import FUNCTION, Cost, CostLike, find_cost
 from scalefit.arguments import broadcast_shape, instance, mapping, number, numbers, shown
@@ -20,7 +20,7 @@ from scalefit.errors import AllocationError, ArgumentError
 from scalefit.results.fit import Fit
 from scalefit.runtime.settings import quiet
 
-__all__ = ["Free", "Limits", "Question", "ask", "fixed_values"]
+__all__ = ["AllocationProblem", "Free", "Limits", "build_problem", "fixed_values"]
 
 Free = Mapping[str, Sequence[Any] | None]
 """Free columns: a pair (lowest, highest), a list of choices, or None for any positive number."""
@@ -74,7 +74,7 @@ LIMITING = (
 
 
 @dataclass(frozen=True)
-class Question:
+class AllocationProblem:
     """A checked question.
 
     Attributes:
@@ -95,7 +95,7 @@ class Question:
 
     fit: Fit
     cost: Cost
-    line: Line
+    line: BudgetLine
     levels: np.ndarray
     fixed: Mapping[str, np.ndarray]
     choices: Mapping[str, tuple[float, ...]]
@@ -113,7 +113,9 @@ class Question:
     @property
     def divided(self) -> tuple[str, ...]:
         """The columns that a budget is divided between, or the one that it buys."""
-        return tuple(name for name in (self.line.walk, self.line.pivot) if name != NO_WALK)
+        return tuple(
+            name for name in (self.line.size_column, self.line.token_column) if name != NO_WALK
+        )
 
     @property
     def plain(self) -> bool:
@@ -122,7 +124,7 @@ class Question:
             self.line.extras or self.line.limits or self.choices or self.edge.any()
         )
 
-    def setting(self) -> Setting:
+    def setting(self) -> ProblemValues:
         """The numbers, one question for each combination and level: shape (K * S,)."""
         count = len(self.combinations)
         level = np.broadcast_to(self.levels, (count, *self.levels.shape)).reshape(-1)
@@ -134,14 +136,14 @@ class Question:
         edge = np.broadcast_to(self.edge, (len(level), 2)).copy()
         for i, name in enumerate(self.choices):
             chosen = np.repeat(self.combinations[:, i], self.levels.size)
-            if name == self.line.walk:
+            if name == self.line.size_column:
                 box[:, 0] = np.log(chosen)[:, None]
                 edge[:] = True
             else:
                 fixed[name] = chosen
         every = np.ones((len(level), 1))
         reach = np.broadcast_to(self.reach, (count, *self.levels.shape, 2)).reshape(-1, 2)
-        return Setting(level, fixed, every * self.low, every * self.high, box, edge, reach)
+        return ProblemValues(level, fixed, every * self.low, every * self.high, box, edge, reach)
 
     @property
     def reach(self) -> np.ndarray:
@@ -152,7 +154,7 @@ class Question:
         the runs are not known the whole line is meant.
         """
         low, high = self.fit.domain.get("D/N", (math.nan, math.nan))
-        if math.isnan(low) or {self.line.walk, self.line.pivot} != {"N", "D"}:
+        if math.isnan(low) or {self.line.size_column, self.line.token_column} != {"N", "D"}:
             return np.array([-math.inf, math.inf])
         ends = np.log([low / FAR_RATIO, high * FAR_RATIO])
         if self.around is None:
@@ -164,9 +166,9 @@ class Question:
     @property
     def limited(self) -> bool:
         """Whether the caller limits something."""
-        return bool(self.line.limits or self.edge.any() or self.line.walk in self.choices)
+        return bool(self.line.limits or self.edge.any() or self.line.size_column in self.choices)
 
-    def loosened(self) -> Question:
+    def loosened(self) -> AllocationProblem:
         """The question without any limit, and with the whole range of sizes."""
         box = self.box.copy()
         box[0] = WALK
@@ -174,14 +176,14 @@ class Question:
         edge = np.zeros(2, dtype=bool)
         return replace(self, low=-everything, high=everything, box=box, edge=edge)
 
-    def without(self, index: int) -> Question:
+    def without(self, index: int) -> AllocationProblem:
         """The question with one limit left out."""
         low, high = self.low.copy(), self.high.copy()
         low[index], high[index] = -math.inf, math.inf
         return replace(self, low=low, high=high)
 
 
-def ask(
+def build_problem(
     fit: Fit,
     levels: Any,
     unit: str,
@@ -191,7 +193,7 @@ def ask(
     fixed: Mapping[str, Any] | None = None,
     limits: Limits | None = None,
     holding: str = "fixed",
-) -> Question:
+) -> AllocationProblem:
     """Check a question.
 
     Args:
@@ -226,17 +228,19 @@ def ask(
             f"{counted.unit.lower().replace('flop', 'flops')}=..., or a cost in {unit}"
         )
     fixed, free = fixed_values(fit, fixed, holding), _free(fit, free)
-    walk, pivot = _roles(fit, counted, free, fixed, f"{ASKED[unit]}={levels.flat[0]:g}")
+    size_column, token_column = _roles(
+        fit, counted, free, fixed, f"{ASKED[unit]}={levels.flat[0]:g}"
+    )
     needed = {*law.columns, *counted.columns}
-    measures, low, high = _limits(limits, pivot, needed, {*free, *fixed})
+    measures, low, high = _limits(limits, token_column, needed, {*free, *fixed})
     for measure in measures:
         needed |= set(measure.needs)
-    free = {name: None for name in (walk, pivot) if name != NO_WALK} | free
+    free = {name: None for name in (size_column, token_column) if name != NO_WALK} | free
     _every_column_told(fit, counted, needed, free, fixed, holding)
-    box, edge, extras, logs, choices, caps = _ranges(free, walk, pivot)
+    box, edge, extras, logs, choices, caps = _ranges(free, size_column, token_column)
     for i in reversed(range(len(measures))):
         # A limit on the walked column is an end of the walk.
-        if measures[i].top == walk and not measures[i].bottom:
+        if measures[i].top == size_column and not measures[i].bottom:
             _narrow(box, edge, low.pop(i), high.pop(i))
             measures.pop(i)
     for measure, ends in caps:
@@ -251,7 +255,7 @@ def ask(
     law.check(values)
     for name, chosen in {**choices, **{name: free[name] for name in extras}}.items():
         law.check({name: chosen})
-    places = _places(walk, pivot, box, extras, logs, values, choices)
+    places = _places(size_column, token_column, box, extras, logs, values, choices)
     for measure in measures:
         if measure.function is not None:
             _tried(measure.function, measure.needs, places, "limits", LIMITING)
@@ -261,9 +265,20 @@ def ask(
         values[SLOPE] = np.full(shape, counted.per_product)
         values[INTERCEPT] = np.full(shape, counted.per_model)
     else:
-        affine = _is_affine(_paid(counted, places, walk, pivot), places[pivot])
-    line = Line(law, function, columns, walk, pivot, extras, logs, tuple(measures), reverse, affine)
-    return Question(
+        affine = _is_affine(_paid(counted, places, size_column, token_column), places[token_column])
+    line = BudgetLine(
+        law,
+        function,
+        columns,
+        size_column,
+        token_column,
+        extras,
+        logs,
+        tuple(measures),
+        reverse,
+        affine,
+    )
+    return AllocationProblem(
         fit,
         counted,
         line,
@@ -359,9 +374,9 @@ def _roles(
             f"{law.name!r} is a law of {', '.join(law.columns)}; a budget is divided between "
             f"{between} under cost {cost.name!r}{hint}. {_other_question(fit, cost, fixed, asked)}"
         )
-    pivot = "D" if "D" in shared else shared[-1]
-    rest = [name for name in shared if name != pivot]
-    return ("N" if "N" in rest else rest[0]), pivot
+    token_column = "D" if "D" in shared else shared[-1]
+    rest = [name for name in shared if name != token_column]
+    return ("N" if "N" in rest else rest[0]), token_column
 
 
 def _other_question(fit: Fit, cost: Cost, fixed: Mapping[str, Any], asked: str) -> str:
@@ -424,19 +439,19 @@ def _example(fit: Fit, name: str) -> float:
 
 
 def _limits(
-    limits: Any, pivot: str, known: set[str], given: set[str]
+    limits: Any, token_column: str, known: set[str], given: set[str]
 ) -> tuple[list[Measure], list[float], list[float]]:
     measures, low, high = [], [], []
     for what, ends in _limiting(limits).items():
         measure = _measure(what)
         least, most = _ends(f"limits[{measure.name!r}]", ends, ENDS)
         # A ratio to the pivot is told the other way up: tokens bound it from above, then.
-        if measure.bottom == pivot:
+        if measure.bottom == token_column:
             least, most = (
                 (1 / most if most < math.inf else -math.inf),
                 (1 / least if least > 0 else math.inf),
             )
-            measure = measure._replace(top=pivot, bottom=measure.top)
+            measure = measure._replace(top=token_column, bottom=measure.top)
         strange = set(measure.needs) - known - given
         if strange:
             raise ArgumentError(
@@ -542,10 +557,10 @@ def _every_column_told(
         )
 
 
-def _ranges(free: Free, walk: str, pivot: str) -> Any:
+def _ranges(free: Free, size_column: str, token_column: str) -> Any:
     """Boxes, extras, choices, and ranges of the pivot as limits on it."""
     box, edge = [[*WALK]], np.zeros(2, dtype=bool)
-    if walk == NO_WALK:
+    if size_column == NO_WALK:
         box, edge = [[0.0, 0.0]], np.ones(2, dtype=bool)
     extras: list[str] = []
     logs: list[bool] = []
@@ -553,16 +568,16 @@ def _ranges(free: Free, walk: str, pivot: str) -> Any:
     caps: list[tuple[Measure, tuple[float, float]]] = []
     for name, values in free.items():
         if values is None:
-            if name not in (walk, pivot):
+            if name not in (size_column, token_column):
                 raise AllocationError(
                     f"{name!r} is free without a range. Give one, as free={{'{name}': (1, 16)}}, "
                     "or a list of choices"
                 )
         elif isinstance(values, tuple):
             low, high = values
-            if name == pivot:
-                caps.append((_measure(pivot), (low, high)))
-            elif name == walk:
+            if name == token_column:
+                caps.append((_measure(token_column), (low, high)))
+            elif name == size_column:
                 _narrow(box, edge, low, high)
             else:
                 if not math.isfinite(high - low):
@@ -576,10 +591,10 @@ def _ranges(free: Free, walk: str, pivot: str) -> Any:
                 extras.append(name)
                 logs.append(logarithmic)
                 box.append([math.log(low), math.log(high)] if logarithmic else [low, high])
-        elif name == pivot:
+        elif name == token_column:
             raise AllocationError(
-                f"{pivot!r} follows from the budget and cannot be one of a list. Limit it, as "
-                f"limits={{'{pivot}': ...}}, or hold it"
+                f"{token_column!r} follows from the budget and cannot be one of a list. Limit it, as "
+                f"limits={{'{token_column}': ...}}, or hold it"
             )
         else:
             choices[name] = tuple(values)
@@ -606,8 +621,8 @@ def _narrow(box: Any, edge: np.ndarray, low: float, high: float) -> None:
 
 
 def _places(
-    walk: str,
-    pivot: str,
+    size_column: str,
+    token_column: str,
     box: np.ndarray,
     extras: tuple[str, ...],
     logs: tuple[bool, ...],
@@ -620,7 +635,10 @@ def _places(
     for i, name in enumerate(extras, 1):
         middle = box[i].mean()
         columns[name] = math.exp(middle) if logs[i - 1] else middle
-    columns |= {walk: np.array([[1e6], [1e9], [1e12]]), pivot: np.geomspace(1e3, 1e15, 7)}
+    columns |= {
+        size_column: np.array([[1e6], [1e9], [1e12]]),
+        token_column: np.geomspace(1e3, 1e15, 7),
+    }
     return {name: np.asarray(value, dtype=np.float64) for name, value in columns.items()}
 
 
@@ -637,7 +655,9 @@ def _tried(
     return np.broadcast_to(value, np.broadcast_shapes(*(item.shape for item in places.values())))
 
 
-def _paid(cost: Cost, places: Mapping[str, np.ndarray], walk: str, pivot: str) -> np.ndarray:
+def _paid(
+    cost: Cost, places: Mapping[str, np.ndarray], size_column: str, token_column: str
+) -> np.ndarray:
     """What a function costs at some places, shape (sizes, pivots).
 
     Raises:
@@ -648,23 +668,27 @@ def _paid(cost: Cost, places: Mapping[str, np.ndarray], walk: str, pivot: str) -
     known = value[np.isfinite(value)]
     constant = bool((known == known[0]).all())
     if constant or not (value[:, 1:] > value[:, :-1]).any():
-        spent = " and ".join(name for name in (walk, pivot) if name in cost.columns)
-        said = f"{known[0]:g} whatever {spent} are" if constant else f"no higher with more {pivot}"
+        spent = " and ".join(name for name in (size_column, token_column) if name in cost.columns)
+        said = (
+            f"{known[0]:g} whatever {spent} are"
+            if constant
+            else f"no higher with more {token_column}"
+        )
         raise ArgumentError(
             f"cost={shown(cost.function)} is {said}, and more has to cost more",
             argument="cost",
             value=cost,
-            remedy=f"Hold {pivot}, or give it a price. {remedy}",
+            remedy=f"Hold {token_column}, or give it a price. {remedy}",
         )
     return value
 
 
-def _is_affine(value: np.ndarray, pivot: np.ndarray) -> bool:
+def _is_affine(value: np.ndarray, token_column: np.ndarray) -> bool:
     """Whether the cost is a straight line in the pivot, as where tokens are paid one by one.
 
     Judged at several sizes: a wrong yes would be seen in the budgets that come out.
     """
-    share = (pivot - pivot[0]) / (pivot[-1] - pivot[0])
+    share = (token_column - token_column[0]) / (token_column[-1] - token_column[0])
     with quiet():
         ends = value[:, :1] + (value[:, -1:] - value[:, :1]) * share
     return bool(np.allclose(value, ends, rtol=1e-9, atol=0.0))

@@ -106,7 +106,7 @@ class Expansion(NamedTuple):
         objective: f, one of the two.
         slope: gradient of f, a list over z.
         bend: Hessian of f, lists over z.
-        pivot: du/dz.
+        token_column: du/dz.
         level: du/dlevel.
         gain: df/dlevel.
         cross: d^2 f / dlevel dx, with x ln walk.
@@ -122,7 +122,7 @@ class Expansion(NamedTuple):
     objective: Any
     slope: list[Any]
     bend: list[list[Any]]
-    pivot: list[Any]
+    token_column: list[Any]
     level: Any
     gain: Any
     cross: Any
@@ -174,7 +174,7 @@ class Reduced:
     def _ln(self, name: str, x: Any) -> Any:
         """Logarithm of a column other than the pivot; of no column, that of one."""
         line = self.line
-        if name == line.walk:
+        if name == line.size_column:
             return x
         if name in line.extras:
             place = line.extras.index(name)
@@ -212,7 +212,7 @@ class Reduced:
     ) -> tuple[np.ndarray, np.ndarray]:
         bound, active = start, np.full(start.shape, FIXED)
         for i, limit in enumerate(self.line.limits):
-            if limit.top == self.line.pivot:
+            if limit.top == self.line.token_column:
                 end = np.log(np.maximum(ends[i], 0.0))[:, None] + self._ln(limit.bottom, x)
                 tighter = way * end > way * bound
                 bound, active = np.where(tighter, end, bound), np.where(tighter, 1 + i, active)
@@ -489,15 +489,15 @@ class Reduced:
         line, n = self.line, len(slopes)
         free = active <= FIXED
         for i, limit in enumerate(line.limits):
-            free |= (active == 1 + i) & (limit.top == line.pivot)
+            free |= (active == 1 + i) & (limit.top == line.token_column)
         slopes = [np.where(free, 0.0, item) for item in slopes]
         bends = [[np.where(free, 0.0, item) for item in row] for row in bends]
         for i, limit in enumerate(line.limits):
             here = active == 1 + i
-            if limit.top != line.pivot or not here.any():
+            if limit.top != line.token_column or not here.any():
                 continue
             # The pivot is a multiple of a column.
-            if limit.bottom == line.walk:
+            if limit.bottom == line.size_column:
                 slopes[-1] = np.where(here, 1.0, slopes[-1])
             elif limit.bottom in line.extras:
                 place = line.extras.index(limit.bottom)
@@ -525,9 +525,9 @@ class Reduced:
         mine_low, mine_high = pairs.edge.astype(bool)
         if line.turns and line.reverse:
             return self._corners(low, high, mine_low, mine_high)
-        limits = [limit for limit in line.limits if limit.top == line.pivot]
-        places = [i for i, limit in enumerate(line.limits) if limit.top == line.pivot]
-        bottoms = [line.walk, line.walk, *(limit.bottom for limit in limits)]
+        limits = [limit for limit in line.limits if limit.top == line.token_column]
+        places = [i for i, limit in enumerate(line.limits) if limit.top == line.token_column]
+        bottoms = [line.size_column, line.size_column, *(limit.bottom for limit in limits)]
         if line.reverse:
             ends = [np.log(pairs.high[i]) for i in places]
         else:
@@ -538,7 +538,7 @@ class Reduced:
 
         def below(reduced: Reduced, x: np.ndarray, value: np.ndarray) -> Any:
             """Whether the pivot is below so many times a column, without searching for it."""
-            own = np.array([name == line.walk for name in bottoms], dtype=np.float64)
+            own = np.array([name == line.size_column for name in bottoms], dtype=np.float64)
             each = [reduced._ln(name, x[:, [i]]) for i, name in enumerate(bottoms)]
             under = np.concatenate([np.broadcast_to(i, (len(x), 1)) for i in each], axis=1)
             return reduced._passing(x, value + under, own)
@@ -565,10 +565,10 @@ class Reduced:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """The ends between which lower limits on the pivot are below its upper ones."""
         line, pairs = self.line, self.pairs
-        places = [i for i, limit in enumerate(line.limits) if limit.top == line.pivot]
+        places = [i for i, limit in enumerate(line.limits) if limit.top == line.token_column]
         origin = np.zeros((len(low), 1))
         for i, j in product(places, places):
-            below, above = (line.limits[place].bottom == line.walk for place in (i, j))
+            below, above = (line.limits[place].bottom == line.size_column for place in (i, j))
             if below == above:
                 continue
             ends = np.log(np.maximum(pairs.low[i], 0.0)), np.log(pairs.high[j])

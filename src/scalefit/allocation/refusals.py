@@ -8,8 +8,8 @@ from itertools import product
 
 import numpy as np
 
-from scalefit.allocation.problem import FAR_RATIO, Question
-from scalefit.allocation.solve import CLOSED_FORMS, solved
+from scalefit.allocation.problem import FAR_RATIO, AllocationProblem
+from scalefit.allocation.solve import CLOSED_FORMS, solve_all
 from scalefit.allocation.solver import INTERIOR, LIMITED, UNBOUNDED, Optimum
 from scalefit.errors import AllocationError
 from scalefit.notes import Note
@@ -43,24 +43,24 @@ IDLE = 1e-12
 AT_LIMIT = 1e-6
 
 
-def require_design(question: Question, found: Optimum) -> None:
+def require_design(problem: AllocationProblem, found: Optimum) -> None:
     """Raise where the runs of the fit do not tell the optimum of N and D from any other."""
-    for note in question.fit.notes:
+    for note in problem.fit.notes:
         if note.code == "one_ratio" and {"N", "D"} <= set(found.columns):
             raise AllocationError(f"the runs of this fit determine no optimum: {note.message}")
 
 
-def require_optimum(question: Question, found: Optimum, *, limited: bool = True) -> None:
+def require_optimum(problem: AllocationProblem, found: Optimum, *, limited: bool = True) -> None:
     """Raise where the fit itself has no optimum at a level.
 
     Args:
-        question: what was asked.
+        problem: what was asked.
         found: the answers.
         limited: whether limits could have been given.
     """
-    fit, params = question.fit, question.fit.params
-    idle = _idle(question)
-    if idle and (fit.law in CLOSED_FORMS or not question.limited):
+    fit, params = problem.fit, problem.fit.params
+    idle = _idle(problem)
+    if idle and (fit.law in CLOSED_FORMS or not problem.limited):
         values = ", ".join(f"{name} = {params[name]:g}" for name in ("A", "B") if name in params)
         raise AllocationError(
             f"the fitted loss does not depend on {' or '.join(idle)} beyond rounding "
@@ -71,26 +71,30 @@ def require_optimum(question: Question, found: Optimum, *, limited: bool = True)
     if (state <= LIMITED).all():
         return
     at = tuple(np.argwhere(state > LIMITED)[0])
-    level = question.levels[at]
-    unit = "" if question.line.reverse else f" {question.cost.unit}"
-    if state[at] == UNBOUNDED and limited and question.limited:
-        _require_room(question, found, at)
+    level = problem.levels[at]
+    unit = "" if problem.line.reverse else f" {problem.cost.unit}"
+    if state[at] == UNBOUNDED and limited and problem.limited:
+        _require_room(problem, found, at)
     if state[at] == UNBOUNDED:
-        walk, pivot = question.line.walk, question.line.pivot
-        reach = np.broadcast_to(question.reach, (*state.shape, 2))[at]
+        size_column, token_column = problem.line.size_column, problem.line.token_column
+        reach = np.broadcast_to(problem.reach, (*state.shape, 2))[at]
         reach = np.clip(reach, *(math.log(FAR_RATIO) * 6 * np.array([-1, 1])))
         low, high = np.exp(reach)
-        where = "tokens per parameter" if (walk, pivot) == ("N", "D") else f"{pivot}/{walk}"
-        size, amount = (float(found.columns[name][0][at]) for name in (walk, pivot))
+        where = (
+            "tokens per parameter"
+            if (size_column, token_column) == ("N", "D")
+            else f"{token_column}/{size_column}"
+        )
+        size, amount = (float(found.columns[name][0][at]) for name in (size_column, token_column))
         # A decade before the end that it ran into.
         few = math.log(amount / size) > reach.mean()
         end = 10 * size if few else size / 10
         limit = f"({end:.0e}, None)" if few else f"{end:.0e}"
-        limit = limit if SENSIBLE[0] < end < SENSIBLE[1] else _seen(question)
-        limit = f"limits={{'{walk}': {limit}}}"
+        limit = limit if SENSIBLE[0] < end < SENSIBLE[1] else _seen(problem)
+        limit = f"limits={{'{size_column}': {limit}}}"
         what = (
             f"the cost of a loss of {level:g}"
-            if question.line.reverse
+            if problem.line.reverse
             else (f"at {level:g}{unit} the loss")
         )
         cheapest = f"allocate(fit, loss={float(level)!r}, {limit})"
@@ -103,83 +107,83 @@ def require_optimum(question: Question, found: Optimum, *, limited: bool = True)
                 else f"Ask for the cheapest within limits: {cheapest}"
             )
         )
-    raise AllocationError(_impossible(question, level))
+    raise AllocationError(_impossible(problem, level))
 
 
-def _idle(question: Question) -> list[str]:
+def _idle(problem: AllocationProblem) -> list[str]:
     """Which of the columns that a budget is divided between do not move the loss over the runs."""
-    fit, params = question.fit, question.fit.params
+    fit, params = problem.fit, problem.fit.params
     terms = (("N", "A"), ("D", "B")) if fit.law in CLOSED_FORMS else ()
-    idle = {name for name, term in terms if not params[term] > 0} | {*_still(question)}
+    idle = {name for name, term in terms if not params[term] > 0} | {*_still(problem)}
     return sorted(idle, reverse=True)
 
 
-def _still(question: Question) -> list[str]:
+def _still(problem: AllocationProblem) -> list[str]:
     """Those by which the loss changes between the ends of the runs by no more than rounding."""
-    fit = question.fit
-    columns = {name: float(values.flat[0]) for name, values in question.fixed.items()}
-    columns |= {name: values[0] for name, values in question.choices.items()}
-    seen = [fit.domain.get(name, (math.nan, math.nan)) for name in question.divided]
-    if not {*fit.law.columns} <= {*columns, *question.divided} or len(seen) < 2:
+    fit = problem.fit
+    columns = {name: float(values.flat[0]) for name, values in problem.fixed.items()}
+    columns |= {name: values[0] for name, values in problem.choices.items()}
+    seen = [fit.domain.get(name, (math.nan, math.nan)) for name in problem.divided]
+    if not {*fit.law.columns} <= {*columns, *problem.divided} or len(seen) < 2:
         return []
     if not all(low < high for low, high in seen):
         return []
     # One row at a time: a law need not be one of arrays.
-    corners = (dict(zip(question.divided, ends, strict=True)) for ends in product(*seen))
+    corners = (dict(zip(problem.divided, ends, strict=True)) for ends in product(*seen))
     each = [fit.law.evaluate({**columns, **corner}, fit.params) for corner in corners]
     loss = np.reshape(each, (2, 2))
     if not np.isfinite(loss).all():
         return []
     moved = [np.abs(np.diff(loss, axis=axis)).max() for axis in (0, 1)]
     least = IDLE * np.abs(loss).max()
-    return [name for name, by in zip(question.divided, moved, strict=True) if by <= least]
+    return [name for name, by in zip(problem.divided, moved, strict=True) if by <= least]
 
 
-def _require_room(question: Question, found: Optimum, at: tuple[int, ...]) -> None:
+def _require_room(problem: AllocationProblem, found: Optimum, at: tuple[int, ...]) -> None:
     """Raise where there would be an optimum without the limits."""
-    params = {name: np.array([value]) for name, value in question.fit.params.items()}
-    free = solved(question.loosened(), params)
+    params = {name: np.array([value]) for name, value in problem.fit.params.items()}
+    free = solve_all(problem.loosened(), params)
     if free.state[0][at] > LIMITED:
         return
-    reach = np.broadcast_to(question.reach, (*found.state[0].shape, 2))[at]
+    reach = np.broadcast_to(problem.reach, (*found.state[0].shape, 2))[at]
     if not np.isfinite(reach).all():
         return
     low, high = np.exp(reach)
-    walk, pivot = question.divided
-    best = ", ".join(f"{name} = {free.columns[name][0][at]:.4g}" for name in question.divided)
+    size_column, token_column = problem.divided
+    best = ", ".join(f"{name} = {free.columns[name][0][at]:.4g}" for name in problem.divided)
     raise AllocationError(
-        f"within the limits no {pivot}/{walk} is between {low:.1g} and {high:.1g}, where optima "
+        f"within the limits no {token_column}/{size_column} is between {low:.1g} and {high:.1g}, where optima "
         f"are looked for (that of the runs, and {FAR_RATIO:g} times beyond). Without the limits it "
         f"would be {best}: loosen them towards it"
     )
 
 
-def _seen(question: Question) -> str:
+def _seen(problem: AllocationProblem) -> str:
     """What the runs have of the walked column, as a range."""
-    low, high = question.fit.domain.get(question.line.walk, (1e6, 1e12))
+    low, high = problem.fit.domain.get(problem.line.size_column, (1e6, 1e12))
     return f"({low:g}, {high:g})"
 
 
-def _impossible(question: Question, level: float) -> str:
+def _impossible(problem: AllocationProblem, level: float) -> str:
     """Why nothing meets a question, with the numbers."""
-    fit, line = question.fit, question.line
+    fit, line = problem.fit, problem.line
     params = {name: np.array([value]) for name, value in fit.params.items()}
     loosened = []
     for i, limit in enumerate(line.limits):
-        other = solved(question.without(i), params)
+        other = solve_all(problem.without(i), params)
         meets = other.state[0] <= LIMITED
         if meets.any():
             at = tuple(np.argwhere(meets)[0])
-            columns = _at(question, other, at)
-            ends = _ends_text(question.low[i], question.high[i])
+            columns = _at(problem, other, at)
+            ends = _ends_text(problem.low[i], problem.high[i])
             loosened.append(
                 f"without {limit.name} {ends} it would be {float(limit.value(columns)):.4g}"
             )
     if loosened:
-        meet = "meet" if len(question.divided) > 1 else "meets"
-        asked = f"a loss of {level:g}" if line.reverse else f"{level:g} {question.cost.unit}"
+        meet = "meet" if len(problem.divided) > 1 else "meets"
+        asked = f"a loss of {level:g}" if line.reverse else f"{level:g} {problem.cost.unit}"
         return (
-            f"no {' and '.join(question.divided)} {meet} every limit at {asked}: "
+            f"no {' and '.join(problem.divided)} {meet} every limit at {asked}: "
             f"{'; '.join(loosened)}. Loosen one"
         )
     if line.reverse:
@@ -195,14 +199,14 @@ def _impossible(question: Question, level: float) -> str:
             "for a higher loss"
         )
     names = [
-        f"{limit.name} {_ends_text(question.low[i], question.high[i])}"
+        f"{limit.name} {_ends_text(problem.low[i], problem.high[i])}"
         for i, limit in enumerate(line.limits)
     ]
     under = f" under {', '.join(names)}" if names else ""
     more = "Give a larger budget, or looser limits" if names else "Give a larger budget"
     return (
-        f"{level:g} {question.cost.unit} buy no {' and '.join(question.divided)} under cost "
-        f"{question.cost.name!r}{under}. {more}"
+        f"{level:g} {problem.cost.unit} buy no {' and '.join(problem.divided)} under cost "
+        f"{problem.cost.name!r}{under}. {more}"
     )
 
 
@@ -212,8 +216,8 @@ def _ends_text(low: float, high: float) -> str:
     return f">= {low:g}" if not math.isfinite(high) else f"in {low:g} to {high:g}"
 
 
-def _at(question: Question, found: Optimum, at: tuple[int, ...]) -> dict[str, float]:
-    columns = {name: float(values[at]) for name, values in question.fixed.items()}
+def _at(problem: AllocationProblem, found: Optimum, at: tuple[int, ...]) -> dict[str, float]:
+    columns = {name: float(values[at]) for name, values in problem.fixed.items()}
     return {**columns, **{name: float(values[0][at]) for name, values in found.columns.items()}}
 
 
@@ -233,31 +237,33 @@ def draw_notes(draws: Draws, answer: str = "loss") -> list[Note]:
     ]
 
 
-def notes_of(question: Question, found: Optimum, answers: Mapping[str, np.ndarray]) -> list[Note]:
+def notes_of(
+    problem: AllocationProblem, found: Optimum, answers: Mapping[str, np.ndarray]
+) -> list[Note]:
     """Soft problems of the optimum of a fit, whose answers have an axis of one draw."""
     columns = {name: values[0] for name, values in found.columns.items()}
-    notes = [*question.fit.carried, *unit_mismatch(question.fit, columns, "*")]
-    notes += reach_notes(question, found)
-    notes += _limit_notes(question, found)
+    notes = [*problem.fit.carried, *unit_mismatch(problem.fit, columns, "*")]
+    notes += reach_notes(problem, found)
+    notes += _limit_notes(problem, found)
     if found.turned[0].any():
         left = answers["spent"] / answers["budget"]
         notes.append(
             Note.of(
                 "more_data_hurts",
-                f"with these values the loss rises with {question.line.pivot} before the budget is "
-                f"spent: {question.line.pivot} stops there, and the rest is left",
+                f"with these values the loss rises with {problem.line.token_column} before the budget is "
+                f"spent: {problem.line.token_column} stops there, and the rest is left",
                 {"spent": float(np.min(left[found.turned]))},
             )
         )
-    notes += _flat(question, found)
+    notes += _flat(problem, found)
     return notes
 
 
-def reach_notes(question: Question, found: Optimum) -> tuple[Note, ...]:
+def reach_notes(problem: AllocationProblem, found: Optimum) -> tuple[Note, ...]:
     """How far outside the runs of the fit its optimum lies, and columns are held."""
-    columns = {**question.fixed, **{name: values[0] for name, values in found.columns.items()}}
+    columns = {**problem.fixed, **{name: values[0] for name, values in found.columns.items()}}
     starred = {name: f"{name}*" for name in found.columns}
-    return extrapolation(question.fit.domain, columns, starred)
+    return extrapolation(problem.fit.domain, columns, starred)
 
 
 def unit_mismatch(fit: Fit, columns: Mapping[str, np.ndarray], mark: str = "") -> list[Note]:
@@ -297,32 +303,32 @@ def unit_mismatch(fit: Fit, columns: Mapping[str, np.ndarray], mark: str = "") -
     ]
 
 
-def _limit_notes(question: Question, found: Optimum) -> list[Note]:
-    columns = {name: np.asarray(values) for name, values in question.fixed.items()}
+def _limit_notes(problem: AllocationProblem, found: Optimum) -> list[Note]:
+    columns = {name: np.asarray(values) for name, values in problem.fixed.items()}
     columns |= {name: values[0] for name, values in found.columns.items()}
     holding = {}
-    for i, limit in enumerate(question.line.limits):
+    for i, limit in enumerate(problem.line.limits):
         value = np.asarray(limit.value(columns), dtype=np.float64)
-        for end in (question.low[i], question.high[i]):
+        for end in (problem.low[i], problem.high[i]):
             if math.isfinite(end) and (np.abs(value / end - 1) < AT_LIMIT).any():
                 holding[limit.name] = end
     for name, (low, high) in zip(
-        (question.line.walk, *question.line.extras), _natural(question), strict=True
+        (problem.line.size_column, *problem.line.extras), _natural(problem), strict=True
     ):
         if name not in columns:
             continue
         ends = (
             (low, high)
-            if name != question.line.walk
+            if name != problem.line.size_column
             else (
-                low if question.edge[0] else math.nan,
-                high if question.edge[1] else math.nan,
+                low if problem.edge[0] else math.nan,
+                high if problem.edge[1] else math.nan,
             )
         )
         for end in ends:
             if (np.abs(columns[name] - end) <= AT_LIMIT * max(abs(end), high - low)).any():
                 holding[name] = end
-    for name, values in question.choices.items():
+    for name, values in problem.choices.items():
         if len(values) > 1 and np.isin(columns[name], (min(values), max(values))).any():
             holding[name] = float(columns[name].flat[0])
     if not holding:
@@ -337,15 +343,15 @@ def _limit_notes(question: Question, found: Optimum) -> list[Note]:
     ]
 
 
-def _natural(question: Question) -> list[tuple[float, float]]:
-    logs = (True, *question.line.logarithmic)
+def _natural(problem: AllocationProblem) -> list[tuple[float, float]]:
+    logs = (True, *problem.line.logarithmic)
     return [
         (math.exp(low), math.exp(high)) if log else (float(low), float(high))
-        for (low, high), log in zip(question.box, logs, strict=True)
+        for (low, high), log in zip(problem.box, logs, strict=True)
     ]
 
 
-def _flat(question: Question, found: Optimum) -> list[Note]:
+def _flat(problem: AllocationProblem, found: Optimum) -> list[Note]:
     """A note where twice the size wastes hardly anything."""
     known = (found.state[0] == INTERIOR) & np.isfinite(found.waste[0])
     if not known.any():

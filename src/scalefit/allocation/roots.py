@@ -134,9 +134,9 @@ def newton_step(
     work = np.concatenate([matrix, np.where(held, 0.0, gradient)[:, None]], axis=1)
     definite = np.ones(gradient.shape[1], dtype=bool)
     for j in range(size):
-        pivot = work[j, j]
-        good = pivot > PIVOT_TOLERANCE * np.abs(matrix[j, j])
-        row = work[j] / np.where(good, pivot, 1.0)
+        token_column = work[j, j]
+        good = token_column > PIVOT_TOLERANCE * np.abs(matrix[j, j])
+        row = work[j] / np.where(good, token_column, 1.0)
         # Every other row loses its entry in column j; row j becomes the scaled one.
         work = work - (work[:, j] - unit[:, j])[:, None] * row[None]
         definite &= good

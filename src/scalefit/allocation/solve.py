@@ -14,7 +14,7 @@ import numpy as np
 
 from scalefit.allocation.additive_optimum import exponents, least_flops, library, ln_optimum, sizes
 from scalefit.allocation.inference_costs import best_tokens_for_budget, best_tokens_for_loss
-from scalefit.allocation.problem import Question
+from scalefit.allocation.problem import AllocationProblem
 from scalefit.allocation.solver import (
     INFEASIBLE,
     INTERIOR,
@@ -26,58 +26,58 @@ from scalefit.allocation.solver import (
 from scalefit.laws import chinchilla, chinchilla_tied
 from scalefit.runtime.settings import quiet
 
-__all__ = ["CLOSED_FORMS", "additive", "solved"]
+__all__ = ["CLOSED_FORMS", "additive", "solve_all"]
 
 CLOSED_FORMS = (chinchilla, chinchilla_tied)
 
 
-def solved(
-    question: Question, params: Mapping[str, np.ndarray], levels: np.ndarray | None = None
+def solve_all(
+    problem: AllocationProblem, params: Mapping[str, np.ndarray], levels: np.ndarray | None = None
 ) -> Optimum:
     """The best of the choices, under every draw.
 
     Args:
-        question: what is asked.
+        problem: what is asked.
         params: parameters of its law, each of shape (draws,).
         levels: where every draw has levels of its own, shape (draws, *levels).
 
     Returns:
         Optima of shape (draws, *levels).
     """
-    law = question.fit.law
+    law = problem.fit.law
     values = {name: np.asarray(params[name], dtype=np.float64) for name in law.names}
-    count, shape = len(next(iter(values.values()))), question.levels.shape
-    combinations = question.combinations
-    if question.plain and law in CLOSED_FORMS:
-        found = _closed(question, values, levels)
+    count, shape = len(next(iter(values.values()))), problem.levels.shape
+    combinations = problem.combinations
+    if problem.plain and law in CLOSED_FORMS:
+        found = _closed(problem, values, levels)
     else:
-        setting = question.setting()
+        setting = problem.setting()
         if levels is not None:
             each = levels.reshape(count, -1)
             setting = setting._replace(level=np.tile(each, (1, len(combinations))))
-        found = solve(question.line, values, setting)
+        found = solve(problem.line, values, setting)
     spread = (count, len(combinations), *shape)
     spreads = {name: item.reshape(spread) for name, item in found.columns.items()}
     found = Optimum(spreads, *(np.reshape(item, spread) for item in found[1:]))
-    found = found._replace(state=_usable(question, found))
-    compared = found.cost if question.line.reverse else found.loss
+    found = found._replace(state=_usable(problem, found))
+    compared = found.cost if problem.line.reverse else found.loss
     compared = np.where(found.state <= LIMITED, compared, np.inf)
     compared = np.where(np.isnan(compared), np.inf, compared)
     best = np.argmin(compared, axis=1)[:, None]
     chosen = {
         name: np.broadcast_to(combinations[:, i].reshape(-1, *(1,) * len(shape)), spread)
-        for i, name in enumerate(question.choices)
-        if name != question.line.walk
+        for i, name in enumerate(problem.choices)
+        if name != problem.line.size_column
     }
     columns = {**found.columns, **chosen}
-    order = [name for name in (*law.columns, *question.cost.columns) if name in columns]
+    order = [name for name in (*law.columns, *problem.cost.columns) if name in columns]
     found = found._replace(columns={name: columns[name] for name in dict.fromkeys(order)})
     return _picked(found, best)
 
 
-def _usable(question: Question, found: Optimum) -> np.ndarray:
+def _usable(problem: AllocationProblem, found: Optimum) -> np.ndarray:
     """The states, of answers beyond what float64 holds as if there were none."""
-    divided = [found.columns[name] for name in question.divided]
+    divided = [found.columns[name] for name in problem.divided]
     sound = np.isfinite([*divided, found.loss, found.cost]).all(axis=0)
     sound &= (np.array(divided) > 0).all(axis=0)
     return np.where((found.state <= LIMITED) & ~sound, INFEASIBLE, found.state)
@@ -92,14 +92,14 @@ def _picked(found: Optimum, best: np.ndarray) -> Optimum:
 
 
 def _closed(
-    question: Question, params: Mapping[str, np.ndarray], levels: np.ndarray | None
+    problem: AllocationProblem, params: Mapping[str, np.ndarray], levels: np.ndarray | None
 ) -> Optimum:
     """The additive law's optimum under k N D + m N."""
     values = {name: item[:, None] for name, item in params.items()}
-    level = question.levels.reshape(1, -1) if levels is None else levels.reshape(len(levels), -1)
-    k, m = question.cost.per_product, question.cost.per_model
+    level = problem.levels.reshape(1, -1) if levels is None else levels.reshape(len(levels), -1)
+    k, m = problem.cost.per_product, problem.cost.per_model
     with quiet():
-        found = additive(values, level, k, m, reverse=question.line.reverse)
+        found = additive(values, level, k, m, reverse=problem.line.reverse)
     shape = np.broadcast_shapes(level.shape, values["A"].shape)
     N, D, loss, cost, n_exponent, d_exponent = (np.broadcast_to(item, shape) for item in found)
     inside = (values["A"] > 0) & (values["B"] > 0) & np.ones(N.shape, dtype=bool)

@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scalefit.allocation.budget_line import Line, Setting, programs_of
+from scalefit.allocation.budget_line import BudgetLine, ProblemValues, programs_of
 from scalefit.allocation.reduced_problem import (
     INFEASIBLE,
     INTERIOR,
@@ -134,7 +134,7 @@ class Stretch(NamedTuple):
     known: Any
 
 
-def solve(line: Line, params: Mapping[str, np.ndarray], setting: Setting) -> Optimum:
+def solve(line: BudgetLine, params: Mapping[str, np.ndarray], setting: ProblemValues) -> Optimum:
     """Every question under every draw.
 
     Args:
@@ -151,9 +151,9 @@ def solve(line: Line, params: Mapping[str, np.ndarray], setting: Setting) -> Opt
 
 
 def stretch(
-    line: Line,
+    line: BudgetLine,
     params: Mapping[str, np.ndarray],
-    setting: Setting,
+    setting: ProblemValues,
     start: np.ndarray,
     ceiling: np.ndarray,
 ) -> Stretch:
@@ -175,7 +175,7 @@ def stretch(
 
 
 def newton_start(
-    line: Line, params: Mapping[str, np.ndarray], setting: Setting
+    line: BudgetLine, params: Mapping[str, np.ndarray], setting: ProblemValues
 ) -> list[np.ndarray]:
     """What :func:`newton` begins with: the optima of one budget, and the inverse Jacobian there.
 
@@ -192,7 +192,7 @@ def newton_start(
 
 
 def newton(
-    line: Line, setting: Setting, params: Sequence[Any], start: Sequence[Any]
+    line: BudgetLine, setting: ProblemValues, params: Sequence[Any], start: Sequence[Any]
 ) -> tuple[dict[str, Any], Any]:
     """Free columns and loss of the optimum of a budget as JAX differentiates them, twice.
 
@@ -230,7 +230,11 @@ def newton(
     for _ in range(max(jnp.ndim(item) for item in (*params, *start))):
         each = jax.vmap(each)
     x, u, loss = each(list(params), list(start))
-    free = {line.pivot: jnp.exp(u)} if fixed else {line.walk: jnp.exp(x), line.pivot: jnp.exp(u)}
+    free = (
+        {line.token_column: jnp.exp(u)}
+        if fixed
+        else {line.size_column: jnp.exp(x), line.token_column: jnp.exp(u)}
+    )
     return free, loss
 
 
@@ -271,7 +275,7 @@ def _is_fixed(low: Any, high: Any) -> Any:
     return low == high
 
 
-def _in_sight(line: Line, params: Mapping[str, Any], setting: Setting) -> Line:
+def _in_sight(line: BudgetLine, params: Mapping[str, Any], setting: ProblemValues) -> BudgetLine:
     """The question, told how often the law turns along the pivot where answers are looked for.
 
     That depends on draws and held columns, not on levels.
@@ -280,7 +284,7 @@ def _in_sight(line: Line, params: Mapping[str, Any], setting: Setting) -> Line:
     fixed = [np.reshape(values, (count, 1)) for values in setting.fixed.values()]
     rows = np.hstack([*fixed, setting.box.reshape(count, -1), setting.reach])
     _, few = np.unique(rows, axis=0, return_index=True)
-    some = Setting(
+    some = ProblemValues(
         np.ones(len(few)),
         {name: values[few] for name, values in setting.fixed.items()},
         *(item[few] for item in setting[2:]),
@@ -289,7 +293,7 @@ def _in_sight(line: Line, params: Mapping[str, Any], setting: Setting) -> Line:
 
 
 def _turns(reduced: Reduced) -> np.ndarray:
-    """How often the loss turns along the pivot anywhere in sight: see :class:`Line`."""
+    """How often the loss turns along the pivot anywhere in sight: see :class:`BudgetLine`."""
     pairs = reduced.pairs
     low, high = (end[:, None] for end in pairs.box[0])
     x = low + (high - low) * np.linspace(0.0, 1.0, 1 if (low == high).all() else SIGHT[0])
@@ -311,9 +315,9 @@ def _turns(reduced: Reduced) -> np.ndarray:
 
 def _in_blocks(
     function: Callable[..., Any],
-    line: Line,
+    line: BudgetLine,
     params: Mapping[str, Any],
-    setting: Setting,
+    setting: ProblemValues,
     *each: np.ndarray,
 ) -> Any:
     """Every pair of a draw and a question, a block of pairs at a time."""
@@ -353,14 +357,14 @@ def _solved(reduced: Reduced) -> Optimum:
     smooth = (state == INTERIOR) & (not line.extras)
     # How the optimum moves with the level: the derivative stays zero.
     dx = -there.cross / there.bend[-1][-1]
-    du = there.level + there.pivot[-1] * dx
+    du = there.level + there.token_column[-1] * dx
     paid = there.paid[-1] * du + there.paid[-2] * dx
     bend, gain = there.bend[-1][-1], -reduced.level * there.gain
     # What a relative change of the budget is worth, against that of a step of ln 2.
     waste = 0.5 * math.log(2) ** 2 * bend / gain
-    walk = {line.walk: np.exp(x), line.pivot: np.exp(there.u)}
+    size_column = {line.size_column: np.exp(x), line.token_column: np.exp(there.u)}
     free = zip(line.extras, line.logarithmic, reduced.extras, strict=True)
-    columns = walk | {name: np.exp(p) if log else p for name, log, p in free}
+    columns = size_column | {name: np.exp(p) if log else p for name, log, p in free}
 
     def flat(value: Any) -> np.ndarray:
         return np.array(np.broadcast_to(value, x.shape)[:, 0])

@@ -447,7 +447,7 @@ def _variants(
     rows = {"as given": _variant(fit, found, table, flops, cost)}
     notes: list[Note] = []
 
-    def ask(label: str, make: Any) -> None:
+    def build_problem(label: str, make: Any) -> None:
         try:
             rows[label] = make()
         except ScalefitError as error:
@@ -461,7 +461,7 @@ def _variants(
         return _variant(_refitted(fit, clean, fit.objective), left, clean, flops, cost)
 
     if quality is True or not isinstance(quality, bool):
-        ask("without flagged runs", strict)
+        build_problem("without flagged runs", strict)
     for residual, robust in TRIED if objectives else ():
         label = f"{residual} residuals, {'squares' if robust == 'none' else 'Huber'}"
         objective = Objective(residual, robust, DELTA)  # type: ignore[arg-type]
@@ -471,7 +471,7 @@ def _variants(
             chosen = fit if same else _refitted(fit, table, objective)
             return _variant(chosen, found, table, flops, cost)
 
-        ask(label, other)
+        build_problem(label, other)
     return pd.DataFrame.from_dict(rows, orient="index"), notes
 
 

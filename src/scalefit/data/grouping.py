@@ -17,7 +17,7 @@ from scalefit.data.cells import label
 from scalefit.data.table import LossTable
 from scalefit.errors import DataError, listed
 
-__all__ = ["Grouping", "asked", "spelled"]
+__all__ = ["Grouping", "asked", "level_name"]
 
 # No label holds it.
 NO_LABEL = "\0"
@@ -128,7 +128,7 @@ def asked(groupings: Iterable[Grouping]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in found.items())
 
 
-def spelled(name: str, level: str) -> str:
+def level_name(name: str, level: str) -> str:
     """How the coefficient of one level is called."""
     return f"{name}[{level}]"
 

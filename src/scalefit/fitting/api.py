@@ -20,7 +20,7 @@ from scalefit.errors import DataError, FitError, Status, listed
 from scalefit.fitting import grid
 from scalefit.fitting.design_checks import check_delta, check_design, check_losses, check_weights
 from scalefit.fitting.devices import named
-from scalefit.fitting.diagnostics import ROW_ROUNDING, assess, observe, refuse_idle
+from scalefit.fitting.diagnostics import ROW_ROUNDING, assess, fit_notes, refuse_unidentified
 from scalefit.fitting.multistart import polish_from, search
 from scalefit.fitting.polish import Polished, newton_of
 from scalefit.laws import Law, find
@@ -149,7 +149,7 @@ def fit(
     objective = Objective(residual, robust, delta, asymmetry)
     fixed = read_fixed({} if fixed is None else fixed)
     limited = read_bounds({} if bounds is None else bounds)
-    posed = pose(
+    prepared = pose(
         table,
         law,
         objective,
@@ -158,21 +158,21 @@ def fit(
         tied=read_ties(() if tied is None else tied),
         groups=read_groups({} if groups is None else groups, law),
     )
-    problem, settings, data = posed.problem, posed.settings, posed.data
-    used, observed, grouped = posed.columns, posed.observed, posed.groups
+    problem, settings, data = prepared.problem, prepared.settings, prepared.data
+    used, observed, grouped = prepared.columns, prepared.observed, prepared.groups
     axes = grid.axes(problem, settings, seed=seed)
     searched, polished = search(problem, objective, data, settings, axes, device)
     if not np.isfinite(polished.value).any():
-        raise _nowhere(posed, objective, polished)
-    refuse_idle(problem, data, polished)
+        raise _nowhere(prepared, objective, polished)
+    refuse_unidentified(problem, data, polished)
     # A proof that comes upon a lower point sends the fit there, and is begun again.
     for _ in range(MOST_PROOFS):
         status, trust = assess(problem, objective, data, settings, searched, polished)
         params, reached = trust.minima[0].params, trust.minima[0].value
-        predicted = law.evaluate(used, by_row(law, params, grouped, posed.codes))
+        predicted = law.evaluate(used, by_row(law, params, grouped, prepared.codes))
         value, residuals = evaluate_objective(objective, observed, predicted, table.weight)
-        _refuse_disagreement(posed, objective, table, polished, reached, value, residuals)
-        certified = _certified(posed, objective, table, fixed, value, effort)
+        _refuse_disagreement(prepared, objective, table, polished, reached, value, residuals)
+        certified = _certified(prepared, objective, table, fixed, value, effort)
         if not certified.lower:
             break
         onwards = polish_from(problem, objective, data, settings, certified.lower, device)
@@ -203,16 +203,18 @@ def fit(
             table, law, sorted({name for item in grouped.values() for name in item.columns})
         ),
     )
-    return found.with_notes(*observe(found, problem, table, residuals))
+    return found.with_notes(*fit_notes(found, problem, table, residuals))
 
 
-def _nowhere(posed: Posed, objective: Objective, polished: Polished) -> FitError:
+def _nowhere(prepared: PreparedFit, objective: Objective, polished: Polished) -> FitError:
     """What is said where no point that was searched has a finite objective."""
-    problem, law = posed.problem, posed.problem.law
-    point = problem.parameters(polished.coefficients[0], polished.coordinates[0], posed.data.fixed)
-    predicted = law.evaluate(posed.columns, by_row(law, point, posed.groups, posed.codes))
+    problem, law = prepared.problem, prepared.problem.law
+    point = problem.parameters(
+        polished.coefficients[0], polished.coordinates[0], prepared.data.fixed
+    )
+    predicted = law.evaluate(prepared.columns, by_row(law, point, prepared.groups, prepared.codes))
     # Of the terms, too: one may be larger than any float where what it is multiplied by is zero.
-    columns, known = newton_of(problem, posed.data).model.values(polished.coordinates[0])
+    columns, known = newton_of(problem, prepared.data).model.values(polished.coordinates[0])
     terms = [np.abs(item).max() for item in (*columns, 0.0 if known is None else known)]
     at = listed([f"{name} = {value:.4g}" for name, value in point.items()])
     if not np.isfinite(predicted).all() or not np.isfinite(terms).all() or not np.any(terms):
@@ -242,7 +244,7 @@ def _nowhere(posed: Posed, objective: Objective, polished: Polished) -> FitError
 
 
 def _refuse_disagreement(
-    posed: Posed,
+    prepared: PreparedFit,
     objective: Objective,
     table: LossTable,
     polished: Polished,
@@ -257,21 +259,21 @@ def _refuse_disagreement(
     """
     # Starts that ended nowhere have no value.
     best = int(np.nanargmin(np.abs(polished.value - searched)))
-    newton = newton_of(posed.problem, posed.data)
+    newton = newton_of(prepared.problem, prepared.data)
     terms = sum(map(np.abs, newton.terms(polished.coordinates[best], polished.coefficients[best])))
-    error = ROW_ROUNDING * np.maximum(terms, np.abs(posed.observed))
+    error = ROW_ROUNDING * np.maximum(terms, np.abs(prepared.observed))
     if objective.needs_positive_loss:
-        error = error / posed.observed
+        error = error / prepared.observed
     allowed = AGREEMENT * value + slack(objective, residuals, table.weight, error)
     if not abs(value - searched) <= allowed:
         raise FitError(
-            f"law {posed.problem.law.name!r} gives {value:.17g} at its optimum, where its "
+            f"law {prepared.problem.law.name!r} gives {value:.17g} at its optimum, where its "
             f"separable form gave {searched:.17g}: the law branches on its parameters or columns "
             "in a way that derivatives do not show. Write it as one formula"
         )
 
 
-class Posed(NamedTuple):
+class PreparedFit(NamedTuple):
     """A problem on a table, ready to search.
 
     Attributes:
@@ -302,7 +304,7 @@ def pose(
     bounds: Mapping[str, tuple[float, float]],
     tied: Sequence[Sequence[str]],
     groups: Mapping[str, Sequence[str]],
-) -> Posed:
+) -> PreparedFit:
     """The problem that a law and an objective pose on a table.
 
     Raises:
@@ -330,10 +332,10 @@ def pose(
     check_design(problem, used, table.weight, table.rows, codes)
     data = pack(problem, objective, used, observed, table.weight, fixed, list(codes.values()))
     check_delta(objective, data.measure, float(data.unit))
-    return Posed(problem, settings, data, used, observed, grouped, codes)
+    return PreparedFit(problem, settings, data, used, observed, grouped, codes)
 
 
-def pose_again(fit: Fit, table: LossTable) -> Posed:
+def prepare_again(fit: Fit, table: LossTable) -> PreparedFit:
     """The problem that a fit solved, on its table or on another one.
 
     Raises:
@@ -405,7 +407,7 @@ def _by_level(codes: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _certified(
-    posed: Posed,
+    prepared: PreparedFit,
     objective: Objective,
     table: LossTable,
     fixed: Mapping[str, float],
@@ -419,11 +421,11 @@ def _certified(
     if effort is UNASKED and objective.robust == "huber" and objective.residual != "log":
         return replace(NO_CERTIFICATE, reason="not attempted: certify=True asks for it")
     return prove(
-        posed.problem,
-        posed.settings,
+        prepared.problem,
+        prepared.settings,
         objective,
-        posed.columns,
-        posed.observed,
+        prepared.columns,
+        prepared.observed,
         table.weight,
         fixed,
         value,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from scalefit.data.cells import label
-from scalefit.data.grouping import spelled
+from scalefit.data.grouping import level_name
 from scalefit.data.row_filter import quoted
 from scalefit.data.table import LossTable
 from scalefit.data.trajectories import find_trajectories
@@ -26,7 +26,7 @@ from scalefit.problem.separability import idle_error
 from scalefit.results.fit import Diagnostics, Fit, Minimum, by_row
 from scalefit.runtime.settings import quiet
 
-__all__ = ["arrived", "assess", "exact", "observe", "refuse_idle", "settled"]
+__all__ = ["arrived", "assess", "exact", "fit_notes", "refuse_unidentified", "settled"]
 
 # Starts in one minimum agree to about 1e-8 in the coordinates; a tenth of a percent is elsewhere.
 # The objective cannot decide: minima that swap two like terms have equal values.
@@ -95,7 +95,7 @@ def settled(
     return bool(there.all() and alone and not polished.active.any())
 
 
-def refuse_idle(problem: Problem, data: Data, polished: Polished) -> None:
+def refuse_unidentified(problem: Problem, data: Data, polished: Polished) -> None:
     """Raise where a parameter changed no prediction at the end of any start.
 
     The structure of a law is detected once, on the first table it meets: a later table may have no
@@ -159,7 +159,7 @@ def assess(
         starts=len(polished.value),
         minima=minima,
         gradient_cosine=float(polished.stationary[best]),
-        newton_decrement=float(polished.promise[best]),
+        newton_decrement=float(polished.decrement[best]),
         duality_gap=float(polished.duality[best]),
         iterations=int(polished.iterations[best]),
         at_bound=tuple(name for name in problem.ordered if name in held),
@@ -180,7 +180,7 @@ def _stationary(objective: Objective, data: Data, polished: Any) -> np.ndarray:
     noise = ROW_ROUNDING / np.maximum(_spread_of(objective, data, polished.value), ROW_ROUNDING)
     still = polished.stationary <= CONVERGED_GRADIENT + noise
     # The decrease that a step promises is quadratic in the gradient.
-    return (polished.promise <= CONVERGED_PROMISE + noise**2) & still
+    return (polished.decrement <= CONVERGED_PROMISE + noise**2) & still
 
 
 def _best(polished: Polished, order: np.ndarray, arrived: np.ndarray, known: float) -> int:
@@ -309,7 +309,7 @@ def _constant(problem: Problem) -> np.ndarray:
 
 
 @quiet()
-def observe(fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarray) -> list[Note]:
+def fit_notes(fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarray) -> list[Note]:
     """Notes on a finished fit."""
     notes = [
         *_envelope_notes(fit),
@@ -387,7 +387,7 @@ def _bound_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
             f"{name} of {len(levels)} of {len(fit.groups[name].levels)} levels "
             f"({listed(levels)}) ended at its bound {value:g}: {why}. The "
             "other parameters are conditional on that bound; widen it, as "
-            f"bounds={_widened(fit, problem, table, spelled(name, levels[0]))}, if it is not "
+            f"bounds={_widened(fit, problem, table, level_name(name, levels[0]))}, if it is not "
             "physical",
             {"parameter": name, "value": value, "levels": levels},
         )
@@ -412,11 +412,11 @@ def _at_same_bound(fit: Fit) -> tuple[dict[tuple[str, float], list[str]], set[st
     at_bound, held = set(fit.diagnostics.at_bound), set()
     for name, grouping in fit.groups.items():
         for level in grouping.levels:
-            if (spelt := spelled(name, level)) in at_bound:
+            if (spelt := level_name(name, level)) in at_bound:
                 found.setdefault((name, fit.params[spelt]), []).append(level)
     many = {key: levels for key, levels in found.items() if len(levels) > MOST_NOTED}
     for (name, _), levels in many.items():
-        held |= {spelled(name, level) for level in levels}
+        held |= {level_name(name, level) for level in levels}
     return many, held
 
 

@@ -116,7 +116,7 @@ class Kinked(NamedTuple):
             that of the weights.
         iterations: (starts,).
         value: sum of weight times absolute residual, (starts,).
-        promise: share of it by which a step could lower it, (starts,): the duality, with residuals
+        decrement: share of it by which a step could lower it, (starts,): the duality, with residuals
             that are zero to rounding counted as zero.
         duality: share by which it lies above the sum of weight times multiplier times residual,
             (starts,).
@@ -126,7 +126,7 @@ class Kinked(NamedTuple):
     end: Local
     iterations: Any
     value: Any
-    promise: Any
+    decrement: Any
     duality: Any
 
 
@@ -655,7 +655,7 @@ def _judged(newton: Newton, batch: Batch, point: Any, multiplier: Any, iteration
         end=end._replace(gauss_newton=product(slope * weight[:, None], slope)),
         iterations=iterations,
         value=value,
-        promise=seen.sum(axis=-1) / share,
+        decrement=seen.sum(axis=-1) / share,
         duality=terms.sum(axis=-1) / share,
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 from scalefit.data.table import LossTable
 from scalefit.errors import LawError
 from scalefit.fitting import grid, irls
-from scalefit.fitting.api import pose_again
+from scalefit.fitting.api import prepare_again
 from scalefit.fitting.model import Model
 from scalefit.fitting.polish import newton_of
 from scalefit.results.fit import Fit
@@ -49,15 +49,15 @@ def landscape(fit: Fit, table: LossTable, points: int | None = None) -> Landscap
         LawError: the fit has another number of free nonlinear parameters.
         DataError: the table lacks a column.
     """
-    posed = pose_again(fit, table)
-    problem = posed.problem
+    prepared = prepare_again(fit, table)
+    problem = prepared.problem
     if len(problem.nonlinear) != 2:
         found = ", ".join(group[0] for group in problem.nonlinear) or "none"
         raise LawError(
             f"a plane has two nonlinear parameters; this fit of {fit.law.name!r} has "
             f"{len(problem.nonlinear)} ({found}). Fix or tie the others in a fit of their own"
         )
-    data, settings = posed.data, posed.settings
+    data, settings = prepared.data, prepared.settings
     axes = (
         grid.axes(problem, settings, points)
         if points is not None or irls.squared(data.measure)

@@ -72,23 +72,23 @@ class Refits(NamedTuple):
         coefficients: linear coefficients, raw units, shape (tables, k).
         coordinates: nonlinear coordinates, shape (tables, q).
         value: objective, shape (tables,).
-        promise: see :class:`scalefit.fitting.polish.Polished`, shape (tables,).
+        decrement: see :class:`scalefit.fitting.polish.Polished`, shape (tables,).
         stationary: see there, shape (tables,).
         active: see there, shape (tables, p).
         basins: local minima on the grid; 0 where it was not searched, shape (tables,).
-        searched: whether the grid was searched, shape (tables,).
-        gained: whether that found a lower minimum than the known optimum led to, (tables,).
+        global_search: whether the grid was searched, shape (tables,).
+        improved: whether that found a lower minimum than the known optimum led to, (tables,).
     """
 
     coefficients: np.ndarray
     coordinates: np.ndarray
     value: np.ndarray
-    promise: np.ndarray
+    decrement: np.ndarray
     stationary: np.ndarray
     active: np.ndarray
     basins: np.ndarray
-    searched: np.ndarray
-    gained: np.ndarray
+    global_search: np.ndarray
+    improved: np.ndarray
 
 
 class _Engine:
@@ -390,7 +390,7 @@ def refit(
     points: int | None = None,
     starts: int = 1,
     near: Candidates | None = None,
-    searched: np.ndarray | None = None,
+    global_search: np.ndarray | None = None,
     held: int | None = None,
     progress: bool = False,
     device: str | None = None,
@@ -408,7 +408,7 @@ def refit(
         points: grid cells per axis.
         starts: cells polished for each table.
         near: one optimum to set out from, coefficients in raw units; shapes (k,) and (q,).
-        searched: whether to search the grid for a table all the same, shape (tables,).
+        global_search: whether to search the grid for a table all the same, shape (tables,).
         held: for how many of the tables that end at a bound it is searched; for all by default.
         progress: whether to draw a bar once it has taken two seconds.
         device: where to compute, as for ``fit``.
@@ -436,7 +436,7 @@ def refit(
     found = _followed(engine, count, near)
     doubtful = ~arrived(objective, data, found)
     doubtful[np.flatnonzero(found.active.any(axis=1) & ~doubtful)[:held]] = True
-    again = np.flatnonzero(doubtful if searched is None else doubtful | searched)
+    again = np.flatnonzero(doubtful if global_search is None else doubtful | global_search)
     if len(again):
         improve(objective, data, found, again, _globally(engine, again, starts))
     return found
@@ -495,8 +495,8 @@ def improve(
     for leaf, values in zip(found[:-3], other[:-3], strict=True):
         leaf[index[better]] = values[better]
     found.basins[index] = np.maximum(found.basins[index], other.basins)
-    found.searched[index] |= other.searched
-    found.gained[index] |= lower
+    found.global_search[index] |= other.global_search
+    found.improved[index] |= lower
     return lower
 
 
@@ -531,10 +531,12 @@ def _globally(engine: _Engine, index: np.ndarray, starts: int) -> Refits:
 
 
 def _refits(
-    polished: Polished, basins: np.ndarray, searched: np.ndarray, gained: np.ndarray
+    polished: Polished, basins: np.ndarray, global_search: np.ndarray, improved: np.ndarray
 ) -> Refits:
     own = {name: getattr(polished, name) for name in Refits._fields[:5]}
-    return Refits(**own, active=polished.active, basins=basins, searched=searched, gained=gained)
+    return Refits(
+        **own, active=polished.active, basins=basins, global_search=global_search, improved=improved
+    )
 
 
 def _finite(value: np.ndarray) -> np.ndarray:

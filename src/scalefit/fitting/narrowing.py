@@ -90,6 +90,6 @@ def _judged(newton: ByLevel, batch: Batch, point: Any, multiplier: Any, iteratio
         end=end._replace(gauss_newton=newton.products(end.stack, weight * end.first**2)),
         iterations=iterations,
         value=value,
-        promise=seen.sum(axis=-1) / share,
+        decrement=seen.sum(axis=-1) / share,
         duality=terms.sum(axis=-1) / share,
     )

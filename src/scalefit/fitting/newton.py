@@ -120,11 +120,11 @@ class Goal(NamedTuple):
     """When to stop.
 
     Attributes:
-        promise: share of the objective that a step must promise to be worth taking, (starts,).
+        decrement: share of the objective that a step must promise to be worth taking, (starts,).
         precise: whether undamped steps follow until the gradient is rounding, (starts,).
     """
 
-    promise: Any
+    decrement: Any
     precise: Any
 
 
@@ -134,7 +134,7 @@ class State(NamedTuple):
     Attributes:
         point: the point to look at next, (starts, p).
         best: the best point so far, (starts, p).
-        promise: decrease that a further step from there promises, (starts,).
+        decrement: decrease that a further step from there promises, (starts,).
         damping: of the Newton and of the Gauss-Newton step, (starts, 2).
         finishing: number of finishing steps taken, counted from one, (starts,).
         iteration: (starts,).
@@ -143,7 +143,7 @@ class State(NamedTuple):
 
     point: Any
     best: Any
-    promise: Any
+    decrement: Any
     damping: Any
     finishing: Any
     iteration: Any
@@ -702,7 +702,7 @@ class Newton:
         return State(
             point=point,
             best=point,
-            promise=xp.full(starts, np.inf),
+            decrement=xp.full(starts, np.inf),
             damping=xp.full((starts, 2), DAMPING_START),
             finishing=xp.zeros(starts, dtype=int),
             iteration=xp.zeros(starts, dtype=int),
@@ -731,11 +731,11 @@ class Newton:
         steps, ok = self._steps(here, active, state.damping)
         promises = xp.abs(0.5 * xp.vecdot(steps, here.gradient))
         # A step promises little where its damping has grown: the other ones are asked as well.
-        promise = xp.where(finishing & ok[2], promises[2], promises.max(axis=0))
+        decrement = xp.where(finishing & ok[2], promises[2], promises.max(axis=0))
         # Without a step nothing is known of what one would bring: the damping grows.
         known = ok.any(axis=0)
-        promise = xp.where(known, promise, np.inf)
-        improved = ~finishing | ((state.finishing == 1) & known) | (promise < state.promise)
+        decrement = xp.where(known, decrement, np.inf)
+        improved = ~finishing | ((state.finishing == 1) & known) | (decrement < state.decrement)
         if self.lengths:
             others = [length * steps[which] for which, length in self.lengths]
             steps = xp.concatenate([steps, xp.stack(others)])
@@ -746,14 +746,14 @@ class Newton:
         chosen = xp.where(finishing, 2, xp.argmin(worths, axis=0))
         each = xp.arange(len(state.point))
         worth = worths[chosen, each]
-        floor = xp.maximum(goal.promise * here.value, ROUNDING)
+        floor = xp.maximum(goal.decrement * here.value, ROUNDING)
         # Equal to rounding counts as equal while finishing.
         taken = xp.where(
             finishing, ok[2] & (worth <= here.value * (1 + 1e-12) + floor), worth < here.value
         )
-        begins = ~finishing & (promise <= floor) & self.ready(ok)
+        begins = ~finishing & (decrement <= floor) & self.ready(ok)
         move = taken & ~begins
-        enough = (state.finishing > FINISHING_STEPS) | (promise <= FINISHED * here.value)
+        enough = (state.finishing > FINISHING_STEPS) | (decrement <= FINISHED * here.value)
         done = finishing & (~improved | ~taken | enough)
         # Each by its own success: that Gauss-Newton creeps on says nothing for the other step.
         lower = (worths < here.value).reshape(-1, len(steps), len(each)).any(axis=0)
@@ -762,7 +762,7 @@ class Newton:
         return State(
             point=self.relaxed(batch, moved, move & ~finishing),
             best=xp.where(improved[:, None], state.point, state.best),
-            promise=xp.where(improved, promise, state.promise),
+            decrement=xp.where(improved, decrement, state.decrement),
             damping=xp.minimum(xp.maximum(grown, DAMPING_LEAST), DAMPING_MOST),
             finishing=state.finishing + (finishing | begins),
             iteration=state.iteration + 1,

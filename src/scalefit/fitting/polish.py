@@ -94,7 +94,7 @@ class Polished(NamedTuple):
         coefficients: free linear coefficients, raw units, shape (starts, k).
         coordinates: free nonlinear coordinates, shape (starts, q).
         value: objective, shape (starts,).
-        promise: decrease a further Newton step promises, relative to the objective, (starts,).
+        decrement: decrease a further Newton step promises, relative to the objective, (starts,).
         duality: gap between the sum of absolute residuals and that of multiplier times residual,
             below which it cannot fall while the law is as good as linear, relative to the
             objective; 0 unless residuals are absolute, shape (starts,).
@@ -109,7 +109,7 @@ class Polished(NamedTuple):
     coefficients: Any
     coordinates: Any
     value: Any
-    promise: Any
+    decrement: Any
     duality: Any
     stationary: Any
     iterations: Any
@@ -318,8 +318,8 @@ def _set_out(
 
 def _goal(absolute: bool) -> Goal:
     """When a polish is over; of absolute residuals it is only the way to where their kinks are."""
-    promise = SMOOTHED_PROMISE if absolute else PROMISE
-    return Goal(np.full(1, promise), np.full(1, not absolute))
+    decrement = SMOOTHED_PROMISE if absolute else PROMISE
+    return Goal(np.full(1, decrement), np.full(1, not absolute))
 
 
 def _summary(newton: Newton, factor: Any, batch: Batch, state: State) -> Polished:
@@ -331,7 +331,7 @@ def _summary(newton: Newton, factor: Any, batch: Batch, state: State) -> Polishe
         state.best,
         end,
         value=end.value * factor,
-        promise=state.promise / newton.library.maximum(end.value, ROUNDING),
+        decrement=state.decrement / newton.library.maximum(end.value, ROUNDING),
         iterations=state.iteration,
     )
 
@@ -343,7 +343,7 @@ def _described(
     end: Local,
     *,
     value: Any,
-    promise: Any,
+    decrement: Any,
     iterations: Any,
     duality: Any = None,
 ) -> Polished:
@@ -357,7 +357,7 @@ def _described(
         coefficients=point[:, :k] * newton.unit / size,
         coordinates=point[:, k:],
         value=value,
-        promise=promise,
+        decrement=decrement,
         duality=xp.zeros(len(point)) if duality is None else duality,
         stationary=xp.max(xp.where(active, 0.0, cosine), axis=-1, initial=0.0),
         iterations=iterations,
@@ -536,7 +536,7 @@ class Polisher:
                 found.point,
                 found.end,
                 value=found.value * self.factor,
-                promise=found.promise,
+                decrement=found.decrement,
                 duality=found.duality,
                 iterations=ends.iterations[which] + found.iterations,
             )
@@ -700,7 +700,7 @@ def _blank(count: int, newton: Newton) -> Polished:
         coefficients=np.zeros((count, k)),
         coordinates=np.zeros((count, q)),
         value=np.full(count, np.nan),
-        promise=np.full(count, np.inf),
+        decrement=np.full(count, np.inf),
         duality=np.zeros(count),
         stationary=np.full(count, np.inf),
         iterations=np.zeros(count, dtype=int),

@@ -22,13 +22,13 @@ from scalefit.inference.derivatives import slopes
 from scalefit.inference.ensemble import Ensemble, Replicates
 from scalefit.inference.fitted_data import (
     FEWEST_CLUSTERS,
-    Ground,
+    FittedData,
+    attach,
     clusters,
     curve_notes,
     parameters,
     require_freedom,
     run_noise,
-    stand_on,
 )
 from scalefit.inference.leverage import left_out
 from scalefit.notes import Note
@@ -162,19 +162,19 @@ def bootstrap(
     arguments.affordable(n_draws, "n_draws", 8 * size, remedy=COUNT)
     require_freedom(fit)
     refuse_unknown(bootstrap, fit.law, columns)
-    ground = stand_on(fit, runs, **columns)
+    fitted = attach(fit, runs, **columns)
     rng = np.random.default_rng(seed)
-    resample = RESAMPLES[method](ground, by, n_draws, rng)
-    posed = ground.posed
-    fitted = posed.problem, fit.objective, posed.settings, posed.data
-    gridded = len(posed.problem.nonlinear) <= MOST_GRIDDED
+    resample = RESAMPLES[method](fitted, by, n_draws, rng)
+    prepared = fitted.prepared
+    search = prepared.problem, fit.objective, prepared.settings, prepared.data
+    gridded = len(prepared.problem.nonlinear) <= MOST_GRIDDED
     given: dict[str, np.ndarray | None] = {"observed": resample.losses, "weight": resample.weights}
     chosen = rng.permutation(n_draws) < round(global_search * n_draws)
 
     def refit(which: np.ndarray, **options: Any) -> multistart.Refits:
         options |= {name: None if item is None else item[which] for name, item in given.items()}
         return multistart.refit(
-            *fitted,
+            *search,
             points=POINTS if gridded else None,
             progress=progress,
             device=device,
@@ -183,7 +183,7 @@ def bootstrap(
 
     def follow(near: Candidates) -> multistart.Refits:
         return multistart.follow(
-            *fitted,
+            *search,
             near,
             observed=resample.losses,
             weight=resample.weights,
@@ -194,16 +194,16 @@ def bootstrap(
     every = np.arange(n_draws)
     check = max(FEWEST_CHECKED, round(global_search * n_draws))
     held = max(check, round(MOST_SEARCHED * n_draws))
-    found = refit(every, near=ground.near, searched=chosen, held=None if gridded else held)
-    improve = partial(multistart.improve, fit.objective, posed.data, found)
-    others = np.flatnonzero(~found.searched)
+    found = refit(every, near=fitted.near, global_search=chosen, held=None if gridded else held)
+    improve = partial(multistart.improve, fit.objective, prepared.data, found)
+    others = np.flatnonzero(~found.global_search)
     checks = None if gridded else _Checks(0, int(chosen.sum()), 0)
-    if gridded and found.gained[chosen].any() and len(others):
+    if gridded and found.improved[chosen].any() and len(others):
         # What the fit leads to is not always the best: then that is to be asked of each.
         improve(others, refit(others))
-    elif not gridded and found.gained.any():
+    elif not gridded and found.improved.any():
         checks = _follow_others(found, improve, refit, follow, check, rng)
-    usable = arrived(fit.objective, posed.data, found) & np.isfinite(found.value)
+    usable = arrived(fit.objective, prepared.data, found) & np.isfinite(found.value)
     if not usable.any():
         raise FitError(
             f"none of {n_draws} replicates reached an optimum: resampled like this, the runs do "
@@ -212,20 +212,20 @@ def bootstrap(
         )
     return Ensemble(
         fit=fit,
-        params=parameters(ground, found.coefficients, found.coordinates, found.active),
+        params=parameters(fitted, found.coefficients, found.coordinates, found.active),
         usable=usable,
         method=method if by is None else f"{method} of {by}",
         seed=seed,
-        noise=run_noise(ground),
+        noise=run_noise(fitted),
         replicates=Replicates(
-            found.value, found.promise, found.stationary, found.searched, found.gained
+            found.value, found.decrement, found.stationary, found.global_search, found.improved
         ),
-        df_resid=ground.freedom,
+        df_resid=fitted.freedom,
         tails=resample.tails,
         notes=(
             *curve_notes(fit, by if method != "strata" else None),
             *resample.notes,
-            *_notes(ground, found, usable, checks),
+            *_notes(fitted, found, usable, checks),
         ),
     )
 
@@ -273,8 +273,8 @@ def _follow_others(
     """
     n = len(found.value)
     # The least value that a known minimum leads to.
-    reached = np.where(found.gained, np.inf, found.value)
-    fresh, followed, checked, missed = np.flatnonzero(found.gained), 0, 0, 0
+    reached = np.where(found.improved, np.inf, found.value)
+    fresh, followed, checked, missed = np.flatnonzero(found.improved), 0, 0, 0
     while len(fresh):
         for one in fresh:
             led = reached[one] <= found.value[one] * (1 + multistart.SAME_VALUE)
@@ -285,8 +285,8 @@ def _follow_others(
             improve(np.arange(n), other)
             reached = np.fmin(reached, other.value)
             followed += 1
-        rest = np.flatnonzero(~found.searched)
-        if not len(rest) or (checked and found.searched.sum() >= MOST_SEARCHED * n):
+        rest = np.flatnonzero(~found.global_search)
+        if not len(rest) or (checked and found.global_search.sum() >= MOST_SEARCHED * n):
             break
         some = np.sort(rng.permutation(rest)[:check])
         lower = improve(some, refit(some))
@@ -303,23 +303,23 @@ class _Resample(NamedTuple):
     notes: tuple[Note, ...] = ()
 
 
-def _rows(ground: Ground, _: str | None, n: int, rng: np.random.Generator) -> _Resample:
-    weights = _drawn(ground, np.zeros(len(ground.used), dtype=int), n, rng)
-    return _Resample(weights, None, _tails(ground))
+def _rows(fitted: FittedData, _: str | None, n: int, rng: np.random.Generator) -> _Resample:
+    weights = _drawn(fitted, np.zeros(len(fitted.used), dtype=int), n, rng)
+    return _Resample(weights, None, _tails(fitted))
 
 
-def _clusters(ground: Ground, by: str | None, n: int, rng: np.random.Generator) -> _Resample:
-    codes = _codes(ground, str(by))
+def _clusters(fitted: FittedData, by: str | None, n: int, rng: np.random.Generator) -> _Resample:
+    codes = _codes(fitted, str(by))
     count = int(codes.max()) + 1
-    times = _counted(n, count, rng)[:, codes] * ground.used
+    times = _counted(n, count, rng)[:, codes] * fitted.used
     # Of G clusters drawn with replacement, spread is that of G - 1.
-    tails = Tails(min(count - 1, ground.freedom), float(np.sqrt(count / (count - 1))))
-    return _Resample(_weighted(ground, times), None, tails, _few(count, str(by)))
+    tails = Tails(min(count - 1, fitted.freedom), float(np.sqrt(count / (count - 1))))
+    return _Resample(_weighted(fitted, times), None, tails, _few(count, str(by)))
 
 
-def _strata(ground: Ground, by: str | None, n: int, rng: np.random.Generator) -> _Resample:
-    codes = _budgets(ground) if by is None else _codes(ground, by)
-    sizes = np.bincount(codes[ground.used])
+def _strata(fitted: FittedData, by: str | None, n: int, rng: np.random.Generator) -> _Resample:
+    codes = _budgets(fitted) if by is None else _codes(fitted, by)
+    sizes = np.bincount(codes[fitted.used])
     single = int(np.count_nonzero(sizes == 1))
     notes = [
         Note.of(
@@ -332,18 +332,18 @@ def _strata(ground: Ground, by: str | None, n: int, rng: np.random.Generator) ->
     several = sizes[sizes > 1]
     # Of m runs drawn with replacement, spread is that of m - 1.
     inflation = float(np.sqrt(several.sum() / (several - 1).sum())) if len(several) else 1.0
-    weights = _drawn(ground, codes, n, rng)
-    tails = _tails(ground, inflation)
+    weights = _drawn(fitted, codes, n, rng)
+    tails = _tails(fitted, inflation)
     return _Resample(weights, None, tails, tuple(notes if single else ()))
 
 
-def _drawn(ground: Ground, codes: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+def _drawn(fitted: FittedData, codes: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """Weights that draw each stratum's rows with replacement, as many as it has."""
     times = np.zeros((n, len(codes)), dtype=np.uint16)
-    for code in np.unique(codes[ground.used]):
-        (rows,) = np.nonzero((codes == code) & ground.used)
+    for code in np.unique(codes[fitted.used]):
+        (rows,) = np.nonzero((codes == code) & fitted.used)
         times[:, rows] = _counted(n, len(rows), rng)
-    return _weighted(ground, times)
+    return _weighted(fitted, times)
 
 
 def _counted(n: int, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -359,35 +359,35 @@ def _counted(n: int, count: int, rng: np.random.Generator) -> np.ndarray:
     return times
 
 
-def _weighted(ground: Ground, times: np.ndarray) -> np.ndarray:
+def _weighted(fitted: FittedData, times: np.ndarray) -> np.ndarray:
     """Weights of rows that were drawn so often."""
-    weight = ground.table.weight
-    return times if (weight[ground.used] == 1).all() else weight * times
+    weight = fitted.table.weight
+    return times if (weight[fitted.used] == 1).all() else weight * times
 
 
-def _residuals(ground: Ground, _: str | None, n: int, rng: np.random.Generator) -> _Resample:
-    noise = ground.residuals[ground.used] * ground.inflation
-    return _of_losses(ground, rng.choice(noise, (n, len(ground.used))), Tails(ground.freedom))
+def _residuals(fitted: FittedData, _: str | None, n: int, rng: np.random.Generator) -> _Resample:
+    noise = fitted.residuals[fitted.used] * fitted.inflation
+    return _of_losses(fitted, rng.choice(noise, (n, len(fitted.used))), Tails(fitted.freedom))
 
 
-def _wild(ground: Ground, by: str | None, n: int, rng: np.random.Generator) -> _Resample:
-    rows = len(ground.used)
-    codes = np.arange(rows) if by is None else _codes(ground, by)
+def _wild(fitted: FittedData, by: str | None, n: int, rng: np.random.Generator) -> _Resample:
+    rows = len(fitted.used)
+    codes = np.arange(rows) if by is None else _codes(fitted, by)
     count = int(codes.max()) + 1
-    around = slopes(ground.posed.problem, ground.posed.data, ground.point)
-    jacobian = around.jacobian[ground.used][:, ~ground.held]
+    around = slopes(fitted.prepared.problem, fitted.prepared.data, fitted.point)
+    jacobian = around.jacobian[fitted.used][:, ~fitted.held]
     without = left_out(
         jacobian[:, jacobian.any(axis=0)],
-        ground.table.weight[ground.used],
-        ground.residuals[ground.used],
-        None if by is None else codes[ground.used],
+        fitted.table.weight[fitted.used],
+        fitted.residuals[fitted.used],
+        None if by is None else codes[fitted.used],
     )
     noise = np.zeros(rows)
-    noise[ground.used] = without.values
+    noise[fitted.used] = without.values
     factors = rng.choice(WEBB, (n, count))[:, codes]
-    tails = Tails(ground.freedom if by is None else min(count - 1, ground.freedom))
+    tails = Tails(fitted.freedom if by is None else min(count - 1, fitted.freedom))
     notes = () if by is None else _few(count, by)
-    if ground.fit.objective.robust != "none":
+    if fitted.fit.objective.robust != "none":
         notes += (
             Note.of(
                 "wild_with_robust",
@@ -396,7 +396,7 @@ def _wild(ground: Ground, by: str | None, n: int, rng: np.random.Generator) -> _
                 "rows, or use covariance",
             ),
         )
-    return _of_losses(ground, noise * factors, tails, notes)
+    return _of_losses(fitted, noise * factors, tails, notes)
 
 
 RESAMPLES: Mapping[str, Any] = MappingProxyType(
@@ -410,19 +410,19 @@ RESAMPLES: Mapping[str, Any] = MappingProxyType(
 )
 
 
-def _tails(ground: Ground, inflation: float = 1.0) -> Tails:
+def _tails(fitted: FittedData, inflation: float = 1.0) -> Tails:
     """Of resampled runs: a robust objective's spread is on the wide side as it is."""
-    if ground.fit.objective.robust != "none":
+    if fitted.fit.objective.robust != "none":
         return AS_DRAWN
-    return Tails(ground.freedom, inflation)
+    return Tails(fitted.freedom, inflation)
 
 
 def _of_losses(
-    ground: Ground, noise: np.ndarray, tails: Tails, notes: tuple[Note, ...] = ()
+    fitted: FittedData, noise: np.ndarray, tails: Tails, notes: tuple[Note, ...] = ()
 ) -> _Resample:
     """Losses of the surface with noise, as the objective measures it."""
-    kind = ground.fit.objective.residual
-    predicted = ground.predicted
+    kind = fitted.fit.objective.residual
+    predicted = fitted.predicted
     if kind == "log":
         losses = predicted * np.exp(noise)
     elif kind == "raw":
@@ -433,22 +433,22 @@ def _of_losses(
     return _Resample(None, losses, tails, notes)
 
 
-def _codes(ground: Ground, by: str) -> np.ndarray:
+def _codes(fitted: FittedData, by: str) -> np.ndarray:
     """Number of each row's cluster, shape (rows,); rows without weight are of the first one."""
-    found = np.zeros(len(ground.used), dtype=int)
-    found[ground.used] = clusters(ground, by)[1]
+    found = np.zeros(len(fitted.used), dtype=int)
+    found[fitted.used] = clusters(fitted, by)[1]
     return found
 
 
-def _budgets(ground: Ground) -> np.ndarray:
+def _budgets(fitted: FittedData) -> np.ndarray:
     """Number of each row's budget: 6ND, those within five percent of the next together."""
-    if not {"N", "D"} <= set(ground.fit.law.columns):
+    if not {"N", "D"} <= set(fitted.fit.law.columns):
         raise DataError(
-            f"{ground.fit.law.name!r} is a law of {', '.join(ground.fit.law.columns)}: it has no "
+            f"{fitted.fit.law.name!r} is a law of {', '.join(fitted.fit.law.columns)}: it has no "
             "budgets to resample within",
             remedy="Name the column of the strata, as by='corpus'",
         )
-    logs = np.log(ground.posed.columns["N"]) + np.log(ground.posed.columns["D"])
+    logs = np.log(fitted.prepared.columns["N"]) + np.log(fitted.prepared.columns["D"])
     order = np.argsort(logs)
     codes = np.empty(len(logs), dtype=int)
     codes[order] = np.r_[0, np.cumsum(np.diff(logs[order]) > SAME_BUDGET)]
@@ -472,7 +472,7 @@ def _few(count: int, by: str) -> tuple[Note, ...]:
 
 
 def _notes(
-    ground: Ground, found: multistart.Refits, usable: np.ndarray, checks: _Checks | None
+    fitted: FittedData, found: multistart.Refits, usable: np.ndarray, checks: _Checks | None
 ) -> list[Note]:
     notes = []
     failed = int(np.count_nonzero(~usable))
@@ -487,16 +487,16 @@ def _notes(
                 severity="warning" if failed > FAILED_SHARE * len(usable) else "info",
             )
         )
-    if found.gained.any():
+    if found.improved.any():
         notes.append(_other_minima(found, checks))
-    elif checks is not None and not found.searched.all():
+    elif checks is not None and not found.global_search.all():
         notes.append(_few_searched(found, checks))
-    return notes + _bound_notes(ground, found.active[usable].mean(axis=0))
+    return notes + _bound_notes(fitted, found.active[usable].mean(axis=0))
 
 
-def _bound_notes(ground: Ground, shares: np.ndarray) -> list[Note]:
+def _bound_notes(fitted: FittedData, shares: np.ndarray) -> list[Note]:
     """Parameters that end at a bound in a share of the replicates, shape (p,)."""
-    problem = ground.posed.problem
+    problem = fitted.prepared.problem
     ends = np.cumsum([0, *problem.widths])
     own = [range(a, b) for a, b in pairwise(ends)]
     own += [range(place, place + 1) for place in range(int(ends[-1]), problem.size)]
@@ -522,22 +522,22 @@ def _bound_notes(ground: Ground, shares: np.ndarray) -> list[Note]:
 
 
 def _other_minima(found: multistart.Refits, checks: _Checks | None) -> Note:
-    gained, searched = int(found.gained.sum()), int(found.searched.sum())
+    improved, global_search = int(found.improved.sum()), int(found.global_search.sum())
     said = ""
-    details: dict[str, float] = {"gained": gained, "searched": searched}
-    rest = len(found.value) - searched
+    details: dict[str, float] = {"improved": improved, "global_search": global_search}
+    rest = len(found.value) - global_search
     if checks is not None and rest:
         minima = f"{checks.followed} other minim{'um' if checks.followed == 1 else 'a'}"
         said = (
-            f". {searched} were searched over the whole bounds; the other {rest} set out from the "
+            f". {global_search} were searched over the whole bounds; the other {rest} set out from the "
             f"fit and from {minima} found there. Of the last {checks.checked} searched at random, "
             f"{checks.missed} gained by it: of the others at most {100 * checks.most:.2g} % would "
-            "(95 %). searched=1.0 searches all"
+            "(95 %). global_search=1.0 searches all"
         )
         details |= {"checked": checks.checked, "missed": checks.missed, "most": checks.most}
     return Note.of(
         "other_minima",
-        f"in {gained} of {len(found.value)} replicates another minimum is lower than the one that "
+        f"in {improved} of {len(found.value)} replicates another minimum is lower than the one that "
         "the fit leads to: the draws may fall into groups. Look at plot.pairs before quoting an "
         f"interval{said}",
         details,
@@ -546,14 +546,14 @@ def _other_minima(found: multistart.Refits, checks: _Checks | None) -> Note:
 
 
 def _few_searched(found: multistart.Refits, checks: _Checks) -> Note:
-    searched = int(found.searched.sum())
+    global_search = int(found.global_search.sum())
     return Note.of(
         "few_searched",
-        f"{searched} of {len(found.value)} replicates were searched over the whole bounds, "
+        f"{global_search} of {len(found.value)} replicates were searched over the whole bounds, "
         f"{checks.checked} of them at random, and the fit led to the least minimum of each: of the "
         f"others, which are not searched, at most {100 * checks.most:.2g} % have a lower one "
-        "(95 %). searched=1.0 searches all",
-        {"searched": searched, "checked": checks.checked, "most": checks.most},
+        "(95 %). global_search=1.0 searches all",
+        {"global_search": global_search, "checked": checks.checked, "most": checks.most},
     )
 
 

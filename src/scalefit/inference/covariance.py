@@ -17,13 +17,13 @@ from scalefit.inference.derivatives import core_share, slopes
 from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.fitted_data import (
     FEWEST_CLUSTERS,
-    Ground,
+    FittedData,
+    attach,
     clusters,
     curve_notes,
     parameters,
     require_freedom,
     run_noise,
-    stand_on,
 )
 from scalefit.inference.leverage import left_out
 from scalefit.notes import Note
@@ -65,7 +65,7 @@ class Covariance:
     method: str
     freedom: int
     notes: tuple[Note, ...]
-    _ground: Ground
+    _ground: FittedData
     _inner: np.ndarray
     _logarithmic: np.ndarray
 
@@ -129,17 +129,17 @@ class Covariance:
         """
         n_draws, seed = whole(n_draws, "n_draws", least=2, remedy=COUNT), checked_seed(seed)
         require_freedom(self.fit)
-        ground, problem = self._ground, self._ground.posed.problem
+        fitted, problem = self._ground, self._ground.prepared.problem
         affordable(n_draws, "n_draws", 8 * FIELDS * problem.size, remedy=COUNT)
         count, p = len(problem.owners), problem.size
         rng = np.random.default_rng(seed)
-        data, place = ground.posed.data, ground.near.coordinates
+        data, place = fitted.prepared.data, fitted.near.coordinates
         newton = newton_of(problem, data)
         around = newton.sizes_around(data.metric[None], place[None])
         sizes, turns = around.size, around.size[..., None] * around.first
-        terms = ground.near.coefficients * sizes[0]
+        terms = fitted.near.coefficients * sizes[0]
         log = np.zeros(p, dtype=bool)
-        log[~ground.held] = self._logarithmic
+        log[~fitted.held] = self._logarithmic
         log = log[:count]
         # Terms in place of coefficients: to first order the same, and what a drawn exponent does
         # to its amplitude is then exact.
@@ -147,9 +147,9 @@ class Covariance:
         turned[:count, :count] = np.diag(
             np.where(log, sizes[0] / np.where(log, terms, 1), sizes[0])
         )
-        slopes_of_terms = ground.near.coefficients[:, None] * turns[0]
+        slopes_of_terms = fitted.near.coefficients[:, None] * turns[0]
         turned[:count, count:] = slopes_of_terms / np.where(log, terms, 1.0)[:, None]
-        free = ~ground.held
+        free = ~fitted.held
         turned = turned[np.ix_(free, free)]
         inner = turned @ self._inner @ turned.T
         size = np.sqrt(np.diagonal(inner))
@@ -160,13 +160,13 @@ class Covariance:
         steps = np.zeros((n_draws, p))
         steps[:, free] = rng.standard_normal((n_draws, len(root))) @ root.T / shrink[:, None]
         points = np.r_[np.where(log, np.log(np.where(log, terms, 1.0)), terms), place] + steps
-        drawn = np.clip(points[:, count:], *(ground.posed.settings[i][count:] for i in (0, 1)))
+        drawn = np.clip(points[:, count:], *(fitted.prepared.settings[i][count:] for i in (0, 1)))
         points[:, :count][:, log] = np.exp(points[:, :count][:, log])
         for i in range(0, n_draws, CHUNK):
             points[i : i + CHUNK, :count] /= newton.scale(data.metric, drawn[i : i + CHUNK])
         # What is held stays where it is, whatever the size of its column.
-        points[:, ~free] = ground.point[~free]
-        settings = ground.posed.settings
+        points[:, ~free] = fitted.point[~free]
+        settings = fitted.prepared.settings
         beyond = (points < settings.lower) | (points > settings.upper)
         points = np.clip(points, settings.lower, settings.upper)
         notes = [
@@ -180,16 +180,16 @@ class Covariance:
             for group, share in zip(problem.names, beyond.mean(axis=0), strict=True)
             if share > CLIPPED_SHARE
         ]
-        held = np.broadcast_to(ground.held, points.shape) | beyond
+        held = np.broadcast_to(fitted.held, points.shape) | beyond
         return Ensemble(
             fit=self.fit,
-            params=parameters(ground, points[:, :count], points[:, count:], held),
+            params=parameters(fitted, points[:, :count], points[:, count:], held),
             usable=np.ones(n_draws, dtype=bool),
             method=self.method,
             seed=seed,
-            noise=run_noise(ground),
+            noise=run_noise(fitted),
             replicates=None,
-            df_resid=ground.freedom,
+            df_resid=fitted.freedom,
             notes=(*self.notes, *notes),
         )
 
@@ -255,19 +255,19 @@ def covariance(
     checked_fit(fit)
     check_method(method, by)
     refuse_unknown(covariance, fit.law, columns)
-    ground = stand_on(fit, runs, **columns)
-    found = spread(ground, method, by)
-    problem = ground.posed.problem
-    point = ground.point
+    fitted = attach(fit, runs, **columns)
+    found = spread(fitted, method, by)
+    problem = fitted.prepared.problem
+    point = fitted.point
     count = len(problem.owners)
     kinds = {param.name: param.kind.name for param in fit.law.params}
     amplitude = [kinds[problem.linear[owner][0]] == "amplitude" for owner in problem.owners]
-    positive = np.array(amplitude, dtype=bool) & (ground.near.coefficients > 0)
+    positive = np.array(amplitude, dtype=bool) & (fitted.near.coefficients > 0)
     searched = np.array([False] * count + list(problem.logarithmic))
-    natural = np.where(searched, np.exp(np.where(searched, point, 0.0)), 1.0)[~ground.held]
-    names = [group[0] for group, held in zip(problem.names, ground.held, strict=True) if not held]
+    natural = np.where(searched, np.exp(np.where(searched, point, 0.0)), 1.0)[~fitted.held]
+    names = [group[0] for group, held in zip(problem.names, fitted.held, strict=True) if not held]
     notes = [*curve_notes(fit, by), *found.notes]
-    if ground.held.any():
+    if fitted.held.any():
         notes.append(
             Note.of(
                 "conditional_on_bound",
@@ -282,9 +282,9 @@ def covariance(
         method=method if by is None else f"{method} of {by}",
         freedom=found.freedom,
         notes=tuple(notes),
-        _ground=ground,
+        _ground=fitted,
         _inner=found.inner,
-        _logarithmic=np.r_[positive, searched[count:]][~ground.held],
+        _logarithmic=np.r_[positive, searched[count:]][~fitted.held],
     )
 
 
@@ -320,34 +320,34 @@ def check_method(method: str, by: str | None) -> None:
         )
 
 
-def spread(ground: Ground, method: CovarianceMethod, by: str | None) -> Spread:
+def spread(fitted: FittedData, method: CovarianceMethod, by: str | None) -> Spread:
     """The covariance in numbers; see :func:`covariance`."""
-    problem, data = ground.posed.problem, ground.posed.data
-    how = _finite_delta(data.measure, ground)
-    around = slopes(problem, data._replace(measure=how), ground.point)
-    jacobian = around.jacobian[ground.used][:, ~ground.held]
-    residuals = around.residuals[ground.used]
-    bend = around.bend[np.ix_(~ground.held, ~ground.held)]
-    weight = ground.table.weight[ground.used]
+    problem, data = fitted.prepared.problem, fitted.prepared.data
+    how = _finite_delta(data.measure, fitted)
+    around = slopes(problem, data._replace(measure=how), fitted.point)
+    jacobian = around.jacobian[fitted.used][:, ~fitted.held]
+    residuals = around.residuals[fitted.used]
+    bend = around.bend[np.ix_(~fitted.held, ~fitted.held)]
+    weight = fitted.table.weight[fitted.used]
     psi = influence(how, residuals)
     size = np.sqrt(np.sum(weight[:, None] * jacobian**2, axis=0))
     idle = size == 0
     if idle.any():
-        names = [group[0] for group in np.array(problem.names, dtype=object)[~ground.held][idle]]
+        names = [group[0] for group in np.array(problem.names, dtype=object)[~fitted.held][idle]]
         raise DataError(
             f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} no effect at the optimum: "
             "a term of theirs is zero",
             remedy="Fit a law without that term: its parameters cannot be estimated here",
         )
     scaled = jacobian / size
-    freedom = ground.freedom
+    freedom = fitted.freedom
     share = core_share(how, residuals, weight)
     notes: tuple[Note, ...] = ()
     if method == "jacobian":
         variance = np.sum(weight * psi**2) / freedom / share**2
         inner = variance * _inverse(scaled.T @ (weight[:, None] * scaled))
     else:
-        codes = None if by is None else _clusters(ground, by)
+        codes = None if by is None else _clusters(fitted, by)
         without = left_out(scaled, weight, psi, codes)
         scores = (weight * without.values)[:, None] * scaled
         count = len(scores)
@@ -368,9 +368,9 @@ def spread(ground: Ground, method: CovarianceMethod, by: str | None) -> Spread:
     return Spread(inner / np.outer(size, size), freedom, notes)
 
 
-def _clusters(ground: Ground, by: str) -> np.ndarray:
+def _clusters(fitted: FittedData, by: str) -> np.ndarray:
     """Number of the cluster of each row that counts."""
-    known, codes = clusters(ground, by)
+    known, codes = clusters(fitted, by)
     if len(known) < FEWEST_CLUSTERS:
         raise DataError(
             f"{by!r} has 2 values: too few clusters for any standard error",
@@ -397,12 +397,12 @@ def _alone(count: int, by: str | None) -> tuple[Note, ...]:
     )
 
 
-def _finite_delta(how: Measure, ground: Ground) -> Measure:
+def _finite_delta(how: Measure, fitted: FittedData) -> Measure:
     """The measure itself; of absolute residuals, a Huber loss of next to no delta."""
     if not how.absolute:
         return how
-    unit = float(ground.posed.data.unit) if ground.fit.objective.residual == "raw" else 1.0
-    return how._replace(delta=float(1e-9 * np.std(ground.residuals) / unit))
+    unit = float(fitted.prepared.data.unit) if fitted.fit.objective.residual == "raw" else 1.0
+    return how._replace(delta=float(1e-9 * np.std(fitted.residuals) / unit))
 
 
 def _inverse(matrix: np.ndarray) -> np.ndarray:

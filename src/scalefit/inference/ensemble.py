@@ -23,7 +23,7 @@ import pandas as pd
 from scalefit import arguments
 from scalefit.arguments import affordable, answered, choice, file_path, instance, shown
 from scalefit.data import files
-from scalefit.data.grouping import Grouping, spelled
+from scalefit.data.grouping import Grouping, level_name
 from scalefit.data.table import LossTable
 from scalefit.errors import ArgumentError, DataError
 from scalefit.laws import Law
@@ -303,7 +303,7 @@ class Ensemble:
             if name in self.fit.groups:
                 grouping = self.fit.groups[name]
                 values = np.stack(
-                    [self._drawn[spelled(name, level)] for level in grouping.levels], axis=-1
+                    [self._drawn[level_name(name, level)] for level in grouping.levels], axis=-1
                 )
                 level = codes[grouping]
                 rows = np.where(level < 0, np.nan, values[:, level])
@@ -315,7 +315,7 @@ class Ensemble:
     def at(self, **levels: Any) -> Ensemble:
         """The draws as they stand for one level of each grouping: see :meth:`Fit.at`."""
         fit = self.fit.at(**levels)
-        chosen = self.fit.spelling(**levels)
+        chosen = self.fit.level_names(**levels)
         params = {name: self.params[chosen.get(name, name)] for name in fit.law.names}
         return replace(self, fit=fit, params=params)
 

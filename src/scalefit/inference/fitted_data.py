@@ -9,7 +9,7 @@ import pandas as pd
 
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError, Status
-from scalefit.fitting.api import Posed, pose_again
+from scalefit.fitting.api import PreparedFit, prepare_again
 from scalefit.fitting.grid import Candidates
 from scalefit.inference.ensemble import RunNoise
 from scalefit.notes import Note
@@ -17,13 +17,13 @@ from scalefit.results.fit import Fit
 
 __all__ = [
     "FEWEST_CLUSTERS",
-    "Ground",
+    "FittedData",
+    "attach",
     "clusters",
     "curve_notes",
     "parameters",
     "require_freedom",
     "run_noise",
-    "stand_on",
 ]
 
 # Below this many residual degrees of freedom the spread of the residuals is itself a guess (its
@@ -38,13 +38,13 @@ FEWEST_REPEATS = 5
 FEWEST_CLUSTERS = 3
 
 
-class Ground(NamedTuple):
+class FittedData(NamedTuple):
     """A fit on its table.
 
     Attributes:
         fit: the fit.
         table: its table.
-        posed: the problem it solved.
+        prepared: the problem it solved.
         near: its optimum, coefficients in raw units, shapes (k,) and (q,).
         held: which free parameters are at a bound, shape (p,).
         used: rows that count, shape (rows,).
@@ -55,7 +55,7 @@ class Ground(NamedTuple):
 
     fit: Fit
     table: LossTable
-    posed: Posed
+    prepared: PreparedFit
     near: Candidates
     held: np.ndarray
     used: np.ndarray
@@ -76,7 +76,7 @@ class Ground(NamedTuple):
         return float(np.sqrt(self.fit.nobs / self.freedom))
 
 
-def stand_on(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> Ground:
+def attach(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> FittedData:
     """The ground that a fit and its table make.
 
     Args:
@@ -89,7 +89,7 @@ def stand_on(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> Ground
             every row, or it did not converge.
     """
     table = as_table(runs, **columns)
-    posed = pose_again(fit, table)
+    prepared = prepare_again(fit, table)
     grouped = sorted({name for item in fit.groups.values() for name in item.columns})
     digest = table.digest([*fit.law.columns, fit.law.response], grouped)
     if "data" in fit.provenance and digest != fit.provenance["data"]:
@@ -112,7 +112,7 @@ def stand_on(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> Ground
             "describes its uncertainty",
             remedy="Fix or tie a parameter, or add runs, until the fit converges",
         )
-    problem = posed.problem
+    problem = prepared.problem
     first = [fit.params[group[0]] for group in problem.names]
     count = len(problem.owners)
     coordinates = np.array(
@@ -122,10 +122,10 @@ def stand_on(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> Ground
         ]
     )
     predicted = fit.predict(table)
-    return Ground(
+    return FittedData(
         fit=fit,
         table=table,
-        posed=posed,
+        prepared=prepared,
         near=Candidates(coordinates, np.array(first[:count]), np.float64(fit.objective_value)),
         held=np.array(
             [group[0] in fit.diagnostics.at_bound for group in problem.names], dtype=bool
@@ -164,12 +164,12 @@ def curve_notes(fit: Fit, by: str | None) -> list[Note]:
 
 
 def parameters(
-    ground: Ground, coefficients: np.ndarray, coordinates: np.ndarray, active: np.ndarray
+    fitted: FittedData, coefficients: np.ndarray, coordinates: np.ndarray, active: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Every parameter by name, for many points at once.
 
     Args:
-        ground: the fit on its table.
+        fitted: the fit on its table.
         coefficients: raw units, shape (n, k).
         coordinates: shape (n, q).
         active: which free parameters a bound holds, shape (n, p).
@@ -177,30 +177,30 @@ def parameters(
     Returns:
         Values of shape (n,), in the law's order.
     """
-    problem, settings = ground.posed.problem, ground.posed.settings
+    problem, settings = fitted.prepared.problem, fitted.prepared.settings
     point = np.concatenate([coefficients, coordinates], axis=1)
     upper = settings.upper - point < point - settings.lower
     bound = np.where(upper, settings.ends[:, 1], settings.ends[:, 0])
     logarithmic = np.array([False] * len(problem.owners) + list(problem.logarithmic))
     values = np.where(logarithmic, np.exp(np.where(logarithmic, point, 0.0)), point)
     values = np.where(active, bound, values)
-    found = {name: np.full(len(point), value) for name, value in ground.fit.fixed.items()}
+    found = {name: np.full(len(point), value) for name, value in fitted.fit.fixed.items()}
     for group, column in zip(problem.names, values.T, strict=True):
         found.update(dict.fromkeys(group, column))
     return {name: found[name] for name in problem.ordered}
 
 
-def clusters(ground: Ground, by: str) -> tuple[np.ndarray, np.ndarray]:
+def clusters(fitted: FittedData, by: str) -> tuple[np.ndarray, np.ndarray]:
     """Values of a column among the rows that count, and the number of each such row's.
 
     Args:
-        ground: the fit on its table.
+        fitted: the fit on its table.
         by: name of the column.
 
     Raises:
         DataError: there is no such column, or it has one value only.
     """
-    labels = ground.table.labels(by).astype(str).to_numpy()[ground.used]
+    labels = fitted.table.labels(by).astype(str).to_numpy()[fitted.used]
     known, codes = np.unique(labels, return_inverse=True)
     if len(known) < 2:
         raise DataError(
@@ -211,24 +211,24 @@ def clusters(ground: Ground, by: str) -> tuple[np.ndarray, np.ndarray]:
     return known, codes
 
 
-def run_noise(ground: Ground) -> RunNoise:
+def run_noise(fitted: FittedData) -> RunNoise:
     """Noise from run to run: of runs that differ by seed only, where there are enough of them."""
-    residual = ground.fit.objective.residual
-    repeated = _of_seeds(ground)
+    residual = fitted.fit.objective.residual
+    repeated = _of_seeds(fitted)
     if repeated is not None:
         return RunNoise(repeated, "seeds", residual)
-    return RunNoise(ground.residuals[ground.used] * ground.inflation, "residuals", residual)
+    return RunNoise(fitted.residuals[fitted.used] * fitted.inflation, "residuals", residual)
 
 
-def _of_seeds(ground: Ground) -> np.ndarray | None:
+def _of_seeds(fitted: FittedData) -> np.ndarray | None:
     """Residuals of repeated runs around their mean, scaled to the noise of one run."""
-    table = ground.table
+    table = fitted.table
     if "seed" not in table.sources:
         return None
-    keys = [pd.Series(table.column(name)) for name in ground.fit.law.columns]
-    keys += [pd.Series(codes) for codes in ground.posed.codes.values()]
-    frame = pd.concat(keys, axis=1)[ground.used]
-    values = pd.Series(ground.residuals[ground.used], index=frame.index)
+    keys = [pd.Series(table.column(name)) for name in fitted.fit.law.columns]
+    keys += [pd.Series(codes) for codes in fitted.prepared.codes.values()]
+    frame = pd.concat(keys, axis=1)[fitted.used]
+    values = pd.Series(fitted.residuals[fitted.used], index=frame.index)
     groups = values.groupby([frame[name] for name in frame])
     size = groups.transform("size")
     if len(values) - groups.ngroups < FEWEST_REPEATS:

@@ -18,12 +18,12 @@ from scalefit.errors import DataError
 from scalefit.inference.derivatives import rows, slopes
 from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.fitted_data import (
-    Ground,
+    FittedData,
+    attach,
     curve_notes,
     parameters,
     require_freedom,
     run_noise,
-    stand_on,
 )
 from scalefit.notes import Note
 from scalefit.objective import Measure, Residual
@@ -133,9 +133,9 @@ def posterior(
     _require_likelihood(fit)
     require_freedom(fit)
     refuse_unknown(posterior, fit.law, columns)
-    ground = stand_on(fit, runs, **columns)
-    problem, data = ground.posed.problem, ground.posed.data
-    space = _space(ground)
+    fitted = attach(fit, runs, **columns)
+    problem, data = fitted.prepared.problem, fitted.prepared.data
+    space = _space(fitted)
     # Of the measure the name of the residual is static, and the rest are numbers.
     how, bare = data.measure, data._replace(measure=cast(Any, None))
     made = _sampled(device, (problem, how.residual, how[1:], bare, space), seed, chains, n_draws)
@@ -144,13 +144,13 @@ def posterior(
     free = np.zeros(points.shape, dtype=bool)
     return Ensemble(
         fit=fit,
-        params=parameters(ground, points[:, :count], points[:, count:], free),
+        params=parameters(fitted, points[:, :count], points[:, count:], free),
         usable=np.ones(len(points), dtype=bool),
         method="posterior",
         seed=seed,
-        noise=run_noise(ground),
+        noise=run_noise(fitted),
         replicates=None,
-        df_resid=ground.freedom,
+        df_resid=fitted.freedom,
         chains=chains,
         notes=(*curve_notes(fit, None), *_notes(problem, made)),
     )
@@ -378,17 +378,21 @@ def _sizes(how: Measure, residuals: Any) -> Any:
     return jnp.where(how.absolute, jnp.abs(residuals), obj.penalty(how, residuals))
 
 
-def _space(ground: Ground) -> _Space:
+def _space(fitted: FittedData) -> _Space:
     """Coordinates in which the posterior is about a standard normal one.
 
     Raises:
         DataError: it has no end in some direction.
     """
-    problem, data, settings = ground.posed.problem, ground.posed.data, ground.posed.settings
+    problem, data, settings = (
+        fitted.prepared.problem,
+        fitted.prepared.data,
+        fitted.prepared.settings,
+    )
     count = len(problem.owners)
-    point = ground.point
+    point = fitted.point
     searched = np.array([False] * count + list(problem.logarithmic))
-    kinds = {param.name: param.kind for param in ground.fit.law.params}
+    kinds = {param.name: param.kind for param in fitted.fit.law.params}
     names = [group[0] for group in problem.names]
     kind = [kinds[name.partition("[")[0]] for name in names]
     log = np.array(

@@ -23,11 +23,11 @@ from scalefit.inference.covariance import CovarianceMethod, check_method, spread
 from scalefit.inference.derivatives import core_share
 from scalefit.inference.ensemble import EXAMPLE, called
 from scalefit.inference.fitted_data import (
-    Ground,
+    FittedData,
+    attach,
     curve_notes,
     parameters,
     require_freedom,
-    stand_on,
 )
 from scalefit.notes import Note
 from scalefit.reporting import report
@@ -181,21 +181,21 @@ def profile(
             f"{MOST_PARAMETERS} is the limit",
             remedy="Use covariance or bootstrap, or profile a fit of fewer levels",
         )
-    ground = stand_on(fit, runs, **columns)
+    fitted = attach(fit, runs, **columns)
     name = asked.name
-    least, most = _range(ground, name)
-    walk = _Walk(ground, asked)
-    freedom = ground.freedom
+    least, most = _range(fitted, name)
+    walk = _Walk(fitted, asked)
+    freedom = fitted.freedom
     notes = [*getattr(quantity, "notes", ()), *fit.carried, *curve_notes(fit, by)]
     if method == "sandwich":
-        freedom, said = walk.widen(ground, by)
+        freedom, said = walk.widen(fitted, by)
         notes += said
     reach = float(t.ppf(0.5 + 0.5 * share, freedom))
     sides = [walk.side(direction, reach) for direction in (-1, 1)]
     middle = _Held(walk.start, walk.level, 0.0)
     held = [*reversed(sides[0].points), middle, *sides[1].points]
     points = np.array([item.point for item in held])
-    k = len(ground.posed.problem.owners)
+    k = len(fitted.prepared.problem.owners)
     scale = np.array([walk.scale(point) for point in points]).reshape(len(points), k)
     active = (points <= walk.lower) | (points >= walk.upper)
     # A quantity is held to a share of its step, and may lie beyond a bound by that.
@@ -223,7 +223,7 @@ def profile(
         method=method if by is None else f"{method} of {by}",
         values=np.clip([walk.natural(item.level) for item in held], least, most),
         deviance=np.array([item.deviance for item in held]),
-        params=MappingProxyType(parameters(ground, points[:, :k] * scale, points[:, k:], active)),
+        params=MappingProxyType(parameters(fitted, points[:, :k] * scale, points[:, k:], active)),
         notes=tuple(notes),
     )
 
@@ -261,10 +261,10 @@ def _read(fit: Fit, quantity: str | Callable[..., Any]) -> _Asked:
     return _Asked(quantity, logarithmic, None)
 
 
-def _range(ground: Ground, name: str) -> tuple[float, float]:
+def _range(fitted: FittedData, name: str) -> tuple[float, float]:
     """Bounds of a parameter; none of a function."""
     for group, (low, high) in zip(
-        ground.posed.problem.names, ground.posed.settings.ends, strict=True
+        fitted.prepared.problem.names, fitted.prepared.settings.ends, strict=True
     ):
         if name in group:
             return float(low), float(high)
@@ -336,24 +336,24 @@ def _unit(count: int, axis: int) -> tuple[Any, ...]:
 class _Quantity:
     """A function of the free parameters in raw units, with derivatives; its logarithm if asked."""
 
-    def __init__(self, ground: Ground, asked: _Asked) -> None:
+    def __init__(self, fitted: FittedData, asked: _Asked) -> None:
         self.logarithmic = asked.logarithmic
         self.place: int | None = None
-        self.ground = ground
-        self._names = tuple(map(tuple, ground.posed.problem.names))
+        self.fitted = fitted
+        self._names = tuple(map(tuple, fitted.prepared.problem.names))
         self._differentiated: Any = getattr(asked.function, "differentiated", None)
         if asked.function is None:
             # A parameter is its own derivative.
             (self.place,) = (i for i, group in enumerate(self._names) if asked.name in group)
         elif self._differentiated is None:
             # Traced anew each time: a user's function may read what changes between calls.
-            fixed = tuple(ground.fit.fixed.items())
+            fixed = tuple(fitted.fit.fixed.items())
             self._slope, self._bend = _derivatives(asked.function, self._names, fixed, asked.name)
 
     def _own(self, natural: np.ndarray, order: int) -> tuple[float, np.ndarray, np.ndarray]:
         """Value, gradient and Hessian of a function that gives its own, in the free parameters."""
-        law = self.ground.fit.law.names
-        params = dict(self.ground.fit.fixed)
+        law = self.fitted.fit.law.names
+        params = dict(self.fitted.fit.fixed)
         for number, group in zip(natural, self._names, strict=True):
             params.update(dict.fromkeys(group, float(number)))
         value, gradient, hessian = self._differentiated([params[name] for name in law], order)
@@ -419,27 +419,27 @@ class _Walk:
     """
 
     @quiet()
-    def __init__(self, ground: Ground, asked: _Asked) -> None:
-        self.problem, self.data = ground.posed.problem, ground.posed.data
+    def __init__(self, fitted: FittedData, asked: _Asked) -> None:
+        self.problem, self.data = fitted.prepared.problem, fitted.prepared.data
         self.newton = newton_of(self.problem, self.data)
         self.logarithmic = asked.logarithmic
         self.k = len(self.problem.owners)
-        coordinates = ground.near.coordinates
-        raw = ground.point
-        self.start = np.r_[ground.near.coefficients / self.scale(raw), coordinates]
+        coordinates = fitted.near.coordinates
+        raw = fitted.point
+        self.start = np.r_[fitted.near.coefficients / self.scale(raw), coordinates]
         factor = np.r_[1 / self.scale(raw), np.ones(len(coordinates))]
-        self.lower = ground.posed.settings.lower * factor
-        self.upper = ground.posed.settings.upper * factor
+        self.lower = fitted.prepared.settings.lower * factor
+        self.upper = fitted.prepared.settings.upper * factor
 
-        self._quantity = _Quantity(ground, asked)
+        self._quantity = _Quantity(fitted, asked)
         here = self.around(self.start)
         self.metric = np.maximum(np.diagonal(here.above), 1e-12 * np.diagonal(here.above).max())
         self.level, slope = self.slope(self.start)
         self.best = float(here.value)
-        unit = float(self.data.unit) if ground.fit.objective.residual == "raw" else 1.0
-        residuals, weight = ground.residuals[ground.used] / unit, ground.table.weight[ground.used]
+        unit = float(self.data.unit) if fitted.fit.objective.residual == "raw" else 1.0
+        residuals, weight = fitted.residuals[fitted.used] / unit, fitted.table.weight[fitted.used]
         how = self.data.measure
-        spread = np.sum(weight * obj.influence(how, residuals) ** 2) / ground.freedom
+        spread = np.sum(weight * obj.influence(how, residuals) ** 2) / fitted.freedom
         share = core_share(how, residuals, weight)
         self.kappa = float(spread / share)
         if not np.isfinite(slope).all() or not slope.any():
@@ -456,13 +456,13 @@ class _Walk:
         self.error = float(np.sqrt(self.kappa * scaled @ np.linalg.pinv(curved) @ scaled))
 
     @quiet()
-    def widen(self, ground: Ground, by: str | None) -> tuple[int, tuple[Note, ...]]:
+    def widen(self, fitted: FittedData, by: str | None) -> tuple[int, tuple[Note, ...]]:
         """Take the noise of the quantity from a sandwich; its degrees of freedom, and notes."""
         natural = self._natural(self.start).value
         logs = np.array([False] * self.k + list(self.problem.logarithmic))
         slope = self._quantity.slope(natural)[1] * np.where(logs, natural, 1.0)
         # What the quantity is made of is not known, even if a bound holds it.
-        here = ground._replace(held=ground.held & (slope == 0))
+        here = fitted._replace(held=fitted.held & (slope == 0))
         slope = slope[~here.held]
         plain, robust = spread(here, "jacobian", None), spread(here, "sandwich", by)
         ratio = float((slope @ robust.inner @ slope) / (slope @ plain.inner @ slope))
@@ -582,11 +582,11 @@ class _Walk:
                 step = _tangent(matrix, self.metric * damping, here.gradient, slope, free)
                 if step is None:
                     continue
-                promise = abs(0.5 * step @ (here.gradient - multiplier * slope))
+                decrement = abs(0.5 * step @ (here.gradient - multiplier * slope))
                 trial = self._restored(np.clip(point + step, self.lower, self.upper), level, active)
                 if trial is not None:
                     found = self.around(trial)
-                    trials.append((float(found.value), promise, trial, found))
+                    trials.append((float(found.value), decrement, trial, found))
             if trials and max(item[1] for item in trials) <= PROMISE * abs(here.value):
                 break
             better = [item for item in trials if item[0] < here.value]

@@ -21,7 +21,7 @@ import numpy as np
 
 from scalefit import arguments
 from scalefit.arguments import shown
-from scalefit.data.grouping import Grouping, spelled
+from scalefit.data.grouping import Grouping, level_name
 from scalefit.errors import ArgumentError, LawError
 from scalefit.laws import Law
 from scalefit.laws.kinds import OWN_BOUNDS
@@ -131,7 +131,7 @@ class Problem:
     def names(self) -> tuple[tuple[str, ...], ...]:
         """Names of each coefficient, then of each coordinate; several where tied."""
         coefficients = [
-            tuple(spelled(name, level) for name in group) if level else group
+            tuple(level_name(name, level) for name in group) if level else group
             for group, levels in zip(self.linear, self.levels, strict=True)
             for level in levels or ("",)
         ]
@@ -224,7 +224,7 @@ class Problem:
             for name in group
         }
         return tuple(
-            spelled(name, level) if level else name
+            level_name(name, level) if level else name
             for name in self.law.names
             for level in levels.get(name, ()) or ("",)
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from scalefit.data.grouping import spelled
+from scalefit.data.grouping import level_name
 from scalefit.errors import Status
 from scalefit.notes import Note
 
@@ -446,7 +446,7 @@ def _left_out(fit: Fit, frame: pd.DataFrame) -> tuple[list[str], list[str]]:
     left, said = [], []
     for name, grouping in fit.groups.items():
         if len(grouping.levels) > MOST_LEVELS:
-            rest = [spelled(name, level) for level in grouping.levels[FIRST_LEVELS:]]
+            rest = [level_name(name, level) for level in grouping.levels[FIRST_LEVELS:]]
             left += [item for item in rest if item in frame.index]
             said.append(
                 f"... and {name} of {len(rest)} more levels of {' and '.join(grouping.columns)}"

@@ -22,7 +22,7 @@ import pandas as pd
 
 from scalefit import arguments
 from scalefit.arguments import broadcast_shape, instance, mapping, numbers, refused, shown
-from scalefit.data.grouping import Grouping, asked, spelled
+from scalefit.data.grouping import Grouping, asked, level_name
 from scalefit.data.table import ALIASES, DroppedRow, LossTable, as_table
 from scalefit.errors import ArgumentError, DataError, LawError, Status, listed
 from scalefit.laws import BUILTIN, Law, find
@@ -358,12 +358,12 @@ class Fit:
         Raises:
             DataError: a column is missing or unknown, or the level was not fitted.
         """
-        spelling = self.spelling(**levels)
+        level_names = self.level_names(**levels)
 
         def renamed(params: Mapping[str, float]) -> dict[str, float]:
-            return {name: params[spelling.get(name, name)] for name in self.law.names}
+            return {name: params[level_names.get(name, name)] for name in self.law.names}
 
-        kept = {spelt: name for name, spelt in spelling.items()}
+        kept = {spelt: name for name, spelt in level_names.items()}
         diagnostics = replace(
             self.diagnostics,
             minima=tuple(
@@ -377,7 +377,7 @@ class Fit:
         )
         return replace(self, params=renamed(self.params), diagnostics=diagnostics, groups={})
 
-    def spelling(self, **levels: Any) -> dict[str, str]:
+    def level_names(self, **levels: Any) -> dict[str, str]:
         """What the grouped coefficients of one level of each grouping are called.
 
         Args:
@@ -396,7 +396,7 @@ class Fit:
                 )
         _labels(levels)
         return {
-            name: spelled(name, grouping.levels[_one(grouping.codes_of(levels), grouping)])
+            name: level_name(name, grouping.levels[_one(grouping.codes_of(levels), grouping)])
             for name, grouping in self.groups.items()
         }
 
@@ -729,7 +729,7 @@ def by_row(
     found: dict[str, Any] = {}
     for name in law.names:
         if name in groups:
-            values = np.array([params[spelled(name, level)] for level in groups[name].levels])
+            values = np.array([params[level_name(name, level)] for level in groups[name].levels])
             level = codes[groups[name]]
             found[name] = np.where(level < 0, np.nan, values[level])
         else:

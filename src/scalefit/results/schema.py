@@ -17,7 +17,7 @@ import pydantic_core
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from scalefit.arguments import shown
-from scalefit.data.grouping import spelled
+from scalefit.data.grouping import level_name
 from scalefit.errors import DocumentError, Status, listed
 from scalefit.laws import Law
 from scalefit.objective import Residual, Robust
@@ -398,7 +398,7 @@ def _of_groups(groups: Mapping[str, GroupingDocument], law: Law) -> Iterator[Con
 
 
 def _levels(name: str, groups: Mapping[str, GroupingDocument]) -> list[str]:
-    return [spelled(name, level) for level in groups[name].levels] if name in groups else [name]
+    return [level_name(name, level) for level in groups[name].levels] if name in groups else [name]
 
 
 def _of_constraints(fit: FitDocument, law: Law, names: Sequence[str]) -> Iterator[Conflict]:

@@ -14,7 +14,7 @@ from scalefit.approach2.parabola import vertex_fits
 from scalefit.approach2.sweeps import sweeps
 from scalefit.data.table import LossTable
 from scalefit.errors import ArgumentError, DataError
-from scalefit.fitting.api import Posed, pose
+from scalefit.fitting.api import PreparedFit, pose
 from scalefit.fitting.diagnostics import arrived, exact
 from scalefit.fitting.multistart import SAME_VALUE, Refits, refit
 from scalefit.laws import find
@@ -186,12 +186,12 @@ def _checked(
 
 
 def _surface(given: _Tables) -> dict[str, Any]:
-    posed = pose(given.runs, LAW, given.objective, fixed={}, bounds={}, tied=(), groups={})
-    found = _fits(posed, given.objective, given.losses)
+    prepared = pose(given.runs, LAW, given.objective, fixed={}, bounds={}, tied=(), groups={})
+    found = _fits(prepared, given.objective, given.losses)
     states = [
-        (exact(given.objective, posed.data, found), "exact"),
+        (exact(given.objective, prepared.data, found), "exact"),
         (~np.isfinite(found.value), "failed"),
-        (~arrived(given.objective, posed.data, found), "stalled"),
+        (~arrived(given.objective, prepared.data, found), "stalled"),
         (found.active.any(axis=1), "at_bound"),
     ]
     status = np.select([mask for mask, _ in states], [name for _, name in states], "converged")
@@ -200,26 +200,26 @@ def _surface(given: _Tables) -> dict[str, Any]:
     return answers_of(point, given.flops) | {"value": found.value, "status": status}
 
 
-def _fits(posed: Posed, objective: Objective, losses: np.ndarray) -> Refits:
+def _fits(prepared: PreparedFit, objective: Objective, losses: np.ndarray) -> Refits:
     """Global optima of all tables: the best cell of each, and every basin where there are more."""
 
     def search(which: np.ndarray, starts: int) -> Refits:
         return refit(
-            posed.problem,
+            prepared.problem,
             objective,
-            posed.settings,
-            posed.data,
+            prepared.settings,
+            prepared.data,
             observed=losses[which],
             starts=starts,
         )
 
     found = search(np.arange(len(losses)), 1)
-    there = arrived(objective, posed.data, found)
+    there = arrived(objective, prepared.data, found)
     several = np.flatnonzero((found.basins > 1) | ~there)
     if len(several):
         again = search(several, MOST_MINIMA)
         better = again.value < found.value[several] * (1 - SAME_VALUE)
-        better |= arrived(objective, posed.data, again) & ~there[several]
+        better |= arrived(objective, prepared.data, again) & ~there[several]
         for leaf, values in zip(found, again, strict=True):
             leaf[several[better]] = values[better]
     return found
