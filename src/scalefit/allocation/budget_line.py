@@ -170,7 +170,7 @@ class Programs:
 
     @cached_property
     def spent(self) -> Function:
-        """The cost without any pivot, and its slope in the token_column: a straight line has one slope."""
+        """The cost without tokens, and its derivative in them: a straight line has one slope."""
 
         def both(*given: Any) -> list[Any]:
             def cost(token_column: Any) -> Any:

@@ -593,8 +593,8 @@ def _ranges(free: Free, size_column: str, token_column: str) -> Any:
                 box.append([math.log(low), math.log(high)] if logarithmic else [low, high])
         elif name == token_column:
             raise AllocationError(
-                f"{token_column!r} follows from the budget and cannot be one of a list. Limit it, as "
-                f"limits={{'{token_column}': ...}}, or hold it"
+                f"{token_column!r} follows from the budget and cannot be one of a list. Limit it, "
+                f"as limits={{'{token_column}': ...}}, or hold it"
             )
         else:
             choices[name] = tuple(values)

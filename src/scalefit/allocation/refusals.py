@@ -152,8 +152,8 @@ def _require_room(problem: AllocationProblem, found: Optimum, at: tuple[int, ...
     size_column, token_column = problem.divided
     best = ", ".join(f"{name} = {free.columns[name][0][at]:.4g}" for name in problem.divided)
     raise AllocationError(
-        f"within the limits no {token_column}/{size_column} is between {low:.1g} and {high:.1g}, where optima "
-        f"are looked for (that of the runs, and {FAR_RATIO:g} times beyond). Without the limits it "
+        f"within the limits no {token_column}/{size_column} is between {low:.1g} and {high:.1g}, "
+        f"where optima are looked for (that of the runs, and {FAR_RATIO:g} times beyond). Without the limits it "
         f"would be {best}: loosen them towards it"
     )
 
@@ -250,8 +250,8 @@ def notes_of(
         notes.append(
             Note.of(
                 "more_data_hurts",
-                f"with these values the loss rises with {problem.line.token_column} before the budget is "
-                f"spent: {problem.line.token_column} stops there, and the rest is left",
+                f"with these values the loss rises with {problem.line.token_column} before the "
+                f"budget is spent: {problem.line.token_column} stops there, and the rest is left",
                 {"spent": float(np.min(left[found.turned]))},
             )
         )

@@ -116,8 +116,8 @@ class Kinked(NamedTuple):
             that of the weights.
         iterations: (starts,).
         value: sum of weight times absolute residual, (starts,).
-        decrement: share of it by which a step could lower it, (starts,): the duality, with residuals
-            that are zero to rounding counted as zero.
+        decrement: share of it by which a step could lower it, (starts,): the duality, with
+            residuals that are zero to rounding counted as zero.
         duality: share by which it lies above the sum of weight times multiplier times residual,
             (starts,).
     """

@@ -529,16 +529,16 @@ def _other_minima(found: multistart.Refits, checks: _Checks | None) -> Note:
     if checks is not None and rest:
         minima = f"{checks.followed} other minim{'um' if checks.followed == 1 else 'a'}"
         said = (
-            f". {global_search} were searched over the whole bounds; the other {rest} set out from the "
-            f"fit and from {minima} found there. Of the last {checks.checked} searched at random, "
+            f". {global_search} were searched over the whole bounds; the other {rest} set out from "
+            f"the fit and from {minima} found there. Of the last {checks.checked} searched at random, "
             f"{checks.missed} gained by it: of the others at most {100 * checks.most:.2g} % would "
             "(95 %). global_search=1.0 searches all"
         )
         details |= {"checked": checks.checked, "missed": checks.missed, "most": checks.most}
     return Note.of(
         "other_minima",
-        f"in {improved} of {len(found.value)} replicates another minimum is lower than the one that "
-        "the fit leads to: the draws may fall into groups. Look at plot.pairs before quoting an "
+        f"in {improved} of {len(found.value)} replicates another minimum is lower than the one "
+        "that the fit leads to: the draws may fall into groups. Look at plot.pairs before quoting an "
         f"interval{said}",
         details,
         severity="warning" if said and checks is not None and checks.missed else "info",
