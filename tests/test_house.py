@@ -28,6 +28,7 @@ FAMILIES = sorted(
 # Left to right: a module imports only from its left (docs/architecture.md has the picture).
 FLOW = [
     "errors",
+    "frozen",
     "notes",
     "arguments",
     "version",

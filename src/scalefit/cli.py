@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, BinaryIO, NamedTuple
 
 import typer
@@ -20,6 +19,7 @@ from scalefit.allocation.result import Allocation
 from scalefit.arguments import file_path, number, whole
 from scalefit.data import files
 from scalefit.data.table import ALIASES
+from scalefit.frozen import Frozen
 from scalefit.laws import BUILTIN, find
 from scalefit.results.fit import encoded
 
@@ -241,7 +241,7 @@ def _present(
     flops: list[float] | None,
     picture: Picture | None,
     as_json: bool,
-    levels: Mapping[str, str] = MappingProxyType({}),
+    levels: Mapping[str, str] = Frozen({}),
     draws: sf.Ensemble | None = None,
     level: float = 0.95,
 ) -> None:

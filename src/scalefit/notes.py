@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
+
+from scalefit.frozen import Frozen
 
 __all__ = ["CODES", "Code", "Note", "NoteWarning", "Severity"]
 
@@ -32,7 +33,7 @@ class Note:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "details", MappingProxyType(dict(self.details)))
+        object.__setattr__(self, "details", Frozen(dict(self.details)))
 
     @classmethod
     def of(
@@ -96,7 +97,7 @@ class Code:
     remedy: str
 
 
-CODES: Mapping[str, Code] = MappingProxyType(
+CODES: Mapping[str, Code] = Frozen(
     {
         "at_bound": Code(
             "warning",

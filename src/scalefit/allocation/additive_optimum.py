@@ -13,7 +13,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import wraps
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 import jax
@@ -22,6 +21,7 @@ import numpy as np
 
 from scalefit.arguments import broadcast_shape, mapping, numbers
 from scalefit.errors import ArgumentError
+from scalefit.frozen import Frozen
 from scalefit.runtime.settings import own_settings, quiet
 
 __all__ = [
@@ -38,7 +38,7 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 
 # What arguments are greater than, and an example of each. NaN passes: a draw may give none.
-POSITIVE = MappingProxyType(
+POSITIVE = Frozen(
     {
         "flops": "1e24",
         "N": "7e9",

@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from scalefit.arguments import (
 )
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import AllocationError, ArgumentError
+from scalefit.frozen import Frozen
 from scalefit.runtime.settings import quiet
 
 __all__ = [
@@ -471,7 +471,7 @@ def parscale(N: Any, D: Any, streams: Any) -> Any:
     return 6.0 * N * D * streams
 
 
-COSTS: Mapping[str, Cost] = MappingProxyType(
+COSTS: Mapping[str, Cost] = Frozen(
     {"6ND": product(6.0, source=KAPLAN)}
     | {convention: counted(convention) for convention in CONVENTIONS}
     | {

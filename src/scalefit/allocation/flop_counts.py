@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from scalefit.arguments import number
+from scalefit.frozen import Frozen
 
 __all__ = [
     "CONVENTIONS",
@@ -167,7 +167,7 @@ def gemstones(n_layers: Any, d_model: Any, seq: Any = SEQ, vocab: Any = 50304) -
 
 
 # Name to function, parameters of a block over d^2, source.
-CONVENTIONS: Mapping[str, tuple[Callable[..., Any], float, str]] = MappingProxyType(
+CONVENTIONS: Mapping[str, tuple[Callable[..., Any], float, str]] = Frozen(
     {
         "kaplan": (kaplan, PLAIN, "Kaplan et al. 2020, arXiv 2001.08361, table 1"),
         "chinchilla": (chinchilla, PLAIN, "Hoffmann et al. 2022, arXiv 2203.15556, appendix F"),

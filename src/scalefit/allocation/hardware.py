@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
 from scalefit.arguments import choice, number, numbers, shown, text
 from scalefit.errors import ArgumentError
+from scalefit.frozen import Frozen
 
 __all__ = ["HARDWARE", "Hardware", "Utilisation", "find_hardware", "share_of_peak", "usd_per_flop"]
 
@@ -189,7 +189,7 @@ H100 = "NVIDIA H100 data sheet halved (it prints sparse peaks): 132 SM x 4096 FL
 PRICE = "; price: code of Sardana et al. 2024, arXiv 2401.00448"
 
 # Prices are of 2023 and for orders of magnitude: replace them with ``at_price``.
-HARDWARE: Mapping[str, Hardware] = MappingProxyType(
+HARDWARE: Mapping[str, Hardware] = Frozen(
     {
         str(device): device
         for device in (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import jax
@@ -25,6 +24,7 @@ from scalefit.allocation.solve import CLOSED_FORMS, additive, solve_all
 from scalefit.allocation.solver import LIMITED, START, Optimum, newton, newton_start
 from scalefit.arguments import broadcast_shape, choice, mapping, numbers
 from scalefit.errors import ArgumentError
+from scalefit.frozen import Frozen
 from scalefit.results.fit import Fit
 from scalefit.results.surface import Surface, checked_surface
 from scalefit.runtime.settings import own_settings, quiet
@@ -109,7 +109,7 @@ def allocate(
     notes = [*notes_of(problem, found, answers), *surface.draw_notes, *draw_notes(draws)]
     single = {name: values[0][()] for name, values in answers.items()}
     return Allocation(
-        columns=MappingProxyType({name: single.pop(name) for name in found.columns}),
+        columns=Frozen({name: single.pop(name) for name in found.columns}),
         **single,
         law=problem.fit.law.name,
         cost=problem.cost.name,

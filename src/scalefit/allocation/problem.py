@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from scalefit.allocation.column_functions import called, columns_of, tried
 from scalefit.allocation.costs import FUNCTION, Cost, CostLike, find_cost
 from scalefit.arguments import broadcast_shape, instance, mapping, number, numbers, shown
 from scalefit.errors import AllocationError, ArgumentError
+from scalefit.frozen import Frozen
 from scalefit.results.fit import Fit
 from scalefit.runtime.settings import quiet
 
@@ -48,13 +48,13 @@ MOST_COMBINATIONS = 10_000
 SLOPE, INTERCEPT = "$k", "$m"
 
 # Option of allocate for a level in each unit.
-ASKED = MappingProxyType({"FLOP": "flops", "USD": "usd", "loss": "loss"})
+ASKED = Frozen({"FLOP": "flops", "USD": "usd", "loss": "loss"})
 
 # What a column is held at in an example where the runs do not say.
-TYPICAL = MappingProxyType({"N": 1e9, "D": 2e10})
+TYPICAL = Frozen({"N": 1e9, "D": 2e10})
 
 # What a level is called, with an example.
-LEVEL = MappingProxyType(
+LEVEL = Frozen(
     {
         "FLOP": "Pass the budget in FLOP, as flops=1e24",
         "USD": "Pass the budget in dollars, as usd=1e6",

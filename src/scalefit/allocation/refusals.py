@@ -153,8 +153,8 @@ def _require_room(problem: AllocationProblem, found: Optimum, at: tuple[int, ...
     best = ", ".join(f"{name} = {free.columns[name][0][at]:.4g}" for name in problem.divided)
     raise AllocationError(
         f"within the limits no {token_column}/{size_column} is between {low:.1g} and {high:.1g}, "
-        f"where optima are looked for (that of the runs, and {FAR_RATIO:g} times beyond). Without the limits it "
-        f"would be {best}: loosen them towards it"
+        f"where optima are looked for (that of the runs, and {FAR_RATIO:g} times beyond). Without "
+        f"the limits it would be {best}: loosen them towards it"
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -32,6 +31,7 @@ from scalefit.arguments import choice, flag, whole
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import AllocationError, DataError, ScalefitError
 from scalefit.fitting.api import fit as fit_law
+from scalefit.frozen import Frozen
 from scalefit.inference.fitted_data import FEWEST_FREEDOM
 from scalefit.notes import Note
 from scalefit.objective import Objective
@@ -311,10 +311,8 @@ def bias(
     variants, troubles = _variants(point, found, table, target, count, quality, objectives)
     made = BiasReport(
         flops=target,
-        surface=MappingProxyType(
-            {name: float(both(best, name)[0, 0]) for name in (*QUANTITIES, "loss")}
-        ),
-        approach2=MappingProxyType(theirs),
+        surface=Frozen({name: float(both(best, name)[0, 0]) for name in (*QUANTITIES, "loss")}),
+        approach2=Frozen(theirs),
         size=size,
         deadweight=float(wasted[0]),
         hardware=hardware,

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -20,6 +19,7 @@ from scalefit.approach2.attribution import one_budget
 from scalefit.approach2.parabola import VertexFits, vertex_fits
 from scalefit.arguments import instance, number, numbers, shown, whole
 from scalefit.errors import ArgumentError, DataError
+from scalefit.frozen import Frozen
 from scalefit.notes import Note
 from scalefit.reporting import report
 from scalefit.results.fit import Fit
@@ -34,7 +34,7 @@ NARROWEST, WIDEST = 1.05, 100.0
 # Sizes of a budget that a plan may take, and those and the half-width that may be asked for.
 MOST_POINTS, MOST_ASKED, MOST_WIDE = 1000, 200, 1e6
 # Of a plan that would take more.
-NEVER = MappingProxyType(dict.fromkeys(("points", "budgets", "runs"), math.inf))
+NEVER = Frozen(dict.fromkeys(("points", "budgets", "runs"), math.inf))
 NOISE = "Pass the standard deviation of a loss, in the unit of the residual, as noise=0.003"
 # Farthest centre that is looked at, times D*.
 FARTHEST = 30.0

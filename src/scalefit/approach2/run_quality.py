@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from scalefit.approach2.parabola import parabolas
 from scalefit.approach2.sweeps import Sweeps, sweeps
 from scalefit.arguments import choice, refused
 from scalefit.data.table import LossTable, as_table
+from scalefit.frozen import Frozen
 
 __all__ = [
     "ALL_RULES",
@@ -250,7 +250,7 @@ def _weak_curvature(runs: Sweeps, limit: float) -> Found:
     return found
 
 
-RULES: Mapping[str, Callable[[Sweeps, float], Found]] = MappingProxyType(
+RULES: Mapping[str, Callable[[Sweeps, float], Found]] = Frozen(
     {
         "duplicates": _duplicates,
         "few_points": _few_points,
@@ -261,7 +261,7 @@ RULES: Mapping[str, Callable[[Sweeps, float], Found]] = MappingProxyType(
     }
 )
 
-THRESHOLDS: Mapping[str, float] = MappingProxyType(
+THRESHOLDS: Mapping[str, float] = Frozen(
     {
         "duplicates": 0.01,
         "few_points": 6.0,

@@ -15,7 +15,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -27,6 +26,7 @@ from scalefit.data.files import read_frame, refuse_repeated_labels
 from scalefit.data.row_filter import RULE_REMEDY, holds, quoted
 from scalefit.data.units import unit_notes
 from scalefit.errors import ArgumentError, DataError, listed
+from scalefit.frozen import Frozen
 from scalefit.laws import Law
 from scalefit.notes import Note
 
@@ -36,7 +36,7 @@ __all__ = ["DroppedRow", "LossTable", "read"]
 # Deliberately short: a name that could mean two things (dataset_size: seen or unique tokens?
 # params_active: of which expert count?) has to be given explicitly. Single letters match in their
 # own case only.
-ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+ALIASES: Mapping[str, tuple[str, ...]] = Frozen(
     {
         "N": ("N", "params", "n_params", "num_params", "parameters", "model_size", "model_params"),
         "D": (
@@ -79,7 +79,7 @@ SCALED = ("loss", "weight")
 # Names from here on are cut in messages.
 LONG_NAME = 60
 
-UNITS = MappingProxyType({"N": "parameters", "D": "tokens", "C": "FLOP"})
+UNITS = Frozen({"N": "parameters", "D": "tokens", "C": "FLOP"})
 
 Missing = Literal["raise", "drop"]
 
@@ -177,9 +177,7 @@ class LossTable:
                 f"no row is left: {len(dropped)} were dropped by {listed(_rules(dropped))}",
                 remedy="Loosen the rules",
             )
-        table = cls(
-            renamed, MappingProxyType(sources), MappingProxyType(candidates), tuple(dropped)
-        )
+        table = cls(renamed, Frozen(sources), Frozen(candidates), tuple(dropped))
         for name in checked:
             table.column(name)
         object.__setattr__(table, "notes", tuple(_reading_notes(table)))

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from types import MappingProxyType
 
 import numpy as np
 
 from scalefit.data.grouping import Grouping
 from scalefit.errors import ArgumentError, DataError, listed
+from scalefit.frozen import Frozen
 from scalefit.objective import Measure, Objective
 from scalefit.problem.problem import Problem
 
@@ -138,7 +138,7 @@ def check_design(
     columns: Mapping[str, np.ndarray],
     weight: np.ndarray,
     rows: Sequence[object],
-    codes: Mapping[Grouping, np.ndarray] = MappingProxyType({}),
+    codes: Mapping[Grouping, np.ndarray] = Frozen({}),
 ) -> None:
     """Refuse a design that cannot identify the free parameters.
 

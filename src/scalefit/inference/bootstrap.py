@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -18,6 +17,7 @@ from scalefit.fitting import multistart
 from scalefit.fitting.devices import named
 from scalefit.fitting.diagnostics import arrived
 from scalefit.fitting.grid import Candidates
+from scalefit.frozen import Frozen
 from scalefit.inference.derivatives import slopes
 from scalefit.inference.ensemble import Ensemble, Replicates
 from scalefit.inference.fitted_data import (
@@ -399,7 +399,7 @@ def _wild(fitted: FittedData, by: str | None, n: int, rng: np.random.Generator) 
     return _of_losses(fitted, noise * factors, tails, notes)
 
 
-RESAMPLES: Mapping[str, Any] = MappingProxyType(
+RESAMPLES: Mapping[str, Any] = Frozen(
     {
         "rows": _rows,
         "clusters": _clusters,
@@ -530,16 +530,16 @@ def _other_minima(found: multistart.Refits, checks: _Checks | None) -> Note:
         minima = f"{checks.followed} other minim{'um' if checks.followed == 1 else 'a'}"
         said = (
             f". {global_search} were searched over the whole bounds; the other {rest} set out from "
-            f"the fit and from {minima} found there. Of the last {checks.checked} searched at random, "
-            f"{checks.missed} gained by it: of the others at most {100 * checks.most:.2g} % would "
-            "(95 %). global_search=1.0 searches all"
+            f"the fit and from {minima} found there. Of the last {checks.checked} searched at "
+            f"random, {checks.missed} gained by it: of the others at most {100 * checks.most:.2g} % "
+            "would (95 %). global_search=1.0 searches all"
         )
         details |= {"checked": checks.checked, "missed": checks.missed, "most": checks.most}
     return Note.of(
         "other_minima",
         f"in {improved} of {len(found.value)} replicates another minimum is lower than the one "
-        "that the fit leads to: the draws may fall into groups. Look at plot.pairs before quoting an "
-        f"interval{said}",
+        "that the fit leads to: the draws may fall into groups. Look at plot.pairs before "
+        f"quoting an interval{said}",
         details,
         severity="warning" if said and checks is not None and checks.missed else "info",
     )

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
@@ -26,6 +25,7 @@ from scalefit.data import files
 from scalefit.data.grouping import Grouping, level_name
 from scalefit.data.table import LossTable
 from scalefit.errors import ArgumentError, DataError
+from scalefit.frozen import Frozen
 from scalefit.laws import Law
 from scalefit.notes import Note
 from scalefit.objective import Residual
@@ -77,7 +77,7 @@ class Replicates(NamedTuple):
     improved: np.ndarray
 
 
-REPLICATES: Mapping[str, type[np.generic]] = MappingProxyType(
+REPLICATES: Mapping[str, type[np.generic]] = Frozen(
     {
         "objective_value": np.float64,
         "newton_decrement": np.float64,
@@ -142,7 +142,7 @@ class Ensemble:
     _drawn: Draws = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
+        object.__setattr__(self, "params", Frozen(dict(self.params)))
         used = {name: values[self.usable] for name, values in self.params.items()}
         for values in used.values():
             # A function that is applied to them may not change them.

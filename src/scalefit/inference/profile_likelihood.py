@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations_with_replacement
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +18,7 @@ from scalefit.arguments import refused, shown
 from scalefit.data.table import LossTable
 from scalefit.errors import ArgumentError, DataError
 from scalefit.fitting.polish import batch_of, newton_of
+from scalefit.frozen import Frozen
 from scalefit.inference.covariance import CovarianceMethod, check_method, spread
 from scalefit.inference.derivatives import core_share
 from scalefit.inference.ensemble import EXAMPLE, called
@@ -223,7 +223,7 @@ def profile(
         method=method if by is None else f"{method} of {by}",
         values=np.clip([walk.natural(item.level) for item in held], least, most),
         deviance=np.array([item.deviance for item in held]),
-        params=MappingProxyType(parameters(fitted, points[:, :k] * scale, points[:, k:], active)),
+        params=Frozen(parameters(fitted, points[:, :k] * scale, points[:, k:], active)),
         notes=tuple(notes),
     )
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
 from scalefit.arguments import refused, shown
 from scalefit.errors import LawError
+from scalefit.frozen import Frozen
 from scalefit.laws.additive import chinchilla as chinchilla
 from scalefit.laws.additive import chinchilla_d as chinchilla_d
 from scalefit.laws.additive import chinchilla_n as chinchilla_n
@@ -96,7 +96,7 @@ from scalefit.laws.vocabulary import tokens_of_characters as tokens_of_character
 from scalefit.laws.vocabulary import vocabulary as vocabulary
 
 # Every law that has a name, by family. A new one is listed here and nowhere else.
-FAMILIES: Mapping[str, tuple[Law, ...]] = MappingProxyType(
+FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
     {
         "additive": (
             chinchilla,
@@ -150,7 +150,7 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = MappingProxyType(
     }
 )
 
-BUILTIN: Mapping[str, Law] = MappingProxyType(
+BUILTIN: Mapping[str, Law] = Frozen(
     {item.name: item for family in FAMILIES.values() for item in family}
 )
 

@@ -14,7 +14,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -23,6 +22,7 @@ from scalefit import arguments
 from scalefit.arguments import shown
 from scalefit.data.grouping import Grouping, level_name
 from scalefit.errors import ArgumentError, LawError
+from scalefit.frozen import Frozen
 from scalefit.laws import Law
 from scalefit.laws.kinds import OWN_BOUNDS
 from scalefit.objective import Measure
@@ -320,7 +320,7 @@ def prepare(
     fixed: Mapping[str, float],
     bounds: Mapping[str, tuple[float, float]],
     tied: Sequence[Sequence[str]],
-    groups: Mapping[str, Grouping] = MappingProxyType({}),
+    groups: Mapping[str, Grouping] = Frozen({}),
 ) -> tuple[Problem, Settings]:
     """The problem that a law, fixed values, bounds, ties and groups pose on a table.
 

@@ -14,7 +14,6 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -25,6 +24,7 @@ from scalefit.arguments import broadcast_shape, instance, mapping, numbers, refu
 from scalefit.data.grouping import Grouping, asked, level_name
 from scalefit.data.table import ALIASES, DroppedRow, LossTable, as_table
 from scalefit.errors import ArgumentError, DataError, LawError, Status, listed
+from scalefit.frozen import Frozen
 from scalefit.laws import BUILTIN, Law, find
 from scalefit.notes import Note, NoteWarning
 from scalefit.objective import Objective, measure, require_positive, residuals
@@ -69,7 +69,7 @@ class Minimum:
     params: Mapping[str, float]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
+        object.__setattr__(self, "params", Frozen(dict(self.params)))
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,7 @@ class Fit:
 
     def __post_init__(self) -> None:
         for name in ("params", "domain", "fixed", "bounds", "groups", "provenance"):
-            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+            object.__setattr__(self, name, Frozen(dict(getattr(self, name))))
 
     @property
     def n_free(self) -> int:

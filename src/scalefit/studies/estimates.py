@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from scalefit.errors import ArgumentError, DataError
 from scalefit.fitting.api import PreparedFit, pose
 from scalefit.fitting.diagnostics import arrived, exact
 from scalefit.fitting.multistart import SAME_VALUE, Refits, refit
+from scalefit.frozen import Frozen
 from scalefit.laws import find
 from scalefit.objective import Objective
 from scalefit.studies.approach3 import descend
@@ -278,7 +278,7 @@ def answers_of(point: np.ndarray, flops: float | None) -> dict[str, np.ndarray]:
     return answers
 
 
-METHODS: Mapping[str, Callable[[_Tables], dict[str, Any]]] = MappingProxyType(
+METHODS: Mapping[str, Callable[[_Tables], dict[str, Any]]] = Frozen(
     {
         "surface": _surface,
         "approach2": _approach2,

@@ -1,0 +1,51 @@
+"""A mapping that cannot be changed, and can be hashed, copied and pickled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+__all__ = ["Frozen"]
+
+Key = TypeVar("Key")
+Value = TypeVar("Value", covariant=True)
+
+
+class Frozen(Mapping[Key, Value], Generic[Key, Value]):
+    """A mapping that holds what it was made of, in that order.
+
+    ``types.MappingProxyType`` shows a dictionary that somebody else may change, and is neither
+    hashed nor pickled.
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Mapping[Key, Value] | None = None) -> None:
+        object.__setattr__(self, "_items", dict(items or {}))
+
+    def __getitem__(self, key: Key) -> Value:
+        return self._items[key]  # type: ignore[attr-defined]
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._items)  # type: ignore[attr-defined]
+
+    def __len__(self) -> int:
+        return len(self._items)  # type: ignore[attr-defined]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{type(self).__name__} cannot be changed")
+
+    def __or__(self, other: Mapping[Key, Any]) -> dict[Key, Any]:
+        return {**self, **other}
+
+    def __ror__(self, other: Mapping[Key, Any]) -> dict[Key, Any]:
+        return {**other, **self}
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.items()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self),)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
