@@ -531,8 +531,8 @@ def _other_minima(found: multistart.Refits, checks: _Checks | None) -> Note:
         said = (
             f". {global_search} were searched over the whole bounds; the other {rest} set out from "
             f"the fit and from {minima} found there. Of the last {checks.checked} searched at "
-            f"random, {checks.missed} gained by it: of the others at most {100 * checks.most:.2g} % "
-            "would (95 %). global_search=1.0 searches all"
+            f"random, {checks.missed} gained by it: of the others at most {100 * checks.most:.2g} "
+            "% would (95 %). global_search=1.0 searches all"
         )
         details |= {"checked": checks.checked, "missed": checks.missed, "most": checks.most}
     return Note.of(
