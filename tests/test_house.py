@@ -44,6 +44,7 @@ FLOW = [
     "tracing.operations",
     "tracing.numpy_calls",
     "tracing.source_lines",
+    "tracing.reading",
     "tracing.formula",
     "laws.kinds",
     "laws.base",
