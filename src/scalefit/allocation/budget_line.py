@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import jaxpr_as_fun
 
+from scalefit.allocation.column_functions import traceable
 from scalefit.data.table import POSITIVE
 from scalefit.laws import Law
 from scalefit.tracing.operations import Function, closed_form, rewritten, trace
@@ -38,7 +39,8 @@ class Measure(NamedTuple):
     def value(self, columns: Mapping[str, Any]) -> Any:
         """The measure at these columns."""
         if self.function is not None:
-            return self.function(*(columns[name] for name in self.needs))
+            function = traceable(self.function, len(self.needs))
+            return function(*(columns[name] for name in self.needs))
         return columns[self.top] / (columns[self.bottom] if self.bottom else 1.0)
 
 
@@ -130,7 +132,8 @@ class Programs:
     def cost(self, columns: Mapping[str, Any]) -> Any:
         """The cost."""
         values = (jnp.asarray(columns[name]) for name in self.line.cost_columns)
-        return jnp.reshape(self.line.cost(*values), ())
+        cost = traceable(self.line.cost, len(self.line.cost_columns))
+        return jnp.reshape(cost(*values), ())
 
     def ln_cost(self, given: Sequence[Any]) -> Any:
         """Logarithm of the cost."""

@@ -68,7 +68,7 @@ NO_WALK = "$none"
 FITTED = "Pass what scalefit.fit(runs) returned"
 ENDS = "Pass the highest value, or a pair (lowest, highest) with None where there is none"
 LIMITING = (
-    "Write the columns out, in plain operators or jax.numpy and without if or float() on a column, "
+    "Write the columns out, in plain operators and numpy, without if or float() on a column, "
     "and return a positive number, as limits={lambda N: 2.0 * N: 8e10}"
 )
 
