@@ -75,7 +75,7 @@ def test_nothing_is_attempted_where_it_is_refused(runs, robust, monkeypatch):
 def test_proving_changes_nothing_else(runs, squared):
     plain = sf.fit(runs, robust="none", certify=False)
     assert dict(plain.params) == dict(squared.params)
-    assert plain.objective_value == squared.value
+    assert plain.objective_value == squared.objective_value
     assert plain.diagnostics == squared.diagnostics
 
 
@@ -97,7 +97,7 @@ def test_a_certificate_survives_json(runs, robust):
 
 def test_a_fit_written_before_certificates_has_none(squared):
     document = json.loads(squared.to_json())
-    del document["certified"]
+    del document["certificate"]
     old = sf.Fit.from_json(json.dumps(document))
     assert not old.certificate and old.certificate.reason == "not attempted"
 
