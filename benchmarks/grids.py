@@ -30,8 +30,8 @@ from jax import lax
 
 import scalefit as sf
 from scalefit.fitting import grid, multistart
-from scalefit.fitting.api import pose
 from scalefit.fitting.polish import Tables
+from scalefit.fitting.prepared_fit import prepare_fit
 from scalefit.laws import find
 from scalefit.problem.problem import Data, Settings
 from scalefit.runtime.settings import quiet
@@ -81,7 +81,7 @@ def engine(points: int, device: str | None = None) -> multistart._Engine:
     frame = sf.simulate(sf.simulation.isoflop_design(BUDGETS, points=POINTS_PER_BUDGET))
     objective = sf.objective.Objective()
     runs = sf.LossTable.from_frame(frame)
-    prepared = pose(runs, find("chinchilla"), objective, fixed={}, bounds={}, tied=(), groups={})
+    prepared = prepare_fit(runs, find("chinchilla"), objective)
     axes = grid.axes(prepared.problem, prepared.settings, points)
     tables = Tables(objective, prepared.data)
     return multistart._Engine(prepared.problem, prepared.settings, tables, axes, device, False)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import scalefit as sf
-from scalefit.fitting.api import pose
 from scalefit.fitting.multistart import refit
+from scalefit.fitting.prepared_fit import prepare_fit
 
 RUNS = {
     seed: sf.simulate(sf.simulation.isoflop_design(), noise=0.005, seed=seed) for seed in range(4)
@@ -151,7 +151,7 @@ def everything(seed):
     split = runs.assign(kind=np.where(np.arange(len(runs)) % 2, "a", "b"))
     law = sf.laws.find("chinchilla")
     table = sf.LossTable.from_frame(runs)
-    posed = pose(table, law, objective, fixed={}, bounds={}, tied=(), groups={})
+    posed = prepare_fit(table, law, objective)
     weight = np.random.default_rng(seed).multinomial(75, np.full(75, 1 / 75), 8).astype(float)
     found = refit(posed.problem, objective, posed.settings, posed.data, weight=weight)
     proved = sf.fit(runs, residual="raw", certify=True)

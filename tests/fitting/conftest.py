@@ -11,10 +11,11 @@ from scipy.optimize import least_squares
 import scalefit as sf
 from scalefit.data.grouping import Grouping
 from scalefit.fitting import grid, projection
-from scalefit.fitting.api import pack
 from scalefit.fitting.model import Cells, Model
 from scalefit.fitting.polish import Polisher, Tables
-from scalefit.problem.problem import prepare, read_groups
+from scalefit.fitting.prepared_fit import pack
+from scalefit.problem.options import read_groups
+from scalefit.problem.prepare import prepare
 from scalefit.problem.separability import structure
 
 

@@ -18,7 +18,7 @@ from scalefit.certification.boxes import Boxes
 from scalefit.certification.branch_bound import certify
 from scalefit.certification.duals import loss
 from scalefit.objective import evaluate
-from scalefit.problem.problem import prepare
+from scalefit.problem.prepare import prepare
 from scalefit.problem.separability import structure
 
 # The same tables, read in the same way, as the fits are tested on.

@@ -164,10 +164,10 @@ def test_the_report_says_what_was_looked_at(runs, spoiled):
 
 
 def _posed(runs):
-    from scalefit.fitting.api import pose
+    from scalefit.fitting.prepared_fit import prepare_fit
 
     table = sf.LossTable.from_frame(runs)
-    posed = pose(
+    posed = prepare_fit(
         table,
         sf.laws.find("chinchilla"),
         sf.objective.Objective(),
