@@ -66,6 +66,7 @@ FLOW = [
     "problem.options",
     "problem.prepare",
     "results",
+    "results.status",
     "results.domain",
     "results.estimate",
     "results.schema",

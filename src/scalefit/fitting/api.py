@@ -15,7 +15,7 @@ from scalefit import arguments
 from scalefit.certification.branch_bound import MOST_BOXES, MOST_WORK, UNASKED_BOXES, UNASKED_WORK
 from scalefit.certification.branch_bound import certify as prove
 from scalefit.data.table import LossTable, Missing, as_table
-from scalefit.errors import FitError, Status, listed
+from scalefit.errors import FitError, listed
 from scalefit.fitting import grid
 from scalefit.fitting.devices import named
 from scalefit.fitting.diagnostics import ROW_ROUNDING, assess, refuse_unidentified
@@ -29,6 +29,7 @@ from scalefit.objective import Objective, Residual, Robust, binary_size, slack
 from scalefit.objective import evaluate as evaluate_objective
 from scalefit.problem.options import read_bounds, read_fixed, read_groups, read_ties
 from scalefit.results.fit import NO_CERTIFICATE, Certificate, Diagnostics, Fit, refuse_unknown
+from scalefit.results.status import Status
 from scalefit.runtime.settings import quiet
 
 __all__ = ["fit"]

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.errors import Status
 from scalefit.fitting.arrow import curvature_of
 from scalefit.fitting.grid import Searched
 from scalefit.fitting.newton import MOST_ITERATIONS
@@ -16,6 +15,7 @@ from scalefit.objective import Objective
 from scalefit.problem.problem import Data, Problem, Settings
 from scalefit.problem.separability import unidentified_error
 from scalefit.results.fit import Diagnostics, Minimum
+from scalefit.results.status import Status
 from scalefit.runtime.settings import quiet
 
 __all__ = ["arrived", "assess", "exact", "refuse_unidentified", "settled"]

@@ -6,12 +6,13 @@ import numpy as np
 
 from scalefit.data.grouping import level_name
 from scalefit.data.table import LossTable
-from scalefit.errors import Status, listed
+from scalefit.errors import listed
 from scalefit.fitting.diagnostics import EXACT_SPREAD
 from scalefit.fitting.run_notes import run_notes
 from scalefit.notes import Note
 from scalefit.problem.problem import Problem
 from scalefit.results.fit import Fit, Minimum, by_row
+from scalefit.results.status import Status
 from scalefit.runtime.settings import quiet
 
 __all__ = ["fit_notes"]

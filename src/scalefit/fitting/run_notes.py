@@ -10,13 +10,14 @@ from scalefit.data.cells import label
 from scalefit.data.row_filter import quoted
 from scalefit.data.table import LossTable
 from scalefit.data.trajectories import find_trajectories
-from scalefit.errors import Status, listed
+from scalefit.errors import listed
 from scalefit.fitting.design_checks import tells_apart
 from scalefit.laws import BUILTIN
 from scalefit.notes import Note
 from scalefit.objective import binary_size
 from scalefit.problem.problem import Problem
 from scalefit.results.fit import Fit, by_row
+from scalefit.results.status import Status
 
 __all__ = ["run_notes"]
 
