@@ -10,7 +10,7 @@ from example_laws import joint
 from scipy.optimize import lsq_linear, nnls
 
 import scalefit as sf
-from scalefit.fitting import grid, projection
+from scalefit.fitting import active_sets, grid
 from scalefit.fitting.model import Model
 
 FREE = (-np.inf, np.inf)
@@ -319,7 +319,7 @@ def test_more_bounds_than_are_enumerated_give_a_point_of_the_box(pose, runs, mon
     options, terms, limits = CASES[case]
     posed = pose(runs, **options)
     axes = posed.axes(16)
-    monkeypatch.setattr(projection, "MOST_ACTIVE_SETS", 0)
+    monkeypatch.setattr(active_sets, "MOST_ACTIVE_SETS", 0)
     value, found = posed.project(axes)
     found = np.stack([item.ravel() for item in found], axis=1)
     best = np.array([direct(posed, terms, limits, np.exp(cell))[0] for cell in product(*axes)])

@@ -22,15 +22,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from scalefit.fitting.active_sets import MOST_ACTIVE_SETS, REJECTED
+from scalefit.fitting.basis_columns import column_size, columns_over, inner_division
 from scalefit.fitting.model import Cells, Model
-from scalefit.fitting.projection import (
-    MOST_ACTIVE_SETS,
-    REJECTED,
-    column_size,
-    columns_over,
-    inner_division,
-    projected,
-)
+from scalefit.fitting.projection import projected
 from scalefit.problem.problem import Data, Problem, Settings
 from scalefit.runtime.settings import quiet
 from scalefit.runtime.threads import THREADS, in_threads
