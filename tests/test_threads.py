@@ -68,14 +68,14 @@ def test_an_error_in_one_thread_leaves_the_other_alone():
     def work(item):
         try:
             return fitted(item)
-        except sf.errors.FitError as error:
+        except sf.errors.ArgumentError as error:
             return type(error)
 
     items = [(0, {}), (0, {"device": "nowhere"})] * 6
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(work, items))
     assert found[::2] == [fitted((0, {}))] * 6
-    assert found[1::2] == [sf.errors.FitError] * 6
+    assert found[1::2] == [sf.errors.ArgumentError] * 6
 
 
 def test_a_users_own_jax_in_another_thread_stays_in_its_precision():
@@ -119,7 +119,7 @@ assert dict(jax.config.values) == before, "import"
 runs = sf.simulate(sf.simulation.isoflop_design(), noise=0.005, seed=1)
 found = []
 def work(device):
-    found.append(sf.fit(runs, "chinchilla_n", device=device).value)
+    found.append(sf.fit(runs, "chinchilla_n", device=device).objective_value)
 threads = [threading.Thread(target=work, args=(device,)) for device in (None, "cpu")]
 for thread in threads: thread.start()
 for thread in threads: thread.join()

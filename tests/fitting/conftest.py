@@ -16,6 +16,7 @@ from scalefit.fitting.model import Cells, Model
 from scalefit.fitting.polish import Polisher, Tables
 from scalefit.fitting.prepared_fit import pack
 from scalefit.fitting.projection import projected
+from scalefit.fitting.ranking import Ranking, rank
 from scalefit.problem.options import read_groups
 from scalefit.problem.prepare import prepare
 from scalefit.problem.separability import structure
@@ -58,10 +59,10 @@ class PreparedFit:
     def search(self, axes, starts):
         """The ranking of the grid, and the cells of its first starts."""
         if not axes:
-            ranking = grid.Ranking(np.zeros((1, 0), dtype=int), np.zeros(1), 1)
+            ranking = Ranking(np.zeros((1, 0), dtype=int), np.zeros(1), 1)
         else:
             with np.errstate(all="ignore"):
-                ranking = grid.rank(self.model, self.data, self.settings, axes, self.scan(axes))
+                ranking = rank(self.model, self.data, self.settings, axes, self.scan(axes))
         return ranking, self.solve(grid.points(self.problem, axes, ranking.cells[:starts]))
 
     def solve(self, coordinates):

@@ -6,7 +6,7 @@ import pytest
 from jax import export
 
 import scalefit as sf
-from scalefit.fitting import grid, multistart, polish
+from scalefit.fitting import engine, grid, polish
 from scalefit.fitting.devices import chosen
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.multistart import refit
@@ -157,7 +157,7 @@ def test_a_large_grid_is_scanned_by_a_program_on_the_host_too(pose, runs, monkey
         places.append(jax.config.jax_default_device)
         return scan(*given)
 
-    monkeypatch.setattr(multistart, "COMPILED_CELLS", 100)
+    monkeypatch.setattr(engine, "COMPILED_CELLS", 100)
     monkeypatch.setattr(grid, "scan_compiled", watched)
     fit = sf.fit(runs, residual="raw", robust="none")
     # Also where JAX's own default is an accelerator: a single fit goes to one only by name.

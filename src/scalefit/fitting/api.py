@@ -21,9 +21,9 @@ from scalefit.fitting.devices import named
 from scalefit.fitting.diagnostics import ROW_ROUNDING, assess, refuse_unidentified
 from scalefit.fitting.fit_notes import fit_notes
 from scalefit.fitting.grid import Searched
-from scalefit.fitting.multistart import polish_from, search
 from scalefit.fitting.polish import Polished, newton_of
 from scalefit.fitting.prepared_fit import PreparedFit, prepare_fit
+from scalefit.fitting.search import polish_from, search
 from scalefit.laws import Law, find
 from scalefit.objective import Objective, Residual, Robust, binary_size, slack
 from scalefit.objective import evaluate as evaluate_objective
