@@ -45,7 +45,9 @@ from scalefit.problem.problem import (
     read_ties,
 )
 from scalefit.problem.separability import structure
-from scalefit.results.fit import NO_CERTIFICATE, Certificate, Fit, by_row, refuse_unknown
+from scalefit.results.certificate import NO_CERTIFICATE, Certificate
+from scalefit.results.fit import Fit
+from scalefit.results.prediction import by_row, refuse_unknown
 from scalefit.runtime.settings import quiet
 
 __all__ = ["fit"]

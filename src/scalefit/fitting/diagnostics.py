@@ -23,7 +23,9 @@ from scalefit.notes import Note
 from scalefit.objective import Objective, binary_size
 from scalefit.problem.problem import Data, Problem, Settings
 from scalefit.problem.separability import idle_error
-from scalefit.results.fit import Diagnostics, Fit, Minimum, by_row
+from scalefit.results.diagnostics import Diagnostics, Minimum
+from scalefit.results.fit import Fit
+from scalefit.results.prediction import by_row
 from scalefit.runtime.settings import quiet
 
 __all__ = ["arrived", "assess", "exact", "fit_notes", "refuse_unidentified", "settled"]

@@ -18,7 +18,8 @@ from scalefit.errors import LawError, Status
 from scalefit.laws import Law, find
 from scalefit.notes import Note
 from scalefit.objective import Objective
-from scalefit.results.fit import NO_DIAGNOSTICS, Fit
+from scalefit.results.diagnostics import NO_DIAGNOSTICS
+from scalefit.results.fit import Fit
 
 __all__ = ["published", "published_fits"]
 
