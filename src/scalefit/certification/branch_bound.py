@@ -76,7 +76,7 @@ from scalefit.certification.intervals import (
 )
 from scalefit.objective import Objective
 from scalefit.problem.problem import Problem, Settings
-from scalefit.results.fit import Certificate
+from scalefit.results.certificate import Certificate
 from scalefit.runtime.settings import quiet
 
 __all__ = ["MOST_BOXES", "UNASKED_BOXES", "certify"]

@@ -28,7 +28,10 @@ from scalefit.laws import Law, find
 from scalefit.objective import Objective, Residual, Robust, binary_size, slack
 from scalefit.objective import evaluate as evaluate_objective
 from scalefit.problem.options import read_bounds, read_fixed, read_groups, read_ties
-from scalefit.results.fit import NO_CERTIFICATE, Certificate, Diagnostics, Fit, refuse_unknown
+from scalefit.results.certificate import NO_CERTIFICATE, Certificate
+from scalefit.results.diagnostics import Diagnostics
+from scalefit.results.fit import Fit
+from scalefit.results.prediction import refuse_unknown
 from scalefit.results.status import Status
 from scalefit.runtime.settings import quiet
 

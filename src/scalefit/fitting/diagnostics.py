@@ -14,7 +14,7 @@ from scalefit.fitting.polish import Polished
 from scalefit.objective import Objective
 from scalefit.problem.problem import Data, Problem, Settings
 from scalefit.problem.separability import unidentified_error
-from scalefit.results.fit import Diagnostics, Minimum
+from scalefit.results.diagnostics import Diagnostics, Minimum
 from scalefit.results.status import Status
 from scalefit.runtime.settings import quiet
 

@@ -11,7 +11,9 @@ from scalefit.fitting.diagnostics import EXACT_SPREAD
 from scalefit.fitting.run_notes import run_notes
 from scalefit.notes import Note
 from scalefit.problem.problem import Problem
-from scalefit.results.fit import Fit, Minimum, by_row
+from scalefit.results.diagnostics import Minimum
+from scalefit.results.fit import Fit
+from scalefit.results.prediction import by_row
 from scalefit.results.status import Status
 from scalefit.runtime.settings import quiet
 

@@ -17,7 +17,8 @@ from scalefit.objective import Objective, binary_size, measure, require_positive
 from scalefit.problem.prepare import prepare
 from scalefit.problem.problem import Data, Problem, Settings
 from scalefit.problem.separability import structure
-from scalefit.results.fit import Fit, by_row
+from scalefit.results.fit import Fit
+from scalefit.results.prediction import by_row
 from scalefit.runtime.settings import quiet
 
 __all__ = ["PreparedFit", "pack", "prepare_again", "prepare_fit"]

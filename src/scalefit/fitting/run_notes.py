@@ -16,7 +16,8 @@ from scalefit.laws import BUILTIN
 from scalefit.notes import Note
 from scalefit.objective import binary_size
 from scalefit.problem.problem import Problem
-from scalefit.results.fit import Fit, by_row
+from scalefit.results.fit import Fit
+from scalefit.results.prediction import by_row
 from scalefit.results.status import Status
 
 __all__ = ["run_notes"]

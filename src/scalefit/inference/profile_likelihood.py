@@ -32,7 +32,8 @@ from scalefit.inference.fitted_data import (
 )
 from scalefit.notes import Note
 from scalefit.reporting import report
-from scalefit.results.fit import Fit, checked_fit, refuse_unknown
+from scalefit.results.fit import Fit, checked_fit
+from scalefit.results.prediction import refuse_unknown
 from scalefit.runtime.settings import quiet
 from scalefit.tracing.operations import Function, trace
 
