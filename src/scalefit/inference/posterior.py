@@ -516,7 +516,7 @@ def _require_sampler() -> Any:
 
 
 def _require_likelihood(fit: Fit) -> None:
-    if fit.objective.robust == "asymmetric":
+    if not fit.objective.penalty.symmetric:
         raise DataError(
             "an asymmetric objective looks for a lower envelope, not for the middle of noise: it "
             "has no likelihood",

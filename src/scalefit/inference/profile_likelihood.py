@@ -170,7 +170,7 @@ def profile(
     check_method(method, by)
     asked = _read(fit, quantity)
     require_freedom(fit)
-    if fit.objective.robust == "l1":
+    if fit.objective.penalty.absolute:
         raise DataError(
             "a sum of absolute residuals has corners along a profile",
             remedy="Fit with robust='huber' and a small delta, or use bootstrap",

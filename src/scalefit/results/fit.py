@@ -455,7 +455,7 @@ class Fit(Described):
     def _facts(self) -> dict[str, str]:
         if self.status is Status.PUBLISHED:
             return {"range": ranges(self.domain), "law": self.law.source}
-        minimum = f"{shown(self.objective_value).value} = {self.objective}"
+        minimum = f"{shown(self.objective_value).value} = {self.objective.formula}"
         proof = self.certificate.known if self.certificate.attempted else ""
         return {
             "runs": f"{self.nobs}; {self.n_free} free parameters; {ranges(self.domain)}",
