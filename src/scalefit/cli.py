@@ -18,10 +18,10 @@ import scalefit as sf
 from scalefit.allocation.result import Allocation
 from scalefit.arguments import affordable, file_path, number, whole
 from scalefit.data import files
-from scalefit.data.table import ALIASES
+from scalefit.data.column_names import ALIASES
 from scalefit.frozen import Frozen
 from scalefit.laws import BUILTIN, find
-from scalefit.results.fit import encoded
+from scalefit.results.serialization import encoded
 
 BAD_INPUT = 2
 NO_FIT = 3

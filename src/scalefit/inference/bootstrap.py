@@ -33,7 +33,8 @@ from scalefit.inference.fitted_data import (
 from scalefit.inference.leverage import left_out
 from scalefit.notes import Note
 from scalefit.results.estimate import AS_DRAWN, Tails
-from scalefit.results.fit import Fit, checked_fit, refuse_unknown
+from scalefit.results.fit import Fit, checked_fit
+from scalefit.results.prediction import refuse_unknown
 
 __all__ = ["Method", "bootstrap"]
 
@@ -387,7 +388,7 @@ def _wild(fitted: FittedData, by: str | None, n: int, rng: np.random.Generator) 
     factors = rng.choice(WEBB, (n, count))[:, codes]
     tails = Tails(fitted.freedom if by is None else min(count - 1, fitted.freedom))
     notes = () if by is None else _few(count, by)
-    if fitted.fit.objective.robust != "none":
+    if fitted.fit.objective.penalty.bounded:
         notes += (
             Note.of(
                 "wild_with_robust",
@@ -412,7 +413,7 @@ RESAMPLES: Mapping[str, Any] = Frozen(
 
 def _tails(fitted: FittedData, inflation: float = 1.0) -> Tails:
     """Of resampled runs: a robust objective's spread is on the wide side as it is."""
-    if fitted.fit.objective.robust != "none":
+    if fitted.fit.objective.penalty.bounded:
         return AS_DRAWN
     return Tails(fitted.freedom, inflation)
 

@@ -30,7 +30,8 @@ from scalefit.inference.leverage import left_out
 from scalefit.notes import Note
 from scalefit.objective import Measure, influence
 from scalefit.reporting import report
-from scalefit.results.fit import Fit, checked_fit, refuse_unknown
+from scalefit.results.fit import Fit, checked_fit
+from scalefit.results.prediction import refuse_unknown
 
 __all__ = ["Covariance", "CovarianceMethod", "Spread", "check_method", "covariance", "spread"]
 

@@ -33,7 +33,8 @@ from scalefit.objective import Residual
 from scalefit.reporting import report
 from scalefit.results import archive
 from scalefit.results.estimate import AS_DRAWN, Draws, Estimate, Origin, Tails
-from scalefit.results.fit import Fit, encoded
+from scalefit.results.fit import Fit
+from scalefit.results.serialization import encoded
 from scalefit.results.surface import IntervalKind
 from scalefit.runtime.settings import own_settings, quiet
 
@@ -418,6 +419,7 @@ class Ensemble:
         """
         # Imported here: it takes as long as a fit.
         from scalefit.results import schema as documents
+        from scalefit.results.consistency import agree_draws
 
         place = file_path(path, "path", remedy="Pass the name that save was given")
         try:
@@ -432,7 +434,7 @@ class Ensemble:
         kind, schema = documents.EnsembleDocument, documents.ENSEMBLE_SCHEMA
         found = documents.parsed(parts[DOCUMENT], kind, "draws", schema)
         fit = Fit.from_document(found.fit, law, within=("fit",))
-        documents.agree_draws(found)
+        agree_draws(found)
         count = found.draws
         params = archive.array_in(parts, "params.npy", (len(found.parameters), count), np.float64)
         usable = archive.array_in(parts, "usable.npy", (count,), np.bool_)

@@ -32,7 +32,8 @@ from scalefit.inference.fitted_data import (
 )
 from scalefit.notes import Note
 from scalefit.reporting import report
-from scalefit.results.fit import Fit, checked_fit, refuse_unknown
+from scalefit.results.fit import Fit, checked_fit
+from scalefit.results.prediction import refuse_unknown
 from scalefit.runtime.settings import quiet
 from scalefit.tracing.operations import Function, trace
 
@@ -169,7 +170,7 @@ def profile(
     check_method(method, by)
     asked = _read(fit, quantity)
     require_freedom(fit)
-    if fit.objective.robust == "l1":
+    if fit.objective.penalty.absolute:
         raise DataError(
             "a sum of absolute residuals has corners along a profile",
             remedy="Fit with robust='huber' and a small delta, or use bootstrap",
