@@ -132,8 +132,8 @@ class Diagnostics(Described):
                 "duality gap": f"{self.duality_gap:.1e} of the objective" * bool(self.duality_gap),
                 "iterations": f"{self.iterations} of the best start",
                 "at a bound": listed(self.at_bound),
-                "condition": f"{self.condition:.2g} in all free parameters, "
-                f"{self.condition_projected:.2g} in the nonlinear ones",
+                "condition": f"{self.condition:.3g} in all free parameters, "
+                f"{self.condition_projected:.3g} in the nonlinear ones",
             },
             tables=[minima] if len(self.minima) > 1 else [],
         )

@@ -436,7 +436,8 @@ class Fit(Described):
         else:
             steps.append("fit.predict(...) for other runs")
         if self.status is Status.PUBLISHED:
-            return f"{first}Nothing was fitted. Next: {steps[-1]}."
+            source = self.provenance.get("source", "a paper")
+            return f"{first}Values of {source}; nothing was fitted. Next: {steps[-1]}."
         if not self.status.usable:
             return f"{first}No optimum: {self.status.value}."
         if self.status is Status.EXACT:

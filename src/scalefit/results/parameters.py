@@ -60,7 +60,7 @@ def parameter_table(
         units: unit of each that has one.
         state: what is said beside a parameter, by name, as ``fixed``.
     """
-    columns = [Column("parameter", list(params), "text"), Column("value", list(params.values()))]
+    columns = [Column("parameter", list(params), "name"), Column("value", list(params.values()))]
     for name, words in (("unit", units), ("", state)):
         if any(words.values()):
             columns.append(Column(name, [words.get(item, "") for item in params], "text"))
