@@ -1,7 +1,7 @@
 """Numbers as people read them: digits by their uncertainty, counts in K, M, B and T.
 
-A number is shown with :data:`DIGITS` significant digits, or, where an interval is known, with as
-many as its half-width gives two of. Nothing here rounds what a result holds: ``to_frame`` has all
+A number is shown with :data:`DIGITS` significant digits, or, where an interval is known,
+with two digits of its half-width. Nothing here rounds what a result holds: ``to_frame`` has all
 digits.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 __all__ = ["WORDS", "Kind", "Shown", "escaped", "percent", "printable", "shown"]
 
 Kind = Literal["text", "name", "formula", "number", "count", "integer", "flop", "percent", "usd"]
-# Those that are words and no numbers.
+# Kinds of words.
 WORDS = ("text", "name", "formula")
 
 # Significant digits of a number of which no uncertainty is known.
@@ -75,7 +75,7 @@ def shown(value: Any, kind: Kind = "number", low: Any = None, high: Any = None) 
     places, power = _places(number / factor, kind, ends and (ends[0] / factor, ends[1] / factor))
     prefix = "$" if kind == "usd" else ""
     text = prefix + _fixed(number / factor, places, power) + unit
-    # No interval that is no interval: a number the draws do not move, or one nothing is known of.
+    # No interval where both ends are NaN: nothing is known of it.
     if ends is None or all(math.isnan(end) for end in ends):
         return Shown(text, "", _latex(number / factor, None, places, power, unit, prefix))
     words = [prefix + _fixed(end / factor, places, power) + unit for end in ends]
@@ -128,7 +128,7 @@ def _half_width(number: float, ends: tuple[float, float] | None) -> float:
 
 
 def _magnitude(number: float) -> int:
-    """Power of ten of the first digit; 0 of zero and of what is no finite number."""
+    """Power of ten of the first digit; 0 for zero and for what is not finite."""
     return math.floor(math.log10(abs(number))) if number and math.isfinite(number) else 0
 
 

@@ -78,7 +78,7 @@ def loss_unit(law: Law, codes: Mapping[str, object] | set[str]) -> str:
 
 
 def units_of(law: Law, levels: Mapping[str, tuple[str, ...]], loss: str) -> dict[str, str]:
-    """Unit of each parameter that has one in a word.
+    """Unit of each parameter that has a simple one.
 
     An amplitude has the unit of the loss times powers of columns, an exponent none.
 
