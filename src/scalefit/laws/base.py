@@ -31,7 +31,7 @@ from scalefit.tracing.operations import Function, Program
 
 __all__ = ["Law", "Param", "law"]
 
-# Options of fit, beside which headers of columns are passed by name.
+# Options of fit: columns are passed as keywords too, so no column may have one of these names.
 OPTIONS = {
     *(
         "runs",
@@ -50,7 +50,7 @@ OPTIONS = {
 
 RELATION = 'Write it as Relation("U <= D", ("U", "D"), lambda U, D: U <= D)'
 
-# The value of a row agrees to rounding however many rows are beside it, or depends on them.
+# Relative difference above which a row's value depends on the rows beside it.
 SAME_ROW = 1e-9
 
 
@@ -113,11 +113,11 @@ class Law(Described):
         """The function itself, in the caller's precision; traceable by JAX.
 
         Raises:
-            LawError: JAX traces it, and it is no formula.
+            LawError: JAX traces the call, and the function is not a formula.
         """
         given = [*columns, *params.values()]
         if any(isinstance(item, Value) for item in given):
-            # In a law that is written with numpy's functions.
+            # Called from a law that is written with numpy's functions.
             return held(self(*released(columns), **released(params)))
         if any(isinstance(item, jax.core.Tracer) for item in given):
             return self.formula_read.function(*columns, **params)
@@ -228,7 +228,7 @@ class Law(Described):
     def _require_rows_apart(
         self, arrays: Sequence[Any], values: Mapping[str, Any], found: np.ndarray
     ) -> None:
-        """Refuse a law that gives a row another value where there are fewer rows beside it."""
+        """Refuse a law whose value in a row depends on the other rows."""
         rows = arrays[0].shape
         if len(rows) != 1 or rows[0] < 2 or any(np.ndim(item) for item in values.values()):
             return
@@ -270,7 +270,7 @@ class Law(Described):
         bad: np.ndarray,
         rows: Sequence[object] | None,
     ) -> DataError:
-        """What is said of columns where they break a rule, in the order of the rows."""
+        """The error for columns that break a rule, with the first value and all rows."""
         spread = np.broadcast_arrays(*values.values(), bad)[:-1]
         first = tuple(np.argwhere(bad)[0])
         said = ", ".join(
@@ -290,12 +290,12 @@ class Law(Described):
 
     @cached_property
     def memo(self) -> dict[Any, Any]:
-        """What was made of the law once and is kept as long as it: programs of its terms."""
+        """A cache that lives as long as the law: programs of its terms."""
         return {}
 
     @cached_property
     def formula_read(self) -> Formula:
-        """The function as JAX has it, read the first time it is asked for.
+        """The function as JAX traces it, once.
 
         Raises:
             LawError: the function is no formula.
@@ -344,8 +344,8 @@ def law(
 ) -> Callable[[Callable[..., Any]], Law]:
     """Decorator that turns a plain function into a :class:`Law`.
 
-    The function may be written with ``jax.numpy`` or with ``numpy``. It is read as a formula when
-    the law is first used; what is no formula of one row is refused then, with the line.
+    The function may be written with ``jax.numpy`` or with ``numpy``. The law is traced when it
+    is first used; a function that is not a formula of one row is refused then, with its line.
 
     Args:
         *misplaced: nothing: ``@law`` without brackets is refused.

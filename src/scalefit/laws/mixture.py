@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 SOURCE = "Ye et al. 2024, arXiv 2403.16952, exponential data mixing law"
 
-# Shares are printed rounded: those of a whole may add up to a little more.
+# Published shares are rounded: they may add up to a little more than one.
 ROUNDING = 0.01
 
 
@@ -112,5 +112,5 @@ def _mixture(domains: tuple[str, ...]) -> Law:
 
 
 def _of(alias: Any, kind: type[T]) -> T:
-    """What of a kind an annotation carries."""
+    """The item of a type in the metadata of an annotation."""
     return next(item for item in get_args(alias) if isinstance(item, kind))

@@ -39,7 +39,7 @@ class Param:
             return kind.lower, kind.upper
         values = columns[kind.column]
         if kind.per:
-            # A column that does not change has no slope: what is wrong is said of the design.
+            # A constant column has no slope; the design checks of a fit say so.
             width = float(values.max() - values.min()) or 1.0
             return kind.lower / width, kind.upper / width
         if not np.all(values > 0):
@@ -54,7 +54,7 @@ class Param:
 
 
 def require_function(function: Any) -> None:
-    """Refuse what is no plain function of columns and parameters."""
+    """Refuse anything but a plain function of columns and parameters."""
     example = "def mine(N, D, *, E: Offset, A: Amplitude, alpha: Exponent)"
     name = getattr(function, "__name__", None)
     if not callable(function) or isinstance(function, type) or not isinstance(name, str):
@@ -128,7 +128,7 @@ def read_signature(
 
 
 def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
-    """Annotations by argument, those that are text resolved."""
+    """Annotations by argument, with text evaluated."""
     try:
         return inspect.get_annotations(inspect.unwrap(function), eval_str=True)
     except NameError as error:
@@ -136,7 +136,7 @@ def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
             f"law {function.__name__!r}: annotation {error.name!r} cannot be resolved. Import the "
             "kind at the top level of the module or notebook that defines the law"
         ) from error
-    except Exception as error:  # Whatever evaluating an annotation's text raises.
+    except Exception as error:  # Evaluating an annotation can raise anything.
         raise LawError(
             f"law {function.__name__!r}: an annotation cannot be resolved ({error}). Annotate "
             f"each parameter with its kind: {KINDS}"
@@ -144,7 +144,7 @@ def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _metadata(hints: Mapping[str, Any], argument: str) -> tuple[Any, ...]:
-    """What is annotated, a kind or domain that stands alone too."""
+    """Metadata of an annotation; a bare kind or domain counts as its own."""
     hint = hints.get(argument)
     return (hint,) if isinstance(hint, Kind | Domain) else getattr(hint, "__metadata__", ())
 
@@ -185,7 +185,7 @@ def _read_kind(law_name: str, param: str, hints: Mapping[str, Any]) -> Kind:
 
 
 def meanings(function: Callable[..., Any]) -> dict[str, str]:
-    """What each argument of a function is, in short, as its docstring says under ``Args``."""
+    """First clause of each entry under ``Args`` in a function's docstring, by argument."""
     found: dict[str, str] = {}
     inside, name = False, ""
     for line in (inspect.getdoc(function) or "").splitlines():

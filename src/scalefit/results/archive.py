@@ -1,7 +1,7 @@
 """A document and its arrays in one file, tied by a digest.
 
-The file is a zip archive of parts that are stored as they are, so that no more is read than it is
-long, with the SHA-256 of all of them: parts of two files do not pass for one, nor does half of one.
+The file is a zip archive of uncompressed parts, so that no more is read than its length, with the
+SHA-256 of all parts: parts of different files, or half a file, are refused.
 Arrays are in the format of ``numpy.save``, which ``numpy.load`` reads in place.
 """
 
@@ -78,7 +78,7 @@ def holds(path: Path, part: str) -> bool:
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             return {part, SEAL} <= set(archive.namelist())
-    except Exception:  # It is no archive, or a broken one, which raises anything.
+    except Exception:  # Not an archive, or a damaged one, whose reader can raise anything.
         return False
 
 
@@ -108,7 +108,7 @@ def array_in(
         # The numbers come from the bytes that are there, whatever size the header claims.
         header = np.lib.format.read_array_header_1_0(file, max_header_size=LONGEST_HEADER)
         found = np.frombuffer(parts[name], dtype=kind, offset=file.tell())
-    except Exception as error:  # A header is read as Python, and raises what that raises.
+    except Exception as error:  # numpy evaluates the header, which can raise anything.
         raise bad_array(name, f"unreadable ({first_line(error)})", wanted) from error
     if header != (tuple(shape), False, np.dtype(kind)) or found.size != np.prod(
         shape, dtype=object
