@@ -16,7 +16,7 @@ from common import Timing, chinchilla_table, race, run_alone, table
 from scipy.optimize import least_squares
 
 import scalefit as sf
-from scalefit.certification.branch_bound import certify
+from scalefit.certification.certify import certify
 from scalefit.fitting.api import pose
 from scalefit.laws import find
 

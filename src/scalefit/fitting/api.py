@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from scalefit import arguments
-from scalefit.certification.branch_bound import MOST_BOXES, MOST_WORK, UNASKED_BOXES, UNASKED_WORK
-from scalefit.certification.branch_bound import certify as prove
+from scalefit.certification.certify import MOST_BOXES, MOST_WORK, UNASKED_BOXES, UNASKED_WORK
+from scalefit.certification.certify import certify as prove
 from scalefit.data.grouping import Grouping
 from scalefit.data.table import LossTable, Missing, as_table
 from scalefit.errors import DataError, FitError, listed

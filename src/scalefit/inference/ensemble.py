@@ -20,7 +20,7 @@ import pandas as pd
 from scalefit.arguments import affordable, choice, instance, shown
 from scalefit.data.grouping import Grouping, level_name
 from scalefit.data.table import LossTable
-from scalefit.errors import ArgumentError, DataError
+from scalefit.errors import ArgumentError, MissingExtraError
 from scalefit.frozen import Frozen
 from scalefit.inference import draw_files
 from scalefit.inference.interval_table import interval_table, least_certain
@@ -363,7 +363,7 @@ class Ensemble(Described):
             What ``arviz.from_dict`` makes of them.
 
         Raises:
-            DataError: ArviZ is not installed.
+            MissingExtraError: ArviZ is not installed.
         """
         try:
             with warnings.catch_warnings():
@@ -371,9 +371,7 @@ class Ensemble(Described):
                 warnings.filterwarnings("ignore", r"\s*ArviZ is undergoing", FutureWarning)
                 import arviz  # type: ignore[import-not-found,import-untyped,unused-ignore]
         except ImportError as error:
-            raise DataError(
-                "ArviZ is not installed", remedy="Install it: pip install 'scalefit[bayes]'"
-            ) from error
+            raise MissingExtraError("ArviZ is not installed", extra="bayes") from error
         chains = {name: values.reshape(self.chains, -1) for name, values in self._drawn.items()}
         # Before 1.0 groups are arguments.
         if "posterior" in inspect.signature(arviz.from_dict).parameters:

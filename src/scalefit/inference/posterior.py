@@ -13,7 +13,7 @@ import pandas as pd
 
 from scalefit.arguments import affordable, whole
 from scalefit.data.table import LossTable
-from scalefit.errors import DataError
+from scalefit.errors import DataError, MissingExtraError
 from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.fitted_data import attach, curve_notes, parameters, require_freedom
 from scalefit.inference.posterior_density import Coordinates, coordinates, log_likelihood
@@ -101,9 +101,10 @@ def posterior(
 
     Raises:
         ArgumentError: an option is invalid, or so many draws do not fit into memory.
-        DataError: BlackJAX is not installed; the table is not the one that was fitted, or leaves
-            fewer than five residual degrees of freedom; the objective is asymmetric; an amplitude
-            is zero; or a parameter without bounds has no effect.
+        MissingExtraError: BlackJAX is not installed.
+        DataError: the table is not the one that was fitted, or leaves fewer than five residual
+            degrees of freedom; the objective is asymmetric; an amplitude is zero; or a parameter
+            without bounds has no effect.
         FitError: the process was forked from one in which JAX was running.
 
     Source:
@@ -347,9 +348,8 @@ def _require_sampler() -> Any:
         with jax.transfer_guard("allow"):
             import blackjax  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError as error:
-        raise DataError(
-            "the posterior needs BlackJAX, which is not installed",
-            remedy="Install it: pip install 'scalefit[bayes]'",
+        raise MissingExtraError(
+            "the posterior needs BlackJAX, which is not installed", extra="bayes"
         ) from error
     return blackjax
 

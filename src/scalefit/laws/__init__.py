@@ -198,7 +198,7 @@ def find(law: Any) -> Law:
     if callable(law) and not isinstance(law, type):
         raise LawError(
             f"{getattr(law, '__name__', law)!r} is a plain function. Decorate it with "
-            '@scalefit.law(source="...") so that its columns and parameters are known'
+            "@scalefit.law so that its columns and parameters are known"
         )
     if not isinstance(law, str):
         remedy = "Pass the name of a built-in law, as law='chinchilla', or one of @scalefit.law"
