@@ -18,7 +18,7 @@ import jax
 import numpy as np
 import pandas as pd
 
-from scalefit.arguments import refused, text
+from scalefit.arguments import refused, shown, text
 from scalefit.errors import DataError, LawError, listed
 from scalefit.laws.kinds import Domain, Relation
 from scalefit.laws.signature import Param, meanings, read_signature, require_function
