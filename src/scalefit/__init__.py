@@ -23,7 +23,7 @@ from scalefit.laws import Law, law
 from scalefit.notes import Note, NoteWarning
 from scalefit.results.fit import Fit
 from scalefit.results.literature import published
-from scalefit.simulation.synthetic import simulate
+from scalefit.simulation.tables import simulate
 from scalefit.version import __version__ as __version__
 
 __all__ = [

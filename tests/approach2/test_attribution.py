@@ -164,7 +164,7 @@ def test_odd_questions_are_refused_in_words():
     fit, found = published("chinchilla"), sf.isoflop(runs)
     with pytest.raises(sf.errors.DataError, match="akima"):
         sf.approach2.attribute_bias(fit, sf.isoflop(runs, method="akima"), 1e24)
-    with pytest.raises(sf.errors.DataError, match="Give an ensemble"):
+    with pytest.raises(sf.errors.DataError, match="Give draws"):
         sf.approach2.attribute_bias(fit, found, 1e24).estimate("drift")
 
 

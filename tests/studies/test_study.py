@@ -132,9 +132,9 @@ def test_noise_may_be_whole_and_a_surface_its_parameters():
     )
     assert found.summary("noise")["fits"].to_list() == [4] * 4
     single = sf.studies.simulation_study(
-        {"noise": 0.01, "by": [None, "C"]}, 2, methods="approach2", progress=False
+        {"noise": 0.01, "cluster": [None, "C"]}, 2, methods="approach2", progress=False
     )
-    assert single.summary("by")["fits"].to_list() == [2, 2]
+    assert single.summary("cluster")["fits"].to_list() == [2, 2]
     assert found.summary("surface").loc[:, "gmean"].max() < 0.1
 
 
@@ -144,13 +144,13 @@ def test_other_designs():
         return design.assign(corpus=np.arange(len(design)) % count)
 
     found = sf.studies.simulation_study(
-        {"count": [4, 12], "noise": 0.005, "by": "corpus", "shared": [0.0, 0.9]},
+        {"count": [4, 12], "noise": 0.005, "cluster": "corpus", "icc": [0.0, 0.9]},
         seeds=8,
         methods=["surface"],
         design=corpora,
         progress=False,
     )
-    assert (found.summary(["count", "shared"])["fits"] == 8).all()
+    assert (found.summary(["count", "icc"])["fits"] == 8).all()
     grid = sf.studies.simulation_study(
         {"N": [(1e7, 1e8, 1e9)], "D": [(1e9, 1e10, 1e11)], "noise": 0.0},
         1,

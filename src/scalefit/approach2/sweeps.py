@@ -8,6 +8,7 @@ import numpy as np
 
 from scalefit.allocation.costs import Cost, find_cost, price
 from scalefit.arguments import number, text
+from scalefit.data.budgets import budget_codes
 from scalefit.data.table import LossTable
 
 __all__ = ["Sweeps", "sweeps"]
@@ -94,23 +95,15 @@ def sweeps(
     count = find_cost("6ND" if cost is None else cost)
     C = price(count, {"N": N, "D": D}) if counted else table.column("C")[used]
     if by is None:
-        code = _by_gaps(np.log(C), tolerance)
+        code = budget_codes(np.log(C), tolerance)
     else:
         labels = table.labels(by)[used]
-        code = _by_rising(labels.factorize()[0], np.log(C))
+        code = _rising_codes(labels.factorize()[0], np.log(C))
     rows = tuple(row for row, kept in zip(table.rows, used, strict=True) if kept)
     return Sweeps(rows, N, D, loss, table.weight[used], C, code, count, counted, by is not None)
 
 
-def _by_gaps(log_c: np.ndarray, tolerance: float) -> np.ndarray:
-    """A new budget wherever the sorted logarithms leave a gap wider than the tolerance."""
-    order = np.argsort(log_c, kind="stable")
-    code = np.empty(len(log_c), dtype=np.intp)
-    code[order] = np.concatenate([[0], np.cumsum(np.diff(log_c[order]) > tolerance)])
-    return code
-
-
-def _by_rising(label: np.ndarray, log_c: np.ndarray) -> np.ndarray:
+def _rising_codes(label: np.ndarray, log_c: np.ndarray) -> np.ndarray:
     """Labels numbered by the mean of ln C."""
     means = np.bincount(label, log_c) / np.bincount(label)
     return np.argsort(np.argsort(means))[label]

@@ -15,7 +15,8 @@ from scalefit import arguments
 from scalefit.arguments import refused
 from scalefit.errors import ArgumentError
 from scalefit.objective import Objective, Residual, Robust
-from scalefit.simulation.synthetic import Noise, isoflop_design, parameters_of, surface_of
+from scalefit.simulation.designs import isoflop_design, parameters_of, surface_of
+from scalefit.simulation.noise import Noise
 from scalefit.studies.estimates import (
     LAW,
     SLOW,
