@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 
 from scalefit.allocation.costs import Cost
-from scalefit.approach2.isoflop_fit import Frontier, convention_notes
+from scalefit.approach2.frontier import Frontier, power_law_table
+from scalefit.approach2.isoflop_notes import convention_notes
 from scalefit.approach2.parabola import PowerLaw, power_law
 from scalefit.approach2.sweeps import Sweeps, sweeps
 from scalefit.arguments import choice, text, whole
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError
 from scalefit.notes import Note
-from scalefit.reporting import report
+from scalefit.reporting.description import Column, Description, Table
 
 __all__ = ["Envelope", "EnvelopeMethod", "envelope"]
 
@@ -60,15 +61,47 @@ class Envelope(Frontier):
         budgets = self.points["flops"][self.points["interior"]]
         return float(budgets.min()), float(budgets.max())
 
-    def to_frame(self) -> pd.DataFrame:
-        """The row of each point."""
+    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
+        """The row of each point; there are no intervals."""
         return self.points.copy()
 
     def __repr__(self) -> str:
-        return report.envelope_text(self)
+        return (
+            f"<Envelope by {self.method}: {int(self.points['interior'].sum())} of "
+            f"{len(self.points)} points, N* ~ C^{self.n_exponent:.4f}, "
+            f"D* ~ C^{self.d_exponent:.4f}>"
+        )
 
-    def _repr_html_(self) -> str:
-        return report.envelope_html(self)
+    def describe(self, level: float = 0.95) -> Description:
+        """The exponents and the power laws.
+
+        Args:
+            level: not used: neighbouring points share runs, so that there are no intervals.
+        """
+        fitted = self.points[self.points["interior"]]
+        points = Description(
+            "Points of the envelope",
+            tables=[
+                Table(
+                    [
+                        Column("C, FLOP", self.points["flops"], "flop"),
+                        Column("N, parameters", self.points["N"], "count"),
+                        Column("D, tokens", self.points["D"], "count"),
+                        Column("loss", self.points["loss"]),
+                        Column("run", list(map(str, self.points["run"])), "text"),
+                    ]
+                )
+            ],
+        )
+        return Description(
+            f"Lower envelope by {self.method}, compute counted as {self.cost}",
+            f"N* grows as C^{self.n_exponent:.3f} and D* as C^{self.d_exponent:.3f}, by "
+            f"{len(fitted)} of {len(self.points)} points of {fitted['N'].nunique()} sizes. At a "
+            "budget: .at(1e24)",
+            tables=[power_law_table(self.n_law, self.d_law, level)],
+            notes=self.notes,
+            parts={"points": points},
+        )
 
 
 def envelope(

@@ -23,10 +23,10 @@ __all__ = [
     "Bent",
     "Flag",
     "RuleChoice",
+    "apply_rules",
     "bent_parabolas",
-    "chosen",
+    "checked_rules",
     "flag_runs",
-    "flagged",
 ]
 
 RuleChoice = str | tuple[str, float]
@@ -339,7 +339,7 @@ def flag_runs(
     """
     table = as_table(runs, **columns)
     every = sweeps(table, by, tolerance, cost)
-    return flag_frame(every, flagged(every, rules)[0])
+    return flag_frame(every, apply_rules(every, rules)[0])
 
 
 def flag_frame(runs: Sweeps, flags: Sequence[Flag]) -> pd.DataFrame:
@@ -359,7 +359,7 @@ def flag_frame(runs: Sweeps, flags: Sequence[Flag]) -> pd.DataFrame:
     )
 
 
-def flagged(runs: Sweeps, rules: Sequence[RuleChoice]) -> tuple[list[Flag], Sweeps]:
+def apply_rules(runs: Sweeps, rules: Sequence[RuleChoice]) -> tuple[list[Flag], Sweeps]:
     """Flags of the rules in turn, and the runs without those they found.
 
     Raises:
@@ -369,7 +369,7 @@ def flagged(runs: Sweeps, rules: Sequence[RuleChoice]) -> tuple[list[Flag], Swee
     # Budgets whose other runs lie on a parabola once one is left out. A spline through what is left
     # of them crosses a gap, and its misses there say nothing of the runs.
     settled: set[int] = set()
-    for name, limit in chosen(rules):
+    for name, limit in checked_rules(rules):
         # No run of a budget without runs is left to be flagged.
         budgets = {int(runs.code[item[0]]): runs.budget(item) for item in runs.members}
         found = RULES[name](runs, limit)
@@ -386,7 +386,7 @@ def flagged(runs: Sweeps, rules: Sequence[RuleChoice]) -> tuple[list[Flag], Swee
     return flags, runs
 
 
-def chosen(rules: Any) -> list[tuple[str, float]]:
+def checked_rules(rules: Any) -> list[tuple[str, float]]:
     """Rules with their thresholds.
 
     Raises:
