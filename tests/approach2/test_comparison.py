@@ -8,10 +8,14 @@ from scipy.stats import norm, t
 
 import scalefit as sf
 from scalefit.allocation import HARDWARE
+from scalefit.allocation.costs import find_cost
+from scalefit.approach2.bias_variants import Comparison
+from scalefit.data.table import DroppedRow, as_table
 from scalefit.inference import Tails
 from scalefit.reporting.numbers import shown
 
 BUDGETS = np.geomspace(1e18, 1e22, 5)
+SIX_ND = find_cost("6ND")
 
 # Surface, D*, D by Approach 2, deadweight in percent and FLOP, of Czech et al. 2026.
 SIMULATED = {
@@ -253,6 +257,15 @@ def test_llama_3_points_without_the_flagged_ones(llama):
     assert f"{clean['n_exponent_approach2']:.3f}" == "0.500"
     assert f"{100 * clean['deadweight']:.2f}" == "0.29"
     assert "quality_decides" in codes(llama)
+
+
+def test_flagged_runs_are_listed_where_they_are_left_out():
+    runs = drifting("chinchilla", noise=0.001, points=8)
+    runs.loc[12, "loss"] += 0.3
+    given = Comparison(exact("chinchilla"), sf.isoflop(runs), as_table(runs), 3.8e25, SIX_ND)
+    table = given.without_flagged(["parabola_outlier"]).table
+    assert table.dropped == (DroppedRow(12, "flagged by parabola_outlier"),)
+    assert 12 not in table.frame.index and len(table) == len(runs) - 1
 
 
 def test_llama_3_points_by_objective(llama):

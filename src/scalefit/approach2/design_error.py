@@ -1,4 +1,4 @@
-"""What Approach 2 gets wrong without any noise: by form, width, centring and drift of sweeps."""
+"""The error of Approach 2 without noise, by width, centring and drift of the sweeps."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class DesignBias(Described):
     Attributes:
         budgets: a row for each budget of the design: ``budget``, ``N`` and ``D`` of the parabolas,
             ``N_true`` and ``D_true`` of the law, ``N_error`` and ``D_error``, relative.
-        target: the same for each budget asked for, from the power laws.
+        target: the same for each target budget, by the power laws.
         n_exponent: exponent of N* by Approach 2.
         d_exponent: exponent of D*.
         law: name of the law.
@@ -149,7 +149,7 @@ class DesignBias(Described):
         return f"<DesignBias: {error} in D* at {flops} FLOP>"
 
     def describe(self, level: float = 0.95) -> Description:
-        """The errors at the budgets asked for, and those of the vertices.
+        """The errors at the target budgets, and those of the vertices.
 
         Args:
             level: of the intervals, over the surface's draws, where there are any.
@@ -215,7 +215,7 @@ def design_bias(
         **columns: headers, as for ``fit``, where ``runs`` is a DataFrame.
 
     Returns:
-        Relative errors per budget and at the budgets asked for.
+        Relative errors per budget and at the target budgets.
 
     Raises:
         ArgumentError: something passed is not what it has to be.

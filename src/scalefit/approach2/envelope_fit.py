@@ -115,13 +115,13 @@ def envelope(
 ) -> Envelope:
     """Compute-optimal N and D from training curves of several sizes.
 
-    ``bins``: at log-spaced budgets the run of least loss, each curve taken as straight in ln C
-    between its checkpoints. ``hull``: the corners of the lower convex hull of all checkpoints in
+    ``bins``: the run of least loss at log-spaced budgets, by interpolation that is linear in ln C
+    between checkpoints. ``hull``: the corners of the lower convex hull of all checkpoints in
     (ln C, loss). Points whose run is the smallest or the largest trained that far are listed but
-    not fitted: beyond them a better size may lie.
+    not fitted: a better size may lie beyond.
 
-    Checkpoints inside a learning-rate schedule lie above the loss of a run that ends there, so that
-    an envelope of single long schedules favours small models.
+    The loss within a learning-rate schedule is above that of a run which ends there, so that an
+    envelope of long schedules favours small models.
 
     Args:
         curves: a row for each checkpoint, with N, D so far, and the loss.
@@ -184,7 +184,7 @@ def envelope(
 
 
 def _few_notes(fitted: pd.DataFrame) -> list[Note]:
-    """A note where the fitted part of an envelope has few sizes."""
+    """A note where few sizes are fitted."""
     sizes = int(fitted["N"].nunique())
     if sizes >= FEW_SIZES:
         return []
@@ -192,8 +192,7 @@ def _few_notes(fitted: pd.DataFrame) -> list[Note]:
         Note.of(
             "envelope_few_sizes",
             f"the power laws go through {sizes} sizes with smaller and larger ones beside them: "
-            "N* is a staircase of as many steps, and its exponent depends on where they lie. Add "
-            "sizes between",
+            "N* has as many steps, and its exponent depends on where they lie. Add sizes between",
             {"sizes": sizes},
         )
     ]
@@ -226,13 +225,13 @@ def _best(runs: Sweeps, curves: list[np.ndarray], bins: int) -> dict[str, np.nda
 
 
 def _between(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Straight between points, NaN outside them."""
+    """Linear interpolation, NaN outside the points."""
     order = np.argsort(x, kind="stable")
     return np.interp(at, x[order], y[order], left=np.nan, right=np.nan)
 
 
 def _hull(runs: Sweeps, code: np.ndarray) -> dict[str, np.ndarray]:
-    """Corners of the lower convex hull of (ln C, loss), as far as the loss falls."""
+    """Corners of the lower convex hull of (ln C, loss), up to the least loss."""
     x, y = np.log(runs.C), runs.loss
     corners: list[int] = []
     for i in np.lexsort((y, x)):

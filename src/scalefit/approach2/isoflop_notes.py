@@ -85,19 +85,19 @@ def budget_notes(runs: Sweeps, budgets: pd.DataFrame, removed: pd.DataFrame) -> 
 
 
 def _dropped_notes(lost: pd.DataFrame, removed: pd.DataFrame) -> list[Note]:
-    said = []
+    left_out = []
     if len(removed):
         rules = removed["rule"].value_counts()
         by = listed([f"{count} by {rule}" for rule, count in rules.items()])
-        said.append(f"{len(removed)} runs by the rules asked for ({by})")
+        left_out.append(f"{len(removed)} runs by rules ({by})")
     if len(lost):
-        said.append(f"{len(lost)} budgets without a usable minimum ({flops_text(lost)})")
-    if not said:
+        left_out.append(f"{len(lost)} budgets without a usable minimum ({flops_text(lost)})")
+    if not left_out:
         return []
     return [
         Note.of(
             "isoflop_dropped",
-            f"left out: {'; '.join(said)}",
+            f"left out: {'; '.join(left_out)}",
             {
                 "rows": [str(row) for row in removed.index],
                 "budgets": [float(value) for value in lost["budget"]],

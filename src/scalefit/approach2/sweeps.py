@@ -26,8 +26,8 @@ class Sweeps:
         weight: weights.
         C: training FLOP, from the table or as the cost counts them.
         code: number of each run's budget, in rising order; -1 where it was taken out.
-        cost: what budgets are counted in where the table does not say.
-        counted: whether C was counted, not read.
+        cost: what budgets are counted in where the table has no column C.
+        counted: whether C was computed by the cost, not read from the table.
         named: whether a column names the budgets; otherwise runs of close C share one.
     """
 
@@ -52,13 +52,13 @@ class Sweeps:
     def budget(self, members: np.ndarray) -> float:
         """Geometric mean of their FLOP."""
         C = self.C[members]
-        # About the first, so that equal budgets stay what they are to the last digit.
+        # Relative to the first, so that the mean of equal budgets is exact.
         return float(C[0] * np.exp(np.log(C / C[0]).mean()))
 
     def padded(self) -> tuple[np.ndarray, np.ndarray]:
-        """Positions and weights as arrays of shape (budgets, points); weight 0 where there is none.
+        """Positions and weights of the runs, shape (budgets, points).
 
-        Positions of no run are 0, to index with.
+        Budgets of fewer runs are padded with weight 0, at position 0.
         """
         members = self.members
         width = max((len(item) for item in members), default=0)
@@ -78,10 +78,10 @@ def sweeps(
     *,
     losses: bool = True,
 ) -> Sweeps:
-    """The runs of a table by budget, with their losses or, for a design, with NaN for them.
+    """The runs of a table by budget; without ``losses``, as of a design, these are NaN.
 
     Raises:
-        ArgumentError: the tolerance is negative, or the cost or the column is none.
+        ArgumentError: the tolerance is negative, or the cost or the column is of the wrong kind.
         DataError: a column is missing.
     """
     remedy = "Pass a distance of ln C, as tolerance=0.05 for 5 %"

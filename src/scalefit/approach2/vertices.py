@@ -119,7 +119,7 @@ def with_intervals(budgets: pd.DataFrame, fits: VertexFits, level: float) -> pd.
 
 
 def is_possible(runs: Sweeps, fits: VertexFits) -> np.ndarray:
-    """Whether the vertex of each budget may be its optimum, shape (budgets,)."""
+    """Whether the vertex of each budget can be its optimum, shape (budgets,)."""
     members = runs.members
     # Where all losses are above zero, so is the least of them.
     positive_losses = np.array([(runs.loss[item] > 0).all() for item in members], dtype=bool)
