@@ -992,7 +992,7 @@ def test_refusals_name_the_columns_there_are():
         with pytest.raises(sf.errors.AllocationError, match=said) as caught:
             allocate(**given)
         assert not any(odd in str(caught.value) for odd in ("$", "None and", "nan", "inf "))
-    with pytest.raises(sf.errors.AllocationError, match="with N held the budget buys D alone"):
+    with pytest.raises(sf.errors.AllocationError, match="with N fixed the budget buys D alone"):
         near(fixed={"N": 1e9})
     of_one = sf.fit(runs()[["C", "loss"]], "power_offset", x="C")
     with pytest.raises(

@@ -424,10 +424,10 @@ def test_questions_without_sense_are_refused(options, message):
         sf.allocate(CLOSED, **options)
 
 
-def test_columns_that_are_neither_free_nor_held_are_named_with_a_remedy():
+def test_columns_that_are_neither_free_nor_fixed_are_named_with_a_remedy():
     fit = sf.published("joint_moe", "ludziejewski")
     with pytest.raises(
-        sf.errors.AllocationError, match=r"'experts' is neither free nor held.*fixed=\{"
+        sf.errors.AllocationError, match=r"'experts' is neither free nor fixed.*fixed=\{"
     ):
         sf.allocate(fit, 1e22)
     with pytest.raises(sf.errors.AllocationError, match="without a range"):

@@ -206,13 +206,13 @@ def newton(
         start: from :func:`newton_start`.
     """
     programs = programs_of(line, tuple(sorted(setting.fixed)))
-    fixed = [float(setting.fixed[name][0]) for name in programs.fixed]
-    level, fixed = math.log(float(np.ravel(setting.level)[0])), _is_fixed(*setting.box[0, 0])
+    given = [float(setting.fixed[name][0]) for name in programs.fixed]
+    level, one_size = math.log(float(np.ravel(setting.level)[0])), _is_fixed(*setting.box[0, 0])
     operations = programs.operations(programs.loss, programs.ln_cost)
 
     def conditions(params: Sequence[Any], x: Any, u: Any, turned: Any) -> tuple[Any, Any]:
         def at(x: Any, u: Any) -> list[Any]:
-            return list(operations(*fixed, *params, x, u))
+            return list(operations(*given, *params, x, u))
 
         (_, paid), (loss_x, paid_x) = jax.jvp(partial(at, u=u), (x,), (jnp.ones(()),))
         _, (loss_u, paid_u) = jax.jvp(partial(at, x), (u,), (jnp.ones(()),))
@@ -223,8 +223,8 @@ def newton(
         x, u, a, b, c, d, turned = start
         for _ in range(2):
             tilt, over = conditions(params, x, u, turned)
-            x, u = x if fixed else x - (a * tilt + b * over), u - (c * tilt + d * over)
-        return x, u, operations(*fixed, *params, x, u)[0]
+            x, u = x if one_size else x - (a * tilt + b * over), u - (c * tilt + d * over)
+        return x, u, operations(*given, *params, x, u)[0]
 
     each = optimum
     for _ in range(max(jnp.ndim(item) for item in (*params, *start))):
@@ -232,7 +232,7 @@ def newton(
     x, u, loss = each(list(params), list(start))
     free = (
         {line.token_column: jnp.exp(u)}
-        if fixed
+        if one_size
         else {line.size_column: jnp.exp(x), line.token_column: jnp.exp(u)}
     )
     return free, loss
