@@ -347,16 +347,16 @@ QUESTIONS = [
     Row(
         "held of a baseline",
         multiplier,
-        {"held_baseline": {"X": 1.0}},
-        "held_baseline",
-        {"held_baseline": None},
+        {"fixed_baseline": {"X": 1.0}},
+        "fixed_baseline",
+        {"fixed_baseline": None},
     ),
     Row(
         "held of a baseline text",
         multiplier,
-        {"held_baseline": {"N": "1e9"}},
-        "held_baseline['N']",
-        {"held_baseline": None},
+        {"fixed_baseline": {"N": "1e9"}},
+        "fixed_baseline['N']",
+        {"fixed_baseline": None},
     ),
     *rows_of("free", allocate, "free", {"list": ["N"], "number": 1e9, "text": "N"}, flops=1e22),
     *(

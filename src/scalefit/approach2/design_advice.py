@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from scalefit.allocation.costs import Cost, CostLike, find_cost
-from scalefit.allocation.optimum import allocate, optimum_function
+from scalefit.allocation.optimum import allocate
+from scalefit.allocation.optimum_function import optimum_function
 from scalefit.approach2.attribution import one_budget
 from scalefit.approach2.parabola import VertexFits, vertex_fits
 from scalefit.arguments import instance, number, numbers, shown, whole

@@ -17,9 +17,6 @@ from scalefit.errors import Status
 from scalefit.notes import Note
 
 if TYPE_CHECKING:
-    from scalefit.allocation.deadweight_compute import Deadweight
-    from scalefit.allocation.near_optimality import NearOptimal
-    from scalefit.allocation.result import Allocation
     from scalefit.approach2.attribution import Attribution
     from scalefit.approach2.comparison import BiasReport
     from scalefit.approach2.design_advice import Advice
@@ -65,25 +62,6 @@ def fit_html(fit: Fit) -> str:
         f"<b>{escape(fit.law.name)}</b>: <code>{escape(fit.law.formula)}</code>"
         f"{_by_parameter_html(fit, fit.to_frame())}"
         f"<table>{facts}</table>{_notes_html(fit.notes)}"
-    )
-
-
-def allocation_text(allocation: Allocation, level: float = 0.95) -> str:
-    """Full report of an allocation."""
-    lines = [
-        f"compute-optimal allocation, {allocation.law}, budgets counted as {allocation.cost}",
-        "",
-        _indented(_table(_budgets(allocation, level), index=False)),
-    ]
-    return "\n".join([*lines, *_notes(allocation.notes)])
-
-
-def allocation_html(allocation: Allocation) -> str:
-    """The same report for a notebook."""
-    table = _budgets(allocation, 0.95).to_html(float_format=_number, border=0, index=False)
-    return (
-        f"<b>compute-optimal allocation</b>, {escape(allocation.law)}, budgets counted as "
-        f"{escape(allocation.cost)}{table}{_notes_html(allocation.notes)}"
     )
 
 
@@ -326,50 +304,6 @@ def _parts(why: Attribution, level: float) -> pd.DataFrame:
     shown |= {name: frame[name] for name in ("ln_D", "n_exponent", "d_exponent")}
     # Adding zero turns -0 into 0.
     return pd.DataFrame(shown).round(6) + 0.0
-
-
-def region_text(region: NearOptimal) -> str:
-    """Full report of a near-optimal region."""
-    lines = [
-        f"near-optimal region, {region.best.law}, {region.criterion} (cost {region.best.cost})",
-        "",
-        _indented(_table(region.to_frame(), index=False)),
-    ]
-    return "\n".join([*lines, *_notes(region.notes)])
-
-
-def region_html(region: NearOptimal) -> str:
-    """The same for notebooks."""
-    table = region.to_frame().to_html(float_format=_number, border=0, index=False)
-    return (
-        f"<b>near-optimal region</b>, {escape(region.best.law)}, {escape(region.criterion)}"
-        f"{table}{_notes_html(region.notes)}"
-    )
-
-
-def deadweight_text(waste: Deadweight) -> str:
-    """A row for each run, and the notes."""
-    return "\n".join([waste.to_frame().to_string(index=False), *_notes(waste.notes)])
-
-
-def deadweight_html(waste: Deadweight) -> str:
-    """The same for notebooks."""
-    return f"{waste.to_frame().to_html(index=False, border=0)}{_notes_html(waste.notes)}"
-
-
-def _budgets(allocation: Allocation, level: float) -> pd.DataFrame:
-    """A row for each budget; with intervals, which are three times as wide, for each answer."""
-    frame = allocation.to_frame(level)
-    if not allocation.draws:
-        return frame
-    ends = [f"{100 * level:g} % {end}" for end in ("low", "high")]
-    answers = [name for name in map(str, frame) if f"{name}_low" in frame]
-    rows = [
-        (one["flops"], name, one[name], one[f"{name}_low"], one[f"{name}_high"])
-        for _, one in frame.iterrows()
-        for name in answers
-    ]
-    return pd.DataFrame(rows, columns=["flops", "", "value", *ends])
 
 
 def covariance_text(found: Covariance) -> str:
