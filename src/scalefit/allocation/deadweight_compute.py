@@ -20,6 +20,7 @@ from scalefit.allocation.result import amount
 from scalefit.allocation.solve import solve_all
 from scalefit.allocation.solver import LIMITED
 from scalefit.arguments import broadcast_shape, choice, numbers
+from scalefit.arguments import level as checked_level
 from scalefit.calls import checked_call
 from scalefit.errors import AllocationError, ArgumentError
 from scalefit.notes import Note
@@ -27,7 +28,7 @@ from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import Kind, percent
 from scalefit.results.domain import extrapolation
-from scalefit.results.estimate import Draws, Estimate, checked_level
+from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.fit import Fit
 from scalefit.results.surface import Surface, checked_surface
 

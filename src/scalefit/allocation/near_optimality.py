@@ -18,6 +18,7 @@ from scalefit.allocation.size_range import SizeRange, size_range
 from scalefit.allocation.solve import solve_all
 from scalefit.allocation.solver import LIMITED
 from scalefit.arguments import choice, number
+from scalefit.arguments import level as checked_level
 from scalefit.arguments import shown as as_passed
 from scalefit.calls import checked_call
 from scalefit.errors import AllocationError, ArgumentError
@@ -25,7 +26,7 @@ from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import percent, shown
-from scalefit.results.estimate import Draws, Estimate, checked_level
+from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.surface import Surface, checked_surface
 
 __all__ = ["NearOptimal", "near_optimal"]

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from scalefit.arguments import choice
+from scalefit.arguments import level as checked_level
 from scalefit.arguments import shown as as_passed
 from scalefit.errors import AllocationError, ArgumentError
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import Kind, shown
-from scalefit.results.estimate import Draws, Estimate, checked_level
+from scalefit.results.estimate import Draws, Estimate
 
 __all__ = ["Allocation", "amount"]
 
