@@ -353,16 +353,16 @@ QUESTIONS = [
     Row(
         "held of a baseline",
         multiplier,
-        {"held_baseline": {"X": 1.0}},
-        "held_baseline",
-        {"held_baseline": None},
+        {"fixed_baseline": {"X": 1.0}},
+        "fixed_baseline",
+        {"fixed_baseline": None},
     ),
     Row(
         "held of a baseline text",
         multiplier,
-        {"held_baseline": {"N": "1e9"}},
-        "held_baseline['N']",
-        {"held_baseline": None},
+        {"fixed_baseline": {"N": "1e9"}},
+        "fixed_baseline['N']",
+        {"fixed_baseline": None},
     ),
     *rows_of("free", allocate, "free", {"list": ["N"], "number": 1e9, "text": "N"}, flops=1e22),
     *(
@@ -1000,7 +1000,7 @@ def test_refusals_name_the_columns_there_are():
         with pytest.raises(sf.errors.AllocationError, match=said) as caught:
             allocate(**given)
         assert not any(odd in str(caught.value) for odd in ("$", "None and", "nan", "inf "))
-    with pytest.raises(sf.errors.AllocationError, match="with N held the budget buys D alone"):
+    with pytest.raises(sf.errors.AllocationError, match="with N fixed the budget buys D alone"):
         near(fixed={"N": 1e9})
     of_one = sf.fit(runs()[["C", "loss"]], "power_offset", x="C")
     with pytest.raises(

@@ -42,7 +42,8 @@ class Frozen(Mapping[Key, Value], Generic[Key, Value]):
         return {**other, **self}
 
     def __hash__(self) -> int:
-        return hash(frozenset(self.items()))
+        # Of the keys: values may be lists, which equal each other and are not hashed.
+        return hash(frozenset(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (dict(self),)

@@ -248,5 +248,7 @@ def test_an_amplitude_of_zero_is_refused(table):
 
 def test_a_missing_sampler_says_how_to_get_it(table, monkeypatch):
     monkeypatch.setitem(sys.modules, "blackjax", None)
-    with pytest.raises(sf.errors.DataError, match=r"pip install 'scalefit\[bayes\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'scalefit\[bayes\]'") as caught:
         sf.posterior(fitted(table, "huber"), table)
+    assert isinstance(caught.value, sf.errors.MissingExtraError)
+    assert caught.value.extra == "bayes"

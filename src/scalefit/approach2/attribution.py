@@ -14,12 +14,13 @@ from scalefit.approach2.attribution_steps import Design, Steps, stacked_params, 
 from scalefit.approach2.frontier import checked_budgets
 from scalefit.approach2.isoflop_fit import IsoFlop
 from scalefit.arguments import choice, instance
+from scalefit.arguments import level as checked_level
 from scalefit.errors import ArgumentError, DataError, listed
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import shown
-from scalefit.results.estimate import Draws, Estimate, checked_level
+from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.surface import Surface, checked_surface
 
 __all__ = [

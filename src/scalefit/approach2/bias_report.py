@@ -19,13 +19,14 @@ from scalefit.approach2.design_error import DesignBias
 from scalefit.approach2.isoflop_fit import IsoFlop
 from scalefit.approach2.resamples import resampling_tails
 from scalefit.arguments import choice
+from scalefit.arguments import level as checked_level
 from scalefit.errors import DataError
 from scalefit.frozen import Frozen
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import Kind, percent, shown
-from scalefit.results.estimate import Draws, Estimate, Tails, checked_level
+from scalefit.results.estimate import Draws, Estimate, Tails
 from scalefit.results.fit import Fit
 
 __all__ = ["BiasReport"]

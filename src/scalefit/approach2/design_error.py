@@ -15,13 +15,14 @@ from scalefit.approach2.frontier import checked_budgets
 from scalefit.approach2.parabola import VertexFits, vertex_fits
 from scalefit.approach2.sweeps import Sweeps, sweeps
 from scalefit.arguments import broadcast_shape, choice, numbers, whole
+from scalefit.arguments import level as checked_level
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import shown
-from scalefit.results.estimate import Draws, Estimate, checked_level
+from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.surface import Surface, checked_surface
 
 # Sizes of a sweep; exponents and half-widths whose losses float64 holds.

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from scalefit.approach2.parabola import PowerLaw
+from scalefit.arguments import level as checked_level
 from scalefit.arguments import numbers
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import shown
 from scalefit.results.domain import extrapolation
-from scalefit.results.estimate import checked_level
 
 __all__ = ["Frontier", "PowerLawOptimum", "checked_budgets", "power_law_table"]
 

@@ -25,10 +25,10 @@ from scalefit.approach2.vertices import (
     with_intervals,
 )
 from scalefit.arguments import choice, flag
+from scalefit.arguments import level as checked_level
 from scalefit.data.table import LossTable, as_table
 from scalefit.notes import Note
 from scalefit.reporting.description import Column, Description, Table
-from scalefit.results.estimate import checked_level
 
 __all__ = ["IsoFlop", "Method", "isoflop", "refit_without"]
 

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from scalefit.arguments import broadcast_shape, numbers, refused
+from scalefit.arguments import level as checked_level
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
-from scalefit.results.estimate import checked_level
 from scalefit.runtime.settings import quiet
 
 __all__ = ["Parabolas", "PowerLaw", "VertexFits", "parabolas", "power_law", "vertex_fits"]

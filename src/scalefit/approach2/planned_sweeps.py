@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from scalefit.allocation.costs import Cost
-from scalefit.allocation.optimum import allocate, optimum_function
+from scalefit.allocation.optimum import allocate
+from scalefit.allocation.optimum_function import optimum_function
 from scalefit.approach2.parabola import VertexFits, vertex_fits
 from scalefit.results.fit import Fit
 from scalefit.tracing.operations import Bound, trace

@@ -33,7 +33,8 @@ from scalefit.inference.fitted_data import (
 from scalefit.inference.leverage import left_out
 from scalefit.notes import Note
 from scalefit.results.estimate import AS_DRAWN, Tails
-from scalefit.results.fit import Fit, checked_fit, refuse_unknown
+from scalefit.results.fit import Fit, checked_fit
+from scalefit.results.prediction import refuse_unknown
 
 __all__ = ["Method", "bootstrap"]
 

@@ -21,18 +21,20 @@ import pandas as pd
 
 from scalefit import arguments
 from scalefit.arguments import affordable, answered, choice, file_path, instance, shown
+from scalefit.arguments import level as checked_level
 from scalefit.data import files
 from scalefit.data.grouping import Grouping, level_name
 from scalefit.data.table import LossTable
-from scalefit.errors import ArgumentError, DataError
+from scalefit.errors import ArgumentError, MissingExtraError
 from scalefit.frozen import Frozen
 from scalefit.laws import Law
 from scalefit.notes import Note
 from scalefit.objective import Residual
 from scalefit.reporting import report
 from scalefit.results import archive
-from scalefit.results.estimate import AS_DRAWN, Draws, Estimate, Origin, Tails, checked_level
-from scalefit.results.fit import Fit, encoded
+from scalefit.results.estimate import AS_DRAWN, Draws, Estimate, Origin, Tails
+from scalefit.results.fit import Fit
+from scalefit.results.serialization import encoded
 from scalefit.results.surface import IntervalKind
 from scalefit.runtime.settings import own_settings, quiet
 
@@ -417,6 +419,7 @@ class Ensemble:
         """
         # Imported here: it takes as long as a fit.
         from scalefit.results import schema as documents
+        from scalefit.results.consistency import agree_draws
 
         place = file_path(path, "path", remedy="Pass the name that save was given")
         try:
@@ -431,7 +434,7 @@ class Ensemble:
         kind, schema = documents.EnsembleDocument, documents.ENSEMBLE_SCHEMA
         found = documents.parsed(parts[DOCUMENT], kind, "draws", schema)
         fit = Fit.from_document(found.fit, law, within=("fit",))
-        documents.agree_draws(found)
+        agree_draws(found)
         count = found.draws
         params = archive.array_in(parts, "params.npy", (len(found.parameters), count), np.float64)
         usable = archive.array_in(parts, "usable.npy", (count,), np.bool_)
@@ -462,7 +465,7 @@ class Ensemble:
             What ``arviz.from_dict`` makes of them.
 
         Raises:
-            DataError: ArviZ is not installed.
+            MissingExtraError: ArviZ is not installed.
         """
         try:
             with warnings.catch_warnings():
@@ -470,9 +473,7 @@ class Ensemble:
                 warnings.filterwarnings("ignore", r"\s*ArviZ is undergoing", FutureWarning)
                 import arviz  # type: ignore[import-not-found,import-untyped,unused-ignore]
         except ImportError as error:
-            raise DataError(
-                "ArviZ is not installed", remedy="Install it: pip install 'scalefit[bayes]'"
-            ) from error
+            raise MissingExtraError("ArviZ is not installed", extra="bayes") from error
         chains = {name: values.reshape(self.chains, -1) for name, values in self._drawn.items()}
         # Before 1.0 groups are arguments.
         if "posterior" in inspect.signature(arviz.from_dict).parameters:

@@ -14,7 +14,7 @@ import pandas as pd
 from scalefit import objective as obj
 from scalefit.arguments import affordable, whole
 from scalefit.data.table import LossTable
-from scalefit.errors import DataError
+from scalefit.errors import DataError, MissingExtraError
 from scalefit.inference.derivatives import rows, slopes
 from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.fitted_data import (
@@ -28,7 +28,8 @@ from scalefit.inference.fitted_data import (
 from scalefit.notes import Note
 from scalefit.objective import Measure, Residual
 from scalefit.problem.problem import Data, Problem
-from scalefit.results.fit import Fit, checked_fit, refuse_unknown
+from scalefit.results.fit import Fit, checked_fit
+from scalefit.results.prediction import refuse_unknown
 from scalefit.runtime.settings import on_device, own_settings, processor
 from scalefit.runtime.threads import apart, in_threads
 
@@ -108,7 +109,8 @@ def posterior(
 
     Raises:
         ArgumentError: an option makes no sense, or so many draws do not fit into memory.
-        DataError: BlackJAX is not installed; the table is not the one that was fitted, or leaves
+        MissingExtraError: BlackJAX is not installed.
+        DataError: the table is not the one that was fitted, or leaves
             fewer than five residual degrees of freedom; the objective is asymmetric; an amplitude
             is zero; or a parameter without bounds has no effect.
         FitError: the process was forked from one in which JAX was running.
@@ -507,9 +509,8 @@ def _require_sampler() -> Any:
         with jax.transfer_guard("allow"):
             import blackjax  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError as error:
-        raise DataError(
-            "the posterior needs BlackJAX, which is not installed",
-            remedy="Install it: pip install 'scalefit[bayes]'",
+        raise MissingExtraError(
+            "the posterior needs BlackJAX, which is not installed", extra="bayes"
         ) from error
     return blackjax
 

@@ -24,16 +24,9 @@ from scalefit.laws.additive import chinchilla_tied as chinchilla_tied
 from scalefit.laws.base import Law as Law
 from scalefit.laws.base import Param as Param
 from scalefit.laws.base import law as law
-from scalefit.laws.bits import effective_parameters as effective_parameters
-from scalefit.laws.bits import effective_parameters_and_tokens as effective_parameters_and_tokens
-from scalefit.laws.bits import float_quantized as float_quantized
 from scalefit.laws.bits import low_precision as low_precision
-from scalefit.laws.bits import optimal_qat_share as optimal_qat_share
 from scalefit.laws.bits import precision as precision
 from scalefit.laws.bits import ptq_excess as ptq_excess
-from scalefit.laws.bits import qat as qat
-from scalefit.laws.bits import qat_excess as qat_excess
-from scalefit.laws.bits import quartet as quartet
 from scalefit.laws.bits import unified_precision as unified_precision
 from scalefit.laws.broken import broken_power as broken_power
 from scalefit.laws.broken import broken_power_twice as broken_power_twice
@@ -52,6 +45,13 @@ from scalefit.laws.finetuning import joint_finetuning as joint_finetuning
 from scalefit.laws.finetuning import rectified_finetuning as rectified_finetuning
 from scalefit.laws.floorless import kaplan as kaplan
 from scalefit.laws.floorless import kaplan_steps as kaplan_steps
+from scalefit.laws.formats import effective_parameters as effective_parameters
+from scalefit.laws.formats import effective_parameters_and_tokens as effective_parameters_and_tokens
+from scalefit.laws.formats import float_quantized as float_quantized
+from scalefit.laws.formats import optimal_qat_share as optimal_qat_share
+from scalefit.laws.formats import qat as qat
+from scalefit.laws.formats import qat_excess as qat_excess
+from scalefit.laws.formats import quartet as quartet
 from scalefit.laws.hyperparameters import optimal_batch_size as optimal_batch_size
 from scalefit.laws.hyperparameters import optimal_learning_rate as optimal_learning_rate
 from scalefit.laws.kinds import Amplitude as Amplitude
@@ -198,7 +198,7 @@ def find(law: Any) -> Law:
     if callable(law) and not isinstance(law, type):
         raise LawError(
             f"{getattr(law, '__name__', law)!r} is a plain function. Decorate it with "
-            '@scalefit.law(source="...") so that its columns and parameters are known'
+            "@scalefit.law so that its columns and parameters are known"
         )
     if not isinstance(law, str):
         remedy = "Pass the name of a built-in law, as law='chinchilla', or one of @scalefit.law"

@@ -10,9 +10,9 @@ import numpy as np
 from scalefit.allocation.optimum import allocate
 from scalefit.approach2.bias_report import BiasReport
 from scalefit.arguments import instance
+from scalefit.arguments import level as checked_level
 from scalefit.plot.canvas import pair
 from scalefit.plot.gap_parts import percents, said
-from scalefit.results.estimate import checked_level
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

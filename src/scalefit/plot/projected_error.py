@@ -10,7 +10,8 @@ import pandas as pd
 from scalefit.data.table import LossTable, as_table
 from scalefit.fitting.landscape import landscape
 from scalefit.plot.canvas import single
-from scalefit.results.fit import Fit, checked_fit, refuse_unknown
+from scalefit.results.fit import Fit, checked_fit
+from scalefit.results.prediction import refuse_unknown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

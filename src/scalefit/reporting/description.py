@@ -65,12 +65,14 @@ class Table:
         interval: heading of the intervals, as ``95 % interval``.
         rest: what is said in place of rows that are left out, where a table has more than are
             shown, as ``to_frame() has all``.
+        whole: whether HTML, Markdown and LaTeX show all rows of a long one.
     """
 
     columns: Sequence[Column]
     title: str = ""
     interval: str = "interval"
     rest: str = "to_frame() has all"
+    whole: bool = False
 
     def __len__(self) -> int:
         return len(self.columns[0].values) if self.columns else 0

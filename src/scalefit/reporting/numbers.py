@@ -12,10 +12,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-__all__ = ["KINDS", "Kind", "Shown", "percent", "shown"]
+__all__ = ["Kind", "Shown", "escaped", "percent", "printable", "shown"]
 
-Kind = Literal["text", "number", "count", "integer", "flop", "percent", "usd"]
-KINDS: tuple[Kind, ...] = ("text", "number", "count", "integer", "flop", "percent", "usd")
+Kind = Literal["text", "formula", "number", "count", "integer", "flop", "percent", "usd"]
 
 # Significant digits of a number of which no uncertainty is known.
 DIGITS = {"number": 5, "count": 3, "flop": 4, "percent": 3, "usd": 3}
@@ -45,20 +44,27 @@ def shown(value: Any, kind: Kind = "number", low: Any = None, high: Any = None) 
     """A cell of a table as text and in LaTeX.
 
     Args:
-        value: the value; a number, or for the kind ``text`` anything.
+        value: the value: a number; for the kind ``text`` anything, and for ``formula`` a pair of
+            it as text and in LaTeX.
         kind: what it is: ``count`` is written as 36.9B, ``flop`` as 5.76e23, a ``percent`` is given
             as a share.
         low: lower end of its interval, if any.
         high: upper end.
     """
     if kind == "text":
-        return Shown(str(value), "", escaped(str(value)))
+        text = printable(str(value))
+        return Shown(text, "", escaped(text))
+    if kind == "formula":
+        text, latex = value
+        return Shown(printable(text), "", f"${latex}$" if latex else escaped(text))
     if value is None:
         return Shown("-", "", "--")
     if kind == "integer":
         text = f"{int(value):,}" if np.isfinite(value) else _special(float(value))
         return Shown(text, "", text.replace(",", "{,}"))
     number = float(value)
+    if kind == "count" and abs(number) < 1000 and number.is_integer() and low is None:
+        return Shown(f"{number:.0f}", "", f"${number:.0f}$")
     ends = None if low is None or high is None else (float(low), float(high))
     factor, unit = _unit(number, kind)
     places, power = _places(number / factor, kind, ends and (ends[0] / factor, ends[1] / factor))
@@ -184,6 +190,11 @@ LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
 }
+
+
+def printable(text: str) -> str:
+    """Text as text of one line, whatever a label holds."""
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def escaped(text: str) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from scalefit.data.column_names import UNITS
 from scalefit.notes import Note
+from scalefit.reporting.numbers import Kind, shown
 from scalefit.runtime.settings import quiet
 
-__all__ = ["extrapolation", "outside"]
+__all__ = ["extrapolation", "outside", "ranges"]
 
 Domain = Mapping[str, tuple[float, float]]
 
@@ -62,6 +65,19 @@ def outside(domain: Domain, columns: Mapping[str, Any]) -> np.ndarray:
     for far in _distances(domain, columns).values():
         found |= far > 0
     return found
+
+
+def ranges(domain: Domain) -> str:
+    """The range of each column among the runs, in words; without those that are not known."""
+    found = []
+    for name, (low, high) in domain.items():
+        if name == "D/N" or math.isnan(low):
+            continue
+        kind: Kind = "flop" if name in ("6ND", "C") else "count" if name in UNITS else "number"
+        unit = f" {UNITS.get('C' if name == '6ND' else name, '')}".rstrip()
+        ends = [shown(end, kind).value for end in dict.fromkeys((low, high))]
+        found.append(f"{name} {' to '.join(ends)}{unit}")
+    return ", ".join(found)
 
 
 def _distances(domain: Domain, columns: Mapping[str, Any]) -> dict[str, np.ndarray]:

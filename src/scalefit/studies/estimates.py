@@ -13,9 +13,9 @@ from scalefit.approach2.parabola import vertex_fits
 from scalefit.approach2.sweeps import sweeps
 from scalefit.data.table import LossTable
 from scalefit.errors import ArgumentError, DataError
-from scalefit.fitting.api import PreparedFit, pose
 from scalefit.fitting.diagnostics import arrived, exact
 from scalefit.fitting.multistart import SAME_VALUE, Refits, refit
+from scalefit.fitting.prepared_fit import PreparedFit, prepare_fit
 from scalefit.frozen import Frozen
 from scalefit.laws import find
 from scalefit.objective import Objective
@@ -187,7 +187,7 @@ def _checked(
 
 
 def _surface(given: _Tables) -> dict[str, Any]:
-    prepared = pose(given.runs, LAW, given.objective, fixed={}, bounds={}, tied=(), groups={})
+    prepared = prepare_fit(given.runs, LAW, given.objective)
     found = _fits(prepared, given.objective, given.losses)
     states = [
         (exact(given.objective, prepared.data, found), "exact"),

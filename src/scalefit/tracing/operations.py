@@ -28,6 +28,7 @@ from scalefit.runtime.settings import on_device, own_settings, processor, quiet
 from scalefit.runtime.threads import apart
 
 __all__ = [
+    "CALLS",
     "LOCK",
     "SAME",
     "Bound",
@@ -36,6 +37,7 @@ __all__ = [
     "Program",
     "Untraceable",
     "acts_on_elements",
+    "called",
     "closed_form",
     "rewritten",
     "trace",
@@ -202,7 +204,7 @@ class Program:
             name = equation.primitive.name
             mine = [place(atom) for atom in equation.invars]
             if name in CALLS:
-                found = self._read(_called(equation), mine)
+                found = self._read(called(equation), mine)
             else:
                 if any(getattr(atom.aval, "shape", None) != () for atom in equation.outvars):
                     raise Untraceable(f"{name} makes an array of a single row")
@@ -448,7 +450,7 @@ def _elementwise(function: Callable[..., Sequence[Any]], count: int, rows: int) 
     return acts_on_elements(closed)
 
 
-def _called(equation: Any) -> ClosedJaxpr:
+def called(equation: Any) -> ClosedJaxpr:
     """What an operation of ``CALLS`` calls."""
     inner = equation.params[CALLS[equation.primitive.name]]
     return inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ())
@@ -459,7 +461,7 @@ def acts_on_elements(closed: ClosedJaxpr) -> bool:
     for equation in closed.jaxpr.eqns:
         name = equation.primitive.name
         if name in CALLS:
-            if not acts_on_elements(_called(equation)):
+            if not acts_on_elements(called(equation)):
                 return False
         elif name in ("broadcast_in_dim", "reshape", "squeeze", "expand_dims"):
             before = getattr(equation.invars[0].aval, "shape", ())
@@ -525,7 +527,7 @@ def _with_exponentials(closed: ClosedJaxpr, given: Sequence[_Value]) -> list[_Va
         elif name == "log" and first is not None and first.logarithm is not None:
             found = [_Value(first.logarithm, False)]
         elif name in ("jit", "pjit", "custom_jvp_call"):
-            found = _with_exponentials(_called(equation), operands)
+            found = _with_exponentials(called(equation), operands)
         else:
             bound = equation.primitive.bind(*(item.value for item in operands), **equation.params)
             results = list(bound) if equation.primitive.multiple_results else [bound]
