@@ -841,10 +841,10 @@ def costs_that_buy_no_size_are_products():
 @case
 def advice_is_given_what_it_lacks():
     exact = sf.fit(sf.simulate(sf.simulation.isoflop_design(), noise=0.0))
-    silent = replace(exact, domain={}, spread=0.0)
+    silent = replace(exact, domain={}, residual_rms=0.0)
     messages = [refused(lambda: sf.approach2.advise(silent, 1e23, noise=0.003))]
     assert len(sf.approach2.advise(silent, 1e23, noise=0.003, span=(1e17, 1e21)).plans)
-    unknown = replace(silent, spread=np.nan)
+    unknown = replace(silent, residual_rms=np.nan)
     messages.append(refused(lambda: sf.approach2.advise(unknown, 1e23, span=(1e17, 1e21))))
     return messages
 
@@ -938,7 +938,7 @@ def curves_are_enveloped():
     curves = sf.simulate(curves, noise=0.01, seed=2)
     both = pd.concat([runs(), curves.assign(C=6 * curves["N"] * curves["D"])], ignore_index=True)
     message = noted(sf.isoflop(both), "trajectories")
-    assert called(message, "envelope(", runs=curves).n_exponent > 0
+    assert called(message, "scalefit.approach2.envelope(", runs=curves).n_exponent > 0
     N, step = np.meshgrid(np.geomspace(5e7, 5e8, 6), np.arange(1, 128))
     few = pd.DataFrame({"N": N.ravel(), "D": 3.48e7 * step.ravel()})
     few = sf.simulate(few, noise=0.01, seed=2).drop(columns="C", errors="ignore")
@@ -962,7 +962,7 @@ def runs_that_bend_a_parabola_are_left_out():
 def reports_are_resampled():
     sweeps = sf.simulate(sf.simulation.isoflop_design(points=9), noise=0.003, seed=1)
     surface, found = sf.fit(sweeps), sf.isoflop(sweeps)
-    options = {"quality": False, "objectives": False}
+    options = {"rules": (), "objectives": False}
     report = sf.bias(surface, found, sweeps, 1e22, n_draws=0, **options)
     message = refused(lambda: report.resampled("D"))
     assert "n_draws=400" in message
