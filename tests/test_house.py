@@ -42,6 +42,8 @@ FLOW = [
     "runtime.settings",
     "runtime.threads",
     "tracing",
+    "tracing.primitives",
+    "tracing.exponentials",
     "tracing.operations",
     "tracing.numpy_calls",
     "tracing.source_lines",
