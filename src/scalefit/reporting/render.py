@@ -30,6 +30,7 @@ STYLE = """
     background: none; font-variant-numeric: tabular-nums; max-width: 44em; white-space: normal}
 .scalefit table tr {background: none}
 .scalefit table td.number, .scalefit table th.number {text-align: right}
+.scalefit table.data td {vertical-align: middle}
 .scalefit table.data thead th {border-bottom: 1px solid rgba(128, 128, 128, 0.6)}
 .scalefit table.facts th {font-weight: normal; opacity: 0.75; white-space: nowrap}
 .scalefit caption {
