@@ -64,6 +64,7 @@ FLOW = [
     "problem.basis",
     "problem.problem",
     "results",
+    "results.status",
     "results.domain",
     "results.estimate",
     "results.schema",

@@ -35,6 +35,7 @@ __all__ = [
     "flag",
     "function",
     "instance",
+    "level",
     "mapping",
     "names",
     "number",
@@ -53,6 +54,8 @@ Instance = TypeVar("Instance")
 SHOWN = 60
 # Of what a caller's own function raises.
 SAID = 120
+# Below this level an interval is narrower than its rounding.
+LEAST_LEVEL = 1e-9
 
 # Memory that one call may take, as a share of this machine's, and in bytes where that is not known.
 SHARE_OF_MEMORY = 0.5
@@ -155,10 +158,10 @@ def numbers(
             bad |= found > most
     if bad.any():
         place = np.unravel_index(int(np.argmax(bad)), found.shape)
-        level_name = f"{argument}[{', '.join(map(str, place))}]" if found.ndim else argument
+        name = f"{argument}[{', '.join(map(str, place))}]" if found.ndim else argument
         # Of one number as it was passed: 10**400 is not infinite.
         one = float(found[place]) if found.ndim else value
-        raise refused(level_name, one, wanted, remedy)
+        raise refused(name, one, wanted, remedy)
     return found
 
 
@@ -200,6 +203,17 @@ def seed(value: Any, argument: str = "seed") -> int:
         ArgumentError: it is none.
     """
     return whole(value, argument, least=0, remedy=f"Pass a whole number, as {argument}=0")
+
+
+def level(value: Any, argument: str = "level") -> float:
+    """The probability that an interval is to cover: a number between 0 and 1.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    return number(
+        value, argument, least=LEAST_LEVEL, below=1, remedy=f"Pass a share, as {argument}=0.95"
+    )
 
 
 def choice(value: Any, argument: str, known: Sequence[Choice], *, remedy: str = "") -> Choice:
@@ -426,11 +440,11 @@ def file_path(value: Any, argument: str, *, remedy: str) -> Path:
         ArgumentError: it is neither text nor a path, is empty, or holds a character no path holds.
     """
     if isinstance(value, str | os.PathLike):
-        level_name = os.fspath(value)
-        if isinstance(level_name, str) and level_name and "\0" not in level_name:
+        name = os.fspath(value)
+        if isinstance(name, str) and name and "\0" not in name:
             with suppress(UnicodeError):
-                os.fsencode(level_name)
-                return Path(level_name)
+                os.fsencode(name)
+                return Path(name)
     raise refused(argument, value, "the path of a file", remedy)
 
 
@@ -516,6 +530,6 @@ def _floats(value: Any, argument: str, wanted: str, remedy: str) -> np.ndarray:
         except ValueError:  # A signalling NaN.
             real = False
         if not real:
-            level_name = f"{argument}[{', '.join(map(str, place))}]" if array.ndim else argument
-            raise refused(level_name, item, wanted, remedy)
+            name = f"{argument}[{', '.join(map(str, place))}]" if array.ndim else argument
+            raise refused(name, item, wanted, remedy)
     return found

@@ -2,14 +2,12 @@
 
 Hard failures are exceptions that name the column, the rows, the value and the remedy. Soft ones
 are :class:`Note` objects carried by results; of an answer that is a plain array they become a
-:class:`NoteWarning`. The outcome of a solver is a :class:`Status`, whose
-members are their own messages.
+:class:`NoteWarning`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 
 __all__ = [
     "AllocationError",
@@ -19,7 +17,6 @@ __all__ = [
     "FitError",
     "LawError",
     "ScalefitError",
-    "Status",
 ]
 
 # Rows beyond this many are counted, not printed: a message must fit a terminal.
@@ -97,32 +94,6 @@ class FitError(ScalefitError, RuntimeError):
 
 class AllocationError(ScalefitError, ValueError):
     """A budget cannot be allocated under this law."""
-
-
-class Status(Enum):
-    """Outcome of a fit. The value is the message: what happened, likely causes, next step."""
-
-    CONVERGED = "converged: the objective cannot be improved beyond rounding"
-    EXACT = "exact: the law passes through every row to rounding, so spread cannot be estimated"
-    STALLED = (
-        "stalled: no step lowers the objective although its gradient is not zero. Likely causes: "
-        "a flat valley (see the condition number), or a law that is not smooth. Treat the "
-        "parameters with care; the objective value is an upper bound"
-    )
-    ITERATION_LIMIT = (
-        "stopped at the iteration limit. Likely causes: a law with a very curved valley, or "
-        "parameters that the table does not identify. Fix or tie a parameter, or add runs"
-    )
-
-    PUBLISHED = (
-        "published, not fitted: values as a paper gives them. Nothing here says how they were "
-        "searched for or how well they are determined"
-    )
-
-    @property
-    def usable(self) -> bool:
-        """Whether the parameters stand for an optimum that was reached, here or in a paper."""
-        return self in (Status.CONVERGED, Status.EXACT, Status.PUBLISHED)
 
 
 def listed(items: Sequence[object]) -> str:

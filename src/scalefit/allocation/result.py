@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from scalefit.arguments import choice, shown
+from scalefit.arguments import level as checked_level
 from scalefit.errors import AllocationError, ArgumentError
 from scalefit.notes import Note
 from scalefit.reporting import report
-from scalefit.results.estimate import Draws, Estimate, checked_level
+from scalefit.results.estimate import Draws, Estimate
 
 __all__ = ["Allocation"]
 

@@ -14,10 +14,11 @@ from scalefit.allocation.result import Allocation
 from scalefit.approach2.isoflop_fit import IsoFlop, positive
 from scalefit.approach2.parabola import power_law, vertex_fits
 from scalefit.arguments import choice, instance
+from scalefit.arguments import level as checked_level
 from scalefit.errors import ArgumentError, DataError, listed
 from scalefit.notes import Note
 from scalefit.reporting import report
-from scalefit.results.estimate import Draws, Estimate, checked_level
+from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.fit import Fit
 from scalefit.results.surface import Surface, checked_surface
 

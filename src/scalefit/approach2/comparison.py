@@ -28,6 +28,7 @@ from scalefit.approach2.isoflop_fit import IsoFlop, again
 from scalefit.approach2.parabola import power_law, vertex_fits
 from scalefit.approach2.run_quality import ALL_RULES, RuleChoice, chosen
 from scalefit.arguments import choice, flag, whole
+from scalefit.arguments import level as checked_level
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import AllocationError, DataError, ScalefitError
 from scalefit.fitting.api import fit as fit_law
@@ -36,7 +37,7 @@ from scalefit.inference.fitted_data import FEWEST_FREEDOM
 from scalefit.notes import Note
 from scalefit.objective import Objective
 from scalefit.reporting import report
-from scalefit.results.estimate import AS_DRAWN, Draws, Estimate, Tails, checked_level
+from scalefit.results.estimate import AS_DRAWN, Draws, Estimate, Tails
 from scalefit.results.fit import Fit
 from scalefit.results.surface import Surface, checked_surface
 

@@ -21,13 +21,13 @@ from scalefit.approach2.run_quality import (
 )
 from scalefit.approach2.sweeps import Sweeps, sweeps
 from scalefit.arguments import choice, flag, numbers
+from scalefit.arguments import level as checked_level
 from scalefit.data.table import LossTable, as_table
 from scalefit.data.trajectories import find_trajectories
 from scalefit.errors import DataError, listed
 from scalefit.notes import Note
 from scalefit.reporting import report
 from scalefit.results.domain import extrapolation
-from scalefit.results.estimate import checked_level
 
 __all__ = ["IsoFlop", "Method", "Optimum", "again", "isoflop", "positive"]
 

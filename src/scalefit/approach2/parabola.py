@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scalefit.arguments import broadcast_shape, numbers, refused
-from scalefit.results.estimate import checked_level
+from scalefit.arguments import level as checked_level
 from scalefit.runtime.settings import quiet
 
 __all__ = ["Parabolas", "PowerLaw", "VertexFits", "parabolas", "power_law", "vertex_fits"]

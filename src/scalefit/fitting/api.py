@@ -16,7 +16,7 @@ from scalefit.certification.branch_bound import MOST_BOXES, MOST_WORK, UNASKED_B
 from scalefit.certification.branch_bound import certify as prove
 from scalefit.data.grouping import Grouping
 from scalefit.data.table import LossTable, Missing, as_table
-from scalefit.errors import DataError, FitError, Status, listed
+from scalefit.errors import DataError, FitError, listed
 from scalefit.fitting import grid
 from scalefit.fitting.design_checks import check_delta, check_design, check_losses, check_weights
 from scalefit.fitting.devices import named
@@ -46,6 +46,7 @@ from scalefit.problem.problem import (
 )
 from scalefit.problem.separability import structure
 from scalefit.results.fit import NO_CERTIFICATE, Certificate, Fit, by_row, refuse_unknown
+from scalefit.results.status import Status
 from scalefit.runtime.settings import quiet
 
 __all__ = ["fit"]

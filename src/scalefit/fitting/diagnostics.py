@@ -12,7 +12,7 @@ from scalefit.data.grouping import level_name
 from scalefit.data.row_filter import quoted
 from scalefit.data.table import LossTable
 from scalefit.data.trajectories import find_trajectories
-from scalefit.errors import Status, listed
+from scalefit.errors import listed
 from scalefit.fitting.arrow import curvature_of
 from scalefit.fitting.design_checks import tells_apart
 from scalefit.fitting.grid import Searched
@@ -24,6 +24,7 @@ from scalefit.objective import Objective, binary_size
 from scalefit.problem.problem import Data, Problem, Settings
 from scalefit.problem.separability import idle_error
 from scalefit.results.fit import Diagnostics, Fit, Minimum, by_row
+from scalefit.results.status import Status
 from scalefit.runtime.settings import quiet
 
 __all__ = ["arrived", "assess", "exact", "fit_notes", "refuse_unidentified", "settled"]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.arguments import affordable, choice, shown, text, whole
+from scalefit.arguments import level as checked_level
 from scalefit.arguments import seed as checked_seed
 from scalefit.data.table import LossTable
 from scalefit.errors import ArgumentError, DataError
@@ -29,7 +30,6 @@ from scalefit.inference.leverage import left_out
 from scalefit.notes import Note
 from scalefit.objective import Measure, influence
 from scalefit.reporting import report
-from scalefit.results.estimate import checked_level
 from scalefit.results.fit import Fit, checked_fit, refuse_unknown
 
 __all__ = ["Covariance", "CovarianceMethod", "Spread", "check_method", "covariance", "spread"]

@@ -21,6 +21,7 @@ import pandas as pd
 
 from scalefit import arguments
 from scalefit.arguments import affordable, answered, choice, file_path, instance, shown
+from scalefit.arguments import level as checked_level
 from scalefit.data import files
 from scalefit.data.grouping import Grouping, level_name
 from scalefit.data.table import LossTable
@@ -31,7 +32,7 @@ from scalefit.notes import Note
 from scalefit.objective import Residual
 from scalefit.reporting import report
 from scalefit.results import archive
-from scalefit.results.estimate import AS_DRAWN, Draws, Estimate, Origin, Tails, checked_level
+from scalefit.results.estimate import AS_DRAWN, Draws, Estimate, Origin, Tails
 from scalefit.results.fit import Fit, encoded
 from scalefit.results.surface import IntervalKind
 from scalefit.runtime.settings import own_settings, quiet

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from scalefit.data.table import LossTable, as_table
-from scalefit.errors import DataError, Status
+from scalefit.errors import DataError
 from scalefit.fitting.api import PreparedFit, prepare_again
 from scalefit.fitting.grid import Candidates
 from scalefit.inference.ensemble import RunNoise
 from scalefit.notes import Note
 from scalefit.results.fit import Fit
+from scalefit.results.status import Status
 
 __all__ = [
     "FEWEST_CLUSTERS",

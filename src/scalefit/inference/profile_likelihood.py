@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit import objective as obj
+from scalefit.arguments import level as checked_level
 from scalefit.arguments import refused, shown
 from scalefit.data.table import LossTable
 from scalefit.errors import ArgumentError, DataError
@@ -31,7 +32,6 @@ from scalefit.inference.fitted_data import (
 )
 from scalefit.notes import Note
 from scalefit.reporting import report
-from scalefit.results.estimate import checked_level
 from scalefit.results.fit import Fit, checked_fit, refuse_unknown
 from scalefit.runtime.settings import quiet
 from scalefit.tracing.operations import Function, trace

@@ -13,9 +13,9 @@ from scalefit.allocation.near_optimality import NearOptimal
 from scalefit.allocation.optimum import allocate
 from scalefit.allocation.result import Allocation
 from scalefit.arguments import instance, numbers
+from scalefit.arguments import level as checked_level
 from scalefit.errors import AllocationError
 from scalefit.plot.canvas import several, single
-from scalefit.results.estimate import checked_level
 from scalefit.results.fit import Fit, checked_fit
 from scalefit.results.surface import Surface, checked_surface
 

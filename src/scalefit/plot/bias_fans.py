@@ -10,9 +10,10 @@ import numpy as np
 from scalefit.allocation.optimum import allocate
 from scalefit.approach2.comparison import BiasReport
 from scalefit.arguments import instance
+from scalefit.arguments import level as checked_level
 from scalefit.plot.canvas import several
 from scalefit.plot.gap_parts import percent_label, percent_ticks
-from scalefit.results.estimate import Estimate, checked_level
+from scalefit.results.estimate import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

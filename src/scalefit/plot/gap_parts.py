@@ -8,8 +8,8 @@ import numpy as np
 
 from scalefit.approach2.attribution import Attribution
 from scalefit.arguments import instance
+from scalefit.arguments import level as checked_level
 from scalefit.plot.canvas import single
-from scalefit.results.estimate import checked_level
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

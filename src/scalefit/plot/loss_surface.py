@@ -9,11 +9,11 @@ import pandas as pd
 
 from scalefit.allocation.costs import Cost, CostLike, find_cost
 from scalefit.allocation.optimum import allocate
+from scalefit.arguments import level as checked_level
 from scalefit.arguments import number
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import AllocationError
 from scalefit.plot.canvas import single
-from scalefit.results.estimate import checked_level
 from scalefit.results.fit import Fit, refuse_unknown
 from scalefit.results.surface import Surface, checked_surface
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from scalefit.arguments import level as checked_level
 from scalefit.data.table import LossTable, as_table
 from scalefit.plot.canvas import single
 from scalefit.results.domain import outside
-from scalefit.results.estimate import checked_level
 from scalefit.results.fit import refuse_unknown
 from scalefit.results.surface import IntervalKind, Surface, checked_surface
 

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from scalefit.data.grouping import level_name
-from scalefit.errors import Status
 from scalefit.notes import Note
+from scalefit.results.status import Status
 
 if TYPE_CHECKING:
     from scalefit.allocation.deadweight_compute import Deadweight

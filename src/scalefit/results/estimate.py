@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from scalefit.arguments import number
+from scalefit.arguments import level as checked_level
 from scalefit.errors import DataError
 from scalefit.notes import Note
 from scalefit.reporting import report
 
-__all__ = ["AS_DRAWN", "Draws", "Estimate", "Origin", "Tails", "checked_level", "quantiles"]
+__all__ = ["AS_DRAWN", "Draws", "Estimate", "Origin", "Tails", "quantiles"]
 
 
 class Tails(NamedTuple):
@@ -192,19 +192,6 @@ class Draws(Mapping[str, np.ndarray]):
         kept = np.isin(self.index, other.index)
         arrays = {name: values[kept] for name, values in self.arrays.items()}
         return replace(self, arrays=arrays, index=self.index[kept])
-
-
-# Below, an interval is narrower than its rounding.
-LEAST_LEVEL = 1e-9
-
-
-def checked_level(level: Any) -> float:
-    """The level itself.
-
-    Raises:
-        ArgumentError: it is no number between 0 and 1.
-    """
-    return number(level, "level", least=LEAST_LEVEL, below=1, remedy="Pass a share, as level=0.95")
 
 
 def quantiles(draws: np.ndarray, shares: Sequence[float]) -> np.ndarray:

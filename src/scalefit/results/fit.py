@@ -23,7 +23,7 @@ from scalefit import arguments
 from scalefit.arguments import broadcast_shape, instance, mapping, numbers, refused, shown
 from scalefit.data.grouping import Grouping, asked, level_name
 from scalefit.data.table import ALIASES, DroppedRow, LossTable, as_table
-from scalefit.errors import ArgumentError, DataError, LawError, Status, listed
+from scalefit.errors import ArgumentError, DataError, LawError, listed
 from scalefit.frozen import Frozen
 from scalefit.laws import BUILTIN, Law, find
 from scalefit.notes import Note, NoteWarning
@@ -31,6 +31,7 @@ from scalefit.objective import Objective, measure, require_positive, residuals
 from scalefit.reporting import report
 from scalefit.results.domain import extrapolation
 from scalefit.results.estimate import Draws, Estimate
+from scalefit.results.status import Status
 
 if TYPE_CHECKING:
     from scalefit.results.schema import FitDocument

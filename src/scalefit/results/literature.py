@@ -14,11 +14,12 @@ import pandas as pd
 
 from scalefit.arguments import choice
 from scalefit.data.grouping import Grouping
-from scalefit.errors import LawError, Status
+from scalefit.errors import LawError
 from scalefit.laws import Law, find
 from scalefit.notes import Note
 from scalefit.objective import Objective
 from scalefit.results.fit import NO_DIAGNOSTICS, Fit
+from scalefit.results.status import Status
 
 __all__ = ["published", "published_fits"]
 

@@ -18,9 +18,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from scalefit.arguments import shown
 from scalefit.data.grouping import level_name
-from scalefit.errors import DocumentError, Status, listed
+from scalefit.errors import DocumentError, listed
 from scalefit.laws import Law
 from scalefit.objective import Residual, Robust
+from scalefit.results.status import Status
 
 __all__ = ["EnsembleDocument", "FitDocument", "agree", "agree_draws", "parsed", "refused"]
 
