@@ -216,6 +216,7 @@ def test_import_and_fit_leave_the_users_jax_configuration_alone():
 import jax, jax.numpy as jnp
 before = dict(jax.config.values)
 import scalefit as sf
+from scalefit.simulation import SURFACES, isoflop_design
 fit = sf.fit(sf.simulate(isoflop_design(), noise=0.0))
 sf.allocate(fit, 1e22)
 assert dict(jax.config.values) == before
@@ -258,7 +259,7 @@ def listen(event, arguments):
         written.append((event, *arguments))
 sys.addaudithook(listen)
 import scalefit as sf
-runs = sf.simulate(isoflop_design())
+runs = sf.simulate(sf.simulation.isoflop_design())
 fit = sf.fit(runs)
 draws = sf.bootstrap(fit, runs, 20, progress=False)
 sf.allocate(draws, 1e22)

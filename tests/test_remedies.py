@@ -403,7 +403,7 @@ def columns_that_do_not_vary_have_a_law_of_the_other():
         assert called(messages[-1], "fit(", runs=still).status.usable
     ladder = runs().assign(D=20 * runs()["N"])
     messages.append(refused(lambda: sf.fit(ladder)))
-    assert called(messages[-1], "fit(", runs=ladder).rows == len(ladder)
+    assert called(messages[-1], "fit(", runs=ladder).nobs == len(ladder)
     return messages
 
 
@@ -547,10 +547,10 @@ def signatures_are_written_as_said():
 
     messages.append(refused(lambda: sf.law(source="mine")(tupled)))
     lower, upper = 0.1, 1.0
-    bounds = called(messages[-1], "Bounds(", lower=lower, upper=upper)
+    bounds = called(messages[-1], "Bounds(", lower=lower, upper=upper, **vars(sf.laws))
     tupled.__annotations__["a"] = Annotated[sf.laws.Exponent, bounds]
     assert sf.law(source="mine")(tupled).params[1].kind.upper == 1.0
-    assert called(messages[-1], "By(").columns == ("format",)
+    assert called(messages[-1], "By(", **vars(sf.laws)).columns == ("format",)
 
     def seeded(seed, *, A: sf.laws.Amplitude):
         return A * seed
@@ -841,10 +841,10 @@ def costs_that_buy_no_size_are_products():
 @case
 def advice_is_given_what_it_lacks():
     exact = sf.fit(sf.simulate(sf.simulation.isoflop_design(), noise=0.0))
-    silent = replace(exact, domain={}, spread=0.0)
+    silent = replace(exact, domain={}, residual_rms=0.0)
     messages = [refused(lambda: sf.approach2.advise(silent, 1e23, noise=0.003))]
     assert len(sf.approach2.advise(silent, 1e23, noise=0.003, span=(1e17, 1e21)).plans)
-    unknown = replace(silent, spread=np.nan)
+    unknown = replace(silent, residual_rms=np.nan)
     messages.append(refused(lambda: sf.approach2.advise(unknown, 1e23, span=(1e17, 1e21))))
     return messages
 
@@ -938,7 +938,7 @@ def curves_are_enveloped():
     curves = sf.simulate(curves, noise=0.01, seed=2)
     both = pd.concat([runs(), curves.assign(C=6 * curves["N"] * curves["D"])], ignore_index=True)
     message = noted(sf.isoflop(both), "trajectories")
-    assert called(message, "envelope(", runs=curves).n_exponent > 0
+    assert called(message, "scalefit.approach2.envelope(", runs=curves).n_exponent > 0
     N, step = np.meshgrid(np.geomspace(5e7, 5e8, 6), np.arange(1, 128))
     few = pd.DataFrame({"N": N.ravel(), "D": 3.48e7 * step.ravel()})
     few = sf.simulate(few, noise=0.01, seed=2).drop(columns="C", errors="ignore")

@@ -416,7 +416,7 @@ def _other_question(fit: Fit, cost: Cost, fixed: Mapping[str, Any], asked: str) 
         more = f", fixed={{{', '.join(rest)}}}" if rest else ""
         counted = f"lambda {main}: {main}"
         if asked.startswith("usd"):
-            counted = f"cost(source='mine', unit='USD')({counted})"
+            counted = f"scalefit.allocation.cost(source='mine', unit='USD')({counted})"
         return (
             f"Count the budget in {main}: allocate(fit, {asked}, cost={counted}, "
             f"free={{{', '.join(ranges)}}}{more})"

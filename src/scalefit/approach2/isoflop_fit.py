@@ -264,7 +264,7 @@ def _curve_notes(table: LossTable) -> list[Note]:
             f"{found.rows} of {len(table)} rows look like checkpoints of {found.curves} runs: "
             "losses in the middle of a learning-rate schedule are not those of runs that end at "
             "that budget, and neighbours share their noise. Give runs that ended at their budget, "
-            "or take the lower envelope of the curves: envelope(runs)",
+            "or take the lower envelope of the curves: scalefit.approach2.envelope(runs)",
             {"rows": found.rows, "runs": found.curves, "by": found.by},
             severity="warning",
         )
@@ -513,7 +513,7 @@ def _wide_notes(budgets: pd.DataFrame) -> list[Note]:
 SAID = {
     "too_wide": "runs of close C chain into one budget over more than a factor of two: it is left "
     "out. Name the budgets with by=, or lower the tolerance; training curves with checkpoints as "
-    "rows go to envelope(runs)",
+    "rows go to scalefit.approach2.envelope(runs)",
     "impossible": "the vertex is no optimum that such runs can have (below one parameter, one "
     "token or a loss of zero, or outside the runs by more than twice their width): it is left out. "
     "Add sizes around the least loss",
