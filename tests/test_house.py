@@ -6,6 +6,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import jax
 import jax.numpy as jnp
@@ -188,6 +189,25 @@ def test_a_module_imports_only_from_its_left(name, path):
     for other in imported(path):
         assert FLOW.index(other) < FLOW.index(name), f"{name or 'scalefit'} imports {other}"
         assert not {name, other} <= set(FAMILIES), f"{name} imports {other}"
+
+
+def bodies(path):
+    """Lines of every function of a file, without signature and docstring, by name."""
+    for item in ast.walk(ast.parse(path.read_text())):
+        if isinstance(item, ast.FunctionDef):
+            first = item.body[0]
+            plain = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+            body = item.body[1:] if plain else item.body
+            if body:
+                yield item.name, body[-1].end_lineno - body[0].lineno + 1
+
+
+def test_functions_and_files_are_small():
+    lengths = {(name, item): n for name, path in modules() for item, n in bodies(path)}
+    assert {key: n for key, n in lengths.items() if n > 60} == {}
+    assert median(lengths.values()) <= 6
+    files = {name: len(path.read_text().splitlines()) for name, path in modules()}
+    assert {name: n for name, n in files.items() if n > 500} == {}
 
 
 def test_rooms_lie_side_by_side():
