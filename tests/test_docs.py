@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from test_house import FLOW
 
 import scalefit as sf
 from scalefit.notes import CODES
 
 DOCS = Path(__file__).parents[1] / "docs"
 sys.path.insert(0, str(DOCS))
-import notes_table  # noqa: E402  # A script of the documentation, which is no package.
+import tables  # noqa: E402  # A script of the documentation, which is no package.
 
 PUBLIC_MODULES = [getattr(sf, name) for name in sf.__all__ if inspect.ismodule(getattr(sf, name))]
 
@@ -28,9 +29,10 @@ def keywords():
                     yield from inspect.signature(item).parameters
 
 
-def test_the_table_of_notes_is_current():
-    page = notes_table.PAGE.read_text()
-    assert page == notes_table.page(page), "write it by python docs/notes_table.py"
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_the_tables_of_the_pages_are_current(name):
+    path, text = tables.page(name)
+    assert path.read_text() == text, "write them by python docs/tables.py"
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -48,3 +50,9 @@ def resolved(path):
     for part in path.partition("(")[0].split(".")[1:]:
         thing = getattr(thing, part)
     return thing
+
+
+def test_the_picture_of_the_flow_is_that_of_the_test():
+    rooms = [name.partition(".")[0] for name in FLOW]
+    picture = tables.flow((DOCS / "architecture.md").read_text())
+    assert picture == [room for room in dict.fromkeys(rooms) if room not in ("", "__main__")]
