@@ -31,7 +31,7 @@ from jax import lax
 import scalefit as sf
 from scalefit.fitting import grid, multistart
 from scalefit.fitting.api import pose
-from scalefit.fitting.polish import Tables
+from scalefit.fitting.tables import Tables
 from scalefit.laws import find
 from scalefit.problem.problem import Data, Settings
 from scalefit.runtime.settings import quiet

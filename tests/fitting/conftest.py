@@ -13,7 +13,8 @@ from scalefit.data.grouping import Grouping
 from scalefit.fitting import grid, projection
 from scalefit.fitting.api import pack
 from scalefit.fitting.model import Cells, Model
-from scalefit.fitting.polish import Polisher, Tables
+from scalefit.fitting.polish import Polisher
+from scalefit.fitting.tables import Tables
 from scalefit.problem.problem import prepare, read_groups
 from scalefit.problem.separability import structure
 

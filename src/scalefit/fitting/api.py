@@ -21,8 +21,9 @@ from scalefit.fitting import grid
 from scalefit.fitting.design_checks import check_delta, check_design, check_losses, check_weights
 from scalefit.fitting.devices import named
 from scalefit.fitting.diagnostics import ROW_ROUNDING, assess, fit_notes, refuse_unidentified
+from scalefit.fitting.end_points import Polished
 from scalefit.fitting.multistart import polish_from, search
-from scalefit.fitting.polish import Polished, newton_of
+from scalefit.fitting.objective_setup import scaled_objective
 from scalefit.laws import Law, find
 from scalefit.objective import (
     Objective,
@@ -214,7 +215,7 @@ def _nowhere(prepared: PreparedFit, objective: Objective, polished: Polished) ->
     )
     predicted = law.evaluate(prepared.columns, by_row(law, point, prepared.groups, prepared.codes))
     # Of the terms, too: one may be larger than any float where what it is multiplied by is zero.
-    columns, known = newton_of(problem, prepared.data).model.values(polished.coordinates[0])
+    columns, known = scaled_objective(problem, prepared.data).model.values(polished.coordinates[0])
     terms = [np.abs(item).max() for item in (*columns, 0.0 if known is None else known)]
     at = listed([f"{name} = {value:.4g}" for name, value in point.items()])
     if not np.isfinite(predicted).all() or not np.isfinite(terms).all() or not np.any(terms):
@@ -259,8 +260,8 @@ def _refuse_disagreement(
     """
     # Starts that ended nowhere have no value.
     best = int(np.nanargmin(np.abs(polished.value - searched)))
-    newton = newton_of(prepared.problem, prepared.data)
-    terms = sum(map(np.abs, newton.terms(polished.coordinates[best], polished.coefficients[best])))
+    scaled = scaled_objective(prepared.problem, prepared.data)
+    terms = sum(map(np.abs, scaled.terms(polished.coordinates[best], polished.coefficients[best])))
     error = ROW_ROUNDING * np.maximum(terms, np.abs(prepared.observed))
     if objective.needs_positive_loss:
         error = error / prepared.observed

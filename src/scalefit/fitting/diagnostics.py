@@ -15,9 +15,9 @@ from scalefit.data.trajectories import find_trajectories
 from scalefit.errors import Status, listed
 from scalefit.fitting.arrow import curvature_of
 from scalefit.fitting.design_checks import tells_apart
+from scalefit.fitting.end_points import Polished
 from scalefit.fitting.grid import Searched
 from scalefit.fitting.newton import MOST_ITERATIONS
-from scalefit.fitting.polish import Polished
 from scalefit.laws import BUILTIN
 from scalefit.notes import Note
 from scalefit.objective import Objective, binary_size
@@ -158,9 +158,9 @@ def assess(
         basins=searched.basins,
         starts=len(polished.value),
         minima=minima,
-        gradient_cosine=float(polished.stationary[best]),
-        newton_decrement=float(polished.decrement[best]),
-        duality_gap=float(polished.duality[best]),
+        gradient_cosine=float(polished.gradient_cosine[best]),
+        newton_decrement=float(polished.newton_decrement[best]),
+        duality_gap=float(polished.duality_gap[best]),
         iterations=int(polished.iterations[best]),
         at_bound=tuple(name for name in problem.ordered if name in held),
         condition=condition,
@@ -178,9 +178,9 @@ def arrived(objective: Objective, data: Data, polished: Any) -> np.ndarray:
 def _stationary(objective: Objective, data: Data, polished: Any) -> np.ndarray:
     """Starts whose steps promise nothing and whose gradient is zero, as far as rounding shows."""
     noise = ROW_ROUNDING / np.maximum(_spread_of(objective, data, polished.value), ROW_ROUNDING)
-    still = polished.stationary <= CONVERGED_GRADIENT + noise
+    still = polished.gradient_cosine <= CONVERGED_GRADIENT + noise
     # The decrease that a step promises is quadratic in the gradient.
-    return (polished.decrement <= CONVERGED_PROMISE + noise**2) & still
+    return (polished.newton_decrement <= CONVERGED_PROMISE + noise**2) & still
 
 
 def _best(polished: Polished, order: np.ndarray, arrived: np.ndarray, known: float) -> int:

@@ -23,10 +23,12 @@ from scalefit.errors import DataError
 from scalefit.fitting import grid, irls
 from scalefit.fitting.devices import chosen
 from scalefit.fitting.diagnostics import arrived, settled
+from scalefit.fitting.end_points import Polished
 from scalefit.fitting.grid import Candidates, Ranking, Searched
 from scalefit.fitting.newton import MOST_ITERATIONS
-from scalefit.fitting.polish import HOST_NUMBERS, Polished, Polisher, Tables, padded
+from scalefit.fitting.polish import HOST_NUMBERS, Polisher
 from scalefit.fitting.restarts import along_profiles, off_faces
+from scalefit.fitting.tables import Tables, padded
 from scalefit.objective import Objective
 from scalefit.problem.problem import Data, Problem, Settings
 from scalefit.runtime.settings import on_device, processor, quiet
@@ -72,8 +74,8 @@ class Refits(NamedTuple):
         coefficients: linear coefficients, raw units, shape (tables, k).
         coordinates: nonlinear coordinates, shape (tables, q).
         value: objective, shape (tables,).
-        decrement: see :class:`scalefit.fitting.polish.Polished`, shape (tables,).
-        stationary: see there, shape (tables,).
+        newton_decrement: see :class:`scalefit.fitting.end_points.Polished`, shape (tables,).
+        gradient_cosine: see there, shape (tables,).
         active: see there, shape (tables, p).
         basins: local minima on the grid; 0 where it was not searched, shape (tables,).
         global_search: whether the grid was searched, shape (tables,).
@@ -83,8 +85,8 @@ class Refits(NamedTuple):
     coefficients: np.ndarray
     coordinates: np.ndarray
     value: np.ndarray
-    decrement: np.ndarray
-    stationary: np.ndarray
+    newton_decrement: np.ndarray
+    gradient_cosine: np.ndarray
     active: np.ndarray
     basins: np.ndarray
     global_search: np.ndarray
@@ -107,7 +109,7 @@ class _Engine:
         self.progress = progress
         self.device = chosen(device, single=not any(tables.own))
         self.polisher = Polisher(problem, settings, tables, self.device)
-        self.model = self.polisher.newton.model
+        self.model = self.polisher.objective.model
 
     def rank(self, index: np.ndarray, starts: int) -> list[Ranking]:
         """Cells to start from for some tables, so many at most unless they are scattered."""
@@ -230,7 +232,7 @@ class _Engine:
         for _ in self.problem.nonlinear:
             with quiet():
                 which, onwards = off_faces(
-                    self.polisher.newton, self.tables.one(0), self.settings, polished
+                    self.polisher.objective, self.tables.one(0), self.settings, polished
                 )
             if not len(which):
                 break
@@ -248,7 +250,7 @@ class _Engine:
 
         Some cells go with the first of them.
         """
-        newton, here, factor = self.polisher.newton, self.tables.one(0), self.polisher.factor
+        newton, here, factor = self.polisher.objective, self.tables.one(0), self.polisher.factor
         for _ in range(MOST_NEIGHBOURS):
             if not np.isfinite(polished.value).any():
                 break
@@ -269,7 +271,7 @@ class _Engine:
         shape = tuple(map(len, axes))
         cells = np.stack(np.unravel_index(np.arange(prod(shape)), shape), axis=1)
         places = grid.points(self.problem, axes, cells)
-        found = irls.project(self.polisher.newton, self.tables.one(0), self.settings, places)
+        found = irls.project(self.polisher.objective, self.tables.one(0), self.settings, places)
         ranking = grid.rank_cells(found.value.reshape(shape))
         starts = found.take(np.ravel_multi_index(tuple(ranking.cells.T), shape))
         return Searched(len(cells), 0, ranking.basins), starts
@@ -373,7 +375,10 @@ def polish_from(
         for value, logarithm in zip(values, problem.logarithmic, strict=True)
     ]
     start = irls.project(
-        engine.polisher.newton, engine.tables.one(0), settings, np.array([place], dtype=np.float64)
+        engine.polisher.objective,
+        engine.tables.one(0),
+        settings,
+        np.array([place], dtype=np.float64),
     )
     return engine.polisher(np.zeros(1, dtype=int), start)
 

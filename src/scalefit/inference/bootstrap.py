@@ -218,7 +218,11 @@ def bootstrap(
         seed=seed,
         noise=run_noise(fitted),
         replicates=Replicates(
-            found.value, found.decrement, found.stationary, found.global_search, found.improved
+            found.value,
+            found.newton_decrement,
+            found.gradient_cosine,
+            found.global_search,
+            found.improved,
         ),
         df_resid=fitted.freedom,
         tails=resample.tails,

@@ -12,7 +12,7 @@ from scalefit.arguments import affordable, choice, shown, text, whole
 from scalefit.arguments import seed as checked_seed
 from scalefit.data.table import LossTable
 from scalefit.errors import ArgumentError, DataError
-from scalefit.fitting.polish import newton_of
+from scalefit.fitting.objective_setup import scaled_objective
 from scalefit.inference.derivatives import core_share, slopes
 from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.fitted_data import (
@@ -134,8 +134,8 @@ class Covariance:
         count, p = len(problem.owners), problem.size
         rng = np.random.default_rng(seed)
         data, place = fitted.prepared.data, fitted.near.coordinates
-        newton = newton_of(problem, data)
-        around = newton.sizes_around(data.metric[None], place[None])
+        objective = scaled_objective(problem, data)
+        around = objective.scale_derivatives(data.metric[None], place[None])
         sizes, turns = around.size, around.size[..., None] * around.first
         terms = fitted.near.coefficients * sizes[0]
         log = np.zeros(p, dtype=bool)
@@ -163,7 +163,7 @@ class Covariance:
         drawn = np.clip(points[:, count:], *(fitted.prepared.settings[i][count:] for i in (0, 1)))
         points[:, :count][:, log] = np.exp(points[:, :count][:, log])
         for i in range(0, n_draws, CHUNK):
-            points[i : i + CHUNK, :count] /= newton.scale(data.metric, drawn[i : i + CHUNK])
+            points[i : i + CHUNK, :count] /= objective.scale(data.metric, drawn[i : i + CHUNK])
         # What is held stays where it is, whatever the size of its column.
         points[:, ~free] = fitted.point[~free]
         settings = fitted.prepared.settings

@@ -17,7 +17,7 @@ from scalefit import objective as obj
 from scalefit.arguments import refused, shown
 from scalefit.data.table import LossTable
 from scalefit.errors import ArgumentError, DataError
-from scalefit.fitting.polish import batch_of, newton_of
+from scalefit.fitting.objective_setup import scaled_objective, unbounded_batch
 from scalefit.frozen import Frozen
 from scalefit.inference.covariance import CovarianceMethod, check_method, spread
 from scalefit.inference.derivatives import core_share
@@ -421,7 +421,7 @@ class _Walk:
     @quiet()
     def __init__(self, fitted: FittedData, asked: _Asked) -> None:
         self.problem, self.data = fitted.prepared.problem, fitted.prepared.data
-        self.newton = newton_of(self.problem, self.data)
+        self.objective = scaled_objective(self.problem, self.data)
         self.logarithmic = asked.logarithmic
         self.k = len(self.problem.owners)
         coordinates = fitted.near.coordinates
@@ -481,16 +481,18 @@ class _Walk:
     def around(self, point: np.ndarray) -> _Around:
         """Exact second derivative, and that of the parabola that touches penalties from above."""
         with quiet():
-            batch = batch_of(self.newton, self.data, point[None, self.k :])
-            here = self.newton.local(batch, point[None])
-            bend, above = map(self.newton.dense, (here.newton, here.gauss_newton))
+            batch = unbounded_batch(self.objective, self.data, point[None, self.k :])
+            here = self.objective.local(batch, point[None])
+            bend, above = map(self.objective.dense, (here.hessian, here.gauss_newton))
         return _Around(here.value[0], here.gradient[0], bend[0], above[0])
 
     def _natural(self, point: np.ndarray) -> _Natural:
         k, logs = self.k, np.array(self.problem.logarithmic, dtype=bool)
         with quiet():
-            size, first, rest = self.newton.sizes_around(self.data.metric[None], point[None, k:])
-        moving = self.newton.moving
+            size, first, rest = self.objective.scale_derivatives(
+                self.data.metric[None], point[None, k:]
+            )
+        moving = self.objective.moving
         first = np.where(moving[:, None], first[0], 0.0)
         rest = np.where(moving[:, None, None], rest[0], 0.0)
         factor = self.data.unit / size[0]
