@@ -1,7 +1,7 @@
 """Functions of columns that callers write: costs, and what a limit is put on.
 
-Their signature is read once, and before anything rests on them they are traced and tried: a mistake
-in them is said of them, and not found in the middle of a search.
+Their signature is read, and they are traced and tried before a search relies on them: an error in
+them names the function.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def tried(
 
 @lru_cache(maxsize=64)
 def _traced(function: Formula, count: int, argument: str, remedy: str) -> None:
-    """Raise where JAX cannot trace a function of so many numbers, and derive it."""
+    """Raise where JAX cannot trace a function of ``count`` numbers, or differentiate it."""
 
     def traced(*given: Any) -> Any:
         value = answered(function, argument, *given, remedy=remedy)

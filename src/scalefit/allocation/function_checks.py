@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalefit.allocation.column_functions import tried
-from scalefit.allocation.costs import FUNCTION, Cost
+from scalefit.allocation.cost_model import FUNCTION, Cost
 from scalefit.arguments import shown
 from scalefit.errors import ArgumentError
 from scalefit.runtime.settings import quiet
