@@ -20,7 +20,7 @@ __all__ = ["check_cost", "check_limit", "is_affine", "trial_points"]
 SIZES, TOKENS = (1e6, 1e9, 1e12), (1e3, 1e15, 7)
 
 LIMITING = (
-    "Write the columns out, in plain operators or jax.numpy and without if or float() on a column, "
+    "Write the columns out, in plain operators and numpy, without if or float() on a column, "
     "and return a positive number, as limits={lambda N: 2.0 * N: 8e10}"
 )
 

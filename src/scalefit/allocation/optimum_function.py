@@ -64,7 +64,7 @@ def optimum_function(
         >>> runs = sf.simulate(sf.simulation.isoflop_design())
         >>> fit = sf.fit(runs)
         >>> sf.profile(fit, runs, sf.allocation.optimum_function(fit, "N", flops=1e21))
-        N* at 1e+21 FLOP: ...e+09 (95 %: ...e+09 to ...e+09)
+        <Profile N* at 1e+21 FLOP: ...e9 (95 %: ...e9 to ...e9)>
     """
     choice(what, "what", get_args(What))
     problem = build_problem(fit, flops, "FLOP", cost=cost, fixed=fixed)

@@ -37,7 +37,7 @@ from scalefit.inference.fitted_data import FEWEST_FREEDOM
 from scalefit.notes import Note
 from scalefit.objective import Objective
 from scalefit.reporting import report
-from scalefit.results.estimate import AS_DRAWN, Draws, Estimate, Tails
+from scalefit.results.estimate import AS_DRAWN, Draws, Estimate, TailCorrection
 from scalefit.results.fit import Fit
 from scalefit.results.surface import Surface, checked_surface
 
@@ -103,7 +103,7 @@ class BiasReport:
     fit: Fit
     found: IsoFlop
     cost: Cost
-    tails: Tails = AS_DRAWN
+    tails: TailCorrection = AS_DRAWN
     notes: tuple[Note, ...] = ()
 
     @property
@@ -373,7 +373,7 @@ def _drawn(best: Allocation, wasted: np.ndarray) -> Draws:
     return best.draws.apply(lambda _: {**drawn, "deadweight": wasted[1:]})
 
 
-def _resampling(found: IsoFlop, resamples: int) -> tuple[Tails, list[Note]]:
+def _resampling(found: IsoFlop, resamples: int) -> tuple[TailCorrection, list[Note]]:
     """How far out among the resamples the ends of an interval lie; a note where there is none.
 
     A parabola takes three degrees of freedom of its budget, and of m runs drawn with replacement
@@ -386,7 +386,7 @@ def _resampling(found: IsoFlop, resamples: int) -> tuple[Tails, list[Note]]:
     if not resamples:
         return AS_DRAWN, []
     if freedom >= FEWEST_FREEDOM:
-        return Tails(freedom, float(np.sqrt(runs.sum() / (runs - 1).sum()))), []
+        return TailCorrection(freedom, float(np.sqrt(runs.sum() / (runs - 1).sum()))), []
     note = Note.of(
         "few_rows",
         f"{runs.sum()} runs leave the parabolas of {len(runs)} budgets {freedom} residual degrees "

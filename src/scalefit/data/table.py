@@ -2,8 +2,8 @@
 
 A :class:`LossTable` knows which of its columns is the model size, the token count, the loss; every
 number in it has been checked and is float64 (6 * N * D wraps around in int64 on most real tables);
-and it lists every row that was left out, with the rule that left it out. Everything further right
-trusts it.
+and it lists every row that was left out, with the rule that left it out. The rest
+of the library trusts it.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ class LossTable(Described):
         return self.frame[place]
 
     def __getstate__(self) -> dict[str, Any]:
-        # Without checked columns, which are made again.
+        # Without the cache of checked columns.
         return {item.name: getattr(self, item.name) for item in fields(self)}
 
     @property
@@ -293,13 +293,13 @@ class LossTable(Described):
             raise ambiguous(name, self.candidates[name])
         if name not in self.frame.columns:
             canonical = {header: quantity for quantity, header in self.sources.items()}
-            # A header N that was said to be another quantity is not the N that a law asks for.
+            # A column N that was given for another quantity is not the N of a law.
             if name in canonical and name not in ALIASES:
                 return self.column(canonical[name])
             raise absent(name, self.frame)
         header = self.sources.get(name, name)
         values = as_numbers(self.frame[name], name, header).to_numpy(dtype=np.float64, copy=True)
-        # One look at a sound column; which check a bad one fails is found out after.
+        # One test for the usual case; a bad column then finds the check that it fails.
         if not sound(values, name):
             refuse(values, name, header, self.rows)
         values.flags.writeable = False
@@ -352,7 +352,7 @@ class LossTable(Described):
         return values
 
     def numbers(self, name: str) -> np.ndarray:
-        """One column as far as it holds numbers, NaN elsewhere, shape (rows,); nothing is refused.
+        """One column as float64, NaN where a cell is no usable number, shape (rows,); never raises.
 
         Args:
             name: canonical name or header, of a column that is there.
@@ -451,7 +451,7 @@ def _plain(frame: Any) -> pd.DataFrame:
     """
     if not isinstance(frame, pd.DataFrame):
         raise _no_frame(frame)
-    # A subclass may do other things where it is asked the same, and attrs hold what nobody copies.
+    # Plain: methods of a subclass may differ, and attrs may hold what cannot be copied.
     frame = pd.DataFrame(frame)
     if frame.empty:
         lacking = "columns" if len(frame) else "rows"
