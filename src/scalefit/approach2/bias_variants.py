@@ -15,7 +15,8 @@ from scalefit.allocation.optimum import allocate
 from scalefit.approach2.bias_report import budget_size
 from scalefit.approach2.isoflop_fit import IsoFlop, refit_without
 from scalefit.approach2.run_quality import RuleChoice
-from scalefit.data.table import DroppedRow, LossTable
+from scalefit.data.dropped_rows import DroppedRow
+from scalefit.data.table import LossTable
 from scalefit.errors import ScalefitError
 from scalefit.fitting.api import fit as fit_law
 from scalefit.notes import Note
