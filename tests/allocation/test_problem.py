@@ -574,11 +574,12 @@ def test_multiplier_holds_columns_of_each_recipe():
 def test_multiplier_of_two_fits_is_shown_without_an_interval():
     better = replace(CLOSED, params={**CLOSED.params, "A": 400.0})
     one = sf.compute_multiplier(better, CLOSED, 1e21)
-    assert repr(one) == f"{one.value:.6g} (no draws)"
+    assert repr(one) == f"<Estimate {one.value:.5g}, no draws>"
+    assert str(one) == f"Estimate of a fit alone, without draws\n{one.value:.5g}"
     assert list(one.to_frame()) == ["value"]
     several = sf.compute_multiplier(better, CLOSED, [1e21, 1e24])
-    assert repr(several).splitlines()[0] == "<Estimate of shape (2,), 0 draws>"
-    for ask_of in (one.interval, lambda: one.sd):
+    assert repr(several).splitlines()[0] == "<Estimate of shape (2,), no draws>"
+    for ask_of in (one.interval, lambda: one.se):
         with pytest.raises(sf.errors.DataError, match=r"no draws.*bootstrap\(fit, runs\)"):
             ask_of()
 

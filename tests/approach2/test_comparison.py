@@ -12,7 +12,7 @@ from scalefit.allocation.costs import find_cost
 from scalefit.approach2.bias_variants import Comparison
 from scalefit.data.dropped_rows import DroppedRow
 from scalefit.data.table import as_table
-from scalefit.inference import Tails
+from scalefit.inference import TailCorrection
 from scalefit.reporting.numbers import shown
 
 BUDGETS = np.geomspace(1e18, 1e22, 5)
@@ -154,7 +154,7 @@ def test_every_interval_of_the_resamples_is_read_at_the_same_tails():
     runs = drifting("chinchilla", noise=0.002, seed=5, points=6)
     made = quick("chinchilla", runs, n_draws=200)
     # Five budgets of six runs: three degrees of freedom are left of each, and the spread of five.
-    tails = Tails(15, np.sqrt(30 / 25))
+    tails = TailCorrection(15, np.sqrt(30 / 25))
     assert made.tails == tails
     share = norm.cdf(-np.sqrt(6 / 5) * t.ppf(0.9, 15))
     low, high = np.nanquantile(made.resamples["D"], [share, 1 - share])

@@ -152,16 +152,18 @@ def test_the_report_says_what_was_looked_at(runs, spoiled):
     easy, squared = sf.fit(runs), sf.fit(runs, robust="none", residual="raw")
     cells = len(grid.coarse_axes(*_posed(runs), len(runs))[0]) ** 2
     assert (easy.diagnostics.cells, easy.diagnostics.cells_by_squares) == (cells, 0)
-    assert f"{cells} cells by the objective itself, 1 basin" in " ".join(easy.summary().split())
+    assert f"{cells} cells by the objective itself; 1 local minimum" in " ".join(
+        easy.diagnostics.summary().split()
+    )
     assert (squared.diagnostics.cells, squared.diagnostics.cells_by_squares) == (96**2, 0)
     # Of logarithms squares are the objective to first order only.
     logarithmic = sf.fit(runs, robust="none")
     assert (logarithmic.diagnostics.cells, logarithmic.diagnostics.cells_by_squares) == (0, 96**2)
-    assert "9,216 cells by squares" in " ".join(logarithmic.summary().split())
+    assert "9,216 cells by squares" in " ".join(logarithmic.diagnostics.summary().split())
     # Where the first starts do not settle it, squares are looked at as well.
     held = sf.fit(runs, bounds={"alpha": (0.5, 1.0)})
     assert (held.diagnostics.cells, held.diagnostics.cells_by_squares) == (cells, 96**2)
-    assert "and 9,216 cells by squares" in " ".join(held.summary().split())
+    assert "and 9,216 cells by squares" in " ".join(held.diagnostics.summary().split())
 
 
 def _posed(runs):

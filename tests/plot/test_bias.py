@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm, t
 
 import scalefit as sf
-from scalefit.inference import Draws, Tails
+from scalefit.inference import Draws, TailCorrection
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +57,10 @@ def test_bars_are_the_intervals_that_the_report_prints(report):
     """Of resampled clusters and of resampled sweeps these are no raw percentiles."""
     rng = np.random.default_rng(3)
     D = report.surface["D"] * np.exp(0.1 * rng.standard_normal(500))
-    drawn = replace(report, optimum=replace(report.optimum, draws=Draws({"D": D}, Tails(5, 1.2))))
+    correction = TailCorrection(5, 1.2)
+    drawn = replace(report, optimum=replace(report.optimum, draws=Draws({"D": D}, correction)))
     # Five budgets of nine runs: 30 degrees of freedom, and a spread of eight of them.
-    assert drawn.tails == Tails(30, np.sqrt(45 / 40))
+    assert drawn.tails == TailCorrection(30, np.sqrt(45 / 40))
     right = sf.plot.bias(drawn, level=0.9)[1]
     bars = {line.get_label(): line.get_ydata() for line in right.lines}
     frame = drawn.resampled("D"), drawn.estimate("D")

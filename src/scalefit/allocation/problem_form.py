@@ -14,9 +14,12 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import jaxpr_as_fun
 
+from scalefit.allocation.column_functions import traceable
 from scalefit.data.column_names import POSITIVE
 from scalefit.laws import Law
-from scalefit.tracing.operations import Function, closed_form, rewritten, trace
+from scalefit.tracing.exponentials import rewritten
+from scalefit.tracing.operations import Function, trace
+from scalefit.tracing.primitives import closed_form
 
 __all__ = ["LimitedQuantity", "ProblemForm", "ProblemValues", "Programs", "programs_of"]
 
@@ -41,7 +44,8 @@ class LimitedQuantity(NamedTuple):
     def value(self, columns: Mapping[str, Any]) -> Any:
         """The quantity at these columns."""
         if self.function is not None:
-            return self.function(*(columns[name] for name in self.needs))
+            function = traceable(self.function, len(self.needs))
+            return function(*(columns[name] for name in self.needs))
         return columns[self.numerator] / (columns[self.denominator] if self.denominator else 1.0)
 
 
@@ -133,7 +137,8 @@ class Programs:
     def cost(self, columns: Mapping[str, Any]) -> Any:
         """The cost."""
         values = (jnp.asarray(columns[name]) for name in self.form.cost_columns)
-        return jnp.reshape(self.form.cost(*values), ())
+        cost = traceable(self.form.cost, len(self.form.cost_columns))
+        return jnp.reshape(cost(*values), ())
 
     def ln_cost(self, given: Sequence[Any]) -> Any:
         """Logarithm of the cost."""

@@ -26,7 +26,7 @@ from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import Kind, percent, shown
-from scalefit.results.estimate import Draws, Estimate, Tails
+from scalefit.results.estimate import Draws, Estimate, TailCorrection
 from scalefit.results.fit import Fit
 
 __all__ = ["BiasReport"]
@@ -132,7 +132,7 @@ class BiasReport(Described):
         return self.optimum.draws
 
     @property
-    def tails(self) -> Tails:
+    def tails(self) -> TailCorrection:
         """How far out among the resamples the ends of an interval lie."""
         return resampling_tails(self.isoflop)
 

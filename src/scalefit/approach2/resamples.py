@@ -9,12 +9,12 @@ from scalefit.approach2.isoflop_fit import IsoFlop
 from scalefit.approach2.parabola import power_law, vertex_fits
 from scalefit.inference.fitted_data import FEWEST_FREEDOM
 from scalefit.notes import Note
-from scalefit.results.estimate import AS_DRAWN, Tails
+from scalefit.results.estimate import AS_DRAWN, TailCorrection
 
 __all__ = ["resample_approach2", "resampling_notes", "resampling_tails"]
 
 
-def resampling_tails(isoflop: IsoFlop) -> Tails:
+def resampling_tails(isoflop: IsoFlop) -> TailCorrection:
     """How far out among the resamples the ends of an interval lie.
 
     A parabola takes three degrees of freedom of its budget, and of m runs drawn with replacement
@@ -26,7 +26,7 @@ def resampling_tails(isoflop: IsoFlop) -> Tails:
     df = int((runs - 3).sum())
     if df < FEWEST_FREEDOM:
         return AS_DRAWN
-    return Tails(df, float(np.sqrt(runs.sum() / (runs - 1).sum())))
+    return TailCorrection(df, float(np.sqrt(runs.sum() / (runs - 1).sum())))
 
 
 def resampling_notes(isoflop: IsoFlop) -> list[Note]:

@@ -184,7 +184,7 @@ def _free_in_sign(problem: Problem) -> list[int]:
 def _rows(
     objective: Objective, observed: np.ndarray, weight: np.ndarray, value: float
 ) -> Squared | LogSquared | Huber:
-    if objective.robust not in ("none", "huber"):
+    if not objective.penalty.dual:
         raise Unprovable(f"no dual is built for robust={objective.robust!r}")
     rows = loss(objective, observed, weight, value)
     if rows is None:

@@ -277,7 +277,8 @@ def _certificate(prepared: PreparedFit, value: float, effort: _Effort | None) ->
     if effort is None:
         return replace(NO_CERTIFICATE, reason="not attempted: certify=False")
     # Tenths of a second, against hundredths. Where there is no proof at all, its reason is of use.
-    if effort is UNASKED and objective.robust == "huber" and objective.residual != "log":
+    kinked = objective.penalty.dual and objective.penalty.bounded
+    if effort is UNASKED and kinked and objective.residual != "log":
         return replace(NO_CERTIFICATE, reason="not attempted: certify=True asks for it")
     return prove(
         prepared.problem,

@@ -11,7 +11,7 @@ from scalefit.fitting.arrow import curvature_of
 from scalefit.fitting.grid import Searched
 from scalefit.fitting.newton import MOST_ITERATIONS
 from scalefit.fitting.polish import Polished
-from scalefit.objective import Objective
+from scalefit.objective import Objective, typical_residual, value_of_residual
 from scalefit.problem.problem import Data, Problem, Settings
 from scalefit.problem.separability import unidentified_error
 from scalefit.results.diagnostics import Diagnostics, Minimum
@@ -137,7 +137,10 @@ def arrived(objective: Objective, data: Data, polished: Any) -> np.ndarray:
 
 def _stationary(objective: Objective, data: Data, polished: Any) -> np.ndarray:
     """Starts whose steps promise nothing and whose gradient is zero, as far as rounding shows."""
-    noise = ROW_ROUNDING / np.maximum(_spread_of(objective, data, polished.value), ROW_ROUNDING)
+    spread = typical_residual(
+        objective, polished.value, data.weight, float(data.unit), data.measure.delta
+    )
+    noise = ROW_ROUNDING / np.maximum(spread, ROW_ROUNDING)
     still = polished.stationary <= CONVERGED_GRADIENT + noise
     # The decrease that a step promises is quadratic in the gradient.
     return (polished.decrement <= CONVERGED_PROMISE + noise**2) & still
@@ -157,29 +160,10 @@ def exact(objective: Objective, data: Data, polished: Any) -> np.ndarray:
     return polished.value <= _value_of(objective, data, EXACT_SPREAD)
 
 
-def _spread_of(objective: Objective, data: Data, value: Any) -> Any:
-    """Residual relative to the loss at which every row would give the objective this value."""
-    mean = np.abs(value) / data.weight.sum() / _unit_of(objective, data)
-    if objective.robust == "l1":
-        return mean
-    # Twice a Huber loss is the square of the residual within delta, and less beyond.
-    root, delta = np.sqrt(mean), data.measure.delta
-    return np.where(root > delta, 0.5 * (mean / delta + delta), root)
-
-
-def _value_of(objective: Objective, data: Data, spread: float) -> float:
-    """Objective where every residual is ``spread`` times the loss."""
-    size, delta = spread, data.measure.delta
-    if objective.robust != "l1":
-        size = spread**2 if spread <= delta else delta * (2 * spread - delta)
-    return float(data.weight.sum()) * _unit_of(objective, data) * size
-
-
-def _unit_of(objective: Objective, data: Data) -> float:
-    """Objective of a residual that is the loss, with one row of weight one."""
-    if objective.needs_positive_loss:
-        return 1.0
-    return float(data.unit) if objective.robust == "l1" else float(data.unit) ** 2
+def _value_of(objective: Objective, data: Data, residual: float) -> float:
+    """Objective where every residual is this share of the loss."""
+    unit = float(data.unit)
+    return value_of_residual(objective, residual, data.weight, unit, data.measure.delta)
 
 
 def _status(objective: Objective, data: Data, polished: Polished, best: int) -> Status:

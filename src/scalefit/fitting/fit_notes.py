@@ -39,7 +39,7 @@ def fit_notes(fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarra
 
 
 def _envelope_notes(fit: Fit) -> list[Note]:
-    if fit.objective.robust != "asymmetric":
+    if fit.objective.asymmetry is None:
         return []
     return [
         Note.of(
@@ -59,7 +59,7 @@ def _delta_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[Note
     if delta is None or fit.status is Status.EXACT:
         return []
     sizes = np.abs(residuals[table.weight > 0])
-    summed = "sum of" if fit.objective.robust == "huber" else "asymmetric sum of"
+    summed = "sum of" if fit.objective.asymmetry is None else "asymmetric sum of"
     typical = float(np.median(sizes))
     # 95 % efficient where the noise is normal, whose median size is 0.6745 standard deviations.
     proposed = 1.345 / 0.6745 * typical

@@ -138,7 +138,7 @@ def _outlier_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[No
             f"{listed(rows)}). Look at them: unfinished or diverged runs move a squared fit far, "
             "and a Huber fit less",
             {"rows": [str(row) for row in rows], "share": float(share)},
-            severity="warning" if fit.objective.robust == "none" else "info",
+            severity="info" if fit.objective.penalty.bounded else "warning",
         )
     ]
 

@@ -103,6 +103,6 @@ def projected(
     )
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.set_title(f"{fit.law.name}: {fit.objective}", fontsize=10)
+    ax.set_title(f"{fit.law.name}: {fit.objective.formula}", fontsize=10)
     ax.legend(loc="upper left", fontsize=8, facecolor="0.5")
     return ax

@@ -10,6 +10,7 @@ from typing import Any
 from scalefit.data.grouping import level_name
 from scalefit.errors import listed
 from scalefit.laws import Law
+from scalefit.objective import PENALTIES
 from scalefit.results.schema import (
     CertificateDocument,
     EnsembleDocument,
@@ -73,8 +74,8 @@ def _conflicts(fit: FitDocument, law: Law) -> Iterator[Conflict]:
 
 
 def _of_objective(objective: ObjectiveDocument) -> Iterator[Conflict]:
-    curved = objective.robust in ("huber", "asymmetric")
-    for name, wanted in (("delta", curved), ("asymmetry", objective.robust == "asymmetric")):
+    for name in ("delta", "asymmetry"):
+        wanted = name in PENALTIES[objective.robust].options
         value = getattr(objective, name)
         if (value is not None) != wanted:
             should = "a number" if wanted else "null"
