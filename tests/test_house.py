@@ -82,7 +82,6 @@ FLOW = [
     "results.domain",
     "results.estimate",
     "results.schema",
-    "reporting.report",
     "results.consistency",
     "results.archive",
     "results.parameters",
