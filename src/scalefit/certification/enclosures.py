@@ -223,6 +223,8 @@ class Columns:
         def at(item: Interval) -> Interval:
             return item.mapped(lambda x: x[taken])
 
+        # With l the logarithm less its mean slope and its largest row at the middle m, a straight
+        # line of slope ``first``: the column is e^l, its k-th derivative first^k e^l.
         m = 0.5 * (lower + upper)
         center = point(m[:, None])
         above = at(lines.level) + at(lines.slope) * (center - point(lines.start[taken][:, None]))
@@ -274,6 +276,8 @@ class Columns:
             value, two, three = (part(jet[i], over) * scale for i in (0, 2, 3))
             pair = [part(jet[0], where) * scale for where in (at_a, at_b)]
             return value, pair, part(jet[2], at_m) * scale, two, three
+        # With l the logarithm less a straight line: f = e^l, f'' = f (l'^2 + l''),
+        # f''' = f (l'^3 + 3 l' l'' + l''').
         logs = column.log.jet
         tilt = part(logs[1], at_m).mid.mean(axis=-1, keepdims=True)
         tilted = point(np.broadcast_to(tilt, (count, 1)))
