@@ -85,6 +85,7 @@ FLOW = [
     "fitting.projection",
     "fitting.grid",
     "fitting.arrow",
+    "fitting.curvature",
     "fitting.tables",
     "fitting.scaled_objective",
     "fitting.newton",

@@ -13,7 +13,7 @@ from scalefit.data.row_filter import quoted
 from scalefit.data.table import LossTable
 from scalefit.data.trajectories import find_trajectories
 from scalefit.errors import Status, listed
-from scalefit.fitting.arrow import curvature_of
+from scalefit.fitting.curvature import curvature_of
 from scalefit.fitting.design_checks import tells_apart
 from scalefit.fitting.end_points import Polished
 from scalefit.fitting.grid import Searched

@@ -1,7 +1,8 @@
 """A problem's terms on the columns of one table, in the free coordinates.
 
-Fixing and tying act here: the terms of tied linear parameters add, tied coordinates move together,
-and fixed terms make up the known part. The law itself is traced once, whatever is fixed or tied.
+Fixing and tying are applied here: the terms of tied linear parameters add, tied coordinates are one
+coordinate, and fixed terms make up the known part. The law itself is traced once, whatever is fixed
+or tied.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ class Cells(NamedTuple):
         """Cells along each axis."""
         return tuple(len(axis) for axis in self.axes)
 
-    def across(self, seen: Collection[int]) -> tuple[int, ...]:
+    def across(self, coordinates: Collection[int]) -> tuple[int, ...]:
         """Axes that hold the given coordinates."""
-        return tuple(i for i, block in enumerate(self.blocks) if set(block) & set(seen))
+        return tuple(i for i, block in enumerate(self.blocks) if set(block) & set(coordinates))
 
 
 class Values(NamedTuple):
@@ -63,13 +64,14 @@ class Expanded(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """A term of the law within a term of the problem, and what its coordinates are there.
+    """A term of the law within a term of the problem, and the free coordinates it depends on.
 
     Attributes:
         term: place among the law's terms.
         factor: what it is multiplied by.
         first: pairs of a coordinate of the law and the free one it is.
-        second: pairs of coordinates of the law, the free pair they are, and how often that counts.
+        second: pairs of coordinates of the law, the free pair they are, and a factor: two where tied
+            coordinates make a mixed derivative, which counts once in each order, a pure one.
     """
 
     term: int
@@ -96,7 +98,7 @@ class Model:
         structure = problem.structure
         self._basis = basis_of(problem.law, structure)
         self.rows = int(np.shape(columns[0])[-1])
-        # Of the columns alone, computed once; within a trace before any loop begins.
+        # What depends on the columns alone is computed once; within a trace, before any loop.
         self._bound = {
             name: getattr(self._basis, name).bind(*columns, library=library)
             for name in ("values", "derivatives")
@@ -121,7 +123,7 @@ class Model:
         ]
         if structure.remainder is not None:
             self._known.append(self._part(len(terms), 1.0))
-        self._recipe = self._written()
+        self._recipe = self._jet_recipe()
 
     def _part(self, term: int, factor: Any) -> _Part:
         seen = [(m, self._axes[m]) for m in self._basis.sees[term]]
@@ -144,7 +146,7 @@ class Model:
         return [coordinates[..., axis, None] for axis in range(len(self.problem.nonlinear))]
 
     def sees(self) -> tuple[list[tuple[int, ...]], tuple[int, ...] | None]:
-        """Coordinates that each free term has derivatives in, in order, and the known part."""
+        """Coordinates that each free term depends on, ascending, and those of the known part."""
 
         def of(parts: Sequence[_Part]) -> tuple[int, ...]:
             return tuple(sorted({axis for part in parts for _, axis in part.first}))
@@ -160,12 +162,12 @@ class Model:
         return self._values(self._each(coordinates))
 
     def over_cells(self, cells: Cells, axes: Collection[int]) -> Values:
-        """Terms over a grid of cells, each on the axes that it sees, others of length one.
+        """Terms over a grid of cells, each on the axes that it depends on, others of length one.
 
         Args:
             cells: the grid.
-            axes: the axes of the terms that are wanted; the others stay at their first cell, and
-                terms that see those are of no use.
+            axes: the axes of the terms that are wanted; the others stay at their first cell, where
+                terms that depend on those are meaningless.
         """
         coordinates: list[Any] = [None] * len(self.problem.nonlinear)
         for position, (axis, block) in enumerate(zip(cells.axes, cells.blocks, strict=True)):
@@ -211,7 +213,7 @@ class Model:
             for index, items in self._recipe
         ]
 
-    def _written(self) -> list[tuple[int | None, list[list[tuple[int, Any]]]]]:
+    def _jet_recipe(self) -> list[tuple[int | None, list[list[tuple[int, Any]]]]]:
         """For each item of a jet, what it is a sum of: places in the program's output, factors."""
         first, place = [], 0
         for seen in self._basis.sees:
