@@ -70,8 +70,8 @@ class _Part(NamedTuple):
         term: place among the law's terms.
         factor: what it is multiplied by.
         first: pairs of a coordinate of the law and the free one it is.
-        second: pairs of coordinates of the law, the free pair they are, and a factor: two where tied
-            coordinates make a mixed derivative, which counts once in each order, a pure one.
+        second: pairs of coordinates of the law, the free pair they are, and a factor: two where
+            both are tied to one, as a mixed derivative then counts in both orders.
     """
 
     term: int
@@ -126,8 +126,8 @@ class Model:
         self._recipe = self._jet_recipe()
 
     def _part(self, term: int, factor: Any) -> _Part:
-        seen = [(m, self._axes[m]) for m in self._basis.sees[term]]
-        free = [(m, axis) for m, axis in seen if axis is not None]
+        placed = [(m, self._axes[m]) for m in self._basis.sees[term]]
+        free = [(m, axis) for m, axis in placed if axis is not None]
         second = [
             ((m, n), (min(a, b), max(a, b)), 2.0 if m != n and a == b else 1.0)
             for (m, a), (n, b) in combinations_with_replacement(free, 2)
@@ -145,7 +145,7 @@ class Model:
     def _each(self, coordinates: Any) -> list[Any]:
         return [coordinates[..., axis, None] for axis in range(len(self.problem.nonlinear))]
 
-    def sees(self) -> tuple[list[tuple[int, ...]], tuple[int, ...] | None]:
+    def term_coordinates(self) -> tuple[list[tuple[int, ...]], tuple[int, ...] | None]:
         """Coordinates that each free term depends on, ascending, and those of the known part."""
 
         def of(parts: Sequence[_Part]) -> tuple[int, ...]:
@@ -216,22 +216,24 @@ class Model:
     def _jet_recipe(self) -> list[tuple[int | None, list[list[tuple[int, Any]]]]]:
         """For each item of a jet, what it is a sum of: places in the program's output, factors."""
         first, place = [], 0
-        for seen in self._basis.sees:
+        for axes in self._basis.sees:
             first.append(place)
-            place += 1 + len(seen) + len(seen) * (len(seen) + 1) // 2
+            place += 1 + len(axes) + len(axes) * (len(axes) + 1) // 2
         terms: list[tuple[int | None, list[_Part], tuple[int, ...]]] = [
-            (index, parts, seen)
-            for (index, parts), seen in zip(enumerate(self._parts), self.sees()[0], strict=True)
+            (index, parts, axes)
+            for (index, parts), axes in zip(
+                enumerate(self._parts), self.term_coordinates()[0], strict=True
+            )
         ]
-        known = [(None, self._known, self.sees()[1] or ())] if self._known else []
+        known = [(None, self._known, self.term_coordinates()[1] or ())] if self._known else []
 
         def values(parts: list[_Part]) -> list[list[tuple[int, Any]]]:
             return [[(first[part.term], part.factor) for part in parts]]
 
         def first_derivatives(
-            parts: list[_Part], seen: tuple[int, ...]
+            parts: list[_Part], axes: tuple[int, ...]
         ) -> list[list[tuple[int, Any]]]:
-            sums: dict[int, list[tuple[int, Any]]] = {axis: [] for axis in seen}
+            sums: dict[int, list[tuple[int, Any]]] = {axis: [] for axis in axes}
             for part in parts:
                 order = self._basis.sees[part.term]
                 for own, axis in part.first:
@@ -239,23 +241,23 @@ class Model:
             return list(sums.values())
 
         def second_derivatives(
-            parts: list[_Part], seen: tuple[int, ...]
+            parts: list[_Part], axes: tuple[int, ...]
         ) -> list[list[tuple[int, Any]]]:
-            pairs = combinations_with_replacement(seen, 2)
+            pairs = combinations_with_replacement(axes, 2)
             sums: dict[tuple[int, int], list[tuple[int, Any]]] = {pair: [] for pair in pairs}
             for part in parts:
                 order = self._basis.sees[part.term]
                 own = list(combinations_with_replacement(order, 2))
                 start = first[part.term] + 1 + len(order)
-                for pair, axes, times in part.second:
+                for pair, free, times in part.second:
                     factor = part.factor if times == 1.0 else times * part.factor
-                    sums[axes].append((start + own.index(pair), factor))
+                    sums[free].append((start + own.index(pair), factor))
             return list(sums.values())
 
         return [
             *((index, values(parts)) for index, parts, _ in terms),
-            *((index, first_derivatives(parts, seen)) for index, parts, seen in [*terms, *known]),
-            *((index, second_derivatives(parts, seen)) for index, parts, seen in [*terms, *known]),
+            *((index, first_derivatives(parts, axes)) for index, parts, axes in [*terms, *known]),
+            *((index, second_derivatives(parts, axes)) for index, parts, axes in [*terms, *known]),
             *((None, values(parts)) for _, parts, _ in known),
         ]
 
@@ -265,10 +267,10 @@ class Model:
         Args:
             coordinates: free nonlinear coordinates, shape (..., q).
         """
-        seen, known = self.sees()
+        axes, known = self.term_coordinates()
         items = [item for _, mine in self.jet(coordinates) for item in mine]
-        size = len(seen)
-        every = [*seen, *([known] if known is not None else [])]
+        size = len(axes)
+        every = [*axes, *([known] if known is not None else [])]
         rest = iter(items[size:])
         firsts = [{axis: next(rest) for axis in axes} for axes in every]
         seconds = [

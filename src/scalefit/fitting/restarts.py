@@ -11,8 +11,8 @@ a few standard errors (Bates and Watts 1988, Nonlinear Regression Analysis, sect
 
 **Off faces.** Where a coefficient is zero its exponent has no effect, and the gradient only shows
 that the term does not help with the exponent that it happens to have. Such a point is a minimum
-only if the term helps with no exponent: with p = w psi(r) dr/df the pull of each row, the objective changes at
-the rate
+only if the term helps with no exponent: with p = w psi(r) dr/df the pull of each row, the objective
+changes at the rate
 
     g(a) = sum of p phi(a)
 
