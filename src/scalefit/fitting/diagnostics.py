@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.fitting.arrow import curvature_of
+from scalefit.fitting.curvature import curvature_of
 from scalefit.fitting.end_points import Polished
 from scalefit.fitting.grid import Searched
 from scalefit.fitting.newton import MOST_ITERATIONS
