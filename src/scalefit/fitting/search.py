@@ -1,4 +1,4 @@
-"""The search of a single fit: one table, of which nothing is known yet.
+"""The search of a single fit.
 
 Cells are ranked by the objective itself on a coarse grid, or by squares on a fine one, and the best
 of them polished; more of them where the first do not settle it.
@@ -29,10 +29,10 @@ __all__ = ["polish_from", "search"]
 BATCH = 4
 
 # Where a neighbour of the best cell has more than this many times the value of the optimum reached
-# from there, the law explains most of the table, and starts from the neighbour lead back.
+# from there, the law explains most of the table, and the neighbour leads to the same minimum.
 MOST_ABOVE = 2.0
 
-# Times that neighbours of the best end are looked at, as long as one of them is lower.
+# Times that neighbours of the best end are polished, as long as one of them ends lower.
 MOST_NEIGHBOURS = 4
 
 
@@ -121,7 +121,7 @@ class _OneTable(Engine):
             if not len(which):
                 break
             moved = to_the_end(onwards)
-            # The polish of absolute residuals sets out smoothed, and may end higher than it began.
+            # The polish of absolute residuals starts on a smoothed sum, and may end higher.
             lower = or_infinite(moved.value) < polished.value[which]
             if not lower.any():
                 break
