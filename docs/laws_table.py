@@ -11,7 +11,7 @@ START, END = "<!-- table of laws: written by docs/laws_table.py -->\n", "<!-- en
 def rows() -> str:
     """The built-in laws as Markdown, one table for each family."""
     blocks = []
-    for family, members in laws.table().groupby("family", sort=False):
+    for family, members in laws.table().to_frame().groupby("family", sort=False):
         lines = [
             f"### {family.capitalize()}",
             "",

@@ -83,7 +83,7 @@ def test_a_published_fit_says_that_nothing_was_fitted():
     assert note.details["uncertainty"]["A"] == 124.58
     assert "arXiv 2404.10102" in note.message
     for text in (fit.summary(), fit._repr_html_()):
-        assert "Published values of chinchilla" in text and "Nothing was fitted" in text
+        assert "Published values of chinchilla" in text and "nothing was fitted" in text
         assert "objective" not in text
     assert repr(fit).endswith("beta=0.3658; published>")
 

@@ -12,9 +12,9 @@ Value = TypeVar("Value", covariant=True)
 
 
 class Frozen(Mapping[Key, Value], Generic[Key, Value]):
-    """A mapping that holds what it was made of, in that order.
+    """A read-only copy of a mapping, in its order.
 
-    ``types.MappingProxyType`` shows a dictionary that somebody else may change, and is neither
+    ``types.MappingProxyType`` is a view of a dictionary that can still change, and can be neither
     hashed nor pickled.
     """
 

@@ -340,7 +340,7 @@ CODES: Mapping[str, Code] = Frozen(
         "isoflop_negative_curvature": Code(
             "warning",
             "a parabola opens downward; the budget is left out",
-            "look at its runs: `quality`",
+            "look at its runs: `flag_runs`",
         ),
         "isoflop_weak_curvature": Code(
             "warning",

@@ -25,7 +25,7 @@ from scalefit.frozen import Frozen
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Description
 
-__all__ = ["PENALTIES", "Objective", "Penalty", "Residual", "Robust"]
+__all__ = ["PENALTIES", "Objective", "Penalty", "Residual", "Robust", "noisy_losses"]
 
 Residual = Literal["log", "relative", "raw"]
 Robust = Literal["huber", "l1", "asymmetric", "none"]
@@ -36,6 +36,9 @@ ASYMMETRY = 10.0
 
 # Above it, rows on either side of the surface differ by more than a step can balance in float64.
 MOST_ASYMMETRY = 1e5
+
+# Largest relative residual that noise may have: a loss of ten times the law's.
+MOST_RELATIVE = 0.9
 
 # Of each residual: its formula as text, and in LaTeX.
 RESIDUALS: Mapping[Residual, tuple[str, str]] = Frozen(
@@ -185,6 +188,24 @@ class Objective(Described):
     def needs_positive_loss(self) -> bool:
         """Whether the residual is defined for positive losses only."""
         return self.residual != "raw"
+
+
+def noisy_losses(loss: np.ndarray, noise: np.ndarray, residual: Residual) -> np.ndarray:
+    """Losses L whose residuals about a law's losses f are given: the inverse of the residual.
+
+    ``log``: L = f exp(noise). ``raw``: L = f + noise. ``relative``, (L - f)/L: L = f/(1 - noise).
+
+    Args:
+        loss: losses of the law, any shape, broadcastable with the noise.
+        noise: residuals, in the unit of the residual.
+        residual: its kind.
+    """
+    if residual == "log":
+        return np.asarray(loss * np.exp(noise))
+    if residual == "raw":
+        return np.asarray(loss + noise)
+    # A relative residual is below 1 for every finite loss: closer to it the loss has no limit.
+    return np.asarray(loss / (1 - np.minimum(noise, MOST_RELATIVE)))
 
 
 class Measure(NamedTuple):

@@ -1,4 +1,4 @@
-"""Whether the numbers of a column can be computed with, and what is said where they cannot."""
+"""Checks of a column's numbers, each with its error message."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from scalefit.errors import DataError, listed
 
 __all__ = ["as_numbers", "keep_call", "out_of_size", "place_of", "refuse", "sound"]
 
-# A number is within these, or zero. No count or compute is near them; products and powers of what
-# is further out leave what float64 can hold. Losses and weights are scaled, and judged elsewhere.
+# Numbers are zero or within these limits, which no count comes near: products and powers of larger
+# ones overflow float64. Losses and weights are rescaled by the fit and are not limited here.
 LEAST, MOST = 1e-30, 1e30
 SCALED = ("loss", "weight")
 

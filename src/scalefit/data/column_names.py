@@ -1,4 +1,4 @@
-"""Which column of a table is which quantity: names that are known, and headers that are given."""
+"""Which column of a table is which quantity: by known names, or by a header that is given."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = Frozen(
     }
 )
 
-# Read at the border, because every law of N and D needs them; the others when something asks.
+# Checked when a table is read, because every law of N and D needs them; others when used.
 ALWAYS_RESOLVED = ("N", "D", "loss")
 POSITIVE = ("N", "D", "C")
 
@@ -122,10 +122,11 @@ def ambiguous(name: str, found: Sequence[str]) -> DataError:
     )
 
 
-def absent(asked: str, frame: pd.DataFrame) -> DataError:
+def absent(wanted: str, frame: pd.DataFrame) -> DataError:
     """An error for a quantity or header that the table lacks, with what it has."""
-    known = ALIASES.get(asked, ())
-    name = asked if isinstance(asked, str) and len(asked) < LONG_NAME else shown(asked)
+    known = ALIASES.get(wanted, ())
+    short = isinstance(wanted, str) and len(wanted) < LONG_NAME
+    name = wanted if short else shown(wanted)
     also = f" (or under one of: {', '.join(known[1:])})" if len(known) > 1 else ""
     remedy = f"Say which column it is: {name}='...'. Columns: {listed(list(frame.columns))}"
     if name == "D" and "C" in frame and "N" in frame:
@@ -133,11 +134,11 @@ def absent(asked: str, frame: pd.DataFrame) -> DataError:
             ". If the FLOP column counts 6ND, add the tokens first: "
             "frame['tokens'] = C / (6 * N), in floats"
         )
-    return DataError(f"the table has no column {name}{also}", column=asked, remedy=remedy)
+    return DataError(f"the table has no column {name}{also}", column=wanted, remedy=remedy)
 
 
 def refuse_no_header(header: object, argument: str) -> None:
-    """Raise for what cannot be a header: tables from arrays have whole numbers."""
+    """Raise for what cannot be a header: headers are text, or whole numbers for arrays."""
     if not isinstance(header, str | int) or isinstance(header, bool):
         raise ArgumentError(
             f"{argument}={shown(header)} is not a column name",
@@ -160,7 +161,7 @@ def unknown_header(name: str, header: str, frame: pd.DataFrame) -> DataError:
 
 
 def rename(frame: pd.DataFrame, sources: Mapping[str, str]) -> pd.DataFrame:
-    """A copy under canonical names; a header that another column's canonical name takes is lost."""
+    """A copy under canonical names, without columns whose name another column takes."""
     renaming = {header: name for name, header in sources.items() if header != name}
     taken = set(renaming.values()) & set(frame.columns) - set(renaming)
     if taken:

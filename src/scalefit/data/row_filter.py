@@ -1,9 +1,8 @@
-"""Rules that rows are kept by, as ``6 * N * D < 1e21 and corpus in ['web', 'code']``.
+"""Rules that select rows, as ``6 * N * D < 1e21 and corpus in ['web', 'code']``.
 
 A rule is a small language of its own, evaluated on the columns as it is read, from left to right.
-It is never run as Python and calls nothing of pandas: what it can do is what stands in this file.
-Numbers are float64. A comparison with what is missing is neither true nor false, and neither is
-what is made of it by ``not``; a row is kept where the rule is true.
+It is never run as Python or by pandas. Numbers are float64. A comparison with a missing value is
+neither true nor false, and neither is its negation; a row is kept where the rule is true.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from scalefit.runtime.settings import quiet
 
 __all__ = ["RULE_REMEDY", "holds", "quoted"]
 
-# What a person writes is far below; what is above was put together by a program, or to do harm.
+# Far above what people write; limits what hostile rules can cost.
 LONGEST = 10_000
 DEEPEST = 25
 
@@ -94,7 +93,7 @@ METHODS = {
     "str": "startswith({0}, '...'), endswith({0}, '...') or contains({0}, '...')",
     "abs": "abs({0})",
 }
-# What is meant by signs that are none of a rule's.
+# What people mean by signs that rules do not have.
 MEANT = {
     "=": "equality is written ==",
     "!": "negation is written not, and inequality !=",
@@ -129,7 +128,7 @@ def holds(rule: str, columns: Mapping[str, pd.Series]) -> np.ndarray:
             f"the rule {shown(rule)} has {len(rule)} characters, more than {LONGEST}",
             remedy="Select rows before, as frame[frame['C'] < 1e21]",
         )
-    with quiet():  # 0 / 0 is missing, and no news.
+    with quiet():  # 0 / 0 counts as missing.
         found = _Reader(rule, columns).read()
     if not isinstance(found, Truth) or not found.yes.ndim:
         raise DataError(
@@ -154,9 +153,9 @@ class _Token(NamedTuple):
 
 
 class _Reader:
-    """Reads a rule once: a method for each level of precedence, from what binds least.
+    """A recursive-descent parser that evaluates as it reads: one method a level of precedence.
 
-    The levels are Python's, but that ``&`` and ``|`` are other names of ``and`` and ``or``, as in
+    Precedence is Python's, except that ``&`` and ``|`` mean ``and`` and ``or``, as in
     ``DataFrame.query``.
     """
 
@@ -293,7 +292,7 @@ class _Reader:
             near = difflib.get_close_matches(name, self.columns, n=1)
             hint = f"Did you mean {quoted(near[0])}? " if near else ""
             if name in ("None", "NA", "nan", "NaN", "null"):
-                hint = "What is missing is asked for as isna(loss). "
+                hint = "Missing values are found by isna(loss). "
             self._refuse(
                 token,
                 f"there is no column {shown(name)}",
@@ -417,7 +416,7 @@ class _Reader:
         method = METHODS.get(self._token(self.next.end).text)
         self._refuse(
             self.next,
-            "nothing is asked of a column by a dot"
+            "columns have no methods in a rule"
             + (f": write {method.format(column)}" if method and len(column) < 80 else ""),
         )
 

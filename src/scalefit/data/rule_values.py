@@ -1,4 +1,4 @@
-"""What rules on rows compute with: numbers, truth values, text, and what is none of these."""
+"""Values in rules on rows: numbers, truth values, text, and anything else."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ __all__ = [
 
 
 class Truth(NamedTuple):
-    """Where something is true, and where false; elsewhere it is not known."""
+    """Where something is true and where it is false; unknown elsewhere."""
 
     yes: np.ndarray
     no: np.ndarray
 
 
 class Text(NamedTuple):
-    """Text, and where it is missing; it sorts unless other things stand between it."""
+    """Text, where it is missing, and whether it can be ordered: only if all cells are text."""
 
     values: np.ndarray
     missing: np.ndarray
@@ -41,7 +41,7 @@ class Text(NamedTuple):
 
 
 class Opaque(NamedTuple):
-    """What a rule can only ask whether it is there."""
+    """Anything else, which rules can only test for being missing."""
 
     missing: np.ndarray
     kind: str
@@ -49,12 +49,12 @@ class Opaque(NamedTuple):
 
 Value = np.ndarray | Truth | Text | Opaque
 
-# A cell between text that is none, and equal to none.
+# A cell of a text column that is not text, and equals no text.
 OTHER = object()
 
 
 def value_of(values: pd.Series) -> Value:
-    """A column as a rule sees it."""
+    """A column as a value of a rule."""
     kind = values.dtype.kind
     if kind in "iuf":
         return cells.numbers(values)[0]
@@ -72,7 +72,7 @@ def value_of(values: pd.Series) -> Value:
             for cell, gap in zip(each, gaps, strict=True)
         ]
         sorts = all(isinstance(cell, str) for cell in there)
-        # Ordered categories have an order of their own.
+        # Ordered categories do not sort as text.
         sorts = sorts and not getattr(values.dtype, "ordered", False)
         return Text(np.array(text, dtype=object), gaps, sorts)
     numbers, bad = cells.numbers(values)

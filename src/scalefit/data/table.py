@@ -2,8 +2,8 @@
 
 A :class:`LossTable` knows which of its columns is the model size, the token count, the loss; every
 number in it has been checked and is float64 (6 * N * D wraps around in int64 on most real tables);
-and it lists every row that was left out, with the rule that left it out. Everything further right
-trusts it.
+and it lists every row that was left out, with the rule that left it out. The rest
+of the library trusts it.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ class LossTable(Described):
         return self.frame[place]
 
     def __getstate__(self) -> dict[str, Any]:
-        # Without checked columns, which are made again.
+        # Without the cache of checked columns.
         return {item.name: getattr(self, item.name) for item in fields(self)}
 
     @property
@@ -293,13 +293,13 @@ class LossTable(Described):
             raise ambiguous(name, self.candidates[name])
         if name not in self.frame.columns:
             canonical = {header: quantity for quantity, header in self.sources.items()}
-            # A header N that was said to be another quantity is not the N that a law asks for.
+            # A column N that was given for another quantity is not the N of a law.
             if name in canonical and name not in ALIASES:
                 return self.column(canonical[name])
             raise absent(name, self.frame)
         header = self.sources.get(name, name)
         values = as_numbers(self.frame[name], name, header).to_numpy(dtype=np.float64, copy=True)
-        # One look at a sound column; which check a bad one fails is found out after.
+        # One test for the usual case; a bad column then finds the check that it fails.
         if not sound(values, name):
             refuse(values, name, header, self.rows)
         values.flags.writeable = False
@@ -340,7 +340,14 @@ class LossTable(Described):
             )
         if values.dtype.kind in "iufb":
             return values
-        wrong = [place for place, cell in enumerate(values) if cells.label(cell) is None]
+        each = values.tolist()
+        # A few texts make up most columns: each is looked at once.
+        sound = {item for item in {cell for cell in each if type(cell) is str} if cells.label(item)}
+        wrong = [
+            place
+            for place, cell in enumerate(each)
+            if not (cell in sound if type(cell) is str else cells.label(cell) is not None)
+        ]
         if wrong:
             rows = [self.rows[place] for place in wrong]
             raise DataError(
@@ -352,7 +359,7 @@ class LossTable(Described):
         return values
 
     def numbers(self, name: str) -> np.ndarray:
-        """One column as far as it holds numbers, NaN elsewhere, shape (rows,); nothing is refused.
+        """One column as float64, NaN where a cell is no usable number, shape (rows,); never raises.
 
         Args:
             name: canonical name or header, of a column that is there.
@@ -376,9 +383,10 @@ class LossTable(Described):
         for name in names:
             seal.update(name.encode() + b"\0" + self.column(name).tobytes())
         for name in labels:
-            # 4 and 4.0 are one label.
-            texts = [cells.label(cell) or "" for cell in self.labels(name).tolist()]
-            seal.update(name.encode() + b"\0" + "\0".join(texts).encode())
+            # 4 and 4.0 are one label. Each distinct one is read once.
+            codes, distinct = pd.factorize(self.labels(name).astype(object))
+            texts = np.array([cells.label(cell) or "" for cell in distinct], dtype=object)
+            seal.update(name.encode() + b"\0" + "\0".join(texts[codes]).encode())
         seal.update(b"weight\0" + self.weight.astype(np.float64).tobytes())
         return seal.hexdigest()
 
@@ -451,7 +459,7 @@ def _plain(frame: Any) -> pd.DataFrame:
     """
     if not isinstance(frame, pd.DataFrame):
         raise _no_frame(frame)
-    # A subclass may do other things where it is asked the same, and attrs hold what nobody copies.
+    # Plain: methods of a subclass may differ, and attrs may hold what cannot be copied.
     frame = pd.DataFrame(frame)
     if frame.empty:
         lacking = "columns" if len(frame) else "rows"

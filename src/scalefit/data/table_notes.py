@@ -54,7 +54,7 @@ def reading_notes(
 
 
 def replaced_columns(frame: pd.DataFrame, sources: Mapping[str, str]) -> list[Note]:
-    """A note on each column whose name another column has taken as a quantity's."""
+    """A note on each column that is left out because another one was given for its name."""
     lost = [
         name
         for name, header in sources.items()
@@ -76,8 +76,8 @@ def _repeated(frame: pd.DataFrame) -> list[object]:
     key = list(ALWAYS_RESOLVED)
     ordered = np.stack([frame[name].to_numpy() for name in reversed(key)])
     ordered = ordered[:, np.lexsort(ordered)]
-    # Rows of one key are neighbours now, and most tables have none: pandas finds out which are
-    # later ones. Rows that lack a value can be repeated too, where nan equals nothing.
+    # Equal rows are neighbours after sorting, and most tables have none. Only where some are equal,
+    # or hold NaN (which equals nothing here), does pandas find the later ones.
     alike = (ordered[:, 1:] == ordered[:, :-1]).all(axis=0)
     if not (alike.any() or np.isnan(ordered).any()):
         return []

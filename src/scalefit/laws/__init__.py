@@ -9,8 +9,6 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
 from scalefit.arguments import refused, shown
 from scalefit.errors import LawError
 from scalefit.frozen import Frozen
@@ -22,7 +20,6 @@ from scalefit.laws.additive import chinchilla_outer as chinchilla_outer
 from scalefit.laws.additive import chinchilla_overtrained as chinchilla_overtrained
 from scalefit.laws.additive import chinchilla_tied as chinchilla_tied
 from scalefit.laws.base import Law as Law
-from scalefit.laws.base import Param as Param
 from scalefit.laws.base import law as law
 from scalefit.laws.bits import low_precision as low_precision
 from scalefit.laws.bits import precision as precision
@@ -70,6 +67,7 @@ from scalefit.laws.kinds import Relation as Relation
 from scalefit.laws.kinds import Share as Share
 from scalefit.laws.kinds import scale_of as scale_of
 from scalefit.laws.kinds import slope_of as slope_of
+from scalefit.laws.law_table import LawTable as LawTable
 from scalefit.laws.mixture import data_mixture as data_mixture
 from scalefit.laws.mixture import mixture_of as mixture_of
 from scalefit.laws.parallel import parscale as parscale
@@ -88,6 +86,7 @@ from scalefit.laws.sampling import train_to_test as train_to_test
 from scalefit.laws.shape import architecture_product as architecture_product
 from scalefit.laws.shape import architecture_sum as architecture_sum
 from scalefit.laws.shape import aspect_ratio as aspect_ratio
+from scalefit.laws.signature import Param as Param
 from scalefit.laws.sparsity import compressed as compressed
 from scalefit.laws.sparsity import moe_sparsity as moe_sparsity
 from scalefit.laws.sparsity import weight_sparsity as weight_sparsity
@@ -155,33 +154,16 @@ BUILTIN: Mapping[str, Law] = Frozen(
 )
 
 
-def table() -> pd.DataFrame:
-    """All built-in laws, one row each, in the order of their families.
-
-    Returns:
-        DataFrame with the columns name, family, purpose (one sentence), columns (data columns that
-        the law takes), parameters, formula, source.
+def table() -> LawTable:
+    """All built-in laws, in the order of their families; ``table().to_frame()`` is a DataFrame.
 
     Example:
         >>> from scalefit import laws
-        >>> laws.table().set_index("name").loc["chinchilla", ["columns", "parameters"]].to_list()
+        >>> found = laws.table().to_frame().set_index("name")
+        >>> found.loc["chinchilla", ["columns", "parameters"]].to_list()
         ['N, D', 'E, A, B, alpha, beta']
     """
-    return pd.DataFrame(
-        [
-            {
-                "name": item.name,
-                "family": family,
-                "purpose": item.purpose,
-                "columns": ", ".join(item.columns),
-                "parameters": ", ".join(item.names),
-                "formula": item.formula,
-                "source": item.source,
-            }
-            for family, members in FAMILIES.items()
-            for item in members
-        ]
-    )
+    return LawTable(FAMILIES)
 
 
 def find(law: Any) -> Law:

@@ -9,7 +9,6 @@ import numpy as np
 from scalefit.arguments import instance
 from scalefit.inference.profile_likelihood import Profile
 from scalefit.plot.canvas import single
-from scalefit.reporting import report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,6 +57,6 @@ def profile(found: Profile, *, ax: Axes | None = None) -> Axes:
     ax.plot(found.value, 0.0, marker="*", markersize=13, color="gold", markeredgecolor="black")
     ax.set_xlabel(found.name)
     ax.set_ylabel("signed root of the deviance")
-    ax.set_title(report.profile_line(found), fontsize=9)
+    ax.set_title(found.as_text(), fontsize=9)
     ax.legend(frameon=False, fontsize=9)
     return ax

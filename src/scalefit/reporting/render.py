@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from scalefit.notes import Note
 from scalefit.reporting.description import Description, Table
-from scalefit.reporting.numbers import escaped, printable
+from scalefit.reporting.numbers import WORDS, escaped, printable
 
 __all__ = ["html", "latex", "markdown", "text"]
 
@@ -30,6 +30,7 @@ STYLE = """
     background: none; font-variant-numeric: tabular-nums; max-width: 44em; white-space: normal}
 .scalefit table tr {background: none}
 .scalefit table td.number, .scalefit table th.number {text-align: right}
+.scalefit table.data td {vertical-align: middle}
 .scalefit table.data thead th {border-bottom: 1px solid rgba(128, 128, 128, 0.6)}
 .scalefit table.facts th {font-weight: normal; opacity: 0.75; white-space: nowrap}
 .scalefit caption {
@@ -148,7 +149,7 @@ def _cells(table: Table, whole: bool = False) -> _Cells:
                 if row is not None and column.values[row][1]:
                     formulas[place, len(headings)] = column.values[row][1]
         headings.append(column.name)
-        numbers.append(column.kind not in ("text", "formula"))
+        numbers.append(column.kind not in WORDS)
         columns.append([cell.value for cell in cells])
         if column.has_interval:
             headings.append(table.interval)
@@ -288,7 +289,7 @@ def _latex_table(table: Table) -> list[str]:
     count = len(table)
     left_out = range(FIRST_ROWS, count - LAST_ROWS) if cells.hidden else range(0)
     columns = [[cell.latex for cell in column.cells] for column in table.columns]
-    shape = "".join("l" if column.kind in ("text", "formula") else "r" for column in table.columns)
+    shape = "".join("l" if column.kind in WORDS else "r" for column in table.columns)
     lines = _wrapped(table.title, "% ", "% ")
     if any(column.has_interval for column in table.columns):
         lines.append(f"% errors: {printable(table.interval)}")

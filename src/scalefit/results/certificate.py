@@ -84,7 +84,7 @@ class Certificate(Described):
         """What is proved, and the ranges where a lower objective is still possible."""
         names, ends = list(self.region), list(self.region.values())
         low, high = ([end[side] for end in ends] for side in (0, 1))
-        columns = [Column("parameter", names, "text"), Column("from", low), Column("to", high)]
+        columns = [Column("parameter", names, "name"), Column("from", low), Column("to", high)]
         where = "where something lower could still be"
         return Description(
             "Certificate",

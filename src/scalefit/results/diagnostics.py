@@ -1,4 +1,4 @@
-"""Numerical evidence that the optimum of a fit is one, and the global one."""
+"""Numerical evidence that a fit is at an optimum, and at the global one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Minimum:
 
 @dataclass(frozen=True)
 class Diagnostics(Described):
-    """Numerical evidence that the optimum is one, and the global one.
+    """Numerical evidence that a fit is at an optimum, and at the global one.
 
     Attributes:
         search: ``grid`` where cells are at every combination of equally spaced coordinates,
@@ -54,7 +54,7 @@ class Diagnostics(Described):
         minima: distinct minima reached, best first.
         gradient_cosine: largest cosine between the influence of the rows and a Jacobian column at
             the optimum; 0 at a stationary point, about 1e-15 when converged to rounding.
-        newton_decrement: decrease a further Newton step promises, relative to the objective.
+        newton_decrement: predicted decrease of a further Newton step, relative to the objective.
         iterations: of the start that reached the optimum.
         at_bound: parameters held by a bound.
         condition: condition number of the curvature in all free parameters, each scaled to unit
@@ -132,8 +132,8 @@ class Diagnostics(Described):
                 "duality gap": f"{self.duality_gap:.1e} of the objective" * bool(self.duality_gap),
                 "iterations": f"{self.iterations} of the best start",
                 "at a bound": listed(self.at_bound),
-                "condition": f"{self.condition:.2g} in all free parameters, "
-                f"{self.condition_projected:.2g} in the nonlinear ones",
+                "condition": f"{self.condition:.3g} in all free parameters, "
+                f"{self.condition_projected:.3g} in the nonlinear ones",
             },
             tables=[minima] if len(self.minima) > 1 else [],
         )

@@ -22,7 +22,7 @@ Domain = Mapping[str, tuple[float, float]]
 # reaches zero or below has no decades: its width takes their place.
 FAR = 1.0
 
-# Of decades, or of widths: a run at the edge of the table is in it.
+# In decades or widths: rounding must not put a run at the edge outside.
 ROUNDING = 1e-9
 
 
@@ -95,9 +95,9 @@ def _distances(domain: Domain, columns: Mapping[str, Any]) -> dict[str, np.ndarr
 
 
 def _distance(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """What is no number is nowhere outside."""
+    """Distance outside one range; 0 for NaN."""
     if low > 0:
-        # Nothing positive is as far below as zero.
+        # Zero and below are infinitely many decades below.
         ratios = np.maximum(values, 0.0)
         far = np.maximum(np.log10(ratios / high), np.log10(low / ratios))
     else:
@@ -111,5 +111,5 @@ def _unit(low: float, _: float) -> str:
 
 
 def _digits(far: float) -> str:
-    """Few of them: Python shows a warning again when its text is another one."""
+    """Few digits: Python repeats a warning whenever its text changes."""
     return f"{far:.2g}" if far < 1 else f"{far:.1f}"

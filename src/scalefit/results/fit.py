@@ -1,7 +1,7 @@
 """A fit: parameters, the evidence for them, and predictions.
 
-A :class:`Fit` is frozen and holds no data. It knows the ranges of the table it came from, so that
-whatever uses it can say when it extrapolates. It round-trips through JSON without code: a built-in
+A :class:`Fit` is frozen and holds no data. It knows the ranges of its table, so that every
+answer can say when it extrapolates. It round-trips through JSON without code: a built-in
 law is found by name, a user's own is passed in again.
 """
 
@@ -20,7 +20,7 @@ import pandas as pd
 from scalefit import arguments
 from scalefit.arguments import broadcast_shape, instance, mapping
 from scalefit.data.dropped_rows import DroppedRow, counted
-from scalefit.data.grouping import Grouping, asked, level_name
+from scalefit.data.grouping import Grouping, level_keywords, level_name
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError, listed
 from scalefit.frozen import Frozen
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fit", "checked_fit"]
 
-# Notes on a fit that hold for every answer it gives, and are not only hinted at there.
+# Notes on a fit that every answer repeats in full.
 CARRIED = ("units", "loss_unit", "one_ratio")
 
 
@@ -116,12 +116,12 @@ class Fit(Described):
 
     @property
     def point(self) -> Fit:
-        """Itself: the point estimate, as of an ensemble."""
+        """Itself: the point estimate."""
         return self
 
     @property
     def drawn(self) -> Draws:
-        """No draws: those are of an ensemble."""
+        """No draws: only an ensemble has them."""
         return Draws()
 
     @property
@@ -172,7 +172,7 @@ class Fit(Described):
         return self.value_of(used, codes)
 
     def evaluate(self, runs: LossTable | pd.DataFrame | None = None, **columns: Any) -> np.ndarray:
-        """The same as :meth:`predict`, silently: for what says by itself where the runs are."""
+        """The same as :meth:`predict`, without warnings, for callers that report extrapolation."""
         return self.value_of(*self.columns_of(runs, columns))
 
     def estimate_loss(
@@ -188,7 +188,7 @@ class Fit(Described):
     def value_of(
         self, columns: Mapping[str, Any], codes: Mapping[Grouping, np.ndarray]
     ) -> np.ndarray:
-        """The law at what :meth:`columns_of` found."""
+        """The law at the columns and levels that :meth:`columns_of` returned."""
         return self.law.evaluate(columns, by_row(self.law, self.params, self.groups, codes))
 
     def extrapolation(self, columns: Mapping[str, Any]) -> tuple[Note, ...]:
@@ -203,9 +203,9 @@ class Fit(Described):
 
     @property
     def carried(self) -> tuple[Note, ...]:
-        """What answers of this fit carry of it.
+        """Notes that answers of this fit repeat.
 
-        Notes that hold for every answer, in full, and one that sums up its other warnings.
+        Those that hold for every answer, in full, and one that sums up the other warnings.
         """
         whole = [note for note in self.notes if note.code in CARRIED]
         codes = [
@@ -254,7 +254,7 @@ class Fit(Described):
         return replace(self, params=renamed(self.params), diagnostics=diagnostics, groups={})
 
     def level_names(self, **levels: Any) -> dict[str, str]:
-        """What the grouped coefficients of one level of each grouping are called.
+        """Names of the grouped coefficients at one level of each grouping.
 
         Args:
             **levels: as for :meth:`at`.
@@ -287,7 +287,7 @@ class Fit(Described):
                 f"{self.law.name!r} was fitted with one {name} for each "
                 f"{' and '.join(grouping.columns)}",
                 column=grouping.columns[0],
-                remedy=f"Choose one surface first: fit.at({asked(self.groups.values())}). "
+                remedy=f"Choose one surface first: fit.at({level_keywords(self.groups.values())}). "
                 f"Levels: {listed(grouping.levels)}",
             )
         return self
@@ -340,8 +340,12 @@ class Fit(Described):
         """The law's columns as numbers, out of what is given by name; see ``column_numbers``."""
         return column_numbers(self.law, given, others, self.domain, self.groups, self.provenance)
 
-    def to_frame(self) -> pd.DataFrame:
-        """Parameters in full precision: value, and whether fixed, tied or at a bound."""
+    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
+        """Parameters in full precision: value, and whether fixed, tied or at a bound.
+
+        Args:
+            level: for ensembles, which have intervals; a fit has none.
+        """
         return pd.DataFrame({"value": dict(self.params), "state": self._states()})
 
     def __repr__(self) -> str:
@@ -432,12 +436,13 @@ class Fit(Described):
         if {"N", "D"} <= set(self.law.columns):
             largest = self.domain.get("6ND", (math.nan, math.nan))[1]
             flops = f"1e{math.ceil(math.log10(largest) + 0.5)}" if largest > 0 else "1e24"
-            at = f".at({asked(self.groups.values())})" if self.groups else ""
+            at = f".at({level_keywords(self.groups.values())})" if self.groups else ""
             steps.append(f"scalefit.allocate(fit{at}, flops={flops}) for the best N and D")
         else:
             steps.append("fit.predict(...) for other runs")
         if self.status is Status.PUBLISHED:
-            return f"{first}Nothing was fitted. Next: {steps[-1]}."
+            source = self.provenance.get("source", "a paper")
+            return f"{first}Values of {source}; nothing was fitted. Next: {steps[-1]}."
         if not self.status.usable:
             return f"{first}No optimum: {self.status.value}."
         if self.status is Status.EXACT:
@@ -448,7 +453,7 @@ class Fit(Described):
         """Size of the residuals, with its unit."""
         kind = self.objective.residual
         if kind == "raw":
-            size = f"{shown(self.residual_rms).value} {self.loss_unit}".rstrip()
+            size = f"{self.residual_rms:.3g} {self.loss_unit}".rstrip()
             return f"{size} (root mean square of residuals)"
         return f"{percent(self.residual_rms)} (root mean square of {kind} residuals)"
 
@@ -456,7 +461,8 @@ class Fit(Described):
         if self.status is Status.PUBLISHED:
             return {"range": ranges(self.domain), "law": self.law.source}
         minimum = f"{shown(self.objective_value).value} = {self.objective.formula}"
-        proof = self.certificate.known if self.certificate.attempted else ""
+        optimum = self.certificate.known if self.certificate else self.diagnostics.agreement
+        unproved = self.certificate.attempted and not self.certificate
         return {
             "runs": f"{self.nobs}; {self.n_free} free parameters; {ranges(self.domain)}",
             "groups": "; ".join(
@@ -465,12 +471,12 @@ class Fit(Described):
             ),
             "dropped": counted(self.dropped),
             "objective": minimum,
-            "optimum": proof or self.diagnostics.agreement,
+            "optimum": optimum + "; not proved to be global, see certificate" * unproved,
             "law": self.law.source,
         }
 
     def _units(self) -> dict[str, str]:
-        """Unit of each parameter that has one in a word."""
+        """Unit of each parameter that has a simple one."""
         levels = {name: item.levels for name, item in self.groups.items()}
         return units_of(self.law, levels, self.loss_unit)
 

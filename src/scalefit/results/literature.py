@@ -1,7 +1,7 @@
 """Published coefficients, as facts with their sources, and fits made of them.
 
 The facts are the rows of ``data/published_fits.csv``. Nothing is fitted here: a published fit
-predicts and allocates like any other, and says that it is one.
+predicts and allocates like any other, and a note names its source.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def parameter_table(
         units: unit of each that has one.
         state: what is said beside a parameter, by name, as ``fixed``.
     """
-    columns = [Column("parameter", list(params), "text"), Column("value", list(params.values()))]
+    columns = [Column("parameter", list(params), "name"), Column("value", list(params.values()))]
     for name, words in (("unit", units), ("", state)):
         if any(words.values()):
             columns.append(Column(name, [words.get(item, "") for item in params], "text"))
@@ -78,7 +78,7 @@ def loss_unit(law: Law, codes: Mapping[str, object] | set[str]) -> str:
 
 
 def units_of(law: Law, levels: Mapping[str, tuple[str, ...]], loss: str) -> dict[str, str]:
-    """Unit of each parameter that has one in a word.
+    """Unit of each parameter that has a simple one.
 
     An amplitude has the unit of the loss times powers of columns, an exponent none.
 

@@ -12,18 +12,18 @@ import numpy as np
 
 from scalefit.arguments import numbers, refused, shown
 from scalefit.data.column_names import ALIASES
-from scalefit.data.grouping import Grouping, asked, level_name
+from scalefit.data.grouping import Grouping, level_keywords, level_name
 from scalefit.errors import ArgumentError, DataError
 from scalefit.laws import Law
 
 __all__ = ["by_row", "column_numbers", "labels", "refuse_positions", "refuse_unknown", "single"]
 
-# What a table made of a DataFrame takes beside headers.
+# Options of LossTable.from_frame beside headers.
 TABLE_OPTIONS = ("keep", "missing")
 
 
 def refuse_positions(call: str, law: Law, given: Sequence[Any]) -> None:
-    """Raise for columns that are given by position: laws order them each in its own way.
+    """Raise for columns that are given by position: the order differs between laws.
 
     Args:
         call: what is called.
@@ -46,7 +46,7 @@ def refuse_positions(call: str, law: Law, given: Sequence[Any]) -> None:
 
 
 def refuse_unknown(function: Callable[..., Any], law: Law, columns: Mapping[str, str]) -> None:
-    """A misspelt option would otherwise be taken for a column.
+    """Raise for keywords that are neither options nor columns, such as misspelt options.
 
     Args:
         function: what takes the options and the columns, both by keyword.
@@ -104,15 +104,15 @@ def column_numbers(
     wrong = [name for name in given if name not in known]
     wrong += [name for name in example if name not in given]
     if wrong:
-        asks = [f"{name}={value:g}" for name, value in example.items()]
-        asks += [asked(groups.values())] if groups else []
+        example_call = [f"{name}={value:g}" for name, value in example.items()]
+        example_call += [level_keywords(groups.values())] if groups else []
         raise ArgumentError(
             f"{law.name!r} predicts from the columns {', '.join(known)}, "
             f"not from {', '.join(map(str, given)) or 'nothing'}",
             argument=str(wrong[0]),
             value=given.get(wrong[0]),
             remedy="Pass a table, or each column as a keyword: "
-            f"predict({', '.join(asks)}){_headers(law, provenance)}",
+            f"predict({', '.join(example_call)}){_headers(law, provenance)}",
         )
     used = {
         name: numbers(
@@ -166,7 +166,7 @@ def by_row(
 
 
 def single(codes: np.ndarray, grouping: Grouping) -> int:
-    """The one level that is asked for.
+    """The one level in codes of one surface.
 
     Raises:
         DataError: there are several.

@@ -1,8 +1,8 @@
 """What a JSON document of scalefit holds: every field with its type and its range.
 
-A document is text that anybody can edit, so that nothing in it is taken for what it should be. What
-is refused is named, as ``diagnostics.minima[0].value``. pydantic, which does the checking, takes a
-tenth of a second to import: this module is imported where a document is read, and not before.
+Anybody can edit a document, so every field is checked, and an error names the field, as
+``diagnostics.minima[0].value``. pydantic takes a tenth of a second to import: this module is
+imported only where a document is read.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _label(value: Any) -> Any:
 
 
 def _details(value: dict[str, Any]) -> dict[str, Any]:
-    """What a note holds, as deep as it goes."""
+    """Details of a note, with infinities and NaN read at any depth."""
     return {key: _plain(item) for key, item in value.items()}
 
 
@@ -243,7 +243,7 @@ class EnsembleDocument(_Document):
 
 
 def parsed(text: str | bytes, kind: type[Document], what: str, schema: int) -> Document:
-    """A document that holds what one of its kind holds.
+    """A checked document.
 
     Args:
         text: JSON.
