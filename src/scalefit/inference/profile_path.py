@@ -9,7 +9,7 @@ import numpy as np
 from scalefit import objective as obj
 from scalefit.arguments import shown
 from scalefit.errors import ArgumentError
-from scalefit.fitting.polish import batch_of, newton_of
+from scalefit.fitting.objective_setup import scaled_objective, unbounded_batch
 from scalefit.inference.covariance_matrix import covariance_matrix
 from scalefit.inference.derivatives import core_share
 from scalefit.inference.fitted_data import FittedData
@@ -100,7 +100,7 @@ class ProfilePath:
     def __init__(self, fitted: FittedData, quantity: Quantity) -> None:
         self._fitted = fitted
         self._problem, self._data = fitted.prepared.problem, fitted.prepared.data
-        self._newton = newton_of(self._problem, self._data)
+        self._newton = scaled_objective(self._problem, self._data)
         self._logarithmic = quantity.logarithmic
         self._k = len(self._problem.owners)
         coordinates, scale = fitted.optimum.coordinates, self.scale(fitted.point)
@@ -319,9 +319,9 @@ class ProfilePath:
 
     def _local(self, point: np.ndarray) -> _Local:
         with quiet():
-            batch = batch_of(self._newton, self._data, point[None, self._k :])
+            batch = unbounded_batch(self._newton, self._data, point[None, self._k :])
             here = self._newton.local(batch, point[None])
-            newton, gauss_newton = map(self._newton.dense, (here.newton, here.gauss_newton))
+            newton, gauss_newton = map(self._newton.dense, (here.hessian, here.gauss_newton))
         return _Local(here.value[0], here.gradient[0], newton[0], gauss_newton[0])
 
     def _gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
@@ -346,7 +346,9 @@ class ProfilePath:
         """
         k, p, logs = self._k, len(point), np.array(self._problem.logarithmic, dtype=bool)
         with quiet():
-            size, first, rest = self._newton.sizes_around(self._data.metric[None], point[None, k:])
+            size, first, rest = self._newton.scale_derivatives(
+                self._data.metric[None], point[None, k:]
+            )
         # Columns that do not move with a coordinate keep their size.
         moving = self._newton.moving
         first = np.where(moving[:, None], first[0], 0.0)
