@@ -224,7 +224,7 @@ def test_the_library_itself_predicts_silently(fit, draws, runs, sweeps):
         warnings.simplefilter("error", sf.NoteWarning)
         sf.plot.bias(compared(draws, sweeps, runs))
         sf.plot.surface(draws, runs, flops=1e25)
-        sf.plot.region(sf.near_optimal(draws, 1e25), draws)
+        sf.plot.region(sf.near_optimal(draws, 1e25), fit=draws)
         sf.plot.predictions(draws, far)
         sf.approach2.design_bias(fit, far, 1e25)
         sf.approach2.advise(fit, 1e25)

@@ -403,7 +403,7 @@ def columns_that_do_not_vary_have_a_law_of_the_other():
         assert called(messages[-1], "fit(", runs=still).status.usable
     ladder = runs().assign(D=20 * runs()["N"])
     messages.append(refused(lambda: sf.fit(ladder)))
-    assert called(messages[-1], "fit(", runs=ladder).rows == len(ladder)
+    assert called(messages[-1], "fit(", runs=ladder).nobs == len(ladder)
     return messages
 
 
@@ -547,10 +547,10 @@ def signatures_are_written_as_said():
 
     messages.append(refused(lambda: sf.law(source="mine")(tupled)))
     lower, upper = 0.1, 1.0
-    bounds = called(messages[-1], "Bounds(", lower=lower, upper=upper)
+    bounds = called(messages[-1], "Bounds(", lower=lower, upper=upper, **vars(sf.laws))
     tupled.__annotations__["a"] = Annotated[sf.laws.Exponent, bounds]
     assert sf.law(source="mine")(tupled).params[1].kind.upper == 1.0
-    assert called(messages[-1], "By(").columns == ("format",)
+    assert called(messages[-1], "By(", **vars(sf.laws)).columns == ("format",)
 
     def seeded(seed, *, A: sf.laws.Amplitude):
         return A * seed
@@ -723,7 +723,7 @@ def all_replicates_are_searched_on_demand():
 def lower_envelopes_have_no_posterior():
     pytest.importorskip("blackjax")
     lower = sf.fit(runs(), robust="asymmetric")
-    message = refused(lambda: sf.posterior(lower, runs(), draws=100, chains=1))
+    message = refused(lambda: sf.posterior(lower, runs(), n_draws=100, chains=1))
     for robust in re.findall(r"'(\w+)'", message.partition("robust=")[2]):
         assert sf.fit(runs(), robust=robust).status.usable
     assert len(sf.bootstrap(lower, runs(), n_draws=20)) == 20
@@ -764,9 +764,9 @@ def posteriors_have_an_end_where_a_term_is_bounded():
     none = runs().assign(loss=2 + 400 * runs()["D"] ** -0.3 + 0.02 * np.log(runs()["N"]))
     found = sf.fit(none, certify=False)
     assert found.params["A"] == 0.0
-    message = refused(lambda: sf.posterior(found, none, draws=100, chains=1))
+    message = refused(lambda: sf.posterior(found, none, n_draws=100, chains=1))
     bounded = sf.fit(none, bounds=option(message, "bounds"), certify=False)
-    assert len(sf.posterior(bounded, none, draws=100, chains=1)) == 100
+    assert len(sf.posterior(bounded, none, n_draws=100, chains=1)) == 100
     return message
 
 
@@ -881,6 +881,17 @@ def pictures_of_allocations_have_several_budgets():
     message = refused(lambda: sf.plot.allocation(sf.allocate(fit(), 1e21)))
     flops = value_of(balanced(message, "np.geomspace("))
     sf.plot.allocation(sf.allocate(fit(), flops))
+    plt.close("all")
+    return message
+
+
+@case
+def pictures_of_regions_have_one_budget():
+    import matplotlib.pyplot as plt
+
+    regions = sf.near_optimal(fit(), [1e21, 1e22])
+    message = refused(lambda: sf.plot.region(regions, fit=fit()))
+    sf.plot.region(called(message, "near_optimal(", fit=fit()), fit=fit())
     plt.close("all")
     return message
 

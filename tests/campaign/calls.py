@@ -182,14 +182,14 @@ def calls() -> dict[str, Call]:
         "Allocation.estimate": (best.estimate, {"name": "N"}),
         "IsoFlop.at": (found.at, {"flops": 1e22}),
         "Deadweight.hours": (wasted.hours, {"hardware": "H100 SXM bf16"}),
-        "plot.surface": (sf.plot.surface, {**budget, "runs": runs}),
-        "plot.predictions": (sf.plot.predictions, {"fit": draws, "runs": runs}),
-        "plot.allocation": (sf.plot.allocation, {"best": sf.allocate(draws, [1e21, 1e22])}),
-        "plot.isoflop": (sf.plot.isoflop, {"found": found, "runs": runs}),
-        "plot.region": (sf.plot.region, {"found": near, "fit": fit}),
-        "plot.profile": (sf.plot.profile, {"found": profile}),
-        "plot.projected": (sf.plot.projected, {"fit": fit, "runs": runs}),
-        "plot.pairs": (sf.plot.pairs, {"draws": draws}),
+        "plot.surface": (sf.plot.surface, {"result": fit, "flops": 1e22, "runs": runs}),
+        "plot.predictions": (sf.plot.predictions, {"result": draws, "runs": runs}),
+        "plot.allocation": (sf.plot.allocation, {"result": sf.allocate(draws, [1e21, 1e22])}),
+        "plot.isoflop": (sf.plot.isoflop, {"result": found, "runs": runs}),
+        "plot.region": (sf.plot.region, {"result": near, "fit": fit}),
+        "plot.profile": (sf.plot.profile, {"result": profile}),
+        "plot.projected": (sf.plot.projected, {"result": fit, "runs": runs}),
+        "plot.pairs": (sf.plot.pairs, {"result": draws}),
     }  # fmt: skip
     return {name: Call(*items) for name, items in given.items()}
 

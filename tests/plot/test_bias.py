@@ -49,8 +49,8 @@ def test_fans_have_both_optima_and_the_arrow_is_the_error(report):
     np.testing.assert_allclose(arrow.xy, [1e24, 1 + report.error()])
     said = " ".join(text.get_text() for text in right.texts)
     assert f"{report.error():+.1%}" in said and f"{report.deadweight:.2%}" in said
-    assert "95 %: Approach 2, its runs resampled" in labels(right)
-    assert "95 %: the surface, over its draws" not in labels(right)
+    assert "95 % interval: Approach 2 (resampled runs)" in labels(right)
+    assert "95 % interval: chinchilla (draws)" not in labels(right)
 
 
 def test_bars_are_the_intervals_that_the_report_prints(report):
@@ -65,8 +65,8 @@ def test_bars_are_the_intervals_that_the_report_prints(report):
     bars = {line.get_label(): line.get_ydata() for line in right.lines}
     frame = drawn.resampled("D"), drawn.estimate("D")
     for label, found, freedom, inflation in (
-        ("90 %: Approach 2, its runs resampled", frame[0], 30, np.sqrt(45 / 40)),
-        ("90 %: the surface, over its draws", frame[1], 5, 1.2),
+        ("90 % interval: Approach 2 (resampled runs)", frame[0], 30, np.sqrt(45 / 40)),
+        ("90 % interval: chinchilla (draws)", frame[1], 5, 1.2),
     ):
         share = norm.cdf(-inflation * t.ppf(0.95, freedom))
         ends = np.nanquantile(found.draws, [share, 1 - share])
@@ -79,7 +79,7 @@ def test_axes_of_ones_own_and_endless_intervals(report):
     budgets = report.isoflop.budgets.assign(D_low=0.0, D_high=np.inf)
     endless = replace(report, isoflop=replace(report.isoflop, budgets=budgets))
     own = plt.subplots(1, 2)[1]
-    left, right = sf.plot.bias(endless, axes=own)
+    left, right = sf.plot.bias(endless, ax=own)
     assert left is own[0] and right is own[1]
     assert sum(line.get_linestyle() == ":" for line in right.lines) == 5
     assert np.isfinite(right.get_ylim()).all()
