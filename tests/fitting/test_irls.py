@@ -52,8 +52,8 @@ def test_reweighting_ends_at_the_best_coefficients(pose, spoiled, monkeypatch, o
     objective = sf.objective.Objective(**options, delta=0.02)
     posed = pose(spoiled, **options, delta=0.02)
     exponents = np.array([[0.34, 0.28], [0.8, 0.1], [0.1, 0.9]])
-    scaled = scaled_objective(posed.problem, posed.data)
-    found = irls.project(scaled, posed.data, posed.settings, np.log(exponents))
+    newton = scaled_objective(posed.problem, posed.data)
+    found = irls.project(newton, posed.data, posed.settings, np.log(exponents))
     N, D, loss = (spoiled[name].to_numpy() for name in ("N", "D", "loss"))
     for (alpha, beta), coefficients, value in zip(
         exponents, found.coefficients, found.value, strict=True
@@ -81,15 +81,15 @@ def test_reweighting_ends_at_the_best_coefficients(pose, spoiled, monkeypatch, o
 
 def test_a_few_turns_are_far_better_than_squares(pose, spoiled):
     posed = pose(spoiled)
-    scaled = scaled_objective(posed.problem, posed.data)
+    newton = scaled_objective(posed.problem, posed.data)
     axes = grid.coarse_axes(posed.problem, posed.settings, len(spoiled))
     places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
-    few = irls.project(scaled, posed.data, posed.settings, places).value
+    few = irls.project(newton, posed.data, posed.settings, places).value
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(irls, "TURNS", 1)
-        squares = irls.project(scaled, posed.data, posed.settings, places).value
+        squares = irls.project(newton, posed.data, posed.settings, places).value
         patch.setattr(irls, "TURNS", 100)
-        best = irls.project(scaled, posed.data, posed.settings, places).value
+        best = irls.project(newton, posed.data, posed.settings, places).value
     assert (few <= squares).all()
     close = np.argsort(best)[:10]
     assert (few[close] <= 1.03 * best[close]).all()
@@ -102,10 +102,10 @@ def test_groups_ties_and_fixed_values_are_projected_too(pose, runs, options):
     posed = pose(labelled, groups={"A": "format"}, **options)
     q = len(posed.problem.nonlinear)
     places = np.log(np.full((2, q), 0.3) + 0.1 * np.arange(2)[:, None])
-    scaled = scaled_objective(posed.problem, posed.data)
+    newton = scaled_objective(posed.problem, posed.data)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(irls, "TURNS", 1)
-        found = irls.project(scaled, posed.data, posed.settings, places)
+        found = irls.project(newton, posed.data, posed.settings, places)
     # The first turn is of squares, whose coefficients the grid knows exactly.
     expected = posed.solve(places)
     np.testing.assert_allclose(found.coefficients, expected.coefficients, rtol=1e-6)

@@ -258,8 +258,8 @@ def _refuse_disagreement(
     objective = prepared.objective
     # Starts that ended nowhere have no value.
     best = int(np.nanargmin(np.abs(polished.value - searched)))
-    scaled = scaled_objective(prepared.problem, prepared.data)
-    terms = sum(map(np.abs, scaled.terms(polished.coordinates[best], polished.coefficients[best])))
+    newton = scaled_objective(prepared.problem, prepared.data)
+    terms = sum(map(np.abs, newton.terms(polished.coordinates[best], polished.coefficients[best])))
     error = ROW_ROUNDING * np.maximum(terms, np.abs(prepared.observed))
     if objective.needs_positive_loss:
         error = error / prepared.observed
