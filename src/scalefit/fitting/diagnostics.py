@@ -102,7 +102,7 @@ def assess(
     searched: Searched,
     polished: Polished,
 ) -> tuple[Status, Diagnostics]:
-    """Status of the best start, and what all starts say together."""
+    """Status of the best start, and the evidence of all starts together."""
     order = np.argsort(np.where(np.isfinite(polished.value), polished.value, np.inf))
     there = arrived(objective, data, polished)
     best = _best(polished, order, there, _value_of(objective, data, ROW_ROUNDING))
