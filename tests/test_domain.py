@@ -158,7 +158,7 @@ def sweeps(runs):
 
 
 def compared(draws, sweeps, runs):
-    return sf.bias(draws, sweeps, runs, 1e24, quality=False, objectives=False, n_draws=50)
+    return sf.bias(draws, sweeps, runs, 1e24, rules=(), objectives=False, n_draws=50)
 
 
 def test_every_answer_far_outside_says_so(fit, draws, runs, sweeps):
@@ -229,7 +229,7 @@ def test_the_library_itself_predicts_silently(fit, draws, runs, sweeps):
         warnings.simplefilter("error", sf.NoteWarning)
         sf.plot.bias(compared(draws, sweeps, runs))
         sf.plot.surface(draws, runs, flops=1e25)
-        sf.plot.region(sf.near_optimal(draws, 1e25), draws)
+        sf.plot.region(sf.near_optimal(draws, 1e25), fit=draws)
         sf.plot.predictions(draws, far)
         sf.approach2.design_bias(fit, far, 1e25)
         sf.approach2.advise(fit, 1e25)

@@ -27,10 +27,10 @@ from scalefit.certification.relaxation import (
 from scalefit.certification.rounding import EPSILON, FUNCTION_ULPS, TINY, gamma
 from scalefit.objective import Objective
 from scalefit.problem.problem import Problem, Settings
-from scalefit.results.fit import Certificate
+from scalefit.results.certificate import Certificate
 from scalefit.runtime.settings import quiet
 
-__all__ = ["MOST_BOXES", "MOST_WORK", "UNASKED_BOXES", "UNASKED_WORK", "certify"]
+__all__ = ["DEFAULT_BOXES", "DEFAULT_WORK", "MOST_BOXES", "MOST_WORK", "certify"]
 
 # Share of the objective to which an optimum is proved.
 TOLERANCE = 1e-6
@@ -43,9 +43,9 @@ MOST_BOXES = 50_000
 # is a tenth of a microsecond, so that a proof ends in some seconds.
 MOST_WORK = 6.4e7
 
-# Where a proof that nobody asked for gives up: within a second.
-UNASKED_BOXES = 5_000
-UNASKED_WORK = MOST_WORK / 8
+# The same of a proof that every fit of squares tries: within a second.
+DEFAULT_BOXES = 5_000
+DEFAULT_WORK = MOST_WORK / 8
 
 MOST_COORDINATES = 3
 
@@ -184,7 +184,7 @@ def _free_in_sign(problem: Problem) -> list[int]:
 def _rows(
     objective: Objective, observed: np.ndarray, weight: np.ndarray, value: float
 ) -> Squared | LogSquared | Huber:
-    if objective.robust not in ("none", "huber"):
+    if not objective.penalty.dual:
         raise Unprovable(f"no dual is built for robust={objective.robust!r}")
     rows = loss(objective, observed, weight, value)
     if rows is None:

@@ -27,7 +27,8 @@ from scalefit.inference.replicate_notes import SearchChecks, replicate_notes
 from scalefit.inference.replicates import Replicates
 from scalefit.inference.resampling import RESAMPLES, Method, Resample
 from scalefit.inference.run_noise import run_noise
-from scalefit.results.fit import Fit, checked_fit, refuse_unknown
+from scalefit.results.fit import Fit, checked_fit
+from scalefit.results.prediction import refuse_unknown
 
 __all__ = ["bootstrap"]
 
@@ -155,8 +156,8 @@ def bootstrap(
         noise=run_noise(fitted),
         replicates=Replicates(
             objective_value=found.value,
-            newton_decrement=found.decrement,
-            gradient_cosine=found.stationary,
+            newton_decrement=found.newton_decrement,
+            gradient_cosine=found.gradient_cosine,
             global_search=found.global_search,
             improved=found.improved,
         ),

@@ -20,7 +20,8 @@ from scalefit.laws import Law
 from scalefit.notes import Note
 from scalefit.results import archive
 from scalefit.results.estimate import TailCorrection
-from scalefit.results.fit import Fit, encoded
+from scalefit.results.fit import Fit
+from scalefit.results.serialization import encoded
 
 __all__ = ["load", "save"]
 
@@ -119,6 +120,7 @@ def load(path: str | Path, law: Law | None = None) -> dict[str, Any]:
     """
     # Imported here: it takes as long as a fit.
     from scalefit.results import schema as documents
+    from scalefit.results.consistency import agree_draws
 
     place = file_path(path, "path", remedy="Pass the name that save was given")
     try:
@@ -133,7 +135,7 @@ def load(path: str | Path, law: Law | None = None) -> dict[str, Any]:
     kind, schema = documents.EnsembleDocument, documents.ENSEMBLE_SCHEMA
     found = documents.parsed(parts[DOCUMENT], kind, "draws", schema)
     fit = Fit.from_document(found.fit, law, within=("fit",))
-    documents.agree_draws(found)
+    agree_draws(found)
     count = found.draws
     params = archive.array_in(parts, "params.npy", (len(found.parameters), count), np.float64)
     usable = archive.array_in(parts, "usable.npy", (count,), np.bool_)

@@ -297,6 +297,7 @@ class Ensemble(Described):
             headline=f"{len(self):,} {self._made}; {least_certain(self.fit, frame, level)}. "
             f"Next: {self._next_call}",
             formula=self.fit.law.formula,
+            latex=self.fit.law.latex,
             facts=facts,
             tables=[interval_table(frame, level, "of the surface, over the draws")],
             notes=self.notes,

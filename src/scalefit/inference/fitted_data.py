@@ -9,8 +9,8 @@ import pandas as pd
 
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError
-from scalefit.fitting.api import PreparedFit, prepare_again
 from scalefit.fitting.grid import Candidates
+from scalefit.fitting.prepared_fit import PreparedFit, prepare_again
 from scalefit.notes import Note
 from scalefit.results.fit import Fit
 from scalefit.results.status import Status

@@ -21,7 +21,8 @@ from scalefit.inference.run_noise import run_noise
 from scalefit.notes import Note
 from scalefit.objective import Measure, Residual
 from scalefit.problem.problem import Data, Problem
-from scalefit.results.fit import Fit, checked_fit, refuse_unknown
+from scalefit.results.fit import Fit, checked_fit
+from scalefit.results.prediction import refuse_unknown
 from scalefit.runtime.settings import on_device, processor
 from scalefit.runtime.threads import apart, in_threads
 
@@ -357,7 +358,7 @@ def _require_sampler() -> Any:
 
 
 def _require_likelihood(fit: Fit) -> None:
-    if fit.objective.robust == "asymmetric":
+    if not fit.objective.penalty.symmetric:
         raise DataError(
             "an asymmetric objective looks for a lower envelope, not for the middle of noise: it "
             "has no likelihood",

@@ -28,7 +28,8 @@ from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import shown
-from scalefit.results.fit import Fit, checked_fit, refuse_unknown
+from scalefit.results.fit import Fit, checked_fit
+from scalefit.results.prediction import refuse_unknown
 
 __all__ = ["Profile", "profile"]
 
@@ -278,7 +279,7 @@ def profile(
 
 def _require_smooth(fit: Fit) -> None:
     """Raise where the objective has corners, or more parameters than second derivatives fit."""
-    if fit.objective.robust == "l1":
+    if fit.objective.penalty.absolute:
         raise DataError(
             "a sum of absolute residuals has corners along a profile",
             remedy="Fit with robust='huber' and a small delta, or use bootstrap",
