@@ -451,7 +451,9 @@ def test_the_picture_of_a_demo_is_drawn_once(scalefit, asked, tmp_path, monkeypa
 
 
 def test_numbers_that_are_none_leave_the_output_json(scalefit, table, found, monkeypatch):
-    unknown = replace(found, spread=math.nan, trust=replace(found.diagnostics, condition=math.inf))
+    unknown = replace(
+        found, residual_rms=math.nan, diagnostics=replace(found.diagnostics, condition=math.inf)
+    )
     monkeypatch.setattr(cli.sf, "fit", lambda *_, **__: unknown)
 
     def refuse(text):
