@@ -356,9 +356,15 @@ def test_reading_options_beside_a_table_are_refused(runs, options):
     table = sf.LossTable.from_frame(runs)
     name = next(iter(options))
     with pytest.raises(
-        sf.errors.DataError, match=says(f"{name} cannot be given for a LossTable", "read")
+        sf.errors.ArgumentError, match=says(f"{name} cannot be given for a LossTable", "read")
     ):
         sf.fit(table, **options)
+
+
+@pytest.mark.parametrize("options", [{"keep": ()}, {"keep": []}, {"missing": "raise"}])
+def test_defaults_of_reading_are_accepted_beside_a_table(runs, options):
+    table = sf.LossTable.from_frame(runs)
+    assert sf.fit(table, **options).params == sf.fit(table).params
 
 
 @pytest.mark.parametrize("residual", ["log", "relative"])

@@ -12,7 +12,7 @@ from scalefit.allocation.optimum import allocate
 from scalefit.approach2.comparison import bias
 from scalefit.approach2.isoflop_fit import isoflop
 from scalefit.data.table import LossTable, read
-from scalefit.errors import ScalefitError, Status
+from scalefit.errors import ScalefitError
 from scalefit.fitting.api import fit
 from scalefit.inference.bootstrap import bootstrap
 from scalefit.inference.covariance import covariance
@@ -23,7 +23,8 @@ from scalefit.laws import Law, law
 from scalefit.notes import Note, NoteWarning
 from scalefit.results.fit import Fit
 from scalefit.results.literature import published
-from scalefit.simulation.synthetic import simulate
+from scalefit.results.status import Status
+from scalefit.simulation.tables import simulate
 from scalefit.version import __version__ as __version__
 
 __all__ = [

@@ -1,15 +1,12 @@
-"""Everything that can go wrong, and how it is said.
+"""Every exception that scalefit raises on purpose.
 
-Hard failures are exceptions that name the column, the rows, the value and the remedy. Soft ones
-are :class:`Note` objects carried by results; of an answer that is a plain array they become a
-:class:`NoteWarning`. The outcome of a solver is a :class:`Status`, whose
-members are their own messages.
+A message says what is wrong (column, rows, value) and then the remedy. What is only doubtful is no
+exception: it is a :class:`~scalefit.notes.Note` on the result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 
 __all__ = [
     "AllocationError",
@@ -18,8 +15,8 @@ __all__ = [
     "DocumentError",
     "FitError",
     "LawError",
+    "MissingExtraError",
     "ScalefitError",
-    "Status",
 ]
 
 # Rows beyond this many are counted, not printed: a message must fit a terminal.
@@ -75,7 +72,7 @@ class DocumentError(ScalefitError, ValueError):
     """A saved result holds what no result of that kind holds.
 
     Attributes:
-        field: which field, as ``trust.minima[0].value``; empty where it is no such document at all.
+        field: which field, as ``diagnostics.minima[0].value``; empty where it is no such document.
         value: what is there.
         remedy: what to do about it.
     """
@@ -85,6 +82,20 @@ class DocumentError(ScalefitError, ValueError):
         self.value = value
         self.remedy = remedy
         super().__init__(f"{problem}. {remedy}")
+
+
+class MissingExtraError(ScalefitError, ImportError):
+    """A package that comes with an extra of scalefit is not installed.
+
+    Attributes:
+        extra: name of the extra, as in ``pip install 'scalefit[bayes]'``.
+        remedy: how to install it.
+    """
+
+    def __init__(self, problem: str, *, extra: str, otherwise: str = "") -> None:
+        self.extra = extra
+        self.remedy = f"Run pip install 'scalefit[{extra}]'" + f", or {otherwise}" * bool(otherwise)
+        super().__init__(f"{problem}. {self.remedy}")
 
 
 class LawError(ScalefitError, ValueError):
@@ -97,32 +108,6 @@ class FitError(ScalefitError, RuntimeError):
 
 class AllocationError(ScalefitError, ValueError):
     """A budget cannot be allocated under this law."""
-
-
-class Status(Enum):
-    """Outcome of a fit. The value is the message: what happened, likely causes, next step."""
-
-    CONVERGED = "converged: the objective cannot be improved beyond rounding"
-    EXACT = "exact: the law passes through every row to rounding, so spread cannot be estimated"
-    STALLED = (
-        "stalled: no step lowers the objective although its gradient is not zero. Likely causes: "
-        "a flat valley (see the condition number), or a law that is not smooth. Treat the "
-        "parameters with care; the objective value is an upper bound"
-    )
-    ITERATION_LIMIT = (
-        "stopped at the iteration limit. Likely causes: a law with a very curved valley, or "
-        "parameters that the table does not identify. Fix or tie a parameter, or add runs"
-    )
-
-    PUBLISHED = (
-        "published, not fitted: values as a paper gives them. Nothing here says how they were "
-        "searched for or how well they are determined"
-    )
-
-    @property
-    def usable(self) -> bool:
-        """Whether the parameters stand for an optimum that was reached, here or in a paper."""
-        return self in (Status.CONVERGED, Status.EXACT, Status.PUBLISHED)
 
 
 def listed(items: Sequence[object]) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 import scalefit as sf
 from scalefit import objective as obj
-from scalefit.errors import Status
+from scalefit.results.status import Status
 
 
 @pytest.mark.parametrize("decimals", [6, 7, 8, 9, 11, 13])

@@ -17,7 +17,7 @@ from typing import IO, Any, BinaryIO
 
 import pandas as pd
 
-from scalefit.errors import DataError, listed
+from scalefit.errors import DataError, MissingExtraError, listed
 
 __all__ = [
     "first_line",
@@ -133,6 +133,7 @@ def read_frame(path: Path) -> pd.DataFrame:
     """The file as a DataFrame, unchecked; format by suffix.
 
     Raises:
+        MissingExtraError: a Parquet file is read without pyarrow.
         DataError: there is no such file, its format is unknown or broken, or it is too large.
     """
     if os.path.isdir(path):
@@ -160,12 +161,12 @@ def read_frame(path: Path) -> pd.DataFrame:
     except DataError:
         raise
     except ImportError as error:
-        raise DataError(
-            f"{path.name!r} needs a package that is not installed ({first_line(error)})",
-            remedy="Run pip install 'scalefit[parquet]', or save the table as CSV"
-            if kind == ".parquet"
-            else "Decompress the file first",
-        ) from error
+        problem = f"{path.name!r} needs a package that is not installed ({first_line(error)})"
+        if kind == ".parquet":
+            raise MissingExtraError(
+                problem, extra="parquet", otherwise="save the table as CSV"
+            ) from error
+        raise DataError(problem, remedy="Decompress the file first") from error
     except Exception as error:
         # A broken file raises whatever its parser or decompressor raises.
         raise DataError(

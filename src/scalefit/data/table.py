@@ -422,14 +422,21 @@ def as_table(runs: LossTable | pd.DataFrame, **options: Any) -> LossTable:
     """The table itself, or one made from a DataFrame.
 
     Raises:
-        ArgumentError: it is neither.
-        DataError: options are given for a table that is already built.
+        ArgumentError: it is neither, or options are given for a table that is already built. Their
+            defaults are no options: an empty ``keep``, and ``missing="raise"``.
     """
+    if isinstance(options.get("keep"), list | tuple) and not options["keep"]:
+        del options["keep"]
+    if isinstance(options.get("missing"), str) and options["missing"] == "raise":
+        del options["missing"]
     if isinstance(runs, LossTable):
         options = {name: value for name, value in options.items() if not _is_default(name, value)}
         if options:
-            raise DataError(
+            name = min(options)
+            raise ArgumentError(
                 f"{listed(sorted(options))} cannot be given for a LossTable",
+                argument=name,
+                value=options[name],
                 remedy="Give them to scalefit.read or LossTable.from_frame, which built it",
             )
         return runs

@@ -12,13 +12,13 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
-from typing import Any
+from typing import Any, overload
 
 import jax
 import numpy as np
 import pandas as pd
 
-from scalefit.arguments import refused, text
+from scalefit.arguments import refused, shown, text
 from scalefit.errors import DataError, LawError, listed
 from scalefit.laws.kinds import Domain, Relation
 from scalefit.laws.signature import Param, meanings, read_signature, require_function
@@ -33,19 +33,8 @@ __all__ = ["Law", "Param", "law"]
 
 # Options of fit: columns are passed as keywords too, so no column may have one of these names.
 OPTIONS = {
-    *(
-        "runs",
-        "law",
-        "residual",
-        "robust",
-        "delta",
-        "asymmetry",
-        "fixed",
-        "bounds",
-        "tied",
-        "groups",
-    ),
-    *("seed", "certify", "device", "keep", "missing"),
+    *("runs", "law", "residual", "robust", "delta", "asymmetry", "fixed", "bounds", "tied"),
+    *("groups", "seed", "certify", "device", "keep", "missing"),
 }
 
 RELATION = 'Write it as Relation("U <= D", ("U", "D"), lambda U, D: U <= D)'
@@ -335,21 +324,37 @@ def law_at(module: str, path: str) -> Law:
     return found
 
 
+@overload
+def law(function: Callable[..., Any], /) -> Law: ...
+
+
+@overload
 def law(
-    *misplaced: Any,
-    source: str = "",
+    *,
+    source: str | None = None,
     response: str = "loss",
     latex: str = "",
     relations: Sequence[Relation] = (),
-) -> Callable[[Callable[..., Any]], Law]:
-    """Decorator that turns a plain function into a :class:`Law`.
+) -> Callable[[Callable[..., Any]], Law]: ...
+
+
+def law(
+    function: Any = None,
+    /,
+    *,
+    source: str | None = None,
+    response: str = "loss",
+    latex: str = "",
+    relations: Sequence[Relation] = (),
+) -> Any:
+    """Decorator that turns a plain function into a :class:`Law`: ``@law`` or ``@law(source=...)``.
 
     The function may be written with ``jax.numpy`` or with ``numpy``. The law is traced when it
     is first used; a function that is not a formula of one row is refused then, with its line.
 
     Args:
-        *misplaced: nothing: ``@law`` without brackets is refused.
-        source: where the form comes from: paper and equation, or "my notebook".
+        function: the function, where the decorator stands alone.
+        source: where the form comes from: paper and equation; by default the function's own place.
         response: name of the column the law predicts.
         latex: the formula in LaTeX's mathematics, without dollar signs, for reports and plots.
         relations: what holds between columns in every row; values of one column are declared where
@@ -358,11 +363,11 @@ def law(
     Raises:
         LawError: the signature is not "columns positional, parameters keyword-only, each
             parameter annotated with a kind", or a relation reads a column that it lacks.
-        ArgumentError: no source is given, or an argument is of a wrong type.
+        ArgumentError: an argument is of a wrong type.
 
     Example:
         >>> import scalefit as sf
-        >>> @sf.law(source="an example")
+        >>> @sf.law
         ... def saturating(D, *, E: sf.laws.Offset, B: sf.laws.Amplitude, beta: sf.laws.Exponent):
         ...     "E + B D^-beta"
         ...     return E + B * D**-beta
@@ -371,10 +376,13 @@ def law(
         >>> round(saturating(1e9, E=1.7, B=400.0, beta=0.28), 3)
         2.908
     """
-    remedy = 'Write @scalefit.law(source="...") above the function: a paper and equation, or "mine"'
-    if misplaced:
-        raise LawError(f"law is used without its source. {remedy}")
-    text(source, "source", remedy=remedy)
+    if isinstance(function, str):
+        raise LawError(
+            f"law takes its source by keyword. Write @scalefit.law(source={shown(function)})"
+        )
+    if source is not None:
+        remedy = 'Write @scalefit.law(source="a paper and equation"), or @scalefit.law alone'
+        text(source, "source", remedy=remedy)
     text(response, "response", remedy='Name the column that the law predicts, as response="loss"')
     if not (isinstance(latex, str) and not latex):
         text(latex, "latex", remedy="Give the formula as text, or leave it out")
@@ -410,14 +418,14 @@ def law(
             name,
             columns,
             params,
-            source,
+            f"{function.__module__}.{function.__qualname__}" if source is None else source,
             response,
             latex,
             domains,
             tuple(relations),
         )
 
-    return decorate
+    return decorate if function is None else decorate(function)
 
 
 def _quoted(column: str) -> str:

@@ -23,7 +23,7 @@ class Column:
 
     Attributes:
         name: heading, with the unit where there is one.
-        values: a value for each row.
+        values: a value for each row, of any iterable; kept as a tuple.
         kind: how they are written; see :func:`scalefit.reporting.numbers.shown`. One for all, or
             one for each row.
         low: lower ends of their intervals, or empty.
@@ -31,10 +31,14 @@ class Column:
     """
 
     name: str
-    values: Sequence[Any]
+    values: Any
     kind: Kind | Sequence[Kind] = "number"
-    low: Sequence[Any] = ()
-    high: Sequence[Any] = ()
+    low: Any = ()
+    high: Any = ()
+
+    def __post_init__(self) -> None:
+        for name in ("values", "low", "high"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
     def cells(self) -> list[Shown]:

@@ -145,9 +145,10 @@ def _cells(table: Table, whole: bool = False) -> _Cells:
     for column in table.columns:
         cells = column.cells
         if column.kind == "formula":
+            values = list(column.values)
             for place, row in enumerate(shown):
-                if row is not None and column.values[row][1]:
-                    formulas[place, len(headings)] = column.values[row][1]
+                if row is not None and values[row][1]:
+                    formulas[place, len(headings)] = values[row][1]
         headings.append(column.name)
         numbers.append(column.kind not in WORDS)
         columns.append([cell.value for cell in cells])

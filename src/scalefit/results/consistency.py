@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from scalefit.data.grouping import level_name
-from scalefit.errors import Status, listed
+from scalefit.errors import listed
 from scalefit.laws import Law
+from scalefit.objective import PENALTIES
 from scalefit.results.schema import (
     CertificateDocument,
     EnsembleDocument,
@@ -18,6 +19,7 @@ from scalefit.results.schema import (
     ObjectiveDocument,
     refused,
 )
+from scalefit.results.status import Status
 
 __all__ = ["agree", "agree_draws"]
 
@@ -72,8 +74,8 @@ def _conflicts(fit: FitDocument, law: Law) -> Iterator[Conflict]:
 
 
 def _of_objective(objective: ObjectiveDocument) -> Iterator[Conflict]:
-    curved = objective.robust in ("huber", "asymmetric")
-    for name, wanted in (("delta", curved), ("asymmetry", objective.robust == "asymmetric")):
+    for name in ("delta", "asymmetry"):
+        wanted = name in PENALTIES[objective.robust].options
         value = getattr(objective, name)
         if (value is not None) != wanted:
             should = "a number" if wanted else "null"

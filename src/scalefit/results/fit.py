@@ -22,7 +22,7 @@ from scalefit.arguments import broadcast_shape, instance, mapping
 from scalefit.data.dropped_rows import DroppedRow, counted
 from scalefit.data.grouping import Grouping, level_keywords, level_name
 from scalefit.data.table import LossTable, as_table
-from scalefit.errors import DataError, Status, listed
+from scalefit.errors import DataError, listed
 from scalefit.frozen import Frozen
 from scalefit.laws import Law
 from scalefit.notes import Note, NoteWarning
@@ -44,6 +44,7 @@ from scalefit.results.prediction import (
     single,
 )
 from scalefit.results.serialization import document_of, fields_of
+from scalefit.results.status import Status
 
 if TYPE_CHECKING:
     from scalefit.results.schema import FitDocument
@@ -456,7 +457,7 @@ class Fit(Described):
     def _facts(self) -> dict[str, str]:
         if self.status is Status.PUBLISHED:
             return {"range": ranges(self.domain), "law": self.law.source}
-        minimum = f"{shown(self.objective_value).value} = {self.objective}"
+        minimum = f"{shown(self.objective_value).value} = {self.objective.formula}"
         optimum = self.certificate.known if self.certificate else self.diagnostics.agreement
         unproved = self.certificate.attempted and not self.certificate
         return {

@@ -14,12 +14,13 @@ import pandas as pd
 
 from scalefit.arguments import choice
 from scalefit.data.grouping import Grouping
-from scalefit.errors import LawError, Status
+from scalefit.errors import LawError
 from scalefit.laws import Law, find
 from scalefit.notes import Note
 from scalefit.objective import Objective
 from scalefit.results.diagnostics import NO_DIAGNOSTICS
 from scalefit.results.fit import Fit
+from scalefit.results.status import Status
 
 __all__ = ["published", "published_fits"]
 

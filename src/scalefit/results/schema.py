@@ -17,8 +17,9 @@ import pydantic_core
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from scalefit.arguments import shown
-from scalefit.errors import DocumentError, Status
+from scalefit.errors import DocumentError
 from scalefit.objective import Residual, Robust
+from scalefit.results.status import Status
 
 __all__ = ["EnsembleDocument", "FitDocument", "parsed", "refused"]
 

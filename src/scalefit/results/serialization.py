@@ -12,12 +12,13 @@ import numpy as np
 from scalefit.arguments import shown
 from scalefit.data.dropped_rows import DroppedRow
 from scalefit.data.grouping import Grouping
-from scalefit.errors import LawError, Status, listed
+from scalefit.errors import LawError, listed
 from scalefit.laws import BUILTIN, Law, find
 from scalefit.notes import Note
 from scalefit.objective import Objective
 from scalefit.results.certificate import Certificate
 from scalefit.results.diagnostics import Diagnostics, Minimum
+from scalefit.results.status import Status
 
 if TYPE_CHECKING:
     from scalefit.results.schema import FitDocument
