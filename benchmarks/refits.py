@@ -19,7 +19,7 @@ from scipy.optimize import least_squares
 from single_fit import SAME_OBJECTIVE, TOLERANCE, Reference
 
 import scalefit as sf
-from scalefit.fitting.api import pose
+from scalefit.fitting.prepared_fit import prepare_fit
 from scalefit.laws import find
 
 try:
@@ -49,7 +49,7 @@ def call(
 ) -> partial[Refits]:
     """The refits of Chinchilla to rows weighted differently, ready to be called."""
     law = find("chinchilla")
-    prepared = pose(runs, law, objective, fixed={}, bounds={}, tied=(), groups={})
+    prepared = prepare_fit(runs, law, objective)
     return partial(
         refit,
         prepared.problem,

@@ -29,8 +29,8 @@ print(report)
 
 # %%
 true = truth["beta"] / (truth["alpha"] + truth["beta"])
-ours, theirs = report.surface["n_exponent"], report.approach2["n_exponent"]
-print(f"\nexponent of N*: true {true:.4f}, surface {ours:.4f}, Approach 2 {theirs:.4f}\n")
+surface, parabolas = report.surface["n_exponent"], report.approach2["n_exponent"]
+print(f"\nexponent of N*: true {true:.4f}, surface {surface:.4f}, Approach 2 {parabolas:.4f}\n")
 
 # %% [markdown]
 # Advice: sweeps with a small bias of the parabolas, and the runs that a surface fit needs.

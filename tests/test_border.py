@@ -588,10 +588,10 @@ SIMULATIONS = [
             (
                 lambda **options: sf.simulation.Noise(0.1, **options),
                 {
-                    "freedom": (2.0, math.nan, "x", None),
-                    "shared": (-0.1, 1.1, "x", None, True),
+                    "df": (2.0, math.nan, "x", None),
+                    "icc": (-0.1, 1.1, "x", None, True),
                     "additive": ("no", 1, None),
-                    "by": (3, "", ["C"]),
+                    "cluster": (3, "", ["C"]),
                 },
             ),
             (
@@ -720,7 +720,7 @@ def swept():
 
 @cache
 def report():
-    options = {"n_draws": 0, "quality": False, "objectives": False}
+    options = {"n_draws": 0, "rules": (), "objectives": False}
     return sf.bias(fit(), swept(), runs(), 1e22, **options)
 
 

@@ -355,7 +355,7 @@ NONSENSE = {
     "--flops 1e400": "--flops=inf is not a positive number",
     "--level 2": "--level=2.0 is not a number above 0 and below 1. 95 % is --level 0.95",
     "--level nan": "--level=nan is not a number",
-    "--bootstrap 999999999999": "--bootstrap=999999999999 is not a whole number from 2 to 10000000",
+    "--bootstrap 999999999999": "--bootstrap=999999999999 would take 2.56e+05 GB",
     "--bootstrap=-1": "--bootstrap=-1 is not a whole number",
     "--bootstrap 1": "--bootstrap=1 is not a whole number",
     "--seed=-1": "--seed=-1 is not a whole number of at least 0",

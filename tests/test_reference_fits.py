@@ -14,11 +14,11 @@ from scipy.optimize import least_squares
 
 import scalefit as sf
 from scalefit.fitting import grid
-from scalefit.fitting.api import pack
 from scalefit.fitting.model import Model
 from scalefit.fitting.polish import Polisher, Tables
+from scalefit.fitting.prepared_fit import pack
 from scalefit.laws import find
-from scalefit.problem.problem import prepare
+from scalefit.problem.prepare import prepare
 from scalefit.problem.separability import structure
 
 SQUARED = {"mse_raw": "raw", "mse_log": "log"}

@@ -249,12 +249,12 @@ def intervals_are_asked_of_ensembles():
 
     best = sf.allocate(fit(), 1e21)
     messages = [opened(refused(lambda: best.estimate("N")), "allocate(scalefit.bootstrap(fit, ru")]
-    assert sf.allocate(draws(), 1e21).estimate("N").sd > 0
+    assert sf.allocate(draws(), 1e21).estimate("N").se > 0
     region, waste = sf.near_optimal(fit(), 1e21), sf.deadweight(fit(), 1e9, 2e10)
     messages.append(opened(refused(lambda: region.estimate("low")), "near_optimal(scalefit.boot"))
-    assert sf.near_optimal(draws(), 1e21).estimate("low").sd > 0
+    assert sf.near_optimal(draws(), 1e21).estimate("low").se > 0
     messages.append(opened(refused(lambda: waste.estimate("share")), "deadweight(scalefit.bootst"))
-    assert sf.deadweight(draws(), 1e9, 2e10).estimate("share").sd > 0
+    assert sf.deadweight(draws(), 1e9, 2e10).estimate("share").se > 0
     ratio = sf.compute_multiplier(fit(), fit(), 1e21)
     messages.append(opened(refused(ratio.interval), "bootstrap(fit, runs)"))
     assert sf.compute_multiplier(draws(), draws(), 1e21).interval()[0] > 0
@@ -269,10 +269,10 @@ def intervals_of_sweeps_are_asked_of_ensembles():
         refused(lambda: sf.bias(fit(), found, runs(), 1e22, n_draws=0).estimate("D")),
         refused(lambda: sf.approach2.design_bias(fit(), runs(), 1e22).estimate("D_error")),
     ]
-    assert np.isfinite(sf.approach2.attribute_bias(draws(), found, 1e22).estimate("gap").sd)
+    assert np.isfinite(sf.approach2.attribute_bias(draws(), found, 1e22).estimate("gap").se)
     given = sf.bias(draws(), found, runs(), 1e22, n_draws=0)
-    assert given.estimate("D").sd > 0
-    assert np.isfinite(sf.approach2.design_bias(draws(), runs(), 1e22).estimate("D_error").sd).all()
+    assert given.estimate("D").se > 0
+    assert np.isfinite(sf.approach2.design_bias(draws(), runs(), 1e22).estimate("D_error").se).all()
     return messages
 
 
@@ -682,7 +682,7 @@ def few_clusters_are_compared_where_that_is_possible():
         noted(sf.bootstrap(fit(), runs(), n_draws=20, method="wild", by=by), "few_clusters")
         for by in ("seed", "pair")
     )
-    assert called(three, "covariance(", fit=fit(), runs=runs()).freedom == 2
+    assert called(three, "covariance(", fit=fit(), runs=runs()).df == 2
     # Of two clusters there is no standard error to compare with.
     assert "covariance(" not in two
     return three, two
@@ -699,7 +699,7 @@ def runs_that_determine_something_alone_take_the_jacobian():
         messages.append(noted(sf.covariance(found, alone, by=by), "determined_alone"))
         assert ("without by=" in messages[-1]) == (by is not None)
         method = text_option(messages[-1], "method")
-        assert sf.covariance(found, alone, method=method).freedom > 0
+        assert sf.covariance(found, alone, method=method).df > 0
     return messages
 
 
@@ -973,7 +973,7 @@ def runs_that_bend_a_parabola_are_left_out():
 def reports_are_resampled():
     sweeps = sf.simulate(sf.simulation.isoflop_design(points=9), noise=0.003, seed=1)
     surface, found = sf.fit(sweeps), sf.isoflop(sweeps)
-    options = {"quality": False, "objectives": False}
+    options = {"rules": (), "objectives": False}
     report = sf.bias(surface, found, sweeps, 1e22, n_draws=0, **options)
     message = refused(lambda: report.resampled("D"))
     assert "n_draws=400" in message

@@ -1,8 +1,8 @@
-"""What callers pass, checked at the border: one function for each kind of argument.
+"""Checks of arguments: one function for each kind of argument.
 
-Each returns the argument as the code behind it wants it, or raises an
-:class:`~scalefit.errors.ArgumentError` that names the argument, its value and the remedy. Nothing
-is guessed: text is not a number, a fraction is not a count, and a truth value is neither.
+Each returns the argument in one type, or raises an :class:`~scalefit.errors.ArgumentError` that
+names the argument, its value and the remedy. Nothing is guessed: text is not a number, a fraction
+is not a count, and a truth value is neither.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from contextlib import suppress
 from decimal import Decimal
 from numbers import Real
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 import numpy as np
 import pandas as pd
@@ -64,59 +64,46 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = SHOWN
 
 
-def number(
-    value: Any,
-    argument: str,
-    *,
-    remedy: str,
-    above: float | None = None,
-    least: float | None = None,
-    below: float | None = None,
-    most: float | None = None,
-    infinite: bool = False,
-) -> float:
+class Limits(TypedDict, total=False):
+    """What a number must be.
+
+    Attributes:
+        above: what it must be greater than.
+        least: what it must not be less than.
+        below: what it must be less than.
+        most: what it must not be greater than.
+        infinite: whether it may be infinite.
+        missing: whether it may be NaN.
+    """
+
+    above: float | None
+    least: float | None
+    below: float | None
+    most: float | None
+    infinite: bool
+    missing: bool
+
+
+def number(value: Any, argument: str, *, remedy: str, **limits: Unpack[Limits]) -> float:
     """One real number, as a float.
 
     Args:
         value: what was passed.
         argument: what it is called where it was passed, as ``level`` or ``bounds['alpha'][0]``.
         remedy: what to pass instead, a sentence without its full stop.
-        above: what it must be greater than.
-        least: what it must not be less than.
-        below: what it must be less than.
-        most: what it must not be greater than.
-        infinite: whether infinities are allowed; NaN never is.
+        **limits: see :class:`Limits`.
 
     Raises:
         ArgumentError: it is no such number.
     """
-    found = numbers(
-        value,
-        argument,
-        remedy=remedy,
-        above=above,
-        least=least,
-        below=below,
-        most=most,
-        infinite=infinite,
-    )
+    found = numbers(value, argument, remedy=remedy, **limits)
     if found.ndim:
         raise refused(argument, value, "one number", remedy)
     return float(found)
 
 
 def numbers(
-    value: Any,
-    argument: str,
-    *,
-    remedy: str,
-    above: float | None = None,
-    least: float | None = None,
-    below: float | None = None,
-    most: float | None = None,
-    infinite: bool = False,
-    missing: bool = False,
-    empty: bool = True,
+    value: Any, argument: str, *, remedy: str, empty: bool = True, **limits: Unpack[Limits]
 ) -> np.ndarray:
     """Real numbers of any shape, as a float64 array.
 
@@ -124,13 +111,8 @@ def numbers(
         value: what was passed: a number, a sequence of them, an array, a Series.
         argument: what it is called where it was passed.
         remedy: what to pass instead, a sentence without its full stop.
-        above: what each must be greater than.
-        least: what none may be less than.
-        below: what each must be less than.
-        most: what none may be greater than.
-        infinite: whether infinities are allowed.
-        missing: whether NaN is allowed.
         empty: whether there may be none of them.
+        **limits: of each, see :class:`Limits`.
 
     Returns:
         The numbers, float64, of the value's shape: a copy unless it was float64 already.
@@ -138,31 +120,30 @@ def numbers(
     Raises:
         ArgumentError: something in it is no such number.
     """
-    wanted = _wanted(above, least, below, most)
+    wanted = _wanted(limits)
     found = _floats(value, argument, wanted, remedy)
     if not (found.size or empty):
         raise refused(argument, value, wanted, remedy)
     bad = np.zeros(found.shape, dtype=bool)
-    if not missing:
+    if not limits.get("missing", False):
         bad |= np.isnan(found)
-    if not infinite:
+    if not limits.get("infinite", False):
         bad |= np.isinf(found)
     with np.errstate(invalid="ignore"):
-        if above is not None:
-            bad |= found <= above
-        if least is not None:
-            bad |= found < least
-        if below is not None:
-            bad |= found >= below
-        if most is not None:
-            bad |= found > most
+        for name, (_, beyond) in RANGES.items():
+            if (limit := limits.get(name)) is not None:
+                bad |= beyond(found, limit)
     if bad.any():
         place = np.unravel_index(int(np.argmax(bad)), found.shape)
-        name = f"{argument}[{', '.join(map(str, place))}]" if found.ndim else argument
         # Of one number as it was passed: 10**400 is not infinite.
         one = float(found[place]) if found.ndim else value
-        raise refused(name, one, wanted, remedy)
+        raise refused(_at(argument, place), one, wanted, remedy)
     return found
+
+
+def _at(argument: str, place: Sequence[Any]) -> str:
+    """What an item of an array is called where the array was passed."""
+    return f"{argument}[{', '.join(map(str, place))}]" if len(place) else argument
 
 
 def whole(
@@ -181,10 +162,8 @@ def whole(
         ArgumentError: it is no whole number, or out of range.
     """
     wanted = "a whole number"
-    if least is not None and most is not None:
-        wanted += f" from {least} to {most}"
-    elif least is not None:
-        wanted += f" of at least {least}"
+    if least is not None:
+        wanted += f" from {least} to {most}" if most is not None else f" of at least {least}"
     elif most is not None:
         wanted += f" of at most {most}"
     try:
@@ -300,12 +279,8 @@ def mapping(value: Any, argument: str, *, remedy: str) -> Mapping[Any, Any]:
         raise refused(argument, value, "a mapping from names", remedy) from error
     for key in found:
         if not isinstance(key, str):
-            raise ArgumentError(
-                f"{argument} has the key {shown(key)}, which is not a name",
-                argument=argument,
-                value=key,
-                remedy=remedy,
-            )
+            problem = f"{argument} has the key {shown(key)}, which is not a name"
+            raise ArgumentError(problem, argument=argument, value=key, remedy=remedy)
     return found
 
 
@@ -323,7 +298,7 @@ def function(value: Any, argument: str, *, remedy: str) -> Callable[..., Any]:
 def answered(
     function: Callable[..., Any], argument: str, *given: Any, remedy: str, **named: Any
 ) -> Any:
-    """What a caller's own function answers.
+    """What a caller's own function returns.
 
     Args:
         function: the function.
@@ -341,13 +316,10 @@ def answered(
     except ScalefitError:
         raise
     except Exception as error:
-        said = next(iter(str(error).splitlines()), "")
+        said = next(iter(str(error).splitlines()), "")[:SAID].rstrip(". ")
+        problem = f"{argument}={shown(function)} raises {type(error).__name__}"
         raise ArgumentError(
-            f"{argument}={shown(function)} raises {type(error).__name__}"
-            + (f": {said[:SAID].rstrip('. ')}" if said else ""),
-            argument=argument,
-            value=function,
-            remedy=remedy,
+            problem + f": {said}" * bool(said), argument=argument, value=function, remedy=remedy
         ) from error
 
 
@@ -366,13 +338,11 @@ def affordable(value: int, argument: str, each: int, *, remedy: str) -> None:
     most = SHARE_OF_MEMORY * _memory()
     size = value * each
     if size > most:
-        raise ArgumentError(
+        problem = (
             f"{argument}={shown(value)} would take {min(size, 10**99) / 1e9:.3g} GB, more than the "
-            f"{most / 1e9:.3g} GB of memory that one call may take here",
-            argument=argument,
-            value=value,
-            remedy=remedy,
+            f"{most / 1e9:.3g} GB of memory that one call may take here"
         )
+        raise ArgumentError(problem, argument=argument, value=value, remedy=remedy)
 
 
 def _memory() -> float:
@@ -424,12 +394,8 @@ def broadcast_shape(given: Mapping[str, np.ndarray], *, remedy: str) -> tuple[in
             shape = np.broadcast_shapes(shape, array.shape)
         except ValueError as error:
             before = ", ".join(f"{name} of shape {given[name].shape}" for name in [*given][:place])
-            raise ArgumentError(
-                f"{argument} of shape {array.shape} does not fit {before}",
-                argument=argument,
-                value=array,
-                remedy=remedy,
-            ) from error
+            problem = f"{argument} of shape {array.shape} does not fit {before}"
+            raise ArgumentError(problem, argument=argument, value=array, remedy=remedy) from error
     return shape
 
 
@@ -471,31 +437,26 @@ def refused(argument: str, value: Any, wanted: str, remedy: str) -> ArgumentErro
         wanted: what it should have been, in words.
         remedy: what to pass instead, a sentence without its full stop.
     """
-    return ArgumentError(
-        f"{argument}={shown(value)} is not {wanted}",
-        argument=argument,
-        value=value,
-        remedy=remedy,
-    )
+    problem = f"{argument}={shown(value)} is not {wanted}"
+    return ArgumentError(problem, argument=argument, value=value, remedy=remedy)
 
 
-def _wanted(
-    above: float | None, least: float | None, below: float | None, most: float | None
-) -> str:
+# Of each limit, its word, and what is beyond it.
+RANGES: Mapping[str, tuple[str, Callable[..., Any]]] = {
+    "above": ("above", operator.le),
+    "least": ("of at least", operator.lt),
+    "below": ("below", operator.ge),
+    "most": ("of at most", operator.gt),
+}
+
+
+def _wanted(limits: Limits) -> str:
     """A range of numbers in words."""
-    if (above, least, below, most) == (0, None, None, None):
+    given = {name: limit for name in RANGES if (limit := limits.get(name)) is not None}
+    if given == {"above": 0}:
         return "a positive number"
-    limits = [
-        f"{word} {limit:g}"
-        for word, limit in (
-            ("above", above),
-            ("of at least", least),
-            ("below", below),
-            ("of at most", most),
-        )
-        if limit is not None
-    ]
-    return " ".join(["a number", " and ".join(limits)]).strip()
+    words = " and ".join(f"{RANGES[name][0]} {limit:g}" for name, limit in given.items())
+    return f"a number {words}".strip()
 
 
 def _floats(value: Any, argument: str, wanted: str, remedy: str) -> np.ndarray:
@@ -530,6 +491,5 @@ def _floats(value: Any, argument: str, wanted: str, remedy: str) -> np.ndarray:
         except ValueError:  # A signalling NaN.
             real = False
         if not real:
-            name = f"{argument}[{', '.join(map(str, place))}]" if array.ndim else argument
-            raise refused(name, item, wanted, remedy)
+            raise refused(_at(argument, place), item, wanted, remedy)
     return found

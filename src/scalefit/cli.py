@@ -17,12 +17,12 @@ import typer
 
 import scalefit as sf
 from scalefit.allocation.result import Allocation
-from scalefit.arguments import file_path, number, whole
+from scalefit.arguments import affordable, file_path, number, whole
 from scalefit.data import files
-from scalefit.data.table import ALIASES
+from scalefit.data.column_names import ALIASES
 from scalefit.frozen import Frozen
 from scalefit.laws import BUILTIN, find
-from scalefit.results.fit import encoded
+from scalefit.results.serialization import encoded
 
 BAD_INPUT = 2
 NO_FIT = 3
@@ -30,8 +30,8 @@ NO_FIT = 3
 # Where demo draws unless --plot says otherwise.
 PICTURE = "scalefit-demo.png"
 
-# The parameters of so many replicates take a gigabyte.
-MOST_REPLICATES = 10_000_000
+# Memory of one replicate at least, bytes: refuses absurd numbers before anything is read.
+REPLICATE = 256
 
 
 class Picture(NamedTuple):
@@ -187,7 +187,8 @@ def _check(flops: list[float] | None, seed: int, bootstrap: int = 0, level: floa
     whole(seed, "--seed", least=0, remedy="Pass a whole number, as --seed 0")
     if bootstrap:
         remedy = "1000 give two digits of an interval: --bootstrap 1000, or 0 for none"
-        whole(bootstrap, "--bootstrap", least=2, most=MOST_REPLICATES, remedy=remedy)
+        whole(bootstrap, "--bootstrap", least=2, remedy=remedy)
+        affordable(bootstrap, "--bootstrap", REPLICATE, remedy=remedy)
     number(level, "--level", above=0, below=1, remedy="95 % is --level 0.95")
 
 

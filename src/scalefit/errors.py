@@ -1,8 +1,7 @@
-"""Everything that can go wrong, and how it is said.
+"""Every exception that scalefit raises on purpose.
 
-Hard failures are exceptions that name the column, the rows, the value and the remedy. Soft ones
-are :class:`Note` objects carried by results; of an answer that is a plain array they become a
-:class:`NoteWarning`.
+A message says what is wrong (column, rows, value) and then the remedy. What is only doubtful is no
+exception: it is a :class:`~scalefit.notes.Note` on the result.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ __all__ = [
     "DocumentError",
     "FitError",
     "LawError",
+    "MissingExtraError",
     "ScalefitError",
 ]
 
@@ -82,6 +82,20 @@ class DocumentError(ScalefitError, ValueError):
         self.value = value
         self.remedy = remedy
         super().__init__(f"{problem}. {remedy}")
+
+
+class MissingExtraError(ScalefitError, ImportError):
+    """A package that comes with an extra of scalefit is not installed.
+
+    Attributes:
+        extra: name of the extra, as in ``pip install 'scalefit[bayes]'``.
+        remedy: how to install it.
+    """
+
+    def __init__(self, problem: str, *, extra: str, otherwise: str = "") -> None:
+        self.extra = extra
+        self.remedy = f"Run pip install 'scalefit[{extra}]'" + f", or {otherwise}" * bool(otherwise)
+        super().__init__(f"{problem}. {self.remedy}")
 
 
 class LawError(ScalefitError, ValueError):

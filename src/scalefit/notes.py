@@ -196,6 +196,12 @@ CODES: Mapping[str, Code] = Frozen(
             "an optional quantity could be several columns; none was taken",
             "name the column, as `C=`",
         ),
+        "column_replaced": Code(
+            "info",
+            "a column of the table has the name of a quantity that another one was given for; "
+            "it is left out",
+            "rename it before, if it is needed",
+        ),
         "duplicate_rows": Code(
             "info",
             "rows repeat exactly",

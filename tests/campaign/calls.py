@@ -123,7 +123,7 @@ def calls() -> dict[str, Call]:
     budget = {"fit": fit, "flops": 1e22}
     quiet = {"progress": False}
     table = sf.LossTable.from_frame(runs)
-    plain = {"quality": False, "objectives": False, "n_draws": 8}
+    plain = {"rules": (), "objectives": False, "n_draws": 8}
     path = Path(mkdtemp()) / "runs.csv"
     runs.to_csv(path)
     few = {"settings": {"noise": [0.01]}, "seeds": 2, "methods": "surface"}
@@ -140,8 +140,8 @@ def calls() -> dict[str, Call]:
         "optimal": (sf.allocation.optimum_function, {**budget, "what": "N"}),
         "isoflop": (sf.isoflop, {"runs": runs}),
         "quality": (sf.approach2.flag_runs, {"runs": runs}),
-        "attribute": (sf.approach2.attribute_bias, {**budget, "found": found}),
-        "bias": (sf.bias, {**budget, "found": found, "runs": runs, **plain}),
+        "attribute": (sf.approach2.attribute_bias, {**budget, "isoflop": found}),
+        "bias": (sf.bias, {**budget, "isoflop": found, "runs": runs, **plain}),
         "design_bias": (sf.approach2.design_bias, {**budget, "runs": runs}),
         "advise": (sf.approach2.advise, {**budget, "points": 7}),
         "parabola_shift": (

@@ -13,12 +13,12 @@ import pytest
 from scipy.optimize import least_squares, minimize_scalar, nnls
 
 import scalefit as sf
-from scalefit.certification import branch_bound as certificate
 from scalefit.certification.boxes import Boxes
-from scalefit.certification.branch_bound import certify
-from scalefit.certification.duals import loss
+from scalefit.certification.certify import UNASKED_BOXES, certify, prepare_search
+from scalefit.certification.conjugates import loss
+from scalefit.certification.ranges import order_ranges
 from scalefit.objective import evaluate
-from scalefit.problem.problem import prepare
+from scalefit.problem.prepare import prepare
 from scalefit.problem.separability import structure
 
 # The same tables, read in the same way, as the fits are tested on.
@@ -346,11 +346,11 @@ def test_noisy_log_squares_are_proved(law, noise, seed):
     pose = posed(runs, law, residual="log", **SQUARE)
     value, theta, _ = independent(law, runs)
     assert np.sqrt(value / 60) > 0.15
-    found = certify(*pose, value, most_boxes=certificate.UNASKED_BOXES)
+    found = certify(*pose, value, most_boxes=UNASKED_BOXES)
     assert found, found.reason
     assert found.gap == pytest.approx(1e-6, rel=1e-6)
     # One part in a thousand higher is refuted, by a point near the optimum.
-    refuted = certify(*pose, value * 1.001, most_boxes=certificate.UNASKED_BOXES)
+    refuted = certify(*pose, value * 1.001, most_boxes=UNASKED_BOXES)
     assert not refuted and "lower elsewhere" in refuted.reason
     assert refuted.gap >= 0.0009
     for group, x in zip(pose[0].nonlinear, theta, strict=True):
@@ -367,15 +367,15 @@ def test_no_better_point_is_lost_from_the_ranges_of_predictions(seed):
     value, theta, predicted = independent(law, runs, weight)
     shift = np.log(predicted / runs["loss"])
     with np.errstate(all="ignore"):
-        search = certificate._prepare(*pose, value * 1.001, 1e-6)
-        assert search.bends
+        search = prepare_search(*pose, value * 1.001, 1e-6)
+        assert search.ranged
         boxes = boxes_around(rng, search, theta, 150)
-        search._dominate(boxes)
+        order_ranges(search.relaxation, boxes, search.target)
         bounds, _, _, ranges = search.bound(boxes)
-    assert (search.unscaled(1.0) * bounds <= value * (1 + 1e-9)).all()
+    assert (search.goal.unscaled(1.0) * bounds <= value * (1 + 1e-9)).all()
     assert (ranges[:, 0] <= shift + 1e-9).all() and (shift - 1e-9 <= ranges[:, 1]).all()
     # The test means something: small boxes confine the predictions.
-    share = (ranges[:, 1] - ranges[:, 0]) / np.diff(search.loss.range, axis=0)
+    share = (ranges[:, 1] - ranges[:, 0]) / np.diff(search.relaxation.loss.range, axis=0)
     assert share.mean(axis=1).min() < 0.3
 
 
@@ -403,8 +403,8 @@ def boxes_around(rng, search, theta, count):
     share = rng.uniform(0, 1, (count, len(theta)))
     lower = np.maximum(theta - share * width, low)
     upper = np.minimum(theta + (1 - share) * width, high)
-    ranges = np.repeat(search.loss.range[None], count, axis=0)
-    return Boxes(lower, upper, np.zeros((count, search.size), dtype=bool), ranges)
+    ranges = np.repeat(search.relaxation.loss.range[None], count, axis=0)
+    return Boxes(lower, upper, np.zeros((count, search.relaxation.size), dtype=bool), ranges)
 
 
 ADVERSE = {
@@ -431,9 +431,9 @@ def test_a_bound_is_below_the_objective_everywhere_in_its_box(name, residual):
         value = best(pose, theta)
         # Claims are about points no worse than the value: here the point is exactly so.
         with np.errstate(all="ignore"):
-            search = certificate._prepare(*pose, value, 1e-6)
+            search = prepare_search(*pose, value, 1e-6)
             bounds, *_ = search.bound(boxes_around(rng, search, theta, 30))
-        bounds = search.unscaled(1.0) * bounds
+        bounds = search.goal.unscaled(1.0) * bounds
         assert (bounds <= value * (1 + 1e-12)).all()
         closest = min(closest, ((value - bounds) / value).min())
     # The test means something: small boxes give bounds that come close (log: best() is not exact).
@@ -453,7 +453,7 @@ def test_a_huber_bound_is_below_the_objective(name, delta, residual):
         # Coefficients of least squares, which Huber's objective is above its minimum at.
         value = best(pose, theta)
         with np.errstate(all="ignore"):
-            search = certificate._prepare(*pose, value, 1e-6)
+            search = prepare_search(*pose, value, 1e-6)
             bounds, *_ = search.bound(boxes_around(rng, search, theta, 30))
         assert (bounds <= value * (1 + 1e-12)).all()
         assert bounds.max() > 0.1 * value or name in ("few rows", "noise of e^3")
@@ -522,14 +522,14 @@ def test_any_dual_vector_gives_a_valid_bound():
     pose = posed(table(30), residual="raw", **SQUARE)
     theta = np.array([0.34, 0.28])
     value = best(pose, theta)
-    search = certificate._prepare(*pose, value, 1e-6)
-    solve = search._solve
+    search = prepare_search(*pose, value, 1e-6)
+    solve = search.relaxation.solve
 
     def spoilt(*args, **kwargs):
         predicted, c, passive, u = solve(*args, **kwargs)
         return predicted, c, passive, u + 1e-3 * rng.standard_normal(u.shape)
 
-    search._solve = spoilt
+    search.relaxation.solve = spoilt
     with np.errstate(all="ignore"):
         bounds, *_ = search.bound(boxes_around(rng, search, theta, 300))
     assert (bounds <= value).all()

@@ -6,7 +6,7 @@ import pytest
 from jax import export
 
 import scalefit as sf
-from scalefit.fitting import grid, multistart, polish
+from scalefit.fitting import engine, grid, polish
 from scalefit.fitting.devices import chosen
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.multistart import refit
@@ -115,7 +115,7 @@ def test_a_single_fit_stays_on_the_host_unless_a_device_is_named():
 
 @pytest.mark.parametrize("device", ["gpux", "cpu:99", "cpu:x", "cpu:-1", "cpu:", "cpu:0:0", ":0"])
 def test_an_unknown_device_is_refused_with_those_there_are(runs, device):
-    with pytest.raises(sf.errors.FitError, match=r"no device .* JAX sees cpu:0"):
+    with pytest.raises(sf.errors.ArgumentError, match=r"no device .* JAX sees cpu:0"):
         sf.fit(runs, "chinchilla_n", device=device)
 
 
@@ -124,7 +124,9 @@ def test_an_unknown_device_is_refused_with_those_there_are(runs, device):
 )
 @pytest.mark.parametrize("device", ["gpu", "gpu:0", "tpu"])
 def test_an_accelerator_that_is_not_there_is_refused(runs, device):
-    with pytest.raises(sf.errors.FitError, match=f"no device {device!r} here. JAX sees cpu:0: use"):
+    with pytest.raises(
+        sf.errors.ArgumentError, match=f"no device {device!r} here. JAX sees cpu:0: use"
+    ):
         sf.fit(runs, "chinchilla_n", device=device)
 
 
@@ -155,7 +157,7 @@ def test_a_large_grid_is_scanned_by_a_program_on_the_host_too(pose, runs, monkey
         places.append(jax.config.jax_default_device)
         return scan(*given)
 
-    monkeypatch.setattr(multistart, "COMPILED_CELLS", 100)
+    monkeypatch.setattr(engine, "COMPILED_CELLS", 100)
     monkeypatch.setattr(grid, "scan_compiled", watched)
     fit = sf.fit(runs, residual="raw", robust="none")
     # Also where JAX's own default is an accelerator: a single fit goes to one only by name.

@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scalefit.certification.intervals import ORDER, Interval, NotEnclosed, enclose, known, variable
+from scalefit.certification.interval_programs import enclose, known, variable
+from scalefit.certification.intervals import Interval, NotEnclosed
+from scalefit.certification.taylor import ORDER
 
 N = 10 ** np.random.default_rng(0).uniform(6, 10, 7)
 

@@ -7,8 +7,8 @@ from scipy.optimize import linprog, lsq_linear, minimize
 
 import scalefit as sf
 from scalefit.data.table import as_table
-from scalefit.fitting.api import prepare_again
 from scalefit.fitting.multistart import refit
+from scalefit.fitting.prepared_fit import prepare_again
 
 TRUTH = sf.simulation.SURFACES["chinchilla"]
 TABLES = {

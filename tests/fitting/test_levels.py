@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.fitting import api as pipeline
 from scalefit.fitting import arrow, polish
+from scalefit.fitting import prepared_fit as pipeline
 from scalefit.fitting.arrow import Arrangement, Arrow, condition, curvature_of, solve_levels
 from scalefit.fitting.levels import ByLevel, Division
 from scalefit.fitting.newton import Batch

@@ -410,11 +410,12 @@ SIGNATURES = [
     (decorated(lambda N, *, E: E), "parameter 'E' has no kind"),
     (decorated(None), "None is not a plain function"),
     (decorated(dict.fromkeys), "has the default None"),
-    (lambda: sf.law(good), "law is used without its source"),
     (
-        lambda: sf.law()(good),
+        lambda: sf.law(source=""),
         r"source='' is not text that says something. Write @scalefit.law\(source=",
     ),
+    (lambda: sf.law("mine"), r"source by keyword. Write @scalefit.law\(source='mine'\)"),
+    (lambda: sf.law(3), "3 is not a plain function"),
     (lambda: sf.law(source=3), "source=3 is not text"),
     (lambda: sf.law(source="x", response=None), "response=None is not text"),
     (lambda: sf.law(source="x", relations=["a < b"]), r"relations\[0\]='a < b' is not a Relation"),
@@ -430,6 +431,19 @@ SIGNATURES = [
 @pytest.mark.parametrize(("make", "said"), SIGNATURES, ids=[item[1] for item in SIGNATURES])
 def test_signatures_of_no_law_are_refused(make: Any, said: str) -> None:
     assert re.search(said, refused(make))
+
+
+def test_a_bare_decorator_makes_a_law(runs: Any) -> None:
+    @sf.law
+    def mine(N: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude, a: sf.laws.Exponent) -> Any:
+        """E + A N^-a"""
+        return E + A * np.exp(-a * np.log(N))
+
+    assert sf.fit(runs, mine).objective_value == pytest.approx(
+        sf.fit(runs, "chinchilla_n").objective_value, rel=1e-9
+    )
+    assert mine.source.endswith("test_a_bare_decorator_makes_a_law.<locals>.mine")
+    assert sf.law()(good).source.endswith("good")
 
 
 def test_a_kind_that_stands_alone_is_a_kind() -> None:

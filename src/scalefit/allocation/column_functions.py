@@ -1,14 +1,15 @@
 """Functions of columns that callers write: costs, and what a limit is put on.
 
-Their signature is read once, and before anything rests on them they are traced and tried: a mistake
-in them is said of them, and not found in the middle of a search.
+Their signature is read once. Before they are used they are traced and tried, so that a mistake in
+one is reported as such, and not met in the middle of a search. They may be written with ``numpy``
+or with ``jax.numpy``.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -18,10 +19,17 @@ import numpy as np
 from scalefit.arguments import answered, shown
 from scalefit.errors import ArgumentError
 from scalefit.runtime.settings import own_settings, quiet
+from scalefit.tracing.reading import Unreadable, read_function
 
-__all__ = ["called", "columns_of", "tried", "values_of"]
+__all__ = ["called", "columns_of", "traceable", "tried", "values_of"]
 
 Formula = Callable[..., Any]
+
+NO_NUMBER = "returned {}, which is not a number for each row"
+
+# Characters of a line to write instead, and of what is wrong, that a message holds.
+SHOWN = 100
+SAID = 160
 
 
 def called(function: Formula) -> str:
@@ -103,7 +111,7 @@ def tried(
         ArgumentError: it raises when it is traced or called, or none of its values is a positive
             number.
     """
-    _traced(function, len(columns), argument, remedy)
+    _require_traceable(function, len(columns), argument, remedy)
     value = values_of(function, columns, argument, remedy=remedy)
     if not (np.isfinite(value) & (value > 0)).any():
         at = tuple(size // 2 for size in value.shape)
@@ -121,32 +129,62 @@ def tried(
     return value
 
 
-@lru_cache(maxsize=64)
-def _traced(function: Formula, count: int, argument: str, remedy: str) -> None:
+def traceable(function: Formula, count: int) -> Formula:
+    """A function that was tried, as JAX can trace it: with numpy's functions in it or without."""
+    return _read(function, count)
+
+
+def _require_traceable(function: Formula, count: int, argument: str, remedy: str) -> None:
     """Raise where JAX cannot trace a function of so many numbers, and derive it."""
+    try:
+        _read(function, count)
+    except Unreadable as error:
+        place = "" if error.place is None or error.__cause__ else f", line {error.place.line},"
+        # A message is one line.
+        code = " ".join(error.code.split())
+        write = f": write {code}" if 0 < len(code) <= SHOWN else ""
+        raise ArgumentError(
+            f"{argument}={shown(function)}{place} {error.problem[:SAID]}{write}",
+            argument=argument,
+            value=function,
+            remedy=remedy,
+        ) from error.__cause__
 
-    def traced(*given: Any) -> Any:
-        value = answered(function, argument, *given, remedy=remedy)
-        try:
-            found = jnp.asarray(value)
-            fits = found.size == 1 and found.dtype.kind in "iuf"
-        except Exception:  # Whatever a foreign object does when it becomes an array.
-            fits = False
-        if not fits:
-            raise _no_number(function, value, argument, remedy)
-        return jnp.reshape(found.astype(np.float64), ())
 
-    shaped: Any = jax.ShapeDtypeStruct
-    outline = [shaped((), np.float64)] * count
-    with own_settings():
+@lru_cache(maxsize=64)
+def _read(function: Formula, count: int) -> Formula:
+    """The function, or the function with JAX's for numpy's, once JAX has traced its derivatives.
+
+    Raises:
+        Unreadable: it can trace neither.
+    """
+
+    def read(variant: Formula) -> Formula:
+        def traced(*given: Any) -> Any:
+            value = variant(*given)
+            try:
+                found = jnp.asarray(value)
+                fits = found.size == 1 and found.dtype.kind in "iuf"
+            except Exception:  # Whatever a foreign object does when it becomes an array.
+                fits = False
+            if not fits:
+                raise Unreadable(None, NO_NUMBER.format(shown(value)), "")
+            return jnp.reshape(found.astype(np.float64), ())
+
+        shaped: Any = jax.ShapeDtypeStruct
         # A callback, say, can be traced and has no derivative.
-        slopes = jax.grad(traced, argnums=tuple(range(count)))
-        answered(partial(jax.eval_shape, slopes), argument, *outline, remedy=remedy)
+        jax.eval_shape(
+            jax.grad(traced, argnums=tuple(range(count))), *[shaped((), np.float64)] * count
+        )
+        return variant
+
+    with own_settings():
+        return read_function(function, read)
 
 
 def _no_number(function: Formula, value: Any, argument: str, remedy: str) -> ArgumentError:
     return ArgumentError(
-        f"{argument}={shown(function)} returned {shown(value)}, which is not a number for each row",
+        f"{argument}={shown(function)} {NO_NUMBER.format(shown(value))}",
         argument=argument,
         value=function,
         remedy=remedy,

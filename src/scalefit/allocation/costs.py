@@ -48,7 +48,7 @@ UNITS = ("FLOP", "USD")
 
 # What is said of a function that is no cost, by the name of the argument, and of a source.
 FUNCTION = (
-    "Write the columns out, in plain operators or jax.numpy and without if or float() on a column, "
+    "Write the columns out, in plain operators and numpy, without if or float() on a column, "
     "and return a positive number, as {}=lambda N, D: 6.0 * N * D"
 )
 SOURCE = "Say where the formula comes from, as source='our cluster'"

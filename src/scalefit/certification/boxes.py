@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scalefit.certification.duals import gamma
 from scalefit.certification.enclosures import Columns
-from scalefit.certification.intervals import EPSILON
+from scalefit.certification.rounding import EPSILON, gamma
 
 __all__ = ["Boxes", "Gathered", "Shelf", "curve_of", "ratio_of", "room", "summit"]
 

@@ -16,11 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
-from scalefit.certification.intervals import Interval, Value, enclose, known, point, variable
+from scalefit.certification.interval_programs import Enclosure, enclose, known, variable
+from scalefit.certification.intervals import Interval, point
 from scalefit.problem.basis import term_of
 from scalefit.problem.problem import Problem
 from scalefit.runtime.settings import own_settings
-from scalefit.tracing.operations import LOCK, closed_form
+from scalefit.tracing.primitives import LOCK, closed_form
 
 __all__ = ["Columns", "Inputs", "Pieces", "enclose_column"]
 
@@ -78,7 +79,7 @@ def enclose_column(
     axis: int | None = None,
     lower: Any = None,
     upper: Any = None,
-) -> Value:
+) -> Enclosure:
     """A column over intervals (batch,) of one coordinate, or of none; the known part for None."""
     theta = [known(1.0) for _ in problem.nonlinear]
     if axis is not None:
@@ -148,7 +149,7 @@ class Columns:
     def __len__(self) -> int:
         return len(self.axis)
 
-    def _enclose(self, place: int, lower: np.ndarray, upper: np.ndarray) -> Value:
+    def _enclose(self, place: int, lower: np.ndarray, upper: np.ndarray) -> Enclosure:
         return enclose_column(
             self.problem, self.table, self.index[place], self.axis[place], lower, upper
         )
@@ -234,7 +235,7 @@ class Columns:
         )
         parts = [above - down, above + up, above]
         # At the lower end, the upper end and the middle.
-        column = _exp(Interval(np.stack([x.lo for x in parts]), np.stack([x.hi for x in parts])))
+        column = Interval(np.stack([x.lo for x in parts]), np.stack([x.hi for x in parts])).exp()
         # The logarithm is monotone in the parameter, so the ends enclose what lies between.
         value = Interval(
             np.minimum(column.lo[0], column.lo[1]), np.maximum(column.hi[0], column.hi[1])
@@ -283,18 +284,13 @@ class Columns:
         first, second, third = (part(logs[i], over) for i in (1, 2, 3))
         first = first - tilted
         above = part(logs[0], at_m) - top
-        value = _exp(above + first * span)
+        value = (above + first * span).exp()
         square = first.square()
         two = value * (square + second)
         three = value * (first * (square + second.scaled(3.0)) + third)
-        curve = _exp(above) * ((part(logs[1], at_m) - tilted).square() + part(logs[2], at_m))
+        curve = above.exp() * ((part(logs[1], at_m) - tilted).square() + part(logs[2], at_m))
         pair = [
-            _exp(part(logs[0], where) - top - tilted * step)
+            (part(logs[0], where) - top - tilted * step).exp()
             for where, step in zip((at_a, at_b), steps, strict=True)
         ]
         return value, pair, curve, two, three
-
-
-def _exp(x: Interval) -> Interval:
-    found = x.increasing(np.exp)
-    return Interval(np.maximum(found.lo, 0.0), found.hi)

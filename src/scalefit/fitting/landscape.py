@@ -9,9 +9,9 @@ import numpy as np
 from scalefit.data.table import LossTable
 from scalefit.errors import LawError
 from scalefit.fitting import grid, irls
-from scalefit.fitting.api import prepare_again
 from scalefit.fitting.model import Model
 from scalefit.fitting.polish import newton_of
+from scalefit.fitting.prepared_fit import prepare_again
 from scalefit.results.fit import Fit
 from scalefit.runtime.settings import quiet
 

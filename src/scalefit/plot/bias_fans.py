@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scalefit.allocation.optimum import allocate
-from scalefit.approach2.comparison import BiasReport
+from scalefit.approach2.bias_report import BiasReport
 from scalefit.arguments import instance
 from scalefit.arguments import level as checked_level
 from scalefit.plot.canvas import several
@@ -64,9 +64,9 @@ def _curves(ax: Axes, report: BiasReport) -> None:
     import matplotlib as mpl
     from matplotlib.lines import Line2D
 
-    budgets = report.found.budgets[report.found.budgets["used"]]
-    runs, members = report.found.sweeps, report.found.sweeps.members
-    used = [item for item, on in zip(members, report.found.budgets["used"], strict=True) if on]
+    budgets = report.isoflop.budgets[report.isoflop.budgets["used"]]
+    runs, members = report.isoflop.sweeps, report.isoflop.sweeps.members
+    used = [item for item, on in zip(members, report.isoflop.budgets["used"], strict=True) if on]
     best = allocate(report.fit, budgets["budget"].to_numpy(), cost=report.cost)
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.9, len(budgets)))
     for i, (colour, (_, one)) in enumerate(zip(colours, budgets.iterrows(), strict=True)):
@@ -108,8 +108,8 @@ def _curves(ax: Axes, report: BiasReport) -> None:
 
 
 def _errors(ax: Axes, report: BiasReport, level: float) -> None:
-    found, flops = report.found, report.flops
-    budgets = found.budgets[found.budgets["used"]]
+    found, flops = report.isoflop, report.flops
+    budgets = found.to_frame(level)[found.budgets["used"]]
     at = budgets["budget"].to_numpy()
     true = allocate(report.fit, at, cost=report.cost).D
     ratio = budgets["D"].to_numpy() / true
@@ -119,7 +119,7 @@ def _errors(ax: Axes, report: BiasReport, level: float) -> None:
     ax.axhline(1.0, color=SURFACE, linewidth=1.4, label=f"{report.law}, fitted to all runs")
     ax.errorbar(
         at, ratio, away, fmt="D", markersize=5.5, color=PARABOLA,
-        elinewidth=0.9, markeredgecolor="white", label=f"vertex, {100 * found.level:g} % interval",
+        elinewidth=0.9, markeredgecolor="white", label=f"vertex, {100 * level:g} % interval",
     )  # fmt: skip
     for budget in at[~bounded & budgets["D_low"].notna().to_numpy()]:
         ax.axvline(budget, color=PARABOLA, linewidth=0.9, linestyle=":")
@@ -180,7 +180,7 @@ def _percent_axis(ax: Axes, shown: list[float], ends: list[float]) -> None:
 
 def _intervals(ax: Axes, report: BiasReport, level: float) -> list[float]:
     """Bars beside the arrow for the intervals of both answers; their ends."""
-    reach = report.flops / report.found.budgets["budget"].min()
+    reach = report.flops / report.isoflop.budgets["budget"].min()
     bars: list[tuple[Estimate, str, str]] = []
     if len(report.resamples):
         bars.append((report.resampled("D"), "Approach 2 (resampled runs)", PARABOLA))

@@ -14,7 +14,8 @@ from scalefit.arguments import number
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import AllocationError
 from scalefit.plot.canvas import single
-from scalefit.results.fit import Fit, refuse_unknown
+from scalefit.results.fit import Fit
+from scalefit.results.prediction import refuse_unknown
 from scalefit.results.surface import Surface, checked_surface
 
 if TYPE_CHECKING:

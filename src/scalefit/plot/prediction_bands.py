@@ -12,7 +12,7 @@ from scalefit.arguments import level as checked_level
 from scalefit.data.table import LossTable, as_table
 from scalefit.plot.canvas import single
 from scalefit.results.domain import outside
-from scalefit.results.fit import refuse_unknown
+from scalefit.results.prediction import refuse_unknown
 from scalefit.results.surface import IntervalKind, Surface, checked_surface
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import pandas as pd
 from scalefit.data.table import LossTable, as_table
 from scalefit.fitting.landscape import landscape
 from scalefit.plot.canvas import single
-from scalefit.results.fit import Fit, checked_fit, refuse_unknown
+from scalefit.results.fit import Fit, checked_fit
+from scalefit.results.prediction import refuse_unknown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,6 +104,6 @@ def projected(
     )
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.set_title(f"{fit.law.name}: {fit.objective}", fontsize=10)
+    ax.set_title(f"{fit.law.name}: {fit.objective.formula}", fontsize=10)
     ax.legend(loc="upper left", fontsize=8, facecolor="0.5")
     return ax

@@ -1,4 +1,4 @@
-"""What a fit and an ensemble of fits have in common, so that whatever follows asks only once."""
+"""What a fit and an ensemble of fits have in common."""
 
 from __future__ import annotations
 

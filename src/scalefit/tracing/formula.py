@@ -1,40 +1,27 @@
-"""A law's function read as a formula: traced, checked, or refused with the line that is no formula.
+"""A law's function read as a formula: traced, checked, or refused with the line at fault.
 
 JAX traces the function on scalars and on short columns, with values that stand for any number.
-What comes of it is the same every time it is traced and for any number of rows, or the function is
-no law: it keeps a state, draws random numbers, or counts rows.
+The program is the same every time the function is traced, and for any number of rows; otherwise the
+function is no law: it keeps a state, draws random numbers, or counts rows.
 """
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from scalefit.errors import LawError
+from scalefit.errors import LawError, ScalefitError
 from scalefit.runtime.settings import own_settings
-from scalefit.tracing.numpy_calls import NoCounterpart, Value, with_numpy
-from scalefit.tracing.operations import (
-    LOCK,
-    SAME,
-    Compiled,
-    Function,
-    Program,
-    Untraceable,
-    acts_on_elements,
-    closed_form,
-)
-from scalefit.tracing.source_lines import LOOPS, REFUSES, Place, Rewriting, place_of, returns_of
+from scalefit.tracing.operations import Compiled, Function, Program, Untraceable
+from scalefit.tracing.primitives import FEW, LOCK, SAME, acts_on_elements, closed_form
+from scalefit.tracing.reading import Unreadable, read_function, unreadable
+from scalefit.tracing.source_lines import Place, place_of, returns_of
 
 __all__ = ["Formula", "coupled", "formula_of", "law_error", "refusal"]
-
-# Rows of the columns that a law is traced on.
-FEW = 3
 
 
 class Formula(NamedTuple):
@@ -63,28 +50,15 @@ def formula_of(
     Raises:
         LawError: it is none.
     """
-    read = _Reader(name, function, columns, params)
     try:
-        return read(function)
-    except jax.errors.TracerArrayConversionError as error:
-        first = error
+        return read_function(function, _Reader(name, function, columns, params))
     except LawError as error:
         # Anew, without what JAX adds to errors that pass through it.
         raise LawError(*error.args) from None
-    except Exception as error:
-        raise refusal(name, function, error) from _cause(error)
-    try:
-        return read(with_numpy(function))
-    except LawError as error:
-        raise LawError(*error.args) from None
-    except NoCounterpart as error:
-        raise refusal(name, function, error) from None
-    except Exception as error:
-        if isinstance(error, jax.errors.TracerArrayConversionError):
-            raise refusal(name, function, first) from None
-        # A function of JAX's that is handed what numpy's take.
-        mixed = f"{Value.__module__}.{Value.__name__}" in str(error)
-        raise refusal(name, function, first if mixed else error, mixed) from _cause(error)
+    except Unreadable as error:
+        raise _of_law(name, error) from error.__cause__
+    except ScalefitError as error:
+        raise refusal(name, function, error) from error
 
 
 class _Reader:
@@ -196,73 +170,19 @@ def coupled(name: str, function: Callable[..., Any]) -> LawError:
     return law_error(name, returns_of(function), *COUPLED)
 
 
-def refusal(
-    name: str, function: Callable[..., Any], error: BaseException, mixed: bool = False
-) -> LawError:
-    """What is said of a law whose function fails when it is traced.
+def refusal(name: str, function: Callable[..., Any], error: BaseException) -> LawError:
+    """What is said of a law whose function fails.
 
     Args:
         name: of the law.
         function: as it is written.
         error: how it failed, with its traceback.
-        mixed: whether the function would be read if numpy's functions stood in it alone.
     """
-    place = place_of(error, function)
-    rewriting = None if place is None else Rewriting(place)
-    asked = rewriting.asked() if rewriting is not None else None
-    what, statement = asked or (_asked_by(error), "")
-    code = "" if rewriting is None or not statement else rewriting.code(statement)
-    if isinstance(error, NoCounterpart):
-        problem = f"{asked[0] if asked else error} has no counterpart among JAX's functions"
-        return law_error(name, place, problem, "Write what it computes with those of jax.numpy")
-    if isinstance(error, jax.errors.TracerArrayConversionError) and mixed:
-        problem = f"{what} is numpy's, in a law that is written with JAX's functions elsewhere"
-        return law_error(name, place, problem, "Write it with one of the two", code)
-    if isinstance(error, jax.errors.JAXTypeError | jax.errors.JAXIndexError):
-        problem = (
-            f"{what} asks for the value of a parameter or column, and a law is read once for all "
-            "of them"
-        )
-        remedy = "Write"
-        if what == LOOPS:
-            remedy = "Take a fixed number of steps, for _ in range(20), or write the limit itself"
-        elif what == REFUSES:
-            remedy = (
-                "Leave it out: declare what a parameter can be as Annotated[kind, "
-                "Bounds(lower, upper)], and a column as Annotated[Any, Domain(lower, upper)]"
-            )
-        elif not code:
-            remedy = (
-                "Write it with functions of jax.numpy (import jax.numpy as jnp), and a choice as "
-                "jnp.where(condition, one, other)"
-            )
-        return law_error(name, place, problem, remedy, code)
-    said = str(error).strip().splitlines()
-    problem = f"raises {type(error).__name__}"
-    problem += f": {said[0].rstrip('.').replace('DynamicJaxprTracer', 'JAX array')}" if said else ""
-    if rewriting is not None and any(isinstance(it, ast.Raise) for it in rewriting.statements):
-        remedy = (
-            "A law has a value for all parameters and rows: declare what a parameter can be as "
-            "Annotated[kind, Bounds(lower, upper)], and a column as Annotated[Any, "
-            "Domain(lower, upper)]"
-        )
-    elif isinstance(error, NameError):
-        remedy = "Define the name before the law is used"
-    else:
-        remedy = (
-            "Columns and parameters are arrays of JAX's here, for which functions and methods of "
-            "jax.numpy are written"
-        )
-    return law_error(name, place, problem, remedy)
+    return _of_law(name, unreadable(function, error))
 
 
-def _asked_by(error: BaseException) -> str:
-    """What asked for a value, where no source says it."""
-    if isinstance(error, jax.errors.TracerBoolConversionError):
-        return "an if, and, not or chain of comparisons"
-    if isinstance(error, jax.errors.TracerArrayConversionError):
-        return "a function of numpy's"
-    return "float(), int() or a function of math"
+def _of_law(name: str, found: Unreadable) -> LawError:
+    return law_error(name, found.place, found.problem, found.remedy, found.code)
 
 
 def law_error(
@@ -280,11 +200,6 @@ def law_error(
     where = "" if place is None else f"{place}\n" if place.text else f"{place}: "
     said = f"law {name!r} {problem}" if not where else f"law {name!r}: {where}{problem}"
     return LawError(f"{said}. {remedy}" + (f":\n{code}" if code else ""))
-
-
-def _cause(error: BaseException) -> BaseException | None:
-    """The error where it is the user's own: one of JAX's says nothing more."""
-    return None if isinstance(error, jax.errors.JAXTypeError) else error
 
 
 def _numbers(closed: ClosedJaxpr) -> set[tuple[str, bytes]]:
