@@ -173,6 +173,7 @@ FLOW = [
     "inference",
     "allocation.flop_counts",
     "allocation.column_functions",
+    "allocation.cost_model",
     "allocation.costs",
     "allocation.hardware",
     "allocation.additive_optimum",

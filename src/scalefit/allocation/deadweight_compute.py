@@ -200,7 +200,7 @@ def deadweight(
     """What a run of N parameters on D tokens wastes, by a fitted law.
 
     The loss of the run is L(N, D); the least cost that reaches it is that of the best N and D of at
-    most that loss, looked for around the runs of the fit and around this run. For the additive law
+    most that loss, searched around the runs of the fit and around this run. For the additive law
     under k N D see :func:`allocation.deadweight_share`.
 
     Args:

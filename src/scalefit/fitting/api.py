@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit import arguments
-from scalefit.certification.certify import MOST_BOXES, MOST_WORK, UNASKED_BOXES, UNASKED_WORK
+from scalefit.certification.certify import DEFAULT_BOXES, DEFAULT_WORK, MOST_BOXES, MOST_WORK
 from scalefit.certification.certify import certify as prove
 from scalefit.data.table import LossTable, Missing, as_table
 from scalefit.errors import FitError, listed
@@ -302,7 +302,7 @@ class _Effort(NamedTuple):
     work: float
 
 
-UNASKED = _Effort(UNASKED_BOXES, UNASKED_WORK)
+UNASKED = _Effort(DEFAULT_BOXES, DEFAULT_WORK)
 ASKED = _Effort(MOST_BOXES, MOST_WORK)
 
 
