@@ -77,7 +77,7 @@ _orphaned = False
 def _remember_fork() -> None:
     global _orphaned
     bridge = sys.modules.get("jax._src.xla_bridge")
-    # JAX has no public name for it. Should this one vanish, every forked process counts as orphaned.
+    # JAX has no public name for it. Should this one vanish, every forked process is an orphan.
     started = getattr(bridge, "backends_are_initialized", lambda: True)
     _orphaned = _orphaned or bool(started())
 
