@@ -30,9 +30,10 @@ from tqdm import tqdm
 import scalefit as sf
 from scalefit.fitting import multistart
 from scalefit.fitting.grid import Candidates
-from scalefit.inference.bootstrap import RESAMPLES
 from scalefit.inference.fitted_data import FittedData, attach
-from scalefit.inference.profile_likelihood import _read, _Walk
+from scalefit.inference.profile_path import ProfilePath
+from scalefit.inference.profiled_quantity import read_quantity
+from scalefit.inference.resampling import RESAMPLES
 from scalefit.results.estimate import Estimate
 
 BUDGETS = (1e18, 3e18, 1e19, 3e19, 1e20)
@@ -201,14 +202,14 @@ def by_profile(
     """Whether the deviance at the truth is below the threshold."""
     expected, found = quantities(truth), {}
     for name, quantity in asked.items():
-        read = _read(fitted.fit, quantity)
-        walk = _Walk(fitted, read)
-        freedom = fitted.freedom
+        read = read_quantity(fitted.fit, quantity)
+        path = ProfilePath(fitted, read)
+        df = fitted.df_resid
         if method == "sandwich":
-            freedom, _ = walk.widen(fitted, by)
+            df, _ = path.use_sandwich(by)
         level = np.log(expected[name]) if read.logarithmic else expected[name]
-        fixed = walk.hold(float(level), walk.start)
-        reach = student.ppf(0.5 + 0.5 * LEVEL, freedom)
+        fixed = path.hold(float(level), path.start)
+        reach = student.ppf(0.5 + 0.5 * LEVEL, df)
         found[name] = fixed is not None and fixed.deviance <= reach**2
     return found
 

@@ -23,8 +23,8 @@ from common import Timing, chinchilla_table, farseer_table, machine, options, ta
 import scalefit as sf
 from scalefit.errors import FitError
 from scalefit.fitting import multistart
-from scalefit.fitting.api import pose
 from scalefit.fitting.diagnostics import arrived
+from scalefit.fitting.prepared_fit import prepare_fit
 from scalefit.laws import find
 
 SIZES, QUICK_SIZES = (96, 1000, 9801), (96, 400)
@@ -106,7 +106,7 @@ def studied(seeds: int) -> Item:
     prepared, losses, law, goal = [], [], find("chinchilla"), sf.objective.Objective("raw", "none")
     for design, tables, _ in studies.published_tables(seeds):
         runs = sf.LossTable.from_frame(design.assign(loss=np.sqrt((tables**2).mean(axis=0))))
-        prepared.append(pose(runs, law, goal, fixed={}, bounds={}, tied=(), groups={}))
+        prepared.append(prepare_fit(runs, law, goal))
         losses.append(tables)
 
     def one(at: Any, tables: np.ndarray, device: str | None) -> multistart.Refits:

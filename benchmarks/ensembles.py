@@ -57,8 +57,8 @@ class HuberLoop:
 
 def resamples(fit: sf.Fit, runs: sf.LossTable, count: int) -> np.ndarray:
     """Weights that the bootstrap of so many replicates draws, shape (count, rows)."""
-    from scalefit.inference.bootstrap import RESAMPLES
     from scalefit.inference.fitted_data import attach
+    from scalefit.inference.resampling import RESAMPLES
 
     fitted = attach(fit, runs)
     return RESAMPLES["rows"](fitted, None, count, np.random.default_rng(0)).weights
@@ -73,7 +73,7 @@ def picked(fit: sf.Fit, runs: sf.LossTable, replicates: int) -> list[np.ndarray]
 def against_loop(runs: sf.LossTable, replicates: int, rounds: int, device: str | None) -> str:
     """Table of the bootstrap beside the loop."""
     fit = sf.fit(runs, delta=DELTA)
-    draw = partial(sf.bootstrap, fit, runs, n=replicates, progress=False, device=device)
+    draw = partial(sf.bootstrap, fit, runs, n_draws=replicates, progress=False, device=device)
     draws, mine = seconds(draw, rounds)
     loop = HuberLoop(runs, fit)
     rows = picked(fit, runs, replicates)

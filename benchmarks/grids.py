@@ -29,9 +29,11 @@ from common import PeakMemory, Timing, in_process, race, run_alone, table
 from jax import lax
 
 import scalefit as sf
-from scalefit.fitting import grid, multistart
-from scalefit.fitting.api import pose
-from scalefit.fitting.polish import Tables
+from scalefit.fitting import grid
+from scalefit.fitting.engine import COMPILED_CELLS, Engine
+from scalefit.fitting.prepared_fit import prepare_fit
+from scalefit.fitting.search import BATCH
+from scalefit.fitting.tables import Tables
 from scalefit.laws import find
 from scalefit.problem.problem import Data, Settings
 from scalefit.runtime.settings import quiet
@@ -76,24 +78,24 @@ HEADER = (
 )
 
 
-def engine(points: int, device: str | None = None) -> multistart._Engine:
+def engine(points: int, device: str | None = None) -> Engine:
     """Chinchilla on simulated sweeps, as the pipeline hands it to the search."""
     frame = sf.simulate(sf.simulation.isoflop_design(BUDGETS, points=POINTS_PER_BUDGET))
     objective = sf.objective.Objective()
     runs = sf.LossTable.from_frame(frame)
-    prepared = pose(runs, find("chinchilla"), objective, fixed={}, bounds={}, tied=(), groups={})
+    prepared = prepare_fit(runs, find("chinchilla"), objective)
     axes = grid.axes(prepared.problem, prepared.settings, points)
     tables = Tables(objective, prepared.data)
-    return multistart._Engine(prepared.problem, prepared.settings, tables, axes, device, False)
+    return Engine(prepared.problem, prepared.settings, tables, axes, device, False)
 
 
-def in_numpy(at: multistart._Engine) -> grid.Scan:
+def in_numpy(at: Engine) -> grid.Scan:
     """The best cell of every tile, by numpy on the host."""
     with quiet():
         return grid.scan(at.model, at.tables.data, at.settings, at.axes)
 
 
-def compiled(at: multistart._Engine) -> grid.Scan:
+def compiled(at: Engine) -> grid.Scan:
     """The same by a compiled program, results on the host."""
     return at._compiled_scan(at.tables.data)
 
@@ -125,9 +127,9 @@ def cell_by_cell(data: Data, alphas: Any, betas: Any) -> Any:
     return lax.map(lambda pair: jax.vmap(error)(*pair).min(), (alphas, betas))
 
 
-def search(at: multistart._Engine, scan: Callable[[Any], grid.Scan]) -> grid.Candidates:
+def search(at: Engine, scan: Callable[[Any], grid.Scan]) -> grid.Candidates:
     """Rank every cell, and solve the best cells of a first batch of starts."""
-    cells = at.ranked(0, scan(at), multistart.BATCH).cells
+    cells = at.ranked(0, scan(at), BATCH).cells
     return at.solved(cells, np.zeros(len(cells), dtype=int))
 
 
@@ -178,7 +180,7 @@ def measure(points: int, rounds: int) -> dict[str, Any]:
     at = engine(points)
     data, cells = at.tables.data, len(at.axes[0])
     calls = {"numpy": partial(search, at, in_numpy), "compiled": partial(search, at, compiled)}
-    chosen = "compiled" if cells**2 > multistart.COMPILED_CELLS else "numpy"
+    chosen = "compiled" if cells**2 > COMPILED_CELLS else "numpy"
     begin = time.perf_counter()
     with PeakMemory() as first:
         calls[chosen]()
@@ -251,7 +253,7 @@ def section(quick: bool) -> str:
             f"{', '.join(map(str, sizes.values()))} rounds. The floor is the best of several slab "
             "lengths. Cell by cell: normal equations without bounds on "
             f"{SINGLE_AXIS**2} cells. The engine compiles the scan of more than "
-            f"{multistart.COMPILED_CELLS:,} cells: where the first call costs less than numpy.",
+            f"{COMPILED_CELLS:,} cells: where the first call costs less than numpy.",
             table(HEADER, rows),
         ]
     )

@@ -19,13 +19,13 @@ from scipy.optimize import least_squares
 from single_fit import SAME_OBJECTIVE, TOLERANCE, Reference
 
 import scalefit as sf
-from scalefit.fitting.api import pose
+from scalefit.fitting.prepared_fit import prepare_fit
 from scalefit.laws import find
 
 try:
     from scalefit.fitting.multistart import Refits, refit
 except ImportError:  # an earlier version, measured by before.py
-    from scalefit.fitting.batch import Refits, refit  # type: ignore[no-redef,import-not-found]
+    from scalefit.fitting.multistart import Refits, refit
 
 REPLICATES = 1000
 POINTS = 100
@@ -49,7 +49,7 @@ def call(
 ) -> partial[Refits]:
     """The refits of Chinchilla to rows weighted differently, ready to be called."""
     law = find("chinchilla")
-    prepared = pose(runs, law, objective, fixed={}, bounds={}, tied=(), groups={})
+    prepared = prepare_fit(runs, law, objective)
     return partial(
         refit,
         prepared.problem,

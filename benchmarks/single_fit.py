@@ -17,7 +17,7 @@ from scipy.optimize import least_squares
 
 import scalefit as sf
 from scalefit.certification.certify import certify
-from scalefit.fitting.api import pose
+from scalefit.fitting.prepared_fit import prepare_fit
 from scalefit.laws import find
 
 DELTA = 1e-3
@@ -108,7 +108,7 @@ def compare(runs: sf.LossTable, frame: Any, robust: str, rounds: int) -> list[tu
 def proof(runs: sf.LossTable) -> Callable[[], Any]:
     """The proof that the squared fit is global, ready to be called."""
     law, objective = find("chinchilla"), sf.objective.Objective("log", "none")
-    prepared = pose(runs, law, objective, fixed={}, bounds={}, tied=(), groups={})
+    prepared = prepare_fit(runs, law, objective)
     value = sf.fit(runs, robust="none", certify=False).objective_value
     call = partial(
         certify,

@@ -9,7 +9,7 @@ import pandas as pd
 
 import scalefit as sf
 
-table = sf.laws.table()
+table = sf.laws.table().to_frame()
 print(f"{len(table)} laws in {table['family'].nunique()} families")
 print(table.loc[table["family"] == "routed", ["name", "columns", "purpose"]].to_string(index=False))
 

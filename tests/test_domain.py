@@ -153,7 +153,7 @@ def sweeps(runs):
 
 
 def compared(draws, sweeps, runs):
-    return sf.bias(draws, sweeps, runs, 1e24, quality=False, objectives=False, n_draws=50)
+    return sf.bias(draws, sweeps, runs, 1e24, rules=(), objectives=False, n_draws=50)
 
 
 def test_every_answer_far_outside_says_so(fit, draws, runs, sweeps):
@@ -184,7 +184,7 @@ def test_every_answer_far_outside_says_so(fit, draws, runs, sweeps):
         note = the_first("extrapolation", answer)
         assert note.severity == "warning", name
         assert max(note.details.values()) == pytest.approx(3.0, abs=1e-6), name
-        assert "3.0 decades outside the runs (1e+17 to 1e+21)" in " ".join(repr(answer).split()), (
+        assert "3.0 decades outside the runs (1e+17 to 1e+21)" in " ".join(str(answer).split()), (
             name
         )
     for answer in (sf.allocate(fit, 1e20), sweeps.at(1e20), sf.deadweight(fit, 1e9, 1e20 / 6e9)):
@@ -224,7 +224,7 @@ def test_the_library_itself_predicts_silently(fit, draws, runs, sweeps):
         warnings.simplefilter("error", sf.NoteWarning)
         sf.plot.bias(compared(draws, sweeps, runs))
         sf.plot.surface(draws, runs, flops=1e25)
-        sf.plot.region(sf.near_optimal(draws, 1e25), draws)
+        sf.plot.region(sf.near_optimal(draws, 1e25), fit=draws)
         sf.plot.predictions(draws, far)
         sf.approach2.design_bias(fit, far, 1e25)
         sf.approach2.advise(fit, 1e25)

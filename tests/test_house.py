@@ -6,6 +6,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,7 @@ SOURCE = Path(sf.__file__).parent
 FAMILIES = sorted(
     f"laws.{path.stem}"
     for path in (SOURCE / "laws").glob("*.py")
-    if path.stem not in ("__init__", "kinds", "base", "factors")
+    if path.stem not in ("__init__", "kinds", "signature", "base", "factors", "law_table")
 )
 
 # Left to right: a module imports only from its left (docs/architecture.md has the picture).
@@ -31,6 +32,7 @@ FLOW = [
     "frozen",
     "notes",
     "arguments",
+    "calls",
     "version",
     "reporting",
     "reporting.numbers",
@@ -49,30 +51,45 @@ FLOW = [
     "tracing.reading",
     "tracing.formula",
     "laws.kinds",
+    "laws.signature",
     "laws.base",
     "laws.factors",
     *FAMILIES,
+    "laws.law_table",
     "laws",
     "data",
     "data.files",
     "data.units",
     "data.cells",
+    "data.rule_values",
     "data.row_filter",
+    "data.column_names",
+    "data.column_checks",
+    "data.dropped_rows",
+    "data.table_notes",
     "data.table",
     "data.trajectories",
     "data.grouping",
+    "data.budgets",
     "objective",
     "problem",
     "problem.separability",
     "problem.basis",
     "problem.problem",
+    "problem.options",
+    "problem.prepare",
     "results",
     "results.status",
     "results.domain",
     "results.estimate",
     "results.schema",
-    "reporting.report",
+    "results.consistency",
     "results.archive",
+    "results.parameters",
+    "results.diagnostics",
+    "results.certificate",
+    "results.prediction",
+    "results.serialization",
     "results.fit",
     "results.surface",
     "results.literature",
@@ -93,47 +110,94 @@ FLOW = [
     "fitting.model",
     "fitting.linear_solve",
     "fitting.devices",
+    "fitting.basis_columns",
+    "fitting.normal_equations",
+    "fitting.active_sets",
     "fitting.projection",
     "fitting.grid",
+    "fitting.ranking",
     "fitting.arrow",
+    "fitting.tables",
+    "fitting.scaled_objective",
     "fitting.newton",
-    "fitting.levels",
+    "fitting.derivative_stack",
+    "fitting.dense_objective",
+    "fitting.level_sums",
+    "fitting.level_columns",
+    "fitting.level_relaxation",
+    "fitting.level_objective",
+    "fitting.objective_setup",
+    "fitting.end_points",
+    "fitting.l1_state",
+    "fitting.l1_interior_point",
+    "fitting.l1_active_set",
     "fitting.l1",
-    "fitting.narrowing",
+    "fitting.huber_continuation",
+    "fitting.device_polish",
     "fitting.polish",
     "fitting.design_checks",
     "fitting.irls",
     "fitting.restarts",
     "fitting.diagnostics",
+    "fitting.engine",
+    "fitting.search",
     "fitting.multistart",
+    "fitting.prepared_fit",
+    "fitting.run_notes",
+    "fitting.fit_notes",
     "fitting.api",
     "fitting.landscape",
-    "simulation.synthetic",
+    "simulation.designs",
+    "simulation.noise",
+    "simulation.tables",
     "simulation",
-    "inference.ensemble",
     "inference.fitted_data",
+    "inference.run_noise",
+    "inference.replicates",
+    "inference.draw_files",
+    "inference.interval_table",
+    "inference.parameter_functions",
+    "inference.ensemble",
     "inference.derivatives",
     "inference.leverage",
+    "inference.resampling",
+    "inference.replicate_notes",
     "inference.bootstrap",
+    "inference.covariance_matrix",
     "inference.covariance",
+    "inference.profiled_quantity",
+    "inference.profile_path",
     "inference.profile_likelihood",
+    "inference.posterior_density",
     "inference.posterior",
     "inference",
     "allocation.flop_counts",
     "allocation.column_functions",
+    "allocation.cost_model",
     "allocation.costs",
     "allocation.hardware",
     "allocation.additive_optimum",
     "allocation.inference_costs",
-    "allocation.budget_line",
+    "allocation.problem_form",
     "allocation.roots",
-    "allocation.reduced_problem",
+    "allocation.problem_batch",
+    "allocation.token_elimination",
+    "allocation.reduced_objective",
+    "allocation.size_search",
+    "allocation.lattice_search",
     "allocation.solver",
+    "allocation.size_range",
+    "allocation.optimum_derivatives",
+    "allocation.function_checks",
+    "allocation.problem_options",
+    "allocation.search_ranges",
     "allocation.problem",
     "allocation.result",
     "allocation.solve",
     "allocation.refusals",
+    "allocation.optimum_notes",
     "allocation.optimum",
+    "allocation.optimum_function",
     "allocation.near_optimality",
     "allocation.deadweight_compute",
     "allocation.multiplier",
@@ -141,11 +205,20 @@ FLOW = [
     "approach2.parabola",
     "approach2.sweeps",
     "approach2.run_quality",
+    "approach2.frontier",
+    "approach2.vertices",
+    "approach2.isoflop_notes",
     "approach2.isoflop_fit",
     "approach2.envelope_fit",
     "approach2.design_error",
+    "approach2.attribution_steps",
     "approach2.attribution",
+    "approach2.resamples",
+    "approach2.bias_report",
+    "approach2.bias_variants",
+    "approach2.bias_notes",
     "approach2.comparison",
+    "approach2.planned_sweeps",
     "approach2.design_advice",
     "approach2",
     "studies.approach3",
@@ -200,6 +273,25 @@ def test_a_module_imports_only_from_its_left(name, path):
         assert not {name, other} <= set(FAMILIES), f"{name} imports {other}"
 
 
+def bodies(path):
+    """Lines of every function of a file, without signature and docstring, by name."""
+    for item in ast.walk(ast.parse(path.read_text())):
+        if isinstance(item, ast.FunctionDef):
+            first = item.body[0]
+            plain = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+            body = item.body[1:] if plain else item.body
+            if body:
+                yield item.name, body[-1].end_lineno - body[0].lineno + 1
+
+
+def test_functions_and_files_are_small():
+    lengths = {(name, item): n for name, path in modules() for item, n in bodies(path)}
+    assert {key: n for key, n in lengths.items() if n > 60} == {}
+    assert median(lengths.values()) <= 6
+    files = {name: len(path.read_text().splitlines()) for name, path in modules()}
+    assert {name: n for name, n in files.items() if n > 500} == {}
+
+
 def test_rooms_lie_side_by_side():
     rooms = [name.split(".")[0] for name in FLOW]
     changes = [room for room, after in pairwise(rooms) if room != after]
@@ -217,7 +309,9 @@ def run(code):
 
 
 def test_import_loads_neither_matplotlib_nor_scipy_nor_tqdm_nor_typer_nor_a_sampler():
-    heavy = "('matplotlib', 'scipy', 'tqdm', 'typer', 'blackjax', 'arviz', 'pydantic')"
+    heavy = (
+        "('matplotlib', 'scipy', 'tqdm', 'typer', 'blackjax', 'arviz', 'pydantic', 'latex2mathml')"
+    )
     assert run(f"import sys, scalefit; print([m for m in {heavy} if m in sys.modules])") == "[]"
 
 
@@ -226,6 +320,7 @@ def test_import_and_fit_leave_the_users_jax_configuration_alone():
 import jax, jax.numpy as jnp
 before = dict(jax.config.values)
 import scalefit as sf
+from scalefit.simulation import SURFACES, isoflop_design
 fit = sf.fit(sf.simulate(isoflop_design(), noise=0.0))
 sf.allocate(fit, 1e22)
 assert dict(jax.config.values) == before
@@ -268,7 +363,7 @@ def listen(event, arguments):
         written.append((event, *arguments))
 sys.addaudithook(listen)
 import scalefit as sf
-runs = sf.simulate(isoflop_design())
+runs = sf.simulate(sf.simulation.isoflop_design())
 fit = sf.fit(runs)
 draws = sf.bootstrap(fit, runs, 20, progress=False)
 sf.allocate(draws, 1e22)

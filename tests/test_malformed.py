@@ -230,8 +230,8 @@ class Lazy:
 
 
 NO_FRAMES = {
-    "dict": ({"N": [1e9]}, "pandas.DataFrame(...)"),
-    "list": ([{"N": 1e9}], "pandas.DataFrame(...)"),
+    "dict": ({"N": [1e9]}, "pandas.DataFrame(runs)"),
+    "list": ([{"N": 1e9}], "pandas.DataFrame(runs)"),
     "path": ("runs.csv", "scalefit.read('runs.csv')"),
     "None": (None, "pandas.DataFrame(...)"),
     "number": (3, "pandas.DataFrame(...)"),
@@ -282,7 +282,7 @@ CALLS = {
     "rule leaves nothing": ({"keep": "C < 1"}, ["no row is left: 75", "'C < 1'", "Loosen"]),
     "two rules leave nothing": (
         {"keep": ["C < 1e18", "C > 1e18"]},
-        ["no row is left: 75 were dropped by 'C < 1e18', 'C > 1e18'"],
+        ["no row is left: 75 were dropped: 60 by 'C < 1e18'; 15 by 'C > 1e18'"],
     ),
     "rule does not parse": ({"keep": "C <"}, ["rule 'C <' makes no sense at its end", "notna("]),
     "rule of unknown column": ({"keep": "U < 1"}, ["'U < 1'", "no column 'U'", "N, D, C, loss"]),
@@ -356,9 +356,15 @@ def test_reading_options_beside_a_table_are_refused(runs, options):
     table = sf.LossTable.from_frame(runs)
     name = next(iter(options))
     with pytest.raises(
-        sf.errors.DataError, match=says(f"{name} cannot be given for a LossTable", "read")
+        sf.errors.ArgumentError, match=says(f"{name} cannot be given for a LossTable", "read")
     ):
         sf.fit(table, **options)
+
+
+@pytest.mark.parametrize("options", [{"keep": ()}, {"keep": []}, {"missing": "raise"}])
+def test_defaults_of_reading_are_accepted_beside_a_table(runs, options):
+    table = sf.LossTable.from_frame(runs)
+    assert sf.fit(table, **options).params == sf.fit(table).params
 
 
 @pytest.mark.parametrize("residual", ["log", "relative"])
@@ -613,7 +619,7 @@ def test_a_fit_does_not_depend_on_units_of_any_size(plain_runs, factors, options
 
 
 def test_a_start_that_ends_at_no_number_is_passed_over(monkeypatch):
-    monkeypatch.setattr("scalefit.data.table.MOST", 1e300)
+    monkeypatch.setattr("scalefit.data.column_checks.MOST", 1e300)
     runs = sf.simulate(sf.simulation.isoflop_design(points=7), noise=0.003, seed=1)[
         ["N", "D", "loss"]
     ]

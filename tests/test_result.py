@@ -143,23 +143,45 @@ def test_every_objective_is_printed_and_written(runs, options, words):
     np.testing.assert_array_equal(again.residuals(runs), fit.residuals(runs))
 
 
-def test_a_document_from_before_the_asymmetry_is_read(fit):
-    document = json.loads(fit.to_json())
-    del document["objective"]["asymmetry"]
-    del document["trust"]["duality"]
-    assert sf.Fit.from_json(json.dumps(document)) == fit
-
-
-def test_summary_says_what_was_minimised_and_what_was_found(fit):
+def test_summary_says_first_how_good_the_fit_is_and_what_comes_next(fit):
     text = fit.summary()
+    assert text == str(fit)
     words = " ".join(text.split())
+    assert "Fits 75 runs to 0.461 % (root mean square of log residuals). Next:" in words
+    assert "75; 5 free parameters; N 3.56M to 14.6B parameters, D 73.1M to 731B tokens" in words
     assert "sum of w H(r), r = ln L - ln f, H Huber with delta = 0.001" in words
-    assert f"{fit.objective_value:.10g}" in text
-    assert "225 cells by the objective itself" in words
-    assert "75, 5 free parameters" in text
-    for name, value in fit.params.items():
-        assert name in text and f"{value:.6g}" in text
-    assert max(map(len, text.splitlines())) <= 80
+    assert "E 1.6793 nats/token" in words and "alpha 0.34167" in words
+    assert "Hoffmann et al. 2022, arXiv 2203.15556" in words
+    # Evidence is named, and shown where it is asked for.
+    assert text.endswith("more: diagnostics, certificate")
+    assert "225 cells by the objective itself" in fit.diagnostics.summary()
+    assert max(map(len, text.splitlines())) <= 88 and len(text.splitlines()) <= 40
+
+
+def test_summary_puts_warnings_first_and_no_missing_proof_among_them(runs):
+    noisy = sf.simulate(sf.simulation.isoflop_design(), noise=0.004, seed=1)
+    words = " ".join(sf.fit(noisy, certify=False).summary().split())
+    assert "Fits 75 runs to 0.331 % (root mean square of log residuals). Next:" in words
+    assert "scalefit.bootstrap(fit, runs) for intervals" in words
+    assert "proof" not in words
+    table = runs.frame.assign(N=runs.frame["N"] / 1e9, D=runs.frame["D"] / 1e9).drop(columns="C")
+    words = " ".join(sf.fit(table).summary().split())
+    assert "Look at the warnings first: units." in words
+
+
+def test_parameters_are_a_mapping_that_shows_itself(fit):
+    assert fit["alpha"] == fit.params["alpha"] and "alpha" in fit.params
+    assert fit.params == dict(fit.params) and len(fit.params) == 5
+    assert repr(fit.params).startswith("<Parameters E=1.6793, A=414.47, ")
+    assert fit.params.to_frame().loc["E"].to_list() == [fit["E"], "nats/token"]
+    assert "nats/token" in fit.params.summary() and "414.47" in fit.params.to_latex()
+
+
+def test_columns_by_position_are_refused_with_their_names(fit):
+    with pytest.raises(sf.errors.ArgumentError, match=r"predict\(N=7e\+09, D=2e\+12"):
+        fit.predict(7e9, 2e12)
+    with pytest.raises(sf.errors.ArgumentError, match=r"predict\(N=7e\+09, D=\.\.\.\)"):
+        fit.predict(7e9)
 
 
 def test_repr_is_one_line_and_html_escapes(fit, runs):
@@ -172,7 +194,7 @@ def test_repr_is_one_line_and_html_escapes(fit, runs):
         return E + A * N**-alpha
 
     html = sf.fit(runs, angled)._repr_html_()
-    assert "N &gt; 1 &amp; N &lt; inf" in html
+    assert "<b>" not in html and "N &gt; 1 &amp; N &lt; inf" in html
 
 
 def test_frame_says_which_parameters_were_fixed_and_tied(runs):
@@ -200,14 +222,14 @@ def test_provenance_identifies_versions_data_and_headers(runs):
     assert sf.fit(changed).provenance["data"] != fit.provenance["data"]
 
 
-def test_trust_report_on_a_clean_table(fit):
-    trust = fit.diagnostics
-    assert (trust.cells, trust.cells_by_squares) == (15 * 15, 0)
-    assert trust.agreeing == trust.starts
-    assert trust.gap is None
-    assert trust.gradient < 1e-12
-    assert trust.at_bound == ()
-    assert 1 <= trust.condition_projected <= trust.condition < 5e4
+def test_diagnostics_on_a_clean_table(fit):
+    found = fit.diagnostics
+    assert (found.cells, found.cells_by_squares) == (15 * 15, 0)
+    assert found.agreeing == found.starts
+    assert found.gap is None
+    assert found.gradient_cosine < 1e-12
+    assert found.at_bound == ()
+    assert 1 <= found.condition_projected <= found.condition < 5e4
 
 
 def test_a_frame_with_integer_columns_gives_the_same_fit(runs):

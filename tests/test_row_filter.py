@@ -127,7 +127,7 @@ REFUSED = {
     "M < 1": "there is no column 'M'. Columns: N, steps, corpus",
     "step < 1": "there is no column 'step'. Did you mean steps? Columns: N",
     "ModelSize < 1": "there is no column 'ModelSize'. Did you mean `Model Size`? Columns",
-    "N == None": "there is no column 'None'. What is missing is asked for as isna(loss)",
+    "N == None": "there is no column 'None'. Missing values are found by isna(loss)",
     "lambda: 1": "there is no column 'lambda'",
     "N": "is not true or false for each row. Write a rule as keep='C < 1e21",
     "1 < 2": "is not true or false for each row",
@@ -160,11 +160,11 @@ REFUSED = {
     "max(N) < 1": "max is a function of 2, not of 1",
     "isna(N, steps)": "isna is a function of 1, not of 2",
     "contains(corpus, steps)": "contains takes a column of text, and a text in quotes",
-    "N.to_pickle('x')": "at \".to_pickle('x')\" (character 2): nothing is asked of a column by",
-    "N.__class__": "nothing is asked of a column by a dot",
+    "N.to_pickle('x')": "at \".to_pickle('x')\" (character 2): columns have no methods",
+    "N.__class__": "columns have no methods in a rule",
     # What pandas writes as a method has another form.
-    "N.notna()": "(character 2): nothing is asked of a column by a dot: write notna(N).",
-    "`Model Size`.isnull()": "(character 13): nothing is asked of a column by a dot: write "
+    "N.notna()": "(character 2): columns have no methods in a rule: write notna(N).",
+    "`Model Size`.isnull()": "(character 13): columns have no methods in a rule: write "
     "isna(`Model Size`)",
     "(N + 1).between(1, 2)": "write lowest <= (N + 1) <= highest",
     "corpus.isin(['web'])": "write corpus in [...]",

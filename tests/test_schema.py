@@ -112,35 +112,33 @@ ANYTHING = set(NONSENSE) - {"more than a float", "NaN"}
 ACCEPTED = {
     # Numbers that could be others.
     r"params\..*": FINITE,
-    r"trust\.minima\[\]\.params\..*": FINITE,
-    r"trust\.minima\[\]\.value": {"zero", "half"},
-    r"value|spread": {"zero", "half"},
-    r"trust\.(gradient|promise)": {"zero", "half", "inf"},
-    r"trust\.condition(_projected)?": {"inf"},
-    r"trust\.duality": {*FINITE, "inf", "removed"},
-    r"trust\.cells_by_squares": {"zero", "removed"},
-    r"trust\.(cells|basins|iterations)": {"zero"},
+    r"diagnostics\.minima\[\]\.params\..*": FINITE,
+    r"diagnostics\.minima\[\]\.value": {"zero", "half"},
+    r"objective_value|residual_rms": {"zero", "half"},
+    r"diagnostics\.(gradient_cosine|newton_decrement)": {"zero", "half", "inf"},
+    r"diagnostics\.condition(_projected)?": {"inf"},
+    r"diagnostics\.duality_gap": {*FINITE, "inf"},
+    r"diagnostics\.cells_by_squares": {"zero"},
+    r"diagnostics\.(cells|basins|iterations)": {"zero"},
     r"objective\.delta": {"half"},
-    r"certified\.gap": {"zero", "half", "inf"},
-    r"certified\.rounding": {"zero", "half", "removed"},
-    r"certified\.boxes": {"zero"},
-    r"certified\.(region|lower)\..*": {*FINITE, "inf"},
+    r"certificate\.gap": {"zero", "half", "inf"},
+    r"certificate\.rounding": {"zero", "half"},
+    r"certificate\.boxes": {"zero"},
+    r"certificate\.(region|lower)\..*": {*FINITE, "inf"},
     r"bounds\.A\[\]": {*FINITE, "inf"},
     # Ends of ranges that still have the lower one first.
     r"domain\.[ND]\[\]": {"half"},
     r"domain\.(D/N|6ND)\[\]": {"zero", "half", "inf"},
     # What may be missing: lists of what need not be, and fields of later versions.
-    r"notes|dropped|tied|trust\.at_bound": {"list"},
-    r"(notes|dropped|tied|trust\.at_bound)\[\]": {"removed"},
-    r"fixed|bounds|groups|certified\.(region|lower)": {"mapping", "removed"},
-    r"(fixed|bounds|certified\.(region|lower))\..*": {"removed"},
-    r"certified": {"null", "removed"},
-    r"objective\.asymmetry": {"removed"},
+    r"notes|dropped|tied|diagnostics\.at_bound": {"list"},
+    r"(notes|dropped|tied|diagnostics\.at_bound)\[\]": {"removed"},
+    r"fixed|bounds|groups|certificate\.(region|lower)": {"mapping"},
+    r"(fixed|bounds|certificate\.(region|lower))\..*": {"removed"},
     # Texts that nothing is read off.
     r"law\.source|dropped\[\]\.rule": TEXTS,
     r"provenance\..*": {*TEXTS, "removed"},
     r"provenance": {"mapping", "nan", "inf", "no float"},
-    r"certified\.reason|notes\[\]\.(code|message)": TEXTS - {"empty text"},
+    r"certificate\.reason|notes\[\]\.(code|message)": TEXTS - {"empty text"},
     r"groups\.\w\.columns\[\]": {"text", "long text", "removed"},
     # Labels of rows, and details of notes, which are anything.
     r"dropped\[\]\.row": {*TEXTS, *FINITE, "true", "more digits than a float", "nan", "inf"},
@@ -223,18 +221,23 @@ def test_nonsense_in_any_one_place_is_refused_by_name(fits, name):
 
 NAMED = {
     # the document after a change, the field that is named, and what is said of it
-    "a boolean as text": (("certified", "closed"), "x", "certified.closed", "a valid boolean"),
-    "no rows": (("rows",), -1, "rows", "greater than or equal to 0"),
+    "a boolean as text": (("certificate", "closed"), "x", "certificate.closed", "a valid boolean"),
+    "no rows": (("nobs",), -1, "nobs", "greater than or equal to 0"),
     "a parameter that is NaN": (("params", "E"), {"float": "nan"}, "params.E", "a valid number"),
-    "a minimum": (("trust", "minima", 0, "value"), "low", "trust.minima[0].value", "valid number"),
+    "a minimum": (
+        ("diagnostics", "minima", 0, "value"),
+        "low",
+        "diagnostics.minima[0].value",
+        "valid number",
+    ),
     "a ratio": (("domain", "D/N", 1), None, "domain['D/N'][1]", "a valid number"),
     "ends reversed": (("domain", "N"), [1e9, 1e8], "domain.N", "in this order"),
     "a status": (("status",), "FINE", "status", "one of CONVERGED, EXACT"),
-    "published": (("status",), "PUBLISHED", "value", "NaN where status is PUBLISHED"),
+    "published": (("status",), "PUBLISHED", "objective_value", "NaN where status is PUBLISHED"),
     "a word": (("objective", "robust"), "hubber", "objective.robust", "'huber'"),
     "a delta of squares": (
         ("objective",),
-        {"residual": "log", "robust": "none", "delta": 0.1},
+        {"residual": "log", "robust": "none", "delta": 0.1, "asymmetry": None},
         "objective.delta",
         "null where robust is none",
     ),
@@ -246,7 +249,7 @@ NAMED = {
     ),
     "a fixed value": (("fixed", "E"), 1.5, "fixed.E", "the value of the parameter"),
     "a tied": (("tied",), [["alpha", "beta"]], "tied[0][1]", "to which it is tied"),
-    "a proof with a reason": (("certified", "closed"), True, "certified.gap", "finite where"),
+    "a proof with a reason": (("certificate", "closed"), True, "certificate.gap", "finite where"),
 }
 
 
@@ -262,12 +265,14 @@ def test_the_field_and_the_value_are_named(fit, at, value, field, said):
 
 def test_missing_and_unknown_fields_are_named(fit):
     document = json.loads(fit.to_json())
-    del document["trust"]["cells"]
-    with pytest.raises(sf.errors.DocumentError, match=r"^trust\.cells is missing"):
+    del document["diagnostics"]["cells"]
+    with pytest.raises(sf.errors.DocumentError, match=r"^diagnostics\.cells is missing"):
         read(json.dumps(document))
-    document["trust"]["cells"] = 5
-    document["trust"]["sells"] = 5
-    with pytest.raises(sf.errors.DocumentError, match=r"^trust\.sells=5 .*there is no such field"):
+    document["diagnostics"]["cells"] = 5
+    document["diagnostics"]["sells"] = 5
+    with pytest.raises(
+        sf.errors.DocumentError, match=r"^diagnostics\.sells=5 .*there is no such field"
+    ):
         read(json.dumps(document))
 
 
@@ -288,23 +293,11 @@ def test_what_is_no_text_is_refused(text):
 def test_other_schemas_are_refused_by_name(fit):
     document = json.loads(fit.to_json())
     with pytest.raises(
-        sf.errors.DocumentError, match=r"schema 999, newer than 1\. Update scalefit"
+        sf.errors.DocumentError, match=r"schema 999, newer than 2\. Update scalefit"
     ):
         read(json.dumps({**document, "schema": 999, "unheard": "of"}))
-    with pytest.raises(sf.errors.DocumentError, match=r"schema 0, and this version reads 1\."):
+    with pytest.raises(sf.errors.DocumentError, match=r"schema 0, and this version reads 2\."):
         read(json.dumps({**document, "schema": 0}))
-
-
-def test_documents_of_the_first_versions_are_read(fit):
-    document = json.loads(fit.to_json())
-    for name in ("certified", "groups"):
-        del document[name]
-    del document["objective"]["asymmetry"]
-    del document["trust"]["duality"]
-    del document["trust"]["cells_by_squares"]
-    old = read(json.dumps(document))
-    assert old.certificate.reason == "not attempted"
-    assert (old.params, old.diagnostics, old.groups) == (fit.params, fit.diagnostics, fit.groups)
 
 
 def test_a_law_of_another_name_is_refused(fits):

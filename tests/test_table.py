@@ -8,6 +8,7 @@ import pytest
 
 import scalefit as sf
 from scalefit import LossTable
+from scalefit.data.table import as_table
 
 
 @pytest.fixture
@@ -86,6 +87,15 @@ def test_column_given_for_one_quantity_is_not_guessed_for_another(runs):
     table = LossTable.from_frame(runs, N="C")
     assert "C" not in table.sources
     np.testing.assert_array_equal(table.column("N"), runs["C"])
+
+
+def test_column_whose_name_another_takes_is_noted(three):
+    table = LossTable.from_frame(three.assign(other=[1.0, 2.0, 3.0]), N="other")
+    note = notes(table)["column_replaced"]
+    assert dict(note.details) == {"quantity": "N", "header": "other"}
+    assert "own column N is left out" in note.message
+    for headers in ({"N": "D", "D": "N"}, {}):
+        assert "column_replaced" not in notes(LossTable.from_frame(three, **headers))
 
 
 def test_quantities_can_swap_their_headers(three):
@@ -227,6 +237,28 @@ def test_length_membership_and_representation(three):
     assert "U" not in table
     assert repr(table) == "<LossTable: 2 rows, 1 dropped; N='params', D, loss>"
     assert "2 runs, 1 dropped" in table._repr_html_()
+
+
+def test_a_table_is_looked_into_like_a_dataframe(three):
+    table = LossTable.from_frame(three.rename(columns={"N": "params"}), keep="D < 4e9")
+    assert table.columns == list(table) == ["N", "D", "loss"]
+    pd.testing.assert_series_equal(table["params"], table["N"])
+    assert table["N"].to_list() == [1e7, 1e8]
+    assert len(table.head(1)) == 1
+    with pytest.raises(sf.errors.DataError, match=r"no column M.*Columns: N, D, loss"):
+        table["M"]
+    copied = table.to_frame()
+    copied.loc[0, "loss"] = 9.0
+    assert table["loss"][0] == 4.0
+
+
+def test_summary_of_a_table_says_what_its_columns_are(three):
+    frame = three.rename(columns={"N": "params"}).assign(corpus="web", flag=[True, False, True])
+    text = LossTable.from_frame(frame, keep="D < 4e9").summary()
+    assert "2 runs, 1 dropped. Next: scalefit.fit(table)." in text
+    assert "  N         params     10.0M     100M  parameters" in text.splitlines()
+    assert "dropped        1 by 'D < 4e9'" in text and "other columns  corpus, flag" in text
+    assert "4.0000  web     True" in text
 
 
 # Rows left out
@@ -390,6 +422,14 @@ def test_digest_changes_with_the_data(three, change):
     assert digest(change(three)) != digest(three)
 
 
+def test_digest_of_labels_is_of_what_they_say(three):
+    def of(labels):
+        return LossTable.from_frame(three.assign(bits=labels)).digest(["N"], ["bits"])
+
+    assert of([4, 4, 8]) == of([4.0, 4.0, 8.0]) == of(["4", "4", "8"])
+    assert of([4, 4, 8]) != of([4, 8, 8])
+
+
 def test_digest_names_its_columns(three):
     table = LossTable.from_frame(three.assign(U=three["N"]))
     assert table.digest(["N", "D"]) != table.digest(["U", "D"])
@@ -448,3 +488,16 @@ def test_read_takes_text_paths_and_all_options(three, tmp_path):
         (0, "missing loss"),
     ]
     assert table.sources["N"] == "size"
+
+
+@pytest.mark.parametrize("keep", [(), []])
+def test_options_that_change_nothing_may_be_given_for_a_table(runs, keep):
+    table = LossTable.from_frame(runs)
+    assert as_table(table, keep=keep, missing="raise") is table
+    with pytest.raises(sf.errors.DataError, match="keep cannot be given for a LossTable"):
+        as_table(table, keep="N > 0")
+
+
+def test_what_is_no_path_is_told_where_it_goes(runs):
+    with pytest.raises(sf.errors.ArgumentError, match=r"scalefit\.fit\(frame\)"):
+        sf.read(runs)

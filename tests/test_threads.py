@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import scalefit as sf
-from scalefit.fitting.api import pose
 from scalefit.fitting.multistart import refit
+from scalefit.fitting.prepared_fit import prepare_fit
 
 RUNS = {
     seed: sf.simulate(sf.simulation.isoflop_design(), noise=0.005, seed=seed) for seed in range(4)
@@ -68,14 +68,14 @@ def test_an_error_in_one_thread_leaves_the_other_alone():
     def work(item):
         try:
             return fitted(item)
-        except sf.errors.FitError as error:
+        except sf.errors.ArgumentError as error:
             return type(error)
 
     items = [(0, {}), (0, {"device": "nowhere"})] * 6
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(work, items))
     assert found[::2] == [fitted((0, {}))] * 6
-    assert found[1::2] == [sf.errors.FitError] * 6
+    assert found[1::2] == [sf.errors.ArgumentError] * 6
 
 
 def test_a_users_own_jax_in_another_thread_stays_in_its_precision():
@@ -119,7 +119,7 @@ assert dict(jax.config.values) == before, "import"
 runs = sf.simulate(sf.simulation.isoflop_design(), noise=0.005, seed=1)
 found = []
 def work(device):
-    found.append(sf.fit(runs, "chinchilla_n", device=device).value)
+    found.append(sf.fit(runs, "chinchilla_n", device=device).objective_value)
 threads = [threading.Thread(target=work, args=(device,)) for device in (None, "cpu")]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
@@ -151,7 +151,7 @@ def everything(seed):
     split = runs.assign(kind=np.where(np.arange(len(runs)) % 2, "a", "b"))
     law = sf.laws.find("chinchilla")
     table = sf.LossTable.from_frame(runs)
-    posed = pose(table, law, objective, fixed={}, bounds={}, tied=(), groups={})
+    posed = prepare_fit(table, law, objective)
     weight = np.random.default_rng(seed).multinomial(75, np.full(75, 1 / 75), 8).astype(float)
     found = refit(posed.problem, objective, posed.settings, posed.data, weight=weight)
     proved = sf.fit(runs, residual="raw", certify=True)

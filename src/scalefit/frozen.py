@@ -12,9 +12,9 @@ Value = TypeVar("Value", covariant=True)
 
 
 class Frozen(Mapping[Key, Value], Generic[Key, Value]):
-    """A mapping that holds what it was made of, in that order.
+    """A read-only copy of a mapping, in its order.
 
-    ``types.MappingProxyType`` shows a dictionary that somebody else may change, and is neither
+    ``types.MappingProxyType`` is a view of a dictionary that can still change, and can be neither
     hashed nor pickled.
     """
 
@@ -42,7 +42,8 @@ class Frozen(Mapping[Key, Value], Generic[Key, Value]):
         return {**other, **self}
 
     def __hash__(self) -> int:
-        return hash(frozenset(self.items()))
+        # Of the keys: values may be lists, which equal each other and are not hashed.
+        return hash(frozenset(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (dict(self),)

@@ -1,22 +1,31 @@
-"""What a fit minimises, in three words (residual, robust, delta), or four with asymmetry.
+"""What a fit minimises: the residual of a row, the penalty on it, and the numbers of both.
 
 The objective is a sum over rows, never a mean: quasi-Newton tolerances are absolute, and a mean of
 tiny Huber terms has stopped published fits far from their optimum.
+
+:data:`PENALTIES` is the one table of what ``robust`` may be, and the functions below are the one
+place of the penalties' formulas. Elsewhere nothing depends on the name of a penalty, only on the
+properties that the table gives it.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
 from scalefit.arguments import choice, number
 from scalefit.errors import DataError
+from scalefit.frozen import Frozen
+from scalefit.reporting.described import Described
+from scalefit.reporting.description import Description
 
-__all__ = ["Objective", "Residual", "Robust"]
+__all__ = ["PENALTIES", "Objective", "Penalty", "Residual", "Robust", "noisy_losses"]
 
 Residual = Literal["log", "relative", "raw"]
 Robust = Literal["huber", "l1", "asymmetric", "none"]
@@ -28,15 +37,65 @@ ASYMMETRY = 10.0
 # Above it, rows on either side of the surface differ by more than a step can balance in float64.
 MOST_ASYMMETRY = 1e5
 
-RESIDUAL_TEXT = {
-    "log": "ln L - ln f",
-    "relative": "(L - f) / L",
-    "raw": "L - f",
-}
+# Largest relative residual that noise may have: a loss of ten times the law's.
+MOST_RELATIVE = 0.9
+
+# Of each residual: its formula as text, and in LaTeX.
+RESIDUALS: Mapping[Residual, tuple[str, str]] = Frozen(
+    {
+        "log": ("ln L - ln f", r"\ln L - \ln f"),
+        "relative": ("(L - f) / L", r"\frac{L - f}{L}"),
+        "raw": ("L - f", "L - f"),
+    }
+)
+
+
+class Penalty(NamedTuple):
+    """What one word of ``robust`` stands for.
+
+    Attributes:
+        words: what is summed.
+        term: the term of a row, as text.
+        latex: the same in LaTeX.
+        options: the numbers of the objective that it takes: ``delta``, ``asymmetry``.
+        factor: the objective over the sum of penalties, or of absolute residuals.
+        absolute: whether it has a kink at zero, and is minimised by active sets.
+        bounded: whether the influence of a row is bounded, however far off it is.
+        symmetric: whether both signs of a residual count alike, so that exp(-penalty) is the
+            likelihood of noise around the surface.
+        dual: whether it has a dual by which an optimum can be proved global.
+    """
+
+    words: str
+    term: str
+    latex: str
+    options: tuple[str, ...] = ()
+    factor: float = 1.0
+    absolute: bool = False
+    bounded: bool = True
+    symmetric: bool = True
+    dual: bool = True
+
+
+PENALTIES: Mapping[Robust, Penalty] = Frozen(
+    {
+        "huber": Penalty("Huber losses", "w H(r)", "w H(r)", options=("delta",)),
+        "l1": Penalty("absolute values", "w abs(r)", "w |r|", absolute=True, dual=False),
+        "asymmetric": Penalty(
+            "Huber losses (more for runs below the surface)",
+            "w c H(r)",
+            r"w \, c \, H(r)",
+            options=("delta", "asymmetry"),
+            symmetric=False,
+            dual=False,
+        ),
+        "none": Penalty("squares", "w r^2", "w r^2", factor=2.0, bounded=False),
+    }
+)
 
 
 @dataclass(frozen=True)
-class Objective:
+class Objective(Described):
     """The sum that a fit minimises.
 
     With r the residual of a row and w its weight, ``robust="huber"`` sums w H(r), H(r) = r^2/2 for
@@ -64,10 +123,12 @@ class Objective:
     def __post_init__(self) -> None:
         choice(self.residual, "residual", get_args(Residual))
         choice(self.robust, "robust", get_args(Robust))
+        taken = self.penalty.options
         delta, asymmetry = None, None
-        if self.delta is not None or self.robust in ("huber", "asymmetric"):
+        # Numbers that the penalty does not take are checked all the same, and left out.
+        if self.delta is not None or "delta" in taken:
             delta = number(self.delta, "delta", above=0, remedy="Pass delta=1e-3")
-        if self.asymmetry is not None or self.robust == "asymmetric":
+        if self.asymmetry is not None or "asymmetry" in taken:
             asymmetry = number(
                 ASYMMETRY if self.asymmetry is None else self.asymmetry,
                 "asymmetry",
@@ -76,26 +137,75 @@ class Objective:
                 remedy="It is how many times more a run below the surface counts than one above: "
                 f"pass asymmetry={ASYMMETRY:g}",
             )
-        if self.robust in ("none", "l1"):
-            delta = None
-        object.__setattr__(self, "delta", delta)
-        object.__setattr__(self, "asymmetry", asymmetry if self.robust == "asymmetric" else None)
+        object.__setattr__(self, "delta", delta if "delta" in taken else None)
+        object.__setattr__(self, "asymmetry", asymmetry if "asymmetry" in taken else None)
 
-    def __str__(self) -> str:
-        residual = RESIDUAL_TEXT[self.residual]
-        if self.robust == "none":
-            return f"sum of w r^2, r = {residual}"
-        if self.robust == "l1":
-            return f"sum of w abs(r), r = {residual}"
-        huber = f"r = {residual}, H Huber with delta = {self.delta:g}"
-        if self.robust == "asymmetric":
-            return f"sum of w c H(r), {huber}, c = {self.asymmetry:g} where r < 0, else 1"
-        return f"sum of w H(r), {huber}"
+    @property
+    def penalty(self) -> Penalty:
+        """What ``robust`` stands for."""
+        return PENALTIES[self.robust]
+
+    @property
+    def formula(self) -> str:
+        """The sum as text of one line."""
+        said = f"sum of {self.penalty.term}, r = {RESIDUALS[self.residual][0]}"
+        if self.delta is not None:
+            said += f", H Huber with delta = {self.delta:g}"
+        if self.asymmetry is not None:
+            said += f", c = {self.asymmetry:g} where r < 0, else 1"
+        return said
+
+    @property
+    def latex(self) -> str:
+        """The sum in LaTeX's mathematics."""
+        said = rf"\sum_i {self.penalty.latex}, \quad r = {RESIDUALS[self.residual][1]}"
+        if self.delta is not None:
+            inside = r"\tfrac{1}{2} r^2 & |r| \le \delta"
+            beyond = r"\delta (|r| - \tfrac{1}{2} \delta) & |r| > \delta"
+            said += rf", \quad H(r) = \begin{{cases}} {inside} \\ {beyond} \end{{cases}}"
+        if self.asymmetry is not None:
+            said += rf", \quad c = {self.asymmetry:g} \text{{ if }} r < 0 \text{{, else }} 1"
+        return said
+
+    def describe(self, level: float = 0.95) -> Description:
+        """The sum in words and as a formula, and its numbers."""
+        return Description(
+            "Objective",
+            f"The sum of {self.penalty.words} of {self.residual} residuals, with row weights w.",
+            self.formula,
+            self.latex,
+            {
+                "delta": "" if self.delta is None else f"{self.delta:g}, in units of the residual",
+                "asymmetry": "" if self.asymmetry is None else f"{self.asymmetry:g}",
+            },
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Its words and numbers, one row."""
+        return pd.DataFrame([asdict(self)])
 
     @property
     def needs_positive_loss(self) -> bool:
         """Whether the residual is defined for positive losses only."""
         return self.residual != "raw"
+
+
+def noisy_losses(loss: np.ndarray, noise: np.ndarray, residual: Residual) -> np.ndarray:
+    """Losses L whose residuals about a law's losses f are given: the inverse of the residual.
+
+    ``log``: L = f exp(noise). ``raw``: L = f + noise. ``relative``, (L - f)/L: L = f/(1 - noise).
+
+    Args:
+        loss: losses of the law, any shape, broadcastable with the noise.
+        noise: residuals, in the unit of the residual.
+        residual: its kind.
+    """
+    if residual == "log":
+        return np.asarray(loss * np.exp(noise))
+    if residual == "raw":
+        return np.asarray(loss + noise)
+    # A relative residual is below 1 for every finite loss: closer to it the loss has no limit.
+    return np.asarray(loss / (1 - np.minimum(noise, MOST_RELATIVE)))
 
 
 class Measure(NamedTuple):
@@ -130,18 +240,21 @@ def measure(objective: Objective, unit: float = 1.0) -> Measure:
         objective: what is summed.
         unit: what observed and predicted losses are divided by.
     """
-    raw = objective.residual == "raw"
-    absolute = objective.robust == "l1"
     delta = math.inf if objective.delta is None else objective.delta
-    # A raw residual is counted in the unit, and its penalty in the square of it.
-    scale = (unit if absolute else unit**2) if raw else 1.0
     return Measure(
         residual=objective.residual,
-        delta=float(delta / unit if raw else delta),
+        delta=float(delta if objective.needs_positive_loss else delta / unit),
         asymmetry=float(objective.asymmetry or 1.0),
-        absolute=absolute,
-        factor=float((2.0 if objective.robust == "none" else 1.0) * scale),
+        absolute=objective.penalty.absolute,
+        factor=float(objective.penalty.factor * _scale(objective, unit)),
     )
+
+
+def _scale(objective: Objective, unit: float) -> float:
+    """The penalty of a raw residual of one unit; others have no unit."""
+    if objective.needs_positive_loss:
+        return 1.0
+    return unit if objective.penalty.absolute else unit**2
 
 
 # The functions below take arrays of numpy or of JAX. The value reported is computed by them on the
@@ -210,13 +323,13 @@ def evaluate(
     how = measure(objective)
     rows = residuals(how, observed, predicted)
     # A row of weight zero counts for nothing, even where no residual exists.
-    sizes = np.abs(rows) if objective.robust == "l1" else penalty(how, rows)
+    sizes = np.abs(rows) if how.absolute else penalty(how, rows)
     terms = np.where(weight > 0, weight, 0.0) * np.where(weight > 0, sizes, 0.0)
     return float(how.factor * np.sum(terms)), rows
 
 
 def slack(objective: Objective, rows: np.ndarray, weight: np.ndarray, error: np.ndarray) -> float:
-    """By how much the objective may move where residuals move by so much.
+    """The most by which the objective changes where residuals change by no more than ``error``.
 
     Args:
         objective: what is summed.
@@ -226,8 +339,40 @@ def slack(objective: Objective, rows: np.ndarray, weight: np.ndarray, error: np.
     """
     how = measure(objective)
     size = np.where(weight > 0, np.abs(rows), 0.0)
-    steepest = np.ones(()) if objective.robust == "l1" else np.minimum(size + error, how.delta)
+    steepest = np.ones(()) if how.absolute else np.minimum(size + error, how.delta)
     return float(how.factor * how.asymmetry * np.sum(weight * steepest * error))
+
+
+def typical_residual(
+    objective: Objective, value: Any, weight: np.ndarray, unit: float, delta: float
+) -> Any:
+    """Residual relative to the loss at which every row would give the objective a value.
+
+    The inverse of :func:`value_of_residual`. Twice the Huber loss of a residual is its square
+    within delta, and delta (2 r - delta) beyond.
+
+    Args:
+        objective: what is summed.
+        value: of the objective.
+        weight: row weights, shape (rows,).
+        unit: what losses are divided by.
+        delta: where the Huber loss turns linear, in that unit.
+    """
+    mean = np.abs(value) / weight.sum() / _scale(objective, unit)
+    if objective.penalty.absolute:
+        return mean
+    root = np.sqrt(mean)
+    return np.where(root > delta, 0.5 * (mean / delta + delta), root)
+
+
+def value_of_residual(
+    objective: Objective, residual: float, weight: np.ndarray, unit: float, delta: float
+) -> float:
+    """Objective where every residual is this share of the loss; arguments as above."""
+    size = residual
+    if not objective.penalty.absolute:
+        size = residual**2 if residual <= delta else delta * (2 * residual - delta)
+    return float(weight.sum()) * _scale(objective, unit) * size
 
 
 def binary_size(value: Any) -> float:

@@ -252,7 +252,10 @@ def test_a_term_that_vanished_is_refused(chinchilla_fit):
 
 def test_reports_name_the_cost_and_the_law(chinchilla_fit):
     best = sf.allocate(chinchilla_fit, 1e24)
-    assert "budgets counted as 6ND" in best.summary()
+    assert "of chinchilla, cost 6ND" in best.summary()
     assert "extrapolation" in best.summary()
+    assert "Train 43.4B parameters" in str(best) and "Next: scalefit.near_optimal(fit, 1e24" in str(
+        best
+    )
     assert "<table" in best._repr_html_()
     assert isinstance(best.to_frame(), pd.DataFrame)

@@ -69,9 +69,10 @@ def test_frame_has_an_interval_for_each_answer(draws):
     np.testing.assert_allclose(ratio.draws, best.draws["D"] / best.draws["N"])
     wider = best.to_frame(level=0.95)
     assert (wider["D_low"] < frame["D_low"]).all()
-    assert "95 % low" in best.summary()
-    assert "n_exponent" in best._repr_html_()
+    assert "95 % intervals of the optimum over 200 draws of the fit" in best.summary()
+    assert "<table" in best._repr_html_()
     one = sf.allocate(draws, 1e22)
+    assert "d ln N*/d ln C" in str(one) and "80 % interval" in one.summary(0.8)
     assert one.estimate("N").draws.shape == (200,)
 
 

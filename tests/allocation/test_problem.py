@@ -424,10 +424,10 @@ def test_questions_without_sense_are_refused(options, message):
         sf.allocate(CLOSED, **options)
 
 
-def test_columns_that_are_neither_free_nor_held_are_named_with_a_remedy():
+def test_columns_that_are_neither_free_nor_fixed_are_named_with_a_remedy():
     fit = sf.published("joint_moe", "ludziejewski")
     with pytest.raises(
-        sf.errors.AllocationError, match=r"'experts' is neither free nor held.*fixed=\{"
+        sf.errors.AllocationError, match=r"'experts' is neither free nor fixed.*fixed=\{"
     ):
         sf.allocate(fit, 1e22)
     with pytest.raises(sf.errors.AllocationError, match="without a range"):
@@ -466,7 +466,7 @@ def test_a_region_by_overhead_ends_where_the_overhead_does(fit):
     np.testing.assert_allclose(spent, 1.05 * region.best.flops, rtol=1e-9)
     assert (region.low < region.best.N).all() and (region.high > region.best.N).all()
     assert list(region.to_frame()["span"]) == list(region.high / region.low)
-    assert "near-optimal region" in region.summary() and "<table" in region._repr_html_()
+    assert "at most 5.00 % more cost" in region.summary() and "<table" in region._repr_html_()
 
 
 def test_losses_of_a_law_that_turns_far_outside_its_runs_are_inverted():
@@ -555,7 +555,7 @@ def test_multiplier_holds_columns_of_each_recipe():
     budgets, recipe = np.array([1e21, 1e24]), replace(CLOSED, law=of_recipe)
     half = replace(CLOSED, params={**CLOSED.params, "B": 0.5 * CLOSED.params["B"]})
     found = sf.compute_multiplier(
-        recipe, recipe, budgets, fixed={"q": 0.5}, held_baseline={"q": 1.0}
+        recipe, recipe, budgets, fixed={"q": 0.5}, fixed_baseline={"q": 1.0}
     )
     # The same surfaces in closed form.
     np.testing.assert_allclose(
@@ -564,7 +564,7 @@ def test_multiplier_holds_columns_of_each_recipe():
     same = sf.compute_multiplier(recipe, recipe, budgets, fixed={"q": 0.5})
     np.testing.assert_allclose(same.value, 1.0, rtol=1e-9)
     each = sf.compute_multiplier(
-        recipe, recipe, 1e21, fixed={"q": np.array([0.5, 1.0])}, held_baseline={"q": 1.0}
+        recipe, recipe, 1e21, fixed={"q": np.array([0.5, 1.0])}, fixed_baseline={"q": 1.0}
     )
     np.testing.assert_allclose(each.value, [found.value[0], 1.0], rtol=1e-9)
     with pytest.raises(sf.errors.AllocationError, match="'q' is neither free nor fixed"):
@@ -574,11 +574,12 @@ def test_multiplier_holds_columns_of_each_recipe():
 def test_multiplier_of_two_fits_is_shown_without_an_interval():
     better = replace(CLOSED, params={**CLOSED.params, "A": 400.0})
     one = sf.compute_multiplier(better, CLOSED, 1e21)
-    assert repr(one) == f"{one.value:.6g} (no draws)"
+    assert repr(one) == f"<Estimate {one.value:.5g}, no draws>"
+    assert str(one) == f"Estimate of a fit alone, without draws\n{one.value:.5g}"
     assert list(one.to_frame()) == ["value"]
     several = sf.compute_multiplier(better, CLOSED, [1e21, 1e24])
-    assert repr(several).splitlines()[0] == "<Estimate of shape (2,), 0 draws>"
-    for ask_of in (one.interval, lambda: one.sd):
+    assert repr(several).splitlines()[0] == "<Estimate of shape (2,), no draws>"
+    for ask_of in (one.interval, lambda: one.se):
         with pytest.raises(sf.errors.DataError, match=r"no draws.*bootstrap\(fit, runs\)"):
             ask_of()
 

@@ -264,9 +264,7 @@ def test_a_region_around_a_loss_without_a_least_cost_is_refused():
     )
     asked = {"flops": 1e22, "limits": {memory: 2e6}}
     assert sf.allocate(fit, **asked).tokens_per_param > 2000 * 1e4
-    with pytest.raises(
-        sf.errors.AllocationError, match=r"has no least cost .* Ask for within=0.01"
-    ):
+    with pytest.raises(sf.errors.AllocationError, match=r"has no least cost .* Pass within=0.01"):
         sf.near_optimal(fit, overhead=0.05, **asked)
     region = sf.near_optimal(fit, within=0.01, **asked)
     assert region.high == pytest.approx(1e6, rel=1e-6)
@@ -318,4 +316,4 @@ def test_every_draw_turns_where_it_does():
     assert np.isnan(waste.draws["needed"][7]) and np.isnan(region.draws["low"][7])
     (note,) = (item for item in waste.notes if item.code == "draws_without_optimum")
     assert note.details["draws"] == 1
-    assert "1 of 20 draws" in repr(waste)
+    assert "1 of 20 draws" in str(waste)

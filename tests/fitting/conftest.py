@@ -10,11 +10,16 @@ from scipy.optimize import least_squares
 
 import scalefit as sf
 from scalefit.data.grouping import Grouping
-from scalefit.fitting import grid, projection
-from scalefit.fitting.api import pack
+from scalefit.fitting import grid
+from scalefit.fitting.basis_columns import columns_over
 from scalefit.fitting.model import Cells, Model
-from scalefit.fitting.polish import Polisher, Tables
-from scalefit.problem.problem import prepare, read_groups
+from scalefit.fitting.polish import Polisher
+from scalefit.fitting.prepared_fit import pack
+from scalefit.fitting.projection import projected
+from scalefit.fitting.ranking import Ranking, rank
+from scalefit.fitting.tables import Tables
+from scalefit.problem.options import read_groups
+from scalefit.problem.prepare import prepare
 from scalefit.problem.separability import structure
 
 
@@ -42,10 +47,8 @@ class PreparedFit:
         """Projected squared error of every cell, and the scaled coefficients."""
         cells = Cells(axes, self.problem.axes, self.problem.scattered)
         with np.errstate(all="ignore"):
-            columns = projection.columns_over(self.model, self.data, cells, lambda seen: True)
-            value, solution = projection.projected(
-                self.model, self.data, self.settings, len(axes), columns
-            )
+            columns = columns_over(self.model, self.data, cells, lambda seen: True)
+            value, solution = projected(self.model, self.data, self.settings, len(axes), columns)
         found = [item[..., level] for item in solution for level in range(item.shape[-1])]
         return value, [np.broadcast_to(item, value.shape) for item in found]
 
@@ -57,10 +60,10 @@ class PreparedFit:
     def search(self, axes, starts):
         """The ranking of the grid, and the cells of its first starts."""
         if not axes:
-            ranking = grid.Ranking(np.zeros((1, 0), dtype=int), np.zeros(1), 1)
+            ranking = Ranking(np.zeros((1, 0), dtype=int), np.zeros(1), 1)
         else:
             with np.errstate(all="ignore"):
-                ranking = grid.rank(self.model, self.data, self.settings, axes, self.scan(axes))
+                ranking = rank(self.model, self.data, self.settings, axes, self.scan(axes))
         return ranking, self.solve(grid.points(self.problem, axes, ranking.cells[:starts]))
 
     def solve(self, coordinates):

@@ -18,7 +18,7 @@ from scalefit.certification.certify import DEFAULT_BOXES, certify, prepare_searc
 from scalefit.certification.conjugates import loss
 from scalefit.certification.ranges import order_ranges
 from scalefit.objective import evaluate
-from scalefit.problem.problem import prepare
+from scalefit.problem.prepare import prepare
 from scalefit.problem.separability import structure
 
 # The same tables, read in the same way, as the fits are tested on.

@@ -10,7 +10,7 @@ from example_laws import joint
 from scipy.optimize import lsq_linear, nnls
 
 import scalefit as sf
-from scalefit.fitting import grid, projection
+from scalefit.fitting import active_sets, grid, ranking
 from scalefit.fitting.model import Model
 
 FREE = (-np.inf, np.inf)
@@ -319,7 +319,7 @@ def test_more_bounds_than_are_enumerated_give_a_point_of_the_box(pose, runs, mon
     options, terms, limits = CASES[case]
     posed = pose(runs, **options)
     axes = posed.axes(16)
-    monkeypatch.setattr(projection, "MOST_ACTIVE_SETS", 0)
+    monkeypatch.setattr(active_sets, "MOST_ACTIVE_SETS", 0)
     value, found = posed.project(axes)
     found = np.stack([item.ravel() for item in found], axis=1)
     best = np.array([direct(posed, terms, limits, np.exp(cell))[0] for cell in product(*axes)])
@@ -406,20 +406,20 @@ def test_slabs_give_the_tiles_of_the_whole(pose, runs, monkeypatch, options):
     # Of each tile that is chosen, the best cell is, wherever that was found.
     given = posed.model, posed.data, posed.settings, axes
     for found in (whole, slabs, grid.Scan(np.asarray(device.value), None)):
-        ranking = grid.rank(*given, found, 4)
-        chosen = value[tuple(ranking.cells.T)]
-        np.testing.assert_allclose(chosen, ranking.value, rtol=1e-9, atol=1e-14)
+        ranked = ranking.rank(*given, found, 4)
+        chosen = value[tuple(ranked.cells.T)]
+        np.testing.assert_allclose(chosen, ranked.value, rtol=1e-9, atol=1e-14)
 
 
 # Starts
 
 
 def local_minima(tiles):
-    return np.argwhere(grid._local_minima(tiles)).tolist()
+    return np.argwhere(ranking._local_minima(tiles)).tolist()
 
 
 def separated(tiles, starts):
-    return grid._separated(tiles, grid._local_minima(tiles), starts).tolist()
+    return ranking._separated(tiles, ranking._local_minima(tiles), starts).tolist()
 
 
 def bowl(shape, *centres):

@@ -13,7 +13,8 @@ import scalefit as sf
 from scalefit.data.grouping import Grouping
 from scalefit.fitting.model import Model
 from scalefit.laws import scale_of
-from scalefit.problem.problem import prepare, read_bounds, read_fixed, read_ties
+from scalefit.problem.options import read_bounds, read_fixed, read_ties
+from scalefit.problem.prepare import prepare
 from scalefit.problem.separability import structure
 
 RNG = np.random.default_rng(0)

@@ -9,8 +9,7 @@ from scipy.stats import beta
 
 import scalefit as sf
 from scalefit.fitting.polish import Polisher
-from scalefit.inference import Tails
-from scalefit.inference import bootstrap as resampling
+from scalefit.inference import TailCorrection, bootstrap, resampling
 from scalefit.inference.fitted_data import attach
 
 DELTA = 1e-3
@@ -75,7 +74,7 @@ def assert_same_as_scipy(draws, fit, table, count):
         found = np.array([draws.params[name][replicate] for name in ("E", "A", "B")] + [
             draws.params[name][replicate] for name in ("alpha", "beta")
         ])  # fmt: skip
-        mine = draws.replicates.value[replicate]
+        mine = draws.replicates.objective_value[replicate]
         assert mine <= value * (1 + 1e-9)
         # From a little aside scipy may descend into a worse minimum, and may then be ignored.
         if value > mine * (1 + 1e-7):
@@ -96,7 +95,7 @@ def test_chinchilla_points_have_the_published_spread(data_folder):
     fit = sf.fit(runs)
     draws = sf.bootstrap(fit, runs, n_draws=4000, progress=False)
     assert draws.failed == 0
-    spread = draws.conf_int()["sd"]
+    spread = draws.conf_int()["se"]
     assert spread["alpha"] == pytest.approx(0.0151, abs=0.0005)
     assert spread["beta"] == pytest.approx(0.0207, abs=0.0008)
     exponent = sf.allocate(draws, 5.76e23).estimate("n_exponent")
@@ -121,7 +120,7 @@ def test_rows_are_drawn_with_replacement_and_keep_their_weight(fit, runs):
 
 def test_counts_are_small_numbers_of_the_same_draws():
     rows = resampling.COUNTED_AT_ONCE + 3
-    found = resampling._counted(rows, 7, np.random.default_rng(5))
+    found = resampling.counts(rows, 7, np.random.default_rng(5))
     expected = np.random.default_rng(5).multinomial(7, np.full(7, 1 / 7), size=rows)
     np.testing.assert_array_equal(found, expected)
     assert found.dtype == np.uint16
@@ -143,21 +142,21 @@ def test_strata_keep_the_runs_of_each_budget(fit, runs, by):
     assert (drawn == sizes).all()
     # Five strata of six runs, each with the spread of five.
     squares = sf.fit(runs, robust="none", certify=False)
-    assert resample("strata", squares, runs, by=by)[1].tails == Tails(25, np.sqrt(6 / 5))
-    assert found.tails == Tails()
+    assert resample("strata", squares, runs, by=by)[1].tails == TailCorrection(25, np.sqrt(6 / 5))
+    assert found.tails == TailCorrection()
 
 
 def test_tails_are_those_of_what_was_resampled(fit, squares, runs):
     expected = {
-        ("rows", None): Tails(25),
-        ("residuals", None): Tails(25),
-        ("wild", None): Tails(25),
-        ("wild", "corpus"): Tails(5),
-        ("clusters", "corpus"): Tails(5, np.sqrt(6 / 5)),
+        ("rows", None): TailCorrection(25),
+        ("residuals", None): TailCorrection(25),
+        ("wild", None): TailCorrection(25),
+        ("wild", "corpus"): TailCorrection(5),
+        ("clusters", "corpus"): TailCorrection(5, np.sqrt(6 / 5)),
     }
     for (method, by), tails in expected.items():
         assert resample(method, squares, runs, by=by, n=2)[1].tails == tails
-    assert resample("rows", fit, runs, n=2)[1].tails == Tails()
+    assert resample("rows", fit, runs, n=2)[1].tails == TailCorrection()
 
 
 def test_residuals_of_other_runs_are_added_to_the_surface(fit, runs):
@@ -230,7 +229,7 @@ def test_methods_agree_where_noise_is_independent_and_of_one_size():
     for method in ("rows", "strata", "residuals", "wild"):
         draws = sf.bootstrap(fit, runs, n_draws=600, method=method)
         assert draws.failed == 0
-        found[method] = draws.conf_int()["sd"][names]
+        found[method] = draws.conf_int()["se"][names]
     for spread in found.values():
         np.testing.assert_allclose(spread, expected, rtol=0.2)
 
@@ -313,7 +312,7 @@ def test_where_searches_are_dear_a_share_is_searched_and_the_others_follow(monke
     np.testing.assert_array_equal(
         found.replicates.objective_value, again.replicates.objective_value
     )
-    monkeypatch.setattr(resampling, "MOST_FOLLOWED", 0)
+    monkeypatch.setattr(bootstrap, "MOST_FOLLOWED", 0)
     full = sf.bootstrap(bad, away, n_draws=100, global_search=1.0)
     assert full.replicates.global_search.all()
     assert full.replicates.improved.sum() > 10

@@ -70,7 +70,7 @@ def test_sandwich_errors_are_those_written_out(squares, runs, by):
     expected = (count - 1) / count * half @ scores.T @ scores @ half
     found = sf.covariance(squares, runs, by=by)
     np.testing.assert_allclose(found.standard_errors, np.sqrt(np.diagonal(expected)), rtol=2e-3)
-    assert found.freedom == (25 if by is None else 5)
+    assert found.df == (25 if by is None else 5)
 
 
 @pytest.mark.parametrize("by", [None, "corpus"])
@@ -127,7 +127,7 @@ def test_intervals_are_students(squares, runs):
     found = sf.covariance(squares, runs, "jacobian")
     table = found.conf_int(0.95)
     # 25 degrees of freedom; of what is positive in the logarithm.
-    half = 2.0595 * table["sd"]
+    half = 2.0595 * table["se"]
     assert table["high"]["E"] - table["value"]["E"] == pytest.approx(half["E"], rel=1e-4)
     assert table["value"]["E"] - table["low"]["E"] == pytest.approx(half["E"], rel=1e-4)
     rest = table.drop("E")
@@ -186,7 +186,7 @@ def test_sums_of_absolute_residuals_are_a_huber_loss_of_no_width(runs):
 def test_draws_follow_the_covariance(squares, runs):
     found = sf.covariance(squares, runs, "jacobian")
     draws = found.draws(20_000, seed=2)
-    spread = draws.conf_int()["sd"]
+    spread = draws.conf_int()["se"]
     # A t distribution of 25 degrees of freedom has a variance of 25/23.
     expected = found.standard_errors * np.sqrt(25 / 23)
     for name in ("E", "alpha", "beta"):
@@ -205,7 +205,7 @@ def test_parameters_at_a_bound_are_left_out_and_noted(runs):
     found = sf.covariance(fit, runs)
     assert list(found.matrix.index) == ["E", "A", "B", "beta"]
     assert [note.code for note in found.notes] == ["conditional_on_bound"]
-    assert "! conditional_on_bound: " in repr(found)
+    assert "conditional_on_bound: " in found.summary()
     assert (found.draws(50).params["alpha"] == 0.3).all()
 
 

@@ -44,7 +44,7 @@ def share_held(intervals, corpora=None):
     for seed in range(TABLES):
         runs = simulated(seed, corpora)
         draws = intervals(sf.fit(runs, robust="none", certify=False), runs, seed)
-        table = draws.interval()
+        table = draws.conf_int()
         best = sf.allocate(draws, BUDGET)
         for name, value in truth.items():
             low, high = (

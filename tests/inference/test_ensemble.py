@@ -1,30 +1,32 @@
 """Draws: what is asked of them and what they answer."""
 
+import copy
 import io
 import os
+import pickle
 import warnings
 import zipfile
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import norm
 
 import scalefit as sf
-from scalefit.inference import Tails
-from scalefit.inference.ensemble import RunNoise
+from scalefit.inference import RunNoise, TailCorrection
 from scalefit.results import archive
 
 
 def test_intervals_are_percentiles_of_the_draws(draws, fit):
-    table = draws.interval(0.8)
+    table = draws.conf_int(0.8)
     assert list(table.index) == list(fit.params)
     for name, row in table.iterrows():
         assert row["value"] == fit.params[name]
-        assert row["sd"] == pytest.approx(np.std(draws.params[name], ddof=1))
+        assert row["se"] == pytest.approx(np.std(draws.params[name], ddof=1))
         inside = (draws.params[name] >= row["low"]) & (draws.params[name] <= row["high"])
         assert np.mean(inside) == pytest.approx(0.8, abs=0.01)
-    wider = draws.interval(0.95)
+    wider = draws.conf_int(0.95)
     assert (wider["low"] < table["low"]).all()
     assert (wider["high"] > table["high"]).all()
 
@@ -39,8 +41,8 @@ def test_functions_take_parameters_by_name_or_all_together(draws, fit):
         assert found.value == pytest.approx(ratio)
         np.testing.assert_array_equal(found.draws, by_name.draws)
     assert by_name.draws.shape == (400,)
-    assert by_name.sd == pytest.approx(np.std(by_name.draws, ddof=1))
-    assert repr(by_name).startswith(f"{ratio:.6g} (95 %: ")
+    assert by_name.se == pytest.approx(np.std(by_name.draws, ddof=1))
+    assert repr(by_name).startswith(f"<Estimate {ratio:.3f} (95 %: ")
     several = draws.apply(lambda alpha, beta: np.stack([alpha, beta], axis=-1))
     assert several.value.shape == (2,)
     assert list(several.to_frame().columns) == ["value", "low", "high"]
@@ -66,7 +68,7 @@ def test_draws_without_an_end_have_intervals_and_no_warning(draws):
         warnings.simplefilter("error")
         found = draws.apply(lambda alpha: alpha * np.inf)
         assert np.isinf(found.interval()).all()
-        assert np.isnan(found.sd)
+        assert np.isnan(found.se)
         some = draws.apply(lambda alpha: np.where(alpha > np.mean(alpha), np.inf, alpha))
         low, high = some.interval()
     assert np.isfinite(low) and np.isinf(high)
@@ -93,20 +95,29 @@ def test_interval_of_a_new_run_holds_the_runs(draws, runs):
     narrow, wide = (np.subtract(*found.interval()[::-1]) for found in (mean, new))
     assert (wide > narrow).all()
     # Both kinds of spread, independent of each other.
-    both = np.hypot(mean.sd / loss, draws.noise.values.std())
+    both = np.hypot(mean.se / loss, draws.noise.values.std())
     assert np.median(wide / loss / both) == pytest.approx(3.92, rel=0.4)
 
 
 def test_few_clusters_widen_the_surface_and_not_the_noise(squares, runs):
     draws = sf.bootstrap(squares, runs, n_draws=2000, method="clusters", by="corpus")
     mean, new = (draws.predict(N=1e9, D=1e10, kind=kind) for kind in ("mean", "run"))
-    assert (mean.tails, new.tails) == (Tails(5, np.sqrt(6 / 5)), Tails(25))
+    assert (mean.tails, new.tails) == (TailCorrection(5, np.sqrt(6 / 5)), TailCorrection(25))
     factor = np.sqrt(6 / 5) * 2.5706 / 2.0595
-    both = np.hypot(factor * mean.sd / mean.value, draws.noise.values.std())
-    assert new.sd / new.value == pytest.approx(both, rel=0.05)
+    both = np.hypot(factor * mean.se / mean.value, draws.noise.values.std())
+    assert new.se / new.value == pytest.approx(both, rel=0.05)
     rows = sf.bootstrap(squares, runs, n_draws=50)
-    noise = rows.noise.added(rows.predict(N=1e9, D=1e10).draws, np.random.default_rng(0))
+    stream = np.random.default_rng(np.random.SeedSequence(0).spawn(1)[0])
+    noise = rows.noise.added(rows.predict(N=1e9, D=1e10).draws, stream)
     np.testing.assert_allclose(rows.predict(N=1e9, D=1e10, kind="run").draws, noise)
+
+
+def test_noise_of_a_new_run_is_independent_of_the_draws(squares, runs):
+    draws = sf.bootstrap(squares, runs, n_draws=1000, method="residuals")
+    mean, new = (np.log(draws.predict(runs, kind=kind).draws) for kind in ("mean", "run"))
+    found = [np.corrcoef(mean[:, i], (new - mean)[:, i])[0, 1] for i in range(len(runs))]
+    assert abs(np.mean(found)) < 0.03
+    assert np.abs(found).max() < 0.15
 
 
 def test_noise_comes_from_seeds_where_runs_are_repeated():
@@ -135,6 +146,9 @@ def test_noise_is_added_as_the_residual_is_defined():
     for residual, value in expected.items():
         found = RunNoise(values, "residuals", residual).added(loss, rng)
         np.testing.assert_allclose(found, np.full((3, 2), value))
+    # Residuals are enlarged, and a relative one of one or more would be of an infinite loss.
+    beyond = RunNoise(np.array([1.1]), "residuals", "relative").added(loss, rng)
+    np.testing.assert_allclose(beyond, 2.0 / 0.1)
 
 
 def test_saved_draws_come_back(draws, tmp_path):
@@ -142,13 +156,13 @@ def test_saved_draws_come_back(draws, tmp_path):
     found = sf.Ensemble.load(tmp_path / "draws.npz")
     assert found.fit == draws.fit
     assert (found.method, found.seed, found.df_resid) == ("rows", 1, 25)
-    assert found.tails == draws.tails == Tails()
-    replace(draws, tails=Tails(5, 1.2)).save(tmp_path / "clusters")
-    assert sf.Ensemble.load(tmp_path / "clusters").tails == Tails(5, 1.2)
+    assert found.tails == draws.tails == TailCorrection()
+    replace(draws, tails=TailCorrection(5, 1.2)).save(tmp_path / "clusters")
+    assert sf.Ensemble.load(tmp_path / "clusters").tails == TailCorrection(5, 1.2)
     assert found.notes == draws.notes
     assert found.noise.source == draws.noise.source
-    for name, values in draws.to_frame().items():
-        np.testing.assert_array_equal(found.to_frame()[name], values)
+    for name, values in draws.draws_frame().items():
+        np.testing.assert_array_equal(found.draws_frame()[name], values)
     np.testing.assert_array_equal(
         found.predict(N=1e9, D=1e10, kind="run").draws,
         draws.predict(N=1e9, D=1e10, kind="run").draws,
@@ -162,7 +176,7 @@ def test_draws_of_groups_and_of_one_level_come_back(runs, tmp_path):
         draws.save(tmp_path / str(number))
         again = sf.Ensemble.load(tmp_path / str(number))
         assert again.fit == draws.fit
-        assert again.to_frame().equals(draws.to_frame())
+        assert again.draws_frame().equals(draws.draws_frame())
 
 
 def test_draws_are_one_file_of_exactly_the_name_given(draws, tmp_path):
@@ -245,7 +259,7 @@ def test_a_flipped_byte_is_refused_wherever_it_is(draws, whole, tmp_path):
         except sf.errors.DocumentError:
             continue
         # What a zip archive says of a part twice, or of its time, need not agree.
-        assert found.to_frame().equals(draws.to_frame())
+        assert found.draws_frame().equals(draws.draws_frame())
 
 
 def test_parts_of_two_files_are_refused(draws, whole, tmp_path):
@@ -321,13 +335,13 @@ FORGED = {
         "chains",
     ),
     "a number as text": ({"draws__json": edited(b'"seed": 1', b'"seed": "1"')}, "seed"),
-    "a wrong fit": ({"draws__json": edited(b'"rows": 30', b'"rows": -1')}, "fit.nobs"),
+    "a wrong fit": ({"draws__json": edited(b'"nobs": 30', b'"nobs": -1')}, "fit.nobs"),
     "a fit of other parameters": (
         {"draws__json": edited(b'"A": ', b'"Z": ')},
         "fit.diagnostics.minima[0].params.A",
     ),
-    "a newer schema": ({"draws__json": edited(b'"schema": 3', b'"schema": 9')}, "schema"),
-    "an older schema": ({"draws__json": edited(b'"schema": 3', b'"schema": 2')}, "schema"),
+    "a newer schema": ({"draws__json": edited(b'"schema": 4', b'"schema": 9')}, "schema"),
+    "an older schema": ({"draws__json": edited(b'"schema": 4', b'"schema": 3')}, "schema"),
     "no document": ({"draws__json": b"[" * 100_000}, ""),
     "no part of ours": ({"draws__json": None}, ""),
 }
@@ -410,26 +424,50 @@ def test_unusable_paths_are_refused(draws, tmp_path):
 
 def test_report_says_how_the_draws_were_made(draws):
     text = draws.summary(0.8)
-    for part in ("80 % intervals", "400 by rows, seed 1; 0 failed", "20 searched", "new run"):
-        assert part in text
+    for part in (
+        "400 bootstrap draws of rows; alpha is known to ±",
+        "Next: scalefit.allocate(draws",
+        "with 80 % intervals",
+        "400 by rows, seed 1",
+        "new run",
+    ):
+        assert part in " ".join(text.split())
     assert repr(draws) == "<Ensemble chinchilla: 400 draws by rows>"
-    assert "<table" in draws._repr_html_()
+    assert "20 over the whole bounds" in draws._repr_html_()
+    pd.testing.assert_frame_equal(draws.to_frame(0.8), draws.conf_int(0.8))
+
+
+def test_copies_are_the_same_draws_and_as_read_only(draws, fit, runs):
+    found = sf.covariance(fit, runs)
+    profile = sf.profile(fit, runs, "alpha")
+    estimate = draws.predict(N=1e9, D=1e10)
+    for item in (profile, estimate):
+        assert pickle.loads(pickle.dumps(item)).to_frame().equals(item.to_frame())
+    for copied in (copy.deepcopy,):
+        again = copied(draws)
+        assert again.draws_frame().equals(draws.draws_frame())
+        assert not again.drawn["alpha"].flags.writeable
+        assert copied(found).conf_int().equals(found.conf_int())
+        assert copied(found).draws(20).draws_frame().equals(found.draws(20).draws_frame())
+        assert copied(profile).curve_frame().equals(profile.curve_frame())
+        assert copied(estimate).to_frame().equals(estimate.to_frame())
+        assert str(copied(estimate)) == str(estimate)
 
 
 def test_ends_of_resampled_draws_lie_where_students_t_has_them():
     normal = norm.ppf((np.arange(200_000) + 0.5) / 200_000)
     for tails, level, reach in (
-        (Tails(), 0.95, 1.9600),
-        (Tails(df=10), 0.95, 2.2281),
-        (Tails(df=10), 0.8, 1.3722),
-        (Tails(df=5, inflation=1.2), 0.9, 1.2 * 2.0150),
+        (TailCorrection(), 0.95, 1.9600),
+        (TailCorrection(df=10), 0.95, 2.2281),
+        (TailCorrection(df=10), 0.8, 1.3722),
+        (TailCorrection(df=5, inflation=1.2), 0.9, 1.2 * 2.0150),
     ):
         low, high = sf.inference.Estimate(np.array(0.0), normal, tails).interval(level)
         assert (-low, high) == pytest.approx((reach, reach), rel=1e-3)
         # Percentiles do not care in which unit a quantity is.
         powers = sf.inference.Estimate(np.array(1.0), np.exp(normal), tails).interval(level)
         assert powers == pytest.approx(np.exp([-reach, reach]), rel=2e-3)
-    assert Tails(10, 1.1).wider(Tails(5)) == Tails(5, 1.1)
+    assert TailCorrection(10, 1.1).wider(TailCorrection(5)) == TailCorrection(5, 1.1)
 
 
 def test_everything_made_from_draws_is_read_at_their_tails(squares, runs):
@@ -449,7 +487,7 @@ def test_everything_made_from_draws_is_read_at_their_tails(squares, runs):
     found = [
         draws.apply(lambda alpha, beta: beta / (alpha + beta)),
         draws.predict(N=1e9, D=1e10),
-        *(best.estimate(name) for name in best.answers),
+        *(best.estimate(name) for name in best.quantities),
         *(waste.estimate(name) for name in ("wasted", "share", "loss")),
         sf.near_optimal(draws, 1e22, within=0.01).estimate("low"),
         sf.approach2.design_bias(draws, runs, 1e22).estimate("n_exponent"),

@@ -12,6 +12,7 @@ from scipy.special import erf, logsumexp
 import scalefit as sf
 from scalefit.inference import posterior as sampling
 from scalefit.inference.fitted_data import attach
+from scalefit.inference.posterior_density import log_normaliser
 from scalefit.objective import Objective, measure
 
 BETA, DELTA = 0.28, 0.05
@@ -139,7 +140,7 @@ def test_the_density_of_noise_integrates_to_one(delta, scale):
         return np.exp(-(0.5 * size**2 + (0 if size == abs(r) else edge * (abs(r) - size))) / scale)
 
     with jax.enable_x64(True):
-        found = float(jnp.exp(sampling.log_normaliser(how, scale)))
+        found = float(jnp.exp(log_normaliser(how, scale)))
     core = 1.0 if delta is None else delta
     tails = 8 * np.sqrt(scale) if delta is None else 50 * scale / delta
     inner = quad(density, 0, min(core, 40 * np.sqrt(scale)), epsabs=0, epsrel=1e-12, limit=200)[0]
@@ -150,7 +151,7 @@ def test_the_density_of_noise_integrates_to_one(delta, scale):
 def test_the_density_of_absolute_noise_integrates_to_one():
     how = measure(Objective("raw", "l1"))
     with jax.enable_x64(True):
-        assert float(jnp.exp(sampling.log_normaliser(how, 0.3))) == pytest.approx(0.6)
+        assert float(jnp.exp(log_normaliser(how, 0.3))) == pytest.approx(0.6)
 
 
 @pytest.mark.filterwarnings(r"ignore:\s*ArviZ is undergoing:FutureWarning")
@@ -172,7 +173,7 @@ def test_chains_agree(made):
 
 
 def test_chains_that_disagree_and_steps_that_diverge_are_noted(table):
-    problem = attach(fitted(table, "huber"), table).posed.problem
+    problem = attach(fitted(table, "huber"), table).prepared.problem
     rng = np.random.default_rng(0)
     points, noise = rng.normal(size=(4, 500, 2)), rng.normal(size=(4, 500))
     fine = sampling._Chains(points, noise, np.zeros((4, 500), dtype=bool))
@@ -202,7 +203,7 @@ def test_draws_answer_like_any_ensemble_and_come_back_from_disk(table, made, tmp
     _, draws = made
     assert repr(draws) == "<Ensemble chinchilla_d: 4000 draws by posterior>"
     assert (draws.method, draws.replicates, draws.failed) == ("posterior", None, 0)
-    assert draws.freedom == 14
+    assert draws.df_resid == 14
     assert np.all(draws.params["beta"] == BETA)
     assert np.all((draws.params["E"] > WIDE[0]) & (draws.params["E"] < WIDE[1]))
     mean, run = (draws.predict(D=1e10, kind=kind) for kind in ("mean", "run"))

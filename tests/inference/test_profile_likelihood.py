@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 import scalefit as sf
-from scalefit.inference import derivatives as slopes
+from scalefit.inference.derivatives import derivatives
 from scalefit.inference.fitted_data import attach
 
 
@@ -24,26 +24,27 @@ def alpha(squares, runs):
 def test_every_point_is_the_fit_with_the_parameter_held(robust, runs):
     fit = sf.fit(runs, robust=robust)
     found = sf.profile(fit, runs, "alpha")
-    frame = found.to_frame()
+    frame = found.curve_frame()
     rises = []
     for _, row in frame.iloc[[0, 3, -4, -1]].iterrows():
         other = refitted(fit, runs, "alpha", row["value"])
         assert row["alpha"] == pytest.approx(row["value"], rel=1e-9)
         for name in ("E", "A", "B", "beta"):
             assert row[name] == pytest.approx(other.params[name], rel=1e-5)
-        rises.append((other.value - fit.objective_value) / row["deviance"])
+        rises.append((other.objective_value - fit.objective_value) / row["deviance"])
     # One factor for all: the noise of the objective.
     np.testing.assert_allclose(rises, rises[0], rtol=1e-5)
 
 
-def test_squares_are_compared_with_the_f_distribution(alpha, squares, runs):
+def test_squares_are_compared_with_the_f_distribution(squares, runs):
+    alpha = sf.profile(squares, runs, "alpha", method="jacobian")
     J_error = sf.covariance(squares, runs, "jacobian").standard_errors["alpha"]
     reach = stats.t.ppf(0.975, 25)
     assert alpha.threshold == pytest.approx(reach**2)
     assert alpha.closed == (True, True)
     assert alpha.low < squares.params["alpha"] < alpha.high
     assert (alpha.high - alpha.low) / 2 == pytest.approx(reach * J_error, rel=0.1)
-    frame = alpha.to_frame()
+    frame = alpha.curve_frame()
     ends = np.interp([alpha.low, alpha.high], frame["value"], frame["deviance"])
     np.testing.assert_allclose(ends, reach**2, rtol=5e-3)
     assert (np.diff(frame["value"]) > 0).all()
@@ -52,8 +53,8 @@ def test_squares_are_compared_with_the_f_distribution(alpha, squares, runs):
     row = frame.iloc[0]
     loss = np.log(runs["loss"].to_numpy())
     total = np.sum((loss - np.log(squares.law.evaluate(runs, row))) ** 2)
-    variance = squares.value / 25
-    assert row["deviance"] == pytest.approx((total - squares.value) / variance, rel=1e-6)
+    variance = squares.objective_value / 25
+    assert row["deviance"] == pytest.approx((total - squares.objective_value) / variance, rel=1e-6)
 
 
 @pytest.mark.parametrize("by", [None, "corpus"])
@@ -62,11 +63,11 @@ def test_sandwich_divides_the_deviance_by_a_ratio_of_variances(squares, runs, by
     def smooth(quantity):
         return quantity if quantity == "E" else sf.allocation.optimum_function(squares, "N", 1e21)
 
-    plain = sf.profile(squares, runs, smooth(quantity))
-    found = sf.profile(squares, runs, smooth(quantity), method="sandwich", by=by)
+    plain = sf.profile(squares, runs, smooth(quantity), method="jacobian")
+    found = sf.profile(squares, runs, smooth(quantity), by=by)
     assert found.method == ("sandwich" if by is None else "sandwich of corpus")
-    assert found.freedom == (25 if by is None else 5)
-    assert found.threshold == pytest.approx(stats.t.ppf(0.975, found.freedom) ** 2)
+    assert found.df == (25 if by is None else 5)
+    assert found.threshold == pytest.approx(stats.t.ppf(0.975, found.df) ** 2)
     # Standard errors of the quantity by small draws, which are linear.
     variances = []
     for options in ({"method": "jacobian"}, {"method": "sandwich", "by": by}):
@@ -112,6 +113,10 @@ def _logarithmic(function):
     return function
 
 
+def test_the_default_noise_is_that_of_the_covariance(alpha, squares, runs):
+    assert alpha.method == sf.covariance(squares, runs).method == "sandwich"
+
+
 def test_a_function_may_read_what_changes(squares, runs):
     """Also one that cannot be hashed."""
 
@@ -131,6 +136,12 @@ def test_a_function_may_read_what_changes(squares, runs):
 def test_level_widens_and_shape_of_the_quantity_does_not_matter(alpha, squares, runs):
     narrow = sf.profile(squares, runs, "alpha", level=0.8)
     assert alpha.low < narrow.low < narrow.high < alpha.high
+    # A lower level is read off the values that were tried; a higher one was not.
+    np.testing.assert_allclose(alpha.conf_int(0.8), narrow.conf_int(), rtol=1e-4)
+    assert alpha.to_frame(0.95).loc["alpha", "low"] == alpha.low
+    with pytest.raises(sf.errors.ArgumentError, match=r"at most 0\.8, the level"):
+        narrow.conf_int(0.95)
+    assert "(80 %: " in str(narrow)
     cubed = sf.profile(squares, runs, lambda alpha: alpha**3)
     assert cubed.low ** (1 / 3) == pytest.approx(alpha.low, rel=1e-4)
     assert cubed.high ** (1 / 3) == pytest.approx(alpha.high, rel=1e-4)
@@ -147,7 +158,7 @@ def test_level_widens_and_shape_of_the_quantity_does_not_matter(alpha, squares, 
 def test_optima_at_a_budget_have_profiles(squares, runs, what):
     budget = 3e22
     quantity = sf.allocation.optimum_function(squares, what, budget)
-    found = sf.profile(squares, runs, quantity)
+    found = sf.profile(squares, runs, quantity, method="jacobian")
     best = sf.allocate(squares, budget)
     expected = {"N": best.N, "D": best.D, "D/N": best.D / best.N, "loss": best.loss}
     assert found.value == pytest.approx(expected[what], rel=1e-9)
@@ -203,6 +214,18 @@ def test_parameter_at_a_bound_has_a_profile_on_one_side(runs):
         assert other.params["A"][i] == pytest.approx(held.params["A"], rel=1e-4)
 
 
+def test_a_term_that_is_zero_leaves_profiles_of_everything_else(runs):
+    params = {**sf.simulation.SURFACES["chinchilla"], "B": 1e-9}
+    without = sf.simulate(runs[["N", "D"]], params=params, noise=0.02, seed=3)
+    fit = sf.fit(without, robust="none", certify=False)
+    assert fit.params["B"] == 0
+    for quantity in ("alpha", "B", "beta"):
+        found = sf.profile(fit, without, quantity)
+        plain = sf.profile(fit, without, quantity, method="jacobian")
+        assert found.closed == plain.closed
+    assert sf.profile(fit, without, "alpha").closed == (True, True)
+
+
 def test_sums_of_absolute_residuals_have_no_profile(runs):
     absolute = sf.fit(runs, robust="l1")
     with pytest.raises(sf.errors.DataError, match="corners along a profile"):
@@ -211,9 +234,9 @@ def test_sums_of_absolute_residuals_have_no_profile(runs):
 
 def test_derivatives_are_those_of_the_objective(squares, runs):
     fitted = attach(squares, runs)
-    point = np.r_[fitted.near.coefficients, fitted.near.coordinates]
-    found = slopes.slopes(fitted.posed.problem, fitted.posed.data, point)
-    assert 2 * float(found.value) == pytest.approx(squares.value, rel=1e-12)
+    point = np.r_[fitted.optimum.coefficients, fitted.optimum.coordinates]
+    found = derivatives(fitted.prepared.problem, fitted.prepared.data, point)
+    assert 2 * float(found.value) == pytest.approx(squares.objective_value, rel=1e-12)
     psi, jacobian = np.asarray(found.residuals)[:30], np.asarray(found.jacobian)[:30]
     sizes = np.linalg.norm(jacobian, axis=0) * np.linalg.norm(psi)
     assert np.abs(psi @ jacobian / sizes).max() < 1e-12

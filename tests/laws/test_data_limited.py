@@ -252,4 +252,4 @@ def test_freezing_the_first_stage_doubles_the_objective(runs, second_stage):
         fixed={"N_1": PUBLISHED.params["N_1"]},
         tied=[("alpha", "beta")],
     )
-    assert fit.objective_value < 0.5 * second_stage.value
+    assert fit.objective_value < 0.5 * second_stage.objective_value

@@ -11,14 +11,22 @@ import pandas as pd
 
 from scalefit.allocation.costs import CostLike, price
 from scalefit.allocation.hardware import Hardware, find_hardware
-from scalefit.allocation.problem import build_problem, fixed_values
-from scalefit.allocation.refusals import draw_notes, require_optimum, unit_mismatch
+from scalefit.allocation.optimum import MEANT
+from scalefit.allocation.optimum_notes import draw_notes, unit_mismatch
+from scalefit.allocation.problem import build_problem
+from scalefit.allocation.problem_options import fixed_values
+from scalefit.allocation.refusals import require_optimum
+from scalefit.allocation.result import amount
 from scalefit.allocation.solve import solve_all
 from scalefit.allocation.solver import LIMITED
 from scalefit.arguments import broadcast_shape, choice, numbers
+from scalefit.arguments import level as checked_level
+from scalefit.calls import checked_call
 from scalefit.errors import AllocationError, ArgumentError
 from scalefit.notes import Note
-from scalefit.reporting import report
+from scalefit.reporting.described import Described
+from scalefit.reporting.description import Column, Description, Table
+from scalefit.reporting.numbers import Kind, percent
 from scalefit.results.domain import extrapolation
 from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.fit import Fit
@@ -26,14 +34,18 @@ from scalefit.results.surface import Surface, checked_surface
 
 __all__ = ["Deadweight", "deadweight"]
 
+QUANTITIES = ("spent", "needed", "wasted", "share", "loss")
+
 
 @dataclass(frozen=True, eq=False)
-class Deadweight:
+class Deadweight(Described):
     """What runs waste against the best split of their own cost.
 
     Every array is of the runs' shape.
 
     Attributes:
+        N: parameters of the run.
+        D: its training tokens.
         spent: cost of the run.
         needed: the least cost of its loss.
         loss: predicted loss of the run.
@@ -43,6 +55,8 @@ class Deadweight:
         notes: soft problems.
     """
 
+    N: np.ndarray
+    D: np.ndarray
     spent: np.ndarray
     needed: np.ndarray
     loss: np.ndarray
@@ -89,19 +103,19 @@ class Deadweight:
         return find_hardware(hardware)
 
     def estimate(self, name: str) -> Estimate:
-        """One answer with its uncertainty.
+        """One quantity with its uncertainty.
 
         Args:
             name: ``wasted``, ``share``, ``spent``, ``needed`` or ``loss``.
 
         Raises:
-            ArgumentError: there is no such answer.
+            ArgumentError: there is no such quantity.
             AllocationError: the waste is of a fit, not of an ensemble.
         """
-        choice(name, "name", ("wasted", "share", "spent", "needed", "loss"))
+        choice(name, "name", QUANTITIES)
         if not self.draws:
             raise AllocationError(
-                "this waste is of one fit and has no intervals. Ask for that of an ensemble: "
+                "this waste is of one fit and has no intervals. Take that of an ensemble: "
                 "deadweight(scalefit.bootstrap(fit, runs), ...)"
             )
         drawn = dict(self.draws)
@@ -109,24 +123,72 @@ class Deadweight:
         drawn["share"] = drawn["wasted"] / drawn["spent"]
         return Estimate(getattr(self, name), drawn[name], self.draws.tails, self.notes)
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row per run."""
-        columns = {
-            "spent": self.spent,
-            "needed": self.needed,
-            "wasted": self.wasted,
-            "share": self.share,
-            "loss": self.loss,
-        }
+    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
+        """One row per run; of an ensemble with an interval for each quantity.
+
+        Args:
+            level: coverage of an interval.
+
+        Raises:
+            ArgumentError: the level is no number between 0 and 1.
+        """
+        checked_level(level)
+        columns = {"N": self.N, "D": self.D}
+        for name in QUANTITIES:
+            columns[name] = getattr(self, name)
+            if self.draws:
+                ends = self.estimate(name).interval(level)
+                columns |= dict(zip((f"{name}_low", f"{name}_high"), ends, strict=True))
         return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
 
+    def describe(self, level: float = 0.95) -> Description:
+        """The waste in words, and a table of every run.
+
+        Args:
+            level: coverage of the intervals of an ensemble.
+
+        Raises:
+            ArgumentError: the level is no number between 0 and 1.
+        """
+        frame = self.to_frame(level)
+        worst = frame.iloc[int(np.argmax(frame["share"].to_numpy()))]
+        which = "The run wastes" if len(frame) == 1 else f"The worst of {len(frame)} runs wastes"
+        kind: Kind = "flop" if self.unit == "FLOP" else "usd"
+        columns = [Column(name, frame[name].to_list(), "count") for name in ("N", "D")]
+        columns += [
+            Column(f"{name} ({self.unit})", frame[name].to_list(), kind)
+            for name in ("spent", "needed", "wasted")
+        ]
+        low, high = (
+            frame[f"share_{end}"].to_list() if self.draws else [] for end in ("low", "high")
+        )
+        columns += [Column("wasted share", frame["share"].to_list(), "percent", low, high)]
+        columns += [Column("loss", frame["loss"].to_list())]
+        count = len(self.draws["loss"]) if self.draws else 0
+        return Description(
+            title="Deadweight compute: spent beyond the least cost of the same loss",
+            headline=(
+                f"{which} {percent(worst['share'])} of {amount(worst['spent'], self.unit)}: its "
+                f"loss of {worst['loss']:.4g} needs {amount(worst['needed'], self.unit)}."
+            ),
+            tables=[
+                Table(
+                    columns,
+                    f"{100 * level:g} % interval of the wasted share over {count} draws of the fit"
+                    if count
+                    else "",
+                    f"{100 * level:g} % interval",
+                )
+            ],
+            notes=self.notes,
+        )
+
     def __repr__(self) -> str:
-        return report.deadweight_text(self)
-
-    def _repr_html_(self) -> str:
-        return report.deadweight_html(self)
+        count = np.size(self.spent)
+        return f"<Deadweight of {count} run{'s' * (count != 1)} in {self.unit}>"
 
 
+@checked_call(**{**MEANT, "N": "N={}", "D": "D={}"})
 def deadweight(
     fit: Surface,
     N: Any,
@@ -138,7 +200,7 @@ def deadweight(
     """What a run of N parameters on D tokens wastes, by a fitted law.
 
     The loss of the run is L(N, D); the least cost that reaches it is that of the best N and D of at
-    most that loss, looked for around the runs of the fit and around this run. For the additive law
+    most that loss, searched around the runs of the fit and around this run. For the additive law
     under k N D see :func:`allocation.deadweight_share`.
 
     Args:
@@ -184,7 +246,7 @@ def deadweight(
             f"fixed has {' and '.join(sorted({'N', 'D'} & set(fixed)))}, which the run has already",
             argument="fixed",
             value=fixed,
-            remedy="Hold what the law has beside N and D",
+            remedy="Fix what the law has beside N and D",
         )
     broadcast = given | {f"fixed[{name!r}]": value for name, value in fixed.items()}
     shape = broadcast_shape(broadcast, remedy="Pass numbers, or arrays that broadcast")
@@ -210,6 +272,8 @@ def deadweight(
     )
     notes += [*surface.draw_notes, *draw_notes(draws, "needed")]
     return Deadweight(
+        N[()],
+        D[()],
         **{name: values[0][()] for name, values in answers.items()},
         unit=build_problem(point, 1.0, "loss", cost=cost, fixed=fixed).cost.unit,
         draws=draws,
@@ -227,7 +291,7 @@ def _answers(
     *,
     point: bool = True,
 ) -> dict[str, np.ndarray]:
-    """Every answer under every draw; ``point`` where those are the one of the fit itself."""
+    """Every quantity under every draw; ``point`` where the one draw is the fit itself."""
     columns = {**fixed, "N": N, "D": D}
     law = fit.law
     law.check(columns)
@@ -241,7 +305,7 @@ def _answers(
         )
     levels = np.where(np.isfinite(loss[0]), loss[0], 0.0)
     problem = build_problem(fit, levels, "loss", cost=cost, fixed=fixed)
-    # The run itself reaches its loss, so that there is an answer around it.
+    # The run itself reaches its loss, so that there is a solution around it.
     problem = replace(problem, around=D / N)
     found = solve_all(problem, params, loss)
     if point:

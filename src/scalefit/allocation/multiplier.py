@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from scalefit.allocation.costs import CostLike
-from scalefit.allocation.optimum import allocate
+from scalefit.allocation.optimum import MEANT, allocate
 from scalefit.allocation.problem import build_problem
 from scalefit.allocation.refusals import require_design, require_optimum
 from scalefit.allocation.solve import solve_all
 from scalefit.allocation.solver import LIMITED
 from scalefit.arguments import flag
+from scalefit.calls import checked_call
 from scalefit.errors import AllocationError
 from scalefit.notes import Note
 from scalefit.results.estimate import Draws, Estimate
@@ -24,6 +25,7 @@ from scalefit.results.surface import Surface, checked_surface
 __all__ = ["compute_multiplier"]
 
 
+@checked_call(**MEANT)
 def compute_multiplier(
     fit: Surface,
     baseline: Surface,
@@ -31,7 +33,7 @@ def compute_multiplier(
     *,
     cost: CostLike = "6ND",
     fixed: Mapping[str, Any] | None = None,
-    held_baseline: Mapping[str, Any] | None = None,
+    fixed_baseline: Mapping[str, Any] | None = None,
     paired: bool = False,
 ) -> Estimate:
     """How many times the budget the baseline needs to match a recipe at its own optimum.
@@ -45,9 +47,9 @@ def compute_multiplier(
         baseline: of the recipe it is compared with; an ensemble exactly where ``fit`` is one.
         flops: budget or budgets of the recipe, FLOP.
         cost: as for :func:`allocate`, for both.
-        fixed: columns of the recipe's law that are held, as for :func:`allocate`.
-        held_baseline: the same of the baseline; what ``fixed`` says by default.
-        paired: whether draw i of both rests on the same resample: runs of both tables in the same
+        fixed: columns of the recipe's law with a given value, as for :func:`allocate`.
+        fixed_baseline: the same of the baseline; ``fixed`` by default.
+        paired: whether draw i of both is of the same resample: runs of both tables in the same
             order, resampled by the same method with the same seed. What the pairs have in common
             (data, seeds, sizes) then cancels. Draws that failed in either are left out.
 
@@ -60,7 +62,7 @@ def compute_multiplier(
         ArgumentError: as for :func:`allocate`.
         DataError: coefficients of a fit differ by a column.
         AllocationError: as for :func:`allocate`; or one is an ensemble and the other is not, or
-            ``paired`` is asked of ensembles that are not.
+            ``paired`` is passed for ensembles that are not.
 
     Example:
         >>> import scalefit as sf
@@ -78,7 +80,7 @@ def compute_multiplier(
         raise AllocationError(
             "one recipe is an ensemble and the other a fit: bootstrap both, or give both fits"
         )
-    other = fixed if held_baseline is None else held_baseline
+    other = fixed if fixed_baseline is None else fixed_baseline
     own = allocate(recipe, flops, cost=cost, fixed=fixed)
     value = _needed(compared, None, own.loss, cost, other)
     notes = (*own.notes, *_baseline_notes(compared, value, own.loss, cost, other))
@@ -102,7 +104,7 @@ def _baseline_notes(
     cost: CostLike,
     fixed: Mapping[str, Any] | None,
 ) -> list[Note]:
-    """What is said of the baseline at the budgets that it needs."""
+    """Notes of the baseline at the budgets that it needs."""
     fine = np.isfinite(needed)
     if not fine.any():
         return []
@@ -117,7 +119,7 @@ def _baseline_notes(
             Note.of(
                 "loss_not_reached",
                 f"no budget brings the baseline to {np.sum(~fine)} of the {needed.size} losses, "
-                f"the lowest {lowest:.4g}: there the multiplier is inf. Ask at smaller budgets",
+                f"the lowest {lowest:.4g}: there the multiplier is inf. Pass smaller budgets",
                 {"losses": int(np.sum(~fine)), "lowest": lowest},
             )
         )
@@ -135,9 +137,13 @@ def _needed(
     one = params is None
     values = params or {name: np.array([value]) for name, value in fit.one_surface().params.items()}
     level = np.asarray(loss)[None] if one else loss
-    holding = "held_baseline"
     problem = build_problem(
-        fit, np.nan_to_num(level[0], nan=1.0), "loss", cost=cost, fixed=fixed, holding=holding
+        fit,
+        np.nan_to_num(level[0], nan=1.0),
+        "loss",
+        cost=cost,
+        fixed=fixed,
+        option="fixed_baseline",
     )
     found = solve_all(problem, values, level)
     if one:

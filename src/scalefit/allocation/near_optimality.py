@@ -10,23 +10,32 @@ import numpy as np
 import pandas as pd
 
 from scalefit.allocation.costs import CostLike
-from scalefit.allocation.optimum import allocate, asked
-from scalefit.allocation.problem import AllocationProblem, Limits, build_problem
-from scalefit.allocation.result import Allocation
+from scalefit.allocation.optimum import MEANT, allocate
+from scalefit.allocation.problem import AllocationProblem, build_problem
+from scalefit.allocation.problem_options import Limits, level_and_unit
+from scalefit.allocation.result import Allocation, amount
+from scalefit.allocation.size_range import SizeRange, size_range
 from scalefit.allocation.solve import solve_all
-from scalefit.allocation.solver import LIMITED, stretch
-from scalefit.arguments import choice, number, shown
+from scalefit.allocation.solver import LIMITED
+from scalefit.arguments import choice, number
+from scalefit.arguments import level as checked_level
+from scalefit.arguments import shown as as_passed
+from scalefit.calls import checked_call
 from scalefit.errors import AllocationError, ArgumentError
 from scalefit.notes import Note
-from scalefit.reporting import report
+from scalefit.reporting.described import Described
+from scalefit.reporting.description import Column, Description, Table
+from scalefit.reporting.numbers import percent, shown
 from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.surface import Surface, checked_surface
 
 __all__ = ["NearOptimal", "near_optimal"]
 
+ENDS = ("low", "high", "tokens_low", "tokens_high")
+
 
 @dataclass(frozen=True, eq=False)
-class NearOptimal:
+class NearOptimal(Described):
     """Model sizes that are nearly as good as the best.
 
     Every array is of the shape of the budgets.
@@ -37,7 +46,7 @@ class NearOptimal:
         high: the largest.
         tokens_low: training tokens of the smallest.
         tokens_high: of the largest.
-        criterion: what nearly as good means, a sentence.
+        criterion: what nearly as good means, a phrase.
         draws: ``low``, ``high``, ``tokens_low`` and ``tokens_high`` under every draw of an
             ensemble, shape (draws, *budgets); empty for a fit.
         notes: soft problems.
@@ -62,38 +71,97 @@ class NearOptimal:
             ArgumentError: the region has no such end.
             AllocationError: the region is of a fit, not of an ensemble.
         """
-        choice(name, "name", ("low", "high", "tokens_low", "tokens_high"))
+        choice(name, "name", ENDS)
         if not self.draws:
             raise AllocationError(
-                "this region is of one fit and has no intervals. Ask for that of an ensemble: "
+                "this region is of one fit and has no intervals. Take that of an ensemble: "
                 "near_optimal(scalefit.bootstrap(fit, runs), ...)"
             )
         return self.draws.estimate(name, getattr(self, name), self.notes)
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row per budget: the optimum and both ends."""
-        columns = {
-            "flops" if self.best.unit == "FLOP" else "usd": self.best.budget,
-            "N": self.best.N,
-            "N_low": self.low,
-            "N_high": self.high,
-            "D_low": self.tokens_high,
-            "D_high": self.tokens_low,
-            "span": self.high / self.low,
-        }
+    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
+        """One row per budget: the optimum ``N``, both ends, and high / low as ``span``.
+
+        Args:
+            level: coverage of the intervals of an ensemble, ``low_low`` to ``tokens_high_high``.
+
+        Raises:
+            ArgumentError: the level is no number between 0 and 1.
+        """
+        checked_level(level)
+        columns = {"flops" if self.best.unit == "FLOP" else "usd": self.best.budget}
+        columns["N"] = self.best.N
+        for name in ENDS:
+            columns[name] = getattr(self, name)
+            if self.draws:
+                ends = self.estimate(name).interval(level)
+                columns |= dict(zip((f"{name}_low", f"{name}_high"), ends, strict=True))
+        columns["span"] = self.high / self.low
         return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
 
-    def summary(self) -> str:
-        """The table and the notes as text."""
-        return report.region_text(self)
+    def describe(self, level: float = 0.95) -> Description:
+        """The range of sizes in words, and a table of every budget.
+
+        Args:
+            level: coverage of the intervals of an ensemble.
+
+        Raises:
+            ArgumentError: the level is no number between 0 and 1.
+        """
+        frame = self.to_frame(level)
+        ranges = []
+        for row in dict.fromkeys((0, len(frame) - 1)):
+            low, high, best = (
+                shown(frame[name].iloc[row], "count").value for name in ("low", "high", "N")
+            )
+            budget = amount(float(np.ravel(self.best.budget)[row]), self.best.unit)
+            ranges.append(f"{low} to {high} parameters at {budget} (best {best})")
+        return Description(
+            title=f"Near-optimal model sizes of {self.best.law}, cost {self.best.cost}",
+            headline=f"{'; '.join(ranges)}: {self.criterion}.",
+            tables=[self._table(level)],
+            notes=self.notes,
+        )
+
+    def _table(self, level: float) -> Table:
+        """Three rows for each budget: the smallest model, the optimum, the largest."""
+        count, unit = np.size(self.low), self.best.unit
+        budgets = np.repeat(np.ravel(self.best.budget), 3).tolist()
+        columns = [
+            Column(f"budget ({unit})", budgets, "flop" if unit == "FLOP" else "usd"),
+            Column("model", ["smallest", "optimum", "largest"] * count, "text"),
+        ]
+        for heading, names in (
+            ("N (parameters)", ("low", "N", "high")),
+            ("D (tokens)", ("tokens_low", "D", "tokens_high")),
+        ):
+            values = [self.best[name] if name in "ND" else getattr(self, name) for name in names]
+            ends: list[Any] = []
+            if self.draws:
+                found = [
+                    (self.best if name in "ND" else self).estimate(name).interval(level)
+                    for name in names
+                ]
+                ends = [_interleaved([pair[i] for pair in found]) for i in (0, 1)]
+            columns.append(Column(heading, _interleaved(values), "count", *ends))
+        return Table(
+            columns,
+            self.best.interval_title(level, "sizes and tokens"),
+            f"{100 * level:g} % interval",
+        )
 
     def __repr__(self) -> str:
-        return self.summary()
-
-    def _repr_html_(self) -> str:
-        return report.region_html(self)
+        count = np.size(self.low)
+        return f"<NearOptimal sizes of {self.best.law} at {count} budget{'s' * (count != 1)}>"
 
 
+def _interleaved(values: list[Any]) -> list[float]:
+    """The first of each, then the second of each, and so on."""
+    found: list[float] = np.stack([np.ravel(item) for item in values], axis=1).ravel().tolist()
+    return found
+
+
+@checked_call(**MEANT)
 def near_optimal(
     fit: Surface,
     flops: Any = None,
@@ -116,14 +184,14 @@ def near_optimal(
         fit: a fit of a law of the loss, or an ensemble of one.
         flops: budget or budgets, FLOP.
         usd: the same in dollars, for a cost in dollars.
-        within: loss given away, in the unit of the table.
+        within: loss above the best, in the unit of the table.
         overhead: share of extra cost, such as 0.05; 0.05 where neither is given.
         cost: as for :func:`allocate`.
         fixed: as for :func:`allocate`.
         limits: as for :func:`allocate`.
 
     Returns:
-        Both ends; a note where the range that is looked at ended first, or a limit.
+        Both ends; a note where the searched range ended first, or a limit.
 
     Raises:
         ArgumentError: as for :func:`allocate`; or both criteria are given, or one is no positive
@@ -150,94 +218,98 @@ def near_optimal(
             f"with {given} fixed the budget buys {bought} alone, and no range of sizes is near the "
             f"best. Leave {given} out of fixed, and give what the law has beside N and D"
         )
-    levels, unit = asked(flops, usd, None)
+    levels, unit = level_and_unit(flops, usd, None)
     point = surface.point
     problem = build_problem(point, levels, unit, cost=cost, fixed=fixed, limits=limits)
-    one = {name: np.array([value]) for name, value in problem.fit.params.items()}
     kept: AllocationProblem | None = None
     if overhead is not None:
         kept = build_problem(point, best.loss, "loss", cost=cost, fixed=fixed, limits=limits)
-    shares = (within, overhead)
-    ends, notes = _ends(problem, kept, one, shares)
-    draws = surface.drawn.apply(lambda drawn: _ends(problem, kept, drawn, shares, point=False)[0])
+    share = within if within is not None else overhead
+    assert share is not None
+    one = {name: np.array([value]) for name, value in problem.fit.params.items()}
+    found, usable = _ranges(problem, kept, one, share)
+    if not found.known.all():
+        level = float(np.ravel(best.loss)[np.argmin(found.known[0])])
+        raise AllocationError(
+            f"the loss of {level:g} has no least cost within the limits and the tokens per "
+            "parameter that are searched, so that no region is around it. Pass within=0.01 of "
+            "the loss, or loosen a limit"
+        )
+
+    def drawn_ends(drawn: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return _ends(*_ranges(problem, kept, drawn, share), best.loss.shape)
+
+    ends = _ends(found, usable, best.loss.shape)
     return NearOptimal(
         best,
         **{name: values[0][()] for name, values in ends.items()},
         criterion=(
-            f"loss within {within:g} of the best at the budget"
+            f"a loss within {within:g} of the best at the budget"
             if within is not None
-            else f"at most {overhead:.3g} more cost at the best loss of the budget"
+            else f"at most {percent(share)} more cost at the best loss of the budget"
         ),
-        draws=draws,
-        notes=(*best.notes, *notes),
+        draws=surface.drawn.apply(drawn_ends),
+        notes=(*best.notes, *_notes(found, usable)),
     )
 
 
 def _criterion(within: Any, overhead: Any) -> tuple[float | None, float | None]:
+    """The one criterion that is given; an overhead of 5 percent by default."""
     if within is None:
         share = 0.05 if overhead is None else overhead
         remedy = "Pass a share of extra cost, as overhead=0.05"
         return None, number(share, "overhead", above=0, remedy=remedy)
     if overhead is not None:
         raise ArgumentError(
-            f"within={shown(within)} and overhead={shown(overhead)} are two criteria",
+            f"within={as_passed(within)} and overhead={as_passed(overhead)} are two criteria",
             argument="within",
             value=within,
             remedy="Pass one of them, and within=None or overhead=None",
         )
-    remedy = "Pass the loss given away, in the unit of the table, as within=0.01"
+    remedy = "Pass a loss above the best, in the unit of the table, as within=0.01"
     return number(within, "within", above=0, remedy=remedy), None
 
 
-def _ends(
+def _ranges(
     problem: AllocationProblem,
     kept: AllocationProblem | None,
     params: Mapping[str, np.ndarray],
-    shares: tuple[float | None, float | None],
-    *,
-    point: bool = True,
-) -> tuple[dict[str, np.ndarray], list[Note]]:
-    """Both ends under every draw; ``point`` where those are the one of the fit itself."""
-    within, overhead = shares
+    share: float,
+) -> tuple[SizeRange, np.ndarray]:
+    """The range of sizes under every draw, shape (draws, levels), and where it can be used.
+
+    Args:
+        problem: of the budget.
+        kept: of the best loss, where that is kept and the cost may grow.
+        params: parameters of the law, each of shape (draws,).
+        share: loss, or share of cost, above the best.
+    """
     best = solve_all(problem, params)
-    spread = best.loss.shape
-    count = spread[0]
-    if kept is None or overhead is None:
-        asks, level = problem, None
-        ceiling = best.loss + within
+    count = len(best.loss)
+    solved, values = problem, problem.values()
+    if kept is None:
+        ceiling = best.loss + share
     else:
-        asks, level = kept, best.loss.reshape(count, -1)
-        ceiling = np.log(best.cost) + np.log1p(overhead)
-    setting = asks.setting()
-    if level is not None:
-        setting = setting._replace(level=level)
-    values = {name: np.asarray(params[name], dtype=np.float64) for name in asks.fit.law.names}
-    start = np.log(best.columns[problem.line.size_column]).reshape(count, -1)
-    found = stretch(asks.line, values, setting, start, ceiling.reshape(count, -1))
-    known = found.known.reshape(spread)
-    if point and not known.all():
-        level = float(best.loss[~known][0])
-        raise AllocationError(
-            f"the loss of {level:g} has no least cost within the limits and the tokens per "
-            "parameter that are looked at, so that no region is around it. Ask for within=0.01 of "
-            "the loss, or loosen a limit"
-        )
-    usable = (best.state <= LIMITED) & known
-    names = {
-        "low": found.low,
-        "high": found.high,
-        "tokens_low": found.pivot_low,
-        "tokens_high": found.pivot_high,
+        solved, values = kept, kept.values()._replace(level=best.loss.reshape(count, -1))
+        ceiling = np.log(best.cost) + np.log1p(share)
+    drawn = {name: np.asarray(params[name], dtype=np.float64) for name in solved.fit.law.names}
+    start = np.log(best.columns[problem.form.size_column]).reshape(count, -1)
+    found = size_range(solved.form, drawn, values, start, ceiling.reshape(count, -1))
+    return found, (best.state.reshape(count, -1) <= LIMITED) & found.known
+
+
+def _ends(found: SizeRange, usable: np.ndarray, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Both ends and their tokens, each of shape (draws, *levels); NaN where there is no range."""
+    return {
+        name: np.where(usable, np.exp(getattr(found, name)), np.nan).reshape(-1, *shape)
+        for name in ENDS
     }
-    ends = {
-        name: np.where(usable, np.exp(item).reshape(spread), np.nan) for name, item in names.items()
-    }
+
+
+def _notes(found: SizeRange, usable: np.ndarray) -> list[Note]:
+    """Which ends are none of the criterion's."""
     opened, cut = (
-        [
-            end
-            for end, item in zip(("low", "high"), items, strict=True)
-            if np.any(item & usable.reshape(count, -1))
-        ]
+        [end for end, item in zip(("low", "high"), items, strict=True) if np.any(item & usable)]
         for items in ((found.open_low, found.open_high), (found.cut_low, found.cut_high))
     )
     notes = []
@@ -246,7 +318,7 @@ def _ends(
             Note.of(
                 "region_open",
                 f"the region has no {' and no '.join(opened)} end within the tokens per parameter "
-                "that are looked at: what is shown is where looking ended",
+                "that are searched: what is shown is where the search ended",
                 {"ends": opened},
             )
         )
@@ -255,9 +327,9 @@ def _ends(
             Note.of(
                 "region_cut",
                 f"the {' and the '.join(cut)} end of the region is where a limit holds, or where "
-                "no number of tokens reaches the loss beyond: less is given away there than was "
-                "asked for",
+                "no number of tokens reaches the loss beyond: the loss or cost there is less than "
+                "the criterion allows",
                 {"ends": cut},
             )
         )
-    return ends, notes
+    return notes

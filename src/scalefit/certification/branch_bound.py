@@ -21,7 +21,7 @@ from scalefit.certification.duals import HuberDual
 from scalefit.certification.ranges import STEP_LENGTHS, Narrowed, narrow, order_ranges
 from scalefit.certification.relaxation import STEPS_OF_A_PROBLEM, Relaxation
 from scalefit.problem.problem import Problem
-from scalefit.results.fit import Certificate
+from scalefit.results.certificate import Certificate
 
 __all__ = ["Goal", "Search"]
 

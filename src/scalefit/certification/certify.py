@@ -27,7 +27,7 @@ from scalefit.certification.relaxation import (
 from scalefit.certification.rounding import EPSILON, FUNCTION_ULPS, TINY, gamma
 from scalefit.objective import Objective
 from scalefit.problem.problem import Problem, Settings
-from scalefit.results.fit import Certificate
+from scalefit.results.certificate import Certificate
 from scalefit.runtime.settings import quiet
 
 __all__ = ["DEFAULT_BOXES", "DEFAULT_WORK", "MOST_BOXES", "MOST_WORK", "certify"]
@@ -184,7 +184,7 @@ def _free_in_sign(problem: Problem) -> list[int]:
 def _rows(
     objective: Objective, observed: np.ndarray, weight: np.ndarray, value: float
 ) -> Squared | LogSquared | Huber:
-    if objective.robust not in ("none", "huber"):
+    if not objective.penalty.dual:
         raise Unprovable(f"no dual is built for robust={objective.robust!r}")
     rows = loss(objective, observed, weight, value)
     if rows is None:

@@ -364,7 +364,7 @@ def loss(
 ) -> Squared | LogSquared | Huber | None:
     """The rows of an objective; None where they have no useful dual."""
     value = max(value, 0.0)
-    squared = objective.robust == "none"
+    squared = objective.delta is None
     if objective.residual == "log":
         return LogSquared(observed, weight, value) if squared else None
     divisor = observed if objective.residual == "relative" else np.ones_like(observed)

@@ -1,8 +1,8 @@
 """What the cells of a column hold: numbers, labels, nothing, or none of these.
 
 A column of Python objects can hold anything: Decimals, arrays without dimensions, bytes, objects
-whose own comparison raises. Each cell is looked at on its own, and nothing is taken for a number
-that is none: no truth value, no date, no bytes, no ``1_000``.
+whose own comparison raises. Each cell is read on its own. Truth values, dates,
+bytes and text such as ``1_000`` are not numbers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["fault", "label", "missing", "numbers"]
 PLAIN = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?\s*", re.IGNORECASE)
 INFINITE = re.compile(r"\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
 
-# What would break a line of a report, or no file can hold.
+# Control characters, line separators and surrogates, which break reports and files.
 BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 LABELS: tuple[type, ...] = (
@@ -41,14 +41,14 @@ LABELS: tuple[type, ...] = (
 
 
 def numbers(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """A column as float64, and where it holds what is no number of float64.
+    """A column as float64, and the rows whose cell is not a float64 number.
 
     Returns:
-        The numbers, (rows,), NaN where a cell is missing or holds none; where it holds none,
-        (rows,).
+        The numbers, shape (rows,), NaN where a cell is missing or not a number; and whether each
+        cell is not a number, shape (rows,).
     """
     if values.dtype.kind in "iuf":
-        with np.errstate(over="ignore"):  # Whoever asks for the column refuses what is infinite.
+        with np.errstate(over="ignore"):  # Infinities are refused later, by name and row.
             found = np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
         return found, np.zeros(len(found), dtype=bool)
     read = [_number(cell) for cell in values.astype(object)]
@@ -64,7 +64,7 @@ def missing(values: pd.Series) -> np.ndarray:
 
 
 def fault(cell: Any) -> str:
-    """What is wrong with a cell that holds no number of float64."""
+    """What is wrong with a cell that is not a float64 number, in words."""
     try:
         real = PLAIN.fullmatch(cell) if isinstance(cell, str) else _is_real(cell)
         large = bool(real) and math.isinf(float(cell))
@@ -76,16 +76,16 @@ def fault(cell: Any) -> str:
 
 
 def label(cell: Any) -> str | None:
-    """A cell as the text that tells groups of rows apart; None where it is no label.
+    """A cell as the text of a group label; None where it cannot be one.
 
     4 and 4.0 are one label, however a file was read.
     """
     if isinstance(cell, str):
-        text = str.__str__(cell)  # Of numpy's text, plain text.
+        text = str.__str__(cell)  # numpy.str_ to str.
         return text if text.strip() and not BREAKS.search(text) else None
     if not isinstance(cell, LABELS) or _is_missing(cell):
         return None
-    if isinstance(cell, Decimal) and cell.is_nan():  # A signalling one, which nothing compares to.
+    if isinstance(cell, Decimal) and cell.is_nan():  # A signalling NaN raises when compared.
         return None
     if isinstance(cell, float | np.floating) and float(cell).is_integer():
         return str(int(cell))
@@ -105,7 +105,7 @@ def _number(cell: Any) -> float | None:
         if isinstance(cell, str):
             return _spelled(cell)
         if _is_real(cell):
-            # A Decimal or a longdouble beyond float64 becomes infinite without a word.
+            # float() turns a Decimal or longdouble beyond float64 into infinity silently.
             found = float(cell)
             return None if math.isinf(found) and cell != found else found
         return number(cell, "cell", infinite=True, remedy="")
@@ -121,13 +121,13 @@ def _spelled(cell: str) -> float | None:
 
 
 def _is_real(cell: Any) -> bool:
-    # A duration of numpy's is a kind of whole number of its.
+    # numpy.timedelta64 counts as an integer type.
     no_number = bool | np.bool_ | np.timedelta64
     return isinstance(cell, Real | Decimal) and not isinstance(cell, no_number)
 
 
 def _is_missing(cell: Any) -> bool:
-    """Whether a cell holds no value, in any of the ways to mark that."""
+    """Whether a cell is missing: None, NA, NaT, NaN or masked."""
     if cell is None or cell is pd.NA or cell is pd.NaT or cell is np.ma.masked:
         return True
     if isinstance(cell, float | np.floating):

@@ -1,9 +1,8 @@
-"""Files: tables read as DataFrames, checked for what pandas would paper over; results written whole
-or not at all.
+"""Files: tables read as DataFrames, and results written whole or not at all.
 
-Whatever is opened is a regular file (a pipe would hang, a device has no end), no more is read of a
-table than a fit can take, and a file is written beside its place and moved there, so that it is
-never half written.
+Only regular files are opened: a pipe would hang and a device has no end. Reading stops at the size
+that a fit can take. A file is written under another name and then moved, so that it is never half
+written.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ __all__ = [
     "write_whole",
 ]
 
-# Five times the largest tables that are fitted. A file of kilobytes can hold any number of rows.
+# Five times the largest tables that are fitted: a compressed file of kilobytes can hold billions.
 MOST_ROWS = 5_000_000
-# Of text once decompressed, or of cells of eight bytes.
+# Decompressed text, or cells of eight bytes.
 MOST_BYTES = 2**30
 
 # Characters of a path that a message shows.
@@ -47,7 +46,7 @@ def open_regular(path: Path) -> BinaryIO:
         OSError: there is none, or it is a folder, a pipe or a device.
     """
     _refuse_irregular(path, os.stat(path))
-    # Should a pipe have taken its place since, opening it must not wait for somebody to write.
+    # Without blocking: a pipe may have taken its place since the check.
     file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
         _refuse_irregular(path, os.fstat(file))
@@ -94,7 +93,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: b
     """
     place = Path(os.path.realpath(path))
     require_place(place)
-    # Only then is it a file of its folder, and moved there in one step.
+    # In the same folder, where a rename is atomic.
     other = place.with_name(f".scalefit-{os.urandom(8).hex()}.tmp")
     try:
         with open(other, "xb") as file:
@@ -114,7 +113,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object], *, overwrite: b
 
 
 def _settle(folder: Path) -> None:
-    """Have the new name survive a loss of power, where folders can be opened."""
+    """Flush the folder, so that the new name survives a loss of power."""
     with suppress(OSError):
         opened = os.open(folder, os.O_RDONLY)
         try:
@@ -188,7 +187,7 @@ def named(path: Path) -> str:
 
 
 def reason(error: Exception) -> str:
-    """Why a file could not be opened or written, without its number and the path once more."""
+    """Why a file could not be opened or written, without error number and path."""
     return getattr(error, "strerror", None) or first_line(error)
 
 
@@ -219,7 +218,7 @@ class _Counted(io.RawIOBase):
 
 def _too_large(name: str, size: str, call: str) -> DataError:
     return DataError(
-        f"{name!r} holds {size}, more than is read without being asked",
+        f"{name!r} holds {size}, more than is read by default",
         remedy=f"Read what is to be fitted yourself: LossTable.from_frame({call})",
     )
 
@@ -234,7 +233,7 @@ def _text_of(path: Path, call: str) -> Iterator[BinaryIO]:
 
     how = infer_compression(str(path), "infer")
     with open_regular(path) as file, get_handle(file, "rb", compression=how, is_text=False) as text:
-        # In pieces, so that lines are counted as they come and not after they all have.
+        # Buffered in pieces, so that the limits stop the reading early.
         yield io.BufferedReader(_Counted(text.handle, path.name, call), 2**16)
 
 
@@ -262,7 +261,7 @@ def _read_separated(path: Path, separator: str) -> pd.DataFrame:
 
 
 def _refuse_repeated_headers(path: Path, separator: str, call: str) -> None:
-    """Pandas renames a repeated header to ``loss.1`` without a word; look before it does."""
+    """Raise for a repeated header, which pandas would silently rename to ``loss.1``."""
     with _text_of(path, call) as text:
         first = pd.read_csv(text, sep=separator, header=None, nrows=1, dtype=str)
     refuse_repeated_labels(pd.DataFrame(columns=first.iloc[0].dropna()))
@@ -272,7 +271,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     import pyarrow.parquet  # type: ignore[import-untyped]
 
     with open_regular(path) as file:
-        # Before anything is decoded, which can be a million times as large.
+        # From the metadata alone: decoded data can be a million times as large.
         table = pyarrow.parquet.ParquetFile(file).metadata
         groups = [table.row_group(place) for place in range(table.num_row_groups)]
         cells = 8 * table.num_rows * table.num_columns

@@ -17,9 +17,9 @@ from scalefit.data.cells import label
 from scalefit.data.table import LossTable
 from scalefit.errors import DataError, listed
 
-__all__ = ["Grouping", "asked", "level_name"]
+__all__ = ["Grouping", "level_keywords", "level_name"]
 
-# No label holds it.
+# Marks text that is not a label.
 NO_LABEL = "\0"
 
 
@@ -83,9 +83,9 @@ class Grouping:
                     f"the fit has one coefficient for each {' and '.join(self.columns)}, and "
                     f"{name} is not given",
                     column=name,
-                    remedy=f"Say which: {asked([self])}. Levels: {listed(self.levels)}",
+                    remedy=f"Say which: {level_keywords([self])}. Levels: {listed(self.levels)}",
                 )
-        # As objects: an array of numbers and text would turn the numbers into text of its own.
+        # As objects: numpy would turn the numbers of a mixed array into text.
         arrays = np.broadcast_arrays(*(_objects(given[name]) for name in self.columns))
         frame = pd.DataFrame(
             {name: values.ravel() for name, values in zip(self.columns, arrays, strict=True)}
@@ -120,8 +120,8 @@ class Grouping:
         )
 
 
-def asked(groupings: Iterable[Grouping]) -> str:
-    """A level of each of several groupings as keywords: how columns are given."""
+def level_keywords(groupings: Iterable[Grouping]) -> str:
+    """The first level of each grouping as code, as ``format='fp8'``."""
     found: dict[str, str] = {}
     for grouping in sorted(groupings, key=lambda item: -len(item.columns)):
         found = {**grouping.example, **found}
@@ -140,7 +140,7 @@ def _in_order(columns: Sequence[pd.Series]) -> list[list[Any]]:
     """
     values = [column.tolist() for column in columns]
     if all(map(_sorts_as_python, columns, values)):
-        # Text and numbers of one kind: the few distinct rows stand for all.
+        # Text, or numbers of one kind: sort the few distinct rows only.
         return [list(items) for items in zip(*sorted(set(zip(*values, strict=True))), strict=True)]
     frame = pd.DataFrame(dict(enumerate(columns)))
     try:
@@ -151,7 +151,7 @@ def _in_order(columns: Sequence[pd.Series]) -> list[list[Any]]:
 
 
 def _sorts_as_python(column: pd.Series, values: Sequence[object]) -> bool:
-    """Whether pandas orders a column as Python orders its values, and equal ones read alike."""
+    """Whether sorting the values in Python gives the order that pandas gives."""
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
         return True
     ordered = isinstance(column.dtype, pd.CategoricalDtype)
@@ -161,7 +161,7 @@ def _sorts_as_python(column: pd.Series, values: Sequence[object]) -> bool:
 def _joined(columns: Sequence[Sequence[object]]) -> list[str]:
     texts = [[_text(value) for value in values] for values in columns]
     if len(texts) > 1:
-        # A slash inside a level is not the one that joins two.
+        # A slash inside a label is escaped: a plain one joins two labels.
         texts = [[text.replace("/", "\\/") for text in items] for items in texts]
     return ["/".join(parts) for parts in zip(*texts, strict=True)]
 
@@ -170,13 +170,13 @@ def _objects(value: Any) -> np.ndarray:
     """One label or an array of them, as objects."""
     try:
         return np.asarray(value, dtype=object)
-    except Exception:  # Ragged lists, and what is no array by its own methods.
+    except Exception:  # Ragged lists, and objects whose own methods raise.
         found = np.empty((), dtype=object)
         found[()] = value
         return found
 
 
 def _text(value: object) -> str:
-    """A level as text; of what is no label, a text that is none either."""
+    """A level as text; for what cannot be a label, text that no label equals."""
     found = label(value)
     return NO_LABEL + shown(value) if found is None else found

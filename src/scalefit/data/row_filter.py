@@ -1,9 +1,8 @@
-"""Rules that rows are kept by, as ``6 * N * D < 1e21 and corpus in ['web', 'code']``.
+"""Rules that select rows, as ``6 * N * D < 1e21 and corpus in ['web', 'code']``.
 
 A rule is a small language of its own, evaluated on the columns as it is read, from left to right.
-It is never run as Python and calls nothing of pandas: what it can do is what stands in this file.
-Numbers are float64. A comparison with what is missing is neither true nor false, and neither is
-what is made of it by ``not``; a row is kept where the rule is true.
+It is never run as Python or by pandas. Numbers are float64. A comparison with a missing value is
+neither true nor false, and neither is its negation; a row is kept where the rule is true.
 """
 
 from __future__ import annotations
@@ -18,13 +17,24 @@ import numpy as np
 import pandas as pd
 
 from scalefit.arguments import shown
-from scalefit.data import cells
+from scalefit.data.rule_values import (
+    OTHER,
+    Text,
+    Truth,
+    Value,
+    all_of,
+    any_of,
+    kind_of,
+    missing,
+    opposite,
+    value_of,
+)
 from scalefit.errors import DataError, listed
 from scalefit.runtime.settings import quiet
 
 __all__ = ["RULE_REMEDY", "holds", "quoted"]
 
-# What a person writes is far below; what is above was put together by a program, or to do harm.
+# Far above what people write; limits what hostile rules can cost.
 LONGEST = 10_000
 DEEPEST = 25
 
@@ -83,7 +93,7 @@ METHODS = {
     "str": "startswith({0}, '...'), endswith({0}, '...') or contains({0}, '...')",
     "abs": "abs({0})",
 }
-# What is meant by signs that are none of a rule's.
+# What people mean by signs that rules do not have.
 MEANT = {
     "=": "equality is written ==",
     "!": "negation is written not, and inequality !=",
@@ -102,34 +112,6 @@ RULE_REMEDY = (
 )
 
 
-class Truth(NamedTuple):
-    """Where something is true, and where false; elsewhere it is not known."""
-
-    yes: np.ndarray
-    no: np.ndarray
-
-
-class Text(NamedTuple):
-    """Text, and where it is missing; it sorts unless other things stand between it."""
-
-    values: np.ndarray
-    missing: np.ndarray
-    sorts: bool = True
-
-
-class Opaque(NamedTuple):
-    """What a rule can only ask whether it is there."""
-
-    missing: np.ndarray
-    kind: str
-
-
-Value = np.ndarray | Truth | Text | Opaque
-
-# A cell between text that is none, and equal to none.
-OTHER = object()
-
-
 def holds(rule: str, columns: Mapping[str, pd.Series]) -> np.ndarray:
     """Where a rule is true, shape (rows,).
 
@@ -146,7 +128,7 @@ def holds(rule: str, columns: Mapping[str, pd.Series]) -> np.ndarray:
             f"the rule {shown(rule)} has {len(rule)} characters, more than {LONGEST}",
             remedy="Select rows before, as frame[frame['C'] < 1e21]",
         )
-    with quiet():  # 0 / 0 is missing, and no news.
+    with quiet():  # 0 / 0 counts as missing.
         found = _Reader(rule, columns).read()
     if not isinstance(found, Truth) or not found.yes.ndim:
         raise DataError(
@@ -171,9 +153,9 @@ class _Token(NamedTuple):
 
 
 class _Reader:
-    """Reads a rule once: a method for each level of precedence, from what binds least.
+    """A recursive-descent parser that evaluates as it reads: one method a level of precedence.
 
-    The levels are Python's, but that ``&`` and ``|`` are other names of ``and`` and ``or``, as in
+    Precedence is Python's, except that ``&`` and ``|`` mean ``and`` and ``or``, as in
     ``DataFrame.query``.
     """
 
@@ -209,7 +191,7 @@ class _Reader:
         signs = list(iter(lambda: self._take("not"), None))
         found = self._comparison()
         for token in signs:
-            found = _opposite(self._truth(found, token))
+            found = opposite(self._truth(found, token))
         return found
 
     def _comparison(self) -> Value:
@@ -225,7 +207,7 @@ class _Reader:
                 several.append(self._among(token, left))
         if not several:
             return left
-        return Truth(_all([item.yes for item in several]), _any([item.no for item in several]))
+        return Truth(all_of([item.yes for item in several]), any_of([item.no for item in several]))
 
     def _sum(self) -> Value:
         return self._arithmetic(SUMS, self._product)
@@ -249,7 +231,7 @@ class _Reader:
         self.depth -= 1
         for token in reversed(signs):
             if token.text == "~":
-                found = _opposite(self._truth(found, token))
+                found = opposite(self._truth(found, token))
             else:
                 number = self._number(found, token)
                 found = np.asarray(-number) if token.text == "-" else number
@@ -310,14 +292,14 @@ class _Reader:
             near = difflib.get_close_matches(name, self.columns, n=1)
             hint = f"Did you mean {quoted(near[0])}? " if near else ""
             if name in ("None", "NA", "nan", "NaN", "null"):
-                hint = "What is missing is asked for as isna(loss). "
+                hint = "Missing values are found by isna(loss). "
             self._refuse(
                 token,
                 f"there is no column {shown(name)}",
                 remedy=f"{hint}Columns: {listed(list(self.columns))}",
             )
         if name not in self.values:
-            self.values[name] = _value(self.columns[name])
+            self.values[name] = value_of(self.columns[name])
         return self.values[name]
 
     def _called(self, token: _Token) -> Value:
@@ -336,11 +318,11 @@ class _Reader:
             return np.asarray(OF_NUMBERS[name][0](*(self._number(item, token) for item in given)))
         if name in OF_TEXT:
             return self._searched(token, *given)
-        gaps = _missing(given[0])
+        gaps = missing(given[0])
         return Truth(gaps, ~gaps) if name == "isna" else Truth(~gaps, gaps)
 
     def _searched(self, token: _Token, within: Value, sought: Value) -> Truth:
-        gaps = _missing(within)
+        gaps = missing(within)
         if gaps.all():
             return Truth(~gaps, ~gaps)
         if not isinstance(within, Text) or not isinstance(sought, Text) or sought.values.ndim:
@@ -362,8 +344,8 @@ class _Reader:
         while self._take(",") and self.next.text != closing:
             same.append(self._compared(token, left, self._item()))
         self._expect(closing)
-        found = Truth(_any([item.yes for item in same]), _all([item.no for item in same]))
-        return _opposite(found) if token.text == "not" else found
+        found = Truth(any_of([item.yes for item in same]), all_of([item.no for item in same]))
+        return opposite(found) if token.text == "not" else found
 
     def _item(self) -> Value:
         sign = self._take("-", "+")
@@ -374,7 +356,7 @@ class _Reader:
         return np.asarray(-number) if sign.text == "-" else number
 
     def _compared(self, token: _Token, left: Value, right: Value) -> Truth:
-        known = ~(_missing(left) | _missing(right))
+        known = ~(missing(left) | missing(right))
         compare: Binary = COMPARISONS.get(token.text, operator.eq)
         equality = compare in (operator.eq, operator.ne)
         if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
@@ -391,7 +373,7 @@ class _Reader:
             alone = isinstance(left, Truth) or isinstance(right, Truth)
             self._refuse(
                 token,
-                f"{_kind(left)} is compared with {_kind(right)}"
+                f"{kind_of(left)} is compared with {kind_of(right)}"
                 + (": write it alone, or not before it" if alone else ""),
             )
         yes = np.asarray(yes, dtype=bool)
@@ -399,12 +381,12 @@ class _Reader:
 
     def _truth(self, value: Value, token: _Token) -> Truth:
         if not isinstance(value, Truth):
-            self._refuse(token, f"{_kind(value)} stands where true or false is needed")
+            self._refuse(token, f"{kind_of(value)} stands where true or false is needed")
         return value
 
     def _number(self, value: Value, token: _Token) -> np.ndarray:
         if not isinstance(value, np.ndarray):
-            self._refuse(token, f"{_kind(value)} stands where a number is needed")
+            self._refuse(token, f"{kind_of(value)} stands where a number is needed")
         return value
 
     def _token(self, start: int) -> _Token:
@@ -434,7 +416,7 @@ class _Reader:
         method = METHODS.get(self._token(self.next.end).text)
         self._refuse(
             self.next,
-            "nothing is asked of a column by a dot"
+            "columns have no methods in a rule"
             + (f": write {method.format(column)}" if method and len(column) < 80 else ""),
         )
 
@@ -446,65 +428,3 @@ class _Reader:
         raise DataError(
             f"the rule {shown(self.rule)} makes no sense at {where}: {why}", remedy=remedy
         )
-
-
-def _value(values: pd.Series) -> Value:
-    """A column as a rule sees it."""
-    kind = values.dtype.kind
-    if kind in "iuf":
-        return cells.numbers(values)[0]
-    gaps = cells.missing(values)
-    if kind in "mMc":
-        return Opaque(gaps, f"a column of {values.dtype} values")
-    each = list(values.astype(object))
-    there = [cell for cell, gap in zip(each, gaps, strict=True) if not gap]
-    if there and all(isinstance(cell, bool | np.bool_) for cell in there):
-        yes = np.array([not gap and bool(cell) for cell, gap in zip(each, gaps, strict=True)])
-        return Truth(yes, ~yes & ~gaps)
-    if any(isinstance(cell, str) for cell in there):
-        text = [
-            cell if isinstance(cell, str) else "" if gap else OTHER
-            for cell, gap in zip(each, gaps, strict=True)
-        ]
-        sorts = all(isinstance(cell, str) for cell in there)
-        # Ordered categories have an order of their own.
-        sorts = sorts and not getattr(values.dtype, "ordered", False)
-        return Text(np.array(text, dtype=object), gaps, sorts)
-    numbers, bad = cells.numbers(values)
-    if bad.any():
-        first = each[int(np.flatnonzero(bad)[0])]
-        return Opaque(gaps, f"a column of other things, such as {shown(first)},")
-    return numbers
-
-
-def _missing(value: Value) -> np.ndarray:
-    if isinstance(value, np.ndarray):
-        return np.isnan(value)
-    if isinstance(value, Truth):
-        return ~(value.yes | value.no)
-    return value.missing
-
-
-def _kind(value: Value) -> str:
-    if isinstance(value, np.ndarray):
-        return "a number"
-    if isinstance(value, Truth):
-        return "what is true or false"
-    if isinstance(value, Opaque):
-        return value.kind
-    if not value.values.ndim:
-        return "text"
-    first = next(item for item in value.values if item is not OTHER and item)
-    return f"a column of text, such as {shown(first)},"
-
-
-def _opposite(value: Truth) -> Truth:
-    return Truth(value.no, value.yes)
-
-
-def _all(items: list[np.ndarray]) -> np.ndarray:
-    return np.asarray(np.logical_and.reduce(np.broadcast_arrays(*items)))
-
-
-def _any(items: list[np.ndarray]) -> np.ndarray:
-    return np.asarray(np.logical_or.reduce(np.broadcast_arrays(*items)))

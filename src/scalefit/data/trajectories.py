@@ -1,4 +1,4 @@
-"""Whether rows of a table are checkpoints of few runs, and not runs of their own."""
+"""Whether the rows of a table are checkpoints of a few runs instead of separate runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Trajectories", "find_trajectories"]
 # Headers, normalised, under which tables name the run that a checkpoint belongs to.
 RUN_HEADERS = ("run", "run_id", "run_name", "run_index", "trajectory", "curve")
 
-# Rows of one named run at so many different D are its checkpoints.
+# A named run with so many different D is a curve, and these rows its checkpoints.
 FEWEST_NAMED = 5
 
 # Rows of one size at so many different D, nine steps of ten between them equal, are checkpoints of
@@ -24,7 +24,7 @@ FEWEST_EVEN = 10
 EVEN_SHARE = 0.8
 EVEN = 0.02
 
-# Of all rows: a few curves beside many runs leave the table one of runs.
+# Share of rows in curves above which a table counts as one of curves.
 MOST_ROWS = 0.5
 
 
@@ -53,7 +53,7 @@ class Trajectories(NamedTuple):
         return order[np.flatnonzero(np.diff(self.code[order], append=self.curves))]
 
     def autocorrelation(self, D: np.ndarray, residuals: np.ndarray) -> tuple[float, float]:
-        """Of neighbouring residuals along D within curves, and in standard errors of none."""
+        """Lag-1 autocorrelation of residuals along D within curves, and its z score under none."""
         order = np.lexsort((D, self.code))
         code, rest = self.code[order], residuals[order]
         together = (code[1:] == code[:-1]) & (code[1:] >= 0)
@@ -97,7 +97,7 @@ def find_trajectories(table: LossTable) -> Trajectories | None:
 def _kept(
     code: np.ndarray, D: np.ndarray, used: np.ndarray, by: str, *, even: bool
 ) -> Trajectories | None:
-    """Groups of rows that are curves, where they hold most rows."""
+    """Groups of rows that are curves; None where they hold too few of the rows."""
     kept = np.full(len(code), -1)
     count = 0
     order = np.lexsort((D, code))
@@ -115,7 +115,7 @@ def _kept(
 
 
 def _evenly_spaced(D: np.ndarray) -> bool:
-    """Whether rising values are many, and mostly one step apart."""
+    """Whether sorted values are at least ten, and 80 % of their steps equal."""
     if len(D) < FEWEST_EVEN:
         return False
     steps = np.diff(D)

@@ -1,7 +1,7 @@
-"""Whether the numbers of a table look like raw counts and nats, and which unit is likely where not.
+"""Whether the numbers of a table look like raw counts and nats, and otherwise their likely unit.
 
-Nothing is rescaled. A fit in other units is as good as one in counts, but every budget, size and
-ratio asked of it is then meant in the table's unit: the answers look like counts and are not.
+Nothing is rescaled. A fit in other units is as good as one in counts, but its budgets, sizes and
+ratios are then in the units of the table: its answers look like counts and are not.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ LEAST_BOTH = (1e5, 1e7)
 # Tokens per parameter of the middle run: published tables have 4 to 2e3.
 LEAST_RATIO, MOST_RATIO = 1e-3, 1e6
 
-# C over 6ND is one within a factor of three, whatever a FLOP is counted to be; so near a power of a
-# thousand it is another unit. The last is a petaFLOP/s-day.
+# C / 6ND is within a factor of three of one, however FLOP are counted; where it is as near a power
+# of a thousand, a column has another unit. The last unit is a petaFLOP/s-day.
 SAME_UNIT = math.sqrt(10.0)
 COUNT_UNITS = {"N": (1.0, 1e3, 1e6, 1e9), "D": (1.0, 1e3, 1e6, 1e9, 1e12)}
 FLOP_UNITS = (1.0, 1e3, 1e6, 1e9, 1e12, 1e15, 1e18, 1e21, 1e24, 8.64e19)
@@ -37,14 +37,14 @@ FLOP_UNITS = (1.0, 1e3, 1e6, 1e9, 1e12, 1e15, 1e18, 1e21, 1e24, 8.64e19)
 # tables, each with how far they reach: which of several units is the likely one.
 USUAL = {"N": (9.5, 1.5), "D": (11.0, 1.5), "D/N": (1.5, 1.0)}
 
-# Nats per token of guessing evenly among 163,000 tokens: more than a model at its start.
+# ln(163,000): the loss of a uniform guess over a large vocabulary, above any trained model's.
 MOST_LOSS = 12.0
 
 
 def unit_notes(
     columns: Mapping[str, np.ndarray], headers: Mapping[str, str], rows: Sequence[object]
 ) -> list[Note]:
-    """Notes on counts that are none, and on losses that are no nats per token.
+    """Notes on columns that are not raw counts, and on losses that are not nats per token.
 
     Args:
         columns: those of ``N``, ``D``, ``C`` and ``loss`` that a table has, each (rows,); values
@@ -116,7 +116,7 @@ def _plausible(sizes: Mapping[str, float], scale: Mapping[str, float] | None = N
 
 
 def _in_other_unit(sizes: Mapping[str, float], unit: Mapping[str, float]) -> bool:
-    """Whether C over 6ND is near what a usual unit other than one makes of it."""
+    """Whether C / 6ND is near the ratio of usual units other than one."""
     if "C/6ND" not in sizes:
         return False
     ratio = sizes["C/6ND"] * unit["C"] / (unit["N"] * unit["D"])
@@ -137,7 +137,7 @@ def _likely(sizes: Mapping[str, float]) -> dict[str, float]:
 
 
 def _unusual(sizes: Mapping[str, float], scale: Mapping[str, float]) -> float:
-    """How far sizes in a unit are from usual ones, in squares, and one for each unit."""
+    """Squared distance of sizes in these units from usual ones, plus one for each unit."""
     scaled = {**scale, "D/N": scale["D"] / scale["N"]}
     far = sum(
         ((math.log10(sizes[name] * scaled[name]) - middle) / reach) ** 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -14,38 +14,25 @@ import pandas as pd
 from scalefit import arguments
 from scalefit.certification.certify import DEFAULT_BOXES, DEFAULT_WORK, MOST_BOXES, MOST_WORK
 from scalefit.certification.certify import certify as prove
-from scalefit.data.grouping import Grouping
 from scalefit.data.table import LossTable, Missing, as_table
-from scalefit.errors import DataError, FitError, listed
+from scalefit.errors import FitError, listed
 from scalefit.fitting import grid
-from scalefit.fitting.design_checks import check_delta, check_design, check_losses, check_weights
 from scalefit.fitting.devices import named
-from scalefit.fitting.diagnostics import ROW_ROUNDING, assess, fit_notes, refuse_unidentified
-from scalefit.fitting.multistart import polish_from, search
-from scalefit.fitting.polish import Polished, newton_of
+from scalefit.fitting.diagnostics import ROW_ROUNDING, assess, refuse_unidentified
+from scalefit.fitting.end_points import Polished
+from scalefit.fitting.fit_notes import fit_notes
+from scalefit.fitting.grid import Searched
+from scalefit.fitting.objective_setup import scaled_objective
+from scalefit.fitting.prepared_fit import PreparedFit, prepare_fit
+from scalefit.fitting.search import polish_from, search
 from scalefit.laws import Law, find
-from scalefit.objective import (
-    Objective,
-    Residual,
-    Robust,
-    binary_size,
-    measure,
-    require_positive,
-    slack,
-)
+from scalefit.objective import Objective, Residual, Robust, binary_size, slack
 from scalefit.objective import evaluate as evaluate_objective
-from scalefit.problem.problem import (
-    Data,
-    Problem,
-    Settings,
-    prepare,
-    read_bounds,
-    read_fixed,
-    read_groups,
-    read_ties,
-)
-from scalefit.problem.separability import structure
-from scalefit.results.fit import NO_CERTIFICATE, Certificate, Fit, by_row, refuse_unknown
+from scalefit.problem.options import read_bounds, read_fixed, read_groups, read_ties
+from scalefit.results.certificate import NO_CERTIFICATE, Certificate
+from scalefit.results.diagnostics import Diagnostics
+from scalefit.results.fit import Fit
+from scalefit.results.prediction import refuse_unknown
 from scalefit.results.status import Status
 from scalefit.runtime.settings import quiet
 
@@ -53,9 +40,6 @@ __all__ = ["fit"]
 
 # Times that a proof is begun, as long as it comes upon a lower point.
 MOST_PROOFS = 4
-
-# Places that rows in slots of one length may take, of one each, before levels have several slots.
-MOST_FILLED = 2
 
 # The value reported is computed by the plain law; the search used its separable form. They agree
 # to rounding unless the law is not what its structure says.
@@ -122,10 +106,10 @@ def fit(
         The fit: parameters in raw units, objective, status, notes, evidence.
 
     Raises:
-        ArgumentError: an option makes no sense.
+        ArgumentError: an option makes no sense, or there is no such device.
         DataError: the table is malformed, or cannot identify the law whatever the losses are.
         LawError: the law is unknown, ill-formed, or has a parameter that nothing depends on.
-        FitError: no point of the box has a finite objective, or there is no such device.
+        FitError: no point within the bounds has a finite objective.
 
     Source:
         Default objective: Hoffmann et al. 2022, arXiv 2203.15556, section 3.3 (Huber, delta 1e-3,
@@ -139,115 +123,128 @@ def fit(
     """
     law, effort = find(law), _effort(certify)
     refuse_unknown(fit, law, columns)
-    seed = arguments.seed(seed)
-    device = named(device)
-    options: dict[str, Any] = dict(columns)
-    if not (isinstance(keep, tuple) and not keep):
-        options["keep"] = keep
-    if not (isinstance(missing, str) and missing == "raise"):
-        options["missing"] = missing
-    table = as_table(runs, **options)
+    seed, device = arguments.seed(seed), named(device)
     objective = Objective(residual, robust, delta, asymmetry)
-    fixed = read_fixed({} if fixed is None else fixed)
-    limited = read_bounds({} if bounds is None else bounds)
-    prepared = pose(
-        table,
+    limited = read_bounds(bounds)
+    prepared = prepare_fit(
+        as_table(runs, keep=keep, missing=missing, **columns),
         law,
         objective,
-        fixed=fixed,
+        fixed=read_fixed(fixed),
         bounds=limited,
-        tied=read_ties(() if tied is None else tied),
-        groups=read_groups({} if groups is None else groups, law),
+        tied=read_ties(tied),
+        groups=read_groups(groups, law),
     )
-    problem, settings, data = prepared.problem, prepared.settings, prepared.data
-    used, observed, grouped = prepared.columns, prepared.observed, prepared.groups
-    axes = grid.axes(problem, settings, seed=seed)
-    searched, polished = search(problem, objective, data, settings, axes, device)
+    problem, data, table = prepared.problem, prepared.data, prepared.table
+    axes = grid.axes(problem, prepared.settings, seed=seed)
+    searched, polished = search(problem, objective, data, prepared.settings, axes, device)
     if not np.isfinite(polished.value).any():
-        raise _nowhere(prepared, objective, polished)
+        raise _nowhere(prepared, polished)
     refuse_unidentified(problem, data, polished)
-    # A proof that comes upon a lower point sends the fit there, and is begun again.
-    for _ in range(MOST_PROOFS):
-        status, trust = assess(problem, objective, data, settings, searched, polished)
-        params, reached = trust.minima[0].params, trust.minima[0].value
-        predicted = law.evaluate(used, by_row(law, params, grouped, prepared.codes))
-        value, residuals = evaluate_objective(objective, observed, predicted, table.weight)
-        _refuse_disagreement(prepared, objective, table, polished, reached, value, residuals)
-        certified = _certified(prepared, objective, table, fixed, value, effort)
-        if not certified.lower:
-            break
-        onwards = polish_from(problem, objective, data, settings, certified.lower, device)
-        polished = onwards.joined(polished)
-    else:
-        status = Status.STALLED
-    residuals = np.where(table.weight > 0, residuals, 0.0)
-    largest = binary_size(np.abs(residuals).max())
-    spread = largest * np.sqrt(np.average((residuals / largest) ** 2, weights=table.weight))
+    optimum = _proved(prepared, searched, polished, effort, device)
+    best = optimum.diagnostics.minima[0]
+    residuals = np.where(table.weight > 0, optimum.residuals, 0.0)
     found = Fit(
         law=law,
-        params=params,
+        params=best.params,
         objective=objective,
-        objective_value=value,
-        status=status,
+        objective_value=optimum.value,
+        status=optimum.status,
         notes=table.notes,
-        diagnostics=trust,
+        diagnostics=optimum.diagnostics,
         nobs=int(np.count_nonzero(table.weight)),
-        residual_rms=float(spread),
-        domain=_domain(used),
-        fixed=fixed,
+        residual_rms=_root_mean_square(residuals, table.weight),
+        domain=_domain(prepared.columns),
+        fixed=prepared.fixed,
         tied=tuple(group for group in problem.names if len(group) > 1),
         bounds=limited,
-        groups=grouped,
-        certificate=certified,
+        groups=prepared.groups,
+        certificate=optimum.certificate,
         dropped=table.dropped,
-        provenance=_provenance(
-            table, law, sorted({name for item in grouped.values() for name in item.columns})
-        ),
+        provenance=_provenance(prepared),
     )
     return found.with_notes(*fit_notes(found, problem, table, residuals))
 
 
-def _nowhere(prepared: PreparedFit, objective: Objective, polished: Polished) -> FitError:
-    """What is said where no point that was searched has a finite objective."""
-    problem, law = prepared.problem, prepared.problem.law
+class _Optimum(NamedTuple):
+    """The best end of the search, by the law as it is written, and what is known of it."""
+
+    status: Status
+    diagnostics: Diagnostics
+    value: float
+    residuals: np.ndarray
+    certificate: Certificate
+
+
+def _proved(
+    prepared: PreparedFit,
+    searched: Searched,
+    polished: Polished,
+    effort: _Effort | None,
+    device: str | None,
+) -> _Optimum:
+    """The best end, assessed and proved global where that is wanted.
+
+    A proof that finds a lower point sends the fit there, and begins again. Where it still finds one
+    after several times, the status is ``STALLED``.
+    """
+    problem, objective, data, settings = (
+        prepared.problem,
+        prepared.objective,
+        prepared.data,
+        prepared.settings,
+    )
+    for _ in range(MOST_PROOFS):
+        status, diagnostics = assess(problem, objective, data, settings, searched, polished)
+        best = diagnostics.minima[0]
+        predicted = prepared.predict(best.params)
+        weight = prepared.table.weight
+        value, residuals = evaluate_objective(objective, prepared.observed, predicted, weight)
+        _refuse_disagreement(prepared, polished, best.value, value, residuals)
+        certificate = _certificate(prepared, value, effort)
+        if not certificate.lower:
+            return _Optimum(status, diagnostics, value, residuals, certificate)
+        onwards = polish_from(problem, objective, data, settings, certificate.lower, device)
+        polished = onwards.joined(polished)
+    return _Optimum(Status.STALLED, diagnostics, value, residuals, certificate)
+
+
+def _nowhere(prepared: PreparedFit, polished: Polished) -> FitError:
+    """The error where no point that was searched has a finite objective."""
+    problem, law, objective = prepared.problem, prepared.problem.law, prepared.objective
     point = problem.parameters(
         polished.coefficients[0], polished.coordinates[0], prepared.data.fixed
     )
-    predicted = law.evaluate(prepared.columns, by_row(law, point, prepared.groups, prepared.codes))
+    predicted = prepared.predict(point)
     # Of the terms, too: one may be larger than any float where what it is multiplied by is zero.
-    columns, known = newton_of(problem, prepared.data).model.values(polished.coordinates[0])
+    columns, known = scaled_objective(problem, prepared.data).model.values(polished.coordinates[0])
     terms = [np.abs(item).max() for item in (*columns, 0.0 if known is None else known)]
     at = listed([f"{name} = {value:.4g}" for name, value in point.items()])
+    low, high = f"{predicted.min():.4g}", f"{predicted.max():.4g}"
+    negative = objective.residual == "log" and (predicted <= 0).any()
     if not np.isfinite(predicted).all() or not np.isfinite(terms).all() or not np.any(terms):
-        problem_said = "gives no numbers, or zero in every term"
+        found = "gives no numbers, or zero in every term"
         remedy = "Its powers leave the range of floats there: narrow the bounds"
-    elif objective.residual == "log" and (predicted <= 0).all():
-        problem_said = f"predicts {law.response} = {predicted.max():.4g} at most"
-        remedy = (
-            "A log residual needs positive predictions: widen the bounds that hold it below zero, "
-            "or use residual='raw'"
+    elif negative:
+        every = (predicted <= 0).all()
+        found = f"predicts {law.response} = " + (
+            f"{high} at most" if every else f"{low} in some rows"
         )
-    elif objective.residual == "log" and (predicted <= 0).any():
-        problem_said = f"predicts {law.response} = {predicted.min():.4g} in some rows"
         remedy = (
-            "A log residual needs positive predictions: widen the bounds that hold them below "
-            "zero, or use residual='raw'"
+            "A log residual needs positive predictions: widen the bounds that hold "
+            f"{'it' if every else 'them'} below zero, or use residual='raw'"
         )
     else:
-        problem_said = (
-            f"predicts {law.response} from {predicted.min():.4g} to {predicted.max():.4g}"
-        )
+        found = f"predicts {law.response} from {low} to {high}"
         remedy = "Check bounds, fixed values and units"
     return FitError(
         f"no point searched within the bounds of {law.name!r} has a finite objective: at {at} it "
-        f"{problem_said}. {remedy}"
+        f"{found}. {remedy}"
     )
 
 
 def _refuse_disagreement(
     prepared: PreparedFit,
-    objective: Objective,
-    table: LossTable,
     polished: Polished,
     searched: float,
     value: float,
@@ -258,14 +255,15 @@ def _refuse_disagreement(
     Raises:
         FitError: they differ by more than the rounding of the law's terms explains.
     """
+    objective = prepared.objective
     # Starts that ended nowhere have no value.
     best = int(np.nanargmin(np.abs(polished.value - searched)))
-    newton = newton_of(prepared.problem, prepared.data)
+    newton = scaled_objective(prepared.problem, prepared.data)
     terms = sum(map(np.abs, newton.terms(polished.coordinates[best], polished.coefficients[best])))
     error = ROW_ROUNDING * np.maximum(terms, np.abs(prepared.observed))
     if objective.needs_positive_loss:
         error = error / prepared.observed
-    allowed = AGREEMENT * value + slack(objective, residuals, table.weight, error)
+    allowed = AGREEMENT * value + slack(objective, residuals, prepared.table.weight, error)
     if not abs(value - searched) <= allowed:
         raise FitError(
             f"law {prepared.problem.law.name!r} gives {value:.17g} at its optimum, where its "
@@ -274,152 +272,14 @@ def _refuse_disagreement(
         )
 
 
-class PreparedFit(NamedTuple):
-    """A problem on a table, ready to search.
-
-    Attributes:
-        problem: the problem.
-        settings: its bounds.
-        data: the table, packed.
-        columns: the law's columns, each (rows,), raw units.
-        observed: observed losses, (rows,).
-        groups: the division each grouped parameter differs by.
-        codes: level of each row in each division, (rows,).
-    """
-
-    problem: Problem
-    settings: Settings
-    data: Data
-    columns: dict[str, np.ndarray]
-    observed: np.ndarray
-    groups: dict[str, Grouping]
-    codes: dict[Grouping, np.ndarray]
-
-
-def pose(
-    table: LossTable,
-    law: Law,
-    objective: Objective,
-    *,
-    fixed: Mapping[str, float],
-    bounds: Mapping[str, tuple[float, float]],
-    tied: Sequence[Sequence[str]],
-    groups: Mapping[str, Sequence[str]],
-) -> PreparedFit:
-    """The problem that a law and an objective pose on a table.
-
-    Raises:
-        DataError: the table lacks a column, or cannot identify the law.
-        ArgumentError: ``fixed``, ``bounds``, ``tied`` or ``groups`` make no sense for the law, or
-            the delta of raw residuals for losses of this size.
-    """
-    used = table.columns_of(law)
-    observed = table.column(law.response)
-    require_positive(objective, observed, table.rows)
-    if not observed[table.weight > 0].any():
-        raise DataError(
-            f"every {law.response} that counts is zero, so that there is nothing to fit",
-            column=law.response,
-            remedy="Give it with more digits, if it was rounded",
-        )
-    header = table.sources.get(law.response, law.response)
-    check_weights(table.weight, table.rows)
-    check_losses(objective, header, observed, table.weight, table.rows)
-    grouped = {name: Grouping.of(table, names, table.weight > 0) for name, names in groups.items()}
-    problem, settings = prepare(
-        law, structure(law, used), used, fixed=fixed, bounds=bounds, tied=tied, groups=grouped
-    )
-    codes = {grouping: grouping.codes(table) for grouping in grouped.values()}
-    check_design(problem, used, table.weight, table.rows, codes)
-    data = pack(problem, objective, used, observed, table.weight, fixed, list(codes.values()))
-    check_delta(objective, data.measure, float(data.unit))
-    return PreparedFit(problem, settings, data, used, observed, grouped, codes)
-
-
-def prepare_again(fit: Fit, table: LossTable) -> PreparedFit:
-    """The problem that a fit solved, on its table or on another one.
-
-    Raises:
-        DataError: the table lacks a column, or cannot identify the law.
-    """
-    return pose(
-        table,
-        fit.law,
-        fit.objective,
-        fixed=fit.fixed,
-        bounds=fit.bounds,
-        tied=fit.tied,
-        groups={name: item.columns for name, item in fit.groups.items()},
-    )
-
-
-def pack(
-    problem: Problem,
-    objective: Objective,
-    columns: Mapping[str, np.ndarray],
-    observed: np.ndarray,
-    weight: np.ndarray,
-    fixed: Mapping[str, float],
-    codes: Sequence[np.ndarray] = (),
-) -> Data:
-    """Rows as the search and the polish take them, in units of the loss.
-
-    The metric weights log and relative residuals by 1/L^2: to first order ln L - ln f = (L - f)/L,
-    so that the projected squared error ranks cells as the objective would without its penalty.
-    """
-    # Squares are of losses over a power of two, which changes no digit and keeps them floats.
-    scale = binary_size(np.median(np.abs(observed[(weight > 0) & (observed != 0)])))
-    scaled = observed / scale
-    with quiet():
-        metric = weight / scaled**2 if objective.needs_positive_loss else weight
-        metric = metric / metric.sum()
-        unit = float(np.sqrt(np.sum(metric * scaled**2))) * scale
-    placed = [_by_level(item, metric > 0) for item in codes]
-    return Data(
-        columns=tuple(columns.values()),
-        response=observed / unit,
-        weight=np.asarray(weight, dtype=np.float64),
-        metric=metric,
-        unit=np.float64(unit),
-        fixed=np.array([fixed[name] for name in problem.fixed], dtype=np.float64),
-        measure=measure(objective, unit),
-        codes=tuple(codes),
-        places=tuple(item[0] for item in placed),
-        present=tuple(item[1] for item in placed),
-        slots=tuple(item[2] for item in placed),
-    )
-
-
-def _by_level(codes: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of each level that count in slots, filled up with row 0; where they are rows; levels."""
-    (rows,) = np.nonzero(used & (codes >= 0))
-    rows = rows[np.argsort(codes[rows], kind="stable")]
-    counts = np.bincount(codes[rows], minlength=codes.max() + 1)
-    length = counts.max()
-    if len(counts) * length > MOST_FILLED * len(rows):
-        # A few levels of very many rows would fill up all the others.
-        length = -(-len(rows) // len(counts))
-    slots = np.repeat(np.arange(len(counts)), np.maximum(1, -(-counts // length)))
-    number = np.arange(len(slots)) - np.searchsorted(slots, slots)
-    first = (np.cumsum(counts) - counts)[slots] + number * length
-    place = first[:, None] + np.arange(length)
-    present = place < np.cumsum(counts)[slots][:, None]
-    return np.where(present, rows[np.where(present, place, 0)], 0), present * 1.0, slots
-
-
-def _certified(
-    prepared: PreparedFit,
-    objective: Objective,
-    table: LossTable,
-    fixed: Mapping[str, float],
-    value: float,
-    effort: _Effort | None,
-) -> Certificate:
+def _certificate(prepared: PreparedFit, value: float, effort: _Effort | None) -> Certificate:
     """The proof where it is wanted, or cheap and not refused."""
+    objective = prepared.objective
     if effort is None:
         return replace(NO_CERTIFICATE, reason="not attempted: certify=False")
     # Tenths of a second, against hundredths. Where there is no proof at all, its reason is of use.
-    if effort is UNASKED and objective.robust == "huber" and objective.residual != "log":
+    kinked = objective.penalty.dual and objective.penalty.bounded
+    if effort is UNASKED and kinked and objective.residual != "log":
         return replace(NO_CERTIFICATE, reason="not attempted: certify=True asks for it")
     return prove(
         prepared.problem,
@@ -427,8 +287,8 @@ def _certified(
         objective,
         prepared.columns,
         prepared.observed,
-        table.weight,
-        fixed,
+        prepared.table.weight,
+        prepared.fixed,
         value,
         most_boxes=effort.boxes,
         most_work=effort.work,
@@ -447,7 +307,7 @@ ASKED = _Effort(MOST_BOXES, MOST_WORK)
 
 
 def _effort(certify: bool | int | None) -> _Effort | None:
-    """The effort that is asked for; None for no proof at all.
+    """The effort that ``certify`` stands for; None for no proof.
 
     Raises:
         ArgumentError: it is no truth value, and no number of boxes.
@@ -460,6 +320,12 @@ def _effort(certify: bool | int | None) -> _Effort | None:
     return _Effort(arguments.whole(certify, "certify", least=1, remedy=remedy), math.inf)
 
 
+def _root_mean_square(residuals: np.ndarray, weight: np.ndarray) -> float:
+    # Squares are of residuals over a power of two near the largest, so that none is lost.
+    largest = binary_size(np.abs(residuals).max())
+    return float(largest * np.sqrt(np.average((residuals / largest) ** 2, weights=weight)))
+
+
 def _domain(columns: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]:
     """Range of each column, and of tokens per parameter and 6ND where they mean something."""
     ranged = dict(columns)
@@ -469,9 +335,12 @@ def _domain(columns: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]
     return {name: (float(values.min()), float(values.max())) for name, values in ranged.items()}
 
 
-def _provenance(table: LossTable, law: Law, grouped: Sequence[str]) -> dict[str, str]:
+def _provenance(prepared: PreparedFit) -> dict[str, str]:
+    """Versions, a digest of the data, and the header of each column."""
     from scalefit.version import __version__
 
+    table, law = prepared.table, prepared.problem.law
+    grouped = sorted({name for item in prepared.groups.values() for name in item.columns})
     headers = {f"column {name}": str(header) for name, header in table.sources.items()}
     return {
         "scalefit": __version__,

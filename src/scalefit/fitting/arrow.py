@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from scalefit.fitting.basis_columns import inner_division
 from scalefit.fitting.linear_solve import Factor, combined, factorise, product, solve, solve_dense
-from scalefit.fitting.projection import inner_division
 from scalefit.problem.problem import Problem
 
 __all__ = [

@@ -117,7 +117,7 @@ def check_delta(objective: Objective, how: Measure, unit: float) -> None:
         return
     own = 1.0 if objective.needs_positive_loss else unit
     remedy = f"Pass one of the size of the residuals, as delta={1e-3 * own:.1g}"
-    if objective.robust == "huber":
+    if objective.penalty.symmetric:
         remedy += ", or robust='l1', of which this is delta times"
     raise ArgumentError(
         f"delta={objective.delta:g} is below {LEAST_DELTA * own:.2g}, and residuals within it are "

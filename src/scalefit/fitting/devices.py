@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from scalefit.arguments import shown, text
-from scalefit.errors import FitError
+from scalefit.errors import ArgumentError
 
 __all__ = ["chosen", "named"]
 
@@ -27,7 +27,7 @@ def chosen(device: str | None, single: bool) -> jax.Device | None:
         single: whether the work is a single fit.
 
     Raises:
-        FitError: there is no such device here.
+        ArgumentError: there is no such device here.
     """
     if device is not None:
         return _find(device)
@@ -58,7 +58,10 @@ def _find(device: str) -> jax.Device:
         return jax.local_devices(backend=platform)[int(number or 0)]
     except (RuntimeError, IndexError, ValueError) as error:
         here = ", ".join(f"{item.platform}:{item.id}" for item in jax.local_devices())
-        raise FitError(
-            f"there is no device {shown(device)} here. JAX sees {here}: use one of them, or "
-            "install the JAX that supports yours (docs.jax.dev, Installation)"
+        raise ArgumentError(
+            f"there is no device {shown(device)} here",
+            argument="device",
+            value=device,
+            remedy=f"JAX sees {here}: use one of them, or install the JAX that supports yours "
+            "(docs.jax.dev, Installation)",
         ) from error

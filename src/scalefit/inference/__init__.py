@@ -3,7 +3,9 @@
 from scalefit.inference.covariance import Covariance
 from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.profile_likelihood import Profile
-from scalefit.results.estimate import Draws, Estimate, Tails
+from scalefit.inference.replicates import Replicates
+from scalefit.inference.run_noise import RunNoise
+from scalefit.results.estimate import Draws, Estimate, TailCorrection
 
 __all__ = [
     "Covariance",
@@ -11,5 +13,7 @@ __all__ = [
     "Ensemble",
     "Estimate",
     "Profile",
-    "Tails",
+    "Replicates",
+    "RunNoise",
+    "TailCorrection",
 ]

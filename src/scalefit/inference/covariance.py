@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from scalefit.arguments import affordable, choice, shown, text, whole
+from scalefit.arguments import affordable, whole
 from scalefit.arguments import level as checked_level
 from scalefit.arguments import seed as checked_seed
 from scalefit.data.table import LossTable
-from scalefit.errors import ArgumentError, DataError
-from scalefit.fitting.polish import newton_of
-from scalefit.inference.derivatives import core_share, slopes
+from scalefit.fitting.objective_setup import scaled_objective
+from scalefit.inference.covariance_matrix import CovarianceMethod, check_method, covariance_matrix
 from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.fitted_data import (
-    FEWEST_CLUSTERS,
+    FEWEST_FREEDOM,
     FittedData,
     attach,
-    clusters,
     curve_notes,
     parameters,
     require_freedom,
-    run_noise,
 )
-from scalefit.inference.leverage import left_out
+from scalefit.inference.interval_table import interval_table, least_certain
+from scalefit.inference.run_noise import run_noise
 from scalefit.notes import Note
-from scalefit.objective import Measure, influence
-from scalefit.reporting import report
-from scalefit.results.fit import Fit, checked_fit, refuse_unknown
+from scalefit.reporting.described import Described
+from scalefit.reporting.description import Column, Description, Table
+from scalefit.results.fit import Fit, checked_fit
+from scalefit.results.prediction import refuse_unknown
 
-__all__ = ["Covariance", "CovarianceMethod", "Spread", "check_method", "covariance", "spread"]
-
-CovarianceMethod = Literal["jacobian", "sandwich"]
+__all__ = ["Covariance", "covariance"]
 
 # Share of the draws beyond a bound above which their clipping is worth a note.
 CLIPPED_SHARE = 0.01
@@ -47,8 +44,8 @@ COUNT = "Pass n_draws=4000, which gives two digits of an interval"
 CHUNK = 256
 
 
-@dataclass(frozen=True, eq=False)
-class Covariance:
+@dataclass(frozen=True, eq=False, repr=False)
+class Covariance(Described):
     """Covariance of the free parameters, to first order at the optimum.
 
     Attributes:
@@ -56,17 +53,17 @@ class Covariance:
         matrix: covariance of the free parameters in raw units, those at a bound left out, a
             DataFrame with their names on both sides; tied parameters by their first name.
         method: ``jacobian``, ``sandwich``, or ``sandwich of`` the column of the clusters.
-        freedom: degrees of freedom of the t distribution of its intervals.
+        df: degrees of freedom of the t distribution of its intervals.
         notes: soft problems.
     """
 
     fit: Fit
     matrix: pd.DataFrame
     method: str
-    freedom: int
+    df: int
     notes: tuple[Note, ...]
-    _ground: FittedData
-    _inner: np.ndarray
+    _fitted: FittedData
+    _matrix: np.ndarray
     _logarithmic: np.ndarray
 
     @property
@@ -101,14 +98,14 @@ class Covariance:
 
         share = checked_level(level)
         require_freedom(self.fit)
-        reach = t.ppf(0.5 + 0.5 * share, self.freedom)
-        value = pd.Series({name: self.fit.params[name] for name in self.matrix.index})
-        errors = self.standard_errors
+        reach = t.ppf(0.5 + 0.5 * share, self.df)
+        frame, log = self._errors(), self._logarithmic
+        value, errors = frame["value"].to_numpy(), frame["se"].to_numpy()
         with np.errstate(over="ignore"):
-            factor = np.exp(reach * errors / value.where(self._logarithmic, np.inf))
-        low = (value / factor).where(self._logarithmic, value - reach * errors)
-        high = (value * factor).where(self._logarithmic, value + reach * errors)
-        return pd.DataFrame({"value": value, "se": errors, "low": low, "high": high})
+            factor = np.exp(reach * errors / np.where(log, value, np.inf))
+            low = np.where(log, value / factor, value - reach * errors)
+            high = np.where(log, value * factor, value + reach * errors)
+        return frame.assign(low=low, high=high)
 
     def draws(self, n_draws: int = 4000, seed: int = 0) -> Ensemble:
         """Draws from the t distribution that the covariance describes.
@@ -129,44 +126,10 @@ class Covariance:
         """
         n_draws, seed = whole(n_draws, "n_draws", least=2, remedy=COUNT), checked_seed(seed)
         require_freedom(self.fit)
-        fitted, problem = self._ground, self._ground.prepared.problem
+        fitted, problem = self._fitted, self._fitted.prepared.problem
         affordable(n_draws, "n_draws", 8 * FIELDS * problem.size, remedy=COUNT)
-        count, p = len(problem.owners), problem.size
-        rng = np.random.default_rng(seed)
-        data, place = fitted.prepared.data, fitted.near.coordinates
-        newton = newton_of(problem, data)
-        around = newton.sizes_around(data.metric[None], place[None])
-        sizes, turns = around.size, around.size[..., None] * around.first
-        terms = fitted.near.coefficients * sizes[0]
-        log = np.zeros(p, dtype=bool)
-        log[~fitted.held] = self._logarithmic
-        log = log[:count]
-        # Terms in place of coefficients: to first order the same, and what a drawn exponent does
-        # to its amplitude is then exact.
-        turned = np.eye(p)
-        turned[:count, :count] = np.diag(
-            np.where(log, sizes[0] / np.where(log, terms, 1), sizes[0])
-        )
-        slopes_of_terms = fitted.near.coefficients[:, None] * turns[0]
-        turned[:count, count:] = slopes_of_terms / np.where(log, terms, 1.0)[:, None]
-        free = ~fitted.held
-        turned = turned[np.ix_(free, free)]
-        inner = turned @ self._inner @ turned.T
-        size = np.sqrt(np.diagonal(inner))
-        values, vectors = np.linalg.eigh(inner / np.outer(size, size))
-        root = size[:, None] * vectors * np.sqrt(np.clip(values, 0, None))
-        # A t variable is a normal one over the root of a chi-square over its freedom.
-        shrink = np.sqrt(rng.chisquare(self.freedom, n_draws) / self.freedom)
-        steps = np.zeros((n_draws, p))
-        steps[:, free] = rng.standard_normal((n_draws, len(root))) @ root.T / shrink[:, None]
-        points = np.r_[np.where(log, np.log(np.where(log, terms, 1.0)), terms), place] + steps
-        drawn = np.clip(points[:, count:], *(fitted.prepared.settings[i][count:] for i in (0, 1)))
-        points[:, :count][:, log] = np.exp(points[:, :count][:, log])
-        for i in range(0, n_draws, CHUNK):
-            points[i : i + CHUNK, :count] /= newton.scale(data.metric, drawn[i : i + CHUNK])
-        # What is held stays where it is, whatever the size of its column.
-        points[:, ~free] = fitted.point[~free]
-        settings = fitted.prepared.settings
+        settings, k = fitted.prepared.settings, len(problem.owners)
+        points = self._points(n_draws, np.random.default_rng(seed))
         beyond = (points < settings.lower) | (points > settings.upper)
         points = np.clip(points, settings.lower, settings.upper)
         notes = [
@@ -180,21 +143,122 @@ class Covariance:
             for group, share in zip(problem.names, beyond.mean(axis=0), strict=True)
             if share > CLIPPED_SHARE
         ]
-        held = np.broadcast_to(fitted.held, points.shape) | beyond
+        at_bound = np.broadcast_to(fitted.at_bound, points.shape) | beyond
         return Ensemble(
             fit=self.fit,
-            params=parameters(fitted, points[:, :count], points[:, count:], held),
+            params=parameters(fitted, points[:, :k], points[:, k:], at_bound),
             usable=np.ones(n_draws, dtype=bool),
             method=self.method,
             seed=seed,
             noise=run_noise(fitted),
             replicates=None,
-            df_resid=fitted.freedom,
+            df_resid=fitted.df_resid,
             notes=(*self.notes, *notes),
         )
 
+    def _points(self, n_draws: int, rng: np.random.Generator) -> np.ndarray:
+        """Draws as points, coefficients in raw units, then coordinates, shape (n_draws, p)."""
+        fitted, data = self._fitted, self._fitted.prepared.data
+        problem, settings = fitted.prepared.problem, fitted.prepared.settings
+        k, p, free = len(problem.owners), problem.size, ~fitted.at_bound
+        newton = scaled_objective(problem, data)
+        terms = self._terms(
+            newton.scale_derivatives(data.metric[None], fitted.optimum.coordinates[None])
+        )
+        inner = terms.turned @ self._matrix @ terms.turned.T
+        # A root of the correlation matrix, rows scaled: rounding may leave it not quite definite.
+        size = np.sqrt(np.diagonal(inner))
+        values, vectors = np.linalg.eigh(inner / np.outer(size, size))
+        root = size[:, None] * vectors * np.sqrt(np.clip(values, 0, None))
+        # A t variable is a normal one over the root of a chi-square over its degrees of freedom.
+        shrink = np.sqrt(rng.chisquare(self.df, n_draws) / self.df)
+        steps = np.zeros((n_draws, p))
+        steps[:, free] = rng.standard_normal((n_draws, len(root))) @ root.T / shrink[:, None]
+        points = np.r_[terms.start, fitted.optimum.coordinates] + steps
+        # Back from sizes of terms to coefficients, with the columns at the drawn coordinates.
+        drawn = np.clip(points[:, k:], settings.lower[k:], settings.upper[k:])
+        points[:, :k][:, terms.log] = np.exp(points[:, :k][:, terms.log])
+        for i in range(0, n_draws, CHUNK):
+            points[i : i + CHUNK, :k] /= newton.scale(data.metric, drawn[i : i + CHUNK])
+        # What a bound holds stays there, whatever the size of its column.
+        points[:, ~free] = fitted.point[~free]
+        return points
+
+    def _terms(self, around: Any) -> _Terms:
+        """Sizes of terms in place of coefficients.
+
+        To first order that is the same, and what a drawn exponent does to its amplitude is exact.
+
+        Args:
+            around: size of each column over the runs, and its relative derivatives in the
+                coordinates, at the optimum.
+        """
+        fitted = self._fitted
+        k, p, free = len(fitted.optimum.coefficients), len(fitted.point), ~fitted.at_bound
+        sizes, slopes = around.size[0], (around.size[..., None] * around.first)[0]
+        terms = fitted.optimum.coefficients * sizes
+        log = np.zeros(p, dtype=bool)
+        log[free] = self._logarithmic
+        log = log[:k]
+        # Terms that are not in the logarithm are divided by one.
+        unit = np.where(log, terms, 1.0)
+        turned = np.eye(p)
+        turned[:k, :k] = np.diag(np.where(log, sizes / unit, sizes))
+        turned[:k, k:] = (fitted.optimum.coefficients[:, None] * slopes) / unit[:, None]
+        start = np.where(log, np.log(unit), terms)
+        return _Terms(start, log, turned[np.ix_(free, free)])
+
+    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
+        """The table of parameters: the same as :meth:`conf_int`."""
+        return self.conf_int(level)
+
+    def describe(self, level: float = 0.95) -> Description:
+        """How well the parameters are known, their intervals, and their correlations."""
+        level = checked_level(level)
+        if self.fit.df_resid < FEWEST_FREEDOM:
+            frame = self._errors()
+            headline = "too few residual degrees of freedom for intervals: add runs"
+        else:
+            frame = self.conf_int(level)
+            headline = f"{least_certain(self.fit, frame, level)}. Next: covariance.draws()"
+        return Description(
+            title=f"Covariance of {self.fit.law.name} by {self.method}",
+            headline=headline,
+            facts={"runs": f"{self.fit.nobs}, {self.fit.df_resid} residual degrees of freedom"},
+            tables=[
+                interval_table(frame, level, f"by Student's t of {self.df} degrees of freedom")
+            ],
+            notes=self.notes,
+            parts={"correlation": self._correlations()},
+        )
+
+    def _errors(self) -> pd.DataFrame:
+        """Estimate and standard error of every free parameter."""
+        value = pd.Series({name: self.fit.params[name] for name in self.matrix.index})
+        return pd.DataFrame({"value": value, "se": self.standard_errors})
+
+    def _correlations(self) -> Description:
+        frame = self.correlation
+        columns = [Column("", list(frame.index), "text")]
+        columns += [Column(str(name), [f"{x:.3f}" for x in frame[name]], "text") for name in frame]
+        return Description("Correlations", tables=[Table(columns, rest="correlation has all")])
+
     def __repr__(self) -> str:
-        return report.covariance_text(self)
+        return f"<Covariance {self.fit.law.name}: {len(self.matrix)} parameters by {self.method}>"
+
+
+class _Terms(NamedTuple):
+    """Coordinates that draws are made in: sizes of terms, then nonlinear coordinates.
+
+    Attributes:
+        start: the terms at the optimum, or their logarithms, shape (k,).
+        log: which of them are in the logarithm, shape (k,).
+        turned: derivative of these coordinates in the free parameters, shape (free, free).
+    """
+
+    start: np.ndarray
+    log: np.ndarray
+    turned: np.ndarray
 
 
 def covariance(
@@ -256,18 +320,20 @@ def covariance(
     check_method(method, by)
     refuse_unknown(covariance, fit.law, columns)
     fitted = attach(fit, runs, **columns)
-    found = spread(fitted, method, by)
+    found = covariance_matrix(fitted, method, by)
     problem = fitted.prepared.problem
     point = fitted.point
     count = len(problem.owners)
     kinds = {param.name: param.kind.name for param in fit.law.params}
     amplitude = [kinds[problem.linear[owner][0]] == "amplitude" for owner in problem.owners]
-    positive = np.array(amplitude, dtype=bool) & (fitted.near.coefficients > 0)
+    positive = np.array(amplitude, dtype=bool) & (fitted.optimum.coefficients > 0)
     searched = np.array([False] * count + list(problem.logarithmic))
-    natural = np.where(searched, np.exp(np.where(searched, point, 0.0)), 1.0)[~fitted.held]
-    names = [group[0] for group, held in zip(problem.names, fitted.held, strict=True) if not held]
+    natural = np.where(searched, np.exp(np.where(searched, point, 0.0)), 1.0)[~fitted.at_bound]
+    names = [
+        group[0] for group, held in zip(problem.names, fitted.at_bound, strict=True) if not held
+    ]
     notes = [*curve_notes(fit, by), *found.notes]
-    if fitted.held.any():
+    if fitted.at_bound.any():
         notes.append(
             Note.of(
                 "conditional_on_bound",
@@ -278,136 +344,11 @@ def covariance(
         )
     return Covariance(
         fit=fit,
-        matrix=pd.DataFrame(found.inner * np.outer(natural, natural), names, names),
+        matrix=pd.DataFrame(found.matrix * np.outer(natural, natural), names, names),
         method=method if by is None else f"{method} of {by}",
-        freedom=found.freedom,
+        df=found.df,
         notes=tuple(notes),
-        _ground=fitted,
-        _inner=found.inner,
-        _logarithmic=np.r_[positive, searched[count:]][~fitted.held],
+        _fitted=fitted,
+        _matrix=found.matrix,
+        _logarithmic=np.r_[positive, searched[count:]][~fitted.at_bound],
     )
-
-
-class Spread(NamedTuple):
-    """Covariance of the free parameters that no bound holds, in the engine's coordinates.
-
-    Attributes:
-        inner: shape (p, p).
-        freedom: degrees of freedom of Student's t.
-        notes: soft problems.
-    """
-
-    inner: np.ndarray
-    freedom: int
-    notes: tuple[Note, ...]
-
-
-def check_method(method: str, by: str | None) -> None:
-    """Raise where the method of a covariance makes no sense.
-
-    Raises:
-        ArgumentError: it is unknown, or takes no clusters.
-    """
-    choice(method, "method", get_args(CovarianceMethod))
-    if by is not None:
-        text(by, "by", remedy="Pass the name of a column, as by='corpus'")
-    if method == "jacobian" and by is not None:
-        raise ArgumentError(
-            f"by={shown(by)} names clusters, and method='jacobian' takes runs as independent",
-            argument="by",
-            value=by,
-            remedy="Use method='sandwich' for clusters of runs",
-        )
-
-
-def spread(fitted: FittedData, method: CovarianceMethod, by: str | None) -> Spread:
-    """The covariance in numbers; see :func:`covariance`."""
-    problem, data = fitted.prepared.problem, fitted.prepared.data
-    how = _finite_delta(data.measure, fitted)
-    around = slopes(problem, data._replace(measure=how), fitted.point)
-    jacobian = around.jacobian[fitted.used][:, ~fitted.held]
-    residuals = around.residuals[fitted.used]
-    bend = around.bend[np.ix_(~fitted.held, ~fitted.held)]
-    weight = fitted.table.weight[fitted.used]
-    psi = influence(how, residuals)
-    size = np.sqrt(np.sum(weight[:, None] * jacobian**2, axis=0))
-    idle = size == 0
-    if idle.any():
-        names = [group[0] for group in np.array(problem.names, dtype=object)[~fitted.held][idle]]
-        raise DataError(
-            f"{', '.join(names)} {'has' if len(names) == 1 else 'have'} no effect at the optimum: "
-            "a term of theirs is zero",
-            remedy="Fit a law without that term: its parameters cannot be estimated here",
-        )
-    scaled = jacobian / size
-    freedom = fitted.freedom
-    share = core_share(how, residuals, weight)
-    notes: tuple[Note, ...] = ()
-    if method == "jacobian":
-        variance = np.sum(weight * psi**2) / freedom / share**2
-        inner = variance * _inverse(scaled.T @ (weight[:, None] * scaled))
-    else:
-        codes = None if by is None else _clusters(fitted, by)
-        without = left_out(scaled, weight, psi, codes)
-        scores = (weight * without.values)[:, None] * scaled
-        count = len(scores)
-        if codes is not None:
-            count = int(codes.max()) + 1
-            scores = np.array([scores[codes == code].sum(axis=0) for code in range(count)])
-            freedom = min(freedom, count - 1)
-        curved = share * (scaled.T @ (weight[:, None] * scaled)) + bend / np.outer(size, size)
-        steps = scores @ _inverse(curved)
-        inner = (count - 1) / count * steps.T @ steps
-        notes = _alone(without.alone, by)
-    if not (np.isfinite(inner).all() and (np.diagonal(inner) > 0).all()):
-        raise DataError(
-            "the curvature of the objective is singular at the optimum: some combination of the "
-            "parameters is not constrained by these runs",
-            remedy="Fix or tie a parameter, or vary the columns more; see the fit's notes",
-        )
-    return Spread(inner / np.outer(size, size), freedom, notes)
-
-
-def _clusters(fitted: FittedData, by: str) -> np.ndarray:
-    """Number of the cluster of each row that counts."""
-    known, codes = clusters(fitted, by)
-    if len(known) < FEWEST_CLUSTERS:
-        raise DataError(
-            f"{by!r} has 2 values: too few clusters for any standard error",
-            column=by,
-            remedy="Use finer clusters, or method='jacobian' without by=, which takes runs as "
-            "independent",
-        )
-    return codes
-
-
-def _alone(count: int, by: str | None) -> tuple[Note, ...]:
-    if not count:
-        return ()
-    what = "runs" if by is None else f"values of {by}"
-    return (
-        Note.of(
-            "determined_alone",
-            f"{count} {what} determine some combination of the parameters by themselves: the fit "
-            "follows them there, their residuals say nothing about their noise, and the errors "
-            f"are too small. Use method='jacobian'{'' if by is None else ' without by='}, or add "
-            "runs beside them",
-            {"count": count, "by": by},
-        ),
-    )
-
-
-def _finite_delta(how: Measure, fitted: FittedData) -> Measure:
-    """The measure itself; of absolute residuals, a Huber loss of next to no delta."""
-    if not how.absolute:
-        return how
-    unit = float(fitted.prepared.data.unit) if fitted.fit.objective.residual == "raw" else 1.0
-    return how._replace(delta=float(1e-9 * np.std(fitted.residuals) / unit))
-
-
-def _inverse(matrix: np.ndarray) -> np.ndarray:
-    """Inverse of a symmetric matrix of unit scale; NaN where it is singular to rounding."""
-    values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
-    if np.abs(values).min() <= 1e-15 * np.abs(values).max():
-        return np.full_like(matrix, np.nan)
-    return (vectors / values) @ vectors.T

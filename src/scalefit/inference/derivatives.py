@@ -1,4 +1,4 @@
-"""The objective around a point by exact derivatives, for methods that look at its curvature."""
+"""Exact derivatives of the objective at a point, for methods that use its curvature."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from scalefit.objective import Measure
 from scalefit.problem.problem import Data, Problem
 from scalefit.runtime.settings import quiet
 
-__all__ = ["Slopes", "core_share", "rows", "slopes"]
+__all__ = ["Derivatives", "core_share", "derivatives", "residuals_at"]
 
 
-class Slopes(NamedTuple):
+class Derivatives(NamedTuple):
     """The objective at a point; penalty and residuals in the unit of ``Data``.
 
     Attributes:
         value: sum of weight times penalty, shape ().
         residuals: shape (rows,).
         jacobian: derivative of each residual in each free parameter, shape (rows, p).
-        bend: sum over rows of weight times influence times second derivative of the residual,
+        curvature: sum over rows of weight times influence times second derivative of the residual,
             shape (p, p).
     """
 
     value: Any
     residuals: Any
     jacobian: Any
-    bend: Any
+    curvature: Any
 
 
-def rows(problem: Problem, data: Data, point: jax.Array) -> jax.Array:
+def residuals_at(problem: Problem, data: Data, point: jax.Array) -> jax.Array:
     """Residual of each row at a point, in the unit of ``Data``, shape (rows,); traceable by JAX.
 
     Args:
@@ -55,7 +55,7 @@ def rows(problem: Problem, data: Data, point: jax.Array) -> jax.Array:
     return obj.residuals(data.measure, data.response, predicted / data.unit)
 
 
-def slopes(problem: Problem, data: Data, point: np.ndarray) -> Slopes:
+def derivatives(problem: Problem, data: Data, point: np.ndarray) -> Derivatives:
     """The objective and its derivatives at a point.
 
     Args:
@@ -63,65 +63,94 @@ def slopes(problem: Problem, data: Data, point: np.ndarray) -> Slopes:
         data: the table.
         point: coefficients in raw units, then coordinates, shape (p,).
     """
-    k, q = len(problem.owners), len(problem.nonlinear)
-    how, count = data.measure, data.response.size
+    how, unit = data.measure, data.unit
     with quiet():
-        columns, known = Model(problem, data.columns, data.fixed).expand(point[k:])
-        predicted = np.zeros(count) if known is None else known.value + np.zeros(count)
-        slope = np.zeros((count, k + q))
-        second: dict[tuple[int, int], Any] = {}
-        sides = []
-        first = 0
-        for term, width, division in zip(columns, problem.widths, problem.divisions, strict=True):
-            part = point[first : first + width]
-            here = np.ones((count, 1))
-            if division is not None:
-                here = (data.codes[division][:, None] == np.arange(width)) * 1.0
-            own = here @ part
-            predicted = predicted + own * term.value
-            slope[:, first : first + width] = here * np.broadcast_to(term.value, count)[:, None]
-            for axis, item in term.first.items():
-                slope[:, k + axis] += own * item
-                sides.append((slice(first, first + width), k + axis, here, item))
-            for pair, item in term.second.items():
-                second[pair] = second.get(pair, 0.0) + own * item
-            first += width
-        if known is not None:
-            for axis, item in known.first.items():
-                slope[:, k + axis] += item
-            for pair, item in known.second.items():
-                second[pair] = second.get(pair, 0.0) + item
-        predicted, unit = predicted / data.unit, data.unit
+        around = _expanded(problem, data, point)
+        predicted, slope = around.predicted / unit, around.slope / unit
         residuals = obj.residuals(how, data.response, predicted)
-        inverse, curved = obj.residual_derivatives(how, data.response, predicted)
-        jacobian = inverse[:, None] * slope / unit
+        # r' and r'', derivatives of each residual in its prediction f.
+        first, second = obj.residual_derivatives(how, data.response, predicted)
+        jacobian = first[:, None] * around.slope / unit
+        # Sum of w psi d2r, with d2r = r'' f_i f_j + r' f_ij.
         pull = data.weight * obj.influence(how, residuals)
-        # d2 r = r'' f_i f_j + r' f_ij, f the prediction.
-        bend = (slope / unit).T @ ((pull * curved)[:, None] * (slope / unit))
-        along = pull * inverse / unit
-        for (a, b), item in second.items():
-            value = np.sum(along * item)
-            bend[k + a, k + b] += value
-            if a != b:
-                bend[k + b, k + a] += value
-        for where, axis, here, item in sides:
-            values = (along * item) @ here
-            bend[where, axis] += values
-            bend[axis, where] += values
-        return Slopes(
+        curvature = slope.T @ ((pull * second)[:, None] * slope)
+        along = pull * first / unit
+        for (i, j), values in around.second.items():
+            value = np.sum(along * values)
+            curvature[i, j] += value
+            if i != j:
+                curvature[j, i] += value
+        for places, axis, members, values in around.mixed:
+            value = (along * values) @ members
+            curvature[places, axis] += value
+            curvature[axis, places] += value
+        return Derivatives(
             value=np.sum(data.weight * obj.penalty(how, residuals)),
             residuals=residuals,
             jacobian=jacobian,
-            bend=bend,
+            curvature=curvature,
         )
+
+
+class _Expanded(NamedTuple):
+    """The prediction around a point, raw units.
+
+    Attributes:
+        predicted: shape (rows,).
+        slope: derivative in each free parameter, shape (rows, p).
+        second: second derivative in two coordinates by their places, each of shape (rows,).
+        mixed: of each term, second derivatives in its coefficients and a coordinate: places of the
+            coefficients, place of the coordinate, which rows have which coefficient (rows, levels),
+            and the derivative of the column in the coordinate (rows,).
+    """
+
+    predicted: np.ndarray
+    slope: np.ndarray
+    second: dict[tuple[int, int], Any]
+    mixed: list[tuple[slice, int, np.ndarray, Any]]
+
+
+def _expanded(problem: Problem, data: Data, point: np.ndarray) -> _Expanded:
+    """The prediction f = f0 + sum_t c_t g_t and its derivatives, of columns g_t and known part f0.
+
+    A coefficient c_t that differs by level is c_t[level of the row].
+    """
+    k, p, rows = len(problem.owners), problem.size, data.response.size
+    columns, known = Model(problem, data.columns, data.fixed).expand(point[k:])
+    predicted = np.zeros(rows) if known is None else known.value + np.zeros(rows)
+    slope = np.zeros((rows, p))
+    second: dict[tuple[int, int], Any] = {}
+    mixed = []
+    start = 0
+    for column, width, division in zip(columns, problem.widths, problem.divisions, strict=True):
+        places = slice(start, start + width)
+        members = np.ones((rows, 1))
+        if division is not None:
+            members = (data.codes[division][:, None] == np.arange(width)) * 1.0
+        coefficient = members @ point[places]
+        predicted = predicted + coefficient * column.value
+        slope[:, places] = members * np.broadcast_to(column.value, rows)[:, None]
+        for axis, values in column.first.items():
+            slope[:, k + axis] += coefficient * values
+            mixed.append((places, k + axis, members, values))
+        for (i, j), values in column.second.items():
+            pair = (k + i, k + j)
+            second[pair] = second.get(pair, 0.0) + coefficient * values
+        start += width
+    if known is not None:
+        for axis, values in known.first.items():
+            slope[:, k + axis] += values
+        for (i, j), values in known.second.items():
+            second[k + i, k + j] = second.get((k + i, k + j), 0.0) + values
+    return _Expanded(predicted, slope, second, mixed)
 
 
 def core_share(how: Measure, residuals: np.ndarray, weight: np.ndarray) -> float:
     """Expected second derivative of the penalty, E[psi'], from a sample of residuals.
 
-    Where the penalty is quadratic for few rows only, counting those would be counting few rows.
-    The share is then that of a wider window, as for the sparsity of a quantile regression, times
-    the ratio of the widths: the density near zero hardly changes over either.
+    It is the share of the residuals within delta of zero. Where few rows are that close, the share
+    is that of a wider window, times the ratio of the widths, as for the sparsity of a quantile
+    regression: the density near zero hardly changes over either.
 
     Args:
         how: the objective in numbers.

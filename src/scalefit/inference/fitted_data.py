@@ -1,4 +1,4 @@
-"""What every method stands on: the fit, the table it was made from, and its optimum in numbers."""
+"""A fit on its table: the optimum in numbers, which every method for uncertainty starts from."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import pandas as pd
 
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError
-from scalefit.fitting.api import PreparedFit, prepare_again
 from scalefit.fitting.grid import Candidates
-from scalefit.inference.ensemble import RunNoise
+from scalefit.fitting.prepared_fit import PreparedFit, prepare_again
 from scalefit.notes import Note
 from scalefit.results.fit import Fit
 from scalefit.results.status import Status
@@ -24,16 +23,11 @@ __all__ = [
     "curve_notes",
     "parameters",
     "require_freedom",
-    "run_noise",
 ]
 
-# Below this many residual degrees of freedom the spread of the residuals is itself a guess (its
-# 95 % interval spans a factor of 3.4 at 5, and 6 at 3), and with it any interval.
+# With fewer residual degrees of freedom the size of the noise is hardly known: its 95 % interval
+# spans a factor of 3.4 at 5, and of 6 at 3. No interval can be better than that.
 FEWEST_FREEDOM = 5
-
-# Runs that differ by seed only must repeat this often, all together, before they say more about
-# noise than the residuals do.
-FEWEST_REPEATS = 5
 
 # Two clusters have one difference between them: no standard error.
 FEWEST_CLUSTERS = 3
@@ -46,39 +40,37 @@ class FittedData(NamedTuple):
         fit: the fit.
         table: its table.
         prepared: the problem it solved.
-        near: its optimum, coefficients in raw units, shapes (k,) and (q,).
-        held: which free parameters are at a bound, shape (p,).
-        used: rows that count, shape (rows,).
+        optimum: its optimum, coefficients in raw units, shapes (k,) and (q,).
+        at_bound: which free parameters are at a bound, shape (p,).
+        used: rows of positive weight, shape (rows,).
         predicted: prediction of each row, shape (rows,).
         residuals: shape (rows,), as the objective defines them.
-        freedom: residual degrees of freedom.
+        df_resid: residual degrees of freedom, n - p.
     """
 
     fit: Fit
     table: LossTable
     prepared: PreparedFit
-    near: Candidates
-    held: np.ndarray
+    optimum: Candidates
+    at_bound: np.ndarray
     used: np.ndarray
     predicted: np.ndarray
     residuals: np.ndarray
-    freedom: int
+    df_resid: int
 
     @property
     def point(self) -> np.ndarray:
         """The optimum as one point: coefficients in raw units, then coordinates, shape (p,)."""
-        return np.concatenate([self.near.coefficients, self.near.coordinates])
+        return np.concatenate([self.optimum.coefficients, self.optimum.coordinates])
 
     @property
     def inflation(self) -> float:
-        """Factor by which residuals are smaller than the noise, on average, the fit having followed
-        them.
-        """
-        return float(np.sqrt(self.fit.nobs / self.freedom))
+        """sqrt(n / (n - p)): residuals are smaller than the noise, because the fit follows them."""
+        return float(np.sqrt(self.fit.nobs / self.df_resid))
 
 
 def attach(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> FittedData:
-    """The ground that a fit and its table make.
+    """A fit on the table it was made from.
 
     Args:
         fit: the fit.
@@ -99,8 +91,7 @@ def attach(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> FittedDa
             "weights or the order of the rows differ",
             remedy="Pass the very table given to fit, with the same keep and missing",
         )
-    freedom = fit.nobs - fit.n_free
-    if freedom < 1:
+    if fit.df_resid < 1:
         require_freedom(fit)
     if fit.status is Status.EXACT:
         raise DataError(
@@ -127,19 +118,19 @@ def attach(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> FittedDa
         fit=fit,
         table=table,
         prepared=prepared,
-        near=Candidates(coordinates, np.array(first[:count]), np.float64(fit.objective_value)),
-        held=np.array(
+        optimum=Candidates(coordinates, np.array(first[:count]), np.float64(fit.objective_value)),
+        at_bound=np.array(
             [group[0] in fit.diagnostics.at_bound for group in problem.names], dtype=bool
         ),
         used=table.weight > 0,
         predicted=predicted,
         residuals=fit.residuals(table),
-        freedom=freedom,
+        df_resid=fit.df_resid,
     )
 
 
 def require_freedom(fit: Fit) -> None:
-    """Raise where no interval can hold what it promises.
+    """Raise where the fit has too few residual degrees of freedom for any interval.
 
     Raises:
         DataError: fewer than five residual degrees of freedom, or published values.
@@ -149,10 +140,9 @@ def require_freedom(fit: Fit) -> None:
             "these values are published ones, and no table stands behind them",
             remedy="Fit the law to runs; the published uncertainties are in the fit's notes",
         )
-    freedom = fit.nobs - fit.n_free
-    if freedom < FEWEST_FREEDOM:
+    if fit.df_resid < FEWEST_FREEDOM:
         raise DataError(
-            f"{fit.nobs} runs leave {freedom} residual degrees of freedom for {fit.n_free} "
+            f"{fit.nobs} runs leave {fit.df_resid} residual degrees of freedom for {fit.n_free} "
             f"parameters, fewer than {FEWEST_FREEDOM}: the residuals say too little about the "
             "noise for any interval to hold what it promises",
             remedy="Add runs, or fix or tie parameters with reason",
@@ -160,7 +150,7 @@ def require_freedom(fit: Fit) -> None:
 
 
 def curve_notes(fit: Fit, by: str | None) -> list[Note]:
-    """That rows are checkpoints of few runs, where no column ``by`` names clusters of them."""
+    """The note that rows are checkpoints of few runs, unless ``by`` names clusters of them."""
     return [note for note in fit.notes if by is None and note.code == "trajectories"]
 
 
@@ -180,6 +170,7 @@ def parameters(
     """
     problem, settings = fitted.prepared.problem, fitted.prepared.settings
     point = np.concatenate([coefficients, coordinates], axis=1)
+    # The bounds as they were given: the coordinates hold their logarithms, rounded.
     upper = settings.upper - point < point - settings.lower
     bound = np.where(upper, settings.ends[:, 1], settings.ends[:, 0])
     logarithmic = np.array([False] * len(problem.owners) + list(problem.logarithmic))
@@ -192,7 +183,7 @@ def parameters(
 
 
 def clusters(fitted: FittedData, by: str) -> tuple[np.ndarray, np.ndarray]:
-    """Values of a column among the rows that count, and the number of each such row's.
+    """Values of a column over the rows of positive weight, and which of them each such row has.
 
     Args:
         fitted: the fit on its table.
@@ -202,38 +193,11 @@ def clusters(fitted: FittedData, by: str) -> tuple[np.ndarray, np.ndarray]:
         DataError: there is no such column, or it has one value only.
     """
     labels = fitted.table.labels(by).astype(str).to_numpy()[fitted.used]
-    known, codes = np.unique(labels, return_inverse=True)
-    if len(known) < 2:
+    values, codes = np.unique(labels, return_inverse=True)
+    if len(values) < 2:
         raise DataError(
-            f"{by!r} has one value only ({known[0]}): there are no clusters",
+            f"{by!r} has one value only ({values[0]}): there are no clusters",
             column=by,
             remedy="Choose another column, or take runs as independent",
         )
-    return known, codes
-
-
-def run_noise(fitted: FittedData) -> RunNoise:
-    """Noise from run to run: of runs that differ by seed only, where there are enough of them."""
-    residual = fitted.fit.objective.residual
-    repeated = _of_seeds(fitted)
-    if repeated is not None:
-        return RunNoise(repeated, "seeds", residual)
-    return RunNoise(fitted.residuals[fitted.used] * fitted.inflation, "residuals", residual)
-
-
-def _of_seeds(fitted: FittedData) -> np.ndarray | None:
-    """Residuals of repeated runs around their mean, scaled to the noise of one run."""
-    table = fitted.table
-    if "seed" not in table.sources:
-        return None
-    keys = [pd.Series(table.column(name)) for name in fitted.fit.law.columns]
-    keys += [pd.Series(codes) for codes in fitted.prepared.codes.values()]
-    frame = pd.concat(keys, axis=1)[fitted.used]
-    values = pd.Series(fitted.residuals[fitted.used], index=frame.index)
-    groups = values.groupby([frame[name] for name in frame])
-    size = groups.transform("size")
-    if len(values) - groups.ngroups < FEWEST_REPEATS:
-        return None
-    several = (size > 1).to_numpy()
-    inflated = (values - groups.transform("mean")) * np.sqrt(size / (size - 1).clip(lower=1))
-    return inflated[several].to_numpy()
+    return values, codes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -11,41 +11,35 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from scalefit import objective as obj
 from scalefit.arguments import affordable, whole
 from scalefit.data.table import LossTable
 from scalefit.errors import DataError, MissingExtraError
-from scalefit.inference.derivatives import rows, slopes
 from scalefit.inference.ensemble import Ensemble
-from scalefit.inference.fitted_data import (
-    FittedData,
-    attach,
-    curve_notes,
-    parameters,
-    require_freedom,
-    run_noise,
-)
+from scalefit.inference.fitted_data import attach, curve_notes, parameters, require_freedom
+from scalefit.inference.posterior_density import Coordinates, coordinates, log_likelihood
+from scalefit.inference.run_noise import run_noise
 from scalefit.notes import Note
 from scalefit.objective import Measure, Residual
 from scalefit.problem.problem import Data, Problem
-from scalefit.results.fit import Fit, checked_fit, refuse_unknown
-from scalefit.runtime.settings import on_device, own_settings, processor
+from scalefit.results.fit import Fit, checked_fit
+from scalefit.results.prediction import refuse_unknown
+from scalefit.runtime.settings import on_device, processor
 from scalefit.runtime.threads import apart, in_threads
 
-__all__ = ["log_normaliser", "posterior", "split_rhat"]
+__all__ = ["posterior", "split_rhat"]
 
-# Steps in which each chain finds its step size and the covariance it moves in; it sets out from the
-# covariance at the optimum, so that half of the usual thousand do.
+# Steps in which each chain adapts its step size and mass matrix. It starts from the covariance at
+# the optimum, so that half of the usual thousand are enough.
 WARMUP = 500
 
 # Draws of every chain by one call of a program, between which an interrupt stops.
 AT_ONCE = 50
 
-# Acceptance that the step size is set for. Above the usual 0.8: bounds and the corners of Huber and
-# absolute losses cost accuracy that smaller steps give back.
+# Acceptance rate that the step size is adapted to. Above the usual 0.8: near bounds and the corners
+# of Huber and absolute losses only smaller steps are accurate.
 ACCEPTANCE = 0.9
 
-# Chains set out this many standard deviations apart, so that agreement says something.
+# Chains start within this many standard deviations, far enough apart that agreement is evidence.
 APART = 1.5
 
 # Above this, chains are not draws of one distribution (Vehtari et al. 2021).
@@ -59,8 +53,8 @@ COUNT = "Pass n_draws=1000, which of each of 4 chains give two digits"
 FIELDS = 16
 MOST_SEED = 2**63 - 1
 
-# Eigenvalues of the scaled precision below this share of the largest are no more than rounding.
-ROUNDING = 1e-10
+# Laws whose compiled programs are kept.
+MOST_PROGRAMS = 8
 
 
 def posterior(
@@ -74,9 +68,9 @@ def posterior(
 ) -> Ensemble:
     """Draws from the posterior of the parameters, by the No-U-Turn Sampler.
 
-    The likelihood is what the objective is the logarithm of. Residuals r (logarithmic, relative or
-    raw, as the objective's) are independent, with weights that multiply their log-likelihood and
-    noise of one unknown size:
+    The objective is minus the logarithm of the likelihood, up to its scale. Residuals r
+    (logarithmic, relative or raw, as the objective's) are independent, with weights that multiply
+    their log-likelihood and noise of one unknown size:
 
         squares:  normal, density proportional to exp(-r^2 / (2 s^2))
         Huber:    density exp(-H(r) / t) / Z,
@@ -87,13 +81,13 @@ def posterior(
     is how they are searched, and of amplitudes; in everything else as it is (offsets, fractions,
     coefficients free in sign, amplitudes that may be negative); and in the logarithm of s, t or b,
     which has no bounds. Parameters that the fit has at a bound are free here. Where neither the
-    bounds nor the runs end a parameter, this is no distribution: an amplitude whose term the runs
-    do not show needs a lower bound above zero, or the chains will not agree.
+    bounds nor the runs limit a parameter, the posterior is improper: an amplitude whose term the
+    runs do not show needs a lower bound above zero, or the chains will not agree.
 
-    Chains set out apart around the optimum, in coordinates without bounds and scaled by the
-    covariance there. What they are like is noted: ``chains_disagree`` where the split R-hat of a
-    parameter or of the noise is above 1.01, ``divergences`` where the sampler could not follow the
-    density. ``to_arviz`` hands the draws to ArviZ for every other diagnostic.
+    Chains start apart from each other around the optimum, in coordinates without bounds and scaled
+    by the covariance there. Notes: ``chains_disagree`` where the split R-hat of a parameter or of
+    the noise is above 1.01, ``divergences`` where the sampler could not follow the density.
+    ``to_arviz`` gives the draws to ArviZ for every other diagnostic.
 
     Args:
         fit: the fit.
@@ -107,11 +101,11 @@ def posterior(
         The draws, one chain after the other.
 
     Raises:
-        ArgumentError: an option makes no sense, or so many draws do not fit into memory.
+        ArgumentError: an option is invalid, or so many draws do not fit into memory.
         MissingExtraError: BlackJAX is not installed.
-        DataError: the table is not the one that was fitted, or leaves
-            fewer than five residual degrees of freedom; the objective is asymmetric; an amplitude
-            is zero; or a parameter without bounds has no effect.
+        DataError: the table is not the one that was fitted, or leaves fewer than five residual
+            degrees of freedom; the objective is asymmetric; an amplitude is zero; or a parameter
+            without bounds has no effect.
         FitError: the process was forked from one in which JAX was running.
 
     Source:
@@ -136,10 +130,11 @@ def posterior(
     refuse_unknown(posterior, fit.law, columns)
     fitted = attach(fit, runs, **columns)
     problem, data = fitted.prepared.problem, fitted.prepared.data
-    space = _space(fitted)
-    # Of the measure the name of the residual is static, and the rest are numbers.
-    how, bare = data.measure, data._replace(measure=cast(Any, None))
-    made = _sampled(device, (problem, how.residual, how[1:], bare, space), seed, chains, n_draws)
+    target = _Target(
+        tuple(data.measure[1:]), data._replace(measure=cast(Any, None)), coordinates(fitted)
+    )
+    programs = _programs(problem, data.measure.residual)
+    made = _sampled(device, programs, target, seed, chains, n_draws)
     points = made.points.reshape(chains * n_draws, problem.size)
     count = len(problem.owners)
     free = np.zeros(points.shape, dtype=bool)
@@ -151,26 +146,10 @@ def posterior(
         seed=seed,
         noise=run_noise(fitted),
         replicates=None,
-        df_resid=fitted.freedom,
+        df_resid=fitted.df_resid,
         chains=chains,
         notes=(*curve_notes(fit, None), *_notes(problem, made)),
     )
-
-
-def log_normaliser(how: Measure, scale: Any) -> Any:
-    """Logarithm of the integral of exp(-penalty / scale) over all residuals.
-
-    Args:
-        how: the objective in numbers; an infinite delta is the square.
-        scale: positive, in the unit of the penalty (of abs(r) for absolute residuals).
-    """
-    finite = jnp.isfinite(how.delta)
-    delta = jnp.where(finite, how.delta, 1.0)
-    normal = jnp.sqrt(2 * jnp.pi * scale)
-    core = normal * jax.scipy.special.erf(delta / jnp.sqrt(2 * scale))
-    tails = 2 * scale / delta * jnp.exp(-(delta**2) / (2 * scale))
-    whole = jnp.where(finite, core + tails, normal)
-    return jnp.log(jnp.where(how.absolute, 2 * scale, whole))
 
 
 def split_rhat(draws: np.ndarray) -> float:
@@ -201,49 +180,6 @@ def split_rhat(draws: np.ndarray) -> float:
     return float(np.max(found))
 
 
-class _Space(NamedTuple):
-    """Unconstrained numbers of unit spread, and the way from them to the engine's point.
-
-    A flat coordinate is one in which the prior is flat: a parameter or its logarithm. Each is
-    mapped from the whole line into its bounds; the logarithm of the noise comes last and has none.
-
-    Attributes:
-        lower: bounds of the flat coordinates, shape (p,).
-        upper: shape (p,).
-        raised: whether the engine's coordinate is the exponential of the flat one, shape (p,).
-        centre: where the chains set out from, unconstrained, shape (p + 1,).
-        root: of the covariance there, shape (p + 1, p + 1).
-    """
-
-    lower: Any
-    upper: Any
-    raised: Any
-    centre: Any
-    root: Any
-
-    def place(self, free: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The engine's point, logarithm of the noise, and log determinant of the map.
-
-        Args:
-            free: shape (p + 1,).
-        """
-        line = self.centre + self.root @ free
-        z, noise = line[:-1], line[-1]
-        low, high = jnp.isfinite(self.lower), jnp.isfinite(self.upper)
-        both, single = low & high, low ^ high
-        lower = jnp.where(low, self.lower, 0.0)
-        upper = jnp.where(high, self.upper, 0.0)
-        width = jnp.where(both, upper - lower, 1.0)
-        # The branch not taken must not overflow: its derivative would be no number.
-        away = jnp.exp(jnp.where(single, z, 0.0))
-        flat = jnp.where(low, lower + away, jnp.where(high, upper - away, z))
-        flat = jnp.where(both, lower + width * jax.nn.sigmoid(z), flat)
-        bent = jnp.log(width) + jax.nn.log_sigmoid(z) + jax.nn.log_sigmoid(-z)
-        volume = jnp.sum(jnp.where(both, bent, jnp.where(single, z, 0.0)))
-        natural = jnp.exp(jnp.where(self.raised, flat, 0.0))
-        return jnp.where(self.raised, natural, flat), noise, volume
-
-
 class _Chains(NamedTuple):
     """Points (chains, draws, p), logarithms of the noise and divergences (chains, draws)."""
 
@@ -252,26 +188,46 @@ class _Chains(NamedTuple):
     diverged: Any
 
 
+class _Target(NamedTuple):
+    """Numbers that the density is made of.
+
+    Attributes:
+        numbers: of the measure, all but the name of the residual.
+        data: the table, without its measure.
+        space: coordinates in which the chains move.
+    """
+
+    numbers: tuple[Any, ...]
+    data: Data
+    space: Coordinates
+
+
 def _sampled(
-    device: jax.Device, target: tuple[Any, ...], seed: int, chains: int, draws: int
+    device: jax.Device,
+    programs: tuple[Callable[..., Any], Callable[..., Any]],
+    target: _Target,
+    seed: int,
+    chains: int,
+    draws: int,
 ) -> _Chains:
     """Chains of draws, each with a warm-up of its own, shape (chains, draws) first.
 
     Args:
         device: where to run.
-        target: what the density is made of: problem, residual of the measure and the others of it,
-            the table without the measure, and where the chains move.
+        programs: of the warm-up and of the draws; see :func:`_programs`.
+        target: what the density is made of.
         seed: of the random numbers.
         chains: how many.
         draws: of each chain.
     """
+    warm_up, draw = programs
 
     def begin() -> tuple[Any, Any, Any]:
         with on_device(device):
             # Not from a seed by JAX, which has a setting that is added to every one.
             bits = jnp.array([seed >> 32 & 0xFFFFFFFF, seed & 0xFFFFFFFF], dtype=jnp.uint32)
             key = jax.random.wrap_key_data(bits, impl="threefry2x32")
-            state, tuned, go = _warmed(*target, jax.random.split(key, chains))
+            state, tuned, go = warm_up(target, jax.random.split(key, chains))
             return state, tuned, jax.vmap(partial(jax.random.split, num=draws))(go)
 
     state, tuned, keys = apart(begin)
@@ -281,195 +237,80 @@ def _sampled(
         with on_device(device):
             # The last ones are filled up to the size that is compiled.
             mine = keys[:, np.arange(first, first + AT_ONCE).clip(max=draws - 1)]
-            state, found = _drawn(*target, state, tuned, mine)
+            state, found = draw(target, state, tuned, mine)
             return _Chains(*(np.asarray(leaf)[:, : draws - first] for leaf in found))
 
     parts = in_threads(some, range(0, draws, AT_ONCE), 1)
     return _Chains(*(np.concatenate(leaves, axis=1) for leaves in zip(*parts, strict=True)))
 
 
-def _density(
-    problem: Problem, residual: Residual, numbers: tuple[Any, ...], data: Data, space: _Space
-) -> Callable[[jax.Array], jax.Array]:
-    """Log density of unconstrained numbers, up to a constant."""
-    data = data._replace(measure=Measure(residual, *numbers))
+@lru_cache(maxsize=MOST_PROGRAMS)
+def _programs(
+    problem: Problem, residual: Residual
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Compiled programs of the warm-up and of the draws, for laws used lately.
 
-    def density(free: jax.Array) -> jax.Array:
-        point, noise, volume = space.place(free)
-        return _log_likelihood(problem, data, point, noise) + volume
-
-    return density
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _warmed(
-    problem: Problem,
-    residual: Residual,
-    numbers: tuple[Any, ...],
-    data: Data,
-    space: _Space,
-    keys: Any,
-) -> tuple[Any, Any, Any]:
-    """State and tuning of each chain after its warm-up, and the key of its draws."""
-    blackjax = _require_sampler()
-    density = _density(problem, residual, numbers, data, space)
-
-    def one(key: jax.Array) -> tuple[Any, Any, Any]:
-        begin, warm, go = jax.random.split(key, 3)
-        start = jax.random.uniform(begin, space.centre.shape, minval=-APART, maxval=APART)
-        # The centre is where the law is known to have a value.
-        start, _ = jax.lax.while_loop(
-            lambda at: ~jnp.isfinite(density(at[0])) & (at[1] < 60),
-            lambda at: (0.5 * at[0], at[1] + 1),
-            (start, 0),
-        )
-        adaptation = blackjax.window_adaptation(
-            blackjax.nuts,
-            density,
-            is_mass_matrix_diagonal=True,
-            target_acceptance_rate=ACCEPTANCE,
-        )
-        (state, tuned), _ = adaptation.run(warm, start, num_steps=WARMUP)
-        return state, tuned, go
-
-    return jax.vmap(one)(keys)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _drawn(
-    problem: Problem,
-    residual: Residual,
-    numbers: tuple[Any, ...],
-    data: Data,
-    space: _Space,
-    state: Any,
-    tuned: Any,
-    keys: Any,
-) -> tuple[Any, _Chains]:
-    """State of each chain after some more draws, and those draws, (chains, draws) first."""
-    blackjax = _require_sampler()
-    density = _density(problem, residual, numbers, data, space)
-
-    def one(state: Any, tuned: Any, keys: Any) -> tuple[Any, _Chains]:
-        kernel = blackjax.nuts(density, **tuned)
-
-        def step(state: Any, key: jax.Array) -> tuple[Any, _Chains]:
-            state, info = kernel.step(key, state)
-            point, noise, _ = space.place(state.position)
-            return state, _Chains(point, noise, info.is_divergent)
-
-        return jax.lax.scan(step, state, keys)
-
-    return jax.vmap(one)(state, tuned, keys)
-
-
-def _log_likelihood(problem: Problem, data: Data, point: jax.Array, noise: jax.Array) -> jax.Array:
-    """Of all rows, normalised; minus infinity where a residual does not exist."""
-    residuals = rows(problem, data, point)
-    fine = jnp.isfinite(residuals) | (data.weight == 0)
-    residuals = jnp.where(fine & jnp.isfinite(residuals), residuals, 0.0)
-    scale = jnp.exp(noise)
-    sizes = _sizes(data.measure, residuals)
-    terms = data.weight * (sizes / scale + log_normaliser(data.measure, scale))
-    return jnp.where(jnp.all(fine), -jnp.sum(terms), -jnp.inf)
-
-
-def _sizes(how: Measure, residuals: Any) -> Any:
-    """What the density falls exponentially with."""
-    return jnp.where(how.absolute, jnp.abs(residuals), obj.penalty(how, residuals))
-
-
-def _space(fitted: FittedData) -> _Space:
-    """Coordinates in which the posterior is about a standard normal one.
-
-    Raises:
-        DataError: it has no end in some direction.
+    Args:
+        problem: the problem.
+        residual: name of the residual.
     """
-    problem, data, settings = (
-        fitted.prepared.problem,
-        fitted.prepared.data,
-        fitted.prepared.settings,
-    )
-    count = len(problem.owners)
-    point = fitted.point
-    searched = np.array([False] * count + list(problem.logarithmic))
-    kinds = {param.name: param.kind for param in fitted.fit.law.params}
-    names = [group[0] for group in problem.names]
-    kind = [kinds[name.partition("[")[0]] for name in names]
-    log = np.array(
-        [
-            item.spacing == "log" or (item.name == "amplitude" and low >= 0)
-            for item, (low, _) in zip(kind, settings.ends, strict=True)
-        ]
-    )
-    raised = log & ~searched
-    for name, value, positive in zip(names, point, raised, strict=True):
-        if positive and not value > 0:
-            raise DataError(
-                f"{name} is {value:g} at the optimum, and the prior is flat in its logarithm: "
-                "its posterior has no end there",
-                remedy="Fit a law without its term, or with bounds above zero, as "
-                f"bounds={{{name.partition('[')[0]!r}: (0.001, 1e6)}}",
+    blackjax = _require_sampler()
+
+    def density_of(target: _Target) -> Callable[[jax.Array], jax.Array]:
+        """Log density of unconstrained coordinates, up to a constant."""
+        data = target.data._replace(measure=Measure(residual, *target.numbers))
+
+        def density(free: jax.Array) -> jax.Array:
+            point, noise, volume = target.space.point(free)
+            return log_likelihood(problem, data, point, noise) + volume
+
+        return density
+
+    @jax.jit
+    def warm_up(target: _Target, keys: jax.Array) -> tuple[Any, Any, Any]:
+        """State and tuning of each chain after its warm-up, and the key of its draws."""
+        density = density_of(target)
+
+        def one(key: jax.Array) -> tuple[Any, Any, Any]:
+            begin, warm, go = jax.random.split(key, 3)
+            start = jax.random.uniform(
+                begin, target.space.centre.shape, minval=-APART, maxval=APART
             )
+            # Towards the centre, where the law is known to have a value.
+            start, _ = jax.lax.while_loop(
+                lambda at: ~jnp.isfinite(density(at[0])) & (at[1] < 60),
+                lambda at: (0.5 * at[0], at[1] + 1),
+                (start, 0),
+            )
+            adaptation = blackjax.window_adaptation(
+                blackjax.nuts,
+                density,
+                is_mass_matrix_diagonal=True,
+                target_acceptance_rate=ACCEPTANCE,
+            )
+            (state, tuned), _ = adaptation.run(warm, start, num_steps=WARMUP)
+            return state, tuned, go
 
-    def flat(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-        with np.errstate(divide="ignore"):
-            return np.where(where, np.log(np.where(where, values, 1.0)), values)
+        return jax.vmap(one)(keys)
 
-    lower, upper = flat(settings.ends[:, 0], log), flat(settings.ends[:, 1], log)
-    best = flat(point, raised)
-    around = slopes(problem, data, point)
-    weight = np.asarray(data.weight)
-    jacobian = np.asarray(around.jacobian) * np.where(raised, point, 1.0)
-    noise, told = _noise(data, np.asarray(around.residuals), weight)
-    precision = told * (jacobian.T @ (weight[:, None] * jacobian))
-    # Whoever is at a bound sets out inside, as far as the runs let it.
-    with np.errstate(divide="ignore"):
-        spread = 1 / np.sqrt(np.diagonal(precision))
-    low, high = np.isfinite(lower), np.isfinite(upper)
-    endless = ~(low & high) & ~np.isfinite(spread)
-    if endless.any():
-        name = names[int(np.argmax(endless))]
-        raise DataError(
-            f"{name} has no effect at the optimum, and no bounds: its posterior has no end",
-            remedy=f"Fix {name}, or fit with bounds for it",
-        )
-    inside = np.minimum(spread, 0.25 * (upper - lower))
-    best = np.clip(best, lower + inside, upper - inside)
-    below, above = best - lower, upper - best
-    with np.errstate(invalid="ignore"):
-        share = np.where(low & high, below / (upper - lower), 0.5)
-        centre = np.where(low, np.log(below), np.where(high, np.log(above), best))
-        slope = np.where(low, below, np.where(high, above, 1.0))
-    centre = np.where(low & high, np.log(share / (1 - share)), centre)
-    slope = np.where(low & high, below * (1 - share), slope)
-    precision = precision * np.outer(slope, slope)
-    # The flat prior within two bounds, on the line, has a peak of this curvature.
-    precision += np.diag(np.where(low & high, 2 * share * (1 - share), 0.0))
-    size = np.sqrt(np.diagonal(precision))
-    values, vectors = np.linalg.eigh(precision / np.outer(size, size))
-    root = np.zeros((len(point) + 1, len(point) + 1))
-    root[:-1, :-1] = vectors / np.sqrt(np.maximum(values, ROUNDING * values[-1])) / size[:, None]
-    root[-1, -1] = 1 / np.sqrt(weight.sum())
-    return _Space(lower, upper, raised, np.r_[centre, np.log(noise)], root)
+    @jax.jit
+    def draw(target: _Target, state: Any, tuned: Any, keys: jax.Array) -> tuple[Any, _Chains]:
+        """State of each chain after some more draws, and those draws, (chains, draws) first."""
+        density = density_of(target)
 
+        def one(state: Any, tuned: Any, keys: jax.Array) -> tuple[Any, _Chains]:
+            kernel = blackjax.nuts(density, **tuned)
 
-def _noise(data: Data, residuals: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """Most likely size of the noise, and what a row tells of its prediction: Fisher information."""
-    with own_settings():
-        total = float(weight @ np.asarray(_sizes(data.measure, residuals)))
-    mean = total / float(weight.sum())
-    if bool(data.measure.absolute):
-        return mean, mean**-2
-    from scipy.special import erf
+            def step(state: Any, key: jax.Array) -> tuple[Any, _Chains]:
+                state, info = kernel.step(key, state)
+                point, noise, _ = target.space.point(state.position)
+                return state, _Chains(point, noise, info.is_divergent)
 
-    delta, scale, core = float(data.measure.delta), 2 * mean, 1.0
-    # With the share c of the density within delta the mean penalty is (1 - c / 2) scale.
-    for _ in range(100 if np.isfinite(delta) else 0):
-        middle = np.sqrt(2 * np.pi * scale) * erf(delta / np.sqrt(2 * scale))
-        core = middle / (middle + 2 * scale / delta * np.exp(-(delta**2) / (2 * scale)))
-        scale = mean / (1 - 0.5 * core)
-    return scale, core / scale
+            return jax.lax.scan(step, state, keys)
+
+        return jax.vmap(one)(state, tuned, keys)
+
+    return warm_up, draw
 
 
 def _notes(problem: Problem, made: _Chains) -> list[Note]:
@@ -515,7 +356,7 @@ def _require_sampler() -> Any:
 
 
 def _require_likelihood(fit: Fit) -> None:
-    if fit.objective.robust == "asymmetric":
+    if not fit.objective.penalty.symmetric:
         raise DataError(
             "an asymmetric objective looks for a lower envelope, not for the middle of noise: it "
             "has no likelihood",

@@ -9,8 +9,6 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
 from scalefit.arguments import refused, shown
 from scalefit.errors import LawError
 from scalefit.frozen import Frozen
@@ -22,36 +20,39 @@ from scalefit.laws.additive import chinchilla_outer as chinchilla_outer
 from scalefit.laws.additive import chinchilla_overtrained as chinchilla_overtrained
 from scalefit.laws.additive import chinchilla_tied as chinchilla_tied
 from scalefit.laws.base import Law as Law
-from scalefit.laws.base import Param as Param
 from scalefit.laws.base import law as law
-from scalefit.laws.bits import effective_parameters as effective_parameters
-from scalefit.laws.bits import effective_parameters_and_tokens as effective_parameters_and_tokens
-from scalefit.laws.bits import float_quantized as float_quantized
 from scalefit.laws.bits import low_precision as low_precision
-from scalefit.laws.bits import optimal_qat_share as optimal_qat_share
 from scalefit.laws.bits import precision as precision
 from scalefit.laws.bits import ptq_excess as ptq_excess
-from scalefit.laws.bits import qat as qat
-from scalefit.laws.bits import qat_excess as qat_excess
-from scalefit.laws.bits import quartet as quartet
 from scalefit.laws.bits import unified_precision as unified_precision
 from scalefit.laws.broken import broken_power as broken_power
 from scalefit.laws.broken import broken_power_twice as broken_power_twice
 from scalefit.laws.data_limited import data_constrained as data_constrained
 from scalefit.laws.data_limited import repeated_epochs as repeated_epochs
 from scalefit.laws.data_limited import repeated_tokens as repeated_tokens
-from scalefit.laws.distillation import distillation as distillation
-from scalefit.laws.distillation import distillation_limit as distillation_limit
+from scalefit.laws.distilled import distillation as distillation
+from scalefit.laws.distilled import distillation_limit as distillation_limit
 from scalefit.laws.downstream import accuracy_of_compute as accuracy_of_compute
 from scalefit.laws.downstream import accuracy_of_loss as accuracy_of_loss
 from scalefit.laws.downstream import accuracy_of_scale as accuracy_of_scale
 from scalefit.laws.downstream import accuracy_of_size as accuracy_of_size
 from scalefit.laws.downstream import error_of_loss as error_of_loss
-from scalefit.laws.farseer import farseer as farseer
+from scalefit.laws.drifting import farseer as farseer
+from scalefit.laws.experts import efficiency_leverage as efficiency_leverage
+from scalefit.laws.experts import fine_grained_moe as fine_grained_moe
+from scalefit.laws.experts import joint_moe as joint_moe
+from scalefit.laws.experts import routed as routed
 from scalefit.laws.finetuning import joint_finetuning as joint_finetuning
 from scalefit.laws.finetuning import rectified_finetuning as rectified_finetuning
 from scalefit.laws.floorless import kaplan as kaplan
 from scalefit.laws.floorless import kaplan_steps as kaplan_steps
+from scalefit.laws.formats import effective_parameters as effective_parameters
+from scalefit.laws.formats import effective_parameters_and_tokens as effective_parameters_and_tokens
+from scalefit.laws.formats import float_quantized as float_quantized
+from scalefit.laws.formats import optimal_qat_share as optimal_qat_share
+from scalefit.laws.formats import qat as qat
+from scalefit.laws.formats import qat_excess as qat_excess
+from scalefit.laws.formats import quartet as quartet
 from scalefit.laws.hyperparameters import optimal_batch_size as optimal_batch_size
 from scalefit.laws.hyperparameters import optimal_learning_rate as optimal_learning_rate
 from scalefit.laws.kinds import Amplitude as Amplitude
@@ -70,6 +71,7 @@ from scalefit.laws.kinds import Relation as Relation
 from scalefit.laws.kinds import Share as Share
 from scalefit.laws.kinds import scale_of as scale_of
 from scalefit.laws.kinds import slope_of as slope_of
+from scalefit.laws.law_table import LawTable as LawTable
 from scalefit.laws.mixture import data_mixture as data_mixture
 from scalefit.laws.mixture import mixture_of as mixture_of
 from scalefit.laws.parallel import parscale as parscale
@@ -78,22 +80,19 @@ from scalefit.laws.powers import power_offset as power_offset
 from scalefit.laws.reinforcement import overoptimization_best_of_n as overoptimization_best_of_n
 from scalefit.laws.reinforcement import overoptimization_rl as overoptimization_rl
 from scalefit.laws.reinforcement import reward_of_compute as reward_of_compute
-from scalefit.laws.routed import efficiency_leverage as efficiency_leverage
-from scalefit.laws.routed import fine_grained_moe as fine_grained_moe
-from scalefit.laws.routed import joint_moe as joint_moe
-from scalefit.laws.routed import routed as routed
 from scalefit.laws.sampling import coverage_beta as coverage_beta
 from scalefit.laws.sampling import coverage_power as coverage_power
 from scalefit.laws.sampling import train_to_test as train_to_test
 from scalefit.laws.shape import architecture_product as architecture_product
 from scalefit.laws.shape import architecture_sum as architecture_sum
 from scalefit.laws.shape import aspect_ratio as aspect_ratio
+from scalefit.laws.signature import Param as Param
 from scalefit.laws.sparsity import compressed as compressed
 from scalefit.laws.sparsity import moe_sparsity as moe_sparsity
 from scalefit.laws.sparsity import weight_sparsity as weight_sparsity
 from scalefit.laws.transfer import loss_to_loss as loss_to_loss
-from scalefit.laws.vocabulary import tokens_of_characters as tokens_of_characters
-from scalefit.laws.vocabulary import vocabulary as vocabulary
+from scalefit.laws.vocabularies import tokens_of_characters as tokens_of_characters
+from scalefit.laws.vocabularies import vocabulary as vocabulary
 
 # Every law that has a name, by family. A new one is listed here and nowhere else.
 FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
@@ -155,33 +154,16 @@ BUILTIN: Mapping[str, Law] = Frozen(
 )
 
 
-def table() -> pd.DataFrame:
-    """All built-in laws, one row each, in the order of their families.
-
-    Returns:
-        DataFrame with the columns name, family, purpose (one sentence), columns (data columns that
-        the law takes), parameters, formula, source.
+def table() -> LawTable:
+    """All built-in laws, in the order of their families; ``table().to_frame()`` is a DataFrame.
 
     Example:
         >>> from scalefit import laws
-        >>> laws.table().set_index("name").loc["chinchilla", ["columns", "parameters"]].to_list()
+        >>> found = laws.table().to_frame().set_index("name")
+        >>> found.loc["chinchilla", ["columns", "parameters"]].to_list()
         ['N, D', 'E, A, B, alpha, beta']
     """
-    return pd.DataFrame(
-        [
-            {
-                "name": item.name,
-                "family": family,
-                "purpose": item.purpose,
-                "columns": ", ".join(item.columns),
-                "parameters": ", ".join(item.names),
-                "formula": item.formula,
-                "source": item.source,
-            }
-            for family, members in FAMILIES.items()
-            for item in members
-        ]
-    )
+    return LawTable(FAMILIES)
 
 
 def find(law: Any) -> Law:

@@ -7,18 +7,23 @@ still callable like the function. Nothing is registered and nothing is guessed.
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, overload
 
 import jax
 import numpy as np
+import pandas as pd
 
 from scalefit.arguments import refused, shown, text
 from scalefit.errors import DataError, LawError, listed
-from scalefit.laws.kinds import Bounds, By, Domain, Kind, Relation
+from scalefit.laws.kinds import Domain, Relation
+from scalefit.laws.signature import Param, meanings, read_signature, require_function
+from scalefit.reporting.described import Described
+from scalefit.reporting.description import Column, Description, Table
 from scalefit.runtime.settings import on_device, processor, quiet
 from scalefit.tracing.formula import Formula, coupled, formula_of, refusal
 from scalefit.tracing.numpy_calls import Value, held, released
@@ -26,60 +31,25 @@ from scalefit.tracing.operations import Function, Program
 
 __all__ = ["Law", "Param", "law"]
 
-# Options of fit, beside which headers of columns are passed by name.
+# Options of fit: columns are passed as keywords too, so no column may have one of these names.
 OPTIONS = {
     *("runs", "law", "residual", "robust", "delta", "asymmetry", "fixed", "bounds", "tied"),
     *("groups", "seed", "certify", "device", "keep", "missing"),
 }
 
-# How a parameter is annotated, in messages.
-KINDS = "Offset, Amplitude, Coefficient, Exponent, Fraction or Annotated[Array, scale_of('N')]"
-
 RELATION = 'Write it as Relation("U <= D", ("U", "D"), lambda U, D: U <= D)'
 
-# The value of a row agrees to rounding however many rows are beside it, or depends on them.
+# Relative difference above which a row's value depends on the rows beside it.
 SAME_ROW = 1e-9
 
 
-@dataclass(frozen=True)
-class Param:
-    """One parameter of a law: its name, its kind, and the columns it differs by, if any."""
-
-    name: str
-    kind: Kind
-    by: tuple[str, ...] = ()
-
-    def bounds(self, columns: Mapping[str, np.ndarray]) -> tuple[float, float]:
-        """Bounds in the parameter's own unit, given the data columns of a table.
-
-        Raises:
-            DataError: the kind is a scale of a column that is not positive everywhere.
-        """
-        kind = self.kind
-        if kind.column is None:
-            return kind.lower, kind.upper
-        values = columns[kind.column]
-        if kind.per:
-            # A column that does not change has no slope: what is wrong is said of the design.
-            width = float(values.max() - values.min()) or 1.0
-            return kind.lower / width, kind.upper / width
-        if not np.all(values > 0):
-            raise DataError(
-                f"parameter {self.name!r} is a scale of column {kind.column!r}, "
-                f"whose smallest value is {values.min():g}",
-                column=kind.column,
-                remedy="A scale needs a positive column: shift the column, or give the parameter "
-                "explicit bounds with Annotated[..., Bounds(lower, upper)]",
-            )
-        return kind.lower * float(values.min()), kind.upper * float(values.max())
-
-
 @dataclass(frozen=True, eq=False)
-class Law:
+class Law(Described):
     """A parametric loss surface.
 
     Calling it evaluates the plain function. Two laws are the same only if they are the same
-    object: the function cannot be compared.
+    object: the function cannot be compared. A law is pickled by reference to its module, as a
+    function is, and a copy of it is the law itself.
 
     Attributes:
         function: the function as written.
@@ -91,6 +61,7 @@ class Law:
         latex: the formula in LaTeX's mathematics, without dollar signs; empty where none was given.
         domains: values that columns can have, by column, where they are declared.
         relations: what holds between columns in every row.
+        maker: function and arguments that make the law, where it has no name in a module.
     """
 
     function: Callable[..., Any]
@@ -102,16 +73,40 @@ class Law:
     latex: str = ""
     domains: Mapping[str, Domain] = field(default_factory=dict)
     relations: tuple[Relation, ...] = ()
+    maker: tuple[Callable[..., Law], tuple[Any, ...]] | None = None
+
+    def __copy__(self) -> Law:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Law:
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., Law], tuple[Any, ...]]:
+        if self.maker is not None:
+            return self.maker
+        module = getattr(self.function, "__module__", None) or "?"
+        path = getattr(self.function, "__qualname__", self.name)
+        try:
+            found = law_at(module, path)
+        except LawError:
+            found = None
+        if found is not self:
+            raise LawError(
+                f"law {self.name!r} cannot be pickled: module {module!r} has no law {path!r}, and "
+                "laws are pickled by reference, as functions are. Define it with @scalefit.law at "
+                "the top of a module that can be imported"
+            )
+        return law_at, (module, path)
 
     def __call__(self, *columns: Any, **params: Any) -> Any:
         """The function itself, in the caller's precision; traceable by JAX.
 
         Raises:
-            LawError: JAX traces it, and it is no formula.
+            LawError: JAX traces the call, and the function is not a formula.
         """
         given = [*columns, *params.values()]
         if any(isinstance(item, Value) for item in given):
-            # In a law that is written with numpy's functions.
+            # Called from a law that is written with numpy's functions.
             return held(self(*released(columns), **released(params)))
         if any(isinstance(item, jax.core.Tracer) for item in given):
             return self.formula_read.function(*columns, **params)
@@ -139,6 +134,47 @@ class Law:
         """
         after = (inspect.getdoc(self.function) or "").splitlines()[2:3]
         return "" if not after or after[0].endswith(":") else after[0]
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each parameter: kind, bounds (of a scale, in multiples) and meaning."""
+        said = meanings(self.function)
+        rows = {
+            param.name: (param.kind.name, param.kind.lower, param.kind.upper, said.get(param.name))
+            for param in self.params
+        }
+        names = ["kind", "lower", "upper", "meaning"]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=names)
+
+    def describe(self, level: float = 0.95) -> Description:
+        """The formula, what its columns and parameters are, and where it is from."""
+        said = meanings(self.function)
+        domains = [self.domains.get(name) for name in self.columns]
+        columns = [
+            Column("column", self.columns, "text"),
+            Column("meaning", [said.get(name, "") for name in self.columns], "text"),
+            Column("values", [item.rule("x") if item else "" for item in domains], "text"),
+        ]
+        kinds = [
+            f"{item.kind.name} by {' and '.join(item.by)}" if item.by else item.kind.name
+            for item in self.params
+        ]
+        params = [
+            Column("parameter", self.names, "name"),
+            Column("kind", kinds, "text"),
+            Column("meaning", [said.get(name, "") for name in self.names], "text"),
+        ]
+        return Description(
+            f"Law {self.name}",
+            self.purpose.replace("``", ""),
+            self.formula,
+            self.latex,
+            facts={
+                "predicts": self.response,
+                "in every row": ", ".join(item.rule for item in self.relations),
+                "source": self.source,
+            },
+            tables=[Table(columns), Table(params)],
+        )
 
     @property
     def __doc__(self) -> str | None:  # type: ignore[override]
@@ -181,7 +217,7 @@ class Law:
     def _require_rows_apart(
         self, arrays: Sequence[Any], values: Mapping[str, Any], found: np.ndarray
     ) -> None:
-        """Refuse a law that gives a row another value where there are fewer rows beside it."""
+        """Refuse a law whose value in a row depends on the other rows."""
         rows = arrays[0].shape
         if len(rows) != 1 or rows[0] < 2 or any(np.ndim(item) for item in values.values()):
             return
@@ -223,7 +259,7 @@ class Law:
         bad: np.ndarray,
         rows: Sequence[object] | None,
     ) -> DataError:
-        """What is said of columns where they break a rule, in the order of the rows."""
+        """The error for columns that break a rule, with the first value and all rows."""
         spread = np.broadcast_arrays(*values.values(), bad)[:-1]
         first = tuple(np.argwhere(bad)[0])
         said = ", ".join(
@@ -243,12 +279,12 @@ class Law:
 
     @cached_property
     def memo(self) -> dict[Any, Any]:
-        """What was made of the law once and is kept as long as it: programs of its terms."""
+        """A cache that lives as long as the law: programs of its terms."""
         return {}
 
     @cached_property
     def formula_read(self) -> Formula:
-        """The function as JAX has it, read the first time it is asked for.
+        """The function as JAX traces it, once.
 
         Raises:
             LawError: the function is no formula.
@@ -263,6 +299,29 @@ class Law:
             LawError: the function is no formula.
         """
         return self.formula_read.program
+
+
+def law_at(module: str, path: str) -> Law:
+    """The law of a name in a module.
+
+    Args:
+        module: where it is defined.
+        path: its qualified name there.
+
+    Raises:
+        LawError: there is none.
+    """
+    found: Any
+    try:
+        found = reduce(getattr, path.split("."), importlib.import_module(module))
+    except (ImportError, AttributeError):
+        found = None
+    if not isinstance(found, Law):
+        raise LawError(
+            f"module {module!r} has no law {path!r}. Import the module that defines it, with the "
+            "law at its top"
+        )
+    return found
 
 
 @overload
@@ -290,8 +349,8 @@ def law(
 ) -> Any:
     """Decorator that turns a plain function into a :class:`Law`: ``@law`` or ``@law(source=...)``.
 
-    The function may be written with ``jax.numpy`` or with ``numpy``. It is read as a formula when
-    the law is first used; what is no formula of one row is refused then, with the line.
+    The function may be written with ``jax.numpy`` or with ``numpy``. The law is traced when it
+    is first used; a function that is not a formula of one row is refused then, with its line.
 
     Args:
         function: the function, where the decorator stands alone.
@@ -334,8 +393,8 @@ def law(
             raise refused(f"relations[{place}]", relation, "a Relation", RELATION)
 
     def decorate(function: Callable[..., Any]) -> Law:
-        _require_function(function)
-        columns, params, domains = _read_signature(function)
+        require_function(function)
+        columns, params, domains = read_signature(function)
         name = function.__name__
         if response in columns:
             raise LawError(
@@ -372,128 +431,3 @@ def law(
 def _quoted(column: str) -> str:
     """A column as a rule names it."""
     return column if column.isidentifier() else f"`{column}`"
-
-
-def _require_function(function: Any) -> None:
-    """Refuse what is no plain function of columns and parameters."""
-    example = "def mine(N, D, *, E: Offset, A: Amplitude, alpha: Exponent)"
-    name = getattr(function, "__name__", None)
-    if not callable(function) or isinstance(function, type) or not isinstance(name, str):
-        raise LawError(f"{shown(function)} is not a plain function. Write one, as {example}")
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise LawError(f"law {name!r} is an async function. Write it with def alone: {example}")
-    if inspect.isgeneratorfunction(function):
-        raise LawError(f"law {name!r} yields. Return the predicted value instead")
-    try:
-        inspect.signature(function)
-    except ValueError as error:
-        raise LawError(f"{name!r} has no signature to read. Write a function: {example}") from error
-
-
-def _read_signature(
-    function: Callable[..., Any],
-) -> tuple[tuple[str, ...], tuple[Param, ...], dict[str, Domain]]:
-    name = function.__name__
-    hints = _annotations(function)
-    columns: list[str] = []
-    params: list[Param] = []
-    domains: dict[str, Domain] = {}
-    for argument in inspect.signature(function).parameters.values():
-        if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
-            raise LawError(
-                f"law {name!r}: {argument} is variadic. Write every column and parameter out"
-            )
-        if argument.default is not argument.empty:
-            raise LawError(
-                f"law {name!r}: {argument.name} has the default {shown(argument.default)}, which "
-                "a fit would not use. Leave it out; a parameter is held at a value with "
-                "fit(..., fixed={...})"
-            )
-        if argument.kind is argument.KEYWORD_ONLY:
-            kind = _read_kind(name, argument.name, hints)
-            params.append(Param(argument.name, kind, _read_by(argument.name, hints)))
-            continue
-        if argument.name in ("self", "cls"):
-            raise LawError(
-                f"law {name!r} is a method: {argument.name!r} would be a column. Write it as a "
-                "function outside of the class"
-            )
-        columns.append(argument.name)
-        for item in _metadata(hints, argument.name):
-            if isinstance(item, Domain):
-                domains[argument.name] = item
-            elif isinstance(item, Kind):
-                raise LawError(
-                    f"law {name!r}: {argument.name} is annotated as a parameter ({item.name}), but "
-                    "stands among the columns. Put a bare * before the parameters: "
-                    "def mine(N, D, *, E: Offset, ...)"
-                )
-    if not columns or not params:
-        raise LawError(
-            f"law {name!r} needs at least one data column (positional) and one parameter "
-            "(keyword-only): def mine(N, D, *, E: Offset, ...). Put a bare * between them"
-        )
-    for param in params:
-        if param.kind.column is not None and param.kind.column not in columns:
-            raise LawError(
-                f"law {name!r}: {param.name} is a {param.kind.name} of "
-                f"{param.kind.column!r}, which is not one of its columns ({', '.join(columns)})"
-            )
-    return tuple(columns), tuple(params), domains
-
-
-def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
-    """Annotations by argument, those that are text resolved."""
-    try:
-        return inspect.get_annotations(inspect.unwrap(function), eval_str=True)
-    except NameError as error:
-        raise LawError(
-            f"law {function.__name__!r}: annotation {error.name!r} cannot be resolved. Import the "
-            "kind at the top level of the module or notebook that defines the law"
-        ) from error
-    except Exception as error:  # Whatever evaluating an annotation's text raises.
-        raise LawError(
-            f"law {function.__name__!r}: an annotation cannot be resolved ({error}). Annotate "
-            f"each parameter with its kind: {KINDS}"
-        ) from error
-
-
-def _metadata(hints: Mapping[str, Any], argument: str) -> tuple[Any, ...]:
-    """What is annotated, a kind or domain that stands alone too."""
-    hint = hints.get(argument)
-    return (hint,) if isinstance(hint, Kind | Domain) else getattr(hint, "__metadata__", ())
-
-
-def _read_by(param: str, hints: Mapping[str, Any]) -> tuple[str, ...]:
-    items = _metadata(hints, param)
-    return tuple(column for item in items if isinstance(item, By) for column in item.columns)
-
-
-def _read_kind(law_name: str, param: str, hints: Mapping[str, Any]) -> Kind:
-    metadata = _metadata(hints, param)
-    kinds = [item for item in metadata if isinstance(item, Kind)]
-    if len(kinds) != 1:
-        raise LawError(
-            f"law {law_name!r}: parameter {param!r} has {'several kinds' if kinds else 'no kind'}. "
-            f"Annotate it with one of {KINDS}"
-        )
-    for item in metadata:
-        if not isinstance(item, Kind | Bounds | By):
-            raise LawError(
-                f"law {law_name!r}: parameter {param!r} is annotated with {shown(item)}, which is "
-                'nothing of a parameter. Write Bounds(lower, upper), or By("format")'
-            )
-    (kind,) = kinds
-    for bounds in (item for item in metadata if isinstance(item, Bounds)):
-        kind = kind.narrowed(bounds)
-    if not kind.lower < kind.upper:
-        raise LawError(
-            f"law {law_name!r}: parameter {param!r} has empty bounds ({kind.lower}, {kind.upper})"
-        )
-    if kind.spacing == "log" and kind.lower <= 0:
-        raise LawError(
-            f"law {law_name!r}: {kind.name} {param!r} is searched in the logarithm, so its lower "
-            f"bound must be positive, not {kind.lower:g}. Declare a number free in sign "
-            f"Annotated[Coefficient, Bounds({kind.lower:g}, {kind.upper:g})]"
-        )
-    return kind

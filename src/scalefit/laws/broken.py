@@ -15,9 +15,9 @@ __all__ = ["broken_power", "broken_power_twice"]
 # A slope of either sign: curves may rise before they fall.
 Slope = Annotated[Coefficient, Bounds(-1.0, 3.0)]
 Change = Annotated[Coefficient, Bounds(-6.0, 8.0)]
-# A break that the table shows lies inside it, or just outside.
+# A break lies inside the range of the table, or just outside.
 Break = Annotated[jax.Array, Kind("break", 0.5, 2.0, spacing="log", column="x")]
-# From a corner to a bend over the whole table.
+# From a sharp corner to a bend over the whole table.
 Width = Annotated[jax.Array, Kind("width", 0.02, 2.0, spacing="log")]
 
 

@@ -133,8 +133,8 @@ def data_constrained(
 @law(
     source="MuPT, Qu et al. 2024, arXiv 2404.06393, eq. 2, without its hinge for overfitting",
     latex=(
-        r"L(N, D, U) = E + \frac{A}{N^\alpha} + \frac{B}{D''^\beta}"
-        r" + \frac{d}{N^\alpha D''^\beta},\quad D'' = U_D \frac{1 - k^{D/U_D}}{1 - k},\quad"
+        r"L(N, D, U) = E + \frac{A}{N^\alpha} + \frac{B}{{D''}^\beta}"
+        r" + \frac{d}{N^\alpha {D''}^\beta},\quad D'' = U_D \frac{1 - k^{D/U_D}}{1 - k},\quad"
         r" U_D = \min(U, D)"
     ),
 )

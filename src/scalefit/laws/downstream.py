@@ -31,7 +31,7 @@ __all__ = [
     "error_of_loss",
 ]
 
-# Per unit of loss, whatever it is: over the losses of a table, from a straight line to a step.
+# Per unit of loss: from a straight line over the losses of a table to a step.
 Decay = Annotated[jax.Array, Kind("rate", 0.02, 15.0, spacing="log", column="loss", per=True)]
 Steepness = Annotated[jax.Array, Kind("rate", 0.1, 200.0, spacing="log", column="loss", per=True)]
 Middle = Annotated[jax.Array, Kind("middle", 0.2, 5.0, spacing="log", column="loss")]

@@ -52,8 +52,8 @@ EXPONENT_BOUNDS = (0.005, 5.0)
 # 1.5e9); beyond six the law is a pure power over any table.
 SCALE_MARGIN = 1e6
 
-# A term that changes by more than exp(15) = 3e6 over a table is nothing in all its rows but a few:
-# a step, of which a table knows the place and no slope.
+# A term that changes by more than exp(15) = 3e6 over a table is negligible in all but a few rows:
+# a step, whose place a table shows but not its slope.
 STEEPEST = 15.0
 
 
@@ -91,7 +91,7 @@ class Kind:
     def example(self) -> float:
         """A value that the kind allows, near those that papers find."""
         typical = {"offset": 1.7, "exponent": 0.3}.get(self.name, 1.0)
-        # At an end a term may vanish, and others with it.
+        # Not an end of the bounds, where terms may vanish.
         if self.lower < typical < self.upper:
             return typical
         if not self.searchable:
@@ -134,7 +134,7 @@ class By:
 
 
 def _set_numbers(ends: Any, example: str) -> None:
-    """Keep two ends as floats."""
+    """Check both ends and store them as floats."""
     for name in ("lower", "upper"):
         value = number(
             getattr(ends, name),
@@ -145,7 +145,7 @@ def _set_numbers(ends: Any, example: str) -> None:
         object.__setattr__(ends, name, value)
 
 
-# How a parameter that a kind's bounds do not fit is declared instead, in messages.
+# The remedy where the bounds of a kind are too narrow, in messages.
 OWN_BOUNDS = "a law of your own that declares it Annotated[Coefficient, Bounds({low:g}, {high:g})]"
 
 Offset = Annotated[jax.Array, Kind("offset", 0.0, math.inf)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, TypeVar, get_args
 
 import jax
@@ -18,7 +19,7 @@ T = TypeVar("T")
 
 SOURCE = "Ye et al. 2024, arXiv 2403.16952, exponential data mixing law"
 
-# Shares are printed rounded: those of a whole may add up to a little more.
+# Published shares are rounded: they may add up to a little more than one.
 ROUNDING = 0.01
 
 
@@ -84,6 +85,12 @@ def mixture_of(*domains: str) -> Law:
         text(domain, f"domains[{place}]", remedy="Name columns, as mixture_of('web', 'code')")
     if not domains or len(set(domains)) < len(domains):
         raise LawError(f"name each domain but one, once, not {', '.join(domains) or 'none'}")
+    return _mixture(domains)
+
+
+@cache
+def _mixture(domains: tuple[str, ...]) -> Law:
+    """The law of these domains, the same object each time."""
 
     def exponential(*shares: Any, c: Any, k: Any, **slopes: Any) -> Any:
         """L(r) = c + k exp(sum of t r)"""
@@ -100,9 +107,10 @@ def mixture_of(*domains: str) -> Law:
         SOURCE,
         domains=dict.fromkeys(domains, _of(Share, Domain)),
         relations=_parts(domains),
+        maker=(mixture_of, domains),
     )
 
 
 def _of(alias: Any, kind: type[T]) -> T:
-    """What of a kind an annotation carries."""
+    """The item of a type in the metadata of an annotation."""
     return next(item for item in get_args(alias) if isinstance(item, kind))

@@ -20,8 +20,8 @@ STIRLING = (
 )
 STEPS = 8
 
-# A number of attempts: fewer than a thousandth of the least cannot be told from none, and of more
-# than a thousand times the most only the mean success rate is seen.
+# In attempts: below a thousandth of the smallest k a value cannot be told from zero, and above a
+# thousand times the largest only the mean success rate is identified.
 Attempts = Annotated[jax.Array, Kind("attempts", 1e-3, 1e3, spacing="log", column="samples")]
 
 

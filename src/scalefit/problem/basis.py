@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import jaxpr_as_fun
 
-from scalefit.data.table import POSITIVE
+from scalefit.data.column_names import POSITIVE
 from scalefit.laws import Law
 from scalefit.problem.separability import Structure
 from scalefit.tracing.exponentials import rewritten

@@ -35,7 +35,7 @@ from scalefit.tracing.formula import law_error
 from scalefit.tracing.operations import Bound, Compiled, Function, Program, trace
 from scalefit.tracing.source_lines import returns_of
 
-__all__ = ["Structure", "idle_error", "structure"]
+__all__ = ["Structure", "structure", "unidentified_error"]
 
 # Random points at which derivatives are taken. One would do for analytic laws; several catch a law
 # that branches on a parameter.
@@ -173,7 +173,7 @@ def _detect(law: Law, probe: _Probe) -> Structure:
         finite, coupled = here.bends(probe.points)
         if not (np.isfinite(value).all() and finite):
             raise _not_finite(law, probe, value)
-        _refuse_idle(law, gradient)
+        _refuse_unidentified(law, gradient)
         suspects = _proportional(gradient)
         if suspects.any():
             scattered = derivatives.at(probe.scattered()).gradient(probe.points)
@@ -314,19 +314,19 @@ def _not_finite(law: Law, probe: _Probe, value: np.ndarray) -> LawError:
     )
 
 
-def idle_error(law: Law, name: str) -> LawError:
-    """What is said of a parameter that does nothing in a table."""
+def unidentified_error(law: Law, name: str) -> LawError:
+    """The error for a parameter that changes no prediction."""
     return LawError(
         f"law {law.name!r} does not depend on parameter {name!r} in any row of this table. Remove "
         "the parameter, or fit runs in which it is at work"
     )
 
 
-def _refuse_idle(law: Law, gradient: np.ndarray) -> None:
+def _refuse_unidentified(law: Law, gradient: np.ndarray) -> None:
     """Raise when a parameter does nothing."""
     for i, name in enumerate(law.names):
         if not gradient[:, :, i].any():
-            raise idle_error(law, name)
+            raise unidentified_error(law, name)
 
 
 def _refuse_proportional(law: Law, suspects: np.ndarray) -> None:

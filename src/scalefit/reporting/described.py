@@ -1,7 +1,8 @@
-"""The methods by which every public result shows itself, all from its one description."""
+"""The methods by which every public result shows itself, all from one description."""
 
 from __future__ import annotations
 
+from scalefit.arguments import number
 from scalefit.reporting import render
 from scalefit.reporting.description import Description
 
@@ -9,10 +10,10 @@ __all__ = ["Described"]
 
 
 class Described:
-    """What describes itself: a subclass says what there is to say in :meth:`describe`."""
+    """A result that shows itself: a subclass builds the description in :meth:`describe`."""
 
     def describe(self, level: float = 0.95) -> Description:
-        """What there is to say.
+        """The description that all reports are rendered from.
 
         Args:
             level: coverage of intervals, where there are any.
@@ -31,21 +32,25 @@ class Described:
         Raises:
             ArgumentError: the level is no number between 0 and 1.
         """
-        return render.text(self.describe(level))
+        return render.text(self.describe(_checked(level)))
 
     def to_markdown(self, level: float = 0.95) -> str:
         """The same as Markdown."""
-        return render.markdown(self.describe(level))
+        return render.markdown(self.describe(_checked(level)))
 
     def to_latex(self, level: float = 0.95) -> str:
         """Its tables for a paper, with the rules of ``booktabs`` and errors beside the numbers.
 
         Notes are comments of LaTeX.
         """
-        return render.latex(self.describe(level))
+        return render.latex(self.describe(_checked(level)))
 
     def __str__(self) -> str:
         return self.summary()
 
     def _repr_html_(self) -> str:
         return render.html(self.describe())
+
+
+def _checked(level: float) -> float:
+    return number(level, "level", above=0, below=1, remedy="Pass a share, as level=0.95")

@@ -1,4 +1,4 @@
-"""What a result says of itself: words, tables and notes, before anything is rendered.
+"""Descriptions of results: words, tables and notes, before they are rendered.
 
 A result builds one :class:`Description` of itself; :mod:`scalefit.reporting.render` turns any
 into text, HTML, Markdown or LaTeX. A description holds numbers, not text, so that each of these
@@ -23,7 +23,7 @@ class Column:
 
     Attributes:
         name: heading, with the unit where there is one.
-        values: a value for each row.
+        values: a value for each row, of any iterable; kept as a tuple.
         kind: how they are written; see :func:`scalefit.reporting.numbers.shown`. One for all, or
             one for each row.
         low: lower ends of their intervals, or empty.
@@ -31,10 +31,14 @@ class Column:
     """
 
     name: str
-    values: Sequence[Any]
+    values: Any
     kind: Kind | Sequence[Kind] = "number"
-    low: Sequence[Any] = ()
-    high: Sequence[Any] = ()
+    low: Any = ()
+    high: Any = ()
+
+    def __post_init__(self) -> None:
+        for name in ("values", "low", "high"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
     def cells(self) -> list[Shown]:
@@ -61,12 +65,14 @@ class Table:
         interval: heading of the intervals, as ``95 % interval``.
         rest: what is said in place of rows that are left out, where a table has more than are
             shown, as ``to_frame() has all``.
+        whole: whether HTML, Markdown and LaTeX show all rows of a long one.
     """
 
     columns: Sequence[Column]
     title: str = ""
     interval: str = "interval"
     rest: str = "to_frame() has all"
+    whole: bool = False
 
     def __len__(self) -> int:
         return len(self.columns[0].values) if self.columns else 0
@@ -74,7 +80,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Description:
-    """Everything a result says of itself.
+    """Everything that a report of a result shows.
 
     Attributes:
         title: what it is, as ``Fit of chinchilla``.
@@ -98,7 +104,7 @@ class Description:
     parts: Mapping[str, Description] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        told = {name: said for name, said in self.facts.items() if said}
-        object.__setattr__(self, "facts", told)
+        facts = {name: words for name, words in self.facts.items() if words}
+        object.__setattr__(self, "facts", facts)
         object.__setattr__(self, "tables", tuple(table for table in self.tables if len(table)))
         object.__setattr__(self, "notes", tuple(self.notes))

@@ -1,21 +1,23 @@
 """Numbers as people read them: digits by their uncertainty, counts in K, M, B and T.
 
-A number is shown with :data:`DIGITS` significant digits, or, where an interval is known, with as
-many as its half-width gives two of. Nothing here rounds what a result holds: ``to_frame`` has all
+A number is shown with :data:`DIGITS` significant digits, or, where an interval is known,
+with two digits of its half-width. Nothing here rounds what a result holds: ``to_frame`` has all
 digits.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-__all__ = ["KINDS", "Kind", "Shown", "percent", "shown"]
+__all__ = ["WORDS", "Kind", "Shown", "escaped", "percent", "printable", "shown"]
 
-Kind = Literal["text", "number", "count", "integer", "flop", "percent", "usd"]
-KINDS: tuple[Kind, ...] = ("text", "number", "count", "integer", "flop", "percent", "usd")
+Kind = Literal["text", "name", "formula", "number", "count", "integer", "flop", "percent", "usd"]
+# Kinds of words.
+WORDS = ("text", "name", "formula")
 
 # Significant digits of a number of which no uncertainty is known.
 DIGITS = {"number": 5, "count": 3, "flop": 4, "percent": 3, "usd": 3}
@@ -45,26 +47,35 @@ def shown(value: Any, kind: Kind = "number", low: Any = None, high: Any = None) 
     """A cell of a table as text and in LaTeX.
 
     Args:
-        value: the value; a number, or for the kind ``text`` anything.
+        value: the value: a number; for the kind ``text`` anything, for ``name`` that of a
+            parameter, and for ``formula`` a pair of it as text and in LaTeX.
         kind: what it is: ``count`` is written as 36.9B, ``flop`` as 5.76e23, a ``percent`` is given
             as a share.
         low: lower end of its interval, if any.
         high: upper end.
     """
     if kind == "text":
-        return Shown(str(value), "", escaped(str(value)))
+        text = printable(str(value))
+        return Shown(text, "", escaped(text))
+    if kind == "name":
+        return Shown(printable(value), "", _symbol(value))
+    if kind == "formula":
+        text, latex = value
+        return Shown(printable(text), "", f"${latex}$" if latex else escaped(text))
     if value is None:
         return Shown("-", "", "--")
     if kind == "integer":
         text = f"{int(value):,}" if np.isfinite(value) else _special(float(value))
         return Shown(text, "", text.replace(",", "{,}"))
     number = float(value)
+    if kind == "count" and abs(number) < 1000 and number.is_integer() and low is None:
+        return Shown(f"{number:.0f}", "", f"${number:.0f}$")
     ends = None if low is None or high is None else (float(low), float(high))
     factor, unit = _unit(number, kind)
     places, power = _places(number / factor, kind, ends and (ends[0] / factor, ends[1] / factor))
     prefix = "$" if kind == "usd" else ""
     text = prefix + _fixed(number / factor, places, power) + unit
-    # No interval that is no interval: a number the draws do not move, or one nothing is known of.
+    # No interval where both ends are NaN: nothing is known of it.
     if ends is None or all(math.isnan(end) for end in ends):
         return Shown(text, "", _latex(number / factor, None, places, power, unit, prefix))
     words = [prefix + _fixed(end / factor, places, power) + unit for end in ends]
@@ -100,8 +111,10 @@ def _places(number: float, kind: Kind, ends: tuple[float, float] | None) -> tupl
     size = _magnitude(float(f"{number:.{digits - 1}e}"))
     width = _half_width(number, ends)
     if width > 0:
-        digits = min(max(size - _magnitude(width) + OF_WIDTH, OF_WIDTH), MOST)
-    outside = number != 0 and not SMALLEST <= abs(number) < LARGEST
+        # A number near zero is as large as its interval.
+        size = max(size, _magnitude(width)) if number else _magnitude(width)
+        digits = min(size - _magnitude(width) + OF_WIDTH, MOST)
+    outside = number != 0 and not SMALLEST <= max(abs(number), width) < LARGEST
     power = size if outside and kind != "integer" else 0
     return max(digits - 1 - size + power, 0), power
 
@@ -115,7 +128,7 @@ def _half_width(number: float, ends: tuple[float, float] | None) -> float:
 
 
 def _magnitude(number: float) -> int:
-    """Power of ten of the first digit; 0 of zero and of what is no finite number."""
+    """Power of ten of the first digit; 0 for zero and for what is not finite."""
     return math.floor(math.log10(abs(number))) if number and math.isfinite(number) else 0
 
 
@@ -149,6 +162,8 @@ def _latex(
         return {"-": "--", "inf": r"$\infty$", "-inf": r"$-\infty$"}[_special(number)]
     scale = 10.0**power
     body = _fixed(number / scale, places, 0)
+    if power and ends is None and "." in body:
+        body = body.rstrip("0").rstrip(".")
     if ends is not None:
         down, up = (abs(end - number) / scale for end in ends)
         below, above = _fixed(down, places, 0), _fixed(up, places, 0)
@@ -184,6 +199,30 @@ LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
 }
+
+
+GREEK = (
+    *("alpha", "beta", "gamma", "delta", "epsilon", "eta", "kappa", "mu", "nu", "rho", "sigma"),
+    *("tau", "theta", "phi", "omega"),
+)
+NAME = re.compile(r"([A-Za-z]+?)_?([0-9]*|(?<=_)\w+)(?:\[(.*)\])?", re.DOTALL)
+
+
+def _symbol(name: str) -> str:
+    """A parameter in LaTeX: ``alpha`` as a letter, ``gamma_D`` and ``A[fp8]`` with an index."""
+    found = NAME.fullmatch(name)
+    letter = found[1] if found else ""
+    if found is None or (len(letter) > 1 and letter not in (*GREEK, "lam")):
+        return escaped(name)
+    letter = r"\lambda" if letter == "lam" else rf"\{letter}" if len(letter) > 1 else letter
+    below = [found[2]] if found[2] else []
+    below += [rf"\mathrm{{{escaped(found[3])}}}"] if found[3] else []
+    return f"${letter}_{{{', '.join(below)}}}$" if below else f"${letter}$"
+
+
+def printable(text: str) -> str:
+    """Text as text of one line, whatever a label holds."""
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def escaped(text: str) -> str:

@@ -3,46 +3,72 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
+from typing import NamedTuple
 
 from scalefit.notes import Note
 from scalefit.reporting.description import Description, Table
-from scalefit.reporting.numbers import Shown, escaped
+from scalefit.reporting.numbers import WORDS, escaped, printable
 
 __all__ = ["html", "latex", "markdown", "text"]
 
-WIDTH = 88
+# Columns of a terminal, and the least width to which a column of words is cut for it.
+WIDTH, LEAST_WIDTH = 88, 16
 
-# Rows of a table that a report shows, and of a longer one the first.
-MOST_ROWS, FIRST_ROWS = 20, 15
+# Rows of a table that a report shows; of a longer one the first and the last.
+MOST_ROWS, FIRST_ROWS, LAST_ROWS = 20, 10, 5
 
-# Colours that are read on light and on dark ground; everything else is the notebook's own.
+# A notebook sets the colours of text and ground; what has a colour here is read on light and dark.
 STYLE = """
 .scalefit {max-width: 60em; line-height: 1.45}
 .scalefit .title {font-weight: 600}
-.scalefit table {border-collapse: collapse; margin: 0.5em 0}
+.scalefit math {font-size: 1.1em}
+.scalefit table {border-collapse: collapse; margin: 0.5em 0; font-size: inherit}
 .scalefit table th, .scalefit table td {
-    text-align: left; padding: 0.15em 0.9em 0.15em 0; border: 0; vertical-align: top;
-    background: none; font-variant-numeric: tabular-nums}
+    text-align: left; padding: 0.15em 1.2em 0.15em 0; border: 0; vertical-align: top;
+    background: none; font-variant-numeric: tabular-nums; max-width: 44em; white-space: normal}
+.scalefit table tr {background: none}
 .scalefit table td.number, .scalefit table th.number {text-align: right}
+.scalefit table.data td {vertical-align: middle}
 .scalefit table.data thead th {border-bottom: 1px solid rgba(128, 128, 128, 0.6)}
+.scalefit table.facts th {font-weight: normal; opacity: 0.75; white-space: nowrap}
 .scalefit caption {
-    caption-side: top; text-align: left; opacity: 0.8; padding: 0 0 0.2em; color: inherit}
+    caption-side: top; text-align: left; opacity: 0.75; padding: 0 0 0.2em; color: inherit}
+.scalefit .rest {opacity: 0.75}
 .scalefit .note {border-left: 0.25em solid rgba(128, 128, 128, 0.7); padding: 0.1em 0.6em;
     margin: 0.25em 0}
 .scalefit .note.warning {border-color: #d9822b; background: rgba(217, 130, 43, 0.13)}
 .scalefit .note .severity {font-weight: 600}
-.scalefit .note.warning .severity {color: #c46a12}
+.scalefit .note.warning .severity {color: #c96f15}
 .scalefit details {margin: 0.3em 0}
-.scalefit summary {cursor: pointer; opacity: 0.8}
+.scalefit details > div {margin-left: 1.1em}
+.scalefit summary {cursor: pointer; opacity: 0.75}
 """
+
+
+class _Cells(NamedTuple):
+    """A table as text, an interval as a column of its own.
+
+    Attributes:
+        headings: of the columns.
+        numbers: which columns are numbers.
+        rows: those that are shown, and None in place of those that are left out.
+        hidden: what is said of those; empty where all are shown.
+        formulas: LaTeX of cells that are formulas, by row and column.
+    """
+
+    headings: list[str]
+    numbers: list[bool]
+    rows: list[list[str] | None]
+    hidden: str
+    formulas: dict[tuple[int, int], str]
 
 
 def text(said: Description) -> str:
     """A report of at most :data:`WIDTH` columns where its tables allow that."""
-    lines = [_first_line(said.title, said.formula)]
-    lines += _wrapped(said.headline, "", "") if said.headline else []
+    lines = [f"{said.title}: {said.formula}" if said.formula else said.title]
+    lines += _wrapped(said.headline, "", "")
     for table in said.tables:
         lines += ["", *_text_table(table)]
     if said.facts:
@@ -66,16 +92,12 @@ def html(said: Description) -> str:
 
 def markdown(said: Description) -> str:
     """The same as Markdown, with its tables as those of GitHub."""
-    blocks = [f"**{said.title}**" + (f": `{said.formula}`" if said.formula else "")]
-    blocks += [said.headline] if said.headline else []
+    blocks = [f"**{_plain(said.title)}**" + (f": `{said.formula}`" if said.formula else "")]
+    blocks += [_plain(said.headline)] if said.headline else []
     blocks += [_markdown_table(table) for table in said.tables]
-    if said.facts:
-        blocks.append("\n".join(f"- {name}: {_cell(fact)}" for name, fact in said.facts.items()))
-    if said.notes:
-        blocks.append(
-            "\n".join(f"- **{_severity(note)}** {_cell(str(note))}" for note in said.notes)
-        )
-    return "\n\n".join(blocks)
+    facts = [f"- {_plain(name)}: {_plain(fact)}" for name, fact in said.facts.items()]
+    notes = [f"- **{_severity(note)}** {_plain(str(note))}" for note in said.notes]
+    return "\n\n".join([*blocks, *("\n".join(items) for items in (facts, notes) if items)])
 
 
 def latex(said: Description) -> str:
@@ -83,19 +105,14 @@ def latex(said: Description) -> str:
 
     Notes are comments: a table in a paper has none, and whoever writes it should see them.
     """
-    lines = [f"% {said.title}", *_wrapped(said.headline, "% ", "% ")]
-    lines += [
-        line for note in said.notes for line in _wrapped(f"{_severity(note)} {note}", "% ", "%   ")
-    ]
+    lines = [*_wrapped(said.title, "% ", "% "), *_wrapped(said.headline, "% ", "% ")]
+    for note in said.notes:
+        lines += _wrapped(f"{_severity(note)} {note}", "% ", "%   ")
     if said.latex:
         lines.append(rf"\[ {said.latex} \]")
     for table in said.tables:
         lines += _latex_table(table)
     return "\n".join(lines)
-
-
-def _first_line(title: str, formula: str) -> str:
-    return f"{title}: {formula}" if formula else title
 
 
 def _severity(note: Note) -> str:
@@ -108,48 +125,71 @@ def _wrapped(said: str, first: str, rest: str) -> list[str]:
     )
 
 
-def _shown_rows(table: Table) -> tuple[list[int], int]:
-    """Rows that are shown, and how many are left out."""
+def _cells(table: Table, whole: bool = False) -> _Cells:
+    """The cells of a table as text.
+
+    Args:
+        table: the table.
+        whole: whether all rows are shown, where the table allows it.
+    """
     count = len(table)
-    if count <= MOST_ROWS:
-        return list(range(count)), 0
-    return list(range(FIRST_ROWS)), count - FIRST_ROWS
-
-
-def _left_out(table: Table, hidden: int) -> str:
-    return f"... and {hidden} more: {table.rest}"
-
-
-def _as_text(table: Table) -> tuple[list[str], list[bool], list[list[str]]]:
-    """Headings, which columns are numbers, and the rows; an interval is a column of its own."""
+    shown: list[int | None] = list(range(count))
+    hidden = ""
+    if count > MOST_ROWS and not (whole and table.whole):
+        shown = [*shown[:FIRST_ROWS], None, *shown[-LAST_ROWS:]]
+        hidden = f"... and {count - FIRST_ROWS - LAST_ROWS} more: {table.rest}"
     headings: list[str] = []
     numbers: list[bool] = []
     columns: list[list[str]] = []
+    formulas: dict[tuple[int, int], str] = {}
     for column in table.columns:
         cells = column.cells
+        if column.kind == "formula":
+            values = list(column.values)
+            for place, row in enumerate(shown):
+                if row is not None and values[row][1]:
+                    formulas[place, len(headings)] = values[row][1]
         headings.append(column.name)
-        numbers.append(column.kind != "text")
+        numbers.append(column.kind not in WORDS)
         columns.append([cell.value for cell in cells])
         if column.has_interval:
             headings.append(table.interval)
             numbers.append(False)
             columns.append([cell.interval for cell in cells])
-    return headings, numbers, [list(row) for row in zip(*columns, strict=True)]
+    rows = [None if row is None else [column[row] for column in columns] for row in shown]
+    return _Cells(headings, numbers, rows, hidden, formulas)
 
 
 def _text_table(table: Table) -> list[str]:
-    headings, numbers, rows = _as_text(table)
-    kept, hidden = _shown_rows(table)
-    lines = [headings, *(rows[i] for i in kept)]
-    widths = [max(len(line[c]) for line in lines) for c in range(len(headings))]
-    found = _wrapped(table.title, "  ", "  ") if table.title else []
-    for line in lines:
-        cells = (
-            f"{cell:>{width}}" if number else f"{cell:<{width}}"
-            for cell, width, number in zip(line, widths, numbers, strict=True)
+    cells = _cells(table)
+    shown = [cells.headings, *(row for row in cells.rows if row is not None)]
+    widths = _fitted([max(map(len, column)) for column in zip(*shown, strict=True)], cells.numbers)
+    found = _wrapped(table.title, "  ", "  ")
+    for row in [cells.headings, *cells.rows]:
+        if row is None:
+            found.append(f"  {cells.hidden}")
+            continue
+        words = (
+            f"{cell:>{width}}" if number else f"{_cut(cell, width):<{width}}"
+            for cell, width, number in zip(row, widths, cells.numbers, strict=True)
         )
-        found.append(f"  {'  '.join(cells)}".rstrip())
-    return [*found, f"  {_left_out(table, hidden)}"] if hidden else found
+        found.append(f"  {'  '.join(words)}".rstrip())
+    return found
+
+
+def _fitted(widths: list[int], numbers: Sequence[bool]) -> list[int]:
+    """Widths of columns, those of words cut where a line would be too long."""
+    words = [place for place, number in enumerate(numbers) if not number]
+    while words and sum(widths) + 2 * len(widths) > WIDTH:
+        widest = max(words, key=lambda place: widths[place])
+        if widths[widest] <= LEAST_WIDTH:
+            break
+        widths[widest] -= 1
+    return widths
+
+
+def _cut(cell: str, width: int) -> str:
+    return cell if len(cell) <= width else f"{cell[: width - 3]}..."
 
 
 def _html_body(said: Description) -> str:
@@ -157,87 +197,108 @@ def _html_body(said: Description) -> str:
     parts = [f"<div><span class='title'>{escape(said.title)}</span>{formula}</div>"]
     if said.headline:
         parts.append(f"<div>{escape(said.headline)}</div>")
+    parts += [_html_note(note) for note in said.notes if note.severity == "warning"]
     parts += [_html_table(table) for table in said.tables]
     if said.facts:
         rows = "".join(
             f"<tr><th>{escape(name)}</th><td>{escape(fact)}</td></tr>"
             for name, fact in said.facts.items()
         )
-        parts.append(f"<table>{rows}</table>")
-    parts += [_html_note(note) for note in said.notes]
+        parts.append(f"<table class='facts'>{rows}</table>")
+    parts += [_html_note(note) for note in said.notes if note.severity != "warning"]
     for name, part in said.parts.items():
-        parts.append(f"<details><summary>{escape(name)}</summary>{_html_body(part)}</details>")
+        body = f"<div>{_html_body(part)}</div>"
+        parts.append(f"<details><summary>{escape(name)}</summary>{body}</details>")
     return "".join(parts)
 
 
 def _html_note(note: Note) -> str:
     return (
-        f"<div class='note {note.severity}'><span class='severity'>{_severity(note)}</span> "
+        f"<div class='note {_severity(note)}'><span class='severity'>{_severity(note)}</span> "
         f"<code>{escape(note.code)}</code>: {escape(note.message)}</div>"
     )
 
 
 def _html_table(table: Table) -> str:
-    headings, numbers, rows = _as_text(table)
-    kept, hidden = _shown_rows(table)
-    kind = ["number" if number else "words" for number in numbers]
+    cells = _cells(table, whole=True)
+    kinds = ["number" if number else "words" for number in cells.numbers]
     head = "".join(
-        f"<th class='{c}'>{escape(name)}</th>" for c, name in zip(kind, headings, strict=True)
-    )
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f"<td class='{c}'>{escape(cell)}</td>" for c, cell in zip(kind, rows[i], strict=True)
-        )
-        + "</tr>"
-        for i in kept
+        f"<th class='{kind}'>{escape(name)}</th>"
+        for kind, name in zip(kinds, cells.headings, strict=True)
     )
     caption = f"<caption>{escape(table.title)}</caption>" if table.title else ""
-    rest = f"<div>{escape(_left_out(table, hidden))}</div>" if hidden else ""
     return (
-        f"<table class='data'>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        f"{rest}"
+        f"<table class='data'>{caption}<thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(_html_rows(cells, kinds))}</tbody></table>"
     )
+
+
+def _html_rows(cells: _Cells, kinds: Sequence[str]) -> Iterator[str]:
+    for place, row in enumerate(cells.rows):
+        if row is None:
+            yield f"<tr><td class='rest' colspan='{len(kinds)}'>{escape(cells.hidden)}</td></tr>"
+            continue
+        written = (
+            _typeset(cells.formulas[place, number], cell)
+            if (place, number) in cells.formulas
+            else escape(cell)
+            for number, cell in enumerate(row)
+        )
+        cell = (
+            f"<td class='{kind}'>{item}</td>" for kind, item in zip(kinds, written, strict=True)
+        )
+        yield f"<tr>{''.join(cell)}</tr>"
 
 
 def _typeset(latex_formula: str, formula: str) -> str:
     """A formula as MathML, which browsers set themselves; as code where there is no LaTeX."""
+    plain = f"<code>{escape(formula)}</code>"
     if not latex_formula:
-        return f"<code>{escape(formula)}</code>"
+        return plain
     # Imported here: only notebooks need it.
     from latex2mathml.converter import convert
 
-    return str(convert(latex_formula))
+    try:
+        return str(convert(latex_formula))
+    except Exception:  # A formula of a user's own that it cannot read.
+        return plain
 
 
-def _cell(said: str) -> str:
-    return said.replace("|", "\\|").replace("\n", " ")
+def _plain(said: str) -> str:
+    """Words that Markdown shows as they are."""
+    one_line = said.replace("\n", " ").replace("<", "&lt;")
+    return "".join(f"\\{letter}" if letter in "|*`" else letter for letter in one_line)
 
 
 def _markdown_table(table: Table) -> str:
-    headings, numbers, rows = _as_text(table)
-    kept, hidden = _shown_rows(table)
-    lines = [f"{table.title}\n"] if table.title else []
-    lines.append(_row(headings))
-    lines.append(_row(["--:" if number else ":--" for number in numbers]))
-    lines += [_row(rows[i]) for i in kept]
-    return "\n".join([*lines, f"\n{_left_out(table, hidden)}"] if hidden else lines)
+    cells = _cells(table, whole=True)
+    lines = [f"{_plain(table.title)}\n"] if table.title else []
+    lines.append(_row(cells.headings))
+    lines.append(_row(["--:" if number else ":--" for number in cells.numbers]))
+    blank = [""] * (len(cells.headings) - 1)
+    lines += [_row(["...", *blank] if row is None else row) for row in cells.rows]
+    return "\n".join([*lines, f"\n{cells.hidden}"] if cells.hidden else lines)
 
 
 def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(_cell(cell) for cell in cells)} |"
+    return f"| {' | '.join(_plain(cell) for cell in cells)} |"
 
 
 def _latex_table(table: Table) -> list[str]:
     """A number and its interval share a cell here."""
-    kept, hidden = _shown_rows(table)
-    columns: list[list[Shown]] = [column.cells for column in table.columns]
-    shape = "".join("l" if column.kind == "text" else "r" for column in table.columns)
-    headings = " & ".join(escaped(column.name) for column in table.columns)
-    lines = [f"% {table.title}"] if table.title else []
+    cells = _cells(table, whole=True)
+    count = len(table)
+    left_out = range(FIRST_ROWS, count - LAST_ROWS) if cells.hidden else range(0)
+    columns = [[cell.latex for cell in column.cells] for column in table.columns]
+    shape = "".join("l" if column.kind in WORDS else "r" for column in table.columns)
+    lines = _wrapped(table.title, "% ", "% ")
     if any(column.has_interval for column in table.columns):
-        lines.append(f"% errors: {table.interval}")
+        lines.append(f"% errors: {printable(table.interval)}")
+    headings = " & ".join(escaped(column.name) for column in table.columns)
     lines += [rf"\begin{{tabular}}{{{shape}}}", r"\toprule", rf"{headings} \\", r"\midrule"]
-    lines += [rf"{' & '.join(column[i].latex for column in columns)} \\" for i in kept]
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    return [*lines, f"% {_left_out(table, hidden)}"] if hidden else lines
+    for row in range(count):
+        if row not in left_out:
+            lines.append(rf"{' & '.join(column[row] for column in columns)} \\")
+        elif row == left_out[0]:
+            lines += [r"$\vdots$ \\", f"% {cells.hidden}"]
+    return [*lines, r"\bottomrule", r"\end{tabular}"]

@@ -1,7 +1,7 @@
 """A document and its arrays in one file, tied by a digest.
 
-The file is a zip archive of parts that are stored as they are, so that no more is read than it is
-long, with the SHA-256 of all of them: parts of two files do not pass for one, nor does half of one.
+The file is a zip archive of uncompressed parts, so that no more is read than its length, with the
+SHA-256 of all parts: parts of different files, or half a file, are refused.
 Arrays are in the format of ``numpy.save``, which ``numpy.load`` reads in place.
 """
 
@@ -21,7 +21,7 @@ from scalefit.errors import DocumentError
 __all__ = ["array_in", "array_part", "bad_array", "holds", "read_parts", "write_parts"]
 
 SEAL = "sha256"
-# Of the header of an array, far above those of ours.
+# Characters of an array header, far above those that are written here.
 LONGEST_HEADER = 1000
 
 
@@ -64,7 +64,7 @@ def read_parts(path: Path, first: str) -> dict[str, bytes]:
         except DocumentError:
             raise
         except Exception as error:
-            # What is not whole raises whatever its reader raises, lack of memory included.
+            # A damaged file can raise anything in its reader, MemoryError included.
             raise _refused(path, first_line(error)) from error
     if parts.pop(SEAL) != _digest(parts):
         raise _refused(path, "its parts do not belong together: the digest is another one")
@@ -78,7 +78,7 @@ def holds(path: Path, part: str) -> bool:
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             return {part, SEAL} <= set(archive.namelist())
-    except Exception:  # It is no archive, or a broken one, which raises anything.
+    except Exception:  # Not an archive, or a damaged one, whose reader can raise anything.
         return False
 
 
@@ -105,10 +105,10 @@ def array_in(
         version = np.lib.format.read_magic(file)
         if version != (1, 0):
             raise ValueError(f"version {version}")
-        # The numbers themselves are taken from what is there, whatever the header says.
+        # The numbers come from the bytes that are there, whatever size the header claims.
         header = np.lib.format.read_array_header_1_0(file, max_header_size=LONGEST_HEADER)
         found = np.frombuffer(parts[name], dtype=kind, offset=file.tell())
-    except Exception as error:  # A header is read as Python, and raises what that raises.
+    except Exception as error:  # numpy evaluates the header, which can raise anything.
         raise bad_array(name, f"unreadable ({first_line(error)})", wanted) from error
     if header != (tuple(shape), False, np.dtype(kind)) or found.size != np.prod(
         shape, dtype=object
@@ -130,8 +130,7 @@ def _refused(path: Path, why: str) -> DocumentError:
         f"{named(path)} is no file that scalefit wrote, or not all of it ({why})",
         field="",
         value=str(path),
-        remedy="Give the file that save wrote. Draws in two files, .json and .npz, are of an older "
-        "version: make them again",
+        remedy="Give the file that save wrote. Otherwise make the draws again",
     )
 
 

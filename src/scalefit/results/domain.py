@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from scalefit.data.column_names import UNITS
 from scalefit.notes import Note
+from scalefit.reporting.numbers import Kind, shown
 from scalefit.runtime.settings import quiet
 
-__all__ = ["extrapolation", "outside"]
+__all__ = ["extrapolation", "outside", "ranges"]
 
 Domain = Mapping[str, tuple[float, float]]
 
@@ -19,7 +22,7 @@ Domain = Mapping[str, tuple[float, float]]
 # reaches zero or below has no decades: its width takes their place.
 FAR = 1.0
 
-# Of decades, or of widths: a run at the edge of the table is in it.
+# In decades or widths: rounding must not put a run at the edge outside.
 ROUNDING = 1e-9
 
 
@@ -64,6 +67,19 @@ def outside(domain: Domain, columns: Mapping[str, Any]) -> np.ndarray:
     return found
 
 
+def ranges(domain: Domain) -> str:
+    """The range of each column among the runs, in words; without those that are not known."""
+    found = []
+    for name, (low, high) in domain.items():
+        if name == "D/N" or math.isnan(low):
+            continue
+        kind: Kind = "flop" if name in ("6ND", "C") else "count" if name in UNITS else "number"
+        unit = f" {UNITS.get('C' if name == '6ND' else name, '')}".rstrip()
+        ends = [shown(end, kind).value for end in dict.fromkeys((low, high))]
+        found.append(f"{name} {' to '.join(ends)}{unit}")
+    return ", ".join(found)
+
+
 def _distances(domain: Domain, columns: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """How far the values lie outside the range of their column, in its unit; 0 inside."""
     measured = {name: np.asarray(values, dtype=np.float64) for name, values in columns.items()}
@@ -79,9 +95,9 @@ def _distances(domain: Domain, columns: Mapping[str, Any]) -> dict[str, np.ndarr
 
 
 def _distance(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """What is no number is nowhere outside."""
+    """Distance outside one range; 0 for NaN."""
     if low > 0:
-        # Nothing positive is as far below as zero.
+        # Zero and below are infinitely many decades below.
         ratios = np.maximum(values, 0.0)
         far = np.maximum(np.log10(ratios / high), np.log10(low / ratios))
     else:
@@ -95,5 +111,5 @@ def _unit(low: float, _: float) -> str:
 
 
 def _digits(far: float) -> str:
-    """Few of them: Python shows a warning again when its text is another one."""
+    """Few digits: Python repeats a warning whenever its text changes."""
     return f"{far:.2g}" if far < 1 else f"{far:.1f}"

@@ -13,22 +13,24 @@ import pandas as pd
 from scalefit.arguments import level as checked_level
 from scalefit.errors import DataError
 from scalefit.notes import Note
-from scalefit.reporting import report
+from scalefit.reporting.described import Described
+from scalefit.reporting.description import Column, Description, Table
+from scalefit.reporting.numbers import shown
 
-__all__ = ["AS_DRAWN", "Draws", "Estimate", "Origin", "Tails", "quantiles"]
+__all__ = ["AS_DRAWN", "Draws", "Estimate", "Origin", "TailCorrection", "quantiles"]
 
 
-class Tails(NamedTuple):
-    """How far out among draws the ends of an interval lie.
+class TailCorrection(NamedTuple):
+    """Which percentiles of the draws are the ends of an interval.
 
-    Percentiles of refits to resampled runs are too narrow in small samples twice over: they are
-    those of a normal distribution where the noise was estimated and Student's t is called for, and
-    resampling n things spreads by (n - 1) / n of their variance. The ends are therefore read
-    farther out, at the share of draws beyond
+    Plain percentiles of refits to resampled runs give too narrow an interval in small samples, for
+    two reasons. The noise is estimated, so that Student's t is called for in place of the normal
+    distribution; and resampling n things has (n - 1) / n of their variance. The ends are therefore
+    the percentiles that a normal distribution has at
 
         inflation * t(df)
 
-    of a normal distribution, which moves them alike for whatever is computed from the draws.
+    standard deviations, for whatever is computed from the draws.
 
     Attributes:
         df: degrees of freedom behind the spread of the draws; infinite where the draws have
@@ -46,7 +48,7 @@ class Tails(NamedTuple):
         """Share of the draws beyond each end of an interval.
 
         Args:
-            level: coverage promised.
+            level: coverage.
         """
         if self == AS_DRAWN:
             return 0.5 * (1 - level)
@@ -62,57 +64,57 @@ class Tails(NamedTuple):
         end = ndtri(tail) if math.isinf(self.df) else stdtrit(self.df, tail)
         return -self.inflation * float(end)
 
-    def wider(self, other: Tails) -> Tails:
-        """Tails that do for what is computed from draws of both."""
-        return Tails(min(self.df, other.df), max(self.inflation, other.inflation))
+    def wider(self, other: TailCorrection) -> TailCorrection:
+        """Correction for what is computed from draws of both."""
+        return TailCorrection(min(self.df, other.df), max(self.inflation, other.inflation))
 
 
-AS_DRAWN = Tails()
+AS_DRAWN = TailCorrection()
 
 
-@dataclass(frozen=True, eq=False)
-class Estimate:
-    """A number, or an array of them, with draws that say how certain it is.
+@dataclass(frozen=True, eq=False, repr=False)
+class Estimate(Described):
+    """A number, or an array of them, with draws that give its uncertainty.
 
     Attributes:
-        value: the estimate itself, of any shape S; computed from the fit, not from the draws.
+        value: the estimate, of any shape S; computed from the fit, not from the draws.
         draws: one for each usable draw of the parameters, shape (draws, *S). NaN where a draw
             gives none; empty where the estimate is of a fit alone.
-        tails: how far out among them the ends of an interval lie.
+        tails: which percentiles of the draws are the ends of an interval.
         notes: soft problems.
     """
 
     value: np.ndarray
     draws: np.ndarray
-    tails: Tails = AS_DRAWN
+    tails: TailCorrection = AS_DRAWN
     notes: tuple[Note, ...] = ()
 
     def interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         """Percentile interval, each end of the shape of ``value``.
 
         Args:
-            level: coverage promised. Of draws by resampling the percentiles are those of Student's
-                t: see ``tails``.
+            level: coverage. Of draws by resampling the percentiles are corrected for Student's t:
+                see ``tails``.
 
         Raises:
             ArgumentError: the level is no number between 0 and 1.
             DataError: there are no draws.
         """
         tail = self.tails.outside(checked_level(level))
-        low, high = quantiles(self._drawn(), [tail, 1 - tail])
+        low, high = quantiles(self._require_draws(), [tail, 1 - tail])
         return low[()], high[()]
 
     @property
-    def sd(self) -> np.ndarray:
-        """Standard deviation of the draws.
+    def se(self) -> np.ndarray:
+        """Standard error: the standard deviation of the draws.
 
         Raises:
             DataError: there are none.
         """
         with np.errstate(invalid="ignore"):
-            return np.asarray(np.nanstd(self._drawn(), axis=0, ddof=1))[()]
+            return np.asarray(np.nanstd(self._require_draws(), axis=0, ddof=1))[()]
 
-    def _drawn(self) -> np.ndarray:
+    def _require_draws(self) -> np.ndarray:
         if not len(self.draws):
             raise DataError(
                 "this estimate is of a fit alone and has no draws",
@@ -120,15 +122,52 @@ class Estimate:
             )
         return self.draws
 
-    def __repr__(self) -> str:
-        return report.estimate_text(self)
-
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
-        """A row for each value, in order: value, and low and high where there are draws."""
+        """A row for each value, in order: ``value``, and where there are draws ``low``, ``high``.
+
+        Args:
+            level: coverage.
+
+        Raises:
+            ArgumentError: the level is no number between 0 and 1.
+        """
+        level = checked_level(level)
         columns = {"value": self.value}
         if len(self.draws):
             columns["low"], columns["high"] = self.interval(level)
         return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
+
+    def describe(self, level: float = 0.95) -> Description:
+        """The value and its interval, or a table of several."""
+        frame, share = self.to_frame(level), f"{100 * level:g} %"
+        count = len(self.draws)
+        of = f"{count:,} draws" if count else "a fit alone, without draws"
+        if np.ndim(self.value):
+            low, high = (list(frame.get(name, ())) for name in ("low", "high"))
+            place = list(map(str, np.ndindex(np.shape(self.value))))
+            if np.ndim(self.value) == 1:
+                place = list(map(str, range(len(frame))))
+            columns = [
+                Column("index", place, "text"),
+                Column("value", list(frame["value"]), low=low, high=high),
+            ]
+            title = f"{share} interval of each value" if count else ""
+            headline, tables = "", [Table(columns, title, f"{share} interval")]
+        else:
+            headline, tables = self._as_text(level), []
+        return Description(f"Estimate of {of}", headline, tables=tables, notes=self.notes)
+
+    def _as_text(self, level: float = 0.95) -> str:
+        """A scalar with its interval in a line."""
+        low, high = self.interval(level) if len(self.draws) else (None, None)
+        said = shown(self.value, "number", low, high)
+        return f"{said.value} ({100 * level:g} %: {said.interval})" if said.interval else said.value
+
+    def __repr__(self) -> str:
+        draws = f"{len(self.draws)} draws" if len(self.draws) else "no draws"
+        if np.ndim(self.value):
+            return f"<Estimate of shape {np.shape(self.value)}, {draws}>"
+        return f"<Estimate {self._as_text()}, {draws}>"
 
 
 class Origin(NamedTuple):
@@ -153,14 +192,14 @@ class Draws(Mapping[str, np.ndarray]):
 
     Attributes:
         arrays: the quantities.
-        tails: how far out among them the ends of an interval lie.
+        tails: which percentiles of the draws are the ends of an interval.
         origin: how they were made; None where that is not known.
         index: place of each among the draws that were made, shape (draws,): those that failed are
             left out.
     """
 
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
-    tails: Tails = AS_DRAWN
+    tails: TailCorrection = AS_DRAWN
     origin: Origin | None = None
     index: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=int))
 
@@ -172,6 +211,10 @@ class Draws(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self.arrays)
+
+    def __repr__(self) -> str:
+        count = len(next(iter(self.values()))) if self else 0
+        return f"<Draws of {', '.join(self) or 'nothing'}: {count} draws>"
 
     def apply(self, function: Callable[[Draws], Mapping[str, np.ndarray]]) -> Draws:
         """Other quantities under the same draws; without draws, none, and nothing is called."""

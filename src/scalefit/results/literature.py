@@ -1,7 +1,7 @@
 """Published coefficients, as facts with their sources, and fits made of them.
 
 The facts are the rows of ``data/published_fits.csv``. Nothing is fitted here: a published fit
-predicts and allocates like any other, and says that it is one.
+predicts and allocates like any other, and a note names its source.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from scalefit.errors import LawError
 from scalefit.laws import Law, find
 from scalefit.notes import Note
 from scalefit.objective import Objective
-from scalefit.results.fit import NO_DIAGNOSTICS, Fit
+from scalefit.results.diagnostics import NO_DIAGNOSTICS
+from scalefit.results.fit import Fit
 from scalefit.results.status import Status
 
 __all__ = ["published", "published_fits"]

@@ -30,7 +30,7 @@ __all__ = ["efficiency_leverage", "fine_grained_moe", "joint_moe", "routed"]
 
 Activation = Annotated[Any, Domain(0.0, 1.0, above=True)]
 
-# The two must not meet, where the effective number ends to be defined.
+# The bounds must not meet: the effective number is undefined there.
 Start = Annotated[jax.Array, scale_of("experts"), Bounds(0.5, 30.0)]
 Most = Annotated[jax.Array, scale_of("experts"), Bounds(32.0, 16384.0)]
 

@@ -15,8 +15,8 @@ __all__ = ["farseer"]
 Drift = Annotated[Coefficient, Bounds(-2.0, 2.0)]
 Power = Annotated[Coefficient, Bounds(-1.0, 1.0)]
 
-# Where power times x is smaller than this, its drift is the series: the quotient would lose in its
-# second derivative what the series, to as many terms, leaves out.
+# Below this, (exp(power x) - 1) / power is evaluated by its series: the second derivative of the
+# quotient would lose more digits than the truncated series does.
 SMALL = 0.02
 TERMS = 8
 

@@ -1,0 +1,272 @@
+"""Notes of a fit on its runs: what they cannot determine, and rows that are not plain runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from scalefit.data.cells import label
+from scalefit.data.row_filter import quoted
+from scalefit.data.table import LossTable
+from scalefit.data.trajectories import find_trajectories
+from scalefit.errors import listed
+from scalefit.fitting.design_checks import tells_apart
+from scalefit.laws import BUILTIN
+from scalefit.notes import Note
+from scalefit.objective import binary_size
+from scalefit.problem.problem import Problem
+from scalefit.results.fit import Fit
+from scalefit.results.prediction import by_row
+from scalefit.results.status import Status
+
+__all__ = ["run_notes"]
+
+# Condition number of the curvature in all parameters: 1e2 to 3e3 for IsoFLOP and grid designs, real
+# ones included, and above 5e4 where D is within 10 % of a multiple of N or where 17 runs of five
+# sizes have to do.
+WEAK_CONDITION = 5e4
+
+# Fewer residual degrees of freedom than this and the spread says nothing about the noise.
+FEW_FREEDOM = 5
+
+# Rows that carry more than half of the squared residual decide a squared fit between them.
+OUTLIER_SHARE = 0.5
+OUTLIER_ROWS = 0.025
+
+# What moving N and D apart can change, in standard errors of such a change. At 5 the exponents of a
+# ladder of 12 runs scatter by a third, at 0.6 they end anywhere; published sweeps have 20 to 190.
+LEAST_APART = 5.0
+# Runs that leave the path by more than this, in ln(D/N), are at several ratios: what they do not
+# tell is hidden by noise, as standard errors say.
+NARROW = 0.5
+
+# Correlation of neighbouring residuals of a training curve, in standard errors of none.
+CORRELATED = 3.0
+# Rank correlation of a response with its column above which it is said to rise.
+MOST_RISING = 0.5
+
+# 6ND is taken for the FLOPs of a run when allocating; real tables differ from it by this and more.
+FLOPS_TOLERANCE = 0.05
+
+
+def run_notes(fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarray) -> list[Note]:
+    """Notes on the runs of a finished fit."""
+    notes = [*_rising_notes(fit, table), *_design_notes(fit)]
+    if fit.status is not Status.EXACT:
+        notes += _outlier_notes(fit, table, residuals)
+        notes += _one_ratio_notes(fit, problem, table, residuals)
+    notes += _trajectory_notes(fit, table, residuals)
+    return [*notes, *_convention_notes(fit, table)]
+
+
+def _rising_notes(fit: Fit, table: LossTable) -> list[Note]:
+    """A note where the response rises along the one column of a law that can only fall."""
+    law = fit.law
+    if len(law.columns) > 1 or not fit.diagnostics.at_bound or fit.groups:
+        return []
+    x, observed = table.column(law.columns[0]), table.column(law.response)
+    used = table.weight > 0
+    first, second = (np.unique(item[used], return_inverse=True)[1] for item in (x, observed))
+    # Ranks begin at zero: of one value there is no correlation.
+    rank = float(np.corrcoef(first, second)[0, 1]) if first.any() and second.any() else 0.0
+    ends = {law.columns[0]: np.array([x[used].min(), x[used].max()])}
+    params = {param.name: param.kind.example for param in law.params}
+    start, end = law.evaluate(ends, params)
+    if not (rank > MOST_RISING and end < start and x[used].min() > 0):
+        return []
+    header = table.sources.get(law.columns[0], law.columns[0])
+    named = repr(law.name) if law.name in BUILTIN else law.name
+    said = (
+        f"fit(runs.assign(inverse=1 / runs[{header!r}]), {named}, {law.columns[0]}='inverse') "
+        "has a power that grows"
+    )
+    if law.response == "loss":
+        said += (
+            f"; fit(runs, 'power_offset', x={header!r}, bounds={{'A': (-np.inf, 0)}}) has one that "
+            "levels off"
+        )
+    return [
+        Note.of(
+            "response_rises",
+            f"{law.response} rises with {law.columns[0]} (rank correlation {rank:.2f}), and "
+            f"{law.name!r} can only fall: what it found is no description of these runs. {said}",
+            {"column": law.columns[0], "rank_correlation": rank},
+        )
+    ]
+
+
+def _design_notes(fit: Fit) -> list[Note]:
+    notes = []
+    condition = fit.diagnostics.condition
+    if condition > WEAK_CONDITION:
+        notes.append(
+            Note.of(
+                "weakly_identified",
+                f"the condition number is {condition:.2g} (an IsoFLOP sweep gives 1e2 to 3e3; the "
+                f"limit is {WEAK_CONDITION:g}): some combination of the parameters is hardly "
+                "constrained. Vary D/N more, or fix or tie a parameter",
+                {"condition": condition, "limit": WEAK_CONDITION},
+            )
+        )
+    freedom = fit.nobs - fit.n_free
+    if freedom < FEW_FREEDOM:
+        notes.append(
+            Note.of(
+                "few_rows",
+                f"{fit.nobs} runs leave {freedom} degrees of freedom for {fit.n_free} parameters: "
+                "the residuals say nothing about the noise. Add runs before trusting exponents",
+                {"rows": fit.nobs, "free": fit.n_free},
+                severity="warning",
+            )
+        )
+    return notes
+
+
+def _outlier_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[Note]:
+    squares = table.weight * (residuals / binary_size(np.abs(residuals).max())) ** 2
+    few = max(1, int(np.ceil(OUTLIER_ROWS * len(squares))))
+    worst = np.argsort(squares)[::-1][:few]
+    share = squares[worst].sum() / squares.sum()
+    if len(squares) < 4 * few or share <= OUTLIER_SHARE:
+        return []
+    rows = [table.rows[i] for i in worst]
+    return [
+        Note.of(
+            "outliers_dominate",
+            f"{few} of {len(squares)} rows carry {100 * share:.0f} % of the squared residual (rows "
+            f"{listed(rows)}). Look at them: unfinished or diverged runs move a squared fit far, "
+            "and a Huber fit less",
+            {"rows": [str(row) for row in rows], "share": float(share)},
+            severity="info" if fit.objective.penalty.bounded else "warning",
+        )
+    ]
+
+
+def _one_ratio_notes(
+    fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarray
+) -> list[Note]:
+    """A note where N and D never move apart by more than the noise hides.
+
+    In these runs D is nearly a power of N. At one compute, moving off that path by u in ln(D/N)
+    changes the loss by no more than u / 2 times the slopes of the loss in ln N and ln D together,
+    which the path itself determines well, however the fit divides them between N and D.
+    """
+    if not tells_apart(problem, "N", "D"):
+        return []
+    used = table.weight > 0
+    columns = {name: table.column(name) for name in fit.law.columns}
+    x, y = np.log(columns["N"][used]), np.log(columns["D"][used])
+    x, y = x - x.mean(), y - y.mean()
+    if not x.any():
+        return []
+    power = float(x @ y / (x @ x))
+    off = float(np.sqrt(np.mean((y - power * x) ** 2)))
+    freedom = max(fit.nobs - fit.n_free, 1)
+    # From the mean size of residuals: a single bad run is not the noise.
+    noise = float(np.abs(residuals[used]).mean() * np.sqrt(np.pi / 2 * fit.nobs / freedom))
+    moves = 0.5 * off * np.sqrt(fit.nobs) / noise
+    seen = float(moves * np.median(_steepness(fit, table, columns)[used]))
+    if not (seen < LEAST_APART and off < NARROW):
+        return []
+    kept = f"D follows N as N^{power:.2g}"
+    if abs(power - 1) < 0.05:
+        kept = "D/N hardly changes"
+    elif abs(power) < 0.05:
+        kept = "D hardly changes"
+    return [
+        Note.of(
+            "one_ratio",
+            f"in these runs {kept} (to within {100 * np.expm1(off):.2g} %): what moving N and D "
+            f"apart does to the loss is {seen:.2g} standard errors at most, below {LEAST_APART:g}, "
+            "so that their effects are not told apart and no D/N is the best one by these runs. "
+            "They determine the loss along their path: fit 'chinchilla_n', or 'power_offset' over "
+            "the compute. Add runs at other D/N (an IsoFLOP sweep does), or fix both exponents",
+            {"apart": seen, "limit": LEAST_APART, "power": power, "off": off},
+        )
+    ]
+
+
+def _steepness(fit: Fit, table: LossTable, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Slopes of the prediction in ln N and in ln D, in size and together, as residuals have them.
+
+    Shape (rows,).
+    """
+    codes = {grouping: grouping.codes(table) for grouping in fit.groups.values()}
+    params = by_row(fit.law, fit.params, fit.groups, codes)
+
+    def predicted(name: str, factor: float) -> np.ndarray:
+        moved = {**columns, name: columns[name] * factor}
+        return fit.law.evaluate(moved, params)
+
+    step = 1e-3
+    total = sum(
+        np.abs(predicted(name, 1 + step) - predicted(name, 1 - step)) / (2 * step)
+        for name in ("N", "D")
+    )
+    if fit.objective.residual == "raw":
+        return np.asarray(total)
+    return np.asarray(total / np.abs(predicted("N", 1.0)))
+
+
+def _trajectory_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[Note]:
+    """A note where rows are checkpoints of few runs."""
+    if "D" not in fit.law.columns:
+        return []
+    found = find_trajectories(table)
+    if found is None:
+        return []
+    D = table.column("D")
+    share, errors = found.autocorrelation(D, residuals)
+    correlated = errors > CORRELATED
+    ratio = np.sqrt((1 + share) / (1 - min(share, 0.99)))
+    said = (
+        f"neighbouring residuals correlate by {share:.2f}, so that errors that take rows as "
+        f"independent are about {ratio:.1f} times too narrow"
+        if correlated
+        else f"neighbouring residuals do not correlate ({share:.2f}), but what runs have in common "
+        "is no noise of rows"
+    )
+    header = table.sources["D"]
+    ways = [f"cluster them, covariance(fit, runs, by={found.by!r})"]
+    last = found.last(D)
+    column = table.frame[found.by if found.by in table else "N"]
+    # A fit needs runs of several D, and a label that is one for each run picks their last rows.
+    if (
+        found.curves > fit.n_free
+        and len(set(D[last])) > 2
+        and len({label(cell) for cell in column.iloc[last]}) == found.curves
+    ):
+        ways.append(
+            f"fit the last row of each, runs.loc[runs.groupby({found.by!r})[{header!r}].idxmax()]"
+        )
+    rule = f"{quoted(header)} > {D.max() / 10:.1e}"
+    ways.append(f"leave their beginnings out, keep={rule!r}")
+    return [
+        Note.of(
+            "trajectories",
+            f"{found.rows} of {len(table)} rows look like checkpoints of {found.curves} runs: "
+            f"{said}. Losses in the middle of a learning-rate schedule are not those of runs that "
+            f"end there, either. Ways out: {'; '.join(ways)}",
+            {"rows": found.rows, "runs": found.curves, "by": found.by, "autocorrelation": share},
+            severity="warning" if correlated else "info",
+        )
+    ]
+
+
+def _convention_notes(fit: Fit, table: LossTable) -> list[Note]:
+    if "C" not in table.sources or "6ND" not in fit.domain:
+        return []
+    # C is optional: where it has gaps or is no number it is simply not compared.
+    ratio = table.numbers("C") / (6 * table.column("N") * table.column("D"))
+    ratio = ratio[np.isfinite(ratio) & (ratio > 0)]
+    if not len(ratio) or np.abs(ratio - 1).max() <= FLOPS_TOLERANCE:
+        return []
+    return [
+        Note.of(
+            "flops_convention",
+            f"C / 6ND runs from {ratio.min():.3g} to {ratio.max():.3g} in this table (median "
+            f"{np.median(ratio):.3g}): budgets counted as 6ND are not its budgets",
+            {"low": float(ratio.min()), "high": float(ratio.max())},
+        )
+    ]

@@ -1,0 +1,70 @@
+"""Noise from run to run, which an interval for a new run adds to that of the surface."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from scalefit.inference.fitted_data import FittedData
+from scalefit.objective import Residual, noisy_losses
+
+__all__ = ["RunNoise", "run_noise"]
+
+# Runs that differ by seed only must repeat this often, all together, before they say more about
+# noise than the residuals do.
+FEWEST_REPEATS = 5
+
+SOURCES = {
+    "seeds": "spread of runs that differ by seed only",
+    "residuals": "residuals of the fit, which hold its misfit inside the runs too",
+}
+
+
+class RunNoise(NamedTuple):
+    """Noise from run to run.
+
+    Attributes:
+        values: a sample of it, residuals as the objective defines them, shape (m,).
+        source: ``seeds`` or ``residuals``.
+        residual: kind of the residual.
+    """
+
+    values: np.ndarray
+    source: Literal["seeds", "residuals"]
+    residual: Residual
+
+    def added(self, loss: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Losses of runs whose expectation is ``loss``, each with noise of its own."""
+        return noisy_losses(loss, rng.choice(self.values, loss.shape), self.residual)
+
+    def __str__(self) -> str:
+        return f"noise of {self.values.std():.3g} ({SOURCES[self.source]})"
+
+
+def run_noise(fitted: FittedData) -> RunNoise:
+    """Noise from run to run: of runs that differ by seed only, where there are enough of them."""
+    residual = fitted.fit.objective.residual
+    repeated = _between_seeds(fitted)
+    if repeated is not None:
+        return RunNoise(repeated, "seeds", residual)
+    return RunNoise(fitted.residuals[fitted.used] * fitted.inflation, "residuals", residual)
+
+
+def _between_seeds(fitted: FittedData) -> np.ndarray | None:
+    """Residuals of repeated runs around their mean, scaled to the noise of one run."""
+    table = fitted.table
+    if "seed" not in table.sources:
+        return None
+    keys = [pd.Series(table.column(name)) for name in fitted.fit.law.columns]
+    keys += [pd.Series(codes) for codes in fitted.prepared.codes.values()]
+    frame = pd.concat(keys, axis=1)[fitted.used]
+    values = pd.Series(fitted.residuals[fitted.used], index=frame.index)
+    groups = values.groupby([frame[name] for name in frame])
+    size = groups.transform("size")
+    if len(values) - groups.ngroups < FEWEST_REPEATS:
+        return None
+    several = (size > 1).to_numpy()
+    inflated = (values - groups.transform("mean")) * np.sqrt(size / (size - 1).clip(lower=1))
+    return inflated[several].to_numpy()

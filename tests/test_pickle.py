@@ -1,0 +1,111 @@
+"""Public objects are copied, pickled and sent to other processes."""
+
+import copy
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scalefit as sf
+from scalefit.laws import Amplitude, Exponent, Offset
+
+
+@sf.law(source="a test")
+def mine(N, D, *, E: Offset, A: Amplitude, g: Exponent):
+    """E + A (N D)^-g"""
+    return E + A * (N * D) ** -g
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return sf.simulate(sf.simulation.isoflop_design(points=7), noise=0.004, seed=1)
+
+
+@pytest.fixture(scope="module")
+def made(runs):
+    fit = sf.fit(runs, robust="none", certify=True)
+    draws = sf.bootstrap(fit, runs, 8, progress=False)
+    found = sf.isoflop(runs)
+    return {
+        "runs": sf.LossTable.from_frame(runs, keep="C > 5e17"),
+        "fit": fit,
+        "own fit": sf.fit(runs.assign(half=np.arange(len(runs)) % 2), mine, groups={"A": "half"}),
+        "published": sf.published("chinchilla", "besiroglu"),
+        "params": fit.params,
+        "objective": fit.objective,
+        "diagnostics": fit.diagnostics,
+        "certificate": fit.certificate,
+        "note": sf.Note("odd", "info", "odd", {"rows": [1, 2], "inner": {"a": 1}}),
+        "laws": sf.laws.table(),
+        "draws": draws,
+        "loss": draws.estimate_loss(N=1e9, D=2e10),
+        "covariance": sf.covariance(fit, runs),
+        "profile": sf.profile(fit, runs, "alpha"),
+        "best": sf.allocate(draws, 1e22),
+        "region": sf.near_optimal(fit, 1e22),
+        "deadweight": sf.deadweight(fit, 1e9, 1e11),
+        "study": sf.studies.simulation_study(
+            {"noise": [0.01]}, 2, methods="approach2", progress=False
+        ),
+        "isoflop": found,
+        "bias": sf.bias(fit, found, runs, 1e22, quality=False, objectives=False, n_draws=5),
+    }
+
+
+RESULTS = (
+    *("runs", "fit", "own fit", "published", "params", "objective", "diagnostics", "certificate"),
+    *("note", "laws", "draws", "loss", "covariance", "profile", "best", "region", "deadweight"),
+    *("study", "isoflop", "bias"),
+)
+
+
+def frame_of(found):
+    return found.to_frame() if hasattr(found, "to_frame") else pd.DataFrame([repr(found)])
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_every_result_is_copied_and_pickled(made, name):
+    assert tuple(made) == RESULTS
+    for other in (pickle.loads(pickle.dumps(made[name])), copy.deepcopy(made[name])):
+        assert type(other) is type(made[name]) and repr(other) == repr(made[name])
+        pd.testing.assert_frame_equal(frame_of(other), frame_of(made[name]))
+
+
+@pytest.mark.parametrize("name", ["fit", "own fit", "params", "objective", "diagnostics", "note"])
+def test_equal_results_have_one_hash(made, name):
+    other = pickle.loads(pickle.dumps(made[name]))
+    assert other == made[name] and hash(other) == hash(made[name])
+
+
+def predicted(fit, N, D):
+    return fit.predict(N=N, D=D), fit.law is sf.laws.chinchilla, fit.law
+
+
+def test_a_fit_goes_to_another_process(made):
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        loss, known, law = pool.submit(predicted, made["fit"], 1e9, 2e10).result()
+    assert loss == made["fit"].predict(N=1e9, D=2e10)
+    assert known and law is sf.laws.chinchilla
+
+
+def test_a_law_is_pickled_by_its_name():
+    for law in (mine, *sf.laws.BUILTIN.values(), sf.laws.mixture_of("web", "code")):
+        assert pickle.loads(pickle.dumps(law)) is law
+        assert copy.deepcopy(law) is law and copy.copy(law) is law
+
+
+def test_a_law_without_a_name_in_a_module_says_where_to_define_it():
+    @sf.law(source="a test")
+    def inner(N, *, E: Offset, A: Amplitude, g: Exponent):
+        """E + A N^-g"""
+        return E + A * N**-g
+
+    with pytest.raises(sf.errors.LawError, match="top of a module that can be imported"):
+        pickle.dumps(inner)
+    assert copy.deepcopy({"law": inner})["law"] is inner
+    gone = pickle.dumps(mine).replace(b"mine", b"gone")
+    with pytest.raises(sf.errors.LawError, match="has no law 'gone'"):
+        pickle.loads(gone)
