@@ -124,7 +124,7 @@ def noise_study(seeds: int, descents: int) -> str:
         begin = time.perf_counter()
         run(methods="surface")
         seconds.append(time.perf_counter() - begin)
-    summary = 100 * run().summary()[["gmean", "gmean_se", "n_max", "d_max"]]
+    summary = 100 * run().errors()[["gmean", "gmean_se", "n_max", "d_max"]]
     frames, gaps, slow = [], [], 0.0
     for design, losses, starts in published_tables(seeds):
         fits = estimate(design, losses, ["surface", "approach2"])

@@ -29,8 +29,8 @@ print(report)
 
 # %%
 true = truth["beta"] / (truth["alpha"] + truth["beta"])
-ours, theirs = report.surface["n_exponent"], report.approach2["n_exponent"]
-print(f"\nexponent of N*: true {true:.4f}, surface {ours:.4f}, Approach 2 {theirs:.4f}\n")
+surface, parabolas = report.surface["n_exponent"], report.approach2["n_exponent"]
+print(f"\nexponent of N*: true {true:.4f}, surface {surface:.4f}, Approach 2 {parabolas:.4f}\n")
 
 # %% [markdown]
 # Next time: sweeps on which the parabolas would be right, and what a surface fit needs.

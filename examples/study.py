@@ -25,7 +25,7 @@ print(errors.groupby(level=[0, 1, 2]).agg(["mean", "std"]).round(1))
 # How many more runs Approach 2 needs for the same precision.
 
 # %%
-rms = found.summary(["noise", "points"])["rms"].unstack()
+rms = found.errors(["noise", "points"])["rms"].unstack()
 print(((rms["approach2"] / rms["surface"]) ** 2).round(1))
 
 # %% [markdown]
@@ -46,5 +46,5 @@ shared = sf.studies.simulation_study(
     design=grid,
     progress=False,
 )
-print(shared.summary("corpora"))
+print(shared.errors("corpora"))
 assert (shared.table["status"] != "failed").all()

@@ -75,11 +75,11 @@ def proposals() -> dict[str, str]:
     found = {}
     for path in sorted(SOURCE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+            if not isinstance(node, ast.Call):
                 continue
-            name = node.func.id
-            if name == "Note" and len(node.args) > 2:
-                pattern, proposed = _pattern(node.args[2])
+            name = ast.unparse(node.func)
+            if name == "Note.of" and len(node.args) > 1:
+                pattern, proposed = _pattern(node.args[1])
             elif name in ("DataError", "LawError", "FitError", "AllocationError") and node.args:
                 pattern, proposed = _pattern(node.args[0])
                 remedy = next((item.value for item in node.keywords if item.arg == "remedy"), None)

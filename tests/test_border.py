@@ -588,10 +588,10 @@ SIMULATIONS = [
             (
                 lambda **options: sf.simulation.Noise(0.1, **options),
                 {
-                    "freedom": (2.0, math.nan, "x", None),
-                    "shared": (-0.1, 1.1, "x", None, True),
+                    "df": (2.0, math.nan, "x", None),
+                    "icc": (-0.1, 1.1, "x", None, True),
                     "additive": ("no", 1, None),
-                    "by": (3, "", ["C"]),
+                    "cluster": (3, "", ["C"]),
                 },
             ),
             (
@@ -720,7 +720,7 @@ def swept():
 
 @cache
 def report():
-    options = {"n_draws": 0, "quality": False, "objectives": False}
+    options = {"n_draws": 0, "rules": (), "objectives": False}
     return sf.bias(fit(), swept(), runs(), 1e22, **options)
 
 
@@ -737,53 +737,53 @@ def no_picture(call, **needs):
     return drawn
 
 
-OF_FIT = {"fit": fit, "runs": runs}
+OF_FIT = {"result": fit, "runs": runs}
 BUDGETS = [1e20, 1e22, 1e24]
 LEVELS = (2, "0.9", None)
 NO_AXES = (plt, [])
 PICTURES = (
-    (sf.plot.surface, OF_FIT, {"level": LEVELS, "ax": NO_AXES, "fit": NO_FITS[:5]}),
-    (sf.plot.predictions, OF_FIT, {"level": LEVELS, "ax": NO_AXES, "fit": NO_FITS[:5]}),
-    (sf.plot.projected, OF_FIT, {"ax": NO_AXES, "fit": (None, draws())}),
+    (sf.plot.surface, OF_FIT, {"level": LEVELS, "ax": NO_AXES, "result": NO_FITS[:5]}),
+    (sf.plot.predictions, OF_FIT, {"level": LEVELS, "ax": NO_AXES, "result": NO_FITS[:5]}),
+    (sf.plot.projected, OF_FIT, {"ax": NO_AXES, "result": (None, draws())}),
     (
         sf.plot.allocation,
-        {"best": lambda: sf.allocate(draws(), BUDGETS)},
-        {"best": (None, fit(), BUDGETS), "level": LEVELS, "ax": (*NO_AXES, [1, 2])},
+        {"result": lambda: sf.allocate(draws(), BUDGETS)},
+        {"result": (None, fit(), BUDGETS), "level": LEVELS, "ax": (*NO_AXES, [1, 2])},
     ),
     (
         sf.plot.region,
-        {"found": lambda: sf.near_optimal(fit(), 1e22, overhead=0.05), "fit": fit},
-        {"found": (None, fit()), "fit": (None, {}), "ax": NO_AXES},
+        {"result": lambda: sf.near_optimal(fit(), 1e22, overhead=0.05), "fit": fit},
+        {"result": (None, fit()), "fit": (None, {}), "ax": NO_AXES},
     ),
     (
         sf.plot.pareto,
-        {"fit": fit, "loss": lambda: 2.2},
-        {"fit": (None, draws()), "served": (0, "x", [], -1.0), "ax": NO_AXES},
+        {"result": fit, "loss": lambda: 2.2},
+        {"result": (None, draws()), "served": (0, "x", [], -1.0), "ax": NO_AXES},
     ),
     (
         sf.plot.isoflop,
-        {"found": swept, "runs": runs},
-        {"found": (None, fit(), runs()), "ax": NO_AXES},
+        {"result": swept, "runs": runs},
+        {"result": (None, fit(), runs()), "ax": NO_AXES},
     ),
     (
         sf.plot.attribution,
-        {"why": lambda: sf.approach2.attribute_bias(fit(), swept(), 1e22)},
-        {"why": (None, fit()), "level": LEVELS, "ax": NO_AXES},
+        {"result": lambda: sf.approach2.attribute_bias(fit(), swept(), 1e22)},
+        {"result": (None, fit()), "level": LEVELS, "ax": NO_AXES},
     ),
     (
         sf.plot.bias,
-        {"report": report},
-        {"report": (None, fit()), "level": LEVELS, "axes": (*NO_AXES, [1, 2])},
+        {"result": report},
+        {"result": (None, fit()), "level": LEVELS, "ax": (*NO_AXES, [1, 2])},
     ),
     (
         sf.plot.profile,
-        {"found": lambda: sf.profile(fit(), runs(), "alpha")},
-        {"found": (None, fit()), "ax": NO_AXES},
+        {"result": lambda: sf.profile(fit(), runs(), "alpha")},
+        {"result": (None, fit()), "ax": NO_AXES},
     ),
     (
         sf.plot.pairs,
-        {"draws": draws},
-        {"draws": (None, fit(), runs(), {}), "params": ("gamma", [], 3, ["gamma"], "", {})},
+        {"result": draws},
+        {"result": (None, fit(), runs(), {}), "params": ("gamma", [], 3, ["gamma"], "", {})},
     ),
 )
 PLOTS = [

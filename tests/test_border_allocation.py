@@ -115,14 +115,14 @@ def shift(**given):
 
 @once
 def attribute(**given):
-    return sf.approach2.attribute_bias(**{"fit": fit(), "found": found(), "flops": 1e22, **given})
+    return sf.approach2.attribute_bias(**{"fit": fit(), "isoflop": found(), "flops": 1e22, **given})
 
 
 @once
 def bias(**given):
-    quick = {"quality": False, "objectives": False, "n_draws": 0}
+    quick = {"rules": (), "objectives": False, "n_draws": 0}
     return sf.bias(
-        **{"fit": fit(), "found": found(), "runs": runs(), "flops": 1e22, **quick, **given}
+        **{"fit": fit(), "isoflop": found(), "runs": runs(), "flops": 1e22, **quick, **given}
     )
 
 
@@ -156,7 +156,7 @@ def best():
 
 @cache
 def report():
-    options = {"quality": False, "objectives": False, "n_draws": 20}
+    options = {"rules": (), "objectives": False, "n_draws": 20}
     return sf.bias(draws(), found(), runs(), 1e22, **options)
 
 
@@ -285,9 +285,15 @@ FITS = [
     Row("baseline", multiplier, {"baseline": None}, "baseline", {"baseline": fit()}),
     Row("advise of draws", advise, {"fit": draws()}, "fit", {"fit": fit()}),
     Row("optimal of draws", optimal, {"fit": draws()}, "fit", {"fit": fit()}),
-    Row("swapped", bias, {"fit": found(), "found": fit()}, "fit", {"fit": fit(), "found": found()}),
-    Row("found", bias, {"found": fit()}, "found", {"found": found()}),
-    Row("found of a gap", attribute, {"found": None}, "found", {"found": found()}),
+    Row(
+        "swapped",
+        bias,
+        {"fit": found(), "isoflop": fit()},
+        "fit",
+        {"fit": fit(), "isoflop": found()},
+    ),
+    Row("sweeps", bias, {"isoflop": fit()}, "isoflop", {"isoflop": found()}),
+    Row("sweeps of a gap", attribute, {"isoflop": None}, "isoflop", {"isoflop": found()}),
     Row(
         "parameters",
         lambda params: optimal()(params),
@@ -506,6 +512,10 @@ RESULTS = [
             "table of a bias": lambda: report().to_frame,
             "report of a bias": lambda: report().summary,
             "interval of an exponent": lambda: found().n_law.interval,
+            "table of sweeps": lambda: found().to_frame,
+            "report of sweeps": lambda: found().summary,
+            "report of an answer of sweeps": lambda: found().at(1e22).summary,
+            "report of a design": lambda: designed().summary,
         }.items()
         for label, level in LEVELS.items()
     ),
@@ -754,8 +764,6 @@ def closed_form_rows():
 
 
 SWEEPS = [
-    *rows_of("level of sweeps", sweeps, "level", LEVELS, runs=runs()),
-    *rows_of("level of splines", sweeps, "level", LEVELS, runs=runs(), method="akima"),
     *rows_of(
         "tolerance", sweeps, "tolerance", {k: v for k, v in POSITIVE.items() if k not in ("zero",)}
     ),
@@ -856,8 +864,8 @@ SWEEPS = [
     ),
     *rows_of("seed", bias, "seed", {"negative": -1, "fraction": 1.5, "text": "x", "none": None}),
     *rows_of("objectives", bias, "objectives", {"text": "no", "number": 1}, {"objectives": False}),
-    Row("quality none", bias, {"quality": None}, "rules", {"quality": False}),
-    Row("quality misspelt", bias, {"quality": ["few_point"]}, "rules", {"quality": ["few_points"]}),
+    Row("no rules", bias, {"rules": None}, "rules", {"rules": ()}),
+    Row("rule misspelt", bias, {"rules": ["few_point"]}, "rules", {"rules": ["few_points"]}),
     *(
         Row(
             f"{function.__name__} {name}", function, {**given, name: "x"}, name, {name: given[name]}

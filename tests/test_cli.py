@@ -219,7 +219,7 @@ def test_one_level_of_a_grouped_fit_is_allocated(scalefit, formats):
     assert sf.Fit.from_json(json.dumps(json.loads(out)["fit"])).groups == grouped.groups
     code, out, err = scalefit(*words)
     assert (code, out) == (2, "")
-    assert "fit.at(format='bf16'). Levels: bf16, fp8" in err
+    assert "--at format=bf16. Levels: bf16, fp8" in err
     code, out, err = scalefit(*words, "--at", "format=fp4")
     assert (code, out) == (2, "")
     assert "'fp4' is not a level of format" in err
@@ -299,32 +299,35 @@ BAD_OPTIONS = {
     "--fixed =1.7": "--fixed '=1.7' is not of the form NAME=NUMBER",
     "--fixed E=big": "--fixed 'E=big' is not of the form NAME=NUMBER",
     "--fixed E=1.7 --fixed E=1.8": "--fixed is given twice for 'E'",
-    "--fixed gamma=1": "fixed names 'gamma'",
+    "--fixed gamma=1": "--fixed names 'gamma'",
     "--bounds alpha": "--bounds 'alpha' is not of the form NAME=LOWER:UPPER",
     "--bounds alpha=0.2": "--bounds 'alpha=0.2' is not of the form NAME=LOWER:UPPER",
     "--bounds alpha=1:2:3": "--bounds 'alpha=1:2:3' is not of the form NAME=LOWER:UPPER",
-    "--bounds alpha=0.6:0.2": "bounds['alpha']=(0.6, 0.2) is empty",
-    "--tied alpha": "tied[0]=('alpha',) is not a group of different names",
-    "--tied alpha=gamma": "tied names 'gamma'",
+    "--bounds alpha=0.6:0.2": "--bounds alpha=0.6:0.2 is empty: no number lies between. Pass pairs "
+    "(lower, upper) by name, as --bounds alpha=0.2:0.6, or fix a parameter, as --fixed E=1.7",
+    "--tied alpha": "--tied alpha is not a group of different names. Pass groups of two or more "
+    "names, as --tied alpha=beta",
+    "--tied alpha=gamma": "--tied names 'gamma'",
     "--column N": "--column 'N' is not of the form QUANTITY=HEADER",
     "--column N=prams": "no column 'prams' for N",
     "--column n=N": "--column names 'n', which is not a quantity. Quantities: N, D, loss",
     "--column keep=N": "--column names 'keep', which is not a quantity",
     "--column N=C --column N=D": "--column is given twice for 'N'",
+    "--boxes 0": "--boxes 0 is not a whole number of at least 1",
     "--keep 'C <'": "the rule 'C <' makes no sense at its end",
     "--keep 'C < 1'": "no row is left",
-    "--missing ignore": "missing='ignore' is not one of",
-    "--residual logg": "residual='logg' is not one of",
-    "--robust hubr": "robust='hubr' is not one of",
-    "--robust asymmetric --asymmetry 1": "asymmetry=1.0 is not a number above 1",
-    "--fixed E=nan": "fixed['E']=nan is not a number",
-    "--bounds alpha=nan:1": "bounds['alpha'][0]=nan is not a number",
-    "--delta 0": "delta=0.0 is not a positive number",
+    "--missing ignore": "--missing ignore is not one of",
+    "--residual logg": "--residual logg is not one of 'log', 'relative', 'raw'. Pass --residual",
+    "--robust hubr": "--robust hubr is not one of",
+    "--robust asymmetric --asymmetry 1": "--asymmetry 1.0 is not a number above 1",
+    "--fixed E=nan": "--fixed E=nan is not a number. Pass numbers by name, as --fixed E=1.7",
+    "--bounds alpha=nan:1": "--bounds alpha=nan is not a number",
+    "--delta 0": "--delta 0.0 is not a positive number. Pass --delta 1e-3",
     "--group A": "--group 'A' is not of the form NAME=COLUMN,COLUMN",
     "--group A=format --group A=C": "--group is given twice for 'A'",
     "--group A=format": "no column 'format' to group by",
-    "--group A=C,": "groups['A'][1]='' is not text",
-    "--group alpha=C": "groups names 'alpha' of 'chinchilla', which enters nonlinearly",
+    "--group A=C,": "--group A='' is not text",
+    "--group alpha=C": "--group names 'alpha' of 'chinchilla', which enters nonlinearly",
 }
 
 
@@ -451,7 +454,9 @@ def test_the_picture_of_a_demo_is_drawn_once(scalefit, asked, tmp_path, monkeypa
 
 
 def test_numbers_that_are_none_leave_the_output_json(scalefit, table, found, monkeypatch):
-    unknown = replace(found, spread=math.nan, trust=replace(found.diagnostics, condition=math.inf))
+    unknown = replace(
+        found, residual_rms=math.nan, diagnostics=replace(found.diagnostics, condition=math.inf)
+    )
     monkeypatch.setattr(cli.sf, "fit", lambda *_, **__: unknown)
 
     def refuse(text):

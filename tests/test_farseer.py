@@ -12,7 +12,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.inference import bootstrap as resampling
-from scalefit.laws.farseer import SMALL, _drift
+from scalefit.laws.drifting import SMALL, _drift
 
 LAW = sf.laws.find("farseer")
 

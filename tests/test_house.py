@@ -6,6 +6,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import jax
 import jax.numpy as jnp
@@ -42,6 +43,8 @@ FLOW = [
     "runtime.settings",
     "runtime.threads",
     "tracing",
+    "tracing.primitives",
+    "tracing.exponentials",
     "tracing.operations",
     "tracing.numpy_calls",
     "tracing.source_lines",
@@ -80,7 +83,6 @@ FLOW = [
     "results.domain",
     "results.estimate",
     "results.schema",
-    "reporting.report",
     "results.consistency",
     "results.archive",
     "results.parameters",
@@ -115,10 +117,23 @@ FLOW = [
     "fitting.grid",
     "fitting.ranking",
     "fitting.arrow",
+    "fitting.tables",
+    "fitting.scaled_objective",
     "fitting.newton",
-    "fitting.levels",
+    "fitting.derivative_stack",
+    "fitting.dense_objective",
+    "fitting.level_sums",
+    "fitting.level_columns",
+    "fitting.level_relaxation",
+    "fitting.level_objective",
+    "fitting.objective_setup",
+    "fitting.end_points",
+    "fitting.l1_state",
+    "fitting.l1_interior_point",
+    "fitting.l1_active_set",
     "fitting.l1",
-    "fitting.narrowing",
+    "fitting.huber_continuation",
+    "fitting.device_polish",
     "fitting.polish",
     "fitting.design_checks",
     "fitting.irls",
@@ -132,7 +147,9 @@ FLOW = [
     "fitting.fit_notes",
     "fitting.api",
     "fitting.landscape",
-    "simulation.synthetic",
+    "simulation.designs",
+    "simulation.noise",
+    "simulation.tables",
     "simulation",
     "inference.fitted_data",
     "inference.run_noise",
@@ -188,11 +205,20 @@ FLOW = [
     "approach2.parabola",
     "approach2.sweeps",
     "approach2.run_quality",
+    "approach2.frontier",
+    "approach2.vertices",
+    "approach2.isoflop_notes",
     "approach2.isoflop_fit",
     "approach2.envelope_fit",
     "approach2.design_error",
+    "approach2.attribution_steps",
     "approach2.attribution",
+    "approach2.resamples",
+    "approach2.bias_report",
+    "approach2.bias_variants",
+    "approach2.bias_notes",
     "approach2.comparison",
+    "approach2.planned_sweeps",
     "approach2.design_advice",
     "approach2",
     "studies.approach3",
@@ -247,6 +273,25 @@ def test_a_module_imports_only_from_its_left(name, path):
         assert not {name, other} <= set(FAMILIES), f"{name} imports {other}"
 
 
+def bodies(path):
+    """Lines of every function of a file, without signature and docstring, by name."""
+    for item in ast.walk(ast.parse(path.read_text())):
+        if isinstance(item, ast.FunctionDef):
+            first = item.body[0]
+            plain = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+            body = item.body[1:] if plain else item.body
+            if body:
+                yield item.name, body[-1].end_lineno - body[0].lineno + 1
+
+
+def test_functions_and_files_are_small():
+    lengths = {(name, item): n for name, path in modules() for item, n in bodies(path)}
+    assert {key: n for key, n in lengths.items() if n > 60} == {}
+    assert median(lengths.values()) <= 6
+    files = {name: len(path.read_text().splitlines()) for name, path in modules()}
+    assert {name: n for name, n in files.items() if n > 500} == {}
+
+
 def test_rooms_lie_side_by_side():
     rooms = [name.split(".")[0] for name in FLOW]
     changes = [room for room, after in pairwise(rooms) if room != after]
@@ -275,6 +320,7 @@ def test_import_and_fit_leave_the_users_jax_configuration_alone():
 import jax, jax.numpy as jnp
 before = dict(jax.config.values)
 import scalefit as sf
+from scalefit.simulation import SURFACES, isoflop_design
 fit = sf.fit(sf.simulate(isoflop_design(), noise=0.0))
 sf.allocate(fit, 1e22)
 assert dict(jax.config.values) == before
@@ -317,7 +363,7 @@ def listen(event, arguments):
         written.append((event, *arguments))
 sys.addaudithook(listen)
 import scalefit as sf
-runs = sf.simulate(isoflop_design())
+runs = sf.simulate(sf.simulation.isoflop_design())
 fit = sf.fit(runs)
 draws = sf.bootstrap(fit, runs, 20, progress=False)
 sf.allocate(draws, 1e22)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.approach2.isoflop_fit import SAID
+from scalefit.approach2.isoflop_notes import STATUS_MESSAGES
 
 
 def codes(fit):
@@ -260,7 +260,7 @@ def test_every_note_prints_as_code_and_sentence(clean):
 
 
 def test_every_code_is_in_the_table_of_notes_and_every_row_is_a_code():
-    noted, texts = {f"isoflop_{status}" for status in SAID}, set()
+    noted, texts = {f"isoflop_{status}" for status in STATUS_MESSAGES}, set()
     for path in Path(sf.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant):

@@ -403,7 +403,7 @@ def columns_that_do_not_vary_have_a_law_of_the_other():
         assert called(messages[-1], "fit(", runs=still).status.usable
     ladder = runs().assign(D=20 * runs()["N"])
     messages.append(refused(lambda: sf.fit(ladder)))
-    assert called(messages[-1], "fit(", runs=ladder).rows == len(ladder)
+    assert called(messages[-1], "fit(", runs=ladder).nobs == len(ladder)
     return messages
 
 
@@ -547,10 +547,10 @@ def signatures_are_written_as_said():
 
     messages.append(refused(lambda: sf.law(source="mine")(tupled)))
     lower, upper = 0.1, 1.0
-    bounds = called(messages[-1], "Bounds(", lower=lower, upper=upper)
+    bounds = called(messages[-1], "Bounds(", lower=lower, upper=upper, **vars(sf.laws))
     tupled.__annotations__["a"] = Annotated[sf.laws.Exponent, bounds]
     assert sf.law(source="mine")(tupled).params[1].kind.upper == 1.0
-    assert called(messages[-1], "By(").columns == ("format",)
+    assert called(messages[-1], "By(", **vars(sf.laws)).columns == ("format",)
 
     def seeded(seed, *, A: sf.laws.Amplitude):
         return A * seed
@@ -723,7 +723,7 @@ def all_replicates_are_searched_on_demand():
 def lower_envelopes_have_no_posterior():
     pytest.importorskip("blackjax")
     lower = sf.fit(runs(), robust="asymmetric")
-    message = refused(lambda: sf.posterior(lower, runs(), draws=100, chains=1))
+    message = refused(lambda: sf.posterior(lower, runs(), n_draws=100, chains=1))
     for robust in re.findall(r"'(\w+)'", message.partition("robust=")[2]):
         assert sf.fit(runs(), robust=robust).status.usable
     assert len(sf.bootstrap(lower, runs(), n_draws=20)) == 20
@@ -764,9 +764,9 @@ def posteriors_have_an_end_where_a_term_is_bounded():
     none = runs().assign(loss=2 + 400 * runs()["D"] ** -0.3 + 0.02 * np.log(runs()["N"]))
     found = sf.fit(none, certify=False)
     assert found.params["A"] == 0.0
-    message = refused(lambda: sf.posterior(found, none, draws=100, chains=1))
+    message = refused(lambda: sf.posterior(found, none, n_draws=100, chains=1))
     bounded = sf.fit(none, bounds=option(message, "bounds"), certify=False)
-    assert len(sf.posterior(bounded, none, draws=100, chains=1)) == 100
+    assert len(sf.posterior(bounded, none, n_draws=100, chains=1)) == 100
     return message
 
 
@@ -841,10 +841,10 @@ def costs_that_buy_no_size_are_products():
 @case
 def advice_is_given_what_it_lacks():
     exact = sf.fit(sf.simulate(sf.simulation.isoflop_design(), noise=0.0))
-    silent = replace(exact, domain={}, spread=0.0)
+    silent = replace(exact, domain={}, residual_rms=0.0)
     messages = [refused(lambda: sf.approach2.advise(silent, 1e23, noise=0.003))]
     assert len(sf.approach2.advise(silent, 1e23, noise=0.003, span=(1e17, 1e21)).plans)
-    unknown = replace(silent, spread=np.nan)
+    unknown = replace(silent, residual_rms=np.nan)
     messages.append(refused(lambda: sf.approach2.advise(unknown, 1e23, span=(1e17, 1e21))))
     return messages
 
@@ -881,6 +881,17 @@ def pictures_of_allocations_have_several_budgets():
     message = refused(lambda: sf.plot.allocation(sf.allocate(fit(), 1e21)))
     flops = value_of(balanced(message, "np.geomspace("))
     sf.plot.allocation(sf.allocate(fit(), flops))
+    plt.close("all")
+    return message
+
+
+@case
+def pictures_of_regions_have_one_budget():
+    import matplotlib.pyplot as plt
+
+    regions = sf.near_optimal(fit(), [1e21, 1e22])
+    message = refused(lambda: sf.plot.region(regions, fit=fit()))
+    sf.plot.region(called(message, "near_optimal(", fit=fit()), fit=fit())
     plt.close("all")
     return message
 
@@ -938,7 +949,7 @@ def curves_are_enveloped():
     curves = sf.simulate(curves, noise=0.01, seed=2)
     both = pd.concat([runs(), curves.assign(C=6 * curves["N"] * curves["D"])], ignore_index=True)
     message = noted(sf.isoflop(both), "trajectories")
-    assert called(message, "envelope(", runs=curves).n_exponent > 0
+    assert called(message, "scalefit.approach2.envelope(", runs=curves).n_exponent > 0
     N, step = np.meshgrid(np.geomspace(5e7, 5e8, 6), np.arange(1, 128))
     few = pd.DataFrame({"N": N.ravel(), "D": 3.48e7 * step.ravel()})
     few = sf.simulate(few, noise=0.01, seed=2).drop(columns="C", errors="ignore")
@@ -962,7 +973,7 @@ def runs_that_bend_a_parabola_are_left_out():
 def reports_are_resampled():
     sweeps = sf.simulate(sf.simulation.isoflop_design(points=9), noise=0.003, seed=1)
     surface, found = sf.fit(sweeps), sf.isoflop(sweeps)
-    options = {"quality": False, "objectives": False}
+    options = {"rules": (), "objectives": False}
     report = sf.bias(surface, found, sweeps, 1e22, n_draws=0, **options)
     message = refused(lambda: report.resampled("D"))
     assert "n_draws=400" in message

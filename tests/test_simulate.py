@@ -6,6 +6,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.laws import find
+from scalefit.objective import noisy_losses
 
 MANY = sf.simulation.grid_design(np.geomspace(1e7, 1e9, 200), np.geomspace(1e9, 1e11, 200))
 TRUTH = sf.simulation.SURFACES["chinchilla"]
@@ -41,17 +42,17 @@ def test_normal_noise_has_its_scale(additive):
 
 
 def test_heavy_tails_keep_the_scale():
-    assert drawn(freedom=6).std() == pytest.approx(1.0, abs=0.03)
-    assert np.mean(abs(drawn(freedom=3)) > 3) == pytest.approx(1 / 72, abs=0.002)
+    assert drawn(df=6).std() == pytest.approx(1.0, abs=0.03)
+    assert np.mean(abs(drawn(df=3)) > 3) == pytest.approx(1 / 72, abs=0.002)
 
 
-@pytest.mark.parametrize("shared", [0.0, 0.3, 1.0])
-def test_clusters_share_their_part_of_the_variance(shared):
-    noise = drawn(by="N", shared=shared).reshape(200, 200)
+@pytest.mark.parametrize("icc", [0.0, 0.3, 1.0])
+def test_clusters_share_their_part_of_the_variance(icc):
+    noise = drawn(cluster="N", icc=icc).reshape(200, 200)
     # Of 200 clusters: a standard deviation of 5 %, twice that of a variance.
     assert noise.var() == pytest.approx(1.0, abs=0.25)
-    assert noise.mean(axis=1).var() / noise.var() == pytest.approx(shared, abs=0.06)
-    assert noise.std(axis=1).max() == pytest.approx(np.sqrt(1 - shared), abs=0.2)
+    assert noise.mean(axis=1).var() / noise.var() == pytest.approx(icc, abs=0.06)
+    assert noise.std(axis=1).max() == pytest.approx(np.sqrt(1 - icc), abs=0.2)
 
 
 def test_no_noise_is_the_law():
@@ -103,3 +104,13 @@ def test_a_ratio_fixes_tokens_per_parameter():
         sf.simulate(sf.simulation.ratio_design(np.geomspace(1e7, 1e9, 5), [5, 20, 80]), noise=0.0)
     )
     assert fit.params["alpha"] == pytest.approx(TRUTH["alpha"], rel=1e-6)
+
+
+@pytest.mark.parametrize("residual", ["log", "raw", "relative"])
+def test_noise_on_losses_is_what_the_residual_gives_back(residual):
+    f, noise = np.array([2.0, 3.0, 4.0]), np.array([-0.4, 0.0, 0.3])
+    loss = noisy_losses(f, noise, residual)
+    back = {"log": np.log(loss / f), "raw": loss - f, "relative": (loss - f) / loss}
+    np.testing.assert_allclose(back[residual], noise, atol=1e-15)
+    # A relative residual of one or more is of no finite loss.
+    assert noisy_losses(f, np.full(3, 1.5), "relative").max() == pytest.approx(40.0)

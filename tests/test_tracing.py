@@ -9,7 +9,8 @@ from jax import lax
 
 import scalefit as sf
 from scalefit import laws
-from scalefit.tracing.operations import Compiled, Program, rewritten, trace
+from scalefit.tracing.exponentials import rewritten
+from scalefit.tracing.operations import Compiled, Program, trace
 
 N, D = np.geomspace(1e7, 1e11, 7), np.geomspace(1e12, 1e8, 7)
 

@@ -167,7 +167,7 @@ def test_fits_allocations_and_sweeps_say_it_in_full(fit):
         sf.allocate(draws, 1e3),
         sf.near_optimal(fit, 1e3),
         sf.deadweight(fit, 1.0, 20.0),
-        sf.bias(fit, found, BILLIONS, 1e3, quality=False, objectives=False, n_draws=0),
+        sf.bias(fit, found, BILLIONS, 1e3, rules=(), objectives=False, n_draws=0),
     ):
         assert [item for item in answer.notes if item.code == "units"] == [note]
     assert "units" in str(sf.deadweight(fit, 1.0, 20.0))

@@ -24,7 +24,7 @@ from scalefit.notes import Note, NoteWarning
 from scalefit.results.fit import Fit
 from scalefit.results.literature import published
 from scalefit.results.status import Status
-from scalefit.simulation.synthetic import simulate
+from scalefit.simulation.tables import simulate
 from scalefit.version import __version__ as __version__
 
 __all__ = [

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +27,7 @@ from scalefit.results.serialization import encoded
 BAD_INPUT = 2
 NO_FIT = 3
 
-# Of demo, unless it is told where.
+# Where demo draws unless --plot says otherwise.
 PICTURE = "scalefit-demo.png"
 
 # Memory of one replicate at least, bytes: refuses absurd numbers before anything is read.
@@ -145,7 +146,7 @@ def fit_command(
     )
     levels = _pairs(at, "--at COLUMN=LEVEL", str)
     draws = (
-        sf.bootstrap(found, runs, n=bootstrap, seed=seed, progress=not as_json, device=device)
+        sf.bootstrap(found, runs, n_draws=bootstrap, seed=seed, progress=not as_json, device=device)
         if bootstrap
         else None
     )
@@ -162,7 +163,7 @@ def demo(
 ) -> None:
     """Simulate an IsoFLOP sweep on the Chinchilla surface, fit it, allocate 1e24 FLOP, draw it."""
     _check(flops, seed)
-    # A picture that nobody asked for by name is drawn once.
+    # The picture of the default name is drawn once, and never replaced unasked.
     there = plot is None and not overwrite and os.path.isfile(PICTURE)
     picture = None if there else _place(PICTURE if plot is None else plot, overwrite)
     runs = sf.LossTable.from_frame(sf.simulate(sf.simulation.isoflop_design(), seed=seed))
@@ -246,9 +247,9 @@ def _present(
     draws: sf.Ensemble | None = None,
     level: float = 0.95,
 ) -> None:
-    """Print what was found, draw it where asked, and set the exit code."""
-    answering = found if draws is None else draws
-    surface = answering.at(**levels) if levels else answering
+    """Print the results, draw them where --plot asks for it, and set the exit code."""
+    result = found if draws is None else draws
+    surface = result.at(**levels) if levels else result
     best = sf.allocate(surface, flops if len(flops) > 1 else flops[0]) if flops else None
     if picture is not None:
         _draw(surface, runs, max(flops) if flops else None, picture, level)
@@ -333,19 +334,59 @@ def _columns(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
 
 
+# Arguments of the library that are options by another name.
+OPTIONS = {"groups": "group"}
+NAMED = r"(fixed|bounds|groups)"
+PAIR = re.compile(r"=\(([\w.+-]+), ([\w.+-]+)\)")
+
+
+def _as_options(message: str) -> str:
+    """A message of the library with its arguments written as options of the command line."""
+
+    def option(name: str) -> str:
+        return f"--{OPTIONS.get(name, name)}"
+
+    def each(found: re.Match[str]) -> str:
+        pairs = re.findall(r"'([^']*)': '?(\([^)]*\)|[^,']+)", found[2])
+        return " ".join(f"{option(found[1])} {name}={value}" for name, value in pairs)
+
+    def tied(found: re.Match[str]) -> str:
+        return "--tied " + "=".join(re.findall(r"'([^']*)'", found[0]))
+
+    def certify(found: re.Match[str]) -> str:
+        answers = {"True": "--certify", "False": "--no-certify"}
+        return answers.get(found[1], f"--boxes {found[1].replace('_', '')}")
+
+    spellings: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
+        (NAMED + r"\['([^']*)'\](?:\[\d\])?=", lambda found: f"{option(found[1])} {found[2]}="),
+        (NAMED + r"=\{([^}]*)\}", each),
+        (r"\btied(\[\d\]=\([^)]*\)|=\[[^]]*\])", tied),
+        (r"\b(fixed|bounds|groups|tied)(?= names)", lambda found: option(found[1])),
+        (r"\b(residual|robust|missing)='(\w+)'", r"--\1 \2"),
+        (r"\bkeep=('[^']*')", r"--keep \1"),
+        (r"(?<!-)\b(delta|asymmetry|flops)=([\d.e+-]*\d)", r"--\1 \2"),
+        (r"\bcertify=(\w+)", certify),
+        (r"\b\w+\.at\((\w+)='?([^')]*)'?\)", r"--at \1=\2"),
+        (rf"(?<!--at )\b({'|'.join(ALIASES)})='([^']*)'", r"--column \1='\2'"),
+    ]
+    for pattern, spelling in spellings:
+        message = re.sub(pattern, spelling, message)
+    return PAIR.sub(r"=\1:\2", message)
+
+
 def main() -> None:
     """Entry point: errors of the library become one line on standard error and an exit code."""
     try:
         app()
     except sf.errors.FitError as error:
-        typer.echo(f"scalefit: {error}", err=True)
+        typer.echo(f"scalefit: {_as_options(str(error))}", err=True)
         raise SystemExit(NO_FIT) from None
     except sf.ScalefitError as error:
-        typer.echo(f"scalefit: {error}", err=True)
+        typer.echo(f"scalefit: {_as_options(str(error))}", err=True)
         raise SystemExit(BAD_INPUT) from None
     except OSError as error:
-        # All files are seen to by the library: what is left is where the report is printed to.
+        # The library turns errors of files into its own: this one is of standard output.
         typer.echo(f"scalefit: the report cannot be printed ({error})", err=True)
-        # Python tries once more when it ends.
+        # Python writes to standard output once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise SystemExit(BAD_INPUT) from None

@@ -1,6 +1,7 @@
 """Notes: soft problems that results carry, and the registry of all their codes.
 
-:meth:`Note.of` makes one of a code of :data:`CODES`. The page on reports prints that table.
+:meth:`Note.of` makes a note of a code in :data:`CODES`; the table of docs/report.md is written from
+them.
 """
 
 from __future__ import annotations
@@ -102,17 +103,17 @@ CODES: Mapping[str, Code] = Frozen(
         "at_bound": Code(
             "warning",
             "a parameter ended at its bound; the others are conditional on it",
-            "widen the bound, or accept it as physical",
+            "widen it by `bounds=`, or accept it as physical",
         ),
         "response_rises": Code(
             "warning",
             "the response rises with the one column of a law that can only fall",
-            "the fit that the note prints: a power of 1 / x, or one with a negative amplitude",
+            "fit as the note prints: a power of 1 / x, or one with a negative amplitude",
         ),
         "starts_disagree": Code(
             None,
             "the starts ended in several minima; a warning when the second is within 1 %",
-            "report both",
+            "report both: `fit.diagnostics.minima`",
         ),
         "starts_stalled": Code(
             "info",
@@ -121,60 +122,59 @@ CODES: Mapping[str, Code] = Frozen(
         ),
         "not_certified": Code(
             None,
-            "a proof was tried and gave up, or found something lower",
-            "pass the number of boxes that it names as `certify=`, or report the gap",
+            "a proof was tried and gave up, or found a lower point",
+            "pass the number of boxes that the note names as `certify=`, or report the gap",
         ),
         "weakly_identified": Code(
             "warning",
             "the condition number exceeds 5e4",
-            "vary D/N more; fix or tie a parameter",
+            "add runs at other D/N, or fix a parameter: `fixed=`, `tied=`",
         ),
         "one_ratio": Code(
             "warning",
-            "N and D never move apart by more than the noise hides: their terms are not "
-            "told apart, and `allocate` refuses ([runs at one "
-            "ratio](tables.md#runs-at-one-ratio))",
-            "add runs at other D/N; fit the loss along the path; fix both exponents",
+            "D/N varies too little for the noise: the terms of N and D cannot be separated, and "
+            "`scalefit.allocate` refuses ([runs at one ratio](tables.md#runs-at-one-ratio))",
+            "add runs at other D/N; fit a law of N or C alone; fix both exponents by `fixed=`",
         ),
         "units": Code(
             "warning",
             "N, D or C are not in raw counts, with the likely unit "
             "([units](tables.md#units)); carried to every answer",
-            "scale the columns, by the call in the note",
+            "scale the columns by the call that the note prints",
         ),
         "loss_unit": Code(
             "warning",
-            "losses above 12, more than guessing costs in nats per token",
+            "losses above 12, which exceed those of a uniform guess in nats per token",
             "take logarithms of perplexities; leave diverged runs out",
         ),
         "unit_mismatch": Code(
             "warning",
             "a size or a number of tokens is 1e5 times that of the largest run, or below a "
-            "thousandth of the smallest: the question is in another unit than the table",
-            "ask in the unit of the table, or fit a table in counts",
+            "thousandth of the smallest: it is in another unit than the table",
+            "pass numbers in the unit of the table, or fit a table in counts",
         ),
         "trajectories": Code(
             None,
             "rows are checkpoints of few runs ([training curves as "
             "rows](tables.md#training-curves-as-rows)); a warning where neighbouring "
             "residuals correlate, and of `isoflop`",
-            "`by=`; last rows; a `keep` rule",
+            "name the runs by `by=`; keep the last row of each; or a rule by `keep=`",
         ),
         "lower_envelope": Code(
             "warning",
-            "the objective is asymmetric: a lower envelope, not a mean, and another D/N",
+            "the objective is asymmetric: the fit is a lower envelope, not a mean",
             "report it beside a symmetric fit",
         ),
         "delta_unused": Code(
             "info",
             "every residual lies within `delta`: the objective is half the sum of squares",
-            "a smaller `delta`, if outliers are to count less",
+            "a smaller `delta=`, if outliers are to count less",
         ),
         "delta_tiny": Code(
             "info",
             "nearly every residual lies far beyond `delta`: the objective is `delta` times "
             "the sum of absolute residuals",
-            'a larger `delta`, or `robust="l1"`',
+            'a larger `delta=`, or `robust="l1"`',
         ),
         "few_rows": Code(
             None,
@@ -184,17 +184,17 @@ CODES: Mapping[str, Code] = Frozen(
         "outliers_dominate": Code(
             None,
             "2.5 % of the rows carry over half of the squared residual (a warning for squares)",
-            "look at those rows",
+            "check the rows that the note lists",
         ),
         "flops_convention": Code(
             "info",
             "C / 6ND differs from 1 by more than 5 %",
-            "count budgets your way",
+            "count budgets alike: `cost=scalefit.allocation.measured(runs)`",
         ),
         "ambiguous_column": Code(
             None,
             "an optional quantity could be several columns; none was taken",
-            "name one",
+            "name the column, as `C=`",
         ),
         "column_replaced": Code(
             "info",
@@ -210,7 +210,7 @@ CODES: Mapping[str, Code] = Frozen(
         "not_separable": Code(
             "info",
             "the law has no linear parameter",
-            "write it with an amplitude",
+            "write the law with an amplitude, if it has one",
         ),
         "extrapolation": Code(
             None,
@@ -222,74 +222,74 @@ CODES: Mapping[str, Code] = Frozen(
             None,
             "the interval of a new run holds noise and misfit inside the runs, not a wrong "
             "form of the law; a warning outside them",
-            "leave the largest runs out of a fit and predict them",
+            "leave the largest runs out of a fit by `keep=`, and predict them",
         ),
         "at_limit": Code(
             "info",
             "a limit or an end of a range holds an allocation",
-            "nothing, or loosen it",
+            "nothing, or a wider `limits=`",
         ),
         "more_data_hurts": Code(
             "warning",
             "more tokens raise the loss before the budget is spent",
-            "believe it only inside the runs",
+            "trust it only inside the runs",
         ),
         "flat_optimum": Code(
             "warning",
             "twice the model size wastes less than 2 % of the budget",
-            "`near_optimal`",
+            "report the range of sizes: `scalefit.near_optimal`",
         ),
         "region_open": Code(
             "warning",
-            "a near-optimal region has no end where it is looked for",
-            "ask for less",
+            "a near-optimal region has no end within the range that is searched",
+            "a smaller `within=` or `overhead=`",
         ),
         "region_cut": Code(
             "info",
             "a limit ends a near-optimal region, or the last size that reaches the loss at all",
-            "nothing, or loosen the limit",
+            "nothing, or a wider `limits=`",
         ),
         "fit_warnings": Code(
             "warning",
             "an answer rests on a fit with warnings",
-            "read its report",
+            "read the notes of the fit: `fit.notes`",
         ),
         "replicates_failed": Code(
             None,
             "refits of a bootstrap did not reach an optimum and are left out",
-            "below 1 % nothing; above, constrain the law",
+            "below 1 %, nothing; above, constrain the law by `fixed=`, `tied=` or `bounds=`",
         ),
         "other_minima": Code(
             None,
             "some replicates have another, lower minimum than the fit leads to; a warning "
             "where the last ones searched still gained",
-            "look at `plot.pairs` before quoting an interval",
+            "look at `scalefit.plot.pairs` before quoting an interval",
         ),
         "few_searched": Code(
             "info",
             "a law of three nonlinear parameters or more: replicates are searched in part, "
             "and none gained",
-            "`global_search=1.0` where the share that may be missed matters",
+            "`global_search=1.0` searches all, where the share that may be missed matters",
         ),
         "chains_disagree": Code(
             "warning",
             "the chains of a posterior are not draws of one distribution yet",
-            "take more draws",
+            "a larger `n_draws=`",
         ),
         "divergences": Code(
             "warning",
             "the sampler of a posterior could not follow the density",
-            "compare with `bootstrap`",
+            "compare with `scalefit.bootstrap`",
         ),
         "draws_at_bound": Code(
             None,
             "a parameter's draws end at a bound",
-            "its interval ends there too; widen the bound, or say so",
+            "its interval ends there too: widen it by `bounds=`, or report it",
         ),
         "few_clusters": Code(
             "warning",
             "fewer than 8 clusters were resampled",
-            "compare with `covariance(by=)`; add clusters",
+            "compare with `scalefit.covariance` and the same `by=`; add clusters",
         ),
         "determined_alone": Code(
             "warning",
@@ -299,33 +299,33 @@ CODES: Mapping[str, Code] = Frozen(
         ),
         "wild_with_robust": Code(
             "warning",
-            "wild residuals under an objective that rests on the smallest ones",
-            "resample rows",
+            "a wild bootstrap under a robust objective, which depends on the smallest residuals",
+            'resample rows: `method="rows"`',
         ),
         "single_run_strata": Code(
             "warning",
             "strata of one run never vary",
-            "resample rows",
+            'resample rows: `method="rows"`',
         ),
         "conditional_on_bound": Code(
             "warning",
             "standard errors take a parameter at a bound as known",
-            "`profile`, `bootstrap`",
+            "use `scalefit.profile` or `scalefit.bootstrap`",
         ),
         "profile_open": Code(
             "warning",
             "the objective does not close an interval within the bounds",
-            "report it as open",
+            "report the interval as open",
         ),
         "loss_not_reached": Code(
             "warning",
-            "a compute multiplier asks for a loss that no budget brings the baseline to: inf there",
-            "ask at smaller budgets",
+            "no budget brings the baseline to the loss of the other: its multiplier is inf",
+            "ask at smaller budgets: `flops=`",
         ),
         "draws_without_optimum": Code(
             "warning",
             "some draws have no compute-optimal point",
-            "the interval is of the others",
+            "nothing, where they are few: the interval is of the others",
         ),
         "few_budgets": Code(
             "warning",
@@ -335,23 +335,23 @@ CODES: Mapping[str, Code] = Frozen(
         "isoflop_edge_minimum": Code(
             "warning",
             "a vertex lies outside its runs",
-            "add sizes there, or `keep_edges=False`",
+            "add sizes there, or leave the budget out: `keep_edges=False`",
         ),
         "isoflop_negative_curvature": Code(
             "warning",
             "a parabola opens downward; the budget is left out",
-            "look at its runs: `quality`",
+            "check its runs: `scalefit.approach2.flag_runs`",
         ),
         "isoflop_weak_curvature": Code(
             "warning",
             "a curvature below two standard errors: the vertex may be anywhere",
-            "add sizes, or the rule `weak_curvature`",
+            'add sizes, or leave the budget out: `rules=["weak_curvature"]`',
         ),
         "isoflop_bent": Code(
             "warning",
-            "a run bends the parabola of its budget: without it the others lie on one. It "
-            "counts all the same; the note has the exponent without it",
-            'look at the run; `rules=["parabola_outlier"]`',
+            "one run bends the parabola of its budget: the others lie on a parabola without it. It "
+            "is kept; the note has the exponent without it",
+            'check the run, or leave it out: `rules=["parabola_outlier"]`',
         ),
         "isoflop_impossible": Code(
             "warning",
@@ -362,22 +362,23 @@ CODES: Mapping[str, Code] = Frozen(
             "warning",
             "runs of close C chained into one budget over more than a factor of two; it is "
             "left out",
-            "`by=`, a smaller `tolerance`; `envelope` for training curves",
+            "name the budgets by `by=`, or a smaller `tolerance=`; for training curves "
+            "`scalefit.approach2.envelope`",
         ),
         "isoflop_wide_budget": Code(
             "warning",
             "runs taken for one budget differ in C by more than 20 %",
-            "`by=`, or a smaller `tolerance`",
+            "name the budgets by `by=`, or a smaller `tolerance=`",
         ),
         "isoflop_off_centre": Code(
             "info",
             "sweeps not centred on their vertices, and the drift of that with the budget",
-            "`design_bias` says what it does",
+            "`scalefit.approach2.design_bias` computes its effect",
         ),
         "isoflop_dropped": Code(
             None,
-            "runs left out by a rule that was asked for, budgets without a usable minimum",
-            "see `removed` and `budgets`",
+            "runs left out by a rule that was passed, budgets without a usable minimum",
+            "see the `removed` and `budgets` of the result",
         ),
         "envelope_few_sizes": Code(
             "warning",
@@ -393,42 +394,41 @@ CODES: Mapping[str, Code] = Frozen(
         "parts_cancel": Code(
             "warning",
             "the error of D* of Approach 2 is small because its parts have opposite signs",
-            "judge the parts: `attribution`",
+            "judge the parts: `attribution` of the report",
         ),
         "convention_decides": Code(
             "warning",
             "the FLOP convention is the largest part of the error of D*",
-            "count alike: `cost=measured(runs)`",
+            "count budgets alike: `cost=scalefit.allocation.measured(runs)`",
         ),
         "gap_within_noise": Code(
             "warning",
-            "the difference between Approach 2 and the surface is not told from none",
+            "the difference between Approach 2 and the surface is not distinguishable from zero",
             "quote both intervals, not the difference",
         ),
         "quality_decides": Code(
             "warning",
-            "without the runs that rules flag the deadweight is another one, by more than a "
-            "factor of 2",
+            "without the runs that rules flag the deadweight differs by more than a factor of 2",
             "report both",
         ),
         "objective_decides": Code(
             "warning",
             "the deadweight depends on the objective, by more than a factor of 2",
-            "report the range: `variants`",
+            "report the range: `variants` of the report",
         ),
         "bias_other_runs": Code(
             "warning",
             "the surface was not fitted to the runs of the sweeps",
-            "fit it to them, or read what is left with care",
+            "fit the surface to those runs, or take the rest of the gap with care",
         ),
         "variant_failed": Code(
             "info",
             "a variant of the report has no answer",
-            "see the reason in it",
+            "read the reason in the note",
         ),
         "dense_peak": Code(
             "info",
-            "which peak dollars are counted with",
+            "dollars are counted with the dense peak of the device",
             "compare with dollars counted the same way",
         ),
         "published": Code(

@@ -124,5 +124,5 @@ def test_what_makes_no_sense_is_refused():
     with pytest.raises(sf.errors.DataError, match="noise="):
         sf.approach2.advise(fit, TARGET, span=SPAN)
     found = advised()
-    assert "centres from" in repr(found) and "<table" in found._repr_html_()
+    assert "times D*" in found.summary() and "<table" in found._repr_html_()
     assert "Approach 2" in found.to_frame().index

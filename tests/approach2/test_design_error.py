@@ -130,7 +130,7 @@ def test_design_bias_is_approach_2_against_allocate():
     # The lowest budget is centred: the closed form is its error.
     shift = sf.approach2.parabola_shift(0.34, 0.28, 16.0)
     np.testing.assert_allclose(bias.budgets["N_error"][0], 10**shift - 1, rtol=1e-8)
-    assert "extrapolated" in repr(bias) and "<table" in bias._repr_html_()
+    assert "Extrapolated" in bias.summary() and "<table" in bias._repr_html_()
     with pytest.raises(sf.errors.DataError, match="Give an ensemble"):
         bias.estimate("D_error")
 

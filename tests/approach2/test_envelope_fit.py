@@ -23,7 +23,7 @@ def test_the_envelope_has_the_exponents_of_the_surface(curves, method):
     best = found.at(1e22)
     G = (0.34 * 406.4 / (0.28 * 410.7)) ** (1 / 0.62)
     np.testing.assert_allclose(best.N, G * (1e22 / 6) ** TRUE, rtol=0.05)
-    assert "lower envelope" in repr(found) and "N*" in found._repr_html_()
+    assert "Lower envelope" in found.summary() and "N*" in found._repr_html_()
     # Neighbouring points share runs: no interval is claimed.
     assert np.isnan(found.n_law.interval()).all()
 

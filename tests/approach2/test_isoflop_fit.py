@@ -266,8 +266,13 @@ def test_drifting_sweeps_are_noted():
 
 def test_reports_say_it(runs):
     found = sf.isoflop(runs, rules=["duplicates"])
-    text = repr(found)
-    assert "IsoFLOP sweeps by parabola" in text and "N* = exp(" in text and "95 %" in text
+    text = found.summary()
+    assert (
+        "IsoFLOP sweeps by parabola" in text
+        and "N*, parameters" in text
+        and "exp(" in text
+        and "95 %" in text
+    )
     assert "<table" in found._repr_html_()
     frame = found.to_frame()
     frame.loc[0, "N"] = 0.0
@@ -340,7 +345,7 @@ def test_bias_says_which_run_bends_a_parabola():
     report = sf.bias(sf.fit(runs), sf.isoflop(runs), runs, 1e22, objectives=False, n_draws=0)
     assert "isoflop_bent" in codes(report)
     clean = report.variants.loc["without flagged runs"]
-    assert clean["rows"] == len(runs) - 1 and abs(clean["n_exponent_approach2"] - 0.4516) < 0.01
+    assert clean["nobs"] == len(runs) - 1 and abs(clean["n_exponent_approach2"] - 0.4516) < 0.01
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.001, 0.01])

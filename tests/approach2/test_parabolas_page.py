@@ -30,7 +30,7 @@ def told(report):
         row = report.variants.loc[label]
         exponents = [f"{row[name]:.3f}" for name in ("n_exponent", "n_exponent_approach2")]
         rest = [f"{100 * row['error']:+.0f} %", f"{100 * row['deadweight']:.2g} %"]
-        yield f"| {int(row['rows'])} | {' | '.join([*exponents, *rest])} |"
+        yield f"| {int(row['nobs'])} | {' | '.join([*exponents, *rest])} |"
 
 
 @pytest.mark.slow
@@ -47,15 +47,15 @@ def test_the_numbers_of_the_page(names):
     assert f"{llama.approach2['D']:.3g} {llama.surface['D']:.3g}" == "1.61e+13 1.02e+13"
     assert f"{llama.device_hours / 1e6:.2f} {llama.usd / 1e6:.1f}" == "1.34 2.7"
     assert abs(llama.design.target["D_error"].iloc[0]) < 0.01
-    assert (llama.resamples["lost"] > 0).sum() == 62
+    assert (llama.resamples["failed_budgets"] > 0).sum() == 62
     np.testing.assert_allclose(llama.resampled("error").interval(), [-0.08, 1.00], atol=0.005)
     np.testing.assert_allclose(llama.estimate("error").interval(), [-0.14, 1.69], atol=0.01)
-    top = llama.found.budgets.iloc[-1]["D"] / llama.design.budgets.iloc[-1]["D_true"] - 1
+    top = llama.isoflop.budgets.iloc[-1]["D"] / llama.design.budgets.iloc[-1]["D_true"] - 1
     np.testing.assert_allclose(top, 0.41, atol=0.005)
     squares = chinchilla.variants.loc["log residuals, squares", "error"]
     np.testing.assert_allclose(squares, 1.71, atol=0.005)
     np.testing.assert_allclose(chinchilla.design.target["D_error"], 0.02, atol=0.005)
-    assert chinchilla.found.budgets["status"].to_list()[4] == "edge_minimum"
+    assert chinchilla.isoflop.budgets["status"].to_list()[4] == "edge_minimum"
     parts = marin.attribution.parts
     percent = 100 * np.expm1(parts["ln_D"])
     np.testing.assert_allclose(percent[["width", "flop_convention"]], [-26, -3.5], atol=0.5)
@@ -69,5 +69,5 @@ def test_the_numbers_of_the_page(names):
     np.testing.assert_allclose(gap[["n_exponent", "d_exponent"]], [0.060, -0.083], atol=5e-4)
     exponents = [f"{marin.fit.params[name]:.2f}" for name in ("alpha", "beta")]
     assert exponents == ["0.67", "0.35"]
-    assert (marin.found.budgets["half_width"].iloc[-3:] > 7).all()
+    assert (marin.isoflop.budgets["half_width"].iloc[-3:] > 7).all()
     assert names["advice"].tolerance == 0.05 and names["report"].flops == 1e22

@@ -123,7 +123,7 @@ def calls() -> dict[str, Call]:
     budget = {"fit": fit, "flops": 1e22}
     quiet = {"progress": False}
     table = sf.LossTable.from_frame(runs)
-    plain = {"quality": False, "objectives": False, "n_draws": 8}
+    plain = {"rules": (), "objectives": False, "n_draws": 8}
     path = Path(mkdtemp()) / "runs.csv"
     runs.to_csv(path)
     few = {"settings": {"noise": [0.01]}, "seeds": 2, "methods": "surface"}
@@ -140,8 +140,8 @@ def calls() -> dict[str, Call]:
         "optimal": (sf.allocation.optimum_function, {**budget, "what": "N"}),
         "isoflop": (sf.isoflop, {"runs": runs}),
         "quality": (sf.approach2.flag_runs, {"runs": runs}),
-        "attribute": (sf.approach2.attribute_bias, {**budget, "found": found}),
-        "bias": (sf.bias, {**budget, "found": found, "runs": runs, **plain}),
+        "attribute": (sf.approach2.attribute_bias, {**budget, "isoflop": found}),
+        "bias": (sf.bias, {**budget, "isoflop": found, "runs": runs, **plain}),
         "design_bias": (sf.approach2.design_bias, {**budget, "runs": runs}),
         "advise": (sf.approach2.advise, {**budget, "points": 7}),
         "parabola_shift": (
@@ -182,14 +182,14 @@ def calls() -> dict[str, Call]:
         "Allocation.estimate": (best.estimate, {"name": "N"}),
         "IsoFlop.at": (found.at, {"flops": 1e22}),
         "Deadweight.hours": (wasted.hours, {"hardware": "H100 SXM bf16"}),
-        "plot.surface": (sf.plot.surface, {**budget, "runs": runs}),
-        "plot.predictions": (sf.plot.predictions, {"fit": draws, "runs": runs}),
-        "plot.allocation": (sf.plot.allocation, {"best": sf.allocate(draws, [1e21, 1e22])}),
-        "plot.isoflop": (sf.plot.isoflop, {"found": found, "runs": runs}),
-        "plot.region": (sf.plot.region, {"found": near, "fit": fit}),
-        "plot.profile": (sf.plot.profile, {"found": profile}),
-        "plot.projected": (sf.plot.projected, {"fit": fit, "runs": runs}),
-        "plot.pairs": (sf.plot.pairs, {"draws": draws}),
+        "plot.surface": (sf.plot.surface, {"result": fit, "flops": 1e22, "runs": runs}),
+        "plot.predictions": (sf.plot.predictions, {"result": draws, "runs": runs}),
+        "plot.allocation": (sf.plot.allocation, {"result": sf.allocate(draws, [1e21, 1e22])}),
+        "plot.isoflop": (sf.plot.isoflop, {"result": found, "runs": runs}),
+        "plot.region": (sf.plot.region, {"result": near, "fit": fit}),
+        "plot.profile": (sf.plot.profile, {"result": profile}),
+        "plot.projected": (sf.plot.projected, {"result": fit, "runs": runs}),
+        "plot.pairs": (sf.plot.pairs, {"result": draws}),
     }  # fmt: skip
     return {name: Call(*items) for name, items in given.items()}
 

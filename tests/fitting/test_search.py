@@ -309,7 +309,7 @@ def test_the_seed_means_nothing_on_a_grid(runs):
 
 def test_report_names_scattered_points(chinchilla_runs):
     fit = sf.fit(chinchilla_runs, kaplan, robust="none")
-    assert "combinations of scattered points" in fit.summary()
+    assert "at scattered points" in fit.diagnostics.summary()
     assert sf.Fit.from_json(fit.to_json(), law=kaplan).diagnostics.search == "scattered"
 
 

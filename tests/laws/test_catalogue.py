@@ -2,9 +2,7 @@
 
 import inspect
 import re
-import runpy
 from functools import cache
-from pathlib import Path
 
 import matplotlib.mathtext
 import numpy as np
@@ -90,13 +88,6 @@ def test_the_table_lists_every_law_once():
     assert set(table["family"]) == set(laws.FAMILIES)
     assert not table.map(lambda cell: cell == "").any(axis=None)
     assert table["name"].is_unique
-
-
-def test_the_page_of_laws_is_up_to_date():
-    docs = Path(__file__).parents[2] / "docs"
-    renewed = runpy.run_path(str(docs / "laws_table.py"))["page"]
-    text = (docs / "laws.md").read_text()
-    assert renewed(text) == text, "run python docs/laws_table.py"
 
 
 # Structure

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.laws.vocabulary import tokens_of_characters
+from scalefit.laws.vocabularies import tokens_of_characters
 
 PUBLISHED = sf.published("vocabulary").params
 OPTIONS = {"residual": "raw", "tied": [("alpha1", "beta")]}

@@ -41,18 +41,18 @@ def test_lines_are_the_optimum_and_bands_its_intervals(draws):
 def test_a_region_is_shaded_around_the_least_loss(draws):
     for fit in (FIT, draws):
         found = sf.near_optimal(fit, 1e21, overhead=0.05)
-        ax = sf.plot.region(found, fit)
+        ax = sf.plot.region(found, fit=fit)
         curve = ax.lines[0]
         x, y = curve.get_xdata(), curve.get_ydata()
         assert x[np.argmin(y)] == pytest.approx(float(found.best.N), rel=0.02)
         spans = [patch.get_x() for patch in ax.patches]
         assert spans == [pytest.approx(float(found.low))]
-    with pytest.raises(sf.errors.AllocationError, match="has 2 budgets"):
-        sf.plot.region(sf.near_optimal(FIT, [1e21, 1e22]), FIT)
+    with pytest.raises(sf.errors.AllocationError, match="is of 2 budgets"):
+        sf.plot.region(sf.near_optimal(FIT, [1e21, 1e22]), fit=FIT)
 
 
 def test_on_the_pareto_curve_cheaper_serving_is_dearer_training():
-    ax = sf.plot.pareto(FIT, 2.0, served=[1e12, 1e14])
+    ax = sf.plot.pareto(FIT, loss=2.0, served=[1e12, 1e14])
     x, y = ax.lines[0].get_xdata(), ax.lines[0].get_ydata()
     assert (np.diff(x) > 0).all() and (np.diff(y) < 0).all()
     p = FIT.params

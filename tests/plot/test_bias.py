@@ -15,7 +15,7 @@ from scalefit.inference import Draws, TailCorrection
 def report():
     runs = sf.simulate(sf.simulation.isoflop_design(drift=3.0, points=9), noise=0.002, seed=2)
     fit = sf.published("chinchilla", "hoffmann")
-    return sf.bias(fit, sf.isoflop(runs), runs, 1e24, quality=False, objectives=False)
+    return sf.bias(fit, sf.isoflop(runs), runs, 1e24, rules=(), objectives=False)
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def points(ax, marker):
 
 def test_fans_have_both_optima_and_the_arrow_is_the_error(report):
     left, right = sf.plot.bias(report)
-    budgets = report.found.budgets
+    budgets = report.isoflop.budgets
     true = sf.allocate(report.fit, budgets["budget"].to_numpy())
     np.testing.assert_allclose(points(left, "o"), [true.N, true.loss])
     np.testing.assert_allclose(points(left, "D"), budgets[["N", "loss"]].to_numpy().T)
@@ -49,24 +49,24 @@ def test_fans_have_both_optima_and_the_arrow_is_the_error(report):
     np.testing.assert_allclose(arrow.xy, [1e24, 1 + report.error()])
     said = " ".join(text.get_text() for text in right.texts)
     assert f"{report.error():+.1%}" in said and f"{report.deadweight:.2%}" in said
-    assert "95 %: Approach 2, its runs resampled" in labels(right)
-    assert "95 %: the surface, over its draws" not in labels(right)
+    assert "95 % interval: Approach 2 (resampled runs)" in labels(right)
+    assert "95 % interval: chinchilla (draws)" not in labels(right)
 
 
 def test_bars_are_the_intervals_that_the_report_prints(report):
     """Of resampled clusters and of resampled sweeps these are no raw percentiles."""
     rng = np.random.default_rng(3)
     D = report.surface["D"] * np.exp(0.1 * rng.standard_normal(500))
-    error = report.approach2["D"] / D - 1
-    drawn = replace(report, draws=Draws({"D": D, "deadweight": error**2}, TailCorrection(5, 1.2)))
+    correction = TailCorrection(5, 1.2)
+    drawn = replace(report, optimum=replace(report.optimum, draws=Draws({"D": D}, correction)))
     # Five budgets of nine runs: 30 degrees of freedom, and a spread of eight of them.
     assert drawn.tails == TailCorrection(30, np.sqrt(45 / 40))
     right = sf.plot.bias(drawn, level=0.9)[1]
     bars = {line.get_label(): line.get_ydata() for line in right.lines}
     frame = drawn.resampled("D"), drawn.estimate("D")
     for label, found, freedom, inflation in (
-        ("90 %: Approach 2, its runs resampled", frame[0], 30, np.sqrt(45 / 40)),
-        ("90 %: the surface, over its draws", frame[1], 5, 1.2),
+        ("90 % interval: Approach 2 (resampled runs)", frame[0], 30, np.sqrt(45 / 40)),
+        ("90 % interval: chinchilla (draws)", frame[1], 5, 1.2),
     ):
         share = norm.cdf(-inflation * t.ppf(0.95, freedom))
         ends = np.nanquantile(found.draws, [share, 1 - share])
@@ -76,10 +76,10 @@ def test_bars_are_the_intervals_that_the_report_prints(report):
 
 
 def test_axes_of_ones_own_and_endless_intervals(report):
-    budgets = report.found.budgets.assign(D_low=0.0, D_high=np.inf)
-    endless = replace(report, found=replace(report.found, budgets=budgets))
+    budgets = report.isoflop.budgets.assign(D_low=0.0, D_high=np.inf)
+    endless = replace(report, isoflop=replace(report.isoflop, budgets=budgets))
     own = plt.subplots(1, 2)[1]
-    left, right = sf.plot.bias(endless, axes=own)
+    left, right = sf.plot.bias(endless, ax=own)
     assert left is own[0] and right is own[1]
     assert sum(line.get_linestyle() == ":" for line in right.lines) == 5
     assert np.isfinite(right.get_ylim()).all()

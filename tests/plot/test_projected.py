@@ -57,7 +57,7 @@ def test_axes_are_logarithmic_and_named_by_the_parameters(drawn):
     assert (drawn.get_xlabel(), drawn.get_ylabel()) == ("alpha", "beta")
     assert "chinchilla" in drawn.get_title()
     bar = drawn.figure.axes[1]
-    assert "multiples of the least" in bar.get_ylabel()
+    assert "multiples of its minimum" in bar.get_ylabel()
 
 
 def test_it_draws_on_the_axes_given(fit, runs):

@@ -60,7 +60,7 @@ def test_the_batch_finds_what_fit_finds():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("points", "options"),
-    [(4, {"scale": 0.2}), (8, {"scale": 0.2}), (8, {"scale": 0.1, "freedom": 2.5})],
+    [(4, {"scale": 0.2}), (8, {"scale": 0.2}), (8, {"scale": 0.1, "df": 2.5})],
 )
 def test_every_fit_is_the_best_that_scipy_finds_from_many_starts(points, options):
     design = sf.simulation.isoflop_design(2, points=points, surface="asymmetric", drift=3.0)

@@ -64,8 +64,8 @@ def test_errors_are_relative_to_the_truth(small):
     np.testing.assert_allclose((1 + table["N_error"]) * (1 + table["D_error"]), 1)
 
 
-def test_the_summary_is_of_the_errors(small):
-    found = small.summary()
+def test_errors_by_method(small):
+    found = small.errors()
     part = small.table[small.table["method"] == "approach2"]
     errors = part[["n_error", "d_error"]].abs()
     assert found.loc["approach2", "gmean"] == pytest.approx(
@@ -82,16 +82,17 @@ def test_the_summary_is_of_the_errors(small):
     )
 
 
-def test_the_summary_by_a_column(small):
-    found = small.summary("points")
+def test_errors_by_a_column(small):
+    found = small.errors("points")
     assert list(found.index) == [
         (points, method) for points in (4, 8) for method in ("surface", "approach2")
     ]
     assert (found["fits"] == 8).all()
     for by in ("width", ["points", "width"], 3, ""):
         with pytest.raises(sf.errors.ArgumentError, match=r"^by.* settings: .*points, .*noise"):
-            small.summary(by)
-    assert repr(small).startswith("<Study of 2 settings, 16 tables>")
+            small.errors(by)
+    assert repr(small) == "<Study of 2 settings, 16 tables>"
+    assert "Typical error of the exponents" in small.summary() and "<table" in small._repr_html_()
 
 
 def test_failures_are_counted_and_left_out():
@@ -101,9 +102,9 @@ def test_failures_are_counted_and_left_out():
         progress=False,
     )
     failed = found.table["status"] == "failed"
-    assert failed.sum() == found.summary().loc["approach2", "failed"] > 0
+    assert failed.sum() == found.errors().loc["approach2", "failed"] > 0
     assert found.table["n_error"][failed].isna().all()
-    assert found.summary()["gmean"].notna().all()
+    assert found.errors()["gmean"].notna().all()
 
 
 def test_settings_may_be_a_table_and_seeds_a_list():
@@ -130,12 +131,12 @@ def test_noise_may_be_whole_and_a_surface_its_parameters():
         seeds=4,
         progress=False,
     )
-    assert found.summary("noise")["fits"].to_list() == [4] * 4
+    assert found.errors("noise")["fits"].to_list() == [4] * 4
     single = sf.studies.simulation_study(
-        {"noise": 0.01, "by": [None, "C"]}, 2, methods="approach2", progress=False
+        {"noise": 0.01, "cluster": [None, "C"]}, 2, methods="approach2", progress=False
     )
-    assert single.summary("by")["fits"].to_list() == [2, 2]
-    assert found.summary("surface").loc[:, "gmean"].max() < 0.1
+    assert single.errors("cluster")["fits"].to_list() == [2, 2]
+    assert found.errors("surface").loc[:, "gmean"].max() < 0.1
 
 
 def test_other_designs():
@@ -144,13 +145,13 @@ def test_other_designs():
         return design.assign(corpus=np.arange(len(design)) % count)
 
     found = sf.studies.simulation_study(
-        {"count": [4, 12], "noise": 0.005, "by": "corpus", "shared": [0.0, 0.9]},
+        {"count": [4, 12], "noise": 0.005, "cluster": "corpus", "icc": [0.0, 0.9]},
         seeds=8,
         methods=["surface"],
         design=corpora,
         progress=False,
     )
-    assert (found.summary(["count", "shared"])["fits"] == 8).all()
+    assert (found.errors(["count", "icc"])["fits"] == 8).all()
     grid = sf.studies.simulation_study(
         {"N": [(1e7, 1e8, 1e9)], "D": [(1e9, 1e10, 1e11)], "noise": 0.0},
         1,
@@ -232,7 +233,7 @@ def test_the_code_of_the_page_runs():
     names = {}
     for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL):
         exec(block, names)
-    shown = repr(names["found"])
+    shown = names["found"].summary()
     assert " ".join(shown.split()) in " ".join(PAGE.read_text().split())
     ratio = (names["rms"]["approach2"] / names["rms"]["surface"]) ** 2
     assert 9 < ratio < 11

@@ -17,7 +17,9 @@ from jax.extend.core import jaxpr_as_fun
 from scalefit.allocation.column_functions import traceable
 from scalefit.data.column_names import POSITIVE
 from scalefit.laws import Law
-from scalefit.tracing.operations import Function, closed_form, rewritten, trace
+from scalefit.tracing.exponentials import rewritten
+from scalefit.tracing.operations import Function, trace
+from scalefit.tracing.primitives import closed_form
 
 __all__ = ["LimitedQuantity", "ProblemForm", "ProblemValues", "Programs", "programs_of"]
 

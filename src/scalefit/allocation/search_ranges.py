@@ -230,7 +230,7 @@ def _count_in_compute(fit: Fit, level: str) -> str:
     more = f", fixed={{{', '.join(rest)}}}" if rest else ""
     counted = f"lambda {main}: {main}"
     if level.startswith("usd"):
-        counted = f"cost(source='mine', unit='USD')({counted})"
+        counted = f"scalefit.allocation.cost(source='mine', unit='USD')({counted})"
     return (
         f"Count the budget in {main}: allocate(fit, {level}, cost={counted}, "
         f"free={{{', '.join(ranges)}}}{more})"

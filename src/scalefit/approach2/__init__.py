@@ -1,14 +1,15 @@
-"""Chinchilla's Approach 2: parabolas budget by budget, their quality, their bias and its causes.
+"""Chinchilla's Approach 2: parabolas budget by budget, rules for runs, the bias and its causes.
 
 ``scalefit.isoflop`` and ``scalefit.bias`` use it.
 """
 
 from scalefit.approach2.attribution import Attribution, attribute_bias
-from scalefit.approach2.comparison import BiasReport
+from scalefit.approach2.bias_report import BiasReport
 from scalefit.approach2.design_advice import Advice, advise
 from scalefit.approach2.design_error import DesignBias, design_bias, parabola_shift
 from scalefit.approach2.envelope_fit import Envelope, envelope
-from scalefit.approach2.isoflop_fit import IsoFlop, Optimum
+from scalefit.approach2.frontier import PowerLawOptimum
+from scalefit.approach2.isoflop_fit import IsoFlop
 from scalefit.approach2.parabola import (
     Parabolas,
     PowerLaw,
@@ -26,9 +27,9 @@ __all__ = [
     "DesignBias",
     "Envelope",
     "IsoFlop",
-    "Optimum",
     "Parabolas",
     "PowerLaw",
+    "PowerLawOptimum",
     "VertexFits",
     "advise",
     "attribute_bias",

@@ -5,52 +5,48 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from scalefit.allocation.costs import Cost, CostLike, find_cost
+from scalefit.allocation.costs import CostLike, find_cost
 from scalefit.allocation.optimum import allocate
-from scalefit.allocation.optimum_function import optimum_function
-from scalefit.approach2.attribution import one_budget
-from scalefit.approach2.parabola import VertexFits, vertex_fits
+from scalefit.approach2.attribution import single_budget
+from scalefit.approach2.planned_sweeps import PADDED, PlannedSweeps
 from scalefit.arguments import instance, number, numbers, shown, whole
 from scalefit.errors import ArgumentError, DataError
 from scalefit.frozen import Frozen
 from scalefit.notes import Note
-from scalefit.reporting import report
+from scalefit.reporting.described import Described
+from scalefit.reporting.description import Column, Description, Table
+from scalefit.reporting.numbers import percent
+from scalefit.reporting.numbers import shown as shown_number
 from scalefit.results.fit import Fit
 from scalefit.runtime.settings import quiet
-from scalefit.tracing.operations import Bound, trace
 
 __all__ = ["Advice", "advise"]
 
-# Half of what may be wrong is left to sweeps that are not centred.
+# Share of the tolerance that the width may take: the rest is for sweeps that are not centred.
 SHARE = 0.5
 NARROWEST, WIDEST = 1.05, 100.0
-# Sizes of a budget that a plan may take, and those and the half-width that may be asked for.
+# Most sizes of a budget in a plan; most sizes and largest half-width that may be passed.
 MOST_POINTS, MOST_ASKED, MOST_WIDE = 1000, 200, 1e6
-# Of a plan that would take more.
+# A plan that would take more.
 NEVER = Frozen(dict.fromkeys(("points", "budgets", "runs"), math.inf))
 NOISE = "Pass the standard deviation of a loss, in the unit of the residual, as noise=0.003"
-# Farthest centre that is looked at, times D*.
+# Largest offset and drift of the centres that is tried.
 FARTHEST = 30.0
-# Points of each of the rounds that close in on a limit.
+# The search for a limit: points of each round, and rounds.
 SCAN, ROUNDS = 101, 6
-FEWEST_BUDGETS, MOST_BUDGETS, MOST_RUNS = 4, 2**14, 2**20
-# Arrays are at least this long, and then a power of two: few shapes compile.
-PADDED = 64
-# A vertex is a ratio: with a curvature of so many standard errors it is nearly normal, its standard
-# error that of first order, and hardly any budget is lost. With half as many it is neither.
+FEWEST_BUDGETS = 4
+# Curvature in standard errors from which a vertex, a ratio, is nearly normal, its first-order
+# standard error right, and hardly any budget without a minimum. Half of it is not enough.
 CLEAR = 5.0
 
 
 @dataclass(frozen=True, eq=False)
-class Advice:
+class Advice(Described):
     """Sweeps that keep an answer within a tolerance.
 
     Attributes:
@@ -58,9 +54,8 @@ class Advice:
         tolerance: largest relative bias of D*, and largest standard error of ln D*.
         width: half-width of centred sweeps at which Approach 2's bias takes half of the tolerance;
             100 where wider ones do not take it either.
-        offset: lowest and highest constant offset of sweeps of that width, as of
-            :func:`isoflop_design`: centres at so many times D*. The bias stays within the
-            tolerance between them.
+        offset: lowest and highest constant offset of the centres, times D*, as in
+            :func:`isoflop_design`, between which the bias stays within the tolerance.
         drift: the same for a drift, from none at the lowest budget.
         span: lowest and highest budget, FLOP.
         noise: standard deviation of a loss, in the unit of the fit's residual.
@@ -84,22 +79,62 @@ class Advice:
     cost: str
     notes: tuple[Note, ...] = ()
 
-    def to_frame(self) -> pd.DataFrame:
-        """The plans."""
+    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
+        """The plans; there are no intervals."""
         return self.plans.copy()
 
-    def summary(self) -> str:
-        """The limits and the plans as text."""
-        return report.advice_text(self)
-
     def __repr__(self) -> str:
-        return self.summary()
+        return (
+            f"<Advice for {shown_number(self.flops, 'flop').value} FLOP to "
+            f"{percent(self.tolerance)}: half-width up to {self.width:.3g}>"
+        )
 
-    def _repr_html_(self) -> str:
-        return report.advice_html(self)
+    def describe(self, level: float = 0.95) -> Description:
+        """The plans, and the limits of sweeps for Approach 2.
+
+        Args:
+            level: not used: there are no intervals.
+        """
+        runs = self.plans["runs"]
+        one, two = (
+            f"{runs[plan]:,.0f} runs" if np.isfinite(runs[plan]) else "more runs than any plan has"
+            for plan in ("Approach 2", "surface, wide")
+        )
+        low, high = self.span
+        (down, up), (falling, rising) = self.offset, self.drift
+        return Description(
+            f"Sweeps for D* at {shown_number(self.flops, 'flop').value} FLOP to "
+            f"{percent(self.tolerance)}, if {self.law} were true ({self.cost})",
+            f"Approach 2 needs {one} in centred sweeps of half-width {self.width:.3g}, a "
+            f"fit of the surface {two} in wide ones. Such sweeps: "
+            f"scalefit.simulation.isoflop_design(width={self.width:.3g})",
+            facts={
+                "half-width": f"sizes from N*/{self.width:.3g} to {self.width:.3g} N*",
+                "centres": f"from {down:.3g} to {up:.3g} times D*",
+                "drift": f"of the centres, from {falling:.3g} to {rising:.3g} times D*",
+                "budgets": f"from {low:.3g} to {high:.3g} FLOP",
+                "noise": f"{self.noise:.4g}, standard deviation of a residual",
+            },
+            tables=[
+                Table(
+                    [
+                        Column("method", list(map(str, self.plans.index)), "text"),
+                        Column("half-width", self.plans["width"]),
+                        Column("sizes each", self.plans["points"], "integer"),
+                        Column("budgets", self.plans["budgets"], "integer"),
+                        Column("runs", runs, "integer"),
+                        Column("bias of D*", self.plans["bias"], "percent"),
+                        Column("se of D*", self.plans["se"], "percent"),
+                    ],
+                    "Plans: bias and standard error of D*, relative",
+                )
+            ],
+            notes=self.notes,
+        )
 
 
-@quiet()  # Budgets and noise may be anything: what is beyond float64 is inf.
+# Overflow is no error here: what is beyond float64 is inf, and has no plan.
+@quiet()
 def advise(
     fit: Fit,
     flops: float,
@@ -167,13 +202,13 @@ def advise(
             f"{fit.nobs} runs leave no residual degree of freedom to tell the noise from",
             remedy=NOISE,
         )
-    sweep = _Sweep(fit, one_budget(flops), find_cost(cost), low, high, points, sigma)
+    sweep = PlannedSweeps(fit, single_budget(flops), find_cost(cost), low, high, points, sigma)
     half = SHARE * tolerance
     width = math.exp(_limit(lambda x: sweep.bias(5, np.exp(x)), half, *np.log([NARROWEST, WIDEST])))
     plans = {
-        "Approach 2": _parabolic_plan(sweep, width, tolerance),
+        "Approach 2": _approach2_plan(sweep, width, tolerance),
         "surface": _surface_plan(sweep, width, tolerance),
-        "Approach 2, wide": _parabolic_plan(sweep, wide, tolerance),
+        "Approach 2, wide": _approach2_plan(sweep, wide, tolerance),
         "surface, wide": _surface_plan(sweep, wide, tolerance),
     }
     frame = pd.DataFrame.from_dict(plans, orient="index")
@@ -221,176 +256,9 @@ def _span(fit: Fit, span: Any) -> tuple[float, float]:
 
 
 def _noise(fit: Fit) -> float:
-    freedom = fit.nobs - fit.n_free
-    return fit.residual_rms * math.sqrt(fit.nobs / freedom) if freedom > 0 else math.nan
-
-
-@dataclass(frozen=True)
-class _Sweep:
-    """Sweeps over a span of budgets, if a fitted law were true."""
-
-    fit: Fit
-    target: float
-    cost: Cost
-    low: float
-    high: float
-    points: int
-    noise: float
-
-    @property
-    def most(self) -> int:
-        """Most budgets that are tried, a power of two."""
-        return min(MOST_BUDGETS, 2 ** int(math.log2(MOST_RUNS / self.points)))
-
-    def budgets(self, count: int) -> np.ndarray:
-        """So many budgets, padded with the highest one."""
-        flops = np.geomspace(self.low, self.high, count)
-        padded = np.full(max(PADDED, 2 ** math.ceil(math.log2(count))), self.high)
-        padded[:count] = flops
-        return padded
-
-    def grid(self, flops: np.ndarray, half: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Sizes and tokens around N* times ``half`` (..., budgets, points) of ln N."""
-        best = allocate(self.fit, flops, cost=self.cost)
-        N = best.N[:, None] * np.exp(half)
-        return N, self.cost.tokens(flops[:, None], N)
-
-    def bias(self, count: int, width: Any, *, offset: Any = 1.0, drift: Any = 1.0) -> np.ndarray:
-        """Relative error of Approach 2's D* without noise, of the arguments' broadcast shape."""
-        flops = self.budgets(count)
-        there = np.arange(len(flops)) < count
-        width, offset, drift = (
-            np.log(np.asarray(item, dtype=np.float64))[..., None, None]
-            for item in (width, offset, drift)
-        )
-        way = np.log(flops / self.low) / math.log(self.high / self.low)
-        half = width * np.linspace(-1, 1, self.points) - offset - drift * way[:, None]
-        N, D = self.grid(flops, half)
-        fits = vertex_fits(flops, N, D, self.loss(N, D), there[:, None] * 1.0)
-        true = allocate(self.fit, self.target, cost=self.cost).D
-        return np.asarray(fits.d_law.at(self.target) / true - 1)
-
-    def loss(self, N: np.ndarray, D: np.ndarray) -> np.ndarray:
-        """What the law says of sizes and tokens, NaN where those are."""
-        return self.fit.law.evaluate({"N": N, "D": D}, self.fit.params)
-
-    def _one(self, count: int, width: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        flops = self.budgets(count)
-        N, D = self.grid(flops, math.log(width) * np.linspace(-1, 1, self.points))
-        return flops, N, D
-
-    def noises(self, loss: np.ndarray) -> np.ndarray:
-        """Standard deviation of each loss."""
-        return self.noise * (np.ones_like(loss) if self.raw else loss)
-
-    @property
-    def raw(self) -> bool:
-        """Whether the noise is of the loss itself, not of its logarithm."""
-        return self.fit.objective.residual == "raw"
-
-    def error(self, count: int, width: float) -> float:
-        """Standard error of ln D* by Approach 2 on centred sweeps, to first order in the noise."""
-        flops, N, D = self._one(count, width)
-        loss = self.loss(N, D)
-        pull, _ = _pulls(vertex_fits(flops, N, D, loss), D)
-        vertex = np.sqrt((pull**2 * self.noises(loss) ** 2).sum(-1))[:count]
-        c = np.log(flops[:count])
-        away = c - c.mean()
-        weight = 1 / count + (math.log(self.target) - c.mean()) * away / (away**2).sum()
-        return float(np.sqrt((weight**2 * vertex**2).sum()))
-
-    def clearness(self, width: float) -> float:
-        """Curvature in standard errors of its own, at the flattest budget."""
-        flops, N, D = self._one(2, width)
-        loss = self.loss(N, D)
-        fits = vertex_fits(flops, N, D, loss)
-        _, pull = _pulls(fits, D)
-        se = np.sqrt((pull**2 * self.noises(loss) ** 2).sum(-1))
-        if self.noise == 0:
-            return math.inf
-        return float((fits.d.curvature / se).min())
-
-    def surface_error(self, count: int, width: float) -> float:
-        """Standard error of ln D* by a least-squares fit of the law, to first order."""
-        flops, N, D = self._one(count, width)
-        there = np.repeat(np.arange(len(flops)) < count, self.points)
-        jacobian = self._jacobian(N.ravel(), D.ravel())[there]
-        if len(jacobian) < jacobian.shape[1]:
-            return math.inf
-        scale = np.linalg.norm(jacobian, axis=0)
-        triangle = np.linalg.qr(jacobian / scale, mode="r")
-        from scipy.linalg import solve_triangular
-
-        try:
-            spread = solve_triangular(triangle, self.gradient / scale, trans="T")
-        except np.linalg.LinAlgError:
-            return math.inf
-        return float(self.noise * np.linalg.norm(spread))
-
-    def _jacobian(self, N: np.ndarray, D: np.ndarray) -> np.ndarray:
-        """Derivatives of the predictions, or of their logarithms, in the free parameters."""
-        law = self.fit.law
-        columns = [{"N": N, "D": D}[name] for name in law.columns]
-        loss, *slopes = self._slopes(*columns, *(self.fit.params[name] for name in law.names))
-        scale = 1.0 if self.raw else 1.0 / loss
-        each = {
-            name: np.broadcast_to(slope * scale, N.shape)
-            for name, slope in zip(law.names, slopes, strict=True)
-        }
-        return np.stack([sum(each[name] for name in group) for group in self._free()], axis=1)
-
-    @cached_property
-    def _slopes(self) -> Bound:
-        """The loss and its derivative in each parameter."""
-        law = self.fit.law
-        count = len(law.columns)
-
-        def every(*given: Any) -> list[Any]:
-            def loss(*params: Any) -> Any:
-                values = dict(zip(law.names, params, strict=True))
-                return jnp.reshape(law(*given[:count], **values), jnp.shape(given[0]))
-
-            params = given[count:]
-            found = [loss(*params)]
-            for axis in range(len(params)):
-                unit = tuple(jnp.asarray(1.0 * (axis == i)) for i in range(len(params)))
-                found.append(jax.jvp(loss, params, unit)[1])
-            return found
-
-        function = trace(every, count + len(law.names), count)
-
-        def of_rows(*given: Any) -> list[Any]:
-            return function.bind(*given[:count])(*(np.atleast_1d(item) for item in given[count:]))
-
-        return of_rows
-
-    @cached_property
-    def gradient(self) -> np.ndarray:
-        """Derivatives of ln D* in the free parameters."""
-        names = self.fit.law.names
-        answer: Any = optimum_function(self.fit, "D", self.target, cost=self.cost)
-        value, slope, _ = answer.differentiated([self.fit.params[name] for name in names])
-        each = dict(zip(names, slope / value, strict=True))
-        return np.array([sum(each[name] for name in group) for group in self._free()])
-
-    def _free(self) -> list[tuple[str, ...]]:
-        """Names of the free parameters, tied ones together; one at a bound counts as known."""
-        fit = self.fit
-        tied = {name: group for group in fit.tied for name in group}
-        groups = dict.fromkeys(tied.get(name, (name,)) for name in fit.law.names)
-        fixed = {*fit.fixed, *fit.diagnostics.at_bound}
-        return [group for group in groups if not fixed & set(group)]
-
-
-def _pulls(fits: VertexFits, D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Derivatives of the vertex and of the curvature over ln D in each loss of its budget."""
-    x = np.log(D)
-    u = x - x.mean(-1, keepdims=True)
-    square = (u**2).sum(-1, keepdims=True)
-    p = u**2 - square / D.shape[-1] - u * (u**3).sum(-1, keepdims=True) / square
-    slope, curvature = u / square, p / (p**2).sum(-1, keepdims=True)
-    b, a = fits.d.slope[..., None], fits.d.curvature[..., None]
-    return -slope / (2 * a) + b * curvature / (2 * a**2), curvature
+    """Standard deviation of a residual, corrected for the free parameters; NaN without any left."""
+    df = fit.df_resid
+    return fit.residual_rms * math.sqrt(fit.nobs / df) if df > 0 else math.nan
 
 
 def _limit(
@@ -410,14 +278,14 @@ def _limit(
     return low
 
 
-def _parabolic_plan(sweep: _Sweep, width: float, tolerance: float) -> dict[str, float]:
-    """Approach 2 on budgets of so many points that their curvature is clear."""
+def _approach2_plan(sweep: PlannedSweeps, width: float, tolerance: float) -> dict[str, float]:
+    """Approach 2 on budgets of as many points as their curvatures need."""
     for _ in range(3):
-        # Of equally spaced points the curvature's error falls a little slower than their root.
-        clear = sweep.clearness(width)
-        if clear >= CLEAR:
+        # The standard error falls a little slower than one over the root of the points.
+        ratio = sweep.curvature_ratio(width)
+        if ratio >= CLEAR:
             break
-        points = 1.01 * (CLEAR / clear) ** 2 * sweep.points if clear > 0 else math.inf
+        points = 1.01 * (CLEAR / ratio) ** 2 * sweep.points if ratio > 0 else math.inf
         if not points <= MOST_POINTS:
             bias = float(sweep.bias(PADDED, width))
             return {"width": width, **NEVER, "bias": bias, "se": math.inf}
@@ -435,7 +303,7 @@ def _parabolic_plan(sweep: _Sweep, width: float, tolerance: float) -> dict[str, 
     }
 
 
-def _surface_plan(sweep: _Sweep, width: float, tolerance: float) -> dict[str, float]:
+def _surface_plan(sweep: PlannedSweeps, width: float, tolerance: float) -> dict[str, float]:
     most = sweep.most
     budgets = _least(lambda count: sweep.surface_error(count, width), tolerance, most)
     return {

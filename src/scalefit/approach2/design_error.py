@@ -1,4 +1,4 @@
-"""What Approach 2 gets wrong without any noise: by form, width, centring and drift of sweeps."""
+"""The error of Approach 2 without noise, by width, centring and drift of the sweeps."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ import pandas as pd
 
 from scalefit.allocation.costs import Cost, CostLike, find_cost, price
 from scalefit.allocation.optimum import allocate
-from scalefit.approach2.isoflop_fit import positive
+from scalefit.approach2.frontier import checked_budgets
 from scalefit.approach2.parabola import VertexFits, vertex_fits
 from scalefit.approach2.sweeps import Sweeps, sweeps
 from scalefit.arguments import broadcast_shape, choice, numbers, whole
+from scalefit.arguments import level as checked_level
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError
 from scalefit.notes import Note
-from scalefit.reporting import report
+from scalefit.reporting.described import Described
+from scalefit.reporting.description import Column, Description, Table
+from scalefit.reporting.numbers import shown
 from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.surface import Surface, checked_surface
 
 # Sizes of a sweep; exponents and half-widths whose losses float64 holds.
 MOST_POINTS, STEEPEST, WIDEST = 100_000, 10.0, 1e30
 
-__all__ = ["DesignBias", "design_bias", "of_sweeps", "parabola_shift"]
+__all__ = ["DesignBias", "design_bias", "parabola_shift", "sweeps_bias"]
 
 
 def parabola_shift(alpha: Any, beta: Any, width: Any, points: int = 15) -> np.ndarray:
@@ -85,13 +88,13 @@ def parabola_shift(alpha: Any, beta: Any, width: Any, points: int = 15) -> np.nd
 
 
 @dataclass(frozen=True, eq=False)
-class DesignBias:
+class DesignBias(Described):
     """Approach 2 on noise-free losses of a law, against the law's own optimum.
 
     Attributes:
         budgets: a row for each budget of the design: ``budget``, ``N`` and ``D`` of the parabolas,
             ``N_true`` and ``D_true`` of the law, ``N_error`` and ``D_error``, relative.
-        target: the same for each budget asked for, from the power laws.
+        target: the same for each target budget, by the power laws.
         n_exponent: exponent of N* by Approach 2.
         d_exponent: exponent of D*.
         law: name of the law.
@@ -126,11 +129,66 @@ class DesignBias:
         value = self.target[name] if name in self.target else getattr(self, name)
         return self.draws.estimate(name, np.asarray(value, dtype=np.float64)[()], self.notes)
 
-    def __repr__(self) -> str:
-        return report.design_bias_text(self)
+    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
+        """A row for each budget that is extrapolated to; of an ensemble with intervals.
 
-    def _repr_html_(self) -> str:
-        return report.design_bias_html(self)
+        Args:
+            level: of the intervals of the errors, over the surface's draws.
+
+        Raises:
+            ArgumentError: the level is no number between 0 and 1.
+        """
+        checked_level(level)
+        frame = self.target.copy()
+        for name in ("N_error", "D_error") if self.draws else ():
+            frame[f"{name}_low"], frame[f"{name}_high"] = self.estimate(name).interval(level)
+        return frame
+
+    def __repr__(self) -> str:
+        error = f"{self.target['D_error'].iloc[-1]:+.2%}"
+        flops = shown(self.target["budget"].iloc[-1], "flop").value
+        return f"<DesignBias: {error} in D* at {flops} FLOP>"
+
+    def describe(self, level: float = 0.95) -> Description:
+        """The errors at the target budgets, and those of the vertices.
+
+        Args:
+            level: of the intervals, over the surface's draws, where there are any.
+
+        Raises:
+            ArgumentError: the level is no number between 0 and 1.
+        """
+        target = self.to_frame(level)
+        last = target.iloc[-1]
+        interval = f"{100 * level:g} % interval"
+        over = ", intervals over the surface's draws" if self.draws else ""
+        return Description(
+            f"Approach 2 on these sizes without noise, if {self.law} were true ({self.cost})",
+            f"Without noise Approach 2 is off by {last['D_error']:+.2%} in D* and "
+            f"{last['N_error']:+.2%} in N* at {shown(last['budget'], 'flop').value} FLOP. "
+            "With noise, and why: scalefit.bias",
+            tables=[
+                _error_rows(target, f"Extrapolated by the power laws{over}", interval),
+                _error_rows(self.budgets, "Vertices of the budgets", interval),
+            ],
+            notes=self.notes,
+        )
+
+
+def _error_rows(frame: pd.DataFrame, title: str, interval: str) -> Table:
+    columns = [Column("FLOP", frame["budget"], "flop")]
+    for name in ("N", "D"):
+        columns += [
+            Column(f"{name}*", frame[f"{name}_true"], "count"),
+            Column(f"{name} found", frame[name], "count"),
+        ]
+        ends = [
+            frame[f"{name}_error_{end}"]
+            for end in ("low", "high")
+            if f"{name}_error_{end}" in frame
+        ]
+        columns.append(Column("error", frame[f"{name}_error"], "percent", *ends))
+    return Table(columns, title, interval)
 
 
 def design_bias(
@@ -145,7 +203,7 @@ def design_bias(
 ) -> DesignBias:
     """The error of Approach 2 on a design, if a fitted law were true.
 
-    The law is evaluated at the N and D of the runs, Approach 2 is run on these losses, and its
+    The law is evaluated at the N and D of the runs, Approach 2 is applied to these losses, and its
     vertices and extrapolations are compared with the law's compute-optimal N and D.
 
     Args:
@@ -158,7 +216,7 @@ def design_bias(
         **columns: headers, as for ``fit``, where ``runs`` is a DataFrame.
 
     Returns:
-        Relative errors per budget and at the budgets asked for.
+        Relative errors per budget and at the target budgets.
 
     Raises:
         ArgumentError: something passed is not what it has to be.
@@ -174,10 +232,10 @@ def design_bias(
     """
     fit = checked_surface(fit).one_surface()
     design = sweeps(as_table(runs, **columns), by, tolerance, None, losses=False)
-    return of_sweeps(fit, design, positive(flops).ravel(), find_cost(cost))
+    return sweeps_bias(fit, design, checked_budgets(flops).ravel(), find_cost(cost))
 
 
-def of_sweeps(fit: Surface, design: Sweeps, targets: np.ndarray, count: Cost) -> DesignBias:
+def sweeps_bias(fit: Surface, design: Sweeps, targets: np.ndarray, cost: Cost) -> DesignBias:
     """The same on runs that are grouped already.
 
     Raises:
@@ -187,9 +245,9 @@ def of_sweeps(fit: Surface, design: Sweeps, targets: np.ndarray, count: Cost) ->
     members = design.members
     place, weight = design.padded()
     N, D = design.N[place], design.D[place]
-    counted = price(count, {"N": design.N, "D": design.D})
+    counted = price(cost, {"N": design.N, "D": design.D})
     budget = np.array([np.exp(np.log(counted[item]).mean()) for item in members])
-    best = allocate(fit, np.concatenate([budget, targets]), cost=count)
+    best = allocate(fit, np.concatenate([budget, targets]), cost=cost)
     one = vertex_fits(budget, N, D, surface.evaluate(N=N, D=D), weight)
     if one.n_law.budgets < 2:
         raise DataError(
@@ -212,7 +270,7 @@ def of_sweeps(fit: Surface, design: Sweeps, targets: np.ndarray, count: Cost) ->
         n_exponent=float(one.n_law.exponent),
         d_exponent=float(one.d_law.exponent),
         law=surface.law.name,
-        cost=count.name,
+        cost=cost.name,
         draws=fit.drawn.apply(under_draws),
         notes=best.notes,
     )

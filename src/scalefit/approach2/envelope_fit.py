@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 
 from scalefit.allocation.costs import Cost
-from scalefit.approach2.isoflop_fit import Frontier, convention_notes
+from scalefit.approach2.frontier import Frontier, power_law_table
+from scalefit.approach2.isoflop_notes import convention_notes
 from scalefit.approach2.parabola import PowerLaw, power_law
 from scalefit.approach2.sweeps import Sweeps, sweeps
 from scalefit.arguments import choice, text, whole
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError
 from scalefit.notes import Note
-from scalefit.reporting import report
+from scalefit.reporting.description import Column, Description, Table
 
 __all__ = ["Envelope", "EnvelopeMethod", "envelope"]
 
@@ -60,15 +61,47 @@ class Envelope(Frontier):
         budgets = self.points["flops"][self.points["interior"]]
         return float(budgets.min()), float(budgets.max())
 
-    def to_frame(self) -> pd.DataFrame:
-        """The row of each point."""
+    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
+        """The row of each point; there are no intervals."""
         return self.points.copy()
 
     def __repr__(self) -> str:
-        return report.envelope_text(self)
+        return (
+            f"<Envelope by {self.method}: {int(self.points['interior'].sum())} of "
+            f"{len(self.points)} points, N* ~ C^{self.n_exponent:.4f}, "
+            f"D* ~ C^{self.d_exponent:.4f}>"
+        )
 
-    def _repr_html_(self) -> str:
-        return report.envelope_html(self)
+    def describe(self, level: float = 0.95) -> Description:
+        """The exponents and the power laws.
+
+        Args:
+            level: not used: neighbouring points share runs, so that there are no intervals.
+        """
+        fitted = self.points[self.points["interior"]]
+        points = Description(
+            "Points of the envelope",
+            tables=[
+                Table(
+                    [
+                        Column("C, FLOP", self.points["flops"], "flop"),
+                        Column("N, parameters", self.points["N"], "count"),
+                        Column("D, tokens", self.points["D"], "count"),
+                        Column("loss", self.points["loss"]),
+                        Column("run", list(map(str, self.points["run"])), "text"),
+                    ]
+                )
+            ],
+        )
+        return Description(
+            f"Lower envelope by {self.method}, compute counted as {self.cost}",
+            f"N* grows as C^{self.n_exponent:.3f} and D* as C^{self.d_exponent:.3f}, by "
+            f"{len(fitted)} of {len(self.points)} points of {fitted['N'].nunique()} sizes. At a "
+            "budget: .at(1e24)",
+            tables=[power_law_table(self.n_law, self.d_law, level)],
+            notes=self.notes,
+            parts={"points": points},
+        )
 
 
 def envelope(
@@ -82,13 +115,13 @@ def envelope(
 ) -> Envelope:
     """Compute-optimal N and D from training curves of several sizes.
 
-    ``bins``: at log-spaced budgets the run of least loss, each curve taken as straight in ln C
-    between its checkpoints. ``hull``: the corners of the lower convex hull of all checkpoints in
+    ``bins``: the run of least loss at log-spaced budgets, by interpolation that is linear in ln C
+    between checkpoints. ``hull``: the corners of the lower convex hull of all checkpoints in
     (ln C, loss). Points whose run is the smallest or the largest trained that far are listed but
-    not fitted: beyond them a better size may lie.
+    not fitted: a better size may lie beyond.
 
-    Checkpoints inside a learning-rate schedule lie above the loss of a run that ends there, so that
-    an envelope of single long schedules favours small models.
+    The loss within a learning-rate schedule is above that of a run which ends there, so that an
+    envelope of long schedules favours small models.
 
     Args:
         curves: a row for each checkpoint, with N, D so far, and the loss.
@@ -151,7 +184,7 @@ def envelope(
 
 
 def _few_notes(fitted: pd.DataFrame) -> list[Note]:
-    """A note where the fitted part of an envelope has few sizes."""
+    """A note where few sizes are fitted."""
     sizes = int(fitted["N"].nunique())
     if sizes >= FEW_SIZES:
         return []
@@ -159,8 +192,7 @@ def _few_notes(fitted: pd.DataFrame) -> list[Note]:
         Note.of(
             "envelope_few_sizes",
             f"the power laws go through {sizes} sizes with smaller and larger ones beside them: "
-            "N* is a staircase of as many steps, and its exponent depends on where they lie. Add "
-            "sizes between",
+            "N* has as many steps, and its exponent depends on where they lie. Add sizes between",
             {"sizes": sizes},
         )
     ]
@@ -193,13 +225,13 @@ def _best(runs: Sweeps, curves: list[np.ndarray], bins: int) -> dict[str, np.nda
 
 
 def _between(x: np.ndarray, y: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Straight between points, NaN outside them."""
+    """Linear interpolation, NaN outside the points."""
     order = np.argsort(x, kind="stable")
     return np.interp(at, x[order], y[order], left=np.nan, right=np.nan)
 
 
 def _hull(runs: Sweeps, code: np.ndarray) -> dict[str, np.ndarray]:
-    """Corners of the lower convex hull of (ln C, loss), as far as the loss falls."""
+    """Corners of the lower convex hull of (ln C, loss), up to the least loss."""
     x, y = np.log(runs.C), runs.loss
     corners: list[int] = []
     for i in np.lexsort((y, x)):

@@ -1,7 +1,7 @@
 """Parabolas through IsoFLOP sweeps and power laws through their vertices, for many tables at once.
 
-Everything is array arithmetic along the last axis, for thousands of simulated or resampled tables
-in one call. Nothing raises: what cannot be computed is NaN.
+All functions work along the last axis of arrays, so that thousands of simulated or resampled tables
+take one call. What cannot be computed is NaN.
 """
 
 from __future__ import annotations
@@ -10,15 +10,19 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from scalefit.arguments import broadcast_shape, numbers, refused
 from scalefit.arguments import level as checked_level
+from scalefit.notes import Note
+from scalefit.reporting.described import Described
+from scalefit.reporting.description import Column, Description, Table
 from scalefit.runtime.settings import quiet
 
 __all__ = ["Parabolas", "PowerLaw", "VertexFits", "parabolas", "power_law", "vertex_fits"]
 
-# A quadratic term whose column, after projecting out the lower ones, is this small against what it
-# started as (squared) rests on fewer than three distinct points.
+# Squared norm of the column x^2 after the lower columns are projected out, relative to before:
+# below this, fewer than three points are distinct and the curvature is not determined.
 DEGENERATE = 1e-22
 
 
@@ -47,6 +51,9 @@ class Parabolas(NamedTuple):
     slope_se: np.ndarray
     offset: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"<Parabolas of shape {np.shape(self.vertex)}>"
+
     def interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         """Fieller's interval for the vertex, under normal errors of one size.
 
@@ -62,6 +69,8 @@ class Parabolas(NamedTuple):
         """
         t = _quantile(self.points - 3.0, level)
         a, b = self.curvature, self.slope
+        # With r = b/a, all r with (b - r a)^2 <= t^2 (var b + r^2 var a): between the roots of a
+        # quadratic in r, whose leading coefficient is positive where a differs from zero.
         with quiet():
             lead = a**2 - (t * self.curvature_se) ** 2
             root = np.sqrt(np.maximum((a * b) ** 2 - lead * (b**2 - (t * self.slope_se) ** 2), 0.0))
@@ -72,7 +81,7 @@ class Parabolas(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class PowerLaw:
+class PowerLaw(Described):
     """Optimum against budget, exp(intercept) C^exponent; every array of the shape of the batch.
 
     Attributes:
@@ -102,7 +111,7 @@ class PowerLaw:
         exponent, intercept, centre = (
             np.asarray(item)[lift] for item in (self.exponent, self.intercept, self.centre)
         )
-        # About the centre: the intercept lies forty e-folds away from every budget.
+        # About the centre: ln C is near 45, and intercept + exponent ln C would lose two digits.
         return np.asarray(np.exp(intercept + exponent * centre + exponent * (c - centre)))[()]
 
     def interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -133,6 +142,57 @@ class PowerLaw:
     def _t(self, level: float) -> np.ndarray:
         return np.asarray(_quantile(self.budgets - 2.0, level))[()]
 
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """None: they are on what the power law belongs to."""
+        return ()
+
+    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
+        """A row for each table of the batch: exponent with its interval, intercept, budgets.
+
+        Raises:
+            ArgumentError: the level is no number between 0 and 1.
+        """
+        low, high = self.interval(level)
+        columns = {
+            "exponent": self.exponent,
+            "exponent_low": low,
+            "exponent_high": high,
+            "intercept": self.intercept,
+            "spread": self.spread,
+            "budgets": self.budgets,
+        }
+        return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
+
+    def __repr__(self) -> str:
+        if np.ndim(self.exponent):
+            return f"<PowerLaw of shape {np.shape(self.exponent)}>"
+        return f"<PowerLaw exp({self.intercept:.6g}) C^{self.exponent:.6g}>"
+
+    def describe(self, level: float = 0.95) -> Description:
+        """The exponents, and the formula of a single law.
+
+        Args:
+            level: of the intervals: Student's t, from the scatter of the vertices.
+
+        Raises:
+            ArgumentError: the level is no number between 0 and 1.
+        """
+        frame = self.to_frame(level)
+        interval = f"{100 * level:g} % interval"
+        columns = [
+            Column("exponent", frame["exponent"], low=frame["exponent_low"],
+                   high=frame["exponent_high"]),
+            Column("intercept (ln)", frame["intercept"]),
+            Column("budgets", frame["budgets"], "integer"),
+        ]  # fmt: skip
+        if np.ndim(self.exponent):
+            title, formula = f"Power laws of shape {np.shape(self.exponent)}", "exp(a) C^b"
+        else:
+            title = "Power law"
+            formula = f"exp({self.intercept:.6g}) C^{self.exponent:.6g}"
+        return Description(title, formula=formula, tables=[Table(columns, interval=interval)])
+
 
 def _budgets(flops: Any) -> np.ndarray:
     return numbers(flops, "flops", above=0, remedy="Pass the budget in FLOP, as flops=1e24")
@@ -145,21 +205,21 @@ def _arrays(**given: Any) -> dict[str, np.ndarray]:
         ArgumentError: something is no number, or they do not broadcast.
     """
     remedy = "Pass arrays of numbers that broadcast"
-    found = {
+    arrays = {
         name: numbers(value, name, infinite=True, missing=True, remedy=remedy)
         for name, value in given.items()
     }
-    broadcast_shape(found, remedy=remedy)
-    return found
+    broadcast_shape(arrays, remedy=remedy)
+    return arrays
 
 
-def _quantile(freedom: np.ndarray, level: float) -> np.ndarray:
-    """Half of Student's interval in standard errors; NaN without a degree of freedom."""
-    # A tenth of a second to import, for intervals alone.
+def _quantile(df: np.ndarray, level: float) -> np.ndarray:
+    """Quantile of Student's t at the upper end of an interval; NaN without a degree of freedom."""
+    # Imported here: it takes a tenth of a second, and only intervals need it.
     from scipy.special import stdtrit
 
     tail = 0.5 * (1 + checked_level(level))
-    return np.asarray(stdtrit(np.where(freedom > 0, freedom, np.nan), tail))
+    return np.asarray(stdtrit(np.where(df > 0, df, np.nan), tail))
 
 
 class VertexFits(NamedTuple):
@@ -178,6 +238,9 @@ class VertexFits(NamedTuple):
     usable: np.ndarray
     n_law: PowerLaw
     d_law: PowerLaw
+
+    def __repr__(self) -> str:
+        return f"<VertexFits of shape {np.shape(self.usable)}>"
 
 
 def parabolas(x: Any, y: Any, weight: Any = None) -> Parabolas:
@@ -206,9 +269,11 @@ def parabolas(x: Any, y: Any, weight: Any = None) -> Parabolas:
     with quiet():
         total = w.sum(-1)
         mean, level = _means(w, x, total), _means(w, y, total)
+        # u = x - mean, centred twice: the second time takes out the rounding of the first mean.
         u = np.where(used, x - mean[..., None], 0.0)
-        drift = _means(w, u, total)
-        mean, u = mean + drift, np.where(used, u - drift[..., None], 0.0)
+        rounding = _means(w, u, total)
+        mean, u = mean + rounding, np.where(used, u - rounding[..., None], 0.0)
+        # Gram-Schmidt: p = u^2 - (skew u + square / total) is orthogonal to 1 and u.
         square, cube = (w * u**2).sum(-1), (w * u**3).sum(-1)
         skew = cube / square
         p = np.where(used, u * (u - skew[..., None]) - (square / total)[..., None], 0.0)
@@ -217,10 +282,11 @@ def parabolas(x: Any, y: Any, weight: Any = None) -> Parabolas:
         sound = norm > DEGENERATE * square**2 / total
         norm = np.where(sound, norm, np.nan)
         slope, curvature = (w * u * z).sum(-1) / square, (w * p * z).sum(-1) / norm
-        rest = z - slope[..., None] * u - curvature[..., None] * p
+        residual = z - slope[..., None] * u - curvature[..., None] * p
         points = used.sum(-1)
-        freedom = np.where(points > 3, points - 3.0, np.nan)
-        variance = (w * rest**2).sum(-1) / freedom
+        df = np.where(points > 3, points - 3.0, np.nan)
+        variance = (w * residual**2).sum(-1) / df
+        # Zero of the derivative, slope + curvature (2 u - skew).
         offset = 0.5 * skew
         at = offset - 0.5 * slope / curvature
         minimum = level + slope * at + curvature * (at * (at - skew) - square / total)
@@ -270,8 +336,8 @@ def power_law(flops: Any, optimum: Any, usable: Any = True) -> PowerLaw:
         square = (u**2).sum(-1)
         square = np.where(square > 0, square, np.nan)
         exponent = (u * z).sum(-1) / square
-        rest = ((z - exponent[..., None] * u) ** 2).sum(-1)
-        spread = np.sqrt(rest / np.where(count > 2, count - 2.0, np.nan))
+        squares = ((z - exponent[..., None] * u) ** 2).sum(-1)
+        spread = np.sqrt(squares / np.where(count > 2, count - 2.0, np.nan))
         return PowerLaw(
             exponent=exponent[()],
             intercept=(height - exponent * centre)[()],

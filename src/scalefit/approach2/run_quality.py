@@ -1,4 +1,4 @@
-"""Rules that find rows of IsoFLOP sweeps not to be trusted. They flag; the caller decides."""
+"""Rules that flag suspect runs of IsoFLOP sweeps. Nothing is removed here."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = [
     "Bent",
     "Flag",
     "RuleChoice",
+    "apply_rules",
     "bent_parabolas",
-    "chosen",
+    "checked_rules",
     "flag_runs",
-    "flagged",
 ]
 
 RuleChoice = str | tuple[str, float]
@@ -35,19 +35,18 @@ RuleChoice = str | tuple[str, float]
 # Median absolute deviation of a normal sample in standard deviations (Iglewicz and Hoaglin 1993).
 MAD = 0.6745
 
+# Smallest 1 - leverage with which the error of a run shows in its residual; relative rounding error
+# of losses.
+LEAST_FREE, ROUNDING = 1e-6, 1e-12
 
-# Share of its own error that a run shows in the residual, below which it says nothing of itself;
-# and what losses in float64 are known to.
-LEAST_LEFT, ROUNDING = 1e-6, 1e-12
-
-# Without one of them runs leave a parabola a degree of freedom.
+# Fewest sizes of a budget that leave a parabola a degree of freedom when one run is taken out.
 FEWEST_BENT = 5
 
-# Chance of a run so far off in any of the budgets, by the scatter that its own has without it.
+# An outlier has a probability below this among all runs, by the scatter of its budget without it.
 CHANCE = 0.01
 
-# Of few runs that scatter is known to a factor, and no run is unlikely: then one counts that is
-# this many times the limit from the usual scatter, and this many from that of its own budget.
+# With few runs that scatter is known badly, and no run is improbable. Then an outlier is a run that
+# is FAR times the limit from the usual scatter, and OWN times the scatter of its own budget.
 FAR, OWN = 2.5, 10.0
 
 
@@ -67,16 +66,17 @@ class Flag(NamedTuple):
     reason: str
 
 
-Found = list[tuple[int, str]]
+Flagged = list[tuple[int, str]]
+"""Position of a run, and the reason why it is flagged."""
 
 
-def _duplicates(runs: Sweeps, limit: float) -> Found:
+def _duplicates(runs: Sweeps, limit: float) -> Flagged:
     """All but one of the runs of a budget whose sizes differ by no more than the limit in ln N."""
-    found: Found = []
+    found: Flagged = []
     for members in runs.members:
         size = np.log(runs.N[members])
         for twins in np.split(members, np.flatnonzero(np.diff(size) > limit) + 1):
-            # The one trained to the budget stays; of several, the one that reached the least loss.
+            # The run trained closest to the budget stays; of several, that of the least loss.
             counted = runs.cost.evaluate({"N": runs.N[twins], "D": runs.D[twins]})
             miss = np.abs(np.log(counted / runs.C[twins]))
             best = min(zip(miss.round(6), runs.loss[twins], twins, strict=True))[2]
@@ -91,7 +91,7 @@ def _duplicates(runs: Sweeps, limit: float) -> Found:
     return found
 
 
-def _few_points(runs: Sweeps, limit: float) -> Found:
+def _few_points(runs: Sweeps, limit: float) -> Flagged:
     """Budgets of fewer runs than the limit."""
     return [
         (int(place), f"{len(members)} runs at this budget, fewer than {limit:g}")
@@ -107,7 +107,7 @@ class Bent(NamedTuple):
     Attributes:
         place: its position among the runs.
         miss: loss above the parabola through the others.
-        score: what its square leaves out of that parabola, in the usual scatter of the others.
+        score: its distance from that parabola in standard errors, by the usual scatter.
     """
 
     place: int
@@ -116,54 +116,80 @@ class Bent(NamedTuple):
 
 
 def bent_parabolas(runs: Sweeps, limit: float) -> list[Bent]:
-    """Runs without which the other runs of their budget lie on a parabola, and with which not.
+    """The worst run of each budget, where the others lie on a parabola without it.
 
-    In each budget the run is left out that the squares fall most without. By what they fall is
-    compared with the scatter about parabolas that is usual in the other budgets (the median), and
-    with the scatter that its own budget has without it: a parabola is not the true curve, and
-    budgets may differ in noise.
+    The worst run is the one whose removal lowers the sum of squares most. The square root of that
+    change is compared with the scatter about parabolas that is usual in the other budgets (their
+    median), and with the scatter of its own budget without it: a parabola is not the true curve,
+    and budgets may differ in noise.
+
+    Source:
+        Change of the sum of squares without a run, r^2 / (1 - h): Cook and Weisberg 1982.
     """
     from scipy.special import stdtr
 
-    tried, usual = [], {}
+    variances: dict[int, float] = {}
+    worst: dict[int, _WorstRun] = {}
     for number, members in enumerate(runs.members):
-        x, y, w = np.log(runs.N[members]), runs.loss[members], runs.weight[members]
-        if len(np.unique(x)) < FEWEST_BENT - 1:
-            continue
-        scaled = (x - x.mean()) / np.ptp(x)
-        root = np.sqrt(w / w.mean())
-        basis = np.linalg.qr(np.vander(scaled, 3) * root[:, None])[0]
-        rest = root * y - basis @ (basis.T @ (root * y))
-        freedom = len(x) - 3
-        usual[number] = float(rest @ rest) / freedom
-        if len(np.unique(x)) < FEWEST_BENT:
-            continue
-        left = 1 - (basis**2).sum(axis=1)
-        # A run alone at its end of the sizes is met by any parabola, and says nothing of itself.
-        falls = np.where(left > LEAST_LEFT, rest**2 / np.maximum(left, LEAST_LEFT), 0.0)
-        worst = int(np.argmax(falls))
-        without = max(float(rest @ rest) - float(falls[worst]), 0.0)
-        # What rounding of the losses leaves is no scatter.
-        own = np.sqrt(without / (freedom - 1)) + ROUNDING * np.abs(y).max()
-        miss = float(rest[worst] / left[worst] / root[worst])
-        tried.append(
-            (number, int(members[worst]), miss, float(np.sqrt(falls[worst])), own, freedom - 1)
-        )
+        sizes = len(np.unique(runs.N[members]))
+        if sizes >= FEWEST_BENT - 1:
+            variances[number], run = _residual_variance(runs, members)
+            if sizes >= FEWEST_BENT:
+                worst[number] = run
     count = sum(len(members) for members in runs.members)
-    found = []
-    for number, place, miss, fall, own, freedom in tried:
-        others = [value for other, value in usual.items() if other != number]
-        scatter = max(float(np.sqrt(np.median(others))) if others else 0.0, ROUNDING * abs(miss))
-        score = fall / (scatter or own)
-        unlikely = 2 * count * float(stdtr(freedom, -fall / own)) < CHANCE
-        if score > limit and (unlikely or (score > FAR * limit and fall > OWN * own)):
-            found.append(Bent(place, miss, score))
-    return found
+    bent = []
+    for number, run in worst.items():
+        others = [value for other, value in variances.items() if other != number]
+        usual = float(np.sqrt(np.median(others))) if others else 0.0
+        score = run.fall / (max(usual, ROUNDING * abs(run.miss)) or run.own)
+        # Bonferroni, two-sided, over all runs.
+        improbable = 2 * count * float(stdtr(run.df, -run.fall / run.own)) < CHANCE
+        far = score > FAR * limit and run.fall > OWN * run.own
+        if score > limit and (improbable or far):
+            bent.append(Bent(run.place, run.miss, score))
+    return bent
 
 
-def _parabola_outlier(runs: Sweeps, limit: float) -> Found:
+class _WorstRun(NamedTuple):
+    """The run of a budget whose removal lowers the sum of squares about the parabola most.
+
+    Attributes:
+        place: its position among the runs.
+        miss: loss above the parabola through the others.
+        fall: square root of the change of the sum of squares.
+        own: standard deviation of the residuals of the others.
+        df: degrees of freedom of that.
+    """
+
+    place: int
+    miss: float
+    fall: float
+    own: float
+    df: int
+
+
+def _residual_variance(runs: Sweeps, members: np.ndarray) -> tuple[float, _WorstRun]:
+    """Residual variance of a budget about its parabola, and its worst run."""
+    x, y, w = np.log(runs.N[members]), runs.loss[members], runs.weight[members]
+    root = np.sqrt(w / w.mean())
+    scaled = (x - x.mean()) / np.ptp(x)
+    basis = np.linalg.qr(np.vander(scaled, 3) * root[:, None])[0]
+    residual = root * y - basis @ (basis.T @ (root * y))
+    squares, df = float(residual @ residual), len(x) - 3
+    free = 1 - (basis**2).sum(axis=1)
+    # A run with leverage 1, alone at its end of the sizes, is always on the parabola.
+    falls = np.where(free > LEAST_FREE, residual**2 / np.maximum(free, LEAST_FREE), 0.0)
+    i = int(np.argmax(falls))
+    without = max(squares - float(falls[i]), 0.0)
+    # Not below what rounding of the losses leaves. Of four runs nothing is left to estimate it.
+    own = np.sqrt(without / max(df - 1, 1)) + ROUNDING * np.abs(y).max()
+    miss = float(residual[i] / max(free[i], LEAST_FREE) / root[i])
+    return squares / df, _WorstRun(int(members[i]), miss, float(np.sqrt(falls[i])), own, df - 1)
+
+
+def _parabola_outlier(runs: Sweeps, limit: float) -> Flagged:
     """Runs that bend the parabola of their budget, one at a time."""
-    found: Found = []
+    found: Flagged = []
     while new := bent_parabolas(runs, limit):
         code = runs.code.copy()
         for item in new:
@@ -179,9 +205,9 @@ def _parabola_outlier(runs: Sweeps, limit: float) -> Found:
     return found
 
 
-def _off_centre(runs: Sweeps, limit: float) -> Found:
-    """Runs so many times farther from the vertex than the shorter arm, and one-armed budgets."""
-    found: Found = []
+def _off_centre(runs: Sweeps, limit: float) -> Flagged:
+    """Runs farther from the vertex than the limit times the shorter arm; budgets with one arm."""
+    found: Flagged = []
     for members in runs.members:
         x = np.log(runs.N[members])
         bowl = parabolas(x, runs.loss[members], runs.weight[members])
@@ -200,17 +226,17 @@ def _off_centre(runs: Sweeps, limit: float) -> Found:
     return found
 
 
-def _spline_outlier(runs: Sweeps, limit: float) -> Found:
-    """Runs that a spline through the other runs of their budget misses by far.
+def _spline_outlier(runs: Sweeps, limit: float) -> Flagged:
+    """Runs that a spline through the others of their budget misses by a large modified z-score.
 
-    Far against what is usual: the misses of all budgets are pooled.
+    The scores are relative to the misses of all budgets.
     """
     from scipy.interpolate import Akima1DInterpolator
 
     places, misses = [], []
     for members in runs.members:
         x, y = np.log(runs.N[members]), runs.loss[members]
-        # A spline needs rising sizes, and three of them beside the run in question.
+        # A spline needs rising sizes, and three of them without the run in question.
         if len(members) < 4 or not (np.diff(x) > 0).all():
             continue
         for i, place in enumerate(members):
@@ -230,11 +256,11 @@ def _spline_outlier(runs: Sweeps, limit: float) -> Found:
     ]
 
 
-def _weak_curvature(runs: Sweeps, limit: float) -> Found:
+def _weak_curvature(runs: Sweeps, limit: float) -> Flagged:
     """Budgets whose interval of the curvature, at this level, is not above zero."""
     from scipy.special import stdtrit
 
-    found: Found = []
+    found: Flagged = []
     for members in runs.members:
         bowl = parabolas(np.log(runs.N[members]), runs.loss[members], runs.weight[members])
         freedom = int(bowl.points) - 3
@@ -250,7 +276,7 @@ def _weak_curvature(runs: Sweeps, limit: float) -> Found:
     return found
 
 
-RULES: Mapping[str, Callable[[Sweeps, float], Found]] = Frozen(
+RULES: Mapping[str, Callable[[Sweeps, float], Flagged]] = Frozen(
     {
         "duplicates": _duplicates,
         "few_points": _few_points,
@@ -272,11 +298,10 @@ THRESHOLDS: Mapping[str, float] = Frozen(
     }
 )
 
-# What is said of a rule that is none.
-NAMED = "Pass names, or names with a threshold, as rules=['duplicates', ('few_points', 6.0)]"
+RULE_REMEDY = "Pass names, or names with a threshold, as rules=['duplicates', ('few_points', 6.0)]"
 
-# Budgets that lost runs to the other rules are counted again: five that are left of six with an
-# outlier are still a parabola with two degrees of freedom.
+# The last rule counts budgets again that lost runs to the others, with a lower limit: five runs
+# still leave a parabola two degrees of freedom.
 ALL_RULES: tuple[RuleChoice, ...] = (*RULES, ("few_points", 5.0))
 
 
@@ -339,7 +364,7 @@ def flag_runs(
     """
     table = as_table(runs, **columns)
     every = sweeps(table, by, tolerance, cost)
-    return flag_frame(every, flagged(every, rules)[0])
+    return flag_frame(every, apply_rules(every, rules)[0])
 
 
 def flag_frame(runs: Sweeps, flags: Sequence[Flag]) -> pd.DataFrame:
@@ -359,18 +384,17 @@ def flag_frame(runs: Sweeps, flags: Sequence[Flag]) -> pd.DataFrame:
     )
 
 
-def flagged(runs: Sweeps, rules: Sequence[RuleChoice]) -> tuple[list[Flag], Sweeps]:
+def apply_rules(runs: Sweeps, rules: Sequence[RuleChoice]) -> tuple[list[Flag], Sweeps]:
     """Flags of the rules in turn, and the runs without those they found.
 
     Raises:
         ArgumentError: a rule is unknown, or its threshold is no number in its range.
     """
     flags: list[Flag] = []
-    # Budgets whose other runs lie on a parabola once one is left out. A spline through what is left
-    # of them crosses a gap, and its misses there say nothing of the runs.
+    # Budgets that lost a run as a parabola outlier: a spline through the others crosses a gap,
+    # which makes it miss the runs beside it.
     settled: set[int] = set()
-    for name, limit in chosen(rules):
-        # No run of a budget without runs is left to be flagged.
+    for name, limit in checked_rules(rules):
         budgets = {int(runs.code[item[0]]): runs.budget(item) for item in runs.members}
         found = RULES[name](runs, limit)
         if name == "parabola_outlier":
@@ -386,7 +410,7 @@ def flagged(runs: Sweeps, rules: Sequence[RuleChoice]) -> tuple[list[Flag], Swee
     return flags, runs
 
 
-def chosen(rules: Any) -> list[tuple[str, float]]:
+def checked_rules(rules: Any) -> list[tuple[str, float]]:
     """Rules with their thresholds.
 
     Raises:
@@ -395,13 +419,13 @@ def chosen(rules: Any) -> list[tuple[str, float]]:
     try:
         found = [rules] if isinstance(rules, str) else list(rules)
     except Exception as error:  # A number in an array is iterable by its type, and raises.
-        raise refused("rules", rules, "a list of rules", NAMED) from error
+        raise refused("rules", rules, "a list of rules", RULE_REMEDY) from error
     return [_threshold(rule) for rule in found]
 
 
 def _threshold(rule: Any) -> tuple[str, float]:
     name, limit = rule if isinstance(rule, tuple) and len(rule) == 2 else (rule, None)
-    choice(name, "rules", tuple(RULES), remedy=NAMED)
+    choice(name, "rules", tuple(RULES), remedy=RULE_REMEDY)
     if limit is None:
         return name, THRESHOLDS[name]
     remedy = f"Pass a number, as rules=[({name!r}, {THRESHOLDS[name]:g})]"

@@ -8,6 +8,7 @@ import numpy as np
 
 from scalefit.allocation.costs import Cost, find_cost, price
 from scalefit.arguments import number, text
+from scalefit.data.budgets import budget_codes
 from scalefit.data.table import LossTable
 
 __all__ = ["Sweeps", "sweeps"]
@@ -25,8 +26,8 @@ class Sweeps:
         weight: weights.
         C: training FLOP, from the table or as the cost counts them.
         code: number of each run's budget, in rising order; -1 where it was taken out.
-        cost: what budgets are counted in where the table does not say.
-        counted: whether C was counted, not read.
+        cost: what budgets are counted in where the table has no column C.
+        counted: whether C was computed by the cost, not read from the table.
         named: whether a column names the budgets; otherwise runs of close C share one.
     """
 
@@ -51,13 +52,13 @@ class Sweeps:
     def budget(self, members: np.ndarray) -> float:
         """Geometric mean of their FLOP."""
         C = self.C[members]
-        # About the first, so that equal budgets stay what they are to the last digit.
+        # Relative to the first, so that the mean of equal budgets is exact.
         return float(C[0] * np.exp(np.log(C / C[0]).mean()))
 
     def padded(self) -> tuple[np.ndarray, np.ndarray]:
-        """Positions and weights as arrays of shape (budgets, points); weight 0 where there is none.
+        """Positions and weights of the runs, shape (budgets, points).
 
-        Positions of no run are 0, to index with.
+        Budgets of fewer runs are padded with weight 0, at position 0.
         """
         members = self.members
         width = max((len(item) for item in members), default=0)
@@ -77,10 +78,10 @@ def sweeps(
     *,
     losses: bool = True,
 ) -> Sweeps:
-    """The runs of a table by budget, with their losses or, for a design, with NaN for them.
+    """The runs of a table by budget; without ``losses``, as of a design, these are NaN.
 
     Raises:
-        ArgumentError: the tolerance is negative, or the cost or the column is none.
+        ArgumentError: the tolerance is negative, or the cost or the column is of the wrong kind.
         DataError: a column is missing.
     """
     remedy = "Pass a distance of ln C, as tolerance=0.05 for 5 %"
@@ -94,23 +95,15 @@ def sweeps(
     count = find_cost("6ND" if cost is None else cost)
     C = price(count, {"N": N, "D": D}) if counted else table.column("C")[used]
     if by is None:
-        code = _by_gaps(np.log(C), tolerance)
+        code = budget_codes(np.log(C), tolerance)
     else:
         labels = table.labels(by)[used]
-        code = _by_rising(labels.factorize()[0], np.log(C))
+        code = _rising_codes(labels.factorize()[0], np.log(C))
     rows = tuple(row for row, kept in zip(table.rows, used, strict=True) if kept)
     return Sweeps(rows, N, D, loss, table.weight[used], C, code, count, counted, by is not None)
 
 
-def _by_gaps(log_c: np.ndarray, tolerance: float) -> np.ndarray:
-    """A new budget wherever the sorted logarithms leave a gap wider than the tolerance."""
-    order = np.argsort(log_c, kind="stable")
-    code = np.empty(len(log_c), dtype=np.intp)
-    code[order] = np.concatenate([[0], np.cumsum(np.diff(log_c[order]) > tolerance)])
-    return code
-
-
-def _by_rising(label: np.ndarray, log_c: np.ndarray) -> np.ndarray:
+def _rising_codes(label: np.ndarray, log_c: np.ndarray) -> np.ndarray:
     """Labels numbered by the mean of ln C."""
     means = np.bincount(label, log_c) / np.bincount(label)
     return np.argsort(np.argsort(means))[label]

@@ -21,7 +21,7 @@ from scalefit.certification.intervals import Interval, point
 from scalefit.problem.basis import term_of
 from scalefit.problem.problem import Problem
 from scalefit.runtime.settings import own_settings
-from scalefit.tracing.operations import LOCK, closed_form
+from scalefit.tracing.primitives import LOCK, closed_form
 
 __all__ = ["Columns", "Inputs", "Pieces", "enclose_column"]
 

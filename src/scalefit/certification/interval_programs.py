@@ -23,7 +23,7 @@ from scalefit.certification import taylor
 from scalefit.certification.intervals import Interval, NotEnclosed, outward, point
 from scalefit.certification.rounding import FUNCTION_ULPS
 from scalefit.certification.taylor import ORDER, Comparison, Jet, constant
-from scalefit.tracing.operations import CALLS, called
+from scalefit.tracing.primitives import CALLS, called
 
 __all__ = ["Enclosure", "enclose", "known", "variable"]
 

@@ -340,7 +340,14 @@ class LossTable(Described):
             )
         if values.dtype.kind in "iufb":
             return values
-        wrong = [place for place, cell in enumerate(values) if cells.label(cell) is None]
+        each = values.tolist()
+        # A few texts make up most columns: each is looked at once.
+        sound = {item for item in {cell for cell in each if type(cell) is str} if cells.label(item)}
+        wrong = [
+            place
+            for place, cell in enumerate(each)
+            if not (cell in sound if type(cell) is str else cells.label(cell) is not None)
+        ]
         if wrong:
             rows = [self.rows[place] for place in wrong]
             raise DataError(
@@ -376,9 +383,10 @@ class LossTable(Described):
         for name in names:
             seal.update(name.encode() + b"\0" + self.column(name).tobytes())
         for name in labels:
-            # 4 and 4.0 are one label.
-            texts = [cells.label(cell) or "" for cell in self.labels(name).tolist()]
-            seal.update(name.encode() + b"\0" + "\0".join(texts).encode())
+            # 4 and 4.0 are one label. Each distinct one is read once.
+            codes, distinct = pd.factorize(self.labels(name).astype(object))
+            texts = np.array([cells.label(cell) or "" for cell in distinct], dtype=object)
+            seal.update(name.encode() + b"\0" + "\0".join(texts[codes]).encode())
         seal.update(b"weight\0" + self.weight.astype(np.float64).tobytes())
         return seal.hexdigest()
 

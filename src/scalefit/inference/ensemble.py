@@ -289,13 +289,15 @@ class Ensemble(Described):
         facts = {
             "draws": f"{len(self):,} by {self.method}, seed {self.seed}{failed}",
             "runs": f"{self.fit.nobs}, {self.df_resid} residual degrees of freedom",
-            "new run": f"kind='run' adds {self.noise}",
+            "new run": f"kind='run' adds {self.noise}. No interval holds a wrong form of the law, "
+            "which shows outside the runs",
         }
         return Description(
             title=f"Ensemble of {self.fit.law.name}",
             headline=f"{len(self):,} {self._made}; {least_certain(self.fit, frame, level)}. "
             f"Next: {self._next_call}",
             formula=self.fit.law.formula,
+            latex=self.fit.law.latex,
             facts=facts,
             tables=[interval_table(frame, level, "of the surface, over the draws")],
             notes=self.notes,

@@ -30,14 +30,18 @@ from scalefit.laws.broken import broken_power_twice as broken_power_twice
 from scalefit.laws.data_limited import data_constrained as data_constrained
 from scalefit.laws.data_limited import repeated_epochs as repeated_epochs
 from scalefit.laws.data_limited import repeated_tokens as repeated_tokens
-from scalefit.laws.distillation import distillation as distillation
-from scalefit.laws.distillation import distillation_limit as distillation_limit
+from scalefit.laws.distilled import distillation as distillation
+from scalefit.laws.distilled import distillation_limit as distillation_limit
 from scalefit.laws.downstream import accuracy_of_compute as accuracy_of_compute
 from scalefit.laws.downstream import accuracy_of_loss as accuracy_of_loss
 from scalefit.laws.downstream import accuracy_of_scale as accuracy_of_scale
 from scalefit.laws.downstream import accuracy_of_size as accuracy_of_size
 from scalefit.laws.downstream import error_of_loss as error_of_loss
-from scalefit.laws.farseer import farseer as farseer
+from scalefit.laws.drifting import farseer as farseer
+from scalefit.laws.experts import efficiency_leverage as efficiency_leverage
+from scalefit.laws.experts import fine_grained_moe as fine_grained_moe
+from scalefit.laws.experts import joint_moe as joint_moe
+from scalefit.laws.experts import routed as routed
 from scalefit.laws.finetuning import joint_finetuning as joint_finetuning
 from scalefit.laws.finetuning import rectified_finetuning as rectified_finetuning
 from scalefit.laws.floorless import kaplan as kaplan
@@ -76,10 +80,6 @@ from scalefit.laws.powers import power_offset as power_offset
 from scalefit.laws.reinforcement import overoptimization_best_of_n as overoptimization_best_of_n
 from scalefit.laws.reinforcement import overoptimization_rl as overoptimization_rl
 from scalefit.laws.reinforcement import reward_of_compute as reward_of_compute
-from scalefit.laws.routed import efficiency_leverage as efficiency_leverage
-from scalefit.laws.routed import fine_grained_moe as fine_grained_moe
-from scalefit.laws.routed import joint_moe as joint_moe
-from scalefit.laws.routed import routed as routed
 from scalefit.laws.sampling import coverage_beta as coverage_beta
 from scalefit.laws.sampling import coverage_power as coverage_power
 from scalefit.laws.sampling import train_to_test as train_to_test
@@ -91,8 +91,8 @@ from scalefit.laws.sparsity import compressed as compressed
 from scalefit.laws.sparsity import moe_sparsity as moe_sparsity
 from scalefit.laws.sparsity import weight_sparsity as weight_sparsity
 from scalefit.laws.transfer import loss_to_loss as loss_to_loss
-from scalefit.laws.vocabulary import tokens_of_characters as tokens_of_characters
-from scalefit.laws.vocabulary import vocabulary as vocabulary
+from scalefit.laws.vocabularies import tokens_of_characters as tokens_of_characters
+from scalefit.laws.vocabularies import vocabulary as vocabulary
 
 # Every law that has a name, by family. A new one is listed here and nowhere else.
 FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scalefit.allocation.costs import Cost, find_cost
+from scalefit.allocation.costs import CostLike, find_cost
 from scalefit.allocation.inference_costs import lifetime
 from scalefit.allocation.near_optimality import NearOptimal
 from scalefit.allocation.optimum import allocate
@@ -15,7 +15,7 @@ from scalefit.allocation.result import Allocation
 from scalefit.arguments import instance, numbers
 from scalefit.arguments import level as checked_level
 from scalefit.errors import AllocationError
-from scalefit.plot.canvas import pair, single
+from scalefit.plot.canvas import several, single
 from scalefit.results.fit import Fit, checked_fit
 from scalefit.results.surface import Surface, checked_surface
 
@@ -30,13 +30,13 @@ LABELS = {"N": "N*, parameters", "D": "D*, tokens"}
 
 
 def allocation(
-    best: Allocation, *, level: float = 0.95, ax: Axes | Sequence[Axes] | None = None
+    result: Allocation, *, level: float = 0.95, ax: Axes | Sequence[Axes] | None = None
 ) -> np.ndarray:
     """Compute-optimal N and D against the budget, with bands where there are draws.
 
     Args:
-        best: an allocation of several budgets.
-        level: coverage that the band promises.
+        result: an allocation of several budgets, from :func:`scalefit.allocate`.
+        level: coverage of the bands.
         ax: two Axes, for N and for D; new ones by default.
 
     Returns:
@@ -44,28 +44,29 @@ def allocation(
 
     Raises:
         AllocationError: the allocation is of one budget.
-        ArgumentError: it is none, the level is no number between 0 and 1, or ``ax`` no two Axes.
+        ArgumentError: ``result`` is no allocation, the level is no number between 0 and 1,
+            or ``ax`` no two Axes.
     """
     instance(
-        best,
-        "best",
+        result,
+        "result",
         Allocation,
         wanted="an allocation",
-        remedy="Pass best=scalefit.allocate(fit, flops=[1e20, 1e22, 1e24])",
+        remedy="Pass result=scalefit.allocate(fit, flops=[1e20, 1e22, 1e24])",
     )
     level = checked_level(level)
-    budget = np.ravel(best.budget)
+    budget = np.ravel(result.budget)
     if budget.size < 2:
         raise AllocationError(
             "an allocation of one budget is a point: allocate several, such as "
             "flops=np.geomspace(1e20, 1e25, 50)"
         )
     order = np.argsort(budget)
-    axes = pair(ax, (9.0, 4.0), "ax")
+    axes = several(ax, (1, 2), (9.0, 4.0))
     for name, one in zip(("N", "D"), axes, strict=True):
-        exponent = np.ravel(best.n_exponent if name == "N" else best.d_exponent)
-        if best.draws:
-            low, high = best.estimate(name).interval(level)
+        exponent = np.ravel(result.n_exponent if name == "N" else result.d_exponent)
+        if result.draws:
+            low, high = result.estimate(name).interval(level)
             one.fill_between(
                 budget[order],
                 np.ravel(low)[order],
@@ -76,26 +77,28 @@ def allocation(
                 label=f"{100 * level:g} % interval",
             )
         shown = f", exponent {exponent[order][-1]:.3f}" if np.isfinite(exponent).all() else ""
-        values = np.ravel(best[name])[order]
+        values = np.ravel(result[name])[order]
         one.loglog(budget[order], values, color=COLOURS[name], label=f"{name}*{shown}")
-        one.set_xlabel(f"budget, {best.unit} ({best.cost})")
+        one.set_xlabel(f"budget, {result.unit} ({result.cost})")
         one.set_ylabel(LABELS[name])
         one.legend(frameon=False, fontsize=9)
     return axes
 
 
 def region(
-    found: NearOptimal,
-    fit: Surface,
+    result: NearOptimal,
     *,
-    cost: str | Cost = "6ND",
+    fit: Surface,
+    level: float = 0.95,
+    cost: CostLike = "6ND",
     ax: Axes | None = None,
 ) -> Axes:
     """Loss against model size along one budget, with the sizes that are nearly as good.
 
     Args:
-        found: from :func:`scalefit.near_optimal`, of one budget.
-        fit: the fit it was found for; of an ensemble with a band.
+        result: from :func:`scalefit.near_optimal`, of one budget.
+        fit: the fit it was found for; an ensemble adds a band.
+        level: coverage of the band.
         cost: the cost it was found for.
         ax: Axes to draw on; new ones by default.
 
@@ -104,22 +107,28 @@ def region(
 
     Raises:
         AllocationError: the region is of several budgets, or its cost is not k N D + m N.
-        ArgumentError: there is no region, no fit, or ``ax`` is no Axes.
+        ArgumentError: there is no region, no fit, the level is no number between 0 and 1,
+            is no Axes.
     """
     instance(
-        found,
-        "found",
+        result,
+        "result",
         NearOptimal,
         wanted="a region",
-        remedy="Pass found=scalefit.near_optimal(fit, flops=1e24, overhead=0.05)",
+        remedy="Pass result=scalefit.near_optimal(fit, flops=1e24, overhead=0.05)",
     )
     fit = checked_surface(fit)
-    if np.size(found.low) != 1:
+    level = checked_level(level)
+    if np.size(result.low) != 1:
         raise AllocationError(
-            f"this region has {np.size(found.low)} budgets and a picture one: ask for one"
+            f"this region is of {np.size(result.low)} budgets, and a picture shows one: pass one "
+            "budget, as near_optimal(fit, flops=1e24)"
         )
-    low, high, middle = (float(np.ravel(item)[0]) for item in (found.low, found.high, found.best.N))
-    budget = float(np.ravel(found.best.budget)[0])
+    best = result.best
+    low, high, middle, budget, loss = (
+        float(np.ravel(item)[0])
+        for item in (result.low, result.high, best.N, best.budget, best.loss)
+    )
     # Half as far again as the region reaches, on either side.
     N = np.exp(
         np.linspace(
@@ -129,18 +138,15 @@ def region(
     D = find_cost(cost).tokens(budget, N)
     N, D = N[D > 0], D[D > 0]
     ax = single(ax, (6.0, 4.2))
-    ax.axvspan(low, high, color="0.92", zorder=0, label=found.criterion)
+    ax.axvspan(low, high, color="0.92", zorder=0, label=result.criterion)
     if fit.drawn:
-        below, above = fit.estimate_loss(N=N, D=D).interval()
-        ax.fill_between(
-            N, below, above, color="#31688e", alpha=0.25, linewidth=0.0, label="95 % interval"
-        )
-    ax.plot(
-        N, fit.point.evaluate(N=N, D=D), color="#31688e", label=f"{budget:.3g} {found.best.unit}"
-    )
+        below, above = fit.estimate_loss(N=N, D=D).interval(level)
+        label = f"{100 * level:g} % interval"
+        ax.fill_between(N, below, above, color="#31688e", alpha=0.25, linewidth=0.0, label=label)
+    ax.plot(N, fit.point.evaluate(N=N, D=D), color="#31688e", label=f"{budget:.3g} {best.unit}")
     ax.plot(
         middle,
-        float(np.ravel(found.best.loss)[0]),
+        loss,
         marker="*",
         markersize=13,
         color="gold",
@@ -157,15 +163,15 @@ def region(
 
 
 def pareto(
-    fit: Fit, loss: float, *, served: Sequence[float] | None = None, ax: Axes | None = None
+    result: Fit, *, loss: float, served: Sequence[float] | None = None, ax: Axes | None = None
 ) -> Axes:
-    """What a token served costs against what training costs, at one loss.
+    """The cost of serving a token against the cost of training, at one loss.
 
-    Every point of the curve is the cheapest model of that loss for some lifetime demand: none has
-    both costs lower.
+    Every point of the curve is the cheapest model of that loss for some lifetime demand: no model
+    has both costs lower.
 
     Args:
-        fit: a fit of a law of N and D.
+        result: a fit of a law of N and D.
         loss: the loss that every model reaches.
         served: lifetime demands to mark, tokens; decades from 1e11 to 1e15 by default.
         ax: Axes to draw on; new ones by default.
@@ -177,14 +183,14 @@ def pareto(
         AllocationError: as for :func:`scalefit.allocate`.
         ArgumentError: as there; demands are not positive numbers, or ``ax`` is no Axes.
     """
-    checked_fit(fit)
+    checked_fit(result, "result")
     marks = np.geomspace(1e11, 1e15, 5)
     if served is not None:
         remedy = "Pass lifetime demands in tokens, as served=[1e11, 1e13, 1e15]"
         marks = np.ravel(numbers(served, "served", above=0, empty=False, remedy=remedy))
     demands = np.unique(np.concatenate([np.geomspace(marks.min(), marks.max(), 40), marks]))
-    best = [allocate(fit, loss=loss, cost=lifetime(tokens)) for tokens in demands]
-    alone = allocate(fit, loss=loss)
+    best = [allocate(result, loss=loss, cost=lifetime(tokens)) for tokens in demands]
+    alone = allocate(result, loss=loss)
     N, D = (np.array([float(item[name]) for item in best]) for name in ("N", "D"))
     ax = single(ax, (6.0, 4.2))
     x = 6 * N * D

@@ -1,4 +1,4 @@
-"""What the parabolas did: fans with both optima, and the error of D* out to a budget."""
+"""The bias of Approach 2: IsoFLOP curves with both optima, and the error of D* by budget."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scalefit.allocation.optimum import allocate
-from scalefit.approach2.comparison import BiasReport
+from scalefit.approach2.bias_report import BiasReport
 from scalefit.arguments import instance
 from scalefit.arguments import level as checked_level
-from scalefit.plot.canvas import pair
-from scalefit.plot.gap_parts import percents, said
+from scalefit.plot.canvas import several
+from scalefit.plot.gap_parts import percent_label, percent_ticks
+from scalefit.results.estimate import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,50 +22,51 @@ __all__ = ["bias"]
 
 CURVE = 200
 SURFACE, PARABOLA = "#1f6f8b", "#d1495b"
-# Room beside the runs of a budget for its curves, in ln N.
+# How far the curves of a budget reach beyond its runs, in ln N.
 ROOM = 0.25
-# How far intervals may widen the picture beyond the answers, as a factor of D*.
+# The most that intervals widen the axis beyond the points and lines, as a factor of D*.
 BEYOND = 3.0
 
 
 def bias(
-    report: BiasReport, *, level: float = 0.95, axes: Sequence[Axes] | None = None
+    result: BiasReport, *, level: float = 0.95, ax: Sequence[Axes] | None = None
 ) -> np.ndarray:
     """Loss against model size by budget, and D* against the budget, relative to the surface's.
 
     On the left the runs, the parabola of each budget with its vertex, and the surface along the
     budget with its optimum. On the right the vertices with their intervals (a dotted line where
-    the interval has no end), what parabolas would give on the same sizes without any noise, the
-    power law of Approach 2, and an arrow for its error at the budget in question.
+    the interval has no end), the vertices on the same sizes without noise, the power law of
+    Approach 2, and an arrow for its error at the budget of the report.
 
     Args:
-        report: from :func:`scalefit.bias`.
-        level: of the intervals: over the resamples of Approach 2, and over the surface's draws.
-        axes: two Axes to draw on; new ones by default.
+        result: from :func:`scalefit.bias`.
+        level: coverage of the intervals at the arrow, which are over the resamples of Approach 2
+            and over the surface's draws. Intervals of the vertices are of the level of the sweeps.
+        ax: two Axes to draw on; new ones by default.
 
     Returns:
         The two Axes.
 
     Raises:
-        ArgumentError: there is no report, the level is no number between 0 and 1, or ``axes`` no
-            two Axes.
+        ArgumentError: there is no report, the level is no number between 0 and 1, or ``ax`` no two
+            Axes.
     """
-    remedy = "Pass report=scalefit.bias(fit, scalefit.isoflop(runs), runs, 1e24)"
-    instance(report, "report", BiasReport, wanted="a report of a bias", remedy=remedy)
+    remedy = "Pass result=scalefit.bias(fit, scalefit.isoflop(runs), runs, 1e24)"
+    instance(result, "result", BiasReport, wanted="a report of a bias", remedy=remedy)
     level = checked_level(level)
-    left, right = pair(axes, (11.6, 4.9))
-    _fans(left, report)
-    _errors(right, report, level)
+    left, right = several(ax, (1, 2), (11.6, 4.9))
+    _curves(left, result)
+    _errors(right, result, level)
     return np.array([left, right])
 
 
-def _fans(ax: Axes, report: BiasReport) -> None:
+def _curves(ax: Axes, report: BiasReport) -> None:
     import matplotlib as mpl
     from matplotlib.lines import Line2D
 
-    budgets = report.found.budgets[report.found.budgets["used"]]
-    runs, members = report.found.sweeps, report.found.sweeps.members
-    used = [item for item, on in zip(members, report.found.budgets["used"], strict=True) if on]
+    budgets = report.isoflop.budgets[report.isoflop.budgets["used"]]
+    runs, members = report.isoflop.sweeps, report.isoflop.sweeps.members
+    used = [item for item, on in zip(members, report.isoflop.budgets["used"], strict=True) if on]
     best = allocate(report.fit, budgets["budget"].to_numpy(), cost=report.cost)
     colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.9, len(budgets)))
     for i, (colour, (_, one)) in enumerate(zip(colours, budgets.iterrows(), strict=True)):
@@ -89,8 +91,8 @@ def _fans(ax: Axes, report: BiasReport) -> None:
     ax.set_ylim(low - room, high + room)
     ax.set_xscale("log")
     ax.set_xlabel("N, parameters")
-    ax.set_ylabel("loss, in the table's unit")
-    ax.set_title(f"{len(budgets)} budgets, dark to light", fontsize=10)
+    ax.set_ylabel("loss (unit of the table)")
+    ax.set_title(f"{len(budgets)} budgets, from low (dark) to high (light)", fontsize=10)
     ax.legend(
         handles=[
             Line2D([], [], color="0.4", marker=".", linestyle="none", label="runs"),
@@ -106,18 +108,18 @@ def _fans(ax: Axes, report: BiasReport) -> None:
 
 
 def _errors(ax: Axes, report: BiasReport, level: float) -> None:
-    found, flops = report.found, report.flops
-    budgets = found.budgets[found.budgets["used"]]
+    found, flops = report.isoflop, report.flops
+    budgets = found.to_frame(level)[found.budgets["used"]]
     at = budgets["budget"].to_numpy()
-    true = allocate(report.fit, np.append(at, flops), cost=report.cost).D
-    ratio = budgets["D"].to_numpy() / true[:-1]
-    low, high = (budgets[name].to_numpy() / true[:-1] for name in ("D_low", "D_high"))
+    true = allocate(report.fit, at, cost=report.cost).D
+    ratio = budgets["D"].to_numpy() / true
+    low, high = (budgets[name].to_numpy() / true for name in ("D_low", "D_high"))
     bounded = (low > 0) & np.isfinite(high)
     away = np.where(bounded, [ratio - low, high - ratio], 0.0)
     ax.axhline(1.0, color=SURFACE, linewidth=1.4, label=f"{report.law}, fitted to all runs")
     ax.errorbar(
         at, ratio, away, fmt="D", markersize=5.5, color=PARABOLA,
-        elinewidth=0.9, markeredgecolor="white", label=f"vertex, {100 * found.level:g} % interval",
+        elinewidth=0.9, markeredgecolor="white", label=f"vertex, {100 * level:g} % interval",
     )  # fmt: skip
     for budget in at[~bounded & budgets["D_low"].notna().to_numpy()]:
         ax.axvline(budget, color=PARABOLA, linewidth=0.9, linestyle=":")
@@ -125,62 +127,70 @@ def _errors(ax: Axes, report: BiasReport, level: float) -> None:
     ax.plot(
         at, exact, "x", markersize=6, color="black", label="vertex on the same sizes without noise"
     )
-    way = np.geomspace(at.min(), flops, CURVE)
-    best = allocate(report.fit, way, cost=report.cost).D
-    line = found.at(way).D / best
-    ax.plot(way, line, color=PARABOLA, linewidth=1.2, linestyle=(0, (4, 2)), label="Approach 2")
-    top = report.approach2["D"] / report.surface["D"]
-    ax.annotate(
-        "", (flops, top), (flops, 1.0),
-        arrowprops={"arrowstyle": "-|>", "color": "black", "linewidth": 1.6, "shrinkA": 0,
-                    "shrinkB": 0, "mutation_scale": 14},
-    )  # fmt: skip
-    shown = [*ratio, *line, 1.0, *exact]
-    least, most = min(shown), max(shown)
-    ends = [*_doubts(ax, report, level), *low[bounded], *high[bounded]]
-    least = max(min(least, *ends), least / BEYOND) if ends else least
-    most = min(max(most, *ends), most * BEYOND) if ends else most
-    room = max((most / least) ** 0.08, 1.01)
-    # On the other side of the surface's line than the arrow, where nothing is.
-    side = -1 if top > 1 else 1
-    ax.annotate(
-        f"{report.error():+.1%} tokens\nwastes {report.deadweight:.2%}", (flops, 1.0),
-        (-4, 8 * side), textcoords="offset points", ha="right",
-        va="top" if side < 0 else "bottom", fontsize=10, fontweight="bold",
-    )  # fmt: skip
+    path = np.geomspace(at.min(), flops, CURVE)
+    line = found.at(path).D / allocate(report.fit, path, cost=report.cost).D
+    ax.plot(path, line, color=PARABOLA, linewidth=1.2, linestyle=(0, (4, 2)), label="Approach 2")
+    _arrow(ax, report)
+    ends = [*_intervals(ax, report, level), *low[bounded], *high[bounded]]
     ax.set_xscale("log")
-    ax.set_yscale("log")
     ax.set_xlim(at.min() / 2, flops * (flops / at.min()) ** 0.06)
-    ax.set_ylim(least / room, most * room)
-    ax.minorticks_off()
-    ticks = percents(least / room, most * room)
-    ax.set_yticks(ticks, [said(tick) for tick in ticks])
+    _percent_axis(ax, [*ratio, *line, 1.0, *exact], ends)
     ax.set_xlabel("C, FLOP")
     ax.set_ylabel("D* relative to the surface's")
     why = report.attribution
-    told = f"\n{why.headline}" if why.cancels or why.of_convention else ""
-    ax.set_title(f"out to {flops:.3g} FLOP{told}", fontsize=10)
+    headline = f"\n{why.headline}" if why.cancels or why.of_convention else ""
+    ax.set_title(f"out to {flops:.3g} FLOP{headline}", fontsize=10)
     handles, labels = ax.get_legend_handles_labels()
-    # Error bars come last by themselves.
+    # matplotlib lists error bars last; the vertices come first here.
     ax.legend(
         [handles[-1], *handles[:-1]], [labels[-1], *labels[:-1]], fontsize=8, loc="best",
         framealpha=0.9, edgecolor="none",
     )  # fmt: skip
 
 
-def _doubts(ax: Axes, report: BiasReport, level: float) -> list[float]:
+def _arrow(ax: Axes, report: BiasReport) -> None:
+    """The error of D* at the budget of the report, and its cost."""
+    top = report.approach2["D"] / report.surface["D"]
+    ax.annotate(
+        "", (report.flops, top), (report.flops, 1.0),
+        arrowprops={"arrowstyle": "-|>", "color": "black", "linewidth": 1.6, "shrinkA": 0,
+                    "shrinkB": 0, "mutation_scale": 14},
+    )  # fmt: skip
+    # The text lies on the other side of the surface's line than the arrow.
+    side = -1 if top > 1 else 1
+    ax.annotate(
+        f"{report.error():+.1%} tokens\nwastes {report.deadweight:.2%}", (report.flops, 1.0),
+        (-4, 8 * side), textcoords="offset points", ha="right",
+        va="top" if side < 0 else "bottom", fontsize=10, fontweight="bold",
+    )  # fmt: skip
+
+
+def _percent_axis(ax: Axes, shown: list[float], ends: list[float]) -> None:
+    """A logarithmic axis of ratios, labelled in percent, that intervals widen only so far."""
+    least, most = min(shown), max(shown)
+    low, high = min(least, *ends, most), max(most, *ends, least)
+    least, most = max(low, least / BEYOND), min(high, most * BEYOND)
+    room = max((most / least) ** 0.08, 1.01)
+    ax.set_yscale("log")
+    ax.set_ylim(least / room, most * room)
+    ax.minorticks_off()
+    ticks = percent_ticks(least / room, most * room)
+    ax.set_yticks(ticks, [percent_label(tick) for tick in ticks])
+
+
+def _intervals(ax: Axes, report: BiasReport, level: float) -> list[float]:
     """Bars beside the arrow for the intervals of both answers; their ends."""
-    reach = report.flops / report.found.budgets["budget"].min()
-    bars = []
+    reach = report.flops / report.isoflop.budgets["budget"].min()
+    bars: list[tuple[Estimate, str, str]] = []
     if len(report.resamples):
-        bars.append((report.resampled("D"), "Approach 2, its runs resampled", PARABOLA))
+        bars.append((report.resampled("D"), "Approach 2 (resampled runs)", PARABOLA))
     if report.draws:
-        bars.append((report.estimate("D"), "the surface, over its draws", SURFACE))
+        bars.append((report.estimate("D"), f"{report.law} (draws)", SURFACE))
     ends: list[float] = []
     for (answer, whose, colour), away in zip(bars, (0.02, 0.035), strict=False):
         low, high = (float(end) / report.surface["D"] for end in answer.interval(level))
         place = report.flops * reach**away
-        label = f"{100 * level:g} %: {whose}"
+        label = f"{100 * level:g} % interval: {whose}"
         ax.plot([place, place], [low, high], color=colour, linewidth=3, alpha=0.5, label=label)
         ends += [low, high]
     return ends

@@ -11,7 +11,7 @@ from scalefit.arguments import instance, refused
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["pair", "single"]
+__all__ = ["several", "single"]
 
 
 def single(ax: Any, size: tuple[float, float]) -> Axes:
@@ -33,13 +33,13 @@ def single(ax: Any, size: tuple[float, float]) -> Axes:
     return instance(ax, "ax", Axes, wanted="Axes of matplotlib", remedy=remedy)
 
 
-def pair(axes: Any, size: tuple[float, float], argument: str = "axes") -> np.ndarray:
-    """Two Axes, side by side where they are new, shape (2,).
+def several(ax: Any, shape: tuple[int, int], size: tuple[float, float]) -> np.ndarray:
+    """Several Axes in a row, shape (columns,), or in a grid, shape (rows, columns).
 
     Args:
-        axes: two Axes, or None.
+        ax: as many Axes, or None.
+        shape: rows and columns; one row is returned as a vector.
         size: width and height of a new figure, inches.
-        argument: what they are called where they were passed.
 
     Raises:
         ArgumentError: they are neither.
@@ -47,13 +47,14 @@ def pair(axes: Any, size: tuple[float, float], argument: str = "axes") -> np.nda
     import matplotlib.pyplot as plt
     from matplotlib.axes import Axes
 
-    if axes is None:
-        axes = plt.subplots(1, 2, figsize=size, layout="constrained")[1]
+    if ax is None:
+        ax = plt.subplots(*shape, figsize=size, layout="constrained")[1]
     try:
-        found = np.ravel(np.asarray(axes, dtype=object))
+        found = np.ravel(np.asarray(ax, dtype=object))
     except Exception:  # Whatever its own methods raise.
         found = np.empty(0, dtype=object)
-    if len(found) != 2 or not all(isinstance(item, Axes) for item in found):
-        remedy = f"Pass two, as {argument}=matplotlib.pyplot.subplots(1, 2)[1], or leave it out"
-        raise refused(argument, axes, "two Axes of matplotlib", remedy)
-    return found
+    count = shape[0] * shape[1]
+    if len(found) != count or not all(isinstance(item, Axes) for item in found):
+        remedy = f"Pass ax=matplotlib.pyplot.subplots({shape[0]}, {shape[1]})[1], or leave it out"
+        raise refused("ax", ax, f"{count} Axes of matplotlib", remedy)
+    return found if shape[0] == 1 and shape[1] > 1 else found.reshape(shape)

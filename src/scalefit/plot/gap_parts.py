@@ -14,7 +14,7 @@ from scalefit.plot.canvas import single
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["attribution", "percents", "said"]
+__all__ = ["attribution", "percent_label", "percent_ticks"]
 
 # Steps between labels, as shares; the first that leaves few enough is taken.
 STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
@@ -34,11 +34,11 @@ NAMES = {
 UP, DOWN, WHOLE = "#d1495b", "#1f6f8b", "0.35"
 
 
-def attribution(why: Attribution, *, level: float = 0.95, ax: Axes | None = None) -> Axes:
+def attribution(result: Attribution, *, level: float = 0.95, ax: Axes | None = None) -> Axes:
     """Bars from the surface's D* to that of Approach 2, a step for each cause.
 
     Args:
-        why: from :func:`scalefit.approach2.attribute_bias`, or a report's ``attribution``.
+        result: from :func:`scalefit.approach2.attribute_bias`, or a report's ``attribution``.
         level: of the intervals, drawn where there are draws, over the surface's draws.
         ax: Axes to draw on; new ones by default.
 
@@ -49,11 +49,11 @@ def attribution(why: Attribution, *, level: float = 0.95, ax: Axes | None = None
         ArgumentError: there is no attribution, the level is no number between 0 and 1, or ``ax`` is
             no Axes.
     """
-    remedy = "Pass why=scalefit.approach2.attribute_bias(fit, scalefit.isoflop(runs), 1e24)"
-    instance(why, "why", Attribution, wanted="an attribution", remedy=remedy)
+    remedy = "Pass result=scalefit.approach2.attribute_bias(fit, scalefit.isoflop(runs), 1e24)"
+    instance(result, "result", Attribution, wanted="an attribution", remedy=remedy)
     level = checked_level(level)
     ax = single(ax, (7.4, 4.0))
-    frame = why.to_frame(level)
+    frame = result.to_frame(level)
     parts = frame["ln_D"].to_numpy()
     start = np.append(np.cumsum(parts[:-1]) - parts[:-1], 0.0)
     rows = np.arange(len(parts))
@@ -61,7 +61,7 @@ def attribution(why: Attribution, *, level: float = 0.95, ax: Axes | None = None
     ax.barh(rows, parts, left=start, color=colours, height=0.62)
     reach = [*start, *(start + parts)]
     tips = np.maximum(np.maximum(start, start + parts), 0.0)
-    if why.draws:
+    if result.draws:
         low, high = (start + frame[f"ln_D_{end}"].to_numpy() for end in ("low", "high"))
         ax.hlines(rows, low, high, color="black", linewidth=1.0)
         tips = np.maximum(tips, high)
@@ -78,17 +78,19 @@ def attribution(why: Attribution, *, level: float = 0.95, ax: Axes | None = None
     ax.set_xlim(min(reach) - 0.05 * span, max(reach) + 0.2 * span)
     ax.set_yticks(rows, [NAMES[name] for name in frame.index])
     ax.invert_yaxis()
-    ticks = percents(*np.exp(ax.get_xlim()))
-    ax.set_xticks(np.log(ticks), [said(tick) for tick in ticks])
+    ticks = percent_ticks(*np.exp(ax.get_xlim()))
+    ax.set_xticks(np.log(ticks), [percent_label(tick) for tick in ticks])
     ax.tick_params(axis="y", length=0)
     for side in ("top", "right", "left"):
         ax.spines[side].set_visible(False)
     ax.set_xlabel("D* relative to the surface's")
-    ax.set_title(f"why Approach 2 differs from {why.law} at {why.flops:.3g} FLOP", fontsize=10)
+    ax.set_title(
+        f"why Approach 2 differs from {result.law} at {result.flops:.3g} FLOP", fontsize=10
+    )
     return ax
 
 
-def percents(low: float, high: float) -> np.ndarray:
+def percent_ticks(low: float, high: float) -> np.ndarray:
     """Ratios between two that are round percents from 1, few enough to be read."""
     for step in STEPS:
         ticks = 1 + step * np.arange(np.ceil((low - 1) / step), np.floor((high - 1) / step) + 1)
@@ -98,6 +100,6 @@ def percents(low: float, high: float) -> np.ndarray:
     return np.asarray(ticks)
 
 
-def said(ratio: float) -> str:
+def percent_label(ratio: float) -> str:
     """A ratio as a percent from 1."""
     return f"{round(100 * (ratio - 1), 6) + 0.0:+.4g} %" if abs(ratio - 1) > 1e-12 else "0"

@@ -22,16 +22,16 @@ CURVE = 200
 
 
 def isoflop(
-    found: IsoFlop, runs: LossTable | pd.DataFrame, *, ax: Axes | None = None, **columns: str
+    result: IsoFlop, runs: LossTable | pd.DataFrame, *, ax: Axes | None = None, **columns: str
 ) -> Axes:
-    """Loss against model size, budget by budget, with what :func:`scalefit.isoflop` found.
+    """Loss against model size, a curve for each budget, with its vertex.
 
     Parabolas are dashed where they leave their runs. Vertices are filled where the power laws go
     through them, hollow where not; runs that a rule left out are crosses.
 
     Args:
-        found: the sweeps.
-        runs: the table they were found in.
+        result: from :func:`scalefit.isoflop`.
+        runs: the table it was given.
         ax: Axes to draw on; new ones by default.
         **columns: headers, as given to ``isoflop``, where ``runs`` is a DataFrame.
 
@@ -44,43 +44,43 @@ def isoflop(
     """
     import matplotlib as mpl
 
-    remedy = "Pass found=scalefit.isoflop(runs)"
-    instance(found, "found", IsoFlop, wanted="the sweeps of an isoflop", remedy=remedy)
+    remedy = "Pass result=scalefit.isoflop(runs)"
+    instance(result, "result", IsoFlop, wanted="the sweeps of an isoflop", remedy=remedy)
     table = as_table(runs, **columns)
     place = {row: i for i, row in enumerate(table.rows)}
-    absent = [row for row in found.runs.index if row not in place]
+    absent = [row for row in result.runs.index if row not in place]
     if absent:
         raise DataError(
             f"the table lacks runs of the sweeps: rows {listed(absent)}",
-            remedy="Give the table that isoflop was given",
+            remedy="Pass the table that isoflop was given",
         )
     N, loss = table.column("N"), table.column("loss")
     ax = single(ax, (7.4, 5.0))
-    colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.92, len(found.budgets)))
-    for colour, (_, one) in zip(colours, found.budgets.iterrows(), strict=True):
-        rows = [place[row] for row in found.runs.index[found.runs == one["budget"]]]
+    colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.92, len(result.budgets)))
+    for colour, (_, one) in zip(colours, result.budgets.iterrows(), strict=True):
+        rows = [place[row] for row in result.runs.index[result.runs == one["budget"]]]
         ax.scatter(
             N[rows], loss[rows], s=16, color=colour, edgecolors="black", linewidths=0.3, zorder=3
         )
-        _curve(ax, found, one, N[rows], loss[rows], colour)
-    _vertices(ax, found, colours)
-    if len(found.removed):
+        _curve(ax, result, one, N[rows], loss[rows], colour)
+    _vertices(ax, result, colours)
+    if len(result.removed):
         ax.scatter(
-            found.removed["N"],
-            found.removed["loss"],
+            result.removed["N"],
+            result.removed["loss"],
             marker="x",
             s=26,
             color="crimson",
             linewidths=1.0,
-            label=f"left out ({len(found.removed)} runs)",
+            label=f"left out ({len(result.removed)} runs)",
             zorder=4,
         )
     ax.set_xscale("log")
-    _framed(ax, found, N, loss)
+    _framed(ax, result, N, loss)
     ax.set_xlabel("N, parameters")
-    ax.set_ylabel("loss, in the table's unit")
+    ax.set_ylabel("loss (unit of the table)")
     ax.set_title(
-        f"N* grows as C^{found.n_exponent:.3f}, D* as C^{found.d_exponent:.3f} ({found.method})",
+        f"N* grows as C^{result.n_exponent:.3f}, D* as C^{result.d_exponent:.3f} ({result.method})",
         fontsize=10,
     )
     ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))

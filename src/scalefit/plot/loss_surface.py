@@ -32,7 +32,7 @@ MARGIN = 0.06
 
 
 def surface(
-    fit: Surface,
+    result: Surface,
     runs: LossTable | pd.DataFrame,
     *,
     flops: float | None = None,
@@ -44,11 +44,11 @@ def surface(
     """Runs, contours of the fitted loss, the efficient frontier, and a budget's optimum.
 
     Args:
-        fit: a fit of a law of N and D, or an ensemble of one, which adds the band of the frontier
-            and the interval of the budget's optimum.
+        result: a fit of a law of N and D, or an ensemble of one, which adds the band of the
+            frontier and the interval of the budget's optimum.
         runs: the table that was fitted, or another one to compare with.
         flops: a budget to mark, FLOP: its line of constant cost and the optimum on it.
-        level: share of the band and of the interval.
+        level: coverage of the band and of the interval.
         cost: what the budget is counted in.
         ax: Axes to draw on; new ones by default.
         **columns: headers, as for ``fit``, where ``runs`` is a DataFrame.
@@ -62,9 +62,9 @@ def surface(
             and 1, or ``ax`` no Axes.
         DataError: the table lacks a column.
     """
-    answering = checked_surface(fit).one_surface()
+    drawn = checked_surface(result, "result").one_surface()
     level = checked_level(level)
-    fit = answering.point
+    fit = drawn.point
     if set(fit.law.columns) != {"N", "D"}:
         raise AllocationError(
             f"a loss surface is drawn over N and D, and {fit.law.name!r} is a law of "
@@ -80,7 +80,7 @@ def surface(
     if flops is not None:
         remedy = "Pass one budget in FLOP, as flops=1e24"
         flops = number(flops, "flops", above=0, most=MOST_DRAWN, remedy=remedy)
-    best = None if flops is None else allocate(answering, flops, cost=counted)
+    best = None if flops is None else allocate(drawn, flops, cost=counted)
     ax = single(ax, (8.0, 6.0))
 
     marked = [] if best is None else [best.N]
@@ -106,7 +106,7 @@ def surface(
         label=f"{len(N)} runs",
         zorder=3,
     )
-    _draw_frontier(ax, answering, counted, x_range, y_range, level)
+    _draw_frontier(ax, drawn, counted, x_range, y_range, level)
     if best is not None:
         _draw_budget(ax, counted, best, x, level)
 
@@ -114,7 +114,7 @@ def surface(
     ax.set_xlabel("N, model parameters")
     ax.set_ylabel("D, training tokens")
     ax.set_title(f"{fit.law.name}: {_headline(fit)}", fontsize=10)
-    bar = ax.figure.colorbar(filled, ax=ax, label="loss, in the table's unit (nats/token)")
+    bar = ax.figure.colorbar(filled, ax=ax, label="loss (unit of the table)")
     bar.ax.yaxis.set_major_locator(FixedLocator(levels[::2].tolist()))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))

@@ -1,4 +1,4 @@
-"""Clouds of parameters, two at a time."""
+"""Draws of the parameters, two at a time."""
 
 from __future__ import annotations
 
@@ -10,89 +10,109 @@ import numpy as np
 from scalefit import arguments
 from scalefit.errors import DataError
 from scalefit.inference.ensemble import Ensemble, checked_draws
+from scalefit.plot.canvas import several
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["pairs"]
 
-# More points than this only darken the clouds.
+# More points than this only darken the picture.
 MOST_POINTS = 4000
 BINS = 40
 
 
-def pairs(draws: Ensemble, params: Sequence[str] | None = None) -> np.ndarray:
+def pairs(
+    result: Ensemble,
+    *,
+    params: Sequence[str] | None = None,
+    ax: Sequence[Axes] | np.ndarray | None = None,
+) -> np.ndarray:
     """Every pair of free parameters against each other, amplitudes in their logarithm.
 
     Args:
-        draws: the ensemble.
-        params: which parameters; all free ones that vary by default.
+        result: the ensemble.
+        params: which m parameters; by default all free ones that vary.
+        ax: m x m Axes; new ones by default.
 
     Returns:
-        Array of Axes, shape (m, m): histograms on the diagonal, clouds below it with the fit
+        Array of Axes, shape (m, m): histograms on the diagonal, draws below it with the fit
         marked, nothing above.
 
     Raises:
-        ArgumentError: there are no draws, or a parameter is unknown.
+        ArgumentError: there are no draws, a parameter is unknown, or ``ax`` is not m x m Axes.
         DataError: no parameter varies.
     """
-    import matplotlib.pyplot as plt
+    checked_draws(result, "result")
+    names = _names(result, params)
+    logarithmic = [_in_logarithm(result, name) for name in names]
+    shown = [f"ln {name}" if log else name for name, log in zip(names, logarithmic, strict=True)]
+    draws: list[np.ndarray] = []
+    marks: list[float] = []
+    for name, log in zip(names, logarithmic, strict=True):
+        values, mark = result.drawn[name], result.fit.params[name]
+        draws.append(np.log(values) if log else values)
+        marks.append(np.log(mark) if log else mark)
+    size = len(names)
+    grid = several(ax, (size, size), (1.9 * size + 0.6, 1.9 * size + 0.4))
+    for (row, column), one in np.ndenumerate(grid):
+        if column > row:
+            one.axis("off")
+        elif column == row:
+            _histogram(one, draws[row], marks[row])
+        else:
+            _cloud(one, draws[column], draws[row], (marks[column], marks[row]))
+        one.tick_params(labelsize=7)
+        if row == size - 1:
+            one.set_xlabel(shown[column])
+        else:
+            one.set_xticklabels([])
+        if column == 0 and row > 0:
+            one.set_ylabel(shown[row])
+        elif column > 0:
+            one.set_yticklabels([])
+    title = f"{result.fit.law.name}: {len(result) - result.failed} draws by {result.method}"
+    grid[0, 0].figure.suptitle(title)
+    return grid
 
-    drawn = checked_draws(draws).drawn
+
+def _names(result: Ensemble, params: Sequence[str] | None) -> list[str]:
+    """The parameters to draw."""
+    drawn = result.drawn
     if params is None:
         names = [name for name, values in drawn.items() if np.ptp(values) > 0]
-    else:
-        remedy = f"Pass some of {', '.join(drawn)}, as params={list(drawn)[:2]}"
-        names = list(arguments.names(params, "params", remedy=remedy))
-        for name in names or ("",):
-            arguments.choice(name, "params", list(drawn), remedy=remedy)
-    if not names:
-        raise DataError("no parameter varies over these draws", remedy="Draw more, or free one")
-    kinds = {param.name: param.kind.name for param in draws.fit.law.params}
-    shown, marks = {}, {}
-    for name in names:
-        values, mark = drawn[name], draws.fit.params[name]
-        log = kinds[name.partition("[")[0]] == "amplitude" and values.min() > 0 and mark > 0
-        shown[f"ln {name}" if log else name] = np.log(values) if log else values
-        marks[f"ln {name}" if log else name] = np.log(mark) if log else mark
-    size = len(names)
-    figure, grid = plt.subplots(
-        size, size, figsize=(1.9 * size + 0.6, 1.9 * size + 0.4), layout="constrained",
-        squeeze=False,
-    )  # fmt: skip
-    for i, (below, y) in enumerate(shown.items()):
-        for j, (across, x) in enumerate(shown.items()):
-            ax: Axes = grid[i, j]
-            if j > i:
-                ax.axis("off")
-                continue
-            if i == j:
-                ax.hist(x, bins=BINS, color="#35b779")
-                ax.axvline(marks[across], color="crimson", linewidth=1.2)
-                ax.set_yticks([])
-            else:
-                ax.plot(
-                    x[:MOST_POINTS],
-                    y[:MOST_POINTS],
-                    linestyle="none",
-                    marker=".",
-                    markersize=2.5,
-                    alpha=0.35,
-                    color="#31688e",
-                    rasterized=True,
-                )
-                ax.plot(
-                    marks[across], marks[below], marker="*", markersize=11, color="gold",
-                    markeredgecolor="black",
-                )  # fmt: skip
-            ax.tick_params(labelsize=7)
-            if i == size - 1:
-                ax.set_xlabel(across)
-            else:
-                ax.set_xticklabels([])
-            if j == 0 and i > 0:
-                ax.set_ylabel(below)
-            elif j > 0:
-                ax.set_yticklabels([])
-    figure.suptitle(f"{draws.fit.law.name}: {len(draws) - draws.failed} draws by {draws.method}")
-    return np.asarray(grid)
+        if not names:
+            raise DataError("no parameter varies over these draws", remedy="Draw more, or free one")
+        return names
+    remedy = f"Pass some of {', '.join(drawn)}, as params={list(drawn)[:2]}"
+    names = list(arguments.names(params, "params", remedy=remedy))
+    for name in names or ("",):
+        arguments.choice(name, "params", list(drawn), remedy=remedy)
+    return names
+
+
+def _in_logarithm(result: Ensemble, name: str) -> bool:
+    """Whether a parameter is an amplitude, and positive in the fit and in every draw."""
+    kinds = {param.name: param.kind.name for param in result.fit.law.params}
+    positive = min(result.drawn[name].min(), result.fit.params[name]) > 0
+    return kinds[name.partition("[")[0]] == "amplitude" and bool(positive)
+
+
+def _histogram(ax: Axes, draws: np.ndarray, mark: float) -> None:
+    ax.hist(draws, bins=BINS, color="#35b779")
+    ax.axvline(mark, color="crimson", linewidth=1.2)
+    ax.set_yticks([])
+
+
+def _cloud(ax: Axes, x: np.ndarray, y: np.ndarray, mark: tuple[float, float]) -> None:
+    ax.plot(
+        x[:MOST_POINTS],
+        y[:MOST_POINTS],
+        linestyle="none",
+        marker=".",
+        markersize=2.5,
+        alpha=0.35,
+        color="#31688e",
+        rasterized=True,
+    )
+    ax.plot(*mark, marker="*", markersize=11, color="gold", markeredgecolor="black")

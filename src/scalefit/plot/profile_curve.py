@@ -1,4 +1,4 @@
-"""A profile: how the objective rises when a quantity is held elsewhere."""
+"""A profile: the rise of the objective where a quantity is fixed away from its optimum."""
 
 from __future__ import annotations
 
@@ -16,35 +16,36 @@ if TYPE_CHECKING:
 __all__ = ["profile"]
 
 
-def profile(found: Profile, *, ax: Axes | None = None) -> Axes:
+def profile(result: Profile, *, ax: Axes | None = None) -> Axes:
     """The deviance along a quantity, its threshold, and the interval.
 
     Args:
-        found: from :func:`scalefit.profile`.
+        result: from :func:`scalefit.profile`.
         ax: Axes to draw on; new ones by default.
 
     Returns:
-        The Axes: the quantity across, the signed root of the deviance up. A straight line means
-        that a symmetric standard error would do.
+        The Axes: the quantity across, the signed square root of the deviance up. A straight
+        line means that a symmetric standard error would do.
 
     Raises:
         ArgumentError: there is no profile, or ``ax`` is no Axes.
     """
-    remedy = "Pass found=scalefit.profile(fit, runs, 'alpha')"
-    instance(found, "found", Profile, wanted="a profile", remedy=remedy)
+    remedy = "Pass result=scalefit.profile(fit, runs, 'alpha')"
+    instance(result, "result", Profile, wanted="a profile", remedy=remedy)
     ax = single(ax, (6.0, 4.2))
-    side = np.sign(found.values - found.value)
+    side = np.sign(result.values - result.value)
     ax.plot(
-        found.values,
-        side * np.sqrt(found.deviance),
+        result.values,
+        side * np.sqrt(result.deviance),
         color="#31688e",
         marker="o",
         markersize=3.5,
         linewidth=1.4,
     )
-    reach = np.sqrt(found.threshold)
-    for end, closed, height in zip(
-        (found.low, found.high), found.closed, (-reach, reach), strict=True
+    reach = np.sqrt(result.threshold)
+    share = f"{100 * result.level:g} %"
+    for name, end, closed, height in zip(
+        ("lower", "upper"), (result.low, result.high), result.closed, (-reach, reach), strict=True
     ):
         ax.axhline(height, color="0.7", linewidth=0.8, linestyle="--")
         ax.axvline(
@@ -52,11 +53,11 @@ def profile(found: Profile, *, ax: Axes | None = None) -> Axes:
             color="crimson",
             linewidth=1.0,
             linestyle="-" if closed else ":",
-            label=f"{end:.4g}" if closed else f"open beyond {end:.4g}",
+            label=f"{name} end of the {share} interval: {'' if closed else 'beyond '}{end:.4g}",
         )
-    ax.plot(found.value, 0.0, marker="*", markersize=13, color="gold", markeredgecolor="black")
-    ax.set_xlabel(found.name)
-    ax.set_ylabel("signed root of the deviance")
-    ax.set_title(found.as_text(), fontsize=9)
+    ax.plot(result.value, 0.0, marker="*", markersize=13, color="gold", markeredgecolor="black")
+    ax.set_xlabel(result.name)
+    ax.set_ylabel("signed square root of the deviance")
+    ax.set_title(f"profile of {result.name}, best at {result.value:.4g}", fontsize=10)
     ax.legend(frameon=False, fontsize=9)
     return ax

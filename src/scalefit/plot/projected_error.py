@@ -1,4 +1,4 @@
-"""The plane that the search covers, with the cells it looks at and the optimum it found."""
+"""The objective over two nonlinear parameters, with the cells of the grid and the optimum."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ MANY_CELLS = 2000
 
 
 def projected(
-    fit: Fit, runs: LossTable | pd.DataFrame, *, ax: Axes | None = None, **columns: str
+    result: Fit, runs: LossTable | pd.DataFrame, *, ax: Axes | None = None, **columns: str
 ) -> Axes:
-    """The objective over two nonlinear parameters, as the search sees it.
+    """The objective over two nonlinear parameters, minimised over the linear ones.
 
-    Each point stands for the best surface with those exponents: the linear coefficients are at
-    their best within their bounds. The search looks at the cells drawn as dots first and polishes
-    the local minima and others among them.
+    At each point the linear coefficients take their best values within their bounds. Dots are the
+    cells of the grid that the search evaluates first; it polishes the local minima among them, and
+    others.
 
     Args:
-        fit: a fit with two free nonlinear parameters.
+        result: a fit with two free nonlinear parameters.
         runs: the table that was fitted.
         ax: Axes to draw on; new ones by default.
         **columns: headers, as for ``fit``, where ``runs`` is a DataFrame.
 
     Returns:
-        The Axes: the first parameter across, the second up; contours are multiples of the least
-        value on the plane.
+        The Axes: the first parameter across, the second up; contours are multiples of its
+        minimum on the plane.
 
     Raises:
         LawError: the fit has another number of free nonlinear parameters.
@@ -53,7 +53,8 @@ def projected(
     from matplotlib.colors import LogNorm
     from matplotlib.ticker import FuncFormatter
 
-    refuse_unknown(projected, checked_fit(fit).law, columns)
+    fit = checked_fit(result, "result")
+    refuse_unknown(projected, fit.law, columns)
     table = as_table(runs, **columns)
     cells = landscape(fit, table)
     fine = landscape(fit, table, POINTS)
@@ -72,7 +73,7 @@ def projected(
         extend="max",
     )
     ax.contour(fine.first, fine.second, relative, levels, colors="white", linewidths=0.4)
-    bar = plt.colorbar(drawn, ax=ax, label="objective, multiples of the least")
+    bar = plt.colorbar(drawn, ax=ax, label="objective, multiples of its minimum")
     # The innermost contours lie too close on the bar to be labelled.
     bar.set_ticks(
         levels, labels=[f"{level:g}" if level == 1 or level > 1.1 else "" for level in levels]

@@ -19,7 +19,9 @@ from jax.extend.core import jaxpr_as_fun
 from scalefit.data.column_names import POSITIVE
 from scalefit.laws import Law
 from scalefit.problem.separability import Structure
-from scalefit.tracing.operations import Compiled, Function, closed_form, rewritten, trace
+from scalefit.tracing.exponentials import rewritten
+from scalefit.tracing.operations import Compiled, Function, trace
+from scalefit.tracing.primitives import closed_form
 
 __all__ = ["Basis", "Expansion", "basis_of", "term_of"]
 

@@ -7,7 +7,7 @@ shows as many digits as the uncertainty allows, in its own notation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,10 +31,14 @@ class Column:
     """
 
     name: str
-    values: Sequence[Any]
+    values: Collection[Any]
     kind: Kind | Sequence[Kind] = "number"
-    low: Sequence[Any] = ()
-    high: Sequence[Any] = ()
+    low: Collection[Any] = ()
+    high: Collection[Any] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("values", "low", "high"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
     def cells(self) -> list[Shown]:

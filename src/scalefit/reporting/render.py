@@ -30,6 +30,7 @@ STYLE = """
     background: none; font-variant-numeric: tabular-nums; max-width: 44em; white-space: normal}
 .scalefit table tr {background: none}
 .scalefit table td.number, .scalefit table th.number {text-align: right}
+.scalefit table.data td {vertical-align: middle}
 .scalefit table.data thead th {border-bottom: 1px solid rgba(128, 128, 128, 0.6)}
 .scalefit table.facts th {font-weight: normal; opacity: 0.75; white-space: nowrap}
 .scalefit caption {
@@ -144,9 +145,10 @@ def _cells(table: Table, whole: bool = False) -> _Cells:
     for column in table.columns:
         cells = column.cells
         if column.kind == "formula":
+            values = list(column.values)
             for place, row in enumerate(shown):
-                if row is not None and column.values[row][1]:
-                    formulas[place, len(headings)] = column.values[row][1]
+                if row is not None and values[row][1]:
+                    formulas[place, len(headings)] = values[row][1]
         headings.append(column.name)
         numbers.append(column.kind not in WORDS)
         columns.append([cell.value for cell in cells])

@@ -453,7 +453,7 @@ class Fit(Described):
         """Size of the residuals, with its unit."""
         kind = self.objective.residual
         if kind == "raw":
-            size = f"{shown(self.residual_rms).value} {self.loss_unit}".rstrip()
+            size = f"{self.residual_rms:.3g} {self.loss_unit}".rstrip()
             return f"{size} (root mean square of residuals)"
         return f"{percent(self.residual_rms)} (root mean square of {kind} residuals)"
 
@@ -461,7 +461,8 @@ class Fit(Described):
         if self.status is Status.PUBLISHED:
             return {"range": ranges(self.domain), "law": self.law.source}
         minimum = f"{shown(self.objective_value).value} = {self.objective.formula}"
-        proof = self.certificate.known if self.certificate.attempted else ""
+        optimum = self.certificate.known if self.certificate else self.diagnostics.agreement
+        unproved = self.certificate.attempted and not self.certificate
         return {
             "runs": f"{self.nobs}; {self.n_free} free parameters; {ranges(self.domain)}",
             "groups": "; ".join(
@@ -470,7 +471,7 @@ class Fit(Described):
             ),
             "dropped": counted(self.dropped),
             "objective": minimum,
-            "optimum": proof or self.diagnostics.agreement,
+            "optimum": optimum + "; not proved to be global, see certificate" * unproved,
             "law": self.law.source,
         }
 

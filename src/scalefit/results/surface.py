@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import pandas as pd
 
-from scalefit.arguments import instance
+from scalefit.arguments import instance, refused
 from scalefit.data.table import LossTable
 from scalefit.notes import Note
 from scalefit.results.estimate import Draws, Estimate
@@ -65,4 +65,7 @@ def checked_surface(fit: Any, argument: str = "fit") -> Surface:
         f"Pass a fit, as {argument}=scalefit.fit(runs), or draws of one, as "
         f"{argument}=scalefit.bootstrap(fit, runs)"
     )
+    if isinstance(fit, type):
+        # The class Fit itself has every member of the protocol.
+        raise refused(argument, fit, "a fit, nor an ensemble of fits", remedy)
     return instance(fit, argument, Surface, wanted="a fit, nor an ensemble of fits", remedy=remedy)

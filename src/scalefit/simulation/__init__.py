@@ -1,6 +1,7 @@
-"""Designs, noise and simulated tables. ``scalefit.simulate`` makes a table of a design."""
+"""Designs, noise and simulated tables. ``scalefit.simulate`` puts losses on a design."""
 
-from scalefit.simulation.synthetic import SURFACES, Noise, grid_design, isoflop_design, ratio_design
+from scalefit.simulation.designs import SURFACES, grid_design, isoflop_design, ratio_design
+from scalefit.simulation.noise import Noise
 
 __all__ = [
     "SURFACES",

@@ -1,8 +1,7 @@
 """Approach 3 as it is usually run: all five parameters at once, by L-BFGS-B from one start.
 
-This is scipy's code and shares nothing with the fits of this library, so that a study has something
-independent to compare them with. It is also what such a descent is worth: how far it stops short of
-the optimum, and how often it never gets near, is part of the answer.
+The optimiser is scipy's and shares no code with the fits of this library: a study compares them
+with it. How far such a descent ends above the optimum, and how often, is part of the comparison.
 """
 
 from __future__ import annotations
@@ -24,21 +23,21 @@ STARTS = (
     np.linspace(0.05, 0.95, 4),
 )
 
-# As tight as they can be: whatever is left is the descent's own.
+# Tolerances at rounding, so that an early end is the optimiser's own.
 OPTIONS: Any = {"ftol": 1e-15, "gtol": 1e-15, "maxiter": 1000, "maxfun": 15_000}
 
-# The same parameters with E, A and B as logarithms: law as a log-sum-exp.
+# Which parameters are logarithms where the law is written as a log-sum-exp.
 LOGARITHMIC = np.array([True, True, True, False, False])
 
 AT_BOUND = 1e-6
 
 
 class Descent(NamedTuple):
-    """Where it stopped.
+    """The end of a descent.
 
     Attributes:
-        point: E, A, B, alpha, beta.
-        value: sum of squares there.
+        point: E, A, B, alpha, beta, shape (5,).
+        value: sum of squares.
         status: ``converged``, ``at_bound``, ``iteration_limit``, or ``stalled`` where the line
             search gave up.
     """
@@ -69,7 +68,7 @@ def descend(
         Hoffmann et al. 2022, arXiv 2203.15556, section 3.3 (log-sum-exp, L-BFGS). Box, starts and
         tolerances: Czech et al. 2026, arXiv 2603.22339.
     """
-    # Half a second to import, for those who ask for it.
+    # Imported here: it takes half a second, and only these methods need it.
     from scipy.optimize import minimize
 
     lower, upper = BOX.T
@@ -94,8 +93,8 @@ def _best_start(n: np.ndarray, d: np.ndarray, loss: np.ndarray, log: bool) -> np
     """The start of the grid with the least sum of squares."""
     E, A, B, alpha, beta = (item.ravel()[:, None] for item in np.meshgrid(*STARTS, indexing="ij"))
     predicted = E + A * np.exp(-alpha * n) + B * np.exp(-beta * d)
-    rest = np.log(predicted) - np.log(loss) if log else predicted - loss
-    best = np.argmin((rest**2).sum(axis=1))
+    residual = np.log(predicted) - np.log(loss) if log else predicted - loss
+    best = np.argmin((residual**2).sum(axis=1))
     return np.array([float(item[best, 0]) for item in (E, A, B, alpha, beta)])
 
 
@@ -105,10 +104,10 @@ def _raw_squares(n: np.ndarray, d: np.ndarray, loss: np.ndarray) -> Callable[[An
     def squares(point: np.ndarray) -> tuple[float, np.ndarray]:
         E, A, B, alpha, beta = point
         first, second = np.exp(-alpha * n), np.exp(-beta * d)
-        rest = E + A * first + B * second - loss
-        slope = [rest.sum(), rest @ first, rest @ second]
-        slope += [-A * (rest * first) @ n, -B * (rest * second) @ d]
-        return float(rest @ rest), 2 * np.array(slope)
+        residual = E + A * first + B * second - loss
+        slope = [residual.sum(), residual @ first, residual @ second]
+        slope += [-A * (residual * first) @ n, -B * (residual * second) @ d]
+        return float(residual @ residual), 2 * np.array(slope)
 
     return squares
 
@@ -123,9 +122,9 @@ def _log_squares(n: np.ndarray, d: np.ndarray, loss: np.ndarray) -> Callable[[An
         most = terms.max(axis=0)
         shares = np.exp(terms - most)
         total = shares.sum(axis=0)
-        rest = most + np.log(total) - target
-        constant, first, second = rest * shares / total
+        residual = most + np.log(total) - target
+        constant, first, second = residual * shares / total
         slope = [constant.sum(), first.sum(), second.sum(), -first @ n, -second @ d]
-        return float(rest @ rest), 2 * np.array(slope)
+        return float(residual @ residual), 2 * np.array(slope)
 
     return squares

@@ -1,4 +1,4 @@
-"""Every method on many tables of one design: the tables differ in their losses alone."""
+"""Estimates of every method on many tables of one design, which differ in their losses alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["LAW", "METHODS", "SLOW", "answers_of", "estimate"]
 
 LAW = find("chinchilla")
 
-# Where a table has several local minima on the grid, so many of them are polished.
+# Local minima of the grid that are polished where a table has several.
 MOST_MINIMA = 4
 
 
@@ -56,7 +56,7 @@ def estimate(
     objective: Objective | None = None,
     seeds: Any = None,
 ) -> pd.DataFrame:
-    """Parameters and exponents that each method finds on each of many tables of one design.
+    """Parameters and exponents by each method, on each of many tables of one design.
 
     Args:
         design: N (model parameters, count), D (training tokens, count) and, for Approach 2, budgets
@@ -79,8 +79,8 @@ def estimate(
         against the budget, ``N`` and ``D`` at ``flops``, ``value`` (the objective, or
         the sum of squares), ``status``. The status is ``converged`` or ``exact``; ``at_bound``
         where a bound holds a parameter; ``stalled`` or ``iteration_limit`` where a descent ended
-        early; ``failed`` for no estimate at all, which is NaN: a budget whose parabola has no
-        minimum, or a fit that is not a number.
+        early; ``failed`` where there is no estimate (NaN): a budget whose parabola has no minimum,
+        or a fit that is not a number.
 
     Raises:
         ArgumentError: an unknown method, losses of another shape, or another option that makes no
@@ -119,7 +119,8 @@ def estimate(
     for place, item in enumerate(numbers):
         if not isinstance(item, np.random.Generator):
             arguments.seed(item, f"seeds[{place}]")
-    # The size of the losses sets the unit of all; one of them may have noise of any size.
+    # The mean size of the losses of all tables sets the unit of the fits: a single table may have
+    # losses of any size.
     runs = LossTable.from_frame(design.assign(loss=np.sqrt((tables**2).mean(axis=0))))
     given = _Tables(runs, tables, goal, flops, np.asarray(numbers))
     frames = [
@@ -201,7 +202,7 @@ def _surface(given: _Tables) -> dict[str, Any]:
 
 
 def _fits(prepared: PreparedFit, objective: Objective, losses: np.ndarray) -> Refits:
-    """Global optima of all tables: the best cell of each, and every basin where there are more."""
+    """Global optima of all tables: from the best cell of the grid, or from all basins."""
 
     def search(which: np.ndarray, starts: int) -> Refits:
         return refit(
@@ -217,10 +218,10 @@ def _fits(prepared: PreparedFit, objective: Objective, losses: np.ndarray) -> Re
     there = arrived(objective, prepared.data, found)
     several = np.flatnonzero((found.basins > 1) | ~there)
     if len(several):
-        again = search(several, MOST_MINIMA)
-        better = again.value < found.value[several] * (1 - SAME_VALUE)
-        better |= arrived(objective, prepared.data, again) & ~there[several]
-        for leaf, values in zip(found, again, strict=True):
+        polished = search(several, MOST_MINIMA)
+        better = polished.value < found.value[several] * (1 - SAME_VALUE)
+        better |= arrived(objective, prepared.data, polished) & ~there[several]
+        for leaf, values in zip(found, polished, strict=True):
             leaf[several[better]] = values[better]
     return found
 
@@ -230,15 +231,15 @@ def _approach2(given: _Tables) -> dict[str, Any]:
     place, weight = design.padded()
     budgets = np.array([design.budget(members) for members in design.members])
     found = vertex_fits(budgets, design.N[place], design.D[place], given.losses[:, place], weight)
-    whole = found.usable.all(axis=-1) & np.isfinite(found.n_law.exponent)
+    good = found.usable.all(axis=-1) & np.isfinite(found.n_law.exponent)
     empty = np.full(len(given.losses), np.nan)
     answers = dict.fromkeys(("E", "A", "B", "alpha", "beta"), empty)
-    answers["n_exponent"] = np.where(whole, found.n_law.exponent, np.nan)
-    answers["d_exponent"] = np.where(whole, found.d_law.exponent, np.nan)
+    answers["n_exponent"] = np.where(good, found.n_law.exponent, np.nan)
+    answers["d_exponent"] = np.where(good, found.d_law.exponent, np.nan)
     if given.flops is not None:
-        answers["N"] = np.where(whole, found.n_law.at(given.flops), np.nan)
-        answers["D"] = np.where(whole, found.d_law.at(given.flops), np.nan)
-    return answers | {"value": empty, "status": np.where(whole, "converged", "failed")}
+        answers["N"] = np.where(good, found.n_law.at(given.flops), np.nan)
+        answers["D"] = np.where(good, found.d_law.at(given.flops), np.nan)
+    return answers | {"value": empty, "status": np.where(good, "converged", "failed")}
 
 
 def _descents(*, log: bool = False, random: bool = False) -> Callable[[_Tables], dict[str, Any]]:
@@ -258,7 +259,7 @@ def _descents(*, log: bool = False, random: bool = False) -> Callable[[_Tables],
 
 
 def answers_of(point: np.ndarray, flops: float | None) -> dict[str, np.ndarray]:
-    """What surfaces say.
+    """Parameters, exponents and optima of additive surfaces.
 
     Args:
         point: E, A, B, alpha, beta, shape (surfaces, 5).
@@ -289,5 +290,5 @@ METHODS: Mapping[str, Callable[[_Tables], dict[str, Any]]] = Frozen(
 )
 """Methods by name."""
 
-# Table by table in scipy, a hundred times as slow as a table of a batch.
+# Methods that fit table by table in scipy, a hundred times slower than a batch does.
 SLOW = frozenset({"approach3", "approach3_log", "approach3_random"})

@@ -1,4 +1,4 @@
-"""A study: settings times seeds simulated tables, every method on each, and how far it was off."""
+"""Simulation studies: every method on simulated tables of every setting, against the truth."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ import pandas as pd
 from scalefit import arguments
 from scalefit.arguments import refused
 from scalefit.errors import ArgumentError
+from scalefit.notes import Note
 from scalefit.objective import Objective, Residual, Robust
-from scalefit.simulation.synthetic import Noise, isoflop_design, parameters_of, surface_of
+from scalefit.reporting.described import Described
+from scalefit.reporting.description import Column, Description, Table
+from scalefit.reporting.numbers import percent
+from scalefit.simulation.designs import isoflop_design, parameters_of, surface_of
+from scalefit.simulation.noise import Noise
 from scalefit.studies.estimates import (
     LAW,
     SLOW,
@@ -42,8 +47,8 @@ SETTINGS = "Pass values by column, as settings={'points': [8, 16], 'noise': 0.01
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
-    """What every method found on every table.
+class Study(Described):
+    """Estimates of every method on every simulated table, and their errors.
 
     Attributes:
         table: a row for each table and method: ``setting`` (its number), the columns of the
@@ -56,7 +61,7 @@ class Study:
     table: pd.DataFrame
     settings: tuple[str, ...]
 
-    def summary(self, by: str | Sequence[str] = ()) -> pd.DataFrame:
+    def errors(self, by: str | Sequence[str] = ()) -> pd.DataFrame:
         """Errors by method, and by columns of the setting.
 
         Args:
@@ -84,10 +89,54 @@ class Study:
         found = pd.DataFrame(list(rows.values()), index=index)
         return found if wanted else found.set_axis(index.get_level_values(0))
 
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """None: failures and flagged fits are counted in :meth:`errors`."""
+        return ()
+
+    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
+        """The row of each table and method."""
+        return self.table.copy()
+
+    @property
+    def _tables(self) -> int:
+        return len(self.table.drop_duplicates(["setting", "seed"]))
+
     def __repr__(self) -> str:
-        first = self.table["setting"].nunique()
-        tables = len(self.table.drop_duplicates(["setting", "seed"]))
-        return f"<Study of {first} settings, {tables} tables>\n{self.summary().to_string()}"
+        return f"<Study of {self.table['setting'].nunique()} settings, {self._tables} tables>"
+
+    def describe(self, level: float = 0.95) -> Description:
+        """The errors of each method over all settings.
+
+        Args:
+            level: not used: of a mean error there is a standard error.
+        """
+        errors = self.errors()
+        means = [f"{percent(row['gmean'])} by {name}" for name, row in errors.iterrows()]
+        return Description(
+            f"Study of {self.table['setting'].nunique()} settings, {self._tables} tables",
+            f"Typical error of the exponents: {', '.join(means)}. By a column of the settings: "
+            f".errors({self.settings[0]!r})"
+            if self.settings
+            else "",
+            tables=[
+                Table(
+                    [
+                        Column("method", list(errors.index), "text"),
+                        Column("fits", errors["fits"], "integer"),
+                        Column("failed", errors["failed"], "integer"),
+                        Column("flagged", errors["flagged"], "integer"),
+                        Column("typical error", errors["gmean"], "percent"),
+                        Column("se", errors["gmean_se"], "percent"),
+                        Column("worst N*", errors["n_max"], "percent"),
+                        Column("worst D*", errors["d_max"], "percent"),
+                        Column("rms of D*", errors["rms"]),
+                    ],
+                    "Relative errors of the exponents (typical: geometric mean of both; rms: not "
+                    "relative)",
+                )
+            ],
+        )
 
 
 def simulation_study(
@@ -114,9 +163,8 @@ def simulation_study(
         settings: a row for each setting, or a mapping of columns to values, of which every
             combination is a setting: a list (or array, or range) holds several values, anything
             else is one. Columns: ``surface``, a name in ``SURFACES`` or its parameters
-            (``chinchilla`` by default); ``noise``, as for ``simulate``, and ``additive``,
-            ``df``, ``cluster``, ``icc``, as for
-            :class:`scalefit.simulation.Noise`; all others are
+            (``chinchilla`` by default); ``noise``, as for ``simulate``, and ``additive``, ``df``,
+            ``cluster``, ``icc``, as for :class:`scalefit.simulation.Noise`; all others are
             arguments of the design.
         seeds: how many tables of each setting, from seed 0, or which seeds. They are the same in
             every setting.
@@ -141,11 +189,11 @@ def simulation_study(
     Example:
         >>> import scalefit as sf
         >>> settings = {"points": [8, 16], "drift": 3.0, "noise": 0.01}
-        >>> found = sf.studies.simulation_study(settings, seeds=32)
-        >>> len(found.table)
+        >>> study = sf.studies.simulation_study(settings, seeds=32)
+        >>> len(study.table)
         128
-        >>> summary = found.summary()
-        >>> bool(summary.gmean["surface"] < summary.gmean["approach2"])
+        >>> errors = study.errors()
+        >>> bool(errors.gmean["surface"] < errors.gmean["approach2"])
         True
     """
     rows = _rows(settings)
@@ -162,7 +210,7 @@ def simulation_study(
     for number, row in enumerate(rows):
         one = _read(number, row, design)
         batches.setdefault(one.key, []).append(one)
-    # One fit needs no bar, and asyncio comes with it.
+    # Imported here: tqdm imports asyncio, which nothing else needs.
     from tqdm.auto import tqdm
 
     bar = tqdm(
@@ -181,7 +229,7 @@ def simulation_study(
 
 
 class _Setting(NamedTuple):
-    """A setting, read: its row, and what it says."""
+    """A setting: its number and row, and the surface, noise and design that the row means."""
 
     number: int
     row: Mapping[str, Any]
@@ -230,7 +278,7 @@ def _scalars(value: Any) -> list[Any]:
 
 
 def _read(number: int, row: Mapping[str, Any], design: Callable[..., pd.DataFrame]) -> _Setting:
-    """What a setting says.
+    """The surface, noise and design of a setting.
 
     Raises:
         ArgumentError: a setting that nothing takes, or a design that is no table of N and D.
@@ -301,7 +349,6 @@ def _batch(
     nth = np.tile(np.arange(len(seeds)), len(batch))
     frames = []
     for method in methods:
-        # An unknown one is for estimate to refuse.
         used = np.flatnonzero(nth < slow_seeds) if method in SLOW else np.arange(len(losses))
         own = estimate(
             points,
@@ -321,7 +368,7 @@ def _batch(
 
 
 def _labels(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A setting as a table holds it: what cannot be grouped by is spelled out."""
+    """The columns of a setting; parameters become text, which rows can be grouped by."""
     return {
         name: str(dict(value)) if isinstance(value, Mapping) else value
         for name, value in row.items()
@@ -342,12 +389,12 @@ def _with_errors(
 
 
 def _errors(part: pd.DataFrame) -> dict[str, float]:
-    """A row of the summary."""
+    """A row of the errors."""
     failed = part["status"] == "failed"
     good = part[~failed]
     errors = good[["n_error", "d_error"]].abs().clip(lower=LEAST_ERROR)
     logs = np.log(errors.to_numpy()).mean(axis=1) if len(good) else np.array([np.nan])
-    # Settings share their seeds: what is drawn anew is a seed, not a table.
+    # Settings share their seeds, so that the independent draws are seeds, not tables.
     each = pd.Series(logs).groupby(good["seed"].to_numpy()).mean() if len(good) else logs
     count = len(each)
     spread = float(np.std(each, ddof=1) / np.sqrt(count)) if count > 1 else np.nan

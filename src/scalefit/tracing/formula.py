@@ -16,23 +16,12 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from scalefit.errors import LawError, ScalefitError
 from scalefit.runtime.settings import own_settings
-from scalefit.tracing.operations import (
-    LOCK,
-    SAME,
-    Compiled,
-    Function,
-    Program,
-    Untraceable,
-    acts_on_elements,
-    closed_form,
-)
+from scalefit.tracing.operations import Compiled, Function, Program, Untraceable
+from scalefit.tracing.primitives import FEW, LOCK, SAME, acts_on_elements, closed_form
 from scalefit.tracing.reading import Unreadable, read_function, unreadable
 from scalefit.tracing.source_lines import Place, place_of, returns_of
 
 __all__ = ["Formula", "coupled", "formula_of", "law_error", "refusal"]
-
-# Rows of the columns that a law is traced on.
-FEW = 3
 
 
 class Formula(NamedTuple):

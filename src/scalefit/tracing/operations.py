@@ -14,10 +14,9 @@ as it stands (:class:`Compiled`).
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -26,74 +25,19 @@ from jax.extend.core import ClosedJaxpr, Literal
 
 from scalefit.runtime.settings import on_device, own_settings, processor, quiet
 from scalefit.runtime.threads import apart
+from scalefit.tracing.primitives import (
+    CALLS,
+    FEW,
+    LOCK,
+    NUMPY,
+    SAME,
+    SPECIAL,
+    acts_on_elements,
+    called,
+    closed_form,
+)
 
-__all__ = [
-    "CALLS",
-    "LOCK",
-    "SAME",
-    "Bound",
-    "Compiled",
-    "Function",
-    "Program",
-    "Untraceable",
-    "acts_on_elements",
-    "called",
-    "closed_form",
-    "rewritten",
-    "trace",
-]
-
-# Operations whose result is positive when every operand is, and those whose result always is (an
-# exponential that underflows to zero has no use as a base either way).
-KEEPS_POSITIVE = {"add", "mul", "div", "pow", "max", "min", "sqrt", "rsqrt", "integer_pow"} | {
-    *("square", "broadcast_in_dim", "reshape", "squeeze", "convert_element_type", "copy", "copy_p"),
-}
-ALWAYS_POSITIVE = {"exp", "exp2"}
-
-# Operations that call a function of their own, by the name of the parameter that holds it.
-CALLS = {
-    "jit": "jaxpr",
-    "pjit": "jaxpr",
-    "closed_call": "call_jaxpr",
-    "custom_jvp_call": "call_jaxpr",
-    "custom_vjp_call": "call_jaxpr",
-    "remat": "jaxpr",
-    "checkpoint": "jaxpr",
-}
-
-# Operations that leave a scalar what it is, apart from its type.
-SAME = {
-    "broadcast_in_dim",
-    "reshape",
-    "squeeze",
-    "copy",
-    "copy_p",
-    "expand_dims",
-    "optimization_barrier",
-}
-
-# Names of numpy's functions for operations of JAX's.
-NUMPY = {
-    **{
-        name: name for name in ("add", "exp", "exp2", "log", "log1p", "expm1", "tanh", "sin", "cos")
-    },
-    **{name: name for name in ("tan", "sinh", "cosh", "sqrt", "abs", "sign", "floor", "ceil")},
-    **{name: name for name in ("square", "cbrt", "nextafter")},
-    **{"sub": "subtract", "mul": "multiply", "div": "divide", "neg": "negative", "rem": "fmod"},
-    **{"add_any": "add", "max": "maximum", "min": "minimum", "pow": "power"},
-    **{"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"},
-    **{"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"},
-    **{"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal"},
-    **{"eq": "equal", "ne": "not_equal", "is_finite": "isfinite"},
-    **{"and": "logical_and", "or": "logical_or", "not": "logical_not", "xor": "logical_xor"},
-}
-# And of scipy.special's.
-SPECIAL = {
-    **{"lgamma": "gammaln", "digamma": "digamma", "logistic": "expit", "erf": "erf"},
-    **{"erfc": "erfc", "erf_inv": "erfinv", "bessel_i0e": "i0e", "bessel_i1e": "i1e"},
-    **{"igamma": "gammainc", "igammac": "gammaincc", "regularized_incomplete_beta": "betainc"},
-}
-OWN = {"select_n", "integer_pow", "rsqrt", "clamp", "polygamma", "convert_element_type"}
+__all__ = ["Bound", "Compiled", "Function", "Program", "Untraceable", "trace"]
 
 
 class Untraceable(Exception):  # noqa: N818 (a verdict about a function, not an error of the program)
@@ -404,17 +348,6 @@ def _on_rows(item: Any, shape: tuple[int, ...], lead: int, library: Any) -> Any:
     )
 
 
-# JAX's tracing is thread-safe; what it makes is kept in dictionaries that are not.
-LOCK = threading.RLock()
-
-
-def closed_form(function: Callable[..., Any], shapes: Sequence[tuple[int, ...]]) -> ClosedJaxpr:
-    """A function traced in double precision on arrays of these shapes."""
-    shape_of: Any = jax.ShapeDtypeStruct
-    outline = [shape_of(shape, jnp.float64) for shape in shapes]
-    return jax.make_jaxpr(lambda *values: list(function(*values)))(*outline)
-
-
 def trace(function: Callable[..., Sequence[Any]], count: int, rows: int = 0) -> Function:
     """A program of a function.
 
@@ -443,98 +376,8 @@ def _elementwise(function: Callable[..., Sequence[Any]], count: int, rows: int) 
     itself.
     """
     try:
-        closed = closed_form(function, [(3,)] * rows + [()] * (count - rows))
+        closed = closed_form(function, [(FEW,)] * rows + [()] * (count - rows))
     except (TypeError, ValueError, jax.errors.JAXTypeError):
         # A formula that works on single rows only, or on none: the caller's trace will say.
         return True
     return acts_on_elements(closed)
-
-
-def called(equation: Any) -> ClosedJaxpr:
-    """What an operation of ``CALLS`` calls."""
-    inner = equation.params[CALLS[equation.primitive.name]]
-    return inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ())
-
-
-def acts_on_elements(closed: ClosedJaxpr) -> bool:
-    """Whether every operation on columns of three rows acts on each element by itself."""
-    for equation in closed.jaxpr.eqns:
-        name = equation.primitive.name
-        if name in CALLS:
-            if not acts_on_elements(called(equation)):
-                return False
-        elif name in ("broadcast_in_dim", "reshape", "squeeze", "expand_dims"):
-            before = getattr(equation.invars[0].aval, "shape", ())
-            if not all(
-                atom.aval.shape in ((3,), before) or before == () for atom in equation.outvars
-            ):
-                return False
-        elif name not in NUMPY and name not in SPECIAL and name not in OWN and name not in SAME:
-            return False
-    return all(atom.aval.shape in ((), (3,)) for atom in closed.jaxpr.outvars)
-
-
-def rewritten(function: Callable[..., Any], positive: Sequence[bool]) -> Callable[..., Any]:
-    """The function with powers of positive numbers written as exponentials.
-
-    ``N**-alpha`` is a general power, whose derivative in the exponent guards against a base of
-    zero and which takes four to ten times as long as exp(-alpha ln N). Where the base is known to
-    be positive the two are the same number to rounding (a few units in the last place). Laws stay
-    written as their papers have them.
-
-    Args:
-        function: of positional arguments, traceable by JAX.
-        positive: which of them are positive whenever it is called.
-    """
-
-    def evaluate(*given: Any) -> Any:
-        closed, shape = jax.make_jaxpr(function, return_shape=True)(*given)
-        known = [_Value(value, sure) for value, sure in zip(given, positive, strict=True)]
-        found = [item.value for item in _with_exponentials(closed, known)]
-        return jax.tree.unflatten(jax.tree.structure(shape), found)
-
-    return evaluate
-
-
-class _Value(NamedTuple):
-    """A value, whether it is positive for certain, and its logarithm where it is known."""
-
-    value: Any
-    positive: bool
-    logarithm: Any = None
-
-
-def _with_exponentials(closed: ClosedJaxpr, given: Sequence[_Value]) -> list[_Value]:
-    """Values of a traced function; the logarithm of an exponential is its exponent."""
-    held: dict[Any, _Value] = {}
-
-    def read(atom: Any) -> _Value:
-        if isinstance(atom, Literal):
-            return _Value(atom.val, bool(np.all(np.asarray(atom.val) > 0)))
-        return held[atom]
-
-    jaxpr = closed.jaxpr
-    for variable, value in zip(jaxpr.constvars, closed.consts, strict=True):
-        held[variable] = _Value(value, False)
-    held.update(zip(jaxpr.invars, given, strict=True))
-    for equation in jaxpr.eqns:
-        operands = [read(atom) for atom in equation.invars]
-        first, name = operands[0] if operands else None, equation.primitive.name
-        if name == "pow" and first is not None and first.positive:
-            logarithm = jnp.log(first.value) if first.logarithm is None else first.logarithm
-            exponent = operands[1].value * logarithm
-            found = [_Value(jnp.exp(exponent), True, exponent)]
-        elif name == "log" and first is not None and first.logarithm is not None:
-            found = [_Value(first.logarithm, False)]
-        elif name in ("jit", "pjit", "custom_jvp_call"):
-            found = _with_exponentials(called(equation), operands)
-        else:
-            bound = equation.primitive.bind(*(item.value for item in operands), **equation.params)
-            results = list(bound) if equation.primitive.multiple_results else [bound]
-            sure = name in ALWAYS_POSITIVE or (
-                name in KEEPS_POSITIVE and all(item.positive for item in operands)
-            )
-            known = first.value if name == "exp" and first is not None else None
-            found = [_Value(item, sure, known) for item in results]
-        held.update(zip(equation.outvars, found, strict=True))
-    return [read(atom) for atom in jaxpr.outvars]

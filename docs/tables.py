@@ -1,0 +1,94 @@
+"""Writes the tables of the documentation that the code knows: of laws, of notes, of modules.
+
+Run as ``python docs/tables.py``. Each lies between two marks of its page.
+"""
+
+import ast
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import scalefit
+from scalefit import laws
+from scalefit.notes import CODES
+
+DOCS = Path(__file__).parent
+SOURCE = Path(scalefit.__file__).parent
+
+
+def table_of_laws() -> str:
+    """The built-in laws, one table for each family."""
+    blocks = []
+    for family, members in laws.FAMILIES.items():
+        lines = [f"### {family.capitalize()}", "", *header("law", "what it is for", "source")]
+        lines += [
+            f"| `{law.name}`<br>`{law.formula}` | {law.purpose} | {law.source} |" for law in members
+        ]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def table_of_notes() -> str:
+    """Every code: its severity, what it means, and what to do about it."""
+    lines = header("code", "severity", "what happened", "what to do")
+    for name, code in CODES.items():
+        severity = code.severity or "info or warning"
+        lines.append(f"| `{name}` | {severity} | {code.meaning} | {code.remedy} |")
+    return "\n".join(lines)
+
+
+def table_of_modules() -> str:
+    """Every module by room, in the order of the flow, with the first sentence of its docstring."""
+    text = (DOCS / "architecture.md").read_text()
+    blocks = []
+    for room in flow(text):
+        folder = SOURCE / room
+        if folder.is_dir():
+            lines = [f"### {room}: {summary(folder / '__init__.py')}", ""]
+            lines += header("module", "what it holds")
+            files = sorted(path for path in folder.glob("*.py") if path.stem != "__init__")
+            lines += [f"| `{path.stem}` | {summary(path)} |" for path in files]
+        else:
+            lines = [f"### {room}: {summary(SOURCE / f'{room}.py')}"]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def flow(text: str) -> list[str]:
+    """The rooms in the order of the picture: each imports only from those before it."""
+    picture = re.search(r"```text\n(errors →.*?)```", text, flags=re.DOTALL)
+    assert picture, "no picture of the flow"
+    return re.findall(r"\w+", picture[1])
+
+
+def summary(path: Path) -> str:
+    """The first sentence of a module's docstring."""
+    first = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")[0]
+    return re.split(r"(?<! al)\.(?= |$)", " ".join(first.split()), maxsplit=1)[0]
+
+
+def header(*names: str) -> list[str]:
+    """The first two lines of a table."""
+    return [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
+
+
+TABLES: dict[str, tuple[str, Callable[[], str]]] = {
+    "laws": ("laws.md", table_of_laws),
+    "notes": ("report.md", table_of_notes),
+    "modules": ("architecture.md", table_of_modules),
+}
+
+
+def page(name: str) -> tuple[Path, str]:
+    """The page of a table, and its text with the table renewed."""
+    file, table = TABLES[name]
+    text = (DOCS / file).read_text()
+    start, end = (f"<!-- {mark} of {name}: docs/tables.py -->\n" for mark in ("table", "end"))
+    before, rest = text.split(start)
+    return DOCS / file, f"{before}{start}\n{table()}\n\n{end}{rest.split(end)[1]}"
+
+
+if __name__ == "__main__":
+    for name in TABLES:
+        path, text = page(name)
+        path.write_text(text)

@@ -1,0 +1,58 @@
+"""The documentation says what the library has: its notes, its names, its calls."""
+
+import importlib
+import inspect
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from test_house import FLOW
+
+import scalefit as sf
+from scalefit.notes import CODES
+
+DOCS = Path(__file__).parents[1] / "docs"
+sys.path.insert(0, str(DOCS))
+import tables  # noqa: E402  # A script of the documentation, which is no package.
+
+PUBLIC_MODULES = [getattr(sf, name) for name in sf.__all__ if inspect.ismodule(getattr(sf, name))]
+
+
+def keywords():
+    """Names of all parameters of public functions and methods."""
+    for module in (sf, *PUBLIC_MODULES):
+        for name in module.__all__ if hasattr(module, "__all__") else dir(module):
+            thing = getattr(module, name)
+            for item in vars(thing).values() if inspect.isclass(thing) else [thing]:
+                if inspect.isfunction(item):
+                    yield from inspect.signature(item).parameters
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_the_tables_of_the_pages_are_current(name):
+    path, text = tables.page(name)
+    assert path.read_text() == text, "write them by python docs/tables.py"
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_remedy_of_a_code_names_what_exists(code):
+    known = {*keywords(), "bounds", "cost"}
+    for piece in re.findall(r"`([^`]+)`", CODES[code].remedy):
+        if piece.startswith("scalefit."):
+            assert importlib.import_module("scalefit") and resolved(piece), piece
+        elif "=" in piece:
+            assert piece.partition("=")[0] in {*known, "N", "D", "C"}, piece
+
+
+def resolved(path):
+    thing = sf
+    for part in path.partition("(")[0].split(".")[1:]:
+        thing = getattr(thing, part)
+    return thing
+
+
+def test_the_picture_of_the_flow_is_that_of_the_test():
+    rooms = [name.partition(".")[0] for name in FLOW]
+    picture = tables.flow((DOCS / "architecture.md").read_text())
+    assert picture == [room for room in dict.fromkeys(rooms) if room not in ("", "__main__")]
