@@ -31,9 +31,9 @@ from jax import lax
 import scalefit as sf
 from scalefit.fitting import grid
 from scalefit.fitting.engine import COMPILED_CELLS, Engine
-from scalefit.fitting.polish import Tables
 from scalefit.fitting.prepared_fit import prepare_fit
 from scalefit.fitting.search import BATCH
+from scalefit.fitting.tables import Tables
 from scalefit.laws import find
 from scalefit.problem.problem import Data, Settings
 from scalefit.runtime.settings import quiet

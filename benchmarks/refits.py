@@ -25,7 +25,7 @@ from scalefit.laws import find
 try:
     from scalefit.fitting.multistart import Refits, refit
 except ImportError:  # an earlier version, measured by before.py
-    from scalefit.fitting.batch import Refits, refit  # type: ignore[no-redef,import-not-found]
+    from scalefit.fitting.multistart import Refits, refit
 
 REPLICATES = 1000
 POINTS = 100

@@ -31,7 +31,7 @@ def with_overhead(N, D, share, *, k=6.0):
 def test_a_cost_is_its_function_with_columns_from_the_signature():
     assert with_overhead.columns == ("N", "D", "share")
     assert with_overhead.name == "with_overhead" and with_overhead.unit == "FLOP"
-    assert with_overhead.summary == "k N D (1 + share)"
+    assert with_overhead.formula == "k N D (1 + share)"
     assert with_overhead(2.0, 3.0, 0.5) == 54.0
     assert with_overhead.per_product is None
 
@@ -64,7 +64,7 @@ def test_a_product_buys_tokens_and_another_cost_does_not_say():
 @pytest.mark.parametrize("name", COSTS)
 def test_built_in_costs_are_documented_and_rise_in_every_size(name):
     cost = COSTS[name]
-    assert cost.name == name and cost.source and cost.summary and cost.unit == "FLOP"
+    assert cost.name == name and cost.source and cost.formula and cost.unit == "FLOP"
     table = {column: 0.5 if column == "sparsity" else 1e9 for column in cost.columns}
     base = cost.evaluate(table)
     for column in cost.columns:
@@ -181,7 +181,7 @@ def test_measured_takes_the_median_and_refuses_two_conventions():
     k = np.array([6.4, 6.2, 6.1])
     cost = measured(runs.assign(C=k * runs.N * runs.D))
     assert cost.per_product == pytest.approx(6.2)
-    assert "3 runs, 5 to 95 %: 6.11 to 6.38" in cost.summary
+    assert "3 runs, 5 to 95 %: 6.11 to 6.38" in cost.formula
     with pytest.raises(sf.errors.AllocationError, match="another convention"):
         measured(runs.assign(C=np.array([14.0, 7.0, 6.0]) * runs.N * runs.D))
     with pytest.raises(sf.errors.DataError, match="no column C"):

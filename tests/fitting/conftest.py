@@ -13,10 +13,11 @@ from scalefit.data.grouping import Grouping
 from scalefit.fitting import grid
 from scalefit.fitting.basis_columns import columns_over
 from scalefit.fitting.model import Cells, Model
-from scalefit.fitting.polish import Polisher, Tables
+from scalefit.fitting.polish import Polisher
 from scalefit.fitting.prepared_fit import pack
 from scalefit.fitting.projection import projected
 from scalefit.fitting.ranking import Ranking, rank
+from scalefit.fitting.tables import Tables
 from scalefit.problem.options import read_groups
 from scalefit.problem.prepare import prepare
 from scalefit.problem.separability import structure

@@ -6,7 +6,7 @@ import pytest
 from jax import export
 
 import scalefit as sf
-from scalefit.fitting import engine, grid, polish
+from scalefit.fitting import device_polish, engine, grid, polish, tables
 from scalefit.fitting.devices import chosen
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.multistart import refit
@@ -46,7 +46,9 @@ def test_a_program_for_a_device_finds_what_the_host_finds(runs, case):
 @pytest.mark.slow
 def test_replicates_take_a_device_too(pose, runs, monkeypatch):
     # Three at once: the last chunk is filled up.
-    monkeypatch.setattr(polish, "DEVICE_BYTES", 3 * 8 * 128 * polish.NUMBERS_PER_ROW)
+    monkeypatch.setattr(
+        device_polish, "PROCESSOR_BYTES", 3 * 8 * 128 * device_polish.NUMBERS_PER_ROW
+    )
     posed = pose(runs)
     weight = np.random.default_rng(2).multinomial(75, np.full(75, 1 / 75), 7).astype(float)
     one, other = (
@@ -69,10 +71,10 @@ def test_replicates_take_a_device_too(pose, runs, monkeypatch):
 @pytest.mark.slow
 def test_a_device_keeps_the_limit_of_iterations(pose, runs):
     posed = pose(runs)
-    tables = polish.Tables(sf.objective.Objective(), posed.data)
+    given = tables.Tables(sf.objective.Objective(), posed.data)
     starts = posed.solve(np.log([[0.3, 4.0], [0.5, 0.2]]))
     for device in (None, jax.devices("cpu")[0]):
-        polisher = polish.Polisher(posed.problem, posed.settings, tables, device)
+        polisher = polish.Polisher(posed.problem, posed.settings, given, device)
         found = polisher(np.zeros(2, dtype=int), starts, most=3)
         assert found.iterations.tolist() == [3, 3]
 
@@ -83,16 +85,16 @@ def test_every_program_can_be_lowered_for_cuda(pose, runs, options, absolute):
     """Without one here; and it calls nothing that only a host has."""
     labelled = runs.assign(format=np.array(list("abc"))[np.arange(len(runs)) % 3])
     posed = pose(labelled, robust="l1" if absolute else "huber", **options)
-    data, how = polish.padded(posed.data), posed.data.measure
+    data, how = tables.padded(posed.data), posed.data.measure
     starts, k, q = 5, len(posed.problem.owners), len(posed.problem.nonlinear)
-    tables = tuple(np.ones((starts, 128)) for _ in range(3))
+    arrays = tuple(np.ones((starts, 128)) for _ in range(3))
     given = (
-        *(posed.problem, how.residual, absolute, True, data, posed.settings, tables),
+        *(posed.problem, how.residual, absolute, True, data, posed.settings, arrays),
         *((how.delta, how.asymmetry, how.factor), np.zeros((starts, q)), np.ones((starts, k))),
         np.int64(100),
     )
     programs = [
-        (polish.polished_chunk, given),
+        (device_polish.polished_chunk, given),
         (grid.scan_compiled, (posed.problem, data, posed.settings, posed.axes(16))),
     ]
     with jax.enable_x64(True):

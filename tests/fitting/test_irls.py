@@ -7,8 +7,8 @@ from scipy.optimize import lsq_linear, minimize
 import scalefit as sf
 from scalefit import objective as obj
 from scalefit.fitting import grid, irls
-from scalefit.fitting.newton import Gram
-from scalefit.fitting.polish import newton_of
+from scalefit.fitting.dense_objective import Gram
+from scalefit.fitting.objective_setup import scaled_objective
 from scalefit.fitting.ranking import rank_cells
 
 OBJECTIVES = [
@@ -52,7 +52,7 @@ def test_reweighting_ends_at_the_best_coefficients(pose, spoiled, monkeypatch, o
     objective = sf.objective.Objective(**options, delta=0.02)
     posed = pose(spoiled, **options, delta=0.02)
     exponents = np.array([[0.34, 0.28], [0.8, 0.1], [0.1, 0.9]])
-    newton = newton_of(posed.problem, posed.data)
+    newton = scaled_objective(posed.problem, posed.data)
     found = irls.project(newton, posed.data, posed.settings, np.log(exponents))
     N, D, loss = (spoiled[name].to_numpy() for name in ("N", "D", "loss"))
     for (alpha, beta), coefficients, value in zip(
@@ -81,7 +81,7 @@ def test_reweighting_ends_at_the_best_coefficients(pose, spoiled, monkeypatch, o
 
 def test_a_few_turns_are_far_better_than_squares(pose, spoiled):
     posed = pose(spoiled)
-    newton = newton_of(posed.problem, posed.data)
+    newton = scaled_objective(posed.problem, posed.data)
     axes = grid.coarse_axes(posed.problem, posed.settings, len(spoiled))
     places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
     few = irls.project(newton, posed.data, posed.settings, places).value
@@ -102,7 +102,7 @@ def test_groups_ties_and_fixed_values_are_projected_too(pose, runs, options):
     posed = pose(labelled, groups={"A": "format"}, **options)
     q = len(posed.problem.nonlinear)
     places = np.log(np.full((2, q), 0.3) + 0.1 * np.arange(2)[:, None])
-    newton = newton_of(posed.problem, posed.data)
+    newton = scaled_objective(posed.problem, posed.data)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(irls, "TURNS", 1)
         found = irls.project(newton, posed.data, posed.settings, places)

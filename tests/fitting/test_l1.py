@@ -308,8 +308,8 @@ def test_refits_of_replicates_end_at_kinks_too():
     rng = np.random.default_rng(0)
     weight = rng.multinomial(75, np.full(75, 1 / 75), size=40).astype(float)
     found = refit(posed.problem, fit.objective, posed.settings, posed.data, weight=weight, starts=4)
-    assert (found.decrement < 1e-14).all()
-    assert (found.stationary < 1e-9).all()
+    assert (found.newton_decrement < 1e-14).all()
+    assert (found.gradient_cosine < 1e-9).all()
     for i in (0, 7, 23):
         own = sf.fit(runs.assign(weight=weight[i]), robust="l1")
         assert found.value[i] == pytest.approx(own.objective_value, rel=1e-9)

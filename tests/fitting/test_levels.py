@@ -12,9 +12,10 @@ import scalefit as sf
 from scalefit.fitting import arrow, polish
 from scalefit.fitting import prepared_fit as pipeline
 from scalefit.fitting.arrow import Arrangement, Arrow, condition, curvature_of, solve_levels
-from scalefit.fitting.levels import ByLevel, Division
-from scalefit.fitting.newton import Batch
-from scalefit.fitting.polish import newton_of
+from scalefit.fitting.level_objective import LevelObjective
+from scalefit.fitting.level_sums import LevelSums
+from scalefit.fitting.objective_setup import scaled_objective, unbounded_batch
+from scalefit.fitting.scaled_objective import Batch
 from scalefit.runtime.settings import quiet
 
 GROUPS = {
@@ -146,16 +147,18 @@ def test_derivatives_are_those_with_a_column_for_each_level(pose, groups, residu
         bounds={"A": (100.0, np.inf)},
     )
     rng, data, settings = np.random.default_rng(3), posed.data, posed.settings
-    both = [newton_of(posed.problem, data, dense=dense) for dense in (True, False)]
+    both = [scaled_objective(posed.problem, data, dense=dense) for dense in (True, False)]
     whole, sums = both
-    assert isinstance(sums, ByLevel) and not isinstance(whole, ByLevel)
+    assert isinstance(sums, LevelObjective) and not isinstance(whole, LevelObjective)
     k, rows = whole.k, len(data.response)
     low, high = settings.lower[k:], settings.upper[k:]
     coordinates = low + (high - low) * rng.uniform(0.4, 0.6, (2, len(low)))
     point = np.concatenate([rng.uniform(0.2, 1.0, (2, k)), coordinates], axis=1)
     metric = data.metric[None]
     same(sums.scale(metric, coordinates), whole.scale(metric, coordinates))
-    for left, right in zip(*(item.sizes_around(metric, coordinates) for item in both), strict=True):
+    for left, right in zip(
+        *(item.scale_derivatives(metric, coordinates) for item in both), strict=True
+    ):
         same(right, left)
     none = np.full((1, point.shape[1]), np.inf)
     batch = Batch(
@@ -171,18 +174,18 @@ def test_derivatives_are_those_with_a_column_for_each_level(pose, groups, residu
     same(sums.predict(batch, point), whole.predict(batch, point))
     trials = np.stack([point, 1.01 * point])
     same(sums.value(batch, trials), whole.value(batch, trials))
-    same(sums.resolved(batch, trials), whole.resolved(batch, trials), 1e-6)
+    same(sums.variable_projection(batch, trials), whole.variable_projection(batch, trials), 1e-6)
     first, second = (item.local(batch, point) for item in both)
-    for name in ("rows", "value", "gradient", "first", "psi"):
+    for name in ("rows", "value", "gradient", "residual_derivative", "psi"):
         same(getattr(second, name), getattr(first, name))
-    for name in ("newton", "gauss_newton"):
+    for name in ("hessian", "gauss_newton"):
         same(sums.dense(getattr(second, name)), getattr(first, name))
-    same(sums.squares(second), whole.squares(first))
-    same(sums.diagonal(second.newton), whole.diagonal(first.newton))
-    steps = rng.normal(size=point.shape)
-    jacobian = (first.mix @ first.stack) * first.first[:, None]
-    same(sums.along(second, steps), (steps[:, None] @ jacobian)[:, 0])
-    packed = sums.curvatures(second.gauss_newton)
+    same(sums.residual_squares(second), whole.residual_squares(first))
+    same(sums.diagonal(second.hessian), whole.diagonal(first.hessian))
+    sizes = np.abs(rng.normal(size=point.shape))
+    jacobian = np.abs(whole.residual_jacobian(first))
+    same(sums.rounding_of_rows(second, sizes), (sizes[:, None] @ jacobian)[:, 0])
+    packed = sums.packed(second.gauss_newton)
     free = np.arange(point.shape[1]) % 5 != 2
     for start in range(2):
         one = curvature_of(posed.problem, packed[start])
@@ -263,7 +266,7 @@ def test_condition_of_a_singular_matrix_is_infinite(pose):
 
 
 def test_sums_leave_out_rows_of_no_level():
-    division = Division(np.array([2, -1, 0, 2, 0]), 4)
+    division = LevelSums(np.array([2, -1, 0, 2, 0]), 4)
     values = np.arange(10.0).reshape(2, 5)
     np.testing.assert_array_equal(division.sums(values), [[6, 0, 3, 0], [16, 0, 13, 0]])
     np.testing.assert_array_equal(division.spread(np.arange(4.0)), [2, 0, 0, 2, 0])
@@ -306,14 +309,14 @@ def test_each_level_is_summed_over_its_own_rows_only(pose, monkeypatch):
 
         return sums
 
-    monkeypatch.setattr(Division, "sums", counted(Division.sums))
+    monkeypatch.setattr(LevelSums, "sums", counted(LevelSums.sums))
     numbers = {}
     for levels in (50, 200):
         posed = pose(table(levels, 5), groups={"A": "format"})
-        newton = newton_of(posed.problem, posed.data)
-        point = np.concatenate([np.full(newton.k, 0.3), np.log([0.3, 0.3])])[None]
+        objective = scaled_objective(posed.problem, posed.data)
+        point = np.concatenate([np.full(objective.k, 0.3), np.log([0.3, 0.3])])[None]
         touched.clear()
-        newton.local(polish.batch_of(newton, posed.data, point[:, newton.k :]), point)
+        objective.local(unbounded_batch(objective, posed.data, point[:, objective.k :]), point)
         numbers[levels] = sum(touched)
     assert numbers[200] == 4 * numbers[50]
 

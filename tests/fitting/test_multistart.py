@@ -6,7 +6,7 @@ import pytest
 import scalefit as sf
 from scalefit.fitting import grid, polish
 from scalefit.fitting.multistart import refit
-from scalefit.fitting.polish import Tables
+from scalefit.fitting.tables import Tables
 
 REPLICATES = 40
 OBJECTIVES = [(residual, robust) for residual in ("log", "raw") for robust in ("none", "huber")]
@@ -39,8 +39,8 @@ def parameters(posed, found, replicate):
 def assert_fits(posed, objective, found, tables):
     """Every replicate is the fit of its own table."""
     assert len(found.value) == len(tables)
-    assert found.decrement.max() < 1e-9
-    assert found.stationary.max() < 1e-8
+    assert found.newton_decrement.max() < 1e-9
+    assert found.gradient_cosine.max() < 1e-8
     how = {"residual": objective.residual, "robust": objective.robust, "delta": objective.delta}
     for replicate, table in enumerate(tables):
         fit = sf.fit(table, **how, certify=False)
@@ -198,7 +198,7 @@ def test_a_replicate_without_a_fit_says_so_and_leaves_the_others_alone(
     with np.errstate(invalid="ignore"):
         found = refitted(posed, objective, weight=wrong)
     good = refitted(posed, objective, weight=resampled)
-    arrived = (found.decrement < 1e-9) & (found.stationary < 1e-8)
+    arrived = (found.newton_decrement < 1e-9) & (found.gradient_cosine < 1e-8)
     assert np.flatnonzero(~arrived).tolist() == [3, 5]
     others = np.delete(np.arange(REPLICATES), [3, 5])
     np.testing.assert_array_equal(found.coefficients[others], good.coefficients[others])

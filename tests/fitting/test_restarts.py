@@ -6,7 +6,7 @@ import pytest
 
 import scalefit as sf
 from scalefit import objective as obj
-from scalefit.fitting.polish import newton_of
+from scalefit.fitting.objective_setup import scaled_objective
 from scalefit.fitting.restarts import along_profiles, off_faces
 
 
@@ -24,7 +24,7 @@ def test_the_way_down_is_the_steepest_by_finite_differences(pose, runs, residual
     posed = pose(runs, residual=residual, robust=robust)
     end = ended_without_size(posed)
     which, onwards = off_faces(
-        newton_of(posed.problem, posed.data), posed.data, posed.settings, end
+        scaled_objective(posed.problem, posed.data), posed.data, posed.settings, end
     )
     assert which.tolist() == [0]
     # The exponent of the other term stays, and no coefficient moves yet.
@@ -61,8 +61,8 @@ def test_a_term_that_helps_nowhere_stays_away(pose, runs):
     posed = pose(rising)
     end = posed.polish(posed.solve(np.log([[0.3, 0.3], [2.0, 0.3]])))
     assert (end.coefficients[:, 1] == 0).all()
-    newton = newton_of(posed.problem, posed.data)
-    assert not len(off_faces(newton, posed.data, posed.settings, end)[0])
+    objective = scaled_objective(posed.problem, posed.data)
+    assert not len(off_faces(objective, posed.data, posed.settings, end)[0])
 
 
 def test_no_minimum_that_is_reported_has_a_way_off_its_face():
@@ -94,8 +94,8 @@ def test_neighbours_lie_along_profiles(pose, runs):
     """On either side of the optimum by three standard errors, the other exponent following."""
     posed = pose(runs, residual="raw", robust="none")
     end = posed.polish(posed.solve(np.log([[0.34, 0.28]])))
-    newton = newton_of(posed.problem, posed.data)
-    found = along_profiles(newton, posed.data, posed.settings, end, posed.data.measure.factor)
+    objective = scaled_objective(posed.problem, posed.data)
+    found = along_profiles(objective, posed.data, posed.settings, end, posed.data.measure.factor)
     assert found.coordinates.shape == (4, 2)
     here = end.coordinates[0]
     middle = (found.coordinates[0::2] + found.coordinates[1::2]) / 2

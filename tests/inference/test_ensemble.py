@@ -487,7 +487,7 @@ def test_everything_made_from_draws_is_read_at_their_tails(squares, runs):
     found = [
         draws.apply(lambda alpha, beta: beta / (alpha + beta)),
         draws.predict(N=1e9, D=1e10),
-        *(best.estimate(name) for name in best.answers),
+        *(best.estimate(name) for name in best.quantities),
         *(waste.estimate(name) for name in ("wasted", "share", "loss")),
         sf.near_optimal(draws, 1e22, within=0.01).estimate("low"),
         sf.approach2.design_bias(draws, runs, 1e22).estimate("n_exponent"),

@@ -135,7 +135,7 @@ def traceable(function: Formula, count: int) -> Formula:
 
 
 def _require_traceable(function: Formula, count: int, argument: str, remedy: str) -> None:
-    """Raise where JAX cannot trace a function of so many numbers, and derive it."""
+    """Raise where JAX cannot trace a function of ``count`` numbers, or differentiate it."""
     try:
         _read(function, count)
     except Unreadable as error:

@@ -1,9 +1,4 @@
-"""What a training run costs, as a function of its columns.
-
-A cost is a plain function like a law: columns of the table positional, constants with a default.
-It is named wherever it is used. What a convention counts is in its docstring; FLOPs of a shape are
-in ``accounting``, prices in ``hardware``.
-"""
+"""The costs that come with the library: conventions of counting FLOPs, and what tables measured."""
 
 from __future__ import annotations
 
@@ -15,22 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.allocation.column_functions import called, columns_of, values_of
+from scalefit.allocation.column_functions import columns_of
+from scalefit.allocation.cost_model import FUNCTION, Cost, CostLike, cost, price
 from scalefit.allocation.flop_counts import ASPECT, CONVENTIONS, SEQ, shape_of
-from scalefit.arguments import (
-    broadcast_shape,
-    choice,
-    flag,
-    mapping,
-    number,
-    numbers,
-    shown,
-    text,
-)
+from scalefit.arguments import choice, flag, number, shown
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import AllocationError, ArgumentError
 from scalefit.frozen import Frozen
-from scalefit.runtime.settings import quiet
 
 __all__ = [
     "COSTS",
@@ -44,16 +30,6 @@ __all__ = [
     "product",
 ]
 
-UNITS = ("FLOP", "USD")
-
-# What is said of a function that is no cost, by the name of the argument, and of a source.
-FUNCTION = (
-    "Write the columns out, in plain operators and numpy, without if or float() on a column, "
-    "and return a positive number, as {}=lambda N, D: 6.0 * N * D"
-)
-SOURCE = "Say where the formula comes from, as source='our cluster'"
-PRODUCT = "Pass the cost of a parameter and token, as per_product=6.0, or None"
-
 # Embeddings and attention move C / (N D) by up to 45 percent over the sizes of public tables; more
 # is a mismatch of conventions.
 MOST_SPREAD = 1.5
@@ -65,148 +41,42 @@ KAPLAN = (
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What a run costs, as a function of columns.
+class Product:
+    """The function k N D. Two of one k are equal, and share what is traced for them."""
 
-    Calling it evaluates the plain function. Where ``per_product`` is a number k the cost is exactly
-    k N D + m N with m = ``per_model``, for which closed forms and one-equation solutions exist.
+    k: float
 
-    Attributes:
-        name: how reports call it.
-        function: the function as written: columns positional, constants with a default.
-        source: where the convention comes from.
-        unit: ``FLOP`` or ``USD``.
-        summary: the formula, one line.
-        per_product: k, in the unit per parameter and token; None where the cost has another form.
-        per_model: m, in the unit per parameter; 0 unless the cost goes on after training.
-    """
+    def __call__(self, N: Any, D: Any) -> Any:
+        """K N D"""
+        return self.k * N * D
 
-    name: str
-    function: Callable[..., Any]
-    source: str
-    unit: str = "FLOP"
-    summary: str = ""
-    per_product: float | None = None
-    per_model: float = 0.0
 
-    def __post_init__(self) -> None:
-        text(self.name, "name", remedy="Pass what reports call it, as name='mine'")
-        text(self.source, "source", remedy=SOURCE)
-        choice(self.unit, "unit", UNITS)
-        columns_of(self.function, "function", remedy=FUNCTION.format("function"))
-        if self.per_product is not None:
-            number(self.per_product, "per_product", above=0, remedy=PRODUCT)
-        number(self.per_model, "per_model", least=0, remedy="Pass per_model=0.0")
+@dataclass(frozen=True)
+class Counted:
+    """The function of N and D that counts by a convention, through a rule for the shape."""
 
-    def __call__(self, *columns: Any) -> Any:
-        """The function itself, in the caller's precision; traceable by JAX."""
-        return self.function(*columns)
+    convention: str
+    aspect: float
+    embedded: float
+    seq: float
+    vocab: float
 
-    def __repr__(self) -> str:
-        return f"<cost {self.name}({', '.join(self.columns)}) in {self.unit}: {self.summary}>"
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns it takes, in order."""
-        return columns_of(self.function, "function", remedy=FUNCTION.format("function"))
-
-    def evaluate(self, columns: Mapping[str, Any]) -> np.ndarray:
-        """The cost in float64 on the host, whatever the caller's JAX configuration.
-
-        Args:
-            columns: at least the cost's columns by name, broadcastable, raw units.
-
-        Returns:
-            The cost in its unit, of the columns' broadcast shape.
-
-        Raises:
-            ArgumentError: a column is missing or no number, or the function raises or returns what
-                is no number.
-        """
-        remedy = f"Pass columns={{{', '.join(f'{name!r}: 1e9' for name in self.columns)}}}"
-        mapping(columns, "columns", remedy=remedy)
-        missing = [name for name in self.columns if name not in columns]
-        if missing:
-            raise ArgumentError(
-                f"columns has no {', '.join(missing)}, and cost {self.name!r} is a function of "
-                f"{', '.join(self.columns)}",
-                argument="columns",
-                value=columns,
-                remedy=remedy,
-            )
-        given = {
-            level_name: numbers(
-                columns[name], level_name, remedy=remedy, infinite=True, missing=True
-            )
-            for name in self.columns
-            for level_name in (f"columns[{name!r}]",)
+    def __call__(self, N: Any, D: Any) -> Any:
+        """FLOPs of a token, times D."""
+        per_token, per_layer, _ = CONVENTIONS[self.convention]
+        n_layers, d_model = shape_of(
+            N, aspect=self.aspect, embedded=self.embedded, per_layer=per_layer
+        )
+        shape = {
+            "N": N,
+            "n_layers": n_layers,
+            "d_model": d_model,
+            "d_attention": d_model,
+            "seq": self.seq,
+            "vocab": self.vocab,
         }
-        broadcast_shape(given, remedy=remedy)
-        return values_of(self.function, given, "cost", remedy=FUNCTION.format("cost"))
-
-    @quiet()
-    def tokens(self, budget: Any, N: Any) -> Any:
-        """Tokens that a budget buys for N parameters; negative where it does not pay for them.
-
-        Raises:
-            ArgumentError: a number is none.
-            AllocationError: the cost is not of the form k N D + m N.
-        """
-        if self.per_product is None:
-            raise AllocationError(
-                f"cost {self.name!r} is not a multiple of N D, so the tokens that a budget buys "
-                "have no closed form"
-            )
-        given = {
-            name: numbers(value, name, infinite=True, missing=True, remedy=f"Pass {name}={example}")
-            for name, value, example in (("budget", budget, "1e24"), ("N", N, "1e9"))
-        }
-        broadcast_shape(given, remedy="Pass numbers, or arrays that broadcast")
-        budget, N = given["budget"][()], given["N"][()]
-        spare = budget / N if self.per_model == 0.0 else budget / N - self.per_model
-        return spare / self.per_product
-
-
-# What arguments named ``cost`` take.
-CostLike = str | Cost | Callable[..., Any]
-
-
-def cost(
-    *, source: str, unit: str = "FLOP", name: str | None = None
-) -> Callable[[Callable[..., Any]], Cost]:
-    """Decorator that turns a plain function of columns into a :class:`Cost`.
-
-    Args:
-        source: where the formula comes from: paper and equation, or "our cluster's bill".
-        unit: ``FLOP`` or ``USD``.
-        name: how reports call it; the function's name unless given.
-
-    Raises:
-        ArgumentError: the function takes no column, a variadic argument, or a keyword without
-            default; the unit is unknown; or source or name is no text.
-
-    Example:
-        >>> import scalefit as sf
-        >>> @sf.allocation.cost(source="an example")
-        ... def with_overhead(N, D):
-        ...     "6 N D and 5 percent for evaluation"
-        ...     return 1.05 * 6.0 * N * D
-        >>> with_overhead
-        <cost with_overhead(N, D) in FLOP: 6 N D and 5 percent for evaluation>
-        >>> f"{with_overhead(1e9, 2e10):.3g}"
-        '1.26e+20'
-    """
-
-    def decorate(function: Callable[..., Any]) -> Cost:
-        columns_of(function, "function", remedy=FUNCTION.format("function"))
-        lines = (inspect.getdoc(function) or "").splitlines()
-        known = called(function) if name is None else name
-        return Cost(known, function, source, unit, lines[0] if lines else known)
-
-    text(source, "source", remedy=SOURCE)
-    choice(unit, "unit", UNITS)
-
-    return decorate
+        taken = inspect.signature(per_token).parameters
+        return per_token(**{name: value for name, value in shape.items() if name in taken}) * D
 
 
 def product(k: float, name: str | None = None, *, source: str) -> Cost:
@@ -223,15 +93,11 @@ def product(k: float, name: str | None = None, *, source: str) -> Cost:
     Example:
         >>> from scalefit.allocation import product
         >>> product(7.0, source="measured on our runs")
-        <cost 7ND(N, D) in FLOP: 7 N D>
+        <Cost 7ND(N, D) in FLOP: 7 N D>
     """
     k = number(k, "k", above=0, remedy="Pass the FLOPs per parameter and token, as k=6.0")
-
-    def function(N: Any, D: Any) -> Any:
-        return k * N * D
-
     known = f"{k:.4g}ND" if name is None else name
-    return Cost(known, function, source, "FLOP", f"{k:.4g} N D", per_product=k)
+    return Cost(known, Product(k), source, "FLOP", f"{k:.4g} N D", per_product=k)
 
 
 def counted(
@@ -271,28 +137,14 @@ def counted(
         1.781 1.168 1.036
     """
     choice(convention, "convention", tuple(CONVENTIONS))
-    per_token, per_layer, source = CONVENTIONS[convention]
-    taken = inspect.signature(per_token).parameters
+    per_token, _, source = CONVENTIONS[convention]
     seq = number(seq, "seq", above=0, remedy="Pass the tokens of a sequence, as seq=2048")
     vocab = number(
         vocab, "vocab", least=0, remedy="Pass the entries that N counts, as vocab=32000, or vocab=0"
     )
     embedded = vocab * (1.0 if flag(tied, "tied") else 2.0)
     aspect = number(aspect, "aspect", above=0, remedy="Pass width over depth, as aspect=128")
-    rule = {"aspect": aspect, "embedded": embedded, "per_layer": per_layer}
-
-    def function(N: Any, D: Any) -> Any:
-        n_layers, d_model = shape_of(N, **rule)
-        shape = {
-            "N": N,
-            "n_layers": n_layers,
-            "d_model": d_model,
-            "d_attention": d_model,
-            "seq": seq,
-            "vocab": vocab,
-        }
-        return per_token(**{key: value for key, value in shape.items() if key in taken}) * D
-
+    function = Counted(convention, aspect, embedded, seq, vocab)
     said = f"d / l = {aspect:g}, s = {seq:g}" + (f", V = {vocab:g}" if vocab else "")
     formula = (inspect.getdoc(per_token) or "").splitlines()[0]
     return Cost(
@@ -314,19 +166,19 @@ def measured(runs: LossTable | pd.DataFrame, name: str | None = None) -> Cost:
         name: how reports call it; k and its spread unless given.
 
     Returns:
-        The cost, FLOP; its summary has the 5th and 95th percentile of C / (N D).
+        The cost, FLOP; its formula has the 5th and 95th percentile of C / (N D).
 
     Raises:
         DataError: the table has no C, or a value is not positive.
         AllocationError: the 95th percentile of C / (N D) exceeds the 5th by more than half: no
-            single k stands for such a table.
+            single k fits such a table.
 
     Example:
         >>> import pandas as pd
         >>> from scalefit.allocation import measured
         >>> runs = pd.DataFrame({"N": [1e8, 1e9], "D": [2e9, 2e10], "loss": [3.2, 2.6]})
         >>> measured(runs.assign(C=[1.3e18, 1.22e20]))
-        <cost 6.3ND(N, D) in FLOP: k N D, k = 6.3 the median of 2 runs, 5 to 95 %: 6.12 to 6.48>
+        <Cost 6.3ND(N, D) in FLOP: k N D, k = 6.3 the median of 2 runs, 5 to 95 %: 6.12 to 6.48>
     """
     table = as_table(runs)
     k = table.column("C") / (table.column("N") * table.column("D"))
@@ -334,12 +186,12 @@ def measured(runs: LossTable | pd.DataFrame, name: str | None = None) -> Cost:
     if high > MOST_SPREAD * low:
         raise AllocationError(
             f"C / (N D) runs from {low:.3g} to {high:.3g} (5th to 95th percentile of {len(k)} "
-            "runs), so no single k stands for it. Is N or D counted by another convention than C? "
+            "runs), so no single k fits them. Is N or D counted by another convention than C? "
             "If not, write the cost as a function: scalefit.allocation.cost"
         )
     found = product(middle, name, source="median of C / (N D) of a table")
     spread = f"k = {middle:.4g} the median of {len(k)} runs, 5 to 95 %: {low:.4g} to {high:.4g}"
-    return replace(found, summary=f"k N D, {spread}")
+    return replace(found, formula=f"k N D, {spread}")
 
 
 def find_cost(cost: CostLike) -> Cost:
@@ -360,38 +212,6 @@ def find_cost(cost: CostLike) -> Cost:
         value=cost,
         remedy="Pass cost='6ND', or a function as cost=lambda N, D: 6.0 * N * D",
     )
-
-
-def price(cost: Cost, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-    """What runs cost, shape of the columns.
-
-    Raises:
-        ArgumentError: it is no positive number, or rests on another column.
-    """
-    strange = [name for name in cost.columns if name not in columns]
-    if strange:
-        raise ArgumentError(
-            f"cost={shown(cost.function)} reads {', '.join(strange)}, and of runs "
-            f"{', '.join(columns)} are known",
-            argument="cost",
-            value=cost,
-            remedy=FUNCTION.format("cost"),
-        )
-    spent = cost.evaluate(columns)
-    wrong = ~(np.isfinite(spent) & (spent > 0))
-    if wrong.any():
-        at = tuple(np.argwhere(wrong)[0])
-        where = ", ".join(
-            f"{name} = {np.broadcast_to(columns[name], spent.shape)[at]:g}" for name in cost.columns
-        )
-        raise ArgumentError(
-            f"cost={shown(cost.function)} returned {spent[at]:g} at {where}, and a run costs a "
-            "positive number",
-            argument="cost",
-            value=cost,
-            remedy=FUNCTION.format("cost"),
-        )
-    return spent
 
 
 def _from_function(function: Callable[..., Any]) -> Cost:

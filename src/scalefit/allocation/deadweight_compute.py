@@ -157,7 +157,7 @@ class Deadweight(Described):
         columns = [Column(name, frame[name].to_list(), "count") for name in ("N", "D")]
         columns += [
             Column(f"{name} ({self.unit})", frame[name].to_list(), kind)
-            for name in ("spent", "needed", "wasted")
+            for name in ("spent", "needed")
         ]
         low, high = (
             frame[f"share_{end}"].to_list() if self.draws else [] for end in ("low", "high")
@@ -200,7 +200,7 @@ def deadweight(
     """What a run of N parameters on D tokens wastes, by a fitted law.
 
     The loss of the run is L(N, D); the least cost that reaches it is that of the best N and D of at
-    most that loss, looked for around the runs of the fit and around this run. For the additive law
+    most that loss, searched around the runs of the fit and around this run. For the additive law
     under k N D see :func:`allocation.deadweight_share`.
 
     Args:

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 # Width over depth of the models that laws are fitted on is 60 to 130: 89.6 for the 6.8e9 parameters
-# of Hoffmann et al., 128 for GPT-3 and Llama 7B. The answer moves with its cube root.
+# of Hoffmann et al., 128 for GPT-3 and Llama 7B. The FLOPs move with its cube root.
 ASPECT = 128.0
 
 SEQ = 2048

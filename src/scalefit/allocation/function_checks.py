@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scalefit.allocation.column_functions import tried
-from scalefit.allocation.costs import FUNCTION, Cost
+from scalefit.allocation.cost_model import FUNCTION, Cost
 from scalefit.arguments import shown
 from scalefit.errors import ArgumentError
 from scalefit.runtime.settings import quiet
@@ -20,7 +20,7 @@ __all__ = ["check_cost", "check_limit", "is_affine", "trial_points"]
 SIZES, TOKENS = (1e6, 1e9, 1e12), (1e3, 1e15, 7)
 
 LIMITING = (
-    "Write the columns out, in plain operators or jax.numpy and without if or float() on a column, "
+    "Write the columns out, in plain operators and numpy, without if or float() on a column, "
     "and return a positive number, as limits={lambda N: 2.0 * N: 8e10}"
 )
 

@@ -8,12 +8,19 @@ an H100 in bf16 is that number, and dollars counted with it are half of the true
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+import pandas as pd
 
 from scalefit.arguments import choice, number, numbers, shown, text
 from scalefit.errors import ArgumentError
 from scalefit.frozen import Frozen
+from scalefit.notes import Note
+from scalefit.reporting.described import Described
+from scalefit.reporting.description import Description
+from scalefit.reporting.numbers import percent
+from scalefit.reporting.numbers import shown as in_digits
 
 __all__ = ["HARDWARE", "Hardware", "Utilisation", "find_hardware", "share_of_peak", "usd_per_flop"]
 
@@ -33,7 +40,7 @@ PRICE_EXAMPLE = ("usd_per_hour", "2.0")
 
 
 @dataclass(frozen=True)
-class Hardware:
+class Hardware(Described):
     """An accelerator at one number format.
 
     Attributes:
@@ -79,7 +86,32 @@ class Hardware:
                 )
 
     def __str__(self) -> str:
+        # Its name in the catalogue, HARDWARE, and in messages.
         return f"{self.name} {self.dtype}"
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """None: the numbers are as given."""
+        return ()
+
+    def describe(self, level: float = 0.95) -> Description:
+        """Its numbers with their units, and what they come to."""
+        cost = in_digits(self.usd(1e21), "usd").value
+        return Description(
+            title=f"Accelerator {self}",
+            headline=f"1e21 FLOP at half of its dense peak take {self.hours(1e21):,.0f} hours of "
+            f"one device: {cost}.",
+            facts={
+                "dense peak": f"{self.peak_flops:.5g} FLOP/s",
+                "memory": f"{self.bandwidth:.4g} bytes/s, {self.ridge:.3g} FLOP per byte at peak",
+                "price": f"{in_digits(self.usd_per_hour, 'usd').value} an hour",
+                "source": self.source,
+            },
+        )
+
+    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
+        """One row with a column for each attribute."""
+        return pd.DataFrame([asdict(self)])
 
     @property
     def ridge(self) -> float:
@@ -113,7 +145,7 @@ class Hardware:
 
 
 @dataclass(frozen=True)
-class Utilisation:
+class Utilisation(Described):
     """Shares of the dense peak that the phases of a model's life reach.
 
     Attributes:
@@ -135,6 +167,22 @@ class Utilisation:
     def __post_init__(self) -> None:
         for phase in ("train", "prefill", "decode"):
             share_of_peak(getattr(self, phase), phase)
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """None: the shares are as given."""
+        return ()
+
+    def describe(self, level: float = 0.95) -> Description:
+        """The shares of the phases."""
+        return Description(
+            title="Shares of the dense peak",
+            facts={phase: percent(share) for phase, share in asdict(self).items()},
+        )
+
+    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
+        """One row with a column for each phase."""
+        return pd.DataFrame([asdict(self)])
 
 
 def usd_per_flop(hardware: Hardware | str, utilisation: float = 0.5) -> float:

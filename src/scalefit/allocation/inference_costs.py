@@ -9,6 +9,7 @@ on: the *effective inference tokens* are 3 rho.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,46 @@ GROUP = "Pass the query heads to one key-value head, as group=4"
 NEWTON_STEPS = 8
 
 
+@dataclass(frozen=True)
+class TrainAndServe:
+    """The function N (k D + m)."""
+
+    k: float
+    m: float
+
+    def __call__(self, N: Any, D: Any) -> Any:
+        """K N D + m N"""
+        return N * (self.k * D + self.m)
+
+
+@dataclass(frozen=True)
+class TrainAndAnswer:
+    """The function 6 N D + requests x :func:`kinetics_flops`."""
+
+    requests: float
+    aspect: float
+    prompt: float
+    generation: float
+    trials: float
+    group: float
+    intensity: float
+
+    def __call__(self, N: Any, D: Any) -> Any:
+        """FLOPs of training, and what answering is worth."""
+        n_layers, d_model = shape_of(N, aspect=self.aspect)
+        kv = 2.0 * n_layers * d_model / self.group
+        one = kinetics_flops(
+            N,
+            kv,
+            prompt=self.prompt,
+            generation=self.generation,
+            trials=self.trials,
+            group=self.group,
+            intensity=self.intensity,
+        )
+        return TRAIN * N * D + self.requests * one
+
+
 def lifetime(tokens: float, name: str | None = None) -> Cost:
     """The cost 6 N D + 2 N T: training, and T tokens of inference.
 
@@ -69,7 +110,7 @@ def lifetime(tokens: float, name: str | None = None) -> Cost:
     Example:
         >>> from scalefit.allocation import lifetime
         >>> lifetime(2e12)
-        <cost lifetime(N, D) in FLOP: 6 N D + 2 N T, T = 2e+12>
+        <Cost lifetime(N, D) in FLOP: 6 N D + 2 N T, T = 2e+12>
     """
     T = _count(tokens, "tokens", "2e12")
     called = "lifetime" if name is None else name
@@ -137,11 +178,11 @@ def lifetime_usd(
         read * usd_per_flop(serve, use.prefill) + written * usd_per_flop(serve, use.decode)
     )
     called = "lifetime_usd" if name is None else name
-    summary = (
+    formula = (
         f"{k:.4g} N D + {m:.4g} N: trained on {train}, {read:.3g} tokens read and {written:.3g} "
         f"written on {serve}"
     )
-    return _two_terms(called, k, m, "USD", summary)
+    return _two_terms(called, k, m, "USD", formula)
 
 
 def effective_inference_tokens(
@@ -281,15 +322,10 @@ def kinetics(
     }
     aspect = number(aspect, "aspect", above=0, remedy="Pass width over depth, as aspect=128")
 
-    def function(N: Any, D: Any) -> Any:
-        n_layers, d_model = shape_of(N, aspect=aspect)
-        kv = 2.0 * n_layers * d_model / given["group"]
-        return TRAIN * N * D + count * kinetics_flops(N, kv, **given)
-
     said = ", ".join(f"{key} {value:g}" for key, value in given.items())
     return Cost(
         "kinetics" if name is None else name,
-        function,
+        TrainAndAnswer(count, aspect, **given),
         "Sadhukhan et al. 2025, arXiv 2506.05333",
         "FLOP",
         f"6 N D + {count:g} requests of eFLOPs ({said})",
@@ -338,7 +374,7 @@ def best_tokens_for_loss(params: Mapping[str, Any], loss: Any, rho: Any) -> Any:
 
     The logarithm of the first-order condition of :func:`lifetime_optimum` is convex and falls in
     ln D, and each of its two terms alone has its root to the left: Newton from the larger of those
-    walks right, monotonically, and has derivatives in the parameters.
+    moves right, monotonically, and has derivatives in the parameters.
     """
     alpha, beta = exponents(params)
     ln_b = sizes(params)[1]
@@ -359,8 +395,8 @@ def best_tokens_for_budget(params: Mapping[str, Any], product: Any, rho: Any) ->
     """Ln D of the least loss with N (D + rho) = ``product``, a budget over k.
 
     Here the logarithm of the wedge condition, (alpha - 1) ln(D + rho) + (beta + 1) ln D = constant,
-    rises in ln D; it is concave for alpha below 1 and convex above, and Newton walks to its root
-    from the side where that makes it monotone.
+    rises in ln D; it is concave for alpha below 1 and convex above, and Newton's method
+    starts on the side of the root from which it is monotone.
     """
     alpha, beta = exponents(params)
     ln_a, ln_b = sizes(params)
@@ -380,7 +416,7 @@ def best_tokens_for_budget(params: Mapping[str, Any], product: Any, rho: Any) ->
 
 
 def _constant(value: Any) -> Any:
-    """Where Newton's method begins is no part of what is differentiated."""
+    """The start of Newton's method, which is not differentiated."""
     return value if library(value) is np else lax.stop_gradient(value)
 
 
@@ -391,11 +427,8 @@ def _ln(rho: Any) -> Any:
     return xp.where(rho > 0, xp.log(xp.where(rho > 0, rho, 1.0)), -np.inf)
 
 
-def _two_terms(name: str, k: float, m: float, unit: str, summary: str) -> Cost:
-    def function(N: Any, D: Any) -> Any:
-        return N * (k * D + m)
-
-    return Cost(name, function, SARDANA, unit, summary, per_product=k, per_model=m)
+def _two_terms(name: str, k: float, m: float, unit: str, formula: str) -> Cost:
+    return Cost(name, TrainAndServe(k, m), SARDANA, unit, formula, per_product=k, per_model=m)
 
 
 def _count(value: float, argument: str, example: str) -> float:

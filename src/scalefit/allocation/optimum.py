@@ -126,7 +126,7 @@ def allocate(
 
 
 def _answers(problem: AllocationProblem, found: Solution) -> dict[str, np.ndarray]:
-    """Every answer under every draw, shape (draws, *levels); NaN where there is no optimum."""
+    """Every quantity under every draw, shape (draws, *levels); NaN where there is no optimum."""
     inside = found.state <= LIMITED
     spent = np.asarray(found.cost)
     budget = spent if problem.form.minimises_cost else np.broadcast_to(problem.levels, spent.shape)

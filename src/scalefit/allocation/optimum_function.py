@@ -64,7 +64,7 @@ def optimum_function(
         >>> runs = sf.simulate(sf.simulation.isoflop_design())
         >>> fit = sf.fit(runs)
         >>> sf.profile(fit, runs, sf.allocation.optimum_function(fit, "N", flops=1e21))
-        N* at 1e+21 FLOP: ...e+09 (95 %: ...e+09 to ...e+09)
+        <Profile N* at 1e+21 FLOP: ...e9 (95 %: ...e9 to ...e9)>
     """
     choice(what, "what", get_args(What))
     problem = build_problem(fit, flops, "FLOP", cost=cost, fixed=fixed)
@@ -232,8 +232,8 @@ class OptimumFunction:
         """The optima of arrays of parameters, in order."""
         return solve_all(self.problem, dict(zip(self.names, values, strict=True)))
 
-    def answer(self, values: Sequence[Any], start: Sequence[Any]) -> Any:
-        """The quantity as JAX traces it, from parameters and :func:`newton_start`."""
+    def traced(self, values: Sequence[Any], start: Sequence[Any]) -> Any:
+        """The quantity as JAX traces it, of parameters in order and :func:`newton_start`."""
         problem = self.problem
         if self.closed:
             k, m = problem.cost.per_product, problem.cost.per_model
@@ -256,14 +256,14 @@ class OptimumFunction:
     def _traced(self, values: list[Any]) -> Any:
         """The quantity under JAX, with derivatives of the first and second order."""
         if self.closed:
-            return self.answer(values, [])
+            return self.traced(values, [])
         # Traced now: within the callback JAX is busy.
         self._start(*(self.fit.params[name] for name in self.names))
         constant = [lax.stop_gradient(value) for value in jnp.broadcast_arrays(*values)]
         shaped: Any = jax.ShapeDtypeStruct
         outline = [shaped(constant[0].shape, jnp.float64)] * START
         start = jax.pure_callback(self._start, outline, *constant, vmap_method="expand_dims")
-        return self.answer(values, start)
+        return self.traced(values, start)
 
     def _start(self, *values: Any) -> list[np.ndarray]:
         """Where Newton's method starts: the optimum of concrete parameters."""
@@ -279,7 +279,7 @@ def _derivatives(function: OptimumFunction, order: int) -> Function:
     size = len(function.names)
 
     def value(*given: Any) -> Any:
-        return function.answer(given[:size], given[size:])
+        return function.traced(given[:size], given[size:])
 
     slope = jax.grad(value, argnums=tuple(range(size)))
 

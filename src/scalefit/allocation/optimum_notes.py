@@ -160,9 +160,9 @@ def _flat(problem: AllocationProblem, found: Solution) -> list[Note]:
     ]
 
 
-def draw_notes(draws: Draws, answer: str = "loss") -> list[Note]:
-    """A note on draws without an optimum: those whose answer, shape (draws, *levels), is NaN."""
-    loss = draws.get(answer, np.empty((0, 1)))
+def draw_notes(draws: Draws, quantity: str = "loss") -> list[Note]:
+    """A note on draws without an optimum: those whose quantity, shape (draws, *levels), is NaN."""
+    loss = draws.get(quantity, np.empty((0, 1)))
     lost = int(np.isnan(loss).any(axis=tuple(range(1, loss.ndim))).sum())
     if not lost:
         return []

@@ -101,7 +101,7 @@ class Allocation(Described):
         return np.asarray(self.D / self.N)[()]
 
     @property
-    def answers(self) -> tuple[str, ...]:
+    def quantities(self) -> tuple[str, ...]:
         """Names of the quantities, for :meth:`estimate`."""
         left = () if np.allclose(self.spent, self.budget, rtol=LEFT) else ("spent",)
         return (*self.columns, *self._ratio, "loss", *left, "n_exponent", "d_exponent")
@@ -153,7 +153,7 @@ class Allocation(Described):
         if self.draws and np.ptp(self.draws["budget"], axis=0).any():
             low, high = self.estimate("budget").interval(level)
             columns |= {f"{budget}_low": low, f"{budget}_high": high}
-        for name in self.answers:
+        for name in self.quantities:
             columns[name] = self._value(name)
             if self.draws:
                 low, high = self.estimate(name).interval(level)
@@ -218,7 +218,7 @@ class Allocation(Described):
 
     def _by_budget(self, level: float) -> Table:
         """A row for each budget; of draws fewer columns, with intervals of those but the loss."""
-        names = [*self.columns, "loss"] if self.draws else list(self.answers)
+        names = [*self.columns, "loss"] if self.draws else list(self.quantities)
         columns = [Column(self._budget_heading, np.ravel(self.budget).tolist(), self._budget_kind)]
         for name in names:
             shows = self.draws and name != "loss"
@@ -233,7 +233,7 @@ class Allocation(Described):
     def _by_quantity(self, level: float) -> Table:
         """A row for each quantity at the one budget."""
         moves = bool(np.ptp(self.draws["budget"], axis=0).any())
-        names = [*(("budget",) if moves else ()), *self.answers]
+        names = [*(("budget",) if moves else ()), *self.quantities]
         rows = [(self._heading(name), self.estimate(name)) for name in names]
         ends = [item.interval(level) for _, item in rows]
         return Table(
@@ -265,7 +265,7 @@ class Allocation(Described):
     def _heading(self, name: str) -> tuple[str, Kind]:
         """Heading with its unit, and how its numbers are written."""
         known: dict[str, tuple[str, Kind]] = {
-            "N": ("N* (parameters)", "count"),
+            "N": ("N* (params)", "count"),
             "D": ("D* (tokens)", "count"),
             "D/N": ("D*/N*", "number"),
             "loss": ("loss", "number"),

@@ -9,13 +9,13 @@ import numpy as np
 
 __all__ = ["NARROW", "bracketed", "first_root", "newton_step"]
 
-# A Newton step this short, relative, ends a search: the next one would be of rounding.
+# A Newton step this short, relative, ends a search: the next one would be rounding.
 SHORT = 1e-13
-# A bracket this narrow, relative, holds no number between its ends worth telling apart.
+# A bracket this narrow, relative, holds no number between its ends that differs from them.
 NARROW = float(np.finfo(np.float64).eps)
-# Points at which a function has to point beyond the end of its range to be tried there.
+# Iterations after which the upper end is tried where Newton's method points beyond it.
 PROBES = 2
-# Every second iteration halves a bracket at least.
+# Every second iteration halves a bracket at least, so that this is never reached.
 MOST_ITERATIONS = 200
 # A pivot of a symmetric matrix below this share of its diagonal has no digits left.
 PIVOT_TOLERANCE = 1e-12
@@ -39,14 +39,14 @@ def first_root(
     high: np.ndarray,
     *more: np.ndarray,
 ) -> np.ndarray:
-    """Where a function turns positive; ``low`` if it is at once, ``high`` if it never does.
+    """Where a function turns positive; ``low`` where it starts so, ``high`` where it never does.
 
-    Where it turns back again farther out, one of the places where it turns positive.
+    Of a function that turns positive several times, one of those places.
     """
     shape = np.broadcast_shapes(low.shape, high.shape, *(item.shape for item in more))
     low, high = np.broadcast_to(low, shape), np.broadcast_to(high, shape)
     top = np.where(function(problems, low, *more)[0] > 0, low, high)
-    # From the middle: near the ends of a range a law may do anything.
+    # From the middle: near the ends of a range a law is not to be trusted.
     x, _, right = bracketed(problems, function, low, top, 0.5 * (low + top), *more, known=False)
     never = (right >= top) & (top - x <= 4.0 * NARROW * np.maximum(np.abs(top), 1.0))
     return np.where(never, top, x)
@@ -67,13 +67,13 @@ def bracketed(
     Args:
         problems: the problems, one to a row.
         function: of them, of points of shape (problems, points) and of ``more``; value and slope.
-            What counts is where the value turns positive, be it by a jump.
+            The root is where the value turns positive, by a jump too.
         low: lower ends of the brackets, shape (problems, points).
         high: upper ends.
         start: where to begin, in the brackets.
         *more: further arguments, with a leading axis of problems.
         short: a Newton step of this length, relative, is the last one. Beside a pole steps get
-            short too: it is what is left of the distance to one.
+            short too, so that this is the distance left to one.
         known: whether the function is positive at the upper ends.
 
     Returns:
@@ -85,6 +85,7 @@ def bracketed(
     before, untried = np.full(x.shape, np.inf), np.full(x.shape, not known)
     rows = np.arange(len(x))
     for turn in range(MOST_ITERATIONS):
+        # Problems that are finished leave once they are half of all: taking costs a copy.
         alive = np.logical_not(finished.all(axis=1))
         left = int(alive.sum())
         if 2 * left <= len(alive):
@@ -103,11 +104,12 @@ def bracketed(
         moved, middle = x + step, 0.5 * (low + high)
         size, scale = np.abs(step), np.maximum(np.abs(x), 1.0)
         last = size <= short * scale
+        # Newton's step is taken inside the bracket, if it is at most half of the last one.
         quick = (moved > low) & (moved < high) & (size < 0.5 * before)
         ahead = np.where(last, np.clip(moved, low, high), np.where(quick, moved, middle))
         untried = untried & ~over
         if turn >= PROBES and untried.any():
-            # Newton's method points beyond the upper end: halving would take long to get there.
+            # Newton's method points beyond the upper end: halving would take long to reach it.
             ahead = np.where(untried & (moved >= high), high, ahead)
         before = np.abs(ahead - x)
         x = np.where(finished, x, ahead)
@@ -119,24 +121,27 @@ def bracketed(
 
 
 def newton_step(
-    gradient: np.ndarray, hessian: np.ndarray, held: np.ndarray
+    gradient: np.ndarray, hessian: np.ndarray, fixed: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Newton's step to be taken off, with some columns held, and where the Hessian is definite.
+    """Newton's step, to be subtracted, and where the Hessian is positive definite.
+
+    By Gauss-Jordan elimination of all problems at once: they are far too small for LAPACK.
 
     Args:
         gradient: shape (k, problems).
         hessian: shape (k, k, problems).
-        held: shape (k, problems).
+        fixed: which columns must not move, shape (k, problems).
     """
     size = len(gradient)
     unit = np.eye(size)[..., None]
-    matrix = np.where(held[:, None] | held[None, :], unit, hessian)
-    work = np.concatenate([matrix, np.where(held, 0.0, gradient)[:, None]], axis=1)
+    # A fixed column has the row and the column of the identity, and no gradient: its step is 0.
+    matrix = np.where(fixed[:, None] | fixed[None, :], unit, hessian)
+    work = np.concatenate([matrix, np.where(fixed, 0.0, gradient)[:, None]], axis=1)
     definite = np.ones(gradient.shape[1], dtype=bool)
     for j in range(size):
-        token_column = work[j, j]
-        good = token_column > PIVOT_TOLERANCE * np.abs(matrix[j, j])
-        row = work[j] / np.where(good, token_column, 1.0)
+        pivot = work[j, j]
+        good = pivot > PIVOT_TOLERANCE * np.abs(matrix[j, j])
+        row = work[j] / np.where(good, pivot, 1.0)
         # Every other row loses its entry in column j; row j becomes the scaled one.
         work = work - (work[:, j] - unit[:, j])[:, None] * row[None]
         definite &= good

@@ -19,9 +19,10 @@ from scalefit.errors import FitError, listed
 from scalefit.fitting import grid
 from scalefit.fitting.devices import named
 from scalefit.fitting.diagnostics import ROW_ROUNDING, assess, refuse_unidentified
+from scalefit.fitting.end_points import Polished
 from scalefit.fitting.fit_notes import fit_notes
 from scalefit.fitting.grid import Searched
-from scalefit.fitting.polish import Polished, newton_of
+from scalefit.fitting.objective_setup import scaled_objective
 from scalefit.fitting.prepared_fit import PreparedFit, prepare_fit
 from scalefit.fitting.search import polish_from, search
 from scalefit.laws import Law, find
@@ -216,7 +217,7 @@ def _nowhere(prepared: PreparedFit, polished: Polished) -> FitError:
     )
     predicted = prepared.predict(point)
     # Of the terms, too: one may be larger than any float where what it is multiplied by is zero.
-    columns, known = newton_of(problem, prepared.data).model.values(polished.coordinates[0])
+    columns, known = scaled_objective(problem, prepared.data).model.values(polished.coordinates[0])
     terms = [np.abs(item).max() for item in (*columns, 0.0 if known is None else known)]
     at = listed([f"{name} = {value:.4g}" for name, value in point.items()])
     low, high = f"{predicted.min():.4g}", f"{predicted.max():.4g}"
@@ -257,7 +258,7 @@ def _refuse_disagreement(
     objective = prepared.objective
     # Starts that ended nowhere have no value.
     best = int(np.nanargmin(np.abs(polished.value - searched)))
-    newton = newton_of(prepared.problem, prepared.data)
+    newton = scaled_objective(prepared.problem, prepared.data)
     terms = sum(map(np.abs, newton.terms(polished.coordinates[best], polished.coefficients[best])))
     error = ROW_ROUNDING * np.maximum(terms, np.abs(prepared.observed))
     if objective.needs_positive_loss:

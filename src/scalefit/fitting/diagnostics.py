@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from scalefit.fitting.arrow import curvature_of
+from scalefit.fitting.end_points import Polished
 from scalefit.fitting.grid import Searched
 from scalefit.fitting.newton import MOST_ITERATIONS
-from scalefit.fitting.polish import Polished
 from scalefit.objective import Objective, typical_residual, value_of_residual
 from scalefit.problem.problem import Data, Problem, Settings
 from scalefit.problem.separability import unidentified_error
@@ -118,9 +118,9 @@ def assess(
         basins=searched.basins,
         starts=len(polished.value),
         minima=minima,
-        gradient_cosine=float(polished.stationary[best]),
-        newton_decrement=float(polished.decrement[best]),
-        duality_gap=float(polished.duality[best]),
+        gradient_cosine=float(polished.gradient_cosine[best]),
+        newton_decrement=float(polished.newton_decrement[best]),
+        duality_gap=float(polished.duality_gap[best]),
         iterations=int(polished.iterations[best]),
         at_bound=tuple(name for name in problem.ordered if name in held),
         condition=condition,
@@ -141,9 +141,9 @@ def _stationary(objective: Objective, data: Data, polished: Any) -> np.ndarray:
         objective, polished.value, data.weight, float(data.unit), data.measure.delta
     )
     noise = ROW_ROUNDING / np.maximum(spread, ROW_ROUNDING)
-    still = polished.stationary <= CONVERGED_GRADIENT + noise
+    still = polished.gradient_cosine <= CONVERGED_GRADIENT + noise
     # The decrease that a step promises is quadratic in the gradient.
-    return (polished.decrement <= CONVERGED_PROMISE + noise**2) & still
+    return (polished.newton_decrement <= CONVERGED_PROMISE + noise**2) & still
 
 
 def _best(polished: Polished, order: np.ndarray, arrived: np.ndarray, known: float) -> int:

@@ -18,10 +18,12 @@ import numpy as np
 
 from scalefit.fitting import grid
 from scalefit.fitting.devices import chosen
+from scalefit.fitting.end_points import Polished
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.newton import MOST_ITERATIONS
-from scalefit.fitting.polish import HOST_NUMBERS, Polished, Polisher, Tables, padded
+from scalefit.fitting.polish import HOST_NUMBERS, Polisher
 from scalefit.fitting.ranking import Ranking, rank
+from scalefit.fitting.tables import Tables, padded
 from scalefit.problem.problem import Data, Problem, Settings
 from scalefit.runtime.settings import on_device, processor, quiet
 from scalefit.runtime.threads import THREADS, apart, in_threads
@@ -70,7 +72,7 @@ class Engine:
         self.progress = progress
         self.device = chosen(device, single=not any(tables.own))
         self.polisher = Polisher(problem, settings, tables, self.device)
-        self.model = self.polisher.newton.model
+        self.model = self.polisher.objective.model
 
     def rank(self, index: np.ndarray, starts: int) -> list[Ranking]:
         """Cells to start from for some tables, so many at most unless they are scattered."""

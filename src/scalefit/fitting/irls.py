@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from scalefit.fitting.dense_objective import Gram
 from scalefit.fitting.grid import Candidates
-from scalefit.fitting.newton import Gram, Newton
+from scalefit.fitting.scaled_objective import ScaledObjective
 from scalefit.objective import Measure
 from scalefit.problem.problem import Data, Settings
 from scalefit.runtime.settings import quiet
@@ -56,11 +57,13 @@ def squared(how: Measure) -> bool:
     return bool(np.isinf(how.delta) and not how.absolute and how.asymmetry == 1.0)
 
 
-def project(newton: Newton, data: Data, settings: Settings, coordinates: np.ndarray) -> Candidates:
+def project(
+    objective: ScaledObjective, data: Data, settings: Settings, coordinates: np.ndarray
+) -> Candidates:
     """Points with coefficients that nearly minimise the objective there, and its value.
 
     Args:
-        newton: the problem's iteration, on the host.
+        objective: the problem's objective, on the host.
         data: the table.
         settings: bounds.
         coordinates: shape (points, q).
@@ -69,20 +72,20 @@ def project(newton: Newton, data: Data, settings: Settings, coordinates: np.ndar
         The points, coefficients in raw units and the objective in the unit of the loss; infinite
         where there is no solution.
     """
-    size = max(1, CHUNK // (max(1, newton.wide) * data.response.size))
+    size = max(1, CHUNK // (max(1, objective.row_width) * data.response.size))
     with quiet():
         parts = [
-            _projected(newton, data, settings, coordinates[first : first + size])
+            _projected(objective, data, settings, coordinates[first : first + size])
             for first in range(0, max(1, len(coordinates)), size)
         ]
     return Candidates(*(np.concatenate(leaves) for leaves in zip(*parts, strict=True)))
 
 
 def _projected(
-    newton: Newton, data: Data, settings: Settings, coordinates: np.ndarray
+    objective: ScaledObjective, data: Data, settings: Settings, coordinates: np.ndarray
 ) -> Candidates:
-    k = newton.k
-    columns = newton.at(coordinates, data.metric)
+    k = objective.k
+    columns = objective.columns_at(coordinates, data.metric)
     known = 0.0 if columns.known is None else columns.known / data.unit
     factor = columns.size / data.unit
     lower, upper = settings.lower[:k], settings.upper[:k]

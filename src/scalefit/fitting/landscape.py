@@ -10,7 +10,7 @@ from scalefit.data.table import LossTable
 from scalefit.errors import LawError
 from scalefit.fitting import grid, irls
 from scalefit.fitting.model import Model
-from scalefit.fitting.polish import newton_of
+from scalefit.fitting.objective_setup import scaled_objective
 from scalefit.fitting.prepared_fit import prepare_again
 from scalefit.results.fit import Fit
 from scalefit.runtime.settings import quiet
@@ -72,7 +72,7 @@ def landscape(fit: Fit, table: LossTable, points: int | None = None) -> Landscap
         value = value * data.weight.sum() * square
     else:
         places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
-        projected = irls.project(newton_of(problem, data), data, settings, places)
+        projected = irls.project(scaled_objective(problem, data), data, settings, places)
         value = projected.value.reshape(len(axes[0]), len(axes[1])) * data.measure.factor
     first, second = (
         np.exp(axis) if log else axis for axis, log in zip(axes, problem.logarithmic, strict=True)

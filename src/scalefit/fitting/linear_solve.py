@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-__all__ = ["Factor", "combined", "dot", "factorise", "product", "solve", "solve_dense"]
+__all__ = ["Factor", "combined", "dot", "factorise", "product", "solve", "solve_dense", "stacked"]
 
 Matrix = Sequence[Sequence[Any]]
 
@@ -90,6 +90,17 @@ def combined(weights: Any, rows: Any, library: Any = np) -> Any:
     if library is np and rows.shape[-1] * rows.shape[-2] > ONE_THREAD_ROWS:
         return np.einsum("...k,...kr->...r", weights, rows)
     return (weights[..., None, :] @ rows)[..., 0, :]
+
+
+def stacked(items: Sequence[Any], shape: tuple[int, ...], library: Any = np) -> Any:
+    """Rows that broadcast to a shape (..., rows), one above the other, (..., n, rows)."""
+    xp = library
+    if xp is np or not items:
+        stack = xp.empty((*shape[:-1], len(items), shape[-1]))
+        for place, item in enumerate(items):
+            stack[..., place, :] = item
+        return stack
+    return xp.stack([xp.broadcast_to(item, shape) for item in items], axis=-2)
 
 
 class Factor(NamedTuple):

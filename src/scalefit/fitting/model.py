@@ -143,7 +143,7 @@ class Model:
     def _each(self, coordinates: Any) -> list[Any]:
         return [coordinates[..., axis, None] for axis in range(len(self.problem.nonlinear))]
 
-    def seen(self) -> tuple[list[tuple[int, ...]], tuple[int, ...] | None]:
+    def sees(self) -> tuple[list[tuple[int, ...]], tuple[int, ...] | None]:
         """Coordinates that each free term has derivatives in, in order, and the known part."""
 
         def of(parts: Sequence[_Part]) -> tuple[int, ...]:
@@ -219,14 +219,16 @@ class Model:
             place += 1 + len(seen) + len(seen) * (len(seen) + 1) // 2
         terms: list[tuple[int | None, list[_Part], tuple[int, ...]]] = [
             (index, parts, seen)
-            for (index, parts), seen in zip(enumerate(self._parts), self.seen()[0], strict=True)
+            for (index, parts), seen in zip(enumerate(self._parts), self.sees()[0], strict=True)
         ]
-        known = [(None, self._known, self.seen()[1] or ())] if self._known else []
+        known = [(None, self._known, self.sees()[1] or ())] if self._known else []
 
         def values(parts: list[_Part]) -> list[list[tuple[int, Any]]]:
             return [[(first[part.term], part.factor) for part in parts]]
 
-        def slopes(parts: list[_Part], seen: tuple[int, ...]) -> list[list[tuple[int, Any]]]:
+        def first_derivatives(
+            parts: list[_Part], seen: tuple[int, ...]
+        ) -> list[list[tuple[int, Any]]]:
             sums: dict[int, list[tuple[int, Any]]] = {axis: [] for axis in seen}
             for part in parts:
                 order = self._basis.sees[part.term]
@@ -234,7 +236,9 @@ class Model:
                     sums[axis].append((first[part.term] + 1 + order.index(own), part.factor))
             return list(sums.values())
 
-        def bends(parts: list[_Part], seen: tuple[int, ...]) -> list[list[tuple[int, Any]]]:
+        def second_derivatives(
+            parts: list[_Part], seen: tuple[int, ...]
+        ) -> list[list[tuple[int, Any]]]:
             pairs = combinations_with_replacement(seen, 2)
             sums: dict[tuple[int, int], list[tuple[int, Any]]] = {pair: [] for pair in pairs}
             for part in parts:
@@ -248,8 +252,8 @@ class Model:
 
         return [
             *((index, values(parts)) for index, parts, _ in terms),
-            *((index, slopes(parts, seen)) for index, parts, seen in [*terms, *known]),
-            *((index, bends(parts, seen)) for index, parts, seen in [*terms, *known]),
+            *((index, first_derivatives(parts, seen)) for index, parts, seen in [*terms, *known]),
+            *((index, second_derivatives(parts, seen)) for index, parts, seen in [*terms, *known]),
             *((None, values(parts)) for _, parts, _ in known),
         ]
 
@@ -259,19 +263,19 @@ class Model:
         Args:
             coordinates: free nonlinear coordinates, shape (..., q).
         """
-        seen, known = self.seen()
+        seen, known = self.sees()
         items = [item for _, mine in self.jet(coordinates) for item in mine]
         size = len(seen)
         every = [*seen, *([known] if known is not None else [])]
         rest = iter(items[size:])
-        slopes = [{axis: next(rest) for axis in axes} for axes in every]
-        bends = [
+        firsts = [{axis: next(rest) for axis in axes} for axes in every]
+        seconds = [
             {pair: next(rest) for pair in combinations_with_replacement(axes, 2)} for axes in every
         ]
-        columns = [Expansion(items[i], slopes[i], bends[i]) for i in range(size)]
+        columns = [Expansion(items[i], firsts[i], seconds[i]) for i in range(size)]
         if known is None:
             return Expanded(columns, None)
-        return Expanded(columns, Expansion(items[-1], slopes[-1], bends[-1]))
+        return Expanded(columns, Expansion(items[-1], firsts[-1], seconds[-1]))
 
 
 def _is_one(factor: Any) -> bool:

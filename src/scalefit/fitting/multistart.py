@@ -14,9 +14,11 @@ import numpy as np
 from scalefit.errors import DataError
 from scalefit.fitting import grid
 from scalefit.fitting.diagnostics import arrived
+from scalefit.fitting.end_points import Polished
 from scalefit.fitting.engine import SAME_VALUE, Engine, or_infinite
 from scalefit.fitting.grid import Candidates
-from scalefit.fitting.polish import Polished, Polisher, Tables
+from scalefit.fitting.polish import Polisher
+from scalefit.fitting.tables import Tables
 from scalefit.objective import Objective
 from scalefit.problem.problem import Data, Problem, Settings
 from scalefit.runtime.settings import quiet
@@ -34,8 +36,8 @@ class Refits(NamedTuple):
         coefficients: linear coefficients, raw units, shape (tables, k).
         coordinates: nonlinear coordinates, shape (tables, q).
         value: objective, shape (tables,).
-        decrement: see :class:`scalefit.fitting.polish.Polished`, shape (tables,).
-        stationary: see there, shape (tables,).
+        newton_decrement: see :class:`scalefit.fitting.end_points.Polished`, shape (tables,).
+        gradient_cosine: see there, shape (tables,).
         active: see there, shape (tables, p).
         basins: local minima on the grid; 0 where it was not searched, shape (tables,).
         global_search: whether the grid was searched, shape (tables,).
@@ -45,8 +47,8 @@ class Refits(NamedTuple):
     coefficients: np.ndarray
     coordinates: np.ndarray
     value: np.ndarray
-    decrement: np.ndarray
-    stationary: np.ndarray
+    newton_decrement: np.ndarray
+    gradient_cosine: np.ndarray
     active: np.ndarray
     basins: np.ndarray
     global_search: np.ndarray

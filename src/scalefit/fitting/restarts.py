@@ -28,10 +28,10 @@ from typing import Any
 import numpy as np
 
 from scalefit.fitting.arrow import curvature_of
+from scalefit.fitting.end_points import Polished
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.irls import project
-from scalefit.fitting.newton import Newton
-from scalefit.fitting.polish import Polished
+from scalefit.fitting.scaled_objective import ScaledObjective
 from scalefit.objective import influence, residual_derivatives, residuals
 from scalefit.problem.problem import Data, Settings
 from scalefit.runtime.settings import quiet
@@ -52,12 +52,12 @@ PASSED = 1e-9
 
 
 def along_profiles(
-    newton: Newton, data: Data, settings: Settings, end: Polished, factor: float
+    objective: ScaledObjective, data: Data, settings: Settings, end: Polished, factor: float
 ) -> Candidates:
     """Points on either side of an end along the profile of each nonlinear parameter.
 
     Args:
-        newton: the problem's iteration, on the host.
+        objective: the problem's objective, on the host.
         data: the table.
         settings: bounds.
         end: where one start ended, by itself.
@@ -67,8 +67,8 @@ def along_profiles(
         Two points for each nonlinear parameter that no bound holds, with coefficients that nearly
         minimise the objective there.
     """
-    k, here = newton.k, end.coordinates[0]
-    curvature = curvature_of(newton.problem, end.gauss_newton[0])
+    k, here = objective.k, end.coordinates[0]
+    curvature = curvature_of(objective.problem, end.gauss_newton[0])
     free = ~end.active[0] & (curvature.diagonal > 0)
     moving, inverse = curvature.inverse(free)
     freedom = max(1, np.count_nonzero(data.weight) - np.count_nonzero(free))
@@ -79,24 +79,24 @@ def along_profiles(
     places: list[np.ndarray] = []
     for across in inverse.T:
         own = across[len(places) // 2]
-        step = np.zeros(newton.q)
+        step = np.zeros(objective.q)
         # Where rounding leaves no curvature, the points are no numbers, and left out.
         with quiet():
             step[moving] = np.sqrt(2 * RISE * value / (freedom * own)) * across
         places += [here + step, here - step]
-    points = np.array(places).reshape(-1, newton.q)
+    points = np.array(places).reshape(-1, objective.q)
     points = points[np.isfinite(points).all(axis=1)]
     points = np.clip(points, settings.lower[k:], settings.upper[k:])
-    return project(newton, data, settings, points)
+    return project(objective, data, settings, points)
 
 
 def off_faces(
-    newton: Newton, data: Data, settings: Settings, polished: Polished
+    objective: ScaledObjective, data: Data, settings: Settings, polished: Polished
 ) -> tuple[np.ndarray, Candidates]:
     """Starts that ended where a term vanishes that would lower the objective, and where to go on.
 
     Args:
-        newton: the problem's iteration, on the host.
+        objective: the problem's objective, on the host.
         data: the table.
         settings: bounds.
         polished: where starts ended.
@@ -105,7 +105,7 @@ def off_faces(
         Which starts, (found,), and for each the end with the exponents of one vanished term put
         where the term leads down most steeply.
     """
-    problem, k = newton.problem, newton.k
+    problem, k = objective.problem, objective.k
     owners = np.array(problem.owners, dtype=int)
     which, coordinates = [], []
     ended = np.isfinite(polished.value)
@@ -122,9 +122,9 @@ def off_faces(
             if not free or problem.limits[index][0] != "zero":
                 continue
             if pull is None:
-                pull = _pull(newton, data, polished, int(start))
+                pull = _pull(objective, data, polished, int(start))
             places = _places(settings, k, polished.coordinates[start], free)
-            slope = _slopes(newton, index, places, pull).min(axis=-1)
+            slope = _slopes(objective, index, places, pull).min(axis=-1)
             least = int(np.argmin(slope))
             if slope[least] < steepest:
                 steepest, best = slope[least], places[least]
@@ -132,7 +132,7 @@ def off_faces(
             which.append(start)
             coordinates.append(best)
     chosen = np.array(which, dtype=int)
-    places = np.array(coordinates).reshape(len(chosen), newton.q)
+    places = np.array(coordinates).reshape(len(chosen), objective.q)
     return chosen, Candidates(places, polished.coefficients[chosen], None)
 
 
@@ -145,10 +145,12 @@ def _places(settings: Settings, k: int, here: np.ndarray, free: list[int]) -> np
     return places
 
 
-def _pull(newton: Newton, data: Data, polished: Polished, start: int) -> tuple[Any, Any]:
+def _pull(
+    objective: ScaledObjective, data: Data, polished: Polished, start: int
+) -> tuple[Any, Any]:
     """Pull of each row, and what a row passed through adds whichever way it moves; (rows,) each."""
     how, observed = data.measure, data.response
-    terms = newton.terms(polished.coordinates[start], polished.coefficients[start])
+    terms = objective.terms(polished.coordinates[start], polished.coefficients[start])
     predicted = np.sum(terms, axis=0) / data.unit
     rows = residuals(how, observed, predicted)
     first = residual_derivatives(how, observed, predicted)[0]
@@ -159,11 +161,13 @@ def _pull(newton: Newton, data: Data, polished: Polished, start: int) -> tuple[A
     return weight * np.where(passed, 0.0, np.sign(rows)) * first, weight * passed * np.abs(first)
 
 
-def _slopes(newton: Newton, index: int, places: np.ndarray, pull: tuple[Any, Any]) -> Any:
+def _slopes(
+    objective: ScaledObjective, index: int, places: np.ndarray, pull: tuple[Any, Any]
+) -> Any:
     """Cosine of the pull and each column of a linear parameter: the rate of change as its
     coefficient grows, (places, coefficients).
     """
     signed, either = pull
-    rate, square = newton.slopes_of(index, places, signed, either)
+    rate, square = objective.column_sums(index, places, signed, either)
     size = np.sqrt(square * (signed**2 + either**2).sum())
     return rate / np.where(size > 0, size, 1.0)

@@ -13,11 +13,12 @@ import numpy as np
 
 from scalefit.fitting import grid, irls
 from scalefit.fitting.diagnostics import settled
+from scalefit.fitting.end_points import Polished
 from scalefit.fitting.engine import SAME_VALUE, Engine, or_infinite
 from scalefit.fitting.grid import Candidates, Searched
-from scalefit.fitting.polish import Polished, Tables
 from scalefit.fitting.ranking import MOST_STARTS, rank_cells
 from scalefit.fitting.restarts import along_profiles, off_faces
+from scalefit.fitting.tables import Tables
 from scalefit.objective import Objective
 from scalefit.problem.problem import Data, Problem, Settings
 from scalefit.runtime.settings import quiet
@@ -89,7 +90,10 @@ def polish_from(
         for value, logarithm in zip(values, problem.logarithmic, strict=True)
     ]
     start = irls.project(
-        engine.polisher.newton, engine.tables.one(0), settings, np.array([place], dtype=np.float64)
+        engine.polisher.objective,
+        engine.tables.one(0),
+        settings,
+        np.array([place], dtype=np.float64),
     )
     return engine.polisher(np.zeros(1, dtype=int), start)
 
@@ -116,7 +120,7 @@ class _OneTable(Engine):
         for _ in self.problem.nonlinear:
             with quiet():
                 which, onwards = off_faces(
-                    self.polisher.newton, self.tables.one(0), self.settings, polished
+                    self.polisher.objective, self.tables.one(0), self.settings, polished
                 )
             if not len(which):
                 break
@@ -136,7 +140,7 @@ class _OneTable(Engine):
             polished: ends so far.
             cells: other starts, polished with the first of these.
         """
-        newton, here, factor = self.polisher.newton, self.tables.one(0), self.polisher.factor
+        newton, here, factor = self.polisher.objective, self.tables.one(0), self.polisher.factor
         for _ in range(MOST_NEIGHBOURS):
             if not np.isfinite(polished.value).any():
                 break
@@ -157,7 +161,7 @@ class _OneTable(Engine):
         shape = tuple(map(len, axes))
         cells = np.stack(np.unravel_index(np.arange(prod(shape)), shape), axis=1)
         places = grid.points(self.problem, axes, cells)
-        found = irls.project(self.polisher.newton, self.tables.one(0), self.settings, places)
+        found = irls.project(self.polisher.objective, self.tables.one(0), self.settings, places)
         ranking = rank_cells(found.value.reshape(shape))
         starts = found.take(np.ravel_multi_index(tuple(ranking.cells.T), shape))
         return Searched(len(cells), 0, ranking.basins), starts

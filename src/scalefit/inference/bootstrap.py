@@ -156,8 +156,8 @@ def bootstrap(
         noise=run_noise(fitted),
         replicates=Replicates(
             objective_value=found.value,
-            newton_decrement=found.decrement,
-            gradient_cosine=found.stationary,
+            newton_decrement=found.newton_decrement,
+            gradient_cosine=found.gradient_cosine,
             global_search=found.global_search,
             improved=found.improved,
         ),

@@ -12,7 +12,7 @@ from scalefit.arguments import affordable, whole
 from scalefit.arguments import level as checked_level
 from scalefit.arguments import seed as checked_seed
 from scalefit.data.table import LossTable
-from scalefit.fitting.polish import newton_of
+from scalefit.fitting.objective_setup import scaled_objective
 from scalefit.inference.covariance_matrix import CovarianceMethod, check_method, covariance_matrix
 from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.fitted_data import (
@@ -161,9 +161,9 @@ class Covariance(Described):
         fitted, data = self._fitted, self._fitted.prepared.data
         problem, settings = fitted.prepared.problem, fitted.prepared.settings
         k, p, free = len(problem.owners), problem.size, ~fitted.at_bound
-        newton = newton_of(problem, data)
+        newton = scaled_objective(problem, data)
         terms = self._terms(
-            newton.sizes_around(data.metric[None], fitted.optimum.coordinates[None])
+            newton.scale_derivatives(data.metric[None], fitted.optimum.coordinates[None])
         )
         inner = terms.turned @ self._matrix @ terms.turned.T
         # A root of the correlation matrix, rows scaled: rounding may leave it not quite definite.

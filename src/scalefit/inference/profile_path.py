@@ -9,7 +9,7 @@ import numpy as np
 from scalefit import objective as obj
 from scalefit.arguments import shown
 from scalefit.errors import ArgumentError
-from scalefit.fitting.polish import batch_of, newton_of
+from scalefit.fitting.objective_setup import scaled_objective, unbounded_batch
 from scalefit.inference.covariance_matrix import covariance_matrix
 from scalefit.inference.derivatives import core_share
 from scalefit.inference.fitted_data import FittedData
@@ -70,13 +70,13 @@ class PathSide(NamedTuple):
 class _Local(NamedTuple):
     """The objective at a point, shapes (), (p,), (p, p) and (p, p).
 
-    ``newton`` is its exact Hessian. ``gauss_newton`` is that of the parabola that touches the
+    ``hessian`` is the exact one. ``gauss_newton`` is that of the parabola that touches the
     penalties from above: positive definite, and safe far from the minimum.
     """
 
     value: Any
     gradient: Any
-    newton: Any
+    hessian: Any
     gauss_newton: Any
 
 
@@ -100,7 +100,7 @@ class ProfilePath:
     def __init__(self, fitted: FittedData, quantity: Quantity) -> None:
         self._fitted = fitted
         self._problem, self._data = fitted.prepared.problem, fitted.prepared.data
-        self._newton = newton_of(self._problem, self._data)
+        self._objective = scaled_objective(self._problem, self._data)
         self._logarithmic = quantity.logarithmic
         self._k = len(self._problem.owners)
         coordinates, scale = fitted.optimum.coordinates, self.scale(fitted.point)
@@ -266,7 +266,7 @@ class ProfilePath:
         free = ~active
         # The Lagrangian is F - lambda q: its Hessian has the curvature of the quantity too.
         multiplier = self._multiplier(here.gradient, slope, free)
-        lagrangian = here.newton - multiplier * self._hessian(point)
+        lagrangian = here.hessian - multiplier * self._hessian(point)
         trials = []
         for matrix in (lagrangian, here.gauss_newton):
             step = _tangent_step(matrix, self._metric * damping, here.gradient, slope, free)
@@ -319,10 +319,10 @@ class ProfilePath:
 
     def _local(self, point: np.ndarray) -> _Local:
         with quiet():
-            batch = batch_of(self._newton, self._data, point[None, self._k :])
-            here = self._newton.local(batch, point[None])
-            newton, gauss_newton = map(self._newton.dense, (here.newton, here.gauss_newton))
-        return _Local(here.value[0], here.gradient[0], newton[0], gauss_newton[0])
+            batch = unbounded_batch(self._objective, self._data, point[None, self._k :])
+            here = self._objective.local(batch, point[None])
+            hessian, gauss_newton = map(self._objective.dense, (here.hessian, here.gauss_newton))
+        return _Local(here.value[0], here.gradient[0], hessian[0], gauss_newton[0])
 
     def _gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         """The quantity and its gradient in the point."""
@@ -346,9 +346,11 @@ class ProfilePath:
         """
         k, p, logs = self._k, len(point), np.array(self._problem.logarithmic, dtype=bool)
         with quiet():
-            size, first, rest = self._newton.sizes_around(self._data.metric[None], point[None, k:])
+            size, first, rest = self._objective.scale_derivatives(
+                self._data.metric[None], point[None, k:]
+            )
         # Columns that do not move with a coordinate keep their size.
-        moving = self._newton.moving
+        moving = self._objective.moving
         first = np.where(moving[:, None], first[0], 0.0)
         rest = np.where(moving[:, None, None], rest[0], 0.0)
         factor = self._data.unit / size[0]

@@ -1,0 +1,168 @@
+"""The polish as one compiled program, over chunks of starts, on a device of JAX's.
+
+Starts of a chunk go in lockstep. Those that take longer than a round go on in chunks of their own.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from scalefit.fitting.end_points import Polished, blank, newton_ends
+from scalefit.fitting.grid import Candidates
+from scalefit.fitting.newton import State, advance, begin, frozen_where
+from scalefit.fitting.objective_setup import goal_of, scaled_objective, starting_batch
+from scalefit.fitting.scaled_objective import ScaledObjective
+from scalefit.fitting.tables import Tables, padded
+from scalefit.objective import Residual
+from scalefit.problem.problem import Data, Problem, Settings
+from scalefit.runtime.settings import on_device
+from scalefit.runtime.threads import THREADS, in_threads
+
+__all__ = ["DevicePolish", "polished_chunk"]
+
+# Bytes of one chunk on a device, and numbers that a start takes there for each row. On a processor
+# a chunk stays in cache.
+DEVICE_BYTES = 2**30
+PROCESSOR_BYTES = 2**22
+NUMBERS_PER_ROW = 64
+
+# Most iterations of each round; squares take 8, Huber losses 10 to 60.
+LIMITS = (12, 30)
+
+# Up to so many starts go on together to the end.
+TOGETHER = 32
+
+
+class DevicePolish:
+    """Polishes starts on tables of one design by the compiled program.
+
+    Args:
+        objective: the objective, on the host.
+        settings: bounds.
+        tables: the tables.
+        dense: see :func:`scaled_objective`.
+    """
+
+    def __init__(
+        self, objective: ScaledObjective, settings: Settings, tables: Tables, dense: bool
+    ) -> None:
+        self.objective, self.settings, self.tables, self.dense = objective, settings, tables, dense
+        self.data = tables.data
+
+    def __call__(
+        self, device: jax.Device, table: np.ndarray, starts: Candidates, most: int, bar: Any
+    ) -> Polished:
+        """Where starts end; see ``polish.Polisher``. Absolute residuals stay smoothed."""
+        arrays = padded(self.data)
+        on_host = device.platform == "cpu"
+        size = PROCESSOR_BYTES if on_host else DEVICE_BYTES
+        width = max(1, size // (8 * arrays.response.size * NUMBERS_PER_ROW))
+        width = min(width, 1 << (len(table) - 1).bit_length())
+        ends = blank(len(table), self.objective)
+        # Delta of a smoothed sum would be chosen anew whenever it is interrupted.
+        together = self.data.measure.absolute or len(table) <= TOGETHER
+        limits = [] if together else [limit for limit in LIMITS if limit < most]
+        going, points = np.arange(len(table)), starts
+        for limit in [*limits, most]:
+
+            def run(index: np.ndarray, now: Candidates = points, limit: int = limit) -> None:
+                # The last chunk is filled up to the size that is compiled, and the filling dropped.
+                filled = np.resize(index, width)
+                with on_device(device):
+                    found = self._chunk(arrays, table[filled], now, filled, limit)
+                ends.put(index, Polished(*(np.asarray(leaf)[: len(index)] for leaf in found)))
+
+            chunks = [going[first : first + width] for first in range(0, len(going), width)]
+            # Also a single chunk: a program that the caller's thread runs cannot be interrupted.
+            in_threads(run, chunks, THREADS if on_host else 1)
+            left = going[ends.iterations[going] >= limit]
+            if bar is not None:
+                bar.update(len(going) - len(left) if limit < most else len(going))
+            going = left
+            if not len(going):
+                break
+            points = Candidates(ends.coordinates, ends.coefficients, ends.value)
+        return ends
+
+    def _chunk(
+        self, arrays: Data, table: np.ndarray, points: Candidates, which: np.ndarray, most: int
+    ) -> Polished:
+        how, missing = self.data.measure, arrays.response.size - self.data.response.size
+        losses, weights, metric = self.tables.take(table)
+        # Padding repeats the last row, so that nothing not finite enters, at weight zero.
+        losses = np.pad(losses, ((0, 0), (0, missing)), mode="edge")
+        weights, metric = (np.pad(item, ((0, 0), (0, missing))) for item in (weights, metric))
+        found = polished_chunk(
+            self.objective.problem,
+            how.residual,
+            how.absolute,
+            self.dense,
+            arrays,
+            self.settings,
+            (losses, weights, metric),
+            (how.delta, how.asymmetry, how.factor * self.tables.unit),
+            points.coordinates[which],
+            points.coefficients[which],
+            np.int64(most),
+        )
+        return cast(Polished, jax.device_get(found))
+
+
+class _TracedMeasure(NamedTuple):
+    """A measure whose numbers are passed beside it."""
+
+    residual: Residual
+    asymmetry: float = 1.0
+
+
+@partial(jax.jit, static_argnames=("problem", "residual", "absolute", "dense"))
+def polished_chunk(
+    problem: Problem,
+    residual: Residual,
+    absolute: bool,
+    dense: bool,
+    data: Data,
+    settings: Settings,
+    tables: tuple[Any, Any, Any],
+    numbers: tuple[Any, Any, Any],
+    coordinates: Any,
+    coefficients: Any,
+    most: Any,
+) -> Polished:
+    """Where starts end, as one program.
+
+    Args:
+        problem: the problem.
+        residual: of the objective.
+        absolute: whether the objective is the sum of absolute residuals.
+        dense: see :func:`scaled_objective`.
+        data: the design.
+        settings: bounds.
+        tables: losses, weights and metric of each start's table.
+        numbers: delta, asymmetry and factor of the objective.
+        coordinates: points to set out from, (starts, q).
+        coefficients: raw units, (starts, k).
+        most: iterations at most.
+    """
+    delta, asymmetry, factor = numbers
+    data = data._replace(measure=cast(Any, _TracedMeasure(residual)))
+    objective = scaled_objective(problem, data, jnp, asymmetry=asymmetry, dense=dense)
+    start = (tables, delta, absolute, coordinates, coefficients)
+    batch, point = starting_batch(objective, settings, *start)
+    goal = goal_of(absolute)
+
+    def step(state: State) -> State:
+        moved = advance(objective, batch, goal, state, projected=problem.scattered)
+        return frozen_where(jnp, state.done | (state.iteration >= most), state, moved)
+
+    def going(state: State) -> Any:
+        return (~state.done & (state.iteration < most)).any()
+
+    state = lax.while_loop(going, step, begin(objective, point))
+    return newton_ends(objective, factor, batch, state)
