@@ -64,7 +64,7 @@ def values():
 def compiled_values():
     """Numbers of programs that take seconds to compile."""
     device = sf.fit(RUNS, device="cpu")
-    draws = sf.posterior(sf.fit(RUNS), RUNS, draws=60, chains=2, seed=2**33 + 7)
+    draws = sf.posterior(sf.fit(RUNS), RUNS, n_draws=60, chains=2, seed=2**33 + 7)
     rows = sf.fit(RUNS, compiled_law)
     return digits(
         [device.objective_value, *device.params.values()],
@@ -295,7 +295,7 @@ def by_forks():
         return digits(sf.fit(RUNS, device="cpu").objective_value)
 
     def posterior():
-        return digits(sf.posterior(sf.fit(RUNS), RUNS, draws=4, chains=1).params["alpha"])
+        return digits(sf.posterior(sf.fit(RUNS), RUNS, n_draws=4, chains=1).params["alpha"])
 
     def on_host():
         fit = sf.fit(RUNS)

@@ -72,7 +72,7 @@ class DocumentError(ScalefitError, ValueError):
     """A saved result holds what no result of that kind holds.
 
     Attributes:
-        field: which field, as ``trust.minima[0].value``; empty where it is no such document at all.
+        field: which field, as ``diagnostics.minima[0].value``; empty where it is no such document.
         value: what is there.
         remedy: what to do about it.
     """

@@ -10,7 +10,8 @@ import scalefit as sf
 from scalefit.allocation import HARDWARE
 from scalefit.allocation.costs import find_cost
 from scalefit.approach2.bias_variants import Comparison
-from scalefit.data.table import DroppedRow, as_table
+from scalefit.data.dropped_rows import DroppedRow
+from scalefit.data.table import as_table
 from scalefit.inference import TailCorrection
 from scalefit.reporting.numbers import shown
 

@@ -14,7 +14,7 @@ from scipy.optimize import least_squares, minimize_scalar, nnls
 
 import scalefit as sf
 from scalefit.certification.boxes import Boxes
-from scalefit.certification.certify import UNASKED_BOXES, certify, prepare_search
+from scalefit.certification.certify import DEFAULT_BOXES, certify, prepare_search
 from scalefit.certification.conjugates import loss
 from scalefit.certification.ranges import order_ranges
 from scalefit.objective import evaluate
@@ -346,11 +346,11 @@ def test_noisy_log_squares_are_proved(law, noise, seed):
     pose = posed(runs, law, residual="log", **SQUARE)
     value, theta, _ = independent(law, runs)
     assert np.sqrt(value / 60) > 0.15
-    found = certify(*pose, value, most_boxes=UNASKED_BOXES)
+    found = certify(*pose, value, most_boxes=DEFAULT_BOXES)
     assert found, found.reason
     assert found.gap == pytest.approx(1e-6, rel=1e-6)
     # One part in a thousand higher is refuted, by a point near the optimum.
-    refuted = certify(*pose, value * 1.001, most_boxes=UNASKED_BOXES)
+    refuted = certify(*pose, value * 1.001, most_boxes=DEFAULT_BOXES)
     assert not refuted and "lower elsewhere" in refuted.reason
     assert refuted.gap >= 0.0009
     for group, x in zip(pose[0].nonlinear, theta, strict=True):

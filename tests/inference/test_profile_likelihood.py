@@ -214,6 +214,18 @@ def test_parameter_at_a_bound_has_a_profile_on_one_side(runs):
         assert other.params["A"][i] == pytest.approx(held.params["A"], rel=1e-4)
 
 
+def test_a_term_that_is_zero_leaves_profiles_of_everything_else(runs):
+    params = {**sf.simulation.SURFACES["chinchilla"], "B": 1e-9}
+    without = sf.simulate(runs[["N", "D"]], params=params, noise=0.02, seed=3)
+    fit = sf.fit(without, robust="none", certify=False)
+    assert fit.params["B"] == 0
+    for quantity in ("alpha", "B", "beta"):
+        found = sf.profile(fit, without, quantity)
+        plain = sf.profile(fit, without, quantity, method="jacobian")
+        assert found.closed == plain.closed
+    assert sf.profile(fit, without, "alpha").closed == (True, True)
+
+
 def test_sums_of_absolute_residuals_have_no_profile(runs):
     absolute = sf.fit(runs, robust="l1")
     with pytest.raises(sf.errors.DataError, match="corners along a profile"):

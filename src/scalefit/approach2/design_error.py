@@ -25,6 +25,8 @@ from scalefit.reporting.numbers import shown
 from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.surface import Surface, checked_surface
 
+ENDS = ("low", "high")
+
 # Sizes of a sweep; exponents and half-widths whose losses float64 holds.
 MOST_POINTS, STEEPEST, WIDEST = 100_000, 10.0, 1e30
 
@@ -141,7 +143,8 @@ class DesignBias(Described):
         checked_level(level)
         frame = self.target.copy()
         for name in ("N_error", "D_error") if self.draws else ():
-            frame[f"{name}_low"], frame[f"{name}_high"] = self.estimate(name).interval(level)
+            for end, values in zip(ENDS, self.estimate(name).interval(level), strict=True):
+                frame[f"{name}_{end}"] = values
         return frame
 
     def __repr__(self) -> str:
@@ -168,27 +171,47 @@ class DesignBias(Described):
             f"{last['N_error']:+.2%} in N* at {shown(last['budget'], 'flop').value} FLOP. "
             "With noise, and why: scalefit.bias",
             tables=[
-                _error_rows(target, f"Extrapolated by the power laws{over}", interval),
-                _error_rows(self.budgets, "Vertices of the budgets", interval),
+                _target_rows(target, f"Extrapolated by the power laws{over}", interval),
+                _vertex_rows(self.budgets),
             ],
             notes=self.notes,
         )
 
 
-def _error_rows(frame: pd.DataFrame, title: str, interval: str) -> Table:
-    columns = [Column("FLOP", frame["budget"], "flop")]
+def _target_rows(frame: pd.DataFrame, title: str, interval: str) -> Table:
+    """A row for each target budget and answer."""
+    answers = ("N", "D")
+    ends = (
+        [frame[[f"{name}_error_{end}" for name in answers]].to_numpy().ravel() for end in ENDS]
+        if "D_error_low" in frame
+        else []
+    )
+    optimum, found, error = (
+        frame[[name + suffix for name in answers]].to_numpy().ravel()
+        for suffix in ("_true", "", "_error")
+    )
+    return Table(
+        [
+            Column("C, FLOP", frame["budget"].repeat(2), "flop"),
+            Column("", ["N*, parameters", "D*, tokens"] * len(frame), "text"),
+            Column("of the law", optimum, "count"),
+            Column("by Approach 2", found, "count"),
+            Column("error", error, "percent", *ends),
+        ],
+        title,
+        interval,
+    )
+
+
+def _vertex_rows(frame: pd.DataFrame) -> Table:
+    columns = [Column("C, FLOP", frame["budget"], "flop")]
     for name in ("N", "D"):
         columns += [
             Column(f"{name}*", frame[f"{name}_true"], "count"),
             Column(f"{name} found", frame[name], "count"),
+            Column("error", frame[f"{name}_error"], "percent"),
         ]
-        ends = [
-            frame[f"{name}_error_{end}"]
-            for end in ("low", "high")
-            if f"{name}_error_{end}" in frame
-        ]
-        columns.append(Column("error", frame[f"{name}_error"], "percent", *ends))
-    return Table(columns, title, interval)
+    return Table(columns, "Vertices of the budgets")
 
 
 def design_bias(

@@ -1,6 +1,7 @@
 """Boxes of nonlinear parameters, and a law's columns over them.
 
-A column sees one parameter, so boxes share its enclosures with each other and with their parts.
+A column depends on one parameter, so that boxes share its enclosures with each other and with
+their parts.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ import numpy as np
 from scalefit.certification.enclosures import Columns
 from scalefit.certification.rounding import EPSILON, gamma
 
-__all__ = ["Boxes", "Gathered", "Shelf", "curve_of", "ratio_of", "room", "summit"]
+__all__ = [
+    "Boxes",
+    "ColumnCache",
+    "Gathered",
+    "curvature_bound",
+    "repair_ratio",
+    "upper_bound",
+    "workspace",
+]
 
 # Numbers of columns over intervals that are kept at a time: 64 MiB.
 MOST_KEPT = 1 << 23
@@ -31,7 +40,7 @@ class Boxes:
     Attributes:
         lower: lower ends of the coordinates, (boxes, q).
         upper: upper ends.
-        passive: the columns at work in the parent, (boxes, columns).
+        passive: the columns with a positive coefficient in the parent, (boxes, columns).
         ranges: where a row's prediction lies at every point of the box that is below the target,
             as the loss counts predictions, (boxes, 2, rows); of no rows where the loss has no use
             for it.
@@ -50,8 +59,8 @@ class Boxes:
         return Boxes(self.lower[which], self.upper[which], self.passive[which], self.ranges[which])
 
 
-class Shelf:
-    """Columns over the intervals met so far, which boxes share with each other and their parts.
+class ColumnCache:
+    """Enclosures of the columns over every interval bounded so far.
 
     Attributes:
         middle: see :class:`~scalefit.certification.enclosures.Pieces`, (places, 5, rows).
@@ -64,7 +73,7 @@ class Shelf:
     def __init__(self, columns: Columns, direction: np.ndarray) -> None:
         self.columns, self.direction = columns, direction
         self.gamma = gamma(len(direction))
-        self.seeing = [
+        self.by_axis = [
             [place for place, own in enumerate(columns.axis) if own == axis]
             for axis in range(len(columns.problem.nonlinear))
         ]
@@ -79,8 +88,8 @@ class Shelf:
         self.error = np.empty((places, 5, rows))
         self.against = np.empty(places)
         self.finite = np.empty(places, dtype=bool)
-        # By coordinate and interval, the places of the columns that see the coordinate.
-        self.places: list[dict[tuple[float, float], tuple[int, ...]]] = [{} for _ in self.seeing]
+        # By coordinate and interval, the places of the columns that depend on the coordinate.
+        self.places: list[dict[tuple[float, float], tuple[int, ...]]] = [{} for _ in self.by_axis]
 
     def find(self, boxes: Boxes) -> np.ndarray:
         """Place of each column over the interval of each box, (boxes, columns)."""
@@ -97,7 +106,7 @@ class Shelf:
             ]
         )
         where = np.empty((len(boxes), len(self.columns)), dtype=int)
-        for mine, held, columns in zip(pairs, self.places, self.seeing, strict=True):
+        for mine, held, columns in zip(pairs, self.places, self.by_axis, strict=True):
             where[:, columns] = np.array([held[pair] for pair in mine]).reshape(len(boxes), -1)
         return where
 
@@ -127,7 +136,7 @@ class Shelf:
         self.against[mine] = pieces.least @ e - self.gamma * (np.abs(pieces.least) @ e)
         self.finite[mine] = np.isfinite(pieces.middle[:, :2]).all(axis=(1, 2))
         starts = first + np.cumsum([0, *counts])
-        for held, pairs, columns in zip(self.places, fresh, self.seeing, strict=True):
+        for held, pairs, columns in zip(self.places, fresh, self.by_axis, strict=True):
             for number, pair in enumerate(pairs):
                 held[pair] = tuple(int(starts[place]) + number for place in columns)
         self.used = last
@@ -138,8 +147,8 @@ class Gathered(NamedTuple):
 
     Attributes:
         middle: see :class:`~scalefit.certification.enclosures.Pieces`, (boxes, columns, 5, rows).
-        error: see :class:`Shelf`, for each box.
-        against: see :class:`Shelf`, (boxes, columns).
+        error: see :class:`ColumnCache`, for each box.
+        against: see :class:`ColumnCache`, (boxes, columns).
         width: upper bound of the width of the interval, (boxes, columns).
     """
 
@@ -165,8 +174,8 @@ class Gathered(NamedTuple):
 _HELD = threading.local()
 
 
-def room(name: str, *shape: int) -> np.ndarray:
-    """An array to write to until the next one of that name is asked for in this thread.
+def workspace(name: str, *shape: int) -> np.ndarray:
+    """An array to write to, until the next call with that name in this thread.
 
     The memory is used again, by other proofs too: fresh memory takes a fifth of a proof's time.
     """
@@ -179,7 +188,7 @@ def room(name: str, *shape: int) -> np.ndarray:
     return held[name][:size].reshape(shape)
 
 
-def curve_of(
+def curvature_bound(
     dots: np.ndarray, errors: np.ndarray, second: np.ndarray, third: np.ndarray, width: np.ndarray
 ) -> np.ndarray:
     """Upper bound of -g'' over the interval, by its enclosure or from its middle."""
@@ -190,7 +199,7 @@ def curve_of(
     )
 
 
-def summit(a: np.ndarray, b: np.ndarray, curve: np.ndarray, width: np.ndarray) -> np.ndarray:
+def upper_bound(a: np.ndarray, b: np.ndarray, curve: np.ndarray, width: np.ndarray) -> np.ndarray:
     """Upper bound on an interval of g with ends a and b and -g'' <= curve."""
     bulge = np.maximum(curve, 0.0) * width**2 / 8 * (1 + 8 * EPSILON)
     rise = np.abs(b - a) * (1 - 4 * EPSILON)
@@ -201,7 +210,7 @@ def summit(a: np.ndarray, b: np.ndarray, curve: np.ndarray, width: np.ndarray) -
     return np.where(np.isnan(top), np.inf, top)
 
 
-def ratio_of(excess: np.ndarray, against: np.ndarray) -> np.ndarray:
+def repair_ratio(excess: np.ndarray, against: np.ndarray) -> np.ndarray:
     """How much of the direction repairs an excess; infinite where it cannot."""
     needed = excess / against * (1 + 1e-9)
     return np.where(excess <= 0, 0.0, np.where(against > 0, needed, np.inf))

@@ -93,7 +93,7 @@ class Bounded(NamedTuple):
     Attributes:
         bounds: lower bounds of the objective, or of the target where that is less, (boxes,).
         slack: what the bound loses by each coordinate, (boxes, q).
-        passive: the columns at work.
+        passive: the columns with a positive coefficient, (boxes, columns).
         ranges: see :class:`Boxes`.
     """
 
@@ -172,7 +172,7 @@ class Search:
                 return self._certificate(False, lowest, left, ended, lower)
 
     def _first(self) -> Boxes:
-        """The whole box, with every fixed column at work."""
+        """The whole box, with every fixed column passive."""
         relaxation = self.relaxation
         passive = np.zeros((1, relaxation.size), dtype=bool)
         passive[:, : len(relaxation.fixed)] = True

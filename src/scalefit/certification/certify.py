@@ -30,7 +30,7 @@ from scalefit.problem.problem import Problem, Settings
 from scalefit.results.certificate import Certificate
 from scalefit.runtime.settings import quiet
 
-__all__ = ["MOST_BOXES", "MOST_WORK", "UNASKED_BOXES", "UNASKED_WORK", "certify"]
+__all__ = ["DEFAULT_BOXES", "DEFAULT_WORK", "MOST_BOXES", "MOST_WORK", "certify"]
 
 # Share of the objective to which an optimum is proved.
 TOLERANCE = 1e-6
@@ -43,9 +43,9 @@ MOST_BOXES = 50_000
 # is a tenth of a microsecond, so that a proof ends in some seconds.
 MOST_WORK = 6.4e7
 
-# Where a proof that nobody asked for gives up: within a second.
-UNASKED_BOXES = 5_000
-UNASKED_WORK = MOST_WORK / 8
+# The same of a proof that every fit of squares tries: within a second.
+DEFAULT_BOXES = 5_000
+DEFAULT_WORK = MOST_WORK / 8
 
 MOST_COORDINATES = 3
 

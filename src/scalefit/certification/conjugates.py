@@ -192,6 +192,7 @@ class LogSquared(Loss):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Convex envelope of each row, with slope and curvature; a steep parabola out of range."""
         low, high = _ends(ranges)
+        # Exponentials of anything beyond are of no use, and may overflow.
         low, high = np.maximum(low, -20.0), np.minimum(high, 60.0)
         f = np.clip(predicted, self.y * np.exp(low), self.y * np.exp(high))
         s = np.clip(np.log(f / self.y), low, high)
@@ -200,6 +201,7 @@ class LogSquared(Loss):
         tangent = np.maximum(_tangent(high), low)
         flat = s > tangent
         if flat.any():
+            # The chord from the point of tangency to the end of the range.
             a, b, y, w = (
                 np.broadcast_to(x, s.shape)[flat] for x in (tangent, high, self.y, self.w)
             )
@@ -209,6 +211,7 @@ class LogSquared(Loss):
             curve[flat] = self.FLAT * 2 * w / f[flat] ** 2
         out = predicted - f
         if out.any():
+            # Beyond the range: on with the slope at its end, and a steep parabola.
             wall = np.where(out != 0, self.WALL * 2 * self.w / f**2, 0.0)
             value += slope * out + 0.5 * wall * out * out
             slope += wall * out

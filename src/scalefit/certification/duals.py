@@ -21,8 +21,11 @@ class HuberDual:
 
     Minimise sum_i a_i (delta v_i^2 / 2 - v_i z_i), a = w delta, z = target / divisor, over abs(v)
     <= 1 with sum_i a_i v_i K_ji <= -margin_j, K the columns over the divisor; u = a v / divisor.
-    The iterates stay strictly inside the bounds; ``steps`` counts them, over all boxes. Predictor
-    and corrector of Mehrotra 1992, SIAM J. Optim. 2(4).
+    Multipliers: p of v <= 1, q of v >= -1, and c, the coefficients, of the columns' constraints,
+    whose slacks are s. The iterates stay strictly inside the bounds; ``steps`` counts them, over
+    all boxes.
+
+    Source: predictor and corrector of Mehrotra 1992, SIAM J. Optim. 2(4).
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class HuberDual:
         free: np.ndarray,
         coefficients: np.ndarray,
     ) -> None:
+        # Scaled: weights that sum to one, columns whose mean size is one.
         self.a = loss.row_weight * loss.delta
         self.a = self.a / self.a.sum()
         self.total = float((loss.row_weight * loss.delta).sum())
@@ -42,6 +46,7 @@ class HuberDual:
         self.K = corners / loss.divisor / self.size[:, :, None]
         self.z = goal / loss.divisor
         self.c = coefficients * self.size
+        # The start: residuals of the given coefficients, moved well inside of every bound.
         r = self.z - np.einsum("bm,bmn->bn", self.c, self.K)
         level = (np.abs(r) @ self.a)[:, None] + 1e-300
         self.v = np.clip(r / self.delta, -0.9, 0.9)
@@ -63,6 +68,7 @@ class HuberDual:
         """Iterate until the duality gap is below ``small`` in units of the objective."""
         margin = margin / self.size / self.total
         names = ("K", "v", "p", "q", "c", "s")
+        # Boxes that have converged drop out of the batch.
         live = np.arange(len(margin))
         K, *state = (getattr(self, name) for name in names)
         z = np.broadcast_to(self.z, self.v.shape)
@@ -91,11 +97,13 @@ class HuberDual:
         v, p, q, c, s = state
         above, below = 1 - v, 1 + v
         aK = a * K
+        # Complementarity, and the residuals of stationarity in v and of the constraints.
         gap = (p * above + q * below) @ a + (c * s * bound).sum(axis=1)
         rd = delta * v - z + (c[:, None, :] @ K)[:, 0] + p - q
         rs = np.where(bound, s, 0.0) + margin + (aK @ v[:, :, None])[:, :, 0]
         done = (gap * self.total < small) & (np.abs(rs).max(axis=1) < INFEASIBLE)
         mu = (gap / (2.0 + bound.sum()))[:, None]
+        # Eliminating v, p, q and s leaves one small system in c: (K a H K' + diag(s/c)) dc = side.
         over_p, over_q = p / above, q / below
         H = 1.0 / (delta + over_p + over_q)
         M = (aK * H[:, None, :]) @ K.transpose(0, 2, 1)
@@ -105,6 +113,7 @@ class HuberDual:
         dc = ds = np.zeros_like(c)
         target = np.zeros_like(mu)
         for corrector in (False, True):
+            # The predictor aims at a gap of zero, the corrector at ``target`` to second order.
             tp = (target + dp * dv) / above - p
             tq = (target - dq * dv) / below - q
             tc = np.where(bound, (target - dc * ds) / c - s, 0.0)
@@ -122,6 +131,7 @@ class HuberDual:
             )
             step = np.minimum(step * (0.995 if corrector else 1.0), 1.0)
             if not corrector:
+                # Mehrotra's rule: mu (gap after the predictor / gap)^3.
                 t = step[:, None]
                 ahead = ((p + t * dp) * (above - t * dv) + (q + t * dq) * (below + t * dv)) @ a
                 ahead = ahead + ((c + t * dc) * (s + t * ds) * bound).sum(axis=1)
@@ -155,13 +165,15 @@ def nonnegative(
     identity = np.eye(m)
     # A trace on the diagonal of what is solved keeps singular ones solvable.
     solved = gram + 1e-14 * identity
+    # A coefficient free in sign is always passive: no sign of it is wrong.
     passive = passive | free
     found = np.empty((batch, m))
-    # Of the problems that are not solved yet: the fewest coefficients of the wrong sign, and how
-    # many tries without fewer are left before they change sides one at a time.
+    # Of the problems that are not solved yet: the fewest coefficients on the wrong side so far, and
+    # how many tries without fewer are left.
     work, p = np.arange(batch), passive
     best, patience = np.full(batch, m + 1), np.full(batch, 3)
     for _ in range(4 * m + 10):
+        # The passive coefficients by the normal equations, the others zero.
         system = np.where(p[:, :, None] & p[:, None, :], solved, identity)
         c = np.linalg.solve(system, (b * p)[:, :, None])
         wrong = np.where(p, c[:, :, 0] < 0, (gram @ c)[:, :, 0] - b < small) & ~free
@@ -174,6 +186,8 @@ def nonnegative(
             work, p, wrong, bad = work[left], p[left], wrong[left], bad[left]
             best, patience = best[left], patience[left]
             gram, solved, b, small = gram[left], solved[left], b[left], small[left]
+        # All on the wrong side change at once while that leaves fewer; after three tries without
+        # success the last one alone, which cannot cycle.
         better = bad < best
         trying = ~better & (patience > 0)
         best = np.where(better, bad, best)

@@ -91,7 +91,7 @@ def enclose_column(
 
 @dataclass(frozen=True)
 class Pieces:
-    """Columns over intervals of the coordinates they see, each scaled by a positive function.
+    """Columns over intervals of their coordinates, each scaled by a positive function.
 
     ``middle`` and ``radius`` have shape (pieces, 5, rows): the column at the lower end and at the
     upper end, its second derivative at the middle, and over the whole interval its second and third
@@ -103,7 +103,7 @@ class Pieces:
     least: np.ndarray
 
 
-class _Lines(NamedTuple):
+class _LogLines(NamedTuple):
     """Columns whose logarithm is a straight line in the parameter: powers, exponentials.
 
     Attributes:
@@ -126,25 +126,25 @@ class _Lines(NamedTuple):
 
 
 class Columns:
-    """The columns that see a coordinate, those of one coordinate after those of another.
+    """The columns that depend on a coordinate, those of one coordinate after those of another.
 
     Attributes:
-        axis: the coordinate each of them sees.
+        axis: the coordinate each of them depends on.
     """
 
     def __init__(self, problem: Problem, table: Inputs, low: np.ndarray, high: np.ndarray) -> None:
         self.problem, self.table = problem, table
-        seeing = [
+        dependent = [
             (axis, index)
             for axis in range(len(problem.nonlinear))
-            for index, seen in enumerate(problem.axes_seen)
-            if seen == (axis,)
+            for index, axes in enumerate(problem.axes_seen)
+            if axes == (axis,)
         ]
-        self.axis = [axis for axis, _ in seeing]
-        self.index = [index for _, index in seeing]
-        self.lines = self._lines(low, high)
+        self.axis = [axis for axis, _ in dependent]
+        self.index = [index for _, index in dependent]
+        self.lines = self._log_lines(low, high)
         straight = self.lines.which if self.lines else []
-        self.bent = [place for place in range(len(seeing)) if place not in straight]
+        self.curved = [place for place in range(len(dependent)) if place not in straight]
 
     def __len__(self) -> int:
         return len(self.axis)
@@ -154,7 +154,7 @@ class Columns:
             self.problem, self.table, self.index[place], self.axis[place], lower, upper
         )
 
-    def _lines(self, low: np.ndarray, high: np.ndarray) -> _Lines | None:
+    def _log_lines(self, low: np.ndarray, high: np.ndarray) -> _LogLines | None:
         """The columns whose logarithms have no curvature."""
         which, levels, slopes, starts = [], [], [], []
         for place, axis in enumerate(self.axis):
@@ -179,7 +179,7 @@ class Columns:
         )
         first = slope - point(slope.mid.mean(axis=-1, keepdims=True))
         square = first.square()
-        return _Lines(which, np.array(starts), level, slope, first, square, first * square)
+        return _LogLines(which, np.array(starts), level, slope, first, square, first * square)
 
     def pieces(self, lower: list[np.ndarray], upper: list[np.ndarray]) -> Pieces:
         """Every column over intervals of its coordinate, given for each coordinate."""
@@ -196,10 +196,10 @@ class Columns:
             )
             taken = np.repeat(np.arange(len(which)), [counts[place] for place in which])
             rows: Any = slice(None)
-            if self.bent:
+            if self.curved:
                 rows = np.concatenate([np.arange(ends[j], ends[j + 1]) for j in which])
             self._affine(self.lines, taken, a, b, found, least, rows)
-        for place in self.bent:
+        for place in self.curved:
             a, b = lower[self.axis[place]], upper[self.axis[place]]
             value, pair, *derivatives = self._general(place, a, 0.5 * (a + b), b)
             mine = slice(ends[place], ends[place + 1])
@@ -210,7 +210,7 @@ class Columns:
 
     def _affine(
         self,
-        lines: _Lines,
+        lines: _LogLines,
         taken: np.ndarray,
         lower: np.ndarray,
         upper: np.ndarray,
@@ -223,6 +223,8 @@ class Columns:
         def at(item: Interval) -> Interval:
             return item.mapped(lambda x: x[taken])
 
+        # With l the logarithm less its mean slope and its largest row at the middle m, a straight
+        # line of slope ``first``: the column is e^l, its k-th derivative first^k e^l.
         m = 0.5 * (lower + upper)
         center = point(m[:, None])
         above = at(lines.level) + at(lines.slope) * (center - point(lines.start[taken][:, None]))
@@ -274,6 +276,8 @@ class Columns:
             value, two, three = (part(jet[i], over) * scale for i in (0, 2, 3))
             pair = [part(jet[0], where) * scale for where in (at_a, at_b)]
             return value, pair, part(jet[2], at_m) * scale, two, three
+        # With l the logarithm less a straight line: f = e^l, f'' = f (l'^2 + l''),
+        # f''' = f (l'^3 + 3 l' l'' + l''').
         logs = column.log.jet
         tilt = part(logs[1], at_m).mid.mean(axis=-1, keepdims=True)
         tilted = point(np.broadcast_to(tilt, (count, 1)))

@@ -64,7 +64,7 @@ class Narrowed(NamedTuple):
         bounds: lower bounds, (boxes,).
         u: the dual vectors that prove them, (boxes, rows).
         predicted: predictions near the least sum of envelopes, (boxes, rows).
-        passive: the columns at work.
+        passive: the columns with a positive coefficient, (boxes, columns).
     """
 
     gathered: Gathered
@@ -85,7 +85,7 @@ def order_ranges(relaxation: Relaxation, boxes: Boxes, target: float) -> None:
     sum_k w_k max(ln(rho_k f_i / L_k), 0)^2 is no more than the target, and the same from below.
     """
     loss, fixed, rows = relaxation.loss, relaxation.fixed, relaxation.rows
-    if relaxation.columns.bent or relaxation.has_known or relaxation.signed:
+    if relaxation.columns.curved or relaxation.has_known or relaxation.signed:
         return
     assert isinstance(loss, LogSquared)
     gathered, fine = relaxation.gather(boxes)

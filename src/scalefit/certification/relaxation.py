@@ -45,7 +45,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scalefit.certification.boxes import Boxes, Gathered, Shelf, curve_of, ratio_of, room, summit
+from scalefit.certification.boxes import (
+    Boxes,
+    ColumnCache,
+    Gathered,
+    curvature_bound,
+    repair_ratio,
+    upper_bound,
+    workspace,
+)
 from scalefit.certification.conjugates import Huber, LogSquared, Squared
 from scalefit.certification.duals import nonnegative
 from scalefit.certification.enclosures import Columns
@@ -149,7 +157,7 @@ class Relaxation:
         if self.signed:
             self.signed_column = int(np.argmax(fixed.free))
             self.pinned = int(np.argmax(np.abs(fixed.middle[self.signed_column])))
-        self.shelf = Shelf(columns, self.repair)
+        self.cache = ColumnCache(columns, self.repair)
         self.work = 0.0
 
     def spend(self, steps: int) -> None:
@@ -158,24 +166,24 @@ class Relaxation:
 
     def gather(self, boxes: Boxes) -> tuple[Gathered, np.ndarray]:
         """Columns over the intervals of boxes, and the boxes where their corners are finite."""
-        where = self.shelf.find(boxes)
-        shelf = self.shelf
+        where = self.cache.find(boxes)
+        cache = self.cache
         # Twice the distance from the middle, which is rounded.
         size = np.maximum(np.abs(boxes.lower), np.abs(boxes.upper))
         width = (boxes.upper - boxes.lower + 4 * EPSILON * size) * (1 + 4 * EPSILON)
         shape = (*where.shape, 5, self.rows)
         gathered = Gathered(
-            np.take(shelf.middle, where, 0, room("middle", *shape), "clip"),
-            np.take(shelf.error, where, 0, room("error", *shape), "clip"),
-            shelf.against[where],
+            np.take(cache.middle, where, 0, workspace("middle", *shape), "clip"),
+            np.take(cache.error, where, 0, workspace("error", *shape), "clip"),
+            cache.against[where],
             width[:, self.columns.axis],
         )
-        return gathered, shelf.finite[where].all(axis=1)
+        return gathered, cache.finite[where].all(axis=1)
 
     def corners(self, gathered: Gathered) -> np.ndarray:
         """The fixed columns, and the others at both ends, (boxes, size, rows)."""
         count, still = len(gathered.middle), len(self.fixed)
-        corners = room("corners", count, self.size, self.rows)
+        corners = workspace("corners", count, self.size, self.rows)
         corners[:, :still] = self.fixed.middle
         shape = count, len(self.columns), 2, self.rows
         corners[:, still:].reshape(shape)[:] = gathered.middle[:, :, :2]
@@ -199,16 +207,16 @@ class Relaxation:
             weight: of the parabola that stands for each row, (rows,) or (boxes, rows).
             target: where it is least, of the same shape.
             margin: by how much each column's test is to hold, (boxes, columns).
-            passive: the columns at work at first.
+            passive: the columns with a positive coefficient at first.
             refine: whether u is refined.
 
         Returns:
-            Prediction f, coefficients, the columns at work, and u.
+            Prediction f, coefficients, the columns with a positive one, and u.
         """
         size = corners.shape[1]
         # Corner columns come last, and none of them is free in sign.
         free = self.free[:size]
-        weighted = room("weighted", *corners.shape)
+        weighted = workspace("weighted", *corners.shape)
         np.multiply(corners, weight[:, None, :] if weight.ndim == 2 else weight, out=weighted)
         gram = weighted @ corners.transpose(0, 2, 1)
         goal = target - self.known
@@ -239,9 +247,11 @@ class Relaxation:
         size = np.abs(u)
         margin[:, :still] = 4 * (size @ self.fixed_error.T)
         dots, errors = gathered.dots(u)
-        curve = curve_of(dots, np.zeros_like(dots), errors[..., 3], errors[..., 4], gathered.width)
+        curve = curvature_bound(
+            dots, np.zeros_like(dots), errors[..., 3], errors[..., 4], gathered.width
+        )
         ends = np.minimum(dots[..., :2], 0)
-        over = np.maximum(summit(ends[..., 0], ends[..., 1], curve, gathered.width), 0)
+        over = np.maximum(upper_bound(ends[..., 0], ends[..., 1], curve, gathered.width), 0)
         over = np.where(np.isfinite(over), over, 0.0) + 2 * (errors[..., 0] + errors[..., 1])
         margin[:, still:] = np.repeat(over, 2, axis=1)
         if self.signed:
@@ -287,7 +297,7 @@ class Relaxation:
         """
         uncertain = self._uncertainty(u)
         excess, against = self._tests(gathered, u, uncertain)
-        ratio = ratio_of(excess, against)
+        ratio = repair_ratio(excess, against)
         needed = np.zeros((len(u), self.axes))
         for place, axis in enumerate(self.columns.axis):
             mine = ratio[:, place - len(self.columns)]
@@ -336,8 +346,8 @@ class Relaxation:
             most = np.abs(gathered.middle[..., row]) + gathered.error[..., row]
             errors += 1.01 * uncertain[:, None, None] * most
         # The spread of the whole interval's derivatives is inside errors[..., 3:].
-        curve = curve_of(dots, errors, errors[..., 3], errors[..., 4], gathered.width)
-        top = summit(
+        curve = curvature_bound(dots, errors, errors[..., 3], errors[..., 4], gathered.width)
+        top = upper_bound(
             dots[..., 0] + errors[..., 0], dots[..., 1] + errors[..., 1], curve, gathered.width
         )
         bound = ~self.fixed.free
@@ -357,7 +367,7 @@ def scaled_system(
 
     Args:
         gram: Gram matrices, (boxes, columns, columns).
-        passive: the columns at work; the others are left out by rows of the identity.
+        passive: the columns with a positive coefficient; rows of the identity leave the others out.
         trace: what is added to the diagonal, so that singular ones can be solved.
     """
     scale = 1.0 / np.sqrt(np.maximum(np.einsum("bii->bi", gram), 1e-300))

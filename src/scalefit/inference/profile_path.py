@@ -11,7 +11,7 @@ from scalefit.arguments import shown
 from scalefit.errors import ArgumentError
 from scalefit.fitting.objective_setup import scaled_objective, unbounded_batch
 from scalefit.inference.covariance_matrix import covariance_matrix
-from scalefit.inference.derivatives import core_share
+from scalefit.inference.derivatives import core_share, derivatives
 from scalefit.inference.fitted_data import FittedData
 from scalefit.inference.profiled_quantity import TRACEABLE, Quantity, QuantityFunction
 from scalefit.notes import Note
@@ -142,7 +142,8 @@ class ProfilePath:
         """Scale the deviance to the sandwich: its degrees of freedom of Student's t, and notes.
 
         The noise is multiplied by the ratio of the two variances that the sandwich and the Jacobian
-        give the quantity, g^T V g with g its gradient.
+        give the quantity, g^T V g with g its gradient. It stays as it is where the quantity depends
+        on nothing that has a variance.
 
         Args:
             by: column of the clusters.
@@ -150,10 +151,15 @@ class ProfilePath:
         natural = self._natural(self.start).value
         logs = np.array([False] * self._k + list(self._problem.logarithmic))
         gradient = self._quantity.gradient(natural)[1] * np.where(logs, natural, 1.0)
-        # Parameters that the quantity depends on are uncertain, even if a bound holds them.
-        held = self._fitted.at_bound & (gradient == 0)
-        here = self._fitted._replace(at_bound=held)
+        fitted = self._fitted
+        jacobian = derivatives(self._problem, self._data, fitted.point).jacobian[fitted.used]
+        # Parameters that the quantity depends on are uncertain, even if a bound holds them. Those
+        # of terms that are zero have no variance.
+        held = (fitted.at_bound & (gradient == 0)) | ~jacobian.any(axis=0)
+        here = fitted._replace(at_bound=held)
         gradient = gradient[~held]
+        if not gradient.any():
+            return fitted.df_resid, ()
         plain = covariance_matrix(here, "jacobian", None)
         robust = covariance_matrix(here, "sandwich", by)
         ratio = (gradient @ robust.matrix @ gradient) / (gradient @ plain.matrix @ gradient)

@@ -143,7 +143,7 @@ def _wild(fitted: FittedData, by: str | None, n: int, rng: np.random.Generator) 
     factors = rng.choice(WEBB, (n, count))[:, codes]
     tails = TailCorrection(fitted.df_resid if by is None else min(count - 1, fitted.df_resid))
     notes = () if by is None else _few_clusters(count, by)
-    if fitted.fit.objective.robust != "none":
+    if fitted.fit.objective.penalty.bounded:
         notes += (
             Note.of(
                 "wild_with_robust",
@@ -170,7 +170,7 @@ RESAMPLES: Mapping[str, Callable[[FittedData, str | None, int, np.random.Generat
 
 def _tail_correction(fitted: FittedData, inflation: float = 1.0) -> TailCorrection:
     """Of resampled runs: a robust objective's spread is on the wide side as it is."""
-    if fitted.fit.objective.robust != "none":
+    if fitted.fit.objective.penalty.bounded:
         return AS_DRAWN
     return TailCorrection(fitted.df_resid, inflation)
 

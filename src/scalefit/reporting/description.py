@@ -7,7 +7,7 @@ shows as many digits as the uncertainty allows, in its own notation.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ class Column:
 
     Attributes:
         name: heading, with the unit where there is one.
-        values: a value for each row.
+        values: a value for each row, of any iterable; kept as a tuple.
         kind: how they are written; see :func:`scalefit.reporting.numbers.shown`. One for all, or
             one for each row.
         low: lower ends of their intervals, or empty.
@@ -31,10 +31,10 @@ class Column:
     """
 
     name: str
-    values: Collection[Any]
+    values: Any
     kind: Kind | Sequence[Kind] = "number"
-    low: Collection[Any] = ()
-    high: Collection[Any] = ()
+    low: Any = ()
+    high: Any = ()
 
     def __post_init__(self) -> None:
         for name in ("values", "low", "high"):

@@ -106,7 +106,7 @@ class Value:
     def __getitem__(self, key: Any) -> Any:
         return held(self.traced[released(key)])
 
-    # What asks for a number is refused as JAX refuses it.
+    # Conversions to a number fail as they do for a traced value of JAX.
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         return self.traced.__array__()

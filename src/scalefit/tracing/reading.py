@@ -90,21 +90,20 @@ def unreadable(
     """
     place = place_of(error, function)
     rewriting = None if place is None else Rewriting(place)
-    asked = rewriting.asked() if rewriting is not None else None
-    what, statement = asked or (_asked_by(error), "")
+    known = rewriting.rewritten() if rewriting is not None else None
+    what, statement = known or (_culprit(error), "")
     code = "" if rewriting is None or not statement else rewriting.code(statement)
     if isinstance(error, NoCounterpart):
-        problem = f"{asked[0] if asked else error} has no counterpart among JAX's functions"
+        problem = f"{known[0] if known else error} has no counterpart among JAX's functions"
         return Unreadable(place, problem, "Write what it computes with those of jax.numpy")
     if isinstance(error, jax.errors.TracerArrayConversionError) and mixed:
         problem = f"{what} is numpy's, in a function that is written with JAX's elsewhere"
         return Unreadable(place, problem, "Write it with one of the two", code)
     if isinstance(error, jax.errors.JAXTypeError | jax.errors.JAXIndexError):
         problem = (
-            f"{what} asks for the value of an argument, and the function is read once for all "
-            "values"
+            f"{what} needs the value of an argument, and the function is read once for all values"
         )
-        return Unreadable(place, problem, _without_asking(what, code), code)
+        return Unreadable(place, problem, _remedy(what, code), code)
     said = str(error).strip().splitlines()
     problem = f"raises {type(error).__name__}"
     problem += f": {said[0].rstrip('.').replace('DynamicJaxprTracer', 'JAX array')}" if said else ""
@@ -120,8 +119,8 @@ def unreadable(
     return Unreadable(place, problem, remedy)
 
 
-def _without_asking(what: str, code: str) -> str:
-    """How a law is written that asks for no value."""
+def _remedy(what: str, code: str) -> str:
+    """How to write a law so that it needs no value."""
     if what == LOOPS:
         return "Take a fixed number of steps, for _ in range(20), or write the limit itself"
     if what == REFUSES:
@@ -134,8 +133,8 @@ def _without_asking(what: str, code: str) -> str:
     )
 
 
-def _asked_by(error: BaseException) -> str:
-    """What asked for a value, where no source says it."""
+def _culprit(error: BaseException) -> str:
+    """What needs a value, where no source shows it."""
     if isinstance(error, jax.errors.TracerBoolConversionError):
         return "an if, and, not or chain of comparisons"
     if isinstance(error, jax.errors.TracerArrayConversionError):

@@ -1,8 +1,8 @@
-"""Where in its source a function failed, and how the line is written so that JAX can trace it.
+"""Where in its source a function failed, and how to write the line so that JAX can trace it.
 
-The traceback of an error says which expression was being computed. What asks a traced value for a
-number or a truth, as ``math.exp``, ``float`` or an ``if`` does, has a counterpart that does not,
-and the line is shown with that in its place.
+The traceback of an error says which expression was being computed. ``math.exp``, ``float`` or an
+``if`` need the number in a traced value, which has none. Each has a counterpart in JAX that needs
+none, and the line is rewritten with that.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MATH_SPECIAL = {"lgamma": "gammaln", "gamma": "gamma", "erf": "erf", "erfc": "er
 # Names that jax.numpy and jax.scipy.special are given where the function has none for them.
 ALIASES = {"jax.numpy": "jnp", "jax.scipy.special": "special"}
 
-# What asks for a truth without choosing between values.
+# Statements that need a truth value, and choose between no values.
 LOOPS = "a while of Python's"
 REFUSES = "a check of values"
 
@@ -171,18 +171,18 @@ def _above(tree: ast.Module, span: tuple[Any, ...]) -> tuple[ast.AST, ...]:
 
 
 class Rewriting:
-    """A statement with what asked for a number, or for a truth, replaced by what does not."""
+    """A statement rewritten so that it needs neither the number nor the truth of a traced value."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
         self.imports: dict[str, str] = {}
         self.statements = [item for item in place.above if isinstance(item, ast.stmt)]
 
-    def asked(self) -> tuple[str, str] | None:
-        """What asked, in words, and the statement that does not ask; empty where none is known.
+    def rewritten(self) -> tuple[str, str] | None:
+        """What needs a value, in words, and the statement that does not; empty if none is known.
 
         Returns:
-            None where the place says nothing.
+            None where the place is not in the source.
         """
         if not self.place.above:
             return None
