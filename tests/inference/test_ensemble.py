@@ -389,9 +389,7 @@ def test_draws_of_two_files_are_refused_by_name(draws, fit, tmp_path):
     (tmp_path / "draws.json").write_text('{"schema": 2, "method": "rows"}')
     np.savez_compressed(tmp_path / "draws.npz", usable=draws.usable)
     for name in ("draws.json", "draws.npz"):
-        with pytest.raises(
-            sf.errors.DocumentError, match=r"\.json and \.npz, are of an older version"
-        ):
+        with pytest.raises(sf.errors.DocumentError, match=r"draws\.\w+.*make the draws again"):
             sf.Ensemble.load(tmp_path / name)
     with pytest.raises(sf.errors.ArgumentError, match="with its suffix"):
         sf.Ensemble.load(tmp_path / "draws")
@@ -441,9 +439,7 @@ def test_copies_are_the_same_draws_and_as_read_only(draws, fit, runs):
     found = sf.covariance(fit, runs)
     profile = sf.profile(fit, runs, "alpha")
     estimate = draws.predict(N=1e9, D=1e10)
-    for item in (profile, estimate):
-        assert pickle.loads(pickle.dumps(item)).to_frame().equals(item.to_frame())
-    for copied in (copy.deepcopy,):
+    for copied in (lambda item: pickle.loads(pickle.dumps(item)), copy.deepcopy):
         again = copied(draws)
         assert again.draws_frame().equals(draws.draws_frame())
         assert not again.drawn["alpha"].flags.writeable
