@@ -270,7 +270,7 @@ def test_run_intervals_hold_none_of_farseers_largest_runs_and_say_why(farseer):
     assert note.details["flops"] == pytest.approx(decades) == pytest.approx(0.602, abs=1e-3)
     ax = sf.plot.predictions(draws, largest)
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert "95 % of a new run (0 of 7 runs inside)" in labels
+    assert "95 % interval of a new run (0 of 7 runs inside)" in labels
     assert "7 runs outside those fitted" in labels
     assert "6ND 0.6 decades outside the runs" in ax.get_title()
     plt.close("all")

@@ -145,7 +145,7 @@ def _wild(fitted: FittedData, by: str | None, n: int, rng: np.random.Generator) 
     factors = rng.choice(WEBB, (n, count))[:, codes]
     tails = TailCorrection(fitted.df_resid if by is None else min(count - 1, fitted.df_resid))
     notes = () if by is None else _few_clusters(count, by)
-    if fitted.fit.objective.robust != "none":
+    if fitted.fit.objective.penalty.bounded:
         notes += (
             Note.of(
                 "wild_with_robust",
@@ -172,7 +172,7 @@ RESAMPLES: Mapping[str, Callable[[FittedData, str | None, int, np.random.Generat
 
 def _tail_correction(fitted: FittedData, inflation: float = 1.0) -> TailCorrection:
     """Correction for resampled runs; none for robust objectives, whose spread is wide enough."""
-    if fitted.fit.objective.robust != "none":
+    if fitted.fit.objective.penalty.bounded:
         return AS_DRAWN
     return TailCorrection(fitted.df_resid, inflation)
 
