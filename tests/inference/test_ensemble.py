@@ -389,7 +389,9 @@ def test_draws_of_two_files_are_refused_by_name(draws, fit, tmp_path):
     (tmp_path / "draws.json").write_text('{"schema": 2, "method": "rows"}')
     np.savez_compressed(tmp_path / "draws.npz", usable=draws.usable)
     for name in ("draws.json", "draws.npz"):
-        with pytest.raises(sf.errors.DocumentError, match=r"draws\.\w+.*make the draws again"):
+        with pytest.raises(
+            sf.errors.DocumentError, match=r"\.json and \.npz, are of an older version"
+        ):
             sf.Ensemble.load(tmp_path / name)
     with pytest.raises(sf.errors.ArgumentError, match="with its suffix"):
         sf.Ensemble.load(tmp_path / "draws")
