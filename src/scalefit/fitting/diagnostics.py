@@ -217,9 +217,7 @@ def _distinct(
 def _held(settings: Settings, polished: Polished, start: int) -> list[float]:
     """The bound that holds each free parameter where a start ended, nan where none does."""
     point = np.r_[polished.coefficients[start], polished.coordinates[start]]
-    nearer_upper = settings.upper - point < point - settings.lower
-    bound = np.where(nearer_upper, settings.ends[:, 1], settings.ends[:, 0])
-    return np.where(polished.active[start], bound, np.nan).tolist()
+    return np.where(polished.active[start], settings.nearer_bound(point), np.nan).tolist()
 
 
 def _unidentified(problem: Problem, coefficients: np.ndarray) -> np.ndarray:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
 from scalefit.data.grouping import level_name
 from scalefit.laws import Law
 from scalefit.objective import Measure
@@ -75,6 +77,15 @@ class Settings(NamedTuple):
     lower: Any
     upper: Any
     ends: Any
+
+    def nearer_bound(self, point: np.ndarray) -> np.ndarray:
+        """The bound as it was given, of the two that is nearer, for each parameter of a point.
+
+        Args:
+            point: coefficients, then coordinates, shape (..., p).
+        """
+        upper = self.upper - point < point - self.lower
+        return np.where(upper, self.ends[:, 1], self.ends[:, 0])
 
 
 @dataclass(frozen=True)
