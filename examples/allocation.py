@@ -1,7 +1,7 @@
 # %% [markdown]
-# # What to train, and how sharply that is known
-# Budgets, limits, further columns, near-optimal sizes and waste, on published surfaces. Any fit
-# will do in their place.
+# # What to train
+# Budgets, limits, further columns, near-optimal sizes and deadweight, on published surfaces. Any
+# fit may take their place.
 
 # %%
 import numpy as np
@@ -19,7 +19,7 @@ print(f"a loss of 2.0 takes {sf.allocate(fit, loss=2.0).budget:.3g} FLOP at leas
 
 # %% [markdown]
 # A model that must fit on one device, and the price of that. Then the sizes that 5 % more compute
-# allows, and what a run away from the optimum wastes.
+# allows, and the deadweight of a run away from the optimum.
 
 # %%
 free, small = sf.allocate(fit, 1e24), sf.allocate(fit, 1e24, limits={"N": 13e9})

@@ -1,6 +1,6 @@
 # %% [markdown]
-# # What the parabolas did to the answer
-# IsoFLOP sweeps of a known surface, read by parabolas (Approach 2) and by a fit of the surface.
+# # The bias of Approach 2
+# IsoFLOP sweeps of a known surface, fitted by parabolas (Approach 2) and by a law of the surface.
 
 # %%
 import sys
@@ -17,15 +17,15 @@ fit = sf.fit(runs)
 draws = sf.covariance(fit, runs).draws(500)
 
 # %% [markdown]
-# Both answers at 1e22 FLOP, what the difference costs, why, and how much rests on the data and on
-# the objective.
+# Both answers at 1e22 FLOP, the price of the difference, its causes, and how far it depends on the
+# runs and on the objective.
 
 # %%
 report = sf.bias(draws, found, runs, flops=1e22)
 print(report)
 
 # %% [markdown]
-# The truth is known here: which answer is nearer?
+# The truth is known here, so that both answers can be compared with it.
 
 # %%
 true = truth["beta"] / (truth["alpha"] + truth["beta"])
@@ -33,7 +33,7 @@ surface, parabolas = report.surface["n_exponent"], report.approach2["n_exponent"
 print(f"\nexponent of N*: true {true:.4f}, surface {surface:.4f}, Approach 2 {parabolas:.4f}\n")
 
 # %% [markdown]
-# Next time: sweeps on which the parabolas would be right, and what a surface fit needs.
+# Advice: sweeps with a small bias of the parabolas, and the runs that a surface fit needs.
 
 # %%
 print(sf.approach2.advise(fit, 1e22, tolerance=0.05))

@@ -1,7 +1,6 @@
 # %% [markdown]
 # # The catalogue of laws
-# Fifty and more published laws, each a plain function: what there is, what a paper found, and a fit
-# of one of them.
+# Over fifty published laws, each a plain function; published coefficients; a fit of one of them.
 
 # %%
 import numpy as np
@@ -9,19 +8,21 @@ import pandas as pd
 
 import scalefit as sf
 
-table = sf.laws.table().to_frame()
-print(f"{len(table)} laws in {table['family'].nunique()} families")
-print(table.loc[table["family"] == "routed", ["name", "columns", "purpose"]].to_string(index=False))
+print(
+    f"{len(sf.laws.BUILTIN)} laws in {len(sf.laws.FAMILIES)} families; sf.laws.table() lists them"
+)
+for law in sf.laws.FAMILIES["routed"]:
+    print(f"{law.name} of {', '.join(law.columns)}: {law.purpose}")
 
 # %% [markdown]
-# What a law says about itself: its formula, columns, sources, and what is not identifiable.
+# A law documents its formula, columns, sources, and what is not identifiable.
 
 # %%
 print(sf.laws.joint_moe)
 print((sf.laws.joint_moe.__doc__ or "").split("Args:")[0])
 
 # %% [markdown]
-# Published values predict and allocate like a fit, and say where they come from.
+# Published coefficients predict and allocate like a fit, and carry their source.
 
 # %%
 published = sf.published("joint_moe", "ludziejewski")

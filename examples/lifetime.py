@@ -41,7 +41,7 @@ print(pd.DataFrame(rows, columns=columns).to_string(index=False, float_format="{
 
 # %% [markdown]
 # In dollars: 1e10 requests of 500 tokens in and 250 out, trained in bf16 and served in fp8. Written
-# tokens run at a small share of the peak, and decide.
+# tokens use a small share of the peak, and dominate the cost.
 
 # %%
 for decode in (0.01, 0.1, 0.5):
@@ -56,7 +56,7 @@ for decode in (0.01, 0.1, 0.5):
     )
 
 # %% [markdown]
-# What a smaller model costs in training alone, and what demand an observed model implies.
+# The price of a smaller model in training alone, and the demand that an observed model implies.
 
 # %%
 for share in (0.75, 0.5, 0.3):

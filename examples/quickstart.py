@@ -13,16 +13,15 @@ runs = sf.LossTable.from_frame(sf.simulate(sf.simulation.isoflop_design(), noise
 print(runs)
 
 # %% [markdown]
-# `fit` searches the whole box of exponents and polishes the best cells. The result is a report:
-# what was minimised, what was found, and how far to trust it.
+# `fit` searches the whole box of exponents and polishes the best cells. The result
+# prints as a report: the parameters, the quality of the fit, notes.
 
 # %%
 fit = sf.fit(runs, "chinchilla")
 print(fit.summary())
 
 # %% [markdown]
-# The optimum is exact, and evidence says so: the gradient is zero to rounding and every start
-# agrees.
+# The evidence for the optimum: the gradient is zero to rounding, and all starts agree.
 
 # %%
 assert fit.status.usable
@@ -30,7 +29,7 @@ assert fit.diagnostics.gradient_cosine < 1e-10
 assert fit.diagnostics.agreeing == fit.diagnostics.starts
 
 # %% [markdown]
-# Compute-optimal N and D for one budget or many; extrapolation is said, with its distance.
+# Compute-optimal N and D for one budget or many. A note gives the distance of an extrapolation.
 
 # %%
 best = sf.allocate(fit, flops=1e24)
@@ -38,7 +37,16 @@ print(best)
 print(sf.allocate(fit, flops=[1e21, 1e22, 1e23, 1e24]).to_frame())
 
 # %% [markdown]
-# What the objective does to the answer.
+# Draws of the parameters give every answer an interval. `bias` compares the fit with the parabolas
+# of Approach 2 on the same runs.
+
+# %%
+draws = sf.bootstrap(fit, runs, n_draws=200, progress=False)
+print(sf.allocate(draws, flops=1e24))
+print(sf.bias(draws, sf.isoflop(runs), runs, flops=1e24))
+
+# %% [markdown]
+# The allocation under other objectives.
 
 # %%
 for residual in ("log", "relative", "raw"):
@@ -56,7 +64,7 @@ if len(sys.argv) > 1:
     ax.figure.savefig(Path(sys.argv[1]) / "quickstart.png", dpi=150)
 
 # %% [markdown]
-# Save and load: JSON, never code.
+# Save and load as JSON, without code.
 
 # %%
 again = sf.Fit.from_json(fit.to_json())

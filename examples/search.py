@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Looking at the search, and proving its result
-# Variable projection leaves a plane to search: each pair of exponents stands for the best surface
-# with them.
+# Variable projection searches a plane: each pair of exponents represents the best surface with
+# them.
 
 # %%
 import sys
@@ -18,8 +18,8 @@ print(
 )
 
 # %% [markdown]
-# For squared errors the optimum is not only found but proved: nothing in the whole box of
-# parameters is lower by more than the gap.
+# For squared errors the optimum is proved: no point in the whole box of parameters is lower by more
+# than the gap.
 
 # %%
 print(fit.certificate)
@@ -27,7 +27,7 @@ assert fit.certificate
 assert fit.certificate.gap <= 1e-6
 
 # %% [markdown]
-# The picture: colours are multiples of the least value of the objective, dots the cells, the star
+# The picture: colours are multiples of the minimum of the objective, dots the cells, the star
 # the optimum.
 
 # %%

@@ -1,7 +1,6 @@
 # %% [markdown]
-# # How far off would the answer be?
-# Before any run is trained: the planned sweeps, simulated many times, with noise like that of the
-# last ones.
+# # The error of an answer, before any run is trained
+# The planned sweeps are simulated many times, with noise like that of earlier ones.
 
 # %%
 import numpy as np

@@ -1,6 +1,7 @@
 # %% [markdown]
 # # How certain is the optimum?
-# A fit, four kinds of interval, and what they say about a budget. Simulated: the truth is known.
+# A fit, four kinds of interval, and intervals of an allocation. The runs are simulated, so that the
+# truth is known.
 
 # %%
 import matplotlib.pyplot as plt
@@ -52,7 +53,7 @@ print(sf.profile(found, shared, "beta", method="sandwich", by="C"), "by profile"
 print("truth", truth["beta"])
 
 # %% [markdown]
-# What to train on 1e23 FLOP, and how sure that is. The loss of the run itself also has noise.
+# The allocation of 1e23 FLOP with intervals. The loss of the run itself also has noise.
 
 # %%
 best = sf.allocate(draws, flops=1e23)

@@ -155,7 +155,7 @@ def test_bootstrap_gives_intervals(scalefit, tmp_path):
     code, out, _ = scalefit(*words)
     assert code == 0
     assert "80 % intervals" in out
-    assert "80 % low" in out
+    assert "80 % intervals of the optimum" in out
     code, out, _ = scalefit(*words, "--json", "--plot", tmp_path / "surface.png")
     document = json.loads(out)
     table = sf.read(path)
@@ -509,7 +509,7 @@ def test_installed_demo_fits_allocates_and_draws(tmp_path):
     assert done.stderr == ""
     assert "75 simulated runs" in done.stdout
     assert "truth: E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28" in done.stdout
-    assert "1e+24" in done.stdout
+    assert "1e24 FLOP" in done.stdout
     assert "picture: scalefit-demo.png" in done.stdout
     assert (tmp_path / "scalefit-demo.png").read_bytes().startswith(PNG)
 
