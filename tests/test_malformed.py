@@ -812,7 +812,7 @@ def undecorated(N, D, *, E):
     [
         pytest.param("chinchila", ["'chinchila'", "Did you mean 'chinchilla'?"], id="misspelt"),
         pytest.param("kaplan1066", ["'kaplan1066'", "Known: chinchilla,"], id="unknown"),
-        pytest.param(undecorated, ["'undecorated'", "@scalefit.law(source="], id="undecorated"),
+        pytest.param(undecorated, ["'undecorated'", "@scalefit.law"], id="undecorated"),
     ],
 )
 def test_what_is_no_law_is_refused(runs, law, parts):

@@ -51,7 +51,7 @@ def made(runs):
             {"noise": [0.01]}, 2, methods="approach2", progress=False
         ),
         "isoflop": found,
-        "bias": sf.bias(fit, found, runs, 1e22, quality=False, objectives=False, n_draws=5),
+        "bias": sf.bias(fit, found, runs, 1e22, rules=(), objectives=False, n_draws=5),
     }
 
 

@@ -494,7 +494,7 @@ def test_read_takes_text_paths_and_all_options(three, tmp_path):
 def test_options_that_change_nothing_may_be_given_for_a_table(runs, keep):
     table = LossTable.from_frame(runs)
     assert as_table(table, keep=keep, missing="raise") is table
-    with pytest.raises(sf.errors.DataError, match="keep cannot be given for a LossTable"):
+    with pytest.raises(sf.errors.ArgumentError, match="keep cannot be given for a LossTable"):
         as_table(table, keep="N > 0")
 
 

@@ -430,7 +430,6 @@ def as_table(runs: LossTable | pd.DataFrame, **options: Any) -> LossTable:
     if isinstance(options.get("missing"), str) and options["missing"] == "raise":
         del options["missing"]
     if isinstance(runs, LossTable):
-        options = {name: value for name, value in options.items() if not _is_default(name, value)}
         if options:
             name = min(options)
             raise ArgumentError(
@@ -441,13 +440,6 @@ def as_table(runs: LossTable | pd.DataFrame, **options: Any) -> LossTable:
             )
         return runs
     return LossTable.from_frame(runs, **options)
-
-
-def _is_default(name: str, value: Any) -> bool:
-    """Whether an option of :meth:`LossTable.from_frame` changes nothing."""
-    if name == "keep":
-        return isinstance(value, list | tuple) and not value
-    return name == "missing" and isinstance(value, str) and value == "raise"
 
 
 def _plain(frame: Any) -> pd.DataFrame:
