@@ -198,7 +198,7 @@ FLOW = [
     "allocation.refusals",
     "allocation.optimum_notes",
     "allocation.optimum",
-    "allocation.optimum_function",
+    "allocation.optimum_of_parameters",
     "allocation.near_optimality",
     "allocation.deadweight_compute",
     "allocation.multiplier",

@@ -25,7 +25,7 @@ from scalefit.allocation.inference_costs import (
     lifetime_usd,
 )
 from scalefit.allocation.near_optimality import NearOptimal
-from scalefit.allocation.optimum_function import OptimumFunction, optimum_function
+from scalefit.allocation.optimum_of_parameters import OptimumFunction, optimum_function
 from scalefit.allocation.result import Allocation
 
 __all__ = [

@@ -13,7 +13,7 @@ import numpy as np
 
 from scalefit.allocation.costs import Cost
 from scalefit.allocation.optimum import allocate
-from scalefit.allocation.optimum_function import optimum_function
+from scalefit.allocation.optimum_of_parameters import optimum_function
 from scalefit.approach2.parabola import VertexFits, vertex_fits
 from scalefit.results.fit import Fit
 from scalefit.tracing.operations import Bound, trace
