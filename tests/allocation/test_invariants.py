@@ -76,7 +76,9 @@ def random_fit(name: str, rng: np.random.Generator) -> sf.Fit:
     params = {}
     for param in law.params:
         # Of coefficients that differ by a column, one level.
-        value = next(v for k, v in reversed(row.truth.items()) if k.partition("[")[0] == param.name)
+        value = next(
+            v for k, v in reversed([*row.truth.items()]) if k.partition("[")[0] == param.name
+        )
         width = {"amplitude": 0.7, "exponent": 0.25}.get(param.kind.name, 0.2)
         # Farseer's drifts turn soon.
         width *= 0.2 if name == "farseer" else 1.0
