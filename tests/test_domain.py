@@ -117,12 +117,17 @@ def test_predictions_of_draws_say_how_far_they_lie_and_what_a_new_run_holds(draw
     )
     assert the("form_not_covered", near).severity == "info"
     assert the("form_not_covered", beyond).severity == "warning"
-    text = " ".join(repr(beyond).split())
-    for part in ("! extrapolation: ", "! form_not_covered: ", "not a wrong form of the law"):
+    text = " ".join(str(beyond).split())
+    for part in (
+        "warning extrapolation: ",
+        "warning form_not_covered: ",
+        "not a wrong form of the law",
+    ):
         assert part in text
-    assert "not a wrong form of the law" in " ".join(repr(near).split())
+    assert "not a wrong form of the law" in " ".join(str(near).split())
     several = draws.predict(N=[1e9, 7e9], D=2e12)
-    assert repr(several).startswith("<Estimate of shape (2,), 60 draws>\n  ! extrapolation")
+    assert repr(several) == "<Estimate of shape (2,), 60 draws, 1 warning>"
+    assert "warning extrapolation" in str(several)
     assert "No interval holds a wrong form of the law" in " ".join(draws.summary().split())
 
 
@@ -265,7 +270,7 @@ def test_run_intervals_hold_none_of_farseers_largest_runs_and_say_why(farseer):
     assert note.details["flops"] == pytest.approx(decades) == pytest.approx(0.602, abs=1e-3)
     ax = sf.plot.predictions(draws, largest)
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert "95 % of a new run (0 of 7 runs inside)" in labels
+    assert "95 % interval of a new run (0 of 7 runs inside)" in labels
     assert "7 runs outside those fitted" in labels
     assert "6ND 0.6 decades outside the runs" in ax.get_title()
     plt.close("all")

@@ -218,3 +218,14 @@ def test_places_for_no_file_are_refused(tmp_path, monkeypatch, path):
     with pytest.raises(OSError):
         files.write_whole(Path(path), put(b"x"), overwrite=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_parquet_without_its_extra_is_an_import_error_with_a_remedy(tmp_path, monkeypatch):
+    def missing(path):
+        raise ImportError("Unable to find a usable engine")
+
+    monkeypatch.setitem(files.READERS, ".parquet", missing)
+    (tmp_path / "runs.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ImportError, match=r"pip install 'scalefit\[parquet\]', or save") as caught:
+        sf.read(tmp_path / "runs.parquet")
+    assert isinstance(caught.value, sf.errors.MissingExtraError)

@@ -117,6 +117,7 @@ FLOW = [
     "fitting.grid",
     "fitting.ranking",
     "fitting.arrow",
+    "fitting.curvature",
     "fitting.tables",
     "fitting.scaled_objective",
     "fitting.newton",

@@ -277,7 +277,7 @@ def test_terms_depend_on_what_they_see_and_on_nothing_else(
     params = plausible(law, rng)
     theta = {name: params[name] for name in expected.nonlinear}
     terms = [term(law, expected, name) for name in expected.linear]
-    seen = list(expected.sees)
+    seen = list(expected.depends_on)
     if expected.remainder is not None:
         terms.append(term(law, expected, None))
         seen.append(expected.remainder)
@@ -478,7 +478,7 @@ def test_a_term_that_sees_a_parameter_is_no_constant() -> None:
         return E * 2**k + A * N**-k
 
     found = structure(lifted, COLUMNS)
-    assert found.sees == (("k",), ("k",))
+    assert found.depends_on == (("k",), ("k",))
     assert found.constant is None
 
 

@@ -22,6 +22,7 @@ from scalefit.data import files
 from scalefit.data.column_names import ALIASES
 from scalefit.frozen import Frozen
 from scalefit.laws import BUILTIN, find
+from scalefit.objective import PENALTIES
 from scalefit.results.serialization import encoded
 
 BAD_INPUT = 2
@@ -70,7 +71,7 @@ def fit_command(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
     residual: Annotated[str, typer.Option(help="log, relative or raw.")] = "log",
-    robust: Annotated[str, typer.Option(help="huber, l1, asymmetric or none.")] = "huber",
+    robust: Annotated[str, typer.Option(help=f"{', '.join(PENALTIES)}.")] = "huber",
     delta: Annotated[float, typer.Option(help="Where the Huber loss turns linear.")] = 1e-3,
     asymmetry: Annotated[
         float, typer.Option(help="How much more a run below an asymmetric surface counts.")

@@ -305,7 +305,7 @@ def influence(how: Measure, residual: Any) -> Any:
 
 
 def _side(how: Measure, residual: Any) -> Any:
-    """How much a row counts for the side of the surface it lies on."""
+    """Factor of a row's penalty: the asymmetry below the surface, one above it."""
     return _library(residual).where(residual < 0, how.asymmetry, 1.0)
 
 

@@ -254,7 +254,7 @@ def test_reports_name_the_cost_and_the_law(chinchilla_fit):
     best = sf.allocate(chinchilla_fit, 1e24)
     assert "of chinchilla, cost 6ND" in best.summary()
     assert "extrapolation" in best.summary()
-    assert "Train 43.4B parameters" in str(best) and "Next: scalefit.near_optimal(fit, 1e24" in str(
+    assert "Train 41.3B parameters" in str(best) and "Next: scalefit.near_optimal(fit, 1e24" in str(
         best
     )
     assert "<table" in best._repr_html_()

@@ -578,7 +578,7 @@ def test_multiplier_of_two_fits_is_shown_without_an_interval():
     assert str(one) == f"Estimate of a fit alone, without draws\n{one.value:.5g}"
     assert list(one.to_frame()) == ["value"]
     several = sf.compute_multiplier(better, CLOSED, [1e21, 1e24])
-    assert repr(several).splitlines()[0] == "<Estimate of shape (2,), no draws>"
+    assert repr(several) == "<Estimate of shape (2,), no draws, 2 warnings>"
     for ask_of in (one.interval, lambda: one.se):
         with pytest.raises(sf.errors.DataError, match=r"no draws.*bootstrap\(fit, runs\)"):
             ask_of()

@@ -11,7 +11,8 @@ import pytest
 import scalefit as sf
 from scalefit.fitting import arrow, polish
 from scalefit.fitting import prepared_fit as pipeline
-from scalefit.fitting.arrow import Arrangement, Arrow, condition, curvature_of, solve_levels
+from scalefit.fitting.arrow import Arrangement, Arrow, solve_levels
+from scalefit.fitting.curvature import condition, curvature_of
 from scalefit.fitting.level_objective import LevelObjective
 from scalefit.fitting.level_sums import LevelSums
 from scalefit.fitting.objective_setup import scaled_objective, unbounded_batch

@@ -253,3 +253,10 @@ def test_a_missing_sampler_says_how_to_get_it(table, monkeypatch):
         sf.posterior(fitted(table, "huber"), table)
     assert isinstance(caught.value, sf.errors.MissingExtraError)
     assert caught.value.extra == "bayes"
+
+
+def test_missing_arviz_says_how_to_get_it(table, monkeypatch):
+    draws = sf.bootstrap(fitted(table, "huber"), table, n_draws=8, progress=False)
+    monkeypatch.setitem(sys.modules, "arviz", None)
+    with pytest.raises(sf.errors.MissingExtraError, match=r"pip install 'scalefit\[bayes\]'"):
+        draws.to_arviz()

@@ -178,7 +178,7 @@ def test_routing_stops_helping_at_the_cutoff():
 def test_every_seed_finds_the_optimum_of_routed_runs(routed_runs, references, router, seed):
     expected = references[router]
     value = expected["objective"] * expected["n"] * np.log(10) ** 2
-    assert fit_of(routed_runs, router, seed=seed).value == pytest.approx(value, rel=1e-9)
+    assert fit_of(routed_runs, router, seed=seed).objective_value == pytest.approx(value, rel=1e-9)
 
 
 def test_few_experts_say_little_about_saturation(routed_runs):

@@ -16,12 +16,20 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from scalefit.arguments import broadcast_shape, mapping, numbers
 from scalefit.errors import ArgumentError
 from scalefit.frozen import Frozen
+from scalefit.laws.additive_forms import (
+    array,
+    exponents,
+    library,
+    ln_optimum,
+    ln_ratio,
+    logaddexp,
+    sizes,
+)
 from scalefit.runtime.settings import own_settings, quiet
 
 __all__ = [
@@ -112,53 +120,6 @@ def _params(params: Any, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
 
 def _on_host(value: Any) -> Any:
     return value if isinstance(value, jax.core.Tracer) else np.asarray(value, dtype=np.float64)[()]
-
-
-def array(value: Any) -> Any:
-    """A number, a list or an array as float64."""
-    library = jnp if isinstance(value, jax.core.Tracer) else np
-    return library.asarray(value, dtype=np.float64)
-
-
-def library(*values: Any) -> Any:
-    """``jax.numpy`` where one of the values is being traced, else ``numpy``.
-
-    Nothing is compiled for numbers then.
-    """
-    return jnp if any(isinstance(value, jax.core.Tracer) for value in values) else np
-
-
-def logaddexp(first: Any, second: Any) -> Any:
-    """Ln(e^first + e^second) where one of them at least is finite."""
-    # Several times as fast as NumPy's own, which goes through numbers one by one.
-    xp = library(first, second)
-    return xp.maximum(first, second) + xp.log1p(xp.exp(-xp.abs(first - second)))
-
-
-def exponents(params: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Alpha and beta as float64 arrays; one exponent where they are tied."""
-    alpha = array(params["alpha"])
-    return alpha, array(params.get("beta", alpha))
-
-
-def sizes(params: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Ln A and ln B as float64 arrays: A and B may be 1e5, and their powers far larger."""
-    ln_a, ln_b = (library(value).log(value) for value in (array(params["A"]), array(params["B"])))
-    return ln_a, ln_b
-
-
-def ln_optimum(params: Mapping[str, Any], product: Any) -> tuple[Any, Any]:
-    """Ln N* and ln D* where N D is given."""
-    alpha, beta = exponents(params)
-    ln_a, ln_b = sizes(params)
-    ln_g = (_ln_ratio(alpha, beta) + ln_a - ln_b) / (alpha + beta)
-    c = library(product).log(product)
-    x = ln_g + beta / (alpha + beta) * c
-    return x, c - x
-
-
-def _ln_ratio(alpha: Any, beta: Any) -> Any:
-    return library(alpha, beta).log(alpha / beta)
 
 
 @in_float64
@@ -302,7 +263,7 @@ def wedge(params: Mapping[str, Any], N: Any, D: Any) -> Any:
     alpha, beta = exponents(params)
     ln_a, ln_b = sizes(params)
     ln_n, ln_d = (library(item).log(item) for item in (array(N), array(D)))
-    total = _ln_ratio(alpha, beta) + ln_a - alpha * ln_n - ln_b + beta * ln_d
+    total = ln_ratio(alpha, beta) + ln_a - alpha * ln_n - ln_b + beta * ln_d
     return library(total).exp(total)
 
 

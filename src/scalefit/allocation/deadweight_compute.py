@@ -157,7 +157,7 @@ class Deadweight(Described):
         columns = [Column(name, frame[name].to_list(), "count") for name in ("N", "D")]
         columns += [
             Column(f"{name} ({self.unit})", frame[name].to_list(), kind)
-            for name in ("spent", "needed", "wasted")
+            for name in ("spent", "needed")
         ]
         low, high = (
             frame[f"share_{end}"].to_list() if self.draws else [] for end in ("low", "high")

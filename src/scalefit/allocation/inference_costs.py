@@ -15,18 +15,12 @@ from typing import Any
 import numpy as np
 from jax import lax
 
-from scalefit.allocation.additive_optimum import (
-    array,
-    exponents,
-    in_float64,
-    library,
-    logaddexp,
-    sizes,
-)
+from scalefit.allocation.additive_optimum import in_float64
 from scalefit.allocation.costs import Cost
 from scalefit.allocation.flop_counts import ASPECT, shape_of
 from scalefit.allocation.hardware import Hardware, Utilisation, find_hardware, usd_per_flop
 from scalefit.arguments import instance, number
+from scalefit.laws.additive_forms import array, exponents, library, logaddexp, sizes
 
 __all__ = [
     "best_tokens_for_budget",

@@ -132,7 +132,7 @@ class NearOptimal(Described):
             Column("model", ["smallest", "optimum", "largest"] * count, "text"),
         ]
         for heading, names in (
-            ("N (parameters)", ("low", "N", "high")),
+            ("N (params)", ("low", "N", "high")),
             ("D (tokens)", ("tokens_low", "D", "tokens_high")),
         ):
             values = [self.best[name] if name in "ND" else getattr(self, name) for name in names]

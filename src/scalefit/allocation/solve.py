@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.allocation.additive_optimum import exponents, least_flops, library, ln_optimum, sizes
+from scalefit.allocation.additive_optimum import least_flops
 from scalefit.allocation.inference_costs import best_tokens_for_budget, best_tokens_for_loss
 from scalefit.allocation.problem import AllocationProblem
 from scalefit.allocation.solver import (
@@ -24,6 +24,7 @@ from scalefit.allocation.solver import (
     solve,
 )
 from scalefit.laws import chinchilla, chinchilla_tied
+from scalefit.laws.additive_forms import exponents, library, ln_optimum, sizes
 from scalefit.runtime.settings import quiet
 
 __all__ = ["CLOSED_FORMS", "additive", "solve_all"]

@@ -68,9 +68,10 @@ class _Bounds(NamedTuple):
     def holds(self, index: int, value: Any, scale: Any) -> Any:
         """Whether a coefficient is within its bounds, at every cell."""
         ok: Any = True
-        if "lower" in self.states(index):
+        lower, upper = self.problem.limits[self.problem.owners[index]]
+        if lower != "none":
             ok = ok & (value >= self.at(index, "lower", scale))
-        if "upper" in self.states(index):
+        if upper != "none":
             ok = ok & (value <= self.at(index, "upper", scale))
         return ok
 

@@ -38,15 +38,15 @@ from scalefit.runtime.settings import quiet
 
 __all__ = ["fit"]
 
-# Times that a proof is begun, as long as it comes upon a lower point.
+# Proofs of one fit, at most: each but the first begins where the one before found a lower point.
 MOST_PROOFS = 4
 
-# The value reported is computed by the plain law; the search used its separable form. They agree
-# to rounding unless the law is not what its structure says.
+# The value reported is computed by the law as it is written; the search used its separable form.
+# They agree to rounding unless the law's structure was misread.
 AGREEMENT = 1e-8
 
 
-# What is no number shows in results, not in numpy's warnings, whatever the user has set for those.
+# Values that are not finite show in results, not in numpy's warnings.
 @quiet()
 def fit(
     runs: LossTable | pd.DataFrame,
@@ -277,7 +277,7 @@ def _certificate(prepared: PreparedFit, value: float, effort: _Effort | None) ->
     objective = prepared.objective
     if effort is None:
         return replace(NO_CERTIFICATE, reason="not attempted: certify=False")
-    # Tenths of a second, against hundredths. Where there is no proof at all, its reason is of use.
+    # A proof would take ten times as long as the fit. Where none exists, its reason costs nothing.
     kinked = objective.penalty.dual and objective.penalty.bounded
     if effort is UNASKED and kinked and objective.residual != "log":
         return replace(NO_CERTIFICATE, reason="not attempted: certify=True asks for it")

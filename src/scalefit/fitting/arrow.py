@@ -1,6 +1,6 @@
 """Symmetric matrices of many levels, solved in time and memory that grow with their number.
 
-Coefficients that differ by the levels of one division of the rows do not see each other's rows. The
+Coefficients that differ by the levels of one division of the rows have no row in common. The
 matrix of all parameters is an arrow: a block for each level, of its few coefficients, and a border
 of the parameters that all rows share,
 
@@ -10,8 +10,8 @@ of the parameters that all rows share,
     | C_1' C_2'  .   K  |
 
 Levels are eliminated first, each by itself, which leaves the Schur complement K - sum of C' D^-1 C
-in the shared ones. Coefficients of another division see rows of several levels and stay in the
-border, whose matrix is dense.
+in the shared ones. Coefficients of another division have rows of several levels and stay in the
+border, whose matrix K is dense.
 """
 
 from __future__ import annotations
@@ -29,10 +29,7 @@ __all__ = [
     "MOST_DENSE",
     "Arrangement",
     "Arrow",
-    "Curvature",
     "arrangement",
-    "condition",
-    "curvature_of",
     "definite",
     "solve_levels",
 ]
@@ -45,7 +42,7 @@ HALVINGS = 100
 
 
 class Arrow(NamedTuple):
-    """Matrices of this form; leading axes are of a batch.
+    """Matrices of this form; leading axes are those of a batch.
 
     Attributes:
         inner: among the coefficients of a level, shape (..., m, m, levels).
@@ -103,7 +100,7 @@ class Arrow(NamedTuple):
         return of_inner, of_outer + (self.corner @ outer[..., None])[..., 0]
 
     def solve(self, inner: Any, outer: Any, library: Any = np) -> tuple[Any, Any, Any]:
-        """The solution for a right-hand side, as ``solve_dense`` has it.
+        """The solution for a right-hand side, by block elimination; see ``solve_dense``.
 
         Args:
             inner: of the levels, (..., m, levels).
@@ -114,22 +111,25 @@ class Arrow(NamedTuple):
             The two parts, zero where the matrix is not safely positive definite; where it is.
         """
         xp, t = library, self.corner.shape[-1]
+        # D^-1 [C^T, right], by elimination in each level at once.
         factor = _factor(self.inner, xp, True)
         every = xp.concatenate([self.cross, inner[..., None, :, :]], axis=-3)
         solved = solve(factor, [every[..., i, :] for i in range(every.shape[-2])])
         flat = _flat(xp.stack(solved, axis=-2))
+        # C D^-1 C^T and C D^-1 right, which the Schur complement and its right-hand side lose.
         lost = product(_flat(self.cross), flat, xp)
         size = self.diagonal[1]
         found, ok = solve_dense(
             self.corner - lost[..., :t], outer - lost[..., t], library=xp, diagonal=size
         )
         ok = ok & xp.all(factor.ok, axis=(-2, -1))
+        # Back substitution: D^-1 (right - C^T shared).
         first = flat[..., t, :] - combined(found, flat[..., :t, :], xp)
         first = first.reshape(inner.shape)
         return xp.where(ok[..., None, None], first, 0.0), xp.where(ok[..., None], found, 0.0), ok
 
     def shared(self) -> Any:
-        """What is left for the shared parameters of positive semidefinite matrices, (..., t, t)."""
+        """Schur complement in the shared parameters, (..., t, t), of semidefinite matrices."""
         blocks = np.moveaxis(self.inner, -1, -3)
         cross = np.moveaxis(self.cross, -1, -3)
         solved = np.linalg.pinv(blocks, hermitian=True) @ np.swapaxes(cross, -1, -2)
@@ -139,7 +139,8 @@ class Arrow(NamedTuple):
         """The least and the largest eigenvalue of one matrix.
 
         With the blocks diagonal the eigenvalues outside of theirs are where the Schur complement
-        K - x - C' (D - x)^-1 C has a zero eigenvalue, which on either side falls as x rises.
+        K - x - C' (D - x)^-1 C has a zero eigenvalue. Beyond the eigenvalues of the blocks its own
+        fall as x rises (their derivative is -1 - |(D - x)^-1 C v|^2), so that bisection finds it.
         """
         values, vectors = np.linalg.eigh(np.moveaxis(self.inner, -1, 0))
         cross = np.swapaxes(vectors, -1, -2) @ np.moveaxis(self.cross, -1, 0).swapaxes(-1, -2)
@@ -253,18 +254,18 @@ class Arrangement:
         return vector[..., self.levels], vector[..., self.others]
 
     def joined(self, inner: Any, outer: Any, library: Any = np) -> Any:
-        """And back."""
+        """Parameters, (..., p), from those of the levels and the shared ones."""
         return library.concatenate([_flat(inner), outer], axis=-1)[..., self._back]
 
     def packed(self, matrix: Arrow, library: Any = np) -> Any:
-        """Matrices as one row of numbers each."""
+        """Matrices as one row of numbers each: inner, cross, corner."""
         lead = matrix.corner.shape[:-2]
         sizes = [int(np.prod(shape)) for shape in self._shapes]
         rows = [item.reshape(*lead, size) for item, size in zip(matrix, sizes, strict=True)]
         return library.concatenate(rows, axis=-1)
 
     def unpacked(self, row: Any) -> Arrow:
-        """And back."""
+        """Matrices from such rows."""
         ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
         parts = np.split(row, ends[:-1], axis=-1)
         lead = row.shape[:-1]
@@ -286,118 +287,6 @@ class Arrangement:
             whole[..., self.levels[i][:, None], self.others] = across
         whole[..., self.others[:, None], self.others] = matrix.corner
         return whole
-
-
-class Curvature:
-    """J^T W J where one start ended, and what evidence and restarts ask of it.
-
-    Args:
-        problem: the problem.
-        matrix: shape (p, p).
-    """
-
-    def __init__(self, problem: Problem, matrix: np.ndarray) -> None:
-        self.matrix, self.k = matrix, len(problem.owners)
-
-    @property
-    def diagonal(self) -> np.ndarray:
-        """Shape (p,)."""
-        return np.diagonal(self.matrix)
-
-    def inverse(self, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Coordinates among the free parameters, and the inverse among those."""
-        (some,) = np.nonzero(free)
-        scaled, size = _to_unit(self.matrix[np.ix_(some, some)])
-        inverse = np.linalg.pinv(scaled, hermitian=True) / np.outer(size, size)
-        (moving,) = np.nonzero(some >= self.k)
-        return some[moving] - self.k, inverse[np.ix_(moving, moving)]
-
-    def conditions(self, free: np.ndarray) -> tuple[float, float]:
-        """Condition numbers in the free parameters, and with coefficients projected out."""
-        matrix, k = self.matrix, self.k
-        linear = np.flatnonzero(free[:k])
-        nonlinear = k + np.flatnonzero(free[k:])
-        whole = matrix[np.ix_(free, free)]
-        projected = matrix[np.ix_(nonlinear, nonlinear)]
-        if len(linear) and len(nonlinear):
-            cross = matrix[np.ix_(linear, nonlinear)]
-            inner = matrix[np.ix_(linear, linear)]
-            projected = projected - cross.T @ np.linalg.lstsq(inner, cross, rcond=None)[0]
-        return condition(whole), condition(projected)
-
-
-class CurvatureByLevel(Curvature):
-    """The same of many levels.
-
-    Args:
-        problem: the problem.
-        row: the matrix as ``Arrangement.packed`` has it.
-    """
-
-    def __init__(self, problem: Problem, row: np.ndarray) -> None:
-        self.how, self.k = Arrangement(problem), len(problem.owners)
-        self.arrow = self.how.unpacked(row)
-
-    @property
-    def diagonal(self) -> np.ndarray:
-        return np.asarray(self.how.joined(*self.arrow.diagonal))
-
-    def _left(self, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which coordinates are free, and what is left among those with the others eliminated."""
-        inner, outer = self.how.split(free)
-        # Of levels left out nothing is eliminated: their borders are zero.
-        shared = self.arrow.without(~inner, ~outer).shared()
-        among = np.zeros(len(outer), dtype=bool)
-        among[self.how.coordinates] = True
-        axes, others = np.flatnonzero(among & outer), np.flatnonzero(~among & outer)
-        left = shared[np.ix_(axes, axes)]
-        if len(others) and len(axes):
-            cross = shared[np.ix_(others, axes)]
-            within = shared[np.ix_(others, others)]
-            left = left - cross.T @ np.linalg.lstsq(within, cross, rcond=None)[0]
-        return axes - self.how.coordinates.start, left
-
-    def inverse(self, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        moving, left = self._left(free)
-        scaled, size = _to_unit(left)
-        return moving, np.linalg.pinv(scaled, hermitian=True) / np.outer(size, size)
-
-    def conditions(self, free: np.ndarray) -> tuple[float, float]:
-        inner, outer = self.how.split(free)
-        diagonal = self.diagonal[free]
-        whole = float("inf")
-        if np.isfinite(diagonal).all() and (diagonal > 0).all():
-            size = [
-                np.where(one, 1 / np.sqrt(np.where(one, item, 1.0)), 0.0)
-                for one, item in zip((inner, outer), self.arrow.diagonal, strict=True)
-            ]
-            # Of parameters left out nothing is left but ones, which are between the extremes.
-            least, most = self.arrow.scaled(*size).without(~inner, ~outer).extremes()
-            whole = most / least if least > 0 else whole
-        return whole, condition(self._left(free)[1])
-
-
-def curvature_of(problem: Problem, matrix: np.ndarray) -> Curvature:
-    """The curvature where a start ended, as a polish has it."""
-    return Curvature(problem, matrix) if matrix.ndim == 2 else CurvatureByLevel(problem, matrix)
-
-
-def _to_unit(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A matrix scaled to unit diagonal, and the roots of its diagonal."""
-    size = np.sqrt(np.diagonal(matrix))
-    return matrix / np.outer(size, size), size
-
-
-def condition(matrix: np.ndarray) -> float:
-    """Condition number after scaling to unit diagonal; infinite when singular to rounding."""
-    if not len(matrix):
-        return 1.0
-    diagonal = np.diagonal(matrix)
-    # Projecting a parameter out can leave less than nothing, by rounding.
-    if not (np.isfinite(matrix).all() and (diagonal > 0).all()):
-        return float("inf")
-    values = np.linalg.eigvalsh(_to_unit(matrix)[0])
-    return float(values[-1] / values[0]) if values[0] > 0 else float("inf")
 
 
 def arrangement(problem: Problem) -> Arrangement | None:

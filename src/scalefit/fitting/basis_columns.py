@@ -35,12 +35,18 @@ class Column(NamedTuple):
 
     A column that has a coefficient for each level holds its rows as (levels, rows of a level), and
     its scale with a last axis of levels.
+
+    Attributes:
+        rows: the column, weighted, centred and of unit square, shape (*sub-grid, rows).
+        mean: its mean before it was centred.
+        scale: its root mean square over the unit of the loss.
+        axes: the axes of the grid that it depends on.
     """
 
     rows: Any
     mean: Any
     scale: Any
-    seen: tuple[int, ...]
+    axes: tuple[int, ...]
 
 
 # A column is known by the coefficient it belongs to; by its linear parameter and this, where it is
@@ -53,7 +59,7 @@ KNOWN = -1
 def inner_division(problem: Problem) -> int | None:
     """The division of the rows whose coefficients are eliminated first: the one with most levels.
 
-    Coefficients of another division see rows of several of its levels: they stay plain columns.
+    Coefficients of another division share rows with several of its levels: they stay plain columns.
     """
     widths: dict[int, int] = {}
     for index, division in enumerate(problem.divisions):
@@ -79,7 +85,7 @@ def columns_over(
         model: the problem's terms on the table.
         data: the table; or, where cells are points of one axis, that of each, (cells, rows).
         cells: the grid.
-        wanted: whether the columns that see these axes are.
+        wanted: whether columns that depend on these axes are.
     """
     problem = model.problem
     found: dict[Key, Column] = {}
@@ -134,11 +140,11 @@ def column_size(model: Model, data: Data, columns: dict[Key, Column], index: int
 def _on_axes(
     model: Model, data: Data, shape: tuple[int, ...], rows: Any, seen: tuple[int, ...]
 ) -> Any:
-    """A column on the axes it sees, shape (*sub-grid, rows)."""
+    """A column on the axes it depends on, shape (*sub-grid, rows)."""
     sizes = [size if axis in seen else 1 for axis, size in enumerate(shape)]
     count = data.response.shape[-1]
     if np.ndim(rows) > len(shape):
-        # A law that is compiled as it stands gives every term on every axis.
+        # A law that is no list of operations gives every term on every axis.
         rows = rows[tuple(slice(size) for size in sizes)]
     whole = model.library.broadcast_to(rows, (*sizes, count))
     return whole.reshape([*(shape[axis] for axis in seen), count])

@@ -316,8 +316,8 @@ class DenseObjective(ScaledObjective):
 
     def residual_squares(self, here: LocalModel) -> Any:
         """See :class:`ScaledObjective`."""
-        slope = self.residual_jacobian(here)
-        return dot(slope, slope, self.library)
+        jacobian = self.residual_jacobian(here)
+        return dot(jacobian, jacobian, self.library)
 
     # Matrices of a LocalModel
 
@@ -342,10 +342,12 @@ class DenseObjective(ScaledObjective):
     ) -> tuple[Any, Any]:
         """See :class:`ScaledObjective`."""
         xp, eye = self.library, self._eye
+        # H + lambda diag(J^T W J), for either damping; the third matrix is H itself.
         added = damping.T[:, :, None, None] * (metric[:, :, None] * eye)
         matrices = xp.stack([here.hessian + added[0], here.gauss_newton + added[1], here.hessian])
         right = -here.gradient
         if xp is not np or active.any():
+            # An active parameter has the equation s = 0, and no part in the others.
             held = active[:, :, None] | active[:, None, :]
             matrices = xp.where(held, eye, matrices)
             right = xp.where(active, 0.0, right)
@@ -364,6 +366,7 @@ class DenseObjective(ScaledObjective):
         known = None if known is None else known / self.unit
         predicted = combined(points[..., :k], columns, xp)
         predicted = predicted if known is None else predicted + known
+        # Normal equations of the majorising least squares, in scaled columns.
         weight, target = self.irls_weights(batch, predicted, known)
         weighted = columns * weight[..., None, :]
         gram = product(weighted, columns, xp)

@@ -34,7 +34,7 @@ class StackLayout:
 
     def __init__(self, model: Model) -> None:
         problem = model.problem
-        basis, known = model.sees()
+        basis, known = model.term_coordinates()
         self.k, q = len(problem.owners), len(problem.nonlinear)
         first = [(c, a) for c, owner in enumerate(problem.owners) for a in basis[owner]]
         second = [

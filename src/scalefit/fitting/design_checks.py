@@ -1,4 +1,4 @@
-"""Whether a table can identify a law at all, asked before the fit.
+"""Whether a table can identify a law at all, checked before the fit.
 
 These are the cases in which no optimiser can help: a column that never changes, two columns that
 move together, fewer distinct runs than parameters. Each is an error that names the rows.
@@ -42,7 +42,7 @@ LEAST_DELTA = 2.0**-30
 def check_losses(
     objective: Objective, name: str, losses: np.ndarray, weight: np.ndarray, rows: Sequence[object]
 ) -> None:
-    """Refuse losses that sums of their residuals are no floats of, or that lie too far apart.
+    """Refuse losses whose sums of residuals overflow or underflow, or that lie too far apart.
 
     Args:
         objective: what is summed.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.fitting.arrow import curvature_of
+from scalefit.fitting.curvature import curvature_of
 from scalefit.fitting.end_points import Polished
 from scalefit.fitting.grid import Searched
 from scalefit.fitting.newton import MOST_ITERATIONS
@@ -102,7 +102,7 @@ def assess(
     searched: Searched,
     polished: Polished,
 ) -> tuple[Status, Diagnostics]:
-    """Status of the best start, and what all starts say together."""
+    """Status of the best start, and the evidence of all starts together."""
     order = np.argsort(np.where(np.isfinite(polished.value), polished.value, np.inf))
     there = arrived(objective, data, polished)
     best = _best(polished, order, there, _value_of(objective, data, ROW_ROUNDING))

@@ -113,6 +113,7 @@ def end_points(
     """
     xp, k = objective.library, objective.k
     active = batch.at_bound(point, end.gradient)
+    # |J_i| |w psi|, the largest that a component of the gradient could be.
     norms = xp.sqrt(objective.residual_squares(end) * dot(end.psi, end.psi, xp)[:, None])
     cosine = xp.abs(end.gradient) / xp.where(norms > 0, norms, 1.0)
     size = objective.effective_scale(batch, objective.scale(batch.metric, point[:, k:]))

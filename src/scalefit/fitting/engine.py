@@ -153,7 +153,7 @@ class Engine:
 
         Args:
             table: which table each is on, ascending, shape (starts,).
-            starts: points to set out from.
+            starts: points to start from.
 
         Returns:
             Which table each end is on, and the ends.

@@ -178,15 +178,15 @@ def _search_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
     if arrived < trust.starts:
         others = len(trust.minima) - (not fit.status.usable)
         missed = f"{trust.starts - arrived} of {trust.starts} starts did not reach a minimum"
-        told = f"the other {arrived} ended in {others} of them"
+        rest = f"the other {arrived} ended in {others} of them"
         if not others:
-            told = "the point is the lowest that they came to"
+            rest = "the point is the lowest that they came to"
         elif others == 1 and fit.status.usable:
-            told = "the others agree on the best one"
+            rest = "the others agree on the best one"
         notes.append(
             Note.of(
                 "starts_stalled",
-                f"{missed}; {told}",
+                f"{missed}; {rest}",
                 {"stalled": trust.starts - arrived, "starts": trust.starts},
             )
         )
@@ -203,7 +203,7 @@ def _search_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
 
 
 def _disagreement(fit: Fit, table: LossTable) -> str:
-    """What is said of several minima."""
+    """The message for several minima."""
     minima, gap = fit.diagnostics.minima, fit.diagnostics.gap or 0.0
     second = minima[1]
     shared = [name for name in fit.law.names if name not in fit.groups]

@@ -1,10 +1,10 @@
 """Global search: the projected squared error on a grid over the nonlinear parameters.
 
-Variable projection: at each cell the best coefficients are known in closed form, so the search has
-only the nonlinear parameters. The grid is factorised: each basis column is evaluated on the
-sub-grid of the coordinates it sees, and the Gram matrix of a cell is assembled from inner products
-of sub-grids. For Chinchilla, of the six inner products between E, A, B and the loss, only one sees
-both exponents; it is a matrix product, and the grid costs little more than that.
+Variable projection: at each cell the best coefficients have a closed form, so that only the
+nonlinear parameters are searched. The grid is factorised: each basis column is evaluated on the
+sub-grid of the coordinates it depends on, and the Gram matrix of a cell is assembled from inner
+products of sub-grids. For Chinchilla, of the six inner products between E, A, B and the loss, only
+one depends on both exponents; it is a matrix product, and the grid costs little more than that.
 
 A Gram value (:mod:`scalefit.fitting.projection`) carries rounding of about 1e-16 relative to the
 squared loss and only ranks cells; the best separated ones are polished on the true objective.
@@ -65,7 +65,7 @@ TILE = {1: 8, 2: 8, 3: 4, 4: 4}
 NUMPY_SLAB_BYTES = 2**19
 SLAB_BYTES = 8 * 2**20
 
-# Cells of a slab up to which a compiled program also says where in each tile the best one is.
+# Cells of a slab up to which a compiled program also returns where in each tile the best one is.
 PLACED_CELLS = 2**15
 
 # Cells times rows at which the objective itself is minimised over the coefficients, about: as much
@@ -319,8 +319,8 @@ def _row_size(problem: Problem, data: Data, grid: Sequence[Any]) -> int:
 def _best_of_tiles(xp: Any, value: Any, tile: int) -> Scan:
     """The best cell of each block of ``tile`` cells along every axis, infinite where there is none.
 
-    On a large grid a compiled program gives the value alone: to it, asking where a minimum is costs
-    as much as all the rest, and few tiles are asked for in the end.
+    On a large grid a compiled program returns the value alone: finding where a minimum is would
+    cost it as much as all the rest, and few tiles are needed in the end.
     """
     count = value.ndim
     if xp is not np and value.size > PLACED_CELLS:

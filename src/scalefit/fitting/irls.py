@@ -1,15 +1,15 @@
 """The objective itself at cells of a grid, by iteratively reweighted least squares (IRLS).
 
-Squares, with which a grid of very many cells is scanned, show where the minima of a nearly
-quadratic objective are. Where rows lie far beyond delta they do not: a few outliers may lend a cell
-their squares, and a minimum that leaves them aside goes unseen. Here the coefficients of a cell are
-those of the objective: with r the residual of a prediction f, the stationary coefficients of
+A grid of very many cells is scanned with least squares, which rank cells as a nearly quadratic
+objective does. Where rows lie far beyond delta they do not: a few outliers dominate the sum of
+squares, and a minimum that leaves them aside is missed. Here the coefficients of a cell minimise
+the objective itself: with r the residual of a prediction f, the stationary coefficients of
 
     sum of w rho(r)    are those of    sum of v (y - f)^2,    v = w psi(r) (-dr/df) / (y - f),
 
-which is positive, as r falls in f and is zero at f = y. A few turns of taking v at one solution for
-the next one are enough to rank cells; for raw and relative residuals no turn makes a value worse
-(Holland and Welsch 1977, Comm. Statist. A6(9)), and for others the best turn counts.
+which is positive, as r falls in f and is zero at f = y. A few iterations, each with the weights v
+at the solution before, are enough to rank cells. For raw and relative residuals none makes a value
+worse (Holland and Welsch 1977, Comm. Statist. A6(9)); for others the best one counts.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ __all__ = ["project", "squared"]
 TURNS = 4
 
 # Exchanges of coefficients between their bounds and the free ones; two or three settle all.
-EXCHANGES = 6
+MOST_PIVOTS = 6
 
-# Numbers of a chunk of cells: it stays in cache.
+# Numbers of a chunk of cells, which stays in cache.
 CHUNK = 2**17
 
 # Absolute residuals below this share of the median one have the weight of that one.
 ABSOLUTE_SHARE = 0.05
 
-# A prediction without logarithm is worth this share of the observed loss.
+# A prediction without logarithm counts as this share of the observed loss.
 LEAST_PREDICTED = 1e-3
 
-# A row closer than this share of its loss counts as passed through.
+# A row closer than this share of its loss counts as interpolated.
 AT_ZERO = 1e-12
 
 # A share of each diagonal that keeps the systems of collinear columns solvable.
@@ -130,7 +130,7 @@ def _bounded(
     """
     lower, upper = ends
     gram = gram.ridged(RIDGE)
-    for _ in range(EXCHANGES):
+    for _ in range(MOST_PIVOTS):
         some = held.any()
         rest = right
         if some:
@@ -139,8 +139,8 @@ def _bounded(
         inside = np.minimum(np.maximum(point, lower), upper)
         now = point != inside
         if some:
-            slope = gram.times(point) - right
-            now |= held & np.where(at == lower, slope >= 0, slope <= 0)
+            gradient = gram.times(point) - right
+            now |= held & np.where(at == lower, gradient >= 0, gradient <= 0)
         if (now == held).all():
             break
         held, at = now, inside
@@ -155,7 +155,7 @@ def _weighed(data: Data, predicted: Any) -> tuple[Any, Any]:
         rows = np.log(observed) - np.log(predicted)
     else:
         rows = observed - predicted
-    apart = observed - predicted if how.residual == "log" else rows
+    difference = observed - predicted if how.residual == "log" else rows
     if how.residual == "relative":
         rows = rows / observed
     if how.asymmetry != 1.0:
@@ -168,8 +168,13 @@ def _weighed(data: Data, predicted: Any) -> tuple[Any, Any]:
     else:
         psi = np.clip(rows, -how.delta, how.delta)
         value = (psi * (rows - 0.5 * psi) * weight).sum(axis=-1)
-    # psi (-dr/df) / (y - f); 0 / 0, of a row passed through, is what it is close by.
-    slope = predicted if how.residual == "log" else observed if how.residual == "relative" else 1.0
-    near = np.abs(apart) <= AT_ZERO * np.abs(observed)
-    pull = weight * np.where(near, 1.0 / slope**2, psi / (np.where(near, 1.0, apart) * slope))
-    return np.where(np.isfinite(value), value, np.inf), pull
+    # v = w psi (-dr/df) / (y - f), with -dr/df = 1 / divisor; its limit where y = f is
+    # w / divisor^2.
+    divisor = (
+        predicted if how.residual == "log" else observed if how.residual == "relative" else 1.0
+    )
+    near = np.abs(difference) <= AT_ZERO * np.abs(observed)
+    reweighted = weight * np.where(
+        near, 1.0 / divisor**2, psi / (np.where(near, 1.0, difference) * divisor)
+    )
+    return np.where(np.isfinite(value), value, np.inf), reweighted

@@ -84,6 +84,7 @@ def minimise_l1(objective: DenseObjective, batch: Batch, point: Any, most: Any) 
         ends[path.place], multipliers[path.place] = path.point, path.multiplier
         iterations[path.place] = path.iteration
         ended = np.zeros(len(path.place), dtype=bool)
+        # Where a step promises little the path is close enough to choose interpolated rows.
         for rule in range(RULES):
             which, through = _candidates(path, little & ~ended, rule)
             if len(which):

@@ -140,6 +140,7 @@ def interpolate(
     no_higher = dot(weight, sizes) <= before + dot(weight, rounding)
     arrived = found.done & sided & within & no_higher
     near = path.mu <= EXCHANGED_FROM * typical_residual(path.rows, weight)
+    # A solution that is no minimum: exchange a row, or take every row to be on its present side.
     for i in np.flatnonzero(found.done & ~(sided & within) & near) if exchanges else ():
         one = path.take([i])._replace(point=point[[i]], rows=found.rows[[i]])
         scaled = found.jacobian[i] * found.scale[i, :, None]

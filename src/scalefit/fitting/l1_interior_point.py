@@ -53,7 +53,7 @@ DAMPING_GROW = 10.0
 DAMPING_MOST = 1e4
 LEAST_CURVATURE = 1e-10
 
-# Times that a step is bent at bounds.
+# Times that a step is bent at bounds (a projected step).
 MOST_BENDS = 4
 
 # A smoothed sum is known to this share.

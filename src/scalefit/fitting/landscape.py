@@ -1,4 +1,4 @@
-"""The objective over a plane, minimised over the linear coefficients: what the search sees."""
+"""The objective over a plane, minimised over the linear coefficients."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Landscape(NamedTuple):
 
 
 def landscape(fit: Fit, table: LossTable, points: int | None = None) -> Landscape:
-    """What the search saw: every cell's value.
+    """The objective at every cell of the search.
 
     Args:
         fit: a fit with two free nonlinear parameters.

@@ -173,12 +173,12 @@ class LevelObjective(ScaledObjective):
         shape = (len(point), self.model.rows)
         terms, known = self.model.expand(point[:, self.k :])
         scaled = [self._scaled_term(batch, i, term, point) for i, term in enumerate(terms)]
-        predicted, slopes = self._prediction(terms, known, scaled)
+        predicted, jacobian_rows = self._prediction(terms, known, scaled)
         found = self.penalties(batch, xp.broadcast_to(predicted, shape))
         jacobian = LevelJacobian(
             [term.value for term in terms],
             [item.size for item in scaled],
-            stacked(slopes, shape, xp) if self.q else xp.zeros((shape[0], 0, shape[1])),
+            stacked(jacobian_rows, shape, xp) if self.q else xp.zeros((shape[0], 0, shape[1])),
         )
         both = self.weighted_products(jacobian, found.curvature)
         # w psi dr/df: the derivative of the objective in each prediction.
@@ -211,17 +211,17 @@ class LevelObjective(ScaledObjective):
     ) -> tuple[Any, list[Any]]:
         """The prediction, and its derivative in each coordinate."""
         predicted: Any = 0.0 if known is None else known.value / self.unit
-        slopes: list[Any] = [0.0] * self.q
+        jacobian_rows: list[Any] = [0.0] * self.q
         if known is not None:
             for axis, item in known.first.items():
-                slopes[axis] = item / self.unit
+                jacobian_rows[axis] = item / self.unit
         for sums, term, own in zip(self.levels.sums, terms, scaled, strict=True):
             each = sums.spread(own.raw)
             predicted = predicted + each * term.value
             for axis, item in term.first.items():
                 moved = sums.spread(own.raw * own.first[axis]) * term.value
-                slopes[axis] = slopes[axis] + each * item - moved
-        return predicted, slopes
+                jacobian_rows[axis] = jacobian_rows[axis] + each * item - moved
+        return predicted, jacobian_rows
 
     def _second_derivatives(
         self, terms: Sequence[Any], known: Any, scaled: Sequence[_ScaledTerm], pull: Any

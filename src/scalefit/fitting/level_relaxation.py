@@ -81,6 +81,7 @@ def relax(
         curved = definite(here.hessian, xp)
         hessian = xp.where(curved[..., None, None, :], here.hessian, 0.0)
         down = here.gradient <= 0
+        # The gradient is zero in a level without rows, whose matrix is singular.
         held = ((point <= low) & ~down) | ((point >= high) & down) | (here.gradient == 0)
         # Damped in the metric of the whole Gauss-Newton block: invariant to the level's scaling.
         matrix = hessian + damping[:, None, None] * here.gauss_newton

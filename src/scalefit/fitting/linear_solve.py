@@ -120,8 +120,7 @@ class Factor(NamedTuple):
 def factorise(matrix: Matrix, tolerance: float = PIVOT_TOLERANCE, library: Any = jnp) -> Factor:
     """LDL^T factor of a small symmetric matrix, elementwise over broadcast entries.
 
-    Without square roots and with one division for each pivot: over a grid, divisions are what
-    costs.
+    Without square roots and with one division for each pivot: over a grid, divisions cost most.
 
     Args:
         matrix: k rows of k arrays; only the lower triangle is read.
@@ -187,8 +186,8 @@ def solve_dense(
         right: shape (..., k).
         tolerance: smallest pivot accepted, relative to its diagonal entry.
         library: ``numpy`` or ``jax.numpy``.
-        diagonal: the diagonal entries meant, shape (..., k), where A is what elimination left of a
-            larger matrix; its own by default.
+        diagonal: diagonal entries that the tolerance refers to, shape (..., k), where A is the
+            Schur complement of a larger matrix; its own by default.
 
     Returns:
         x, shape (..., k), zero where A is not safely positive definite; and where it is, (...).
@@ -221,9 +220,9 @@ def solve_dense(
 
 
 def _solved_on_host(matrix: Any, right: Any, least: Any) -> tuple[Any, Any]:
-    """The same by LAPACK, for a batch."""
+    """Solutions by LAPACK, for a batch. Pivots of elimination are squares of those of Cholesky."""
     try:
-        # By far the most often every matrix of a batch is positive definite.
+        # Most often every matrix of a batch is positive definite.
         root = np.diagonal(np.linalg.cholesky(matrix), axis1=-2, axis2=-1)
         ok = (root * root > least).all(axis=-1)
     except np.linalg.LinAlgError:

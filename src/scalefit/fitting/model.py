@@ -1,7 +1,8 @@
 """A problem's terms on the columns of one table, in the free coordinates.
 
-Fixing and tying act here: the terms of tied linear parameters add, tied coordinates move together,
-and fixed terms make up the known part. The law itself is traced once, whatever is fixed or tied.
+Fixing and tying are applied here: the terms of tied linear parameters add, tied coordinates are one
+coordinate, and fixed terms make up the known part. The law itself is traced once, whatever is fixed
+or tied.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ class Cells(NamedTuple):
         """Cells along each axis."""
         return tuple(len(axis) for axis in self.axes)
 
-    def across(self, seen: Collection[int]) -> tuple[int, ...]:
+    def across(self, coordinates: Collection[int]) -> tuple[int, ...]:
         """Axes that hold the given coordinates."""
-        return tuple(i for i, block in enumerate(self.blocks) if set(block) & set(seen))
+        return tuple(i for i, block in enumerate(self.blocks) if set(block) & set(coordinates))
 
 
 class Values(NamedTuple):
@@ -63,13 +64,14 @@ class Expanded(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """A term of the law within a term of the problem, and what its coordinates are there.
+    """A term of the law within a term of the problem, and the free coordinates it depends on.
 
     Attributes:
         term: place among the law's terms.
         factor: what it is multiplied by.
         first: pairs of a coordinate of the law and the free one it is.
-        second: pairs of coordinates of the law, the free pair they are, and how often that counts.
+        second: pairs of coordinates of the law, the free pair they are, and a factor: two where
+            both are tied to one, as a mixed derivative then counts in both orders.
     """
 
     term: int
@@ -96,7 +98,7 @@ class Model:
         structure = problem.structure
         self._basis = basis_of(problem.law, structure)
         self.rows = int(np.shape(columns[0])[-1])
-        # Of the columns alone, computed once; within a trace before any loop begins.
+        # What depends on the columns alone is computed once; within a trace, before any loop.
         self._bound = {
             name: getattr(self._basis, name).bind(*columns, library=library)
             for name in ("values", "derivatives")
@@ -121,11 +123,11 @@ class Model:
         ]
         if structure.remainder is not None:
             self._known.append(self._part(len(terms), 1.0))
-        self._recipe = self._written()
+        self._recipe = self._jet_recipe()
 
     def _part(self, term: int, factor: Any) -> _Part:
-        seen = [(m, self._axes[m]) for m in self._basis.sees[term]]
-        free = [(m, axis) for m, axis in seen if axis is not None]
+        placed = [(m, self._axes[m]) for m in self._basis.sees[term]]
+        free = [(m, axis) for m, axis in placed if axis is not None]
         second = [
             ((m, n), (min(a, b), max(a, b)), 2.0 if m != n and a == b else 1.0)
             for (m, a), (n, b) in combinations_with_replacement(free, 2)
@@ -143,8 +145,8 @@ class Model:
     def _each(self, coordinates: Any) -> list[Any]:
         return [coordinates[..., axis, None] for axis in range(len(self.problem.nonlinear))]
 
-    def sees(self) -> tuple[list[tuple[int, ...]], tuple[int, ...] | None]:
-        """Coordinates that each free term has derivatives in, in order, and the known part."""
+    def term_coordinates(self) -> tuple[list[tuple[int, ...]], tuple[int, ...] | None]:
+        """Coordinates that each free term depends on, ascending, and those of the known part."""
 
         def of(parts: Sequence[_Part]) -> tuple[int, ...]:
             return tuple(sorted({axis for part in parts for _, axis in part.first}))
@@ -160,12 +162,12 @@ class Model:
         return self._values(self._each(coordinates))
 
     def over_cells(self, cells: Cells, axes: Collection[int]) -> Values:
-        """Terms over a grid of cells, each on the axes that it sees, others of length one.
+        """Terms over a grid of cells, each on the axes that it depends on, others of length one.
 
         Args:
             cells: the grid.
-            axes: the axes of the terms that are wanted; the others stay at their first cell, and
-                terms that see those are of no use.
+            axes: the axes of the terms that are wanted; the others stay at their first cell, where
+                terms that depend on those are meaningless.
         """
         coordinates: list[Any] = [None] * len(self.problem.nonlinear)
         for position, (axis, block) in enumerate(zip(cells.axes, cells.blocks, strict=True)):
@@ -211,25 +213,27 @@ class Model:
             for index, items in self._recipe
         ]
 
-    def _written(self) -> list[tuple[int | None, list[list[tuple[int, Any]]]]]:
+    def _jet_recipe(self) -> list[tuple[int | None, list[list[tuple[int, Any]]]]]:
         """For each item of a jet, what it is a sum of: places in the program's output, factors."""
         first, place = [], 0
-        for seen in self._basis.sees:
+        for axes in self._basis.sees:
             first.append(place)
-            place += 1 + len(seen) + len(seen) * (len(seen) + 1) // 2
+            place += 1 + len(axes) + len(axes) * (len(axes) + 1) // 2
         terms: list[tuple[int | None, list[_Part], tuple[int, ...]]] = [
-            (index, parts, seen)
-            for (index, parts), seen in zip(enumerate(self._parts), self.sees()[0], strict=True)
+            (index, parts, axes)
+            for (index, parts), axes in zip(
+                enumerate(self._parts), self.term_coordinates()[0], strict=True
+            )
         ]
-        known = [(None, self._known, self.sees()[1] or ())] if self._known else []
+        known = [(None, self._known, self.term_coordinates()[1] or ())] if self._known else []
 
         def values(parts: list[_Part]) -> list[list[tuple[int, Any]]]:
             return [[(first[part.term], part.factor) for part in parts]]
 
         def first_derivatives(
-            parts: list[_Part], seen: tuple[int, ...]
+            parts: list[_Part], axes: tuple[int, ...]
         ) -> list[list[tuple[int, Any]]]:
-            sums: dict[int, list[tuple[int, Any]]] = {axis: [] for axis in seen}
+            sums: dict[int, list[tuple[int, Any]]] = {axis: [] for axis in axes}
             for part in parts:
                 order = self._basis.sees[part.term]
                 for own, axis in part.first:
@@ -237,23 +241,23 @@ class Model:
             return list(sums.values())
 
         def second_derivatives(
-            parts: list[_Part], seen: tuple[int, ...]
+            parts: list[_Part], axes: tuple[int, ...]
         ) -> list[list[tuple[int, Any]]]:
-            pairs = combinations_with_replacement(seen, 2)
+            pairs = combinations_with_replacement(axes, 2)
             sums: dict[tuple[int, int], list[tuple[int, Any]]] = {pair: [] for pair in pairs}
             for part in parts:
                 order = self._basis.sees[part.term]
                 own = list(combinations_with_replacement(order, 2))
                 start = first[part.term] + 1 + len(order)
-                for pair, axes, times in part.second:
+                for pair, free, times in part.second:
                     factor = part.factor if times == 1.0 else times * part.factor
-                    sums[axes].append((start + own.index(pair), factor))
+                    sums[free].append((start + own.index(pair), factor))
             return list(sums.values())
 
         return [
             *((index, values(parts)) for index, parts, _ in terms),
-            *((index, first_derivatives(parts, seen)) for index, parts, seen in [*terms, *known]),
-            *((index, second_derivatives(parts, seen)) for index, parts, seen in [*terms, *known]),
+            *((index, first_derivatives(parts, axes)) for index, parts, axes in [*terms, *known]),
+            *((index, second_derivatives(parts, axes)) for index, parts, axes in [*terms, *known]),
             *((None, values(parts)) for _, parts, _ in known),
         ]
 
@@ -263,10 +267,10 @@ class Model:
         Args:
             coordinates: free nonlinear coordinates, shape (..., q).
         """
-        seen, known = self.sees()
+        axes, known = self.term_coordinates()
         items = [item for _, mine in self.jet(coordinates) for item in mine]
-        size = len(seen)
-        every = [*seen, *([known] if known is not None else [])]
+        size = len(axes)
+        every = [*axes, *([known] if known is not None else [])]
         rest = iter(items[size:])
         firsts = [{axis: next(rest) for axis in axes} for axes in every]
         seconds = [

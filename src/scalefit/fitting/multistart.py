@@ -1,8 +1,8 @@
 """Multistart refits: fits of one law to many tables of one design.
 
-Where an optimum near all of them is known, as that of the table they were drawn from, they set out
-from there, and the grid is searched for some of them only: those chosen, those that end at a bound,
-and those that do not arrive.
+Where an optimum near all of them is known, as that of the table they were drawn from, they start
+from it, and the grid is searched for some of them only: those chosen, those that end at a bound,
+and those that reach no minimum.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def refit(
         weight: row weights of every table, shape (tables, rows); the one table's own by default.
         points: grid cells per axis.
         starts: cells polished for each table.
-        near: one optimum to set out from, coefficients in raw units; shapes (k,) and (q,).
+        near: one optimum to start from, coefficients in raw units; shapes (k,) and (q,).
         global_search: whether to search the grid for a table all the same, shape (tables,).
         held: for how many of the tables that end at a bound it is searched; for all by default.
         progress: whether to draw a bar once it has taken two seconds.
@@ -192,7 +192,7 @@ def _followed(engine: Engine, count: int, near: Candidates) -> Refits:
 
 def _globally(engine: Engine, index: np.ndarray, starts: int) -> Refits:
     """The best point of each table given, searched over the whole bounds."""
-    # Scattered cells say little: as many are polished as for a single fit, however many are asked.
+    # Scattered cells are coarse: as many are polished as for a single fit, whatever ``starts`` is.
     rankings = engine.rank(index, starts)
     cells = [ranking.cells for ranking in rankings]
     place = np.repeat(np.arange(len(index)), [len(mine) for mine in cells])

@@ -125,14 +125,14 @@ def _inner_product(
             to those of levels, along the last axis. Slots are one more shared axis.
     """
     xp, levels = model.library, by_levels is not None
-    shared = [axis for axis in first.seen if axis in second.seen]
+    shared = [axis for axis in first.axes if axis in second.axes]
 
     def matrix(column: Column) -> tuple[Any, list[int]]:
         """Rows as (shared axes, slots, all other axes as one, rows), and those other axes."""
-        own = [axis for axis in column.seen if axis not in shared]
-        order = [column.seen.index(axis) for axis in shared]
-        order += [len(column.seen)] if levels else []
-        order += [column.seen.index(axis) for axis in own]
+        own = [axis for axis in column.axes if axis not in shared]
+        order = [column.axes.index(axis) for axis in shared]
+        order += [len(column.axes)] if levels else []
+        order += [column.axes.index(axis) for axis in own]
         rows = column.rows
         if order != list(range(len(order))):
             rows = xp.transpose(rows, (*order, rows.ndim - 1))
@@ -167,7 +167,7 @@ def sizes_of(columns: Iterable[Column]) -> dict[int, int]:
     return {
         axis: size
         for column in columns
-        for axis, size in zip(column.seen, column.rows.shape, strict=False)
+        for axis, size in zip(column.axes, column.rows.shape, strict=False)
     }
 
 

@@ -113,6 +113,7 @@ def starting_batch(
     losses, weight, metric = tables
     size = objective.scale(metric, coordinates)
     factor = xp.concatenate([size / objective.unit, xp.ones(coordinates.shape)], axis=-1)
+    # Infinite scales leave a bound of zero at zero.
     lower, upper = (
         xp.where(bound == 0, 0.0, bound * factor) for bound in (settings.lower, settings.upper)
     )
@@ -147,6 +148,7 @@ def _with_finite_value(objective: ScaledObjective, batch: Batch, point: Any, siz
     finite = xp.isfinite(objective.value(batch, point))
     if xp is np and finite.all():
         return point
+    # The constant alone, in its scaled coordinate: a prediction of one unit of the loss.
     alone = np.array([owner == problem.constant for owner in problem.owners]) * size
     flat = alone / xp.sqrt(xp.sum(alone**2, axis=-1, keepdims=True))
     flat = xp.concatenate([flat, point[:, objective.k :]], axis=-1)

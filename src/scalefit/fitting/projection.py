@@ -1,8 +1,7 @@
 """Variable projection: the squared error of every cell, minimised over the linear coefficients.
 
 Everything is nested lists of arrays that broadcast over the grid: an entry has the size of the
-sub-grid it depends on. :mod:`scalefit.fitting.grid` says which cells there are and what becomes of
-their values.
+sub-grid it depends on. :mod:`scalefit.fitting.grid` makes the cells and ranks their values.
 """
 
 from __future__ import annotations

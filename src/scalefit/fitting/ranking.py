@@ -123,7 +123,7 @@ def rank_cells(values: np.ndarray) -> Ranking:
 
     First its local minima, best first; then, on either side of the best one along each axis, the
     best cell of all with that coordinate: where the objective hardly depends on one coordinate,
-    cells that differ only in it say little; then the best ones far from every earlier one.
+    cells that differ only in it are alike; then the best ones far from every earlier one.
 
     Args:
         values: objective of every cell, shape of the grid.

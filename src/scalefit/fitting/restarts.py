@@ -1,18 +1,18 @@
-"""Starts made from where others ended.
+"""Further starts, made from where others ended.
 
 **Along profiles.** Where most rows lie beyond delta the objective is nearly one of absolute
-residuals, and minima lie side by side, each with other rows passed through, closer than any grid.
-With C the inverse curvature, the best end is left along the first-order profile of each nonlinear
-parameter i,
+residuals: minima that interpolate different rows lie closer together than the cells of any grid.
+With C the inverse curvature at the best end, starts lie on the first-order profile of each
+nonlinear parameter i,
 
     x_i +- t,  the others by t C_ji / C_ii,  t = sqrt(2 RISE v C_ii / (n - p)),
 
 a few standard errors (Bates and Watts 1988, Nonlinear Regression Analysis, section 6.1).
 
-**Off faces.** Where a coefficient is zero its exponent is free, and a gradient says that the term
-is of no use for the exponent that it happens to have. Such a point is a minimum only if the term is
-of no use for any exponent: with p = w psi(r) dr/df the pull of each row, the objective changes at
-the rate
+**Off faces.** Where a coefficient is zero its exponent has no effect, and the gradient only shows
+that the term does not help with the exponent that it happens to have. Such a point is a minimum
+only if the term helps with no exponent: with p = w psi(r) dr/df the pull of each row, the objective
+changes at the rate
 
     g(a) = sum of p phi(a)
 
@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.fitting.arrow import curvature_of
+from scalefit.fitting.curvature import curvature_of
 from scalefit.fitting.end_points import Polished
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.irls import project
@@ -41,14 +41,14 @@ __all__ = ["along_profiles", "off_faces"]
 # Rise of the quadratic model along a profile: that of three standard errors.
 RISE = 9.0
 
-# Values of the exponent that are looked at, about, however many coordinates the term sees.
+# Values of the exponents that are tried, about, whatever the number of the term's coordinates.
 POINTS = 256
 
-# Cosine of pull and column from which a descent is one beyond rounding.
+# Cosine of pull and column that is no rounding.
 DESCENT = 1e-6
 
-# An absolute residual this small, in the unit of the loss, belongs to a row passed through.
-PASSED = 1e-9
+# An absolute residual this small, in the unit of the loss, belongs to an interpolated row.
+INTERPOLATED = 1e-9
 
 
 def along_profiles(
@@ -80,7 +80,7 @@ def along_profiles(
     for across in inverse.T:
         own = across[len(places) // 2]
         step = np.zeros(objective.q)
-        # Where rounding leaves no curvature, the points are no numbers, and left out.
+        # Where rounding leaves no curvature, the points are not finite, and dropped.
         with quiet():
             step[moving] = np.sqrt(2 * RISE * value / (freedom * own)) * across
         places += [here + step, here - step]
@@ -93,7 +93,7 @@ def along_profiles(
 def off_faces(
     objective: ScaledObjective, data: Data, settings: Settings, polished: Polished
 ) -> tuple[np.ndarray, Candidates]:
-    """Starts that ended where a term vanishes that would lower the objective, and where to go on.
+    """Starts that ended with a vanished term that would lower the objective, and where to go on.
 
     Args:
         objective: the problem's objective, on the host.
@@ -112,22 +112,22 @@ def off_faces(
     for start in np.flatnonzero((ended[:, None] & (polished.coefficients == 0)).any(axis=1)):
         zero = polished.coefficients[start] == 0
         vanished = [index for index in range(len(problem.linear)) if zero[owners == index].all()]
-        at_work = set(problem.axes_known or ()).union(
+        in_use = set(problem.axes_known or ()).union(
             *(problem.axes_seen[i] for i in range(len(problem.linear)) if i not in vanished)
         )
         pull = None
         steepest, best = -DESCENT, None
         for index in vanished:
-            free = [axis for axis in problem.axes_seen[index] if axis not in at_work]
+            free = [axis for axis in problem.axes_seen[index] if axis not in in_use]
             if not free or problem.limits[index][0] != "zero":
                 continue
             if pull is None:
                 pull = _pull(objective, data, polished, int(start))
             places = _places(settings, k, polished.coordinates[start], free)
-            slope = _slopes(objective, index, places, pull).min(axis=-1)
-            least = int(np.argmin(slope))
-            if slope[least] < steepest:
-                steepest, best = slope[least], places[least]
+            rates = _rates(objective, index, places, pull).min(axis=-1)
+            least = int(np.argmin(rates))
+            if rates[least] < steepest:
+                steepest, best = rates[least], places[least]
         if best is not None:
             which.append(start)
             coordinates.append(best)
@@ -148,7 +148,7 @@ def _places(settings: Settings, k: int, here: np.ndarray, free: list[int]) -> np
 def _pull(
     objective: ScaledObjective, data: Data, polished: Polished, start: int
 ) -> tuple[Any, Any]:
-    """Pull of each row, and what a row passed through adds whichever way it moves; (rows,) each."""
+    """Pull of each row, and that of interpolated rows, which rises both ways; (rows,) each."""
     how, observed = data.measure, data.response
     terms = objective.terms(polished.coordinates[start], polished.coefficients[start])
     predicted = np.sum(terms, axis=0) / data.unit
@@ -157,15 +157,17 @@ def _pull(
     weight = np.where(data.weight > 0, data.weight, 0.0)
     if not how.absolute:
         return weight * influence(how, rows) * first, np.zeros_like(first)
-    passed = np.abs(rows) <= PASSED
-    return weight * np.where(passed, 0.0, np.sign(rows)) * first, weight * passed * np.abs(first)
+    interpolated = np.abs(rows) <= INTERPOLATED
+    return weight * np.where(
+        interpolated, 0.0, np.sign(rows)
+    ) * first, weight * interpolated * np.abs(first)
 
 
-def _slopes(
+def _rates(
     objective: ScaledObjective, index: int, places: np.ndarray, pull: tuple[Any, Any]
 ) -> Any:
-    """Cosine of the pull and each column of a linear parameter: the rate of change as its
-    coefficient grows, (places, coefficients).
+    """Rate at which the objective changes as a coefficient grows from zero, as the cosine of the
+    pull and its column, (places, coefficients).
     """
     signed, either = pull
     rate, square = objective.column_sums(index, places, signed, either)

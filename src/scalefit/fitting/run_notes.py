@@ -27,7 +27,7 @@ __all__ = ["run_notes"]
 # sizes have to do.
 WEAK_CONDITION = 5e4
 
-# Fewer residual degrees of freedom than this and the spread says nothing about the noise.
+# With fewer residual degrees of freedom the spread is no measure of the noise.
 FEW_FREEDOM = 5
 
 # Rows that carry more than half of the squared residual decide a squared fit between them.
@@ -43,7 +43,7 @@ NARROW = 0.5
 
 # Correlation of neighbouring residuals of a training curve, in standard errors of none.
 CORRELATED = 3.0
-# Rank correlation of a response with its column above which it is said to rise.
+# Rank correlation of a response with its column above which it rises.
 MOST_RISING = 0.5
 
 # 6ND is taken for the FLOPs of a run when allocating; real tables differ from it by this and more.

@@ -167,8 +167,8 @@ class ScaledObjective(ABC):
         self.voids = voids
         self.k, self.q = len(problem.owners), len(problem.nonlinear)
         moving = [
-            "finite" not in limits or not seen
-            for limits, seen in zip(problem.limits, problem.axes_seen, strict=True)
+            "finite" not in limits or not axes
+            for limits, axes in zip(problem.limits, problem.axes_seen, strict=True)
         ]
         self.moving = np.array([moving[owner] for owner in problem.owners], dtype=bool)
         self._all_moving = bool(self.moving.all())

@@ -1,4 +1,4 @@
-"""The search of a single fit: one table, of which nothing is known yet.
+"""The search of a single fit.
 
 Cells are ranked by the objective itself on a coarse grid, or by squares on a fine one, and the best
 of them polished; more of them where the first do not settle it.
@@ -30,10 +30,10 @@ __all__ = ["polish_from", "search"]
 BATCH = 4
 
 # Where a neighbour of the best cell has more than this many times the value of the optimum reached
-# from there, the law explains most of the table, and starts from the neighbour lead back.
+# from there, the law explains most of the table, and the neighbour leads to the same minimum.
 MOST_ABOVE = 2.0
 
-# Times that neighbours of the best end are looked at, as long as one of them is lower.
+# Times that neighbours of the best end are polished, as long as one of them ends lower.
 MOST_NEIGHBOURS = 4
 
 
@@ -125,7 +125,7 @@ class _OneTable(Engine):
             if not len(which):
                 break
             moved = to_the_end(onwards)
-            # The polish of absolute residuals sets out smoothed, and may end higher than it began.
+            # The polish of absolute residuals starts on a smoothed sum, and may end higher.
             lower = or_infinite(moved.value) < polished.value[which]
             if not lower.any():
                 break
@@ -140,12 +140,13 @@ class _OneTable(Engine):
             polished: ends so far.
             cells: other starts, polished with the first of these.
         """
-        newton, here, factor = self.polisher.objective, self.tables.one(0), self.polisher.factor
+        objective, factor = self.polisher.objective, self.polisher.factor
+        here = self.tables.one(0)
         for _ in range(MOST_NEIGHBOURS):
             if not np.isfinite(polished.value).any():
                 break
             best = polished.take([np.argmin(or_infinite(polished.value))])
-            starts = along_profiles(newton, here, self.settings, best, factor)
+            starts = along_profiles(objective, here, self.settings, best, factor)
             starts, cells = starts if cells is None else starts.joined(cells), None
             if not len(starts.coordinates):
                 break

@@ -278,7 +278,7 @@ def covariance(
         sandwich:  (n - 1) / n H^-1 (sum w^2 psi_i^2 J_i J_i^T) H^-1,  psi_i of run i left out
 
     The first assumes noise of one size that does not depend on the run, the second only that runs
-    (or clusters) are independent. It takes each run (or cluster) as if the fit had not seen it,
+    (or clusters) are independent. It takes each run (or cluster) as if left out of the fit,
     (I - H)^-1 psi: the jackknife to first order. For squares the first is the covariance of
     nonlinear least squares. Where a Huber loss is quadratic for few rows only, mean psi' and that
     part of H are estimated from a wider window, as in quantile regression.

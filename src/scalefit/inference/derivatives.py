@@ -162,9 +162,11 @@ def core_share(how: Measure, residuals: np.ndarray, weight: np.ndarray) -> float
         Regression, section 3.4 (sandwich).
     """
     delta = float(how.delta)
+    # Of an asymmetric penalty psi' differs by side.
     side = np.where(residuals < 0, float(how.asymmetry), 1.0)
     if not np.isfinite(delta):
         return float(np.average(side, weights=weight))
+    # At least as wide as a sparsity is estimated from.
     window = max(delta, _bandwidth(residuals))
     inside = np.abs(residuals) <= window
     return float(np.average(side * inside, weights=weight) * delta / window)
@@ -176,9 +178,12 @@ def _bandwidth(residuals: np.ndarray) -> float:
     from scipy.stats import norm as normal
 
     count = len(residuals)
-    # At the median: phi(0)^2 is 1 / (2 pi), and the second factor 1.5 phi^2 / (2 x^2 + 1).
+    # Width of Hall and Sheather, as a share of the sample on either side of the median. At the
+    # median: phi(0)^2 is 1 / (2 pi), and the second factor 1.5 phi^2 / (2 x^2 + 1).
     share = count ** (-1 / 3) * normal.ppf(0.975) ** (2 / 3) * (1.5 / (2 * np.pi)) ** (1 / 3)
     share = min(share, 0.45)
+    # In units of the residuals, by a normal distribution of their robust spread (the interquartile
+    # range is 1.349 standard deviations).
     low, high = np.quantile(residuals, [0.25, 0.75])
     spread = min(np.std(residuals), (high - low) / 1.349) or float(np.std(residuals))
     return float(spread * normal.ppf(0.5 + share))

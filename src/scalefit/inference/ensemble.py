@@ -289,7 +289,8 @@ class Ensemble(Described):
         facts = {
             "draws": f"{len(self):,} by {self.method}, seed {self.seed}{failed}",
             "runs": f"{self.fit.nobs}, {self.df_resid} residual degrees of freedom",
-            "new run": f"kind='run' adds {self.noise}",
+            "new run": f"kind='run' adds {self.noise}. No interval holds a wrong form of the law, "
+            "which shows outside the runs",
         }
         return Description(
             title=f"Ensemble of {self.fit.law.name}",

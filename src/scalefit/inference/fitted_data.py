@@ -173,10 +173,12 @@ def parameters(
     # The bounds as they were given: the coordinates hold their logarithms, rounded.
     upper = settings.upper - point < point - settings.lower
     bound = np.where(upper, settings.ends[:, 1], settings.ends[:, 0])
+    # Coefficients are in raw units, and some coordinates are logarithms.
     logarithmic = np.array([False] * len(problem.owners) + list(problem.logarithmic))
     values = np.where(logarithmic, np.exp(np.where(logarithmic, point, 0.0)), point)
     values = np.where(active, bound, values)
     found = {name: np.full(len(point), value) for name, value in fitted.fit.fixed.items()}
+    # Tied parameters share a value.
     for group, column in zip(problem.names, values.T, strict=True):
         found.update(dict.fromkeys(group, column))
     return {name: found[name] for name in problem.ordered}

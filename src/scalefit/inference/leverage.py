@@ -1,4 +1,4 @@
-"""What residuals would be, had the fit not seen them."""
+"""Residuals of runs, or clusters, as if each had been left out of the fit."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 __all__ = ["LeftOut", "left_out"]
 
-# What is left of a direction of the parameters without a run or cluster, relative to all runs,
-# below which it is determined by that one alone.
+# A direction of the parameters is determined by one run or cluster alone where the others have less
+# than this share of the information about it.
 LEAST_LEFT = 1e-8
 
 
@@ -19,7 +19,7 @@ class LeftOut(NamedTuple):
     Attributes:
         values: shape (rows,).
         alone: how many runs or clusters determine some combination of the parameters by themselves.
-            The fit follows them there, so that they say nothing about their noise.
+            The fit passes through them there, and their residuals hold no noise.
     """
 
     values: np.ndarray
@@ -29,10 +29,10 @@ class LeftOut(NamedTuple):
 def left_out(
     jacobian: np.ndarray, weight: np.ndarray, values: np.ndarray, codes: np.ndarray | None = None
 ) -> LeftOut:
-    """Residuals divided by what the fit has left of them: (I - H)^-1 r, cluster by cluster.
+    """Residuals of fits without each run or cluster, to first order: (I - H)^-1 r by cluster.
 
-    A fit follows its own runs, those with leverage most: residuals are smaller than the noise by
-    I - H, H = W^1/2 J (J^T W J)^-1 J^T W^1/2. Of one run that is 1 - h.
+    A fit follows its own runs, and those of high leverage most: residuals are the noise times
+    I - H, with H = W^1/2 J (J^T W J)^-1 J^T W^1/2. For a single run that is 1 - h.
 
     Args:
         jacobian: derivatives of the residuals in the free parameters, shape (rows, p).
@@ -44,6 +44,8 @@ def left_out(
         Davidson and MacKinnon 1993, Estimation and Inference in Econometrics, section 16.3 (HC3).
         Bell and McCaffrey 2002, Survey Methodology 28(2) (clusters).
     """
+    # An orthonormal basis Q of the columns of W^1/2 J, so that H = Q Q^T; columns are scaled first,
+    # and directions lost to rounding left out.
     root = np.sqrt(weight)
     scaled = root[:, None] * jacobian
     scaled = scaled / np.sqrt(np.sum(scaled**2, axis=0))
@@ -51,12 +53,15 @@ def left_out(
     basis = left[:, sizes > sizes[0] * np.finfo(float).eps * max(scaled.shape)]
     inner = root * values
     if codes is None:
+        # Of one row H is h, the sum of squares of its row of Q.
         rest = 1 - np.sum(basis**2, axis=1)
         known = rest > LEAST_LEFT
         return LeftOut(values / np.where(known, rest, 1.0), int(np.count_nonzero(~known)))
     found, alone = inner.copy(), 0
     for code in np.unique(codes):
         rows = codes == code
+        # Eigenvalues of I - Q^T Q, Q of these rows: the other clusters' share of the information in
+        # each direction.
         own = basis[rows]
         rest, turned = np.linalg.eigh(np.eye(own.shape[1]) - own.T @ own)
         known = rest > LEAST_LEFT

@@ -135,6 +135,7 @@ def posterior(
     )
     programs = _programs(problem, data.measure.residual)
     made = _sampled(device, programs, target, seed, chains, n_draws)
+    # One chain after the other, no parameter held at a bound.
     points = made.points.reshape(chains * n_draws, problem.size)
     count = len(problem.owners)
     free = np.zeros(points.shape, dtype=bool)
@@ -171,6 +172,7 @@ def split_rhat(draws: np.ndarray) -> float:
     halves = np.concatenate([draws[:, :half], draws[:, -half:]])
     found = []
     for values in (halves, np.abs(halves - np.median(halves))):
+        # Normal scores of the ranks: infinite variances and any monotone transform do no harm.
         ranks = rankdata(values).reshape(values.shape)
         normal = ndtri((ranks - 0.375) / (ranks.size + 0.25))
         within = normal.var(axis=1, ddof=1).mean()

@@ -104,6 +104,7 @@ def coordinates(fitted: FittedData) -> Coordinates:
     _require_positive(names, point, raised)
     lower, upper = _logs(ends[:, 0], log), _logs(ends[:, 1], log)
     around = derivatives(problem, data, point)
+    # Precision of the likelihood in flat coordinates: of raised ones, d(point)/d(flat) = point.
     weight = np.asarray(data.weight)
     jacobian = np.asarray(around.jacobian) * np.where(raised, point, 1.0)
     noise, information = _noise(data, np.asarray(around.residuals), weight)
@@ -116,6 +117,7 @@ def coordinates(fitted: FittedData) -> Coordinates:
     values, vectors = np.linalg.eigh(precision / np.outer(size, size))
     root = np.zeros((len(point) + 1, len(point) + 1))
     root[:-1, :-1] = vectors / np.sqrt(np.maximum(values, ROUNDING * values[-1])) / size[:, None]
+    # The logarithm of the noise, of n rows, has about this standard deviation.
     root[-1, -1] = 1 / np.sqrt(weight.sum())
     return Coordinates(lower, upper, raised, np.r_[centre, np.log(noise)], root)
 

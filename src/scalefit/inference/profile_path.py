@@ -185,6 +185,7 @@ class ProfilePath:
         """
         points: list[PathPoint] = []
         inner, outer = PathPoint(self.start, self.level, 0.0), None
+        # A few small steps, then longer ones: where the parabola is wrong the first show it.
         step = reach * self._error / (POINTS_EACH_SIDE / 3)
         for _ in range(MOST_OUTWARD):
             found = self.hold(self.level + direction * step, inner.point)
@@ -202,6 +203,7 @@ class ProfilePath:
             low, high = np.sqrt(inner.deviance), np.sqrt(outer.deviance)
             if min(high - reach, reach - low) <= END * reach:
                 break
+            # Not too close to an end that is already known.
             ratio = np.clip((reach - low) / (high - low), 0.02, 0.98)
             middle = self.hold(inner.level + ratio * (outer.level - inner.level), inner.point)
             if middle is None:
@@ -243,6 +245,7 @@ class ProfilePath:
         point = self._restored(start, level, np.zeros(len(start), dtype=bool))
         if point is None:
             return None
+        # Levenberg and Marquardt: less damping after a step that decreases F, more after none did.
         damping = DAMPING_START
         here = self._local(point)
         if not np.isfinite(here.value):
@@ -319,6 +322,7 @@ class ProfilePath:
 
     def _multiplier(self, gradient: np.ndarray, slope: np.ndarray, free: np.ndarray) -> float:
         """Lagrange multiplier dF/dq by least squares; zero where bounds hold the quantity."""
+        # In the metric of Gauss and Newton, in which all parameters are of one size.
         share = slope[free] / self._metric[free]
         size = share @ slope[free]
         return float(share @ gradient[free] / size) if size > 0 else 0.0
@@ -363,6 +367,7 @@ class ProfilePath:
         raw = point[:k] * factor
         last = np.where(logs, np.exp(np.where(logs, point[k:], 0.0)), point[k:])
         slope, second = np.zeros((p, p)), np.zeros((p, p, p))
+        # raw = z / s: derivatives in z, in the coordinates through s, and of both.
         slope[:k, :k] = np.diag(factor)
         slope[:k, k:] = -raw[:, None] * first
         slope[k:, k:] = np.diag(np.where(logs, last, 1.0))

@@ -120,6 +120,7 @@ def _weights(fitted: FittedData, times: np.ndarray) -> np.ndarray:
 
 
 def _residuals(fitted: FittedData, _: str | None, n: int, rng: np.random.Generator) -> Resample:
+    # Residuals are smaller than the noise, because the fit follows them.
     noise = fitted.residuals[fitted.used] * fitted.inflation
     return _losses(
         fitted, rng.choice(noise, (n, len(fitted.used))), TailCorrection(fitted.df_resid)
@@ -132,6 +133,7 @@ def _wild(fitted: FittedData, by: str | None, n: int, rng: np.random.Generator) 
     count = int(codes.max()) + 1
     around = derivatives(fitted.prepared.problem, fitted.prepared.data, fitted.point)
     jacobian = around.jacobian[fitted.used][:, ~fitted.at_bound]
+    # Each run (or cluster) as if it had been left out of the fit, as for the sandwich.
     without = left_out(
         jacobian[:, jacobian.any(axis=0)],
         fitted.table.weight[fitted.used],
@@ -143,7 +145,7 @@ def _wild(fitted: FittedData, by: str | None, n: int, rng: np.random.Generator) 
     factors = rng.choice(WEBB, (n, count))[:, codes]
     tails = TailCorrection(fitted.df_resid if by is None else min(count - 1, fitted.df_resid))
     notes = () if by is None else _few_clusters(count, by)
-    if fitted.fit.objective.robust != "none":
+    if fitted.fit.objective.penalty.bounded:
         notes += (
             Note.of(
                 "wild_with_robust",
@@ -169,8 +171,8 @@ RESAMPLES: Mapping[str, Callable[[FittedData, str | None, int, np.random.Generat
 
 
 def _tail_correction(fitted: FittedData, inflation: float = 1.0) -> TailCorrection:
-    """Of resampled runs: a robust objective's spread is on the wide side as it is."""
-    if fitted.fit.objective.robust != "none":
+    """Correction for resampled runs; none for robust objectives, whose spread is wide enough."""
+    if fitted.fit.objective.penalty.bounded:
         return AS_DRAWN
     return TailCorrection(fitted.df_resid, inflation)
 

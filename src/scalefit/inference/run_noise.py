@@ -57,6 +57,7 @@ def _between_seeds(fitted: FittedData) -> np.ndarray | None:
     table = fitted.table
     if "seed" not in table.sources:
         return None
+    # Runs of the same columns and levels repeat each other.
     keys = [pd.Series(table.column(name)) for name in fitted.fit.law.columns]
     keys += [pd.Series(codes) for codes in fitted.prepared.codes.values()]
     frame = pd.concat(keys, axis=1)[fitted.used]
@@ -65,6 +66,7 @@ def _between_seeds(fitted: FittedData) -> np.ndarray | None:
     size = groups.transform("size")
     if len(values) - groups.ngroups < FEWEST_REPEATS:
         return None
+    # Residuals about the mean of m runs have (m - 1) / m of the variance of the noise.
     several = (size > 1).to_numpy()
     inflated = (values - groups.transform("mean")) * np.sqrt(size / (size - 1).clip(lower=1))
     return inflated[several].to_numpy()

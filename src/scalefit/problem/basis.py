@@ -2,7 +2,7 @@
 
 A law f = f0(theta) + sum_j c_j phi_j(theta) is traced once, each phi_j as the derivative of the law
 in c_j, which for a linear parameter is exact and which leaves the other terms out. Coordinates are
-what the search moves in: the parameter itself, or its logarithm where its kind says so.
+the variables of the search: the parameter itself, or its logarithm where its kind is searched so.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["Basis", "Expansion", "basis_of", "term_of"]
 
 
 class Expansion(NamedTuple):
-    """A term at some coordinates: its rows, and derivatives in the coordinates that it sees.
+    """A term at some coordinates: its rows, and derivatives in the coordinates that it depends on.
 
     Attributes:
         value: phi, or f0.
@@ -56,7 +56,7 @@ class Basis(NamedTuple):
 
 
 def basis_of(law: Law, structure: Structure) -> Basis:
-    """The programs of a law, traced the first time they are asked for."""
+    """The programs of a law, traced once for each structure."""
     found: Basis | None = law.memo.get(structure)
     if found is None:
         found = law.memo[structure] = _traced(law, structure)
@@ -65,7 +65,7 @@ def basis_of(law: Law, structure: Structure) -> Basis:
 
 def _traced(law: Law, structure: Structure) -> Basis:
     place = {name: i for i, name in enumerate(structure.nonlinear)}
-    sees = [tuple(place[name] for name in names) for names in structure.sees]
+    sees = [tuple(place[name] for name in names) for names in structure.depends_on]
     names: list[str | None] = list(structure.linear)
     if structure.remainder is not None:
         names.append(None)

@@ -32,7 +32,7 @@ BoundKind = Literal["none", "zero", "finite"]
 
 
 class Data(NamedTuple):
-    """Rows of a table as the search and the polish see them.
+    """Rows of a table as the search and the polish take them.
 
     Attributes:
         columns: the law's data columns, each of shape (rows,), raw units.
@@ -160,8 +160,8 @@ class Problem:
 
     @cached_property
     def scattered(self) -> bool:
-        """Whether cells are scattered points: a regular grid of so many coordinates is too coarse,
-        or sees nothing factorised.
+        """Whether cells are scattered points: a regular grid would be too coarse, or could not be
+        factorised.
         """
         return len(self.nonlinear) > MOST_AXES or any(
             len(block) > MOST_LINKED for block in self.linked
@@ -174,8 +174,8 @@ class Problem:
         return self.linked if self.scattered else each
 
     def _seen_by(self, names: Sequence[str]) -> set[str]:
-        sees = dict(zip(self.structure.linear, self.structure.sees, strict=True))
-        return {seen for name in names for seen in sees[name]}
+        depends = dict(zip(self.structure.linear, self.structure.depends_on, strict=True))
+        return {seen for name in names for seen in depends[name]}
 
     def _axes(self, seen: set[str]) -> tuple[int, ...]:
         return tuple(i for i, group in enumerate(self.nonlinear) if seen & set(group))

@@ -1,4 +1,4 @@
-"""Which parameters of a law are linear, and which nonlinear ones each linear term sees.
+"""Which parameters of a law are linear, and which nonlinear ones each linear term depends on.
 
 A law is separable when it can be written f = f0(theta) + sum_j c_j phi_j(theta). The linear
 parameters c are found in two steps. Proposal: the second derivatives of f among them are exactly
@@ -6,11 +6,11 @@ zero (automatic differentiation returns structural zeros, not small numbers). Pr
 both signs f(c) = f(0) + J c to rounding. ``abs`` and ``maximum`` pass the proposal, being piecewise
 linear, and fail the proof.
 
-The same second derivatives say which nonlinear parameters each phi_j depends on, which is what
-lets the grid be factorised.
+The same second derivatives show which nonlinear parameters each phi_j depends on, by which the
+grid is factorised.
 
 A law that branches on its columns may have another structure on another table. Its derivatives are
-traced once; every table is looked at, in about a millisecond.
+traced once, and the structure is proved again on every table, in about a millisecond.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = ["Structure", "structure", "unidentified_error"]
 # Random points at which derivatives are taken. One would do for analytic laws; several catch a law
 # that branches on a parameter.
 PROBES = 4
-# Enough rows that a term at work in few of them (repeated data, a rare domain) is seen.
+# Enough rows that a term which is not zero in few of them (repeated data, a rare domain) is found.
 PROBE_ROWS = 1024
 # More than a law has parameters: on one row any two of them change the prediction the same way.
 FEWEST_SCATTERED = 32
@@ -64,7 +64,7 @@ class Structure:
     Attributes:
         linear: names of the linear parameters, in the law's order.
         nonlinear: names of the others, in the law's order.
-        sees: for each linear parameter, the nonlinear ones its term depends on.
+        depends_on: for each linear parameter, the nonlinear ones its term depends on.
         constant: the linear parameter whose term is one in every row, if any.
         remainder: the nonlinear parameters that f0, the part without linear parameters, depends
             on; None when f0 is identically zero.
@@ -73,7 +73,7 @@ class Structure:
 
     linear: tuple[str, ...]
     nonlinear: tuple[str, ...]
-    sees: tuple[tuple[str, ...], ...]
+    depends_on: tuple[tuple[str, ...], ...]
     constant: str | None
     remainder: tuple[str, ...] | None
     uses: tuple[tuple[str, ...], ...]
@@ -110,7 +110,7 @@ _FOUND: WeakKeyDictionary[Law, OrderedDict[bytes, Structure]] = WeakKeyDictionar
 
 
 def _key(ranges: Sequence[tuple[float, float, str]], columns: Sequence[np.ndarray]) -> bytes:
-    """Bounds of the parameters and rows in short: all that a probe is made of."""
+    """A digest of the parameters' bounds and of the rows: all that detection depends on."""
     digest = blake2b(repr(ranges).encode(), digest_size=16)
     for values in columns:
         digest.update(np.ascontiguousarray(values).tobytes())
@@ -299,7 +299,7 @@ def _traced(law: Law) -> _Derivatives:
 
 
 def _not_finite(law: Law, probe: _Probe, value: np.ndarray) -> LawError:
-    """What is said of a law that has no value, or no derivatives, where it should have one."""
+    """The error for a law without a finite value, or finite derivatives, at ordinary parameters."""
     bad = np.argwhere(~np.isfinite(value))
     point, row = bad[0] if len(bad) else (0, 0)
     given = {name: values[row] for name, values in probe.columns.items()}
@@ -332,8 +332,8 @@ def _refuse_unidentified(law: Law, gradient: np.ndarray) -> None:
 def _refuse_proportional(law: Law, suspects: np.ndarray) -> None:
     """Raise when two parameters move the law in the same direction at every probe.
 
-    If they only do so on the rows of this table, and not on scattered ones, the table is at fault:
-    that is for the check of the design to say.
+    If they only do so on the rows of this table, and not on scattered ones, the table is at fault,
+    and the check of the design refuses it.
     """
     for j, i in zip(*np.nonzero(suspects), strict=True):
         raise LawError(
@@ -411,7 +411,7 @@ def _describe(
     return Structure(
         linear=tuple(names[j] for j in linear),
         nonlinear=tuple(names[m] for m in nonlinear),
-        sees=tuple(tuple(names[m] for m in nonlinear if coupled[j, m]) for j in linear),
+        depends_on=tuple(tuple(names[m] for m in nonlinear if coupled[j, m]) for j in linear),
         constant=constants[0] if constants else None,
         remainder=rest if rest or (value != 0).any() else None,
         uses=tuple(

@@ -130,7 +130,8 @@ def _refused(path: Path, why: str) -> DocumentError:
         f"{named(path)} is no file that scalefit wrote, or not all of it ({why})",
         field="",
         value=str(path),
-        remedy="Give the file that save wrote. Otherwise make the draws again",
+        remedy="Give the file that save wrote. Draws in two files, .json and .npz, are of an older "
+        "version: make them again",
     )
 
 

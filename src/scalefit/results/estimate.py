@@ -164,10 +164,11 @@ class Estimate(Described):
         return f"{said.value} ({100 * level:g} %: {said.interval})" if said.interval else said.value
 
     def __repr__(self) -> str:
+        shape = f"of shape {np.shape(self.value)}" if np.ndim(self.value) else self._as_text()
         draws = f"{len(self.draws)} draws" if len(self.draws) else "no draws"
-        if np.ndim(self.value):
-            return f"<Estimate of shape {np.shape(self.value)}, {draws}>"
-        return f"<Estimate {self._as_text()}, {draws}>"
+        warnings = sum(note.severity == "warning" for note in self.notes)
+        more = f", {warnings} warning{'s' * (warnings > 1)}" if warnings else ""
+        return f"<Estimate {shape}, {draws}{more}>"
 
 
 class Origin(NamedTuple):

@@ -208,11 +208,8 @@ class Fit(Described):
         Those that hold for every answer, in full, and one that sums up the other warnings.
         """
         whole = [note for note in self.notes if note.code in CARRIED]
-        codes = [
-            note.code
-            for note in self.notes
-            if note.severity == "warning" and note.code not in CARRIED
-        ]
+        codes = [note.code for note in self.notes if note.severity == "warning"]
+        codes = [code for code in codes if code not in CARRIED]
         codes += [] if self.status.usable else [self.status.name.lower()]
         if not codes:
             return tuple(whole)

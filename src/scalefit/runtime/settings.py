@@ -1,7 +1,7 @@
-"""The settings under which everything here is traced, compiled and run, whatever the caller's.
+"""Settings of JAX and numpy under which scalefit traces, compiles and runs.
 
-A caller's configuration of JAX and numpy, for the process or for a scope, is left as it was, and
-can neither break a call nor change a digit of its answer.
+The caller's own settings, of the process or of a scope, stay as they are. They can neither break a
+call nor change a digit of its result.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["on_device", "own_settings", "processor", "quiet"]
 
 
 def quiet() -> np.errstate:
-    """Numpy without warnings: what is not a number is looked for where it matters."""
+    """Numpy without warnings: code checks for NaN where it matters."""
     return np.errstate(all="ignore")
 
 
@@ -29,13 +29,13 @@ def own_settings() -> Iterator[None]:
     """Double precision, and JAX's other settings as we need them, in the scope and thread only."""
     with (
         jax.enable_x64(True),
-        # Nobody debugs without compilation here: one operation at a time, this would take minutes.
+        # Without compilation, one operation at a time, compiled programs would take minutes.
         jax.disable_jit(False),
         # Ranks are numpy's to promote, since the same lines run under numpy; so are the types of
         # BlackJAX, and of a law that multiplies by jnp.float32(2).
         jax.numpy_rank_promotion("allow"),
         jax.numpy_dtype_promotion("standard"),
-        # What is not a number is looked for where it matters.
+        # NaN is checked for where it matters.
         jax.debug_nans(False),
         jax.debug_infs(False),
         jax.debug_key_reuse(False),
@@ -69,15 +69,15 @@ def processor() -> jax.Device:
         return jax.local_devices()[0]
 
 
-# Whether this process is the child of one whose JAX had started, by a fork. The child has its
-# memory and none of its threads, and what waits for one of them waits forever.
+# Whether this process was forked from one whose JAX had started. It has that one's memory and none
+# of its threads, so that whatever waits for a thread waits forever.
 _orphaned = False
 
 
 def _remember_fork() -> None:
     global _orphaned
     bridge = sys.modules.get("jax._src.xla_bridge")
-    # JAX has no public name for it. Should this one go, every child is taken for such a one.
+    # JAX has no public name for it. Should this one vanish, every forked process is an orphan.
     started = getattr(bridge, "backends_are_initialized", lambda: True)
     _orphaned = _orphaned or bool(started())
 

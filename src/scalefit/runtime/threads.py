@@ -43,9 +43,9 @@ def in_threads(
 ) -> list[Found]:
     """What work makes of each item, in order, by threads.
 
-    The caller waits where Python hears of an interrupt, also while a compiled program runs or is
-    compiled. On an interrupt, or an error of one item, it goes at once; what has not begun is left,
-    and what runs ends at its next :func:`checkpoint`.
+    The caller waits in Python, so that an interrupt reaches it while a program runs or compiles. On
+    an interrupt, or an error in one item, it returns at once: items not begun are dropped, and
+    running ones end at their next :func:`checkpoint`.
 
     Args:
         work: what to do with an item.

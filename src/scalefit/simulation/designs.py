@@ -12,6 +12,7 @@ from scalefit.arguments import affordable, choice, mapping, number, numbers, ref
 from scalefit.errors import ArgumentError
 from scalefit.frozen import Frozen
 from scalefit.laws import Law, find
+from scalefit.laws.additive_forms import ln_optimum
 
 __all__ = ["SURFACES", "grid_design", "isoflop_design", "ratio_design"]
 
@@ -102,13 +103,11 @@ def isoflop_design(
     for name in ("A", "B", "alpha", "beta"):
         remedy = "There is no optimum without it: pass surface='chinchilla'"
         number(p[name], f"surface[{name!r}]", above=0, remedy=remedy)
-    ratio = p["alpha"] * p["A"] / (p["beta"] * p["B"])
-    total = p["alpha"] + p["beta"]
     spread = np.logspace(-1, 1, points, base=width) if points > 1 else np.ones(1)
     frames = []
     low, high = np.log(flops.min()), np.log(flops.max())
     for budget in flops.tolist():
-        centre = ratio ** (1 / total) * (budget / 6) ** (p["beta"] / total)
+        centre = np.exp(ln_optimum(p, budget / 6)[0])
         way = (np.log(budget) - low) / (high - low) if high > low else 0.0
         N = centre / (offset * drift**way) * spread
         frames.append(pd.DataFrame({"N": N, "D": budget / (6 * N), "C": float(budget)}))

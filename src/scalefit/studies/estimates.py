@@ -18,6 +18,7 @@ from scalefit.fitting.multistart import SAME_VALUE, Refits, refit
 from scalefit.fitting.prepared_fit import PreparedFit, prepare_fit
 from scalefit.frozen import Frozen
 from scalefit.laws import find
+from scalefit.laws.additive_forms import ln_optimum
 from scalefit.objective import Objective
 from scalefit.studies.approach3 import descend
 
@@ -273,9 +274,10 @@ def answers_of(point: np.ndarray, flops: float | None) -> dict[str, np.ndarray]:
     answers = {"E": E, "A": A, "B": B, "alpha": alpha, "beta": beta}
     answers |= {"n_exponent": beta / total, "d_exponent": alpha / total}
     if flops is not None:
-        with np.errstate(divide="ignore"):
-            N = np.exp(np.log(alpha * A / (beta * B)) / total) * (flops / 6) ** (beta / total)
-            answers |= {"N": N, "D": flops / 6 / N}
+        params = {"A": A, "B": B, "alpha": alpha, "beta": beta}
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            N, D = (np.exp(item) for item in ln_optimum(params, flops / 6))
+        answers |= {"N": N, "D": D}
     return answers
 
 
