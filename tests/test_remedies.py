@@ -886,6 +886,16 @@ def pictures_of_allocations_have_several_budgets():
 
 
 @case
+def sources_of_laws_are_given_by_keyword():
+    def plain(N, *, A: sf.laws.Amplitude, alpha: sf.laws.Exponent):
+        return A * N**-alpha
+
+    message = refused(lambda: sf.law("my notebook"))
+    assert called(message, "scalefit.law(")(plain).source == "my notebook"
+    return message
+
+
+@case
 def pictures_of_regions_have_one_budget():
     import matplotlib.pyplot as plt
 
