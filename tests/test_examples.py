@@ -36,7 +36,7 @@ SAYS = {
     "lifetime": "were best for serving",
     "allocation": "experts",
     "catalogue": "alpha_D: 0.10",
-    "search": "proved",
+    "search": "The optimum is global to",
     "study": "approach2",
     "uncertainty": "95 %",
     "safely": "left out, each under its rule",

@@ -1,10 +1,21 @@
 """Scaling laws fitted globally, exactly and with evidence.
 
 What is called most is here. The rest is in modules that say what they hold: ``laws``,
-``inference``, ``allocation``, ``approach2``, ``simulation``, ``studies``, ``plot``, ``errors``.
+``results``, ``inference``, ``allocation``, ``approach2``, ``simulation``, ``studies``, ``plot``,
+``errors``.
 """
 
-from scalefit import allocation, approach2, errors, inference, laws, plot, simulation, studies
+from scalefit import (
+    allocation,
+    approach2,
+    errors,
+    inference,
+    laws,
+    plot,
+    results,
+    simulation,
+    studies,
+)
 from scalefit.allocation.deadweight_compute import deadweight
 from scalefit.allocation.multiplier import compute_multiplier
 from scalefit.allocation.near_optimality import near_optimal
@@ -56,6 +67,7 @@ __all__ = [
     "profile",
     "published",
     "read",
+    "results",
     "simulate",
     "simulation",
     "studies",

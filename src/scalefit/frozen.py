@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, Generic, TypeVar
 
 __all__ = ["Frozen"]
@@ -31,6 +31,19 @@ class Frozen(Mapping[Key, Value], Generic[Key, Value]):
 
     def __len__(self) -> int:
         return len(self._items)  # type: ignore[attr-defined]
+
+    # The views of the dictionary itself: they go backwards too, and are as fast.
+    def keys(self) -> KeysView[Key]:
+        """Its keys, in order."""
+        return self._items.keys()  # type: ignore[attr-defined]
+
+    def values(self) -> ValuesView[Value]:
+        """Its values, in order."""
+        return self._items.values()  # type: ignore[attr-defined]
+
+    def items(self) -> ItemsView[Key, Value]:
+        """Its pairs, in order."""
+        return self._items.items()  # type: ignore[attr-defined]
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} cannot be changed")

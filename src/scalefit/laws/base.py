@@ -325,7 +325,7 @@ def law_at(module: str, path: str) -> Law:
 
 
 @overload
-def law(function: Callable[..., Any], /) -> Law: ...
+def law(function: Callable[..., Any]) -> Law: ...
 
 
 @overload
@@ -340,7 +340,6 @@ def law(
 
 def law(
     function: Any = None,
-    /,
     *,
     source: str | None = None,
     response: str = "loss",
