@@ -10,7 +10,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -117,7 +117,7 @@ class Cost(Described):
         names = ("name", "unit", "formula", "source", "per_product", "per_model")
         return pd.DataFrame({name: [getattr(self, name)] for name in names})
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns it takes, in order."""
         return columns_of(self.function, "function", remedy=FUNCTION.format("function"))

@@ -83,7 +83,8 @@ def budget_table(runs: Sweeps, fits: VertexFits, level: float) -> pd.DataFrame:
     budget = np.array([runs.budget(item) for item in members])
     with np.errstate(over="ignore", invalid="ignore"):
         N, D = np.exp(fits.n.vertex), np.exp(fits.d.vertex)
-    frame = pd.DataFrame(
+    ends = _interval_ends(fits, level)
+    return pd.DataFrame(
         {
             "budget": budget,
             "C_ratio": [runs.C[item].max() / runs.C[item].min() for item in members],
@@ -94,11 +95,11 @@ def budget_table(runs: Sweeps, fits: VertexFits, level: float) -> pd.DataFrame:
             "half_width": np.sqrt(high / low),
             "centre": np.log10(np.sqrt(low) * np.sqrt(high)) - fits.n.vertex / np.log(10),
             "N": N,
-            "N_low": np.nan,
-            "N_high": np.nan,
+            "N_low": ends["N_low"],
+            "N_high": ends["N_high"],
             "D": D,
-            "D_low": np.nan,
-            "D_high": np.nan,
+            "D_low": ends["D_low"],
+            "D_high": ends["D_high"],
             "D_from_budget": runs.cost.tokens(budget, N),
             "loss": fits.n.minimum,
             "curvature": fits.n.curvature,
@@ -106,16 +107,17 @@ def budget_table(runs: Sweeps, fits: VertexFits, level: float) -> pd.DataFrame:
             "interior": fits.n.inside,
         }
     )
-    return with_intervals(frame, fits, level)
 
 
 def with_intervals(budgets: pd.DataFrame, fits: VertexFits, level: float) -> pd.DataFrame:
     """The table with Fieller's intervals of the vertices at another level."""
+    return budgets.assign(**_interval_ends(fits, level))
+
+
+def _interval_ends(fits: VertexFits, level: float) -> dict[str, np.ndarray]:
     with np.errstate(over="ignore", invalid="ignore"):
-        (n_low, n_high), (d_low, d_high) = (
-            np.exp(curve.interval(level)) for curve in (fits.n, fits.d)
-        )
-    return budgets.assign(N_low=n_low, N_high=n_high, D_low=d_low, D_high=d_high)
+        n, d = (np.exp(curve.interval(level)) for curve in (fits.n, fits.d))
+    return {"N_low": n[0], "N_high": n[1], "D_low": d[0], "D_high": d[1]}
 
 
 def is_possible(runs: Sweeps, fits: VertexFits) -> np.ndarray:
