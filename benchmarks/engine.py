@@ -23,7 +23,7 @@ from common import Timing, chinchilla_table, farseer_table, machine, options, ta
 import scalefit as sf
 from scalefit.errors import FitError
 from scalefit.fitting import multistart
-from scalefit.fitting.diagnostics import arrived
+from scalefit.fitting.diagnostics import converged
 from scalefit.fitting.prepared_fit import prepare_fit
 from scalefit.laws import find
 
@@ -120,7 +120,7 @@ def studied(seeds: int) -> Item:
     def numbers(found: list[multistart.Refits]) -> np.ndarray:
         # Values alone: many of these tables have a flat valley, and fix no parameter to ten digits.
         each = [
-            np.where(arrived(goal, at.data, item), item.value, 0.0)
+            np.where(converged(goal, at.data, item), item.value, 0.0)
             for at, item in zip(prepared, found, strict=True)
         ]
         return np.concatenate(each)

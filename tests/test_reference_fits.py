@@ -143,12 +143,12 @@ def test_no_fit_depends_on_the_cell_it_starts_from(data_folder, table, label, ob
     runs = load(data_folder, table, label)
     ends = polish_from(runs, SCATTERED, **OBJECTIVES[objective])
     fit = sf.fit(runs, **OBJECTIVES[objective])
-    arrived = ends.newton_decrement <= 1e-9
-    assert arrived.sum() >= 12
-    # Whoever claims to have arrived is at a stationary point, and nobody is lower than the fit.
-    assert ends.gradient_cosine[arrived].max() < 1e-8
+    converged = ends.newton_decrement <= 1e-9
+    assert converged.sum() >= 12
+    # Whatever claims to have converged is a stationary point, and none is lower than the fit.
+    assert ends.gradient_cosine[converged].max() < 1e-8
     assert ends.value.min() >= fit.objective_value * (1 - 1e-11)
-    lowest = arrived & (ends.value <= fit.objective_value * (1 + 1e-9))
+    lowest = converged & (ends.value <= fit.objective_value * (1 + 1e-9))
     assert lowest.any()
     exponents = [fit.params["alpha"], fit.params["beta"]]
     for found in np.exp(ends.coordinates[lowest]):

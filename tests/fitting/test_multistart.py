@@ -198,8 +198,8 @@ def test_a_replicate_without_a_fit_says_so_and_leaves_the_others_alone(
     with np.errstate(invalid="ignore"):
         found = refitted(posed, objective, weight=wrong)
     good = refitted(posed, objective, weight=resampled)
-    arrived = (found.newton_decrement < 1e-9) & (found.gradient_cosine < 1e-8)
-    assert np.flatnonzero(~arrived).tolist() == [3, 5]
+    converged = (found.newton_decrement < 1e-9) & (found.gradient_cosine < 1e-8)
+    assert np.flatnonzero(~converged).tolist() == [3, 5]
     others = np.delete(np.arange(REPLICATES), [3, 5])
     np.testing.assert_array_equal(found.coefficients[others], good.coefficients[others])
 

@@ -146,7 +146,7 @@ def polished_chunk(
         settings: bounds.
         tables: losses, weights and metric of each start's table.
         numbers: delta, asymmetry and factor of the objective.
-        coordinates: points to set out from, (starts, q).
+        coordinates: points to start from, (starts, q).
         coefficients: raw units, (starts, k).
         most: iterations at most.
     """

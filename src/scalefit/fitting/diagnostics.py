@@ -18,13 +18,13 @@ from scalefit.results.diagnostics import Diagnostics, Minimum
 from scalefit.results.status import Status
 from scalefit.runtime.settings import quiet
 
-__all__ = ["arrived", "assess", "exact", "refuse_unidentified", "settled"]
+__all__ = ["assess", "converged", "exact", "refuse_unidentified", "settled"]
 
 # Starts in one minimum agree to about 1e-8 in the coordinates; a tenth of a percent is elsewhere.
 # The objective cannot decide: minima that swap two like terms have equal values.
 SAME_PLACE = 1e-3
 
-# Values this close are one value for choosing between a start that arrived and one that did not.
+# Values this close are one value for choosing between a start that converged and one that did not.
 SAME_VALUE = 1e-7
 
 # A step that promises less than this share of the objective is noise in any use of the parameters.
@@ -49,7 +49,7 @@ def settled(
     Where one did not, the problem is one of those that hide others: a flat valley, a term that
     nearly vanishes, an outlier with a basin of its own.
     """
-    there = arrived(objective, data, polished)
+    there = converged(objective, data, polished)
     order = np.argsort(polished.value)
     alone = len(_distinct(problem, data, settings, polished, order, there)) == 1
     return bool(there.all() and alone and not polished.active.any())
@@ -104,7 +104,7 @@ def assess(
 ) -> tuple[Status, Diagnostics]:
     """Status of the best start, and the evidence of all starts together."""
     order = np.argsort(np.where(np.isfinite(polished.value), polished.value, np.inf))
-    there = arrived(objective, data, polished)
+    there = converged(objective, data, polished)
     best = _best(polished, order, there, _value_of(objective, data, ROW_ROUNDING))
     order = np.array([best, *order[order != best]])
     minima = _distinct(problem, data, settings, polished, order, there)
@@ -129,7 +129,7 @@ def assess(
     return _status(objective, data, polished, best), trust
 
 
-def arrived(objective: Objective, data: Data, polished: Any) -> np.ndarray:
+def converged(objective: Objective, data: Data, polished: Any) -> np.ndarray:
     """Starts that reached a minimum, or points of tables of the same design that did."""
     # Where nothing is left to explain, a relative promise is noise over noise.
     return _stationary(objective, data, polished) | exact(objective, data, polished)
@@ -146,11 +146,11 @@ def _stationary(objective: Objective, data: Data, polished: Any) -> np.ndarray:
     return (polished.newton_decrement <= CONVERGED_PROMISE + noise**2) & still
 
 
-def _best(polished: Polished, order: np.ndarray, arrived: np.ndarray, known: float) -> int:
-    """The lowest start; one that arrived, where the lowest did not and is hardly lower."""
+def _best(polished: Polished, order: np.ndarray, converged: np.ndarray, known: float) -> int:
+    """The lowest start; one that converged, where the lowest did not and is hardly lower."""
     lowest = int(order[0])
     for i in order:
-        if arrived[i] and polished.value[i] <= polished.value[lowest] * (1 + SAME_VALUE) + known:
+        if converged[i] and polished.value[i] <= polished.value[lowest] * (1 + SAME_VALUE) + known:
             return int(i)
     return lowest
 
@@ -182,7 +182,7 @@ def _distinct(
     settings: Settings,
     polished: Polished,
     order: np.ndarray,
-    arrived: np.ndarray,
+    converged: np.ndarray,
 ) -> tuple[Minimum, ...]:
     """Starts grouped by where they ended, best first; starts that did not arrive are left out."""
     found: list[list[Any]] = []
@@ -191,7 +191,7 @@ def _distinct(
         place = np.where(
             _unidentified(problem, polished.coefficients[i]), 0.0, polished.coordinates[i]
         )
-        if not (np.isfinite(value) and (arrived[i] or i == order[0])):
+        if not (np.isfinite(value) and (converged[i] or i == order[0])):
             continue
         for group in found:
             if np.all(np.abs(place - group[1]) <= SAME_PLACE * (1 + np.abs(group[1]))):

@@ -174,11 +174,11 @@ def _search_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
                 else "info",
             )
         )
-    arrived = sum(item.starts for item in trust.minima) - (not fit.status.usable)
-    if arrived < trust.starts:
+    converged = sum(item.starts for item in trust.minima) - (not fit.status.usable)
+    if converged < trust.starts:
         others = len(trust.minima) - (not fit.status.usable)
-        missed = f"{trust.starts - arrived} of {trust.starts} starts did not reach a minimum"
-        rest = f"the other {arrived} ended in {others} of them"
+        missed = f"{trust.starts - converged} of {trust.starts} starts did not reach a minimum"
+        rest = f"the other {converged} ended in {others} of them"
         if not others:
             rest = "the point is the lowest that they came to"
         elif others == 1 and fit.status.usable:
@@ -187,7 +187,7 @@ def _search_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
             Note.of(
                 "starts_stalled",
                 f"{missed}; {rest}",
-                {"stalled": trust.starts - arrived, "starts": trust.starts},
+                {"stalled": trust.starts - converged, "starts": trust.starts},
             )
         )
     if not problem.structure.linear:

@@ -122,7 +122,7 @@ def _bounded(
         gram: inner products of the columns.
         right: inner products with the loss, (points, k).
         ends: bounds, each (points, k).
-        held: coefficients to set out with on a bound, (points, k).
+        held: coefficients that start on a bound, (points, k).
         at: their values, (points, k).
 
     Returns:

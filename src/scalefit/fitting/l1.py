@@ -34,7 +34,7 @@ from scalefit.fitting.scaled_objective import Batch
 
 __all__ = ["minimise_l1"]
 
-# Mu sets out at this share of the typical absolute residual.
+# Mu starts at this share of the typical absolute residual.
 MU_START = 0.1
 
 # Active sets are tried from this share of the typical residual on, once for each set of rows. Where
@@ -90,10 +90,10 @@ def minimise_l1(objective: DenseObjective, batch: Batch, point: Any, most: Any) 
             if len(which):
                 path.tried[which, rule] = through
                 some = path.take(which)
-                at, balanced, arrived = interpolate(objective, some, through)
-                ended[which[arrived]] = True
-                found = some.place[arrived]
-                ends[found], multipliers[found] = at[arrived], balanced[arrived]
+                at, balanced, converged = interpolate(objective, some, through)
+                ended[which[converged]] = True
+                found = some.place[converged]
+                ends[found], multipliers[found] = at[converged], balanced[converged]
         ended |= little & (path.mu <= MU_END) | (path.iteration >= most[path.place])
         path = path._replace(mu=np.where(little, np.maximum(MU_SHRINK * path.mu, MU_END), path.mu))
         if ended.any():

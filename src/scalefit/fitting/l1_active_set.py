@@ -138,7 +138,7 @@ def interpolate(
     within = np.abs(multiplier).max(axis=-1) <= 1 + MULTIPLIER_ROUNDING
     before = dot(weight, np.abs(path.rows))
     no_higher = dot(weight, sizes) <= before + dot(weight, rounding)
-    arrived = found.done & sided & within & no_higher
+    converged = found.done & sided & within & no_higher
     near = path.mu <= EXCHANGED_FROM * typical_residual(path.rows, weight)
     # A solution that is no minimum: exchange a row, or take every row to be on its present side.
     for i in np.flatnonzero(found.done & ~(sided & within) & near) if exchanges else ():
@@ -152,8 +152,8 @@ def interpolate(
             other = _reassigned(one, multiplier[i], through[i], zero[i], scaled)
         if other is not None:
             leaves = interpolate(objective, *other, exchanges - 1)
-            point[i], multiplier[i], arrived[i] = (leaf[0] for leaf in leaves)
-    return point, np.clip(multiplier, -1.0, 1.0), arrived
+            point[i], multiplier[i], converged[i] = (leaf[0] for leaf in leaves)
+    return point, np.clip(multiplier, -1.0, 1.0), converged
 
 
 def accumulated(point: Any, jacobian: Any) -> Any:

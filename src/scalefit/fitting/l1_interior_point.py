@@ -221,7 +221,7 @@ def _bounded_steps(here: _Barrier, hessian: Any, gradient: Any, path: L1Path, st
         hessian: (kinds or 1, starts, p, p).
         gradient: (kinds or 1, starts, p).
         path: for damping and bounds.
-        start: points the steps set out from, (..., starts, p).
+        start: points the steps start from, (..., starts, p).
     """
     size = here.size
     eye = np.eye(size.shape[-1])

@@ -62,7 +62,7 @@ def relax(
         penalties: of predictions.
         shared: the part of the prediction that stays, (starts, rows).
         columns: scaled column of each coefficient of a level, each (starts, rows).
-        start: coefficients to set out from and their bounds, each (starts, m, levels).
+        start: coefficients to start from and their bounds, each (starts, m, levels).
         which: starts for which the steps matter, (starts,).
     """
     xp = library

@@ -13,7 +13,7 @@ import numpy as np
 
 from scalefit.errors import DataError
 from scalefit.fitting import grid
-from scalefit.fitting.diagnostics import arrived
+from scalefit.fitting.diagnostics import converged
 from scalefit.fitting.end_points import Polished
 from scalefit.fitting.engine import SAME_VALUE, Engine, or_infinite
 from scalefit.fitting.grid import Candidates
@@ -111,7 +111,7 @@ def refit(
     if near is None:
         return _globally(engine, np.arange(count), starts)
     found = _followed(engine, count, near)
-    doubtful = ~arrived(objective, data, found)
+    doubtful = ~converged(objective, data, found)
     doubtful[np.flatnonzero(found.active.any(axis=1) & ~doubtful)[:held]] = True
     again = np.flatnonzero(doubtful if global_search is None else doubtful | global_search)
     if len(again):
@@ -168,7 +168,7 @@ def improve(
     """
     lower = or_infinite(other.value) < or_infinite(found.value[index]) * (1 - SAME_VALUE)
     # One that did not arrive is no better than one of the same value that did.
-    better = lower | (arrived(objective, data, other) & ~arrived(objective, data, found)[index])
+    better = lower | (converged(objective, data, other) & ~converged(objective, data, found)[index])
     for leaf, values in zip(found[:-3], other[:-3], strict=True):
         leaf[index[better]] = values[better]
     found.basins[index] = np.maximum(found.basins[index], other.basins)

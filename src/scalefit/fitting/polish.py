@@ -5,7 +5,7 @@ ends makes room for the next. On a device of JAX's the same iteration runs as on
 (device_polish.py).
 
 The sum of absolute residuals is first minimised as a Huber loss whose delta is their mean where a
-start sets out; its exact minimum follows from there, on the host (l1.py, huber_continuation.py).
+start begins; its exact minimum follows from there, on the host (l1.py, huber_continuation.py).
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Polisher:
 
         Args:
             table: which table each is on, shape (starts,).
-            starts: points to set out from.
+            starts: points to start from.
             most: iterations at most.
             bar: progress, updated with how many have ended.
         """

@@ -13,7 +13,7 @@ from scalefit.data.table import LossTable
 from scalefit.errors import ArgumentError, FitError
 from scalefit.fitting import multistart
 from scalefit.fitting.devices import named
-from scalefit.fitting.diagnostics import arrived
+from scalefit.fitting.diagnostics import converged
 from scalefit.fitting.grid import Candidates
 from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.fitted_data import (
@@ -140,7 +140,7 @@ def bootstrap(
     resample = RESAMPLES[method](fitted, by, n_draws, rng)
     refits = _Refits(fitted, resample, n_draws, progress, device)
     found, checks = refits.searched(global_search, rng)
-    usable = arrived(fit.objective, fitted.prepared.data, found) & np.isfinite(found.value)
+    usable = converged(fit.objective, fitted.prepared.data, found) & np.isfinite(found.value)
     if not usable.any():
         raise FitError(
             f"none of {n_draws} replicates reached an optimum: resampled like this, the runs do "

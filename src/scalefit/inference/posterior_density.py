@@ -48,7 +48,7 @@ class Coordinates(NamedTuple):
         lower: bounds of the flat coordinates, shape (p,).
         upper: shape (p,).
         raised: whether the fit's coordinate is the exponential of the flat one, shape (p,).
-        centre: where the chains set out from, unconstrained, shape (p + 1,).
+        centre: where the chains start, unconstrained, shape (p + 1,).
         root: a root of the covariance there, shape (p + 1, p + 1).
     """
 

@@ -110,7 +110,7 @@ def _other_minima(found: Refits, checks: SearchChecks | None) -> Note:
     if checks is not None and rest:
         minima = f"{checks.followed} other minim{'um' if checks.followed == 1 else 'a'}"
         said = (
-            f". {searched} were searched over the whole bounds; the other {rest} set out from "
+            f". {searched} were searched over the whole bounds; the other {rest} started from "
             f"the fit and from {minima} found there. Of the last {checks.checked} searched at "
             f"random, {checks.missed} gained by it: of the others at most {100 * checks.most:.2g} "
             "% would (95 %). global_search=1.0 searches all"

@@ -34,7 +34,7 @@ class Replicates(NamedTuple):
         return Description(
             "Refits of the replicates",
             facts={
-                "arrived": f"{usable.sum():,} of {len(usable):,}",
+                "converged": f"{usable.sum():,} of {len(usable):,}",
                 "gradient": f"largest cosine {_largest(self.gradient_cosine, usable)}, Newton "
                 f"decrement {_largest(self.newton_decrement, usable)}",
                 "searched": f"{self.global_search.sum():,} over the whole bounds",

@@ -13,7 +13,7 @@ from scalefit.approach2.parabola import vertex_fits
 from scalefit.approach2.sweeps import sweeps
 from scalefit.data.table import LossTable
 from scalefit.errors import ArgumentError, DataError
-from scalefit.fitting.diagnostics import arrived, exact
+from scalefit.fitting.diagnostics import converged, exact
 from scalefit.fitting.multistart import SAME_VALUE, Refits, refit
 from scalefit.fitting.prepared_fit import PreparedFit, prepare_fit
 from scalefit.frozen import Frozen
@@ -193,7 +193,7 @@ def _surface(given: _Tables) -> dict[str, Any]:
     states = [
         (exact(given.objective, prepared.data, found), "exact"),
         (~np.isfinite(found.value), "failed"),
-        (~arrived(given.objective, prepared.data, found), "stalled"),
+        (~converged(given.objective, prepared.data, found), "stalled"),
         (found.active.any(axis=1), "at_bound"),
     ]
     status = np.select([mask for mask, _ in states], [name for _, name in states], "converged")
@@ -216,12 +216,12 @@ def _fits(prepared: PreparedFit, objective: Objective, losses: np.ndarray) -> Re
         )
 
     found = search(np.arange(len(losses)), 1)
-    there = arrived(objective, prepared.data, found)
+    there = converged(objective, prepared.data, found)
     several = np.flatnonzero((found.basins > 1) | ~there)
     if len(several):
         polished = search(several, MOST_MINIMA)
         better = polished.value < found.value[several] * (1 - SAME_VALUE)
-        better |= arrived(objective, prepared.data, polished) & ~there[several]
+        better |= converged(objective, prepared.data, polished) & ~there[several]
         for leaf, values in zip(found, polished, strict=True):
             leaf[several[better]] = values[better]
     return found
