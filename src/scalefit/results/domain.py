@@ -46,7 +46,7 @@ def extrapolation(
     called = dict(said or {})
     where = ", ".join(
         f"{called.get(name, name)} {_digits(far)} {_unit(*domain[name])} outside the runs "
-        f"({domain[name][0]:.2g} to {domain[name][1]:.2g})"
+        f"({_range(name, *domain[name])})"
         for name, far in beyond.items()
     )
     note = Note.of(
@@ -73,11 +73,17 @@ def ranges(domain: Domain) -> str:
     for name, (low, high) in domain.items():
         if name == "D/N" or math.isnan(low):
             continue
-        kind: Kind = "flop" if name in ("6ND", "C") else "count" if name in UNITS else "number"
         unit = f" {UNITS.get('C' if name == '6ND' else name, '')}".rstrip()
-        ends = [shown(end, kind).value for end in dict.fromkeys((low, high))]
-        found.append(f"{name} {' to '.join(ends)}{unit}")
+        found.append(f"{name} {_range(name, low, high)}{unit}")
     return ", ".join(found)
+
+
+def _range(name: str, low: float, high: float) -> str:
+    """A range of a column in the digits of people; one number where both ends are the same."""
+    kind: Kind = "flop" if name in ("6ND", "C") else "count"
+    known = name == "6ND" or name in UNITS
+    ends = dict.fromkeys((low, high))
+    return " to ".join(shown(end, kind).value if known else f"{end:.4g}" for end in ends)
 
 
 def _distances(domain: Domain, columns: Mapping[str, Any]) -> dict[str, np.ndarray]:
