@@ -189,9 +189,7 @@ def test_every_answer_far_outside_says_so(fit, draws, runs, sweeps):
         note = the_first("extrapolation", answer)
         assert note.severity == "warning", name
         assert max(note.details.values()) == pytest.approx(3.0, abs=1e-6), name
-        assert "3.0 decades outside the runs (1e17 to 1e21)" in " ".join(str(answer).split()), (
-            name
-        )
+        assert "3.0 decades outside the runs (1e17 to 1e21)" in " ".join(str(answer).split()), name
     for answer in (sf.allocate(fit, 1e20), sweeps.at(1e20), sf.deadweight(fit, 1e9, 1e20 / 6e9)):
         assert "extrapolation" not in codes(answer)
 

@@ -417,3 +417,17 @@ def test_sizes_in_billions_have_vertices_below_one(runs):
     found = sf.isoflop(small)
     assert found.budgets["used"].all() and (found.budgets["N"] < 1).any()
     np.testing.assert_allclose(found.n_exponent, sf.isoflop(runs).n_exponent, rtol=1e-6)
+
+
+def test_misspelt_options_are_refused_with_the_closest_one():
+    runs = sf.simulate(sf.simulation.isoflop_design(), noise=0.003, seed=1)
+    fit, found = sf.fit(runs), sf.isoflop(runs)
+    for call, close in (
+        (lambda: sf.isoflop(runs, tolerence=0.1), "tolerance"),
+        (lambda: sf.approach2.flag_runs(runs, rule=["few_points"]), "rules"),
+        (lambda: sf.approach2.envelope(runs, methods="hull"), "method"),
+        (lambda: sf.approach2.design_bias(fit, runs, 1e24, tolerence=0.1), "tolerance"),
+        (lambda: sf.bias(fit, found, runs, 1e24, n_draw=10), "n_draws"),
+    ):
+        with pytest.raises(sf.errors.ArgumentError, match=f"Did you mean '{close}'"):
+            call()

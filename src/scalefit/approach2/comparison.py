@@ -24,6 +24,7 @@ from scalefit.approach2.run_quality import ALL_RULES, RuleChoice, checked_rules
 from scalefit.arguments import flag, whole
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import AllocationError, DataError
+from scalefit.results.prediction import refuse_unknown
 from scalefit.results.surface import Surface, checked_surface
 
 __all__ = ["bias"]
@@ -103,6 +104,7 @@ def bias(
     rules = checked_rules(rules)
     surface_cost = _product(isoflop.sweeps.cost if cost is None else cost)
     target = single_budget(flops)
+    refuse_unknown(bias, None, columns)
     table = as_table(runs, **columns)
     _require_runs(isoflop, table)
     optimum = allocate(fit, target, cost=surface_cost)

@@ -23,6 +23,7 @@ from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import shown
 from scalefit.results.estimate import Draws, Estimate
+from scalefit.results.prediction import refuse_unknown
 from scalefit.results.surface import Surface, checked_surface
 
 ENDS = ("low", "high")
@@ -254,6 +255,7 @@ def design_bias(
         [-0.051]
     """
     fit = checked_surface(fit).one_surface()
+    refuse_unknown(design_bias, None, columns)
     design = sweeps(as_table(runs, **columns), by, tolerance, None, losses=False)
     return sweeps_bias(fit, design, checked_budgets(flops).ravel(), find_cost(cost))
 

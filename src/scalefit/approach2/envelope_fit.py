@@ -18,6 +18,7 @@ from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError
 from scalefit.notes import Note
 from scalefit.reporting.description import Column, Description, Table
+from scalefit.results.prediction import refuse_unknown
 
 __all__ = ["Envelope", "EnvelopeMethod", "envelope"]
 
@@ -153,6 +154,7 @@ def envelope(
     bins = whole(bins, "bins", least=2, most=MOST_BINS, remedy="Pass how many, as bins=1500")
     if run is not None:
         text(run, "run", remedy="Pass the column that names the run of a checkpoint, or run=None")
+    refuse_unknown(envelope, None, columns)
     table = as_table(curves, **columns)
     checkpoints = sweeps(table, None, 0.0, cost)
     used = table.weight > 0

@@ -29,6 +29,7 @@ from scalefit.arguments import level as checked_level
 from scalefit.data.table import LossTable, as_table
 from scalefit.notes import Note
 from scalefit.reporting.description import Column, Description, Table
+from scalefit.results.prediction import refuse_unknown
 
 __all__ = ["IsoFlop", "Method", "isoflop", "refit_without"]
 
@@ -203,6 +204,7 @@ def isoflop(
     """
     choice(method, "method", get_args(Method))
     keep_edges = flag(keep_edges, "keep_edges")
+    refuse_unknown(isoflop, None, columns)
     table = as_table(runs, **columns)
     every = sweeps(table, by, tolerance, cost)
     name = every.cost.name if every.counted else f"column {table.sources['C']!r}"

@@ -16,6 +16,7 @@ from scalefit.approach2.sweeps import Sweeps, sweeps
 from scalefit.arguments import choice, refused
 from scalefit.data.table import LossTable, as_table
 from scalefit.frozen import Frozen
+from scalefit.results.prediction import refuse_unknown
 
 __all__ = [
     "ALL_RULES",
@@ -362,6 +363,7 @@ def flag_runs(
         >>> sf.approach2.flag_runs(twice, rules=["duplicates"])["reason"].to_list()
         ['N within 1 % of run 10 at this budget']
     """
+    refuse_unknown(flag_runs, None, columns)
     table = as_table(runs, **columns)
     every = sweeps(table, by, tolerance, cost)
     return flag_frame(every, apply_rules(every, rules)[0])

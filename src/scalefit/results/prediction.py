@@ -45,18 +45,21 @@ def refuse_positions(call: str, law: Law, given: Sequence[Any]) -> None:
     )
 
 
-def refuse_unknown(function: Callable[..., Any], law: Law, columns: Mapping[str, str]) -> None:
+def refuse_unknown(
+    function: Callable[..., Any], law: Law | None, columns: Mapping[str, str]
+) -> None:
     """Raise for keywords that are neither options nor columns, such as misspelt options.
 
     Args:
         function: what takes the options and the columns, both by keyword.
-        law: the law.
+        law: the law, where it is of one.
         columns: what is left of its keywords.
 
     Raises:
         ArgumentError: one is neither.
     """
-    quantities = {*ALIASES, *law.columns, law.response}
+    quantities = {*ALIASES} if law is None else {*ALIASES, *law.columns, law.response}
+    whose = "a table" if law is None else repr(law.name)
     for name, value in columns.items():
         if name not in (*quantities, *TABLE_OPTIONS):
             options = [
@@ -68,7 +71,7 @@ def refuse_unknown(function: Callable[..., Any], law: Law, columns: Mapping[str,
             hint = f"Did you mean {close[0]!r}? " if close else ""
             raise ArgumentError(
                 f"{name}={shown(value)} is neither an option of {function.__name__} nor a column "
-                f"of {law.name!r}",
+                f"of {whose}",
                 argument=name,
                 value=value,
                 remedy=f"{hint}Columns: {', '.join(sorted(quantities))}",
