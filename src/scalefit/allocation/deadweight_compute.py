@@ -20,7 +20,6 @@ from scalefit.allocation.result import amount
 from scalefit.allocation.solve import solve_all
 from scalefit.allocation.solver import LIMITED
 from scalefit.arguments import broadcast_shape, choice, numbers
-from scalefit.arguments import level as checked_level
 from scalefit.calls import checked_call
 from scalefit.errors import AllocationError, ArgumentError
 from scalefit.notes import Note
@@ -28,7 +27,7 @@ from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import Kind, percent
 from scalefit.results.domain import extrapolation
-from scalefit.results.estimate import Draws, Estimate
+from scalefit.results.estimate import Draws, Estimate, frame_of
 from scalefit.results.fit import Fit
 from scalefit.results.surface import Surface, checked_surface
 
@@ -132,14 +131,10 @@ class Deadweight(Described):
         Raises:
             ArgumentError: the level is no number between 0 and 1.
         """
-        checked_level(level)
-        columns = {"N": self.N, "D": self.D}
-        for name in QUANTITIES:
-            columns[name] = getattr(self, name)
-            if self.draws:
-                ends = self.estimate(name).interval(level)
-                columns |= dict(zip((f"{name}_low", f"{name}_high"), ends, strict=True))
-        return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
+        values = {"N": self.N, "D": self.D}
+        values |= {name: getattr(self, name) for name in QUANTITIES}
+        estimates = {name: self.estimate(name) for name in QUANTITIES if self.draws}
+        return frame_of(values, estimates, level)
 
     def describe(self, level: float = 0.95) -> Description:
         """The waste in words, and a table of every run.

@@ -18,7 +18,6 @@ from scalefit.allocation.size_range import SizeRange, size_range
 from scalefit.allocation.solve import solve_all
 from scalefit.allocation.solver import LIMITED
 from scalefit.arguments import choice, number
-from scalefit.arguments import level as checked_level
 from scalefit.arguments import shown as as_passed
 from scalefit.calls import checked_call
 from scalefit.errors import AllocationError, ArgumentError
@@ -26,7 +25,7 @@ from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import percent, shown
-from scalefit.results.estimate import Draws, Estimate
+from scalefit.results.estimate import Draws, Estimate, frame_of
 from scalefit.results.surface import Surface, checked_surface
 
 __all__ = ["NearOptimal", "near_optimal"]
@@ -88,16 +87,11 @@ class NearOptimal(Described):
         Raises:
             ArgumentError: the level is no number between 0 and 1.
         """
-        checked_level(level)
-        columns = {"flops" if self.best.unit == "FLOP" else "usd": self.best.budget}
-        columns["N"] = self.best.N
-        for name in ENDS:
-            columns[name] = getattr(self, name)
-            if self.draws:
-                ends = self.estimate(name).interval(level)
-                columns |= dict(zip((f"{name}_low", f"{name}_high"), ends, strict=True))
-        columns["span"] = self.high / self.low
-        return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
+        values = {"flops" if self.best.unit == "FLOP" else "usd": self.best.budget}
+        values |= {"N": self.best.N, **{name: getattr(self, name) for name in ENDS}}
+        values["span"] = self.high / self.low
+        estimates = {name: self.estimate(name) for name in ENDS if self.draws}
+        return frame_of(values, estimates, level)
 
     def describe(self, level: float = 0.95) -> Description:
         """The range of sizes in words, and a table of every budget.

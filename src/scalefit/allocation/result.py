@@ -16,7 +16,7 @@ from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import Kind, shown
-from scalefit.results.estimate import Draws, Estimate
+from scalefit.results.estimate import Draws, Estimate, frame_of
 
 __all__ = ["Allocation", "amount"]
 
@@ -147,18 +147,12 @@ class Allocation(Described):
         Raises:
             ArgumentError: the level is no number between 0 and 1.
         """
-        checked_level(level)
         budget = "flops" if self.unit == "FLOP" else self.unit.lower()
-        columns = {budget: self.budget}
+        values = {budget: self.budget, **{name: self._value(name) for name in self.quantities}}
+        estimates = {name: self.estimate(name) for name in self.quantities if self.draws}
         if self.draws and np.ptp(self.draws["budget"], axis=0).any():
-            low, high = self.estimate("budget").interval(level)
-            columns |= {f"{budget}_low": low, f"{budget}_high": high}
-        for name in self.quantities:
-            columns[name] = self._value(name)
-            if self.draws:
-                low, high = self.estimate(name).interval(level)
-                columns |= {f"{name}_low": low, f"{name}_high": high}
-        return pd.DataFrame({name: np.ravel(values) for name, values in columns.items()})
+            estimates[budget] = self.estimate("budget")
+        return frame_of(values, estimates, level)
 
     def describe(self, level: float = 0.95) -> Description:
         """The optimum in words, and a table of every budget.

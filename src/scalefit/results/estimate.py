@@ -17,7 +17,7 @@ from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import shown
 
-__all__ = ["AS_DRAWN", "Draws", "Estimate", "Origin", "TailCorrection", "quantiles"]
+__all__ = ["AS_DRAWN", "Draws", "Estimate", "Origin", "TailCorrection", "frame_of", "quantiles"]
 
 
 class TailCorrection(NamedTuple):
@@ -236,6 +236,32 @@ class Draws(Mapping[str, np.ndarray]):
         kept = np.isin(self.index, other.index)
         arrays = {name: values[kept] for name, values in self.arrays.items()}
         return replace(self, arrays=arrays, index=self.index[kept])
+
+
+def frame_of(
+    values: Mapping[str, np.ndarray], estimates: Mapping[str, Estimate], level: float
+) -> pd.DataFrame:
+    """Quantities as columns, flattened, each followed by the ends of its interval.
+
+    Args:
+        values: the quantities by name, of one shape.
+        estimates: those of them that have draws.
+        level: coverage of the intervals.
+
+    Returns:
+        A row for each value: ``name``, and ``name_low`` and ``name_high`` of an estimate.
+
+    Raises:
+        ArgumentError: the level is no number between 0 and 1.
+    """
+    checked_level(level)
+    columns: dict[str, np.ndarray] = {}
+    for name, value in values.items():
+        columns[name] = np.ravel(value)
+        if name in estimates:
+            low, high = estimates[name].interval(level)
+            columns |= {f"{name}_low": np.ravel(low), f"{name}_high": np.ravel(high)}
+    return pd.DataFrame(columns)
 
 
 def quantiles(draws: np.ndarray, shares: Sequence[float]) -> np.ndarray:
