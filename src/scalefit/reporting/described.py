@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scalefit.arguments import number
+from scalefit.arguments import level as checked_level
 from scalefit.reporting import render
 from scalefit.reporting.description import Description
 
@@ -32,25 +32,21 @@ class Described:
         Raises:
             ArgumentError: the level is no number between 0 and 1.
         """
-        return render.text(self.describe(_checked(level)))
+        return render.text(self.describe(checked_level(level)))
 
     def to_markdown(self, level: float = 0.95) -> str:
         """The same as Markdown."""
-        return render.markdown(self.describe(_checked(level)))
+        return render.markdown(self.describe(checked_level(level)))
 
     def to_latex(self, level: float = 0.95) -> str:
         """Its tables for a paper, with the rules of ``booktabs`` and errors beside the numbers.
 
         Notes are comments of LaTeX.
         """
-        return render.latex(self.describe(_checked(level)))
+        return render.latex(self.describe(checked_level(level)))
 
     def __str__(self) -> str:
         return self.summary()
 
     def _repr_html_(self) -> str:
         return render.html(self.describe())
-
-
-def _checked(level: float) -> float:
-    return number(level, "level", above=0, below=1, remedy="Pass a share, as level=0.95")
