@@ -19,31 +19,32 @@ class Frozen(Mapping[Key, Value], Generic[Key, Value]):
     """
 
     __slots__ = ("_items",)
+    _items: dict[Key, Value]
 
     def __init__(self, items: Mapping[Key, Value] | None = None) -> None:
         object.__setattr__(self, "_items", dict(items or {}))
 
     def __getitem__(self, key: Key) -> Value:
-        return self._items[key]  # type: ignore[attr-defined]
+        return self._items[key]
 
     def __iter__(self) -> Iterator[Key]:
-        return iter(self._items)  # type: ignore[attr-defined]
+        return iter(self._items)
 
     def __len__(self) -> int:
-        return len(self._items)  # type: ignore[attr-defined]
+        return len(self._items)
 
     # The views of the dictionary itself: they go backwards too, and are as fast.
     def keys(self) -> KeysView[Key]:
         """Its keys, in order."""
-        return self._items.keys()  # type: ignore[attr-defined]
+        return self._items.keys()
 
     def values(self) -> ValuesView[Value]:
         """Its values, in order."""
-        return self._items.values()  # type: ignore[attr-defined]
+        return self._items.values()
 
     def items(self) -> ItemsView[Key, Value]:
         """Its pairs, in order."""
-        return self._items.items()  # type: ignore[attr-defined]
+        return self._items.items()
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} cannot be changed")

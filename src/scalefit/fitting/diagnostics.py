@@ -184,7 +184,7 @@ def _distinct(
     order: np.ndarray,
     converged: np.ndarray,
 ) -> tuple[Minimum, ...]:
-    """Starts grouped by where they ended, best first; starts that did not arrive are left out."""
+    """Starts grouped by where they ended, best first; starts that did not converge are left out."""
     found: list[list[Any]] = []
     for i in order:
         value = float(polished.value[i])

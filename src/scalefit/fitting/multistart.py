@@ -167,7 +167,7 @@ def improve(
         Which of them ended lower, shape (m,).
     """
     lower = or_infinite(other.value) < or_infinite(found.value[index]) * (1 - SAME_VALUE)
-    # One that did not arrive is no better than one of the same value that did.
+    # One that did not converge is no better than one of the same value that did.
     better = lower | (converged(objective, data, other) & ~converged(objective, data, found)[index])
     for leaf, values in zip(found[:-3], other[:-3], strict=True):
         leaf[index[better]] = values[better]
@@ -210,7 +210,14 @@ def _globally(engine: Engine, index: np.ndarray, starts: int) -> Refits:
 def _refits(
     polished: Polished, basins: np.ndarray, global_search: np.ndarray, improved: np.ndarray
 ) -> Refits:
-    own = {name: getattr(polished, name) for name in Refits._fields[:5]}
     return Refits(
-        **own, active=polished.active, basins=basins, global_search=global_search, improved=improved
+        polished.coefficients,
+        polished.coordinates,
+        polished.value,
+        polished.newton_decrement,
+        polished.gradient_cosine,
+        polished.active,
+        basins,
+        global_search,
+        improved,
     )
