@@ -18,3 +18,18 @@ def joint(
 ):
     """E + A N^-alpha + F (N / 1e8)^-alpha (D / 1e10)^-beta, whose last term sees both exponents."""
     return E + A * N**-alpha + F * (N / 1e8) ** -alpha * (D / 1e10) ** -beta
+
+
+@sf.law(source="the additive law under another name")
+def additive(
+    N,
+    D,
+    *,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    alpha: sf.laws.Exponent,
+    beta: sf.laws.Exponent,
+):
+    """E + A N^-alpha + B D^-beta"""
+    return E + A * N**-alpha + B * D**-beta

@@ -7,25 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from example_laws import additive
 from scipy.optimize import minimize_scalar
 
 import scalefit as sf
 from scalefit import allocation
-
-
-@sf.law(source="the additive law under another name")
-def additive(
-    N,
-    D,
-    *,
-    E: sf.laws.Offset,
-    A: sf.laws.Amplitude,
-    B: sf.laws.Amplitude,
-    alpha: sf.laws.Exponent,
-    beta: sf.laws.Exponent,
-):
-    """E + A N^-alpha + B D^-beta"""
-    return E + A * N**-alpha + B * D**-beta
 
 
 @sf.law(source="multiplicative, for which more of either always helps")

@@ -4,25 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from example_laws import additive
 
 import scalefit as sf
 
 BUDGETS = np.array([1e20, 3e22])
-
-
-@sf.law(source="the additive law under another name")
-def additive(
-    N,
-    D,
-    *,
-    E: sf.laws.Offset,
-    A: sf.laws.Amplitude,
-    B: sf.laws.Amplitude,
-    alpha: sf.laws.Exponent,
-    beta: sf.laws.Exponent,
-):
-    """E + A N^-alpha + B D^-beta"""
-    return E + A * N**-alpha + B * D**-beta
 
 
 @pytest.fixture(scope="module")

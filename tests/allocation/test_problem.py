@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from example_laws import additive
 from scipy.optimize import brentq, minimize, minimize_scalar
 
 import scalefit as sf
@@ -17,22 +18,6 @@ from scalefit.allocation import (
 )
 from scalefit.allocation.problem import build_problem
 from scalefit.allocation.solve import solve_all
-
-
-@sf.law(source="the additive law under another name")
-def additive(
-    N,
-    D,
-    *,
-    E: sf.laws.Offset,
-    A: sf.laws.Amplitude,
-    B: sf.laws.Amplitude,
-    alpha: sf.laws.Exponent,
-    beta: sf.laws.Exponent,
-):
-    """E + A N^-alpha + B D^-beta"""
-    return E + A * N**-alpha + B * D**-beta
-
 
 CLOSED = sf.published("chinchilla", "besiroglu")
 GENERAL = replace(CLOSED, law=additive)
