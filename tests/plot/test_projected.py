@@ -22,12 +22,6 @@ def fit(runs):
     return sf.fit(runs)
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def drawn(fit, runs):
     return sf.plot.projected(fit, runs)
