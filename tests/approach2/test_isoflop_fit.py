@@ -428,6 +428,7 @@ def test_misspelt_options_are_refused_with_the_closest_one():
         (lambda: sf.approach2.envelope(runs, methods="hull"), "method"),
         (lambda: sf.approach2.design_bias(fit, runs, 1e24, tolerence=0.1), "tolerance"),
         (lambda: sf.bias(fit, found, runs, 1e24, n_draw=10), "n_draws"),
+        (lambda: sf.plot.isoflop(found, runs, axs=None), "ax"),
     ):
         with pytest.raises(sf.errors.ArgumentError, match=f"Did you mean '{close}'"):
             call()

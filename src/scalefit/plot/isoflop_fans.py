@@ -12,6 +12,7 @@ from scalefit.arguments import instance
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError, listed
 from scalefit.plot.canvas import single
+from scalefit.results.prediction import refuse_unknown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,13 +40,15 @@ def isoflop(
         The Axes: N (parameters, logarithmic) across, loss up, a colour for each budget.
 
     Raises:
-        ArgumentError: there are no sweeps, or ``ax`` is no Axes.
+        ArgumentError: there are no sweeps, a keyword is neither an option nor a column, or ``ax``
+            is no Axes.
         DataError: the table lacks a column, or a run that the sweeps have.
     """
     import matplotlib as mpl
 
     remedy = "Pass result=scalefit.isoflop(runs)"
     instance(result, "result", IsoFlop, wanted="the sweeps of an isoflop", remedy=remedy)
+    refuse_unknown(isoflop, None, columns)
     table = as_table(runs, **columns)
     place = {row: i for i, row in enumerate(table.rows)}
     absent = [row for row in result.runs.index if row not in place]
