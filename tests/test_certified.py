@@ -37,26 +37,19 @@ def test_squared_fits_are_proved_without_asking(runs, residual):
     assert proof.reason == "" and dict(proof.region) == {}
 
 
-@pytest.mark.parametrize("certify", [None, True])
-def test_the_default_objective_says_why_it_is_not(runs, certify):
-    fit = sf.fit(runs, certify=certify)
-    assert not fit.certificate
-    assert fit.certificate.boxes == 0 and fit.certificate.gap == np.inf
-    assert fit.certificate.reason.startswith("not attempted: the Huber loss of a log residual")
-    # A proof that is not there is no news.
-    assert fit.notes == ()
-    assert "the Huber loss of a log residual" in said(fit.certificate)
-
-
-def test_raw_huber_is_proved_where_it_is_asked_for(data_folder):
-    table = sf.read(data_folder / "gadre.csv", keep="train_dataset == 'rpj'")
-    assert sf.fit(table, residual="raw").certificate.reason == (
-        "not attempted: certify=True asks for it"
-    )
-    fit = sf.fit(table, residual="raw", certify=True)
+@pytest.mark.parametrize("residual", ["log", "raw"])
+def test_huber_losses_are_proved_where_it_is_asked_for(runs, residual):
+    unasked = sf.fit(runs, residual=residual)
+    assert unasked.certificate.reason == "not attempted: certify=True asks for it"
+    assert unasked.certificate.boxes == 0 and unasked.certificate.gap == np.inf
+    assert "certify=True asks for it" in said(unasked.certificate)
+    fit = sf.fit(runs, residual=residual, certify=True)
     assert fit.certificate, fit.certificate.reason
     assert fit.certificate.gap <= 1e-6
     assert fit.objective.robust == "huber"
+    # A proof that is not there is no news.
+    assert unasked.notes == fit.notes == ()
+    assert unasked.objective_value == fit.objective_value
 
 
 @pytest.mark.parametrize("robust", ["none", "huber"])

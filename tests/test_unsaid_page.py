@@ -70,7 +70,7 @@ def test_shared_noise_widens_standard_errors_by_what_the_page_says(names):
 
 
 def test_proofs_and_intervals_are_as_the_page_says(names):
-    assert not names["fit"].certificate and "Huber" in names["fit"].certificate.reason
+    assert not names["fit"].certificate and "certify=True" in names["fit"].certificate.reason
     assert sf.fit(names["runs"], robust="none").certificate
     assert codes(names["new"]) == ["form_not_covered"]
     assert names["new"].notes[0].severity == "info"

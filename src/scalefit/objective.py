@@ -63,7 +63,6 @@ class Penalty(NamedTuple):
         bounded: whether the influence of a row is bounded, however far off it is.
         symmetric: whether both signs of a residual count alike, so that exp(-penalty) is the
             likelihood of noise around the surface.
-        dual: whether it has a dual by which an optimum can be proved global.
     """
 
     words: str
@@ -74,20 +73,18 @@ class Penalty(NamedTuple):
     absolute: bool = False
     bounded: bool = True
     symmetric: bool = True
-    dual: bool = True
 
 
 PENALTIES: Mapping[Robust, Penalty] = Frozen(
     {
         "huber": Penalty("Huber losses", "w H(r)", "w H(r)", options=("delta",)),
-        "l1": Penalty("absolute values", "w abs(r)", "w |r|", absolute=True, dual=False),
+        "l1": Penalty("absolute values", "w abs(r)", "w |r|", absolute=True),
         "asymmetric": Penalty(
             "Huber losses (more for runs below the surface)",
             "w c H(r)",
             r"w \, c \, H(r)",
             options=("delta", "asymmetry"),
             symmetric=False,
-            dual=False,
         ),
         "none": Penalty("squares", "w r^2", "w r^2", factor=2.0, bounded=False),
     }

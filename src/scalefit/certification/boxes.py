@@ -20,6 +20,7 @@ __all__ = [
     "Boxes",
     "ColumnCache",
     "Gathered",
+    "OpenBoxes",
     "curvature_bound",
     "repair_ratio",
     "upper_bound",
@@ -58,6 +59,11 @@ class Boxes:
         """Some of the boxes."""
         return Boxes(self.lower[which], self.upper[which], self.passive[which], self.ranges[which])
 
+    def joined(self, other: Boxes) -> Boxes:
+        """These boxes and others."""
+        names = ("lower", "upper", "passive", "ranges")
+        return Boxes(*(np.concatenate([getattr(x, n) for x in (self, other)]) for n in names))
+
 
 class ColumnCache:
     """Enclosures of the columns over every interval bounded so far.
@@ -67,6 +73,7 @@ class ColumnCache:
         error: by how much a product with ``middle`` may be off, for each unit of the other factor:
             the radius and the rounding of a dot product.
         against: what a unit of the direction takes off each column's test at least, (places,).
+        least: lower bound of the column over the interval, (places, rows).
         finite: whether the column is finite at the ends, (places,).
     """
 
@@ -87,6 +94,7 @@ class ColumnCache:
         self.middle = np.empty((places, 5, rows))
         self.error = np.empty((places, 5, rows))
         self.against = np.empty(places)
+        self.least = np.empty((places, rows))
         self.finite = np.empty(places, dtype=bool)
         # By coordinate and interval, the places of the columns that depend on the coordinate.
         self.places: list[dict[tuple[float, float], tuple[int, ...]]] = [{} for _ in self.by_axis]
@@ -121,7 +129,7 @@ class ColumnCache:
         pieces = self.columns.pieces([item[0] for item in ends], [item[1] for item in ends])
         first, last = self.used, self.used + sum(counts)
         if last > len(self.middle):
-            for name in ("middle", "error", "against", "finite"):
+            for name in ("middle", "error", "against", "least", "finite"):
                 old = getattr(self, name)
                 grown = np.empty((2 * last, *old.shape[1:]), dtype=old.dtype)
                 grown[:first] = old[:first]
@@ -134,6 +142,7 @@ class ColumnCache:
         error += pieces.radius
         e = self.direction
         self.against[mine] = pieces.least @ e - self.gamma * (np.abs(pieces.least) @ e)
+        self.least[mine] = pieces.least
         self.finite[mine] = np.isfinite(pieces.middle[:, :2]).all(axis=(1, 2))
         starts = first + np.cumsum([0, *counts])
         for held, pairs, columns in zip(self.places, fresh, self.by_axis, strict=True):
@@ -149,12 +158,14 @@ class Gathered(NamedTuple):
         middle: see :class:`~scalefit.certification.enclosures.Pieces`, (boxes, columns, 5, rows).
         error: see :class:`ColumnCache`, for each box.
         against: see :class:`ColumnCache`, (boxes, columns).
+        places: where each column's bounds are in the cache, (boxes, columns).
         width: upper bound of the width of the interval, (boxes, columns).
     """
 
     middle: np.ndarray
     error: np.ndarray
     against: np.ndarray
+    places: np.ndarray
     width: np.ndarray
 
     def take(self, which: Any) -> Gathered:
@@ -169,6 +180,30 @@ class Gathered(NamedTuple):
         errors = self.error.reshape(shape) @ np.abs(u)[:, :, None]
         errors *= 1.01
         return found.reshape(boxes, columns, kinds), errors.reshape(boxes, columns, kinds)
+
+
+class OpenBoxes(NamedTuple):
+    """Boxes whose ranges are being narrowed, with the best bound and dual vector of each.
+
+    Attributes:
+        gathered: their columns.
+        corners: the columns at the ends of the intervals, (boxes, columns, rows).
+        slack: what the bound loses by each coordinate, (boxes, q).
+        ranges: see :class:`Boxes`.
+        bounds: lower bounds, (boxes,).
+        u: the dual vectors that prove them, (boxes, rows).
+        predicted: predictions near the least sum of envelopes, (boxes, rows).
+        passive: the columns with a positive coefficient, (boxes, columns).
+    """
+
+    gathered: Gathered
+    corners: np.ndarray
+    slack: np.ndarray
+    ranges: np.ndarray
+    bounds: np.ndarray
+    u: np.ndarray
+    predicted: np.ndarray
+    passive: np.ndarray
 
 
 _HELD = threading.local()

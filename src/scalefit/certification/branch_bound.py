@@ -10,20 +10,22 @@ machine.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from scalefit.certification.boxes import Boxes
-from scalefit.certification.conjugates import Huber, LogSquared
-from scalefit.certification.duals import HuberDual
-from scalefit.certification.ranges import STEP_LENGTHS, Narrowed, narrow, order_ranges
+from scalefit.certification.anchors import narrow_by_anchors
+from scalefit.certification.boxes import Boxes, OpenBoxes
+from scalefit.certification.conjugates import LogSquared
+from scalefit.certification.huber_conjugates import LogHuber, Robust
+from scalefit.certification.order import halve_ranges, order_ranges
+from scalefit.certification.proposals import Goal, at_one_point, by_interior_point, by_parabolas
+from scalefit.certification.ranges import narrow_by_rows
 from scalefit.certification.relaxation import STEPS_OF_A_PROBLEM, Relaxation
 from scalefit.problem.problem import Problem
 from scalefit.results.certificate import Certificate
 
-__all__ = ["Goal", "Search"]
+__all__ = ["Search"]
 
 # Every coordinate is cut in two this often before anything is bounded.
 FIRST_CUTS = 2
@@ -31,7 +33,8 @@ FIRST_CUTS = 2
 # Boxes bounded at once: keeps the arrays in cache.
 CHUNK = 512
 
-# A box searched in the logarithm is cut at the geometric mean while its ends are further apart.
+# Under squares, a box searched in the logarithm is cut at the geometric mean while its ends are
+# further apart. Huber losses take three in ten boxes less where it is cut in the middle.
 GEOMETRIC = 4.0
 
 # Coordinates whose share of the slack is at least this part of the largest are cut together.
@@ -45,9 +48,6 @@ FEWEST = 32
 LOOK = 5
 LOOKS = 8
 
-# Newton steps at a point that is looked at.
-LOOK_STEPS = 12
-
 # The search gives up where open boxes multiplied by more than GROWTH in each of the last
 # GENERATIONS and would pass what is allowed in two more.
 GROWTH = 1.3
@@ -56,35 +56,19 @@ GENERATIONS = 3
 # Log residuals that the incumbent confines to this are treated as nearly parabolas.
 STRAIGHT = 0.5
 
-# Ranges are first narrowed by the order of predictions, in generations of at most so many boxes
-# times rows.
+# Ranges of squares are narrowed by the order of predictions again in generations of at most so many
+# boxes times rows.
 MOST_ORDERED = 10_000
 
+# Boxes are bounded again at once where the squared widths of their ranges shrank to this share, and
+# cutting them promises less than this share of what the bound lacks.
+SHRUNK = 0.6
+AGAIN = 0.5
 
-@dataclass(frozen=True)
-class Goal:
-    """What is to be proved: that no objective is below ``target``.
-
-    Attributes:
-        value: the incumbent's objective, times 2^exponent.
-        allowed: by how much something may be lower and the incumbent still counts as global.
-        rounding: by how much float64 may be off.
-        exponent: by which the weights were scaled.
-    """
-
-    value: float
-    allowed: float
-    rounding: float
-    exponent: int
-
-    @property
-    def target(self) -> float:
-        """What every bound is to reach."""
-        return self.value - self.allowed
-
-    def unscaled(self, value: float) -> float:
-        """An objective in the weights that were given."""
-        return math.ldexp(value, -self.exponent)
+# Boxes are cut by a range of predictions where their median width is above this; and ordered again
+# above that.
+WIDE = 0.3
+FAR = 1.0
 
 
 class Bounded(NamedTuple):
@@ -137,7 +121,9 @@ class Search:
         self.boxes, self.most_work = 0, math.inf
         loss = relaxation.loss
         # Whether a row may be far from a parabola, so that more steps and ranges are worth while.
-        self.ranged = isinstance(loss, LogSquared) and bool(loss.range[1].max() > STRAIGHT)
+        self.ranged = isinstance(loss, LogHuber) or (
+            isinstance(loss, LogSquared) and bool(loss.range[1].max() > STRAIGHT)
+        )
 
     def run(self, most_boxes: int, most_work: float) -> Certificate:
         """Bound one generation of boxes after another until all are proved, or effort is spent."""
@@ -152,8 +138,8 @@ class Search:
             boxes, _ = self._halved(boxes, np.ones((len(boxes), len(self.low))))
         least, turn, counts = np.inf, 0, [len(boxes)]
         while True:
-            if self.ranged and len(boxes) * self.relaxation.rows <= MOST_ORDERED:
-                order_ranges(self.relaxation, boxes, self.target)
+            if turn and self.ranged:
+                self._order(boxes)
             bounds, slack, passive, ranges = self._bound_all(boxes)
             done = bounds >= self.target
             if done.any():
@@ -164,7 +150,10 @@ class Search:
             lowest = min(least, float(bounds[~done].min()))
             turn += 1
             counts.append(len(left))
-            boxes = self._cut(left, slack[~done]) if len(self.low) else left
+            lacks = self.target - bounds[~done]
+            boxes = self._cut(left, slack[~done], lacks) if len(self.low) else left
+            if not len(boxes):
+                return self._certificate(True, min(least, self.target), boxes)
             ended = self._ended(counts, len(boxes), most_boxes)
             order = np.argsort(bounds[~done])[: LOOKS if ended else int(turn % LOOK == 0)]
             lower = self._lower_point(left.take(order))
@@ -178,6 +167,16 @@ class Search:
         passive[:, : len(relaxation.fixed)] = True
         return Boxes(self.low[None], self.high[None], passive, relaxation.loss.range[None].copy())
 
+    def _order(self, boxes: Boxes) -> None:
+        """Narrower ranges by the order of predictions, where they are worth their time."""
+        if isinstance(self.relaxation.loss, LogHuber):
+            wide = np.median(_widths(boxes.ranges), axis=1) > FAR
+            part = boxes.take(wide)
+            order_ranges(self.relaxation, part, self.target)
+            boxes.ranges[wide] = part.ranges
+        elif len(boxes) * self.relaxation.rows <= MOST_ORDERED:
+            order_ranges(self.relaxation, boxes, self.target)
+
     # The bound
 
     def _bound_all(self, boxes: Boxes) -> Bounded:
@@ -185,73 +184,79 @@ class Search:
         self.boxes += len(boxes)
         return Bounded(*(np.concatenate(item) for item in zip(*parts, strict=True)))
 
-    def bound(self, boxes: Boxes) -> Bounded:
-        """Lower bounds of boxes, and what is needed to cut them."""
-        relaxation = self.relaxation
-        loss = relaxation.loss
+    def bound(self, boxes: Boxes, again: bool = True) -> Bounded:
+        """Lower bounds of boxes, and what is needed to cut them.
+
+        Args:
+            boxes: the boxes.
+            again: whether boxes are bounded once more where their ranges became much narrower.
+        """
+        relaxation, loss = self.relaxation, self.relaxation.loss
         gathered, fine = relaxation.gather(boxes)
         corners = relaxation.corners(gathered)
         # Whatever is finite: these boxes get no bound.
         corners[~fine] = 1.0
-
-        weight, target = loss.start()
-        margin = np.zeros((len(boxes), relaxation.size))
-        predicted, stationary, passive, _ = relaxation.solve(
-            corners, weight, target, margin, boxes.passive
-        )
-        weight, target = loss.linearise(predicted)
-        if isinstance(loss, Huber):
-            goal = loss.y - relaxation.known
-            dual = HuberDual(loss, corners, goal, relaxation.free, stationary)
-            dual.improve(margin, 0.03 * self.goal.value, 12)
-            stationary = dual.coefficients()
-            # Once more, with what the tests exceed zero by between the corners taken off.
-            excess = relaxation.margin(gathered, dual.vector())
-            dual.improve(excess, 1e-2 * self.goal.allowed, 30)
-            relaxation.spend(dual.steps)
-            u = dual.vector()
+        if isinstance(loss, Robust):
+            at = by_interior_point(relaxation, loss, gathered, corners, boxes, self.goal)
         else:
-            margin = relaxation.margin(gathered, weight * (target - predicted))
-            predicted, _, passive, u = relaxation.solve(
-                corners, weight, target, margin, passive, refine=True
-            )
-        bounds, needed, u = relaxation.prove(gathered, u, boxes.ranges)
-        bounds = np.where(fine, bounds, -np.inf)
-        mixing = relaxation.mixing(gathered, stationary, weight)
-        cost = np.minimum(needed, 1e100) * (np.abs(predicted) @ relaxation.direction)[:, None]
-        slack = np.sqrt(2 * self.goal.value) * mixing + cost
-        found = Bounded(bounds, slack, passive, boxes.ranges)
+            at = by_parabolas(relaxation, gathered, corners, boxes, self.goal)
+        relaxation.spend(STEPS_OF_A_PROBLEM * len(boxes))
+        bounds = np.where(fine, at.bounds, -np.inf)
+        size = np.abs(at.predicted) @ relaxation.direction
+        slack = at.mixing + np.minimum(at.needed, 1e100) * size[:, None]
+        found = Bounded(bounds, slack, at.passive, boxes.ranges)
         if self.ranged and relaxation.work < self.most_work:
             open_ = np.flatnonzero(fine & (bounds < self.target))
             if len(open_):
-                self._narrow(
-                    found,
-                    open_,
-                    Narrowed(
-                        gathered.take(open_),
-                        *(item[open_] for item in (corners, slack, boxes.ranges, bounds, u)),
-                        *(item[open_] for item in (predicted, passive)),
-                    ),
-                )
+                parts = corners, at.mixing, boxes.ranges, bounds, at.u, at.predicted, at.passive
+                part = OpenBoxes(gathered.take(open_), *(item[open_] for item in parts))
+                self._narrow(boxes, found, open_, part, again)
             # Points that are not below the target are outside the ranges.
             np.minimum(bounds, self.target, out=bounds)
-        relaxation.spend(STEPS_OF_A_PROBLEM * len(boxes))
         return found
 
-    def _narrow(self, found: Bounded, open_: np.ndarray, part: Narrowed) -> None:
-        narrow(self.relaxation, part, self.target)
+    def _narrow(
+        self, boxes: Boxes, found: Bounded, open_: np.ndarray, part: OpenBoxes, again: bool
+    ) -> None:
+        """Narrower ranges and better bounds of open boxes, in place."""
+        relaxation, loss = self.relaxation, self.relaxation.loss
+        before = np.square(_widths(part.ranges)).sum(axis=1)
+        twice = np.zeros(len(open_), dtype=bool)
+        if isinstance(loss, LogSquared):
+            narrow_by_rows(relaxation, part, self.target)
+        elif isinstance(loss, LogHuber):
+            tried = narrow_by_anchors(relaxation, loss, part, self.target)
+            after = np.square(_widths(part.ranges)).sum(axis=1)
+            lacks = self.target - part.bounds
+            twice = tried & (lacks > 0) & (part.slack.sum(axis=1) < AGAIN * lacks)
+            twice &= after < SHRUNK * before
         found.ranges[open_] = part.ranges
         found.bounds[open_] = part.bounds
         found.passive[open_] = part.passive
+        if again and twice.any():
+            which = open_[twice]
+            mine = boxes.take(which)
+            mine = Boxes(mine.lower, mine.upper, mine.passive, part.ranges[twice])
+            better = self.bound(mine, False)
+            for old, new in zip(found, better, strict=True):
+                old[which] = new
+            self.boxes += len(which)
 
     # Where to cut
 
-    def _cut(self, boxes: Boxes, slack: np.ndarray) -> Boxes:
-        """Boxes cut in two along the coordinates with the most slack, and again if they are few."""
+    def _cut(self, boxes: Boxes, slack: np.ndarray, lacks: np.ndarray) -> Boxes:
+        """Boxes cut in two: by a range of predictions where that is what a bound lacks."""
         slack = np.where(np.isfinite(slack), slack, 0.0)
+        if isinstance(self.relaxation.loss, LogHuber):
+            wide = np.median(_widths(boxes.ranges), axis=1) > WIDE
+            wide &= (lacks < self.target) & (slack.sum(axis=1) < lacks)
+            parts, cut = halve_ranges(self.relaxation, boxes.take(wide))
+            wide[wide] = cut
+            return self._halved(boxes.take(~wide), slack[~wide])[0].joined(parts)
         boxes, slack = self._halved(boxes, slack)
-        # The dual of a Huber loss takes long for each box, and little beside.
-        enough = len(boxes) >= FEWEST or isinstance(self.relaxation.loss, Huber)
+        # The dual of a Huber loss takes long for each box, and little beside. Others are cut twice
+        # if they are few.
+        enough = len(boxes) >= FEWEST or isinstance(self.relaxation.loss, Robust)
         return boxes if enough else self._halved(boxes, slack)[0]
 
     def _halved(self, boxes: Boxes, slack: np.ndarray) -> tuple[Boxes, np.ndarray]:
@@ -264,6 +269,7 @@ class Search:
         # The slack is of second order in the width.
         slack = np.where(cut, slack / 4, slack)
         logs = np.array(self.problem.logarithmic, dtype=bool)
+        logs &= not isinstance(self.relaxation.loss, Robust)
         lower, upper, origin = boxes.lower, boxes.upper, np.arange(len(boxes))
         for number in range(len(self.low)):
             which = cut[origin, number]
@@ -303,40 +309,11 @@ class Search:
     def _lower_point(self, boxes: Boxes) -> Lower | None:
         """The middle of a box, where the objective is lower there than the target."""
         for at in 0.5 * (boxes.lower + boxes.upper):
-            reached = self._objective_at(at)
+            reached = at_one_point(self.relaxation, at, self.goal)
             if reached < self.target:
                 pairs = zip(self.problem.nonlinear, at.tolist(), strict=True)
                 return Lower(reached, {name: x for group, x in pairs for name in group})
         return None
-
-    def _objective_at(self, theta: np.ndarray) -> float:
-        """Objective with the best coefficients at one point; not rigorous."""
-        relaxation = self.relaxation
-        loss = relaxation.loss
-        at = list(theta[:, None])
-        pieces = relaxation.columns.pieces(at, at).middle[:, 0]
-        matrix = np.concatenate([relaxation.fixed.middle, pieces])[None]
-        if not np.isfinite(matrix).all():
-            return np.inf
-        weight, target = loss.start()
-        zero = np.zeros(matrix.shape[:2])
-        passive = np.ones(zero.shape, dtype=bool)
-        predicted, c, passive, _ = relaxation.solve(matrix, weight, target, zero, passive, True)
-        if isinstance(loss, LogSquared):
-            for _ in range(LOOK_STEPS):
-                weight, target = loss.descend(predicted)
-                aim, c, passive, _ = relaxation.solve(matrix, weight, target, zero, passive, True)
-                lines = predicted + STEP_LENGTHS[:, None] * (aim - predicted)
-                values = loss.evaluate(lines)
-                if not values.min() < loss.evaluate(predicted)[0]:
-                    break
-                predicted = lines[np.argmin(values)][None]
-        if isinstance(loss, Huber):
-            free = relaxation.free[: matrix.shape[1]]
-            dual = HuberDual(loss, matrix, loss.y - relaxation.known, free, c)
-            dual.improve(zero, 0.1 * self.goal.allowed, 40)
-            predicted = (dual.coefficients()[:, None, :] @ matrix)[:, 0] + relaxation.known
-        return float(loss.evaluate(predicted)[0])
 
     def _certificate(
         self, closed: bool, bound: float, open_: Boxes, reason: str = "", lower: Lower | None = None
@@ -372,3 +349,7 @@ def _more(boxes: int) -> str:
     power = 10 ** (len(str(least)) - 1)
     several = next(step * power for step in (1, 2, 5, 10) if step * power >= least)
     return f"certify={several:_} goes on"
+
+
+def _widths(ranges: np.ndarray) -> np.ndarray:
+    return np.asarray(np.maximum(ranges[:, 1] - ranges[:, 0], 0.0))

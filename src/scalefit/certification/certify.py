@@ -1,8 +1,8 @@
 """Proof that a fitted optimum is global: which fits have one, and how it is set up.
 
 A proof exists where every free coefficient is bounded by zero below and by nothing above (one may
-be free in sign if its term is fixed), every term depends on one nonlinear coordinate at most, and
-the objective is squared or, for raw and relative residuals, Huber. How it works: see
+be free in sign if its term is fixed) and every term depends on one nonlinear coordinate at most,
+for every objective. How it works: see
 :mod:`~scalefit.certification.relaxation` (the bound) and
 :mod:`~scalefit.certification.branch_bound` (the search).
 """
@@ -14,10 +14,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from scalefit.certification.branch_bound import Goal, Search
-from scalefit.certification.conjugates import Huber, LogSquared, Squared, loss
+from scalefit.certification.branch_bound import Search
+from scalefit.certification.conjugates import Loss
 from scalefit.certification.enclosures import Columns, Inputs, enclose_column
 from scalefit.certification.intervals import Interval, NotEnclosed
+from scalefit.certification.losses import loss
+from scalefit.certification.proposals import Goal
 from scalefit.certification.relaxation import (
     REFINEMENTS,
     REFINEMENTS_NEAR_ROUNDING,
@@ -123,13 +125,20 @@ def prepare_search(
     if not np.isfinite(value):
         raise Unprovable("the objective is not finite")
     free = _free_in_sign(problem)
+    if free and objective.residual == "log" and objective.penalty.bounded:
+        raise Unprovable(
+            "a coefficient is free in sign, so that predictions do not bound the other terms"
+        )
     used = weight > 0
     # Weights near one, by a power of two.
     exponent = 1 - int(np.frexp(weight.max(initial=0.0))[1])
     weight, value = np.ldexp(weight, exponent), math.ldexp(value, exponent)
     if objective.residual == "log":
         # No objective gains by a row, and what a row of hardly any weight loses is hardly anything.
-        used &= weight * HEAVIEST**2 > value
+        steepest = (objective.delta or 1.0) if objective.penalty.bounded else HEAVIEST
+        used &= weight * steepest * HEAVIEST > value
+    if not used.any():
+        raise Unprovable("no row has a weight that counts")
     table = Inputs(
         columns=tuple(
             np.asarray(columns[name], dtype=np.float64)[used] for name in problem.law.columns
@@ -137,7 +146,7 @@ def prepare_search(
         fixed=tuple(float(fixed[name]) for name in problem.fixed),
         rows=int(np.count_nonzero(used)),
     )
-    rows = _rows(objective, observed[used], weight[used], value)
+    rows = loss(objective, observed[used], weight[used], value)
     low, high = _box(problem, settings)
     searched = Columns(problem, table, low, high)
     still = [i for i, axes in enumerate(problem.axes_seen) if not axes]
@@ -181,20 +190,6 @@ def _free_in_sign(problem: Problem) -> list[int]:
     return free
 
 
-def _rows(
-    objective: Objective, observed: np.ndarray, weight: np.ndarray, value: float
-) -> Squared | LogSquared | Huber:
-    if not objective.penalty.dual:
-        raise Unprovable(f"no dual is built for robust={objective.robust!r}")
-    rows = loss(objective, observed, weight, value)
-    if rows is None:
-        raise Unprovable(
-            "the Huber loss of a log residual is concave in predictions above the observed loss, "
-            "and its dual leaves a gap"
-        )
-    return rows
-
-
 def _box(problem: Problem, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of the nonlinear parameters themselves, also where a fit searches the logarithm."""
     k = len(problem.linear)
@@ -219,12 +214,8 @@ def _known_part(problem: Problem, table: Inputs) -> Interval | None:
     return enclosed.mapped(lambda x: np.broadcast_to(x[0], table.rows))
 
 
-def _goal(
-    rows: Squared | LogSquared | Huber, value: float, tolerance: float, exponent: int
-) -> Goal:
+def _goal(rows: Loss, value: float, tolerance: float, exponent: int) -> Goal:
     """The tolerance, or what rounding leaves, whichever is more."""
-    # To first and second order in an error of every prediction.
-    blur = gamma(2 * len(rows.y) + ROUNDINGS)
-    rounding = 2 * blur * math.sqrt(value * rows.floor) + blur**2 * rows.floor
+    rounding = rows.rounding(value, gamma(2 * len(rows.y) + ROUNDINGS))
     rounding += 4 * len(rows.y) * math.ldexp(TINY, exponent)
     return Goal(value, max(tolerance * value, rounding), rounding, exponent)

@@ -13,9 +13,8 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from scalefit.certification.rounding import EPSILON, lower_sum
-from scalefit.objective import Objective
 
-__all__ = ["Huber", "LogSquared", "Loss", "Squared", "loss"]
+__all__ = ["LogSquared", "Loss", "Squared", "Squares", "stationary"]
 
 # Of Lambert's function: below, its rational approximation is near enough.
 NEAR = 0.05
@@ -28,14 +27,33 @@ class Loss(ABC):
         y: observed losses, (rows,).
         floor: objective of predictions of zero, or one of like size.
         reach: how far from zero a prediction may lie that is no worse than the incumbent, (rows,).
-        range: ends of what narrows the infima, of the predictions as the loss counts them, that the
-            incumbent allows in one row alone, (2, rows); of no rows where nothing does.
+        typical: sizes of a dual vector, not negative, (rows,).
+        range: ends of what narrows the infima, of ln(f/L), that the incumbent allows in one row
+            alone, (2, rows); of no rows where nothing does.
     """
 
     range = np.empty((2, 0))
     y: np.ndarray
     floor: float
     reach: np.ndarray
+    typical: np.ndarray
+
+    def rounding(self, value: float, blur: float) -> float:
+        """By how much an objective may be off where every prediction may, relative, by ``blur``."""
+        # To first and second order.
+        return 2 * blur * math.sqrt(value * self.floor) + blur**2 * self.floor
+
+    @abstractmethod
+    def conjugate(self, u: np.ndarray, ranges: np.ndarray | None = None) -> np.ndarray:
+        """Lower bound of sum_i inf [h_i(f) + u_i f], (boxes,), from u of shape (boxes, rows)."""
+
+    @abstractmethod
+    def evaluate(self, predicted: np.ndarray) -> np.ndarray:
+        """The objective, not rigorous."""
+
+
+class Squares(Loss):
+    """Rows that parabolas stand for where a dual vector is proposed."""
 
     @abstractmethod
     def start(self) -> tuple[np.ndarray, np.ndarray]:
@@ -47,16 +65,8 @@ class Loss(ABC):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Weight and target of the parabola that stands for each row near a prediction."""
 
-    @abstractmethod
-    def conjugate(self, u: np.ndarray, ranges: np.ndarray | None = None) -> np.ndarray:
-        """Lower bound of sum_i inf [h_i(f) + u_i f], (boxes,), from u of shape (boxes, rows)."""
 
-    @abstractmethod
-    def evaluate(self, predicted: np.ndarray) -> np.ndarray:
-        """The objective, not rigorous."""
-
-
-class Squared(Loss):
+class Squared(Squares):
     """w (L - f)^2 / divisor^2."""
 
     def __init__(
@@ -66,6 +76,7 @@ class Squared(Loss):
         self.w = weight / divisor**2
         self.floor = float(np.sum(self.w * observed**2))
         self.reach = (np.abs(observed) + np.sqrt(value / self.w)) * (1 + 64 * EPSILON)
+        self.typical = 2 * self.w * np.abs(observed)
 
     def start(self) -> tuple[np.ndarray, np.ndarray]:
         """Parabola of each row near its observed loss."""
@@ -115,7 +126,7 @@ def _tangent(high: np.ndarray) -> np.ndarray:
     return np.where(high <= 1, high, np.interp(high, _MEETING, _TOUCH))
 
 
-def _stationary(x: np.ndarray) -> np.ndarray:
+def stationary(x: np.ndarray) -> np.ndarray:
     """Approximate solution of s + x e^s = 0: -W(x), Lambert's function. Overwrites x.
 
     By a rational start, and Newton steps where that is not near.
@@ -132,7 +143,7 @@ def _stationary(x: np.ndarray) -> np.ndarray:
     return s
 
 
-class LogSquared(Loss):
+class LogSquared(Squares):
     """w ln(L/f)^2 ; s = ln(f/L), convex in f up to s = 1 and concave beyond.
 
     Over a range of s that ends beyond 1 a row's convex envelope is the row itself up to a point of
@@ -163,6 +174,7 @@ class LogSquared(Loss):
         self.nearest, self.furthest = observed * np.exp(-within), observed * np.exp(within)
         self.reach = observed * np.exp(most) * (1 + 64 * EPSILON)
         self.double, self.half = 2 * weight, 0.5 / weight
+        self.typical = self.double / observed
 
     def start(self) -> tuple[np.ndarray, np.ndarray]:
         """Parabola of each row near its observed loss."""
@@ -230,7 +242,7 @@ class LogSquared(Loss):
         """
         low, high = _ends(self.range if ranges is None else ranges)
         p = u * self.y
-        s = _stationary(p * self.half)
+        s = stationary(p * self.half)
         terms, sizes, sure = self._least_near(s, p)
         # Ends of the range, and the slopes there.
         w, double = self.w, self.double
@@ -295,6 +307,13 @@ class LogSquared(Loss):
         terms -= slope
         return terms, sizes, sure
 
+    def one_sided(
+        self, beyond: np.ndarray, rows: np.ndarray, side: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Some rows, and their derivatives in s, so far from s = 0; (some, ...)."""
+        w = self.w[rows, None]
+        return w * beyond**2, 2 * w * beyond
+
     def conjugate(self, u: np.ndarray, ranges: np.ndarray | None = None) -> np.ndarray:
         """Lower bound of the sum of infima over the range of each row."""
         terms, sizes = self.rows(u, ranges)
@@ -305,70 +324,3 @@ class LogSquared(Loss):
         fine = predicted > 0
         s = np.log(np.where(fine, predicted, 1.0) / self.y)
         return np.where(fine, self.w * s * s, np.inf).sum(axis=-1)
-
-
-class Huber(Loss):
-    """w H((L - f) / divisor)."""
-
-    def __init__(
-        self,
-        observed: np.ndarray,
-        weight: np.ndarray,
-        divisor: np.ndarray,
-        delta: float,
-        value: float,
-    ) -> None:
-        self.y, self.divisor, self.delta, self.row_weight = observed, divisor, delta, weight
-        self.w = weight / divisor**2
-        # Half the square, as H is within delta.
-        self.floor = float(0.5 * np.sum(self.w * observed**2))
-        size = value / weight
-        most = np.where(size <= delta**2 / 2, np.sqrt(2 * size), size / delta + delta / 2)
-        self.most = most * (1 + 64 * EPSILON)
-        inner = np.minimum(self.most, delta)
-        self.end = weight * (0.5 * inner**2 + delta * np.maximum(self.most - delta, 0))
-        self.reach = (np.abs(observed) + self.most * divisor) * (1 + 64 * EPSILON)
-
-    def start(self) -> tuple[np.ndarray, np.ndarray]:
-        """Parabola of each row near its observed loss."""
-        return self.w, self.y
-
-    def linearise(
-        self, predicted: np.ndarray, ranges: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Parabola of each row near a prediction."""
-        r = np.abs(self.y - predicted) / self.divisor
-        return self.w * np.minimum(1.0, self.delta / np.maximum(r, 1e-300)), self.y
-
-    def conjugate(self, u: np.ndarray, ranges: np.ndarray | None = None) -> np.ndarray:
-        """Lower bound of the sum of infima."""
-        first = u * self.y
-        pull = np.abs(u) * self.divisor
-        # With p the pull: p^2 / 2w while the row stays within delta; where it would pass that, the
-        # row is least at the end of what the incumbent allows: p most - h(most). The larger of the
-        # two is never too small, whichever applies.
-        inner, outer = pull**2 / (2 * self.row_weight), pull * self.most
-        second = np.maximum(inner, outer - self.end)
-        size = inner + outer + self.end
-        return lower_sum(first - second, (np.abs(first) + size).sum(axis=-1))
-
-    def evaluate(self, predicted: np.ndarray) -> np.ndarray:
-        """The objective."""
-        r = np.abs(self.y - predicted) / self.divisor
-        inner = np.minimum(r, self.delta)
-        return (self.row_weight * (0.5 * inner**2 + self.delta * (r - inner))).sum(axis=-1)
-
-
-def loss(
-    objective: Objective, observed: np.ndarray, weight: np.ndarray, value: float
-) -> Squared | LogSquared | Huber | None:
-    """The rows of an objective; None where they have no useful dual."""
-    value = max(value, 0.0)
-    squared = objective.delta is None
-    if objective.residual == "log":
-        return LogSquared(observed, weight, value) if squared else None
-    divisor = observed if objective.residual == "relative" else np.ones_like(observed)
-    if squared:
-        return Squared(observed, weight, divisor, value)
-    assert objective.delta is not None
-    return Huber(observed, weight, divisor, float(objective.delta), value)

@@ -1,12 +1,11 @@
-"""Narrower ranges of the predictions of log residuals, without which their proofs would not close.
+"""Narrower ranges of the predictions under squares of log residuals.
 
 Log residuals w ln(L/f)^2 are concave in predictions above e times the observed loss. Where the
 range that the infimum of such a row is taken over reaches there, the dual proves no more than the
 row's convex envelope, however small the box. So a box carries a range for each prediction: where it
-lies at every point of the box that is below the target. Ranges are narrowed in three ways.
+lies at every point of the box that is below the target. Beside the order of predictions
+(:mod:`~scalefit.certification.order`), ranges are narrowed in two ways.
 
-- By order (:func:`order_ranges`): columns whose ratios between rows are bounded over the box bound
-  the other rows by one.
 - By what is left: all rows but one have at least their infima, so that one has no more than its own
   and what the bound lacks of the target.
 - By a tilt: a lower bound of the objective -+ tau f_k is, where it is below the target, an upper or
@@ -17,16 +16,14 @@ A box whose ranges are empty is proved.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
-from scalefit.certification.boxes import Boxes, Gathered
+from scalefit.certification.boxes import OpenBoxes
 from scalefit.certification.conjugates import LogSquared
 from scalefit.certification.relaxation import STEPS_OF_A_PROBLEM, Relaxation, scaled_system
 from scalefit.certification.rounding import EPSILON
 
-__all__ = ["STEP_LENGTHS", "Narrowed", "narrow", "order_ranges"]
+__all__ = ["STEP_LENGTHS", "narrow_by_rows"]
 
 # Rounds of better bounds and narrower ranges in a box before it is cut, while the squared widths of
 # the ranges shrink to this share.
@@ -48,75 +45,8 @@ TILT_COST = 0.02
 # Halvings of what one row alone leaves to a range.
 BISECTIONS = 5
 
-# Rows whose predictions bound those of others, and Newton steps for each.
-MOST_ORDERING = 60
-ORDERING_STEPS = 12
 
-
-class Narrowed(NamedTuple):
-    """Boxes whose ranges are being narrowed, with the best bound and dual vector of each.
-
-    Attributes:
-        gathered: their columns.
-        corners: the columns at the ends of the intervals, (boxes, columns, rows).
-        slack: what the bound loses by each coordinate, (boxes, q).
-        ranges: see :class:`Boxes`.
-        bounds: lower bounds, (boxes,).
-        u: the dual vectors that prove them, (boxes, rows).
-        predicted: predictions near the least sum of envelopes, (boxes, rows).
-        passive: the columns with a positive coefficient, (boxes, columns).
-    """
-
-    gathered: Gathered
-    corners: np.ndarray
-    slack: np.ndarray
-    ranges: np.ndarray
-    bounds: np.ndarray
-    u: np.ndarray
-    predicted: np.ndarray
-    passive: np.ndarray
-
-
-def order_ranges(relaxation: Relaxation, boxes: Boxes, target: float) -> None:
-    """Narrow the ranges of boxes by what a prediction in one row says of all others.
-
-    Where every column is at least rho times as large in row k as in row i, at all points of the
-    box, f_k >= rho f_i. So the whole objective bounds each prediction, not its row alone:
-    sum_k w_k max(ln(rho_k f_i / L_k), 0)^2 is no more than the target, and the same from below.
-    """
-    loss, fixed, rows = relaxation.loss, relaxation.fixed, relaxation.rows
-    if relaxation.columns.curved or relaxation.has_known or relaxation.signed:
-        return
-    assert isinstance(loss, LogSquared)
-    gathered, fine = relaxation.gather(boxes)
-    some = np.arange(0, rows, -(-rows // MOST_ORDERING))
-    logs = np.log(loss.y)
-    w = loss.w[some, None]
-    for box in np.flatnonzero(fine):
-        # The logarithm of a column is a straight line in its parameter: ratios are extreme at the
-        # ends.
-        ends = gathered.middle[box, :, :2].reshape(-1, rows)
-        radius = gathered.error[box, :, :2].reshape(-1, rows)
-        columns = np.concatenate([fixed.middle, ends])
-        if not (np.concatenate([fixed.radius, radius]) < 1e-10 * columns).all():
-            continue
-        columns = np.log(columns)
-        for side, sign in ((1, 1.0), (0, -1.0)):
-            # Least of sign (ln f_k - ln f_i), (k, i).
-            ratio = (sign * (columns[:, some, None] - columns[:, None, :])).min(axis=0)
-            # A prediction at sign x is so far beyond the loss in row k.
-            ahead = ratio - 1e-9 + sign * (logs - logs[some, None])
-            x = sign * boxes.ranges[box, side]
-            for _ in range(ORDERING_STEPS):
-                over = np.maximum(x + ahead, 0)
-                above = (w * over**2).sum(axis=0) * (1 - 1e-9) - target
-                slope = 2 * (w * over).sum(axis=0)
-                # Newton from the far side stays there: the sum is convex.
-                x = np.where(above > 0, x - above / np.where(slope > 0, slope, np.inf), x)
-            boxes.ranges[box, side] = sign * (x + 1e-9)
-
-
-def narrow(relaxation: Relaxation, part: Narrowed, target: float) -> None:
+def narrow_by_rows(relaxation: Relaxation, part: OpenBoxes, target: float) -> None:
     """Better bounds by more steps to the dual of the envelope and by narrower ranges, in place."""
     live = np.arange(len(part.bounds))
     for turn in range(ROUNDS):
@@ -136,7 +66,7 @@ def narrow(relaxation: Relaxation, part: Narrowed, target: float) -> None:
             return
 
 
-def _improve(relaxation: Relaxation, part: Narrowed, live: np.ndarray, target: float) -> None:
+def _improve(relaxation: Relaxation, part: OpenBoxes, live: np.ndarray, target: float) -> None:
     """Newton's method for the least sum of envelopes, of which every step gives a bound."""
     loss = relaxation.loss
     assert isinstance(loss, LogSquared)
@@ -170,7 +100,7 @@ def _improve(relaxation: Relaxation, part: Narrowed, live: np.ndarray, target: f
             return
 
 
-def _contract(relaxation: Relaxation, part: Narrowed, live: np.ndarray, target: float) -> None:
+def _contract(relaxation: Relaxation, part: OpenBoxes, live: np.ndarray, target: float) -> None:
     """Narrow ranges by what a bound leaves to points below the target.
 
     With terms_i at most the infimum of psi_i = h_i + u_i f_i, every row of such a point has
@@ -219,7 +149,7 @@ def _contract(relaxation: Relaxation, part: Narrowed, live: np.ndarray, target: 
 
 
 def _tilt(
-    relaxation: Relaxation, part: Narrowed, live: np.ndarray, row: np.ndarray, target: float
+    relaxation: Relaxation, part: OpenBoxes, live: np.ndarray, row: np.ndarray, target: float
 ) -> None:
     """Narrow the range of one row in each box, by lower bounds of the objective +- tau f."""
     loss = relaxation.loss

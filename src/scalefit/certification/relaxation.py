@@ -54,10 +54,10 @@ from scalefit.certification.boxes import (
     upper_bound,
     workspace,
 )
-from scalefit.certification.conjugates import Huber, LogSquared, Squared
-from scalefit.certification.duals import nonnegative
+from scalefit.certification.conjugates import Loss
 from scalefit.certification.enclosures import Columns
 from scalefit.certification.intervals import Interval
+from scalefit.certification.nonnegative import nonnegative
 from scalefit.certification.rounding import EPSILON, gamma
 
 __all__ = [
@@ -129,7 +129,7 @@ class Relaxation:
 
     def __init__(
         self,
-        loss: Squared | LogSquared | Huber,
+        loss: Loss,
         columns: Columns,
         fixed: FixedColumns,
         known: Interval | None,
@@ -147,8 +147,7 @@ class Relaxation:
         self.has_known = known is not None
         if known is not None:
             self.known, self.known_radius = known.ball
-        weight, target = loss.start()
-        self.direction = weight * np.abs(target)
+        self.direction = loss.typical
         # No shift repairs what a coefficient free in sign needs.
         self.repair = np.zeros(self.rows) if self.signed else self.direction
         self.gamma = gamma(self.rows)
@@ -176,9 +175,17 @@ class Relaxation:
             np.take(cache.middle, where, 0, workspace("middle", *shape), "clip"),
             np.take(cache.error, where, 0, workspace("error", *shape), "clip"),
             cache.against[where],
+            where,
             width[:, self.columns.axis],
         )
         return gathered, cache.finite[where].all(axis=1)
+
+    def positive(self, gathered: Gathered) -> np.ndarray:
+        """Boxes where no term is negative, whatever the coefficients, (boxes,)."""
+        still = not self.signed and bool((self.known >= self.known_radius).all())
+        still &= bool((self.fixed.middle >= self.fixed.radius).all())
+        least = self.cache.least[gathered.places].min(axis=(1, 2), initial=np.inf)
+        return np.asarray(still & (least >= 0))
 
     def corners(self, gathered: Gathered) -> np.ndarray:
         """The fixed columns, and the others at both ends, (boxes, size, rows)."""
@@ -266,14 +273,29 @@ class Relaxation:
         self, gathered: Gathered, coefficients: np.ndarray, weight: np.ndarray
     ) -> np.ndarray:
         """How far mixing the corners of an interval can move the fit, (boxes, q)."""
-        slack = np.zeros((len(coefficients), self.axes))
         w = np.broadcast_to(weight, (len(coefficients), self.rows))
         bend = np.sqrt((np.square(gathered.middle[:, :, 2]) @ w[:, :, None])[:, :, 0])
         pairs = coefficients[:, len(self.fixed) :].reshape(*bend.shape, 2).sum(axis=2)
-        mixed = pairs * gathered.width**2 / 8 * bend
+        return self._by_axis(pairs * gathered.width**2 / 8 * bend)
+
+    def bending(self, gathered: Gathered, coefficients: np.ndarray, size: np.ndarray) -> np.ndarray:
+        """What mixing the corners of an interval can take off a bound, (boxes, q).
+
+        Args:
+            gathered: columns over the boxes.
+            coefficients: of the corner columns, (boxes, columns).
+            size: of the entries of a dual vector at most, (rows,).
+        """
+        bend = np.abs(gathered.middle[:, :, 2]) @ size
+        pairs = coefficients[:, len(self.fixed) :].reshape(*bend.shape, 2).sum(axis=2)
+        return self._by_axis(pairs * gathered.width**2 / 8 * bend)
+
+    def _by_axis(self, each: np.ndarray) -> np.ndarray:
+        """Sums over the columns of each coordinate."""
+        total = np.zeros((len(each), self.axes))
         for place, axis in enumerate(self.columns.axis):
-            slack[:, axis] += mixed[:, place]
-        return slack
+            total[:, axis] += each[:, place]
+        return total
 
     # The proof
 

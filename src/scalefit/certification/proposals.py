@@ -1,0 +1,226 @@
+"""Dual vectors for boxes: where a proof has them from.
+
+Any vector gives a valid bound, so that what proposes it is plain floating point. Squares take
+weighted nonnegative least squares, Huber losses an interior point method.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from scalefit.certification.boxes import Boxes, Gathered
+from scalefit.certification.conjugates import LogSquared, Squares
+from scalefit.certification.huber_conjugates import LogHuber, Robust
+from scalefit.certification.interior_point import InteriorPoint
+from scalefit.certification.ranges import STEP_LENGTHS
+from scalefit.certification.relaxation import Relaxation
+from scalefit.certification.row_models import RowModel
+
+__all__ = ["Goal", "Proposed", "at_one_point", "by_interior_point", "by_parabolas"]
+
+# How well convex problems are solved: first as a share of the incumbent's objective, then of what
+# may be lower or, if that is more, of what the first bound lacks; and their most steps.
+ROUGH = 3e-3
+FINE = 1e-2
+LACKING = 1e-3
+STEPS = 24
+
+# Numbers of the arrays of problems that are solved at once: in cache.
+AT_ONCE = 8_000
+
+# Steps at a point that is looked at.
+LOOK_STEPS = 12
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is to be proved: that no objective is below ``target``.
+
+    Attributes:
+        value: the incumbent's objective, times 2^exponent.
+        allowed: by how much something may be lower and the incumbent still counts as global.
+        rounding: by how much float64 may be off.
+        exponent: by which the weights were scaled.
+    """
+
+    value: float
+    allowed: float
+    rounding: float
+    exponent: int
+
+    @property
+    def target(self) -> float:
+        """What every bound is to reach."""
+        return self.value - self.allowed
+
+    def unscaled(self, value: float) -> float:
+        """An objective in the weights that were given."""
+        return math.ldexp(value, -self.exponent)
+
+
+class Proposed(NamedTuple):
+    """Bounds of boxes, and what they rest on.
+
+    Attributes:
+        bounds: lower bounds of the objective, (boxes,).
+        needed: shift of the dual vector that each coordinate needed, (boxes, q).
+        u: dual vectors, (boxes, rows).
+        predicted: predictions of the convex problems, (boxes, rows).
+        passive: the columns with a positive coefficient, (boxes, columns).
+        mixing: what mixing corner columns costs by each coordinate, (boxes, q).
+    """
+
+    bounds: np.ndarray
+    needed: np.ndarray
+    u: np.ndarray
+    predicted: np.ndarray
+    passive: np.ndarray
+    mixing: np.ndarray
+
+
+def by_parabolas(
+    relaxation: Relaxation, gathered: Gathered, corners: np.ndarray, boxes: Boxes, goal: Goal
+) -> Proposed:
+    """From least squares of the parabolas that stand for the rows."""
+    loss = relaxation.loss
+    assert isinstance(loss, Squares)
+    weight, target = loss.start()
+    margin = np.zeros((len(boxes), relaxation.size))
+    predicted, stationary, passive, _ = relaxation.solve(
+        corners, weight, target, margin, boxes.passive
+    )
+    weight, target = loss.linearise(predicted)
+    margin = relaxation.margin(gathered, weight * (target - predicted))
+    predicted, _, passive, u = relaxation.solve(
+        corners, weight, target, margin, passive, refine=True
+    )
+    bounds, needed, u = relaxation.prove(gathered, u, boxes.ranges)
+    mixing = math.sqrt(2 * goal.value) * relaxation.mixing(gathered, stationary, weight)
+    return Proposed(bounds, needed, u, predicted, passive, mixing)
+
+
+def by_interior_point(
+    relaxation: Relaxation,
+    loss: Robust,
+    gathered: Gathered,
+    corners: np.ndarray,
+    boxes: Boxes,
+    goal: Goal,
+) -> Proposed:
+    """From the convex problem of the corner columns, some boxes at a time."""
+    each = max(1, AT_ONCE // relaxation.rows)
+    parts = [
+        _by_interior_point(
+            relaxation,
+            loss,
+            gathered.take(slice(first, first + each)),
+            corners[first : first + each],
+            boxes.take(slice(first, first + each)),
+            goal,
+        )
+        for first in range(0, len(boxes), each)
+    ]
+    return Proposed(*(np.concatenate(item) for item in zip(*parts, strict=True)))
+
+
+def _by_interior_point(
+    relaxation: Relaxation,
+    loss: Robust,
+    gathered: Gathered,
+    corners: np.ndarray,
+    boxes: Boxes,
+    goal: Goal,
+) -> Proposed:
+    ranges, unit = boxes.ranges, loss.unit
+    margin = np.zeros((len(boxes), relaxation.size))
+    rows = loss.rows(ranges)
+    solver = _solver(relaxation, loss, corners, rows)
+    solver.solve(margin, np.full(len(boxes), ROUGH * goal.value / unit), STEPS)
+    relaxation.spend(solver.steps)
+    bounds, needed, u = relaxation.prove(gathered, _vector(loss, solver), ranges)
+    predicted, coefficients = solver.predicted * loss.scale, solver.coefficients
+    # Once more, with what the tests exceed zero by between the corners taken off.
+    left = np.flatnonzero(~(bounds >= goal.target))
+    if len(left):
+        part = gathered.take(left)
+        margin = relaxation.margin(part, _vector(loss, solver)[left])
+        solver = _solver(relaxation, loss, corners[left], rows.take(left))
+        # Where a bound lacks much no exact solution is wanted, and there may be none.
+        small = np.clip(LACKING * (goal.target - bounds[left]), FINE * goal.allowed, goal.value)
+        solver.solve(margin / unit, small / unit, STEPS)
+        relaxation.spend(solver.steps)
+        found, shift, moved = relaxation.prove(part, _vector(loss, solver), ranges[left])
+        better = found > bounds[left]
+        where = left[better]
+        bounds[where], needed[where], u[where] = found[better], shift[better], moved[better]
+        predicted[where] = (solver.predicted * loss.scale)[better]
+        coefficients[where] = solver.coefficients[better]
+    mixing = relaxation.bending(gathered, coefficients, loss.typical)
+    return Proposed(bounds, needed, u, predicted, boxes.passive, mixing)
+
+
+def _solver(
+    relaxation: Relaxation, loss: Robust, columns: np.ndarray, rows: RowModel
+) -> InteriorPoint:
+    free = relaxation.free[: columns.shape[1]]
+    known = relaxation.known / loss.scale
+    return InteriorPoint(columns / loss.scale, known, free, rows)
+
+
+def _vector(loss: Robust, solver: InteriorPoint) -> np.ndarray:
+    """The dual vector of a solution, (boxes, rows)."""
+    return np.asarray(solver.slopes * (-loss.unit / loss.scale))
+
+
+def at_one_point(relaxation: Relaxation, theta: np.ndarray, goal: Goal) -> float:
+    """Objective with the best coefficients at one point; not rigorous, and not lower than it is."""
+    at = list(theta[:, None])
+    pieces = relaxation.columns.pieces(at, at).middle[:, 0]
+    matrix = np.concatenate([relaxation.fixed.middle, pieces])[None]
+    if not np.isfinite(matrix).all():
+        return np.inf
+    loss = relaxation.loss
+    if isinstance(loss, Robust):
+        return _least_robust(relaxation, loss, matrix, goal)
+    assert isinstance(loss, Squares)
+    weight, target = loss.start()
+    zero = np.zeros(matrix.shape[:2])
+    passive = np.ones(zero.shape, dtype=bool)
+    predicted, _, passive, _ = relaxation.solve(matrix, weight, target, zero, passive, True)
+    if isinstance(loss, LogSquared):
+        for _ in range(LOOK_STEPS):
+            weight, target = loss.descend(predicted)
+            aim, _, passive, _ = relaxation.solve(matrix, weight, target, zero, passive, True)
+            lines = predicted + STEP_LENGTHS[:, None] * (aim - predicted)
+            values = loss.evaluate(lines)
+            if not values.min() < loss.evaluate(predicted)[0]:
+                break
+            predicted = lines[np.argmin(values)][None]
+    return float(loss.evaluate(predicted)[0])
+
+
+def _least_robust(relaxation: Relaxation, loss: Robust, matrix: np.ndarray, goal: Goal) -> float:
+    """A local minimum over the coefficients, by convex majorants.
+
+    What is concave in a row is replaced by its tangent at the last point: the objective falls from
+    one solution to the next.
+    """
+    # The convex parts of the rows, without an end of their ranges.
+    ranges = np.broadcast_to(np.array([[-1.0], [0.0]]), (1, 2, relaxation.rows))
+    margin, best = np.zeros(matrix.shape[:2]), np.inf
+    for _ in range(LOOK_STEPS):
+        solver = _solver(relaxation, loss, matrix, loss.rows(ranges))
+        solver.solve(margin / loss.unit, np.full(1, 0.1 * goal.allowed / loss.unit), 3 * STEPS)
+        predicted = (solver.coefficients[:, None, :] @ matrix)[:, 0] + relaxation.known
+        value = float(loss.evaluate(predicted)[0])
+        if not value < best - 0.1 * goal.allowed:
+            break
+        best = value
+        if not isinstance(loss, LogHuber):
+            break
+        margin = matrix @ loss.concavity(predicted)[0]
+    return best
