@@ -14,6 +14,7 @@ import ensembles
 import grids
 import groups
 import minima
+import proofs
 import refits
 import rows
 import single_fit
@@ -28,6 +29,7 @@ SECTIONS = (
     ensembles.section,
     allocations.section,
     engine.section,
+    proofs.section,
     cold.section,
 )
 
