@@ -19,7 +19,7 @@ from scalefit.certification.boxes import Boxes, OpenBoxes
 from scalefit.certification.conjugates import LogSquared
 from scalefit.certification.huber_conjugates import LogHuber, Robust
 from scalefit.certification.order import halve_ranges, order_ranges
-from scalefit.certification.proposals import Goal, at_one_point, by_interior_point, by_parabolas
+from scalefit.certification.proposals import Goal, at_points, by_interior_point, by_parabolas
 from scalefit.certification.ranges import narrow_by_rows
 from scalefit.certification.relaxation import STEPS_OF_A_PROBLEM, Relaxation
 from scalefit.problem.problem import Problem
@@ -43,10 +43,12 @@ CUT_SHARE = 0.3
 # Boxes are cut twice at once in generations of fewer: so many take little longer than one.
 FEWEST = 32
 
-# Generations of boxes between looks at whether the objective is lower in the most promising one,
-# and how many boxes are looked at before the search gives up.
+# Generations of boxes between looks at whether the objective is lower in the most promising ones,
+# and how many boxes are looked at: of squares, one, and more before the search gives up; of Huber
+# losses, where a look costs little beside a generation.
 LOOK = 5
 LOOKS = 8
+ROBUST_LOOKS = 32
 
 # The search gives up where open boxes multiplied by more than GROWTH in each of the last
 # GENERATIONS and would pass what is allowed in two more.
@@ -155,7 +157,7 @@ class Search:
             if not len(boxes):
                 return self._certificate(True, min(least, self.target), boxes)
             ended = self._ended(counts, len(boxes), most_boxes)
-            order = np.argsort(bounds[~done])[: LOOKS if ended else int(turn % LOOK == 0)]
+            order = np.argsort(bounds[~done])[: self._looks(turn, bool(ended))]
             lower = self._lower_point(left.take(order))
             if lower or ended:
                 return self._certificate(False, lowest, left, ended, lower)
@@ -286,6 +288,14 @@ class Search:
 
     # The end
 
+    def _looks(self, turn: int, ended: bool) -> int:
+        """How many of the open boxes are looked at."""
+        if not ended and turn % LOOK:
+            return 0
+        if isinstance(self.relaxation.loss, Robust):
+            return ROBUST_LOOKS
+        return LOOKS if ended else 1
+
     def _ended(self, counts: list[int], ahead: int, most_boxes: int) -> str:
         """Why the search ends before a generation of ``ahead`` boxes; empty where it goes on."""
         still = f"{counts[-1]} boxes are still open after {self.boxes}"
@@ -308,12 +318,15 @@ class Search:
 
     def _lower_point(self, boxes: Boxes) -> Lower | None:
         """The middle of a box, where the objective is lower there than the target."""
-        for at in 0.5 * (boxes.lower + boxes.upper):
-            reached = at_one_point(self.relaxation, at, self.goal)
-            if reached < self.target:
-                pairs = zip(self.problem.nonlinear, at.tolist(), strict=True)
-                return Lower(reached, {name: x for group, x in pairs for name in group})
-        return None
+        if not len(boxes):
+            return None
+        middles = 0.5 * (boxes.lower + boxes.upper)
+        values = at_points(self.relaxation, middles, self.goal)
+        least = int(np.argmin(values))
+        if not values[least] < self.target:
+            return None
+        pairs = zip(self.problem.nonlinear, middles[least].tolist(), strict=True)
+        return Lower(float(values[least]), {name: x for group, x in pairs for name in group})
 
     def _certificate(
         self, closed: bool, bound: float, open_: Boxes, reason: str = "", lower: Lower | None = None

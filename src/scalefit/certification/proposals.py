@@ -20,14 +20,14 @@ from scalefit.certification.ranges import STEP_LENGTHS
 from scalefit.certification.relaxation import Relaxation
 from scalefit.certification.row_models import RowModel
 
-__all__ = ["Goal", "Proposed", "at_one_point", "by_interior_point", "by_parabolas"]
+__all__ = ["Goal", "Proposed", "at_points", "by_interior_point", "by_parabolas"]
 
 # How well convex problems are solved: first as a share of the incumbent's objective, then of what
 # may be lower or, if that is more, of what the first bound lacks; and their most steps.
 ROUGH = 3e-3
 FINE = 1e-2
 LACKING = 1e-3
-STEPS = 24
+STEPS = 32
 
 # Numbers of the arrays of problems that are solved at once: in cache.
 AT_ONCE = 8_000
@@ -176,16 +176,30 @@ def _vector(loss: Robust, solver: InteriorPoint) -> np.ndarray:
     return np.asarray(solver.slopes * (-loss.unit / loss.scale))
 
 
-def at_one_point(relaxation: Relaxation, theta: np.ndarray, goal: Goal) -> float:
-    """Objective with the best coefficients at one point; not rigorous, and not lower than it is."""
-    at = list(theta[:, None])
-    pieces = relaxation.columns.pieces(at, at).middle[:, 0]
-    matrix = np.concatenate([relaxation.fixed.middle, pieces])[None]
-    if not np.isfinite(matrix).all():
-        return np.inf
+def at_points(relaxation: Relaxation, theta: np.ndarray, goal: Goal) -> np.ndarray:
+    """Objectives with the best coefficients found at points (points, q), (points,).
+
+    Not rigorous, and not lower than they are.
+    """
+    count, rows = len(theta), relaxation.rows
+    at = list(theta.T)
+    pieces = relaxation.columns.pieces(at, at).middle[:, 0].reshape(-1, count, rows)
+    still = np.broadcast_to(relaxation.fixed.middle, (count, len(relaxation.fixed), rows))
+    matrix = np.concatenate([still, pieces.transpose(1, 0, 2)], axis=1)
+    values = np.full(count, np.inf)
+    fine = np.isfinite(matrix).all(axis=(1, 2))
+    if fine.any():
+        loss = relaxation.loss
+        if isinstance(loss, Robust):
+            values[fine] = _least_robust(relaxation, loss, matrix[fine], goal)
+        else:
+            values[fine] = [_least_squares(relaxation, item[None]) for item in matrix[fine]]
+    return values
+
+
+def _least_squares(relaxation: Relaxation, matrix: np.ndarray) -> float:
+    """The least sum of squares over the coefficients; of log residuals, a local minimum."""
     loss = relaxation.loss
-    if isinstance(loss, Robust):
-        return _least_robust(relaxation, loss, matrix, goal)
     assert isinstance(loss, Squares)
     weight, target = loss.start()
     zero = np.zeros(matrix.shape[:2])
@@ -203,24 +217,28 @@ def at_one_point(relaxation: Relaxation, theta: np.ndarray, goal: Goal) -> float
     return float(loss.evaluate(predicted)[0])
 
 
-def _least_robust(relaxation: Relaxation, loss: Robust, matrix: np.ndarray, goal: Goal) -> float:
-    """A local minimum over the coefficients, by convex majorants.
+def _least_robust(
+    relaxation: Relaxation, loss: Robust, matrix: np.ndarray, goal: Goal
+) -> np.ndarray:
+    """Local minima over the coefficients, by convex majorants, (points,).
 
     What is concave in a row is replaced by its tangent at the last point: the objective falls from
     one solution to the next.
     """
     # The convex parts of the rows, without an end of their ranges.
-    ranges = np.broadcast_to(np.array([[-1.0], [0.0]]), (1, 2, relaxation.rows))
-    margin, best = np.zeros(matrix.shape[:2]), np.inf
+    ranges = np.zeros((len(matrix), 2, relaxation.rows))
+    ranges[:, 0] = -1.0
+    rows, small = loss.rows(ranges), np.full(len(matrix), 0.1 * goal.allowed / loss.unit)
+    margin, best = np.zeros(matrix.shape[:2]), np.full(len(matrix), np.inf)
     for _ in range(LOOK_STEPS):
-        solver = _solver(relaxation, loss, matrix, loss.rows(ranges))
-        solver.solve(margin / loss.unit, np.full(1, 0.1 * goal.allowed / loss.unit), 3 * STEPS)
+        solver = _solver(relaxation, loss, matrix, rows)
+        solver.solve(margin / loss.unit, small, STEPS)
+        relaxation.spend(solver.steps)
         predicted = (solver.coefficients[:, None, :] @ matrix)[:, 0] + relaxation.known
-        value = float(loss.evaluate(predicted)[0])
-        if not value < best - 0.1 * goal.allowed:
+        values = loss.evaluate(predicted)
+        falls = values < best - 0.1 * goal.allowed
+        best = np.fmin(values, best)
+        if not isinstance(loss, LogHuber) or not falls.any():
             break
-        best = value
-        if not isinstance(loss, LogHuber):
-            break
-        margin = matrix @ loss.concavity(predicted)[0]
+        margin = (matrix @ loss.concavity(predicted)[:, :, None])[:, :, 0]
     return best
