@@ -156,7 +156,7 @@ class _Linearised:
     def converged(self, small: np.ndarray) -> np.ndarray:
         """Which boxes need no more steps, or have no more to take, (boxes,)."""
         lack, apart = np.abs(self.lack).max(axis=1), np.abs(self.apart).sum(axis=1)
-        solved = (self.gap < small) & (lack < small) & (apart < 10 * small)
+        solved = (self.gap < small) & (lack < 1e-3 * small) & (apart < 10 * small)
         # Rounding, and iterates that are no numbers.
         ended = self.gap < 1e-3 * small
         return solved | ended | ~np.isfinite(self.gap + lack + apart)
