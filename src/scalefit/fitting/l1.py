@@ -54,7 +54,9 @@ RULES = 2
 TINY = 1e-300
 
 
-def minimise_l1(objective: DenseObjective, batch: Batch, point: Any, most: Any) -> L1Minima:
+def minimise_l1(
+    objective: DenseObjective, batch: Batch, point: Any, most: Any, share: float = 1.0
+) -> L1Minima:
     """From points near minima to minima.
 
     Args:
@@ -62,10 +64,11 @@ def minimise_l1(objective: DenseObjective, batch: Batch, point: Any, most: Any) 
         batch: tables and bounds.
         point: scaled coordinates, (starts, p).
         most: iterations at most, (starts,).
+        share: of where mu starts otherwise, less where points are known to be near good minima.
     """
     count = len(point)
     rows = objective.residuals(batch, point)
-    mu = np.maximum(MU_START * typical_residual(rows, batch.weight), MU_END)
+    mu = np.maximum(share * MU_START * typical_residual(rows, batch.weight), MU_END)
     ends, multipliers = point.copy(), central_multiplier(rows, mu)
     iterations = np.zeros(count, dtype=int)
     path = L1Path(

@@ -25,7 +25,12 @@ from scalefit.fitting.huber_continuation import continued
 from scalefit.fitting.l1 import minimise_l1
 from scalefit.fitting.level_objective import LevelObjective
 from scalefit.fitting.newton import LENGTHS, MOST_ITERATIONS, State, advance, begin, frozen_where
-from scalefit.fitting.objective_setup import goal_of, scaled_objective, starting_batch
+from scalefit.fitting.objective_setup import (
+    SMOOTHED_LEAST,
+    goal_of,
+    scaled_objective,
+    starting_batch,
+)
 from scalefit.fitting.scaled_objective import Batch
 from scalefit.fitting.tables import Tables
 from scalefit.problem.problem import Problem, Settings
@@ -36,6 +41,9 @@ __all__ = ["HOST_NUMBERS", "Polisher"]
 
 # Coefficients up to which absolute residuals are minimised with dense matrices.
 MOST_DENSE_ABSOLUTE = 32
+
+# Of absolute residuals near a minimum: the delta of their Huber loss, as a share of their median.
+NEARBY = 0.1
 
 # Numbers in one row of a batch of starts on the host: it stays in cache, and is long enough that
 # numpy's overhead of a call does not matter.
@@ -115,14 +123,27 @@ class Polisher:
             most: iterations at most.
             bar: progress, updated with how many have ended.
         """
+        return self._ends(table, starts, most, bar, None)
+
+    def from_nearby(self, start: Candidates, most: int = MOST_ITERATIONS) -> Polished:
+        """Where one start ends that is known to be near a good minimum of the first table.
+
+        A sum of absolute residuals is smoothed by no more than ``NEARBY`` of their median there:
+        their mean may be that of a few rows far off, whose Huber loss has another minimum.
+        """
+        return self._ends(np.zeros(1, dtype=int), start, most, None, NEARBY)
+
+    def _ends(
+        self, table: np.ndarray, starts: Candidates, most: int, bar: Any, share: float | None
+    ) -> Polished:
         count, rows = len(table), self.data.response.size
-        exact = partial(self._minimise_l1, most)
+        exact = partial(self._minimise_l1, most, 1.0 if share is None else share)
 
         def on_host(table: np.ndarray, starts: Candidates) -> Polished:
-            ends = self._on_host(table, starts, most, bar)
+            ends = self._on_host(table, starts, most, bar, share)
             return exact(table, ends) if self.absolute else ends
 
-        if self.device is None and count * rows <= COMPILED_NUMBERS:
+        if share is not None or (self.device is None and count * rows <= COMPILED_NUMBERS):
             return self._in_shares(on_host, table, starts)
         ends = self._on_device(self.device or processor(), table, starts, most, bar)
         return self._in_shares(exact, table, ends) if self.absolute else ends
@@ -146,12 +167,14 @@ class Polisher:
 
     # Newton iterations on the host
 
-    def _on_host(self, table: np.ndarray, starts: Candidates, most: int, bar: Any) -> Polished:
+    def _on_host(
+        self, table: np.ndarray, starts: Candidates, most: int, bar: Any, share: float | None
+    ) -> Polished:
         """Keep a batch of starts going until every one has ended."""
         count, width = len(table), self._width
         ends = blank(count, self.objective)
         waiting = min(width, count)
-        running = self._started(table, starts, np.arange(waiting))
+        running = self._started(table, starts, np.arange(waiting), share)
         while True:
             checkpoint()
             before = running.state
@@ -170,12 +193,14 @@ class Polisher:
             if waiting < count:
                 more = np.arange(waiting, min(count, waiting + width - len(running.place)))
                 waiting = int(more[-1]) + 1
-                fresh = self._started(table, starts, more)
+                fresh = self._started(table, starts, more, share)
                 running = self._join(running, fresh) if len(running.place) else fresh
             elif not len(running.place):
                 return ends
 
-    def _started(self, table: np.ndarray, starts: Candidates, which: np.ndarray) -> _Running:
+    def _started(
+        self, table: np.ndarray, starts: Candidates, which: np.ndarray, share: float | None
+    ) -> _Running:
         """Some of the starts, before their first iteration."""
         batch, point = starting_batch(
             self.objective,
@@ -186,6 +211,11 @@ class Polisher:
             starts.coordinates[which],
             starts.coefficients[which],
         )
+        if self.absolute and share is not None:
+            sizes = np.abs(self.objective.residuals(batch, point))
+            median = np.nanmedian(np.where(batch.weight > 0, sizes, np.nan), axis=-1)
+            nearer = np.fmax(share * median, SMOOTHED_LEAST)[:, None]
+            batch = batch._replace(delta=np.minimum(batch.delta, nearer))
         return _Running(which, batch, begin(self.objective, point))
 
     def _take(self, running: _Running, which: np.ndarray) -> _Running:
@@ -209,7 +239,7 @@ class Polisher:
 
     # Absolute residuals
 
-    def _minimise_l1(self, most: int, table: np.ndarray, ends: Polished) -> Polished:
+    def _minimise_l1(self, most: int, share: float, table: np.ndarray, ends: Polished) -> Polished:
         """Minima of sums of absolute residuals, from those of their smoothed ones."""
         objective = self.objective
         going = np.flatnonzero(np.isfinite(ends.value))
@@ -229,7 +259,7 @@ class Polisher:
             if isinstance(objective, LevelObjective):
                 found = continued(objective, batch, point, left, self.lengths)
             else:
-                found = minimise_l1(objective, batch, point, left)
+                found = minimise_l1(objective, batch, point, left, share)
             polished = end_points(
                 objective,
                 batch,

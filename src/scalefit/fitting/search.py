@@ -95,7 +95,7 @@ def polish_from(
         settings,
         np.array([place], dtype=np.float64),
     )
-    return engine.polisher(np.zeros(1, dtype=int), start)
+    return engine.polisher.from_nearby(start)
 
 
 class _OneTable(Engine):
