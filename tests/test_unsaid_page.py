@@ -71,7 +71,9 @@ def test_shared_noise_widens_standard_errors_by_what_the_page_says(names):
 
 def test_proofs_and_intervals_are_as_the_page_says(names):
     assert not names["fit"].certificate and "certify=True" in names["fit"].certificate.reason
-    assert sf.fit(names["runs"], robust="none").certificate
+    for options in ({"certify": True}, {"robust": "none"}):
+        proof = sf.fit(names["runs"], **options).certificate
+        assert proof and proof.gap <= 1e-6
     assert codes(names["new"]) == ["form_not_covered"]
     assert names["new"].notes[0].severity == "info"
 

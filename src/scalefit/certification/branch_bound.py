@@ -2,9 +2,10 @@
 
 Every box gets a lower bound (:mod:`~scalefit.certification.relaxation`). Where it reaches the
 target, the incumbent's objective less the tolerance, the box is proved; the others are cut where
-mixing corner columns, or the repair, costs most. Bounds lose by order (width of the box)^2, and a
-few hundred boxes prove most fits to 1e-6. No clock is looked at: the outcome is the same on every
-machine.
+mixing corner columns, or the repair, costs most, or by the range of one prediction where the ranges
+of a box stay wide. Bounds lose by order (width of the box)^2 and, for log residuals, (width of the
+ranges)^2; a few hundred boxes prove most fits to 1e-6. No clock is looked at: the outcome is the
+same on every machine.
 """
 
 from __future__ import annotations

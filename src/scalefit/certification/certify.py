@@ -1,9 +1,9 @@
 """Proof that a fitted optimum is global: which fits have one, and how it is set up.
 
-A proof exists where every free coefficient is bounded by zero below and by nothing above (one may
-be free in sign if its term is fixed) and every term depends on one nonlinear coordinate at most,
-for every objective. How it works: see
-:mod:`~scalefit.certification.relaxation` (the bound) and
+A proof exists, for every objective, where every free coefficient is bounded by zero below and by
+nothing above and every term depends on one nonlinear coordinate at most. One coefficient may be
+free in sign if its term has none, except under Huber losses of log residuals and their limits. How
+it works: see :mod:`~scalefit.certification.relaxation` (the bound) and
 :mod:`~scalefit.certification.branch_bound` (the search).
 """
 

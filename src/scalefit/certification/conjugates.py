@@ -2,7 +2,8 @@
 
 A vector u proves a lower bound of the objective through sum_i inf [h_i(f_i) + u_i f_i]; this file
 bounds those infima from below, rounding included. A prediction that is no worse than an incumbent
-in its row alone, h_i(f_i) <= value, lies in an interval, and each infimum is taken over that.
+in its row alone, h_i(f_i) <= value, lies in an interval, and each infimum is taken over that, or
+over the narrower range that a box carries.
 """
 
 from __future__ import annotations

@@ -3,13 +3,16 @@
 The problem: minimise sum_i h_i(f_i) over f = f0 + sum_j c_j phi_j(theta), c_j >= 0, theta in a box,
 every column phi_j a function of one nonlinear parameter at most.
 
-**Theorem.** Let u satisfy u.phi_j(theta) <= 0 for every j and every theta of a box. Then no f of
-that box has sum_i h_i(f_i) below sum_i inf_f [h_i(f) + u_i f] - u.f0.
+**Theorem.** Let u satisfy u.phi_j(theta) <= 0 for every j and every theta of a box, and let R_i
+contain f_i at every point of the box whose objective is below a target. Then no f of that box has
+sum_i h_i(f_i) below the target and below sum_i inf_{f in R_i} [h_i(f) + u_i f] - u.f0.
 
 Proof: u.(f - f0) <= 0 because the coefficients are not negative, so sum h_i(f_i) >= sum h_i(f_i) +
-u.(f - f0), and each row is at least its infimum. h_i may be any function. Each infimum may be taken
-over the predictions that are no worse than the incumbent in that row alone: others cannot be
-better.
+u.(f - f0). Where that is below the target, f_i is in R_i, and each row is at least its infimum. h_i
+may be any function. R_i begins as the predictions that are no worse than the incumbent in that row
+alone. Boxes carry ranges R_i where a row is not convex (log residuals), and narrow them: see
+:mod:`~scalefit.certification.order`, :mod:`~scalefit.certification.ranges` and
+:mod:`~scalefit.certification.anchors`.
 
 **Tests of one variable.** Since a column depends on one parameter t, the condition is that g(t) =
 u.phi(t) <= 0 on [a, b]. There g <= chord + M (t - a)(b - t) / 2 where M bounds -g'': from interval
