@@ -19,7 +19,7 @@ from scalefit.certification.anchors import narrow_by_anchors
 from scalefit.certification.boxes import Boxes, OpenBoxes
 from scalefit.certification.conjugates import LogSquared
 from scalefit.certification.huber_conjugates import LogHuber, Robust
-from scalefit.certification.order import halve_ranges, order_ranges
+from scalefit.certification.order import STEPS, halve_ranges, order_ranges
 from scalefit.certification.proposals import Goal, at_points, by_interior_point, by_parabolas
 from scalefit.certification.ranges import narrow_by_rows
 from scalefit.certification.relaxation import STEPS_OF_A_PROBLEM, Relaxation
@@ -45,11 +45,12 @@ CUT_SHARE = 0.3
 FEWEST = 32
 
 # Generations of boxes between looks at whether the objective is lower in the most promising ones,
-# and how many boxes are looked at: of squares, one, and more before the search gives up; of Huber
-# losses, where a look costs little beside a generation.
+# and how many boxes are looked at: of squares one, and more before the search gives up; of Huber
+# losses, where a look costs little beside a generation, several of so many rows in all.
 LOOK = 5
 LOOKS = 8
 ROBUST_LOOKS = 32
+LOOKED_ROWS = 10_000
 
 # The search gives up where open boxes multiplied by more than GROWTH in each of the last
 # GENERATIONS and would pass what is allowed in two more.
@@ -68,10 +69,11 @@ MOST_ORDERED = 10_000
 SHRUNK = 0.6
 AGAIN = 0.5
 
-# Boxes are cut by a range of predictions where their median width is above this; and ordered again
-# above that.
+# Boxes are cut by a range of predictions where their median width is above this, and ordered again
+# above that, in tables of no more than so many rows.
 WIDE = 0.3
 FAR = 1.0
+MOST_ROWS = 500
 
 
 class Bounded(NamedTuple):
@@ -173,10 +175,11 @@ class Search:
     def _order(self, boxes: Boxes) -> None:
         """Narrower ranges by the order of predictions, where they are worth their time."""
         if isinstance(self.relaxation.loss, LogHuber):
-            wide = np.median(_widths(boxes.ranges), axis=1) > FAR
-            part = boxes.take(wide)
-            order_ranges(self.relaxation, part, self.target)
-            boxes.ranges[wide] = part.ranges
+            if self.relaxation.rows <= MOST_ROWS:
+                wide = np.median(_widths(boxes.ranges), axis=1) > FAR
+                part = boxes.take(wide)
+                order_ranges(self.relaxation, part, self.target, STEPS)
+                boxes.ranges[wide] = part.ranges
         elif len(boxes) * self.relaxation.rows <= MOST_ORDERED:
             order_ranges(self.relaxation, boxes, self.target)
 
@@ -294,7 +297,7 @@ class Search:
         if not ended and turn % LOOK:
             return 0
         if isinstance(self.relaxation.loss, Robust):
-            return ROBUST_LOOKS
+            return max(1, min(ROBUST_LOOKS, LOOKED_ROWS // self.relaxation.rows))
         return LOOKS if ended else 1
 
     def _ended(self, counts: list[int], ahead: int, most_boxes: int) -> str:
