@@ -1,6 +1,7 @@
 """Problems posed for a proof, points that a proof must not lose, and a watch over them."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
@@ -13,6 +14,24 @@ from scalefit.problem.separability import structure
 
 # Predictions of a point and ranges of them are off by rounding, in the logarithm.
 ROUNDING = 1e-12
+
+
+@sf.law(source="a test")
+def three(
+    N: Any,
+    D: Any,
+    P: Any,
+    *,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    C: sf.laws.Amplitude,
+    a: sf.laws.Exponent,
+    b: sf.laws.Exponent,
+    c: sf.laws.Exponent,
+):
+    """E + A N^-a + B D^-b + C P^-c"""
+    return E + A * N**-a + B * D**-b + C * P**-c
 
 
 class Lost(AssertionError):  # noqa: N818 (says what happened to a point)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from proofs import boxes_around, posed, table
+from proofs import boxes_around, posed, table, three
 from scipy.optimize import least_squares, minimize_scalar, nnls
 
 import scalefit as sf
@@ -25,24 +25,6 @@ FILTERS, load, options = (reference_fits[name] for name in ("FILTERS", "load", "
 
 RNG = np.random.default_rng(0)
 SQUARE = {"robust": "none"}
-
-
-@sf.law(source="a test")
-def three(
-    N: Any,
-    D: Any,
-    P: Any,
-    *,
-    E: sf.laws.Offset,
-    A: sf.laws.Amplitude,
-    B: sf.laws.Amplitude,
-    C: sf.laws.Amplitude,
-    a: sf.laws.Exponent,
-    b: sf.laws.Exponent,
-    c: sf.laws.Exponent,
-):
-    """E + A N^-a + B D^-b + C P^-c"""
-    return E + A * N**-a + B * D**-b + C * P**-c
 
 
 @sf.law(source="a test")

@@ -26,6 +26,7 @@ from proofs import (
     posed,
     powers,
     table,
+    three,
     watched,
 )
 
@@ -172,6 +173,7 @@ CASES = {
         {"tied": [("alpha", "beta")]},
         1.001,
     ),
+    "three exponents": (lambda: table(25, seed=13), {"law": three}, 1.1),
     "weights": (
         lambda: contaminated(30, seed=9),
         {"weight": np.arange(30) % 4 * np.geomspace(0.1, 10, 30)},
@@ -193,7 +195,7 @@ def fitted(name):
     make, how, _ = CASES[name]
     runs, how = make(), dict(how)
     pose = posed(runs, **how)
-    frame = pd.DataFrame({x: runs[x] for x in ("N", "D", "loss")})
+    frame = pd.DataFrame({x: runs[x] for x in (*pose[0].law.columns, "loss")})
     frame["weight"] = how.pop("weight", 1.0)
     fit = sf.fit(frame[frame["weight"] > 0], certify=False, **how)
     theta = np.array([fit.params[group[0]] for group in pose[0].nonlinear])
@@ -216,7 +218,7 @@ def test_no_better_point_is_lost(name):
     pose, value, points = posed_watch(name)
     # The points are spread over what there is.
     assert np.ptp(points[0], axis=0).min() > 1e-5
-    seen = watched(pose, value, points)
+    seen = watched(pose, value, points, most_boxes=200 if points[0].shape[1] < 3 else 1200)
     assert seen.generations >= 2
     assert "still open" in seen.certificate.reason
 
