@@ -10,16 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from proofs import boxes_around, posed, table, three
 from scipy.optimize import least_squares, minimize_scalar, nnls
 
 import scalefit as sf
-from scalefit.certification.boxes import Boxes
 from scalefit.certification.certify import DEFAULT_BOXES, certify, prepare_search
 from scalefit.certification.losses import loss
 from scalefit.certification.order import order_ranges
 from scalefit.objective import evaluate
-from scalefit.problem.prepare import prepare
-from scalefit.problem.separability import structure
 
 # The same tables, read in the same way, as the fits are tested on.
 reference_fits = runpy.run_path(str(Path(__file__).parents[1] / "test_reference_fits.py"))
@@ -27,24 +25,6 @@ FILTERS, load, options = (reference_fits[name] for name in ("FILTERS", "load", "
 
 RNG = np.random.default_rng(0)
 SQUARE = {"robust": "none"}
-
-
-@sf.law(source="a test")
-def three(
-    N: Any,
-    D: Any,
-    P: Any,
-    *,
-    E: sf.laws.Offset,
-    A: sf.laws.Amplitude,
-    B: sf.laws.Amplitude,
-    C: sf.laws.Amplitude,
-    a: sf.laws.Exponent,
-    b: sf.laws.Exponent,
-    c: sf.laws.Exponent,
-):
-    """E + A N^-a + B D^-b + C P^-c"""
-    return E + A * N**-a + B * D**-b + C * P**-c
 
 
 @sf.law(source="a test")
@@ -69,28 +49,6 @@ def crossing(N: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude, t: sf.laws.Frac
 def wavy(N: Any, *, E: sf.laws.Offset, A: sf.laws.Amplitude, t: sf.laws.Fraction):
     """E + A (2 + sin(t ln N)), which has no interval rule."""
     return E + A * (2 + jnp.sin(t * jnp.log(N)))
-
-
-def table(rows, *, noise=0.005, seed=0, decades=2.0):
-    rng = np.random.default_rng(seed)
-    N = 10 ** rng.uniform(7, 7 + decades, rows)
-    D = 10 ** rng.uniform(9, 9 + decades, rows)
-    P = 10 ** rng.uniform(3, 3 + decades, rows)
-    exact = 1.7 + 406 * N**-0.34 + 411 * D**-0.28 + 5 * P**-0.3
-    return {"N": N, "D": D, "P": P, "loss": exact * np.exp(noise * rng.standard_normal(rows))}
-
-
-def posed(runs, law="chinchilla", *, fixed=None, bounds=None, tied=(), weight=None, **objective):
-    """Everything certify() takes but the value."""
-    law = sf.laws.find(law)
-    columns = {name: np.asarray(runs[name], dtype=float) for name in law.columns}
-    problem, settings = prepare(
-        law, structure(law, columns), columns, fixed=fixed or {}, bounds=bounds or {}, tied=tied
-    )
-    observed = np.asarray(runs["loss"], dtype=float)
-    weight = np.ones(len(observed)) if weight is None else np.asarray(weight, dtype=float)
-    how = sf.objective.Objective(**objective)
-    return problem, settings, how, columns, observed, weight, fixed or {}
 
 
 def frame(runs):
@@ -393,18 +351,6 @@ def test_a_proof_that_gives_up_stops_before_its_limit_and_says_what_is_known():
 
 
 # No bound is too high
-
-
-def boxes_around(rng, search, theta, count):
-    """Random boxes of all sizes that contain a point."""
-    theta = np.asarray(theta)
-    low, high = search.low, search.high
-    width = (high - low) * 10 ** rng.uniform(-5, 0, (count, 1))
-    share = rng.uniform(0, 1, (count, len(theta)))
-    lower = np.maximum(theta - share * width, low)
-    upper = np.minimum(theta + (1 - share) * width, high)
-    ranges = np.repeat(search.relaxation.loss.range[None], count, axis=0)
-    return Boxes(lower, upper, np.zeros((count, search.relaxation.size), dtype=bool), ranges)
 
 
 ADVERSE = {

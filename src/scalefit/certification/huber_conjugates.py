@@ -208,7 +208,11 @@ class LogHuber(Robust):
         blur = 64 * EPSILON * (np.abs(p) + 1 / x_low + self.asymmetry)
         rising = (self._slope(low) + p > blur) | (low >= self.convex)
         terms = np.where(rising, at_low, terms)
-        falling = (self._slope(high) + p < -blur) & (high <= self.convex)
+        # What falls to the end of the convex part goes on falling: but for absolute values no slope
+        # jumps there.
+        falling = self._slope(np.minimum(high, self.convex)) + p < -blur
+        if self.delta == 0:
+            falling &= high <= self.convex
         # The concave part begins with a slope that is not positive.
         falling |= p <= -self.asymmetry
         return np.where(falling, at_high, np.minimum(terms, at_high)), sizes
