@@ -1,0 +1,367 @@
+"""Better bounds of boxes where coefficients differ by level, from ranges of their shares.
+
+The cone of a box lets every level choose a point of the interval of its own. So a bound loses to
+first order in the width: a dual vector u has u.phi_l' = 0 at the optimum for the sum over the
+levels, each with its coefficient, but not for each. Near the optimum, boxes would multiply. But
+there the shares of the levels are known, nearly. With any numbers s_l >= 0, c_l the coefficients
+and S, C their sums, let
+
+    kappa = C / S,  r_l = c_l - kappa s_l,  g_l(t) = u.phi_l(t),
+
+so that sum_l c_l g_l(t) = kappa sum_l s_l g_l(t) + sum_l r_l g_l(t). The first sum is a column
+like that of a coefficient without levels. The second is at most sum_l max(abs(r_l)) max(abs(g_l)),
+a product of two small numbers. By weak duality the objective is nowhere less than
+
+    sum_i inf_f [h_i(f) + u_i f] - u.f0 - sup sum_j c_j g_j,
+
+for any u at all where every coefficient has an upper bound: no test need hold, and no repair is
+needed. Bounds of the coefficients come from the predictions, where no term is negative. Ranges of
+r_l come from lower bounds of the objective -+ tau r_l, since r_l is linear in the coefficients:
+they are bounds like any other, with tau a_j added to g_j. Every round squares what is unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scalefit.certification.boxes import Gathered, OpenBoxes, curvature_bound, upper_bound
+from scalefit.certification.conjugates import Squares
+from scalefit.certification.huber_conjugates import Robust
+from scalefit.certification.interior_point import InteriorPoint
+from scalefit.certification.nonnegative import nonnegative
+from scalefit.certification.relaxation import STEPS_OF_A_PROBLEM, Relaxation
+from scalefit.certification.rounding import EPSILON
+
+__all__ = ["narrow_by_shares"]
+
+# Rounds of narrower ranges and better bounds, while what a bound lacks shrinks to this share.
+ROUNDS = 4
+SHRUNK = 0.8
+
+# Numbers of the arrays of problems that are solved at once: in cache.
+AT_ONCE = 60_000
+
+# Most steps of a problem, and how well it is solved, as a share of what the bounds lack.
+STEPS = 16
+SMALL = 0.03
+
+# Outward, of quotients and sums of few terms.
+OUTWARD = 1e-12
+
+
+@dataclass
+class _State:
+    """Boxes with what is known of their coefficients.
+
+    Attributes:
+        gathered: their columns.
+        ranges: of their predictions.
+        predicted: see :class:`OpenBoxes`.
+        still: upper bounds of the coefficients of fixed columns, (boxes, fixed).
+        most: upper bounds of the coefficients of the others, (boxes, columns).
+        shares: s, (boxes, columns), zero where a coefficient is one for all rows.
+        low: lower ends of r, (boxes, columns).
+        high: upper ends.
+    """
+
+    gathered: Gathered
+    ranges: np.ndarray
+    predicted: np.ndarray
+    still: np.ndarray
+    most: np.ndarray
+    shares: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    def take(self, which: np.ndarray) -> _State:
+        """Some of the boxes, or one several times."""
+        return _State(
+            self.gathered.take(which),
+            *(
+                getattr(self, name)[which]
+                for name in ("ranges", "predicted", "still", "most", "shares", "low", "high")
+            ),
+        )
+
+
+def narrow_by_shares(relaxation: Relaxation, part: OpenBoxes, target: float) -> np.ndarray:
+    """Better bounds of boxes, in place; what is left of the loss by each coordinate, (boxes, q)."""
+    lost = np.zeros((len(part.bounds), relaxation.axes))
+    tried = (part.bounds > 0) & relaxation.positive(part.gathered)
+    for first in _chunks(relaxation, np.flatnonzero(tried)):
+        _narrow(relaxation, part, first, target, lost)
+    return lost
+
+
+def _chunks(relaxation: Relaxation, every: np.ndarray) -> list[np.ndarray]:
+    grouped = sum(len(span) for span in relaxation.columns.grouped_spans)
+    size = relaxation.rows * relaxation.size * max(1, 2 * grouped)
+    each = max(1, AT_ONCE // size)
+    return [every[i : i + each] for i in range(0, len(every), each)]
+
+
+def _narrow(
+    relaxation: Relaxation, part: OpenBoxes, live: np.ndarray, target: float, lost: np.ndarray
+) -> None:
+    state = _start(relaxation, part, live)
+    u = part.u[live]
+    for _ in range(ROUNDS):
+        before = target - part.bounds[live]
+        lean = np.zeros_like(state.most)
+        for _ in range(2):
+            u, predicted = _propose(relaxation, state, u, lean, before)
+            bounds, loss = _bound(relaxation, state, u, lean)
+            better = bounds > part.bounds[live]
+            where = live[better]
+            part.bounds[where], part.u[where] = bounds[better], u[better]
+            lost[live] = loss
+        lacks = target - part.bounds[live]
+        left = lacks > 0
+        if not left.any():
+            return
+        state, u, live, lacks = state.take(left), u[left], live[left], lacks[left]
+        _tilt(relaxation, state, u, lacks, target)
+        empty = (state.low > state.high).any(axis=1)
+        part.bounds[live[empty]] = target
+        keep = ~empty
+        state, u, live = state.take(keep), u[keep], live[keep]
+        if not len(live):
+            return
+
+
+def _start(relaxation: Relaxation, part: OpenBoxes, live: np.ndarray) -> _State:
+    """Ranges by the predictions alone, and shares by a fit of the predictions."""
+    loss, fixed = relaxation.loss, relaxation.fixed
+    gathered = part.gathered.take(live)
+    ranges, predicted = part.ranges[live], part.predicted[live]
+    highest = np.broadcast_to(loss.reach, predicted.shape)
+    if ranges.shape[-1]:
+        highest = np.minimum(highest, loss.y * np.exp(ranges[:, 1]) * (1 + OUTWARD))
+    highest = highest - (relaxation.known - relaxation.known_radius) * (1 - OUTWARD)
+    highest = highest * (1 + OUTWARD)
+    most = _least_ratio(highest[:, None], relaxation.cache.least[gathered.places])
+    still = _least_ratio(highest[:, None], (fixed.middle - fixed.radius)[None])
+    middle = _middle(gathered)
+    columns = np.concatenate(
+        [np.broadcast_to(fixed.middle, (len(live), *fixed.middle.shape)), middle], axis=1
+    )
+    weighted = columns / loss.y**2
+    passive = np.ones(columns.shape[:2], dtype=bool)
+    moment = (weighted @ (predicted - relaxation.known)[:, :, None])[:, :, 0]
+    found, _ = nonnegative(
+        weighted @ columns.transpose(0, 2, 1), moment, passive, np.zeros(columns.shape[1], bool)
+    )
+    shares = np.zeros_like(most)
+    low, high = np.zeros_like(most), np.zeros_like(most)
+    for span in relaxation.columns.grouped_spans:
+        mine = np.maximum(found[:, len(fixed) :][:, span], 0.0)
+        # Some number above zero.
+        mine = mine + 1e-9 * mine.sum(axis=1, keepdims=True) + 1e-300
+        shares[:, span] = mine
+        scale = most[:, span].sum(axis=1, keepdims=True) / mine.sum(axis=1, keepdims=True)
+        low[:, span] = -mine * scale * (1 + OUTWARD)
+        high[:, span] = most[:, span]
+    return _State(gathered, ranges, predicted, still, most, shares, low, high)
+
+
+def _middle(gathered: Gathered) -> np.ndarray:
+    return np.asarray(0.5 * (gathered.middle[:, :, 0] + gathered.middle[:, :, 1]))
+
+
+def _least_ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Least ratio over the rows where the denominator is positive, rounded up."""
+    ratio = np.where(below > 0, above / np.where(below > 0, below, 1.0), np.inf)
+    return np.asarray(np.maximum(ratio.min(axis=-1), 0.0) * (1 + OUTWARD))
+
+
+def _combined(shares: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Sums over the columns of one term, (boxes, ...)."""
+    return np.einsum("bl,bl...->b...", shares, values)
+
+
+def _propose(
+    relaxation: Relaxation, state: _State, u: np.ndarray, lean: np.ndarray, lacks: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """A dual vector, and predictions, from a convex problem; any would be valid.
+
+    Its columns are those of every term as if it had no levels, at both ends, and those of the
+    levels in the middle, of either sign.
+    """
+    gathered, fixed = state.gathered, relaxation.fixed
+    dots, errors = gathered.dots(u)
+    count = len(u)
+    columns = [np.broadcast_to(fixed.middle, (count, *fixed.middle.shape))]
+    margins = [4 * (np.abs(u) @ relaxation.fixed_error.T)]
+    free = [np.zeros(len(fixed), dtype=bool)]
+    middle = _middle(gathered)
+    for span in relaxation.columns.spans:
+        ends = gathered.middle[:, span, :2]
+        mine, off, width = dots[:, span], errors[:, span], gathered.width[:, span[0]]
+        if len(span) > 1:
+            shares = state.shares[:, span]
+            pair, mine, off = (_combined(shares, item) for item in (ends, mine, off))
+            shift = (shares * lean[:, span]).sum(axis=1)
+        else:
+            pair, mine, off, shift = ends[:, 0], mine[:, 0], off[:, 0], lean[:, span[0]]
+        curve = curvature_bound(mine, np.zeros_like(mine), off[..., 3], off[..., 4], width)
+        low = np.minimum(mine[..., :2], 0)
+        over = np.maximum(upper_bound(low[..., 0], low[..., 1], curve, width), 0)
+        over = np.where(np.isfinite(over), over, 0.0) + 2 * (off[..., 0] + off[..., 1])
+        columns.append(pair)
+        margins.append(np.repeat((over + shift)[:, None], 2, axis=1))
+        free.append(np.zeros(2, dtype=bool))
+        if len(span) > 1:
+            # All but one: their sum is a column already.
+            size = (state.shares[:, span] * middle[:, span].mean(axis=2)).mean(axis=0)
+            rest = [place for place in span if place != span[int(np.argmax(size))]]
+            columns.append(middle[:, rest])
+            margins.append(lean[:, rest])
+            free.append(np.ones(len(rest), dtype=bool))
+    return _solved(
+        relaxation,
+        state,
+        np.concatenate(columns, axis=1),
+        np.concatenate(margins, axis=1),
+        np.concatenate(free),
+        lacks,
+    )
+
+
+def _solved(
+    relaxation: Relaxation,
+    state: _State,
+    columns: np.ndarray,
+    margin: np.ndarray,
+    free: np.ndarray,
+    lacks: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    loss = relaxation.loss
+    if isinstance(loss, Robust):
+        rows = loss.rows(state.ranges)
+        solver = InteriorPoint(columns / loss.scale, relaxation.known / loss.scale, free, rows)
+        solver.solve(margin / loss.unit, SMALL * np.abs(lacks) / loss.unit, STEPS)
+        relaxation.spend(solver.steps)
+        return solver.slopes * (-loss.unit / loss.scale), solver.predicted * loss.scale
+    assert isinstance(loss, Squares)
+    passive = np.ones(margin.shape, dtype=bool)
+    f = state.predicted
+    ranges = state.ranges if state.ranges.shape[-1] else None
+    for _ in range(2 if ranges is not None else 1):
+        weight, goal = loss.linearise(f, ranges)
+        f, _, passive, u = relaxation.solve(
+            columns, weight, goal, margin, passive, refine=True, free=free
+        )
+    relaxation.spend(STEPS_OF_A_PROBLEM * len(margin))
+    return u, f
+
+
+def _bound(
+    relaxation: Relaxation, state: _State, u: np.ndarray, lean: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rigorous lower bounds of the objective less lean.c, and what levels cost by coordinate."""
+    gathered = state.gathered
+    dots, errors = gathered.dots(u)
+    dots[..., :2] += lean[..., None]
+    errors[..., :2] += 4 * EPSILON * np.abs(lean)[..., None]
+    errors += 4 * EPSILON * np.abs(dots)
+    top, bottom = _top(dots, errors, gathered.width), _top(-dots, errors, gathered.width)
+    top, bottom = np.maximum(top, 0), np.maximum(bottom, 0)
+    above = u @ relaxation.fixed.middle.T + 1.01 * (np.abs(u) @ relaxation.fixed_error.T)
+    charge = _product(state.still, np.maximum(above, 0)).sum(axis=1)
+    lost = np.zeros((len(u), relaxation.axes))
+    for span in relaxation.columns.spans:
+        axis = relaxation.columns.axis[span[0]]
+        apart = _product(state.most[:, span], top[:, span]).sum(axis=1)
+        if len(span) > 1:
+            shares = state.shares[:, span]
+            sums, off = _combined(shares, dots[:, span]), _combined(shares, errors[:, span])
+            off += 2 * len(span) * EPSILON * _combined(shares, np.abs(dots[:, span]))
+            whole = np.maximum(_top(sums, off * 1.01, gathered.width[:, span[0]]), 0)
+            scale = state.most[:, span].sum(axis=1) / shares.sum(axis=1) * (1 + OUTWARD)
+            rest = np.maximum(
+                _product(np.maximum(state.high[:, span], 0), top[:, span]),
+                _product(np.maximum(-state.low[:, span], 0), bottom[:, span]),
+            ).sum(axis=1)
+            apart = np.minimum(apart, _product(scale, whole) + rest)
+        charge += apart
+        lost[:, axis] += np.where(np.isfinite(apart), apart, 0.0)
+    bounds = relaxation.rows_bound(u, state.ranges) - charge * (1 + OUTWARD)
+    bounds -= 4 * EPSILON * np.abs(bounds)
+    return np.where(np.isfinite(bounds), bounds, -np.inf), lost
+
+
+def _top(dots: np.ndarray, errors: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """Upper bound of g over an interval."""
+    curve = curvature_bound(dots, errors, errors[..., 3], errors[..., 4], width)
+    return upper_bound(dots[..., 0] + errors[..., 0], dots[..., 1] + errors[..., 1], curve, width)
+
+
+def _product(most: np.ndarray, over: np.ndarray) -> np.ndarray:
+    """Products rounded up; what is zero costs nothing, however large its coefficient."""
+    return np.where(over > 0, most * np.where(over > 0, over, 1.0), 0.0) * (1 + OUTWARD)
+
+
+def _tilt(
+    relaxation: Relaxation, state: _State, u: np.ndarray, lacks: np.ndarray, target: float
+) -> None:
+    """Narrower ranges of r, in place."""
+    lever = _levers(relaxation, state)
+    grouped = [place for span in relaxation.columns.grouped_spans for place in span]
+    weights = np.zeros((len(u), len(grouped), state.most.shape[1]))
+    for number, place in enumerate(grouped):
+        span = next(span for span in relaxation.columns.grouped_spans if place in span)
+        shares = state.shares[:, span]
+        # r_l = c_l - s_l / S C.
+        weights[:, number, span] = -(
+            state.shares[:, [place]] / shares.sum(axis=1, keepdims=True)
+        )
+        weights[:, number, place] += 1.0
+    size = np.einsum("bgj,bjk,bgk->bg", weights, lever, weights)
+    tau = np.sqrt(2 * lacks[:, None] / np.maximum(size, 1e-300))
+    box = np.repeat(np.arange(len(u)), len(grouped))
+    many = state.take(box)
+    place = np.tile(grouped, len(u))
+    tau, row = tau.reshape(-1), np.arange(len(box))
+    # The functional as it is in memory is not r exactly: its weights are rounded.
+    blur = 4 * EPSILON * many.most.sum(axis=1)
+    for sign in (1.0, -1.0):
+        lean = sign * tau[:, None] * weights.reshape(len(box), -1)
+        q, _ = _propose(relaxation, many, u[box], lean, lacks[box])
+        found, _ = _bound(relaxation, many, q, lean)
+        # target > objective >= found + sign tau r.
+        at = sign * (target - found) / tau
+        at = np.where(np.isfinite(at), at, sign * np.inf)
+        at += sign * (OUTWARD * np.abs(at) + blur)
+        if sign > 0:
+            state.high[box, place] = np.minimum(state.high[box, place], at[row])
+        else:
+            state.low[box, place] = np.maximum(state.low[box, place], at[row])
+
+
+def _levers(relaxation: Relaxation, state: _State) -> np.ndarray:
+    """Inverse of the Hessian in the coefficients in the middle, about, (boxes, columns, columns)."""
+    loss, fixed = relaxation.loss, relaxation.fixed
+    if isinstance(loss, Robust):
+        size = np.abs(state.predicted - loss.y) / loss.scale
+        typical = np.median(size, axis=1, keepdims=True)
+        weight = loss.slope / loss.scale**2 / np.maximum(size, np.maximum(loss.delta, typical))
+    else:
+        assert isinstance(loss, Squares)
+        weight, _ = loss.start()
+    columns = np.concatenate(
+        [
+            np.broadcast_to(fixed.middle, (len(state.most), *fixed.middle.shape)),
+            _middle(state.gathered),
+        ],
+        axis=1,
+    )
+    gram = (columns * (weight if weight.ndim == 1 else weight[:, None])) @ columns.transpose(
+        0, 2, 1
+    )
+    scale = 1 / np.sqrt(np.maximum(np.einsum("bii->bi", gram), 1e-300))
+    gram = gram * scale[:, :, None] * scale[:, None, :]
+    inverse = np.linalg.inv(gram + 1e-10 * np.eye(gram.shape[1]))
+    inverse *= scale[:, :, None] * scale[:, None, :]
+    return np.asarray(inverse[:, len(fixed) :, len(fixed) :])
