@@ -23,6 +23,7 @@ they are bounds like any other, with tau a_j added to g_j. Every round squares w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,7 +32,7 @@ from scalefit.certification.conjugates import Squares
 from scalefit.certification.huber_conjugates import Robust
 from scalefit.certification.interior_point import InteriorPoint
 from scalefit.certification.nonnegative import nonnegative
-from scalefit.certification.relaxation import STEPS_OF_A_PROBLEM, Relaxation
+from scalefit.certification.relaxation import STEPS_OF_A_PROBLEM, Relaxation, scaled_system
 from scalefit.certification.rounding import EPSILON
 
 __all__ = ["narrow_by_shares"]
@@ -84,6 +85,20 @@ class _State:
                 for name in ("ranges", "predicted", "still", "most", "shares", "low", "high")
             ),
         )
+
+
+class _Model(NamedTuple):
+    """A convex problem that proposes dual vectors.
+
+    Attributes:
+        columns: see ``_model``, (boxes, columns, rows).
+        margin: by how much each column's test is to hold, (boxes, columns).
+        free: which coefficients may have either sign, (columns,).
+    """
+
+    columns: np.ndarray
+    margin: np.ndarray
+    free: np.ndarray
 
 
 def narrow_by_shares(relaxation: Relaxation, part: OpenBoxes, target: float) -> np.ndarray:
@@ -184,10 +199,14 @@ def _combined(shares: np.ndarray, values: np.ndarray) -> np.ndarray:
 def _propose(
     relaxation: Relaxation, state: _State, u: np.ndarray, lean: np.ndarray, lacks: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A dual vector, and predictions, from a convex problem; any would be valid.
+    """A dual vector, and predictions, from a convex problem; any would be valid."""
+    return _solved(relaxation, state, _model(relaxation, state, u, lean), lacks)
 
-    Its columns are those of every term as if it had no levels, at both ends, and those of the
-    levels in the middle, of either sign.
+
+def _model(relaxation: Relaxation, state: _State, u: np.ndarray, lean: np.ndarray) -> _Model:
+    """Columns of every term as if it had no levels, at both ends, and of levels in the middle.
+
+    The latter are of either sign.
     """
     gathered, fixed = state.gathered, relaxation.fixed
     dots, errors = gathered.dots(u)
@@ -219,25 +238,18 @@ def _propose(
             columns.append(middle[:, rest])
             margins.append(lean[:, rest])
             free.append(np.ones(len(rest), dtype=bool))
-    return _solved(
-        relaxation,
-        state,
-        np.concatenate(columns, axis=1),
-        np.concatenate(margins, axis=1),
-        np.concatenate(free),
-        lacks,
+    return _Model(
+        np.concatenate(columns, axis=1), np.concatenate(margins, axis=1), np.concatenate(free)
     )
 
 
 def _solved(
     relaxation: Relaxation,
     state: _State,
-    columns: np.ndarray,
-    margin: np.ndarray,
-    free: np.ndarray,
+    model: _Model,
     lacks: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    loss = relaxation.loss
+    loss, (columns, margin, free) = relaxation.loss, model
     if isinstance(loss, Robust):
         rows = loss.rows(state.ranges)
         solver = InteriorPoint(columns / loss.scale, relaxation.known / loss.scale, free, rows)
@@ -260,36 +272,67 @@ def _solved(
 def _bound(
     relaxation: Relaxation, state: _State, u: np.ndarray, lean: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rigorous lower bounds of the objective less lean.c, and what levels cost by coordinate."""
-    gathered = state.gathered
-    dots, errors = gathered.dots(u)
+    """Rigorous lower bounds of the objective less lean.c, and what levels cost by coordinate.
+
+    Args:
+        relaxation: the problem.
+        state: the boxes.
+        u: dual vectors, as many for each box, one box after the other, (vectors, rows).
+        lean: of each, (vectors, columns).
+    """
+    each = len(u) // len(state.most)
+    dots, errors = _products(state.gathered, u)
+    width = np.repeat(state.gathered.width, each, axis=0)
+    ranges, still, most, shares_of, low, high = (
+        np.repeat(item, each, axis=0)
+        for item in (
+            state.ranges,
+            state.still,
+            state.most,
+            state.shares,
+            state.low,
+            state.high,
+        )
+    )
     dots[..., :2] += lean[..., None]
     errors[..., :2] += 4 * EPSILON * np.abs(lean)[..., None]
     errors += 4 * EPSILON * np.abs(dots)
-    top, bottom = _top(dots, errors, gathered.width), _top(-dots, errors, gathered.width)
+    top, bottom = _top(dots, errors, width), _top(-dots, errors, width)
     top, bottom = np.maximum(top, 0), np.maximum(bottom, 0)
     above = u @ relaxation.fixed.middle.T + 1.01 * (np.abs(u) @ relaxation.fixed_error.T)
-    charge = _product(state.still, np.maximum(above, 0)).sum(axis=1)
+    charge = _product(still, np.maximum(above, 0)).sum(axis=1)
     lost = np.zeros((len(u), relaxation.axes))
     for span in relaxation.columns.spans:
         axis = relaxation.columns.axis[span[0]]
-        apart = _product(state.most[:, span], top[:, span]).sum(axis=1)
+        apart = _product(most[:, span], top[:, span]).sum(axis=1)
         if len(span) > 1:
-            shares = state.shares[:, span]
+            shares = shares_of[:, span]
             sums, off = _combined(shares, dots[:, span]), _combined(shares, errors[:, span])
             off += 2 * len(span) * EPSILON * _combined(shares, np.abs(dots[:, span]))
-            whole = np.maximum(_top(sums, off * 1.01, gathered.width[:, span[0]]), 0)
-            scale = state.most[:, span].sum(axis=1) / shares.sum(axis=1) * (1 + OUTWARD)
+            whole = np.maximum(_top(sums, off * 1.01, width[:, span[0]]), 0)
+            scale = most[:, span].sum(axis=1) / shares.sum(axis=1) * (1 + OUTWARD)
             rest = np.maximum(
-                _product(np.maximum(state.high[:, span], 0), top[:, span]),
-                _product(np.maximum(-state.low[:, span], 0), bottom[:, span]),
+                _product(np.maximum(high[:, span], 0), top[:, span]),
+                _product(np.maximum(-low[:, span], 0), bottom[:, span]),
             ).sum(axis=1)
             apart = np.minimum(apart, _product(scale, whole) + rest)
         charge += apart
         lost[:, axis] += np.where(np.isfinite(apart), apart, 0.0)
-    bounds = relaxation.rows_bound(u, state.ranges) - charge * (1 + OUTWARD)
+    bounds = relaxation.rows_bound(u, ranges) - charge * (1 + OUTWARD)
     bounds -= 4 * EPSILON * np.abs(bounds)
     return np.where(np.isfinite(bounds), bounds, -np.inf), lost
+
+
+def _products(gathered: Gathered, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As ``Gathered.dots``, for as many dual vectors of each box."""
+    boxes, columns, kinds, rows = gathered.middle.shape
+    each = u.reshape(boxes, -1, rows)
+    shape = boxes, columns * kinds, rows
+    found = each @ gathered.middle.reshape(shape).transpose(0, 2, 1)
+    errors = np.abs(each) @ gathered.error.reshape(shape).transpose(0, 2, 1)
+    errors *= 1.01
+    shape = len(u), columns, kinds
+    return found.reshape(shape), errors.reshape(shape)
 
 
 def _top(dots: np.ndarray, errors: np.ndarray, width: np.ndarray) -> np.ndarray:
@@ -320,24 +363,50 @@ def _tilt(
         weights[:, number, place] += 1.0
     size = np.einsum("bgj,bjk,bgk->bg", weights, lever, weights)
     tau = np.sqrt(2 * lacks[:, None] / np.maximum(size, 1e-300))
-    box = np.repeat(np.arange(len(u)), len(grouped))
-    many = state.take(box)
-    place = np.tile(grouped, len(u))
-    tau, row = tau.reshape(-1), np.arange(len(box))
     # The functional as it is in memory is not r exactly: its weights are rounded.
-    blur = 4 * EPSILON * many.most.sum(axis=1)
+    blur = 64 * EPSILON * state.most.sum(axis=1)[:, None]
+    response = _response(relaxation, state, u, weights) if isinstance(relaxation.loss, Squares) else None
     for sign in (1.0, -1.0):
-        lean = sign * tau[:, None] * weights.reshape(len(box), -1)
-        q, _ = _propose(relaxation, many, u[box], lean, lacks[box])
-        found, _ = _bound(relaxation, many, q, lean)
+        lean = (sign * tau[:, :, None] * weights).reshape(-1, weights.shape[2])
+        if response is None:
+            box = np.repeat(np.arange(len(u)), len(grouped))
+            q, _ = _propose(relaxation, state.take(box), u[box], lean, lacks[box])
+        else:
+            q = u[:, None] + sign * tau[:, :, None] * response
+            q = q.reshape(-1, u.shape[1])
+            relaxation.spend(len(q))
+        found, _ = _bound(relaxation, state, q, lean)
         # target > objective >= found + sign tau r.
-        at = sign * (target - found) / tau
+        at = sign * (target - found.reshape(tau.shape)) / tau
         at = np.where(np.isfinite(at), at, sign * np.inf)
         at += sign * (OUTWARD * np.abs(at) + blur)
         if sign > 0:
-            state.high[box, place] = np.minimum(state.high[box, place], at[row])
+            state.high[:, grouped] = np.minimum(state.high[:, grouped], at)
         else:
-            state.low[box, place] = np.maximum(state.low[box, place], at[row])
+            state.low[:, grouped] = np.maximum(state.low[:, grouped], at)
+
+
+def _response(
+    relaxation: Relaxation, state: _State, u: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """How a dual vector of squares changes with a unit of each functional, (boxes, some, rows)."""
+    loss = relaxation.loss
+    assert isinstance(loss, Squares)
+    ranges = state.ranges if state.ranges.shape[-1] else None
+    weight, _ = loss.linearise(state.predicted, ranges)
+    none = np.zeros_like(state.most)
+    model = _model(relaxation, state, u, none)
+    sides = [
+        _model(relaxation, state, u, weights[:, number]).margin - model.margin
+        for number in range(weights.shape[1])
+    ]
+    side = np.stack(sides, axis=2)
+    columns = model.columns
+    weighted = columns * (weight if weight.ndim == 1 else weight[:, None])
+    passive = np.ones(columns.shape[:2], dtype=bool)
+    system, scale = scaled_system(weighted @ columns.transpose(0, 2, 1), passive, 1e-9)
+    steps = np.linalg.solve(system, side * scale[:, :, None]) * scale[:, :, None]
+    return -(steps.transpose(0, 2, 1) @ weighted)
 
 
 def _levers(relaxation: Relaxation, state: _State) -> np.ndarray:
