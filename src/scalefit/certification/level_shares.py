@@ -42,7 +42,7 @@ ROUNDS = 4
 SHRUNK = 0.8
 
 # Numbers of the arrays of problems that are solved at once: in cache.
-AT_ONCE = 60_000
+AT_ONCE = 50_000
 
 # Most steps of a problem, and how well it is solved, as a share of what the bounds lack.
 STEPS = 16
@@ -94,11 +94,13 @@ class _Model(NamedTuple):
         columns: see ``_model``, (boxes, columns, rows).
         margin: by how much each column's test is to hold, (boxes, columns).
         free: which coefficients may have either sign, (columns,).
+        kept: for each term, the places of the levels that have a column in the middle.
     """
 
     columns: np.ndarray
     margin: np.ndarray
     free: np.ndarray
+    kept: list[list[int]]
 
 
 def narrow_by_shares(relaxation: Relaxation, part: OpenBoxes, target: float) -> np.ndarray:
@@ -111,8 +113,9 @@ def narrow_by_shares(relaxation: Relaxation, part: OpenBoxes, target: float) -> 
 
 
 def _chunks(relaxation: Relaxation, every: np.ndarray) -> list[np.ndarray]:
-    grouped = sum(len(span) for span in relaxation.columns.grouped_spans)
-    size = relaxation.rows * relaxation.size * max(1, 2 * grouped)
+    size = relaxation.rows * relaxation.size
+    if isinstance(relaxation.loss, Robust):
+        size *= sum(map(len, relaxation.columns.grouped_spans))
     each = max(1, AT_ONCE // size)
     return [every[i : i + each] for i in range(0, len(every), each)]
 
@@ -124,10 +127,9 @@ def _narrow(
     u = part.u[live]
     for _ in range(ROUNDS):
         before = target - part.bounds[live]
-        lean = np.zeros_like(state.most)
         for _ in range(2):
-            u, predicted = _propose(relaxation, state, u, lean, before)
-            bounds, loss = _bound(relaxation, state, u, lean)
+            u, state.predicted = _propose(relaxation, state, u, before)
+            bounds, loss = _bound(relaxation, state, u, np.zeros_like(state.most))
             better = bounds > part.bounds[live]
             where = live[better]
             part.bounds[where], part.u[where] = bounds[better], u[better]
@@ -197,76 +199,78 @@ def _combined(shares: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _propose(
-    relaxation: Relaxation, state: _State, u: np.ndarray, lean: np.ndarray, lacks: np.ndarray
+    relaxation: Relaxation, state: _State, u: np.ndarray, lacks: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A dual vector, and predictions, from a convex problem; any would be valid."""
-    return _solved(relaxation, state, _model(relaxation, state, u, lean), lacks)
-
-
-def _model(relaxation: Relaxation, state: _State, u: np.ndarray, lean: np.ndarray) -> _Model:
-    """Columns of every term as if it had no levels, at both ends, and of levels in the middle.
-
-    The latter are of either sign.
-    """
-    gathered, fixed = state.gathered, relaxation.fixed
-    dots, errors = gathered.dots(u)
-    count = len(u)
-    columns = [np.broadcast_to(fixed.middle, (count, *fixed.middle.shape))]
-    margins = [4 * (np.abs(u) @ relaxation.fixed_error.T)]
-    free = [np.zeros(len(fixed), dtype=bool)]
-    middle = _middle(gathered)
-    for span in relaxation.columns.spans:
-        ends = gathered.middle[:, span, :2]
-        mine, off, width = dots[:, span], errors[:, span], gathered.width[:, span[0]]
-        if len(span) > 1:
-            shares = state.shares[:, span]
-            pair, mine, off = (_combined(shares, item) for item in (ends, mine, off))
-            shift = (shares * lean[:, span]).sum(axis=1)
-        else:
-            pair, mine, off, shift = ends[:, 0], mine[:, 0], off[:, 0], lean[:, span[0]]
-        curve = curvature_bound(mine, np.zeros_like(mine), off[..., 3], off[..., 4], width)
-        low = np.minimum(mine[..., :2], 0)
-        over = np.maximum(upper_bound(low[..., 0], low[..., 1], curve, width), 0)
-        over = np.where(np.isfinite(over), over, 0.0) + 2 * (off[..., 0] + off[..., 1])
-        columns.append(pair)
-        margins.append(np.repeat((over + shift)[:, None], 2, axis=1))
-        free.append(np.zeros(2, dtype=bool))
-        if len(span) > 1:
-            # All but one: their sum is a column already.
-            size = (state.shares[:, span] * middle[:, span].mean(axis=2)).mean(axis=0)
-            rest = [place for place in span if place != span[int(np.argmax(size))]]
-            columns.append(middle[:, rest])
-            margins.append(lean[:, rest])
-            free.append(np.ones(len(rest), dtype=bool))
-    return _Model(
-        np.concatenate(columns, axis=1), np.concatenate(margins, axis=1), np.concatenate(free)
-    )
-
-
-def _solved(
-    relaxation: Relaxation,
-    state: _State,
-    model: _Model,
-    lacks: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    loss, (columns, margin, free) = relaxation.loss, model
+    """A better dual vector, and predictions, from a convex problem."""
+    loss, model = relaxation.loss, _model(relaxation, state, u)
     if isinstance(loss, Robust):
-        rows = loss.rows(state.ranges)
-        solver = InteriorPoint(columns / loss.scale, relaxation.known / loss.scale, free, rows)
-        solver.solve(margin / loss.unit, SMALL * np.abs(lacks) / loss.unit, STEPS)
-        relaxation.spend(solver.steps)
-        return solver.slopes * (-loss.unit / loss.scale), solver.predicted * loss.scale
+        return _by_interior_point(relaxation, loss, model, state.ranges, lacks)
     assert isinstance(loss, Squares)
-    passive = np.ones(margin.shape, dtype=bool)
+    passive = np.ones(model.margin.shape, dtype=bool)
     f = state.predicted
     ranges = state.ranges if state.ranges.shape[-1] else None
     for _ in range(2 if ranges is not None else 1):
         weight, goal = loss.linearise(f, ranges)
         f, _, passive, u = relaxation.solve(
-            columns, weight, goal, margin, passive, refine=True, free=free
+            model.columns, weight, goal, model.margin, passive, refine=True, free=model.free
         )
-    relaxation.spend(STEPS_OF_A_PROBLEM * len(margin))
+    relaxation.spend(STEPS_OF_A_PROBLEM * len(u))
     return u, f
+
+
+def _by_interior_point(
+    relaxation: Relaxation, loss: Robust, model: _Model, ranges: np.ndarray, lacks: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    known = relaxation.known / loss.scale
+    solver = InteriorPoint(model.columns / loss.scale, known, model.free, loss.rows(ranges))
+    solver.solve(model.margin / loss.unit, SMALL * np.abs(lacks) / loss.unit, STEPS)
+    relaxation.spend(solver.steps)
+    return solver.slopes * (-loss.unit / loss.scale), solver.predicted * loss.scale
+
+
+def _model(relaxation: Relaxation, state: _State, u: np.ndarray) -> _Model:
+    """Columns of every term as if it had no levels, at both ends, and of levels in the middle.
+
+    The latter are of either sign. Margins are what tests exceed zero by inside the box.
+    """
+    gathered, fixed = state.gathered, relaxation.fixed
+    dots, errors = gathered.dots(u)
+    columns = [np.broadcast_to(fixed.middle, (len(u), *fixed.middle.shape))]
+    margins = [4 * (np.abs(u) @ relaxation.fixed_error.T)]
+    free, kept = [False] * len(fixed), []
+    middle = _middle(gathered)
+    for span in relaxation.columns.spans:
+        # One column whose share is one has no levels.
+        shares = state.shares[:, span] if len(span) > 1 else np.ones((len(u), 1))
+        pair, mine, off = (
+            _combined(shares, item)
+            for item in (gathered.middle[:, span, :2], dots[:, span], errors[:, span])
+        )
+        width = gathered.width[:, span[0]]
+        curve = curvature_bound(mine, np.zeros_like(mine), off[..., 3], off[..., 4], width)
+        low = np.minimum(mine[..., :2], 0)
+        over = np.maximum(upper_bound(low[..., 0], low[..., 1], curve, width), 0)
+        over = np.where(np.isfinite(over), over, 0.0) + 2 * (off[..., 0] + off[..., 1])
+        # All levels but one: their sum is a column already.
+        size = (shares * middle[:, span].mean(axis=2)).mean(axis=0)
+        rest = [place for place in span if place != span[int(np.argmax(size))]]
+        columns += [pair, middle[:, rest]]
+        margins += [np.repeat(over[:, None], 2, axis=1), np.zeros((len(u), len(rest)))]
+        free += [False, False] + [True] * len(rest)
+        kept.append(rest)
+    return _Model(
+        np.concatenate(columns, axis=1), np.concatenate(margins, axis=1), np.array(free), kept
+    )
+
+
+def _shifts(relaxation: Relaxation, state: _State, model: _Model, lean: np.ndarray) -> np.ndarray:
+    """What lean of shape (boxes, some, columns) adds to the margins of a model's columns."""
+    parts = [np.zeros((*lean.shape[:2], len(relaxation.fixed)))]
+    for span, rest in zip(relaxation.columns.spans, model.kept, strict=True):
+        shares = state.shares[:, span] if len(span) > 1 else np.ones((len(lean), 1))
+        shift = lean[:, :, span] @ shares[:, :, None]
+        parts += [shift, shift, lean[:, :, rest]]
+    return np.concatenate(parts, axis=2)
 
 
 def _bound(
@@ -365,16 +369,18 @@ def _tilt(
     tau = np.sqrt(2 * lacks[:, None] / np.maximum(size, 1e-300))
     # The functional as it is in memory is not r exactly: its weights are rounded.
     blur = 64 * EPSILON * state.most.sum(axis=1)[:, None]
-    response = _response(relaxation, state, u, weights) if isinstance(relaxation.loss, Squares) else None
+    model = _model(relaxation, state, u)
+    shifts = _shifts(relaxation, state, model, tau[:, :, None] * weights)
+    step = None
+    if isinstance(relaxation.loss, Squares):
+        step = _response(relaxation.loss, state, model, shifts)
     for sign in (1.0, -1.0):
         lean = (sign * tau[:, :, None] * weights).reshape(-1, weights.shape[2])
-        if response is None:
-            box = np.repeat(np.arange(len(u)), len(grouped))
-            q, _ = _propose(relaxation, state.take(box), u[box], lean, lacks[box])
-        else:
-            q = u[:, None] + sign * tau[:, :, None] * response
-            q = q.reshape(-1, u.shape[1])
+        if step is not None:
+            q = (u[:, None] + sign * step).reshape(-1, u.shape[1])
             relaxation.spend(len(q))
+        else:
+            q = _tilted(relaxation, state, model, sign * shifts, lacks)
         found, _ = _bound(relaxation, state, q, lean)
         # target > objective >= found + sign tau r.
         at = sign * (target - found.reshape(tau.shape)) / tau
@@ -386,27 +392,30 @@ def _tilt(
             state.low[:, grouped] = np.maximum(state.low[:, grouped], at)
 
 
-def _response(
-    relaxation: Relaxation, state: _State, u: np.ndarray, weights: np.ndarray
+def _tilted(
+    relaxation: Relaxation, state: _State, model: _Model, shifts: np.ndarray, lacks: np.ndarray
 ) -> np.ndarray:
-    """How a dual vector of squares changes with a unit of each functional, (boxes, some, rows)."""
-    loss = relaxation.loss
-    assert isinstance(loss, Squares)
+    """Dual vectors of several tilted problems for each box."""
+    loss, each = relaxation.loss, shifts.shape[1]
+    assert isinstance(loss, Robust)
+    columns, ranges = (np.repeat(item, each, axis=0) for item in (model.columns, state.ranges))
+    margin = (model.margin[:, None] + shifts).reshape(len(columns), -1)
+    many = model._replace(columns=columns, margin=margin)
+    return _by_interior_point(relaxation, loss, many, ranges, np.repeat(lacks, each))[0]
+
+
+def _response(
+    loss: Squares, state: _State, model: _Model, shifts: np.ndarray
+) -> np.ndarray:
+    """How a dual vector of squares changes with the margins, (boxes, some, rows)."""
     ranges = state.ranges if state.ranges.shape[-1] else None
     weight, _ = loss.linearise(state.predicted, ranges)
-    none = np.zeros_like(state.most)
-    model = _model(relaxation, state, u, none)
-    sides = [
-        _model(relaxation, state, u, weights[:, number]).margin - model.margin
-        for number in range(weights.shape[1])
-    ]
-    side = np.stack(sides, axis=2)
     columns = model.columns
     weighted = columns * (weight if weight.ndim == 1 else weight[:, None])
     passive = np.ones(columns.shape[:2], dtype=bool)
     system, scale = scaled_system(weighted @ columns.transpose(0, 2, 1), passive, 1e-9)
-    steps = np.linalg.solve(system, side * scale[:, :, None]) * scale[:, :, None]
-    return -(steps.transpose(0, 2, 1) @ weighted)
+    steps = np.linalg.solve(system, (shifts * scale[:, None]).transpose(0, 2, 1))
+    return -((steps * scale[:, :, None]).transpose(0, 2, 1) @ weighted)
 
 
 def _levers(relaxation: Relaxation, state: _State) -> np.ndarray:
