@@ -224,14 +224,16 @@ class Search:
         relaxation, loss = self.relaxation, self.relaxation.loss
         before = np.square(_widths(part.ranges)).sum(axis=1)
         twice = np.zeros(len(open_), dtype=bool)
+        shares = None
         if self.grouped:
-            found.slack[open_] += narrow_by_shares(relaxation, part, self.target)
+            shares = narrow_by_shares(relaxation, part, self.target)
+            found.slack[open_] += shares.lost
         if not self.ranged:
             pass
         elif isinstance(loss, LogSquared):
             narrow_by_rows(relaxation, part, self.target)
         elif isinstance(loss, LogHuber):
-            tried = narrow_by_anchors(relaxation, loss, part, self.target)
+            tried = narrow_by_anchors(relaxation, loss, part, self.target, shares)
             after = np.square(_widths(part.ranges)).sum(axis=1)
             lacks = self.target - part.bounds
             twice = tried & (lacks > 0) & (part.slack.sum(axis=1) < AGAIN * lacks)

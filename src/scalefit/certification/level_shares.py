@@ -86,6 +86,18 @@ class _State:
             ),
         )
 
+    @classmethod
+    def joined(cls, states: list[_State]) -> _State:
+        """Boxes of several states."""
+        gathered = Gathered(
+            *map(np.concatenate, zip(*(state.gathered for state in states), strict=True))
+        )
+        names = ("ranges", "predicted", "still", "most", "shares", "low", "high")
+        return cls(
+            gathered,
+            *(np.concatenate([getattr(state, name) for state in states]) for name in names),
+        )
+
 
 class _Model(NamedTuple):
     """A convex problem that proposes dual vectors.
@@ -103,13 +115,57 @@ class _Model(NamedTuple):
     kept: list[list[int]]
 
 
-def narrow_by_shares(relaxation: Relaxation, part: OpenBoxes, target: float) -> np.ndarray:
-    """Better bounds of boxes, in place; what is left of the loss by each coordinate, (boxes, q)."""
-    lost = np.zeros((len(part.bounds), relaxation.axes))
+class Shares:
+    """What is known of the shares in boxes that are not proved.
+
+    Attributes:
+        lost: what bounds lose by each coordinate, (boxes, q).
+        known: boxes whose shares have ranges, (boxes,).
+    """
+
+    def __init__(self, relaxation: Relaxation, boxes: int) -> None:
+        self.relaxation = relaxation
+        self.lost = np.zeros((boxes, relaxation.axes))
+        self.known = np.zeros(boxes, dtype=bool)
+        self.states: list[_State] = []
+        # By box, the state and the place in it.
+        self.places: dict[int, tuple[int, int]] = {}
+
+    def add(self, live: np.ndarray, state: _State) -> None:
+        """Take up boxes."""
+        self.known[live] = True
+        for place, box in enumerate(live.tolist()):
+            self.places[box] = len(self.states), place
+        self.states.append(state)
+
+    def _of(self, boxes: np.ndarray) -> _State:
+        states = []
+        for box in boxes.tolist():
+            number, place = self.places[box]
+            states.append(self.states[number].take(np.array([place])))
+        return _State.joined(states)
+
+    def model(
+        self, boxes: np.ndarray, u: np.ndarray, each: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Columns of a convex problem, margins and free columns, so many times for each box."""
+        model = _model(self.relaxation, self._of(boxes), u)
+        columns, margin = (np.repeat(x, each, axis=0) for x in (model.columns, model.margin))
+        return columns, margin, model.free
+
+    def bound(self, boxes: np.ndarray, u: np.ndarray, tilt: np.ndarray) -> np.ndarray:
+        """Rigorous lower bounds of the objective less tilt.f, several for each box, (vectors,)."""
+        state = self._of(boxes)
+        return _bound(self.relaxation, state, u, np.zeros((len(u), state.most.shape[1])), tilt)[0]
+
+
+def narrow_by_shares(relaxation: Relaxation, part: OpenBoxes, target: float) -> Shares:
+    """Better bounds of boxes, in place, and what is known of the shares in the others."""
+    found = Shares(relaxation, len(part.bounds))
     tried = (part.bounds > 0) & relaxation.positive(part.gathered)
-    for first in _chunks(relaxation, np.flatnonzero(tried)):
-        _narrow(relaxation, part, first, target, lost)
-    return lost
+    for some in _chunks(relaxation, np.flatnonzero(tried)):
+        _narrow(relaxation, part, some, target, found)
+    return found
 
 
 def _chunks(relaxation: Relaxation, every: np.ndarray) -> list[np.ndarray]:
@@ -121,7 +177,7 @@ def _chunks(relaxation: Relaxation, every: np.ndarray) -> list[np.ndarray]:
 
 
 def _narrow(
-    relaxation: Relaxation, part: OpenBoxes, live: np.ndarray, target: float, lost: np.ndarray
+    relaxation: Relaxation, part: OpenBoxes, live: np.ndarray, target: float, found: Shares
 ) -> None:
     state = _start(relaxation, part, live)
     u = part.u[live]
@@ -133,7 +189,7 @@ def _narrow(
             better = bounds > part.bounds[live]
             where = live[better]
             part.bounds[where], part.u[where] = bounds[better], u[better]
-            lost[live] = loss
+            found.lost[live] = loss
         lacks = target - part.bounds[live]
         left = lacks > 0
         if not left.any():
@@ -146,6 +202,7 @@ def _narrow(
         state, u, live = state.take(keep), u[keep], live[keep]
         if not len(live):
             return
+    found.add(live, state)
 
 
 def _start(relaxation: Relaxation, part: OpenBoxes, live: np.ndarray) -> _State:
@@ -274,7 +331,11 @@ def _shifts(relaxation: Relaxation, state: _State, model: _Model, lean: np.ndarr
 
 
 def _bound(
-    relaxation: Relaxation, state: _State, u: np.ndarray, lean: np.ndarray
+    relaxation: Relaxation,
+    state: _State,
+    u: np.ndarray,
+    lean: np.ndarray,
+    tilt: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rigorous lower bounds of the objective less lean.c, and what levels cost by coordinate.
 
@@ -283,6 +344,7 @@ def _bound(
         state: the boxes.
         u: dual vectors, as many for each box, one box after the other, (vectors, rows).
         lean: of each, (vectors, columns).
+        tilt: the bounds are of the objective less tilt.f too, (vectors, rows).
     """
     each = len(u) // len(state.most)
     dots, errors = _products(state.gathered, u)
@@ -322,7 +384,7 @@ def _bound(
             apart = np.minimum(apart, _product(scale, whole) + rest)
         charge += apart
         lost[:, axis] += np.where(np.isfinite(apart), apart, 0.0)
-    bounds = relaxation.rows_bound(u, ranges) - charge * (1 + OUTWARD)
+    bounds = relaxation.rows_bound(u, ranges, tilt) - charge * (1 + OUTWARD)
     bounds -= 4 * EPSILON * np.abs(bounds)
     return np.where(np.isfinite(bounds), bounds, -np.inf), lost
 

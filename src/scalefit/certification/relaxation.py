@@ -91,11 +91,13 @@ class FixedColumns:
         middle: the columns, (columns, rows).
         radius: bounds of their errors.
         free: which coefficients may have either sign, one at most, (columns,).
+        masks: the rows where each may be anything but zero, (columns, rows).
     """
 
     middle: np.ndarray
     radius: np.ndarray
     free: np.ndarray
+    masks: np.ndarray
 
     @classmethod
     def of(
@@ -103,19 +105,19 @@ class FixedColumns:
         columns: Sequence[Interval],
         free: Sequence[bool],
         rows: int,
-        masks: Sequence[np.ndarray] | None = None,
+        masks: Sequence[np.ndarray],
     ) -> FixedColumns:
         """From enclosures, each of shape (1, rows) or (1, 1)."""
         middle, radius = np.zeros((2, len(columns), rows))
         for place, item in enumerate(columns):
             at, off = item.ball
-            if masks is not None:
-                # Exactly zero in the rows of other levels.
-                at, off = np.where(masks[place], at, 0.0), np.where(masks[place], off, 0.0)
+            # Exactly zero in the rows of other levels.
+            at, off = np.where(masks[place], at, 0.0), np.where(masks[place], off, 0.0)
             top = np.abs(at).max()
             factor = np.exp2(-np.round(np.log2(top))) if top > 0 else 1.0
             middle[place], radius[place] = at * factor, off * factor
-        return cls(middle, radius, np.array(free, dtype=bool))
+        every = np.concatenate([np.ones((0, rows), dtype=bool), *(item[None] for item in masks)])
+        return cls(middle, radius, np.array(free, dtype=bool), every)
 
     def __len__(self) -> int:
         return len(self.middle)
