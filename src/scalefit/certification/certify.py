@@ -52,7 +52,8 @@ DEFAULT_WORK = MOST_WORK / 8
 MOST_COORDINATES = 3
 
 # Columns of the convex problem of a box: one for a coefficient whose term is fixed, two for others.
-MOST_COLUMNS = 100
+# With 43, 20 levels of one coefficient, squares take 3 s.
+MOST_COLUMNS = 50
 
 # Roundings in a prediction as a proof encloses it, beside those of a sum over the rows: columns are
 # known to some thousand units in the last place.

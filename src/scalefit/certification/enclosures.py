@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -167,12 +168,10 @@ class Columns:
         self.term_masks = [table.masks(index) for index in self.index]
         self.grouped = any(len(masks) > 1 for masks in self.term_masks)
         self.axis = [
-            axis
-            for axis, masks in zip(self.term_axis, self.term_masks, strict=True)
-            for _ in masks
+            axis for axis, masks in zip(self.term_axis, self.term_masks, strict=True) for _ in masks
         ]
         ends = np.cumsum([0, *map(len, self.term_masks)]).tolist()
-        self.spans = [list(range(a, b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        self.spans = [list(range(a, b)) for a, b in pairwise(ends)]
         self.grouped_spans = [span for span in self.spans if len(span) > 1]
         self.masks = np.concatenate([np.ones((0, table.rows), dtype=bool), *self.term_masks])
         self.lines = self._log_lines(low, high)

@@ -22,17 +22,24 @@ they are bounds like any other, with tau a_j added to g_j. Every round squares w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
-
 import numpy as np
 
 from scalefit.certification.boxes import Gathered, OpenBoxes, curvature_bound, upper_bound
 from scalefit.certification.conjugates import Squares
 from scalefit.certification.huber_conjugates import Robust
-from scalefit.certification.interior_point import InteriorPoint
+from scalefit.certification.level_models import (
+    KnownShares,
+    combined,
+    middle_columns,
+    model_of,
+    propose,
+    response,
+    sensitivities,
+    shifts_of,
+    tilted,
+)
 from scalefit.certification.nonnegative import nonnegative
-from scalefit.certification.relaxation import STEPS_OF_A_PROBLEM, Relaxation, scaled_system
+from scalefit.certification.relaxation import Relaxation
 from scalefit.certification.rounding import EPSILON
 
 __all__ = ["narrow_by_shares"]
@@ -44,75 +51,8 @@ SHRUNK = 0.8
 # Numbers of the arrays of problems that are solved at once: in cache.
 AT_ONCE = 50_000
 
-# Most steps of a problem, and how well it is solved, as a share of what the bounds lack.
-STEPS = 16
-SMALL = 0.03
-
 # Outward, of quotients and sums of few terms.
 OUTWARD = 1e-12
-
-
-@dataclass
-class _State:
-    """Boxes with what is known of their coefficients.
-
-    Attributes:
-        gathered: their columns.
-        ranges: of their predictions.
-        predicted: see :class:`OpenBoxes`.
-        still: upper bounds of the coefficients of fixed columns, (boxes, fixed).
-        most: upper bounds of the coefficients of the others, (boxes, columns).
-        shares: s, (boxes, columns), zero where a coefficient is one for all rows.
-        low: lower ends of r, (boxes, columns).
-        high: upper ends.
-    """
-
-    gathered: Gathered
-    ranges: np.ndarray
-    predicted: np.ndarray
-    still: np.ndarray
-    most: np.ndarray
-    shares: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-
-    def take(self, which: np.ndarray) -> _State:
-        """Some of the boxes, or one several times."""
-        return _State(
-            self.gathered.take(which),
-            *(
-                getattr(self, name)[which]
-                for name in ("ranges", "predicted", "still", "most", "shares", "low", "high")
-            ),
-        )
-
-    @classmethod
-    def joined(cls, states: list[_State]) -> _State:
-        """Boxes of several states."""
-        gathered = Gathered(
-            *map(np.concatenate, zip(*(state.gathered for state in states), strict=True))
-        )
-        names = ("ranges", "predicted", "still", "most", "shares", "low", "high")
-        return cls(
-            gathered,
-            *(np.concatenate([getattr(state, name) for state in states]) for name in names),
-        )
-
-
-class _Model(NamedTuple):
-    """A convex problem that proposes dual vectors.
-
-    Attributes:
-        columns: see ``_model``, (boxes, columns, rows).
-        margin: by how much each column's test is to hold, (boxes, columns).
-        free: which coefficients may have either sign, (columns,).
-        kept: for each term, the places of the levels that have a column in the middle.
-    """
-
-    columns: np.ndarray
-    margin: np.ndarray
-    free: np.ndarray
-    kept: list[list[int]]
 
 
 class Shares:
@@ -127,29 +67,29 @@ class Shares:
         self.relaxation = relaxation
         self.lost = np.zeros((boxes, relaxation.axes))
         self.known = np.zeros(boxes, dtype=bool)
-        self.states: list[_State] = []
+        self.states: list[KnownShares] = []
         # By box, the state and the place in it.
         self.places: dict[int, tuple[int, int]] = {}
 
-    def add(self, live: np.ndarray, state: _State) -> None:
+    def add(self, live: np.ndarray, state: KnownShares) -> None:
         """Take up boxes."""
         self.known[live] = True
         for place, box in enumerate(live.tolist()):
             self.places[box] = len(self.states), place
         self.states.append(state)
 
-    def _of(self, boxes: np.ndarray) -> _State:
+    def _of(self, boxes: np.ndarray) -> KnownShares:
         states = []
         for box in boxes.tolist():
             number, place = self.places[box]
             states.append(self.states[number].take(np.array([place])))
-        return _State.joined(states)
+        return KnownShares.joined(states)
 
     def model(
         self, boxes: np.ndarray, u: np.ndarray, each: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Columns of a convex problem, margins and free columns, so many times for each box."""
-        model = _model(self.relaxation, self._of(boxes), u)
+        model = model_of(self.relaxation, self._of(boxes), u)
         columns, margin = (np.repeat(x, each, axis=0) for x in (model.columns, model.margin))
         return columns, margin, model.free
 
@@ -184,28 +124,28 @@ def _narrow(
     for _ in range(ROUNDS):
         before = target - part.bounds[live]
         for _ in range(2):
-            u, state.predicted = _propose(relaxation, state, u, before)
+            u, state.predicted = propose(relaxation, state, u, before)
             bounds, loss = _bound(relaxation, state, u, np.zeros_like(state.most))
             better = bounds > part.bounds[live]
             where = live[better]
             part.bounds[where], part.u[where] = bounds[better], u[better]
             found.lost[live] = loss
         lacks = target - part.bounds[live]
-        left = lacks > 0
-        if not left.any():
+        left = np.flatnonzero(lacks > 0)
+        if not len(left):
             return
         state, u, live, lacks = state.take(left), u[left], live[left], lacks[left]
         _tilt(relaxation, state, u, lacks, target)
         empty = (state.low > state.high).any(axis=1)
         part.bounds[live[empty]] = target
-        keep = ~empty
+        keep = np.flatnonzero(~empty)
         state, u, live = state.take(keep), u[keep], live[keep]
         if not len(live):
             return
     found.add(live, state)
 
 
-def _start(relaxation: Relaxation, part: OpenBoxes, live: np.ndarray) -> _State:
+def _start(relaxation: Relaxation, part: OpenBoxes, live: np.ndarray) -> KnownShares:
     """Ranges by the predictions alone, and shares by a fit of the predictions."""
     loss, fixed = relaxation.loss, relaxation.fixed
     gathered = part.gathered.take(live)
@@ -217,7 +157,7 @@ def _start(relaxation: Relaxation, part: OpenBoxes, live: np.ndarray) -> _State:
     highest = highest * (1 + OUTWARD)
     most = _least_ratio(highest[:, None], relaxation.cache.least[gathered.places])
     still = _least_ratio(highest[:, None], (fixed.middle - fixed.radius)[None])
-    middle = _middle(gathered)
+    middle = middle_columns(gathered)
     columns = np.concatenate(
         [np.broadcast_to(fixed.middle, (len(live), *fixed.middle.shape)), middle], axis=1
     )
@@ -237,11 +177,7 @@ def _start(relaxation: Relaxation, part: OpenBoxes, live: np.ndarray) -> _State:
         scale = most[:, span].sum(axis=1, keepdims=True) / mine.sum(axis=1, keepdims=True)
         low[:, span] = -mine * scale * (1 + OUTWARD)
         high[:, span] = most[:, span]
-    return _State(gathered, ranges, predicted, still, most, shares, low, high)
-
-
-def _middle(gathered: Gathered) -> np.ndarray:
-    return np.asarray(0.5 * (gathered.middle[:, :, 0] + gathered.middle[:, :, 1]))
+    return KnownShares(gathered, ranges, predicted, still, most, shares, low, high)
 
 
 def _least_ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
@@ -250,89 +186,9 @@ def _least_ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.asarray(np.maximum(ratio.min(axis=-1), 0.0) * (1 + OUTWARD))
 
 
-def _combined(shares: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Sums over the columns of one term, (boxes, ...)."""
-    return np.einsum("bl,bl...->b...", shares, values)
-
-
-def _propose(
-    relaxation: Relaxation, state: _State, u: np.ndarray, lacks: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """A better dual vector, and predictions, from a convex problem."""
-    loss, model = relaxation.loss, _model(relaxation, state, u)
-    if isinstance(loss, Robust):
-        return _by_interior_point(relaxation, loss, model, state.ranges, lacks)
-    assert isinstance(loss, Squares)
-    passive = np.ones(model.margin.shape, dtype=bool)
-    f = state.predicted
-    ranges = state.ranges if state.ranges.shape[-1] else None
-    for _ in range(2 if ranges is not None else 1):
-        weight, goal = loss.linearise(f, ranges)
-        f, _, passive, u = relaxation.solve(
-            model.columns, weight, goal, model.margin, passive, refine=True, free=model.free
-        )
-    relaxation.spend(STEPS_OF_A_PROBLEM * len(u))
-    return u, f
-
-
-def _by_interior_point(
-    relaxation: Relaxation, loss: Robust, model: _Model, ranges: np.ndarray, lacks: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    known = relaxation.known / loss.scale
-    solver = InteriorPoint(model.columns / loss.scale, known, model.free, loss.rows(ranges))
-    solver.solve(model.margin / loss.unit, SMALL * np.abs(lacks) / loss.unit, STEPS)
-    relaxation.spend(solver.steps)
-    return solver.slopes * (-loss.unit / loss.scale), solver.predicted * loss.scale
-
-
-def _model(relaxation: Relaxation, state: _State, u: np.ndarray) -> _Model:
-    """Columns of every term as if it had no levels, at both ends, and of levels in the middle.
-
-    The latter are of either sign. Margins are what tests exceed zero by inside the box.
-    """
-    gathered, fixed = state.gathered, relaxation.fixed
-    dots, errors = gathered.dots(u)
-    columns = [np.broadcast_to(fixed.middle, (len(u), *fixed.middle.shape))]
-    margins = [4 * (np.abs(u) @ relaxation.fixed_error.T)]
-    free, kept = [False] * len(fixed), []
-    middle = _middle(gathered)
-    for span in relaxation.columns.spans:
-        # One column whose share is one has no levels.
-        shares = state.shares[:, span] if len(span) > 1 else np.ones((len(u), 1))
-        pair, mine, off = (
-            _combined(shares, item)
-            for item in (gathered.middle[:, span, :2], dots[:, span], errors[:, span])
-        )
-        width = gathered.width[:, span[0]]
-        curve = curvature_bound(mine, np.zeros_like(mine), off[..., 3], off[..., 4], width)
-        low = np.minimum(mine[..., :2], 0)
-        over = np.maximum(upper_bound(low[..., 0], low[..., 1], curve, width), 0)
-        over = np.where(np.isfinite(over), over, 0.0) + 2 * (off[..., 0] + off[..., 1])
-        # All levels but one: their sum is a column already.
-        size = (shares * middle[:, span].mean(axis=2)).mean(axis=0)
-        rest = [place for place in span if place != span[int(np.argmax(size))]]
-        columns += [pair, middle[:, rest]]
-        margins += [np.repeat(over[:, None], 2, axis=1), np.zeros((len(u), len(rest)))]
-        free += [False, False] + [True] * len(rest)
-        kept.append(rest)
-    return _Model(
-        np.concatenate(columns, axis=1), np.concatenate(margins, axis=1), np.array(free), kept
-    )
-
-
-def _shifts(relaxation: Relaxation, state: _State, model: _Model, lean: np.ndarray) -> np.ndarray:
-    """What lean of shape (boxes, some, columns) adds to the margins of a model's columns."""
-    parts = [np.zeros((*lean.shape[:2], len(relaxation.fixed)))]
-    for span, rest in zip(relaxation.columns.spans, model.kept, strict=True):
-        shares = state.shares[:, span] if len(span) > 1 else np.ones((len(lean), 1))
-        shift = lean[:, :, span] @ shares[:, :, None]
-        parts += [shift, shift, lean[:, :, rest]]
-    return np.concatenate(parts, axis=2)
-
-
 def _bound(
     relaxation: Relaxation,
-    state: _State,
+    state: KnownShares,
     u: np.ndarray,
     lean: np.ndarray,
     tilt: np.ndarray | None = None,
@@ -373,8 +229,8 @@ def _bound(
         apart = _product(most[:, span], top[:, span]).sum(axis=1)
         if len(span) > 1:
             shares = shares_of[:, span]
-            sums, off = _combined(shares, dots[:, span]), _combined(shares, errors[:, span])
-            off += 2 * len(span) * EPSILON * _combined(shares, np.abs(dots[:, span]))
+            sums, off = combined(shares, dots[:, span]), combined(shares, errors[:, span])
+            off += 2 * len(span) * EPSILON * combined(shares, np.abs(dots[:, span]))
             whole = np.maximum(_top(sums, off * 1.01, width[:, span[0]]), 0)
             scale = most[:, span].sum(axis=1) / shares.sum(axis=1) * (1 + OUTWARD)
             rest = np.maximum(
@@ -413,36 +269,34 @@ def _product(most: np.ndarray, over: np.ndarray) -> np.ndarray:
 
 
 def _tilt(
-    relaxation: Relaxation, state: _State, u: np.ndarray, lacks: np.ndarray, target: float
+    relaxation: Relaxation, state: KnownShares, u: np.ndarray, lacks: np.ndarray, target: float
 ) -> None:
     """Narrower ranges of r, in place."""
-    lever = _levers(relaxation, state)
+    lever = sensitivities(relaxation, state)
     grouped = [place for span in relaxation.columns.grouped_spans for place in span]
     weights = np.zeros((len(u), len(grouped), state.most.shape[1]))
     for number, place in enumerate(grouped):
         span = next(span for span in relaxation.columns.grouped_spans if place in span)
         shares = state.shares[:, span]
         # r_l = c_l - s_l / S C.
-        weights[:, number, span] = -(
-            state.shares[:, [place]] / shares.sum(axis=1, keepdims=True)
-        )
+        weights[:, number, span] = -(state.shares[:, [place]] / shares.sum(axis=1, keepdims=True))
         weights[:, number, place] += 1.0
     size = np.einsum("bgj,bjk,bgk->bg", weights, lever, weights)
     tau = np.sqrt(2 * lacks[:, None] / np.maximum(size, 1e-300))
     # The functional as it is in memory is not r exactly: its weights are rounded.
     blur = 64 * EPSILON * state.most.sum(axis=1)[:, None]
-    model = _model(relaxation, state, u)
-    shifts = _shifts(relaxation, state, model, tau[:, :, None] * weights)
+    model = model_of(relaxation, state, u)
+    shifts = shifts_of(relaxation, state, model, tau[:, :, None] * weights)
     step = None
     if isinstance(relaxation.loss, Squares):
-        step = _response(relaxation.loss, state, model, shifts)
+        step = response(relaxation.loss, state, model, shifts)
     for sign in (1.0, -1.0):
         lean = (sign * tau[:, :, None] * weights).reshape(-1, weights.shape[2])
         if step is not None:
             q = (u[:, None] + sign * step).reshape(-1, u.shape[1])
             relaxation.spend(len(q))
         else:
-            q = _tilted(relaxation, state, model, sign * shifts, lacks)
+            q = tilted(relaxation, state, model, sign * shifts, lacks)
         found, _ = _bound(relaxation, state, q, lean)
         # target > objective >= found + sign tau r.
         at = sign * (target - found.reshape(tau.shape)) / tau
@@ -452,56 +306,3 @@ def _tilt(
             state.high[:, grouped] = np.minimum(state.high[:, grouped], at)
         else:
             state.low[:, grouped] = np.maximum(state.low[:, grouped], at)
-
-
-def _tilted(
-    relaxation: Relaxation, state: _State, model: _Model, shifts: np.ndarray, lacks: np.ndarray
-) -> np.ndarray:
-    """Dual vectors of several tilted problems for each box."""
-    loss, each = relaxation.loss, shifts.shape[1]
-    assert isinstance(loss, Robust)
-    columns, ranges = (np.repeat(item, each, axis=0) for item in (model.columns, state.ranges))
-    margin = (model.margin[:, None] + shifts).reshape(len(columns), -1)
-    many = model._replace(columns=columns, margin=margin)
-    return _by_interior_point(relaxation, loss, many, ranges, np.repeat(lacks, each))[0]
-
-
-def _response(
-    loss: Squares, state: _State, model: _Model, shifts: np.ndarray
-) -> np.ndarray:
-    """How a dual vector of squares changes with the margins, (boxes, some, rows)."""
-    ranges = state.ranges if state.ranges.shape[-1] else None
-    weight, _ = loss.linearise(state.predicted, ranges)
-    columns = model.columns
-    weighted = columns * (weight if weight.ndim == 1 else weight[:, None])
-    passive = np.ones(columns.shape[:2], dtype=bool)
-    system, scale = scaled_system(weighted @ columns.transpose(0, 2, 1), passive, 1e-9)
-    steps = np.linalg.solve(system, (shifts * scale[:, None]).transpose(0, 2, 1))
-    return -((steps * scale[:, :, None]).transpose(0, 2, 1) @ weighted)
-
-
-def _levers(relaxation: Relaxation, state: _State) -> np.ndarray:
-    """Inverse of the Hessian in the coefficients in the middle, about, (boxes, columns, columns)."""
-    loss, fixed = relaxation.loss, relaxation.fixed
-    if isinstance(loss, Robust):
-        size = np.abs(state.predicted - loss.y) / loss.scale
-        typical = np.median(size, axis=1, keepdims=True)
-        weight = loss.slope / loss.scale**2 / np.maximum(size, np.maximum(loss.delta, typical))
-    else:
-        assert isinstance(loss, Squares)
-        weight, _ = loss.start()
-    columns = np.concatenate(
-        [
-            np.broadcast_to(fixed.middle, (len(state.most), *fixed.middle.shape)),
-            _middle(state.gathered),
-        ],
-        axis=1,
-    )
-    gram = (columns * (weight if weight.ndim == 1 else weight[:, None])) @ columns.transpose(
-        0, 2, 1
-    )
-    scale = 1 / np.sqrt(np.maximum(np.einsum("bii->bi", gram), 1e-300))
-    gram = gram * scale[:, :, None] * scale[:, None, :]
-    inverse = np.linalg.inv(gram + 1e-10 * np.eye(gram.shape[1]))
-    inverse *= scale[:, :, None] * scale[:, None, :]
-    return np.asarray(inverse[:, len(fixed) :, len(fixed) :])

@@ -72,6 +72,9 @@ __all__ = [
 # A step of the interior point method costs as much as so many rows beside its own.
 BESIDE = 30
 
+# Where coefficients differ by level there are more columns, and more is done with each step.
+OF_LEVELS = 2
+
 # A convex problem that is solved without it costs as much as this many of its steps.
 STEPS_OF_A_PROBLEM = 3
 
@@ -172,7 +175,7 @@ class Relaxation:
 
     def spend(self, steps: int) -> None:
         """Count steps of the interior point method, or what costs as much."""
-        self.work += steps * (self.rows + BESIDE)
+        self.work += steps * (self.rows + BESIDE) * (OF_LEVELS if self.columns.grouped else 1)
 
     def gather(self, boxes: Boxes) -> tuple[Gathered, np.ndarray]:
         """Columns over the intervals of boxes, and the boxes where their corners are finite."""
