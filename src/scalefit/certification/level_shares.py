@@ -121,7 +121,7 @@ def _narrow(
 ) -> None:
     state = _start(relaxation, part, live)
     u = part.u[live]
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
         before = target - part.bounds[live]
         for _ in range(2):
             u, state.predicted = propose(relaxation, state, u, before)
@@ -131,7 +131,11 @@ def _narrow(
             part.bounds[where], part.u[where] = bounds[better], u[better]
             found.lost[live] = loss
         lacks = target - part.bounds[live]
-        left = np.flatnonzero(lacks > 0)
+        more = (lacks > 0) & ((turn == 0) | (lacks < SHRUNK * before))
+        stays = np.flatnonzero((lacks > 0) & ~more)
+        if len(stays):
+            found.add(live[stays], state.take(stays))
+        left = np.flatnonzero(more)
         if not len(left):
             return
         state, u, live, lacks = state.take(left), u[left], live[left], lacks[left]
