@@ -107,6 +107,8 @@ FLOW = [
     "certification.boxes",
     "certification.interior_point",
     "certification.relaxation",
+    "certification.level_models",
+    "certification.level_shares",
     "certification.order",
     "certification.ranges",
     "certification.anchors",

@@ -36,6 +36,7 @@ import numpy as np
 from scalefit.certification.boxes import OpenBoxes
 from scalefit.certification.huber_conjugates import LogHuber
 from scalefit.certification.interior_point import InteriorPoint
+from scalefit.certification.level_shares import Shares
 from scalefit.certification.relaxation import STEPS_OF_A_PROBLEM, Relaxation
 from scalefit.certification.rounding import EPSILON, gamma
 
@@ -77,15 +78,23 @@ class _Basis(NamedTuple):
 
 
 def narrow_by_anchors(
-    relaxation: Relaxation, loss: LogHuber, part: OpenBoxes, target: float
+    relaxation: Relaxation,
+    loss: LogHuber,
+    part: OpenBoxes,
+    target: float,
+    shares: Shares | None = None,
 ) -> np.ndarray:
     """Narrow the ranges of boxes, in place; which of them were tried, (boxes,).
+
+    Where coefficients differ by level, only the boxes whose shares are known are tried.
 
     Boxes without a point left have a bound of ``target``.
     """
     lacks = target - part.bounds
     tried = (part.bounds > 0) & (part.slack.sum(axis=1) < WORTH * lacks)
     tried &= relaxation.positive(part.gathered)
+    if shares is not None:
+        tried &= shares.known
     if not tried.any():
         return tried
     every = np.flatnonzero(tried)
@@ -94,7 +103,7 @@ def narrow_by_anchors(
     each = max(1, AT_ONCE // (2 * anchors.shape[1] * relaxation.rows))
     for first in range(0, len(every), each):
         some = slice(first, first + each)
-        _tilt(relaxation, loss, part, every[some], anchors[some], target)
+        _tilt(relaxation, loss, part, every[some], anchors[some], target, shares)
     _spread(relaxation, loss, part, every, basis, anchors, spread)
     empty = (part.ranges[every, 0] > part.ranges[every, 1]).any(axis=1)
     part.bounds[every[empty]] = target
@@ -169,6 +178,7 @@ def _tilt(
     every: np.ndarray,
     anchors: np.ndarray,
     target: float,
+    shares: Shares | None,
 ) -> None:
     """Ranges of anchor rows by two tilted problems each."""
     count = anchors.shape[1]
@@ -182,15 +192,23 @@ def _tilt(
     tau = 2 * lacks / (SHARE * np.maximum(room, 1e-12 * y))
     tilt = np.zeros_like(ranges[:, 0])
     tilt[problem, row] = sign * tau
-    corners, unit = part.corners[box], loss.unit
-    margin = relaxation.margin(gathered, part.u[box])
-    margin += (corners @ tilt[:, :, None])[:, :, 0]
+    unit, free = loss.unit, relaxation.free
+    if shares is None:
+        corners, margin = part.corners[box], relaxation.margin(gathered, part.u[box])
+    else:
+        corners, margin, free = shares.model(every, part.u[every], 2 * count)
+    margin = margin + (corners @ tilt[:, :, None])[:, :, 0]
     rows = loss.rows(part.ranges[every]).take(np.repeat(np.arange(len(every)), 2 * count))
-    solver = InteriorPoint(corners / loss.y, relaxation.known / loss.y, relaxation.free, rows)
+    solver = InteriorPoint(corners / loss.y, relaxation.known / loss.y, free, rows)
     solver.solve(margin / unit, SMALL * lacks / unit, STEPS)
     relaxation.spend(solver.steps + STEPS_OF_A_PROBLEM * len(box))
     q = solver.slopes * (-unit / loss.y) + tilt
     found, _, moved = relaxation.prove(gathered, q, ranges, tilt)
+    if shares is not None:
+        other = shares.bound(every, q, tilt)
+        # Of each the better one; the former is of a vector that was repaired.
+        moved = np.where((other > found)[:, None], q, moved)
+        found = np.maximum(found, other)
     # target > found + sign tau f, where tau is what the rounded difference took off.
     blur = OUTWARD + 8 * EPSILON * np.abs(moved[problem, row]) / tau
     share = sign * (target - found) / tau / y

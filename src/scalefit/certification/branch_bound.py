@@ -19,6 +19,7 @@ from scalefit.certification.anchors import narrow_by_anchors
 from scalefit.certification.boxes import Boxes, OpenBoxes
 from scalefit.certification.conjugates import LogSquared
 from scalefit.certification.huber_conjugates import LogHuber, Robust
+from scalefit.certification.level_shares import narrow_by_shares
 from scalefit.certification.order import STEPS, halve_ranges, order_ranges
 from scalefit.certification.proposals import Goal, at_points, by_interior_point, by_parabolas
 from scalefit.certification.ranges import narrow_by_rows
@@ -125,6 +126,7 @@ class Search:
         self.low, self.high, self.target = low, high, goal.target
         self.boxes, self.most_work = 0, math.inf
         loss = relaxation.loss
+        self.grouped = relaxation.columns.grouped and not relaxation.signed
         # Whether a row may be far from a parabola, so that more steps and ranges are worth while.
         self.ranged = isinstance(loss, LogHuber) or (
             isinstance(loss, LogSquared) and bool(loss.range[1].max() > STRAIGHT)
@@ -211,7 +213,7 @@ class Search:
         size = np.abs(at.predicted) @ relaxation.direction
         slack = at.mixing + np.minimum(at.needed, 1e100) * size[:, None]
         found = Bounded(bounds, slack, at.passive, boxes.ranges)
-        if self.ranged and relaxation.work < self.most_work:
+        if (self.ranged or self.grouped) and relaxation.work < self.most_work:
             open_ = np.flatnonzero(fine & (bounds < self.target))
             if len(open_):
                 parts = corners, at.mixing, boxes.ranges, bounds, at.u, at.predicted, at.passive
@@ -228,10 +230,16 @@ class Search:
         relaxation, loss = self.relaxation, self.relaxation.loss
         before = np.square(_widths(part.ranges)).sum(axis=1)
         twice = np.zeros(len(open_), dtype=bool)
-        if isinstance(loss, LogSquared):
+        shares = None
+        if self.grouped:
+            shares = narrow_by_shares(relaxation, part, self.target)
+            found.slack[open_] += shares.lost
+        if not self.ranged:
+            pass
+        elif isinstance(loss, LogSquared):
             narrow_by_rows(relaxation, part, self.target)
         elif isinstance(loss, LogHuber):
-            tried = narrow_by_anchors(relaxation, loss, part, self.target)
+            tried = narrow_by_anchors(relaxation, loss, part, self.target, shares)
             after = np.square(_widths(part.ranges)).sum(axis=1)
             lacks = self.target - part.bounds
             twice = tried & (lacks > 0) & (part.slack.sum(axis=1) < AGAIN * lacks)

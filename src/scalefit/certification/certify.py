@@ -10,7 +10,7 @@ it works: see :mod:`~scalefit.certification.relaxation` (the bound) and
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -51,6 +51,10 @@ DEFAULT_WORK = MOST_WORK / 8
 
 MOST_COORDINATES = 3
 
+# Columns of the convex problem of a box: one for a coefficient whose term is fixed, two for others.
+# With 43, 20 levels of one coefficient, squares take 3 s.
+MOST_COLUMNS = 50
+
 # Roundings in a prediction as a proof encloses it, beside those of a sum over the rows: columns are
 # known to some thousand units in the last place.
 ROUNDINGS = 4000
@@ -73,6 +77,7 @@ def certify(
     fixed: Mapping[str, float],
     value: float,
     *,
+    codes: Sequence[np.ndarray] = (),
     tolerance: float = TOLERANCE,
     most_boxes: int = MOST_BOXES,
     most_work: float = MOST_WORK,
@@ -90,6 +95,7 @@ def certify(
         weight: row weights, shape (rows,).
         fixed: values of the fixed parameters.
         value: the objective at the fit.
+        codes: level of each row in each division of the rows, each (rows,).
         tolerance: share of the value to prove it to.
         most_boxes: where to give up, in boxes.
         most_work: where to give up, in what they cost (``MOST_WORK``); the last generation of
@@ -98,7 +104,16 @@ def certify(
     with quiet():
         try:
             search = prepare_search(
-                problem, settings, objective, columns, observed, weight, fixed, value, tolerance
+                problem,
+                settings,
+                objective,
+                columns,
+                observed,
+                weight,
+                fixed,
+                value,
+                tolerance,
+                codes,
             )
             return search.run(most_boxes, most_work)
         except (Unprovable, NotEnclosed) as why:
@@ -115,6 +130,7 @@ def prepare_search(
     fixed: Mapping[str, float],
     value: float,
     tolerance: float,
+    codes: Sequence[np.ndarray] = (),
 ) -> Search:
     """The search, before its first box.
 
@@ -145,18 +161,19 @@ def prepare_search(
         ),
         fixed=tuple(float(fixed[name]) for name in problem.fixed),
         rows=int(np.count_nonzero(used)),
+        levels=_levels(problem, codes, used),
     )
     rows = loss(objective, observed[used], weight[used], value)
     low, high = _box(problem, settings)
     searched = Columns(problem, table, low, high)
-    still = [i for i, axes in enumerate(problem.axes_seen) if not axes]
-    static = [enclose_column(problem, table, i).value for i in still]
+    fixed_columns = _fixed_columns(problem, table, free)
+    _refuse_many(len(fixed_columns) + 2 * len(searched))
     goal = _goal(rows, value, tolerance, exponent)
     near = goal.rounding >= 1e-3 * goal.allowed
     relaxation = Relaxation(
         rows,
         searched,
-        FixedColumns.of(static, [i in free for i in still], table.rows),
+        fixed_columns,
         _known_part(problem, table),
         REFINEMENTS_NEAR_ROUNDING if near else REFINEMENTS,
     )
@@ -170,9 +187,9 @@ def _free_in_sign(problem: Problem) -> list[int]:
         Unprovable: the problem is not of the kind that can be proved.
     """
     free: list[int] = []
-    if any(problem.levels):
-        raise Unprovable("coefficients differ by a column")
     for index, (group, kinds) in enumerate(zip(problem.linear, problem.limits, strict=True)):
+        if kinds == ("none", "none") and problem.levels[index]:
+            raise Unprovable(f"coefficient {group[0]} is free in sign and differs by a column")
         if kinds == ("none", "none") and not problem.axes_seen[index]:
             free.append(index)
         elif kinds != ("zero", "none"):
@@ -190,9 +207,50 @@ def _free_in_sign(problem: Problem) -> list[int]:
     return free
 
 
+def _levels(
+    problem: Problem, codes: Sequence[np.ndarray], used: np.ndarray
+) -> tuple[tuple[np.ndarray, ...], ...]:
+    """Rows, of those that are used, of each level of each linear parameter.
+
+    A level without any has no part in the objective.
+    """
+    found: list[tuple[np.ndarray, ...]] = []
+    for levels, division in zip(problem.levels, problem.divisions, strict=True):
+        rows: list[np.ndarray] = []
+        if division is not None:
+            mine = np.asarray(codes[division])[used]
+            rows = [np.flatnonzero(mine == level) for level in range(len(levels))]
+        found.append(tuple(item for item in rows if len(item)))
+    return tuple(found)
+
+
+def _fixed_columns(problem: Problem, table: Inputs, free: Sequence[int]) -> FixedColumns:
+    """The columns that no nonlinear parameter changes, one for each level."""
+    columns, signs, masks = [], [], []
+    for index, axes in enumerate(problem.axes_seen):
+        if axes:
+            continue
+        term = enclose_column(problem, table, index).value
+        for mask in table.masks(index):
+            columns.append(term)
+            signs.append(index in free)
+            masks.append(mask)
+    return FixedColumns.of(columns, signs, table.rows, masks)
+
+
+def _refuse_many(size: int) -> None:
+    """Refuse problems of which every box would take long.
+
+    Raises:
+        Unprovable: there are more corner columns than a proof is attempted with.
+    """
+    if size > MOST_COLUMNS:
+        raise Unprovable(f"{size} columns at the corners of a box are more than {MOST_COLUMNS}")
+
+
 def _box(problem: Problem, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of the nonlinear parameters themselves, also where a fit searches the logarithm."""
-    k = len(problem.linear)
+    k = len(problem.owners)
     logs = np.array(problem.logarithmic, dtype=bool)
     low, high = np.asarray(settings.lower)[k:], np.asarray(settings.upper)[k:]
     # Widened by the rounding of the exponential.

@@ -4,12 +4,17 @@ A column is first multiplied by a positive function of the parameter, which chan
 that has a logarithm by what takes away its mean slope and its largest row, another by a power of
 two. Columns whose logarithm is a straight line in the parameter (powers, exponentials) are enclosed
 by what is left of that slope, any other by interval arithmetic of its traced program.
+
+A coefficient that differs by level has one column for each: its term in the rows of the level, and
+exactly zero elsewhere. The term is enclosed once for all of them. Each level has a scaling of its
+own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -33,11 +38,24 @@ class Inputs(NamedTuple):
         columns: the law's data columns where the weight is positive, each of shape (rows,).
         fixed: values of the fixed parameters, in the order of ``Problem.fixed``.
         rows: number of rows.
+        levels: for each linear parameter of the problem, the rows of each level that has any, each
+            (rows of the level,); none where it has one coefficient for all rows.
     """
 
     columns: tuple[np.ndarray, ...]
     fixed: tuple[float, ...]
     rows: int
+    levels: tuple[tuple[np.ndarray, ...], ...] = ()
+
+    def masks(self, index: int) -> np.ndarray:
+        """Which rows each column of a linear parameter is not zero in, (columns, rows)."""
+        levels = self.levels[index] if self.levels else ()
+        if not levels:
+            return np.ones((1, self.rows), dtype=bool)
+        masks = np.zeros((len(levels), self.rows), dtype=bool)
+        for mask, rows in zip(masks, levels, strict=True):
+            mask[rows] = True
+        return masks
 
 
 @lru_cache(maxsize=256)
@@ -130,6 +148,10 @@ class Columns:
 
     Attributes:
         axis: the coordinate each of them depends on.
+        masks: the rows where each of them is not zero, (columns, rows).
+        grouped: whether any is zero in some rows because it is of one level.
+        spans: places of the columns of each term.
+        grouped_spans: of each term of several columns, one for each level.
     """
 
     def __init__(self, problem: Problem, table: Inputs, low: np.ndarray, high: np.ndarray) -> None:
@@ -140,8 +162,18 @@ class Columns:
             for index, axes in enumerate(problem.axes_seen)
             if axes == (axis,)
         ]
-        self.axis = [axis for axis, _ in dependent]
+        # Of terms, each of one or several columns.
+        self.term_axis = [axis for axis, _ in dependent]
         self.index = [index for _, index in dependent]
+        self.term_masks = [table.masks(index) for index in self.index]
+        self.grouped = any(len(masks) > 1 for masks in self.term_masks)
+        self.axis = [
+            axis for axis, masks in zip(self.term_axis, self.term_masks, strict=True) for _ in masks
+        ]
+        ends = np.cumsum([0, *map(len, self.term_masks)]).tolist()
+        self.spans = [list(range(a, b)) for a, b in pairwise(ends)]
+        self.grouped_spans = [span for span in self.spans if len(span) > 1]
+        self.masks = np.concatenate([np.ones((0, table.rows), dtype=bool), *self.term_masks])
         self.lines = self._log_lines(low, high)
         straight = self.lines.which if self.lines else []
         self.curved = [place for place in range(len(dependent)) if place not in straight]
@@ -151,13 +183,23 @@ class Columns:
 
     def _enclose(self, place: int, lower: np.ndarray, upper: np.ndarray) -> Enclosure:
         return enclose_column(
-            self.problem, self.table, self.index[place], self.axis[place], lower, upper
+            self.problem, self.table, self.index[place], self.term_axis[place], lower, upper
         )
+
+    def _by_level(self, place: int, reduce: Any, values: np.ndarray) -> np.ndarray:
+        """A reduction of (..., rows) over the rows of each level of a term: (..., rows or 1)."""
+        masks = self.term_masks[place]
+        if len(masks) == 1 or values.shape[-1] == 1:
+            return np.asarray(reduce(values, axis=-1, keepdims=True))
+        found = np.empty(values.shape)
+        for mask in masks:
+            found[..., mask] = reduce(values[..., mask], axis=-1, keepdims=True)
+        return found
 
     def _log_lines(self, low: np.ndarray, high: np.ndarray) -> _LogLines | None:
         """The columns whose logarithms have no curvature."""
         which, levels, slopes, starts = [], [], [], []
-        for place, axis in enumerate(self.axis):
+        for place, axis in enumerate(self.term_axis):
             center = 0.5 * (low[axis] + high[axis])
             column = self._enclose(
                 place, np.array([low[axis], center]), np.array([high[axis], center])
@@ -177,13 +219,41 @@ class Columns:
             Interval(np.stack([x.lo for x in parts]), np.stack([x.hi for x in parts]))
             for parts in (levels, slopes)
         )
-        first = slope - point(slope.mid.mean(axis=-1, keepdims=True))
+        mean = [
+            self._by_level(place, np.mean, row) for place, row in zip(which, slope.mid, strict=True)
+        ]
+        first = slope - point(np.stack(np.broadcast_arrays(*mean)))
         square = first.square()
         return _LogLines(which, np.array(starts), level, slope, first, square, first * square)
 
     def pieces(self, lower: list[np.ndarray], upper: list[np.ndarray]) -> Pieces:
         """Every column over intervals of its coordinate, given for each coordinate."""
-        counts = [len(lower[axis]) for axis in self.axis]
+        terms = self._pieces_of_terms(lower, upper)
+        if not self.grouped:
+            return terms
+        # The columns of a term one after the other, each in the rows of its level.
+        counts = [len(lower[axis]) for axis in self.term_axis]
+        ends = np.cumsum([0, *counts])
+        which = [
+            np.arange(ends[place], ends[place + 1])
+            for place, masks in enumerate(self.term_masks)
+            for _ in masks
+        ]
+        mask = np.repeat(self.masks, [len(item) for item in which], axis=0)
+        of = np.concatenate(which)
+
+        def masked(item: np.ndarray, mask: np.ndarray) -> np.ndarray:
+            return np.where(mask, item[of], 0.0)
+
+        return Pieces(
+            masked(terms.middle, mask[:, None]),
+            masked(terms.radius, mask[:, None]),
+            masked(terms.least, mask),
+        )
+
+    def _pieces_of_terms(self, lower: list[np.ndarray], upper: list[np.ndarray]) -> Pieces:
+        """Terms, each scaled by one positive function in the rows of each of its levels."""
+        counts = [len(lower[axis]) for axis in self.term_axis]
         ends = np.cumsum([0, *counts])
         shape = int(ends[-1]), 5, self.table.rows
         found = Interval(np.empty(shape), np.empty(shape))
@@ -191,7 +261,7 @@ class Columns:
         if self.lines is not None:
             which = self.lines.which
             a, b = (
-                np.concatenate([side[self.axis[place]] for place in which])
+                np.concatenate([side[self.term_axis[place]] for place in which])
                 for side in (lower, upper)
             )
             taken = np.repeat(np.arange(len(which)), [counts[place] for place in which])
@@ -200,7 +270,8 @@ class Columns:
                 rows = np.concatenate([np.arange(ends[j], ends[j + 1]) for j in which])
             self._affine(self.lines, taken, a, b, found, least, rows)
         for place in self.curved:
-            a, b = lower[self.axis[place]], upper[self.axis[place]]
+            axis = self.term_axis[place]
+            a, b = lower[axis], upper[axis]
             value, pair, *derivatives = self._general(place, a, 0.5 * (a + b), b)
             mine = slice(ends[place], ends[place + 1])
             for at, item in enumerate((*pair, *derivatives)):
@@ -228,7 +299,7 @@ class Columns:
         m = 0.5 * (lower + upper)
         center = point(m[:, None])
         above = at(lines.level) + at(lines.slope) * (center - point(lines.start[taken][:, None]))
-        above = above - point(above.mid.max(axis=-1, keepdims=True))
+        above = above - point(self._largest(lines, taken, above.mid))
         # The middle lies between the ends, rounded or not, so that both distances are positive.
         steps = [center - point(lower[:, None]), point(upper[:, None]) - center]
         first = at(lines.first)
@@ -255,6 +326,16 @@ class Columns:
             out[rows, 4] = third
         least[rows] = value.lo
 
+    def _largest(self, lines: _LogLines, taken: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Largest of each row of values over the rows of each level."""
+        if not self.grouped:
+            return np.asarray(values.max(axis=-1, keepdims=True))
+        found = np.empty(values.shape)
+        for number, place in enumerate(lines.which):
+            mine = taken == number
+            found[mine] = self._by_level(place, np.max, values[mine])
+        return found
+
     def _general(self, place: int, lower: np.ndarray, center: np.ndarray, upper: np.ndarray) -> Any:
         """Any column, from its enclosures over the interval and at three points of it."""
         count = len(lower)
@@ -270,7 +351,7 @@ class Columns:
 
         if column.log is None:
             jet = column.jet
-            size = np.abs(part(jet[0], at_m).mid).max(axis=-1, keepdims=True)
+            size = self._by_level(place, np.max, np.abs(part(jet[0], at_m).mid))
             # A power of two: scaling is exact.
             scale = point(np.exp2(-np.round(np.log2(np.where(size > 0, size, 1.0)))))
             value, two, three = (part(jet[i], over) * scale for i in (0, 2, 3))
@@ -279,9 +360,9 @@ class Columns:
         # With l the logarithm less a straight line: f = e^l, f'' = f (l'^2 + l''),
         # f''' = f (l'^3 + 3 l' l'' + l''').
         logs = column.log.jet
-        tilt = part(logs[1], at_m).mid.mean(axis=-1, keepdims=True)
-        tilted = point(np.broadcast_to(tilt, (count, 1)))
-        top = point(part(logs[0], at_m).mid.max(axis=-1, keepdims=True))
+        tilt = self._by_level(place, np.mean, part(logs[1], at_m).mid)
+        tilted = point(np.broadcast_to(tilt, (count, tilt.shape[-1])))
+        top = point(self._by_level(place, np.max, part(logs[0], at_m).mid))
         m = point(center[:, None])
         steps = [point(lower[:, None]) - m, point(upper[:, None]) - m]
         span = Interval(steps[0].lo, steps[1].hi)

@@ -1,7 +1,8 @@
 """Ranges of predictions of log residuals by what one of them says of all others.
 
 Where every column is at least rho times as large in row k as in row i, at all points of a box, and
-no coefficient is negative, f_k >= rho f_i. The logarithm of a power is a straight line in its
+no coefficient is negative, f_k >= rho f_i. Columns of a level that has neither row say nothing, and
+one that has row i alone says that rho is zero. The logarithm of a power is a straight line in its
 exponent, so that ratios of columns are extreme at the ends of an interval.
 """
 
@@ -47,7 +48,8 @@ def order_ranges(
     for box, columns in _logarithms(relaxation, boxes):
         for side, sign in ((1, 1.0), (0, -1.0)):
             # Least of sign (ln f_k - ln f_i), (k, i).
-            ratio = (sign * (columns[:, some, None] - columns[:, None, :])).min(axis=0)
+            apart = sign * (columns[:, some, None] - columns[:, None, :])
+            ratio = np.where(np.isnan(apart), np.inf, apart).min(axis=0)
             # A prediction at sign x is so far beyond the loss in row k.
             ahead = ratio - BLUR + sign * (logs - logs[some, None])
             x = sign * boxes.ranges[box, side]
@@ -78,7 +80,9 @@ def halve_ranges(relaxation: Relaxation, boxes: Boxes) -> tuple[Boxes, np.ndarra
         # ln f_i - ln f_k, and so the difference of what s is in rows i and k, (k, i).
         ratio = columns[:, None, :] - columns[:, some, None]
         apart = logs[some, None] - logs
-        least, most = ratio.min(axis=0) - BLUR + apart, ratio.max(axis=0) + BLUR + apart
+        none = np.isnan(ratio)
+        least = np.where(none, np.inf, ratio).min(axis=0) - BLUR + apart
+        most = np.where(none, -np.inf, ratio).max(axis=0) + BLUR + apart
         middle = 0.5 * (low[some] + high[some])[:, None]
         lower = np.maximum(low, np.stack([low[some, None] + least, middle + least]))
         upper = np.minimum(high, np.stack([middle + most, high[some, None] + most]))
@@ -95,14 +99,19 @@ def halve_ranges(relaxation: Relaxation, boxes: Boxes) -> tuple[Boxes, np.ndarra
 
 
 def _logarithms(relaxation: Relaxation, boxes: Boxes) -> Iterator[tuple[int, np.ndarray]]:
-    """Boxes, and logarithms of their columns where ratios are known by them, (columns, rows)."""
+    """Boxes, and logarithms of their columns where ratios are known by them, (columns, rows).
+
+    Minus infinity in the rows of other levels.
+    """
     fixed = relaxation.fixed
     if relaxation.columns.curved or relaxation.has_known or relaxation.signed or not len(boxes):
         return
+    masks = np.concatenate([fixed.masks, np.repeat(relaxation.columns.masks, 2, axis=0)])
     gathered, fine = relaxation.gather(boxes)
     for box in np.flatnonzero(fine):
         ends = gathered.middle[box, :, :2].reshape(-1, relaxation.rows)
         radius = gathered.error[box, :, :2].reshape(-1, relaxation.rows)
         columns = np.concatenate([fixed.middle, ends])
-        if (np.concatenate([fixed.radius, radius]) < 1e-10 * columns).all():
+        exact = np.concatenate([fixed.radius, radius]) < 1e-10 * columns
+        if (exact | ~masks).all():
             yield int(box), np.log(columns)

@@ -75,6 +75,9 @@ __all__ = [
 # A step of the interior point method costs as much as so many rows beside its own.
 BESIDE = 30
 
+# Where coefficients differ by level there are more columns, and more is done with each step.
+OF_LEVELS = 2
+
 # A convex problem that is solved without it costs as much as this many of its steps.
 STEPS_OF_A_PROBLEM = 3
 
@@ -94,22 +97,33 @@ class FixedColumns:
         middle: the columns, (columns, rows).
         radius: bounds of their errors.
         free: which coefficients may have either sign, one at most, (columns,).
+        masks: the rows where each may be anything but zero, (columns, rows).
     """
 
     middle: np.ndarray
     radius: np.ndarray
     free: np.ndarray
+    masks: np.ndarray
 
     @classmethod
-    def of(cls, columns: Sequence[Interval], free: Sequence[bool], rows: int) -> FixedColumns:
-        """From enclosures, each of shape (1, rows)."""
+    def of(
+        cls,
+        columns: Sequence[Interval],
+        free: Sequence[bool],
+        rows: int,
+        masks: Sequence[np.ndarray],
+    ) -> FixedColumns:
+        """From enclosures, each of shape (1, rows) or (1, 1)."""
         middle, radius = np.zeros((2, len(columns), rows))
         for place, item in enumerate(columns):
             at, off = item.ball
+            # Exactly zero in the rows of other levels.
+            at, off = np.where(masks[place], at, 0.0), np.where(masks[place], off, 0.0)
             top = np.abs(at).max()
             factor = np.exp2(-np.round(np.log2(top))) if top > 0 else 1.0
             middle[place], radius[place] = at * factor, off * factor
-        return cls(middle, radius, np.array(free, dtype=bool))
+        every = np.concatenate([np.ones((0, rows), dtype=bool), *(item[None] for item in masks)])
+        return cls(middle, radius, np.array(free, dtype=bool), every)
 
     def __len__(self) -> int:
         return len(self.middle)
@@ -164,7 +178,7 @@ class Relaxation:
 
     def spend(self, steps: int) -> None:
         """Count steps of the interior point method, or what costs as much."""
-        self.work += steps * (self.rows + BESIDE)
+        self.work += steps * (self.rows + BESIDE) * (OF_LEVELS if self.columns.grouped else 1)
 
     def gather(self, boxes: Boxes) -> tuple[Gathered, np.ndarray]:
         """Columns over the intervals of boxes, and the boxes where their corners are finite."""
@@ -209,6 +223,7 @@ class Relaxation:
         margin: np.ndarray,
         passive: np.ndarray,
         refine: bool = False,
+        free: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Weighted nonnegative least squares: its u = weight (target - f) has u.column <= -margin.
 
@@ -219,13 +234,14 @@ class Relaxation:
             margin: by how much each column's test is to hold, (boxes, columns).
             passive: the columns with a positive coefficient at first.
             refine: whether u is refined.
+            free: which coefficients may have either sign; by default those of the problem.
 
         Returns:
             Prediction f, coefficients, the columns with a positive one, and u.
         """
         size = corners.shape[1]
         # Corner columns come last, and none of them is free in sign.
-        free = self.free[:size]
+        free = self.free[:size] if free is None else free
         weighted = workspace("weighted", *corners.shape)
         np.multiply(corners, weight[:, None, :] if weight.ndim == 2 else weight, out=weighted)
         gram = weighted @ corners.transpose(0, 2, 1)
@@ -334,16 +350,23 @@ class Relaxation:
         ok &= ((against > 0) | (shift[:, None] == 0) | (left <= 0)).all(axis=1)
         # The shifted vector is rounded: the product t e is taken a little too large.
         moved = u - np.where(ok & (shift > 0), shift, 0.0)[:, None] * self.repair
-        bounds = self.loss.conjugate(moved if tilt is None else moved - tilt, ranges)
-        if self.has_known:
-            terms = moved * self.known
-            bounds -= terms.sum(axis=-1) + 1.01 * (
-                np.abs(moved) @ (self.gamma * np.abs(self.known) + self.known_radius)
-            )
+        bounds = self.rows_bound(moved, ranges, tilt)
         row = self.pinned
         bounds -= 1.01 * uncertain * (self.loss.reach[row] + np.abs(self.known[row]))
         bounds -= 4 * EPSILON * np.abs(bounds)
         return np.where(ok & np.isfinite(bounds), bounds, -np.inf), needed, moved
+
+    def rows_bound(
+        self, u: np.ndarray, ranges: np.ndarray, tilt: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Lower bounds of sum_i inf [h_i(f) + u_i f] - u.f0, see ``prove``, (boxes,)."""
+        bounds = self.loss.conjugate(u if tilt is None else u - tilt, ranges)
+        if self.has_known:
+            terms = u * self.known
+            bounds -= terms.sum(axis=-1) + 1.01 * (
+                np.abs(u) @ (self.gamma * np.abs(self.known) + self.known_radius)
+            )
+        return bounds
 
     def _uncertainty(self, u: np.ndarray) -> np.ndarray:
         """How far the pinned entry of u is from the one in memory at most, (boxes,)."""

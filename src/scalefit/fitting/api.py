@@ -290,6 +290,7 @@ def _certificate(prepared: PreparedFit, value: float, effort: _Effort | None) ->
         prepared.table.weight,
         prepared.fixed,
         value,
+        codes=prepared.data.codes,
         most_boxes=effort.boxes,
         most_work=effort.work,
     )
