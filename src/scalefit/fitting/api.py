@@ -93,7 +93,7 @@ def fit(
         seed: of the scattered points that are searched where a law has too many nonlinear
             parameters for a grid; a grid does not depend on it.
         certify: whether to prove the optimum global (``Fit.certificate``): True where a proof
-            exists, for some seconds at most (0.2 to 0.4 s on most tables); a number of boxes, as
+            exists, for some seconds at most (0.2 to 0.6 s on most tables); a number of boxes, as
             ``100_000``, for as long as they take; False never. By default for squared errors,
             within a second.
         device: a device of JAX's to polish on, as ``"gpu"`` or ``"cpu"``, by a program that is
