@@ -33,7 +33,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scalefit.certification.boxes import OpenBoxes
+from scalefit.certification.boxes import OpenBoxes, least_ratio
 from scalefit.certification.huber_conjugates import LogHuber
 from scalefit.certification.interior_point import InteriorPoint
 from scalefit.certification.level_shares import Shares
@@ -119,10 +119,10 @@ def _basis(relaxation: Relaxation, loss: LogHuber, part: OpenBoxes, every: np.nd
     columns = np.empty((len(every), relaxation.size, relaxation.rows))
     most = np.empty((len(every), relaxation.size))
     columns[:, :still] = fixed.middle / y
-    most[:, :still] = _least_ratio(highest[:, None], fixed.middle - fixed.radius)
+    most[:, :still] = least_ratio(highest[:, None], fixed.middle - fixed.radius)
     rest = most[:, :still] @ relaxation.fixed_error + relaxation.known_radius
     a, b = gathered.middle[:, :, 0], gathered.middle[:, :, 1]
-    amplitude = _least_ratio(highest[:, None], least)
+    amplitude = least_ratio(highest[:, None], least)
     columns[:, still::2], columns[:, still + 1 :: 2] = 0.5 * (a + b) / y, (b - a) / y
     most[:, still::2], most[:, still + 1 :: 2] = amplitude, 0.5 * amplitude
     error = gathered.error
@@ -133,12 +133,6 @@ def _basis(relaxation: Relaxation, loss: LogHuber, part: OpenBoxes, every: np.nd
     share = highest[:, None] / np.where(least > 0, least, np.nan)
     rest += (np.fmin(amplitude[:, :, None], share) * off).sum(axis=1)
     return _Basis(columns, most, rest / y * (1 + OUTWARD))
-
-
-def _least_ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """Least ratio over the rows where the denominator is positive, rounded up."""
-    ratio = np.where(below > 0, above / np.where(below > 0, below, 1.0), np.inf)
-    return np.asarray(ratio.min(axis=-1) * (1 + OUTWARD))
 
 
 def _anchors(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -22,6 +22,7 @@ __all__ = [
     "Gathered",
     "OpenBoxes",
     "curvature_bound",
+    "least_ratio",
     "repair_ratio",
     "upper_bound",
     "workspace",
@@ -249,3 +250,9 @@ def repair_ratio(excess: np.ndarray, against: np.ndarray) -> np.ndarray:
     """How much of the direction repairs an excess; infinite where it cannot."""
     needed = excess / against * (1 + 1e-9)
     return np.where(excess <= 0, 0.0, np.where(against > 0, needed, np.inf))
+
+
+def least_ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Least ratio over the rows where the denominator is positive, not negative, rounded up."""
+    ratio = np.where(below > 0, above / np.where(below > 0, below, 1.0), np.inf)
+    return np.asarray(np.maximum(ratio.min(axis=-1), 0.0) * (1 + 4 * EPSILON))

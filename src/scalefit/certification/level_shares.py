@@ -24,7 +24,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from scalefit.certification.boxes import Gathered, OpenBoxes, curvature_bound, upper_bound
+from scalefit.certification.boxes import (
+    Gathered,
+    OpenBoxes,
+    curvature_bound,
+    least_ratio,
+    upper_bound,
+)
 from scalefit.certification.conjugates import Squares
 from scalefit.certification.huber_conjugates import Robust
 from scalefit.certification.level_models import (
@@ -159,8 +165,8 @@ def _start(relaxation: Relaxation, part: OpenBoxes, live: np.ndarray) -> KnownSh
         highest = np.minimum(highest, loss.y * np.exp(ranges[:, 1]) * (1 + OUTWARD))
     highest = highest - (relaxation.known - relaxation.known_radius) * (1 - OUTWARD)
     highest = highest * (1 + OUTWARD)
-    most = _least_ratio(highest[:, None], relaxation.cache.least[gathered.places])
-    still = _least_ratio(highest[:, None], (fixed.middle - fixed.radius)[None])
+    most = least_ratio(highest[:, None], relaxation.cache.least[gathered.places])
+    still = least_ratio(highest[:, None], (fixed.middle - fixed.radius)[None])
     middle = middle_columns(gathered)
     columns = np.concatenate(
         [np.broadcast_to(fixed.middle, (len(live), *fixed.middle.shape)), middle], axis=1
@@ -182,12 +188,6 @@ def _start(relaxation: Relaxation, part: OpenBoxes, live: np.ndarray) -> KnownSh
         low[:, span] = -mine * scale * (1 + OUTWARD)
         high[:, span] = most[:, span]
     return KnownShares(gathered, ranges, predicted, still, most, shares, low, high)
-
-
-def _least_ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """Least ratio over the rows where the denominator is positive, rounded up."""
-    ratio = np.where(below > 0, above / np.where(below > 0, below, 1.0), np.inf)
-    return np.asarray(np.maximum(ratio.min(axis=-1), 0.0) * (1 + OUTWARD))
 
 
 def _bound(
