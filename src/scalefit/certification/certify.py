@@ -59,9 +59,6 @@ MOST_COLUMNS = 50
 # known to some thousand units in the last place.
 ROUNDINGS = 4000
 
-# A row of log residuals that could be off by this much at no more than the objective is left out.
-HEAVIEST = 600.0
-
 
 class Unprovable(Exception):  # noqa: N818 (says why there is no proof; nothing failed)
     """Why a certificate is not attempted, as the end of a sentence."""
@@ -149,12 +146,8 @@ def prepare_search(
     # Weights near one, by a power of two.
     exponent = 1 - int(np.frexp(weight.max(initial=0.0))[1])
     weight, value = np.ldexp(weight, exponent), math.ldexp(value, exponent)
-    if objective.residual == "log":
-        # No objective gains by a row, and what a row of hardly any weight loses is hardly anything.
-        steepest = (objective.delta or 1.0) if objective.penalty.bounded else HEAVIEST
-        used &= weight * steepest * HEAVIEST > value
     if not used.any():
-        raise Unprovable("no row has a weight that counts")
+        raise Unprovable("no row has a weight")
     table = Inputs(
         columns=tuple(
             np.asarray(columns[name], dtype=np.float64)[used] for name in problem.law.columns

@@ -15,7 +15,11 @@ import numpy as np
 
 from scalefit.certification.rounding import EPSILON, lower_sum
 
-__all__ = ["LogSquared", "Loss", "Squared", "Squares", "stationary"]
+__all__ = ["FARTHEST", "LogSquared", "Loss", "Squared", "Squares", "stationary"]
+
+# Largest range of ln(f/L), either way: a prediction e^600 times the observed loss, 10^260 times,
+# leaves the range of floats where it is multiplied by anything.
+FARTHEST = 600.0
 
 # Of Lambert's function: below, its rational approximation is near enough.
 NEAR = 0.05
@@ -169,7 +173,7 @@ class LogSquared(Squares):
         self.w = weight
         self.floor = float(np.sum(weight))
         # |s| beyond this is worse than the incumbent in one row alone.
-        most = np.sqrt(value / weight) * (1 + 64 * EPSILON)
+        most = np.minimum(np.sqrt(value / weight) * (1 + 64 * EPSILON), FARTHEST)
         self.range = np.stack([-most, most])
         within = np.minimum(most, self.FURTHEST)
         self.nearest, self.furthest = observed * np.exp(-within), observed * np.exp(within)

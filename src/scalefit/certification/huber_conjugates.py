@@ -11,7 +11,7 @@ from abc import abstractmethod
 
 import numpy as np
 
-from scalefit.certification.conjugates import Loss, stationary
+from scalefit.certification.conjugates import FARTHEST, Loss, stationary
 from scalefit.certification.rounding import EPSILON, lower_sum
 from scalefit.certification.row_models import HuberRows, LogHuberRows, RowModel
 
@@ -133,6 +133,7 @@ class LogHuber(Robust):
         self, observed: np.ndarray, weight: np.ndarray, delta: float, asymmetry: float, value: float
     ) -> None:
         super().__init__(observed, weight, observed, delta, asymmetry, value)
+        self.most = np.minimum(self.most, FARTHEST)
         self.range = np.stack([-self.most[0], self.most[1]])
         self.reach = observed * np.exp(self.most[1]) * (1 + 64 * EPSILON)
         # Where a row ceases to be convex.

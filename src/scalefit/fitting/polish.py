@@ -43,7 +43,7 @@ __all__ = ["HOST_NUMBERS", "Polisher"]
 MOST_DENSE_ABSOLUTE = 32
 
 # Of absolute residuals near a minimum: the delta of their Huber loss, as a share of their median.
-NEARBY = 0.1
+NEARBY = 1e-3
 
 # Numbers in one row of a batch of starts on the host: it stays in cache, and is long enough that
 # numpy's overhead of a call does not matter.
