@@ -418,6 +418,7 @@ def test_checkpoints_as_rows_are_trajectories(named):
         assert ("trajectories" in [item.code for item in draws.notes]) is said
 
 
+@pytest.mark.slow
 def test_errors_by_rows_are_as_much_too_narrow_as_the_note_says():
     """The scatter of parameters over tables, against the errors that each table gives."""
     names = ["E", "alpha", "beta"]
