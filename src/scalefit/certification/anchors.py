@@ -35,7 +35,6 @@ import numpy as np
 
 from scalefit.certification.boxes import OpenBoxes, least_ratio
 from scalefit.certification.huber_conjugates import LogHuber
-from scalefit.certification.interior_point import InteriorPoint
 from scalefit.certification.level_shares import Shares
 from scalefit.certification.relaxation import STEPS_OF_A_PROBLEM, Relaxation
 from scalefit.certification.rounding import EPSILON, gamma
@@ -155,7 +154,7 @@ def _anchors(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         anchor = weight.argmax(axis=1)
         grows = weight[every, anchor] > GROWTH
         if not grows.any():
-            break
+            return chosen, spread
         chosen[every[grows], anchor[grows]] = row[grows]
     return chosen, np.linalg.pinv(_at(q, chosen), rcond=1e-14) @ q
 
@@ -186,17 +185,15 @@ def _tilt(
     tau = 2 * lacks / (SHARE * np.maximum(room, 1e-12 * y))
     tilt = np.zeros_like(ranges[:, 0])
     tilt[problem, row] = sign * tau
-    unit, free = loss.unit, relaxation.free
+    free = None
     if shares is None:
         corners, margin = part.corners[box], relaxation.margin(gathered, part.u[box])
     else:
         corners, margin, free = shares.model(every, part.u[every], 2 * count)
     margin = margin + (corners @ tilt[:, :, None])[:, :, 0]
     rows = loss.rows(part.ranges[every]).take(np.repeat(np.arange(len(every)), 2 * count))
-    solver = InteriorPoint(corners / loss.y, relaxation.known / loss.y, free, rows)
-    solver.solve(margin / unit, SMALL * lacks / unit, STEPS)
-    relaxation.spend(solver.steps + STEPS_OF_A_PROBLEM * len(box))
-    q = solver.slopes * (-unit / loss.y) + tilt
+    q = relaxation.minimise(corners, rows, margin, SMALL * lacks, STEPS, free).u + tilt
+    relaxation.spend(STEPS_OF_A_PROBLEM * len(box))
     found, _, moved = relaxation.prove(gathered, q, ranges, tilt)
     if shares is not None:
         other = shares.bound(every, q, tilt)

@@ -20,7 +20,7 @@ from scalefit.certification.boxes import Boxes, OpenBoxes
 from scalefit.certification.conjugates import LogSquared
 from scalefit.certification.huber_conjugates import LogHuber, Robust
 from scalefit.certification.level_shares import narrow_by_shares
-from scalefit.certification.order import STEPS, halve_ranges, order_ranges
+from scalefit.certification.order import LATER_STEPS, halve_ranges, order_ranges
 from scalefit.certification.proposals import Goal, at_points, by_interior_point, by_parabolas
 from scalefit.certification.ranges import narrow_by_rows
 from scalefit.certification.relaxation import STEPS_OF_A_PROBLEM, Relaxation
@@ -180,7 +180,7 @@ class Search:
             if self.relaxation.rows <= MOST_ROWS:
                 wide = np.median(_widths(boxes.ranges), axis=1) > FAR
                 part = boxes.take(wide)
-                order_ranges(self.relaxation, part, self.target, STEPS)
+                order_ranges(self.relaxation, part, self.target, LATER_STEPS)
                 boxes.ranges[wide] = part.ranges
         elif len(boxes) * self.relaxation.rows <= MOST_ORDERED:
             order_ranges(self.relaxation, boxes, self.target)
@@ -204,13 +204,11 @@ class Search:
         corners = relaxation.corners(gathered)
         # Whatever is finite: these boxes get no bound.
         corners[~fine] = 1.0
-        if isinstance(loss, Robust):
-            at = by_interior_point(relaxation, loss, gathered, corners, boxes, self.goal)
-        else:
-            at = by_parabolas(relaxation, gathered, corners, boxes, self.goal)
+        propose = by_interior_point if isinstance(loss, Robust) else by_parabolas
+        at = propose(relaxation, gathered, corners, boxes, self.goal)
         relaxation.spend(STEPS_OF_A_PROBLEM * len(boxes))
         bounds = np.where(fine, at.bounds, -np.inf)
-        size = np.abs(at.predicted) @ relaxation.direction
+        size = np.abs(at.predicted) @ loss.typical
         slack = at.mixing + np.minimum(at.needed, 1e100) * size[:, None]
         found = Bounded(bounds, slack, at.passive, boxes.ranges)
         if (self.ranged or self.grouped) and relaxation.work < self.most_work:
@@ -234,9 +232,7 @@ class Search:
         if self.grouped:
             shares = narrow_by_shares(relaxation, part, self.target)
             found.slack[open_] += shares.lost
-        if not self.ranged:
-            pass
-        elif isinstance(loss, LogSquared):
+        if self.ranged and isinstance(loss, LogSquared):
             narrow_by_rows(relaxation, part, self.target)
         elif isinstance(loss, LogHuber):
             tried = narrow_by_anchors(relaxation, loss, part, self.target, shares)

@@ -15,7 +15,6 @@ import numpy as np
 from scalefit.certification.boxes import Gathered, curvature_bound, upper_bound
 from scalefit.certification.conjugates import Squares
 from scalefit.certification.huber_conjugates import Robust
-from scalefit.certification.interior_point import InteriorPoint
 from scalefit.certification.relaxation import STEPS_OF_A_PROBLEM, Relaxation, scaled_system
 
 __all__ = [
@@ -34,6 +33,10 @@ __all__ = [
 # Most steps of a problem, and how well it is solved, as a share of what the bounds lack.
 STEPS = 16
 SMALL = 0.03
+
+
+# Of known shares, by box.
+ARRAYS = ("ranges", "predicted", "still", "most", "shares", "low", "high")
 
 
 @dataclass
@@ -63,11 +66,7 @@ class KnownShares:
     def take(self, which: np.ndarray) -> KnownShares:
         """Some of the boxes, or one several times."""
         return KnownShares(
-            self.gathered.take(which),
-            *(
-                getattr(self, name)[which]
-                for name in ("ranges", "predicted", "still", "most", "shares", "low", "high")
-            ),
+            self.gathered.take(which), *(getattr(self, name)[which] for name in ARRAYS)
         )
 
     @classmethod
@@ -76,10 +75,9 @@ class KnownShares:
         gathered = Gathered(
             *map(np.concatenate, zip(*(state.gathered for state in states), strict=True))
         )
-        names = ("ranges", "predicted", "still", "most", "shares", "low", "high")
         return cls(
             gathered,
-            *(np.concatenate([getattr(state, name) for state in states]) for name in names),
+            *(np.concatenate([getattr(state, name) for state in states]) for name in ARRAYS),
         )
 
 
@@ -132,11 +130,11 @@ def propose(
 def _by_interior_point(
     relaxation: Relaxation, loss: Robust, model: LevelModel, ranges: np.ndarray, lacks: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    known = relaxation.known / loss.scale
-    solver = InteriorPoint(model.columns / loss.scale, known, model.free, loss.rows(ranges))
-    solver.solve(model.margin / loss.unit, SMALL * np.abs(lacks) / loss.unit, STEPS)
-    relaxation.spend(solver.steps)
-    return solver.slopes * (-loss.unit / loss.scale), solver.predicted * loss.scale
+    found = relaxation.minimise(
+        *(model.columns, loss.rows(ranges), model.margin, SMALL * np.abs(lacks), STEPS),
+        free=model.free,
+    )
+    return found.u, found.predicted
 
 
 def model_of(relaxation: Relaxation, state: KnownShares, u: np.ndarray) -> LevelModel:

@@ -17,12 +17,12 @@ from scalefit.certification.conjugates import LogSquared
 from scalefit.certification.huber_conjugates import LogHuber
 from scalefit.certification.relaxation import Relaxation
 
-__all__ = ["STEPS", "halve_ranges", "order_ranges"]
+__all__ = ["LATER_STEPS", "halve_ranges", "order_ranges"]
 
 # Rows whose predictions bound those of others, and Newton steps for each: at first, and later. A
 # step costs as much as so many of the interior point method.
 MOST_ORDERING = 60
-FIRST_STEPS, STEPS = 12, 6
+FIRST_STEPS, LATER_STEPS = 12, 6
 STEPS_OF_ORDERING = 10
 
 # Rows that a box may be cut by.

@@ -15,10 +15,8 @@ import numpy as np
 from scalefit.certification.boxes import Boxes, Gathered
 from scalefit.certification.conjugates import LogSquared, Squares
 from scalefit.certification.huber_conjugates import LogHuber, Robust
-from scalefit.certification.interior_point import InteriorPoint
 from scalefit.certification.ranges import STEP_LENGTHS
 from scalefit.certification.relaxation import Relaxation
-from scalefit.certification.row_models import RowModel
 
 __all__ = ["Goal", "Proposed", "at_points", "by_interior_point", "by_parabolas"]
 
@@ -104,76 +102,38 @@ def by_parabolas(
 
 
 def by_interior_point(
-    relaxation: Relaxation,
-    loss: Robust,
-    gathered: Gathered,
-    corners: np.ndarray,
-    boxes: Boxes,
-    goal: Goal,
+    relaxation: Relaxation, gathered: Gathered, corners: np.ndarray, boxes: Boxes, goal: Goal
 ) -> Proposed:
     """From the convex problem of the corner columns, some boxes at a time."""
-    each = max(1, AT_ONCE // relaxation.rows)
-    parts = [
-        _by_interior_point(
-            relaxation,
-            loss,
-            gathered.take(slice(first, first + each)),
-            corners[first : first + each],
-            boxes.take(slice(first, first + each)),
-            goal,
-        )
-        for first in range(0, len(boxes), each)
-    ]
-    return Proposed(*(np.concatenate(item) for item in zip(*parts, strict=True)))
-
-
-def _by_interior_point(
-    relaxation: Relaxation,
-    loss: Robust,
-    gathered: Gathered,
-    corners: np.ndarray,
-    boxes: Boxes,
-    goal: Goal,
-) -> Proposed:
-    ranges, unit = boxes.ranges, loss.unit
-    margin = np.zeros((len(boxes), relaxation.size))
-    rows = loss.rows(ranges)
-    solver = _solver(relaxation, loss, corners, rows)
-    solver.solve(margin, np.full(len(boxes), ROUGH * goal.value / unit), STEPS)
-    relaxation.spend(solver.steps)
-    bounds, needed, u = relaxation.prove(gathered, _vector(loss, solver), ranges)
-    predicted, coefficients = solver.predicted * loss.scale, solver.coefficients
+    loss, each = relaxation.loss, max(1, AT_ONCE // relaxation.rows)
+    assert isinstance(loss, Robust)
+    if len(boxes) > each:
+        some = [slice(first, first + each) for first in range(0, len(boxes), each)]
+        parts = [
+            by_interior_point(relaxation, gathered.take(k), corners[k], boxes.take(k), goal)
+            for k in some
+        ]
+        return Proposed(*(np.concatenate(item) for item in zip(*parts, strict=True)))
+    ranges, rows = boxes.ranges, loss.rows(boxes.ranges)
+    margin, rough = np.zeros((len(boxes), relaxation.size)), np.full(len(boxes), ROUGH * goal.value)
+    first_u, predicted, coefficients = relaxation.minimise(corners, rows, margin, rough, STEPS)
+    bounds, needed, u = relaxation.prove(gathered, first_u, ranges)
     # Once more, with what the tests exceed zero by between the corners taken off.
     left = np.flatnonzero(~(bounds >= goal.target))
     if len(left):
         part = gathered.take(left)
-        margin = relaxation.margin(part, _vector(loss, solver)[left])
-        solver = _solver(relaxation, loss, corners[left], rows.take(left))
+        margin = relaxation.margin(part, first_u[left])
         # Where a bound lacks much no exact solution is wanted, and there may be none.
         small = np.clip(LACKING * (goal.target - bounds[left]), FINE * goal.allowed, goal.value)
-        solver.solve(margin / unit, small / unit, STEPS)
-        relaxation.spend(solver.steps)
-        found, shift, moved = relaxation.prove(part, _vector(loss, solver), ranges[left])
+        again = relaxation.minimise(corners[left], rows.take(left), margin, small, STEPS)
+        found, shift, moved = relaxation.prove(part, again.u, ranges[left])
         better = found > bounds[left]
         where = left[better]
         bounds[where], needed[where], u[where] = found[better], shift[better], moved[better]
-        predicted[where] = (solver.predicted * loss.scale)[better]
-        coefficients[where] = solver.coefficients[better]
+        predicted[where] = again.predicted[better]
+        coefficients[where] = again.coefficients[better]
     mixing = relaxation.bending(gathered, coefficients, loss.typical)
     return Proposed(bounds, needed, u, predicted, boxes.passive, mixing)
-
-
-def _solver(
-    relaxation: Relaxation, loss: Robust, columns: np.ndarray, rows: RowModel
-) -> InteriorPoint:
-    free = relaxation.free[: columns.shape[1]]
-    known = relaxation.known / loss.scale
-    return InteriorPoint(columns / loss.scale, known, free, rows)
-
-
-def _vector(loss: Robust, solver: InteriorPoint) -> np.ndarray:
-    """The dual vector of a solution, (boxes, rows)."""
-    return np.asarray(solver.slopes * (-loss.unit / loss.scale))
 
 
 def at_points(relaxation: Relaxation, theta: np.ndarray, goal: Goal) -> np.ndarray:
@@ -228,13 +188,11 @@ def _least_robust(
     # The convex parts of the rows, without an end of their ranges.
     ranges = np.zeros((len(matrix), 2, relaxation.rows))
     ranges[:, 0] = -1.0
-    rows, small = loss.rows(ranges), np.full(len(matrix), 0.1 * goal.allowed / loss.unit)
+    rows, small = loss.rows(ranges), np.full(len(matrix), 0.1 * goal.allowed)
     margin, best = np.zeros(matrix.shape[:2]), np.full(len(matrix), np.inf)
     for _ in range(LOOK_STEPS):
-        solver = _solver(relaxation, loss, matrix, rows)
-        solver.solve(margin / loss.unit, small, STEPS)
-        relaxation.spend(solver.steps)
-        predicted = (solver.coefficients[:, None, :] @ matrix)[:, 0] + relaxation.known
+        c = relaxation.minimise(matrix, rows, margin, small, STEPS).coefficients
+        predicted = (c[:, None, :] @ matrix)[:, 0] + relaxation.known
         values = loss.evaluate(predicted)
         falls = values < best - 0.1 * goal.allowed
         best = np.fmin(values, best)

@@ -45,6 +45,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -59,9 +60,12 @@ from scalefit.certification.boxes import (
 )
 from scalefit.certification.conjugates import Loss
 from scalefit.certification.enclosures import Columns
+from scalefit.certification.huber_conjugates import Robust
+from scalefit.certification.interior_point import InteriorPoint
 from scalefit.certification.intervals import Interval
 from scalefit.certification.nonnegative import nonnegative
 from scalefit.certification.rounding import EPSILON, gamma
+from scalefit.certification.row_models import RowModel
 
 __all__ = [
     "REFINEMENTS",
@@ -129,6 +133,20 @@ class FixedColumns:
         return len(self.middle)
 
 
+class Minimum(NamedTuple):
+    """Where convex problems are least, nearly.
+
+    Attributes:
+        u: dual vectors, (boxes, rows).
+        predicted: predictions, (boxes, rows).
+        coefficients: of the columns, (boxes, columns).
+    """
+
+    u: np.ndarray
+    predicted: np.ndarray
+    coefficients: np.ndarray
+
+
 class Relaxation:
     """A problem whose bound is wanted for one batch of boxes after another.
 
@@ -140,7 +158,6 @@ class Relaxation:
         rows: number of rows.
         size: number of coefficients on the corner columns: the fixed ones, then two for each other.
         free: which of them may have either sign, (size,).
-        direction: e, not negative: typical sizes of u, (rows,).
         work: what was done so far, in steps times rows.
     """
 
@@ -164,9 +181,8 @@ class Relaxation:
         self.has_known = known is not None
         if known is not None:
             self.known, self.known_radius = known.ball
-        self.direction = loss.typical
         # No shift repairs what a coefficient free in sign needs.
-        self.repair = np.zeros(self.rows) if self.signed else self.direction
+        self.repair = np.zeros(self.rows) if self.signed else loss.typical
         self.gamma = gamma(self.rows)
         self.fixed_error = self.gamma * np.abs(fixed.middle) + fixed.radius
         self.pinned = 0
@@ -266,6 +282,37 @@ class Relaxation:
         k = (c[:, None, :] @ corners)[:, 0]
         return k + self.known, c, passive, u
 
+    def minimise(
+        self,
+        columns: np.ndarray,
+        rows: RowModel,
+        margin: np.ndarray,
+        small: np.ndarray,
+        most: int,
+        free: np.ndarray | None = None,
+    ) -> Minimum:
+        """The convex problem of a Huber loss by the interior point method; its steps are counted.
+
+        Args:
+            columns: the columns, (boxes, columns, rows).
+            rows: convex functions that stand for the rows.
+            margin: by how much each column's test is to hold, (boxes, columns).
+            small: how far the objective may be from its minimum, (boxes,).
+            most: steps to give up after.
+            free: which coefficients may have either sign; by default those of the problem.
+        """
+        loss = self.loss
+        assert isinstance(loss, Robust)
+        free = self.free[: columns.shape[1]] if free is None else free
+        solver = InteriorPoint(columns / loss.scale, self.known / loss.scale, free, rows)
+        solver.solve(margin / loss.unit, small / loss.unit, most)
+        self.spend(solver.steps)
+        return Minimum(
+            solver.slopes * (-loss.unit / loss.scale),
+            solver.predicted * loss.scale,
+            solver.coefficients,
+        )
+
     def margin(self, gathered: Gathered, u: np.ndarray) -> np.ndarray:
         """By how much the test would fail inside the box, for each corner column; not rigorous."""
         still = len(self.fixed)
@@ -294,8 +341,7 @@ class Relaxation:
         """How far mixing the corners of an interval can move the fit, (boxes, q)."""
         w = np.broadcast_to(weight, (len(coefficients), self.rows))
         bend = np.sqrt((np.square(gathered.middle[:, :, 2]) @ w[:, :, None])[:, :, 0])
-        pairs = coefficients[:, len(self.fixed) :].reshape(*bend.shape, 2).sum(axis=2)
-        return self._by_axis(pairs * gathered.width**2 / 8 * bend)
+        return self._mixed(gathered, coefficients, bend)
 
     def bending(self, gathered: Gathered, coefficients: np.ndarray, size: np.ndarray) -> np.ndarray:
         """What mixing the corners of an interval can take off a bound, (boxes, q).
@@ -305,12 +351,12 @@ class Relaxation:
             coefficients: of the corner columns, (boxes, columns).
             size: of the entries of a dual vector at most, (rows,).
         """
-        bend = np.abs(gathered.middle[:, :, 2]) @ size
-        pairs = coefficients[:, len(self.fixed) :].reshape(*bend.shape, 2).sum(axis=2)
-        return self._by_axis(pairs * gathered.width**2 / 8 * bend)
+        return self._mixed(gathered, coefficients, np.abs(gathered.middle[:, :, 2]) @ size)
 
-    def _by_axis(self, each: np.ndarray) -> np.ndarray:
-        """Sums over the columns of each coordinate."""
+    def _mixed(self, gathered: Gathered, coefficients: np.ndarray, bend: np.ndarray) -> np.ndarray:
+        """What second derivatives of such sizes cost, by coordinate."""
+        pairs = coefficients[:, len(self.fixed) :].reshape(*bend.shape, 2).sum(axis=2)
+        each = pairs * gathered.width**2 / 8 * bend
         total = np.zeros((len(each), self.axes))
         for place, axis in enumerate(self.columns.axis):
             total[:, axis] += each[:, place]
