@@ -33,3 +33,21 @@ def additive(
 ):
     """E + A N^-alpha + B D^-beta"""
     return E + A * N**-alpha + B * D**-beta
+
+
+@sf.law(source="a test")
+def three(
+    N: Any,
+    D: Any,
+    P: Any,
+    *,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    C: sf.laws.Amplitude,
+    a: sf.laws.Exponent,
+    b: sf.laws.Exponent,
+    c: sf.laws.Exponent,
+):
+    """E + A N^-a + B D^-b + C P^-c"""
+    return E + A * N**-a + B * D**-b + C * P**-c

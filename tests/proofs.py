@@ -1,7 +1,6 @@
 """Problems posed for a proof, points that a proof must not lose, and a watch over them."""
 
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
@@ -14,24 +13,6 @@ from scalefit.problem.separability import structure
 
 # Predictions of a point and ranges of them are off by rounding, in the logarithm.
 ROUNDING = 1e-12
-
-
-@sf.law(source="a test")
-def three(
-    N: Any,
-    D: Any,
-    P: Any,
-    *,
-    E: sf.laws.Offset,
-    A: sf.laws.Amplitude,
-    B: sf.laws.Amplitude,
-    C: sf.laws.Amplitude,
-    a: sf.laws.Exponent,
-    b: sf.laws.Exponent,
-    c: sf.laws.Exponent,
-):
-    """E + A N^-a + B D^-b + C P^-c"""
-    return E + A * N**-a + B * D**-b + C * P**-c
 
 
 class Lost(AssertionError):  # noqa: N818 (says what happened to a point)
@@ -222,8 +203,8 @@ def watched(pose, value, points, most_boxes=200, tolerance=1e-6, **how):
     """
     search = prepare_search(*pose, value, tolerance)
     loss = search.relaxation.loss
-    # A proof leaves out rows of no weight, or of hardly any.
-    used = pose[5] >= np.sort(pose[5])[-len(loss.y)]
+    # A proof leaves out rows of no weight.
+    used = pose[5] > 0
     assert (pose[4][used] == loss.y).all()
     theta, predicted = points
     s = np.log(predicted[:, used] / loss.y)

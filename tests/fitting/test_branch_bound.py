@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from proofs import boxes_around, posed, table, three
+from example_laws import three
+from proofs import boxes_around, posed, table
 from scipy.optimize import least_squares, minimize_scalar, nnls
 
 import scalefit as sf

@@ -15,6 +15,7 @@ from types import FunctionType
 import numpy as np
 import pandas as pd
 import pytest
+from example_laws import three
 from hidden_tables import hidden_table
 from proofs import (
     Lost,
@@ -26,7 +27,6 @@ from proofs import (
     posed,
     powers,
     table,
-    three,
     watched,
 )
 
@@ -417,7 +417,7 @@ def check_climb(name, steps=300, count=40):
         around.ranges[:] = np.clip(np.stack([s - off[0], s + off[1]], axis=1), *loss.range[:, None])
     gathered, _ = solver.gather(around)
     corners = solver.corners(gathered).copy()
-    u = by_interior_point(solver, loss, gathered, corners, around, search.goal).u
+    u = by_interior_point(solver, gathered, corners, around, search.goal).u
     best = solver.prove(gathered, u, around.ranges)[0]
     logs = np.log([pose[3][x] for x in pose[3]])[:, used]
     smooth = np.concatenate([(logs - logs.mean(axis=1)[:, None]), np.ones((1, len(loss.y)))])

@@ -278,7 +278,7 @@ def _certificate(prepared: PreparedFit, value: float, effort: _Effort | None) ->
     objective = prepared.objective
     if effort is None:
         return replace(NO_CERTIFICATE, reason="not attempted: certify=False")
-    # A proof by an interior point method takes several times as long as the fit.
+    # A proof by an interior point method takes some ten times as long as the fit.
     if effort is UNASKED and objective.penalty.bounded:
         return replace(NO_CERTIFICATE, reason="not attempted: certify=True asks for it")
     return prove(

@@ -48,6 +48,7 @@ def continued(
     point: Any,
     most: Any,
     lengths: tuple[tuple[int, float], ...],
+    share: float = 1.0,
 ) -> L1Minima:
     """From points near minima of absolute residuals to minima.
 
@@ -57,6 +58,7 @@ def continued(
         point: scaled coordinates, (starts, p).
         most: iterations at most, (starts,).
         lengths: shorter and longer trial steps; see ``newton.LENGTHS``.
+        share: of where delta starts otherwise; see ``l1.minimise_l1``.
     """
 
     def optimum(batch: Batch, point: Any, left: Any) -> tuple[Any, Any]:
@@ -64,7 +66,7 @@ def continued(
 
     rows = objective.residuals(batch, point)
     least = LAST_PLACES / SHRINK**STAGES
-    delta = np.maximum(typical_residual(rows, batch.weight), least)[:, None]
+    delta = np.maximum(share * typical_residual(rows, batch.weight), least)[:, None]
     iterations, before = np.zeros(len(point), dtype=int), point
     for _ in range(STAGES):
         delta = SHRINK * delta

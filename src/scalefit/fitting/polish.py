@@ -257,7 +257,7 @@ class Polisher:
             )
             left = most - ends.iterations[which]
             if isinstance(objective, LevelObjective):
-                found = continued(objective, batch, point, left, self.lengths)
+                found = continued(objective, batch, point, left, self.lengths, share)
             else:
                 found = minimise_l1(objective, batch, point, left, share)
             polished = end_points(
