@@ -11,11 +11,11 @@ ranges are narrowed with what the bound of a box leaves to points below the targ
        x_i = sum_k M_ik x_k + rest_i.
 
    So only those rows, the anchors, are tilted, and their ranges give all others. They are chosen
-   for large volume, so that no abs(M_ik) is above ``GROWTH``.
+   for large volume, so that few abs(M_ik) are above ``GROWTH``.
 
 An objective of absolute values grows in proportion to the distance from its minimum. So ranges
 shrink like the lack of the bound, and what their envelopes lose like its square: near the optimum
-every round squares the gap.
+every round squares the gap. In global optimisation this is optimality-based bound tightening.
 
 **The rest.** With phi(t) = (1 - l) phi(a) + l phi(b) - e on an interval [a, b], 0 <= l <= 1 and
 abs(e) <= (b - a)^2 / 8 max abs(phi''), a term A phi(t) is A (phi(a) + phi(b)) / 2 + A (l - 1/2)

@@ -42,7 +42,7 @@ MOST_BOXES = 50_000
 
 # What they may cost, since a box of many rows, or of rows that are far from parabolas, costs more:
 # steps of the interior point method, times the rows and as many as a step costs beside them. Each
-# is a tenth of a microsecond, so that a proof ends in some seconds.
+# is a tenth to a third of a microsecond, so that a proof ends in some seconds.
 MOST_WORK = 6.4e7
 
 # The same of a proof that every fit of squares tries: within a second.
