@@ -268,6 +268,32 @@ def test_rules_and_columns_reach_the_table(scalefit, asked, runs, tmp_path):
     assert {item.rule for item in table.dropped} == {"C < 1e20", "C > 1e17"}
 
 
+def test_units_reach_the_table(scalefit, asked, runs, tmp_path):
+    other = runs.assign(size=runs["N"] / 1e9, bpb=runs["loss"] / np.log(2) / 4)
+    other.drop(columns=["N", "loss"]).to_csv(tmp_path / "runs.csv", index=False)
+    scalefit(
+        *("fit", tmp_path / "runs.csv", "--column", "N=size*1e9", "--column", "loss=bpb"),
+        *("--loss-unit", "bits_per_byte", "--bytes-per-token", "4"),
+    )
+    table = asked[0]["table"]
+    np.testing.assert_allclose(table.column("N"), runs["N"], rtol=1e-12)
+    np.testing.assert_allclose(table.column("loss"), runs["loss"], rtol=1e-12)
+
+
+def test_the_one_call_for_missing_columns_can_be_pasted(scalefit, runs, tmp_path):
+    renamed = {"N": "cfg/n_params", "D": "seen_tokens", "loss": "val_ppl"}
+    runs.rename(columns=renamed).to_csv(tmp_path / "runs.csv", index=False)
+    code, _, err = scalefit("fit", tmp_path / "runs.csv")
+    assert code == 2
+    call = err[err.index("scalefit fit TABLE") :].split(". ")[0]
+    assert call == (
+        "scalefit fit TABLE --column N='cfg/n_params' --column D='seen_tokens' "
+        "--column loss='val_ppl' --loss-unit perplexity"
+    )
+    words = shlex.split(call.replace("TABLE", str(tmp_path / "runs.csv")))
+    assert scalefit(*words[1:])[0] == 0
+
+
 def test_missing_rows_are_dropped_on_request(scalefit, asked, runs, tmp_path):
     runs.assign(loss=runs["loss"].where(runs.index != 4)).to_csv(tmp_path / "r.csv", index=False)
     scalefit("fit", tmp_path / "r.csv", "--missing", "drop")

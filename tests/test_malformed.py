@@ -49,7 +49,7 @@ def whole(**columns):
     return lambda frame: frame.assign(**columns)
 
 
-NOT_A_NUMBER = ("Write plain numbers in raw counts: 1.3e9, not '1.3B'",)
+NOT_A_NUMBER = ("Write numbers, as 1.3e9, '1.3B' or '1,300,000,000'",)
 LEAVE_OUT = ("keep='abs(",)
 
 TABLES = {
@@ -64,7 +64,7 @@ TABLES = {
     ),
     "nothing recognised": (
         lambda f: f.set_axis(list("wxyz"), axis=1),
-        ["no column N", "Columns: w, x, y, z"],
+        ["no columns N, D, loss", "N='...', D='...', loss='...'", "Columns: w, x, y, z"],
         "N",
         (),
     ),
@@ -75,20 +75,20 @@ TABLES = {
         (),
     ),
     "N ambiguous": (
-        whole(n_params=1.0),
-        ["N could be any of the columns N, n_params", "Say which one: N='N'"],
+        lambda f: f.rename(columns={"N": "params"}).assign(n_params=1.0),
+        ["N could be any of the columns params, n_params", "Say which one: N='params'"],
         "N",
         (),
     ),
     "D ambiguous": (
-        whole(tokens=1.0),
-        ["D could be any of the columns D, tokens", "Say which one: D='D'"],
+        lambda f: f.rename(columns={"D": "tokens"}).assign(train_tokens=1.0),
+        ["D could be any of the columns tokens, train_tokens", "Say which one: D='tokens'"],
         "D",
         (),
     ),
     "loss ambiguous": (
-        whole(val_loss=1.0, eval_loss=1.0),
-        ["loss could be any of the columns loss, val_loss, eval_loss", "loss='loss'"],
+        lambda f: f.rename(columns={"loss": "val_loss"}).assign(eval_loss=1.0),
+        ["loss could be any of the columns val_loss, eval_loss", "loss='val_loss'"],
         "loss",
         (),
     ),
@@ -161,19 +161,25 @@ TABLES = {
         "weight",
         (),
     ),
-    "suffix on a number": (
-        put("N", "1.3B"),
-        ["'N' is not a number ('1.3B') in row 3", *NOT_A_NUMBER],
+    "unknown suffix on a number": (
+        put("N", "1.3Q"),
+        ["'N' is not a number ('1.3Q') in row 3", *NOT_A_NUMBER, "keep=\"N != '1.3Q'\""],
         "N",
         (3,),
     ),
-    "thousands separator": (
-        put("D", "1,300", "2,600"),
-        ["'D' is not a number ('1,300') in row 3 (2 such rows: 3, 4)", *NOT_A_NUMBER],
-        "D",
+    "suffix on a loss": (
+        put("loss", "3.1M"),
+        ["'loss' is not a number ('3.1M') in row 3"],
+        "loss",
+        (3,),
+    ),
+    "percentages": (
+        put("loss", "31 %", "26 %"),
+        ["'loss' is a percentage, and not a number ('31 %') in row 3 (2 such rows: 3, 4)"],
+        "loss",
         (3, 4),
     ),
-    "empty text": (put("loss", ""), ["'loss' is not a number ('') in row 3"], "loss", (3,)),
+    "empty text": (put("loss", ""), ["'loss' is missing (nan) in row 3"], "loss", (3,)),
     "alias named with its header": (
         lambda f: put("N", "big")(f).rename(columns={"N": "Model Size"}),
         ["N (column 'Model Size') is not a number ('big') in row 3"],
@@ -278,7 +284,7 @@ CALLS = {
         {"N": "C", "D": "C"},
         ["column 'C' is given for both N and D", "a column of its own"],
     ),
-    "header of N given away": ({"C": "N"}, ["no column N", "N='...'", "Columns: C, D, loss"]),
+    "header of N given away": ({"C": "N"}, ["no column N", "N='...'", "Columns: N, D, loss"]),
     "rule leaves nothing": ({"keep": "C < 1"}, ["no row is left: 75", "'C < 1'", "Loosen"]),
     "two rules leave nothing": (
         {"keep": ["C < 1e18", "C > 1e18"]},
@@ -423,11 +429,12 @@ NO_NUMBERS = {
     "signalling": (Decimal("sNaN"), "is not a number (Decimal('sNaN'))"),
     "sulky object": (Sulky(), "is not a number (<"),
     "sulky number": (Rebel(3.0), "is not a number (<"),
-    "underscore": ("1_000", "is not a number ('1_000')"),
+    "groups of two": ("1_00_00", "is not a number ('1_00_00')"),
     "hexadecimal": ("0x10", "is not a number ('0x10')"),
     "digits of another script": ("\u0661\u0662", "is not a number ("),
-    "blank": ("  ", "is not a number ("),
-    "the word nan": ("nan", "is not a number ('nan')"),
+    "blank": ("  ", "is missing (nan)"),
+    "the word nan": ("nan", "is missing (nan)"),
+    "a dash": ("\u2013", "is missing (nan)"),
     "huge": (10**400, "is too large for a number of 64 bits (1000"),
     "huge and negative": (-(10**400), "is too large for a number of 64 bits (-1000"),
     "huge fraction": (Fraction(10**400, 3), "is too large for a number of 64 bits (Fraction(1000"),
@@ -749,7 +756,7 @@ FILES = {
     ),
     "CSV with a short row": ("r.csv", b"N,D,loss\n1,2,3\n1,2\n", ["'loss' is missing", "row 1"]),
     "CSV in another encoding": ("r.csv", "N,D\n1,2".encode("utf-16"), ["as csv", "utf-8"]),
-    "CSV with suffixed numbers": ("r.csv", b"N,D,loss\n7B,2,3\n", ["'N' is not a number ('7B')"]),
+    "CSV with a word": ("r.csv", b"N,D,loss\nbig,2,3\n", ["'N' is not a number ('big')"]),
     "CSV that is not gzipped": ("r.csv.gz", b"N,D,loss\n1,2,3\n", ["'r.csv.gz' cannot be read as"]),
     "CSV cut short": ("r.csv.gz", GZIPPED[:-12], ["'r.csv.gz' cannot be read as csv", "ended"]),
     "Parquet broken": ("r.parquet", b"PAR1 not PAR1", ["'r.parquet' cannot be read as parquet"]),

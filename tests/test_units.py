@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,11 @@ def units(runs):
 
 
 def changed(runs, said):
-    """The table that a note's call makes."""
-    call = said.message[said.message.index("runs.assign") :]
-    return eval(call, {"runs": runs, "numpy": np})  # the printed remedy itself
+    """The table that the options of a note make."""
+    options = said.message[said.message.index("Pass ") + len("Pass ") :]
+    table = sf.LossTable.from_frame(runs, **eval(f"dict({options})"))  # the printed remedy itself
+    assert [note.code for note in table.notes if note.code == "units"] == []
+    return table.frame
 
 
 def scaled(runs, n, d):
@@ -48,9 +51,7 @@ def test_with_flops_every_unit_is_named_and_its_call_mends_it(n, d):
     (note,) = units(table)
     assert note.severity == "warning"
     assert note.details["likely"] == {k: v for k, v in (("N", n), ("D", d)) if v != 1}
-    mended = changed(table, note)
-    np.testing.assert_allclose(mended[["N", "D"]], RAW[["N", "D"]], rtol=1e-12)
-    assert units(mended) == []
+    np.testing.assert_allclose(changed(table, note)[["N", "D"]], RAW[["N", "D"]], rtol=1e-12)
 
 
 @pytest.mark.parametrize(("n", "d"), PAIRS)
@@ -79,16 +80,15 @@ def test_a_convention_of_counting_flops_is_no_unit(factor):
 def test_headers_of_the_table_are_in_the_call():
     table = scaled(RAW, 1e9, 1e9).rename(columns={"N": "Model Size", "D": "tokens"})
     (note,) = units(table)
-    assert "**{'Model Size': runs['Model Size'] * 1e9, 'tokens'" in note.message
-    mended = changed(table, note)
-    np.testing.assert_allclose(mended[["Model Size", "tokens"]], RAW[["N", "D"]])
+    assert "N=('Model Size', 1e9), D=('tokens', 1e9)" in note.message
+    np.testing.assert_allclose(changed(table, note)[["N", "D"]], RAW[["N", "D"]])
 
 
 def test_small_models_are_no_other_unit():
     tiny = pd.DataFrame({"N": [2e4, 1e5, 5e5], "D": [1e6, 5e6, 2e7], "loss": [4.0, 3.5, 3.1]})
     assert units(tiny) == []
     # Of fine-tuning examples there may be few, and no model says how large they are.
-    assert unit_notes({"D": np.array([50.0, 400.0])}, {"D": "D"}, range(2)) == []
+    assert unit_notes({"D": np.array([50.0, 400.0])}, {"D": "D"}, {}, "nats/token", [0, 1]) == []
 
 
 @pytest.mark.parametrize("points", [5, 15])
@@ -106,7 +106,12 @@ def test_rows_without_weight_and_without_number_are_passed_over():
     odd = pd.concat([RAW, RAW.iloc[:1].assign(loss=50.0, N=1e30)], ignore_index=True)
     odd["weight"] = np.r_[np.ones(len(RAW)), 0.0]
     assert sf.LossTable.from_frame(odd).notes == ()
-    for text in ("1e21 FLOP", True, [10**400] * len(RAW), pd.period_range("2020", periods=28)):
+    for text in (
+        "of the order of 1e21",
+        True,
+        [10**400] * len(RAW),
+        pd.period_range("2020", periods=28),
+    ):
         assert sf.LossTable.from_frame(RAW.assign(C=text)).notes == ()
 
 
@@ -128,9 +133,9 @@ def test_perplexities_are_named_and_their_logarithms_are_in_order():
     runs = RAW.assign(loss=np.exp(RAW["loss"]))
     (note,) = sf.LossTable.from_frame(runs).notes
     assert note.code == "loss_unit" and note.severity == "warning"
-    assert "numpy.log" in note.message
-    call = note.message[note.message.index("runs.assign") :].split(";")[0]
-    mended = eval(call, {"runs": runs, "numpy": np})
+    assert "loss_unit='perplexity'" in note.message
+    mended = sf.LossTable.from_frame(runs, loss_unit="perplexity")
+    assert mended.notes == () and mended.loss_unit == "nats/token"
     np.testing.assert_allclose(mended["loss"], RAW["loss"])
     kept = sf.LossTable.from_frame(runs, keep="loss < 12")
     assert kept.notes == ()
@@ -178,15 +183,41 @@ def test_a_fit_read_back_says_it_too(fit):
     assert set(said(sf.allocate(again, 1e3))) == {"units"}
 
 
-def test_a_budget_in_flops_is_in_another_unit_than_the_table(fit):
-    note = said(sf.allocate(fit, 1e24))["unit_mismatch"]
-    assert note.severity == "warning" and "times above the largest" in note.message
-    assert set(note.details) == {"N", "D"}
+def test_a_budget_in_flops_of_a_table_in_billions_is_refused(fit, counts):
+    """N* of 1e24 would be 5e9, a plausible size and eight times too small."""
+    function = partial(sf.allocation.optimum_function, what="N")
+    for ask in (sf.allocate, sf.near_optimal, lambda fit, flops: function(fit, flops=flops)):
+        with pytest.raises(
+            sf.errors.AllocationError, match="nearer to the runs in counts"
+        ) as caught:
+            ask(fit, 1e24)
+    message = str(caught.value)
+    options = message[message.index("Pass ") + len("Pass ") :]
+    again = sf.fit(BILLIONS, **eval(f"dict({options})"))
+    assert sf.allocate(again, 1e24).N == pytest.approx(sf.allocate(counts, 1e24).N, rel=1e-6)
+    with pytest.raises(sf.errors.AllocationError, match="another unit"):
+        sf.bias(fit, sf.isoflop(BILLIONS), BILLIONS, 1e24, rules=(), objectives=False, n_draws=0)
+    with pytest.raises(sf.errors.AllocationError, match="another unit"):
+        sf.compute_multiplier(fit, fit, 1e24)
+
+
+@pytest.mark.parametrize(("n", "d"), PAIRS)
+def test_no_budget_is_answered_wrong_by_orders(n, d):
+    """Tables in any units: the right answer, or a refusal, or one a user can see is off."""
+    table = scaled(RAW, n, d).drop(columns="C")
+    fit = sf.fit(table)
+    if "units" not in said(fit):
+        # Nothing shows it: answers in the unit of the table.
+        assert (n, d) in {(1, 1e3), (1e3, 1), (1e3, 1e3), (1e3, 1e6), (1e6, 1e3), (1, 1)}
+        return
+    with pytest.raises(sf.errors.AllocationError, match="another unit"):
+        sf.allocate(fit, 1e24)
 
 
 def test_a_run_in_counts_is_in_another_unit_than_the_table(fit, counts):
     right = sf.deadweight(counts, N=7e10, D=1.4e12)
-    assert set(said(sf.deadweight(fit, N=7e10, D=1.4e12))) == {"units", "unit_mismatch"}
+    with pytest.raises(sf.errors.AllocationError, match="Likely unit: N in billions"):
+        sf.deadweight(fit, N=7e10, D=1.4e12)
     # The same run in the unit of the table wastes what it wastes in counts.
     inside = sf.deadweight(fit, N=70, D=1400)
     assert set(said(inside)) == {"units"}

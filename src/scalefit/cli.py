@@ -77,7 +77,15 @@ def fit_command(
         float, typer.Option(help="How much more a run below an asymmetric surface counts.")
     ] = 10.0,
     column: Annotated[
-        list[str] | None, typer.Option(help="Header of a quantity, as N=params_matmul; repeat.")
+        list[str] | None,
+        typer.Option(help="Header of a quantity, as N=params_matmul or N=params_b*1e9; repeat."),
+    ] = None,
+    loss_unit: Annotated[
+        str | None,
+        typer.Option(help="nats, bits, perplexity, nats_per_byte or bits_per_byte; becomes nats."),
+    ] = None,
+    bytes_per_token: Annotated[
+        float | None, typer.Option(help="Losses per byte become losses per token by it.")
     ] = None,
     keep: Annotated[
         list[str] | None, typer.Option(help="Rule a row must satisfy, as 'C < 1e21'; repeat.")
@@ -116,7 +124,7 @@ def fit_command(
     """Fit a law to a table of training runs, and allocate budgets."""
     _check(flops, seed, bootstrap, level)
     picture = None if plot is None else _place(plot, overwrite)
-    headers = _pairs(column, "--column QUANTITY=HEADER", str)
+    headers = _pairs(column, "--column QUANTITY=HEADER", _header)
     quantities = list(dict.fromkeys([*ALIASES, *find(law).columns, find(law).response]))
     unknown = [name for name in headers if name not in quantities]
     if unknown:
@@ -128,6 +136,8 @@ def fit_command(
         table,
         keep=keep or (),
         missing=missing,  # type: ignore[arg-type]  # checked where it is used
+        loss_unit=loss_unit,  # type: ignore[arg-type]
+        bytes_per_token=bytes_per_token,
         **headers,
     )
     found = sf.fit(
@@ -326,6 +336,14 @@ def _pairs(items: list[str] | None, form: str, read: Callable[[str], Any]) -> di
     return pairs
 
 
+def _header(text: str) -> str | tuple[str, float]:
+    """A header, or one with the unit of its numbers: ``params_b*1e9``."""
+    name, _, unit = text.rpartition("*")
+    with suppress(ValueError):
+        return (name, float(unit)) if name else text
+    return text
+
+
 def _interval(text: str) -> tuple[float, float]:
     low, _, high = text.partition(":")
     return float(low), float(high)
@@ -354,11 +372,18 @@ def _as_options(message: str) -> str:
     def tied(found: re.Match[str]) -> str:
         return "--tied " + "=".join(re.findall(r"'([^']*)'", found[0]))
 
+    def call(found: re.Match[str]) -> str:
+        law = f" --law {found[1]}" if found[1] else ""
+        given = re.sub(r", (loss_unit='\w+'|\w+='[^']*')", r" \1", found[2])
+        columns = re.sub(r" (?!loss_unit)(\w+)=('[^']*')", r" --column \1=\2", given)
+        return f"scalefit fit TABLE{law}{columns}"
+
     def certify(found: re.Match[str]) -> str:
         answers = {"True": "--certify", "False": "--no-certify"}
         return answers.get(found[1], f"--boxes {found[1].replace('_', '')}")
 
     spellings: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
+        (r"scalefit\.fit\(runs(?:, '(\w+)')?((?:, \w+='[^']*')*)\)", call),
         (NAMED + r"\['([^']*)'\](?:\[\d\])?=", lambda found: f"{option(found[1])} {found[2]}="),
         (NAMED + r"=\{([^}]*)\}", each),
         (r"\btied(\[\d\]=\([^)]*\)|=\[[^]]*\])", tied),
@@ -366,9 +391,12 @@ def _as_options(message: str) -> str:
         (r"\b(residual|robust|missing)='(\w+)'", r"--\1 \2"),
         (r"\bkeep=('[^']*')", r"--keep \1"),
         (r"(?<!-)\b(delta|asymmetry|flops)=([\d.e+-]*\d)", r"--\1 \2"),
+        (r"\bloss_unit='(\w+)'", r"--loss-unit \1"),
+        (r"\bbytes_per_token=([\d.]*\d)", r"--bytes-per-token \1"),
+        (rf"\b({'|'.join(ALIASES)})=\('([^']*)', ([\d.e+-]*\d)\)", r"--column \1='\2*\3'"),
         (r"\bcertify=(\w+)", certify),
         (r"\b\w+\.at\((\w+)='?([^')]*)'?\)", r"--at \1=\2"),
-        (rf"(?<!--at )\b({'|'.join(ALIASES)})='([^']*)'", r"--column \1='\2'"),
+        (rf"(?<!--at )(?<!--column )\b({'|'.join(ALIASES)})='([^']*)'", r"--column \1='\2'"),
     ]
     for pattern, spelling in spellings:
         message = re.sub(pattern, spelling, message)

@@ -140,12 +140,25 @@ CODES: Mapping[str, Code] = Frozen(
             "warning",
             "N, D or C are not in raw counts, with the likely unit "
             "([units](tables.md#units)); carried to every answer",
-            "scale the columns by the call that the note prints",
+            'pass the units that the note prints, as `N=("params", 1e9)`',
         ),
         "loss_unit": Code(
             "warning",
-            "losses above 12, which exceed those of a uniform guess in nats per token",
-            "take logarithms of perplexities; leave diverged runs out",
+            "losses above 12, which exceed those of a uniform guess in nats per token, or a header "
+            "that names a perplexity",
+            '`loss_unit="perplexity"`; leave diverged runs out',
+        ),
+        "text_numbers": Code(
+            "info",
+            "text was read as numbers: 70M, 1.4B, 10,072,747, 3,36 "
+            "([text](tables.md#numbers-as-text))",
+            "nothing, if the example in the note is right",
+        ),
+        "header_unit": Code(
+            "info",
+            "a header names a unit, as `params_b`, and its numbers were multiplied by it",
+            "nothing, if the unit in the note is right; else name the column and its unit, as "
+            '`N=("params_b", 1.0)`',
         ),
         "unit_mismatch": Code(
             "warning",

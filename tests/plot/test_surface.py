@@ -26,7 +26,7 @@ def test_axes_are_logarithmic_and_carry_units(fit, runs):
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
     assert ax.get_xlabel() == "N, model parameters"
     assert ax.get_ylabel() == "D, training tokens"
-    assert "unit" in ax.figure.axes[1].get_ylabel()
+    assert "nats/token" in ax.figure.axes[1].get_ylabel()
 
 
 def test_every_run_is_drawn_inside_the_window(fit, runs):

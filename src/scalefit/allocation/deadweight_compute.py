@@ -12,13 +12,14 @@ import pandas as pd
 from scalefit.allocation.costs import CostLike, price
 from scalefit.allocation.hardware import Hardware, find_hardware
 from scalefit.allocation.optimum import MEANT
-from scalefit.allocation.optimum_notes import draw_notes, unit_mismatch
+from scalefit.allocation.optimum_notes import draw_notes
 from scalefit.allocation.problem import build_problem
 from scalefit.allocation.problem_options import fixed_values
 from scalefit.allocation.refusals import require_optimum
 from scalefit.allocation.result import amount
 from scalefit.allocation.solve import solve_all
 from scalefit.allocation.solver import LIMITED
+from scalefit.allocation.unit_checks import require_units, unit_mismatch
 from scalefit.arguments import broadcast_shape, choice, numbers
 from scalefit.calls import checked_call
 from scalefit.errors import AllocationError, ArgumentError
@@ -255,6 +256,7 @@ def deadweight(
             value=D,
             remedy="Pass the training tokens of the run, as D=1.4e12",
         )
+    require_units(point, {"N": N, "D": D})
     one = {name: np.array([value]) for name, value in point.one_surface().params.items()}
     answers = _answers(point, one, N, D, cost, fixed)
     notes = [

@@ -9,16 +9,12 @@ import numpy as np
 
 from scalefit.allocation.problem import AllocationProblem
 from scalefit.allocation.solver import INTERIOR, Solution
+from scalefit.allocation.unit_checks import unit_mismatch
 from scalefit.notes import Note
 from scalefit.results.domain import extrapolation
 from scalefit.results.estimate import Draws
-from scalefit.results.fit import Fit
 
-__all__ = ["draw_notes", "optimum_notes", "reach_notes", "unit_mismatch"]
-
-# So many times the largest run, or less than this share of the smallest, and sizes are in another
-# unit than the table: nobody extrapolates from 1e9 to 1e14, or back to 1e6.
-HIGH_UNIT, LOW_UNIT = 1e5, 1e-3
+__all__ = ["draw_notes", "optimum_notes", "reach_notes"]
 
 # Of the budget: where twice the model size wastes less than this, runs can hardly tell the optimum.
 FLAT = 0.02
@@ -54,43 +50,6 @@ def reach_notes(problem: AllocationProblem, found: Solution) -> tuple[Note, ...]
     columns = {**problem.fixed, **{name: values[0] for name, values in found.columns.items()}}
     starred = {name: f"{name}*" for name in found.columns}
     return extrapolation(problem.fit.domain, columns, starred)
-
-
-def unit_mismatch(fit: Fit, columns: Mapping[str, np.ndarray], mark: str = "") -> list[Note]:
-    """A note where N or D are so far from every run that one of both is in another unit.
-
-    Args:
-        fit: the fit.
-        columns: values by column, any shape.
-        mark: what follows the name of a column in print.
-    """
-    far = {}
-    for name in ("N", "D"):
-        if name not in columns or name not in fit.domain:
-            continue
-        low, high = fit.domain[name]
-        values = columns[name][np.isfinite(columns[name]) & (columns[name] > 0)]
-        if not (values.size and low > 0):
-            continue
-        if values.max() > HIGH_UNIT * high:
-            far[name] = (values.max(), "above the largest", high)
-        elif values.min() < LOW_UNIT * low:
-            far[name] = (values.min(), "below the smallest", low)
-    if not far:
-        return []
-    said = " and ".join(
-        f"{name}{mark} = {value:.3g} is {max(value / end, end / value):.2g} times {how} of the "
-        f"runs ({end:.3g})"
-        for name, (value, how, end) in far.items()
-    )
-    return [
-        Note.of(
-            "unit_mismatch",
-            f"{said}: the budget or the run is in another unit than the fitted table. Give it "
-            "in the unit of the table, or fit a table in raw counts",
-            {name: float(value) for name, (value, _, _) in far.items()},
-        )
-    ]
 
 
 def _limit_notes(problem: AllocationProblem, found: Solution) -> list[Note]:

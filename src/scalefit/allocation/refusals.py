@@ -10,6 +10,7 @@ import numpy as np
 from scalefit.allocation.problem import FAR_RATIO, AllocationProblem
 from scalefit.allocation.solve import CLOSED_FORMS, solve_all
 from scalefit.allocation.solver import LIMITED, UNBOUNDED, Solution
+from scalefit.allocation.unit_checks import require_units
 from scalefit.errors import AllocationError
 
 __all__ = ["require_design", "require_optimum"]
@@ -25,8 +26,10 @@ def require_design(problem: AllocationProblem, found: Solution) -> None:
     """Raise where the runs of the fit do not identify the optimum of N and D.
 
     Raises:
-        AllocationError: all runs have one ratio of tokens to parameters.
+        AllocationError: all runs have one ratio of tokens to parameters, or they are in another
+            unit than the budget.
     """
+    require_units(problem.fit, {name: values[0] for name, values in found.columns.items()}, "*")
     for note in problem.fit.notes:
         if note.code == "one_ratio" and {"N", "D"} <= set(found.columns):
             raise AllocationError(f"the runs of this fit determine no optimum: {note.message}")

@@ -1,8 +1,8 @@
 """What the cells of a column hold: numbers, labels, nothing, or none of these.
 
 A column of Python objects can hold anything: Decimals, arrays without dimensions, bytes, objects
-whose own comparison raises. Each cell is read on its own. Truth values, dates,
-bytes and text such as ``1_000`` are not numbers.
+whose own comparison raises. Each cell is read on its own, but for what a comma in text separates.
+Truth values, dates and bytes are not numbers.
 """
 
 from __future__ import annotations
@@ -12,18 +12,24 @@ import re
 from datetime import date, timedelta
 from decimal import Decimal
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from scalefit.arguments import number
+from scalefit.data.text_numbers import (
+    Comma,
+    Quantity,
+    Spelling,
+    comma_of,
+    is_gap,
+    reads_as,
+    spells_too_much,
+    why_not,
+)
 
-__all__ = ["fault", "label", "missing", "numbers"]
-
-# What is read as a number where it stands as text.
-PLAIN = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?\s*", re.IGNORECASE)
-INFINITE = re.compile(r"\s*[+-]?inf(inity)?\s*", re.IGNORECASE)
+__all__ = ["Reading", "fault", "label", "missing", "numbers", "read"]
 
 # Control characters, line separators and surrogates, which break reports and files.
 BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -40,20 +46,58 @@ LABELS: tuple[type, ...] = (
 )
 
 
-def numbers(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+class Reading(NamedTuple):
+    """A column as numbers.
+
+    Attributes:
+        numbers: float64, NaN where a cell is missing or not a number, shape (rows,).
+        bad: whether each cell is not a number, shape (rows,).
+        spelt: text that was read as more than a plain number, by what it has: the number of such
+            cells, and the first as text and as a number.
+    """
+
+    numbers: np.ndarray
+    bad: np.ndarray
+    spelt: dict[str, tuple[int, str, float]]
+
+
+def numbers(values: pd.Series, quantity: Quantity = "other") -> tuple[np.ndarray, np.ndarray]:
     """A column as float64, and the rows whose cell is not a float64 number.
+
+    Args:
+        values: the column.
+        quantity: what it counts, which decides how text is read.
 
     Returns:
         The numbers, shape (rows,), NaN where a cell is missing or not a number; and whether each
         cell is not a number, shape (rows,).
     """
+    return read(values, quantity)[:2]
+
+
+def read(values: pd.Series, quantity: Quantity = "other") -> Reading:
+    """A column as numbers, with what was read as one; see :func:`numbers`."""
     if values.dtype.kind in "iuf":
         with np.errstate(over="ignore"):  # Infinities are refused later, by name and row.
             found = np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
-        return found, np.zeros(len(found), dtype=bool)
-    read = [_number(cell) for cell in values.astype(object)]
-    found = np.array([math.nan if item is None else item for item in read], dtype=np.float64)
-    return found, np.array([item is None for item in read], dtype=bool)
+        return Reading(found, np.zeros(len(found), dtype=bool), {})
+    each = list(values.astype(object))
+    comma = comma_of((cell for cell in each if isinstance(cell, str)), quantity)
+    spelt: dict[str, tuple[int, str, float]] = {}
+    found = np.full(len(each), np.nan)
+    bad = np.zeros(len(each), dtype=bool)
+    for place, cell in enumerate(each):
+        item = _number(cell, quantity, comma)
+        if item is None:
+            bad[place] = True
+        elif isinstance(item, Spelling):
+            found[place] = item.value
+            if item.how:
+                count, *first = spelt.get(item.how, (0, str(cell), item.value))
+                spelt[item.how] = (count + 1, *first)  # type: ignore[assignment]
+        else:
+            found[place] = item
+    return Reading(found, bad, spelt)
 
 
 def missing(values: pd.Series) -> np.ndarray:
@@ -66,13 +110,15 @@ def missing(values: pd.Series) -> np.ndarray:
 def fault(cell: Any) -> str:
     """What is wrong with a cell that is not a float64 number, in words."""
     try:
-        real = PLAIN.fullmatch(cell) if isinstance(cell, str) else _is_real(cell)
-        large = bool(real) and math.isinf(float(cell))
+        text = isinstance(cell, str)
+        large = spells_too_much(cell) if text else _is_real(cell) and math.isinf(float(cell))
     except OverflowError:
         large = True
     except Exception:  # Whatever a cell's own methods raise.
         large = False
-    return "too large for a number of 64 bits" if large else "not a number"
+    if large:
+        return "too large for a number of 64 bits"
+    return why_not(cell) if isinstance(cell, str) else "not a number"
 
 
 def label(cell: Any) -> str | None:
@@ -95,7 +141,7 @@ def label(cell: Any) -> str | None:
         return None
 
 
-def _number(cell: Any) -> float | None:
+def _number(cell: Any, quantity: Quantity, comma: Comma) -> float | Spelling | None:
     """A cell as float64, NaN where it is missing; None where it holds no number."""
     if type(cell) is float:
         return cell
@@ -103,7 +149,7 @@ def _number(cell: Any) -> float | None:
         if _is_missing(cell):
             return math.nan
         if isinstance(cell, str):
-            return _spelled(cell)
+            return math.nan if is_gap(cell) else reads_as(cell, quantity, comma)
         if _is_real(cell):
             # float() turns a Decimal or longdouble beyond float64 into infinity silently.
             found = float(cell)
@@ -111,13 +157,6 @@ def _number(cell: Any) -> float | None:
         return number(cell, "cell", infinite=True, remedy="")
     except Exception:  # Whatever a cell's own methods raise.
         return None
-
-
-def _spelled(cell: str) -> float | None:
-    if PLAIN.fullmatch(cell):
-        found = float(cell)
-        return None if math.isinf(found) else found
-    return float(cell) if INFINITE.fullmatch(cell) else None
 
 
 def _is_real(cell: Any) -> bool:

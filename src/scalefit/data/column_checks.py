@@ -9,7 +9,7 @@ import pandas as pd
 
 from scalefit.arguments import shown
 from scalefit.data import cells
-from scalefit.data.column_names import ALWAYS_RESOLVED, POSITIVE, UNITS
+from scalefit.data.column_names import ALWAYS_RESOLVED, POSITIVE, UNITS, quantity_of
 from scalefit.data.row_filter import quoted
 from scalefit.errors import DataError, listed
 
@@ -48,7 +48,7 @@ def as_numbers(values: pd.Series, name: str, header: str) -> pd.Series:
             column=header,
             remedy=f"Choose another column with {name}='...'",
         )
-    numbers, bad = cells.numbers(values)
+    numbers, bad = cells.numbers(values, quantity_of(name))
     if bad.any():
         rows = list(values.index[bad])
         first = values.astype(object).iloc[int(np.argmax(bad))]
@@ -56,9 +56,17 @@ def as_numbers(values: pd.Series, name: str, header: str) -> pd.Series:
             f"{spoken(name, header)} is {cells.fault(first)} ({shown(first)}) {place_of(rows)}",
             column=header,
             rows=rows,
-            remedy="Write plain numbers in raw counts: 1.3e9, not '1.3B' or '1,300,000,000'",
+            remedy="Write numbers, as 1.3e9, '1.3B' or '1,300,000,000', or "
+            + _without(first, header),
         )
     return pd.Series(numbers, index=values.index, name=values.name)
+
+
+def _without(cell: object, header: str) -> str:
+    """How to leave out rows with a cell that is no number."""
+    if isinstance(cell, str) and cell.isprintable() and "'" not in cell and len(cell) < 40:
+        return f"leave such rows out with {keep_call(f'{quoted(header)} != {cell!r}')}"
+    return "leave such rows out before"
 
 
 def place_of(rows: Sequence[object]) -> str:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from scalefit.arguments import shown
+from scalefit.data import cells
+from scalefit.data.column_units import fits, read_source, scaled_header
+from scalefit.data.text_numbers import Quantity
 from scalefit.errors import ArgumentError, DataError, listed
 from scalefit.frozen import Frozen
 
@@ -16,9 +20,11 @@ __all__ = [
     "ALIASES",
     "ALWAYS_RESOLVED",
     "POSITIVE",
+    "TABLE_OPTIONS",
     "UNITS",
-    "absent",
-    "ambiguous",
+    "Resolved",
+    "normalised",
+    "quantity_of",
     "refuse_no_header",
     "rename",
     "resolve",
@@ -27,23 +33,45 @@ __all__ = [
 # Names under which the field's tables carry each quantity, normalised (lower case, underscores).
 # Deliberately short: a name that could mean two things (dataset_size: seen or unique tokens?
 # params_active: of which expert count?) has to be given explicitly. Single letters match in their
-# own case only.
+# own case only. The first name of each is its own: a header that is exactly this wins.
 ALIASES: Mapping[str, tuple[str, ...]] = Frozen(
     {
-        "N": ("N", "params", "n_params", "num_params", "parameters", "model_size", "model_params"),
+        "N": (
+            "N",
+            "params",
+            "n_params",
+            "num_params",
+            "parameters",
+            "n_parameters",
+            "num_parameters",
+            "model_size",
+            "model_params",
+        ),
         "D": (
             "D",
             "tokens",
             "n_tokens",
             "num_tokens",
+            "tokens_seen",
             "training_tokens",
             "train_tokens",
             "num_tokens_training",
             "tokens_trained",
         ),
-        "loss": ("L", "loss", "final_loss", "val_loss", "validation_loss", "eval_loss"),
+        "loss": (
+            "loss",
+            "L",
+            "final_loss",
+            "val_loss",
+            "validation_loss",
+            "eval_loss",
+            "final_val_loss",
+            "final_validation_loss",
+            "final_eval_loss",
+        ),
         "C": (
             "C",
+            "flop",
             "flops",
             "compute",
             "budget",
@@ -63,78 +91,105 @@ ALIASES: Mapping[str, tuple[str, ...]] = Frozen(
 ALWAYS_RESOLVED = ("N", "D", "loss")
 POSITIVE = ("N", "D", "C")
 
-# Names from here on are cut in messages.
-LONG_NAME = 60
+# Options of LossTable.from_frame beside headers.
+TABLE_OPTIONS = ("keep", "missing", "loss_unit", "bytes_per_token")
 
 UNITS = Frozen({"N": "parameters", "D": "tokens", "C": "FLOP"})
 
 
+class Resolved(NamedTuple):
+    """Which header is which quantity.
+
+    Attributes:
+        sources: header of each quantity.
+        scales: what the numbers of a quantity are multiplied by, where not by one.
+        named: quantities whose unit is the one that their header names.
+        candidates: quantities that several headers could mean, with those headers.
+    """
+
+    sources: dict[str, str]
+    scales: dict[str, float]
+    named: tuple[str, ...]
+    candidates: dict[str, tuple[str, ...]]
+
+
 def normalised(header: str) -> str:
+    """A header as aliases are written: lower case, underscores; a lone letter keeps its case."""
     text = header.strip()
     return text if len(text) == 1 else re.sub(r"[\s\-]+", "_", text).lower()
 
 
-def resolve(
-    frame: pd.DataFrame, explicit: Mapping[str, str]
-) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
-    """Header of each quantity, and the quantities that several headers could mean."""
-    headers: dict[str, list[str]] = {}
-    for header in frame.columns:
-        if isinstance(header, str):
-            headers.setdefault(normalised(header), []).append(header)
-    sources: dict[str, str] = {}
-    for name, header in explicit.items():
-        refuse_no_header(header, name)
-        if header not in frame.columns:
-            raise unknown_header(name, header, frame)
-        sources[name] = header
-    used: dict[str, str] = {}
-    for name, header in sources.items():
-        if header in used:
+def quantity_of(name: str) -> Quantity:
+    """What a column counts, by its canonical name: decides how text in it is read."""
+    return "count" if name in POSITIVE else "measure" if name in ("loss", "weight") else "other"
+
+
+def resolve(frame: pd.DataFrame, explicit: Mapping[str, Any]) -> Resolved:
+    """Which header is which quantity, by what is given and by known names.
+
+    A header that is exactly a quantity's name wins over its other names, and those win over names
+    with a unit, as ``params_b``.
+
+    Args:
+        frame: the table.
+        explicit: header of a quantity, or a pair of the header and the unit of its numbers.
+
+    Raises:
+        ArgumentError: what is given is no header.
+        DataError: there is no such header, or it is given twice.
+    """
+    given = {name: read_source(item, name) for name, item in explicit.items()}
+    for name, source in given.items():
+        refuse_no_header(source.header, name)
+        if source.header not in frame.columns:
+            raise unknown_header(name, source.header, frame)
+    used: dict[Any, str] = {}
+    for name, source in given.items():
+        if source.header in used:
             raise DataError(
-                f"column {header!r} is given for both {used[header]} and {name}",
-                column=header,
+                f"column {source.header!r} is given for both {used[source.header]} and {name}",
+                column=source.header,
                 remedy="Each quantity needs a column of its own",
             )
-        used[header] = name
-    candidates: dict[str, tuple[str, ...]] = {}
-    for name, aliases in ALIASES.items():
-        if name in sources:
-            continue
-        found = [header for alias in aliases for header in headers.get(alias, ())]
-        found = [header for header in found if header not in used]
-        if len(found) == 1:
-            sources[name] = found[0]
-        elif found:
-            candidates[name] = tuple(found)
-    for name in ALWAYS_RESOLVED:
-        if name in candidates:
-            raise ambiguous(name, candidates[name])
-    return sources, candidates
-
-
-def ambiguous(name: str, found: Sequence[str]) -> DataError:
-    """An error for a quantity that several headers could mean."""
-    return DataError(
-        f"{name} could be any of the columns {listed(found)}",
-        column=name,
-        remedy=f"Say which one: {name}={found[0]!r}",
+        used[source.header] = name
+    found = Resolved(
+        {name: source.header for name, source in given.items()},
+        {name: source.scale for name, source in given.items() if source.scale != 1.0},
+        (),
+        {},
     )
+    headers = [name for name in frame.columns if isinstance(name, str) and name not in used]
+    for name in ALIASES:
+        if name not in found.sources:
+            found = _with_known(found, name, headers, frame)
+    return found
 
 
-def absent(wanted: str, frame: pd.DataFrame) -> DataError:
-    """An error for a quantity or header that the table lacks, with what it has."""
-    known = ALIASES.get(wanted, ())
-    short = isinstance(wanted, str) and len(wanted) < LONG_NAME
-    name = wanted if short else shown(wanted)
-    also = f" (or under one of: {', '.join(known[1:])})" if len(known) > 1 else ""
-    remedy = f"Say which column it is: {name}='...'. Columns: {listed(list(frame.columns))}"
-    if name == "D" and "C" in frame and "N" in frame:
-        remedy += (
-            ". If the FLOP column counts 6ND, add the tokens first: "
-            "frame['tokens'] = C / (6 * N), in floats"
-        )
-    return DataError(f"the table has no column {name}{also}", column=wanted, remedy=remedy)
+def _with_known(
+    found: Resolved, name: str, headers: Sequence[str], frame: pd.DataFrame
+) -> Resolved:
+    """A quantity resolved by names that are known for it, if there are any."""
+    exact = [header for header in headers if header.strip() == name]
+    alias = [header for header in headers if normalised(header) in ALIASES[name]]
+    first = exact or alias
+    if len(first) == 1:
+        return found._replace(sources={**found.sources, name: first[0]})
+    if first:
+        return found._replace(candidates={**found.candidates, name: tuple(first)})
+    scaled = {header: scaled_header(header, ALIASES) for header in headers}
+    units = {header: item[1] for header, item in scaled.items() if item and item[0] == name}
+    if len(units) != 1:
+        many = {name: tuple(units)} if units else {}
+        return found._replace(candidates=found.candidates | many)
+    ((header, unit),) = units.items()
+    # A header may say billions where its numbers are counts.
+    numbers = cells.numbers(frame[header], quantity_of(name))[0]
+    scale = {name: unit} if fits(numbers, name, unit) else {}
+    return found._replace(
+        sources={**found.sources, name: header},
+        scales=found.scales | scale,
+        named=(*found.named, name),
+    )
 
 
 def refuse_no_header(header: object, argument: str) -> None:
@@ -153,6 +208,9 @@ def unknown_header(name: str, header: str, frame: pd.DataFrame) -> DataError:
         str(header), [item for item in frame.columns if isinstance(item, str)], n=1
     )
     hint = f"Did you mean {close[0]!r}? " if close else ""
+    option = difflib.get_close_matches(name, TABLE_OPTIONS, n=1, cutoff=0.75)
+    if option:
+        hint = f"Did you mean the option {option[0]}=? "
     return DataError(
         f"there is no column {shown(header)} for {name}",
         column=header,

@@ -51,13 +51,15 @@ def apply_rules(
 def drop_missing(
     frame: pd.DataFrame, sources: Mapping[str, str]
 ) -> tuple[pd.DataFrame, list[DroppedRow]]:
-    """Rows that have every quantity that each run needs, and the others."""
+    """Rows that have every quantity that each run needs, as finite numbers, and the others."""
     dropped: list[DroppedRow] = []
     for name in (*ALWAYS_RESOLVED, "weight"):
-        if name in sources:
-            lost = np.isnan(frame[name].to_numpy())
+        if name not in sources:
+            continue
+        for lacks, why in ((np.isnan, "missing"), (np.isinf, "infinite")):
+            lost = lacks(frame[name].to_numpy())
             if lost.any():
-                dropped += [DroppedRow(row, f"missing {name}") for row in frame.index[lost]]
+                dropped += [DroppedRow(row, f"{why} {name}") for row in frame.index[lost]]
                 frame = frame[~lost]
     return frame, dropped
 

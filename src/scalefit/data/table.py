@@ -22,18 +22,15 @@ from scalefit.arguments import choice, file_path, mapping, names, shown
 from scalefit.data import cells
 from scalefit.data.column_checks import (
     as_numbers,
-    keep_call,
     out_of_size,
-    place_of,
     refuse,
     sound,
 )
+from scalefit.data.column_guesses import refuse_ambiguous, unresolved
 from scalefit.data.column_names import (
     ALIASES,
     ALWAYS_RESOLVED,
-    UNITS,
-    absent,
-    ambiguous,
+    quantity_of,
     refuse_no_header,
     rename,
     resolve,
@@ -46,23 +43,23 @@ from scalefit.data.dropped_rows import (
     drop_missing,
 )
 from scalefit.data.files import read_frame, refuse_repeated_labels
-from scalefit.data.row_filter import RULE_REMEDY, quoted
+from scalefit.data.interpretation import Interpretation, headers_with_units
+from scalefit.data.loss_units import ASSUMED, LossUnit, read_loss_scale
+from scalefit.data.other_laws import fitting_laws
+from scalefit.data.row_filter import RULE_REMEDY
+from scalefit.data.row_labels import refuse_unlabelled
 from scalefit.data.table_notes import reading_notes, replaced_columns
+from scalefit.data.table_report import first_rows, quantities
 from scalefit.errors import ArgumentError, DataError, listed
 from scalefit.frozen import Frozen
 from scalefit.laws import Law
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
-from scalefit.reporting.description import Column, Description, Table
-from scalefit.reporting.numbers import Kind
+from scalefit.reporting.description import Description, Table
 
 __all__ = ["LossTable", "as_table", "read"]
 
 Missing = Literal["raise", "drop"]
-
-# How a report writes the quantities, and how much of a table it shows.
-KINDS: Mapping[str, Kind] = Frozen({"N": "count", "D": "count", "C": "flop"})
-ROWS_DESCRIBED, COLUMNS_DESCRIBED = 5, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +77,8 @@ class LossTable(Described):
         candidates: canonical names that several headers could mean, with those headers.
         dropped: rows left out, each with its rule.
         notes: soft problems found while reading.
+        scales: what the numbers of a quantity were multiplied by, where not by one.
+        loss_unit: unit of the losses, after conversion; empty where it is not known.
     """
 
     frame: pd.DataFrame
@@ -87,6 +86,8 @@ class LossTable(Described):
     candidates: Mapping[str, tuple[str, ...]]
     dropped: tuple[DroppedRow, ...] = ()
     notes: tuple[Note, ...] = ()
+    scales: Mapping[str, float] = Frozen({})
+    loss_unit: str = ASSUMED
 
     def __post_init__(self) -> None:
         if not isinstance(self.frame, pd.DataFrame):
@@ -101,7 +102,9 @@ class LossTable(Described):
         *,
         keep: str | Sequence[str] = (),
         missing: Missing = "raise",
-        **columns: str,
+        loss_unit: LossUnit | None = None,
+        bytes_per_token: float | None = None,
+        **columns: str | tuple[str, float],
     ) -> LossTable:
         """A checked table from a DataFrame.
 
@@ -110,10 +113,14 @@ class LossTable(Described):
             keep: rules a row must satisfy, in headers or canonical names, such as
                 ``"besiroglu_keep == 1"`` or ``"C < 1e21 and notna(loss)"``. Rows that fail are
                 listed in ``dropped`` under the rule.
-            missing: what to do about rows without N, D, loss or weight: ``raise``, or ``drop`` and
-                list.
-            **columns: header of a quantity, as ``N="params_matmul"`` or ``U="unique_tokens"``;
-                wins over the alias table.
+            missing: what to do about rows without a finite N, D, loss or weight: ``raise``, or
+                ``drop`` and list.
+            loss_unit: unit of the losses, which are converted to nats: ``nats``, ``bits`` or
+                ``perplexity`` of a token, ``nats_per_byte`` or ``bits_per_byte``.
+            bytes_per_token: bytes of the text over its tokens: losses per byte become losses per
+                token.
+            **columns: header of a quantity, as ``N="params_matmul"`` or ``U="unique_tokens"``, or
+                of one in another unit, as ``N=("params_b", 1e9)``; wins over known names.
 
         Returns:
             The table.
@@ -132,25 +139,30 @@ class LossTable(Described):
         """
         choice(missing, "missing", get_args(Missing))
         rules = names(keep, "keep", remedy=RULE_REMEDY, wanted="rule")
+        loss = read_loss_scale(loss_unit, bytes_per_token)
         frame = _plain(frame)
-        sources, candidates = resolve(frame, columns)
+        found = resolve(frame, columns)
+        sources, candidates = found.sources, found.candidates
+        refuse_ambiguous(frame, sources, candidates, converted=loss is not None)
+        reading = Interpretation(found, loss)
         renamed = rename(frame, sources)
+        done = reading.apply(renamed)
         renamed, dropped = apply_rules(frame, renamed, rules)
         checked = [name for name in (*ALWAYS_RESOLVED, "weight") if name in sources]
-        for name in checked:
+        for name in (*checked, *(item for item in found.scales if item not in checked)):
             values = renamed[name]
-            numbers = as_numbers(values, name, sources[name])
-            if numbers is not values:
-                renamed[name] = numbers
+            if name not in done:
+                renamed[name] = reading.strict(values, name)
+            elif values.dtype != np.float64:
+                renamed[name] = as_numbers(values, name, sources[name])
         if missing == "drop":
             renamed, lost = drop_missing(renamed, sources)
             dropped += lost
         if renamed.empty:
-            raise DataError(
-                f"no row is left: {len(dropped)} were dropped: {counted(dropped)}",
-                remedy="Loosen the rules",
-            )
-        table = cls(renamed, Frozen(sources), Frozen(candidates), tuple(dropped))
+            said = f"no row is left: {len(dropped)} were dropped: {counted(dropped)}"
+            raise DataError(said, remedy="Loosen the rules")
+        known = Frozen(sources), Frozen(candidates), tuple(dropped), ()
+        table = cls(renamed, *known, Frozen(found.scales), reading.loss_unit)
         for name in checked:
             table.column(name)
         # Runs of no weight say nothing of the unit, and C may be no number: it is optional.
@@ -159,7 +171,7 @@ class LossTable(Described):
             for name in ("N", "D", "C", "loss")
             if name in sources
         }
-        notes = reading_notes(renamed, sources, candidates, judged)
+        notes = [*reading.notes(), *reading_notes(table, judged)]
         notes += replaced_columns(frame, sources)
         object.__setattr__(table, "notes", tuple(notes))
         return table
@@ -180,7 +192,7 @@ class LossTable(Described):
         refuse_no_header(name, "name")
         place = self._place(name)
         if place not in self.frame:
-            raise absent(name, self.frame)
+            raise self._unresolved([name])
         return self.frame[place]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -210,7 +222,7 @@ class LossTable(Described):
                 "dropped": counted(self.dropped),
                 "other columns": listed(others) if others else "",
             },
-            tables=[self._quantities(), self._first_rows()],
+            tables=[self._quantities(), first_rows(self.frame)],
             notes=self.notes,
             parts={"dropped": description(self.dropped)} if self.dropped else {},
         )
@@ -218,34 +230,12 @@ class LossTable(Described):
     def _quantities(self) -> Table:
         """Header, range and unit of each quantity that is in numbers."""
         numbers = {name: self.numbers(name) for name in self.sources if name in self.frame}
-        known = [name for name, values in numbers.items() if np.isfinite(values).any()]
-        kinds: list[Kind] = [KINDS.get(name, "number") for name in known]
-        return Table(
-            [
-                Column("quantity", known, "text"),
-                Column("header", [str(self.sources[name]) for name in known], "text"),
-                Column("smallest", [np.nanmin(numbers[name]) for name in known], kinds),
-                Column("largest", [np.nanmax(numbers[name]) for name in known], kinds),
-                Column("unit", [UNITS.get(name, "") for name in known], "text"),
-            ],
-            "quantities",
-        )
-
-    def _first_rows(self) -> Table:
-        """The first rows, as many columns as fit a page."""
-        first = self.frame.iloc[:ROWS_DESCRIBED, :COLUMNS_DESCRIBED]
-        columns = [Column("row", [str(label) for label in first.index], "text")]
-        for place, name in enumerate(first):
-            values = first.iloc[:, place]
-            numeric = values.dtype.kind in "iuf"
-            kind: Kind = KINDS.get(str(name), "number") if numeric else "text"
-            columns.append(Column(str(name), values.tolist(), kind))
-        return Table(columns, f"first of {len(self)} runs")
+        return quantities(numbers, headers_with_units(self.sources, self.scales), self.loss_unit)
 
     def __repr__(self) -> str:
         known = ", ".join(
             name if source == name else f"{name}={source!r}"
-            for name, source in self.sources.items()
+            for name, source in headers_with_units(self.sources, self.scales).items()
         )
         dropped = f", {len(self.dropped)} dropped" if self.dropped else ""
         return f"<LossTable: {len(self)} rows{dropped}; {known}>"
@@ -284,19 +274,51 @@ class LossTable(Described):
         Raises:
             DataError: as for :meth:`column`; a value is none that the law describes.
         """
+        self.require(law.columns, law)
         used = {name: self.column(name) for name in law.columns}
         law.check(used, self.rows)
         return used
 
+    def require(self, names: Sequence[str], law: Law | None = None) -> None:
+        """Refuse quantities that the table lacks, all at once.
+
+        Args:
+            names: canonical names or headers.
+            law: the law that needs them, if it is one.
+
+        Raises:
+            DataError: it lacks one, or one could be several columns.
+        """
+        headers = {header: quantity for quantity, header in self.sources.items()}
+        lacking = [
+            name
+            for name in names
+            if name in self.candidates
+            or (name not in self.frame and (name in ALIASES or name not in headers))
+        ]
+        if lacking:
+            raise self._unresolved(lacking, law)
+
+    def _unresolved(self, names: Sequence[str], law: Law | None = None) -> DataError:
+        """The error for quantities that the table lacks or that could be several columns."""
+        # Under the headers of the source, which are those that a caller can give.
+        original = self.frame.rename(columns=dict(self.sources))
+        chosen = "" if law is None or law.name == "chinchilla" else f", {law.name!r}"
+        return unresolved(
+            original,
+            names,
+            self.sources,
+            self.candidates,
+            call="" if law is None else f"scalefit.fit(runs{chosen}",
+            otherwise=lambda: fitting_laws(self.sources, list(self.frame), names, law),
+        )
+
     def _checked_column(self, name: str) -> np.ndarray:
-        if name in self.candidates:
-            raise ambiguous(name, self.candidates[name])
+        # A column N that was given for another quantity is not the N of a law.
+        self.require([name])
         if name not in self.frame.columns:
             canonical = {header: quantity for quantity, header in self.sources.items()}
-            # A column N that was given for another quantity is not the N of a law.
-            if name in canonical and name not in ALIASES:
-                return self.column(canonical[name])
-            raise absent(name, self.frame)
+            return self.column(canonical[name])
         header = self.sources.get(name, name)
         values = as_numbers(self.frame[name], name, header).to_numpy(dtype=np.float64, copy=True)
         # One test for the usual case; a bad column then finds the check that it fails.
@@ -328,35 +350,8 @@ class LossTable(Described):
                 column=name,
                 remedy=f"Columns: {listed(list(self.frame.columns))}",
             )
-        values = self.frame[place]
-        gaps = cells.missing(values)
-        if gaps.any():
-            rows = [self.rows[i] for i in np.flatnonzero(gaps)]
-            raise DataError(
-                f"{name!r} is missing {place_of(rows)}",
-                column=name,
-                rows=rows,
-                remedy=f"Fill it, or leave the rows out with {keep_call(f'notna({quoted(name)})')}",
-            )
-        if values.dtype.kind in "iufb":
-            return values
-        each = values.tolist()
-        # A few texts make up most columns: each is looked at once.
-        sound = {item for item in {cell for cell in each if type(cell) is str} if cells.label(item)}
-        wrong = [
-            place
-            for place, cell in enumerate(each)
-            if not (cell in sound if type(cell) is str else cells.label(cell) is not None)
-        ]
-        if wrong:
-            rows = [self.rows[place] for place in wrong]
-            raise DataError(
-                f"{name!r} is no label ({shown(values.iloc[wrong[0]])}) {place_of(rows)}",
-                column=name,
-                rows=rows,
-                remedy="Label rows with text of one line, numbers, truth values or dates",
-            )
-        return values
+        refuse_unlabelled(self.frame[place], name, self.rows)
+        return self.frame[place]
 
     def numbers(self, name: str) -> np.ndarray:
         """One column as float64, NaN where a cell is no usable number, shape (rows,); never raises.
@@ -364,7 +359,7 @@ class LossTable(Described):
         Args:
             name: canonical name or header, of a column that is there.
         """
-        values = cells.numbers(self.frame[name])[0]
+        values = cells.numbers(self.frame[name], quantity_of(name))[0]
         return np.where(np.isfinite(values) & ~out_of_size(values, name), values, np.nan)
 
     @cached_property
@@ -392,16 +387,24 @@ class LossTable(Described):
 
 
 def read(
-    path: str | Path, *, keep: str | Sequence[str] = (), missing: Missing = "raise", **columns: str
+    path: str | Path,
+    *,
+    keep: str | Sequence[str] = (),
+    missing: Missing = "raise",
+    loss_unit: LossUnit | None = None,
+    bytes_per_token: float | None = None,
+    **columns: str | tuple[str, float],
 ) -> LossTable:
     """A checked table from a file.
 
     Args:
         path: ``.csv``, ``.tsv``, ``.parquet``, ``.jsonl`` or ``.ndjson``; CSV and JSON lines may be
             compressed (``.csv.gz``).
-        keep: see :meth:`LossTable.from_frame`.
-        missing: see :meth:`LossTable.from_frame`.
-        **columns: see :meth:`LossTable.from_frame`.
+        keep: rules a row must satisfy; this and the others as for :meth:`LossTable.from_frame`.
+        missing: what to do about rows without N, D, loss or weight.
+        loss_unit: unit of the losses.
+        bytes_per_token: bytes of the text over its tokens.
+        **columns: headers of the quantities, with their unit if they need one.
 
     Returns:
         The table.
@@ -415,7 +418,14 @@ def read(
     if isinstance(path, pd.DataFrame | LossTable | Mapping):
         remedy += ". A DataFrame needs no reading: scalefit.fit(frame), LossTable.from_frame(frame)"
     place = file_path(path, "path", remedy=remedy)
-    return LossTable.from_frame(read_frame(place), keep=keep, missing=missing, **columns)
+    return LossTable.from_frame(
+        read_frame(place),
+        keep=keep,
+        missing=missing,
+        loss_unit=loss_unit,
+        bytes_per_token=bytes_per_token,
+        **columns,
+    )
 
 
 def as_table(runs: LossTable | pd.DataFrame, **options: Any) -> LossTable:
@@ -423,12 +433,15 @@ def as_table(runs: LossTable | pd.DataFrame, **options: Any) -> LossTable:
 
     Raises:
         ArgumentError: it is neither, or options are given for a table that is already built. Their
-            defaults are no options: an empty ``keep``, and ``missing="raise"``.
+            defaults are no options: an empty ``keep``, ``missing="raise"``, None.
     """
     if isinstance(options.get("keep"), list | tuple) and not options["keep"]:
         del options["keep"]
     if isinstance(options.get("missing"), str) and options["missing"] == "raise":
         del options["missing"]
+    for name in ("loss_unit", "bytes_per_token"):
+        if options.get(name, True) is None:
+            del options[name]
     if isinstance(runs, LossTable):
         if options:
             name = min(options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -15,20 +16,38 @@ from scalefit.notes import Note
 __all__ = ["reading_notes", "replaced_columns"]
 
 
-def reading_notes(
-    frame: pd.DataFrame,
-    sources: Mapping[str, str],
-    candidates: Mapping[str, Sequence[str]],
-    judged: Mapping[str, np.ndarray],
-) -> list[Note]:
+class Read(Protocol):
+    """What notes need of a table."""
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The table under canonical names."""
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """Header of each quantity."""
+
+    @property
+    def candidates(self) -> Mapping[str, Sequence[str]]:
+        """Quantities that several headers could mean, with those."""
+
+    @property
+    def scales(self) -> Mapping[str, float]:
+        """What the numbers of a quantity were multiplied by."""
+
+    @property
+    def loss_unit(self) -> str:
+        """Unit of the losses; empty where they are perplexities."""
+
+
+def reading_notes(table: Read, judged: Mapping[str, np.ndarray]) -> list[Note]:
     """Notes on columns that could be several, on rows that repeat, and on units.
 
     Args:
-        frame: the table under canonical names.
-        sources: header of each quantity.
-        candidates: quantities that several headers could mean, with those.
+        table: the table.
         judged: numbers of N, D, C and loss, as far as there are any, NaN in rows of no weight.
     """
+    frame, sources = table.frame, table.sources
     notes = [
         Note.of(
             "ambiguous_column",
@@ -37,7 +56,7 @@ def reading_notes(
             {"quantity": name, "columns": list(found)},
             severity="warning" if name == "weight" else "info",
         )
-        for name, found in candidates.items()
+        for name, found in table.candidates.items()
     ]
     repeated = _repeated(frame) if all(name in sources for name in ALWAYS_RESOLVED) else []
     if repeated:
@@ -50,7 +69,7 @@ def reading_notes(
                 {"rows": [str(row) for row in repeated]},
             )
         )
-    return [*notes, *unit_notes(judged, sources, tuple(frame.index))]
+    return [*notes, *unit_notes(judged, sources, table.scales, table.loss_unit, tuple(frame.index))]
 
 
 def replaced_columns(frame: pd.DataFrame, sources: Mapping[str, str]) -> list[Note]:

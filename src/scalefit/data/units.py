@@ -42,7 +42,11 @@ MOST_LOSS = 12.0
 
 
 def unit_notes(
-    columns: Mapping[str, np.ndarray], headers: Mapping[str, str], rows: Sequence[object]
+    columns: Mapping[str, np.ndarray],
+    headers: Mapping[str, str],
+    scales: Mapping[str, float],
+    loss_unit: str,
+    rows: Sequence[object],
 ) -> list[Note]:
     """Notes on columns that are not raw counts, and on losses that are not nats per token.
 
@@ -50,6 +54,8 @@ def unit_notes(
         columns: those of ``N``, ``D``, ``C`` and ``loss`` that a table has, each (rows,); values
             that are no positive numbers are passed over.
         headers: header of each in the table.
+        scales: what the numbers of each were multiplied by already, where not by one.
+        loss_unit: unit of the losses; empty where their header names a perplexity.
         rows: row labels.
     """
     known = {
@@ -57,10 +63,12 @@ def unit_notes(
         for name, values in columns.items()
     }
     known = {name: values for name, values in known.items() if not np.isnan(values).all()}
-    return [*_count_notes(known, headers), *_loss_notes(known, headers, rows)]
+    return [*_count_notes(known, headers, scales), *_loss_notes(known, headers, loss_unit, rows)]
 
 
-def _count_notes(known: Mapping[str, np.ndarray], headers: Mapping[str, str]) -> list[Note]:
+def _count_notes(
+    known: Mapping[str, np.ndarray], headers: Mapping[str, str], scales: Mapping[str, float]
+) -> list[Note]:
     sizes = _sizes(known)
     if _plausible(sizes):
         return []
@@ -76,13 +84,11 @@ def _count_notes(known: Mapping[str, np.ndarray], headers: Mapping[str, str]) ->
     )
     if likely:
         units = ", ".join(f"{name} in {_named(unit)}" for name, unit in likely.items())
-        call = _call(
-            {
-                headers[name]: f"runs[{headers[name]!r}] * {_short(unit)}"
-                for name, unit in likely.items()
-            }
+        options = ", ".join(
+            f"{name}=({headers[name]!r}, {_short(unit * scales.get(name, 1.0))})"
+            for name, unit in likely.items()
         )
-        said += f". Likely unit: {units}. Pass {call}"
+        said += f". Likely unit: {units}. Pass {options}"
     else:
         said += ". No usual unit makes counts of them: check the columns"
     return [Note.of("units", said, {**sizes, "likely": likely})]
@@ -152,14 +158,6 @@ def _unusual(sizes: Mapping[str, float], scale: Mapping[str, float]) -> float:
     return far + changed + (scale["C"] != 1.0)
 
 
-def _call(changes: Mapping[str, str]) -> str:
-    """A table with columns changed, as code."""
-    if all(str(header).isidentifier() for header in changes):
-        return f"runs.assign({', '.join(f'{header}={new}' for header, new in changes.items())})"
-    each = ", ".join(f"{header!r}: {new}" for header, new in changes.items())
-    return f"runs.assign(**{{{each}}})"
-
-
 def _short(value: float) -> str:
     """A number as code may have it: 1e9."""
     return re.sub(r"e\+?(-?)0*", r"e\1", f"{value:.3g}")
@@ -172,24 +170,40 @@ def _named(unit: float) -> str:
 
 
 def _loss_notes(
-    known: Mapping[str, np.ndarray], headers: Mapping[str, str], rows: Sequence[object]
+    known: Mapping[str, np.ndarray],
+    headers: Mapping[str, str],
+    loss_unit: str,
+    rows: Sequence[object],
 ) -> list[Note]:
     if "loss" not in known:
         return []
-    loss, header = known["loss"], headers["loss"]
+    loss = known["loss"]
     with np.errstate(invalid="ignore"):
         high = np.flatnonzero(loss > MOST_LOSS)
+    details = {
+        "rows": [str(rows[int(i)]) for i in high],
+        "largest": float(np.nanmax(loss)),
+    }
+    if not loss_unit:
+        return [
+            Note.of(
+                "loss_unit",
+                f"the header {headers['loss']!r} names a perplexity, and a law describes its "
+                "logarithm: E and the exponents of this fit are none of a loss. Pass "
+                "loss_unit='perplexity'",
+                details,
+            )
+        ]
     if not len(high):
         return []
-    call = _call({header: f"numpy.log(runs[{header!r}])"})
     return [
         Note.of(
             "loss_unit",
             f"{len(high)} of {len(loss)} losses are above {MOST_LOSS:g} (up to "
             f"{np.nanmax(loss):.4g}; rows {listed([rows[int(i)] for i in high])}), more than "
-            "guessing evenly among 160,000 tokens costs in nats. Of perplexities take logarithms: "
-            f"{call}; leave diverged runs out with keep='loss < {MOST_LOSS:g}'; "
+            "guessing evenly among 160,000 tokens costs in nats. Of perplexities pass "
+            f"loss_unit='perplexity'; leave diverged runs out with keep='loss < {MOST_LOSS:g}'; "
             "losses per image or sequence are in order",
-            {"rows": [str(rows[int(i)]) for i in high], "largest": float(np.nanmax(loss))},
+            details,
         )
     ]

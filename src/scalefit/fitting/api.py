@@ -14,6 +14,7 @@ import pandas as pd
 from scalefit import arguments
 from scalefit.certification.certify import DEFAULT_BOXES, DEFAULT_WORK, MOST_BOXES, MOST_WORK
 from scalefit.certification.certify import certify as prove
+from scalefit.data.loss_units import LossUnit
 from scalefit.data.table import LossTable, Missing, as_table
 from scalefit.errors import FitError, listed
 from scalefit.fitting import grid
@@ -65,7 +66,9 @@ def fit(
     device: str | None = None,
     keep: str | Sequence[str] = (),
     missing: Missing = "raise",
-    **columns: str,
+    loss_unit: LossUnit | None = None,
+    bytes_per_token: float | None = None,
+    **columns: str | tuple[str, float],
 ) -> Fit:
     """The global optimum of a law on a table of training runs.
 
@@ -101,7 +104,10 @@ def fit(
             fits of one kind. By default numpy fits on the host, and nothing is compiled.
         keep: rules a row must satisfy (DataFrames only; see :meth:`LossTable.from_frame`).
         missing: what to do about rows without N, D or loss (DataFrames only).
-        **columns: headers of the quantities, as ``N="params_matmul"`` (DataFrames only).
+        loss_unit: unit of the losses, which are converted to nats (DataFrames only).
+        bytes_per_token: of losses per byte that become losses per token (DataFrames only).
+        **columns: headers of the quantities, as ``N="params_matmul"``, with the unit of the numbers
+            where they are no counts, as ``N=("params_b", 1e9)`` (DataFrames only).
 
     Returns:
         The fit: parameters in raw units, objective, status, notes, evidence.
@@ -128,7 +134,14 @@ def fit(
     objective = Objective(residual, robust, delta, asymmetry)
     limited = read_bounds(bounds)
     prepared = prepare_fit(
-        as_table(runs, keep=keep, missing=missing, **columns),
+        as_table(
+            runs,
+            keep=keep,
+            missing=missing,
+            loss_unit=loss_unit,
+            bytes_per_token=bytes_per_token,
+            **columns,
+        ),
         law,
         objective,
         fixed=read_fixed(fixed),
@@ -343,10 +356,13 @@ def _provenance(prepared: PreparedFit) -> dict[str, str]:
     table, law = prepared.table, prepared.problem.law
     grouped = sorted({name for item in prepared.groups.values() for name in item.columns})
     headers = {f"column {name}": str(header) for name, header in table.sources.items()}
+    units = {f"unit of {name}": repr(scale) for name, scale in table.scales.items()}
     return {
         "scalefit": __version__,
         "jax": jax.__version__,
         "numpy": np.__version__,
         "data": table.digest([*law.columns, law.response], grouped),
+        "loss unit": table.loss_unit,
         **headers,
+        **units,
     }

@@ -77,6 +77,7 @@ def prepare_fit(
         ArgumentError: ``fixed``, ``bounds``, ``tied`` or ``groups`` make no sense for the law, or
             the delta of raw residuals for losses of this size.
     """
+    table.require([*law.columns, law.response], law)
     columns, observed = table.columns_of(law), _losses(table, law, objective)
     grouped = {name: Grouping.of(table, names, table.weight > 0) for name, names in groups.items()}
     codes = {grouping: grouping.codes(table) for grouping in grouped.values()}

@@ -15,7 +15,7 @@ from scalefit.allocation.result import Allocation
 from scalefit.arguments import instance, numbers
 from scalefit.arguments import level as checked_level
 from scalefit.errors import AllocationError
-from scalefit.plot.canvas import several, single
+from scalefit.plot.canvas import several, single, with_unit
 from scalefit.results.fit import Fit, checked_fit
 from scalefit.results.surface import Surface, checked_surface
 
@@ -156,7 +156,7 @@ def region(
     )
     ax.set_xscale("log")
     ax.set_xlabel("N, parameters")
-    ax.set_ylabel("loss")
+    ax.set_ylabel(with_unit("loss", fit.point.loss_unit))
     ax.set_title(f"{low:.3g} to {high:.3g} parameters", fontsize=10)
     ax.legend(frameon=False, fontsize=8)
     return ax

@@ -11,7 +11,7 @@ from scalefit.allocation.optimum import allocate
 from scalefit.approach2.bias_report import BiasReport
 from scalefit.arguments import instance
 from scalefit.arguments import level as checked_level
-from scalefit.plot.canvas import several
+from scalefit.plot.canvas import several, with_unit
 from scalefit.plot.gap_parts import percent_label, percent_ticks
 from scalefit.results.estimate import Estimate
 
@@ -91,7 +91,7 @@ def _curves(ax: Axes, report: BiasReport) -> None:
     ax.set_ylim(low - room, high + room)
     ax.set_xscale("log")
     ax.set_xlabel("N, parameters")
-    ax.set_ylabel("loss (unit of the table)")
+    ax.set_ylabel(with_unit("loss", report.fit.loss_unit))
     ax.set_title(f"{len(budgets)} budgets, from low (dark) to high (light)", fontsize=10)
     ax.legend(
         handles=[

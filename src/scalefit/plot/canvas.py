@@ -11,7 +11,7 @@ from scalefit.arguments import instance, refused
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["several", "single"]
+__all__ = ["several", "single", "with_unit"]
 
 
 def single(ax: Any, size: tuple[float, float]) -> Axes:
@@ -58,3 +58,8 @@ def several(ax: Any, shape: tuple[int, int], size: tuple[float, float]) -> np.nd
         remedy = f"Pass ax=matplotlib.pyplot.subplots({shape[0]}, {shape[1]})[1], or leave it out"
         raise refused("ax", ax, f"{count} Axes of matplotlib", remedy)
     return found if shape[0] == 1 and shape[1] > 1 else found.reshape(shape)
+
+
+def with_unit(name: str, unit: str) -> str:
+    """What an axis shows, with its unit where it is known."""
+    return f"{name}, {unit}" if unit else name

@@ -11,7 +11,7 @@ from scalefit.approach2.isoflop_fit import IsoFlop
 from scalefit.arguments import instance
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError, listed
-from scalefit.plot.canvas import single
+from scalefit.plot.canvas import single, with_unit
 from scalefit.results.prediction import refuse_unknown
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def isoflop(
     ax.set_xscale("log")
     _framed(ax, result, N, loss)
     ax.set_xlabel("N, parameters")
-    ax.set_ylabel("loss (unit of the table)")
+    ax.set_ylabel(with_unit("loss", table.loss_unit))
     ax.set_title(
         f"N* grows as C^{result.n_exponent:.3f}, D* as C^{result.d_exponent:.3f} ({result.method})",
         fontsize=10,

@@ -13,7 +13,7 @@ from scalefit.arguments import level as checked_level
 from scalefit.arguments import number
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import AllocationError
-from scalefit.plot.canvas import single
+from scalefit.plot.canvas import single, with_unit
 from scalefit.results.fit import Fit
 from scalefit.results.prediction import refuse_unknown
 from scalefit.results.surface import Surface, checked_surface
@@ -114,7 +114,7 @@ def surface(
     ax.set_xlabel("N, model parameters")
     ax.set_ylabel("D, training tokens")
     ax.set_title(f"{fit.law.name}: {_headline(fit)}", fontsize=10)
-    bar = ax.figure.colorbar(filled, ax=ax, label="loss (unit of the table)")
+    bar = ax.figure.colorbar(filled, ax=ax, label=with_unit("loss", fit.loss_unit))
     bar.ax.yaxis.set_major_locator(FixedLocator(levels[::2].tolist()))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from scalefit.arguments import level as checked_level
 from scalefit.data.table import LossTable, as_table
-from scalefit.plot.canvas import single
+from scalefit.plot.canvas import single, with_unit
 from scalefit.results.domain import outside
 from scalefit.results.prediction import refuse_unknown
 from scalefit.results.surface import IntervalKind, Surface, checked_surface
@@ -65,7 +65,7 @@ def predictions(
     ax.axhline(0.0, color="crimson", linewidth=1.2)
     measured = {name: table.column(name)[used] for name in fit.law.columns}
     _runs(ax, predicted, 100 * (observed / predicted - 1), outside(fit.domain, measured))
-    ax.set_xlabel("predicted loss (unit of the table)")
+    ax.set_xlabel(f"predicted {with_unit(fit.law.response, fit.loss_unit)}")
     ax.set_ylabel("observed / predicted - 1, %")
     title = [f"{fit.law.name}: predictions"]
     if surface.drawn:

@@ -404,7 +404,7 @@ class Fit(Described):
     @property
     def loss_unit(self) -> str:
         """Unit of what the law predicts, as ``nats/token``; empty where it is not known."""
-        return loss_unit(self.law, {note.code for note in self.notes})
+        return loss_unit(self.law, {note.code for note in self.notes}, self.provenance)
 
     def describe(self, level: float = 0.95) -> Description:
         """How well the law fits and what comes next, the parameters, and where they come from."""

@@ -8,6 +8,7 @@ import pandas as pd
 
 from scalefit.data.column_names import UNITS
 from scalefit.data.grouping import level_name
+from scalefit.data.loss_units import ASSUMED
 from scalefit.frozen import Frozen
 from scalefit.laws import Law, Param
 from scalefit.reporting.described import Described
@@ -67,14 +68,17 @@ def parameter_table(
     return Table(columns)
 
 
-def loss_unit(law: Law, codes: Mapping[str, object] | set[str]) -> str:
+def loss_unit(law: Law, codes: set[str], provenance: Mapping[str, str]) -> str:
     """Unit of what a law predicts; empty where it is not known.
 
     Args:
         law: the law.
         codes: codes of the notes on its fit: one of them says that losses are no nats per token.
+        provenance: of the fit: names the unit of its table.
     """
-    return "nats/token" if law.response == "loss" and "loss_unit" not in codes else ""
+    if law.response != "loss" or "loss_unit" in codes:
+        return ""
+    return provenance.get("loss unit", ASSUMED)
 
 
 def units_of(law: Law, levels: Mapping[str, tuple[str, ...]], loss: str) -> dict[str, str]:

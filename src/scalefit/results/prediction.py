@@ -11,15 +11,12 @@ from typing import Any
 import numpy as np
 
 from scalefit.arguments import numbers, refused, shown
-from scalefit.data.column_names import ALIASES
+from scalefit.data.column_names import ALIASES, TABLE_OPTIONS
 from scalefit.data.grouping import Grouping, level_keywords, level_name
 from scalefit.errors import ArgumentError, DataError
 from scalefit.laws import Law
 
 __all__ = ["by_row", "column_numbers", "labels", "refuse_positions", "refuse_unknown", "single"]
-
-# Options of LossTable.from_frame beside headers.
-TABLE_OPTIONS = ("keep", "missing")
 
 
 def refuse_positions(call: str, law: Law, given: Sequence[Any]) -> None:
@@ -46,7 +43,7 @@ def refuse_positions(call: str, law: Law, given: Sequence[Any]) -> None:
 
 
 def refuse_unknown(
-    function: Callable[..., Any], law: Law | None, columns: Mapping[str, str]
+    function: Callable[..., Any], law: Law | None, columns: Mapping[str, Any]
 ) -> None:
     """Raise for keywords that are neither options nor columns, such as misspelt options.
 
