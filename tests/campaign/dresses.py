@@ -87,6 +87,28 @@ def typed(dtype: Any, *names: str, largest: float | None = None) -> Dress:
     return change
 
 
+def spelt(name: str, text: Callable[[float], str]) -> Dress:
+    """Whole numbers of at most five digits before zeros, as text that spells them exactly."""
+
+    def change(_: np.random.Generator, runs: pd.DataFrame) -> Dressed:
+        size = 10.0 ** np.floor(np.log10(runs[name]) - 4)
+        runs[name] = (runs[name] / size).round() * size
+        return runs.assign(**{name: [text(value) for value in runs[name]]}), runs
+
+    return change
+
+
+def in_unit(header: str, name: str, unit: float) -> Dress:
+    """A column under a header that names its unit, and the numbers that this makes."""
+
+    def change(_: np.random.Generator, runs: pd.DataFrame) -> Dressed:
+        smaller = runs[name] / unit
+        counted = runs.assign(**{name: smaller * unit})
+        return runs.drop(columns=name).assign(**{header: smaller}), counted
+
+    return change
+
+
 def headed(*names: Any) -> Dress:
     """Other headers."""
     return other(lambda runs: runs.set_axis(pd.Index(list(names), tupleize_cols=False), axis=1))
@@ -99,6 +121,24 @@ def indexed(labels: Callable[[int], Any]) -> Dress:
 
 DRESSES: dict[str, Dress] = {
     "text": cell("x", "7B", "1,000,000", "", " ", "nan", "1e9x", "١٢", "0x10", "1_000", "\0"),
+    "units in text": cell("7B", "1.3Q", "70 million", "7B-chat", "5 EFLOP", "1,4B", "12 %", "~3"),
+    "groups in text": cell("1,234", "1,23,4", "1.234.567", "1 234", "1,234.5", "3,36", "0,5", ","),
+    "gaps in text": cell("-", "\u2013", "n/a", "?", "None", "**3.36**", "**", "inf", "--"),
+    "millions": spelt("N", lambda value: f"{value / 1e6!r}M"),
+    "billions of tokens": spelt("D", lambda value: f"{value / 1e9!r} B tokens"),
+    "commas": spelt("N", lambda value: f"{int(value):,}"),
+    "spaces": spelt("D", lambda value: f"{int(value):,}".replace(",", " ")),
+    "powers of ten": spelt("D", lambda value: f"{value / 1e9!r}x10^9"),
+    "decimal commas": honest(
+        lambda f: f.assign(loss=f.loss.map(lambda v: repr(v).replace(".", ",")))
+    ),
+    "bold losses": honest(lambda f: f.assign(loss=f.loss.map(lambda v: f"**{v!r}**"))),
+    "a header in billions": in_unit("params_b", "N", 1e9),
+    "a header in millions": in_unit("N (M)", "N", 1e6),
+    "a header in trillions": in_unit("Tokens [trillions]", "D", 1e12),
+    "a teacher beside": honest(lambda f: f.assign(N_T=1e9, D_T=1e9)),
+    "a speed beside": honest(lambda f: f.assign(tflops=400.0)),
+    "perplexities by name": other(lambda f: f.rename(columns={"loss": "ppl"})),
     "bytes": cell(b"3.0", np.bytes_(b"3.0"), bytearray(b"3")),
     "nothing": cell(None, np.nan, pd.NA, pd.NaT, float("inf"), -np.inf),
     "signs": cell(0, -0.0, -1, -1e9, 1e-320, 5e-324, 1.7e308, 10**400, -(10**300), 2**63),
