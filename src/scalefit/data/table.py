@@ -80,6 +80,7 @@ class LossTable(Described):
         candidates: canonical names that several headers could mean, with those headers.
         dropped: rows left out, each with its rule.
         notes: soft problems found while reading.
+        provenance: of a table of :mod:`scalefit.datasets`, its name, source and SHA-256.
     """
 
     frame: pd.DataFrame
@@ -87,6 +88,7 @@ class LossTable(Described):
     candidates: Mapping[str, tuple[str, ...]]
     dropped: tuple[DroppedRow, ...] = ()
     notes: tuple[Note, ...] = ()
+    provenance: Mapping[str, str] = Frozen()
 
     def __post_init__(self) -> None:
         if not isinstance(self.frame, pd.DataFrame):

@@ -337,7 +337,7 @@ def _domain(columns: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]
 
 
 def _provenance(prepared: PreparedFit) -> dict[str, str]:
-    """Versions, a digest of the data, and the header of each column."""
+    """Versions, a digest of the data, where a public table is from, the header of each column."""
     from scalefit.version import __version__
 
     table, law = prepared.table, prepared.problem.law
@@ -348,5 +348,6 @@ def _provenance(prepared: PreparedFit) -> dict[str, str]:
         "jax": jax.__version__,
         "numpy": np.__version__,
         "data": table.digest([*law.columns, law.response], grouped),
+        **table.provenance,
         **headers,
     }
