@@ -1,5 +1,6 @@
 """Public tables by name: the registry, the tables at hand, original files, downloads."""
 
+import gc
 import gzip
 import hashlib
 import os
@@ -7,6 +8,7 @@ import socket
 import stat
 import sys
 import threading
+import time
 from collections import Counter
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +20,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.datasets import Original, loading
+from scalefit.datasets import Original, loading, sources
 from scalefit.datasets.parsers import PARSERS, parsed
 from scalefit.datasets.registry import FOLDERS, registry
 
@@ -81,7 +83,7 @@ def test_the_project_holds_no_table():
     kept = {path.suffix for path in (ROOT / "data").rglob("*") if path.is_file()}
     package = Path(sf.datasets.__file__).parent
     kept |= {path.suffix for path in package.iterdir() if path.is_file()}
-    assert kept == {".json", ".md", ".py"}
+    assert {".json", ".py"} <= kept <= {".json", ".md", ".py"}
 
 
 def test_the_list_and_a_card_say_what_is_known():
@@ -137,6 +139,8 @@ def test_every_table_at_hand_is_the_registered_one_and_is_loaded(name, folders):
         assert len(table) == entry.rows
     assert "ambiguous_column" not in [note.code for note in table.notes]
     assert table.sources.items() >= entry.quantities.items()
+    said = [note.message for note in table.notes if note.code == "dataset"]
+    assert said == ([" ".join(entry.traps)] if entry.traps else [])
     assert table.provenance["dataset"] == name
     assert table.provenance["dataset sha256"] == entry.sha256
 
@@ -225,12 +229,15 @@ MADE = HEADER + b"".join(
 
 
 class Source(BaseHTTPRequestHandler):
-    """Serves the file of ``/whole``, breaks off in ``/cut``, and refuses everything else."""
+    """Serves the file of ``/whole``, breaks off in ``/cut``, is silent on ``/slow``; else 404."""
 
     asked: ClassVar[Counter] = Counter()
 
     def do_GET(self):
         self.asked[self.path] += 1
+        if self.path == "/slow":
+            time.sleep(0.5)
+            return
         if self.path not in ("/whole", "/cut"):
             self.send_error(404)
             return
@@ -310,15 +317,24 @@ def test_a_connection_that_is_cut_leaves_nothing(source, alone):
     assert list(alone.iterdir()) == []
 
 
+def test_a_source_that_is_silent_is_not_waited_for(source, alone, monkeypatch):
+    monkeypatch.setattr(sources, "TIMEOUT", 0.1)
+    source("/slow")
+    assert "does not answer within 0.1 s" in refused()
+    assert list(alone.iterdir()) == []
+
+
 def test_a_source_out_of_reach_says_what_to_do(source, alone):
     source("/gone")
     assert "answers 404" in refused()
+    # A connection that was left open would be a ResourceWarning.
+    gc.collect()
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     for url in (f"http://127.0.0.1:{port}", "http://tables.invalid"):
         original = source("/whole", url=url)
         message = refused()
-        assert f"{original.url} cannot be reached" in message
+        assert f"{original.url} cannot be reached (ConnectionError)" in message
         assert str(alone / "made.csv") in message and "SCALEFIT_DATA" in message
         # The remedy: the file, got elsewhere, in that place.
         (alone / "made.csv").write_bytes(MADE)

@@ -14,6 +14,7 @@ from scalefit.datasets.parsers import parsed
 from scalefit.datasets.registry import Dataset, DatasetTable, find, registry
 from scalefit.datasets.sources import File, file_of
 from scalefit.frozen import Frozen
+from scalefit.notes import Note
 
 __all__ = ["frame", "info", "list", "load"]
 
@@ -36,8 +37,8 @@ def load(
 
     Returns:
         The table. Its ``provenance`` has the name, the source and the SHA-256 of the file that was
-        read, and so has that of a fit. Some tables lack N, D or loss, as :func:`info` says, and
-        serve laws without them.
+        read, and so has that of a fit; its note ``dataset`` says what to know before fitting it.
+        Some tables lack N, D or loss, as :func:`info` says, and serve laws without them.
 
     Raises:
         ArgumentError: there is no table of that name; or see :meth:`LossTable.from_frame`.
@@ -53,7 +54,8 @@ def load(
         if header not in columns.values()
     }
     table = LossTable.from_frame(_frame(entry, file), keep=keep, missing=missing, **given | columns)
-    return replace(table, provenance=_provenance(entry, file))
+    notes = (*table.notes, *_traps(entry))
+    return replace(table, notes=notes, provenance=_provenance(entry, file))
 
 
 def frame(name: str) -> pd.DataFrame:
@@ -110,6 +112,13 @@ def _frame(entry: Dataset, file: File) -> pd.DataFrame:
         return parsed(entry, file.content)
     how: Any = "gzip" if entry.file.endswith(".gz") else None
     return pd.read_csv(io.BytesIO(file.content), compression=how)
+
+
+def _traps(entry: Dataset) -> tuple[Note, ...]:
+    """A note on what to know of a table, where there is anything."""
+    if not entry.traps:
+        return ()
+    return (Note.of("dataset", " ".join(entry.traps), {"name": entry.name, "unit": entry.unit}),)
 
 
 def _provenance(entry: Dataset, file: File) -> Frozen[str, str]:

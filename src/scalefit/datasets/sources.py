@@ -96,8 +96,8 @@ def _without_download(entry: Dataset) -> DataError:
         f"{entry.name!r} is not downloaded: no file of its source is registered that the table "
         f"could be made from and checked against. It comes from {entry.url} ({entry.licence}): "
         f"{entry.derivation.rstrip('.')}",
-        remedy=f"Set {variable} to a folder that holds it as {entry.file}, of SHA-256 "
-        f"{entry.sha256}",
+        remedy=f"Put it as {entry.file}, of SHA-256 {entry.sha256}, into the folder that "
+        f"{variable} names; or take the file of the source, and read it as a table of your own",
     )
 
 
@@ -166,13 +166,15 @@ def _out_of_reach(error: Exception, entry: Dataset, original: Original, place: P
     import requests
 
     if isinstance(error, requests.HTTPError) and error.response is not None:
+        # Its body is not read; the connection would stay open.
+        error.response.close()
         said = f"answers {error.response.status_code} {error.response.reason}"
     elif isinstance(error, requests.exceptions.ChunkedEncodingError):
         said = "broke off before the file was whole; nothing was kept"
     elif isinstance(error, requests.Timeout):
         said = f"does not answer within {TIMEOUT:g} s"
     else:
-        said = "cannot be reached"
+        said = f"cannot be reached ({type(error).__name__})"
     _, variable = FOLDERS[entry.folder]
     return DataError(
         f"{entry.name!r} could not be downloaded: {original.url} {said}",
