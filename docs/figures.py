@@ -1,6 +1,5 @@
-"""Draws the figures of docs/parabolas.md: python docs/figures.py FOLDER-OF-TABLES."""
+"""Draws the figures of docs/parabolas.md, of the tables that SCALEFIT_DATA has."""
 
-import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -52,30 +51,30 @@ def swept(runs: sf.LossTable, flops: float, **options: str) -> sf.approach2.Bias
     return sf.bias(draws, sf.isoflop(runs, **options), runs, flops)
 
 
-def llama3(folder: Path) -> sf.approach2.BiasReport:
+def llama3() -> sf.approach2.BiasReport:
     """The digitised sweeps of Llama 3, with the surface that the published numbers use."""
-    runs = sf.read(folder / "llama3_isoflops.csv", C="budget", loss="loss")
+    runs = sf.datasets.load("llama3_isoflops")
     fit = sf.fit(runs, residual="raw", robust="none")
     draws = sf.bootstrap(fit, runs, n_draws=500)
     return sf.bias(draws, sf.isoflop(runs), runs, 3.8e25)
 
 
-def chinchilla(folder: Path) -> sf.approach2.BiasReport:
+def chinchilla() -> sf.approach2.BiasReport:
     """The digitised sweeps of Chinchilla."""
-    runs = sf.read(folder / "chinchilla_epoch.csv", C="flops", keep="oa_used == 1")
+    runs = sf.datasets.load("chinchilla_epoch", keep="oa_used == 1")
     return swept(runs, 5.76e23, by="budget")
 
 
-def marin(folder: Path) -> sf.approach2.BiasReport:
+def marin() -> sf.approach2.BiasReport:
     """Marin's sweeps on Comma, whose C is not 6ND."""
-    runs = sf.read(folder / "marin_comma.csv", C="budget", keep="validation_optimal == 0")
+    runs = sf.datasets.load("marin_comma", keep="validation_optimal == 0")
     return swept(runs, 1e22)
 
 
-def main(folder: Path) -> None:
+def main() -> None:
     """Draw and save everything."""
     one_budget().savefig(IMAGES / "parabolas_one_budget.png", dpi=110)
-    reports = {"llama3": llama3(folder), "chinchilla": chinchilla(folder), "marin": marin(folder)}
+    reports = {"llama3": llama3(), "chinchilla": chinchilla(), "marin": marin()}
     for name, report in reports.items():
         sf.plot.bias(report)[0].figure.savefig(IMAGES / f"parabolas_{name}.png", dpi=110)
     figure, axes = plt.subplots(1, 2, figsize=(12.4, 4.0), layout="constrained")
@@ -88,4 +87,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -1,4 +1,4 @@
-"""Writes the tables of the documentation that the code knows: of laws, of notes, of modules.
+"""Writes the tables of the documentation that the code knows: of laws, notes, datasets, modules.
 
 Run as ``python docs/tables.py``. Each lies between two marks of its page.
 """
@@ -35,6 +35,22 @@ def table_of_notes() -> str:
         severity = code.severity or "info or warning"
         lines.append(f"| `{name}` | {severity} | {code.meaning} | {code.remedy} |")
     return "\n".join(lines)
+
+
+def table_of_datasets() -> str:
+    """The public tables that are known by name, by the folder that may hold them."""
+    frame = scalefit.datasets.list().to_frame()
+    blocks = []
+    for variable, part in frame.groupby("variable", sort=False):
+        names = header("name", "rows", "what", "unit of the loss", "licence", "downloaded")
+        lines = [f"In the folder of `{variable}`:", "", *names]
+        lines += [
+            f"| `{item.name}` | {item.rows} | {item.what} | {item.unit} | {item.licence} "
+            f"| {'✓' if item.download else ''} |"
+            for item in part.itertuples(index=False)
+        ]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
 
 
 def table_of_modules() -> str:
@@ -75,6 +91,7 @@ def header(*names: str) -> list[str]:
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "laws": ("laws.md", table_of_laws),
     "notes": ("report.md", table_of_notes),
+    "datasets": ("datasets.md", table_of_datasets),
     "modules": ("architecture.md", table_of_modules),
 }
 

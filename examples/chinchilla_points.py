@@ -1,12 +1,10 @@
 # %% [markdown]
 # # The Chinchilla points, refitted
 # 245 runs read off Figure 4 of Hoffmann et al. by Besiroglu et al. 2024 (arXiv 2404.10102). The
-# file states no licence, so it is not part of scalefit: download it once,
+# file states no licence, so it is not part of scalefit: it is downloaded once, or read from the
+# folder that SCALEFIT_DATA names. Run
 #
-#     https://raw.githubusercontent.com/epoch-research/analyzing-chinchilla/
-#         92258837425e1b5f2851d624287f0120583a3d0e/data/svg_extracted_data.csv
-#
-# and run `python examples/chinchilla_points.py svg_extracted_data.csv [FOLDER FOR THE PICTURE]`.
+#     python examples/chinchilla_points.py [FOLDER FOR THE PICTURE]
 
 # %%
 import sys
@@ -16,15 +14,12 @@ import pandas as pd
 
 import scalefit as sf
 
-frame = pd.read_csv(sys.argv[1])
-# The file has no tokens; the authors take D = C / 6N.
-frame["tokens"] = frame["Training FLOP"] / (6 * frame["Model Size"])
-frame = frame[["Model Size", "tokens", "Training FLOP", "loss"]]
-
-every = sf.LossTable.from_frame(frame)
+try:
+    every = sf.datasets.load("chinchilla_epoch")
+except sf.errors.DataError as error:
+    sys.exit(str(error))
 # The authors leave out the five largest losses: training that had barely started.
-fifth = frame["loss"].nlargest(5).min()
-used = sf.LossTable.from_frame(frame, keep=f"loss < {fifth:.17g}")
+used = sf.datasets.load("chinchilla_epoch", keep="besiroglu_keep == 1")
 print(used)
 
 # %% [markdown]
@@ -71,5 +66,5 @@ print(pd.DataFrame(rows).round(3).to_string(index=False))
 # %%
 print(sf.allocate(fit, flops=1e24))
 ax = sf.plot.surface(fit, used, flops=1e24)
-if len(sys.argv) > 2:
-    ax.figure.savefig(Path(sys.argv[2]) / "chinchilla_points.png", dpi=150)
+if len(sys.argv) > 1:
+    ax.figure.savefig(Path(sys.argv[1]) / "chinchilla_points.png", dpi=150)

@@ -66,11 +66,30 @@ def test_every_example_is_run_and_listed():
 
 
 @pytest.mark.slow
-def test_chinchilla_points_run_on_the_original_file(data_folder, tmp_path):
-    original = data_folder / "originals/epoch_svg_extracted_data.csv"
-    out = run(ROOT / "examples/chinchilla_points.py", original, tmp_path)
+def test_chinchilla_points_run_on_the_original_file(data_folder, tmp_path, monkeypatch):
+    (tmp_path / "originals").symlink_to(data_folder / "originals")
+    monkeypatch.setenv("SCALEFIT_DATA", str(tmp_path))
+    out = run(ROOT / "examples/chinchilla_points.py", tmp_path)
     assert "240 rows" in out and "245 rows" in out
     assert (tmp_path / "chinchilla_points.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_chinchilla_points_say_what_is_missing_without_a_network(tmp_path, monkeypatch):
+    for variable in ("SCALEFIT_DATA", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("SCALEFIT_CACHE", str(tmp_path))
+    # A port that nothing answers on.
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples/chinchilla_points.py"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 1 and done.stdout == ""
+    assert "could not be downloaded" in done.stderr and "SCALEFIT_DATA" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
@@ -104,6 +123,13 @@ def test_the_python_in_the_readme_runs(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("page", ["allocation", "costs"])
 def test_the_python_in_a_page_runs(page, tmp_path):
+    (tmp_path / "page.py").write_text("\n".join(blocks("python", f"docs/{page}.md")))
+    run(tmp_path / "page.py")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["datasets", "parabolas"])
+def test_the_python_in_a_page_on_public_tables_runs(page, data_folder, tmp_path):
     (tmp_path / "page.py").write_text("\n".join(blocks("python", f"docs/{page}.md")))
     run(tmp_path / "page.py")
 

@@ -79,6 +79,11 @@ FLOW = [
     "data.trajectories",
     "data.grouping",
     "data.budgets",
+    "datasets.registry",
+    "datasets.parsers",
+    "datasets.sources",
+    "datasets.loading",
+    "datasets",
     "objective",
     "problem",
     "problem.separability",
@@ -327,9 +332,10 @@ def run(code):
     ).stdout.strip()
 
 
-def test_import_loads_neither_matplotlib_nor_scipy_nor_tqdm_nor_typer_nor_a_sampler():
+def test_import_loads_neither_matplotlib_nor_scipy_nor_tqdm_nor_typer_nor_pooch_nor_a_sampler():
     heavy = (
-        "('matplotlib', 'scipy', 'tqdm', 'typer', 'blackjax', 'arviz', 'pydantic', 'latex2mathml')"
+        "('matplotlib', 'scipy', 'tqdm', 'typer', 'blackjax', 'arviz', 'pydantic', 'latex2mathml', "
+        "'pooch', 'requests')"
     )
     assert run(f"import sys, scalefit; print([m for m in {heavy} if m in sys.modules])") == "[]"
 

@@ -111,6 +111,16 @@ def tables_of_too_many_rows_are_read_by_pandas():
     return messages
 
 
+@case
+def a_table_that_is_not_the_registered_one_is_read_as_ones_own():
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as named:
+        runs().to_csv(Path(folder, "mpt_overtrained.csv"), index=False)
+        named.setenv("SCALEFIT_DATA", folder)
+        message = refused(lambda: sf.datasets.load("mpt_overtrained"))
+        assert len(called(message, "scalefit.read(")) == len(runs())
+    return message
+
+
 # Laws that a budget is not divided under
 
 

@@ -1,9 +1,7 @@
 """Tables that are not in raw counts or nats: what is said, and everything it is carried to."""
 
 import itertools
-import json
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,8 +9,6 @@ import pytest
 
 import scalefit as sf
 from scalefit.data.units import unit_notes
-
-REGISTRY = json.loads((Path(__file__).parents[1] / "data/registry.json").read_text())["tables"]
 
 # Budgets of three decades about the middle of published sweeps.
 RAW = sf.simulate(
@@ -117,8 +113,10 @@ def test_rows_without_weight_and_without_number_are_passed_over():
 
 def test_real_tables_are_in_raw_counts(data_folder):
     read = 0
-    for entry in REGISTRY.values():
-        path = data_folder / entry["file"]
+    for entry in sf.datasets.list().datasets.values():
+        if entry.folder != "data":
+            continue
+        path = data_folder / entry.file
         try:
             table = sf.read(path, missing="drop")
         except sf.errors.DataError:

@@ -1,13 +1,14 @@
 """Scaling laws fitted globally, exactly and with evidence.
 
 What is called most is here. The rest is in modules that say what they hold: ``laws``,
-``results``, ``inference``, ``allocation``, ``approach2``, ``simulation``, ``studies``, ``plot``,
-``errors``.
+``datasets``, ``results``, ``inference``, ``allocation``, ``approach2``, ``simulation``,
+``studies``, ``plot``, ``errors``.
 """
 
 from scalefit import (
     allocation,
     approach2,
+    datasets,
     errors,
     inference,
     laws,
@@ -54,6 +55,7 @@ __all__ = [
     "bootstrap",
     "compute_multiplier",
     "covariance",
+    "datasets",
     "deadweight",
     "errors",
     "fit",

@@ -204,6 +204,11 @@ CODES: Mapping[str, Code] = Frozen(
             "C / 6ND differs from 1 by more than 5 %",
             "count budgets alike: `cost=scalefit.allocation.measured(runs)`",
         ),
+        "dataset": Code(
+            "info",
+            "what to know of a public table before it is fitted ([datasets](datasets.md))",
+            "read it; `scalefit.datasets.info` says the rest",
+        ),
         "ambiguous_column": Code(
             None,
             "an optional quantity could be several columns; none was taken",

@@ -79,6 +79,7 @@ class LossTable(Described):
         notes: soft problems found while reading.
         scales: what the numbers of a quantity were multiplied by, where not by one.
         loss_unit: unit of the losses, after conversion; empty where it is not known.
+        provenance: of a table of :mod:`scalefit.datasets`, its name, source and SHA-256.
     """
 
     frame: pd.DataFrame
@@ -88,6 +89,7 @@ class LossTable(Described):
     notes: tuple[Note, ...] = ()
     scales: Mapping[str, float] = Frozen({})
     loss_unit: str = ASSUMED
+    provenance: Mapping[str, str] = Frozen()
 
     def __post_init__(self) -> None:
         if not isinstance(self.frame, pd.DataFrame):

@@ -350,7 +350,7 @@ def _domain(columns: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]
 
 
 def _provenance(prepared: PreparedFit) -> dict[str, str]:
-    """Versions, a digest of the data, and the header of each column."""
+    """Versions, a digest of the data, where a public table is from, the header of each column."""
     from scalefit.version import __version__
 
     table, law = prepared.table, prepared.problem.law
@@ -363,6 +363,7 @@ def _provenance(prepared: PreparedFit) -> dict[str, str]:
         "numpy": np.__version__,
         "data": table.digest([*law.columns, law.response], grouped),
         "loss unit": table.loss_unit,
+        **table.provenance,
         **headers,
         **units,
     }

@@ -462,6 +462,7 @@ class Fit(Described):
         unproved = self.certificate.attempted and not self.certificate
         return {
             "runs": f"{self.nobs}; {self.n_free} free parameters; {ranges(self.domain)}",
+            "dataset": self.provenance.get("dataset", ""),
             "groups": "; ".join(
                 f"{name} by {' and '.join(item.columns)} ({len(item.levels)} levels)"
                 for name, item in self.groups.items()
