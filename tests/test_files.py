@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.data import files
+from scalefit.data import files, readers
 
 ROW = b"1e8,2e9,3.5\n"
 HEADER = b"N,D,loss\n"
@@ -20,8 +20,8 @@ HEADER = b"N,D,loss\n"
 @pytest.fixture
 def small(monkeypatch):
     """Limits of 40 rows and 4,000 bytes."""
-    monkeypatch.setattr(files, "MOST_ROWS", 40)
-    monkeypatch.setattr(files, "MOST_BYTES", 4000)
+    monkeypatch.setattr(readers, "MOST_ROWS", 40)
+    monkeypatch.setattr(readers, "MOST_BYTES", 4000)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_files_are_read_as_pandas_reads_them(tmp_path, frame, kind, suffix):
         separator = "," if kind == "csv" else "\t"
         frame.to_csv(path, index=False, sep=separator)
         plain = pd.read_csv(path, sep=separator)
-    pd.testing.assert_frame_equal(files.read_frame(path), plain)
+    pd.testing.assert_frame_equal(readers.read_frame(path), plain)
 
 
 def test_a_gzip_bomb_is_refused_before_it_is_unpacked(tmp_path):
@@ -127,10 +127,10 @@ def test_as_many_rows_as_are_allowed_are_read(small, tmp_path):
 
 def test_parquet_is_measured_before_it_is_decoded(tmp_path, monkeypatch):
     pytest.importorskip("pyarrow")
-    count = files.MOST_ROWS + 1
+    count = readers.MOST_ROWS + 1
     pd.DataFrame({"N": np.ones(count)}).to_parquet(tmp_path / "long.parquet")
     pd.DataFrame(np.ones((200, 300))).rename(columns=str).to_parquet(tmp_path / "wide.parquet")
-    monkeypatch.setattr(files, "MOST_BYTES", 400_000)
+    monkeypatch.setattr(readers, "MOST_BYTES", 400_000)
     monkeypatch.setattr(pd, "read_parquet", None)
     with pytest.raises(sf.errors.DataError, match=r"'long\.parquet' holds 5,000,001 rows"):
         sf.read(tmp_path / "long.parquet")
@@ -224,7 +224,7 @@ def test_parquet_without_its_extra_is_an_import_error_with_a_remedy(tmp_path, mo
     def missing(path):
         raise ImportError("Unable to find a usable engine")
 
-    monkeypatch.setitem(files.READERS, ".parquet", missing)
+    monkeypatch.setitem(readers.READERS, ".parquet", missing)
     (tmp_path / "runs.parquet").write_bytes(b"PAR1")
     with pytest.raises(ImportError, match=r"pip install 'scalefit\[parquet\]', or save") as caught:
         sf.read(tmp_path / "runs.parquet")

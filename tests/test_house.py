@@ -59,6 +59,7 @@ FLOW = [
     "laws",
     "data",
     "data.files",
+    "data.readers",
     "data.units",
     "data.cells",
     "data.rule_values",

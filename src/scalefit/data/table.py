@@ -45,7 +45,7 @@ from scalefit.data.dropped_rows import (
     description,
     drop_missing,
 )
-from scalefit.data.files import read_frame, refuse_repeated_labels
+from scalefit.data.readers import read_frame, refuse_repeated_labels
 from scalefit.data.row_filter import RULE_REMEDY, quoted
 from scalefit.data.table_notes import reading_notes, replaced_columns
 from scalefit.errors import ArgumentError, DataError, listed
