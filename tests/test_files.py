@@ -36,7 +36,7 @@ def frame():
 def test_what_is_no_path_is_refused_by_name(path):
     with pytest.raises(sf.errors.ArgumentError, match=r"'runs\.csv'") as caught:
         sf.read(path)
-    assert caught.value.argument == "path"
+    assert caught.value.argument == "runs"
 
 
 def test_names_that_no_folder_holds_are_refused_in_a_line():

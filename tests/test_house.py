@@ -59,6 +59,7 @@ FLOW = [
     "laws",
     "data",
     "data.files",
+    "data.containers",
     "data.readers",
     "data.units",
     "data.cells",

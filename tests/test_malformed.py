@@ -230,16 +230,12 @@ class Lazy:
 
 
 NO_FRAMES = {
-    "dict": ({"N": [1e9]}, "pandas.DataFrame(runs)"),
-    "list": ([{"N": 1e9}], "pandas.DataFrame(runs)"),
-    "path": ("runs.csv", "scalefit.read('runs.csv')"),
+    "bytes": (b"runs.csv", "'runs.csv'"),
     "None": (None, "pandas.DataFrame(...)"),
     "number": (3, "pandas.DataFrame(...)"),
     "Series": (pd.Series([1.0]), "pandas.DataFrame(...)"),
-    "array": (np.ones((9, 3)), "pandas.DataFrame(...)"),
-    "records": (np.ones(9, dtype=[("N", float)]), "pandas.DataFrame(...)"),
+    "array": (np.ones((9, 3)), "pandas.DataFrame(runs, columns="),
     "groups": (pd.DataFrame({"N": [1.0]}).groupby("N"), "pandas.DataFrame(...)"),
-    "generator": ((row for row in [{"N": 1e9}]), "pandas.DataFrame(...)"),
     "the class": (pd.DataFrame, "pandas.DataFrame(...)"),
     "another library's": (Lazy(), "runs.to_pandas()"),
 }

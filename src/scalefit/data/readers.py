@@ -11,10 +11,11 @@ from typing import IO, Any, BinaryIO
 
 import pandas as pd
 
+from scalefit.data.containers import refuse_repeated_labels
 from scalefit.data.files import first_line, named, open_regular, reason
 from scalefit.errors import DataError, MissingExtraError, listed
 
-__all__ = ["read_frame", "refuse_repeated_labels"]
+__all__ = ["read_frame"]
 
 # Five times the largest tables that are fitted: a compressed file of kilobytes can hold billions.
 MOST_ROWS = 5_000_000
@@ -176,15 +177,3 @@ READERS: Mapping[str, Callable[[Path], pd.DataFrame]] = {
     ".jsonl": _read_json_lines,
     ".ndjson": _read_json_lines,
 }
-
-
-def refuse_repeated_labels(frame: pd.DataFrame) -> None:
-    """Raise when two columns have one name."""
-    if frame.columns.is_unique:
-        return
-    repeated = list(frame.columns[frame.columns.duplicated()].unique())
-    raise DataError(
-        f"the table has two columns called {listed(repeated)}",
-        column=str(repeated[0]),
-        remedy="Rename or remove one of them",
-    )
