@@ -18,7 +18,7 @@ from remedies import balanced, called, option, proposals, text_option, value_of
 
 import scalefit as sf
 from scalefit.approach2.attribution import CAUSES, _require_minima
-from scalefit.data import readers
+from scalefit.data import limits
 from scalefit.runtime import settings as scope
 
 CASES: dict[str, Callable[[], list[str]]] = {}
@@ -95,7 +95,7 @@ def labelled() -> sf.Fit:
 def tables_of_too_many_rows_are_read_by_pandas():
     messages = []
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as limit:
-        limit.setattr(readers, "MOST_ROWS", 20)
+        limit.setattr(limits, "MOST_ROWS", 20)
         for kind, write in {
             "csv": lambda path: runs().to_csv(path, index=False),
             "tsv": lambda path: runs().to_csv(path, index=False, sep="\t"),

@@ -19,12 +19,22 @@ import pandas as pd
 from scalefit.arguments import shown
 from scalefit.errors import ArgumentError, DataError, MissingExtraError, ScalefitError, listed
 
-__all__ = ["from_records", "no_table", "refuse_repeated_labels", "refuse_wide", "to_pandas"]
+__all__ = [
+    "flattened",
+    "from_records",
+    "no_table",
+    "refuse_repeated_labels",
+    "refuse_wide",
+    "to_pandas",
+]
 
 # Between the names of a record within a record, as in ``config/lr``.
 WITHIN = "/"
 # How deep records may lie in records: one that holds itself has no end.
 DEEPEST = 32
+
+# Records with few names in common are as a table much larger than they are: most cells are missing.
+MOST_CELLS, SPARSE = 2**24, 64
 
 # Cells that are no records, told apart at once.
 SINGLE = frozenset({float, int, str, bool, type(None)})
@@ -86,21 +96,20 @@ def from_records(records: Sequence[Any], runs: Any) -> pd.DataFrame:
         ArgumentError: one of them is no record.
         DataError: a record has two values of one name.
     """
-    columns: dict[Any, list[Any]] = {}
+    flat = []
     for place, record in enumerate(records):
         try:
             named = _names_of(record)
-            found = {} if named is None else _flat(named, place)
+            flat.append({} if named is None else _flat(named, place))
         except ScalefitError:
             raise
         except Exception as error:  # Whatever a record's own methods raise.
             raise no_table(runs, f"its item {place} raises {type(error).__name__}") from error
         if named is None:
             raise no_table(runs, f"its item {place}, {shown(record)}, is no record")
-        for name, value in found.items():
-            if name not in columns:
-                columns[name] = [None] * len(records)
-            columns[name][place] = value
+    names = dict.fromkeys(name for item in flat for name in item)
+    _refuse_sparse(len(flat), len(names), sum(map(len, flat)))
+    columns = {name: [item.get(name) for item in flat] for name in names}
     # A record that has None in place of a record within it adds no column.
     holding = {name[: at.start()] for name in columns for at in _inner_ends(name)}
     return pd.DataFrame(
@@ -203,7 +212,7 @@ def _from_narwhals(frame: Any) -> pd.DataFrame:
     if frame.implementation.is_pandas_like():
         return pd.DataFrame(frame.to_pandas())
     found = {name: _from_narwhals_series(frame[name]) for name in frame.columns}
-    return _flattened(pd.DataFrame(found, columns=frame.columns))
+    return flattened(pd.DataFrame(found, columns=frame.columns))
 
 
 def _from_narwhals_series(series: Any) -> pd.Series:
@@ -229,14 +238,14 @@ def _from_array(runs: np.ndarray) -> pd.DataFrame:
     if runs.ndim != 1 or names is None:
         raise no_table(runs)
     columns = {name: runs[name] for name in names}
-    return _flattened(_from_columns(columns, runs))
+    return flattened(_from_columns(columns, runs))
 
 
 def _from_mapping(runs: Mapping[Any, Any]) -> pd.DataFrame:
     """Columns by name; runs by name where the values are records; else one run."""
     values = list(runs.values())
     if any(_is_column(value) for value in values):
-        return _flattened(_from_columns(runs, runs))
+        return flattened(_from_columns(runs, runs))
     inner = [value for value in values if isinstance(value, Mapping)]
     if (
         any(inner)
@@ -245,6 +254,7 @@ def _from_mapping(runs: Mapping[Any, Any]) -> pd.DataFrame:
     ):
         # As DataFrame.to_dict and to_json write it: rows within columns.
         rows = list(dict.fromkeys(key for each in inner for key in each))
+        _refuse_sparse(len(rows), len(inner), sum(map(len, inner)))
         columns = {
             name: _series([each.get(row) for row in rows])
             for name, each in zip(runs, inner, strict=True)
@@ -253,6 +263,15 @@ def _from_mapping(runs: Mapping[Any, Any]) -> pd.DataFrame:
     if values and all(_names_of(value) is not None for value in values):
         return from_records(values, runs).set_axis(_row_labels(list(runs)))
     return from_records([runs] if runs else [], runs)
+
+
+def _refuse_sparse(rows: int, columns: int, values: int) -> None:
+    """Raise for a table that is a million times what it was given as."""
+    if rows * columns > max(MOST_CELLS, SPARSE * values):
+        raise DataError(
+            f"the table would have {rows:,} rows and {columns:,} columns for {values:,} values",
+            remedy="Give every run the same names",
+        )
 
 
 def _row_labels(keys: list[Any]) -> pd.Index:
@@ -385,8 +404,8 @@ def _flat(record: Mapping[Any, Any], place: int, depth: int = 0) -> dict[Any, An
     return found
 
 
-def _flattened(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with a column for each name within a column of records."""
+def flattened(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with a column for each name within a column of records, as ``config/lr``."""
     nested = [
         name
         for name, values in frame.items()
