@@ -10,6 +10,7 @@ import os
 import pickle
 import re
 import stat
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -228,14 +229,22 @@ def test_places_for_no_file_are_refused(tmp_path, monkeypatch, path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_parquet_without_its_extra_is_an_import_error_with_a_remedy(tmp_path, monkeypatch):
-    def missing(file, source):
-        raise ImportError("Unable to find a usable engine")
-
-    monkeypatch.setitem(readers.BINARY, "parquet", missing)
-    (tmp_path / "runs.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ImportError, match=r"pip install 'scalefit\[parquet\]', or save") as caught:
-        sf.read(tmp_path / "runs.parquet")
+@pytest.mark.parametrize(
+    ("name", "package", "extra"),
+    [
+        ("r.parquet", "pyarrow", "parquet"),
+        ("r.parquet.gz", "pyarrow", "parquet"),
+        ("r.feather", "pyarrow", "parquet"),
+        ("r.csv.zst", "pyarrow", "parquet"),
+        ("r.xlsx", "openpyxl", "excel"),
+    ],
+)
+def test_a_format_without_its_package_names_the_extra(tmp_path, monkeypatch, name, package, extra):
+    monkeypatch.setitem(sys.modules, package, None)
+    (tmp_path / name).write_bytes(gzip.compress(b"PAR1") if name.endswith("gz") else b"PAR1")
+    said = rf"pip install 'scalefit\[{extra}\]', or save the table as CSV"
+    with pytest.raises(ImportError, match=said) as caught:
+        sf.read(tmp_path / name)
     assert isinstance(caught.value, sf.errors.MissingExtraError)
 
 
@@ -392,6 +401,11 @@ def test_text_in_aligned_columns_is_read(tmp_path):
     assert table.columns == list(RUNS)
 
 
+def test_tables_as_databases_print_them_are_read(tmp_path):
+    (tmp_path / "r.txt").write_text(" N   | loss \n-----+------\n 1e8 |  3.5 \n(1 row)\n")
+    assert readers.read_frame(tmp_path / "r.txt").to_dict("list") == {"N": [1e8], "loss": [3.5]}
+
+
 def test_runs_within_runs_are_columns(tmp_path):
     (tmp_path / "r.json").write_text(json.dumps(NESTED))
     table = sf.read(tmp_path / "r.json", N="config/N", D="config/D", loss="summary/loss")
@@ -519,6 +533,26 @@ REFUSED = {
     "a broken zip": ("r.zip", b"PK\3\4 and more", "cannot be read as zip"),
     "several tables in Markdown": ("r.md", (MARKDOWN * 2).encode(), "2 tables, in lines 5, 15"),
     "Markdown without a table": ("r.md", b"# Runs\n\nNone.\n", "holds no table"),
+    "a long row of Markdown": (
+        "r.md",
+        (MARKDOWN.replace("| web |", "| web | x |")).encode(),
+        "line 7 of 'r.md' has 5 fields, and its header 4",
+    ),
+    "long rows that count": (
+        "r.csv",
+        b"N,D,loss\n1,2e9,3.5,\n2,3e9,3.4,\n3,4e9,3.3,\n",
+        "have more fields than its header. Give each field a header. Columns: N, D, loss",
+    ),
+    "long rows of a header in a comment": (
+        "r.txt",
+        b"# N D loss\n0 1e8 2e9 3.5\n1 2e8 3e9 3.4\n",
+        "has no header|have more fields",
+    ),
+    "a printed DataFrame": (
+        "r.txt",
+        str(pd.DataFrame(RUNS).drop(columns="corpus")).encode(),
+        "the rows of 'r.txt' have more fields than its header",
+    ),
     "several sheets": (
         "r.xlsx",
         lambda: workbook(("a", TABLE), ("b", TABLE)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -130,11 +131,12 @@ def read_excel(file: BinaryIO, source: Source) -> pd.DataFrame:
     with zipfile.ZipFile(file) as packed:
         refuse_size(sum(item.file_size for item in packed.infolist()), source)
     file.seek(0)
-    book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
-    try:
-        tables = {sheet.title: rows for sheet in book.worksheets if (rows := _cells(sheet, source))}
-    finally:
-        book.close()
+    with warnings.catch_warnings():
+        # Of styles and extensions that hold no values.
+        warnings.simplefilter("ignore")
+        book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+        sheets = ((sheet.title, _cells(sheet, source)) for sheet in book.worksheets)
+        tables = {title: rows for title, rows in sheets if rows}
     if len(tables) > 1:
         name = next(iter(tables))
         call = f"{source.call.removesuffix(')')}, sheet_name={name!r})"

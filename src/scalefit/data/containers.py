@@ -356,6 +356,8 @@ def _is_place(key: Any) -> bool:
 
 def _names_of(record: Any) -> dict[str, Any] | None:
     """The values of a record by name; None where it is no record."""
+    if isinstance(record, dict):
+        return record
     if type(record) in SINGLE or isinstance(record, type):
         return None
     if isinstance(record, np.void):
@@ -376,6 +378,8 @@ def _names_of(record: Any) -> dict[str, Any] | None:
 
 def _flat(record: Mapping[Any, Any], place: int, depth: int = 0) -> dict[Any, Any]:
     """The values of a record, and of those within it, under names such as ``config/lr``."""
+    if SINGLE.issuperset(map(type, record.values())):
+        return dict(record)
     found: dict[Any, Any] = {}
     for name, value in record.items():
         inner = None if isinstance(value, pd.Series) else _names_of(value)

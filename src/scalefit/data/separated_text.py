@@ -42,9 +42,10 @@ LONG_ROW = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
 
 EXPONENT = r"(?:[eE][+-]?\d+)?"
 NUMBER = re.compile(rf"[+-]?(?:\d+\.?\d*|\.\d+|\d*,\d+){EXPONENT}|[+-]?inf|nan", re.IGNORECASE)
-# 3,14 and 0,123, but neither 10,072 nor 10,072,747.
-DECIMAL = re.compile(rf"[+-]?(?:\d*,\d+){EXPONENT}")
-THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(\.\d*)?")
+# 10,072 and 10,072,747, but neither 3,14 nor 0,123.
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
+# These, and those.
+COMMA = re.compile(rf"\s*(?:[+-]?\d*,\d+{EXPONENT}|{THOUSANDS.pattern})\s*")
 # A number with a point, as a whole cell, in raw text.
 POINT = rb"(?:^|[%b\"])[ ]*[+-]?\d*\.\d+(?:[eE][+-]?\d+)?[ ]*(?=[%b\"\r\n]|\Z)"
 
@@ -84,12 +85,19 @@ def read_separated(data: bytes, source: Source, favoured: str = "") -> pd.DataFr
     elif favoured == "|":
         raise DataError(f"{source.name!r} holds no table", remedy="Give it a header and a rule")
     layout = _layout(data, favoured)
-    first = layout.header or _header(data, layout)
+    rows = _rows(_sample(data, layout.start), layout.separator)
+    first, *rows = [list(layout.header), *rows] if layout.header else rows or [[]]
     if first and all(NUMBER.fullmatch(cell.strip()) for cell in first):
         raise _no_header(first, source, layout.separator)
     refuse_repeated_labels(pd.DataFrame(columns=[cell for cell in first if cell.strip()]))
-    frame = _parsed(data, layout, source)
-    return _with_decimals(frame, data, layout.separator, source)
+    # Pandas takes surplus fields of the first row for row labels, which moves every value under the
+    # next header.
+    if rows and len(rows[0]) > len(first):
+        raise DataError(
+            f"the rows of {source.name!r} have more fields than its header",
+            remedy=f"Give each field a header. Columns: {listed(first)}",
+        )
+    return _with_decimals(_parsed(data, layout, source), data, layout, source)
 
 
 def looks_separated(data: bytes, source: Source) -> bool:
@@ -108,28 +116,28 @@ def looks_separated(data: bytes, source: Source) -> bool:
     return len(rows) > 1 and _columns(rows) > 1
 
 
-def _parsed(data: bytes, layout: Layout, source: Source) -> pd.DataFrame:
+def _parsed(data: bytes, layout: Layout, source: Source, decimal: str = ".") -> pd.DataFrame:
     stream = io.BytesIO(data)
     stream.seek(layout.start)
     named = {"header": None, "names": layout.header} if layout.header else {}
     try:
-        frame: pd.DataFrame = pd.read_csv(stream, sep=layout.separator, low_memory=False, **named)  # type: ignore[call-overload]
+        frame: pd.DataFrame = pd.read_csv(
+            stream, sep=layout.separator, decimal=decimal, low_memory=False, **named
+        )  # type: ignore[call-overload]
     except pd.errors.ParserError as error:
         found = LONG_ROW.search(str(error))
         if found is None:
             raise
         line = int(found[2]) + len(END.findall(data[: layout.start]))
-        raise DataError(
-            f"line {line} of {source.name!r} has {found[3]} fields, and its header {found[1]}",
-            remedy="Quote a field that holds a separator, or give each field a header",
-        ) from error
-    # Pandas takes surplus fields for row labels, which moves every value under the next header.
-    if len(frame) and not isinstance(frame.index, pd.RangeIndex):
-        raise DataError(
-            f"the rows of {source.name!r} have more fields than its header",
-            remedy=f"Give each field a header. Columns: {listed(list(frame.columns))}",
-        )
+        raise _long_row(line, int(found[3]), int(found[1]), source) from error
     return frame
+
+
+def _long_row(line: int, fields: int, header: int, source: Source) -> DataError:
+    return DataError(
+        f"line {line} of {source.name!r} has {fields} fields, and its header {header}",
+        remedy="Quote a field that holds a separator, or give each field a header",
+    )
 
 
 # The layout
@@ -171,7 +179,8 @@ def _line(data: bytes, start: int) -> bytes:
 
 def _sample(data: bytes, start: int) -> str:
     """The first lines, whole."""
-    end = start + max(SAMPLE_BYTES, len(_line(data, start)))
+    # The header and the first row, however long.
+    end = start + max(SAMPLE_BYTES, 4 * len(_line(data, start)))
     piece = data[start:end]
     if len(data) > end:
         piece = piece[: max(piece.rfind(b"\n"), piece.rfind(b"\r")) + 1] or piece
@@ -186,7 +195,9 @@ def _separator(sample: str, favoured: str) -> str:
     alike = {separator: _columns(rows) for separator, rows in found.items()}
     if max(alike.values()) > 1:
         return max(alike, key=lambda separator: alike[separator])
-    if _columns(_rows(sample, BLANKS)) > 1:
+    header, *rows = _rows(sample, BLANKS) or [[]]
+    # A printed DataFrame has row labels without a header, which is refused with the rest.
+    if len(header) > 1 and _columns(rows) in (len(header), len(header) + 1):
         return BLANKS
     widths = {separator: len(rows[0]) if rows else 0 for separator, rows in found.items()}
     return max(widths, key=lambda separator: widths[separator])
@@ -200,7 +211,7 @@ def _rows(sample: str, separator: str) -> list[list[str]]:
     rows = []
     try:
         for row in csv.reader(io.StringIO(sample, newline=""), delimiter=separator):
-            if row:
+            if len(row) > 1 or "".join(row).strip():
                 rows.append(row)
             if len(rows) == SAMPLE_ROWS:
                 break
@@ -214,11 +225,6 @@ def _columns(rows: Sequence[Sequence[str]]) -> int:
     """How many fields every row has; 0 where they differ."""
     widths = {len(row) for row in rows}
     return widths.pop() if len(widths) == 1 else 0
-
-
-def _header(data: bytes, layout: Layout) -> tuple[str, ...]:
-    rows = _rows(_sample(data, layout.start), layout.separator)
-    return tuple(rows[0]) if rows else ()
 
 
 def _numeric(row: Sequence[str]) -> bool:
@@ -266,49 +272,59 @@ def _markdown(data: bytes, source: Source) -> bytes | None:
         )
     written = io.StringIO()
     writer = csv.writer(written, delimiter="|", lineterminator="\n")
-    for place, line in enumerate(lines[starts[0] :]):
+    header = _cells(lines[starts[0]])
+    writer.writerow(header)
+    for place, line in enumerate(lines[starts[0] + 2 :], starts[0] + 3):
         if "|" not in line:
             break
-        if place != 1:
-            cells = CELL.split(line.removeprefix("|").removesuffix("|"))
-            writer.writerow([cell.strip().replace(r"\|", "|") for cell in cells])
+        if len(cells := _cells(line)) > len(header):
+            raise _long_row(place, len(cells), len(header), source)
+        writer.writerow(cells)
     return written.getvalue().encode("utf-8")
+
+
+def _cells(line: str) -> list[str]:
+    """The cells of a line of Markdown."""
+    cells = CELL.split(line.removeprefix("|").removesuffix("|"))
+    return [cell.strip().replace(r"\|", "|") for cell in cells]
 
 
 # Decimal commas
 
 
 def _with_decimals(
-    frame: pd.DataFrame, data: bytes, separator: str, source: Source
+    frame: pd.DataFrame, data: bytes, layout: Layout, source: Source
 ) -> pd.DataFrame:
     """The frame with numbers such as ``3,14`` as floats, in a text whose decimals have commas.
 
     Commas are decimals where a number has some that cannot be thousands, and no number of the text
     has a point or several commas. Where each may be thousands as well, nothing is guessed.
     """
-    held = {}
-    for name, values in frame.items():
-        if values.dtype.kind not in "iufb":
-            cells = [cell.strip() for cell in values.dropna().unique() if isinstance(cell, str)]
-            with_comma = [
-                cell for cell in cells if DECIMAL.fullmatch(cell) or THOUSANDS.fullmatch(cell)
-            ]
-            if with_comma:
-                held[name] = with_comma
+    texts = {name: values for name, values in frame.items() if values.dtype.kind not in "iufb"}
+    held = {name: cells for name, values in texts.items() if (cells := _with_comma(values))}
     every = [cell for cells in held.values() for cell in cells]
-    doubtful = [cell for cell in every if THOUSANDS.fullmatch(cell)]
     if not every or any(cell.count(",") > 1 or "." in cell for cell in every):
         return frame
-    if _has_points(data, separator):
+    if _has_points(data, layout.separator):
         return frame
-    if len(doubtful) == len(every):
+    if all(THOUSANDS.fullmatch(cell.strip()) for cell in every):
         # In text separated by commas, quoted numbers with commas are thousands.
-        if separator == ",":
+        if layout.separator == ",":
             return frame
-        raise _doubtful(held, source, separator)
+        raise _doubtful(held, source, layout.separator)
+    frame = _parsed(data, layout, source, decimal=",")
     for name in held:
-        frame[name] = _decimals(frame[name])
+        if frame[name].dtype.kind not in "iuf":
+            frame[name] = _decimals(frame[name])
     return frame
+
+
+def _with_comma(values: pd.Series) -> list[str]:
+    """The cells of a column that are numbers with commas."""
+    cells = values.unique().tolist()
+    return [
+        cell for cell in cells if isinstance(cell, str) and "," in cell and COMMA.fullmatch(cell)
+    ]
 
 
 def _has_points(data: bytes, separator: str) -> bool:
@@ -325,7 +341,7 @@ def _decimals(values: pd.Series) -> pd.Series:
             return cell
         return float(cell.strip().replace(",", "."))
 
-    return pd.Series([read(cell) for cell in values], index=values.index)
+    return pd.Series([read(cell) for cell in values.tolist()], index=values.index)
 
 
 def _doubtful(held: dict[object, list[str]], source: Source, separator: str) -> DataError:
