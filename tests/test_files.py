@@ -500,6 +500,7 @@ REFUSED = {
         b"# one\n# two\nN,D\n1,2\n1,2,3\n",
         "line 5 of 'r.csv' has 3 fields, and its header 2",
     ),
+    "a header of a million columns": ("r.csv", b"a," * 2**20 + b"a\n", "a header of 2 MiB"),
     "a repeated header of semicolons": ("r.csv", b"N;D;N\n1;2;3\n", "two columns called N"),
     "a repeated name in JSON": ("r.json", b'[{"N": 1, "N": 2}]', "two values called 'N'"),
     "numbers in JSON": ("r.json", b"[1, 2]", r"'r\.json' holds no table"),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from scalefit.data.containers import refuse_repeated_labels
-from scalefit.data.limits import Source, as_utf8
+from scalefit.data.limits import Source, as_utf8, too_large
 from scalefit.errors import DataError, listed
 
 __all__ = ["looks_separated", "read_separated"]
@@ -31,6 +31,8 @@ WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 # How much is looked at to find the separator: rows, and bytes.
 SAMPLE_ROWS = 100
 SAMPLE_BYTES = 2**16
+# Beyond some hundred thousand columns, pandas takes minutes.
+LONGEST_HEADER = 2**20
 
 END = re.compile(rb"\r\n|\n|\r")
 LINE = re.compile(rb"[^\r\n]*(\r\n|\n|\r|\Z)")
@@ -84,6 +86,9 @@ def read_separated(data: bytes, source: Source, favoured: str = "") -> pd.DataFr
         data, favoured = markdown, "|"
     elif favoured == "|":
         raise DataError(f"{source.name!r} holds no table", remedy="Give it a header and a rule")
+    start = _first_line(data)[0]
+    if (length := len(_line(data, start))) > LONGEST_HEADER:
+        raise too_large(source, f"a header of {length / 2**20:.4g} MiB")
     layout = _layout(data, favoured)
     rows = _rows(_sample(data, layout.start), layout.separator)
     first, *rows = [list(layout.header), *rows] if layout.header else rows or [[]]
