@@ -54,6 +54,11 @@ def test_names_that_no_folder_holds_are_refused_in_a_line():
     assert len(str(caught.value)) < 300
 
 
+def test_addresses_of_a_network_are_not_opened():
+    with pytest.raises(sf.errors.DataError, match=r"there is no file .* Download it"):
+        sf.read("https://example.org/runs.csv")
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
 def test_pipes_and_devices_are_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")

@@ -326,7 +326,8 @@ def run(code):
 
 def test_import_loads_neither_matplotlib_nor_scipy_nor_tqdm_nor_typer_nor_a_sampler():
     heavy = (
-        "('matplotlib', 'scipy', 'tqdm', 'typer', 'blackjax', 'arviz', 'pydantic', 'latex2mathml')"
+        "('matplotlib', 'scipy', 'tqdm', 'typer', 'blackjax', 'arviz', 'pydantic', 'latex2mathml', "
+        "'narwhals', 'polars', 'openpyxl')"
     )
     assert run(f"import sys, scalefit; print([m for m in {heavy} if m in sys.modules])") == "[]"
 

@@ -11,6 +11,7 @@ import gzip
 import io
 import lzma
 import os
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -98,7 +99,10 @@ def read_frame(path: Path) -> pd.DataFrame:
     try:
         file = open_regular(path)
     except FileNotFoundError as error:
-        raise DataError(f"there is no file {named(path)}", remedy="Check the path") from error
+        # Nothing is read from a network: pathlib leaves one slash of https://.
+        far = re.match(r"[a-z0-9]{2,}:/", str(path)) is not None
+        remedy = "Download it, and give the path of the file" if far else "Check the path"
+        raise DataError(f"there is no file {named(path)}", remedy=remedy) from error
     except (OSError, ValueError) as error:
         raise DataError(
             f"{named(path)} cannot be opened ({reason(error)})",
