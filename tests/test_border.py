@@ -311,7 +311,7 @@ FIT = [
     ),
     *(
         Row(f"runs={arguments.shown(table)}", sf.fit, {"runs": table}, "runs", {"runs": runs()})
-        for table in (None, {"N": [1e9]}, "runs.csv", runs()["N"], np.ones((9, 3)), [1, 2])
+        for table in (None, 1e9, "", b"runs.csv", runs()["N"], np.ones((9, 3)), [1, 2])
     ),
     Row("option misspelt", fitted, {"resudual": "raw"}, "resudual", {"resudual": ...}),
 ]
@@ -436,7 +436,7 @@ UNCERTAINTY = [
     Row("predict nothing", fit().predict, {}, "N", {"N": 1e9, "D": 1e10}),
     Row("predict half", fit().predict, {"N": 1e9}, "D", {"D": 1e10}),
     Row("predict misspelt", predicted, {"d": 1e10}, "d", {"d": ...}),
-    Row("predict a dict", fit().predict, {"runs": {"N": 1e9}}, "runs", {"runs": runs()}),
+    Row("predict a list", fit().predict, {"runs": [1e9]}, "runs", {"runs": runs()}),
     Row(
         "predict too much",
         drawn,

@@ -1,5 +1,7 @@
 """The command line: what it prints, what it writes, and its exit codes."""
 
+import gzip
+import io
 import json
 import math
 import shlex
@@ -14,6 +16,7 @@ from typer.testing import CliRunner
 
 import scalefit as sf
 from scalefit import cli
+from scalefit.data import limits
 from scalefit.laws import BUILTIN
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -373,6 +376,49 @@ def test_unreadable_table_exits_2_with_one_line(scalefit, tmp_path, name):
     assert (code, out) == (2, "")
     assert name in err
     assert err.count("\n") == 1
+
+
+def piped(monkeypatch, content):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "json", "parquet", "csv.gz"])
+def test_standard_input_is_a_table(scalefit, asked, monkeypatch, runs, kind):
+    held = io.BytesIO()
+    match kind:
+        case "csv" | "csv.gz":
+            content = runs.to_csv(index=False).encode()
+            content = gzip.compress(content) if kind == "csv.gz" else content
+        case "tsv":
+            content = runs.to_csv(index=False, sep="\t").encode()
+        case "parquet":
+            pytest.importorskip("pyarrow")
+            runs.to_parquet(held)
+            content = held.getvalue()
+        case _:
+            rows = runs.to_dict(orient="records")
+            lines = "\n".join(map(json.dumps, rows))
+            content = (json.dumps(rows) if kind == "json" else lines).encode()
+    piped(monkeypatch, content)
+    assert scalefit("fit", "-")[0] == 0
+    np.testing.assert_array_equal(asked[0]["table"].column("loss"), runs["loss"])
+
+
+@pytest.mark.parametrize("content", [b"", b"Dear reader,\nhow are you today?\n", b"\x80\4]\x94."])
+def test_standard_input_of_no_table_exits_2_with_one_line(scalefit, monkeypatch, content):
+    piped(monkeypatch, content)
+    code, out, err = scalefit("fit", "-")
+    assert (code, out) == (2, "")
+    assert err.startswith("scalefit: cannot tell the format of standard input. ")
+    assert err.count("\n") == 1
+
+
+def test_standard_input_is_limited_as_files_are(scalefit, monkeypatch):
+    monkeypatch.setattr(limits, "MOST_ROWS", 40)
+    piped(monkeypatch, b"N,D,loss\n" + 60 * b"1e8,2e9,3.5\n")
+    code, _, err = scalefit("fit", "-")
+    assert (code, "'standard input' holds more than 40 rows" in err) == (2, True)
+    assert "pandas.read_csv(sys.stdin.buffer, nrows=40)" in err
 
 
 NONSENSE = {

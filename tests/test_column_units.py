@@ -279,7 +279,7 @@ def test_a_table_spread_over_columns_is_told_to_melt(runs):
     wide = pd.DataFrame(
         {"D": [1e9, 2e9], "70M": [3.5, 3.4], "160M": [3.3, 3.2], "410M": [3.1, 3.0]}
     )
-    with pytest.raises(sf.errors.DataError, match="one column each") as caught:
+    with pytest.raises(sf.errors.DataError, match="are sizes") as caught:
         sf.fit(wide)
     text = str(caught.value)
     call = text[text.index("runs.melt(") :].split("). ")[0] + ")"

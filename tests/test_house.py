@@ -59,6 +59,12 @@ FLOW = [
     "laws",
     "data",
     "data.files",
+    "data.containers",
+    "data.limits",
+    "data.separated_text",
+    "data.json_tables",
+    "data.binary_tables",
+    "data.readers",
     "data.units",
     "data.text_numbers",
     "data.cells",
@@ -335,7 +341,7 @@ def run(code):
 def test_import_loads_neither_matplotlib_nor_scipy_nor_tqdm_nor_typer_nor_pooch_nor_a_sampler():
     heavy = (
         "('matplotlib', 'scipy', 'tqdm', 'typer', 'blackjax', 'arviz', 'pydantic', 'latex2mathml', "
-        "'pooch', 'requests')"
+        "'pooch', 'requests', 'narwhals', 'polars', 'openpyxl')"
     )
     assert run(f"import sys, scalefit; print([m for m in {heavy} if m in sys.modules])") == "[]"
 

@@ -236,16 +236,12 @@ class Lazy:
 
 
 NO_FRAMES = {
-    "dict": ({"N": [1e9]}, "pandas.DataFrame(runs)"),
-    "list": ([{"N": 1e9}], "pandas.DataFrame(runs)"),
-    "path": ("runs.csv", "scalefit.read('runs.csv')"),
+    "bytes": (b"runs.csv", "'runs.csv'"),
     "None": (None, "pandas.DataFrame(...)"),
     "number": (3, "pandas.DataFrame(...)"),
     "Series": (pd.Series([1.0]), "pandas.DataFrame(...)"),
-    "array": (np.ones((9, 3)), "pandas.DataFrame(...)"),
-    "records": (np.ones(9, dtype=[("N", float)]), "pandas.DataFrame(...)"),
+    "array": (np.ones((9, 3)), "pandas.DataFrame(runs, columns="),
     "groups": (pd.DataFrame({"N": [1.0]}).groupby("N"), "pandas.DataFrame(...)"),
-    "generator": ((row for row in [{"N": 1e9}]), "pandas.DataFrame(...)"),
     "the class": (pd.DataFrame, "pandas.DataFrame(...)"),
     "another library's": (Lazy(), "runs.to_pandas()"),
 }
@@ -748,14 +744,18 @@ FILES = {
     "repeated header in TSV": ("r.tsv", b"N\tN\tD\tloss\n1\t1\t2\t3\n", ["two columns called N"]),
     "CSV without content": ("r.csv", b"", ["'r.csv' cannot be read as csv", "No columns"]),
     "CSV without rows": ("r.csv", b"N,D,loss\n", ["the table has no rows"]),
-    "CSV with a long row": ("r.csv", b"N,D,loss\n1,2,3\n1,2,3,4,5\n", ["as csv", "line 3, saw 5"]),
+    "CSV with a long row": (
+        "r.csv",
+        b"N,D,loss\n1,2,3\n1,2,3,4,5\n",
+        ["line 3 of 'r.csv' has 5 fields, and its header 3"],
+    ),
     "CSV with long rows throughout": (
         "r.csv",
         b"N,D,loss\n1,2,3,4\n1,2,3,4\n",
         ["the rows of 'r.csv' have more fields than its header", "Columns: N, D, loss"],
     ),
     "CSV with a short row": ("r.csv", b"N,D,loss\n1,2,3\n1,2\n", ["'loss' is missing", "row 1"]),
-    "CSV in another encoding": ("r.csv", "N,D\n1,2".encode("utf-16"), ["as csv", "utf-8"]),
+    "CSV in another encoding": ("r.csv", "N,D\n1,2".encode("utf-16-le"), ["is no text", "zero"]),
     "CSV with a word": ("r.csv", b"N,D,loss\nbig,2,3\n", ["'N' is not a number ('big')"]),
     "CSV that is not gzipped": ("r.csv.gz", b"N,D,loss\n1,2,3\n", ["'r.csv.gz' cannot be read as"]),
     "CSV cut short": ("r.csv.gz", GZIPPED[:-12], ["'r.csv.gz' cannot be read as csv", "ended"]),
@@ -766,14 +766,18 @@ FILES = {
         ["'r.jsonl' cannot be read as jsonl", "convert"],
     ),
     "JSON lines without content": ("r.jsonl", b"", ["the table has no rows"]),
-    "JSON lines of mixed kinds": ("r.ndjson", b'{"N": 1}\n5\n', ["cannot be read as ndjson"]),
+    "JSON lines of mixed kinds": (
+        "r.ndjson",
+        b'{"N": 1}\n5\n',
+        ["cannot be read as jsonl (line 2 is 5, no object)"],
+    ),
     "JSON lines with nesting": (
         "r.jsonl",
-        b'{"N": {"a": 1}}\n',
-        ["'N' is not a number ({'a': 1})"],
+        b'{"N": [{"a": 1}]}\n',
+        ["'N' is not a number ([{'a': 1}])"],
     ),
-    "unknown suffix": ("r.xlsx", b"", ["cannot tell the format of", ".csv, .tsv, .parquet"]),
-    "no suffix": ("runs", b"", ["cannot tell the format of", ".csv, .tsv, .parquet"]),
+    "unknown suffix": ("r.xyz", b"", ["cannot tell the format of", ".csv, .tsv, .tab"]),
+    "no suffix": ("runs", b"", ["cannot tell the format of", ".csv, .tsv, .tab"]),
 }
 
 

@@ -18,7 +18,7 @@ from remedies import balanced, called, option, proposals, text_option, value_of
 
 import scalefit as sf
 from scalefit.approach2.attribution import CAUSES, _require_minima
-from scalefit.data import files
+from scalefit.data import limits
 from scalefit.runtime import settings as scope
 
 CASES: dict[str, Callable[[], list[str]]] = {}
@@ -95,7 +95,7 @@ def labelled() -> sf.Fit:
 def tables_of_too_many_rows_are_read_by_pandas():
     messages = []
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as limit:
-        limit.setattr(files, "MOST_ROWS", 20)
+        limit.setattr(limits, "MOST_ROWS", 20)
         for kind, write in {
             "csv": lambda path: runs().to_csv(path, index=False),
             "tsv": lambda path: runs().to_csv(path, index=False, sep="\t"),
@@ -647,12 +647,21 @@ def columns_are_named_as_said():
     lacking = refused(lambda: sf.fit(runs().drop(columns="D")))
     filled = called(lacking, "runs.assign(", runs=runs().drop(columns="D"))
     assert sf.fit(filled).params["beta"] == pytest.approx(fit().params["beta"], rel=1e-6)
-    frame = refused(lambda: sf.LossTable.from_frame(runs().to_dict()))
-    assert sf.fit(value_of("pandas.DataFrame(runs)", pandas=pd, runs=runs().to_dict())).nobs == 30
+    array = runs()[["N", "D", "loss"]].to_numpy()
+    frame = refused(lambda: sf.LossTable.from_frame(array))
+    assert sf.fit(called(frame, "pandas.DataFrame(", pandas=pd, runs=array)).nobs == 30
+    wide = pd.DataFrame({"D": [1e9, 2e9], "7e7": [3.5, 3.4], "1.6e8": [3.3, 3.1], "1e9": 3.0})
+    melt = refused(lambda: sf.fit(wide))
+    assert len(sf.read(called(melt, "runs.melt(", runs=wide))) == 6
+    short = {"N": pd.Series([1, 2]), "D": [1, 2], "loss": pd.Series([3.0, 2.0], index=[1, 2])}
+    labels = refused(lambda: sf.read(short))
+    pairs = {name: pd.Series(values) for name, values in short.items()}
+    assert len(called(labels, "pandas.concat(", pandas=pd, runs=pairs)) == 3
+    assert len(sf.read(called(labels, "{name:", runs=short))) == 2
     header = refused(lambda: sf.fit(runs(), N=3.5))
     assert text_option(header, "N") == "..."
     assert sf.fit(runs(), N="N").nobs == 30
-    return message, absent, noted_, lacking, frame, header
+    return message, absent, noted_, lacking, frame, melt, labels, header
 
 
 @case

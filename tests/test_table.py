@@ -499,8 +499,3 @@ def test_options_that_change_nothing_may_be_given_for_a_table(runs, keep):
     assert as_table(table, keep=keep, missing="raise") is table
     with pytest.raises(sf.errors.ArgumentError, match="keep cannot be given for a LossTable"):
         as_table(table, keep="N > 0")
-
-
-def test_what_is_no_path_is_told_where_it_goes(runs):
-    with pytest.raises(sf.errors.ArgumentError, match=r"scalefit\.fit\(frame\)"):
-        sf.read(runs)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +19,7 @@ import typer
 import scalefit as sf
 from scalefit.allocation.result import Allocation
 from scalefit.arguments import affordable, file_path, number, whole
-from scalefit.data import files
+from scalefit.data import files, readers
 from scalefit.data.column_names import ALIASES
 from scalefit.frozen import Frozen
 from scalefit.laws import BUILTIN, find
@@ -64,7 +65,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a re
 
 @app.command("fit")
 def fit_command(
-    table: Annotated[Path, typer.Argument(help="Runs: .csv, .tsv, .parquet or .jsonl.")],
+    table: Annotated[
+        str,
+        typer.Argument(help="File of runs: CSV, JSON, Parquet, Excel, ...; - for standard input."),
+    ],
     law: Annotated[str, typer.Option(help=f"One of {', '.join(BUILTIN)}.")] = "chinchilla",
     flops: Flops = None,
     plot: Plot = None,
@@ -133,7 +137,7 @@ def fit_command(
             f"Quantities: {', '.join(quantities)}"
         )
     runs = sf.read(
-        table,
+        readers.read_stream(sys.stdin.buffer, "standard input") if table == "-" else table,
         keep=keep or (),
         missing=missing,  # type: ignore[arg-type]  # checked where it is used
         loss_unit=loss_unit,  # type: ignore[arg-type]

@@ -46,8 +46,7 @@ OTHERWISE: Mapping[str, str] = Frozen(
 )
 
 # Headers that are sizes or budgets themselves, in a table spread over columns.
-SIZES = re.compile(r"[0-9][0-9.,_]*\s*(?:[kmbgt]|e\+?[0-9]+)?", re.IGNORECASE)
-FEWEST_SPREAD = 3
+SIZE = re.compile(r"\d[\d.,_]*(?:e[+-]?\d+)? ?[kmbgt]?", re.IGNORECASE)
 
 
 def guesses(frame: pd.DataFrame, name: str, taken: Sequence[object] = ()) -> list[str]:
@@ -156,7 +155,7 @@ def unresolved(
     unknown = [name for name in lacking if not guessed[name]]
     if unknown:
         which = "Say which column it is: " + ", ".join(f"{name}='...'" for name in unknown)
-        said = [_spread(frame) or which, otherwise() if otherwise else ""]
+        said = [_spread(frame, sources) or which, otherwise() if otherwise else ""]
         remedies += [item for item in said if item]
     return DataError(
         problem, column=wanted[0], remedy=". ".join([*remedies, f"Columns: {columns}"])
@@ -195,13 +194,21 @@ def _remedies(
             yield f"{name} may also be {listed(found[1:4])}"
 
 
-def _spread(frame: pd.DataFrame) -> str:
+def _spread(frame: pd.DataFrame, sources: Mapping[str, str]) -> str:
     """What to do with a table whose headers are sizes or budgets; empty where they are none."""
-    spread = [str(header) for header in frame.columns if SIZES.fullmatch(str(header).strip())]
-    if len(spread) < FEWEST_SPREAD:
+    sizes = [header for header in frame.columns if _is_size(header)]
+    others = [header for header in frame.columns if not _is_size(header)]
+    counted = set(sizes) <= set(range(len(frame.columns)))
+    lacking = [name for name in ("N", "D") if name not in sources]
+    if len(sizes) < 2 or len(sizes) <= len(others) or counted or "loss" in sources or not lacking:
         return ""
-    kept = [str(header) for header in frame.columns if str(header) not in spread]
     return (
-        f"The columns {listed(spread)} look like sizes, one column each. A loss table has one run "
-        f"per row: runs.melt(id_vars={kept!r}, var_name='N', value_name='loss')"
+        f"The headers {listed(sizes)} are sizes. Make each cell a run: "
+        f"runs.melt(id_vars={others}, var_name={lacking[0]!r}, value_name='loss')"
     )
+
+
+def _is_size(header: object) -> bool:
+    if isinstance(header, str):
+        return SIZE.fullmatch(header.strip()) is not None
+    return isinstance(header, int | float | np.number) and not isinstance(header, bool)

@@ -9,10 +9,10 @@ of the library trusts it.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -35,6 +35,7 @@ from scalefit.data.column_names import (
     rename,
     resolve,
 )
+from scalefit.data.containers import no_table, refuse_repeated_labels, to_pandas
 from scalefit.data.dropped_rows import (
     DroppedRow,
     apply_rules,
@@ -42,10 +43,10 @@ from scalefit.data.dropped_rows import (
     description,
     drop_missing,
 )
-from scalefit.data.files import read_frame, refuse_repeated_labels
 from scalefit.data.interpretation import Interpretation, headers_with_units
 from scalefit.data.loss_units import ASSUMED, LossUnit, read_loss_scale
 from scalefit.data.other_laws import fitting_laws
+from scalefit.data.readers import read_frame
 from scalefit.data.row_filter import RULE_REMEDY
 from scalefit.data.row_labels import refuse_unlabelled
 from scalefit.data.table_notes import reading_notes, replaced_columns
@@ -93,14 +94,14 @@ class LossTable(Described):
 
     def __post_init__(self) -> None:
         if not isinstance(self.frame, pd.DataFrame):
-            raise _no_frame(self.frame)
+            raise no_table(self.frame)
         for name in ("sources", "candidates"):
             mapping(getattr(self, name), name, remedy="Use LossTable.from_frame(frame)")
 
     @classmethod
     def from_frame(
         cls,
-        frame: pd.DataFrame,
+        frame: Any,
         *,
         keep: str | Sequence[str] = (),
         missing: Missing = "raise",
@@ -108,10 +109,12 @@ class LossTable(Described):
         bytes_per_token: float | None = None,
         **columns: str | tuple[str, float],
     ) -> LossTable:
-        """A checked table from a DataFrame.
+        """A checked table from whatever holds one.
 
         Args:
-            frame: one run per row; never modified.
+            frame: one run per row, never modified: a DataFrame of pandas, polars or another
+                library, an Arrow table, a dict of columns, a list of records (dicts, dataclasses,
+                named tuples, pydantic models), a structured array; or the path of a file.
             keep: rules a row must satisfy, in headers or canonical names, such as
                 ``"besiroglu_keep == 1"`` or ``"C < 1e21 and notna(loss)"``. Rows that fail are
                 listed in ``dropped`` under the rule.
@@ -128,7 +131,7 @@ class LossTable(Described):
             The table.
 
         Raises:
-            ArgumentError: it is no DataFrame; ``keep``, ``missing`` or a header makes no sense.
+            ArgumentError: it is no table; ``keep``, ``missing`` or a header makes no sense.
             DataError: a header is unknown, ambiguous or used twice; a value is missing, not a
                 number, not finite or not positive; a rule makes no sense on this table; no row is
                 left.
@@ -389,7 +392,7 @@ class LossTable(Described):
 
 
 def read(
-    path: str | Path,
+    runs: Any,
     *,
     keep: str | Sequence[str] = (),
     missing: Missing = "raise",
@@ -397,11 +400,12 @@ def read(
     bytes_per_token: float | None = None,
     **columns: str | tuple[str, float],
 ) -> LossTable:
-    """A checked table from a file.
+    """A checked table from a file, or from whatever holds one in memory.
 
     Args:
-        path: ``.csv``, ``.tsv``, ``.parquet``, ``.jsonl`` or ``.ndjson``; CSV and JSON lines may be
-            compressed (``.csv.gz``).
+        runs: path of a file: separated text (``.csv``, ``.tsv``, ``.txt``), ``.json``, ``.jsonl``,
+            ``.parquet`` or a folder of it, ``.feather``, ``.xlsx``, ``.md``, compressed or not; or
+            a table as :meth:`LossTable.from_frame` takes it.
         keep: rules a row must satisfy; this and the others as for :meth:`LossTable.from_frame`.
         missing: what to do about rows without N, D, loss or weight.
         loss_unit: unit of the losses.
@@ -412,16 +416,13 @@ def read(
         The table.
 
     Raises:
-        ArgumentError: the path is none; or see :meth:`LossTable.from_frame`.
+        ArgumentError: it is neither a path nor a table; or see :meth:`LossTable.from_frame`.
         DataError: the file does not exist, its format is unknown or broken, it holds more than five
             million rows or 1 GiB, or its content fails the checks of :meth:`LossTable.from_frame`.
+        MissingExtraError: the format needs a package that is not installed.
     """
-    remedy = "Pass the path of a table, as 'runs.csv'"
-    if isinstance(path, pd.DataFrame | LossTable | Mapping):
-        remedy += ". A DataFrame needs no reading: scalefit.fit(frame), LossTable.from_frame(frame)"
-    place = file_path(path, "path", remedy=remedy)
-    return LossTable.from_frame(
-        read_frame(place),
+    return as_table(
+        runs,
         keep=keep,
         missing=missing,
         loss_unit=loss_unit,
@@ -430,8 +431,8 @@ def read(
     )
 
 
-def as_table(runs: LossTable | pd.DataFrame, **options: Any) -> LossTable:
-    """The table itself, or one made from a DataFrame.
+def as_table(runs: Any, **options: Any) -> LossTable:
+    """The table itself, or one made from what :func:`read` takes.
 
     Raises:
         ArgumentError: it is neither, or options are given for a table that is already built. Their
@@ -458,16 +459,17 @@ def as_table(runs: LossTable | pd.DataFrame, **options: Any) -> LossTable:
 
 
 def _plain(frame: Any) -> pd.DataFrame:
-    """A table as a plain DataFrame of the same data, with one level of headers, all different.
+    """A table, or a file of one, as a plain DataFrame with one level of headers, all different.
 
     Raises:
         ArgumentError: it is none.
         DataError: it has no rows, or headers of several levels or that repeat.
     """
-    if not isinstance(frame, pd.DataFrame):
-        raise _no_frame(frame)
-    # Plain: methods of a subclass may differ, and attrs may hold what cannot be copied.
-    frame = pd.DataFrame(frame)
+    if isinstance(frame, str | os.PathLike):
+        frame = read_frame(
+            file_path(frame, "runs", remedy="Pass the path of a table, as 'runs.csv'")
+        )
+    frame = to_pandas(frame)
     if frame.empty:
         lacking = "columns" if len(frame) else "rows"
         raise DataError(
@@ -483,17 +485,3 @@ def _plain(frame: Any) -> pd.DataFrame:
         frame = frame.set_axis(frame.columns.get_level_values(0), axis=1)
     refuse_repeated_labels(frame)
     return frame
-
-
-def _no_frame(runs: object) -> ArgumentError:
-    if hasattr(type(runs), "to_pandas"):
-        remedy = "Pass runs.to_pandas()"
-    elif isinstance(runs, str | Path):
-        remedy = "Pass scalefit.read('runs.csv')"
-    elif isinstance(runs, Mapping | list):
-        remedy = "Pass pandas.DataFrame(runs), one run per row"
-    else:
-        remedy = "Pass one run per row: pandas.DataFrame(...), or scalefit.read('runs.csv')"
-    return ArgumentError(
-        f"runs={shown(runs)} is not a table", argument="runs", value=runs, remedy=remedy
-    )

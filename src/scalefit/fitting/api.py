@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import pandas as pd
 
 from scalefit import arguments
 from scalefit.certification.certify import DEFAULT_BOXES, DEFAULT_WORK, MOST_BOXES, MOST_WORK
 from scalefit.certification.certify import certify as prove
 from scalefit.data.loss_units import LossUnit
-from scalefit.data.table import LossTable, Missing, as_table
+from scalefit.data.table import Missing, as_table
 from scalefit.errors import FitError, listed
 from scalefit.fitting import grid
 from scalefit.fitting.devices import named
@@ -50,7 +49,7 @@ AGREEMENT = 1e-8
 # Values that are not finite show in results, not in numpy's warnings.
 @quiet()
 def fit(
-    runs: LossTable | pd.DataFrame,
+    runs: Any,
     law: str | Law = "chinchilla",
     *,
     residual: Residual = "log",
@@ -77,8 +76,9 @@ def fit(
     true objective until its gradient is zero to rounding.
 
     Args:
-        runs: a table from :func:`scalefit.read`, or a DataFrame with one run per row: N (model
-            parameters, count), D (training tokens, count), loss (nats per token).
+        runs: a table from :func:`scalefit.read`, or whatever that takes (a DataFrame, a list of
+            records, a path), one run per row: N (model parameters, count), D (training tokens,
+            count), loss (nats per token).
         law: name of a built-in law, or a law made with ``@scalefit.law``.
         residual: ``log`` (ln L - ln f), ``relative`` ((L - f) / L) or ``raw`` (L - f).
         robust: ``huber``, ``l1`` for the sum of absolute residuals, ``asymmetric`` for the lower
