@@ -216,6 +216,7 @@ FLOW = [
     "shapes.products",
     "shapes.transformer",
     "shapes.huggingface",
+    "shapes.columns",
     "shapes",
     "approach2.parabola",
     "approach2.sweeps",
