@@ -217,6 +217,8 @@ FLOW = [
     "shapes.transformer",
     "shapes.huggingface",
     "shapes.columns",
+    "shapes.rules",
+    "shapes.nearest_shapes",
     "shapes",
     "approach2.parabola",
     "approach2.sweeps",

@@ -31,6 +31,7 @@ RESULTS = (
     sf.allocation.Allocation,
     sf.allocation.Deadweight,
     sf.allocation.NearOptimal,
+    sf.shapes.NearestShapes,
     sf.approach2.Advice,
     sf.approach2.Attribution,
     sf.approach2.BiasReport,

@@ -945,6 +945,27 @@ def rows_and_columns_of_shapes_are_left_out():
     return messages
 
 
+@case
+def shapes_have_intervals_of_ensembles():
+    rules = {"vocab": 32000, "head_size": 64}
+    found = sf.shapes.nearest(fit(), 1e19, **rules)
+    message = refused(lambda: found.estimate("loss"))
+    assert "nearest(scalefit.bootstrap(fit, runs), " in message
+    assert (sf.shapes.nearest(draws(), 1e19, **rules).estimate("loss").se > 0).all()
+    return message
+
+
+@case
+def parameters_of_shapes_are_counted_as_their_flops():
+    rules = {"vocab": 50304, "head_size": 64, "convention": "matmul"}
+    message = noted(sf.shapes.nearest(fit(), 1e18, **rules), "free_parameters")
+    for name in ("size", "convention"):
+        value = re.findall(rf"\b{name}='(.*?)'", message)[-1]
+        found = sf.shapes.nearest(fit(), 1e18, **{**rules, name: value})
+        assert "free_parameters" not in {note.code for note in found.notes}
+    return message
+
+
 # Patterns of messages that propose nothing to type: echoes of what was given, and calls within the
 # package that a user does not make.
 NOT_PROPOSED = (

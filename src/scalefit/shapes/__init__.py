@@ -1,8 +1,9 @@
-"""The shapes of transformers: their parameters and FLOPs."""
+"""The shapes of transformers: their parameters and FLOPs, and shapes near an optimal size."""
 
 from scalefit.shapes.columns import SHAPE_COLUMNS, fill
 from scalefit.shapes.fields import LatentAttention
 from scalefit.shapes.huggingface import MODEL_TYPES, from_config
+from scalefit.shapes.nearest_shapes import NearestShapes, nearest
 from scalefit.shapes.transformer import SIZES, ParameterCounts, Part, Transformer
 
 __all__ = [
@@ -10,9 +11,11 @@ __all__ = [
     "SHAPE_COLUMNS",
     "SIZES",
     "LatentAttention",
+    "NearestShapes",
     "ParameterCounts",
     "Part",
     "Transformer",
     "fill",
     "from_config",
+    "nearest",
 ]
