@@ -40,6 +40,7 @@ SAYS = {
     "study": "approach2",
     "uncertainty": "95 %",
     "safely": "left out, each under its rule",
+    "shape": "Shapes near the optimum of chinchilla",
 }
 
 
