@@ -335,6 +335,19 @@ def test_the_output_of_deepseek_is_left_out_of_what_its_paper_calls_active():
     assert 2.4e9 < found.active_matmul < 2.46e9
 
 
+@pytest.mark.parametrize(
+    ("name", "pattern", "dense"),
+    [
+        ("Qwen3 30B-A3B", {"decoder_sparse_step": 2, "mlp_only_layers": [0, 1, 5, 99]}, 24 + 2),
+        ("Qwen3 30B-A3B", {"mlp_only_layers": [3]}, 1),
+        ("DeepSeekMoE 16B", {"moe_layer_freq": 3, "first_k_dense_replace": 4}, 28 - 8),
+        ("DeepSeekMoE 16B", {"first_k_dense_replace": 0}, 0),
+    ],
+)
+def test_layers_without_experts_are_counted_by_their_pattern(name, pattern, dense):
+    assert from_config({**CONFIGS[name], **pattern}).dense_layers == dense
+
+
 def test_files_folders_and_objects_are_configurations(tmp_path):
     shape = from_config(CONFIGS["OLMoE 1B-7B"])
     file = tmp_path / "config.json"
@@ -380,6 +393,7 @@ def test_what_a_configuration_lacks_is_said_at_once():
             {**CONFIGS["Qwen1.5-MoE A2.7B"], "shared_expert_intermediate_size": 5000},
             "Described is shared_expert_intermediate_size=5632",
         ),
+        ({**CONFIGS["Qwen3 30B-A3B"], "mlp_only_layers": "01"}, "is not a list of layers"),
         (7, "config=7 is not a mapping"),
         (dict, "is not a mapping"),
         ("no/such/file.json", "is not a file"),

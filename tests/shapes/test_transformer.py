@@ -224,6 +224,7 @@ ROWS = [
         EXPERTS,
     ),
     Row("a router's bias alone", Transformer, {**SMALL, "biases": ("router",)}, "biases"),
+    Row("experts of None", Transformer, {**SMALL, "experts": None}, "experts", {"experts": ...}),
     Row("all experts missing", Transformer, {**SMALL, "experts": 8}, "active_experts"),
     Row("too many active", Transformer, {**EXPERTS, "active_experts": 9}, "active_experts"),
     Row("no layer of experts", Transformer, {**EXPERTS, "dense_layers": 2}, "dense_layers"),

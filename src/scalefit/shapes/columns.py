@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -188,9 +189,10 @@ def _cells(values: pd.Series, name: str, header: str) -> list[int] | list[bool]:
     """The cells of a column, each a whole number, or a truth value."""
     rows = list(values.index)
     if name in FLAGS:
-        flags = values.map({True: True, False: False})
-        bad = flags.isna().to_numpy()
-        found: list[Any] = flags.tolist()
+        bad = np.array([not _is_flag(item) for item in values], dtype=bool)
+        found: list[Any] = [
+            not wrong and bool(item) for item, wrong in zip(values, bad, strict=True)
+        ]
     else:
         least, _ = COUNTS[name]
         numbers = as_numbers(values, name, header).to_numpy()
@@ -209,6 +211,11 @@ def _cells(values: pd.Series, name: str, header: str) -> list[int] | list[bool]:
             "out",
         )
     return found
+
+
+def _is_flag(item: Any) -> bool:
+    """Whether a cell is a truth value, or a number that stands for one."""
+    return isinstance(item, bool | np.bool_ | Real) and item in (0, 1)
 
 
 def _counted(
@@ -240,4 +247,9 @@ def _counted(
         known[row] = (getattr(counts, size), counts.without_embeddings, flops)
     found = [known[row] for row in rows]
     N, without, flops_per_token = zip(*found, strict=True) if found else ((), (), ())
-    return np.array(N, dtype=int), np.array(without, dtype=int), np.array(flops_per_token)
+    return _whole_numbers(N), _whole_numbers(without), np.array(flops_per_token, dtype=np.float64)
+
+
+def _whole_numbers(values: Sequence[int]) -> np.ndarray:
+    """Counts as int64, or as float64 where one is larger than that holds."""
+    return np.array(values, dtype=np.float64 if max(values, default=0) >= 2**63 else np.int64)

@@ -58,6 +58,13 @@ COUNTS: Mapping[str, tuple[int, str]] = Frozen(
 )
 
 
+# Those whose default follows from others.
+FOLLOWING = (
+    *("heads", "head_size", "kv_heads", "feed_forward", "seq"),
+    *("active_experts", "expert_feed_forward"),
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LatentAttention:
     """Multi-head latent attention: keys and values through one narrow projection.
@@ -137,11 +144,10 @@ def default_seq(positions: int) -> int:
 
 def _counts(given: Mapping[str, Any]) -> dict[str, int]:
     """The fields that are whole numbers, where they are given."""
-    needed = ("width", "layers", "vocab")
     return {
         name: whole(given[name], name, least=least, most=MOST, remedy=remedy)
         for name, (least, remedy) in COUNTS.items()
-        if given[name] is not None or name in needed
+        if given[name] is not None or name not in FOLLOWING
     }
 
 

@@ -16,7 +16,7 @@ from scalefit.arguments import answered, file_path, flag, mapping, refused, show
 from scalefit.calls import checked_call
 from scalefit.errors import ArgumentError, listed
 from scalefit.frozen import Frozen
-from scalefit.shapes.fields import LatentAttention
+from scalefit.shapes.fields import MOST, LatentAttention
 from scalefit.shapes.transformer import Transformer
 
 __all__ = ["MODEL_TYPES", "from_config"]
@@ -55,7 +55,8 @@ class Config:
 
     def _whole(self, key: str) -> int:
         name = f"config[{key!r}]"
-        return whole(self.fields[key], name, least=0, remedy=f"Correct {key} in the configuration")
+        remedy = f"Correct {key} in the configuration"
+        return whole(self.fields[key], name, least=0, most=MOST, remedy=remedy)
 
     def flag(self, key: str, default: bool) -> bool:
         """A truth value."""
@@ -66,7 +67,7 @@ class Config:
     def only(self, key: str, wanted: Any) -> None:
         """Refuse a configuration whose field has another value than a shape can describe."""
         value = self.fields.get(key, wanted)
-        if value is not None and value != wanted:
+        if value is not None and (type(value) is not type(wanted) or value != wanted):
             raise ArgumentError(
                 f"config[{key!r}] is {shown(value)}, and such a model is not described here",
                 argument="config",
@@ -74,11 +75,20 @@ class Config:
                 remedy=f"Described is {key}={wanted!r}. Else {BY_HAND}",
             )
 
-    def routed_layers(self, layers: int) -> int:
-        """Layers with experts, of Qwen's configurations."""
+    def dense_layers(self, layers: int) -> int:
+        """Layers without experts, of Qwen's configurations."""
         step = max(self.maybe("decoder_sparse_step", 1), 1)
-        dense = set(self.fields.get("mlp_only_layers") or ())
-        return sum(i not in dense and (i + 1) % step == 0 for i in range(layers))
+        said = self.fields.get("mlp_only_layers")
+        said = () if said is None else said
+        remedy = "Correct mlp_only_layers in the configuration"
+        if not isinstance(said, list | tuple):
+            raise refused("config['mlp_only_layers']", said, "a list of layers", remedy)
+        dense = {
+            whole(item, f"config['mlp_only_layers'][{place}]", least=0, remedy=remedy)
+            for place, item in enumerate(said)
+        }
+        routed = layers // step - sum(i < layers and (i + 1) % step == 0 for i in dense)
+        return layers - routed
 
 
 def _plain(config: Config) -> dict[str, Any]:
@@ -258,7 +268,7 @@ def _qwen_experts(config: Config, layers: int) -> dict[str, Any]:
         "experts": config.count("num_experts", "num_local_experts"),
         "active_experts": config.count("num_experts_per_tok"),
         "expert_feed_forward": config.count("moe_intermediate_size"),
-        "dense_layers": layers - config.routed_layers(layers),
+        "dense_layers": config.dense_layers(layers),
     }
 
 
@@ -301,16 +311,17 @@ def _deepseek(config: Config) -> dict[str, Any]:
     found = {**_plain(config), "biases": _attention_biases(config)}
     if config.fields.get("n_routed_experts") is None:
         return found
-    first, every = config.maybe("first_k_dense_replace", 0), config.maybe("moe_layer_freq", 1)
-    layers = range(found["layers"])
-    routed = sum(i >= first and i % max(every, 1) == 0 for i in layers)
+    layers, first = found["layers"], config.maybe("first_k_dense_replace", 0)
+    every = max(config.maybe("moe_layer_freq", 1), 1)
+    # Of those from the first on, every so many have experts, counted from layer 0.
+    routed = max(-(-layers // every) - -(-first // every), 0)
     return {
         **found,
         "experts": config.count("n_routed_experts"),
         "active_experts": config.count("num_experts_per_tok"),
         "shared_experts": config.maybe("n_shared_experts", 0),
         "expert_feed_forward": config.count("moe_intermediate_size"),
-        "dense_layers": len(layers) - routed,
+        "dense_layers": layers - routed,
     }
 
 

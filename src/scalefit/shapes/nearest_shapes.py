@@ -239,7 +239,8 @@ def nearest(
         feed_forward_multiple=feed_forward_multiple,
         same={**same, "vocab": vocab},
     )
-    further = mapping(fixed or {}, "fixed", remedy="Pass columns by name, as fixed={'U': 1e12}")
+    remedy = "Pass columns by name, as fixed={'U': 1e12}"
+    further = mapping({} if fixed is None else fixed, "fixed", remedy=remedy)
     best = _optimum(surface, flops, further)
     of_law = set(best.columns) & set(surface.point.law.columns) - {"N", "D"}
     further = {**{name: float(np.ravel(best[name])[0]) for name in of_law}, **further}
