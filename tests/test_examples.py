@@ -40,6 +40,7 @@ SAYS = {
     "study": "approach2",
     "uncertainty": "95 %",
     "safely": "left out, each under its rule",
+    "shape": "Shapes near the optimum of chinchilla",
 }
 
 
@@ -121,7 +122,7 @@ def test_the_python_in_the_readme_runs(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["allocation", "costs"])
+@pytest.mark.parametrize("page", ["allocation", "costs", "shapes"])
 def test_the_python_in_a_page_runs(page, tmp_path):
     (tmp_path / "page.py").write_text("\n".join(blocks("python", f"docs/{page}.md")))
     run(tmp_path / "page.py")

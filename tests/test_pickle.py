@@ -47,6 +47,7 @@ def made(runs):
         "best": sf.allocate(draws, 1e22),
         "region": sf.near_optimal(fit, 1e22),
         "deadweight": sf.deadweight(fit, 1e9, 1e11),
+        "shapes": sf.shapes.nearest(draws, 1e20, vocab=32000, head_size=64),
         "study": sf.studies.simulation_study(
             {"noise": [0.01]}, 2, methods="approach2", progress=False
         ),
@@ -58,7 +59,7 @@ def made(runs):
 RESULTS = (
     *("runs", "fit", "own fit", "published", "params", "objective", "diagnostics", "certificate"),
     *("note", "laws", "draws", "loss", "covariance", "profile", "best", "region", "deadweight"),
-    *("study", "isoflop", "bias"),
+    *("shapes", "study", "isoflop", "bias"),
 )
 
 

@@ -31,6 +31,7 @@ RESULTS = (
     sf.allocation.Allocation,
     sf.allocation.Deadweight,
     sf.allocation.NearOptimal,
+    sf.shapes.NearestShapes,
     sf.approach2.Advice,
     sf.approach2.Attribution,
     sf.approach2.BiasReport,
@@ -42,7 +43,14 @@ RESULTS = (
 OF_RESULTS = ("summary", "to_frame", "notes", "_repr_html_", "to_markdown", "to_latex")
 
 # What else is typeset.
-TYPESET = (sf.Law, sf.LossTable, sf.datasets.Dataset, sf.datasets.DatasetTable, Objective)
+TYPESET = (
+    sf.Law,
+    sf.LossTable,
+    sf.datasets.Dataset,
+    sf.datasets.DatasetTable,
+    Objective,
+    sf.shapes.Transformer,
+)
 
 
 def test_the_public_surface_is_the_stored_one():

@@ -923,6 +923,66 @@ def pictures_of_regions_have_one_budget():
     return message
 
 
+# Shapes
+
+
+@cache
+def shape_table() -> pd.DataFrame:
+    return pd.DataFrame({"d_model": [512, 768], "n_layer": [8, 12], "n_head": [8, 12]})
+
+
+@case
+def columns_of_shapes_are_named_or_passed():
+    fill = sf.shapes.fill
+    lacking = shape_table().drop(columns="d_model")
+    messages = [refused(lambda: fill(lacking, vocab=1000))]
+    found = fill(lacking.assign(d=[512, 768]), vocab=1000, width="d")
+    width = int(re.search(r"width=(\d+)", messages[0])[1])
+    assert found["N"].is_monotonic_increasing and len(fill(lacking, vocab=1000, width=width)) == 2
+    twice = shape_table().assign(hidden_size=[512, 768])
+    messages.append(refused(lambda: fill(twice, vocab=1000)))
+    assert len(fill(twice, vocab=1000, width=text_option(messages[-1], "width"))) == 2
+    counted = shape_table().assign(tokens=1e9, D=1e9)
+    messages.append(refused(lambda: fill(counted, vocab=1000)))
+    tokens = text_option(messages[-1], "tokens")
+    assert "C" in fill(counted, vocab=1000, tokens=tokens)
+    return messages
+
+
+@case
+def rows_and_columns_of_shapes_are_left_out():
+    there = shape_table().assign(N=1.0)
+    messages = [refused(lambda: sf.shapes.fill(there, vocab=1000))]
+    frame = called(messages[0], "runs.drop(columns=", runs=there)
+    assert len(sf.shapes.fill(frame, vocab=1000)) == 2
+    odd = shape_table().assign(n_head=[7, 12])
+    messages.append(refused(lambda: sf.shapes.fill(odd, vocab=1000)))
+    frame = called(messages[1], "runs.drop(index=", runs=odd)
+    assert len(sf.shapes.fill(frame, vocab=1000)) == 1
+    return messages
+
+
+@case
+def shapes_have_intervals_of_ensembles():
+    rules = {"vocab": 32000, "head_size": 64}
+    found = sf.shapes.nearest(fit(), 1e19, **rules)
+    message = refused(lambda: found.estimate("loss"))
+    assert "nearest(scalefit.bootstrap(fit, runs), " in message
+    assert (sf.shapes.nearest(draws(), 1e19, **rules).estimate("loss").se > 0).all()
+    return message
+
+
+@case
+def parameters_of_shapes_are_counted_as_their_flops():
+    rules = {"vocab": 50304, "head_size": 64, "convention": "matmul"}
+    message = noted(sf.shapes.nearest(fit(), 1e18, **rules), "free_parameters")
+    for name in ("size", "convention"):
+        value = re.findall(rf"\b{name}='(.*?)'", message)[-1]
+        found = sf.shapes.nearest(fit(), 1e18, **{**rules, name: value})
+        assert "free_parameters" not in {note.code for note in found.notes}
+    return message
+
+
 # Patterns of messages that propose nothing to type: echoes of what was given, and calls within the
 # package that a user does not make.
 NOT_PROPOSED = (

@@ -1,8 +1,8 @@
 """Scaling laws fitted globally, exactly and with evidence.
 
 What is called most is here. The rest is in modules that say what they hold: ``laws``,
-``datasets``, ``results``, ``inference``, ``allocation``, ``approach2``, ``simulation``,
-``studies``, ``plot``, ``errors``.
+``datasets``, ``results``, ``inference``, ``allocation``, ``shapes``, ``approach2``,
+``simulation``, ``studies``, ``plot``, ``errors``.
 """
 
 from scalefit import (
@@ -14,6 +14,7 @@ from scalefit import (
     laws,
     plot,
     results,
+    shapes,
     simulation,
     studies,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "published",
     "read",
     "results",
+    "shapes",
     "simulate",
     "simulation",
     "studies",

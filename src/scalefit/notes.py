@@ -267,6 +267,13 @@ CODES: Mapping[str, Code] = Frozen(
             "a limit ends a near-optimal region, or the last size that reaches the loss at all",
             "nothing, or a wider `limits=`",
         ),
+        "free_parameters": Code(
+            "warning",
+            "N counts parameters of a shape, such as an embedding, that its FLOPs do not: the law "
+            "takes them for as good as others, and the shapes with most of them look best "
+            "([shapes](shapes.md#back-from-a-budget))",
+            "count N as the FLOPs do, by `size=`, if the fit's N is; or `convention='6N'`",
+        ),
         "fit_warnings": Code(
             "warning",
             "an answer rests on a fit with warnings",
