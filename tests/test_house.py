@@ -71,6 +71,21 @@ FLOW = [
     "data.trajectories",
     "data.grouping",
     "data.budgets",
+    "trackers.series",
+    "trackers.json_files",
+    "trackers.headers",
+    "trackers.run_rules",
+    "trackers.checkpoints",
+    "trackers.tables",
+    "trackers.histories",
+    "trackers.assembly",
+    "trackers.trainer_states",
+    "trackers.wandb_folders",
+    "trackers.wandb_exports",
+    "trackers.event_files",
+    "trackers.mlflow_stores",
+    "trackers.log_files",
+    "trackers",
     "objective",
     "problem",
     "problem.separability",
@@ -320,7 +335,8 @@ def run(code):
 
 def test_import_loads_neither_matplotlib_nor_scipy_nor_tqdm_nor_typer_nor_a_sampler():
     heavy = (
-        "('matplotlib', 'scipy', 'tqdm', 'typer', 'blackjax', 'arviz', 'pydantic', 'latex2mathml')"
+        "('matplotlib', 'scipy', 'tqdm', 'typer', 'blackjax', 'arviz', 'pydantic', 'latex2mathml', "
+        "'wandb', 'tensorboard', 'mlflow', 'transformers', 'yaml')"
     )
     assert run(f"import sys, scalefit; print([m for m in {heavy} if m in sys.modules])") == "[]"
 

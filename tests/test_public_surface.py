@@ -42,7 +42,7 @@ RESULTS = (
 OF_RESULTS = ("summary", "to_frame", "notes", "_repr_html_", "to_markdown", "to_latex")
 
 # What else is typeset.
-TYPESET = (sf.Law, sf.LossTable, Objective)
+TYPESET = (sf.Law, sf.LossTable, sf.trackers.Histories, Objective)
 
 
 def test_the_public_surface_is_the_stored_one():

@@ -1,8 +1,8 @@
 """Scaling laws fitted globally, exactly and with evidence.
 
-What is called most is here. The rest is in modules that say what they hold: ``laws``,
-``results``, ``inference``, ``allocation``, ``approach2``, ``simulation``, ``studies``, ``plot``,
-``errors``.
+What is called most is here. The rest is in modules that say what they hold: ``trackers``,
+``laws``, ``results``, ``inference``, ``allocation``, ``approach2``, ``simulation``, ``studies``,
+``plot``, ``errors``.
 """
 
 from scalefit import (
@@ -15,6 +15,7 @@ from scalefit import (
     results,
     simulation,
     studies,
+    trackers,
 )
 from scalefit.allocation.deadweight_compute import deadweight
 from scalefit.allocation.multiplier import compute_multiplier
@@ -71,6 +72,7 @@ __all__ = [
     "simulate",
     "simulation",
     "studies",
+    "trackers",
 ]
 
 

@@ -1,0 +1,271 @@
+"""Checkpoints of tracked runs: losses by step, with model size, tokens and what else is asked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit.arguments import number, refused, shown, text
+from scalefit.data import cells
+from scalefit.data.column_names import ambiguous
+from scalefit.errors import ArgumentError
+from scalefit.trackers.headers import find, usual
+from scalefit.trackers.run_rules import RunCurve
+
+__all__ = ["Checkpoints", "Quantities", "checkpoints"]
+
+# Header of tokens that are computed, which says how.
+COMPUTED = "step * tokens_per_step"
+
+
+@dataclass(frozen=True)
+class Quantities:
+    """What a table of tracked runs is to hold, as the caller passed it."""
+
+    loss: str
+    N: str | None = None
+    D: str | None = None
+    tokens_per_step: Any = None
+    step: str | None = None
+    planned: Any = None
+    warmup: Any = 0
+    others: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Losses of runs by step.
+
+    Attributes:
+        rows: a row for each recorded loss: ``run``, ``step``, and the columns of ``sources``.
+        sources: header of each quantity.
+        runs: the parameters of the runs, by run.
+        curves: each run's losses, and what is known of its length, by run.
+        warmup: step before which losses are left out, by run.
+        ends_known: runs of which something says whether they came to their end.
+    """
+
+    rows: pd.DataFrame
+    sources: Mapping[str, str]
+    runs: pd.DataFrame
+    curves: Mapping[str, RunCurve]
+    warmup: Mapping[str, float]
+    ends_known: frozenset[str]
+
+    def of_runs(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Each run and the rows of it after the warm-up."""
+        groups = dict(list(self.rows.groupby("run", sort=False)))
+        for run in self.runs.index:
+            rows = groups.get(run, self.rows[:0])
+            yield run, rows[~(rows["step"] < self.warmup[run])]
+
+
+def checkpoints(records: pd.DataFrame, runs: pd.DataFrame, asked: Quantities) -> Checkpoints:
+    """The losses that were recorded, with everything that a table is to hold of each.
+
+    Args:
+        records: a row for each run and step.
+        runs: a row for each run.
+        asked: what a table is to hold.
+
+    Raises:
+        ArgumentError: something that was passed makes no sense.
+        DataError: a header is none, or could be several; a value is no number.
+    """
+    logged = [name for name in records.columns if name not in ("run", "step")]
+    known = [name for name in runs.columns if name != "run"]
+    # In the order in which a quantity is looked for: what was recorded is of its step.
+    headers = list(dict.fromkeys([*logged, *known]))
+    by_run = runs.set_index("run")
+    sources = _sources(asked, headers)
+    on = _by_step(records, by_run, asked.step)
+    rows = _rows(on, by_run, sources["loss"])
+    wanted = dict.fromkeys([name for key, name in sources.items() if key != "loss"])
+    for header in wanted:
+        rows[header] = _carried(rows, on, by_run, header)
+    if asked.tokens_per_step is not None:
+        rows[COMPUTED] = rows["step"] * _product(asked.tokens_per_step, by_run, rows["run"])
+        sources["D"] = COMPUTED
+    planned, by = _planned(asked.planned, by_run)
+    known_ends = frozenset(by_run.index[planned.notna() | by_run["state"].notna()])
+    warmup = _per_run(asked.warmup, "warmup", by_run).fillna(0.0)
+    curves = _curves(rows, on, by_run, sources["loss"], planned, by)
+    return Checkpoints(
+        rows, sources, by_run, curves, dict(zip(by_run.index, warmup, strict=True)), known_ends
+    )
+
+
+def _sources(asked: Quantities, headers: Sequence[str]) -> dict[str, str]:
+    """Header of each quantity that was asked for, or that is usually there."""
+    text(asked.loss, "loss", remedy="Pass the metric that is fitted, as loss='eval/loss'")
+    found = {"loss": find(asked.loss, headers, "loss")}
+    if asked.D is not None and asked.tokens_per_step is not None:
+        raise ArgumentError(
+            f"D={shown(asked.D)} and tokens_per_step={shown(asked.tokens_per_step)} both say how "
+            "many tokens a run has seen",
+            argument="D",
+            value=asked.D,
+            remedy="Pass one of them",
+        )
+    for quantity in ("N", "D"):
+        name = getattr(asked, quantity)
+        if name is not None:
+            text(
+                name,
+                quantity,
+                remedy=f"Pass the name of a metric or parameter, as {quantity}='...'",
+            )
+            found[quantity] = find(name, headers, quantity)
+        elif quantity == "N" or asked.tokens_per_step is None:
+            usually = [header for header in usual(quantity, headers) if header != found["loss"]]
+            if len(usually) > 1:
+                raise ambiguous(quantity, usually)
+            if usually:
+                found[quantity] = usually[0]
+    for quantity, name in (asked.others or {}).items():
+        text(name, quantity, remedy=f"Pass the name of a metric or parameter, as {quantity}='...'")
+        found[quantity] = find(name, headers, quantity)
+    return found
+
+
+def _by_step(records: pd.DataFrame, runs: pd.DataFrame, step: str | None) -> pd.DataFrame:
+    """The records by the count of updates: the trainer's own, where it was recorded."""
+    logged = [name for name in records.columns if name != "run"]
+    if step is not None:
+        text(
+            step, "step", remedy="Pass the metric that counts updates, as step='train/global_step'"
+        )
+        name = find(step, [*logged, *runs.columns], "step")
+    else:
+        name = next(iter(usual("step", logged)), "step")
+    if name == "step" or name not in records:
+        return records
+    counts = records.groupby("run", sort=False)[name].ffill()
+    if step is None:
+        # A run that never recorded it keeps the tracker's steps.
+        silent = ~records["run"].isin(records.loc[records[name].notna(), "run"])
+        counts = counts.where(~silent, records["step"])
+    counted = records.assign(step=counts)
+    counted = counted[np.isfinite(counted["step"])]
+    # Of several records at one step, the last that has a metric counts.
+    order = {run: place for place, run in enumerate(runs.index)}
+    counted = counted.groupby([counted["run"].map(order), "step"]).last()
+    return counted.reset_index("step").reset_index(drop=True)[list(records.columns)]
+
+
+def _rows(on: pd.DataFrame, runs: pd.DataFrame, loss: str) -> pd.DataFrame:
+    """A row for each recorded loss; of runs whose tracker kept only their last one, that."""
+    found = on.loc[on[loss].notna(), ["run", "step", loss]] if loss in on else None
+    if loss not in runs:
+        return on[["run", "step"]].assign(**{loss: np.nan})[:0] if found is None else found.copy()
+    recorded = set() if found is None else set(found["run"])
+    final = cells.numbers(runs[loss])[0]
+    rest = [
+        run not in recorded and not math.isnan(at)
+        for run, at in zip(runs.index, final, strict=True)
+    ]
+    kept = pd.DataFrame(
+        {"run": runs.index[rest], "step": _last_steps(on, runs)[rest], loss: final[rest]}
+    )
+    return kept if found is None or found.empty else pd.concat([found, kept], ignore_index=True)
+
+
+def _last_steps(on: pd.DataFrame, runs: pd.DataFrame) -> np.ndarray:
+    """Last step of each run, NaN where none is known, shape (runs,)."""
+    last = on.groupby("run")["step"].max().reindex(runs.index).to_numpy(dtype=np.float64)
+    for header in [*usual("step", list(runs.columns)), *({"_step", "Step"} & set(runs.columns))]:
+        last = np.where(np.isnan(last), cells.numbers(runs[header])[0], last)
+    return np.asarray(last, dtype=np.float64)
+
+
+def _carried(rows: pd.DataFrame, on: pd.DataFrame, runs: pd.DataFrame, header: str) -> pd.Series:
+    """A quantity at each row: the last value recorded until then, or the run's parameter."""
+    found = pd.Series(np.nan, rows.index, dtype=np.float64)
+    if header in on:
+        until = on[["run", "step", header]].copy()
+        until[header] = until.groupby("run", sort=False)[header].ffill()
+        at = until.set_index(["run", "step"])[header]
+        found = pd.Series(
+            at.reindex(pd.MultiIndex.from_frame(rows[["run", "step"]])).to_numpy(), rows.index
+        )
+    if header in runs:
+        constant = rows["run"].map(runs[header])
+        found = constant.where(found.isna(), found) if found.notna().any() else constant
+    return found
+
+
+def _product(given: Any, runs: pd.DataFrame, of: pd.Series) -> pd.Series:
+    """Tokens of each step: a number, a parameter of the runs, or a product of several."""
+    factors = [given] if isinstance(given, str) or not isinstance(given, Sequence) else given
+    if not len(factors):
+        raise refused("tokens_per_step", given, "a number, a parameter or several", "Pass a number")
+    found = pd.Series(1.0, runs.index)
+    for factor in factors:
+        found = found * _per_run(factor, "tokens_per_step", runs, above=0)
+    return of.map(found)
+
+
+def _per_run(given: Any, argument: str, runs: pd.DataFrame, **limits: float) -> pd.Series:
+    """A number for each run: the same one, or a parameter of the runs; NaN where that is none."""
+    if isinstance(given, str):
+        header = find(given, list(runs.columns), argument)
+        return pd.Series(cells.numbers(runs[header])[0], runs.index)
+    remedy = f"Pass a number, or the name of a parameter of the runs, as {argument}='...'"
+    least: dict[str, Any] = limits or {"least": 0}
+    return pd.Series(number(given, argument, remedy=remedy, **least), runs.index)
+
+
+def _planned(given: Any, runs: pd.DataFrame) -> tuple[pd.Series, str]:
+    """Steps that each run was to have, NaN where that is not known, and the header that says so."""
+    header = given if isinstance(given, str) else ""
+    if given is None:
+        header = next(iter(usual("planned", list(runs.columns))), "")
+        given = header or None
+    if given is None:
+        return pd.Series(np.nan, runs.index), ""
+    found = _per_run(given, "planned", runs)
+    # Trainers write -1 or 0 where epochs decide.
+    return found.where(np.isfinite(found) & (found > 0)), header
+
+
+def _curves(
+    rows: pd.DataFrame,
+    on: pd.DataFrame,
+    runs: pd.DataFrame,
+    loss: str,
+    planned: pd.Series,
+    by: str,
+) -> dict[str, RunCurve]:
+    """Each run's losses, and what is known of its length."""
+    rate = next(iter(usual("lr", [name for name in on.columns if name != loss])), None)
+    size = next(iter(usual("vocabulary", list(runs.columns))), None)
+    sizes = cells.numbers(runs[size])[0] if size else np.full(len(runs), np.nan)
+    last = _last_steps(on, runs)
+    losses = dict(list(rows.groupby("run", sort=False)))
+    logged = dict(list(on.groupby("run", sort=False)))
+    found = {}
+    for place, run in enumerate(runs.index):
+        own, all_of_it = losses.get(run, rows[:0]), logged.get(run, on[:0])
+        rates = all_of_it[all_of_it[rate].notna()] if rate else all_of_it[:0]
+        steps = all_of_it["step"].to_numpy(dtype=np.float64)
+        state, plan, words = runs["state"].iloc[place], planned.iloc[place], sizes[place]
+        # A summary has no history: its count of steps is that of the tracker, not of updates.
+        judged = len(steps) > 0 and not math.isnan(plan)
+        found[run] = RunCurve(
+            own["step"].to_numpy(dtype=np.float64) if len(steps) else np.empty(0),
+            own[loss].to_numpy(dtype=np.float64) if len(steps) else np.empty(0),
+            0.0 if math.isnan(last[place]) else float(last[place]),
+            float(np.median(np.diff(steps))) if len(steps) > 1 else 1.0,
+            state if isinstance(state, str) else None,
+            float(plan) if judged else None,
+            by,
+            float(words) if words > 1 else None,
+            rates["step"].to_numpy(dtype=np.float64),
+            rates[rate].to_numpy(dtype=np.float64) if rate else np.empty(0),
+        )
+    return found
