@@ -274,6 +274,19 @@ def test_config_comes_from_a_mapping_a_frame_or_names(history, settings, values,
     }
 
 
+def test_parameters_of_the_names_of_our_columns_stay_what_they_are(history, settings):
+    for value in settings.values():
+        value |= {"run": "other", "step": 7, "weight": "imagenet", "loss": "cross-entropy"}
+    histories = sf.trackers.wandb(history).with_config(settings)
+    assert histories.runs["run"].tolist() == ["small", "middle", "large"]
+    table = histories.table("eval/loss", tokens_per_step=1e6)
+    assert table.column("loss") == pytest.approx([3.5, 3.1, 2.8])
+    assert table.frame["config/weight"].tolist() == ["imagenet"] * 3
+    assert table.frame["config/step"].tolist() == [7] * 3 and table.column("step")[0] == 1000
+    weighted = histories.table("eval/loss", tokens_per_step=1e6, weight="config/step")
+    assert weighted.weight.tolist() == [7.0] * 3
+
+
 def test_histories_show_themselves(histories):
     text = histories.summary()
     assert "3 runs, 15 records of 3 metrics. Next: histories.table(loss)." in text

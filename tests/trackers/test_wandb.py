@@ -1,5 +1,6 @@
 """Exports of Weights & Biases, and runs that its library has written."""
 
+import json
 import os
 
 import numpy as np
@@ -133,6 +134,28 @@ def test_a_history_of_one_run_is_called_by_its_file(tmp_path, history):
     assert sf.trackers.wandb(path).runs["run"].tolist() == ["small"]
 
 
+def test_what_is_fixed_in_a_history_is_a_parameter(history):
+    history = history.assign(width=history["run"].map(len) * 64, router=history["run"].str[0])
+    histories = sf.trackers.wandb(history)
+    assert histories.runs["width"].tolist() == [320, 384, 320]
+    table = histories.table("eval/loss", N="width", tokens_per_step=1e6)
+    assert table.frame["router"].tolist() == ["s", "m", "l"]
+
+
+def test_real_curves_end_in_the_table_of_their_last_losses(data_folder):
+    curves = pd.read_csv(data_folder / "originals/routed_curves.csv.gz")
+    history = curves.rename(columns={"step": "_step", "hyper_id": "run"})
+    histories = sf.trackers.wandb(history.sample(frac=1, random_state=0).sort_values("_step"))
+    table = histories.table("loss_validation", N="total_parameter_count", tokens_per_step=2**19)
+    stored = pd.read_csv(data_folder / "routed_lm.csv").astype({"run": str}).set_index("run")
+    wanted = stored.loc[list(table.rows)]
+    assert len(table) == len(stored) == 223
+    assert table.column("loss").tolist() == wanted["loss"].tolist()
+    assert table.column("D").tolist() == wanted["tokens"].tolist()
+    assert table.column("N").tolist() == wanted["total_params"].tolist()
+    assert table.frame["router_type"].tolist() == wanted["router"].tolist()
+
+
 def test_nan_in_text_is_a_loss_that_diverged(tmp_path):
     path = tmp_path / "run.jsonl"
     path.write_text(
@@ -184,6 +207,18 @@ def test_a_frame_of_the_api_is_read_as_it_is_and_as_text(tmp_path, api, values, 
         assert values(histories.table("eval/loss")) == known
         assert histories.runs["lr"].tolist() == [3e-4] * 3
         assert histories.runs["summary/lr"].tolist() == [0.0] * 3
+
+
+def test_real_configurations_are_read_as_text(tmp_path, data_folder):
+    text = (data_folder / "originals/quest_runs_for_scaling.json").read_text()
+    runs = pd.DataFrame(json.loads(text))
+    summary = runs.drop(columns="args").to_dict("records")
+    frame = pd.DataFrame({"summary": summary, "config": runs["args"], "name": runs.index.map(str)})
+    frame.to_csv(tmp_path / "project.csv")
+    table = sf.trackers.wandb(tmp_path / "project.csv").table("loss", N="non_embedding_parameters")
+    assert table.column("loss").tolist() == runs["loss"].tolist()
+    assert table.column("D").tolist() == runs["tokens"].tolist()
+    assert table.frame["iterations"].tolist() == [item["iterations"] for item in runs["args"]]
 
 
 def test_losses_that_are_nan_in_text_of_python_have_diverged(api):

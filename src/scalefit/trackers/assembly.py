@@ -12,12 +12,9 @@ from scalefit.data.files import MOST_BYTES
 from scalefit.errors import DataError, listed
 from scalefit.notes import Note
 from scalefit.trackers.histories import Histories
-from scalefit.trackers.series import TrackedRun
+from scalefit.trackers.series import TrackedRun, free_name
 
 __all__ = ["assembled", "not_read"]
-
-# Columns of ours, which a metric or a parameter may not take.
-RESERVED = ("run", "step", "state")
 
 # Of files that a note tells of, with their paths.
 MOST_TOLD = 3
@@ -50,7 +47,9 @@ def assembled(runs: Sequence[TrackedRun], source: str, notes: Sequence[Note] = (
             replaced[name] = lost
     records = pd.concat(pieces, ignore_index=True)
     metrics = [column for column in records.columns if column not in ("run", "step")]
-    settings = pd.DataFrame([{_free(key): run.config[key] for key in run.config} for run in runs])
+    settings = pd.DataFrame(
+        [{free_name(key, "config"): value for key, value in run.config.items()} for run in runs]
+    )
     heads = pd.DataFrame({"run": names, "state": [run.state for run in runs]}, dtype=object)
     found = pd.concat([heads, settings.set_axis(heads.index, axis="index")], axis="columns")
     own = [*_name_note(names, runs), *_replaced_note(replaced)]
@@ -71,11 +70,6 @@ def not_read(parts: Sequence[str]) -> list[Note]:
             {"parts": list(parts)},
         )
     ]
-
-
-def _free(name: str, group: str = "config") -> str:
-    """A name of a metric or parameter that is no column of ours."""
-    return f"{group}/{name}" if name in RESERVED else name
 
 
 def _labels(runs: Sequence[TrackedRun]) -> list[str]:
@@ -101,7 +95,7 @@ def _records(run: TrackedRun) -> tuple[pd.DataFrame, int]:
     for metric, (steps, values) in run.series.items():
         stays = _not_replaced(steps)
         lost += int((~stays).sum())
-        kept[_free(metric, "history")] = (steps[stays], values[stays])
+        kept[free_name(metric, "history")] = (steps[stays], values[stays])
     every = [steps for steps, _ in kept.values()]
     steps = np.unique(np.concatenate(every)) if every else np.empty(0)
     columns = {"step": steps.astype(np.float64)}

@@ -78,13 +78,17 @@ def checkpoints(records: pd.DataFrame, runs: pd.DataFrame, asked: Quantities) ->
         DataError: a header is none, or could be several; a value is no number.
     """
     logged = [name for name in records.columns if name not in ("run", "step")]
-    known = [name for name in runs.columns if name != "run"]
+    known = [name for name in runs.columns if name not in ("run", "state")]
     # In the order in which a quantity is looked for: what was recorded is of its step.
     headers = list(dict.fromkeys([*logged, *known]))
     by_run = runs.set_index("run")
     sources = _sources(asked, headers)
-    on = _by_step(records, by_run, asked.step)
-    rows = _rows(on, by_run, sources["loss"])
+    counter = _counter(asked.step, logged if len(records) else known)
+    rate = next(iter(usual("lr", logged)), None)
+    needed = {*sources.values(), counter, rate, "run", "step"}
+    on = _by_step(records[[name for name in records.columns if name in needed]], by_run, counter)
+    last = _last_steps(on, by_run, counter)
+    rows = _rows(on, by_run, sources["loss"], last)
     wanted = dict.fromkeys([name for key, name in sources.items() if key != "loss"])
     for header in wanted:
         rows[header] = _carried(rows, on, by_run, header)
@@ -94,7 +98,7 @@ def checkpoints(records: pd.DataFrame, runs: pd.DataFrame, asked: Quantities) ->
     planned, by = _planned(asked.planned, by_run)
     known_ends = frozenset(by_run.index[planned.notna() | by_run["state"].notna()])
     warmup = _per_run(asked.warmup, "warmup", by_run).fillna(0.0)
-    curves = _curves(rows, on, by_run, sources["loss"], planned, by)
+    curves = _curves(rows, on, by_run, sources["loss"], last, planned, by)
     return Checkpoints(
         rows, sources, by_run, curves, dict(zip(by_run.index, warmup, strict=True)), known_ends
     )
@@ -133,32 +137,32 @@ def _sources(asked: Quantities, headers: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _by_step(records: pd.DataFrame, runs: pd.DataFrame, step: str | None) -> pd.DataFrame:
-    """The records by the count of updates: the trainer's own, where it was recorded."""
-    logged = [name for name in records.columns if name != "run"]
-    if step is not None:
-        text(
-            step, "step", remedy="Pass the metric that counts updates, as step='train/global_step'"
-        )
-        name = find(step, [*logged, *runs.columns], "step")
-    else:
-        name = next(iter(usual("step", logged)), "step")
-    if name == "step" or name not in records:
-        return records
-    counts = records.groupby("run", sort=False)[name].ffill()
+def _counter(step: str | None, headers: Sequence[str]) -> str | None:
+    """The header that counts updates; None where nothing but the tracker does."""
     if step is None:
-        # A run that never recorded it keeps the tracker's steps.
-        silent = ~records["run"].isin(records.loc[records[name].notna(), "run"])
-        counts = counts.where(~silent, records["step"])
-    counted = records.assign(step=counts)
-    counted = counted[np.isfinite(counted["step"])]
+        return next(iter(usual("step", headers)), None)
+    text(step, "step", remedy="Pass the metric that counts updates, as step='train/global_step'")
+    found = find(step, ["step", *headers], "step")
+    return None if found == "step" else found
+
+
+def _by_step(records: pd.DataFrame, runs: pd.DataFrame, counter: str | None) -> pd.DataFrame:
+    """The records by the count of updates: the trainer's own, where it was recorded."""
+    if counter is None or counter not in records:
+        return records
+    counts = records.groupby("run", sort=False)[counter].ffill()
+    # A run that never recorded it keeps the tracker's steps.
+    counted = records.groupby("run", sort=False)[counter].transform("count")
+    counts = counts.where(counted > 0, records["step"])
+    renumbered = records.assign(step=counts)
+    renumbered = renumbered[np.isfinite(counts)]
     # Of several records at one step, the last that has a metric counts.
     order = {run: place for place, run in enumerate(runs.index)}
-    counted = counted.groupby([counted["run"].map(order), "step"]).last()
-    return counted.reset_index("step").reset_index(drop=True)[list(records.columns)]
+    last = renumbered.groupby([renumbered["run"].map(order), "step"]).last()
+    return last.reset_index("step").reset_index(drop=True)[list(records.columns)]
 
 
-def _rows(on: pd.DataFrame, runs: pd.DataFrame, loss: str) -> pd.DataFrame:
+def _rows(on: pd.DataFrame, runs: pd.DataFrame, loss: str, last: np.ndarray) -> pd.DataFrame:
     """A row for each recorded loss; of runs whose tracker kept only their last one, that."""
     found = on.loc[on[loss].notna(), ["run", "step", loss]] if loss in on else None
     if loss not in runs:
@@ -169,16 +173,15 @@ def _rows(on: pd.DataFrame, runs: pd.DataFrame, loss: str) -> pd.DataFrame:
         run not in recorded and not math.isnan(at)
         for run, at in zip(runs.index, final, strict=True)
     ]
-    kept = pd.DataFrame(
-        {"run": runs.index[rest], "step": _last_steps(on, runs)[rest], loss: final[rest]}
-    )
+    kept = pd.DataFrame({"run": runs.index[rest], "step": last[rest], loss: final[rest]})
     return kept if found is None or found.empty else pd.concat([found, kept], ignore_index=True)
 
 
-def _last_steps(on: pd.DataFrame, runs: pd.DataFrame) -> np.ndarray:
+def _last_steps(on: pd.DataFrame, runs: pd.DataFrame, counter: str | None) -> np.ndarray:
     """Last step of each run, NaN where none is known, shape (runs,)."""
     last = on.groupby("run")["step"].max().reindex(runs.index).to_numpy(dtype=np.float64)
-    for header in [*usual("step", list(runs.columns)), *({"_step", "Step"} & set(runs.columns))]:
+    headers = [counter, *usual("step", list(runs.columns)), "_step"]
+    for header in [name for name in headers if name in runs]:
         last = np.where(np.isnan(last), cells.numbers(runs[header])[0], last)
     return np.asarray(last, dtype=np.float64)
 
@@ -213,7 +216,7 @@ def _product(given: Any, runs: pd.DataFrame, of: pd.Series) -> pd.Series:
 def _per_run(given: Any, argument: str, runs: pd.DataFrame, **limits: float) -> pd.Series:
     """A number for each run: the same one, or a parameter of the runs; NaN where that is none."""
     if isinstance(given, str):
-        header = find(given, list(runs.columns), argument)
+        header = find(given, [name for name in runs.columns if name != "state"], argument)
         return pd.Series(cells.numbers(runs[header])[0], runs.index)
     remedy = f"Pass a number, or the name of a parameter of the runs, as {argument}='...'"
     least: dict[str, Any] = limits or {"least": 0}
@@ -238,6 +241,7 @@ def _curves(
     on: pd.DataFrame,
     runs: pd.DataFrame,
     loss: str,
+    last: np.ndarray,
     planned: pd.Series,
     by: str,
 ) -> dict[str, RunCurve]:
@@ -245,7 +249,6 @@ def _curves(
     rate = next(iter(usual("lr", [name for name in on.columns if name != loss])), None)
     size = next(iter(usual("vocabulary", list(runs.columns))), None)
     sizes = cells.numbers(runs[size])[0] if size else np.full(len(runs), np.nan)
-    last = _last_steps(on, runs)
     losses = dict(list(rows.groupby("run", sort=False)))
     logged = dict(list(on.groupby("run", sort=False)))
     found = {}

@@ -48,6 +48,7 @@ USUAL: Mapping[str, tuple[str, ...]] = Frozen(
             "num_train_steps",
             "num_training_steps",
             "num_iterations",
+            "iterations",
             "total_iters",
         ),
         "lr": ("learning_rate", "lr"),

@@ -17,7 +17,7 @@ from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.trackers.checkpoints import Checkpoints, Quantities, checkpoints
-from scalefit.trackers.series import flat
+from scalefit.trackers.series import flat, free_name
 from scalefit.trackers.tables import (
     Include,
     Take,
@@ -61,9 +61,8 @@ class Histories(Described):
         return len(self.runs)
 
     def __repr__(self) -> str:
-        return (
-            f"<Histories: {len(self)} runs, {len(self.records)} records of {listed(self.metrics)}>"
-        )
+        of = f" of {listed(self.metrics)}" if self.metrics else ""
+        return f"<Histories: {len(self)} runs, {len(self.records)} records{of}>"
 
     def table(
         self,
@@ -187,7 +186,8 @@ class Histories(Described):
                 group is a number where it reads as one, with K, M, B or T as 1e3 to 1e12.
 
         Returns:
-            Histories whose ``runs`` have these columns too, in place of any of the same name.
+            Histories whose ``runs`` have these columns too, in place of any of the same name, and
+            these states, where there are any.
 
         Raises:
             ArgumentError: it is none of these, or no run has any of its names.
@@ -202,7 +202,14 @@ class Histories(Described):
                 f"a configuration of any of the runs {listed(list(self.runs['run']))}",
                 "Name the runs as histories.runs['run'] does",
             )
-        new = pd.DataFrame([found.get(run, {}) for run in self.runs["run"]], index=self.runs.index)
+        # A state is one of the run; other columns of ours are none of a parameter.
+        rows = [
+            {key if key == "state" else free_name(key, "config"): x for key, x in one.items()}
+            for one in (found.get(run, {}) for run in self.runs["run"])
+        ]
+        new = pd.DataFrame(rows, index=self.runs.index)
+        if "state" in new:
+            new["state"] = new["state"].where(new["state"].notna(), self.runs["state"])
         runs = self.runs.drop(columns=[name for name in new if name in self.runs])
         notes = [*self.notes]
         if absent or unused:

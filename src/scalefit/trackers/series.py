@@ -13,10 +13,23 @@ import pandas as pd
 
 from scalefit.errors import DataError
 
-__all__ = ["Series", "TrackedRun", "flat", "plain_number", "series_of_frame", "series_of_rows"]
+__all__ = [
+    "RESERVED",
+    "Series",
+    "TrackedRun",
+    "flat",
+    "free_name",
+    "numbers_of_frame",
+    "plain_number",
+    "series_at",
+    "series_of_rows",
+]
 
 # Steps and values of each metric, in the order in which they were recorded.
 Series = Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+# Columns of ours, which no metric or parameter may take.
+RESERVED = ("run", "step", "state")
 
 # How trackers spell what JSON has no number for.
 NOT_FINITE = ("nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity")
@@ -79,6 +92,11 @@ def flat(nested: Mapping[Any, Any], where: str) -> dict[str, Any]:
     return found
 
 
+def free_name(name: str, group: str) -> str:
+    """A name of a metric or a parameter that is no column of ours."""
+    return f"{group}/{name}" if name in RESERVED else name
+
+
 def plain_number(value: Any) -> float | None:
     """A recorded value as float64, infinite where it is NaN; None where it is no number."""
     if isinstance(value, str) and value.strip().lower() in NOT_FINITE:
@@ -109,12 +127,11 @@ def series_of_rows(rows: Iterable[tuple[float, Mapping[str, Any]]]) -> Series:
     return {name: (np.array(steps), np.array(values)) for name, (steps, values) in found.items()}
 
 
-def series_of_frame(frame: pd.DataFrame, steps: np.ndarray) -> Series:
-    """Metrics by step from a frame in which an empty cell means that nothing was recorded.
+def numbers_of_frame(frame: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Metrics of a frame as float64, each of shape (rows,); columns without numbers are left out.
 
     Args:
-        frame: a column for each metric. Columns without numbers are left out.
-        steps: of its rows, shape (rows,).
+        frame: a column for each metric. An empty cell, in which nothing was recorded, becomes NaN.
     """
     found = {}
     for place, name in enumerate(frame.columns):
@@ -122,14 +139,26 @@ def series_of_frame(frame: pd.DataFrame, steps: np.ndarray) -> Series:
         if cells.dtype.kind in "iuf":
             values = cells.to_numpy(dtype=np.float64, na_value=np.nan)
         else:
-            numbers = [
-                plain_number(cell) if isinstance(cell, str | Real) else None for cell in cells
-            ]
-            # An empty cell of a column of objects is NaN: nothing was recorded there.
             gaps = cells.isna().to_numpy()
-            values = np.array([math.nan if n is None else n for n in numbers])
-            values[gaps] = math.nan
-        kept = ~np.isnan(values)
+            numbers = [None if gap else plain_number(x) for x, gap in zip(cells, gaps, strict=True)]
+            values = np.array([math.nan if x is None else x for x in numbers])
+        if not np.isnan(values).all():
+            found[str(name)] = values
+    return found
+
+
+def series_at(metrics: Mapping[str, np.ndarray], steps: np.ndarray, rows: Any) -> Series:
+    """Metrics by step of some rows.
+
+    Args:
+        metrics: values of each, NaN where nothing was recorded, shape (rows,).
+        steps: of the rows, shape (rows,).
+        rows: which of them.
+    """
+    found = {}
+    for name, values in metrics.items():
+        own = values[rows]
+        kept = ~np.isnan(own)
         if kept.any():
-            found[str(name)] = (steps[kept], values[kept])
+            found[name] = (steps[rows][kept], own[kept])
     return found

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.arguments import choice, names, whole
+from scalefit.data.column_names import ALIASES
 from scalefit.data.dropped_rows import DroppedRow, counted
 from scalefit.data.table import LossTable
 from scalefit.errors import DataError, listed
@@ -143,6 +144,11 @@ def _table(
         if name in found.sources
         for row in frame.index[frame[found.sources[name]].isna()]
     ]
+    # A parameter of training is no weight of the fit, unless it is asked for.
+    spare = [
+        name for name in frame if name in ALIASES["weight"] and name not in found.sources.values()
+    ]
+    frame = frame.rename(columns={name: f"config/{name}" for name in spare})
     table = LossTable.from_frame(frame, missing="drop", **found.sources)
     told = {item.row for item in lacking}
     others = [item for item in table.dropped if item.row not in told]

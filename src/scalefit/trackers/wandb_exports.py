@@ -13,13 +13,13 @@ import pandas as pd
 
 from scalefit.data import cells
 from scalefit.data.cells import label
-from scalefit.data.files import first_line, read_frame
+from scalefit.data.files import first_line, read_frame, refuse_repeated_labels
 from scalefit.errors import DataError, listed
 from scalefit.notes import Note
 from scalefit.trackers.assembly import assembled
 from scalefit.trackers.histories import Histories
 from scalefit.trackers.json_files import existing
-from scalefit.trackers.series import TrackedRun, flat, series_of_frame
+from scalefit.trackers.series import TrackedRun, flat, numbers_of_frame, series_at
 from scalefit.trackers.wandb_folders import local_runs
 
 __all__ = ["wandb"]
@@ -46,7 +46,8 @@ def wandb(source: Any) -> Histories:
       metrics and parameters, no history;
     - a chart that is exported as CSV (``Step``, ``<run> - <metric>``, ``..__MIN``, ``..__MAX``);
     - a history (``_step`` and metrics, and ``run``, ``run_id`` or ``name`` where there are
-      several), of ``run.history()``, ``run.scan_history()`` or ``api.runs(...).histories()``;
+      several), of ``run.history()``, ``run.scan_history()`` or ``api.runs(...).histories()``.
+      What is the same in all rows of each run is a parameter;
     - the frame of runs of the documentation (``summary``, ``config``, ``name``), whose cells are
       mappings, or the text of them after ``to_csv``. No code in them is run;
     - a folder ``wandb`` or a folder of one run in it, as the library writes it: the log
@@ -86,6 +87,7 @@ def _of_frame(frame: pd.DataFrame, source: str, only: str) -> Histories:
     """
     # An index that was written as a column without header.
     frame = frame.drop(columns=[name for name in frame if str(name).startswith("Unnamed: ")])
+    refuse_repeated_labels(frame)
     headers = [str(name) for name in frame.columns]
     if frame.empty:
         raise DataError(f"{source} has no row", remedy="Export the runs again")
@@ -94,7 +96,7 @@ def _of_frame(frame: pd.DataFrame, source: str, only: str) -> Histories:
     if "Name" in headers and PAGE & set(headers):
         return assembled(_page_runs(frame), source)
     if "_step" in headers:
-        return assembled(_history_runs(frame, only), source)
+        return assembled(_history_runs(frame, source, only), source)
     if any(f"{name}__MIN" in headers for name in headers) or headers[0] == "Step":
         return _chart(frame, source, only)
     raise DataError(
@@ -172,7 +174,7 @@ class _Constants(ast.NodeTransformer):
         return ast.copy_location(ast.Constant(known[node.id]), node) if node.id in known else node
 
 
-def _history_runs(frame: pd.DataFrame, only: str) -> list[TrackedRun]:
+def _history_runs(frame: pd.DataFrame, source: str, only: str) -> list[TrackedRun]:
     """Runs of one frame of histories."""
     by = next((name for name in RUN_COLUMNS if name in frame and _labels_runs(frame[name])), None)
     names = pd.Series(only, frame.index) if by is None else frame[by].map(label)
@@ -185,16 +187,31 @@ def _history_runs(frame: pd.DataFrame, only: str) -> list[TrackedRun]:
             remedy="Name the run of each row",
         )
     steps = _steps(frame, "_step")
-    metrics = frame.drop(columns=[name for name in ("_step", by) if name])
-    found = []
-    for name, rows in names.groupby(names, sort=False).groups.items():
-        place = (
-            frame.index.get_indexer_for(rows)
-            if frame.index.is_unique
-            else np.flatnonzero(names == name)
-        )
-        found.append(TrackedRun(str(name), series_of_frame(metrics.iloc[place], steps[place])))
-    return found
+    code, labels = pd.factorize(names)
+    order = np.argsort(code, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(code[order])) + 1)
+    rest = frame.drop(columns=[name for name in ("_step", by) if name])
+    fixed = [name for name in rest if _is_fixed(rest[name], code)]
+    metrics = numbers_of_frame(rest.drop(columns=fixed))
+    settings = rest[fixed].iloc[[rows[0] for rows in parts]].to_dict("records")
+    return [
+        TrackedRun(str(name), series_at(metrics, steps, rows), flat(config, source))
+        for name, rows, config in zip(labels, parts, settings, strict=True)
+    ]
+
+
+def _is_fixed(values: pd.Series, code: np.ndarray) -> bool:
+    """Whether a column is a parameter: one value in all rows of each run, and several rows of one.
+
+    Args:
+        values: the column.
+        code: number of the run of each row, shape (rows,).
+    """
+    if values.isna().any() or len(code) == code.max() + 1:
+        return False
+    cells = pd.factorize(values.map(label))[0]
+    pairs = np.unique(np.c_[code, cells], axis=0)
+    return bool(cells.min() >= 0 and len(pairs) == code.max() + 1)
 
 
 def _labels_runs(values: pd.Series) -> bool:
@@ -237,7 +254,7 @@ def _chart(frame: pd.DataFrame, source: str, only: str) -> Histories:
     found = []
     for run, metrics in runs.items():
         named = frame[list(metrics.values())].set_axis(list(metrics), axis="columns")
-        found.append(TrackedRun(run, series_of_frame(named, steps)))
+        found.append(TrackedRun(run, series_at(numbers_of_frame(named), steps, slice(None))))
     return assembled(found, source, _bin_note(frame, values, source))
 
 
