@@ -91,6 +91,13 @@ def test_unfinished_runs_are_left_out_and_listed(histories, settings):
     assert codes(kept)["mid_schedule"].details["runs"] == ["small"]
 
 
+def test_planned_steps_come_from_the_first_parameter_that_says_them(histories):
+    said = {"small": {"max_steps": -1, "total_steps": 5000}, "middle": {"max_steps": -1}}
+    table = histories.with_config(said).table("eval/loss", tokens_per_step=1e6)
+    # The middle one has none, and the large one has max_steps as before.
+    assert rules(table) == {"small": "unfinished: it ended before its planned steps (total_steps)"}
+
+
 def test_a_run_whose_next_record_is_its_end_has_finished(histories):
     # Records every 250 steps: the next one is at 1250.
     assert len(histories.table("eval/loss", tokens_per_step=1e6, planned=1250)) == 3

@@ -94,7 +94,7 @@ def test_a_database_is_read_with_all_its_records(
 
 
 def test_what_is_no_store_is_refused_and_not_made(tmp_path):
-    for uri in (f"sqlite:///{tmp_path}/none.db", tmp_path / "none", f"file://{tmp_path}/none"):
+    for uri in (f"sqlite:///{tmp_path}/none.db", tmp_path / "none", f"file://{tmp_path}/no%20ne"):
         with pytest.raises(sf.errors.DataError, match="there is no file or folder"):
             sf.trackers.mlflow(uri)
     with pytest.raises(sf.errors.DataError, match="is no store of MLflow"):

@@ -305,6 +305,12 @@ def test_a_run_of_which_only_its_files_are_left_has_its_final_loss(tmp_path):
     (files_of_run / "wandb-summary.json").write_text('{"eval/loss": 3.5, "_step": 1000}')
     table = sf.trackers.wandb(tmp_path).table("eval/loss")
     assert table.frame.iloc[0][["N", "D", "loss"]].tolist() == [1e7, 1e9, 3.5]
+    # Ten levels of aliases would unfold to ten billion.
+    bomb = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    bomb += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 11)]
+    bomb += ["tree: {<<: {x: *a10}}", "n_params: 5", "tokens: 6"]
+    (files_of_run / "config.yaml").write_text("\n".join(bomb))
+    assert sf.trackers.wandb(tmp_path).runs["n_params"].tolist() == [5]
     (files_of_run / "config.yaml").write_text("a: !!python/object/apply:os.getcwd []")
     with pytest.raises(sf.errors.DataError, match="cannot be read as YAML"):
         sf.trackers.wandb(tmp_path)

@@ -223,17 +223,17 @@ def _per_run(given: Any, argument: str, runs: pd.DataFrame, **limits: float) -> 
     return pd.Series(number(given, argument, remedy=remedy, **least), runs.index)
 
 
-def _planned(given: Any, runs: pd.DataFrame) -> tuple[pd.Series, str]:
-    """Steps that each run was to have, NaN where that is not known, and the header that says so."""
-    header = given if isinstance(given, str) else ""
-    if given is None:
-        header = next(iter(usual("planned", list(runs.columns))), "")
-        given = header or None
-    if given is None:
-        return pd.Series(np.nan, runs.index), ""
-    found = _per_run(given, "planned", runs)
-    # Trainers write -1 or 0 where epochs decide.
-    return found.where(np.isfinite(found) & (found > 0)), header
+def _planned(given: Any, runs: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Steps that each run was to have, NaN where nothing says so, and the header that says so."""
+    found = pd.Series(np.nan, runs.index)
+    by = pd.Series("", runs.index, dtype=object)
+    for one in usual("planned", list(runs.columns)) if given is None else [given]:
+        steps = _per_run(one, "planned", runs)
+        # Trainers write -1 or 0 where epochs decide.
+        said = found.isna() & np.isfinite(steps) & (steps > 0)
+        found = found.where(~said, steps)
+        by = by.where(~said, one if isinstance(one, str) else "")
+    return found, by
 
 
 def _curves(
@@ -243,7 +243,7 @@ def _curves(
     loss: str,
     last: np.ndarray,
     planned: pd.Series,
-    by: str,
+    by: pd.Series,
 ) -> dict[str, RunCurve]:
     """Each run's losses, and what is known of its length."""
     rate = next(iter(usual("lr", [name for name in on.columns if name != loss])), None)
@@ -266,7 +266,7 @@ def _curves(
             float(np.median(np.diff(steps))) if len(steps) > 1 else 1.0,
             state if isinstance(state, str) else None,
             float(plan) if judged else None,
-            by,
+            by.iloc[place],
             float(words) if words > 1 else None,
             rates["step"].to_numpy(dtype=np.float64),
             rates[rate].to_numpy(dtype=np.float64) if rate else np.empty(0),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -85,7 +86,9 @@ def _address(uri: Any) -> str:
         return uri
     given = os.fspath(uri) if isinstance(uri, os.PathLike) else uri
     if isinstance(given, str):
-        given = re.sub(r"^(sqlite:///|file:(//)?(?=/))", "", given)
+        if given.startswith("file:"):
+            given = unquote(re.sub(r"^file:(//)?(?=/)", "", given))
+        given = given.removeprefix(SQLITE)
     place = existing(given, "uri").resolve()
     if place.is_file():
         _require_experiments(place)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scalefit.arguments import shown
 from scalefit.errors import DataError
 
 __all__ = [
@@ -36,6 +37,8 @@ NOT_FINITE = ("nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"
 
 # Far more than any run has parameters: a file of aliases can unfold to billions.
 MOST_KEYS = 100_000
+# Of a list that stays a parameter, as text.
+MOST_ITEMS = 1000
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def flat(nested: Mapping[Any, Any], where: str) -> dict[str, Any]:
                 left.append((f"{name}/", value.items().__iter__()))
                 break
             if value is not None:
-                found[name] = value if isinstance(value, Real | str | bool) else str(value)[:1000]
+                found[name] = value if isinstance(value, Real | str | bool) else _as_text(value)
         else:
             left.pop()
         if len(found) > MOST_KEYS or len(left) > MOST_KEYS:
@@ -90,6 +93,15 @@ def flat(nested: Mapping[Any, Any], where: str) -> dict[str, Any]:
                 remedy="Leave out what is not a parameter of the run",
             )
     return found
+
+
+def _as_text(value: Any) -> str:
+    """A value that is no leaf as text: a list of leaves whole, whatever else is in it cut short."""
+    short = isinstance(value, list | tuple) and len(value) <= MOST_ITEMS
+    if short and all(item is None or isinstance(item, Real | str) for item in value):
+        return str(value)
+    # Lists of aliases unfold to billions, and an object has a text of its own.
+    return shown(value)
 
 
 def free_name(name: str, group: str) -> str:
