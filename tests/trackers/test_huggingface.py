@@ -99,6 +99,23 @@ def test_broken_states_are_told_of_and_the_others_read(folder):
     assert [item.row for item in histories.table("eval_loss", N="global_step").dropped] == ["small"]
 
 
+def test_a_broken_configuration_is_told_of_and_the_run_read(folder, losses):
+    (folder / "small/checkpoint-1000/config.json").write_text("{")
+    (folder / "small/checkpoint-1000/model.safetensors").write_bytes(b"short")
+    histories = sf.trackers.huggingface(folder)
+    assert "config.json" in histories.notes[0].message and len(histories) == 3
+    dropped = histories.table("eval_loss").dropped
+    assert [(item.row, item.rule) for item in dropped] == [("small", "no N")]
+
+
+def test_steps_that_are_none_are_left_out(tmp_path):
+    huge = "9" * 400
+    entries = [f'{{"step": {step}, "loss": 3}}' for step in (huge, "NaN", '"1"', "null", 5)]
+    text = f'{{"global_step": {huge}, "max_steps": "x", "log_history": [{",".join(entries)}, 3]}}'
+    (tmp_path / "trainer_state.json").write_text(text)
+    assert sf.trackers.huggingface(tmp_path).records["step"].tolist() == [5]
+
+
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "\x00", '"text"', "{}"])
 def test_a_file_that_is_no_state_is_refused(tmp_path, text):
     path = tmp_path / "trainer_state.json"

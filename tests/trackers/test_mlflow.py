@@ -2,11 +2,13 @@
 
 import os
 import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
 
 import scalefit as sf
+from scalefit.trackers.mlflow_stores import _paged
 
 # Before MLflow is imported: it tells its makers what is called.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -93,6 +95,27 @@ def test_a_database_is_read_with_all_its_records(
         sf.trackers.mlflow(uri, "none")
 
 
+@pytest.mark.slow
+def test_a_database_of_another_schema_is_left_as_it_is(tmp_path):
+    """MLflow would add its tables to whatever it opens."""
+    with closing(sqlite3.connect(tmp_path / "old.db")) as database:
+        database.execute("CREATE TABLE experiments (experiment_id INT, name TEXT)")
+        database.execute("INSERT INTO experiments VALUES (0, 'x')")
+        database.commit()
+    before = (tmp_path / "old.db").read_bytes()
+    with pytest.raises(sf.errors.DataError, match="MLflow cannot read the store"):
+        sf.trackers.mlflow(tmp_path / "old.db")
+    assert (tmp_path / "old.db").read_bytes() == before
+
+
+def test_broken_files_of_a_folder_are_refused_and_never_run(folder):
+    (broken,) = [path for path in folder.glob("*/meta.yaml") if "scaling" in path.read_text()]
+    for text in ("{", "a: !!python/object/apply:os.getcwd []"):
+        broken.write_text(text)
+        with pytest.raises(sf.errors.DataError, match=r"cannot read the store|has no experiment"):
+            sf.trackers.mlflow(folder, "scaling")
+
+
 def test_what_is_no_store_is_refused_and_not_made(tmp_path):
     for uri in (f"sqlite:///{tmp_path}/none.db", tmp_path / "none", f"file://{tmp_path}/no%20ne"):
         with pytest.raises(sf.errors.DataError, match="there is no file or folder"):
@@ -100,10 +123,26 @@ def test_what_is_no_store_is_refused_and_not_made(tmp_path):
     with pytest.raises(sf.errors.DataError, match="is no store of MLflow"):
         sf.trackers.mlflow(tmp_path)
     (tmp_path / "other.db").write_bytes(b"no database" * 100)
-    sqlite3.connect(tmp_path / "fresh.db").execute("CREATE TABLE t (x)")
+    with closing(sqlite3.connect(tmp_path / "fresh.db")) as database:
+        database.execute("CREATE TABLE t (x)")
     for name in ("other.db", "fresh.db"):
         with pytest.raises(sf.errors.DataError, match="is no database of MLflow"):
             sf.trackers.mlflow(tmp_path / name)
     assert {path.name for path in tmp_path.iterdir()} == {"other.db", "fresh.db"}
     with pytest.raises(sf.errors.ArgumentError, match="experiment=3"):
         sf.trackers.mlflow(tmp_path, 3)
+
+
+def test_every_page_of_a_search_is_read():
+    class Page(list):
+        token = None
+
+    pages = {None: ([1, 2], "b"), "b": ([], "c"), "c": ([3], None)}
+
+    def search(page_token=None):
+        items, token = pages[page_token]
+        page = Page(items)
+        page.token = token
+        return page
+
+    assert list(_paged(search)) == [1, 2, 3]

@@ -1,5 +1,7 @@
 """Event files that SummaryWriters write, read back."""
 
+import os
+
 import numpy as np
 import pytest
 from tensorboardX import SummaryWriter
@@ -76,6 +78,10 @@ def test_folders_without_scalars_are_refused_or_told_of(tmp_path, losses):
     (tmp_path / "empty/events.out.tfevents.1.host").write_bytes(b"no events")
     with pytest.raises(sf.errors.DataError, match="holds a scalar"):
         sf.trackers.tensorboard(tmp_path)
+    os.mkfifo(tmp_path / "empty/events.out.tfevents.2.host")
+    with pytest.raises(sf.errors.DataError, match="is no regular file"):
+        sf.trackers.tensorboard(tmp_path)
+    (tmp_path / "empty/events.out.tfevents.2.host").unlink()
     write(tmp_path / "run", losses["small"])
     assert "empty' has no scalar" in codes(sf.trackers.tensorboard(tmp_path))["not_read"].message
     with pytest.raises(sf.errors.DataError, match="is a file, not a folder"):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from scalefit.data.files import MOST_BYTES, first_line, named
 from scalefit.errors import DataError, MissingExtraError
 from scalefit.trackers.assembly import assembled, not_read
 from scalefit.trackers.histories import Histories
-from scalefit.trackers.json_files import existing, files_under
+from scalefit.trackers.json_files import existing, files_under, quiet
 from scalefit.trackers.series import TrackedRun, flat
 
 __all__ = ["tensorboard"]
@@ -58,6 +56,7 @@ def tensorboard(folder: Any) -> Histories:
     found: dict[Path, TrackedRun] = {}
     broken = []
     for place, events in files.items():
+        _refuse_pipes(place)
         size = sum(file.stat().st_size for file in events)
         if size > MOST_BYTES:
             raise DataError(
@@ -78,6 +77,13 @@ def tensorboard(folder: Any) -> Histories:
     return assembled(runs, str(top), not_read(broken))
 
 
+def _refuse_pipes(place: Path) -> None:
+    """Refuse a folder in which TensorBoard would wait for what never comes."""
+    for item in place.iterdir():
+        if EVENTS in item.name and not item.is_file():
+            raise DataError(f"{named(item)} is no regular file", remedy="Move it out of the folder")
+
+
 def _run(place: Path, top: Path) -> TrackedRun:
     """The run of one folder of event files."""
     try:
@@ -91,7 +97,7 @@ def _run(place: Path, top: Path) -> TrackedRun:
         ) from error
     # All scalars: by default TensorBoard keeps a sample. Steps that are repeated are judged later.
     every = {"scalars": 0, "tensors": 0, "images": 1, "audio": 1, "histograms": 1}
-    with _quiet("tensorboard"):
+    with quiet("tensorboard"):
         try:
             events = EventAccumulator(str(place), size_guidance=every, purge_orphaned_data=False)
             events.Reload()
@@ -106,18 +112,6 @@ def _run(place: Path, top: Path) -> TrackedRun:
             ) from error
     name = str(place.relative_to(top)) if place != top else place.resolve().name
     return TrackedRun(name, series, config, None, str(place))
-
-
-@contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """Without warnings of another package's log: what they say is found again below."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _series(events: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from scalefit.arguments import file_path
 from scalefit.data.files import MOST_BYTES, first_line, named, open_regular, reason
 from scalefit.errors import DataError
 
-__all__ = ["existing", "files_under", "read_bytes", "read_json"]
+__all__ = ["existing", "files_under", "quiet", "read_bytes", "read_json"]
 
 # Of files in one folder: a folder of everything, such as a home, would be searched for hours.
 MOST_FILES = 200_000
@@ -32,7 +34,7 @@ def existing(path: Any, argument: str = "path") -> Path:
 
 
 def files_under(folder: Path) -> Iterator[Path]:
-    """All files of a folder and its subfolders, in order; links to folders are not followed.
+    """Regular files of a folder and its subfolders, in order; links to folders are not followed.
 
     Raises:
         DataError: there are too many of them.
@@ -47,7 +49,21 @@ def files_under(folder: Path) -> Iterator[Path]:
                     f"the folder {named(folder)} holds more than {MOST_FILES:,} files",
                     remedy="Give the folder that holds the runs alone",
                 )
-            yield Path(place, name)
+            # Neither pipes, which would hang, nor broken links.
+            if os.path.isfile(os.path.join(place, name)):
+                yield Path(place, name)
+
+
+@contextmanager
+def quiet(package: str) -> Iterator[None]:
+    """Without what a package logs: what it raises is told of instead."""
+    logger = logging.getLogger(package)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def read_bytes(path: Path, *, most: int | None = None) -> bytes:

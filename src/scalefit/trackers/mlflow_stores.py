@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ from urllib.parse import unquote
 import numpy as np
 
 from scalefit.arguments import text
-from scalefit.data.files import first_line, named
+from scalefit.data.files import MOST_BYTES, first_line, named
 from scalefit.errors import DataError, MissingExtraError, listed
 from scalefit.trackers.assembly import assembled
 from scalefit.trackers.histories import NUMBER, Histories
-from scalefit.trackers.json_files import existing
+from scalefit.trackers.json_files import existing, quiet
 from scalefit.trackers.series import TrackedRun
 
 __all__ = ["mlflow"]
@@ -33,8 +34,8 @@ ADDRESS = re.compile(r"[a-z][a-z0-9+.\-]+:", re.IGNORECASE)
 def mlflow(uri: Any, experiment: str | None = None) -> Histories:
     """Training runs of a tracking store of MLflow.
 
-    Nothing is written to the store: a database or a folder that is not there yet, or has no runs,
-    is refused instead of made.
+    A database or a folder that is not there yet, or has no runs, is refused instead of made. A
+    database is read from a copy, since MLflow brings what it opens to its own version.
 
     Args:
         uri: ``sqlite:///mlflow.db``, the path of that file, the path of a folder ``mlruns``, or the
@@ -47,37 +48,52 @@ def mlflow(uri: Any, experiment: str | None = None) -> Histories:
 
     Raises:
         ArgumentError: the experiment is no name.
-        DataError: there is no such store or experiment, or no run in it; MLflow refuses it.
+        DataError: there is no such store or experiment, or no run in it; MLflow cannot read it.
         MissingExtraError: MLflow is not installed.
     """
     if experiment is not None:
         text(experiment, "experiment", remedy="Pass the name of an experiment, or experiment=None")
     address = _address(uri)
+    if not address.startswith(SQLITE):
+        return assembled(_opened(address, experiment, address), address)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        copied = Path(folder, "mlflow.db")
+        _copy(Path(address.removeprefix(SQLITE)), copied)
+        return assembled(_opened(f"{SQLITE}{copied}", experiment, address), address)
+
+
+def _opened(address: str, experiment: str | None, name: str) -> list[TrackedRun]:
+    """The runs of a store.
+
+    Args:
+        address: where MLflow finds it.
+        experiment: name of one experiment; None for all.
+        name: what the caller called it.
+    """
     try:
         from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
     except ImportError as error:
         raise MissingExtraError(
             "a store of MLflow is read by the package mlflow-skinny, which is not installed",
             extra="mlflow",
         ) from error
-    with _folders_allowed(), warnings.catch_warnings():
+    with _folders_allowed(), quiet("mlflow"), warnings.catch_warnings():
         # Of what MLflow itself imports.
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
-            client = MlflowClient(tracking_uri=address)
-            runs = _runs(client, experiment, address)
-        except MlflowException as error:
-            raise DataError(
-                f"MLflow cannot read the store {address} ({first_line(error)[:300]})",
-                remedy="Check the address, or bring the store to this version of MLflow",
-            ) from error
+            return _runs(MlflowClient(tracking_uri=address), experiment, name)
+        except DataError:
+            raise
         except ImportError as error:
             raise MissingExtraError(
-                f"the store {address} needs a package that is not installed ({first_line(error)})",
+                f"the store {name} needs a package that is not installed ({first_line(error)})",
                 extra="mlflow",
             ) from error
-    return assembled(runs, address)
+        except Exception as error:  # Of MLflow, of its database, of what parses its files.
+            raise DataError(
+                f"MLflow cannot read the store {name} ({first_line(error).strip()[:200]})",
+                remedy="Check the address, or export the runs by MLflow itself",
+            ) from error
 
 
 def _address(uri: Any) -> str:
@@ -91,7 +107,6 @@ def _address(uri: Any) -> str:
         given = given.removeprefix(SQLITE)
     place = existing(given, "uri").resolve()
     if place.is_file():
-        _require_experiments(place)
         return f"{SQLITE}{place}"
     # Each experiment is a folder with a file of this name.
     if not next(place.glob("*/meta.yaml"), None):
@@ -102,11 +117,21 @@ def _address(uri: Any) -> str:
     return place.as_uri()
 
 
-def _require_experiments(file: Path) -> None:
-    """Refuse a file that is no database of MLflow, which MLflow would make into one."""
+def _copy(file: Path, to: Path) -> None:
+    """Copy a database of MLflow, with what is in its journal."""
+    size = file.stat().st_size
+    if size > MOST_BYTES:
+        raise DataError(
+            f"{named(file)} is {size / 2**20:.4g} MiB, more than is copied",
+            remedy="Run mlflow server on it, and give the address of the server",
+        )
     try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
+        with (
+            closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database,
+            closing(sqlite3.connect(to)) as copied,
+        ):
             (count,) = database.execute("SELECT count(*) FROM experiments").fetchone()
+            database.backup(copied)
     except sqlite3.Error as error:
         raise DataError(
             f"{named(file)} is no database of MLflow ({first_line(error)})",
@@ -130,28 +155,31 @@ def _folders_allowed() -> Iterator[None]:
             os.environ[ALLOW_FOLDERS] = before
 
 
-def _runs(client: Any, experiment: str | None, address: str) -> list[TrackedRun]:
+def _runs(client: Any, experiment: str | None, name: str) -> list[TrackedRun]:
     """All runs of an experiment, or of all."""
-    known = {item.name: item.experiment_id for item in client.search_experiments()}
+    known = {item.name: item.experiment_id for item in _paged(client.search_experiments)}
     if experiment is not None and experiment not in known:
         raise DataError(
-            f"the store {address} has no experiment {experiment!r}",
+            f"the store {name} has no experiment {experiment!r}",
             remedy=f"Experiments: {listed(list(known))}",
         )
     wanted = list(known.values()) if experiment is None else [known[experiment]]
-    found: list[TrackedRun] = []
-    token = None
-    while token is not None or not found:
-        page = client.search_runs(wanted, order_by=["attributes.start_time ASC"], page_token=token)
-        found += [_run(client, run) for run in page]
-        token = page.token
-        if not token:
-            break
+    order = ["attributes.start_time ASC"]
+    runs = _paged(lambda **page: client.search_runs(wanted, order_by=order, **page))
+    found = [_run(client, run) for run in runs]
     if not found:
-        raise DataError(
-            f"the store {address} holds no run", remedy="Name another experiment or store"
-        )
+        raise DataError(f"the store {name} holds no run", remedy="Name another experiment or store")
     return found
+
+
+def _paged(search: Callable[..., Any]) -> Iterator[Any]:
+    """All that a search finds, page by page."""
+    page = search()
+    while True:
+        yield from page
+        if not page.token:
+            return
+        page = search(page_token=page.token)
 
 
 def _run(client: Any, run: Any) -> TrackedRun:

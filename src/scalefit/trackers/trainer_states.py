@@ -7,7 +7,6 @@ import math
 import re
 import struct
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from scalefit.errors import DataError
 from scalefit.trackers.assembly import assembled, not_read
 from scalefit.trackers.histories import Histories
 from scalefit.trackers.json_files import existing, files_under, read_json
-from scalefit.trackers.series import TrackedRun, flat, series_of_rows
+from scalefit.trackers.series import TrackedRun, flat, plain_number, series_of_rows
 
 __all__ = ["huggingface"]
 
@@ -84,7 +83,9 @@ def huggingface(path: Any) -> Histories:
         last, failed = _last_state(states)
         broken += failed
         if last is not None:
-            found.append(_run(folder, place, *last))
+            run, failed = _run(folder, place, *last)
+            found.append(run)
+            broken += failed
     if not found:
         raise DataError(
             f"no {STATE} can be read: {broken[0]}",
@@ -115,36 +116,48 @@ def _last_state(files: Sequence[Path]) -> tuple[tuple[Path, Mapping[str, Any]] |
 
 def _steps(state: Mapping[str, Any]) -> float:
     """How many updates a state says were done."""
-    steps = state.get("global_step")
-    return float(steps) if isinstance(steps, Real) and not math.isnan(steps) else -1.0
+    steps = plain_number(state.get("global_step"))
+    return steps if steps is not None and math.isfinite(steps) else -1.0
 
 
-def _run(folder: Path, top: Path, file: Path, state: Mapping[str, Any]) -> TrackedRun:
-    """One run of its last state."""
-    rows = [row for row in state["log_history"] if isinstance(row, dict)]
-    counted = [(float(row["step"]), row) for row in rows if isinstance(row.get("step"), Real)]
-    series = series_of_rows(
-        (step, {key: value for key, value in row.items() if key != "step"}) for step, row in counted
-    )
-    config: dict[str, Any] = {}
-    beside = next((item for item in (file.parent, folder) if (item / CONFIG).is_file()), None)
-    if beside is not None:
-        config |= flat(read_json(beside / CONFIG), CONFIG)
-    for weights in (file.parent, folder):
-        if (count := _parameters(weights)) is not None:
-            config["n_params"] = count
-            break
+def _run(
+    folder: Path, top: Path, file: Path, state: Mapping[str, Any]
+) -> tuple[TrackedRun, list[str]]:
+    """One run of its last state, and why its configuration cannot be read."""
+    rows = []
+    for row in state["log_history"]:
+        step = plain_number(row.get("step")) if isinstance(row, dict) else None
+        if step is not None and math.isfinite(step):
+            rows.append((step, {key: value for key, value in row.items() if key != "step"}))
+    config, broken = _settings(folder, file)
     own = {name: state[name] for name in FIELDS if name in state}
     # Zero where the Trainer was not asked to count them.
     if own.get("num_input_tokens_seen") == 0:
         del own["num_input_tokens_seen"]
     config |= flat(own, STATE)
-    planned = state.get("max_steps")
-    length = float(planned) if isinstance(planned, int | float) else 0.0
+    length = plain_number(state.get("max_steps")) or 0.0
     done = 0 < length <= _steps(state)
     below = folder != top and folder.is_relative_to(top)
     name = str(folder.relative_to(top)) if below else folder.resolve().name
-    return TrackedRun(name, series, config, "finished" if done else None, str(folder))
+    end = "finished" if done else None
+    return TrackedRun(name, series_of_rows(rows), config, end, str(folder)), broken
+
+
+def _settings(folder: Path, file: Path) -> tuple[dict[str, Any], list[str]]:
+    """Parameters that lie beside a state, or in the folder of the run, and what is broken."""
+    config: dict[str, Any] = {}
+    broken = []
+    beside = next((item for item in (file.parent, folder) if (item / CONFIG).is_file()), None)
+    if beside is not None:
+        try:
+            config |= flat(read_json(beside / CONFIG), CONFIG)
+        except DataError as error:
+            broken.append(str(error).partition(". ")[0])
+    for weights in (file.parent, folder):
+        if (count := _parameters(weights)) is not None:
+            config["n_params"] = count
+            break
+    return config, broken
 
 
 def _parameters(folder: Path) -> int | None:
