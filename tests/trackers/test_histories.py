@@ -253,6 +253,16 @@ def test_runs_without_the_metric_or_the_size_are_listed(history, settings):
     assert rules(table) == {"middle": "no eval/loss", "small": "no N"}
 
 
+def test_runs_that_ended_before_their_first_update_are_listed(history, settings):
+    began = history[(history["run"] != "small") | (history["_step"] == 0)]
+    histories = sf.trackers.wandb(began).with_config(settings)
+    table = histories.table("eval/loss", tokens_per_step=1e6, include="unfinished")
+    assert rules(table) == {"small": "no token has been seen yet"}
+    first = sf.trackers.wandb(history[history["_step"] == 0]).with_config(settings)
+    with pytest.raises(sf.errors.DataError, match="no run is left: 3 by 'no token has been seen"):
+        first.table("eval/loss", tokens_per_step=1e6, include="unfinished")
+
+
 def test_a_resumed_run_counts_by_what_it_recorded_last(settings):
     first = [(0, 9.0), (100, 8.0), (200, 7.0), (300, 6.0)]
     again = [(150, 7.9), (250, 6.9), (1000, 3.0)]

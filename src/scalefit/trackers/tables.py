@@ -62,9 +62,9 @@ def one_of_each_run(
     settings = found.runs.loc[chosen.index].dropna(axis="columns", how="all")
     frame = settings.drop(columns=[name for name in chosen if name in settings])
     frame = pd.concat([chosen, frame], axis="columns").rename_axis("run")
-    return _table(
-        frame, found, dropped, [*_schedule_note(amid, len(kept)), *_end_note(found, kept)]
-    )
+    table = _table(frame, found, dropped)
+    notes = [*_schedule_note(amid, table.rows), *_end_note(found, table.rows)]
+    return replace(table, notes=(*table.notes, *notes))
 
 
 def all_checkpoints(found: Checkpoints, include: Sequence[Include]) -> LossTable:
@@ -81,16 +81,13 @@ def all_checkpoints(found: Checkpoints, include: Sequence[Include]) -> LossTable
         labelled = rows.set_axis([f"{run}@{step:g}" for step in rows["step"]], axis="index")
         lost = ~np.isfinite(labelled[loss].to_numpy())
         dropped += [DroppedRow(row, "its loss is NaN or infinite") for row in labelled.index[lost]]
-        # Before the first update no token has been seen, and a law of tokens has no value.
-        tokens = labelled.get(found.sources.get("D", ""))
-        unseen = np.zeros(len(rows), dtype=bool) if tokens is None else (tokens == 0).to_numpy()
-        before = labelled.index[unseen & ~lost]
-        dropped += [DroppedRow(row, "no token has been seen yet") for row in before]
-        kept.append(labelled[~(lost | unseen)])
+        kept.append(labelled[~lost])
     if not sum(map(len, kept)):
         raise _none_left(dropped)
     frame = pd.concat(kept).rename_axis("checkpoint").infer_objects()
-    return _table(frame, found, dropped, _end_note(found, frame["run"].unique()))
+    table = _table(frame, found, dropped)
+    notes = _end_note(found, table.frame["run"].unique())
+    return replace(table, notes=(*table.notes, *notes))
 
 
 def _taken(rows: pd.DataFrame, loss: str, take: Take, k: int) -> pd.Series | None:
@@ -134,10 +131,16 @@ def _none_left(dropped: Sequence[DroppedRow]) -> DataError:
     return DataError(f"no run is left: {rules}", remedy=remedy)
 
 
-def _table(
-    frame: pd.DataFrame, found: Checkpoints, dropped: Sequence[DroppedRow], notes: Sequence[Note]
-) -> LossTable:
+def _table(frame: pd.DataFrame, found: Checkpoints, dropped: Sequence[DroppedRow]) -> LossTable:
     """The checked table; rows without a quantity are left out, and listed."""
+    # Before the first update no token has been seen, and a law of tokens has no value.
+    tokens = frame.get(found.sources.get("D", ""))
+    unseen = np.zeros(len(frame), dtype=bool) if tokens is None else (tokens == 0).to_numpy()
+    before = [DroppedRow(row, "no token has been seen yet") for row in frame.index[unseen]]
+    dropped = [*dropped, *before]
+    frame = frame[~unseen]
+    if frame.empty:
+        raise _none_left(dropped)
     lacking = [
         DroppedRow(row, f"no {name}")
         for name in ("N", "D")
@@ -153,20 +156,21 @@ def _table(
     told = {item.row for item in lacking}
     others = [item for item in table.dropped if item.row not in told]
     every = (*dropped, *lacking, *others)
-    return replace(table, dropped=every, notes=(*table.notes, *notes))
+    return replace(table, dropped=every)
 
 
-def _schedule_note(amid: Sequence[str], kept: int) -> list[Note]:
-    """A note on losses from the middle of a learning-rate schedule."""
+def _schedule_note(found: Sequence[str], kept: Sequence[object]) -> list[Note]:
+    """A note on losses from the middle of a learning-rate schedule, of runs that are kept."""
+    amid = [run for run in found if run in kept]
     if not amid:
         return []
     return [
         Note.of(
             "mid_schedule",
-            f"{len(amid)} of {kept} losses are from before the end of the run's learning-rate "
+            f"{len(amid)} of {len(kept)} losses are from before the end of the run's learning-rate "
             f"schedule (runs {listed(amid)}): such a loss is above that of a run which ends there. "
             "Leave these runs out, or train them to the end",
-            {"runs": list(amid), "kept": kept},
+            {"runs": amid, "kept": len(kept)},
         )
     ]
 
