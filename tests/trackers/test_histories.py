@@ -170,6 +170,15 @@ def test_a_loss_from_the_middle_of_a_schedule_is_told_of(rate, last, amid):
     assert codes(table)["run_end_unknown"].details["runs"] == ["run"]
 
 
+def test_tokens_of_a_whole_run_are_too_many_for_its_middle(histories):
+    longer = histories.with_config({run: {"tokens": 4e9} for run in ("small", "middle", "large")})
+    table = longer.table("eval/loss", planned=4000, include="unfinished")
+    assert "Their D, 'tokens', is that of the whole run." in codes(table)["mid_schedule"].message
+    assert "of the whole run" not in str(longer.table("eval/loss").notes)
+    computed = longer.table("eval/loss", tokens_per_step=1e6, planned=4000, include="unfinished")
+    assert "of the whole run" not in codes(computed)["mid_schedule"].message
+
+
 def test_a_loss_long_before_the_end_of_its_run_is_told_of(history, settings):
     stopped = history[(history["_step"] <= 500) | history["eval/loss"].isna()]
     table = sf.trackers.wandb(stopped).with_config(settings).table("eval/loss", tokens_per_step=1e6)

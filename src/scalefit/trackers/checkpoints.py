@@ -48,6 +48,7 @@ class Checkpoints:
         curves: each run's losses, and what is known of its length, by run.
         warmup: step before which losses are left out, by run.
         ends_known: runs of which something says whether they came to their end.
+        whole_tokens: header of the tokens, where it is a parameter: of the run to its end.
     """
 
     rows: pd.DataFrame
@@ -56,6 +57,7 @@ class Checkpoints:
     curves: Mapping[str, RunCurve]
     warmup: Mapping[str, float]
     ends_known: frozenset[str]
+    whole_tokens: str = ""
 
     def of_runs(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Each run and the rows of it after the warm-up."""
@@ -99,9 +101,10 @@ def checkpoints(records: pd.DataFrame, runs: pd.DataFrame, asked: Quantities) ->
     known_ends = frozenset(by_run.index[planned.notna() | by_run["state"].notna()])
     warmup = _per_run(asked.warmup, "warmup", by_run).fillna(0.0)
     curves = _curves(rows, on, by_run, sources["loss"], last, planned, by)
-    return Checkpoints(
-        rows, sources, by_run, curves, dict(zip(by_run.index, warmup, strict=True)), known_ends
-    )
+    header = sources.get("D", "")
+    whole = header if header in by_run and header not in on else ""
+    starts = dict(zip(by_run.index, warmup, strict=True))
+    return Checkpoints(rows, sources, by_run, curves, starts, known_ends, whole)
 
 
 def _sources(asked: Quantities, headers: Sequence[str]) -> dict[str, str]:

@@ -63,7 +63,7 @@ def one_of_each_run(
     frame = settings.drop(columns=[name for name in chosen if name in settings])
     frame = pd.concat([chosen, frame], axis="columns").rename_axis("run")
     table = _table(frame, found, dropped)
-    notes = [*_schedule_note(amid, table.rows), *_end_note(found, table.rows)]
+    notes = [*_schedule_note(amid, table.rows, found.whole_tokens), *_end_note(found, table.rows)]
     return replace(table, notes=(*table.notes, *notes))
 
 
@@ -159,17 +159,18 @@ def _table(frame: pd.DataFrame, found: Checkpoints, dropped: Sequence[DroppedRow
     return replace(table, dropped=every)
 
 
-def _schedule_note(found: Sequence[str], kept: Sequence[object]) -> list[Note]:
+def _schedule_note(found: Sequence[str], kept: Sequence[object], tokens: str) -> list[Note]:
     """A note on losses from the middle of a learning-rate schedule, of runs that are kept."""
     amid = [run for run in found if run in kept]
     if not amid:
         return []
+    told = f". Their D, {tokens!r}, is that of the whole run" if tokens else ""
     return [
         Note.of(
             "mid_schedule",
             f"{len(amid)} of {len(kept)} losses are from before the end of the run's learning-rate "
-            f"schedule (runs {listed(amid)}): such a loss is above that of a run which ends there. "
-            "Leave these runs out, or train them to the end",
+            f"schedule (runs {listed(amid)}): such a loss is above that of a run which ends "
+            f"there{told}. Leave these runs out, or train them to the end",
             {"runs": amid, "kept": len(kept)},
         )
     ]
