@@ -90,6 +90,21 @@ FLOW = [
     "datasets.sources",
     "datasets.loading",
     "datasets",
+    "trackers.series",
+    "trackers.json_files",
+    "trackers.headers",
+    "trackers.run_rules",
+    "trackers.checkpoints",
+    "trackers.tables",
+    "trackers.histories",
+    "trackers.assembly",
+    "trackers.trainer_states",
+    "trackers.wandb_folders",
+    "trackers.wandb_exports",
+    "trackers.event_files",
+    "trackers.mlflow_stores",
+    "trackers.log_files",
+    "trackers",
     "objective",
     "problem",
     "problem.separability",
@@ -349,7 +364,8 @@ def run(code):
 def test_import_loads_neither_matplotlib_nor_scipy_nor_tqdm_nor_typer_nor_pooch_nor_a_sampler():
     heavy = (
         "('matplotlib', 'scipy', 'tqdm', 'typer', 'blackjax', 'arviz', 'pydantic', 'latex2mathml', "
-        "'pooch', 'requests', 'narwhals', 'polars', 'openpyxl')"
+        "'pooch', 'requests', 'narwhals', 'polars', 'openpyxl', 'wandb', 'tensorboard', 'mlflow', "
+        "'transformers', 'yaml')"
     )
     assert run(f"import sys, scalefit; print([m for m in {heavy} if m in sys.modules])") == "[]"
 

@@ -50,6 +50,7 @@ TYPESET = (
     sf.datasets.DatasetTable,
     Objective,
     sf.shapes.Transformer,
+    sf.trackers.Histories,
 )
 
 

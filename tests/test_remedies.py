@@ -121,6 +121,46 @@ def a_table_that_is_not_the_registered_one_is_read_as_ones_own():
     return message
 
 
+# Tracked runs
+
+
+@cache
+def tracked() -> Any:
+    """Two runs whose end nothing tells of, but for the steps that were planned."""
+    history = pd.DataFrame(
+        {"run": list("aabb"), "_step": [10, 20, 10, 20], "loss": [4.0, 3.0, 3.9, 2.9]}
+    )
+    return sf.trackers.wandb(history).with_config({run: {"n_params": 1e8} for run in "ab"})
+
+
+@case
+def runs_of_unknown_end_are_told_how_long_they_were_to_be():
+    table = tracked().table("loss", tokens_per_step=1e6)
+    message = noted(table, "run_end_unknown")
+    assert "planned=, a number" in message
+    assert tracked().table("loss", tokens_per_step=1e6, planned=20).notes == ()
+    return message
+
+
+@case
+def unfinished_runs_are_kept_on_demand():
+    message = refused(lambda: tracked().table("loss", tokens_per_step=1e6, planned=1000))
+    kept = option(message, "include")
+    assert len(tracked().table("loss", tokens_per_step=1e6, planned=1000, include=kept)) == 2
+    return message
+
+
+@case
+def charts_of_averages_are_replaced_by_histories():
+    steps = {"Step": [0, 1], "a - loss": [4.0, 3.0]}
+    chart = pd.DataFrame({**steps, "a - loss__MIN": [3.9, 2.9], "a - loss__MAX": [4.1, 3.1]})
+    message = noted(sf.trackers.wandb(chart), "binned_history")
+    assert "run.scan_history()" in message
+    history = pd.DataFrame([{"_step": 0, "loss": 4.1}, {"_step": 1, "loss": 2.9}])
+    assert sf.trackers.wandb(history).notes == ()
+    return message
+
+
 # Laws that a budget is not divided under
 
 

@@ -1,7 +1,7 @@
 """Scaling laws fitted globally, exactly and with evidence.
 
 What is called most is here. The rest is in modules that say what they hold: ``laws``,
-``datasets``, ``results``, ``inference``, ``allocation``, ``shapes``, ``approach2``,
+``datasets``, ``trackers``, ``results``, ``inference``, ``allocation``, ``shapes``, ``approach2``,
 ``simulation``, ``studies``, ``plot``, ``errors``.
 """
 
@@ -17,6 +17,7 @@ from scalefit import (
     shapes,
     simulation,
     studies,
+    trackers,
 )
 from scalefit.allocation.deadweight_compute import deadweight
 from scalefit.allocation.multiplier import compute_multiplier
@@ -75,6 +76,7 @@ __all__ = [
     "simulate",
     "simulation",
     "studies",
+    "trackers",
 ]
 
 

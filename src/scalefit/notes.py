@@ -225,6 +225,41 @@ CODES: Mapping[str, Code] = Frozen(
             "rows repeat exactly",
             "drop them if they are copies",
         ),
+        "mid_schedule": Code(
+            "warning",
+            "a loss of a tracked run is from before the end of its learning-rate schedule",
+            "leave the run out, or train it to the end",
+        ),
+        "run_end_unknown": Code(
+            "info",
+            "nothing says whether tracked runs have come to their end",
+            "pass the steps that they were to have, as `planned=`",
+        ),
+        "records_replaced": Code(
+            "info",
+            "a tracked run went back to an earlier step; what it recorded from there on counts",
+            "nothing, where it resumed from a checkpoint",
+        ),
+        "run_names_repeat": Code(
+            "info",
+            "tracked runs share a name; what tells them apart is added to it",
+            "nothing, or other names",
+        ),
+        "runs_unmatched": Code(
+            "info",
+            "runs without an entry in a configuration that is joined, or entries without a run",
+            "name the entries as the column `run` does",
+        ),
+        "binned_history": Code(
+            "warning",
+            "points of an exported chart are averages over several records",
+            "export the history, by `run.scan_history()` of Weights & Biases",
+        ),
+        "not_read": Code(
+            "warning",
+            "files that a tracker left could not be read, or hold no record",
+            "restore them, or do without",
+        ),
         "not_separable": Code(
             "info",
             "the law has no linear parameter",

@@ -23,6 +23,7 @@ __all__ = [
     "TABLE_OPTIONS",
     "UNITS",
     "Resolved",
+    "ambiguous",
     "normalised",
     "quantity_of",
     "refuse_no_header",
@@ -189,6 +190,15 @@ def _with_known(
         sources={**found.sources, name: header},
         scales=found.scales | scale,
         named=(*found.named, name),
+    )
+
+
+def ambiguous(name: str, found: Sequence[str]) -> DataError:
+    """An error for a quantity that several headers could mean."""
+    return DataError(
+        f"{name} could be any of the columns {listed(found)}",
+        column=name,
+        remedy=f"Say which one: {name}={found[0]!r}",
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 __all__ = [
+    "PLAIN",
     "Comma",
     "Quantity",
     "Spelling",
