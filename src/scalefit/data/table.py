@@ -285,7 +285,7 @@ class LossTable(Described):
             DataError: as for :meth:`column`; a value is none that the law describes.
         """
         used = {name: self.column(name) for name in law.columns}
-        law.check(used, self.rows)
+        law.check(used, self.rows, self.sources)
         return used
 
     def _checked_column(self, name: str) -> np.ndarray:

@@ -100,6 +100,7 @@ def _losses(table: LossTable, law: Law, objective: Objective) -> np.ndarray:
     """
     observed, name = table.column(law.response), law.response
     require_positive(objective, observed, table.rows)
+    law.check({name: observed}, table.rows, table.sources)
     if not observed[table.weight > 0].any():
         raise DataError(
             f"every {name} that counts is zero, so that there is nothing to fit",

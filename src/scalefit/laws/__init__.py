@@ -67,7 +67,6 @@ from scalefit.laws.kinds import NotNegative as NotNegative
 from scalefit.laws.kinds import Offset as Offset
 from scalefit.laws.kinds import OneOrMore as OneOrMore
 from scalefit.laws.kinds import Positive as Positive
-from scalefit.laws.kinds import Relation as Relation
 from scalefit.laws.kinds import Share as Share
 from scalefit.laws.kinds import scale_of as scale_of
 from scalefit.laws.kinds import slope_of as slope_of
@@ -80,6 +79,7 @@ from scalefit.laws.powers import power_offset as power_offset
 from scalefit.laws.reinforcement import overoptimization_best_of_n as overoptimization_best_of_n
 from scalefit.laws.reinforcement import overoptimization_rl as overoptimization_rl
 from scalefit.laws.reinforcement import reward_of_compute as reward_of_compute
+from scalefit.laws.relations import Relation as Relation
 from scalefit.laws.sampling import coverage_beta as coverage_beta
 from scalefit.laws.sampling import coverage_power as coverage_power
 from scalefit.laws.sampling import train_to_test as train_to_test
