@@ -320,20 +320,27 @@ def responses_that_rise_are_fitted_as_said():
     noise = np.exp(1e-3 * np.random.default_rng(0).standard_normal(20))
     grown = pd.DataFrame({"C": x, "loss": 0.3 * x**0.5 * noise})
     assert "response_rises" not in [note.code for note in of_compute().notes]
+    # Accuracies less what guessing reaches, the first below zero.
+    passed = pd.DataFrame({"C": x, "accuracy": 0.1 * np.log(x) - 0.03 + 0.001 * noise})
+    raw = {"residual": "raw", "robust": "none"}
+    kinds = ("power_offset", "logarithmic", "signed_power")
     messages = []
-    for law in ("power", "power_offset"):
-        # The one levels off, the other grows as a power: either has a remedy that fits it.
-        for table, place, truth in ((rising(), 1, 0.154), (grown, 0, 0.5)):
-            for options in ({}, {"residual": "raw", "robust": "none"}):
-                found = sf.fit(table, law, x="C", **options)
+    # The one levels off, another grows as a power: each has a remedy that fits it.
+    for table, place, truth, response in (
+        (rising(), 0, {"alpha": 0.154}, {}),
+        (passed, 1, {"b": 0.1}, {"loss": "accuracy"}),
+        (grown, 2, {"b": 0.5}, {}),
+    ):
+        for law in ("power", "power_offset"):
+            every = [raw, {"residual": "raw", "delta": 0.01}]
+            for options in [{}, *every] if table is not passed else every:
+                found = sf.fit(table, law, x="C", **response, **options)
                 messages.append(noted(found, "response_rises"))
-                others = [
-                    called(messages[-1], start, runs=table)
-                    for start in ("fit(runs.assign", "fit(runs, 'power_offset'")
-                ]
+                others = [called(messages[-1], f"fit(runs, {kind!r}", runs=table) for kind in kinds]
+                assert {fit.objective for fit in others} == {found.objective}
                 assert min(others, key=lambda fit: fit.residual_rms) is others[place]
-                exponent = others[place].params["alpha"]
-                assert abs(exponent) == pytest.approx(truth, rel=0.02)
+                for name, value in truth.items():
+                    assert others[place].params[name] == pytest.approx(value, rel=0.02)
     return messages
 
 

@@ -108,7 +108,7 @@ CODES: Mapping[str, Code] = Frozen(
         "response_rises": Code(
             "warning",
             "the response rises with the one column of a law that can only fall",
-            "fit as the note prints: a power of 1 / x, or one with a negative amplitude",
+            "fit as the note prints: a power below its limit, a logarithm, or a power that grows",
         ),
         "starts_disagree": Code(
             None,
