@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -379,6 +381,31 @@ def exponents_of_either_sign_are_declared_as_said():
     declared = refused(declare)
     assert sf.fit(grown, own_law(declared), x="C").params["alpha"] == pytest.approx(-0.5, rel=1e-6)
     return fixed, bounded, declared
+
+
+@case
+def laws_that_cancel_are_written_as_said():
+    def rare(solved):
+        @sf.law(source="mine", response="passed")
+        def passed(
+            x: sf.laws.Positive,
+            *,
+            b: Annotated[sf.laws.Exponent, sf.laws.Bounds(0.1, 2.0)],
+            s: Annotated[jax.Array, sf.laws.scale_of("x"), sf.laws.Bounds(1e8, 1e16)],
+        ) -> sf.laws.Share:
+            return solved((x / s) ** b)
+
+        return passed
+
+    x = np.geomspace(1, 1e4, 12)
+    noise = np.exp(0.01 * np.random.default_rng(0).standard_normal(12))
+    table = pd.DataFrame({"x": x, "passed": -np.expm1(-((1e-12 * x) ** 0.8)) * noise})
+    message = noted(sf.fit(table, rare(lambda h: 1 - jnp.exp(-h))), "law_rounds")
+    assert "-expm1(-x) for 1 - exp(-x)" in message
+    kept = sf.fit(table, rare(lambda h: -jnp.expm1(-h)))
+    assert kept.status is sf.Status.CONVERGED
+    assert "law_rounds" not in {note.code for note in kept.notes}
+    return message
 
 
 @case

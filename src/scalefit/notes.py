@@ -110,6 +110,11 @@ CODES: Mapping[str, Code] = Frozen(
             "the response rises with the one column of a law that can only fall",
             "fit as the note prints: a power below its limit, a logarithm, or a power that grows",
         ),
+        "law_rounds": Code(
+            "warning",
+            "the law cancels large terms, and what it rounds away limits the fit",
+            "write the difference itself, as `log1p(x)` for `log(1 + x)`",
+        ),
         "starts_disagree": Code(
             None,
             "the starts ended in several minima; a warning when the second is within 1 %",
