@@ -30,8 +30,8 @@ STIRLING = (
 STEPS = 8
 
 # In attempts: below a thousandth of the smallest k a value acts as zero does, and above a
-# thousand times the largest only the mean success rate is identified.
-Attempts = Annotated[jax.Array, Kind("attempts", 1e-3, 1e3, spacing="log", column="samples")]
+# million times the largest only the mean success rate shows, even in coverages of eight digits.
+Attempts = Annotated[jax.Array, Kind("attempts", 1e-3, 1e6, spacing="log", column="samples")]
 
 
 @law(
