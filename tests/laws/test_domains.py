@@ -103,6 +103,8 @@ def test_percentages_of_columns_are_divided_as_said():
     runs = runs.drop(columns="sparsity").assign(pruned=100 * runs["sparsity"])
     with pytest.raises(sf.errors.DataError, match=r"\{'pruned': runs\['pruned'\] / 100\}"):
         sf.fit(runs, row.law, sparsity="pruned")
+    with pytest.raises(sf.errors.DataError, match="Check the column and its unit"):
+        fit.predict(N=1e9, D=2e10, sparsity=[1.1, 1.2])
     # A share of experts of exactly one is none, whatever it is divided by.
     with pytest.raises(sf.errors.DataError, match="Check the column and its unit"):
         fit.predict(N=1e9, D=2e10, sparsity=[50.0, 100.0])
@@ -112,6 +114,41 @@ def test_percentages_of_columns_are_divided_as_said():
 def test_designs_of_the_papers_are_inside(row):
     law, design = laws.find(row.law), row.design()
     law.check({name: design[name] for name in law.columns})
+
+
+@pytest.mark.parametrize("row", NAMED)
+def test_inside_its_domains_a_law_is_a_number(row):
+    law, design, rng = laws.find(row.law), row.design(), np.random.default_rng(0)
+    columns = {}
+    for name in law.columns:
+        domain, runs = law.domains[name], design[name].to_numpy(dtype=float)
+        if np.isfinite(domain.upper):
+            ends = [domain.lower, domain.upper]
+            near = [np.nextafter(end, 0.5) for end in ends]
+            values = np.concatenate([rng.uniform(*ends, 200), ends, near])
+        else:
+            # Four decades to either side of the runs, and the least that there can be.
+            low, high = np.log([max(runs.min(), 1e-9), runs.max()]) + np.log(1e4) * np.array(
+                [-1, 1]
+            )
+            values = np.append(
+                np.maximum(np.exp(rng.uniform(low, high, 200)), domain.lower), domain.lower
+            )
+        columns[name] = rng.choice(values[domain.holds(values)], 300)
+    for relation in law.relations:
+        columns = {name: values[relation.holds(columns)] for name, values in columns.items()}
+    law.check(columns)
+    params = {
+        param.name: next(
+            value for name, value in row.truth.items() if name.partition("[")[0] == param.name
+        )
+        for param in law.params
+    }
+    found = law.evaluate(columns, params)
+    assert np.isfinite(found).all()
+    # An error along error_of_loss has no lower end.
+    if law.response in law.domains and law.name != "error_of_loss":
+        law.check({law.response: found})
 
 
 # A law, a column, a value that gave some number and no warning, and the rule.

@@ -457,11 +457,9 @@ def _percent(domain: Domain, name: str, values: Any, header: str | None) -> str:
     """
     values = np.asarray(values, dtype=np.float64)
     inner = values[np.isfinite(values) & (values != 0)]
-    large = np.count_nonzero(inner > 1)
-    # One value of 30 among shares is a mistake of its own.
-    if domain.upper != 1.0 or large < min(2, max(1, inner.size)):
-        return ""
-    if not domain.holds(values / 100).all():
+    # One value of 30 among shares is a mistake of its own, and so are sums of shares.
+    large = np.count_nonzero(inner > 1) >= min(2, inner.size) and inner.max(initial=0.0) > 2
+    if domain.upper != 1.0 or not large or not domain.holds(values / 100).all():
         return ""
     if header is None:
         return f"Divide percentages by 100, as {name}={inner[np.argmax(inner > 1)] / 100:g}"
