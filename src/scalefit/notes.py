@@ -231,7 +231,7 @@ CODES: Mapping[str, Code] = Frozen(
         ),
         "at_limit": Code(
             "info",
-            "a limit or an end of a range holds an allocation",
+            "a limit, a rule of the law or an end of a range holds an allocation",
             "nothing, or a wider `limits=`",
         ),
         "more_data_hurts": Code(
