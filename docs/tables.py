@@ -21,9 +21,11 @@ def table_of_laws() -> str:
     blocks = []
     for family, members in laws.FAMILIES.items():
         lines = [f"### {family.capitalize()}", "", *header("law", "what it is for", "source")]
-        lines += [
-            f"| `{law.name}`<br>`{law.formula}` | {law.purpose} | {law.source} |" for law in members
-        ]
+        for law in members:
+            # That a column is positive goes without saying.
+            said = [rule for rule in law.rules if not re.fullmatch(r"0 < \w+", rule)]
+            named = "<br>".join(f"`{item}`" for item in (law.name, law.formula, ", ".join(said)))
+            lines.append(f"| {named.removesuffix('<br>``')} | {law.purpose} | {law.source} |")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -370,20 +372,27 @@ def responses_that_rise_are_fitted_as_said():
     noise = np.exp(1e-3 * np.random.default_rng(0).standard_normal(20))
     grown = pd.DataFrame({"C": x, "loss": 0.3 * x**0.5 * noise})
     assert "response_rises" not in [note.code for note in of_compute().notes]
+    # Accuracies less what guessing reaches, the first below zero.
+    passed = pd.DataFrame({"C": x, "accuracy": 0.1 * np.log(x) - 0.03 + 0.001 * noise})
+    raw = {"residual": "raw", "robust": "none"}
+    kinds = ("power_offset", "logarithmic", "signed_power")
     messages = []
-    for law in ("power", "power_offset"):
-        # The one levels off, the other grows as a power: either has a remedy that fits it.
-        for table, place, truth in ((rising(), 1, 0.154), (grown, 0, 0.5)):
-            for options in ({}, {"residual": "raw", "robust": "none"}):
-                found = sf.fit(table, law, x="C", **options)
+    # The one levels off, another grows as a power: each has a remedy that fits it.
+    for table, place, truth, response in (
+        (rising(), 0, {"alpha": 0.154}, {}),
+        (passed, 1, {"b": 0.1}, {"loss": "accuracy"}),
+        (grown, 2, {"b": 0.5}, {}),
+    ):
+        for law in ("power", "power_offset"):
+            every = [raw, {"residual": "raw", "delta": 0.01}]
+            for options in [{}, *every] if table is not passed else every:
+                found = sf.fit(table, law, x="C", **response, **options)
                 messages.append(noted(found, "response_rises"))
-                others = [
-                    called(messages[-1], start, runs=table)
-                    for start in ("fit(runs.assign", "fit(runs, 'power_offset'")
-                ]
+                others = [called(messages[-1], f"fit(runs, {kind!r}", runs=table) for kind in kinds]
+                assert {fit.objective for fit in others} == {found.objective}
                 assert min(others, key=lambda fit: fit.residual_rms) is others[place]
-                exponent = others[place].params["alpha"]
-                assert abs(exponent) == pytest.approx(truth, rel=0.02)
+                for name, value in truth.items():
+                    assert others[place].params[name] == pytest.approx(value, rel=0.02)
     return messages
 
 
@@ -422,6 +431,31 @@ def exponents_of_either_sign_are_declared_as_said():
     declared = refused(declare)
     assert sf.fit(grown, own_law(declared), x="C").params["alpha"] == pytest.approx(-0.5, rel=1e-6)
     return fixed, bounded, declared
+
+
+@case
+def laws_that_cancel_are_written_as_said():
+    def rare(solved):
+        @sf.law(source="mine", response="passed")
+        def passed(
+            x: sf.laws.Positive,
+            *,
+            b: Annotated[sf.laws.Exponent, sf.laws.Bounds(0.1, 2.0)],
+            s: Annotated[jax.Array, sf.laws.scale_of("x"), sf.laws.Bounds(1e8, 1e16)],
+        ) -> sf.laws.Share:
+            return solved((x / s) ** b)
+
+        return passed
+
+    x = np.geomspace(1, 1e4, 12)
+    noise = np.exp(0.01 * np.random.default_rng(0).standard_normal(12))
+    table = pd.DataFrame({"x": x, "passed": -np.expm1(-((1e-12 * x) ** 0.8)) * noise})
+    message = noted(sf.fit(table, rare(lambda h: 1 - jnp.exp(-h))), "law_rounds")
+    assert "-expm1(-x) for 1 - exp(-x)" in message
+    kept = sf.fit(table, rare(lambda h: -jnp.expm1(-h)))
+    assert kept.status is sf.Status.CONVERGED
+    assert "law_rounds" not in {note.code for note in kept.notes}
+    return message
 
 
 @case

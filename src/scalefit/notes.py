@@ -108,7 +108,12 @@ CODES: Mapping[str, Code] = Frozen(
         "response_rises": Code(
             "warning",
             "the response rises with the one column of a law that can only fall",
-            "fit as the note prints: a power of 1 / x, or one with a negative amplitude",
+            "fit as the note prints: a power below its limit, a logarithm, or a power that grows",
+        ),
+        "law_rounds": Code(
+            "warning",
+            "the law cancels large terms, and what it rounds away limits the fit",
+            "write the difference itself, as `log1p(x)` for `log(1 + x)`",
         ),
         "starts_disagree": Code(
             None,
@@ -279,7 +284,7 @@ CODES: Mapping[str, Code] = Frozen(
         ),
         "at_limit": Code(
             "info",
-            "a limit or an end of a range holds an allocation",
+            "a limit, a rule of the law or an end of a range holds an allocation",
             "nothing, or a wider `limits=`",
         ),
         "more_data_hurts": Code(

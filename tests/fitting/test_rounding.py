@@ -2,12 +2,20 @@
 
 import contextlib
 import warnings
+from typing import Annotated, Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
+from jax.scipy.special import gammaln
 
 import scalefit as sf
 from scalefit import objective as obj
+from scalefit.fitting.prepared_fit import PreparedFit
+from scalefit.laws import Exponent, Kind, OneOrMore, Share
+from scalefit.objective import Objective
 from scalefit.results.status import Status
 
 
@@ -232,3 +240,69 @@ def test_starts_that_ended_nowhere_do_not_decide_what_a_law_gives():
 
     runs = sf.simulate(sf.simulation.isoflop_design(points=4), noise=0.002)
     assert np.isfinite(sf.fit(runs, choosing).objective_value)
+
+
+@sf.law(source="a test", response="coverage")
+def cancelling(
+    samples: OneOrMore,
+    *,
+    alpha: Exponent,
+    beta: Annotated[jax.Array, Kind("attempts", 1e-3, 1e3, spacing="log", column="samples")],
+) -> Share:
+    """coverage_beta, as four ln Gamma whose difference is 1e-7 of each"""
+    failed = gammaln(alpha + beta) - gammaln(beta)
+    failed = failed + gammaln(beta + samples) - gammaln(alpha + beta + samples)
+    return 1 - jnp.exp(failed)
+
+
+K = np.array([1.0, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000])
+
+
+def rare(seed: int) -> pd.DataFrame:
+    rates = np.random.default_rng(seed).beta(0.4, 3000, 300)
+    return pd.DataFrame(
+        {"samples": K, "coverage": -np.expm1(np.outer(K, np.log1p(-rates))).mean(1)}
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_law_that_loses_digits_is_told_so_and_not_refused(seed):
+    """Squares of logarithms of such a law once differed "by a branch" from themselves."""
+    lost, exact = (sf.fit(rare(seed), law, robust="none") for law in (cancelling, "coverage_beta"))
+    assert "law_rounds" not in {note.code for note in exact.notes}
+    assert lost.params["alpha"] == pytest.approx(exact.params["alpha"], rel=1e-3)
+    for note in lost.notes:
+        if note.code == "law_rounds":
+            # ln Gamma of 3000 is 2e4, whose last digit is 4e-12 of a coverage from 1e-4 on.
+            assert 1e-9 < note.details["rounding"] < 1e-5
+            break
+    else:
+        assert lost.status is not Status.STALLED
+
+
+def test_the_rounding_of_a_law_is_measured():
+    prepared = sf.fitting.prepared_fit.prepare_fit(
+        sf.LossTable.from_frame(rare(0)), cancelling, Objective(robust="none")
+    )
+    params = {"alpha": 0.4, "beta": 3000.0}
+    found = prepared.rounding(params)
+    off = np.abs(prepared.predict(params) - sf.laws.coverage_beta.evaluate({"samples": K}, params))
+    # The largest of three estimates of the spread, against one error in each row.
+    assert 1 < np.median(found) / np.median(off) < 5
+    assert found.max() < 1e-10
+    smooth = sf.fitting.prepared_fit.prepare_fit(
+        sf.LossTable.from_frame(rare(0)), sf.laws.coverage_beta, Objective(robust="none")
+    )
+    assert (smooth.rounding(params) < 1e-14 * smooth.predict(params)).all()
+
+
+def test_a_structure_that_was_misread_is_reported(monkeypatch):
+    predict = PreparedFit.predict
+
+    def other(self: PreparedFit, params: Any) -> np.ndarray:
+        return 1.001 * predict(self, params)
+
+    runs = sf.simulate(sf.simulation.isoflop_design(), seed=0)
+    monkeypatch.setattr(PreparedFit, "predict", other)
+    with pytest.raises(sf.errors.FitError, match=r"rounding does not explain it.*Report it"):
+        sf.fit(runs, certify=False)

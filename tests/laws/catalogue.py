@@ -453,6 +453,22 @@ ROWS = [
         near=same("E alpha", 0.05) | same("A", 0.2),
     ),
     Row(
+        "signed_power",
+        one_column,
+        {"A": 0.292, "b": 0.3271},
+        linear=("A",),
+        exact=same("A b", 1e-9),
+        near=same("A b", 0.02),
+    ),
+    Row(
+        "logarithmic",
+        one_column,
+        {"a": 5.0, "b": -0.15},
+        linear=("a", "b"),
+        exact=same("a b", 1e-9),
+        near=same("a b", 0.02),
+    ),
+    Row(
         "broken_power",
         around_a_break,
         {

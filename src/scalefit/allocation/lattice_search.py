@@ -7,8 +7,6 @@ comparing losses cannot.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from scalefit.allocation.problem_batch import INFEASIBLE, INTERIOR, Batch, slices
@@ -24,11 +22,15 @@ AT_ONCE = 4096
 LATTICE = {1: (33, 9), 2: (13, 7), 3: (9, 5)}
 # Of the width of the range: closer than this to an optimum, losses are equal in float64.
 RESOLUTION = 1e-9
+# Rounds of the lattice at most. Twenty narrow it to that; along a limit it moves in others.
+MOST_ROUNDS = 60
 # Rounds of the lattice before Newton's method is tried: a valley's width away from the minimum it
 # would be a guess.
 FIRST_ROUNDS = 3
 # Newton steps in all columns, after which a valley that they do not resolve is left to the lattice.
 NEWTON_STEPS = 12
+# Steps to where a limit begins to hold along a column: of a sum, one.
+SECANT_STEPS = 4
 # A Newton step this short, relative, is the last one.
 LAST_STEP = 1e-9
 
@@ -37,30 +39,83 @@ def best_extras(batch: Batch) -> tuple[Batch, np.ndarray, np.ndarray]:
     """The batch at its best extras, ln of the best size there, and the state of each solution."""
     count = len(batch.form.extras)
     points, later = LATTICE[count]
-    rounds = math.ceil(math.log(RESOLUTION) / math.log(2 / (later - 1)))
     box = batch.values.box[1:]
     extras, x, state = box[:, 0].copy(), np.empty((len(batch), 1)), np.empty((len(batch), 1))
     rows, problem = np.arange(len(batch)), batch
     low, high = box[:, 0], box[:, 1]
-    for turn in range(rounds + 1):
+    wide = (high - low) / 2
+    limited = [(limit, axis) for limit in _limits_of_extras(batch) for axis in range(count)]
+    for turn in range(MOST_ROUNDS):
         share = np.linspace(0.0, 1.0, points)
         mesh = np.stack(np.meshgrid(*[share] * count, indexing="ij")).reshape(count, 1, -1)
         lattice = low[..., None] + mesh * (high - low)[..., None]
-        centre, here, kind = _best_of(problem, lattice)
+        faces = [_on_limit(problem, lattice, low, high, *face) for face in limited]
+        centre, here, kind = _best_of(problem, np.concatenate([lattice, *faces], axis=-1))
         extras[:, rows], x[rows], state[rows] = centre, here, kind
-        step = (high - low) / (points - 1)
+        # Along a limit the best may lie beyond the part that is looked at: that part then moves.
+        ends = problem.values.box[1:]
+        passed = ((centre <= low) & (low > ends[:, 0])) | ((centre >= high) & (high < ends[:, 1]))
+        wide = np.where(passed.any(axis=0), wide, 2 * wide / (points - 1))
         if turn >= FIRST_ROUNDS:
             # In a valley Newton's method resolves what comparing losses cannot.
-            found, at, done = _descended(problem.at(centre), here, kind == INTERIOR, step)
+            found, at, done = _descended(problem.at(centre), here, kind == INTERIOR, wide)
             extras[:, rows[done]], x[rows[done]] = found[:, done], at[done]
-            rows, centre, step = rows[~done], centre[:, ~done], step[:, ~done]
+            done |= (wide <= RESOLUTION * (ends[:, 1] - ends[:, 0])).all(axis=0)
+            rows, centre, wide = rows[~done], centre[:, ~done], wide[:, ~done]
             if not len(rows):
                 break
             problem = batch.take(rows)
         ends = problem.values.box[1:]
-        low, high = np.maximum(centre - step, ends[:, 0]), np.minimum(centre + step, ends[:, 1])
+        low, high = np.maximum(centre - wide, ends[:, 0]), np.minimum(centre + wide, ends[:, 1])
         points = later
     return batch.at(extras), x, state
+
+
+def _limits_of_extras(batch: Batch) -> list[int]:
+    """Limits that read several of the extras, and neither size nor tokens."""
+    form = batch.form
+    each = [{*limit.needs} for limit in form.limits]
+    return [
+        place
+        for place, needs in enumerate(each)
+        if len(needs & {*form.extras}) > 1 and not needs & {form.size_column, form.token_column}
+    ]
+
+
+def _on_limit(
+    batch: Batch, lattice: np.ndarray, low: np.ndarray, high: np.ndarray, limit: int, axis: int
+) -> np.ndarray:
+    """The points of a lattice, moved along one of the extras to where a limit begins to hold.
+
+    An optimum on such a limit is no point of a lattice, and nothing near it need be better than a
+    worse point on the limit. Points that cannot be moved there remain.
+    """
+    pairs, points = lattice.shape[1:]
+    many = batch.take(np.repeat(np.arange(pairs), points))
+    values = many.values
+    end = np.where(np.isfinite(values.high[limit]), values.high[limit], values.low[limit])
+    sides = [np.repeat(item[axis], points) for item in (low, high)]
+    place = lattice.reshape(len(lattice), -1).copy()
+
+    def beyond(at: np.ndarray) -> np.ndarray:
+        place[axis] = at
+        none = np.zeros((len(at), 1))
+        return (
+            np.broadcast_to(many.at(place).run("quantities", none, none)[limit], none.shape)[:, 0]
+            - end
+        )
+
+    first, last = (beyond(side) for side in sides)
+    for _ in range(SECANT_STEPS):
+        at = sides[0] - first * (sides[1] - sides[0]) / (last - first)
+        here = beyond(at)
+        left = np.sign(here) == np.sign(first)
+        sides = [np.where(left, at, sides[0]), np.where(left, sides[1], at)]
+        first, last = np.where(left, here, first), np.where(left, last, here)
+    moved = np.isfinite(at) & (at >= np.repeat(low[axis], points))
+    moved &= at <= np.repeat(high[axis], points)
+    place[axis] = np.where(moved, at, lattice[axis].ravel())
+    return place.reshape(lattice.shape)
 
 
 def _best_of(batch: Batch, lattice: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -113,6 +168,8 @@ def _descended(
         inside = (moved[:-1] >= low) & (moved[:-1] <= high) & (np.abs(moved[:-1] - start) <= reach)
         sound &= definite & inside.all(axis=0)
         moved = np.where(sound, moved, z)
+        # Where a limit is passed the lattice stays within it.
+        sound &= np.broadcast_to(there.feasible, shape)[:, 0]
         converged = sound & (np.abs(step) <= LAST_STEP * np.maximum(np.abs(z), 1.0)).all(axis=0)
         batch, x = batch.at(moved[:-1]), moved[-1][:, None]
         if (converged | ~sound).all():

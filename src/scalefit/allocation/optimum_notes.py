@@ -58,7 +58,10 @@ def _limit_notes(problem: AllocationProblem, found: Solution) -> list[Note]:
     holding = dict(_holding_limits(problem, columns)) | dict(_holding_ranges(problem, columns))
     if not holding:
         return []
-    said = ", ".join(f"{name} = {end:.4g}" for name, end in holding.items())
+    own = {relation.rule for relation in problem.fit.law.relations}
+    said = ", ".join(
+        name if name in own else f"{name} = {end:.4g}" for name, end in holding.items()
+    )
     return [
         Note.of(
             "at_limit",

@@ -28,6 +28,7 @@ from scalefit.allocation.search_ranges import (
     WHOLE_RANGE,
     SearchRanges,
     divided_columns,
+    limits_of_law,
     search_ranges,
 )
 from scalefit.arguments import broadcast_shape, instance
@@ -102,7 +103,8 @@ class AllocationProblem:
     @property
     def limited(self) -> bool:
         """Whether the user limits something."""
-        return bool(self.form.limits or self.edge.any() or self.form.size_column in self.choices)
+        mine = any(not limit.own for limit in self.form.limits)
+        return bool(mine or self.edge.any() or self.form.size_column in self.choices)
 
     def values(self) -> ProblemValues:
         """The numbers, one problem for each combination and level: shape (K * S,)."""
@@ -144,12 +146,13 @@ class AllocationProblem:
         return np.stack(beyond, axis=-1)
 
     def without_limits(self) -> AllocationProblem:
-        """The problem without any limit, and with the whole range of sizes."""
+        """The problem without any limit of the caller's, and with the whole range of sizes."""
         box = self.box.copy()
         box[0] = WHOLE_RANGE
-        everything = np.full(self.high.shape, math.inf)
+        own = np.array([limit.own for limit in self.form.limits], dtype=bool)
+        low, high = np.where(own, self.low, -math.inf), np.where(own, self.high, math.inf)
         edge = np.zeros(2, dtype=bool)
-        return replace(self, low=-everything, high=everything, box=box, edge=edge)
+        return replace(self, low=low, high=high, box=box, edge=edge)
 
     def without_limit(self, index: int) -> AllocationProblem:
         """The problem with one limit left out."""
@@ -200,6 +203,7 @@ def build_problem(
     needed |= {name for quantity, *_ in limited for name in quantity.needs}
     free = {name: None for name in (size_column, token_column) if name != NO_SIZE} | free
     _check_columns(fit, counted, needed, free, given, option)
+    limited += limits_of_law(law, size_column, token_column, free)
     ranges = search_ranges(free, limited, size_column, token_column)
     shaped = {f"{option}[{name!r}]": value for name, value in given.items()}
     shape = broadcast_shape(
@@ -250,7 +254,7 @@ def _form(
     points = trial_points(*divided, ends, fixed, ranges.choices)
     quantities: list[LimitedQuantity] = [quantity for quantity, *_ in ranges.limits]
     for quantity in quantities:
-        if quantity.function is not None:
+        if quantity.function is not None and not quantity.own:
             check_limit(quantity.function, quantity.needs, points)
     function, columns, affine = cost.function, cost.columns, True
     if cost.per_product is not None:

@@ -33,6 +33,7 @@ class LimitedQuantity(NamedTuple):
         denominator: the column below the line; empty if there is none.
         function: of the columns in ``needs``, in order, or None.
         needs: the columns it reads.
+        own: whether the law itself demands the limit, and not the caller.
     """
 
     name: str
@@ -40,6 +41,7 @@ class LimitedQuantity(NamedTuple):
     denominator: str
     function: Callable[..., Any] | None
     needs: tuple[str, ...]
+    own: bool = False
 
     def value(self, columns: Mapping[str, Any]) -> Any:
         """The quantity at these columns."""
@@ -114,8 +116,13 @@ class Programs:
     def __init__(self, form: ProblemForm, fixed: tuple[str, ...]) -> None:
         self.form, self.fixed = form, fixed
         self.count = len(fixed) + len(form.law.names) + len(form.extras) + 2
-        # Limits on functions bound the tokens of a budget, as the budget itself does.
-        every = [i for i, limit in enumerate(form.limits) if limit.function is not None]
+        # Limits on functions of size or tokens bound the tokens of a budget, as the budget does.
+        searched = {form.size_column, form.token_column}
+        every = [
+            i
+            for i, limit in enumerate(form.limits)
+            if limit.function is not None and searched & {*limit.needs}
+        ]
         self.bounding = [] if form.minimises_cost else every
         self.affine = form.affine and not every
 

@@ -163,6 +163,8 @@ def _impossible(problem: AllocationProblem, level: float) -> str:
     params = {name: np.array([value]) for name, value in fit.params.items()}
     loosened = []
     for i, limit in enumerate(form.limits):
+        if limit.own:
+            continue
         other = solve_all(problem.without_limit(i), params)
         meets = other.state[0] <= LIMITED
         if meets.any():
@@ -192,11 +194,14 @@ def _impossible(problem: AllocationProblem, level: float) -> str:
             "Give a higher loss"
         )
     names = [
-        f"{limit.name} {_ends_text(problem.low[i], problem.high[i])}"
+        limit.name if limit.own else f"{limit.name} {_ends_text(problem.low[i], problem.high[i])}"
         for i, limit in enumerate(form.limits)
     ]
     under = f" under {', '.join(names)}" if names else ""
-    more = "Give a larger budget, or looser limits" if names else "Give a larger budget"
+    more = "Give a larger budget"
+    if names:
+        looser = problem.limited or not (problem.fixed or problem.choices)
+        more += ", or looser limits" if looser else ", or other values of fixed columns and choices"
     return (
         f"{level:g} {problem.cost.unit} buy no {' and '.join(problem.divided)} under cost "
         f"{problem.cost.name!r}{under}. {more}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +13,17 @@ from scalefit.allocation.problem_form import LimitedQuantity
 from scalefit.allocation.problem_options import example_of, quantity_of
 from scalefit.arguments import shown
 from scalefit.errors import AllocationError, ArgumentError
+from scalefit.laws import Law, Relation
 from scalefit.results.fit import Fit
 
-__all__ = ["NO_SIZE", "WHOLE_RANGE", "SearchRanges", "divided_columns", "search_ranges"]
+__all__ = [
+    "NO_SIZE",
+    "WHOLE_RANGE",
+    "SearchRanges",
+    "divided_columns",
+    "limits_of_law",
+    "search_ranges",
+]
 
 # Stands for the size column where the budget buys one column only.
 NO_SIZE = "$none"
@@ -30,6 +38,9 @@ MOST_EXTRAS = 3
 MOST_COMBINATIONS = 10_000
 
 Limit = tuple[LimitedQuantity, float, float]
+
+# Ends of a ratio of the two sides of a relation.
+AT_MOST, AT_LEAST = (-math.inf, 1.0), (1.0, math.inf)
 
 
 class SearchRanges(NamedTuple):
@@ -89,6 +100,41 @@ def divided_columns(
     token_column = "D" if "D" in shared else shared[-1]
     rest = [name for name in shared if name != token_column]
     return ("N" if "N" in rest else rest[0]), token_column
+
+
+def limits_of_law(
+    law: Law, size_column: str, token_column: str, free: Collection[str]
+) -> Iterator[Limit]:
+    """What a law demands of the columns that are searched: relations, and ends of their domains.
+
+    Args:
+        law: the law.
+        size_column: the column whose range is searched.
+        token_column: the column that is eliminated.
+        free: columns without a given value; ends and choices of further ones are in their domains.
+    """
+    for relation in law.relations:
+        if {*relation.columns} & {*free}:
+            yield _limit_of(relation, token_column)
+    for name in (size_column, token_column):
+        domain = law.domains.get(name)
+        # Size and tokens are searched from one on.
+        if domain is not None and (domain.lower > 1.0 or math.isfinite(domain.upper)):
+            limit = LimitedQuantity(name, name, "", None, (name,), True)
+            yield limit, domain.lower if domain.lower > 0 else -math.inf, domain.upper
+
+
+def _limit_of(relation: Relation, token_column: str) -> Limit:
+    """A relation as a limit on one column, on a ratio of two with the tokens above, or on sides."""
+    name, columns = relation.rule, relation.columns
+    if relation.of_two:
+        (smaller,), (larger,) = relation.smaller, relation.larger
+        if smaller == token_column:
+            return LimitedQuantity(name, smaller, larger, None, columns, True), *AT_MOST
+        return LimitedQuantity(name, larger, smaller, None, columns, True), *AT_LEAST
+    if token_column in relation.larger and token_column not in relation.smaller:
+        return LimitedQuantity(name, "", "", relation.inverse, columns, True), *AT_LEAST
+    return LimitedQuantity(name, "", "", relation.ratio, columns, True), *AT_MOST
 
 
 def search_ranges(

@@ -281,7 +281,7 @@ class LossTable(Described):
         """
         self.require(law.columns, law)
         used = {name: self.column(name) for name in law.columns}
-        law.check(used, self.rows)
+        law.check(used, self.rows, self.sources)
         return used
 
     def require(self, names: Sequence[str], law: Law | None = None) -> None:

@@ -26,6 +26,7 @@ from scalefit.fitting.objective_setup import scaled_objective
 from scalefit.fitting.prepared_fit import PreparedFit, prepare_fit
 from scalefit.fitting.search import polish_from, search
 from scalefit.laws import Law, find
+from scalefit.notes import Note
 from scalefit.objective import Objective, Residual, Robust, binary_size, slack
 from scalefit.objective import evaluate as evaluate_objective
 from scalefit.problem.options import read_bounds, read_fixed, read_groups, read_ties
@@ -44,6 +45,10 @@ MOST_PROOFS = 4
 # The value reported is computed by the law as it is written; the search used its separable form.
 # They agree to rounding unless the law's structure was misread.
 AGREEMENT = 1e-8
+
+# Relative rounding of a law that a note tells: a formula without cancellation has 1e-14. What is
+# above the other is none, and values differ by no more than so many times their spread.
+MANY_DIGITS, FEW_DIGITS, SPREADS = 1e-12, 1e-4, 6.0
 
 
 # Values that are not finite show in results, not in numpy's warnings.
@@ -177,17 +182,22 @@ def fit(
         dropped=table.dropped,
         provenance=_provenance(prepared),
     )
-    return found.with_notes(*fit_notes(found, problem, table, residuals))
+    notes = [*fit_notes(found, problem, table, residuals), *_rounding_notes(prepared, optimum)]
+    return found.with_notes(*notes)
 
 
 class _Optimum(NamedTuple):
-    """The best end of the search, by the law as it is written, and what is known of it."""
+    """The best end of the search, by the law as it is written, and what is known of it.
+
+    ``rounded`` says whether the law rounds more than its terms explain.
+    """
 
     status: Status
     diagnostics: Diagnostics
     value: float
     residuals: np.ndarray
     certificate: Certificate
+    rounded: bool
 
 
 def _proved(
@@ -214,13 +224,13 @@ def _proved(
         predicted = prepared.predict(best.params)
         weight = prepared.table.weight
         value, residuals = evaluate_objective(objective, prepared.observed, predicted, weight)
-        _refuse_disagreement(prepared, polished, best.value, value, residuals)
+        rounded = _disagreement(prepared, polished, best.params, best.value, value, residuals)
         certificate = _certificate(prepared, value, effort)
         if not certificate.lower:
-            return _Optimum(status, diagnostics, value, residuals, certificate)
+            return _Optimum(status, diagnostics, value, residuals, certificate, rounded)
         onwards = polish_from(problem, objective, data, settings, certificate.lower, device)
         polished = onwards.joined(polished)
-    return _Optimum(Status.STALLED, diagnostics, value, residuals, certificate)
+    return _Optimum(Status.STALLED, diagnostics, value, residuals, certificate, rounded)
 
 
 def _nowhere(prepared: PreparedFit, polished: Polished) -> FitError:
@@ -257,17 +267,20 @@ def _nowhere(prepared: PreparedFit, polished: Polished) -> FitError:
     )
 
 
-def _refuse_disagreement(
+def _disagreement(
     prepared: PreparedFit,
     polished: Polished,
+    params: Mapping[str, float],
     searched: float,
     value: float,
     residuals: np.ndarray,
-) -> None:
-    """Raise where the law as it is written gives another objective than its separable form.
+) -> bool:
+    """Whether the law as it is written gives another objective than its separable form.
+
+    Where it does so by rounding, as where large terms cancel, that is no error.
 
     Raises:
-        FitError: they differ by more than the rounding of the law's terms explains.
+        FitError: they differ by more than rounding explains.
     """
     objective = prepared.objective
     # Starts that ended nowhere have no value.
@@ -275,15 +288,44 @@ def _refuse_disagreement(
     newton = scaled_objective(prepared.problem, prepared.data)
     terms = sum(map(np.abs, newton.terms(polished.coordinates[best], polished.coefficients[best])))
     error = ROW_ROUNDING * np.maximum(terms, np.abs(prepared.observed))
-    if objective.needs_positive_loss:
-        error = error / prepared.observed
-    allowed = AGREEMENT * value + slack(objective, residuals, prepared.table.weight, error)
-    if not abs(value - searched) <= allowed:
-        raise FitError(
-            f"law {prepared.problem.law.name!r} gives {value:.17g} at its optimum, where its "
-            f"separable form gave {searched:.17g}: the law branches on its parameters or columns "
-            "in a way that derivatives do not show. Write it as one formula"
+    size = np.abs(prepared.observed) if objective.needs_positive_loss else 1.0
+
+    def explained(error: np.ndarray) -> bool:
+        within = slack(objective, residuals, prepared.table.weight, error / size)
+        return bool(abs(value - searched) <= AGREEMENT * value + within)
+
+    if explained(error):
+        return False
+    rounding = prepared.rounding(params)
+    few = rounding.max() <= FEW_DIGITS * np.abs(prepared.observed).max()
+    if few and explained(error + SPREADS * rounding):
+        return True
+    raise FitError(
+        f"law {prepared.problem.law.name!r} gives {value:.17g} at its optimum, where its separable "
+        f"form gave {searched:.17g}, and rounding does not explain it: the structure of the law "
+        "was misread. Report it, with the law and the table"
+    )
+
+
+def _rounding_notes(prepared: PreparedFit, optimum: _Optimum) -> list[Note]:
+    """A note where the digits that a law loses are what limits its fit."""
+    if not (optimum.rounded or optimum.status is Status.STALLED):
+        return []
+    law, params = prepared.problem.law, optimum.diagnostics.minima[0].params
+    predicted = np.abs(prepared.predict(params))
+    used = (prepared.table.weight > 0) & (predicted > 0)
+    rounding = float((prepared.rounding(params)[used] / predicted[used]).max(initial=0.0))
+    if not MANY_DIGITS < rounding < FEW_DIGITS:
+        return []
+    return [
+        Note.of(
+            "law_rounds",
+            f"{law.name!r} loses digits to rounding: its values at the optimum are off by "
+            f"{rounding:.1g}, relative. Where large terms nearly cancel, write the difference "
+            "itself, as log1p(x) for log(1 + x), or -expm1(-x) for 1 - exp(-x)",
+            {"rounding": rounding},
         )
+    ]
 
 
 def _certificate(prepared: PreparedFit, value: float, effort: _Effort | None) -> Certificate:

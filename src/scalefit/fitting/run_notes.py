@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 
 import numpy as np
 
@@ -12,9 +13,8 @@ from scalefit.data.table import LossTable
 from scalefit.data.trajectories import find_trajectories
 from scalefit.errors import listed
 from scalefit.fitting.design_checks import tells_apart
-from scalefit.laws import BUILTIN
 from scalefit.notes import Note
-from scalefit.objective import binary_size
+from scalefit.objective import Objective, binary_size
 from scalefit.problem.problem import Problem
 from scalefit.results.fit import Fit
 from scalefit.results.prediction import by_row
@@ -75,25 +75,30 @@ def _rising_notes(fit: Fit, table: LossTable) -> list[Note]:
     start, end = law.evaluate(ends, params)
     if not (rank > MOST_RISING and end < start and x[used].min() > 0):
         return []
-    header = table.sources.get(law.columns[0], law.columns[0])
-    named = repr(law.name) if law.name in BUILTIN else law.name
-    said = (
-        f"fit(runs.assign(inverse=1 / runs[{header!r}]), {named}, {law.columns[0]}='inverse') "
-        "has a power that grows"
-    )
-    if law.response == "loss":
-        said += (
-            f"; fit(runs, 'power_offset', x={header!r}, bounds={{'A': (-np.inf, 0)}}) has one that "
-            "levels off"
-        )
+    header, named = (table.sources.get(name, name) for name in (law.columns[0], law.response))
+    rest = ("" if named == "loss" else f", loss={named!r}") + _options(fit.objective)
     return [
         Note.of(
             "response_rises",
-            f"{law.response} rises with {law.columns[0]} (rank correlation {rank:.2f}), and "
-            f"{law.name!r} can only fall: what it found is no description of these runs. {said}",
+            f"{named} rises with {header} (rank correlation {rank:.2f}), and {law.name!r} can only "
+            "fall: what it found is no description of these runs. "
+            f"fit(runs, 'power_offset', x={header!r}{rest}, bounds={{'A': (-np.inf, 0)}}) rises to "
+            f"a limit, fit(runs, 'logarithmic', x={header!r}{rest}) as ln {header}, "
+            f"fit(runs, 'signed_power', x={header!r}{rest}) as a power",
             {"column": law.columns[0], "rank_correlation": rank},
         )
     ]
+
+
+def _options(objective: Objective) -> str:
+    """Options of fit that give an objective, as code after others; without those of the default."""
+    usual = Objective()
+    options = {
+        item.name: getattr(objective, item.name)
+        for item in fields(objective)
+        if getattr(objective, item.name) not in (None, getattr(usual, item.name))
+    }
+    return "".join(f", {name}={value!r}" for name, value in options.items())
 
 
 def _design_notes(fit: Fit) -> list[Note]:

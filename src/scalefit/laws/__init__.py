@@ -67,7 +67,6 @@ from scalefit.laws.kinds import NotNegative as NotNegative
 from scalefit.laws.kinds import Offset as Offset
 from scalefit.laws.kinds import OneOrMore as OneOrMore
 from scalefit.laws.kinds import Positive as Positive
-from scalefit.laws.kinds import Relation as Relation
 from scalefit.laws.kinds import Share as Share
 from scalefit.laws.kinds import scale_of as scale_of
 from scalefit.laws.kinds import slope_of as slope_of
@@ -75,11 +74,14 @@ from scalefit.laws.law_table import LawTable as LawTable
 from scalefit.laws.mixture import data_mixture as data_mixture
 from scalefit.laws.mixture import mixture_of as mixture_of
 from scalefit.laws.parallel import parscale as parscale
+from scalefit.laws.powers import logarithmic as logarithmic
 from scalefit.laws.powers import power as power
 from scalefit.laws.powers import power_offset as power_offset
+from scalefit.laws.powers import signed_power as signed_power
 from scalefit.laws.reinforcement import overoptimization_best_of_n as overoptimization_best_of_n
 from scalefit.laws.reinforcement import overoptimization_rl as overoptimization_rl
 from scalefit.laws.reinforcement import reward_of_compute as reward_of_compute
+from scalefit.laws.relations import Relation as Relation
 from scalefit.laws.sampling import coverage_beta as coverage_beta
 from scalefit.laws.sampling import coverage_power as coverage_power
 from scalefit.laws.sampling import train_to_test as train_to_test
@@ -106,7 +108,7 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
             chinchilla_nonembedding,
             chinchilla_outer,
         ),
-        "power": (power, power_offset),
+        "power": (power, power_offset, signed_power, logarithmic),
         "broken": (broken_power, broken_power_twice),
         "without a floor": (kaplan, kaplan_steps),
         "drifting": (farseer,),

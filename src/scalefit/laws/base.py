@@ -20,7 +20,8 @@ import pandas as pd
 
 from scalefit.arguments import refused, shown, text
 from scalefit.errors import DataError, LawError, listed
-from scalefit.laws.kinds import Domain, Relation
+from scalefit.laws.kinds import Domain
+from scalefit.laws.relations import RELATION, Relation, quoted
 from scalefit.laws.signature import Param, meanings, read_signature, require_function
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
@@ -36,8 +37,6 @@ OPTIONS = {
     *("runs", "law", "residual", "robust", "delta", "asymmetry", "fixed", "bounds", "tied"),
     *("groups", "seed", "certify", "device", "keep", "missing"),
 }
-
-RELATION = 'Write it as Relation("U <= D", ("U", "D"), lambda U, D: U <= D)'
 
 # Relative difference above which a row's value depends on the rows beside it.
 SAME_ROW = 1e-9
@@ -59,7 +58,7 @@ class Law(Described):
         source: where the form comes from (paper, equation), or who wrote it.
         response: name of the column it predicts.
         latex: the formula in LaTeX's mathematics, without dollar signs; empty where none was given.
-        domains: values that columns can have, by column, where they are declared.
+        domains: values that columns and the response can have, by name, where they are declared.
         relations: what holds between columns in every row.
         maker: function and arguments that make the law, where it has no name in a module.
     """
@@ -169,12 +168,23 @@ class Law(Described):
             self.formula,
             self.latex,
             facts={
-                "predicts": self.response,
+                "predicts": self._ruled(self.response),
                 "in every row": ", ".join(item.rule for item in self.relations),
                 "source": self.source,
             },
             tables=[Table(columns), Table(params)],
         )
+
+    def _ruled(self, name: str) -> str:
+        """A column or the response, as the rule on its values where it has one."""
+        return self.domains[name].rule(name) if name in self.domains else name
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """What holds in every row: values of columns and of the response, then relations."""
+        declared = [name for name in (*self.columns, self.response) if name in self.domains]
+        own = [self.domains[name].rule(quoted(name)) for name in declared]
+        return (*own, *(relation.rule for relation in self.relations))
 
     @property
     def __doc__(self) -> str | None:  # type: ignore[override]
@@ -231,25 +241,32 @@ class Law(Described):
             raise coupled(self.name, self.function)
         self.memo["rows apart"] = bool(np.isfinite(whole).all())
 
-    def check(self, columns: Mapping[str, Any], rows: Sequence[object] | None = None) -> None:
-        """Refuse values of columns that the law does not describe.
+    def check(
+        self,
+        columns: Mapping[str, Any],
+        rows: Sequence[object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Refuse values of columns, or of the response, that the law does not describe.
 
         Args:
-            columns: values of columns by name, some or all of the law's.
+            columns: values by name, of some or all of the law's columns and its response.
             rows: labels of the rows of a table, where they are one's.
+            headers: what the table calls a column, where that is not its name.
 
         Raises:
             DataError: a value is outside its column's domain, or a relation does not hold.
         """
         for name, domain in self.domains.items():
             if name in columns and not (inside := domain.holds(columns[name])).all():
-                values = {name: columns[name]}
-                raise self._refusal(domain.rule(_quoted(name)), values, ~inside, rows)
+                values, rule = {name: columns[name]}, domain.rule(quoted(name))
+                header = (headers or {}).get(name, name)
+                percent = _percent(domain, name, columns[name], None if rows is None else header)
+                raise self._refusal(rule, values, ~inside, rows, percent)
         for relation in self.relations:
             if set(relation.columns) <= set(columns):
                 values = {name: columns[name] for name in relation.columns}
-                holds = np.asarray(relation.holds(*map(np.asarray, values.values())))
-                if not holds.all():
+                if not (holds := relation.holds(values)).all():
                     raise self._refusal(relation.rule, values, ~holds, rows)
 
     def _refusal(
@@ -258,6 +275,7 @@ class Law(Described):
         values: Mapping[str, Any],
         bad: np.ndarray,
         rows: Sequence[object] | None,
+        remedy: str = "",
     ) -> DataError:
         """The error for columns that break a rule, with the first value and all rows."""
         spread = np.broadcast_arrays(*values.values(), bad)[:-1]
@@ -274,7 +292,7 @@ class Law(Described):
             f"{said}{where} is outside what {self.name!r} describes: {rule}",
             column=next(iter(values)),
             rows=labels,
-            remedy=f"Check the column and its unit{leave}",
+            remedy=remedy or f"Check the column and its unit{leave}",
         )
 
     @cached_property
@@ -357,7 +375,8 @@ def law(
         response: name of the column the law predicts.
         latex: the formula in LaTeX's mathematics, without dollar signs, for reports and plots.
         relations: what holds between columns in every row; values of one column are declared where
-            it is annotated, with a :class:`Domain`.
+            it is annotated, with a :class:`Domain`, and those of the response as what the function
+            returns, ``-> Share``.
 
     Raises:
         LawError: the signature is not "columns positional, parameters keyword-only, each
@@ -394,7 +413,7 @@ def law(
     def decorate(function: Callable[..., Any]) -> Law:
         require_function(function)
         columns, params, domains = read_signature(function)
-        name = function.__name__
+        name, returned = function.__name__, domains.pop("return", None)
         if response in columns:
             raise LawError(
                 f"law {name!r} predicts {response!r}, which is one of its columns. Leave the "
@@ -420,13 +439,31 @@ def law(
             f"{function.__module__}.{function.__qualname__}" if source is None else source,
             response,
             latex,
-            domains,
+            domains if returned is None else domains | {response: returned},
             tuple(relations),
         )
 
     return decorate if function is None else decorate(function)
 
 
-def _quoted(column: str) -> str:
-    """A column as a rule names it."""
-    return column if column.isidentifier() else f"`{column}`"
+def _percent(domain: Domain, name: str, values: Any, header: str | None) -> str:
+    """What to do about a column of percentages where shares belong; empty if it is none of these.
+
+    Args:
+        domain: of the column.
+        name: of the column.
+        values: its values.
+        header: what a table calls it; None where it is no table's.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    inner = values[np.isfinite(values) & (values != 0)]
+    # One value of 30 among shares is a mistake of its own, and so are sums of shares.
+    large = np.count_nonzero(inner > 1) >= min(2, inner.size) and inner.max(initial=0.0) > 2
+    if domain.upper != 1.0 or not large or not domain.holds(values / 100).all():
+        return ""
+    if header is None:
+        return f"Divide percentages by 100, as {name}={inner[np.argmax(inner > 1)] / 100:g}"
+    return (
+        "Divide percentages by 100: "
+        f"runs.assign(**{{{header!r}: runs[{header!r}] / 100}}) in place of runs"
+    )

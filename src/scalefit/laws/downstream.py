@@ -6,7 +6,7 @@ Responses are ``error`` and ``accuracy``, between 0 and 1. The authors fit raw r
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ from scalefit.laws.kinds import (
     Fraction,
     Kind,
     Positive,
+    Share,
     scale_of,
 )
 
@@ -51,7 +52,7 @@ def error_of_loss(
     epsilon: Amplitude,
     k: Amplitude,
     gamma: Decay,
-) -> Any:
+) -> Share:
     """Err(L) = epsilon - k exp(-gamma L)
 
     Mean error over many tasks from the loss on text.
@@ -79,7 +80,7 @@ def accuracy_of_loss(
     a: Fall,
     k: Steepness,
     L0: Middle,
-) -> Any:
+) -> Share:
     """Acc(L) = a / (1 + exp(-k (L - L0))) + b
 
     Accuracy on a task from the loss on its right answers, which a first fit predicts.
@@ -113,7 +114,7 @@ def accuracy_of_scale(
     e: Annotated[Coefficient, Bounds(-20.0, 10.0)],
     alpha: Power,
     beta: Power,
-) -> Any:
+) -> Share:
     """Acc(N, D) = a / (1 + exp(-(A (N/1e9)^-alpha + B (D/1e11)^-beta + e))) + b
 
     Accuracy on a task from size and tokens at once: a sigmoid of a Chinchilla law.
@@ -149,7 +150,7 @@ def accuracy_of_compute(
     floor: Fraction,
     C0: Annotated[jax.Array, scale_of("C")],
     alpha: Power,
-) -> Any:
+) -> Share:
     """Q(C) = floor + (1 - floor) exp(-(C0 / C)^alpha)
 
     Accuracy on a task straight from compute, at one ratio of tokens to parameters.
@@ -184,7 +185,7 @@ def accuracy_of_size(
     B: Annotated[Exponent, Bounds(1e-4, 100.0)],
     alpha: Power,
     beta: Power,
-) -> Any:
+) -> Share:
     """Q(N, D) = exp(-A (N/1e9)^-alpha - B (D/1e11)^-beta)
 
     Accuracy on a task straight from size and tokens.

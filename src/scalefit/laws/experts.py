@@ -192,7 +192,7 @@ def efficiency_leverage(
     d: Annotated[Coefficient, Bounds(-0.5, 0.5)],
     beta: Annotated[Coefficient, Bounds(-0.5, 0.5)],
     gamma: Annotated[Coefficient, Bounds(-0.1, 0.1)],
-) -> Any:
+) -> Positive:
     """EL(A, G, C) = (A + A_s)^(a + d log10 C + beta log2 G + gamma (log2 G)^2)
 
     How many times the compute a dense model needs to reach the loss of a mixture of experts.

@@ -7,7 +7,7 @@ answer.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from scalefit.laws.base import law
 from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Positive
@@ -22,7 +22,9 @@ Slope = Annotated[Coefficient, Bounds(-2.0, 2.0)]
     response="lr",
     latex=r"\mathrm{lr}(N, D) = c N^a D^b",
 )
-def optimal_learning_rate(N: Positive, D: Positive, *, c: Amplitude, a: Slope, b: Slope) -> Any:
+def optimal_learning_rate(
+    N: Positive, D: Positive, *, c: Amplitude, a: Slope, b: Slope
+) -> Positive:
     """lr(N, D) = c N^a D^b
 
     The peak learning rate that gives the lowest loss at a size and a number of tokens.
@@ -42,7 +44,7 @@ def optimal_learning_rate(N: Positive, D: Positive, *, c: Amplitude, a: Slope, b
     response="batch_size",
     latex=r"B(D) = c D^b",
 )
-def optimal_batch_size(D: Positive, *, c: Amplitude, b: Slope) -> Any:
+def optimal_batch_size(D: Positive, *, c: Amplitude, b: Slope) -> Positive:
     """B(D) = c D^b
 
     The batch size that gives the lowest loss at a number of tokens.

@@ -5,15 +5,14 @@ guesses. Each public kind is a type alias (``Annotated[Array, Kind(...)]``), so 
 plain, type-checkable function. :class:`Bounds` narrows a kind in one law:
 ``alpha: Annotated[Exponent, Bounds(0.1, 1.0)]``.
 
-Data columns are annotated too, with the values that they can have: ``N: Positive``. A formula gives
-some number outside them as well, a share of 30 or half an expert, so that they are checked
-(``Law.check``).
+Data columns are annotated too, with the values that they can have: ``N: Positive``; and so is what
+the law returns: ``-> Share``. A formula gives some number outside them as well, a share of 30 or
+half an expert, so that they are checked (``Law.check``).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
@@ -35,7 +34,6 @@ __all__ = [
     "Offset",
     "OneOrMore",
     "Positive",
-    "Relation",
     "Share",
     "scale_of",
     "slope_of",
@@ -227,21 +225,6 @@ class Domain:
         left = "" if math.isinf(self.lower) else f"{self.lower:g} {'<' if self.above else '<='} "
         right = "" if math.isinf(self.upper) else f" {'<' if self.below else '<='} {self.upper:g}"
         return f"{left}{name}{right}"
-
-
-@dataclass(frozen=True)
-class Relation:
-    """What holds between data columns of a law in every row.
-
-    Attributes:
-        rule: in words, as ``share1 + share2 <= 1``.
-        columns: the columns it reads.
-        holds: of those columns, in order; true or false for each row.
-    """
-
-    rule: str
-    columns: tuple[str, ...]
-    holds: Callable[..., Any]
 
 
 Positive = Annotated[Any, Domain(0.0, above=True)]

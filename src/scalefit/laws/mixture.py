@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from scalefit.arguments import text
 from scalefit.errors import LawError
 from scalefit.laws.base import Law, Param, law
-from scalefit.laws.kinds import Amplitude, Domain, Kind, Offset, Relation, Share, slope_of
+from scalefit.laws.kinds import Amplitude, Domain, Kind, Offset, Share, slope_of
+from scalefit.laws.relations import Relation, quoted
 
 __all__ = ["data_mixture", "mixture_of"]
 
@@ -27,8 +28,7 @@ def _parts(domains: tuple[str, ...]) -> tuple[Relation, ...]:
     """Shares of different domains are parts of one whole."""
     if len(domains) < 2:
         return ()
-    named = (item if item.isidentifier() else f"`{item}`" for item in domains)
-    return (Relation(f"{' + '.join(named)} <= 1", domains, lambda *r: sum(r) <= 1 + ROUNDING),)
+    return (Relation(f"{' + '.join(map(quoted, domains))} <= 1", tolerance=ROUNDING),)
 
 
 @law(

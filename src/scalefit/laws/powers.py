@@ -1,13 +1,15 @@
-"""Power laws in one column, whatever the column counts."""
+"""Power laws in one column, whatever the column counts, and the logarithm between them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import jax.numpy as jnp
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Exponent, Offset, Positive
+from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Exponent, Offset, Positive
 
-__all__ = ["power", "power_offset"]
+__all__ = ["logarithmic", "power", "power_offset", "signed_power"]
 
 
 @law(
@@ -46,6 +48,51 @@ def power_offset(x: Positive, *, E: Offset, A: Amplitude, alpha: Exponent) -> An
         alpha: exponent.
 
     A floor is identified only where the curve bends towards it: over one decade, E and alpha trade
-    off.
+    off. A response that rises and levels off, as an accuracy, has A below zero:
+    ``bounds={"A": (-np.inf, 0)}``.
     """
     return E + A * x**-alpha
+
+
+@law(
+    source="allometric law, as for optimal hyperparameters by DeepSeek-AI 2024, arXiv 2401.02954",
+    latex=r"y(x) = A x^b",
+)
+def signed_power(
+    x: Positive, *, A: Coefficient, b: Annotated[Coefficient, Bounds(-5.0, 5.0)]
+) -> Any:
+    """y(x) = A x^b
+
+    A power of either sign: what grows with x, or falls; a straight line in logarithms.
+
+    Args:
+        x: what is scaled, any positive quantity; name its column, as ``x="C"``. Name that of the
+            response as ``loss="accuracy"``.
+        A: response at x = 1, of either sign. Strongly correlated with b.
+        b: exponent of either sign; :data:`power` has alpha = -b. DeepSeek-AI find 0.3271 for the
+            optimal batch size over compute, and -0.1250 for the optimal learning rate.
+    """
+    return A * x**b
+
+
+@law(
+    source="linear regression on ln x, as for accuracy over compute by Ruan et al. 2024, arXiv "
+    "2405.10938, before its sigmoid",
+    latex=r"y(x) = a + b \ln x",
+)
+def logarithmic(x: Positive, *, a: Coefficient, b: Coefficient) -> Any:
+    """y(x) = a + b ln x
+
+    As much more, or less, with each factor of x: the limit of a power law of small exponent.
+
+    Linear in both. Fit raw residuals where the response may be zero or negative.
+
+    Args:
+        x: what is scaled, any positive quantity; name its column, as ``x="C"``. Name that of the
+            response as ``loss="accuracy"``.
+        a: response at x = 1, which may lie far outside the table.
+        b: change for each e-fold of x, of either sign; 2.303 b for each decade.
+
+    It has no limit: an accuracy along it passes 1.
+    """
+    return a + b * jnp.log(x)

@@ -15,6 +15,7 @@ from scalefit.laws.kinds import (
     Fraction,
     NotNegative,
     Positive,
+    Share,
     scale_of,
 )
 
@@ -33,7 +34,7 @@ def reward_of_compute(
     A: Fraction,
     B: Annotated[Exponent, Bounds(0.2, 6.0)],
     C_mid: Annotated[jax.Array, scale_of("C")],
-) -> Any:
+) -> Share:
     """R(C) = R0 + (A - R0) / (1 + (C_mid / C)^B)
 
     Reward of one reinforcement-learning run over its compute: a logistic in ln C.

@@ -8,7 +8,16 @@ import jax
 import jax.numpy as jnp
 
 from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Bounds, Exponent, Kind, Offset, OneOrMore, Positive
+from scalefit.laws.kinds import (
+    Amplitude,
+    Bounds,
+    Exponent,
+    Kind,
+    Offset,
+    OneOrMore,
+    Positive,
+    Share,
+)
 
 __all__ = ["coverage_beta", "coverage_power", "train_to_test"]
 
@@ -21,8 +30,8 @@ STIRLING = (
 STEPS = 8
 
 # In attempts: below a thousandth of the smallest k a value acts as zero does, and above a
-# thousand times the largest only the mean success rate is identified.
-Attempts = Annotated[jax.Array, Kind("attempts", 1e-3, 1e3, spacing="log", column="samples")]
+# million times the largest only the mean success rate shows, even in coverages of eight digits.
+Attempts = Annotated[jax.Array, Kind("attempts", 1e-3, 1e6, spacing="log", column="samples")]
 
 
 @law(
@@ -35,7 +44,7 @@ def coverage_power(
     *,
     a: Annotated[Exponent, Bounds(1e-3, 1e6)],
     b: Annotated[Exponent, Bounds(0.01, 3.0)],
-) -> Any:
+) -> Share:
     """c(k) = exp(-a k^-b)
 
     Share of problems solved by one of k attempts, over a window of k.
@@ -61,7 +70,7 @@ def coverage_beta(
     *,
     alpha: Annotated[Exponent, Bounds(0.01, 20.0)],
     beta: Attempts,
-) -> Any:
+) -> Share:
     """c(k) = 1 - B(alpha, beta + k) / B(alpha, beta)
 
     Share of problems solved by one of k attempts, whose success rate differs by problem.

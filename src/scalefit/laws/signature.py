@@ -74,6 +74,8 @@ def read_signature(
 ) -> tuple[tuple[str, ...], tuple[Param, ...], dict[str, Domain]]:
     """The columns, the parameters and the domains of columns that a signature declares.
 
+    The domain of the response is that of ``return``.
+
     Raises:
         LawError: it is not "columns positional, parameters keyword-only, each annotated with a
             kind".
@@ -105,14 +107,16 @@ def read_signature(
             )
         columns.append(argument.name)
         for item in _metadata(hints, argument.name):
-            if isinstance(item, Domain):
-                domains[argument.name] = item
-            elif isinstance(item, Kind):
+            if isinstance(item, Kind):
                 raise LawError(
                     f"law {name!r}: {argument.name} is annotated as a parameter ({item.name}), but "
                     "stands among the columns. Put a bare * before the parameters: "
                     "def mine(N, D, *, E: Offset, ...)"
                 )
+    for declared in (*columns, "return"):
+        for item in _metadata(hints, declared):
+            if isinstance(item, Domain):
+                domains[declared] = item
     if not columns or not params:
         raise LawError(
             f"law {name!r} needs at least one data column (positional) and one parameter "

@@ -306,6 +306,7 @@ class Fit(Described):
         table = as_table(runs, **columns)
         observed = table.column(self.law.response)
         require_positive(self.objective, observed, table.rows)
+        self.law.check({self.law.response: observed}, table.rows, table.sources)
         how = measure(self.objective)
         return np.asarray(residuals(how, observed, self.evaluate(table)))
 
