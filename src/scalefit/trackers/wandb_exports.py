@@ -114,12 +114,13 @@ def _nested(frame: pd.DataFrame) -> pd.DataFrame:
     """A frame with mappings in its cells, of one that JSON was spread over: ``summary/loss``."""
     found = frame
     for part in ("config", "summary"):
-        spread = [name for name in frame if str(name).startswith(f"{part}/")]
+        spread = [name for name in map(str, frame) if name.startswith(f"{part}/")]
         cells = [
-            {name.removeprefix(f"{part}/"): cell for name, cell in row.items() if not _gap(cell)}
+            {str(name)[len(part) + 1 :]: cell for name, cell in row.items() if not _gap(cell)}
             for row in frame[spread].to_dict("records")
         ]
-        found = found.drop(columns=spread).assign(**{part: cells})
+        found = found.drop(columns=spread)
+        found[part] = pd.Series(cells, index=found.index, dtype=object)
     return found
 
 
