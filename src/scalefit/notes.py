@@ -160,6 +160,14 @@ CODES: Mapping[str, Code] = Frozen(
             "residuals correlate, and of `isoflop`",
             "name the runs by `by=`; keep the last row of each; or a rule by `keep=`",
         ),
+        "repeated_cells": Code(
+            None,
+            "most rows repeat the inputs of the law ([sweeps in every "
+            "cell](tables.md#sweeps-in-every-cell)); a warning where a column such as the learning "
+            "rate explains how they differ, or they differ by more than replicates do",
+            "the best row of each cell; their vertices: `scalefit.approach2.vertices`; cells by "
+            "`by=`",
+        ),
         "lower_envelope": Code(
             "warning",
             "the objective is asymmetric: the fit is a lower envelope, not a mean",
@@ -183,7 +191,8 @@ CODES: Mapping[str, Code] = Frozen(
         ),
         "outliers_dominate": Code(
             None,
-            "2.5 % of the rows carry over half of the squared residual (a warning for squares)",
+            "2.5 % of the rows, or up to three far-off ones of a small table, carry over half of "
+            "the squared residual (a warning for squares)",
             "check the rows that the note lists",
         ),
         "flops_convention": Code(
@@ -379,6 +388,26 @@ CODES: Mapping[str, Code] = Frozen(
             None,
             "runs left out by a rule that was passed, budgets without a usable minimum",
             "see the `removed` and `budgets` of the result",
+        ),
+        "vertices_at_edge": Code(
+            "warning",
+            "a vertex of `approach2.vertices` lies outside its runs",
+            "add values there, or leave the cell out: `keep_edges=False`",
+        ),
+        "vertices_weak": Code(
+            "warning",
+            "a curvature below two standard errors: the vertex may be anywhere",
+            "add values farther from the best",
+        ),
+        "vertices_left_out": Code(
+            "warning",
+            "cells without a usable vertex are left out of `to_frame()`",
+            "see the `status` in `cells`; add values",
+        ),
+        "vertices_mixed": Code(
+            "warning",
+            "rows of one value in a cell differ by another column",
+            'the best at each value, `repeats="least"`, or that column in `by`',
         ),
         "envelope_few_sizes": Code(
             "warning",
