@@ -19,14 +19,15 @@ from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.fitted_data import (
     FittedData,
     attach,
-    curve_notes,
     parameters,
+    require_clusters,
     require_freedom,
 )
 from scalefit.inference.replicate_notes import SearchChecks, replicate_notes
 from scalefit.inference.replicates import Replicates
 from scalefit.inference.resampling import RESAMPLES, Method, Resample
 from scalefit.inference.run_noise import run_noise
+from scalefit.results.dependence import dependence_notes
 from scalefit.results.fit import Fit, checked_fit
 from scalefit.results.prediction import refuse_unknown
 
@@ -35,6 +36,9 @@ __all__ = ["bootstrap"]
 # Share of the replicates for which the whole box is searched although the polish from the fit
 # converged.
 SEARCHED = 0.05
+
+# Methods that take clusters, or have a twin that does, and are refused without where it matters.
+PLAIN = ("rows", "wild")
 
 # Cells per axis of that search. Up to so many nonlinear coordinates it is cheap; with more it costs
 # as much as a hundred refits, and only a part of the replicates is searched.
@@ -135,6 +139,10 @@ def bootstrap(
     arguments.affordable(n_draws, "n_draws", 8 * size, remedy=COUNT)
     require_freedom(fit)
     refuse_unknown(bootstrap, fit.law, columns)
+    clustered = by is not None and method != "strata"
+    if method in PLAIN and not clustered:
+        plain = "clusters" if method == "rows" else method
+        require_clusters(fit, f"bootstrap(fit, {{runs}}, method={plain!r}, by={{by}})")
     fitted = attach(fit, runs, **columns)
     rng = np.random.default_rng(seed)
     resample = RESAMPLES[method](fitted, by, n_draws, rng)
@@ -164,7 +172,7 @@ def bootstrap(
         df_resid=fitted.df_resid,
         tails=resample.tails,
         notes=(
-            *curve_notes(fit, by if method != "strata" else None),
+            *([] if clustered else dependence_notes(fit.notes)),
             *resample.notes,
             *replicate_notes(fitted, found, usable, checks),
         ),

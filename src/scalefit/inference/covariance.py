@@ -19,8 +19,8 @@ from scalefit.inference.fitted_data import (
     FEWEST_FREEDOM,
     FittedData,
     attach,
-    curve_notes,
     parameters,
+    require_clusters,
     require_freedom,
 )
 from scalefit.inference.interval_table import interval_table, least_certain
@@ -28,6 +28,7 @@ from scalefit.inference.run_noise import run_noise
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
+from scalefit.results.dependence import dependence_notes
 from scalefit.results.fit import Fit, checked_fit
 from scalefit.results.prediction import refuse_unknown
 
@@ -319,6 +320,8 @@ def covariance(
     checked_fit(fit)
     check_method(method, by)
     refuse_unknown(covariance, fit.law, columns)
+    if method == "sandwich" and by is None:
+        require_clusters(fit, "covariance(fit, {runs}, by={by})")
     fitted = attach(fit, runs, **columns)
     found = covariance_matrix(fitted, method, by)
     problem = fitted.prepared.problem
@@ -332,7 +335,7 @@ def covariance(
     names = [
         group[0] for group, held in zip(problem.names, fitted.at_bound, strict=True) if not held
     ]
-    notes = [*curve_notes(fit, by), *found.notes]
+    notes = [*([] if by else dependence_notes(fit.notes)), *found.notes]
     if fitted.at_bound.any():
         notes.append(
             Note.of(

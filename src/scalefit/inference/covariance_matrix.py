@@ -9,10 +9,11 @@ import numpy as np
 from scalefit.arguments import choice, shown, text
 from scalefit.errors import ArgumentError, DataError
 from scalefit.inference.derivatives import core_share, derivatives
-from scalefit.inference.fitted_data import FEWEST_CLUSTERS, FittedData, clusters
+from scalefit.inference.fitted_data import FittedData, clusters
 from scalefit.inference.leverage import left_out
 from scalefit.notes import Note
 from scalefit.objective import Measure, influence
+from scalefit.results.dependence import FEWEST_CLUSTERS
 
 __all__ = ["CovarianceMatrix", "CovarianceMethod", "check_method", "covariance_matrix"]
 

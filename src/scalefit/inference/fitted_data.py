@@ -11,26 +11,22 @@ from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.prepared_fit import PreparedFit, prepare_again
-from scalefit.notes import Note
+from scalefit.results.dependence import MOST_NARROWED, too_narrow
 from scalefit.results.fit import Fit
 from scalefit.results.status import Status
 
 __all__ = [
-    "FEWEST_CLUSTERS",
     "FittedData",
     "attach",
     "clusters",
-    "curve_notes",
     "parameters",
+    "require_clusters",
     "require_freedom",
 ]
 
 # With fewer residual degrees of freedom the size of the noise is hardly known: its 95 % interval
 # spans a factor of 3.4 at 5, and of 6 at 3. No interval can be better than that.
 FEWEST_FREEDOM = 5
-
-# Two clusters have one difference between them: no standard error.
-FEWEST_CLUSTERS = 3
 
 
 class FittedData(NamedTuple):
@@ -149,9 +145,30 @@ def require_freedom(fit: Fit) -> None:
         )
 
 
-def curve_notes(fit: Fit, by: str | None) -> list[Note]:
-    """The note that rows are checkpoints of few runs, unless ``by`` names clusters of them."""
-    return [note for note in fit.notes if by is None and note.code == "trajectories"]
+def require_clusters(fit: Fit, call: str) -> None:
+    """Raise where rows are far from independent and no clusters are named.
+
+    Args:
+        fit: the fit.
+        call: name of the function with its options, ``{runs}`` and ``{by}`` for the table and the
+            column of the clusters.
+
+    Raises:
+        DataError: intervals by rows would be more than twice too narrow.
+    """
+    note = too_narrow(fit.notes)
+    if note is None:
+        return
+    named = call.format(runs=note.details["table"], by=repr(note.details["by"]))
+    alone = call.format(runs="runs.assign(row=range(len(runs)))", by="'row'")
+    said = note.message.split(". Ways out: ")[0]
+    raise DataError(
+        f"{said}. Intervals by rows that are more than {MOST_NARROWED:g} times too narrow are "
+        "refused",
+        column=str(note.details["by"]),
+        remedy=f"Name what is independent: {named}. To take each row as independent all the same: "
+        f"{alone}",
+    )
 
 
 def parameters(

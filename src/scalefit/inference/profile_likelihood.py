@@ -18,8 +18,8 @@ from scalefit.inference.covariance_matrix import CovarianceMethod, check_method
 from scalefit.inference.fitted_data import (
     FittedData,
     attach,
-    curve_notes,
     parameters,
+    require_clusters,
     require_freedom,
 )
 from scalefit.inference.profile_path import PathPoint, ProfilePath
@@ -28,6 +28,7 @@ from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import shown
+from scalefit.results.dependence import dependence_notes
 from scalefit.results.fit import Fit, checked_fit
 from scalefit.results.prediction import refuse_unknown
 
@@ -246,10 +247,14 @@ def profile(
     require_freedom(fit)
     _require_smooth(fit)
     refuse_unknown(profile, fit.law, columns)
+    if method == "sandwich" and by is None:
+        asked = repr(quantity) if isinstance(quantity, str) else "quantity"
+        require_clusters(fit, f"profile(fit, {{runs}}, {asked}, by={{by}})")
     fitted = attach(fit, runs, **columns)
     path = ProfilePath(fitted, wanted)
     df = fitted.df_resid
-    notes = [*getattr(quantity, "notes", ()), *fit.carried, *curve_notes(fit, by)]
+    notes = [*getattr(quantity, "notes", ()), *fit.carried]
+    notes += [] if by else dependence_notes(fit.notes)
     if method == "sandwich":
         df, said = path.use_sandwich(by)
         notes += said

@@ -15,10 +15,11 @@ from scalefit.data.budgets import budget_codes
 from scalefit.errors import DataError
 from scalefit.frozen import Frozen
 from scalefit.inference.derivatives import derivatives
-from scalefit.inference.fitted_data import FEWEST_CLUSTERS, FittedData, clusters
+from scalefit.inference.fitted_data import FittedData, clusters
 from scalefit.inference.leverage import left_out
 from scalefit.notes import Note
 from scalefit.objective import noisy_losses
+from scalefit.results.dependence import FEWEST_CLUSTERS
 from scalefit.results.estimate import AS_DRAWN, TailCorrection
 
 __all__ = ["RESAMPLES", "Method", "Resample"]

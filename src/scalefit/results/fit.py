@@ -31,6 +31,7 @@ from scalefit.reporting.described import Described
 from scalefit.reporting.description import Description
 from scalefit.reporting.numbers import percent, shown
 from scalefit.results.certificate import NO_CERTIFICATE, Certificate
+from scalefit.results.dependence import interval_call
 from scalefit.results.diagnostics import Diagnostics
 from scalefit.results.domain import extrapolation, ranges
 from scalefit.results.estimate import Draws, Estimate
@@ -429,7 +430,7 @@ class Fit(Described):
         """What matters most: what is wrong, how good the fit is, and what comes next."""
         codes = list(dict.fromkeys(note.code for note in self.notes if note.severity == "warning"))
         first = f"Look at the warnings first: {', '.join(codes)}. " if codes else ""
-        steps = ["scalefit.bootstrap(fit, runs) for intervals"] * (self.df_resid > 0)
+        steps = [f"{interval_call(self.notes)} for intervals"] * (self.df_resid > 0)
         if {"N", "D"} <= set(self.law.columns):
             largest = self.domain.get("6ND", (math.nan, math.nan))[1]
             flops = f"1e{math.ceil(math.log10(largest) + 0.5)}" if largest > 0 else "1e24"
