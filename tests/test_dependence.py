@@ -126,6 +126,23 @@ def test_the_narrowing_is_moultons():
     np.testing.assert_allclose(np.mean(found), 3**0.5, atol=0.2)
 
 
+@pytest.mark.slow
+def test_errors_by_rows_are_as_much_too_narrow_as_the_note_says():
+    """The scatter of parameters over tables, against the errors that each table gives by rows."""
+    found, errors, said = [], [], []
+    for seed in range(40):
+        runs = cells(pd.DataFrame({"copy": range(5)}), noise=0.005, shared=0.01, seed=seed)
+        fit = sf.fit(runs, robust="none", certify=False)
+        alone = sf.covariance(fit, runs.assign(row=range(len(runs))), by="row")
+        found.append([fit.params[name] for name in ("alpha", "beta")])
+        errors.append(alone.standard_errors[["alpha", "beta"]])
+        said.append(note_of(fit).details["narrowing"])
+    narrow = np.std(found, axis=0, ddof=1) / np.mean(errors, axis=0)
+    # Four fifths of the variance is shared: sqrt(1 + 4 * 0.8) = 2.05.
+    np.testing.assert_allclose(np.mean(said), 4.2**0.5, rtol=0.1)
+    np.testing.assert_allclose(narrow, np.mean(said), rtol=0.3)
+
+
 def test_a_column_that_names_cells_is_taken_for_their_label(swept):
     label = [f"{N:.0e}/{D:.0e}" for N, D in zip(swept["N"], swept["D"], strict=True)]
     note = note_of(sf.fit(swept.assign(place=label)))

@@ -33,6 +33,9 @@ MOST_ROWS = 0.5
 LEAST_SHARE = 0.1
 CHANCE = 1e-4
 
+# Rows that are looked at for what was swept: of larger tables so many at random.
+MOST_JUDGED = 10_000
+
 # Positions in a cell that are told apart; more are binned.
 MOST_LEVELS = 12
 
@@ -99,11 +102,14 @@ def find_repeated_cells(
         measured: what the law predicts, or the loss where it predicts the best of what is swept.
     """
     used = table.weight > 0
-    frame = pd.DataFrame({name: cell_values(table, name)[used] for name in columns})
-    grouped = frame.groupby(list(frame), sort=False).ngroup().to_numpy()
-    there = np.bincount(grouped)[grouped] >= FEWEST_ROWS
-    if there.sum() <= MOST_ROWS * len(grouped):
-        return None
+    grouped = np.zeros(int(used.sum()), dtype=np.int64)
+    for name in columns:
+        labels = pd.factorize(cell_values(table, name)[used], use_na_sentinel=False)[0]
+        grouped = np.unique(grouped * (labels.max() + 1) + labels, return_inverse=True)[1]
+        there = np.bincount(grouped)[grouped] >= FEWEST_ROWS
+        # Every further column makes cells smaller.
+        if there.sum() <= MOST_ROWS * len(grouped):
+            return None
     code = np.full(len(used), -1)
     code[used] = grouped
     rows = np.flatnonzero(used)[there]
@@ -115,9 +121,19 @@ def find_repeated_cells(
         for header in table.frame.columns
         if isinstance(header, str) and header not in {*columns, measured, "weight"}
     ]
+    if len(rows) > MOST_JUDGED:
+        some = np.random.default_rng(0).permutation(len(rows))[:MOST_JUDGED]
+        rows, within, y = rows[some], pd.factorize(within[some])[0], y[some]
     swept, share = _swept(table, others, rows, within, y)
     return RepeatedCells(
-        tuple(columns), measured, code, len(spread), len(rows), float(spread.median()), swept, share
+        tuple(columns),
+        measured,
+        code,
+        len(spread),
+        int(there.sum()),
+        float(spread.median()),
+        swept,
+        share,
     )
 
 

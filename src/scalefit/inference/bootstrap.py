@@ -108,7 +108,8 @@ def bootstrap(
     Raises:
         ArgumentError: an option is invalid, or so many replicates do not fit into memory.
         DataError: the table is not the one that was fitted, leaves fewer than five residual
-            degrees of freedom, or lacks the column.
+            degrees of freedom, or lacks the column; or rows are far from independent, and ``rows``
+            or ``wild`` names no clusters.
         FitError: no replicate reached an optimum.
 
     Source:

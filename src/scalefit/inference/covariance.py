@@ -297,7 +297,8 @@ def covariance(
     Raises:
         ArgumentError: an option makes no sense.
         DataError: the table is not the one that was fitted, leaves no degree of freedom, or lacks
-            the column; or the curvature is singular.
+            the column; the curvature is singular; or rows are far from independent, and a sandwich
+            names no clusters.
 
     Source:
         Seber and Wild 1989, Nonlinear Regression, section 2.1 (jacobian). Huber 1967, Proc. Fifth

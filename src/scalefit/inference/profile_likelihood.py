@@ -224,8 +224,8 @@ def profile(
             or another option is invalid.
         DataError: the table is not the one that was fitted, leaves fewer than five residual
             degrees of freedom, or lacks the column; the objective is a sum of absolute residuals;
-            there are more than 200 free parameters; or the sandwich has no value, as for
-            :func:`covariance`.
+            there are more than 200 free parameters; or the sandwich is refused or has no value, as
+            for :func:`covariance`.
 
     Source:
         Bates and Watts 1988, Nonlinear Regression Analysis and Its Applications, section 6.1
