@@ -8,6 +8,7 @@ import pytest
 from remedies import balanced, called, option, value_of
 
 import scalefit as sf
+from scalefit.errors import ArgumentError, DataError
 
 TRUTH = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
 QUIET = {"n_draws": 4, "progress": False, "global_search": 0.0}
@@ -59,7 +60,7 @@ def test_a_sweep_in_every_cell_is_named_and_each_way_out_can_be_gone(swept):
     assert len(found.to_frame()) == 20
     np.testing.assert_allclose(sf.fit(found.to_frame()).params["alpha"], 0.34, atol=0.06)
     clustered = called(note.message, "covariance(", fit=fit, runs=swept)
-    assert clustered.method == "sandwich of cell" and note_of(clustered) is None
+    assert clustered.method == "sandwich of N, D" and note_of(clustered) is None
 
 
 def test_a_fit_of_the_best_learning_rate_is_not_one_of_all_that_were_tried(swept):
@@ -133,7 +134,7 @@ def test_errors_by_rows_are_as_much_too_narrow_as_the_note_says():
     for seed in range(40):
         runs = cells(pd.DataFrame({"copy": range(5)}), noise=0.005, shared=0.01, seed=seed)
         fit = sf.fit(runs, robust="none", certify=False)
-        alone = sf.covariance(fit, runs.assign(row=range(len(runs))), by="row")
+        alone = sf.covariance(fit, runs, by="index")
         found.append([fit.params[name] for name in ("alpha", "beta")])
         errors.append(alone.standard_errors[["alpha", "beta"]])
         said.append(note_of(fit).details["narrowing"])
@@ -141,15 +142,6 @@ def test_errors_by_rows_are_as_much_too_narrow_as_the_note_says():
     # Four fifths of the variance is shared: sqrt(1 + 4 * 0.8) = 2.05.
     np.testing.assert_allclose(np.mean(said), 4.2**0.5, rtol=0.1)
     np.testing.assert_allclose(narrow, np.mean(said), rtol=0.3)
-
-
-def test_a_column_that_names_cells_is_taken_for_their_label(swept):
-    label = [f"{N:.0e}/{D:.0e}" for N, D in zip(swept["N"], swept["D"], strict=True)]
-    note = note_of(sf.fit(swept.assign(place=label)))
-    assert (note.details["by"], note.details["table"]) == ("place", "runs")
-    # Numbers that happen to differ are none.
-    note = note_of(sf.fit(swept.assign(flops=6 * swept["N"] * swept["D"])))
-    assert note.details["by"] == "cell" and "ngroup()" in note.details["table"]
 
 
 def test_rows_whose_labels_repeat_are_found_without_them(swept):
@@ -179,8 +171,8 @@ def refusal(call):
 def test_intervals_by_rows_are_refused_where_they_are_far_too_narrow(coarse):
     fit = sf.fit(coarse)
     assert note_of(fit).details["narrowing"] > 2
-    assert "method='clusters', by='cell'" in fit.summary()
-    known = {"fit": fit, "runs": coarse, "range": range, "len": len}
+    assert "method='clusters', by=['N', 'D'])" in " ".join(fit.summary().split())
+    known = {"fit": fit, "runs": coarse}
     for function, start, arguments in (
         (sf.covariance, "covariance(", {}),
         (sf.profile, "profile(", {"quantity": "alpha"}),
@@ -188,15 +180,15 @@ def test_intervals_by_rows_are_refused_where_they_are_far_too_narrow(coarse):
         message = refusal(lambda f=function, a=arguments: f(fit, coarse, **a))
         named, alone = message.split(" To take each row ")
         clustered, rows = called(named, start, **known), called(alone, start, **known)
-        assert clustered.method == "sandwich of cell" and rows.method == "sandwich of row"
+        assert clustered.method == "sandwich of N, D" and rows.method == "sandwich of index"
         assert clustered.df == 19 and rows.df == 135
-    for method in ("rows", "wild"):
+    for method, kind in (("rows", "clusters"), ("wild", "wild")):
+        kinds = (f"{kind} of N, D", f"{kind} of index")
         message = refusal(lambda m=method: sf.bootstrap(fit, coarse, method=m, **QUIET))
         for part in message.split(" To take each row "):
             call = balanced(part, "bootstrap(").removesuffix(")")
             found = value_of(f"{call}, **options)", options=QUIET, **known)
-            assert found.method in (f"{method} of cell", f"{method} of row",
-                                    "clusters of cell", "clusters of row")  # fmt: skip
+            assert found.method in kinds
 
 
 def test_methods_without_clusters_warn_where_the_others_refuse(coarse):
@@ -221,10 +213,31 @@ def test_intervals_by_rows_that_are_a_little_too_narrow_only_warn():
 
 
 def test_each_row_as_its_own_cluster_is_the_plain_sandwich():
-    runs = sf.simulate(sf.simulation.isoflop_design(), noise=0.003).assign(row=range(75))
-    fit = sf.fit(runs)
-    plain, rows = sf.covariance(fit, runs), sf.covariance(fit, runs, by="row")
-    np.testing.assert_allclose(rows.standard_errors, plain.standard_errors, rtol=1e-9)
+    frame = sf.simulate(sf.simulation.isoflop_design(), noise=0.003)
+    for runs in (frame, sf.LossTable.from_frame(frame), frame.set_index(frame["loss"].astype(str))):
+        fit = sf.fit(runs)
+        plain, rows = sf.covariance(fit, runs), sf.covariance(fit, runs, by="index")
+        np.testing.assert_allclose(rows.standard_errors, plain.standard_errors, rtol=1e-9)
+    # A column of that name is taken for what it holds.
+    named = frame.assign(index=frame.index % 10)
+    assert sf.covariance(sf.fit(named), named, by="index").df == 9
+
+
+def test_combinations_of_columns_are_clusters(swept):
+    fit = sf.fit(swept)
+    one = swept.assign(cell=swept.groupby(["N", "D"]).ngroup())
+    by_cell = sf.covariance(fit, one, by="cell")
+    by_both = sf.covariance(fit, swept, by=["N", "D"])
+    np.testing.assert_allclose(by_both.matrix, by_cell.matrix, rtol=1e-9)
+    assert by_both.df == 19
+    draws = sf.bootstrap(fit, swept, method="clusters", by=("N", "D"), **QUIET)
+    assert draws.method == "clusters of N, D" and draws.tails.df == 19
+    assert sf.profile(fit, swept, "E", by=["N"]).method == "sandwich of N"
+    for wrong in ([], [3], 3, [""]):
+        with pytest.raises(ArgumentError, match="by"):
+            sf.covariance(fit, swept, by=wrong)
+    with pytest.raises(DataError, match="'M'"):
+        sf.covariance(fit, swept, by=["N", "M"])
 
 
 def test_two_curves_are_too_few_clusters_to_ask_for():

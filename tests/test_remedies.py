@@ -990,7 +990,7 @@ def sweeps_in_every_cell_are_reduced_or_clustered():
         found = called(message, "scalefit.approach2.vertices(", runs=swept())
         assert "vertices_mixed" not in [note.code for note in found.notes]
         known = {"fit": surface, "runs": swept()}
-        assert called(message, "covariance(", **known).method == "sandwich of cell"
+        assert called(message, "covariance(", **known).method == "sandwich of N, D"
     assert sf.fit(best, "optimal_learning_rate").nobs == 16
     sweeps = swept().assign(sweep=swept().groupby("D").ngroup())
     sweeps["D"] = 1e20 * 4.0 ** sweeps["sweep"] / (6 * sweeps["N"])
@@ -1007,7 +1007,7 @@ def intervals_of_curves_name_their_runs():
     curves = pd.DataFrame({"N": N.ravel(), "D": 1e9 * step.ravel()})
     curves = sf.simulate(curves, noise=0.0)
     curves["loss"] *= np.exp(0.01 * np.sin(step / 5 + np.log(N) ** 2)).ravel()
-    known = {"fit": sf.fit(curves), "runs": curves, "range": range, "len": len}
+    known = {"fit": sf.fit(curves), "runs": curves}
     message = refused(lambda: sf.covariance(known["fit"], curves))
     named, alone = message.split(" To take each row ")
     assert called(named, "covariance(", **known).df == 7

@@ -113,7 +113,10 @@ def fit_command(
     ] = 0,
     by: Annotated[
         str | None,
-        typer.Option(help="Column of runs that belong together: the bootstrap draws them as one."),
+        typer.Option(
+            help="Column of runs that belong together, or several, joined by commas: the bootstrap "
+            "draws them as one."
+        ),
     ] = None,
     level: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.95,
 ) -> None:
@@ -158,7 +161,7 @@ def fit_command(
             runs,
             n_draws=bootstrap,
             method="clusters" if by else "rows",
-            by=by,
+            by=by.split(",") if by else None,
             seed=seed,
             progress=not as_json,
             device=device,

@@ -15,9 +15,8 @@ from scalefit.data.trajectories import RUN_HEADERS
 
 __all__ = [
     "HYPERPARAMETERS",
-    "Clusters",
     "RepeatedCells",
-    "cell_clusters",
+    "cell_headers",
     "cell_remedies",
     "cell_values",
     "find_repeated_cells",
@@ -137,32 +136,9 @@ def find_repeated_cells(
     )
 
 
-class Clusters(NamedTuple):
-    """A table with a column that names its cells, as code.
-
-    Attributes:
-        table: the table, as ``runs`` or ``runs.assign(...)``.
-        by: header of the column.
-    """
-
-    table: str
-    by: str
-
-
-def cell_clusters(table: LossTable, found: RepeatedCells) -> Clusters:
-    """The column that names cells one to one, or the call that adds it."""
-    headers = [table.sources.get(name, name) for name in found.columns]
-    if len(headers) == 1:
-        return Clusters("runs", headers[0])
-    used = found.code >= 0
-    for header, kind in zip(table.frame.columns, table.frame.dtypes, strict=True):
-        # Numbers with decimals are no names, even where they happen to differ from cell to cell.
-        if isinstance(header, str) and kind.kind != "f" and header not in found.columns:
-            names = pd.factorize(cell_values(table, header)[used])[0]
-            pairs = np.unique(np.c_[names, found.code[used]], axis=0)
-            if names.min() >= 0 and len(pairs) == names.max() + 1 == found.code.max() + 1:
-                return Clusters("runs", table.sources.get(header, header))
-    return Clusters(f"runs.assign(cell=runs.groupby({headers!r}).ngroup())", "cell")
+def cell_headers(table: LossTable, found: RepeatedCells) -> list[str]:
+    """Headers of the inputs that rows of a cell share."""
+    return [table.sources.get(name, name) for name in found.columns]
 
 
 def cell_remedies(table: LossTable, found: RepeatedCells, free: int) -> list[str]:
@@ -173,7 +149,7 @@ def cell_remedies(table: LossTable, found: RepeatedCells, free: int) -> list[str
         found: its cells.
         free: parameters of the law, which as many rows must determine.
     """
-    headers = [table.sources.get(name, name) for name in found.columns]
+    headers = cell_headers(table, found)
     measured = table.sources.get(found.measured, found.measured)
     least = f"runs.loc[runs.groupby({headers!r})[{measured!r}].idxmin()]"
     if not table.frame.index.is_unique:

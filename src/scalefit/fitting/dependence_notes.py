@@ -9,7 +9,7 @@ from scalefit.data.column_names import normalised
 from scalefit.data.repeated_cells import (
     HYPERPARAMETERS,
     RepeatedCells,
-    cell_clusters,
+    cell_headers,
     cell_remedies,
     find_repeated_cells,
 )
@@ -73,7 +73,6 @@ def _trajectory_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list
                 "rows": found.rows,
                 "runs": found.curves,
                 "by": found.by,
-                "table": "runs",
                 "clusters": clusters,
                 "autocorrelation": share,
                 "narrowing": narrowing,
@@ -114,13 +113,12 @@ def _repeated_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[N
     found = find_repeated_cells(table, list(dict.fromkeys([*law.columns, *levels])), measured)
     if found is None:
         return []
-    names = listed([table.sources.get(name, name) for name in found.columns])
+    by = cell_headers(table, found)
     positive = (table.column(measured)[found.code >= 0] > 0).all()
     spread = f"{100 * found.spread:.2g} %" if positive else f"{found.spread:.2g}"
-    repeated = f"{found.rows} of {len(table)} rows repeat {found.cells} cells of {names}"
-    clusters = cell_clusters(table, found)
+    repeated = f"{found.rows} of {len(table)} rows repeat {found.cells} cells of {listed(by)}"
     narrowing = _narrowing(found.code, residuals, fit.n_free)
-    ways = [f"clusters, covariance(fit, {clusters.table}, by={clusters.by!r})"]
+    ways = [f"clusters, covariance(fit, runs, by={by!r})"]
     if found.swept:
         swept = listed([table.sources.get(name, name) for name in found.swept])
         what = "losses" if measured == "loss" else f"{response}s"
@@ -152,8 +150,7 @@ def _repeated_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[N
                 "cells": found.cells,
                 "spread": found.spread,
                 "swept": [str(table.sources.get(name, name)) for name in found.swept],
-                "by": clusters.by,
-                "table": clusters.table,
+                "by": by,
                 "clusters": int(found.code.max()) + 1,
                 "narrowing": narrowing,
             },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from scalefit.inference.covariance_matrix import CovarianceMethod, check_method
 from scalefit.inference.fitted_data import (
     FittedData,
     attach,
+    by_text,
     parameters,
     require_clusters,
     require_freedom,
@@ -186,7 +187,7 @@ def profile(
     *,
     level: float = 0.95,
     method: CovarianceMethod = "sandwich",
-    by: str | None = None,
+    by: str | Sequence[str] | None = None,
     **columns: Any,
 ) -> Profile:
     """Interval of one quantity, by refitting everything else while it is held.
@@ -213,7 +214,8 @@ def profile(
         level: coverage.
         method: where the size of the noise comes from: ``sandwich`` or ``jacobian``, as for
             :func:`covariance`.
-        by: column of clusters of runs that depend on each other (sandwich).
+        by: columns of clusters of runs that depend on each other, as for :func:`covariance`
+            (sandwich).
         **columns: options of the table where ``runs`` is a DataFrame, as for ``fit``.
 
     Returns:
@@ -242,21 +244,21 @@ def profile(
 
     checked_fit(fit)
     share = checked_level(level)
-    check_method(method, by)
+    clustered = check_method(method, by)
     wanted = read_quantity(fit, quantity)
     require_freedom(fit)
     _require_smooth(fit)
     refuse_unknown(profile, fit.law, columns)
     if method == "sandwich" and by is None:
         asked = repr(quantity) if isinstance(quantity, str) else "quantity"
-        require_clusters(fit, f"profile(fit, {{runs}}, {asked}, by={{by}})")
+        require_clusters(fit, f"profile(fit, runs, {asked}, by={{by}})")
     fitted = attach(fit, runs, **columns)
     path = ProfilePath(fitted, wanted)
     df = fitted.df_resid
     notes = [*getattr(quantity, "notes", ()), *fit.carried]
-    notes += [] if by else dependence_notes(fit.notes)
+    notes += [] if clustered else dependence_notes(fit.notes)
     if method == "sandwich":
-        df, said = path.use_sandwich(by)
+        df, said = path.use_sandwich(clustered)
         notes += said
     reach = float(t.ppf(0.5 + 0.5 * share, df))
     below, above = (path.side(direction, reach) for direction in (-1, 1))
@@ -274,7 +276,7 @@ def profile(
         level=share,
         threshold=reach**2,
         df=df,
-        method=method if by is None else f"{method} of {by}",
+        method=method if clustered is None else f"{method} of {by_text(clustered)}",
         values=np.clip([path.natural(item.level) for item in points], least, most),
         deviance=np.array([item.deviance for item in points]),
         params=Frozen(_params(fitted, path, np.array([item.point for item in points]))),

@@ -51,5 +51,6 @@ def interval_call(notes: Sequence[Note]) -> str:
     note = too_narrow(notes)
     if note is None:
         return "scalefit.bootstrap(fit, runs)"
-    runs, by = note.details["table"], note.details["by"]
-    return f"scalefit.bootstrap(fit, {runs}, method='clusters', by={by!r})"
+    by = note.details["by"]
+    same = by if isinstance(by, str) else list(by)
+    return f"scalefit.bootstrap(fit, runs, method='clusters', by={same!r})"
