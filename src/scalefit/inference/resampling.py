@@ -74,11 +74,12 @@ def _strata(fitted: FittedData, by: Columns | None, n: int, rng: np.random.Gener
     codes = _budget_codes(fitted) if by is None else _cluster_codes(fitted, by)
     sizes = np.bincount(codes[fitted.used])
     single = int(np.count_nonzero(sizes == 1))
+    named = by_text(by or "the budget")
     notes = [
         Note.of(
             "single_run_strata",
-            f"{single} of {np.count_nonzero(sizes)} values of {by_text(by or 'the budget')} have "
-            "one run, which stays in every replicate: the spread is understated. Resample rows instead",
+            f"{single} of {np.count_nonzero(sizes)} values of {named} have one run, "
+            "which stays in every replicate: the spread is understated. Resample rows instead",
             {"single": single},
         )
     ]
