@@ -465,6 +465,24 @@ def test_checkpoints_are_found_however_they_are_spaced(spacing):
     assert ("trajectories" in alone) is (spacing == "even")
 
 
+def test_curves_of_one_size_are_told_apart_by_what_differs():
+    """Two corpora, without a column of runs: neighbours along D are those of one corpus."""
+    halves = [curves(sizes=6, seed=seed).drop(columns="run") for seed in (0, 1)]
+    both = pd.concat(
+        [half.assign(corpus=name) for half, name in zip(halves, ("web", "code"), strict=True)],
+        ignore_index=True,
+    )
+    both["loss"] *= both["corpus"].map({"web": 1.02, "code": 0.98})
+    for groups in (None, {"E": "corpus"}):
+        fit = sf.fit(both.sort_values(["D", "N"], ignore_index=True), groups=groups)
+        note = codes(fit)["trajectories"]
+        assert note.details["by"] == ["N", "corpus"] and note.details["runs"] == 12
+        assert note.severity == "warning" and note.details["clusters"] == 12
+        assert "covariance(fit, runs, by=['N', 'corpus'])" in note.message
+    named = both.sort_values(["D", "N"], ignore_index=True)
+    assert sf.covariance(fit, named, by=["N", "corpus"]).df == 11
+
+
 def test_a_law_of_tokens_alone_meets_trajectories_too():
     runs = curves(sizes=3)
     for law, column in (("power_offset", {"x": "D"}), ("power_offset", {"x": "N"})):
@@ -546,4 +564,5 @@ def test_of_the_real_tables_those_of_curves_are_trajectories(data_folder):
     assert not any(found.values())
     routed = find_trajectories(sf.read(data_folder / "routed_lm_curves.csv", missing="drop"))
     assert (routed.by, routed.curves, routed.rows) == ("run", 223, 5568)
-    assert find_trajectories(sf.read(data_folder / "vocab_scaling.csv")).by == "params"
+    vocabularies = find_trajectories(sf.read(data_folder / "vocab_scaling.csv"))
+    assert vocabularies.by == ["params", "vocab_size"] and vocabularies.curves == 60

@@ -54,12 +54,12 @@ class Trajectories(NamedTuple):
     """Training curves of a table.
 
     Attributes:
-        by: header of the column that tells them apart.
+        by: header of the column that tells them apart, or a list of two.
         code: number of each row's curve, shape (rows,); -1 where a row belongs to none.
         curves: number of curves.
     """
 
-    by: str
+    by: str | list[str]
     code: np.ndarray
     curves: int
 
@@ -122,7 +122,10 @@ def find_trajectories(table: LossTable) -> Trajectories | None:
             return found
     code = np.full(len(N), -1)
     code[used] = of_size
-    by = table.sources[size]
+    by: str | list[str] = table.sources[size]
+    beside = _told_apart(table, code, D)
+    if beside is not None:
+        code, by = beside[1], [table.sources[size], beside[0]]
     even = _kept(code, D, used, by, _evenly_spaced)
     if even is not None or "loss" not in table.sources:
         return even
@@ -132,11 +135,43 @@ def find_trajectories(table: LossTable) -> Trajectories | None:
     return dense
 
 
+def _told_apart(
+    table: LossTable, of_size: np.ndarray, D: np.ndarray
+) -> tuple[str, np.ndarray] | None:
+    """The column by which rows of one size and one D belong to several runs, and their codes.
+
+    None where no two rows share both, or no column with few values tells them apart.
+    """
+    used = of_size >= 0
+    size, place = of_size[used], np.unique(D[used], return_inverse=True)[1]
+    if len(np.unique(size * len(place) + place)) == len(place):
+        return None
+    best = None
+    for header, values in table.frame.items():
+        if not isinstance(header, str):
+            continue
+        cells = values[used]
+        if cells.dtype == object:
+            cells = cells.map(lambda cell: str(label(cell)))
+        labels = pd.factorize(cells, use_na_sentinel=False)[0]
+        group = np.unique(size * (labels.max() + 1) + labels, return_inverse=True)[1]
+        apart = len(np.unique(group * len(place) + place)) == len(place)
+        # A measurement tells every row apart.
+        few = FEWEST_NAMED * (group.max() + 1) <= len(group)
+        if apart and few and (best is None or group.max() < best[1].max()):
+            best = (header, group)
+    if best is None:
+        return None
+    code = np.full(len(D), -1)
+    code[used] = best[1]
+    return table.sources.get(best[0], best[0]), code
+
+
 def _kept(
     code: np.ndarray,
     D: np.ndarray,
     used: np.ndarray,
-    by: str,
+    by: str | list[str],
     is_curve: Callable[[np.ndarray], bool],
 ) -> Trajectories | None:
     """Groups of rows that are curves; None where they hold too few of the rows."""

@@ -62,7 +62,9 @@ def _trajectory_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list
         else f"neighbouring residuals do not correlate ({share:.2f}), but what runs have in common "
         "is no noise of rows"
     )
-    clusters = table[found.by][(found.code >= 0) & (table.weight > 0)].map(label).nunique()
+    clusters = found.curves
+    if isinstance(found.by, str):
+        clusters = table[found.by][(found.code >= 0) & (table.weight > 0)].map(label).nunique()
     return [
         Note.of(
             "trajectories",
@@ -90,10 +92,11 @@ def _ways_out(fit: Fit, table: LossTable, found: Trajectories, clusters: int) ->
     if clusters >= FEWEST_CLUSTERS:
         ways.append(f"cluster them, covariance(fit, runs, by={found.by!r})")
     last = found.last(D)
-    labels = {label(cell) for cell in table[found.by].iloc[last]}
     # A fit needs runs of several D, and a label that is one for each run picks their last rows.
-    several = len(set(D[last])) > 2
-    if found.curves > fit.n_free and several and len(labels) == found.curves:
+    several, one = len(set(D[last])) > 2, True
+    if isinstance(found.by, str):
+        one = len({label(cell) for cell in table[found.by].iloc[last]}) == found.curves
+    if found.curves > fit.n_free and several and one:
         ways.append(
             f"fit the last row of each, runs.loc[runs.groupby({found.by!r})[{header!r}].idxmax()]"
         )
