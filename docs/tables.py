@@ -10,7 +10,7 @@ from pathlib import Path
 
 import scalefit
 from scalefit import laws
-from scalefit.notes import CODES
+from scalefit.note_codes import CODES
 
 DOCS = Path(__file__).parent
 SOURCE = Path(scalefit.__file__).parent

@@ -462,7 +462,9 @@ UNCERTAINTY = [
     ),
     Row("clusters of nothing", bootstrapped, {"method": "clusters"}, "by"),
     Row("clusters of single runs", bootstrapped, {"by": "corpus"}, "by"),
-    Row("clusters that are no name", bootstrapped, {"method": "clusters", "by": ["corpus"]}, "by"),
+    Row("clusters that are no name", bootstrapped, {"method": "clusters", "by": 3}, "by"),
+    Row("clusters of no column", covariance, {"by": []}, "by"),
+    Row("clusters of a number", covariance, {"by": ["corpus", 3]}, "by[1]", {"by": "corpus"}),
     Row("independent clusters", covariance, {"method": "jacobian", "by": "corpus"}, "by"),
     *(
         Row(f"posterior {name}={arguments.shown(value)}", sampled, {name: value}, name)

@@ -109,6 +109,14 @@ def envelope(**given):
     return sf.approach2.envelope(**{"curves": curves(), **given})
 
 
+def vertices(**given):
+    return sf.approach2.vertices(**{"runs": runs(), "over": "N", "by": "C", **given})
+
+
+def power_law(**given):
+    return sf.approach2.power_law(**{"flops": [1e18, 1e20], "optimum": [6e7, 6e8], **given})
+
+
 def shift(**given):
     return sf.approach2.parabola_shift(**{"alpha": 0.34, "beta": 0.28, "width": 16.0, **given})
 
@@ -321,6 +329,21 @@ QUESTIONS = [
         Row(f"{call.__name__} cost", call, {"cost": "6nd"}, "cost")
         for call in (sweeps, quality, envelope, attribute, bias, design_bias, advise)
     ),
+    Row("coordinate of no name", vertices, {"over": 3}, "over", {"over": "N"}),
+    Row("cells of no name", vertices, {"by": 3}, "by", {"by": "C"}),
+    Row("cells of no column", vertices, {"by": []}, "by", {"by": "C"}),
+    Row("cells of the coordinate", vertices, {"by": ["N"]}, "by", {"by": "C"}),
+    *(
+        Row(f"nearest {value}", vertices, {"nearest": value}, "nearest")
+        for value in (2, 3.5, "7", True, np.nan)
+    ),
+    Row("least of all", vertices, {"repeats": "best"}, "repeats"),
+    Row("vertices by splines", vertices, {"method": "spline"}, "method"),
+    Row("edges", vertices, {"keep_edges": "no"}, "keep_edges"),
+    Row("misspelt", vertices, {"within": "C"}, "within", {"within": ...}),
+    Row("no optimum", power_law, {"optimum": [6e7, 0]}, "optimum[1]", {"optimum": [6e7, 6e8]}),
+    Row("no flops", power_law, {"flops": [-1e18, 1e20]}, "flops[0]", {"flops": [1e18, 1e20]}),
+    Row("no slope", power_law, {"exponent": "a"}, "exponent"),
     Row("cost of a run", wasted, {"cost": lambda N, D: 6 * N * D - 1e21}, "cost", GOOD),
     *rows_of(
         "fixed", allocate, "fixed", {"list": [("N", 1e9)], "number": 1e9, "text": "N"}, flops=1e22

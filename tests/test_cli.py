@@ -173,6 +173,20 @@ def test_bootstrap_gives_intervals(scalefit, tmp_path):
     assert (tmp_path / "surface.png").read_bytes().startswith(PNG)
 
 
+def test_a_bootstrap_of_clusters_names_their_column(scalefit, tmp_path):
+    runs = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.005, seed=3)
+    path = tmp_path / "corpora.csv"
+    runs.assign(corpus=[f"part {i % 10}" for i in range(len(runs))]).to_csv(path, index=False)
+    code, out, _ = scalefit("fit", path, "--bootstrap", 50, "--by", "corpus", "--json")
+    assert code == 0
+    table = sf.read(path)
+    draws = sf.bootstrap(sf.fit(table), table, n_draws=50, method="clusters", by="corpus")
+    found = json.loads(out)["intervals"]["parameters"]["alpha"]["low"]
+    assert found == pytest.approx(draws.conf_int().loc["alpha", "low"])
+    code, _, error = scalefit("fit", path, "--by", "corpus")
+    assert code == 2 and "--bootstrap 1000" in error
+
+
 def test_plot_writes_a_picture_and_says_where(scalefit, table, tmp_path):
     code, out, _ = scalefit("fit", table, "--plot", tmp_path / "surface.png", "--flops", "1e22")
     assert code == 0

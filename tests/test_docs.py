@@ -10,7 +10,7 @@ import pytest
 from test_house import FLOW
 
 import scalefit as sf
-from scalefit.notes import CODES
+from scalefit.note_codes import CODES
 
 DOCS = Path(__file__).parents[1] / "docs"
 sys.path.insert(0, str(DOCS))

@@ -117,6 +117,32 @@ def test_outliers_that_dominate_are_listed(clean):
     assert codes(sf.fit(wrong))["outliers_dominate"].severity == "info"
 
 
+def test_a_pair_does_not_hide_itself_in_a_small_table():
+    """Two of 29 optima of the learning rate, far off one another's way."""
+    N, D = np.meshgrid(np.geomspace(5e7, 1e9, 6), np.geomspace(6e9, 3e11, 5))
+    grid = pd.DataFrame({"N": N.ravel(), "D": D.ravel()})[:29]
+    rng = np.random.default_rng(0)
+    grid["lr"] = 0.05 * grid["N"] ** -0.4 * grid["D"] ** 0.1 * np.exp(0.05 * rng.normal(size=29))
+    for robust, severity in (("huber", "info"), ("none", "warning")):
+        assert "outliers_dominate" not in codes(sf.fit(grid, "optimal_learning_rate"))
+        wrong = grid.copy()
+        wrong.loc[[3, 20], "lr"] *= [4.0, 5.0]
+        note = codes(sf.fit(wrong, "optimal_learning_rate", robust=robust))["outliers_dominate"]
+        assert note.severity == severity and set(note.details["rows"]) == {"3", "20"}
+        # Four of 29 are a part of the runs.
+        wrong.loc[[9, 14], "lr"] *= [0.2, 6.0]
+        fit = sf.fit(wrong, "optimal_learning_rate", robust=robust)
+        assert "outliers_dominate" not in codes(fit)
+
+
+def test_normal_noise_has_no_outliers():
+    for points, robust in ((3, "none"), (6, "huber")):
+        design = sf.simulation.isoflop_design([1e18, 1e19, 1e20, 1e21], points=points)
+        for seed in range(12):
+            fit = sf.fit(sf.simulate(design, noise=0.003, seed=seed), robust=robust)
+            assert "outliers_dominate" not in codes(fit)
+
+
 def test_a_lower_envelope_says_what_it_is_and_moves(clean):
     note = codes(sf.fit(clean, robust="asymmetric", asymmetry=4))["lower_envelope"]
     assert note.severity == "warning"
@@ -401,13 +427,15 @@ def curves(sizes=10, count=60, correlation=0.8, noise=0.01, seed=0):
 
 @pytest.mark.parametrize("named", [True, False])
 def test_checkpoints_as_rows_are_trajectories(named):
-    runs = curves() if named else curves().drop(columns="run")
+    runs = curves(correlation=0.5) if named else curves(correlation=0.5).drop(columns="run")
     fit = sf.fit(runs)
     note = codes(fit)["trajectories"]
     assert note.severity == "warning"
     by = "run" if named else "N"
     assert (note.details["rows"], note.details["runs"], note.details["by"]) == (600, 10, by)
-    np.testing.assert_allclose(note.details["autocorrelation"], 0.8, atol=0.08)
+    np.testing.assert_allclose(note.details["autocorrelation"], 0.5, atol=0.08)
+    # sqrt(1.5 / 0.5)
+    np.testing.assert_allclose(note.details["narrowing"], 1.73, atol=0.2)
     rows, clusters = sf.covariance(fit, runs), sf.covariance(fit, runs, by=by)
     assert "trajectories" in [item.code for item in rows.notes]
     assert "trajectories" not in [item.code for item in clusters.notes]
@@ -419,6 +447,50 @@ def test_checkpoints_as_rows_are_trajectories(named):
         assert ("trajectories" in [item.code for item in draws.notes]) is said
 
 
+@pytest.mark.parametrize("spacing", ["even", "log", "random"])
+def test_checkpoints_are_found_however_they_are_spaced(spacing):
+    """Without a column of runs, by the noise that neighbours share; a dense grid shares none."""
+    rng = np.random.default_rng(1)
+    D = {
+        "even": np.linspace(4e7, 4e9, 60),
+        "log": np.geomspace(4e7, 4e9, 60),
+        "random": np.sort(rng.uniform(4e7, 4e9, 60)),
+    }[spacing]
+    runs = curves(sizes=6).drop(columns="run")
+    grid = sf.simulate(runs.assign(D=np.tile(D, 6)), noise=0.0)
+    shared = runs["loss"] / sf.simulate(runs, noise=0.0)["loss"]
+    note = codes(sf.fit(grid.assign(loss=grid["loss"] * shared)))["trajectories"]
+    assert (note.severity, note.details["runs"], note.details["by"]) == ("warning", 6, "N")
+    np.testing.assert_allclose(note.details["autocorrelation"], 0.8, atol=0.1)
+    alone = codes(sf.fit(sf.simulate(grid, noise=0.01, seed=3)))
+    assert ("trajectories" in alone) is (spacing == "even")
+
+
+def test_curves_of_one_size_are_told_apart_by_what_differs():
+    """Two corpora, without a column of runs: neighbours along D are those of one corpus."""
+    halves = [curves(sizes=6, seed=seed).drop(columns="run") for seed in (0, 1)]
+    both = pd.concat(
+        [half.assign(corpus=name) for half, name in zip(halves, ("web", "code"), strict=True)],
+        ignore_index=True,
+    )
+    both["loss"] *= both["corpus"].map({"web": 1.02, "code": 0.98})
+    for groups in (None, {"E": "corpus"}):
+        fit = sf.fit(both.sort_values(["D", "N"], ignore_index=True), groups=groups)
+        note = codes(fit)["trajectories"]
+        assert note.details["by"] == ["N", "corpus"] and note.details["runs"] == 12
+        assert note.severity == "warning" and note.details["clusters"] == 12
+        assert "covariance(fit, runs, by=['N', 'corpus'])" in note.message
+    named = both.sort_values(["D", "N"], ignore_index=True)
+    assert sf.covariance(fit, named, by=["N", "corpus"]).df == 11
+
+
+def test_a_law_of_tokens_alone_meets_trajectories_too():
+    runs = curves(sizes=3)
+    for law, column in (("power_offset", {"x": "D"}), ("power_offset", {"x": "N"})):
+        note = codes(sf.fit(runs, law, **column))["trajectories"]
+        assert note.details["runs"] == 3
+
+
 @pytest.mark.slow
 def test_errors_by_rows_are_as_much_too_narrow_as_the_note_says():
     """The scatter of parameters over tables, against the errors that each table gives."""
@@ -428,10 +500,9 @@ def test_errors_by_rows_are_as_much_too_narrow_as_the_note_says():
         runs = curves(seed=seed)
         fit = sf.fit(runs)
         found.append([fit.params[name] for name in names])
-        by_rows.append(sf.covariance(fit, runs).standard_errors[names])
+        by_rows.append(sf.covariance(fit, runs, by="index").standard_errors[names])
         by_runs.append(sf.covariance(fit, runs, by="run").standard_errors[names])
-        share = codes(fit)["trajectories"].details["autocorrelation"]
-        said.append(np.sqrt((1 + share) / (1 - share)))
+        said.append(codes(fit)["trajectories"].details["narrowing"])
     scatter = np.std(found, axis=0, ddof=1)
     narrow = scatter / np.mean(by_rows, axis=0)
     assert (narrow > 1.2).all() and (narrow < 1.2 * np.mean(said)).all()
@@ -494,4 +565,5 @@ def test_of_the_real_tables_those_of_curves_are_trajectories(data_folder):
     assert not any(found.values())
     routed = find_trajectories(sf.read(data_folder / "routed_lm_curves.csv", missing="drop"))
     assert (routed.by, routed.curves, routed.rows) == ("run", 223, 5568)
-    assert find_trajectories(sf.read(data_folder / "vocab_scaling.csv")).by == "params"
+    vocabularies = find_trajectories(sf.read(data_folder / "vocab_scaling.csv"))
+    assert vocabularies.by == ["params", "vocab_size"] and vocabularies.curves == 60

@@ -1120,6 +1120,71 @@ def curves_are_enveloped():
     return [message, other]
 
 
+@cache
+def swept() -> pd.DataFrame:
+    """A learning rate and a batch size swept in every cell of a grid."""
+    N, D = np.meshgrid(np.geomspace(5e7, 2e9, 4), np.geomspace(1e9, 1e11, 4))
+    grid = pd.DataFrame({"N": N.ravel(), "D": D.ravel()})
+    for name, values in (("lr", np.geomspace(1e-3, 1.6e-2, 5)), ("batch", [64, 256, 1024])):
+        grid = grid.merge(pd.DataFrame({name: values}), how="cross")
+    away = np.log(grid[["lr", "batch"]] / [4e-3, 256]) ** 2 @ [0.01, 0.006]
+    return sf.simulate(grid, noise=0.001, seed=5).assign(loss=lambda t: t["loss"] * (1 + away))
+
+
+@case
+def sweeps_in_every_cell_are_reduced_or_clustered():
+    surface, rate = sf.fit(swept()), sf.fit(swept(), "optimal_learning_rate")
+    messages = [noted(item, "repeated_cells") for item in (surface, rate)]
+    for message in messages:
+        best = value_of(balanced(message, "runs.loc["), runs=swept())
+        assert len(best) == 16
+        found = called(message, "scalefit.approach2.vertices(", runs=swept())
+        assert "vertices_mixed" not in [note.code for note in found.notes]
+        known = {"fit": surface, "runs": swept()}
+        assert called(message, "covariance(", **known).method == "sandwich of N, D"
+    assert sf.fit(best, "optimal_learning_rate").nobs == 16
+    sweeps = swept().assign(sweep=swept().groupby("D").ngroup())
+    sweeps["D"] = 1e20 * 4.0 ** sweeps["sweep"] / (6 * sweeps["N"])
+    sweeps = sf.simulate(sweeps.drop(columns="loss"), noise=0.001, seed=5)
+    sweeps["loss"] *= 1 + 0.01 * np.log(sweeps["lr"] / 4e-3) ** 2
+    message = noted(sf.isoflop(sweeps), "repeated_cells")
+    assert len(value_of(balanced(message, "runs.loc["), runs=sweeps)) == 16
+    return [*messages, message]
+
+
+@case
+def intervals_of_curves_name_their_runs():
+    N, step = np.meshgrid(np.geomspace(3e7, 1e9, 8), np.arange(1, 61), indexing="ij")
+    curves = pd.DataFrame({"N": N.ravel(), "D": 1e9 * step.ravel()})
+    curves = sf.simulate(curves, noise=0.0)
+    curves["loss"] *= np.exp(0.01 * np.sin(step / 5 + np.log(N) ** 2)).ravel()
+    known = {"fit": sf.fit(curves), "runs": curves}
+    message = refused(lambda: sf.covariance(known["fit"], curves))
+    named, alone = message.split(" To take each row ")
+    assert called(named, "covariance(", **known).df == 7
+    assert called(alone, "covariance(", **known).df == len(curves) - 5
+    return message
+
+
+@case
+def vertices_are_of_what_can_be_swept():
+    message = noted(sf.approach2.vertices(swept(), over="lr", by=["N", "D"]), "vertices_mixed")
+    cells = {"over": "lr", "by": ["N", "D"]}
+    for again in (
+        sf.approach2.vertices(swept(), **cells, repeats=text_option(message, "repeats")),
+        sf.approach2.vertices(swept(), over="lr", by=option(message, "by")),
+    ):
+        assert "vertices_mixed" not in [note.code for note in again.notes]
+    zero = swept().assign(lr=swept()["lr"].where(swept().index > 1, 0.0))
+    other = refused(lambda: sf.approach2.vertices(zero, **cells))
+    rule = text_option(other, "keep")
+    assert sf.approach2.vertices(zero, **cells, keep=rule).cells["n"].sum() == len(zero) - 2
+    by = ["N", "D", "batch", "lr"]
+    none = refused(lambda: sf.approach2.vertices(swept().assign(x=1.0), over="x", by=by))
+    assert len(value_of(balanced(none, "runs.loc["), runs=swept(), by=["N", "D"])) == 16
+    return [message, other, none]
+
+
 @case
 def runs_that_bend_a_parabola_are_left_out():
     design = sf.simulation.isoflop_design([1e18, 3e18, 1e19, 3e19], points=6, width=4.0)

@@ -123,10 +123,19 @@ def fit_command(
     bootstrap: Annotated[
         int, typer.Option(help="Replicates of a row bootstrap, for intervals; 0 for none.")
     ] = 0,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of runs that belong together, or several, joined by commas: the bootstrap "
+            "draws them as one."
+        ),
+    ] = None,
     level: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.95,
 ) -> None:
     """Fit a law to a table of training runs, and allocate budgets."""
     _check(flops, seed, bootstrap, level)
+    if by and not bootstrap:
+        raise sf.ScalefitError("--by names what a bootstrap draws as one: add --bootstrap 1000")
     picture = None if plot is None else _place(plot, overwrite)
     headers = _pairs(column, "--column QUANTITY=HEADER", _header)
     quantities = list(dict.fromkeys([*ALIASES, *find(law).columns, find(law).response]))
@@ -161,7 +170,16 @@ def fit_command(
     )
     levels = _pairs(at, "--at COLUMN=LEVEL", str)
     draws = (
-        sf.bootstrap(found, runs, n_draws=bootstrap, seed=seed, progress=not as_json, device=device)
+        sf.bootstrap(
+            found,
+            runs,
+            n_draws=bootstrap,
+            method="clusters" if by else "rows",
+            by=by.split(",") if by else None,
+            seed=seed,
+            progress=not as_json,
+            device=device,
+        )
         if bootstrap
         else None
     )

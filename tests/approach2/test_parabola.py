@@ -1,6 +1,7 @@
 """The kernel against numpy's least squares, scipy's intervals, and closed forms."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +9,7 @@ from scipy import stats
 
 import scalefit as sf
 from scalefit.approach2 import parabolas, power_law, vertex_fits
+from scalefit.errors import ArgumentError
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def test_power_law_is_scipys_regression():
     rng = np.random.default_rng(2)
     c = np.log(np.geomspace(1e18, 1e22, 6))
     v = 0.5 * c - 3 + rng.normal(0, 0.1, 6)
-    law = power_law(np.exp(c), v)
+    law = power_law(np.exp(c), np.exp(v))
     found = stats.linregress(c, v)
     np.testing.assert_allclose(law.exponent, found.slope, rtol=1e-12)
     np.testing.assert_allclose(law.intercept, found.intercept, rtol=1e-10)
@@ -120,12 +122,40 @@ def test_power_law_is_scipys_regression():
     np.testing.assert_allclose(np.log(ends[1][1] / law.at(1e25)), reach, rtol=1e-10)
 
 
+def test_a_printed_table_of_optima_is_taken_as_it_is():
+    """Four sweeps that a paper prints; the slopes are those of scipy's linregress of the logs."""
+    C = [1e18, 2e18, 5e18, 1e19]
+    N = [110678115, 167797457, 250650865, 381758347]
+    D = [1241505403, 1785336422, 2642234152, 3806871243]
+    found = power_law(C, N)
+    assert f"{found.exponent:.4f} {power_law(C, D).exponent:.4f}" == "0.5241 0.4786"
+    assert 3.5e8 < found.at(1e19) < 4e8 and "C^0.524" in found.summary()
+    # Of a given slope: the mean of ln N - ln C / 2, with three degrees of freedom.
+    held = power_law(pd.Series(C), pd.Series(N), exponent=0.5)
+    rest = np.log(N) - 0.5 * np.log(C)
+    np.testing.assert_allclose([held.intercept, held.spread], [rest.mean(), rest.std(ddof=1)])
+    assert held.interval() == (0.5, 0.5) and held.df == 3
+    low, high = held.band(1e24)
+    reach = stats.t.ppf(0.975, 3) * rest.std(ddof=1) / 2
+    np.testing.assert_allclose(np.log([low, high]) - rest.mean() - 0.5 * np.log(1e24),
+                               [-reach, reach])  # fmt: skip
+    assert power_law([1e20], [6e8], exponent=0.5).at(1e22) == pytest.approx(6e9)
+    assert np.isnan(power_law([1e20], [6e8]).exponent)
+    for wrong in ([1e8, -2e8, 3e8, 4e8], [1e8, 0.0, 3e8, 4e8], [1e8, "2e8", 3e8, 4e8]):
+        with pytest.raises(ArgumentError, match=r"optimum.*the logarithm is taken"):
+            power_law(C, wrong)
+    with pytest.raises(ArgumentError, match="flops"):
+        power_law([0.0, 2e18, 5e18, 1e19], N)
+    with pytest.raises(ArgumentError, match=r"exponent=0\.5"):
+        power_law(C, N, exponent="a")
+
+
 def test_power_laws_leave_unusable_budgets_out_table_by_table():
     flops = np.geomspace(1e18, 1e21, 4)
     v = np.stack([0.5 * np.log(flops), 0.4 * np.log(flops)])
     v[0, 2] = 99.0
     usable = np.array([[True, True, False, True], [False, False, False, True]])
-    law = power_law(flops, v, usable)
+    law = power_law(flops, np.exp(v), usable)
     np.testing.assert_allclose(law.exponent[0], 0.5)
     assert np.isnan(law.exponent[1]) and law.budgets.tolist() == [3, 1]
     np.testing.assert_allclose(law.at([1e24, 1e25])[0], np.sqrt([1e24, 1e25]))

@@ -19,6 +19,7 @@ from scalefit.approach2.parabola import (
     vertex_fits,
 )
 from scalefit.approach2.run_quality import flag_runs
+from scalefit.approach2.sweep_vertices import Vertices, vertices
 
 __all__ = [
     "Advice",
@@ -31,6 +32,7 @@ __all__ = [
     "PowerLaw",
     "PowerLawOptimum",
     "VertexFits",
+    "Vertices",
     "advise",
     "attribute_bias",
     "design_bias",
@@ -40,4 +42,5 @@ __all__ = [
     "parabolas",
     "power_law",
     "vertex_fits",
+    "vertices",
 ]

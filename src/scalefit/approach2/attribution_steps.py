@@ -9,7 +9,7 @@ import numpy as np
 from scalefit.allocation.costs import Cost
 from scalefit.allocation.result import Allocation
 from scalefit.approach2.isoflop_fit import IsoFlop
-from scalefit.approach2.parabola import power_law, vertex_fits
+from scalefit.approach2.parabola import line_of_logs, vertex_fits
 from scalefit.results.fit import Fit
 from scalefit.results.surface import Surface
 
@@ -103,7 +103,7 @@ class Steps(NamedTuple):
         width = 0.5 * (high - low)[:, None] * grid
         away = 0.5 * (low + high) - best
         # The trend is a straight line in ln C: a power law of exp(away).
-        mean, trend = away.mean(-1, keepdims=True), np.log(power_law(flops, away).at(flops))
+        mean, trend = away.mean(-1, keepdims=True), np.log(line_of_logs(flops, away).at(flops))
         optimum = np.stack([top, np.log(self.D[:, -1]), n_exponent[:, -1], d_exponent[:, -1]], -1)
         sizes = np.broadcast_to(design.N, (len(best), *design.N.shape))
         measured = np.broadcast_to(design.loss, sizes.shape)
@@ -139,7 +139,7 @@ class Steps(NamedTuple):
 
     def _line(self, ln_n: np.ndarray, ln_d: np.ndarray) -> np.ndarray:
         """Answers of power laws; NaN unless every budget has an optimum."""
-        laws = [power_law(self.design.flops, item) for item in (ln_n, ln_d)]
+        laws = [line_of_logs(self.design.flops, item) for item in (ln_n, ln_d)]
         reached = [np.log(law.at(self.target)) for law in laws]
         answers = np.stack([*reached, *(law.exponent for law in laws)], axis=-1)
         known = np.isfinite(ln_n).all(-1) & np.isfinite(ln_d).all(-1)

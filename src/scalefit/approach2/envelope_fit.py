@@ -11,7 +11,7 @@ import pandas as pd
 from scalefit.allocation.costs import Cost
 from scalefit.approach2.frontier import Frontier, power_law_table
 from scalefit.approach2.isoflop_notes import convention_notes
-from scalefit.approach2.parabola import PowerLaw, power_law
+from scalefit.approach2.parabola import PowerLaw, line_of_logs
 from scalefit.approach2.sweeps import Sweeps, sweeps
 from scalefit.arguments import choice, text, whole
 from scalefit.data.table import LossTable, as_table
@@ -172,7 +172,7 @@ def envelope(
             "and larger models beside them, and a power law needs two",
             remedy="Give curves of more sizes that overlap in compute; name the runs with run=",
         )
-    laws = (power_law(fitted["flops"], np.log(fitted[name])) for name in ("N", "D"))
+    laws = (line_of_logs(fitted["flops"], np.log(fitted[name])) for name in ("N", "D"))
     unknown = np.asarray(np.nan)
     n_law, d_law = (replace(law, exponent_se=unknown, spread=unknown) for law in laws)
     return Envelope(

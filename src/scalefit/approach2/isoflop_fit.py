@@ -10,13 +10,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.allocation.costs import Cost
-from scalefit.approach2.frontier import Frontier, power_law_table
-from scalefit.approach2.isoflop_notes import bent_notes, budget_notes, curve_notes
-from scalefit.approach2.parabola import PowerLaw
-from scalefit.approach2.run_quality import RuleChoice, apply_rules, flag_frame
-from scalefit.approach2.sweeps import Sweeps, sweeps
-from scalefit.approach2.vertices import (
-    Method,
+from scalefit.approach2.budget_vertices import (
     budget_table,
     find_vertices,
     power_laws,
@@ -24,6 +18,12 @@ from scalefit.approach2.vertices import (
     used_budgets,
     with_intervals,
 )
+from scalefit.approach2.curve_vertices import Method
+from scalefit.approach2.frontier import Frontier, power_law_table
+from scalefit.approach2.isoflop_notes import bent_notes, budget_notes, row_notes
+from scalefit.approach2.parabola import PowerLaw
+from scalefit.approach2.run_quality import RuleChoice, apply_rules, flag_frame
+from scalefit.approach2.sweeps import Sweeps, sweeps
 from scalefit.arguments import choice, flag
 from scalefit.arguments import level as checked_level
 from scalefit.data.table import LossTable, as_table
@@ -208,7 +208,7 @@ def isoflop(
     table = as_table(runs, **columns)
     every = sweeps(table, by, tolerance, cost)
     name = every.cost.name if every.counted else f"column {table.sources['C']!r}"
-    return _fit_sweeps(every, rules, method, keep_edges, name, (*table.notes, *curve_notes(table)))
+    return _fit_sweeps(every, rules, method, keep_edges, name, (*table.notes, *row_notes(table)))
 
 
 def refit_without(isoflop: IsoFlop, rules: Sequence[RuleChoice]) -> IsoFlop:

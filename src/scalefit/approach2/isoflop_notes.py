@@ -8,17 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from scalefit.approach2.parabola import PowerLaw, power_law
+from scalefit.approach2.budget_vertices import find_vertices, flops_text, is_possible
+from scalefit.approach2.curve_vertices import Method
+from scalefit.approach2.parabola import PowerLaw, line_of_logs
 from scalefit.approach2.run_quality import THRESHOLDS, Bent, bent_parabolas
 from scalefit.approach2.sweeps import Sweeps
-from scalefit.approach2.vertices import Method, find_vertices, flops_text, is_possible
+from scalefit.data.repeated_cells import cell_remedies, find_repeated_cells
 from scalefit.data.table import LossTable
 from scalefit.data.trajectories import find_trajectories
 from scalefit.errors import listed
 from scalefit.frozen import Frozen
 from scalefit.notes import Note
 
-__all__ = ["STATUS_MESSAGES", "bent_notes", "budget_notes", "convention_notes", "curve_notes"]
+__all__ = ["STATUS_MESSAGES", "bent_notes", "budget_notes", "convention_notes", "row_notes"]
 
 FEW_BUDGETS = 4
 # Largest relative difference of C from 6ND that needs no note.
@@ -46,22 +48,36 @@ STATUS_MESSAGES: Mapping[str, str] = Frozen(
 )
 
 
-def curve_notes(table: LossTable) -> list[Note]:
-    """A note where rows are checkpoints of few runs."""
-    found = find_trajectories(table)
-    if found is None:
-        return []
-    return [
-        Note.of(
-            "trajectories",
-            f"{found.rows} of {len(table)} rows look like checkpoints of {found.curves} runs: "
-            "losses in the middle of a learning-rate schedule are not those of runs that end at "
-            "that budget, and neighbours share their noise. Give runs that ended at their budget, "
-            "or take the lower envelope of the curves: scalefit.approach2.envelope(runs)",
-            {"rows": found.rows, "runs": found.curves, "by": found.by},
-            severity="warning",
+def row_notes(table: LossTable) -> list[Note]:
+    """Notes where rows are checkpoints of few runs, or a sweep in every cell."""
+    notes = []
+    curves = find_trajectories(table)
+    if curves is not None:
+        notes.append(
+            Note.of(
+                "trajectories",
+                f"{curves.rows} of {len(table)} rows look like checkpoints of {curves.curves} "
+                "runs: losses in the middle of a learning-rate schedule are not those of runs that "
+                "end at that budget, and neighbours share their noise. Give runs that ended at "
+                "their budget, or take the lower envelope of the curves: "
+                "scalefit.approach2.envelope(runs)",
+                {"rows": curves.rows, "runs": curves.curves, "by": curves.by},
+                severity="warning",
+            )
         )
-    ]
+    cells = find_repeated_cells(table, ["N", "D"], "loss")
+    if cells is not None and cells.swept:
+        notes.append(
+            Note.of(
+                "repeated_cells",
+                f"{cells.rows} of {len(table)} rows repeat {cells.cells} pairs of N and D, and "
+                f"differ with {listed(cells.swept)}: each size counts by the mean of what was "
+                f"tried. Take {'; or '.join(cell_remedies(table, cells, 0)) or 'one of each'}",
+                {"rows": cells.rows, "cells": cells.cells, "swept": list(cells.swept)},
+                severity="warning",
+            )
+        )
+    return notes
 
 
 def budget_notes(runs: Sweeps, budgets: pd.DataFrame, removed: pd.DataFrame) -> list[Note]:
@@ -156,7 +172,7 @@ def bent_notes(runs: Sweeps, method: Method, budgets: pd.DataFrame, n_law: Power
     if not bent:
         return []
     used = (budgets["used"].to_numpy() | touched) & sound
-    clean = power_law([without.budget(item) for item in without.members], fits.n.vertex, used)
+    clean = line_of_logs([without.budget(item) for item in without.members], fits.n.vertex, used)
     return [_bent_note(runs, bent, float(n_law.exponent), float(clean.exponent))]
 
 

@@ -12,14 +12,22 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from scalefit.arguments import broadcast_shape, numbers, refused
+from scalefit.arguments import broadcast_shape, number, numbers, refused
 from scalefit.arguments import level as checked_level
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.runtime.settings import quiet
 
-__all__ = ["Parabolas", "PowerLaw", "VertexFits", "parabolas", "power_law", "vertex_fits"]
+__all__ = [
+    "Parabolas",
+    "PowerLaw",
+    "VertexFits",
+    "line_of_logs",
+    "parabolas",
+    "power_law",
+    "vertex_fits",
+]
 
 # Squared norm of the column x^2 after the lower columns are projected out, relative to before:
 # below this, fewer than three points are distinct and the curvature is not determined.
@@ -91,6 +99,7 @@ class PowerLaw(Described):
         budgets: how many budgets it went through.
         centre: mean of ln C.
         spread: standard deviation of the residuals of the logarithm.
+        df: its degrees of freedom: budgets less two, or less one where the exponent was given.
     """
 
     exponent: np.ndarray
@@ -99,6 +108,7 @@ class PowerLaw(Described):
     budgets: np.ndarray
     centre: np.ndarray
     spread: np.ndarray
+    df: np.ndarray
 
     def at(self, flops: Any) -> np.ndarray:
         """The optimum at budgets in FLOP, shape (*batch, *shape of ``flops``).
@@ -116,6 +126,8 @@ class PowerLaw(Described):
 
     def interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         """Student's t interval of the exponent, from the scatter of the vertices.
+
+        It is the exponent itself where that was given.
 
         Args:
             level: confidence.
@@ -140,7 +152,7 @@ class PowerLaw(Described):
         return middle / reach, middle * reach
 
     def _t(self, level: float) -> np.ndarray:
-        return np.asarray(_quantile(self.budgets - 2.0, level))[()]
+        return np.asarray(_quantile(self.df, level))[()]
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -306,20 +318,47 @@ def parabolas(x: Any, y: Any, weight: Any = None) -> Parabolas:
     )
 
 
-def power_law(flops: Any, optimum: Any, usable: Any = True) -> PowerLaw:
-    """Ordinary least squares of ln optimum on ln C along the last axis.
+def power_law(
+    flops: Any, optimum: Any, usable: Any = True, *, exponent: float | None = None
+) -> PowerLaw:
+    """A power law of optima against budgets: a straight line through their logarithms.
+
+    Ordinary least squares of ln optimum on ln C along the last axis, also of optima that a paper
+    prints.
 
     Args:
         flops: budgets, FLOP, shape (..., budgets).
-        optimum: N* or D* of each, natural logarithm, broadcastable.
+        optimum: N*, D* or whatever is best at each, as it is, not its logarithm; broadcastable.
+            NaN is a gap.
         usable: which of them count.
+        exponent: a slope to keep; by default it is fitted too.
 
     Returns:
-        Power laws, arrays of shape (...). NaN where fewer than two budgets are usable.
+        Power laws, arrays of shape (...). NaN where fewer than two budgets are usable (one, of a
+        given exponent).
 
     Raises:
-        ArgumentError: something is no number, or the arrays do not broadcast.
+        ArgumentError: something is no number or not positive, or the arrays do not broadcast.
+
+    Example:
+        >>> from scalefit.approach2 import power_law
+        >>> found = power_law([1e18, 1e19, 1e20], [6.0e7, 1.8e8, 6.1e8])
+        >>> round(float(found.exponent), 3)
+        0.504
+        >>> f"{power_law([1e18, 1e20], [6.0e7, 6.1e8], exponent=0.5).at(1e22):.3g}"
+        '6.05e+09'
     """
+    remedy = "Pass what is best at each budget, as optimum=[6.0e7, 1.8e8]: the logarithm is taken"
+    found = numbers(optimum, "optimum", above=0, missing=True, remedy=remedy)
+    if exponent is not None:
+        exponent = number(exponent, "exponent", remedy="Pass a slope to keep, as exponent=0.5")
+    return line_of_logs(_budgets(flops), np.log(found), usable, exponent)
+
+
+def line_of_logs(
+    flops: Any, optimum: Any, usable: Any = True, exponent: float | None = None
+) -> PowerLaw:
+    """The same, of natural logarithms of the optima."""
     if np.asarray(usable).dtype.kind != "b":
         raise refused("usable", usable, "True or False of each", "Pass which count, as usable=True")
     given = _arrays(flops=flops, optimum=optimum, usable=np.asarray(usable) * 1.0)
@@ -335,16 +374,19 @@ def power_law(flops: Any, optimum: Any, usable: Any = True) -> PowerLaw:
         z = np.where(used, v - height[..., None], 0.0)
         square = (u**2).sum(-1)
         square = np.where(square > 0, square, np.nan)
-        exponent = (u * z).sum(-1) / square
-        squares = ((z - exponent[..., None] * u) ** 2).sum(-1)
-        spread = np.sqrt(squares / np.where(count > 2, count - 2.0, np.nan))
+        free = 2 if exponent is None else 1
+        slope = (u * z).sum(-1) / square if exponent is None else np.full(count.shape, exponent)
+        squares = ((z - slope[..., None] * u) ** 2).sum(-1)
+        df = np.maximum(count - free, 0)
+        spread = np.sqrt(squares / np.where(df > 0, df, np.nan))
         return PowerLaw(
-            exponent=exponent[()],
-            intercept=(height - exponent * centre)[()],
-            exponent_se=(spread / np.sqrt(square))[()],
+            exponent=slope[()],
+            intercept=(height - slope * centre)[()],
+            exponent_se=(spread / np.sqrt(square) if exponent is None else 0.0 * spread)[()],
             budgets=count,
             centre=centre[()],
             spread=spread[()],
+            df=df,
         )
 
 
@@ -387,7 +429,7 @@ def vertex_fits(flops: Any, N: Any, D: Any, loss: Any, weight: Any = None) -> Ve
     n, d = parabolas(x, loss, weight), parabolas(y, loss, weight)
     usable = (n.curvature > 0) & (d.curvature > 0)
     return VertexFits(
-        n, d, usable, power_law(flops, n.vertex, usable), power_law(flops, d.vertex, usable)
+        n, d, usable, line_of_logs(flops, n.vertex, usable), line_of_logs(flops, d.vertex, usable)
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.approach2.isoflop_fit import IsoFlop
-from scalefit.approach2.parabola import power_law, vertex_fits
+from scalefit.approach2.parabola import line_of_logs, vertex_fits
 from scalefit.inference.fitted_data import FEWEST_FREEDOM
 from scalefit.notes import Note
 from scalefit.results.estimate import AS_DRAWN, TailCorrection
@@ -72,7 +72,7 @@ def resample_approach2(isoflop: IsoFlop, flops: float, n_draws: int, seed: int) 
     usable = fits.usable
     if not isoflop.keep_edges:
         usable &= fits.n.inside & fits.d.inside
-    n, d = (power_law(budgets, item.vertex, usable) for item in (fits.n, fits.d))
+    n, d = (line_of_logs(budgets, item.vertex, usable) for item in (fits.n, fits.d))
     N, D = n.at(flops), d.at(flops)
     return pd.DataFrame(
         {

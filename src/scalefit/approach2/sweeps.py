@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from scalefit.arguments import number, text
 from scalefit.data.budgets import budget_codes
 from scalefit.data.table import LossTable
 
-__all__ = ["Sweeps", "sweeps"]
+__all__ = ["Sweeps", "padded", "sweeps"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +61,21 @@ class Sweeps:
 
         Budgets of fewer runs are padded with weight 0, at position 0.
         """
-        members = self.members
-        width = max((len(item) for item in members), default=0)
-        place = np.zeros((len(members), width), dtype=np.intp)
-        weight = np.zeros(place.shape)
-        for row, item in enumerate(members):
-            place[row, : len(item)] = item
-            weight[row, : len(item)] = self.weight[item]
-        return place, weight
+        return padded(self.members, self.weight)
+
+
+def padded(members: Sequence[np.ndarray], weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and weights of the members of groups, shape (groups, members of the largest).
+
+    Smaller groups are padded with weight 0, at position 0.
+    """
+    width = max((len(item) for item in members), default=0)
+    place = np.zeros((len(members), width), dtype=np.intp)
+    found = np.zeros(place.shape)
+    for row, item in enumerate(members):
+        place[row, : len(item)] = item
+        found[row, : len(item)] = weight[item]
+    return place, found
 
 
 def sweeps(

@@ -7,11 +7,9 @@ from dataclasses import fields
 
 import numpy as np
 
-from scalefit.data.cells import label
-from scalefit.data.row_filter import quoted
 from scalefit.data.table import LossTable
-from scalefit.data.trajectories import find_trajectories
 from scalefit.errors import listed
+from scalefit.fitting.dependence_notes import dependent_rows
 from scalefit.fitting.design_checks import tells_apart
 from scalefit.notes import Note
 from scalefit.objective import Objective, binary_size
@@ -33,6 +31,9 @@ FEW_FREEDOM = 5
 # Rows that carry more than half of the squared residual decide a squared fit between them.
 OUTLIER_SHARE = 0.5
 OUTLIER_ROWS = 0.025
+# In a small table so many may, each beyond so many robust standard deviations.
+OUTLIER_GROUP = 3
+OUTLIER_SIZE = 5.0
 
 # What moving N and D apart can change, in standard errors of such a change. At 5 the exponents of a
 # ladder of 12 runs scatter by a third, at 0.6 they end anywhere; published sweeps have 20 to 190.
@@ -41,8 +42,6 @@ LEAST_APART = 5.0
 # tell is hidden by noise, as standard errors say.
 NARROW = 0.5
 
-# Correlation of neighbouring residuals of a training curve, in standard errors of none.
-CORRELATED = 3.0
 # Rank correlation of a response with its column above which it rises.
 MOST_RISING = 0.5
 
@@ -56,7 +55,7 @@ def run_notes(fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarra
     if fit.status is not Status.EXACT:
         notes += _outlier_notes(fit, table, residuals)
         notes += _one_ratio_notes(fit, problem, table, residuals)
-    notes += _trajectory_notes(fit, table, residuals)
+    notes += dependent_rows(fit, table, residuals)
     return [*notes, *_convention_notes(fit, table)]
 
 
@@ -130,11 +129,11 @@ def _design_notes(fit: Fit) -> list[Note]:
 
 def _outlier_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[Note]:
     squares = table.weight * (residuals / binary_size(np.abs(residuals).max())) ** 2
-    few = max(1, int(np.ceil(OUTLIER_ROWS * len(squares))))
+    few = _dominant(squares[table.weight > 0], fit.n_free)
+    if not few:
+        return []
     worst = np.argsort(squares)[::-1][:few]
     share = squares[worst].sum() / squares.sum()
-    if len(squares) < 4 * few or share <= OUTLIER_SHARE:
-        return []
     rows = [table.rows[i] for i in worst]
     return [
         Note.of(
@@ -146,6 +145,25 @@ def _outlier_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[No
             severity="info" if fit.objective.penalty.bounded else "warning",
         )
     ]
+
+
+def _dominant(squares: np.ndarray, free: int) -> int:
+    """How many rows carry over half of the squared residual between them; 0 where many do.
+
+    In a small table one to three, each far beyond the usual size of the others: the median does not
+    depend on them, so that one does not hide another.
+    """
+    most = np.sort(squares)[::-1]
+    few = max(1, int(np.ceil(OUTLIER_ROWS * len(most))))
+    if len(most) < 4 * few:
+        return 0
+    # A fit may pass through as many runs as it has parameters.
+    usual = np.median(most[: max(len(most) - free, 1)]) / 0.6745**2
+    far = int(np.count_nonzero(most > OUTLIER_SIZE**2 * usual))
+    far = far if far <= max(1, min(OUTLIER_GROUP, len(most) // 8)) else 0
+    # Of one row of a dozen, half of the sum is nothing unusual.
+    few = far if few == 1 else max(few, far)
+    return few if most[:few].sum() > OUTLIER_SHARE * most.sum() else 0
 
 
 def _one_ratio_notes(
@@ -212,51 +230,6 @@ def _steepness(fit: Fit, table: LossTable, columns: Mapping[str, np.ndarray]) ->
     if fit.objective.residual == "raw":
         return np.asarray(total)
     return np.asarray(total / np.abs(predicted("N", 1.0)))
-
-
-def _trajectory_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[Note]:
-    """A note where rows are checkpoints of few runs."""
-    if "D" not in fit.law.columns:
-        return []
-    found = find_trajectories(table)
-    if found is None:
-        return []
-    D = table.column("D")
-    share, errors = found.autocorrelation(D, residuals)
-    correlated = errors > CORRELATED
-    ratio = np.sqrt((1 + share) / (1 - min(share, 0.99)))
-    said = (
-        f"neighbouring residuals correlate by {share:.2f}, so that errors that take rows as "
-        f"independent are about {ratio:.1f} times too narrow"
-        if correlated
-        else f"neighbouring residuals do not correlate ({share:.2f}), but what runs have in common "
-        "is no noise of rows"
-    )
-    header = table.sources["D"]
-    ways = [f"cluster them, covariance(fit, runs, by={found.by!r})"]
-    last = found.last(D)
-    column = table.frame[found.by if found.by in table else "N"]
-    # A fit needs runs of several D, and a label that is one for each run picks their last rows.
-    if (
-        found.curves > fit.n_free
-        and len(set(D[last])) > 2
-        and len({label(cell) for cell in column.iloc[last]}) == found.curves
-    ):
-        ways.append(
-            f"fit the last row of each, runs.loc[runs.groupby({found.by!r})[{header!r}].idxmax()]"
-        )
-    rule = f"{quoted(header)} > {D.max() / 10:.1e}"
-    ways.append(f"leave their beginnings out, keep={rule!r}")
-    return [
-        Note.of(
-            "trajectories",
-            f"{found.rows} of {len(table)} rows look like checkpoints of {found.curves} runs: "
-            f"{said}. Losses in the middle of a learning-rate schedule are not those of runs that "
-            f"end there, either. Ways out: {'; '.join(ways)}",
-            {"rows": found.rows, "runs": found.curves, "by": found.by, "autocorrelation": share},
-            severity="warning" if correlated else "info",
-        )
-    ]
 
 
 def _convention_notes(fit: Fit, table: LossTable) -> list[Note]:

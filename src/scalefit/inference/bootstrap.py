@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -17,16 +18,20 @@ from scalefit.fitting.diagnostics import converged
 from scalefit.fitting.grid import Candidates
 from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.fitted_data import (
+    Columns,
     FittedData,
     attach,
-    curve_notes,
+    by_text,
+    checked_by,
     parameters,
+    require_clusters,
     require_freedom,
 )
 from scalefit.inference.replicate_notes import SearchChecks, replicate_notes
 from scalefit.inference.replicates import Replicates
 from scalefit.inference.resampling import RESAMPLES, Method, Resample
 from scalefit.inference.run_noise import run_noise
+from scalefit.results.dependence import dependence_notes
 from scalefit.results.fit import Fit, checked_fit
 from scalefit.results.prediction import refuse_unknown
 
@@ -35,6 +40,9 @@ __all__ = ["bootstrap"]
 # Share of the replicates for which the whole box is searched although the polish from the fit
 # converged.
 SEARCHED = 0.05
+
+# Methods that take clusters, or have a twin that does, and are refused without where it matters.
+PLAIN = ("rows", "wild")
 
 # Cells per axis of that search. Up to so many nonlinear coordinates it is cheap; with more it costs
 # as much as a hundred refits, and only a part of the replicates is searched.
@@ -60,7 +68,7 @@ def bootstrap(
     n_draws: int = 1000,
     *,
     method: Method = "rows",
-    by: str | None = None,
+    by: str | Sequence[str] | None = None,
     seed: int = 0,
     global_search: float = SEARCHED,
     progress: bool = True,
@@ -87,7 +95,8 @@ def bootstrap(
             fit without the run (or its cluster), times a random number of Webb's six, one for each
             run, or for each value of ``by``; the design is kept, and noise may differ from run to
             run and be shared within a cluster.
-        by: column of the clusters or strata.
+        by: column of the clusters or strata, or several columns, whose combinations these are;
+            ``index`` for the labels of the rows.
         seed: of the resampling.
         global_search: share of the replicates that is searched over the whole bounds in any case.
         progress: whether to show a progress bar once it takes more than two seconds.
@@ -104,7 +113,8 @@ def bootstrap(
     Raises:
         ArgumentError: an option is invalid, or so many replicates do not fit into memory.
         DataError: the table is not the one that was fitted, leaves fewer than five residual
-            degrees of freedom, or lacks the column.
+            degrees of freedom, or lacks the column; or rows are far from independent, and ``rows``
+            or ``wild`` names no clusters.
         FitError: no replicate reached an optimum.
 
     Source:
@@ -121,7 +131,7 @@ def bootstrap(
     """
     checked_fit(fit)
     n_draws = arguments.whole(n_draws, "n_draws", least=2, remedy=COUNT)
-    _check_options(method, by)
+    columns_by = _checked_options(method, by)
     seed = arguments.seed(seed)
     global_search = arguments.number(
         global_search,
@@ -135,9 +145,13 @@ def bootstrap(
     arguments.affordable(n_draws, "n_draws", 8 * size, remedy=COUNT)
     require_freedom(fit)
     refuse_unknown(bootstrap, fit.law, columns)
+    clustered = columns_by is not None and method != "strata"
+    if method in PLAIN and not clustered:
+        plain = "clusters" if method == "rows" else method
+        require_clusters(fit, f"bootstrap(fit, runs, method={plain!r}, by={{by}})")
     fitted = attach(fit, runs, **columns)
     rng = np.random.default_rng(seed)
-    resample = RESAMPLES[method](fitted, by, n_draws, rng)
+    resample = RESAMPLES[method](fitted, columns_by, n_draws, rng)
     refits = _Refits(fitted, resample, n_draws, progress, device)
     found, checks = refits.searched(global_search, rng)
     usable = converged(fit.objective, fitted.prepared.data, found) & np.isfinite(found.value)
@@ -151,7 +165,7 @@ def bootstrap(
         fit=fit,
         params=parameters(fitted, found.coefficients, found.coordinates, found.active),
         usable=usable,
-        method=method if by is None else f"{method} of {by}",
+        method=method if columns_by is None else f"{method} of {by_text(columns_by)}",
         seed=seed,
         noise=run_noise(fitted),
         replicates=Replicates(
@@ -164,7 +178,7 @@ def bootstrap(
         df_resid=fitted.df_resid,
         tails=resample.tails,
         notes=(
-            *curve_notes(fit, by if method != "strata" else None),
+            *([] if clustered else dependence_notes(fit.notes)),
             *resample.notes,
             *replicate_notes(fitted, found, usable, checks),
         ),
@@ -283,11 +297,10 @@ class _Refits:
         return SearchChecks(followed, checked, missed)
 
 
-def _check_options(method: str, by: str | None) -> None:
-    """Refuse a method that does not go with its column."""
+def _checked_options(method: str, by: Any) -> Columns | None:
+    """The columns of the clusters or strata; raise where a method does not go with them."""
     arguments.choice(method, "method", get_args(Method))
-    if by is not None:
-        arguments.text(by, "by", remedy="Pass the name of a column, as by='corpus'")
+    found = checked_by(by)
     if method == "clusters" and by is None:
         raise ArgumentError(
             "by=None names no clusters, which method='clusters' resamples",
@@ -304,3 +317,4 @@ def _check_options(method: str, by: str | None) -> None:
             remedy="Use method='clusters' or 'wild' for runs that depend on each other, "
             "method='strata' to keep the number of runs of each value",
         )
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,8 +20,9 @@ from scalefit.inference.fitted_data import (
     FEWEST_FREEDOM,
     FittedData,
     attach,
-    curve_notes,
+    by_text,
     parameters,
+    require_clusters,
     require_freedom,
 )
 from scalefit.inference.interval_table import interval_table, least_certain
@@ -28,6 +30,7 @@ from scalefit.inference.run_noise import run_noise
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
+from scalefit.results.dependence import dependence_notes
 from scalefit.results.fit import Fit, checked_fit
 from scalefit.results.prediction import refuse_unknown
 
@@ -266,7 +269,7 @@ def covariance(
     runs: LossTable | pd.DataFrame,
     method: CovarianceMethod = "sandwich",
     *,
-    by: str | None = None,
+    by: str | Sequence[str] | None = None,
     **columns: Any,
 ) -> Covariance:
     """Covariance of the parameters, from exact derivatives at the optimum.
@@ -287,7 +290,8 @@ def covariance(
         fit: the fit.
         runs: the table it was made from.
         method: ``jacobian`` or ``sandwich``.
-        by: column of clusters of runs that depend on each other (sandwich).
+        by: column of clusters of runs that depend on each other, or several columns, whose
+            combinations are the clusters (sandwich); ``index`` for the labels of the rows.
         **columns: options of the table where ``runs`` is a DataFrame, as for ``fit``.
 
     Returns:
@@ -296,7 +300,8 @@ def covariance(
     Raises:
         ArgumentError: an option makes no sense.
         DataError: the table is not the one that was fitted, leaves no degree of freedom, or lacks
-            the column; or the curvature is singular.
+            the column; the curvature is singular; or rows are far from independent, and a sandwich
+            names no clusters.
 
     Source:
         Seber and Wild 1989, Nonlinear Regression, section 2.1 (jacobian). Huber 1967, Proc. Fifth
@@ -317,10 +322,12 @@ def covariance(
         dtype: float64
     """
     checked_fit(fit)
-    check_method(method, by)
+    clustered = check_method(method, by)
     refuse_unknown(covariance, fit.law, columns)
+    if method == "sandwich" and by is None:
+        require_clusters(fit, "covariance(fit, runs, by={by})")
     fitted = attach(fit, runs, **columns)
-    found = covariance_matrix(fitted, method, by)
+    found = covariance_matrix(fitted, method, clustered)
     problem = fitted.prepared.problem
     point = fitted.point
     count = len(problem.owners)
@@ -332,7 +339,7 @@ def covariance(
     names = [
         group[0] for group, held in zip(problem.names, fitted.at_bound, strict=True) if not held
     ]
-    notes = [*curve_notes(fit, by), *found.notes]
+    notes = [*([] if clustered else dependence_notes(fit.notes)), *found.notes]
     if fitted.at_bound.any():
         notes.append(
             Note.of(
@@ -345,7 +352,7 @@ def covariance(
     return Covariance(
         fit=fit,
         matrix=pd.DataFrame(found.matrix * np.outer(natural, natural), names, names),
-        method=method if by is None else f"{method} of {by}",
+        method=method if clustered is None else f"{method} of {by_text(clustered)}",
         df=found.df,
         notes=tuple(notes),
         _fitted=fitted,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from scalefit.arguments import choice, shown, text
+from scalefit.arguments import choice, shown
 from scalefit.errors import ArgumentError, DataError
 from scalefit.inference.derivatives import core_share, derivatives
-from scalefit.inference.fitted_data import FEWEST_CLUSTERS, FittedData, clusters
+from scalefit.inference.fitted_data import Columns, FittedData, by_text, checked_by, clusters
 from scalefit.inference.leverage import left_out
 from scalefit.notes import Note
 from scalefit.objective import Measure, influence
+from scalefit.results.dependence import FEWEST_CLUSTERS
 
 __all__ = ["CovarianceMatrix", "CovarianceMethod", "check_method", "covariance_matrix"]
 
@@ -33,15 +34,14 @@ class CovarianceMatrix(NamedTuple):
     notes: tuple[Note, ...]
 
 
-def check_method(method: str, by: str | None) -> None:
-    """Raise where the method of a covariance makes no sense.
+def check_method(method: str, by: Any) -> Columns | None:
+    """The columns of the clusters; raise where the method of a covariance makes no sense.
 
     Raises:
         ArgumentError: it is unknown, or takes no clusters.
     """
     choice(method, "method", get_args(CovarianceMethod))
-    if by is not None:
-        text(by, "by", remedy="Pass the name of a column, as by='corpus'")
+    columns = checked_by(by)
     if method == "jacobian" and by is not None:
         raise ArgumentError(
             f"by={shown(by)} names clusters, and method='jacobian' takes runs as independent",
@@ -49,17 +49,18 @@ def check_method(method: str, by: str | None) -> None:
             value=by,
             remedy="Use method='sandwich' for clusters of runs",
         )
+    return columns
 
 
 def covariance_matrix(
-    fitted: FittedData, method: CovarianceMethod, by: str | None
+    fitted: FittedData, method: CovarianceMethod, by: Columns | None
 ) -> CovarianceMatrix:
     """The covariance in numbers; see :func:`scalefit.covariance`.
 
     Args:
         fitted: the fit on its table.
         method: ``jacobian`` or ``sandwich``.
-        by: column of clusters of runs that depend on each other (sandwich).
+        by: columns of clusters of runs that depend on each other (sandwich).
 
     Raises:
         DataError: a parameter has no effect, the curvature is singular, or the column makes no
@@ -119,23 +120,23 @@ def _require_effect(fitted: FittedData, idle: np.ndarray) -> None:
         )
 
 
-def _clusters(fitted: FittedData, by: str) -> np.ndarray:
+def _clusters(fitted: FittedData, by: Columns) -> np.ndarray:
     """Cluster of each row of positive weight, at least three in all."""
     values, codes = clusters(fitted, by)
     if len(values) < FEWEST_CLUSTERS:
         raise DataError(
-            f"{by!r} has 2 values: too few clusters for any standard error",
-            column=by,
+            f"{by_text(by)!r} has 2 values: too few clusters for any standard error",
+            column=by_text(by),
             remedy="Use finer clusters, or method='jacobian' without by=, which takes runs as "
             "independent",
         )
     return codes
 
 
-def _alone(count: int, by: str | None) -> tuple[Note, ...]:
+def _alone(count: int, by: Columns | None) -> tuple[Note, ...]:
     if not count:
         return ()
-    what = "runs" if by is None else f"values of {by}"
+    what = "runs" if by is None else f"values of {by_text(by)}"
     return (
         Note.of(
             "determined_alone",
@@ -143,7 +144,7 @@ def _alone(count: int, by: str | None) -> tuple[Note, ...]:
             "follows them there, their residuals say nothing about their noise, and the errors "
             f"are too small. Use method='jacobian'{'' if by is None else ' without by='}, or add "
             "runs beside them",
-            {"count": count, "by": by},
+            {"count": count, "by": None if by is None else by_text(by)},
         ),
     )
 

@@ -7,21 +7,24 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from scalefit.arguments import names, refused
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.prepared_fit import PreparedFit, prepare_again
-from scalefit.notes import Note
+from scalefit.results.dependence import MOST_NARROWED, too_narrow
 from scalefit.results.fit import Fit
 from scalefit.results.status import Status
 
 __all__ = [
-    "FEWEST_CLUSTERS",
+    "Columns",
     "FittedData",
     "attach",
+    "by_text",
+    "checked_by",
     "clusters",
-    "curve_notes",
     "parameters",
+    "require_clusters",
     "require_freedom",
 ]
 
@@ -29,8 +32,11 @@ __all__ = [
 # spans a factor of 3.4 at 5, and of 6 at 3. No interval can be better than that.
 FEWEST_FREEDOM = 5
 
-# Two clusters have one difference between them: no standard error.
-FEWEST_CLUSTERS = 3
+
+# How rules and clusters call the labels of the rows.
+ROW = "index"
+
+Columns = str | tuple[str, ...]
 
 
 class FittedData(NamedTuple):
@@ -149,9 +155,29 @@ def require_freedom(fit: Fit) -> None:
         )
 
 
-def curve_notes(fit: Fit, by: str | None) -> list[Note]:
-    """The note that rows are checkpoints of few runs, unless ``by`` names clusters of them."""
-    return [note for note in fit.notes if by is None and note.code == "trajectories"]
+def require_clusters(fit: Fit, call: str) -> None:
+    """Raise where rows are far from independent and no clusters are named.
+
+    Args:
+        fit: the fit.
+        call: name of the function with its options, ``{by}`` for the column of the clusters.
+
+    Raises:
+        DataError: intervals by rows would be more than twice too narrow.
+    """
+    note = too_narrow(fit.notes)
+    if note is None:
+        return
+    by = note.details["by"]
+    named = call.format(by=repr(by if isinstance(by, str) else list(by)))
+    said = note.message.split(". Ways out: ")[0]
+    raise DataError(
+        f"{said}. Intervals by rows that are more than {MOST_NARROWED:g} times too narrow are "
+        "refused",
+        column=by if isinstance(by, str) else by[0],
+        remedy=f"Name what is independent: {named}. To take each row as independent all the same: "
+        + call.format(by=repr(ROW)),
+    )
 
 
 def parameters(
@@ -181,22 +207,49 @@ def parameters(
     return {name: found[name] for name in problem.ordered}
 
 
-def clusters(fitted: FittedData, by: str) -> tuple[np.ndarray, np.ndarray]:
-    """Values of a column over the rows of positive weight, and which of them each such row has.
+def checked_by(by: Any) -> Columns | None:
+    """The columns of clusters that were passed: one name, or a tuple of several.
+
+    Raises:
+        ArgumentError: they are no names.
+    """
+    if by is None:
+        return None
+    remedy = "Pass the name of a column, as by='corpus', or of several, as by=['N', 'D']"
+    found = names(by, "by", remedy=remedy, wanted="column name")
+    if not found:
+        raise refused("by", by, "a column name", remedy)
+    return found[0] if len(found) == 1 else found
+
+
+def by_text(by: Columns) -> str:
+    """Columns of clusters as text."""
+    return by if isinstance(by, str) else ", ".join(by)
+
+
+def clusters(fitted: FittedData, by: Columns) -> tuple[np.ndarray, np.ndarray]:
+    """Values of columns over the rows of positive weight, and which of them each such row has.
 
     Args:
         fitted: the fit on its table.
-        by: name of the column.
+        by: name of the column, or several, whose combinations count; ``index`` for the labels of
+            the rows, unless a column has that name.
 
     Raises:
         DataError: there is no such column, or it has one value only.
     """
-    labels = fitted.table.labels(by).astype(str).to_numpy()[fitted.used]
+    table, columns = fitted.table, []
+    for name in (by,) if isinstance(by, str) else by:
+        if name == ROW and name not in table:
+            columns.append(np.array([str(row) for row in table.rows]))
+        else:
+            columns.append(table.labels(name).astype(str).to_numpy())
+    labels = np.array(["/".join(row) for row in zip(*columns, strict=True)])[fitted.used]
     values, codes = np.unique(labels, return_inverse=True)
     if len(values) < 2:
         raise DataError(
-            f"{by!r} has one value only ({values[0]}): there are no clusters",
-            column=by,
+            f"{by_text(by)!r} has one value only ({values[0]}): there are no clusters",
+            column=by_text(by),
             remedy="Choose another column, or take runs as independent",
         )
     return values, codes

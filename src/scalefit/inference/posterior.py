@@ -15,12 +15,13 @@ from scalefit.arguments import affordable, whole
 from scalefit.data.table import LossTable
 from scalefit.errors import DataError, MissingExtraError
 from scalefit.inference.ensemble import Ensemble
-from scalefit.inference.fitted_data import attach, curve_notes, parameters, require_freedom
+from scalefit.inference.fitted_data import attach, parameters, require_freedom
 from scalefit.inference.posterior_density import Coordinates, coordinates, log_likelihood
 from scalefit.inference.run_noise import run_noise
 from scalefit.notes import Note
 from scalefit.objective import Measure, Residual
 from scalefit.problem.problem import Data, Problem
+from scalefit.results.dependence import dependence_notes
 from scalefit.results.fit import Fit, checked_fit
 from scalefit.results.prediction import refuse_unknown
 from scalefit.runtime.settings import on_device, processor
@@ -149,7 +150,7 @@ def posterior(
         replicates=None,
         df_resid=fitted.df_resid,
         chains=chains,
-        notes=(*curve_notes(fit, None), *_notes(problem, made)),
+        notes=(*dependence_notes(fit.notes), *_notes(problem, made)),
     )
 
 

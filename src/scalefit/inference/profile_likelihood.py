@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,9 @@ from scalefit.inference.covariance_matrix import CovarianceMethod, check_method
 from scalefit.inference.fitted_data import (
     FittedData,
     attach,
-    curve_notes,
+    by_text,
     parameters,
+    require_clusters,
     require_freedom,
 )
 from scalefit.inference.profile_path import PathPoint, ProfilePath
@@ -28,6 +29,7 @@ from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import shown
+from scalefit.results.dependence import dependence_notes
 from scalefit.results.fit import Fit, checked_fit
 from scalefit.results.prediction import refuse_unknown
 
@@ -185,7 +187,7 @@ def profile(
     *,
     level: float = 0.95,
     method: CovarianceMethod = "sandwich",
-    by: str | None = None,
+    by: str | Sequence[str] | None = None,
     **columns: Any,
 ) -> Profile:
     """Interval of one quantity, by refitting everything else while it is held.
@@ -212,7 +214,8 @@ def profile(
         level: coverage.
         method: where the size of the noise comes from: ``sandwich`` or ``jacobian``, as for
             :func:`covariance`.
-        by: column of clusters of runs that depend on each other (sandwich).
+        by: columns of clusters of runs that depend on each other, as for :func:`covariance`
+            (sandwich).
         **columns: options of the table where ``runs`` is a DataFrame, as for ``fit``.
 
     Returns:
@@ -223,8 +226,8 @@ def profile(
             or another option is invalid.
         DataError: the table is not the one that was fitted, leaves fewer than five residual
             degrees of freedom, or lacks the column; the objective is a sum of absolute residuals;
-            there are more than 200 free parameters; or the sandwich has no value, as for
-            :func:`covariance`.
+            there are more than 200 free parameters; or the sandwich is refused or has no value, as
+            for :func:`covariance`.
 
     Source:
         Bates and Watts 1988, Nonlinear Regression Analysis and Its Applications, section 6.1
@@ -241,17 +244,21 @@ def profile(
 
     checked_fit(fit)
     share = checked_level(level)
-    check_method(method, by)
+    clustered = check_method(method, by)
     wanted = read_quantity(fit, quantity)
     require_freedom(fit)
     _require_smooth(fit)
     refuse_unknown(profile, fit.law, columns)
+    if method == "sandwich" and by is None:
+        asked = repr(quantity) if isinstance(quantity, str) else "quantity"
+        require_clusters(fit, f"profile(fit, runs, {asked}, by={{by}})")
     fitted = attach(fit, runs, **columns)
     path = ProfilePath(fitted, wanted)
     df = fitted.df_resid
-    notes = [*getattr(quantity, "notes", ()), *fit.carried, *curve_notes(fit, by)]
+    notes = [*getattr(quantity, "notes", ()), *fit.carried]
+    notes += [] if clustered else dependence_notes(fit.notes)
     if method == "sandwich":
-        df, said = path.use_sandwich(by)
+        df, said = path.use_sandwich(clustered)
         notes += said
     reach = float(t.ppf(0.5 + 0.5 * share, df))
     below, above = (path.side(direction, reach) for direction in (-1, 1))
@@ -269,7 +276,7 @@ def profile(
         level=share,
         threshold=reach**2,
         df=df,
-        method=method if by is None else f"{method} of {by}",
+        method=method if clustered is None else f"{method} of {by_text(clustered)}",
         values=np.clip([path.natural(item.level) for item in points], least, most),
         deviance=np.array([item.deviance for item in points]),
         params=Frozen(_params(fitted, path, np.array([item.point for item in points]))),

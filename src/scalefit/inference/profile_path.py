@@ -12,7 +12,7 @@ from scalefit.errors import ArgumentError
 from scalefit.fitting.objective_setup import scaled_objective, unbounded_batch
 from scalefit.inference.covariance_matrix import covariance_matrix
 from scalefit.inference.derivatives import core_share, derivatives
-from scalefit.inference.fitted_data import FittedData
+from scalefit.inference.fitted_data import Columns, FittedData
 from scalefit.inference.profiled_quantity import TRACEABLE, Quantity, QuantityFunction
 from scalefit.notes import Note
 from scalefit.runtime.settings import quiet
@@ -138,7 +138,7 @@ class ProfilePath:
         return float(variance / core_share(how, residuals, weight))
 
     @quiet()
-    def use_sandwich(self, by: str | None) -> tuple[int, tuple[Note, ...]]:
+    def use_sandwich(self, by: Columns | None) -> tuple[int, tuple[Note, ...]]:
         """Scale the deviance to the sandwich: its degrees of freedom of Student's t, and notes.
 
         The noise is multiplied by the ratio of the two variances that the sandwich and the Jacobian
@@ -146,7 +146,7 @@ class ProfilePath:
         on nothing that has a variance.
 
         Args:
-            by: column of the clusters.
+            by: columns of the clusters.
         """
         natural = self._natural(self.start).value
         logs = np.array([False] * self._k + list(self._problem.logarithmic))

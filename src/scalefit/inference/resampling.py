@@ -15,10 +15,11 @@ from scalefit.data.budgets import budget_codes
 from scalefit.errors import DataError
 from scalefit.frozen import Frozen
 from scalefit.inference.derivatives import derivatives
-from scalefit.inference.fitted_data import FEWEST_CLUSTERS, FittedData, clusters
+from scalefit.inference.fitted_data import Columns, FittedData, by_text, clusters
 from scalefit.inference.leverage import left_out
 from scalefit.notes import Note
 from scalefit.objective import noisy_losses
+from scalefit.results.dependence import FEWEST_CLUSTERS
 from scalefit.results.estimate import AS_DRAWN, TailCorrection
 
 __all__ = ["RESAMPLES", "Method", "Resample"]
@@ -55,28 +56,29 @@ class Resample(NamedTuple):
     notes: tuple[Note, ...] = ()
 
 
-def _rows(fitted: FittedData, _: str | None, n: int, rng: np.random.Generator) -> Resample:
+def _rows(fitted: FittedData, _: Columns | None, n: int, rng: np.random.Generator) -> Resample:
     weights = _drawn_weights(fitted, np.zeros(len(fitted.used), dtype=int), n, rng)
     return Resample(weights, None, _tail_correction(fitted))
 
 
-def _clusters(fitted: FittedData, by: str | None, n: int, rng: np.random.Generator) -> Resample:
-    codes = _cluster_codes(fitted, str(by))
+def _clusters(fitted: FittedData, by: Columns | None, n: int, rng: np.random.Generator) -> Resample:
+    codes = _cluster_codes(fitted, by or ())
     count = int(codes.max()) + 1
     times = counts(n, count, rng)[:, codes] * fitted.used
     # Of G clusters drawn with replacement, spread is that of G - 1.
     tails = TailCorrection(min(count - 1, fitted.df_resid), float(np.sqrt(count / (count - 1))))
-    return Resample(_weights(fitted, times), None, tails, _few_clusters(count, str(by)))
+    return Resample(_weights(fitted, times), None, tails, _few_clusters(count, by or ()))
 
 
-def _strata(fitted: FittedData, by: str | None, n: int, rng: np.random.Generator) -> Resample:
+def _strata(fitted: FittedData, by: Columns | None, n: int, rng: np.random.Generator) -> Resample:
     codes = _budget_codes(fitted) if by is None else _cluster_codes(fitted, by)
     sizes = np.bincount(codes[fitted.used])
     single = int(np.count_nonzero(sizes == 1))
+    named = by_text(by or "the budget")
     notes = [
         Note.of(
             "single_run_strata",
-            f"{single} of {np.count_nonzero(sizes)} values of {by or 'the budget'} have one run, "
+            f"{single} of {np.count_nonzero(sizes)} values of {named} have one run, "
             "which stays in every replicate: the spread is understated. Resample rows instead",
             {"single": single},
         )
@@ -119,7 +121,7 @@ def _weights(fitted: FittedData, times: np.ndarray) -> np.ndarray:
     return times if (weight[fitted.used] == 1).all() else weight * times
 
 
-def _residuals(fitted: FittedData, _: str | None, n: int, rng: np.random.Generator) -> Resample:
+def _residuals(fitted: FittedData, _: Columns | None, n: int, rng: np.random.Generator) -> Resample:
     # Residuals are smaller than the noise, because the fit follows them.
     noise = fitted.residuals[fitted.used] * fitted.inflation
     return _losses(
@@ -127,7 +129,7 @@ def _residuals(fitted: FittedData, _: str | None, n: int, rng: np.random.Generat
     )
 
 
-def _wild(fitted: FittedData, by: str | None, n: int, rng: np.random.Generator) -> Resample:
+def _wild(fitted: FittedData, by: Columns | None, n: int, rng: np.random.Generator) -> Resample:
     rows = len(fitted.used)
     codes = np.arange(rows) if by is None else _cluster_codes(fitted, by)
     count = int(codes.max()) + 1
@@ -157,16 +159,16 @@ def _wild(fitted: FittedData, by: str | None, n: int, rng: np.random.Generator) 
     return _losses(fitted, noise * factors, tails, notes)
 
 
-RESAMPLES: Mapping[str, Callable[[FittedData, str | None, int, np.random.Generator], Resample]] = (
-    Frozen(
-        {
-            "rows": _rows,
-            "clusters": _clusters,
-            "strata": _strata,
-            "residuals": _residuals,
-            "wild": _wild,
-        }
-    )
+RESAMPLES: Mapping[
+    str, Callable[[FittedData, Columns | None, int, np.random.Generator], Resample]
+] = Frozen(
+    {
+        "rows": _rows,
+        "clusters": _clusters,
+        "strata": _strata,
+        "residuals": _residuals,
+        "wild": _wild,
+    }
 )
 
 
@@ -185,7 +187,7 @@ def _losses(
     return Resample(None, losses, tails, notes)
 
 
-def _cluster_codes(fitted: FittedData, by: str) -> np.ndarray:
+def _cluster_codes(fitted: FittedData, by: Columns) -> np.ndarray:
     """Number of each row's cluster, shape (rows,); rows without weight are of the first one."""
     found = np.zeros(len(fitted.used), dtype=int)
     found[fitted.used] = clusters(fitted, by)[1]
@@ -204,17 +206,18 @@ def _budget_codes(fitted: FittedData) -> np.ndarray:
     return budget_codes(log_nd, SAME_BUDGET)
 
 
-def _few_clusters(count: int, by: str) -> tuple[Note, ...]:
+def _few_clusters(count: int, by: Columns) -> tuple[Note, ...]:
     if count >= FEW_CLUSTERS:
         return ()
-    compare = f"Compare covariance(fit, runs, by={by!r}), or add clusters"
+    same = by if isinstance(by, str) else list(by)
+    compare = f"Compare covariance(fit, runs, by={same!r}), or add clusters"
     if count < FEWEST_CLUSTERS:
         compare = "Add clusters"
     return (
         Note.of(
             "few_clusters",
-            f"{by} has {count} values, fewer than {FEW_CLUSTERS}: ends of intervals lie among few "
-            f"distinct resamples. {compare}",
+            f"{by_text(by)} has {count} values, fewer than {FEW_CLUSTERS}: ends of intervals lie "
+            f"among few distinct resamples. {compare}",
             {"clusters": count},
         ),
     )

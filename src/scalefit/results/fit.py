@@ -31,6 +31,7 @@ from scalefit.reporting.described import Described
 from scalefit.reporting.description import Description
 from scalefit.reporting.numbers import percent, shown
 from scalefit.results.certificate import NO_CERTIFICATE, Certificate
+from scalefit.results.dependence import interval_call
 from scalefit.results.diagnostics import Diagnostics
 from scalefit.results.domain import extrapolation, ranges
 from scalefit.results.estimate import Draws, Estimate
@@ -203,13 +204,10 @@ class Fit(Described):
 
     @property
     def carried(self) -> tuple[Note, ...]:
-        """Notes that answers of this fit repeat.
-
-        Those that hold for every answer, in full, and one that sums up the other warnings.
-        """
+        """Notes that answers repeat: some in full, and one that sums up the other warnings."""
         whole = [note for note in self.notes if note.code in CARRIED]
-        codes = [note.code for note in self.notes if note.severity == "warning"]
-        codes = [code for code in codes if code not in CARRIED]
+        warned = [note.code for note in self.notes if note.severity == "warning"]
+        codes = [code for code in warned if code not in CARRIED]
         codes += [] if self.status.usable else [self.status.name.lower()]
         if not codes:
             return tuple(whole)
@@ -307,8 +305,7 @@ class Fit(Described):
         observed = table.column(self.law.response)
         require_positive(self.objective, observed, table.rows)
         self.law.check({self.law.response: observed}, table.rows, table.sources)
-        how = measure(self.objective)
-        return np.asarray(residuals(how, observed, self.evaluate(table)))
+        return np.asarray(residuals(measure(self.objective), observed, self.evaluate(table)))
 
     def columns_of(
         self, runs: LossTable | pd.DataFrame | None, given: Mapping[str, Any]
@@ -430,7 +427,7 @@ class Fit(Described):
         """What matters most: what is wrong, how good the fit is, and what comes next."""
         codes = list(dict.fromkeys(note.code for note in self.notes if note.severity == "warning"))
         first = f"Look at the warnings first: {', '.join(codes)}. " if codes else ""
-        steps = ["scalefit.bootstrap(fit, runs) for intervals"] * (self.df_resid > 0)
+        steps = [f"{interval_call(self.notes)} for intervals"] * (self.df_resid > 0)
         if {"N", "D"} <= set(self.law.columns):
             largest = self.domain.get("6ND", (math.nan, math.nan))[1]
             flops = f"1e{math.ceil(math.log10(largest) + 0.5)}" if largest > 0 else "1e24"
@@ -439,8 +436,8 @@ class Fit(Described):
         else:
             steps.append("fit.predict(...) for other runs")
         if self.status is Status.PUBLISHED:
-            source = self.provenance.get("source", "a paper")
-            return f"{first}Values of {source}; nothing was fitted. Next: {steps[-1]}."
+            values = f"Values of {self.provenance.get('source', 'a paper')}"
+            return f"{first}{values}; nothing was fitted. Next: {steps[-1]}."
         if not self.status.usable:
             return f"{first}No optimum: {self.status.value}."
         if self.status is Status.EXACT:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import pandas as pd
 
-from scalefit.approach2.parabola import Parabolas, PowerLaw, VertexFits, power_law, vertex_fits
+from scalefit.approach2.curve_vertices import (
+    Method,
+    spline_vertices,
+    status_words,
+    within_reach,
+)
+from scalefit.approach2.parabola import PowerLaw, VertexFits, line_of_logs, vertex_fits
 from scalefit.approach2.sweeps import Sweeps
 from scalefit.errors import DataError, listed
 
 __all__ = [
-    "Method",
     "budget_table",
     "find_vertices",
     "flops_text",
@@ -23,16 +26,8 @@ __all__ = [
     "with_intervals",
 ]
 
-Method = Literal["parabola", "akima", "cubic"]
-"""How the least loss of a budget is found: by a parabola, or on a spline through the runs."""
-
-DISTINCT = 3
-# Two standard errors: below, the sign of the curvature is in doubt.
-WEAK = 2.0
 # Largest over smallest C of a budget, above which gaps have chained several budgets or checkpoints.
 WIDEST_BUDGET = 2.0
-# A vertex farther outside the runs than so many times their width, in the logarithm, is no optimum.
-FARTHEST_VERTEX = 2.0
 
 
 def find_vertices(runs: Sweeps, method: Method) -> VertexFits:
@@ -41,38 +36,14 @@ def find_vertices(runs: Sweeps, method: Method) -> VertexFits:
         place, weight = runs.padded()
         flops = [runs.budget(item) for item in runs.members]
         return vertex_fits(flops, runs.N[place], runs.D[place], runs.loss[place], weight)
-    n, d = (_splines(runs, column, method) for column in (runs.N, runs.D))
+    n, d = (
+        spline_vertices(runs.members, np.log(column), runs.loss, runs.weight, method)
+        for column in (runs.N, runs.D)
+    )
     usable = np.isfinite(n.vertex) & np.isfinite(d.vertex)
     # Placeholders: the power laws are fitted later, through the budgets that are used.
-    none = power_law(np.ones(len(usable)), n.vertex, False)
+    none = line_of_logs(np.ones(len(usable)), n.vertex, False)
     return VertexFits(n, d, usable, none, none)
-
-
-def _splines(runs: Sweeps, column: np.ndarray, method: Method) -> Parabolas:
-    """Least points of splines, in the form of parabolas without errors."""
-    from scipy.interpolate import Akima1DInterpolator, CubicSpline
-
-    kind = Akima1DInterpolator if method == "akima" else CubicSpline
-    rows = []
-    for members in runs.members:
-        x, of = np.unique(np.log(column[members]), return_inverse=True)
-        weight = runs.weight[members]
-        y = np.bincount(of, weight * runs.loss[members]) / np.bincount(of, weight)
-        if len(x) < DISTINCT:
-            rows.append((np.nan, np.nan, np.nan, len(members), False))
-            continue
-        curve = kind(x, y)
-        turns = curve.derivative().roots(extrapolate=False)
-        turns = turns[np.isfinite(turns)]
-        # Where an end is lower than every stationary point, the least point is no minimum.
-        inside = len(turns) > 0 and float(curve(turns).min()) <= min(y[0], y[-1])
-        least = float(turns[np.argmin(curve(turns))] if inside else x[np.argmin(y)])
-        rows.append((least, float(curve(least)), float(curve(least, 2)) / 2, len(members), inside))
-    vertex, minimum, curvature, points, inside_ = np.reshape(rows, (-1, 5)).T
-    unknown = np.full(len(rows), np.nan)
-    return Parabolas(
-        vertex, minimum, curvature, unknown, points, inside_ > 0, unknown, unknown, unknown
-    )
 
 
 def budget_table(runs: Sweeps, fits: VertexFits, level: float) -> pd.DataFrame:
@@ -122,33 +93,17 @@ def _interval_ends(fits: VertexFits, level: float) -> dict[str, np.ndarray]:
 
 def is_possible(runs: Sweeps, fits: VertexFits) -> np.ndarray:
     """Whether the vertex of each budget can be its optimum, shape (budgets,)."""
-    members = runs.members
-    # Where all losses are above zero, so is the least of them.
-    positive_losses = np.array([(runs.loss[item] > 0).all() for item in members], dtype=bool)
-    possible = ~(positive_losses & ((fits.n.minimum <= 0) | (fits.d.minimum <= 0)))
-    for curve, column in ((fits.n, runs.N), (fits.d, runs.D)):
-        ends = [np.log([column[item].min(), column[item].max()]) for item in members]
-        low, high = np.reshape(ends, (-1, 2)).T
-        reach = FARTHEST_VERTEX * (high - low)
-        # ln N below 0 is less than one parameter: impossible, unless the runs are there too, in
-        # another unit.
-        least = np.maximum(low - reach, np.minimum(low, 0.0))
-        possible &= (curve.vertex >= least) & (curve.vertex <= high + reach)
-    return np.asarray(possible)
+    over_n, over_d = (
+        within_reach(curve, runs.members, np.log(column), runs.loss, counts=True)
+        for curve, column in ((fits.n, runs.N), (fits.d, runs.D))
+    )
+    return over_n & over_d
 
 
 def statuses(runs: Sweeps, budgets: pd.DataFrame, fits: VertexFits) -> list[str]:
     """The status of each budget: the first that applies, in this order."""
-    weak = (fits.n.curvature < WEAK * fits.n.curvature_se) | (
-        fits.d.curvature < WEAK * fits.d.curvature_se
-    )
-    few = np.isnan(fits.n.curvature) | np.isnan(fits.d.curvature)
-    outside = ~(fits.n.inside & fits.d.inside)
     wide = (budgets["C_ratio"].to_numpy() > WIDEST_BUDGET) & (not runs.named)
-    cases = [few, wide, ~fits.usable, ~is_possible(runs, fits), outside, weak]
-    words = ["too_few", "too_wide", "negative_curvature", "impossible", "edge_minimum"]
-    words.append("weak_curvature")
-    return [str(word) for word in np.select(cases, words, default="ok")]
+    return status_words([fits.n, fits.d], ~fits.usable, ~is_possible(runs, fits), wide)
 
 
 def used_budgets(status: np.ndarray, fits: VertexFits, edges: bool) -> np.ndarray:
@@ -189,7 +144,7 @@ def power_laws(budgets: pd.DataFrame, fits: VertexFits) -> tuple[PowerLaw, Power
             f"or fit a law of the whole table: scalefit.fit(runs){curves}",
         )
     flops = budgets["budget"].to_numpy()
-    return power_law(flops, fits.n.vertex, used), power_law(flops, fits.d.vertex, used)
+    return line_of_logs(flops, fits.n.vertex, used), line_of_logs(flops, fits.d.vertex, used)
 
 
 def flops_text(budgets: pd.DataFrame) -> str:
