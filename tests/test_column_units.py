@@ -103,6 +103,21 @@ def test_a_header_in_billions_over_counts_is_left_as_it_is(runs, counted):
     assert dict(table.scales) == {"D": 1e9}
 
 
+def test_the_unit_of_a_header_that_is_given_counts_too(runs):
+    other = pd.DataFrame({"Size (M)": runs["N"] / 1e6, "tflops": runs["C"] / 1e12})
+    other = other.assign(D=runs["D"], loss=runs["loss"])
+    table = sf.LossTable.from_frame(other, N="Size (M)", C="tflops")
+    np.testing.assert_allclose(table.column("N"), runs["N"], rtol=1e-14)
+    np.testing.assert_allclose(table.column("C"), runs["C"], rtol=1e-14)
+    said = [note.message for note in table.notes if note.code == "header_unit"]
+    assert len(said) == 2 and "Another unit: N=('Size (M)', 1.0)" in said[0]
+    raw = sf.LossTable.from_frame(other, N=("Size (M)", 1.0), C=("tflops", 1.0))
+    np.testing.assert_array_equal(raw.column("N"), other["Size (M)"])
+    # A letter that belongs to the name: the numbers are counts already.
+    counts = runs.rename(columns={"N": "params_m"})
+    assert not sf.LossTable.from_frame(counts, N="params_m").scales
+
+
 def test_a_plain_header_wins_over_one_with_a_unit(runs):
     both = runs.assign(params_b=runs["N"] / 1e9)
     table = sf.LossTable.from_frame(both)

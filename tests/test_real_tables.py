@@ -1,10 +1,14 @@
 """Tables as people have them: each is fitted as it is, or by the one call that its error prints."""
 
+import json
 import re
 from ast import literal_eval
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import polars
+import pyarrow
 import pytest
 
 import scalefit as sf
@@ -199,3 +203,139 @@ def test_one_try_from_error_to_fit(name, right):
         assert_same(fit, again)
     else:
         assert_same(fit, right)
+
+
+# The same runs as files, in containers, and as trackers leave them
+
+NUMBERS = RUNS[["N", "D", "loss"]]
+
+
+def written(text, name, encoding="utf-8"):
+    """A file of text."""
+
+    def make(folder):
+        (folder / name).write_text(text, encoding=encoding)
+        return folder / name
+
+    return make
+
+
+def exported(write, name):
+    """A file that pandas or another library writes."""
+
+    def make(folder):
+        write(folder / name)
+        return folder / name
+
+    return make
+
+
+GERMAN = "\n".join(
+    ["Parameter (M);Tokens;loss"]
+    + [
+        f"{n / 1e6:.12g};{int(d)};{loss!r}".replace(".", ",")
+        for n, d, loss in zip(N, D, LOSS, strict=True)
+    ]
+)
+TABBED = NUMBERS.to_csv(sep="\t", index=False)
+COMMENTED = "# sweep of March\n#\n" + TABBED
+MARKDOWN = "| params | tokens | loss |\n|---|---|---|\n" + "\n".join(
+    f"| {n / 1e6:.12g}M | {int(d):,} | **{loss!r}** |"
+    for n, d, loss in zip(N, D, LOSS, strict=True)
+)
+NESTED = [
+    {"name": f"r{i}", "config": {"n_params": n}, "summary": {"tokens": d, "val_loss": loss}}
+    for i, (n, d, loss) in enumerate(zip(N, D, LOSS, strict=True))
+]
+
+
+class Run(NamedTuple):
+    N: float
+    D: float
+    loss: float
+
+
+ELSEWHERE = {
+    "semicolons and decimal commas": written(GERMAN, "runs.csv", "cp1252"),
+    "the same with a mark of byte order": written(GERMAN, "runs.csv", "utf-8-sig"),
+    "tabs after comments": written(COMMENTED, "runs.txt"),
+    "UTF-16, as a spreadsheet writes it": written(TABBED, "runs.txt", "utf-16"),
+    "a page of Markdown": written(MARKDOWN, "runs.md"),
+    "no suffix": written(NUMBERS.to_csv(index=False), "runs"),
+    "gzipped CSV": exported(lambda path: NUMBERS.to_csv(path, index=False), "runs.csv.gz"),
+    "zipped CSV": exported(lambda path: NUMBERS.to_csv(path, index=False), "runs.csv.zip"),
+    "JSON records": written(json.dumps(NUMBERS.to_dict("records")), "runs.json"),
+    "JSON columns": written(json.dumps(NUMBERS.to_dict("list")), "runs.json"),
+    "JSON lines": written("\n".join(map(json.dumps, NUMBERS.to_dict("records"))), "runs.jsonl"),
+    "nested JSON": written(json.dumps({"runs": NESTED}), "runs.json"),
+    "Parquet": exported(NUMBERS.to_parquet, "runs.parquet"),
+    "Feather": exported(NUMBERS.to_feather, "runs.feather"),
+    "a workbook": exported(lambda path: NUMBERS.to_excel(path, index=False), "runs.xlsx"),
+    "polars": lambda _: polars.from_pandas(NUMBERS),
+    "a lazy frame": lambda _: polars.from_pandas(NUMBERS).lazy(),
+    "an Arrow table": lambda _: pyarrow.Table.from_pandas(NUMBERS),
+    "a dict of columns": lambda _: NUMBERS.to_dict("list"),
+    "records": lambda _: NUMBERS.to_dict("records"),
+    "named tuples": lambda _: [Run(*row) for row in NUMBERS.itertuples(index=False)],
+    "a structured array": lambda _: NUMBERS.to_records(index=False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_files_and_containers_are_fitted_as_they_are(name, right, tmp_path):
+    runs = ELSEWHERE[name](tmp_path)
+    try:
+        fit = sf.fit(runs)
+    except sf.errors.DataError as error:
+        assert name in (
+            "nested JSON",
+            "semicolons and decimal commas",
+            "the same with a mark of byte order",
+        )
+        fit = pasted(str(error), runs)
+    assert_same(fit, right)
+
+
+def trainer_states(folder):
+    for i, (n, d, loss) in enumerate(zip(N, D, LOSS, strict=True)):
+        place = folder / f"run-{i}" / "checkpoint-100"
+        place.mkdir(parents=True)
+        log = [
+            {"step": 50, "eval_loss": loss + 1.0},
+            {"step": 100, "eval_loss": loss, "num_input_tokens_seen": d},
+        ]
+        state = {"global_step": 100, "max_steps": 100, "log_history": log}
+        (place / "trainer_state.json").write_text(json.dumps(state))
+        (place / "config.json").write_text(json.dumps({"model_type": "mine", "n_params": n}))
+    return sf.trackers.huggingface(folder).table("eval_loss")
+
+
+def weights_and_biases(folder):
+    rows = [
+        {
+            "run": f"r{i}",
+            "_step": step,
+            "eval/loss": loss + 1.0 - step,
+            "tokens": d * step,
+            "cfg/n_params": n,
+        }
+        for i, (n, d, loss) in enumerate(zip(N, D, LOSS, strict=True))
+        for step in (0.5, 1.0)
+    ]
+    pd.DataFrame(rows).to_csv(folder / "history.csv", index=False)
+    return sf.trackers.wandb(folder / "history.csv").table("eval/loss", N="n_params", D="tokens")
+
+
+def text_logs(folder):
+    for n, d, loss in zip(N, D, LOSS, strict=True):
+        line = f"step 10: train loss {loss - 0.1:.6f}, val loss {{:.12g}}\n"
+        (folder / f"N{n / 1e6:.12g}M-D{d / 1e9:.12g}B.log").write_text(line.format(loss))
+    logs = sf.trackers.logs(folder, r"step (?P<step>\d+): .*val loss (?P<loss>\S+)")
+    return logs.with_config(r"N(?P<N>[\d.]+M)-D(?P<D>[\d.]+B)").table("loss")
+
+
+@pytest.mark.parametrize("make", [trainer_states, weights_and_biases, text_logs])
+def test_what_trackers_leave_is_fitted(make, right, tmp_path):
+    table = make(tmp_path)
+    assert len(table) == COUNT and not table.dropped
+    assert_same(sf.fit(table), right)

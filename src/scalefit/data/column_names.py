@@ -11,7 +11,7 @@ import pandas as pd
 
 from scalefit.arguments import shown
 from scalefit.data import cells
-from scalefit.data.column_units import fits, read_source, scaled_header
+from scalefit.data.column_units import fits, read_source, scaled_header, unit_of
 from scalefit.data.text_numbers import Quantity
 from scalefit.errors import ArgumentError, DataError, listed
 from scalefit.frozen import Frozen
@@ -39,9 +39,11 @@ ALIASES: Mapping[str, tuple[str, ...]] = Frozen(
     {
         "N": (
             "N",
+            "param",
             "params",
             "n_params",
             "num_params",
+            "parameter",
             "parameters",
             "n_parameters",
             "num_parameters",
@@ -153,12 +155,12 @@ def resolve(frame: pd.DataFrame, explicit: Mapping[str, Any]) -> Resolved:
                 remedy="Each quantity needs a column of its own",
             )
         used[source.header] = name
-    found = Resolved(
-        {name: source.header for name, source in given.items()},
-        {name: source.scale for name, source in given.items() if source.scale != 1.0},
-        (),
-        {},
-    )
+    found = Resolved({}, {}, (), {})
+    for name, source in given.items():
+        unit = unit_of(source.header, name) if source.scale is None else None
+        found = _with_header(found, name, source.header, unit, frame)
+        if source.scale not in (None, 1.0):
+            found = found._replace(scales=found.scales | {name: source.scale})
     headers = [name for name in frame.columns if isinstance(name, str) and name not in used]
     for name in ALIASES:
         if name not in found.sources:
@@ -183,14 +185,20 @@ def _with_known(
         many = {name: tuple(units)} if units else {}
         return found._replace(candidates=found.candidates | many)
     ((header, unit),) = units.items()
+    return _with_header(found, name, header, unit, frame)
+
+
+def _with_header(
+    found: Resolved, name: str, header: str, unit: float | None, frame: pd.DataFrame
+) -> Resolved:
+    """A quantity by its header, and by the unit that this names, if it names one."""
+    found = found._replace(sources={**found.sources, name: header})
+    if unit is None:
+        return found
     # A header may say billions where its numbers are counts.
     numbers = cells.numbers(frame[header], quantity_of(name))[0]
-    scale = {name: unit} if fits(numbers, name, unit) else {}
-    return found._replace(
-        sources={**found.sources, name: header},
-        scales=found.scales | scale,
-        named=(*found.named, name),
-    )
+    scales = found.scales | ({name: unit} if fits(numbers, name, unit) else {})
+    return found._replace(scales=scales, named=(*found.named, name))
 
 
 def ambiguous(name: str, found: Sequence[str]) -> DataError:

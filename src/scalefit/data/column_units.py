@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,11 +11,11 @@ import numpy as np
 from scalefit.arguments import number
 from scalefit.frozen import Frozen
 
-__all__ = ["PETAFLOP_DAY", "Source", "fits", "read_source", "scaled_header"]
+__all__ = ["PETAFLOP_DAY", "Source", "fits", "read_source", "scaled_header", "unit_of"]
 
 PETAFLOP_DAY = 8.64e19
 
-# Units in headers. A lone letter before or after the name is none of "T" (N_T is a teacher's size).
+# Units in headers.
 WORDS: Mapping[str, float] = Frozen(
     {
         **dict.fromkeys(["k", "thousand", "thousands"], 1e3),
@@ -35,17 +35,17 @@ SEPARATORS = re.compile(r"[_\s\-()\[\]/,]+")
 OF_A_RUN = frozenset(["total", "train", "training", "compute", "cost", "budget", "c"])
 
 # Largest counts that a unit may lead to: what is beyond is a count already, whatever its header.
-MOST: Mapping[str, float] = Frozen({"N": 1e14, "D": 1e17, "C": 1e30})
+MOST: Mapping[str, float] = Frozen({"N": 1e13, "D": 1e15, "C": 1e30})
 
 # Quantities that headers with a unit may name.
 SCALED = ("N", "D", "C")
 
 
 class Source(NamedTuple):
-    """Where a quantity comes from: a header, and what its numbers are multiplied by."""
+    """Where a quantity comes from: a header, and what its numbers are multiplied by, if stated."""
 
     header: Any
-    scale: float = 1.0
+    scale: float | None = None
 
 
 def read_source(given: Any, name: str) -> Source:
@@ -67,26 +67,55 @@ def scaled_header(header: str, aliases: Mapping[str, tuple[str, ...]]) -> tuple[
         header: as in the table.
         aliases: names of each quantity.
     """
-    parts = [part for part in SEPARATORS.split(header) if part.lower() not in ("", "in", "of")]
-    low = "_".join(parts).lower()
-    if DAYS.search(low):
-        return "C", PETAFLOP_DAY
-    if found := PREFIXED.search(low):
-        rest = low.replace(found[0], "").split("_")
-        return ("C", PREFIXES[found[1][0]]) if OF_A_RUN.intersection(rest) else None
-    for place in (-1, 0):
-        if len(parts) < 2:
-            return None
-        unit = _unit(parts[place])
-        rest_parts = parts[:-1] if place == -1 else parts[1:]
-        name = "_".join(rest_parts)
-        lone = len(name) == 1
-        if unit is None or (lone and (place == 0 or parts[place].lower() == "t")):
-            continue
+    low = "_".join(_parts(header)).lower()
+    if (unit := _unit_of_flops(low)) is not None:
+        # FLOP with a prefix may be the speed of a device.
+        rest = set(low.split("_"))
+        return ("C", unit) if DAYS.search(low) or OF_A_RUN & rest else None
+    for name, unit in _readings(header):
         for quantity in SCALED:
-            if (name if lone else name.lower()) in aliases[quantity]:
+            if (name if len(name) == 1 else name.lower()) in aliases[quantity]:
                 return quantity, unit
     return None
+
+
+def unit_of(header: object, quantity: str) -> float | None:
+    """The unit that the header given for a quantity names, whatever it is called; None for none.
+
+    Args:
+        header: as in the table.
+        quantity: what its column is.
+    """
+    if quantity not in SCALED or not isinstance(header, str):
+        return None
+    unit = _unit_of_flops("_".join(_parts(header)).lower()) if quantity == "C" else None
+    return unit if unit is not None else next((item[1] for item in _readings(header)), None)
+
+
+def _parts(header: str) -> list[str]:
+    return [part for part in SEPARATORS.split(header) if part.lower() not in ("", "in", "of")]
+
+
+def _unit_of_flops(low: str) -> float | None:
+    """The unit of FLOP in a header of lower case."""
+    if DAYS.search(low):
+        return PETAFLOP_DAY
+    found = PREFIXED.search(low)
+    return PREFIXES[found[1][0]] if found else None
+
+
+def _readings(header: str) -> Iterator[tuple[str, float]]:
+    """Each way to read a header as a name and a unit behind it, or a word for one before it."""
+    parts = _parts(header)
+    if len(parts) < 2:
+        return
+    for unit_part, rest in ((parts[-1], parts[:-1]), (parts[0], parts[1:])):
+        unit, name = _unit(unit_part), "_".join(rest)
+        # A letter before a name is no unit, and N_T is a teacher's size.
+        letter = len(unit_part) == 1 and unit_part is parts[0]
+        teacher = len(name) == 1 and unit_part.lower() == "t"
+        if unit is not None and not letter and not teacher:
+            yield name, unit
 
 
 def _unit(word: str) -> float | None:

@@ -69,7 +69,9 @@ class Checkpoints:
         """What the checked table is made with: headers, with their units, and that of the loss."""
         given = {"N": self.asked.N, "D": self.asked.D, **(self.asked.others or {})}
         found: dict[str, Any] = {
-            name: (header, read_source(given[name], name).scale) if given.get(name) else header
+            name: header
+            if (unit := read_source(given.get(name), name).scale) is None
+            else (header, unit)
             for name, header in self.sources.items()
         }
         units = {
