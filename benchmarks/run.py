@@ -15,6 +15,7 @@ import grids
 import groups
 import minima
 import proofs
+import reading
 import refits
 import rows
 import single_fit
@@ -30,6 +31,7 @@ SECTIONS = (
     allocations.section,
     engine.section,
     proofs.section,
+    reading.section,
     cold.section,
 )
 

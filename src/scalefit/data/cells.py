@@ -146,10 +146,10 @@ def _number(cell: Any, quantity: Quantity, comma: Comma) -> float | Spelling | N
     if type(cell) is float:
         return cell
     try:
-        if _is_missing(cell):
-            return math.nan
         if isinstance(cell, str):
             return math.nan if is_gap(cell) else reads_as(cell, quantity, comma)
+        if _is_missing(cell):
+            return math.nan
         if _is_real(cell):
             # float() turns a Decimal or longdouble beyond float64 into infinity silently.
             found = float(cell)

@@ -39,6 +39,8 @@ GAPS = frozenset(
     ["", "-", "--", "\u2013", "\u2014", "nan", "na", "n/a", "#n/a", "null", "none", "?"]
 )
 
+LONGEST_GAP = max(map(len, GAPS))
+
 # Marks of Markdown around a cell.
 MARKS = "*_`"
 
@@ -75,7 +77,8 @@ class Spelling(NamedTuple):
 
 def is_gap(cell: str) -> bool:
     """Whether text says that there is no value."""
-    return _bare(cell).lower() in GAPS
+    bare = _bare(cell)
+    return len(bare) <= LONGEST_GAP and bare.lower() in GAPS
 
 
 def reads_as(cell: str, quantity: Quantity, comma: Comma = "") -> Spelling | None:
@@ -145,10 +148,10 @@ def _digits(text: str, comma: Comma) -> Spelling | None:
     """Digits in one of the ways in which they are written, without a unit."""
     if PLAIN.fullmatch(text):
         return Spelling(float(text))
-    if found := POWER.fullmatch(text):
+    if ("^" in text or "**" in text) and (found := POWER.fullmatch(text)):
         inner = _digits(found["number"], comma)
         return inner and Spelling(float(f"{inner.value!r}e{found['power']}"), "powers of ten")
-    if found := DECIMAL_COMMA.fullmatch(text):
+    if "," in text and (found := DECIMAL_COMMA.fullmatch(text)):
         sign, before, after, exponent = found.groups()
         if _splits_decimals(f"{before},{after}") or exponent or comma == "decimals":
             return Spelling(float(f"{sign}{before}.{after}{exponent or ''}"), "decimal commas")
@@ -166,13 +169,8 @@ def _digits(text: str, comma: Comma) -> Spelling | None:
 
 def _with_unit(text: str, comma: Comma) -> Spelling | None:
     """Digits followed by a letter or a word that multiplies them."""
-    if found := FLOPS.fullmatch(text):
-        scale = PREFIXES.get((found["prefix"] or "").lower(), 1.0)
-    elif found := LETTERED.fullmatch(text):
-        scale = UNITS.get((found["unit"] or "").lower(), 1.0)
-    else:
-        return None
-    inner = _digits(found["number"].strip(), comma)
+    digits, scale = _unit_behind(text)
+    inner = _digits(digits.strip(), comma) if digits else None
     if inner is None:
         return None
     # 1.4B as the decimal 1.4e9: a product would be rounded twice.
@@ -180,6 +178,18 @@ def _with_unit(text: str, comma: Comma) -> Spelling | None:
     return Spelling(
         float(f"{inner.value!r}e{exponent}") if _short(inner) else inner.value * scale, "units"
     )
+
+
+def _unit_behind(text: str) -> tuple[str, float]:
+    """Digits and the unit behind them; no digits where there is no unit."""
+    # The usual case first: a letter.
+    if (last := text[-1:].lower()) in UNITS and PLAIN.fullmatch(text[:-1]):
+        return text[:-1], UNITS[last]
+    if found := FLOPS.fullmatch(text):
+        return found["number"], PREFIXES.get((found["prefix"] or "").lower(), 1.0)
+    if found := LETTERED.fullmatch(text):
+        return found["number"], UNITS.get((found["unit"] or "").lower(), 1.0)
+    return "", 1.0
 
 
 def _short(found: Spelling) -> bool:
