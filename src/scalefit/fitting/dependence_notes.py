@@ -120,6 +120,8 @@ def _repeated_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[N
     positive = (table.column(measured)[found.code >= 0] > 0).all()
     spread = f"{100 * found.spread:.2g} %" if positive else f"{found.spread:.2g}"
     repeated = f"{found.rows} of {len(table)} rows repeat {found.cells} cells of {listed(by)}"
+    # How far losses of one model differ by its seed is known; of other responses it is not.
+    apart = measured == "loss" and positive and found.spread > REPLICATES
     narrowing = _narrowing(found.code, residuals, fit.n_free)
     ways = [f"clusters, covariance(fit, runs, by={by!r})"]
     if found.swept:
@@ -131,7 +133,7 @@ def _repeated_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[N
             "to the best"
         )
         ways = [*_of_levels(fit, table, found), *cell_remedies(table, found, fit.n_free), *ways]
-    elif positive and found.spread > REPLICATES:
+    elif apart:
         said = (
             f"{repeated}, and differ there by {spread} (standard deviation), more than seeds do, "
             "with no column that says why"
@@ -143,7 +145,7 @@ def _repeated_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[N
             f". Errors that take rows as independent are about {narrowing:.1f} times too narrow, "
             "by the correlation within cells"
         )
-    warned = bool(found.swept) or (positive and found.spread > REPLICATES)
+    warned = bool(found.swept or apart)
     return [
         Note.of(
             "repeated_cells",
