@@ -290,6 +290,32 @@ def test_a_table_without_sizes_is_told_which_laws_answer(runs):
         assert any("power_offset" in call for call in calls)
 
 
+def test_columns_of_a_law_are_guessed_by_what_they_mean(runs):
+    table = runs.assign(unique_tokens=runs["D"] / 2, notes="x")
+    with pytest.raises(sf.errors.DataError, match=r"fit\(runs, 'repeated_tokens', U='unique_tok"):
+        sf.fit(table, "repeated_tokens")
+    errors = runs.rename(columns={"loss": "error"})[["N", "D", "error"]]
+    with pytest.raises(sf.errors.DataError) as caught:
+        sf.fit(errors, "error_of_loss")
+    call = str(caught.value).split("answer: ")[1].split(". ")[0]
+    assert call == "scalefit.fit(runs, 'power_offset', x='D', loss='error')"
+    assert eval(call, {"runs": errors, "scalefit": sf}).nobs == len(runs)
+
+
+def test_what_is_not_fitted_is_told_the_columns_alone(runs):
+    fit = sf.fit(runs)
+    other = runs.rename(columns={"N": "my_params", "D": "d"})
+    for ask in (
+        fit.predict,
+        sf.isoflop,
+        lambda table: sf.covariance(fit, table),
+        lambda table: sf.plot.surface(fit, table),
+    ):
+        with pytest.raises(sf.errors.DataError, match="no columns N, D") as caught:
+            ask(other)
+        assert "Perhaps: N='my_params', D='d'. Columns" in str(caught.value)
+
+
 def test_a_table_spread_over_columns_is_told_to_melt(runs):
     wide = pd.DataFrame(
         {"D": [1e9, 2e9], "70M": [3.5, 3.4], "160M": [3.3, 3.2], "410M": [3.1, 3.0]}

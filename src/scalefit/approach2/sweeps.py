@@ -96,6 +96,7 @@ def sweeps(
     tolerance = number(tolerance, "tolerance", least=0, remedy=remedy)
     if by is not None:
         text(by, "by", remedy="Pass the column that names the budget of a run, or by=None")
+    table.require(["N", "D", "loss"] if losses else ["N", "D"])
     used = table.weight > 0
     N, D = (table.column(name)[used] for name in ("N", "D"))
     loss = table.column("loss")[used] if losses else np.full(len(N), np.nan)

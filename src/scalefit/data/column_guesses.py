@@ -49,26 +49,34 @@ OTHERWISE: Mapping[str, str] = Frozen(
 SIZE = re.compile(r"\d[\d.,_]*(?:e[+-]?\d+)? ?[kmbgt]?", re.IGNORECASE)
 
 
-def guesses(frame: pd.DataFrame, name: str, taken: Sequence[object] = ()) -> list[str]:
+# How alike a header and the name of another column of a law are at least, and letters of a word
+# that says what a column means.
+CLOSE, LONG_WORD = 0.8, 4
+
+
+def guesses(
+    frame: pd.DataFrame, name: str, taken: Sequence[object] = (), meaning: str = ""
+) -> list[str]:
     """Headers that may be a quantity, the likeliest first.
 
     Args:
         frame: the table.
         name: the quantity: a canonical name, or another column of a law.
         taken: headers that are something else.
+        meaning: of a column of a law, in words.
     """
-    ranked = [
+    ranked: list[tuple[int, bool, int, str]] = [
         # A held-out loss is rather meant than that of training batches.
         (rank, name == "loss" and "train" in header.lower(), place, header)
         for place, header in enumerate(frame.columns)
         if isinstance(header, str) and header not in taken
-        for rank in [_rank(header, name)]
+        for rank in [_rank(header, name, meaning)]
         if rank is not None and _has_numbers(frame[header], name)
     ]
     return [header for *_, header in sorted(ranked)]
 
 
-def _rank(header: str, name: str) -> int | None:
+def _rank(header: str, name: str, meaning: str) -> int | None:
     """How unlikely a header is to be a quantity; None where nothing speaks for it."""
     known = ALIASES.get(name, (name,))
     last = re.split(r"[/.:|]", header)[-1]
@@ -80,8 +88,9 @@ def _rank(header: str, name: str) -> int | None:
     if last.strip().lower() in {item.lower() for item in known}:
         return 2
     if name not in WORDS:
-        return 4 if difflib.get_close_matches(normalised(last), [name.lower()], 1, 0.8) else None
-    parts = "_".join(re.findall(r"[a-z]+(?![a-z])|[0-9]+", _spaced(header)))
+        close = difflib.get_close_matches(normalised(last), [name.lower()], 1, CLOSE)
+        return 4 if close or _means(last, meaning) else None
+    parts = "_".join(_words(header))
     if re.search(rf"(?:^|_)(?:{OTHERWISE[name]})(?:_|$)", parts):
         return None
     if not re.search(rf"(?:^|_)(?:{WORDS[name]})(?:_|$)", parts):
@@ -89,9 +98,16 @@ def _rank(header: str, name: str) -> int | None:
     return 3
 
 
-def _spaced(header: str) -> str:
-    """A header in lower case, with words in camel case apart."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", header).lower()
+def _words(header: str) -> list[str]:
+    """The words and numbers of a header in lower case, those in camel case apart."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", header).lower()
+    return re.findall(r"[a-z]+(?![a-z])|[0-9]+", spaced)
+
+
+def _means(header: str, meaning: str) -> bool:
+    """Whether every long word of a header is one of what a column means."""
+    words = [word for word in _words(header) if len(word) >= LONG_WORD]
+    return bool(words) and set(words) <= set(_words(meaning))
 
 
 def _has_numbers(values: pd.Series | pd.DataFrame, name: str) -> bool:
@@ -132,6 +148,7 @@ def unresolved(
     sources: Mapping[str, str],
     candidates: Mapping[str, Sequence[str]],
     *,
+    meanings: Mapping[str, str] = Frozen({}),
     call: str = "",
     otherwise: Callable[[], str] | None = None,
 ) -> DataError:
@@ -142,13 +159,14 @@ def unresolved(
         wanted: the quantities.
         sources: header of those that are known.
         candidates: headers of those that could be several.
+        meanings: of columns of a law, in words.
         call: what the header is given to, up to its first option: ``fit(runs``.
         otherwise: what can be done where a quantity has no guess, in words.
     """
     taken = list(sources.values())
     several = {name: list(candidates[name]) for name in wanted if name in candidates}
     lacking = [name for name in wanted if name not in several]
-    guessed = {name: guesses(frame, name, taken) for name in lacking}
+    guessed = {name: guesses(frame, name, taken, meanings.get(name, "")) for name in lacking}
     columns = listed(list(frame.columns))
     problem = " and ".join(_problems(several, lacking))
     remedies = list(_remedies(several, guessed, call))

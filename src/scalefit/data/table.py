@@ -45,7 +45,7 @@ from scalefit.data.dropped_rows import (
 )
 from scalefit.data.interpretation import Interpretation, headers_with_units
 from scalefit.data.loss_units import ASSUMED, LossUnit, read_loss_scale
-from scalefit.data.other_laws import fitting_laws
+from scalefit.data.other_laws import other_ways
 from scalefit.data.readers import read_frame
 from scalefit.data.row_filter import RULE_REMEDY
 from scalefit.data.row_labels import refuse_unlabelled
@@ -284,12 +284,15 @@ class LossTable(Described):
         law.check(used, self.rows, self.sources)
         return used
 
-    def require(self, names: Sequence[str], law: Law | None = None) -> None:
+    def require(
+        self, names: Sequence[str], law: Law | None = None, *, fitted: bool = False
+    ) -> None:
         """Refuse quantities that the table lacks, all at once.
 
         Args:
             names: canonical names or headers.
             law: the law that needs them, if it is one.
+            fitted: whether it is fitted: other laws may do.
 
         Raises:
             DataError: it lacks one, or one could be several columns.
@@ -302,9 +305,11 @@ class LossTable(Described):
             or (name not in self.frame and (name in ALIASES or name not in headers))
         ]
         if lacking:
-            raise self._unresolved(lacking, law)
+            raise self._unresolved(lacking, law, fitted)
 
-    def _unresolved(self, names: Sequence[str], law: Law | None = None) -> DataError:
+    def _unresolved(
+        self, names: Sequence[str], law: Law | None = None, fitted: bool = False
+    ) -> DataError:
         """The error for quantities that the table lacks or that could be several columns."""
         # Under the headers of the source, which are those that a caller can give.
         original = self.frame.rename(columns=dict(self.sources))
@@ -314,8 +319,9 @@ class LossTable(Described):
             names,
             self.sources,
             self.candidates,
-            call="" if law is None else f"scalefit.fit(runs{chosen}",
-            otherwise=lambda: fitting_laws(self.sources, list(self.frame), names, law),
+            meanings={} if law is None else law.meanings,
+            call=f"scalefit.fit(runs{chosen}" if fitted else "",
+            otherwise=lambda: other_ways(self.sources, list(self.frame), names, law, fitted),
         )
 
     def _checked_column(self, name: str) -> np.ndarray:

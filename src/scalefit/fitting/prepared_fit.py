@@ -100,7 +100,7 @@ def prepare_fit(
         ArgumentError: ``fixed``, ``bounds``, ``tied`` or ``groups`` make no sense for the law, or
             the delta of raw residuals for losses of this size.
     """
-    table.require([*law.columns, law.response], law)
+    table.require([*law.columns, law.response], law, fitted=True)
     columns, observed = table.columns_of(law), _losses(table, law, objective)
     grouped = {name: Grouping.of(table, names, table.weight > 0) for name, names in groups.items()}
     codes = {grouping: grouping.codes(table) for grouping in grouped.values()}
@@ -143,6 +143,7 @@ def prepare_again(fit: Fit, table: LossTable) -> PreparedFit:
     Raises:
         DataError: the table lacks a column, or cannot identify the law.
     """
+    table.require([*fit.law.columns, fit.law.response], fit.law)
     return prepare_fit(
         table,
         fit.law,

@@ -134,9 +134,14 @@ class Law(Described):
         after = (inspect.getdoc(self.function) or "").splitlines()[2:3]
         return "" if not after or after[0].endswith(":") else after[0]
 
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What each column and parameter is, as the docstring says it, by name."""
+        return meanings(self.function)
+
     def to_frame(self) -> pd.DataFrame:
         """A row for each parameter: kind, bounds (of a scale, in multiples) and meaning."""
-        said = meanings(self.function)
+        said = self.meanings
         rows = {
             param.name: (param.kind.name, param.kind.lower, param.kind.upper, said.get(param.name))
             for param in self.params
@@ -146,7 +151,7 @@ class Law(Described):
 
     def describe(self, level: float = 0.95) -> Description:
         """The formula, what its columns and parameters are, and where it is from."""
-        said = meanings(self.function)
+        said = self.meanings
         domains = [self.domains.get(name) for name in self.columns]
         columns = [
             Column("column", self.columns, "text"),

@@ -75,6 +75,7 @@ def surface(
 
     refuse_unknown(surface, fit.law, columns)
     table = as_table(runs, **columns)
+    table.require(["N", "D", "loss"])
     N, D, loss = (table.column(name) for name in ("N", "D", "loss"))
     counted = find_cost(cost)
     if flops is not None:
