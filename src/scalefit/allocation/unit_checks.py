@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from scalefit.data.units import SAME_UNIT
 from scalefit.errors import AllocationError
 from scalefit.notes import Note
 from scalefit.results.fit import Fit
@@ -32,7 +33,9 @@ def require_units(fit: Fit, columns: Mapping[str, np.ndarray], mark: str = "") -
     units = next((note for note in fit.notes if note.code == "units"), None)
     if units is None or units.details["likely"].keys() == {"C"}:
         return
-    far = _nearer_in_counts(fit, columns, units.details["likely"], mark)
+    # Where the table's own C is 6ND, budgets are in its unit.
+    own = 1 / SAME_UNIT <= units.details.get("C/6ND", np.inf) <= SAME_UNIT
+    far = "" if own else _nearer_in_counts(fit, columns, units.details["likely"], mark)
     for note in unit_mismatch(fit, columns, mark):
         far = far or note.message
     if far:

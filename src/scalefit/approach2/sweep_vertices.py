@@ -179,10 +179,10 @@ def vertices(
         >>> runs["lr"] = runs["best"] * runs["factor"]
         >>> runs["loss"] = 3.0 + 0.02 * (runs["factor"].map({0.25: 4, 0.5: 1, 1.0: 0, 2.0: 1}))
         >>> found = sf.approach2.vertices(runs, over="lr", by="N")
-        >>> found.to_frame()[["N", "lr", "loss"]].round(6)
-                     N      lr  loss
-        0  100000000.0  0.0020   3.0
-        1  1000000000.0  0.0005   3.0
+        >>> found.to_frame()[["lr", "loss"]].round(6)
+               lr  loss
+        0  0.0020   3.0
+        1  0.0005   3.0
     """
     choice(method, "method", get_args(Method))
     choice(repeats, "repeats", get_args(Repeats))

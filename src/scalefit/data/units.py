@@ -16,7 +16,7 @@ import numpy as np
 from scalefit.errors import listed
 from scalefit.notes import Note
 
-__all__ = ["unit_notes"]
+__all__ = ["SAME_UNIT", "unit_notes"]
 
 # Largest model and largest number of tokens of a table in raw counts. Those of published tables are
 # 8e8 to 4e11 parameters and 5e10 to 6e14 tokens, toy tasks have 1e4 parameters; a family below both
