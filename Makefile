@@ -19,10 +19,10 @@ types:
 
 # The default tier, to run on every commit, and which tests take longest.
 test:
-	$(PYTHON) -m pytest --durations=25
+	$(PYTHON) -m pytest -n auto --durations=25
 
 test-slow:
-	$(PYTHON) -m pytest -m slow --durations=25
+	$(PYTHON) -m pytest -n auto -m slow --durations=25
 
 docs:
 	$(PYTHON) -m mkdocs build --strict
