@@ -19,7 +19,7 @@ from scalefit.allocation.refusals import require_optimum
 from scalefit.allocation.result import amount
 from scalefit.allocation.solve import solve_all
 from scalefit.allocation.solver import LIMITED
-from scalefit.allocation.unit_checks import require_units, unit_mismatch
+from scalefit.allocation.unit_checks import require_units
 from scalefit.arguments import broadcast_shape, choice, numbers
 from scalefit.calls import checked_call
 from scalefit.errors import AllocationError, ArgumentError
@@ -27,7 +27,7 @@ from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import Kind, percent
-from scalefit.results.domain import extrapolation
+from scalefit.results.domain import extrapolation, unit_mismatch
 from scalefit.results.estimate import Draws, Estimate, frame_of
 from scalefit.results.fit import Fit
 from scalefit.results.surface import Surface, checked_surface
@@ -261,7 +261,7 @@ def deadweight(
     answers = _answers(point, one, N, D, cost, fixed)
     notes = [
         *point.carried,
-        *unit_mismatch(point, {"N": N, "D": D}),
+        *unit_mismatch(point.domain, {"N": N, "D": D}),
         *extrapolation(point.domain, {**fixed, "N": N, "D": D}),
     ]
     draws = surface.drawn.apply(

@@ -32,6 +32,7 @@ WORDS: Mapping[str, str] = Frozen(
         "D": r"tok|toks|tokens?|ntokens|data_size|dataset_size|seen|d",
         "loss": r"loss|losses|nll|ce|cross_entropy|bpb|bpc|lm_loss|l|" + "|".join(PERPLEXITY),
         "C": r"flops?|flos|compute|budget|c",
+        "U": r"unique|distinct|nonrepeated",
         "weight": r"weights?",
     }
 )
@@ -41,6 +42,7 @@ OTHERWISE: Mapping[str, str] = Frozen(
         "D": r"per|sec|second|s|batch|step|seq|length|vocab|ratio|params?|throughput|loss|unique",
         "loss": r"scale|weight|std|stderr|err|error|delta|step|fn|aux|balance|z|params?|tokens?",
         "C": r"per|sec|second|s|mfu|util\w*|throughput|batch|step|ratio|device|promised|tokens?",
+        "U": r"share|ratio|fraction|vocab|words?|types?|ids?",
         "weight": r"decay|norm|init|tying",
     }
 )
