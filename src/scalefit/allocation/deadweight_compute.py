@@ -15,7 +15,7 @@ from scalefit.allocation.optimum import MEANT
 from scalefit.allocation.optimum_notes import draw_notes
 from scalefit.allocation.problem import build_problem
 from scalefit.allocation.problem_options import fixed_values
-from scalefit.allocation.refusals import require_optimum
+from scalefit.allocation.refusals import require_optimum, require_ratios
 from scalefit.allocation.result import amount
 from scalefit.allocation.solve import solve_all
 from scalefit.allocation.solver import LIMITED
@@ -257,6 +257,7 @@ def deadweight(
             remedy="Pass the training tokens of the run, as D=1.4e12",
         )
     require_units(point, {"N": N, "D": D})
+    require_ratios(point)
     one = {name: np.array([value]) for name, value in point.one_surface().params.items()}
     answers = _answers(point, one, N, D, cost, fixed)
     notes = [
