@@ -61,6 +61,11 @@ def require_optimum(problem: AllocationProblem, found: Solution, *, limited: boo
     if idle and (problem.fit.law in CLOSED_FORMS or not problem.limited):
         params = problem.fit.params
         values = ", ".join(f"{name} = {params[name]:g}" for name in ("A", "B") if name in params)
+        if min(params.get("A", 0.0), params.get("B", 0.0)) < 0:
+            raise AllocationError(
+                f"what was fitted rises with {' or '.join(idle)} ({values}), and a budget is split "
+                "for the least of it. Fit what falls, as 1 - accuracy"
+            )
         raise AllocationError(
             f"the fitted loss does not depend on {' or '.join(idle)} beyond rounding "
             f"({values or problem.fit.law.name}), so no budget is best split. See the notes of the "

@@ -55,7 +55,8 @@ FLOPS_TOLERANCE = 0.05
 
 def run_notes(fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarray) -> list[Note]:
     """Notes on the runs of a finished fit."""
-    notes = [*_rising_notes(fit, table), *_design_notes(fit)]
+    rising = _rising_notes(fit, table) if len(fit.law.columns) == 1 else _rising_with(fit, table)
+    notes = [*rising, *_design_notes(fit)]
     if fit.status is not Status.EXACT:
         notes += _outlier_notes(fit, table, residuals)
         notes += _one_ratio_notes(fit, problem, table, residuals)
@@ -66,7 +67,7 @@ def run_notes(fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarra
 def _rising_notes(fit: Fit, table: LossTable) -> list[Note]:
     """A note where the response rises along the one column of a law that can only fall."""
     law = fit.law
-    if len(law.columns) > 1 or not fit.diagnostics.at_bound:
+    if not fit.diagnostics.at_bound:
         return []
     x, observed = table.column(law.columns[0]), table.column(law.response)
     used = table.weight > 0
@@ -91,6 +92,39 @@ def _rising_notes(fit: Fit, table: LossTable) -> list[Note]:
             f"{named} rises with {header} (rank correlation {rank:.2f}), and {law.name!r} can only "
             f"fall: what it found is no description of these runs. {', '.join(ways)}",
             {"column": law.columns[0], "rank_correlation": rank},
+        )
+    ]
+
+
+def _rising_with(fit: Fit, table: LossTable) -> list[Note]:
+    """The same along several columns: the response is the higher, the lower losses would be."""
+    law, response = fit.law, fit.law.response
+    amplitudes = [
+        param.name
+        for param in law.params
+        if param.kind.name == "amplitude" and fit.params.get(param.name) == 0.0
+    ]
+    if not amplitudes or not {*amplitudes} <= {*fit.diagnostics.at_bound} or response != "loss":
+        return []
+    columns = {name: table.column(name) for name in law.columns}
+    usual = law.evaluate(columns, {param.name: param.kind.example for param in law.params})
+    rank = -_rank_correlation(fit, table, usual, table.column(response))
+    if not rank > MOST_RISING:
+        return []
+    named = table.sources.get(response, response)
+    loss = "" if named == "loss" else f", loss={named!r}"
+    signs = ", ".join(f"{name!r}: (-np.inf, 0)" for name in amplitudes)
+    groups = {name: list(item.columns) for name, item in fit.groups.items()}
+    kept = f", groups={groups!r}" if groups else ""
+    call = f"fit(runs, {law.name!r}{loss}{_options(fit.objective)}{kept}, bounds={{{signs}}})"
+    return [
+        Note.of(
+            "response_rises",
+            f"{named} rises with {' and '.join(law.columns)} (rank correlation with what "
+            f"{law.name!r} usually gives {-rank:.2f}), and {law.name!r} can only fall: what it "
+            f"found is no description of these runs. {call} rises to a limit. A budget is "
+            f"split only for what falls, as 1 - {named}",
+            {"column": " and ".join(law.columns), "rank_correlation": rank},
         )
     ]
 
