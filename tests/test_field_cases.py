@@ -249,6 +249,10 @@ def test_coverages_in_percent_and_of_nobody_are_refused():
     runs = pd.DataFrame({"samples": k, "coverage": 100 * coverage(k, 0.4, 80.0)})
     message = refusal(lambda: sf.fit(runs, "coverage_beta"), DataError)
     assert "1" in message and "row" in message
+    text = runs.assign(coverage=runs["coverage"].map("{:.9f}%".format))
+    message = refusal(lambda: sf.fit(text, "coverage_beta"), DataError)
+    fit = sf.fit(called(message, "runs.assign(", runs=text), "coverage_beta")
+    np.testing.assert_allclose([*fit.params.values()], [0.4, 80.0], rtol=1e-4)
     runs = pd.DataFrame({"samples": k, "coverage": coverage(k, 0.4, 3e3)})
     runs.loc[0, "coverage"] = 0.0
     message = refusal(lambda: sf.fit(runs, "coverage_beta"), DataError)
@@ -602,6 +606,24 @@ def test_rising_responses_of_groups_weights_and_falling_ones():
     assert "response_rises" not in codes(sf.fit(flat, "power_offset", **options))
 
 
+@pytest.mark.parametrize("law", ["chinchilla", "chinchilla_tied"])
+@pytest.mark.parametrize("header", ["accuracy", "loss"])
+def test_responses_that_rise_with_sizes_and_tokens(law, header):
+    """1 - (what falls) / 5: the amplitudes are those of the surface over -5."""
+    runs = grid(noise=0.0).rename(columns={"loss": header})
+    runs[header] = 1 - runs[header] / 5
+    fit = sf.fit(runs, law, loss=header)
+    found = value_of(balanced(codes(fit)["response_rises"].message, "fit(runs, "), runs=runs)
+    assert "response_rises" not in codes(found)
+    np.testing.assert_allclose(found.evaluate(runs), runs[header], rtol=0.02)
+    if law == "chinchilla":
+        wanted = [1 - E / 5, -A / 5, -B / 5, ALPHA, BETA]
+        np.testing.assert_allclose([*found.params.values()], wanted, rtol=1e-4)
+        assert "rises" in refusal(lambda: sf.allocate(found, 1e22), AllocationError)
+        falls = sf.fit(runs.assign(error=1 - runs[header]), loss="error")
+        np.testing.assert_allclose(sf.allocate(falls, 1e22).N, best_size(1e22), rtol=1e-5)
+
+
 def test_negative_responses_ask_for_raw_residuals():
     message = refusal(lambda: sf.fit(rising(), "power_offset", x="x", loss="accuracy"), DataError)
     assert "residual='raw'" in message and "row 0" in message
@@ -646,7 +668,7 @@ LADDERS = {
 def test_of_runs_along_one_path_no_ratio_is_the_best(name):
     runs = ladder(**LADDERS[name])
     try:
-        fit = sf.fit(runs)
+        fit = sf.fit(runs, certify=False)
     except DataError as error:
         message = str(error)
         assert "D/N" in message or "same" in message or "N and D" in message
@@ -680,6 +702,24 @@ def test_runs_along_one_path_determine_the_loss_of_their_compute(name):
     np.testing.assert_allclose(of_size.evaluate(N=N), right, rtol=0.01)
     fixed = sf.fit(runs, fixed={"alpha": ALPHA, "beta": BETA})
     assert "one_ratio" not in codes(fixed)
+
+
+@pytest.mark.parametrize("law", ["chinchilla_tied", "chinchilla_outer", "kaplan"])
+def test_nor_is_one_the_best_by_other_laws(law):
+    fit = sf.fit(ladder(), law, certify=False)
+    assert "one_ratio" in codes(fit)
+    assert "determine no optimum" in refusal(lambda: sf.allocate(fit, 1e22), AllocationError)
+    assert "one_ratio" not in codes(sf.fit(grid(), law, certify=False))
+
+
+def test_nor_of_groups_nor_of_draws():
+    two = [ladder(seed=i).assign(corpus=name) for i, name in enumerate("ab")]
+    runs = pd.concat(two, ignore_index=True)
+    fit = sf.fit(runs, groups={"E": "corpus"}, certify=False)
+    draws = sf.bootstrap(sf.fit(ladder(), certify=False), ladder(), **QUIET)
+    for answer in (fit.at(corpus="a"), draws):
+        for call in (lambda at: sf.allocate(at, 1e22), lambda at: sf.deadweight(at, 1e9, 1e10)):
+            assert "determine no optimum" in refusal(lambda: call(answer))  # noqa: B023
 
 
 @pytest.mark.parametrize("jitter", [0.3, 0.6])
