@@ -343,7 +343,8 @@ def power_law(
         given exponent).
 
     Raises:
-        ArgumentError: something is no number or not positive, or the arrays do not broadcast.
+        ArgumentError: something is no number or not positive, both look like logarithms, or the
+            arrays do not broadcast.
 
     Example:
         >>> from scalefit.approach2 import power_law
