@@ -1,6 +1,7 @@
 """Every remedy that a message prints is tried: what it proposes is done, and is accepted."""
 
 import inspect
+import json
 import multiprocessing
 import re
 import tempfile
@@ -1269,6 +1270,43 @@ def processes_are_started_afresh_where_a_fork_has_no_threads():
     start = called(message, "multiprocessing.get_context(", multiprocessing=multiprocessing)
     assert start.get_start_method() == "spawn"
     return message
+
+
+@case
+def headers_with_a_unit_are_read_in_another_as_said():
+    named = runs()[["N", "D", "loss"]].rename(columns={"N": "params_b"})
+    message = noted(sf.fit(named.assign(params_b=named["params_b"] / 1e9)), "header_unit")
+    counted = sf.fit(named, N=option(message, "N"))
+    assert counted.params == sf.fit(named.rename(columns={"params_b": "N"})).params
+    return message
+
+
+@case
+def headers_that_name_a_perplexity_are_read_as_one():
+    table = runs()[["N", "D"]].assign(ppl=np.exp(runs()["loss"]))
+    message = noted(sf.fit(table, loss="ppl"), "loss_unit")
+    found = sf.fit(table, loss="ppl", loss_unit=text_option(message, "loss_unit"))
+    assert found.params["E"] == pytest.approx(fit().params["E"], rel=1e-6)
+    return message
+
+
+@case
+def of_several_tables_in_a_file_one_is_chosen():
+    pytest.importorskip("openpyxl")
+    records = runs()[["N", "D", "loss"]].to_dict("records")
+    with tempfile.TemporaryDirectory() as folder:
+        book = Path(folder) / "runs.xlsx"
+        with pd.ExcelWriter(book) as writer:
+            for sheet in "ab":
+                runs()[["N", "D", "loss"]].to_excel(writer, sheet_name=sheet, index=False)
+        sheets = refused(lambda: sf.read(book))
+        assert len(called(sheets, "LossTable.from_frame(", pandas=pd).frame) == len(runs())
+        lists = Path(folder) / "runs.json"
+        lists.write_text(json.dumps({"first": records, "second": records}))
+        several = refused(lambda: sf.read(lists))
+        document = json.loads(lists.read_text())
+        assert len(called(several, "scalefit.read(", document=document).frame) == len(runs())
+    return [sheets, several]
 
 
 @pytest.mark.parametrize(

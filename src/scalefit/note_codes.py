@@ -40,7 +40,7 @@ CODES: Mapping[str, Code] = Frozen(
         ),
         "response_rises": Code(
             "warning",
-            "the response rises with the one column of a law that can only fall",
+            "the response rises with the columns of a law that can only fall",
             "fit as the note prints: a power below its limit, a logarithm, or a power that grows",
         ),
         "law_rounds": Code(
@@ -71,7 +71,8 @@ CODES: Mapping[str, Code] = Frozen(
         "one_ratio": Code(
             "warning",
             "D/N varies too little for the noise: the terms of N and D cannot be separated, and "
-            "`scalefit.allocate` refuses ([runs at one ratio](tables.md#runs-at-one-ratio))",
+            "`scalefit.allocate` and `scalefit.deadweight` refuse ([runs at one "
+            "ratio](tables.md#runs-at-one-ratio))",
             "add runs at other D/N; fit a law of N or C alone; fix both exponents by `fixed=`",
         ),
         "units": Code(

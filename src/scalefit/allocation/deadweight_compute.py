@@ -15,11 +15,11 @@ from scalefit.allocation.optimum import MEANT
 from scalefit.allocation.optimum_notes import draw_notes
 from scalefit.allocation.problem import build_problem
 from scalefit.allocation.problem_options import fixed_values
-from scalefit.allocation.refusals import require_optimum
+from scalefit.allocation.refusals import require_optimum, require_ratios
 from scalefit.allocation.result import amount
 from scalefit.allocation.solve import solve_all
 from scalefit.allocation.solver import LIMITED
-from scalefit.allocation.unit_checks import require_units, unit_mismatch
+from scalefit.allocation.unit_checks import require_units
 from scalefit.arguments import broadcast_shape, choice, numbers
 from scalefit.calls import checked_call
 from scalefit.errors import AllocationError, ArgumentError
@@ -27,7 +27,7 @@ from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import Kind, percent
-from scalefit.results.domain import extrapolation
+from scalefit.results.domain import extrapolation, unit_mismatch
 from scalefit.results.estimate import Draws, Estimate, frame_of
 from scalefit.results.fit import Fit
 from scalefit.results.surface import Surface, checked_surface
@@ -257,11 +257,12 @@ def deadweight(
             remedy="Pass the training tokens of the run, as D=1.4e12",
         )
     require_units(point, {"N": N, "D": D})
+    require_ratios(point)
     one = {name: np.array([value]) for name, value in point.one_surface().params.items()}
     answers = _answers(point, one, N, D, cost, fixed)
     notes = [
         *point.carried,
-        *unit_mismatch(point, {"N": N, "D": D}),
+        *unit_mismatch(point.domain, {"N": N, "D": D}),
         *extrapolation(point.domain, {**fixed, "N": N, "D": D}),
     ]
     draws = surface.drawn.apply(

@@ -9,9 +9,8 @@ import numpy as np
 
 from scalefit.allocation.problem import AllocationProblem
 from scalefit.allocation.solver import INTERIOR, Solution
-from scalefit.allocation.unit_checks import unit_mismatch
 from scalefit.notes import Note
-from scalefit.results.domain import extrapolation
+from scalefit.results.domain import extrapolation, unit_mismatch
 from scalefit.results.estimate import Draws
 
 __all__ = ["draw_notes", "optimum_notes", "reach_notes"]
@@ -28,7 +27,7 @@ def optimum_notes(
 ) -> list[Note]:
     """Soft problems of the optimum of a fit; its answers have an axis of one draw."""
     columns = {name: values[0] for name, values in found.columns.items()}
-    notes = [*problem.fit.carried, *unit_mismatch(problem.fit, columns, "*")]
+    notes = [*problem.fit.carried, *unit_mismatch(problem.fit.domain, columns, "*")]
     notes += reach_notes(problem, found)
     notes += _limit_notes(problem, found)
     if found.turned[0].any():

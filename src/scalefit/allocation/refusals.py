@@ -12,8 +12,9 @@ from scalefit.allocation.solve import CLOSED_FORMS, solve_all
 from scalefit.allocation.solver import LIMITED, UNBOUNDED, Solution
 from scalefit.allocation.unit_checks import require_units
 from scalefit.errors import AllocationError
+from scalefit.results.fit import Fit
 
-__all__ = ["require_design", "require_optimum"]
+__all__ = ["require_design", "require_optimum", "require_ratios"]
 
 # Sizes outside are not proposed as a limit.
 SENSIBLE = (1.0, 1e25)
@@ -30,8 +31,18 @@ def require_design(problem: AllocationProblem, found: Solution) -> None:
             unit than the budget.
     """
     require_units(problem.fit, {name: values[0] for name, values in found.columns.items()}, "*")
-    for note in problem.fit.notes:
-        if note.code == "one_ratio" and {"N", "D"} <= set(found.columns):
+    if {"N", "D"} <= set(found.columns):
+        require_ratios(problem.fit)
+
+
+def require_ratios(fit: Fit) -> None:
+    """Raise where the runs of a fit have one ratio of tokens to parameters.
+
+    Raises:
+        AllocationError: they have.
+    """
+    for note in fit.notes:
+        if note.code == "one_ratio":
             raise AllocationError(f"the runs of this fit determine no optimum: {note.message}")
 
 
@@ -50,6 +61,11 @@ def require_optimum(problem: AllocationProblem, found: Solution, *, limited: boo
     if idle and (problem.fit.law in CLOSED_FORMS or not problem.limited):
         params = problem.fit.params
         values = ", ".join(f"{name} = {params[name]:g}" for name in ("A", "B") if name in params)
+        if min(params.get("A", 0.0), params.get("B", 0.0)) < 0:
+            raise AllocationError(
+                f"what was fitted rises with {' or '.join(idle)} ({values}), and a budget is split "
+                "for the least of it. Fit what falls, as 1 - accuracy"
+            )
         raise AllocationError(
             f"the fitted loss does not depend on {' or '.join(idle)} beyond rounding "
             f"({values or problem.fit.law.name}), so no budget is best split. See the notes of the "

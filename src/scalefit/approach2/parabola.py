@@ -6,6 +6,7 @@ take one call. What cannot be computed is NaN.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -32,6 +33,10 @@ __all__ = [
 # Squared norm of the column x^2 after the lower columns are projected out, relative to before:
 # below this, fewer than three points are distinct and the curvature is not determined.
 DEGENERATE = 1e-22
+
+# Decimal logarithms of budgets, and of the sizes and tokens that are best there, in published
+# tables, and the slopes of one in the other.
+LOG_FLOPS, LOG_OPTIMA, LOG_SLOPES = (15.0, 28.0), (5.0, 14.0), (0.25, 0.75)
 
 
 class Parabolas(NamedTuple):
@@ -338,7 +343,8 @@ def power_law(
         given exponent).
 
     Raises:
-        ArgumentError: something is no number or not positive, or the arrays do not broadcast.
+        ArgumentError: something is no number or not positive, both look like logarithms, or the
+            arrays do not broadcast.
 
     Example:
         >>> from scalefit.approach2 import power_law
@@ -352,7 +358,38 @@ def power_law(
     found = numbers(optimum, "optimum", above=0, missing=True, remedy=remedy)
     if exponent is not None:
         exponent = number(exponent, "exponent", remedy="Pass a slope to keep, as exponent=0.5")
-    return line_of_logs(_budgets(flops), np.log(found), usable, exponent)
+    budgets = _budgets(flops)
+    _refuse_logarithms(budgets, found)
+    return line_of_logs(budgets, np.log(found), usable, exponent)
+
+
+def _refuse_logarithms(flops: np.ndarray, optimum: np.ndarray) -> None:
+    """Raise for logarithms of budgets and of the sizes or tokens that are best there.
+
+    Their ranges and the slope of their line are those of published tables. Of budgets in another
+    unit, all would have to lie there within a factor of two, and all sizes within three.
+
+    Raises:
+        ArgumentError: both are natural logarithms, or both decimal ones.
+    """
+    for call, scale in (("np.exp({})", math.log(10.0)), ("10.0 ** np.asarray({})", 1.0)):
+        pairs = ((flops, LOG_FLOPS), (optimum, LOG_OPTIMA))
+        inside = all(
+            low * scale < np.nanmin(values, initial=np.inf)
+            and np.nanmax(values, initial=-np.inf) < high * scale
+            for values, (low, high) in pairs
+        )
+        if not inside:
+            continue
+        rise, run = (np.nanmax(values) - np.nanmin(values) for values, _ in pairs[::-1])
+        if LOG_SLOPES[0] * run <= rise <= LOG_SLOPES[1] * run:
+            raise refused(
+                "flops",
+                flops,
+                "what its logarithm is taken of: these look like logarithms already",
+                f"Pass numbers as they are: power_law({call.format('flops')}, "
+                f"{call.format('optimum')})",
+            )
 
 
 def line_of_logs(

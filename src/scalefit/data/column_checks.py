@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -19,6 +20,8 @@ __all__ = ["as_numbers", "keep_call", "out_of_size", "place_of", "refuse", "soun
 # ones overflow float64. Losses and weights are rescaled by the fit and are not limited here.
 LEAST, MOST = 1e-30, 1e30
 SCALED = ("loss", "weight")
+
+PERCENTAGE = re.compile(r"\s*[+-]?[0-9]*\.?[0-9]+\s*%\s*")
 
 
 def keep_call(rule: str) -> str:
@@ -56,10 +59,22 @@ def as_numbers(values: pd.Series, name: str, header: str) -> pd.Series:
             f"{spoken(name, header)} is {cells.fault(first)} ({shown(first)}) {place_of(rows)}",
             column=header,
             rows=rows,
-            remedy="Write numbers, as 1.3e9, '1.3B' or '1,300,000,000', or "
-            + _without(first, header),
+            remedy=_of_percentages(values, header)
+            or "Write numbers, as 1.3e9, '1.3B' or '1,300,000,000', or " + _without(first, header),
         )
     return pd.Series(numbers, index=values.index, name=values.name)
+
+
+def _of_percentages(values: pd.Series, header: object) -> str:
+    """How to make shares of text such as 12.5%; empty where other cells are among it."""
+    each = zip(values.astype(object), cells.missing(values), strict=True)
+    of_shares = all(
+        bool(PERCENTAGE.fullmatch(cell)) if isinstance(cell, str) else gap for cell, gap in each
+    )
+    if not (of_shares and isinstance(header, str)):
+        return ""
+    shares = f"runs[{header!r}].str.rstrip('% ').astype(float) / 100"
+    return f"Divide percentages by 100: runs.assign(**{{{header!r}: {shares}}})"
 
 
 def _without(cell: object, header: str) -> str:

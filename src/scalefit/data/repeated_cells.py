@@ -157,7 +157,7 @@ def cell_remedies(table: LossTable, found: RepeatedCells, free: int) -> list[str
     best = [f"the best row of each cell, {least}"] if found.code.max() >= free else []
     swept = found.swept[0]
     header = table.sources.get(swept, swept)
-    if table.frame[swept].dtype.kind not in "iuf":
+    if _values(table, swept).dtype == object:
         return []
     if normalised(header) not in HYPERPARAMETERS:
         return [f"a law with {header} among its columns", *best]
@@ -174,6 +174,15 @@ def cell_values(table: LossTable, name: str) -> np.ndarray:
     if values.dtype.kind in "iuf":
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
     return np.array([str(cells.label(cell)) for cell in values], dtype=object)
+
+
+def _values(table: LossTable, header: str) -> np.ndarray:
+    """A column that may be swept: numbers, also those of a hyperparameter that are text."""
+    values = cell_values(table, header)
+    if values.dtype == object and normalised(header) in HYPERPARAMETERS:
+        found, bad = cells.numbers(table.frame[header])
+        return values if bad.any() else found
+    return values
 
 
 def _swept(
@@ -227,7 +236,7 @@ def _levels(
     """
     if normalised(header) in (*RUN_HEADERS, *REPLICATES):
         return None
-    values = pd.Series(cell_values(table, header)[rows])
+    values = pd.Series(_values(table, header)[rows])
     of_cells = values.groupby(within).nunique(dropna=False)
     known = normalised(header) in HYPERPARAMETERS
     if (of_cells > 1).mean() <= 0.5 or not (known or 2 * values.nunique() <= len(rows)):

@@ -294,15 +294,15 @@ def _uses(problem: Problem) -> dict[str, tuple[str, ...]]:
 def tells_apart(problem: Problem, first: str, second: str) -> bool:
     """Whether the free parameters are what two columns do each, and not together or of known form.
 
-    With all exponents fixed the columns' effects differ in form, however they move together.
+    With all exponents fixed the columns' effects differ in form, however they move together. Of a
+    law that is no sum of such effects every parameter may depend on both: a power of a path has no
+    more than two nonlinear ones.
     """
     uses = _uses(problem)
     pair = {first, second}
-    nonlinear = any(pair & set(uses[group[0]]) for group in problem.nonlinear)
-    return (
-        nonlinear
-        and len({frozenset(pair & set(seen)) for seen in uses.values()} - {frozenset()}) > 1
-    )
+    found = [frozenset(pair & set(uses[group[0]])) for group in problem.nonlinear]
+    apart = len({frozenset(pair & set(seen)) for seen in uses.values()} - {frozenset()}) > 1
+    return (any(found) and apart) or found.count(frozenset(pair)) > 2
 
 
 def _other_law(problem: Problem, name: str) -> str:

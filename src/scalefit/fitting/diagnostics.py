@@ -63,6 +63,7 @@ def refuse_unidentified(problem: Problem, data: Data, polished: Polished) -> Non
 
     Raises:
         LawError: a nonlinear parameter has no effect on this table.
+        DataError: the same of a built-in law.
     """
     count = len(problem.owners)
     ended = np.isfinite(polished.value)

@@ -31,6 +31,7 @@ from scalefit.laws import Law
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Description
+from scalefit.results.domain import unit_mismatch
 from scalefit.results.estimate import AS_DRAWN, Draws, Estimate, Origin, TailCorrection
 from scalefit.results.fit import Fit
 from scalefit.results.surface import IntervalKind
@@ -219,7 +220,8 @@ class Ensemble(Described):
         affordable(points, self.fit.law.columns[0], 8 * COPIES * count, remedy=remedy)
         value = self.fit.value_of(used, codes)
         far = self.fit.extrapolation(used)
-        notes = (*far, *(_form_note(bool(far)) if kind == "run" else ()), *self.carried)
+        notes = (*unit_mismatch(self.fit.domain, used), *far)
+        notes += (*(_form_note(bool(far)) if kind == "run" else ()), *self.carried)
         drawn = self.fit.law.evaluate(used, self._by_row(np.ndim(value), codes))
         drawn = np.broadcast_to(drawn, (count, *value.shape))
         if kind == "mean":

@@ -157,13 +157,16 @@ def _check_fixed(
             raise _twice("bounds", name, "fixed", bounds)
         low, high = ranges[name]
         if not low <= value <= high:
-            inside = min(max(value, low), high)
+            use = f"a value inside them, as fixed={{{name!r}: {min(max(value, low), high):g}}}"
+            if law.name == "power" and name == "alpha" and value < 0:
+                signed = f"law='signed_power', fixed={{'b': {-value:g}}}"
+                use = f"the law of an exponent of either sign, as {signed}"
             raise ArgumentError(
                 f"fixed[{name!r}]={value:g} is outside the bounds of the parameter, {low:g} to "
                 f"{high:g}",
                 argument=f"fixed[{name!r}]",
                 value=value,
-                remedy=f"Use a value inside them, as fixed={{{name!r}: {inside:g}}}, or "
+                remedy=f"Use {use}, or "
                 f"{OWN_BOUNDS.format(low=min(2 * value, -1.0), high=max(2 * value, 1.0))}",
             )
 

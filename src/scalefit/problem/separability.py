@@ -28,7 +28,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scalefit.errors import LawError
+from scalefit.errors import DataError, LawError
+from scalefit.laws import BUILTIN
 from scalefit.laws.base import Law
 from scalefit.runtime.settings import quiet
 from scalefit.tracing.formula import law_error
@@ -91,6 +92,7 @@ def structure(law: Law, columns: Mapping[str, np.ndarray]) -> Structure:
     Raises:
         LawError: two parameters cannot be told apart in any table (as A and B in A * B * N^-a),
             or the law is not finite at ordinary parameter values.
+        DataError: a parameter of a built-in law changes nothing on this table.
     """
     ranges = [(*param.bounds(columns), param.kind.spacing) for param in law.params]
     key = _key(ranges, [columns[name] for name in law.columns])
@@ -314,11 +316,30 @@ def _not_finite(law: Law, probe: _Probe, value: np.ndarray) -> LawError:
     )
 
 
-def unidentified_error(law: Law, name: str) -> LawError:
-    """The error for a parameter that changes no prediction."""
-    return LawError(
-        f"law {law.name!r} does not depend on parameter {name!r} in any row of this table. Remove "
-        "the parameter, or fit runs in which it is at work"
+def unidentified_error(law: Law, name: str) -> LawError | DataError:
+    """The error for a parameter that changes no prediction: of a built-in law the table's fault."""
+    if BUILTIN.get(law.name) is not law:
+        return LawError(
+            f"law {law.name!r} does not depend on parameter {name!r} in any row of this table. "
+            "Remove the parameter, or fit runs in which it is at work"
+        )
+    without = [
+        other
+        for other in BUILTIN.values()
+        if other.response == law.response
+        and {*other.columns} <= {*law.columns}
+        and {*other.names} <= {*law.names} - {name}
+    ]
+    nearest = max(without, key=lambda other: len(other.names), default=None)
+    instead = (
+        f"Fit the law without it, scalefit.fit(runs, {nearest.name!r}), or add"
+        if nearest
+        else "Add"
+    )
+    return DataError(
+        f"the predictions of {law.name!r} do not depend on its parameter {name!r} in any row of "
+        "this table",
+        remedy=f"{instead} runs in which it is at work",
     )
 
 

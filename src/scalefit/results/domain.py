@@ -13,7 +13,7 @@ from scalefit.notes import Note
 from scalefit.reporting.numbers import Kind, shown
 from scalefit.runtime.settings import quiet
 
-__all__ = ["extrapolation", "outside", "ranges"]
+__all__ = ["extrapolation", "outside", "ranges", "unit_mismatch"]
 
 Domain = Mapping[str, tuple[float, float]]
 
@@ -21,6 +21,10 @@ Domain = Mapping[str, tuple[float, float]]
 # the usual use; further out the answer rests on the form of the law. The range of a column that
 # reaches zero or below has no decades: its width takes their place.
 FAR = 1.0
+
+# So many times the largest run, or less than this share of the smallest, and sizes are in another
+# unit than the table: nobody extrapolates from 1e9 to 1e14, or back to 1e6.
+HIGH_UNIT, LOW_UNIT = 1e5, 1e-3
 
 # In decades or widths: rounding must not put a run at the edge outside.
 ROUNDING = 1e-9
@@ -54,6 +58,44 @@ def extrapolation(
         f"{where}: the answer rests on the form of the law, and no interval holds a wrong form",
         {"flops" if name == "6ND" else name: far for name, far in reach.items()},
         severity="warning" if max(beyond.values()) > FAR else "info",
+    )
+    return (note,)
+
+
+def unit_mismatch(
+    domain: Domain, columns: Mapping[str, np.ndarray], mark: str = ""
+) -> tuple[Note, ...]:
+    """A note where N or D are so far from every run that one of both is in another unit.
+
+    Args:
+        domain: smallest and largest value of each column among the runs.
+        columns: values by column, any shape.
+        mark: what follows the name of a column in print.
+    """
+    far = {}
+    for name in ("N", "D"):
+        if name not in columns or name not in domain:
+            continue
+        low, high = domain[name]
+        values = columns[name][np.isfinite(columns[name]) & (columns[name] > 0)]
+        if not (values.size and low > 0):
+            continue
+        if values.max() > HIGH_UNIT * high:
+            far[name] = (values.max(), "above the largest", high)
+        elif values.min() < LOW_UNIT * low:
+            far[name] = (values.min(), "below the smallest", low)
+    if not far:
+        return ()
+    said = " and ".join(
+        f"{name}{mark} = {value:.3g} is {max(value / end, end / value):.2g} times {how} of the "
+        f"runs ({end:.3g})"
+        for name, (value, how, end) in far.items()
+    )
+    note = Note.of(
+        "unit_mismatch",
+        f"{said}: the budget or the run is in another unit than the fitted table. Give it "
+        "in the unit of the table, or fit a table in raw counts",
+        {name: float(value) for name, (value, _, _) in far.items()},
     )
     return (note,)
 

@@ -33,7 +33,7 @@ from scalefit.reporting.numbers import percent, shown
 from scalefit.results.certificate import NO_CERTIFICATE, Certificate
 from scalefit.results.dependence import interval_call
 from scalefit.results.diagnostics import Diagnostics
-from scalefit.results.domain import extrapolation, ranges
+from scalefit.results.domain import extrapolation, ranges, unit_mismatch
 from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.parameters import Parameters, loss_unit, parameter_table, units_of
 from scalefit.results.prediction import (
@@ -156,7 +156,8 @@ class Fit(Described):
                 was not fitted, or both forms are used.
 
         Warns:
-            NoteWarning: a column, D/N or 6ND lies more than a decade outside the runs.
+            NoteWarning: a column, D/N or 6ND lies more than a decade outside the runs, or N or D so
+                far that it is in another unit.
                 :meth:`Ensemble.predict` says how far any of them lies.
 
         Example:
@@ -167,7 +168,7 @@ class Fit(Described):
         """
         refuse_positions("predict", self.law, (runs, *misplaced))
         used, codes = self.columns_of(runs, columns)
-        for note in self.extrapolation(used):
+        for note in (*unit_mismatch(self.domain, used), *self.extrapolation(used)):
             if note.severity == "warning":
                 warnings.warn(NoteWarning(note), stacklevel=2)
         return self.value_of(used, codes)
