@@ -280,6 +280,8 @@ NO_TABLES = {
     "list of numbers": ([1, 2], r"its item 0, 1, is no record"),
     "list with a gap": ([{"N": 1}, None], r"its item 1, None, is no record"),
     "hostile record": ([Hostile()], "its item 0 raises RuntimeError"),
+    "hostile mapping": (Hostile(), "reading it raises RuntimeError"),
+    "hostile column": ({"N": [1e8], "D": Hostile()}, "reading it raises RuntimeError"),
     "column of two dimensions": ({"N": np.ones((2, 2))}, r"its column 'N' has the shape \(2, 2\)"),
     "matrix of records": (np.ones((2, 2), dtype=[("N", float)]), "is not a table"),
     "bytes": (b"runs.csv", "is not a table"),
