@@ -696,3 +696,13 @@ def test_a_message_of_a_broken_file_is_cut_short(tmp_path, frame):
     with pytest.raises(sf.errors.DataError, match="cannot be read as excel") as caught:
         sf.read(path)
     assert len(str(caught.value)) < 700
+
+
+def test_rows_of_markdown_after_another_line_are_refused(tmp_path):
+    path = tmp_path / "runs.md"
+    rows = "| N | D | loss |\n|---|---|---|\n| 1e8 | 2e9 | 3.1 |\n"
+    path.write_text(f"Words.\n\n{rows}\nMore words | and a bar.\n")
+    assert len(sf.read(path)) == 1
+    path.write_text(f"{rows}more runs:\n| 2e8 | 4e9 | 2.9 |\n")
+    with pytest.raises(sf.errors.DataError, match="ends before line 4, and line 5 has as many"):
+        sf.read(path)
