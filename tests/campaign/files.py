@@ -146,6 +146,8 @@ def separated(rng: np.random.Generator, runs: pd.DataFrame) -> Written:
     body = [item for one in lines for item in ([one, ""] if blank else [one])]
     end = one_of(rng, "\n", "\n", "\r\n", "\r")
     text = end.join([*before, headers, *body]) + end * int(rng.integers(0, 3))
+    if encoding == "latin-1" and "\u202f" in text:
+        encoding = "utf-8"
     suffix = one_of(rng, ".csv", ".csv", ".txt", ".dat", ".CSV", "", ".table")
     if separator == "\t":
         suffix = one_of(rng, ".tsv", ".tab", suffix)

@@ -38,7 +38,7 @@ def read_parquet(file: BinaryIO, source: Source) -> pd.DataFrame:
 
 def _measured(file: BinaryIO) -> tuple[int, int]:
     """Rows and bytes of a Parquet file, from the metadata alone: data can be a million times it."""
-    import pyarrow.parquet  # type: ignore[import-untyped]
+    import pyarrow.parquet
 
     table = pyarrow.parquet.ParquetFile(file).metadata
     groups = [table.row_group(place) for place in range(table.num_row_groups)]
