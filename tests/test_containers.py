@@ -280,6 +280,7 @@ NO_TABLES = {
     "list of numbers": ([1, 2], r"its item 0, 1, is no record"),
     "list with a gap": ([{"N": 1}, None], r"its item 1, None, is no record"),
     "hostile record": ([Hostile()], "its item 0 raises RuntimeError"),
+    "half a character": ([{"N": 1.0, "\ud800": 1}], "reading it raises UnicodeEncodeError"),
     "hostile mapping": (Hostile(), "reading it raises RuntimeError"),
     "hostile column": ({"N": [1e8], "D": Hostile()}, "reading it raises RuntimeError"),
     "column of two dimensions": ({"N": np.ones((2, 2))}, r"its column 'N' has the shape \(2, 2\)"),

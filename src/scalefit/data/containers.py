@@ -75,10 +75,11 @@ def to_pandas(runs: Any) -> pd.DataFrame:
         return found
     if isinstance(runs, Iterable) and not isinstance(runs, str | bytes | bytearray | type):
         try:
-            records = list(runs)
-        except Exception as error:  # Its own iteration.
-            raise no_table(runs) from error
-        return from_records(records, runs)
+            return from_records(list(runs), runs)
+        except ScalefitError:
+            raise
+        except Exception as error:  # Its own iteration, or names that pandas cannot hold.
+            raise no_table(runs, f"reading it raises {type(error).__name__}") from error
     raise no_table(runs)
 
 
