@@ -8,7 +8,7 @@ SLICE = {
     "fits": 80,
     "laws": 56,
     "dresses": 220,
-    "files": 250,
+    "files": 150,
     "containers": 190,
     "units": 200,
     "trackers": 80,

@@ -315,7 +315,6 @@ MAKERS: dict[str, Maker] = {
     "namespaces": odd(lambda f: [SimpleNamespace(**row) for row in records(f)]),
     "lists of lists": odd(lambda f: f.to_numpy().tolist()),
     "a matrix": odd(lambda f: f.to_numpy()),
-    "matrix of numpy": odd(lambda f: np.asmatrix(f.to_numpy())),
     "a jax matrix": odd(lambda f: jnp.asarray(f.to_numpy())),
     "zipped": odd(lambda f: zip(f.N, f.D, f.loss, strict=True)),
     "a split dict": odd(lambda f: f.to_dict("split")),

@@ -67,7 +67,7 @@ FAMILIES = {
     ),
     "trackers": Family(
         trackers,
-        2000,
+        1600,
         "what trackers leave of runs: their last losses, sizes and tokens; damaged: refused, or "
         "those of the runs that are not",
     ),

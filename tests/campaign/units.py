@@ -63,13 +63,14 @@ def in_losses(unit: str, loss: pd.Series, size: float | None) -> pd.Series:
 def stated(rng: np.random.Generator) -> tuple[pd.DataFrame, dict[str, Any], pd.DataFrame]:
     """A table in other units, what says so, and the same in counts and nats."""
     runs = plain(rng)
-    made, options = runs.copy(), {}
+    made, options, own = runs.copy(), {}, {}
     for name in ("N", "D"):
         way = rng.integers(4)
         if way == 0:
             header, unit = header_of(rng, name)
             made = made.rename(columns={name: header})
             made[header] = runs[name] / unit
+            own[header] = name
         elif way == 1:
             unit = one_of(
                 rng, 1e6, 1e9, 1000, 2**20, np.float32(1e6), Decimal("1e6"), Fraction(1000)
@@ -79,6 +80,7 @@ def stated(rng: np.random.Generator) -> tuple[pd.DataFrame, dict[str, Any], pd.D
             made = made.rename(columns={name: header})
             made[header] = runs[name] / float(unit)
             options[name] = (header, unit)
+            own[header] = name
         elif way == 2:
             # Counts, whatever the header says.
             header, unit = header_of(rng, name)
@@ -95,9 +97,17 @@ def stated(rng: np.random.Generator) -> tuple[pd.DataFrame, dict[str, Any], pd.D
     if rng.random() < 0.2:
         header = one_of(rng, *FLOPS)
         made[header] = 6 * runs["N"] * runs["D"] / FLOPS[header]
-    for name in made:
+    for name in list(made):
         if rng.random() < 0.2:
-            made[name] = list(map(repr, made[name]))
+            texts = list(map(repr, made[name].tolist()))
+            if name in own:
+                # Some cells name a unit of their own, which is then theirs.
+                counts = runs[own[name]]
+                texts = [
+                    f"{count / 1e6!r}M" if rng.random() < 0.5 else text
+                    for count, text in zip(counts, texts, strict=True)
+                ]
+            made[name] = texts
     return made[list(rng.permutation(made.columns))], options, runs
 
 

@@ -183,9 +183,11 @@ def _with_known(
         many = {name: tuple(units)} if units else {}
         return found._replace(candidates=found.candidates | many)
     ((header, unit),) = units.items()
-    # A header may say billions where its numbers are counts.
-    numbers = cells.numbers(frame[header], quantity_of(name))[0]
-    scale = {name: unit} if fits(numbers, name, unit) else {}
+    # A header may say billions where its numbers are counts, or name a unit each.
+    reading = cells.read(frame[header], quantity_of(name))
+    numbers = reading.numbers[~reading.own_unit]
+    counts = reading.own_unit.all() or not fits(numbers, name, unit)
+    scale = {} if counts else {name: unit}
     return found._replace(
         sources={**found.sources, name: header},
         scales=found.scales | scale,

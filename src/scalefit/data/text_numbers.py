@@ -67,10 +67,17 @@ FLOPS = re.compile(r"(?P<number>.*[0-9.])\s*(?P<prefix>[kmgtpezy])?flops?", re.I
 
 
 class Spelling(NamedTuple):
-    """A number in text, and what was read beyond a plain number; empty for a plain one."""
+    """A number in text.
+
+    Attributes:
+        value: the number.
+        how: what was read beyond a plain number; empty for a plain one.
+        unit: whether the text names its unit, which is then not that of its column.
+    """
 
     value: float
     how: str = ""
+    unit: bool = False
 
 
 def is_gap(cell: str) -> bool:
@@ -167,9 +174,9 @@ def _digits(text: str, comma: Comma) -> Spelling | None:
 def _with_unit(text: str, comma: Comma) -> Spelling | None:
     """Digits followed by a letter or a word that multiplies them."""
     if found := FLOPS.fullmatch(text):
-        scale = PREFIXES.get((found["prefix"] or "").lower(), 1.0)
+        scale, unit = PREFIXES.get((found["prefix"] or "").lower(), 1.0), True
     elif found := LETTERED.fullmatch(text):
-        scale = UNITS.get((found["unit"] or "").lower(), 1.0)
+        scale, unit = UNITS.get((found["unit"] or "").lower(), 1.0), bool(found["unit"])
     else:
         return None
     inner = _digits(found["number"].strip(), comma)
@@ -177,9 +184,8 @@ def _with_unit(text: str, comma: Comma) -> Spelling | None:
         return None
     # 1.4B as the decimal 1.4e9: a product would be rounded twice.
     exponent = round(math.log10(scale))
-    return Spelling(
-        float(f"{inner.value!r}e{exponent}") if _short(inner) else inner.value * scale, "units"
-    )
+    value = float(f"{inner.value!r}e{exponent}") if _short(inner) else inner.value * scale
+    return Spelling(value, "units", unit)
 
 
 def _short(found: Spelling) -> bool:

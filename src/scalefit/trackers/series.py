@@ -111,7 +111,7 @@ def free_name(name: str, group: str) -> str:
 
 
 def writable(value: Any) -> Any:
-    """Text with a question mark for each half of a character, which JSON can escape; else itself."""
+    """Text with a question mark for each half of a character, as JSON escapes it; else itself."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
