@@ -51,23 +51,23 @@ FAMILIES = {
     ),
     "files": Family(
         files,
-        3750,
+        3150,
         "a table in files of every format, separator, encoding and packing: the same numbers; "
         "cut, torn, with other bytes, twice, misnamed: the same numbers, or refused",
     ),
     "containers": Family(
         containers,
-        2470,
+        1710,
         "a table in whatever holds one in memory: the same numbers; odd and broken ones refused",
     ),
     "units": Family(
         units,
-        3000,
+        2200,
         "units by header, pair and option: the same counts and nats; values that are none: refused",
     ),
     "trackers": Family(
         trackers,
-        1600,
+        1040,
         "what trackers leave of runs: their last losses, sizes and tokens; damaged: refused, or "
         "those of the runs that are not",
     ),
