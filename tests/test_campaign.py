@@ -4,7 +4,19 @@ import pytest
 from campaign.families import FAMILIES
 
 # Cases of the slice, spread over the whole campaign.
-SLICE = {"fits": 80, "laws": 56, "dresses": 220, "documents": 200, "rules": 200, "arguments": 400}
+SLICE = {
+    "fits": 80,
+    "laws": 56,
+    "dresses": 220,
+    "files": 150,
+    "containers": 190,
+    "units": 200,
+    "trackers": 80,
+    "shapes": 400,
+    "documents": 200,
+    "rules": 200,
+    "arguments": 400,
+}
 
 
 @pytest.mark.slow

@@ -342,3 +342,17 @@ def test_what_could_be_several_and_what_is_missing_are_one_error(runs):
 def test_a_misspelt_option_is_no_column(runs):
     with pytest.raises(sf.errors.DataError, match="Did you mean the option missing="):
         sf.LossTable.from_frame(runs, missin="drop")
+
+
+UNITS_IN_CELLS = {
+    "some": (["0.5", "7B", "13 params"], {}, [5e8, 7e9, 13e9]),
+    "all": (["500M", "7B", "13B"], {}, [5e8, 7e9, 13e9]),
+    "a pair": (["0.5", "7B", "13"], {"N": ("params_b", 1e9)}, [5e8, 7e9, 13e9]),
+    "after a rule": (["x", "7B", "13"], {"keep": "params_b != 'x'"}, [7e9, 13e9]),
+}
+
+
+@pytest.mark.parametrize(("sizes", "options", "N"), UNITS_IN_CELLS.values(), ids=UNITS_IN_CELLS)
+def test_the_unit_in_a_cell_is_that_of_its_number(sizes, options, N):
+    runs = pd.DataFrame({"params_b": sizes, "D": [1e10, 2e10, 4e10], "loss": [3.0, 2.5, 2.2]})
+    assert sf.read(runs, **options).column("N").tolist() == N

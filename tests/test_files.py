@@ -648,3 +648,61 @@ def test_a_sheet_with_cells_far_apart_is_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "MOST_BYTES", 100_000)
     with pytest.raises(sf.errors.DataError, match=r"holds 0\.\d+ MiB"):
         sf.read(tmp_path / "r.xlsx")
+
+
+# Damaged files
+
+
+def test_changed_pages_of_parquet_files_with_checksums_are_refused(tmp_path, frame):
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.Table.from_pandas(frame)
+    options = {"write_page_checksum": True, "compression": "none", "use_dictionary": False}
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = folder / "runs.parquet"
+    pyarrow.parquet.write_table(table, path, **options)
+    data = bytearray(path.read_bytes())
+    place = data.index(np.array([1e8, 2e8]).tobytes())
+    data[place + 5] ^= 1
+    path.write_bytes(data)
+    for source in (path, folder):
+        with pytest.raises(sf.errors.DataError, match="cannot be read as parquet"):
+            sf.read(source)
+
+
+@pytest.mark.parametrize("name", ["runs.feather", "runs.parquet"])
+def test_text_of_broken_characters_is_refused_with_its_file(tmp_path, frame, name):
+    path = tmp_path / name
+    texts = frame.map(repr).astype("string")
+    if name == "runs.feather":
+        texts.to_feather(path, compression="uncompressed")
+    else:
+        texts.to_parquet(path, compression=None)
+    path.write_bytes(path.read_bytes().replace(b"3.1234567890123457", b"3.12345678901234\xff\xff"))
+    with pytest.raises(sf.errors.DataError, match=f"'{name}' cannot be read"):
+        sf.read(path)
+
+
+def test_a_message_of_a_broken_file_is_cut_short(tmp_path, frame):
+    path = tmp_path / "runs.xlsx"
+    frame.to_excel(path, index=False)
+    data = path.read_bytes()
+    place = data.index(b"PK\3\4", 10)
+    # A name in a zip that is said to be thousands of bytes long.
+    data = data[: place + 26] + b"\xff\x07" + data[place + 28 :]
+    path.write_bytes(data)
+    with pytest.raises(sf.errors.DataError, match="cannot be read as excel") as caught:
+        sf.read(path)
+    assert len(str(caught.value)) < 700
+
+
+def test_rows_of_markdown_after_another_line_are_refused(tmp_path):
+    path = tmp_path / "runs.md"
+    rows = "| N | D | loss |\n|---|---|---|\n| 1e8 | 2e9 | 3.1 |\n"
+    path.write_text(f"Words.\n\n{rows}\nMore words | and a bar.\n")
+    assert len(sf.read(path)) == 1
+    path.write_text(f"{rows}more runs:\n| 2e8 | 4e9 | 2.9 |\n")
+    with pytest.raises(sf.errors.DataError, match="ends before line 4, and line 5 has as many"):
+        sf.read(path)

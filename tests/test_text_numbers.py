@@ -111,6 +111,9 @@ def test_a_comma_before_three_digits_is_what_its_column_says():
     np.testing.assert_array_equal(column("1,234", "1,234,567").numbers, [1234, 1234567])
     np.testing.assert_array_equal(column("1,234", "0,5").numbers, [1.234, 0.5])
     assert column("1,234", "7").bad.tolist() == [True, False]
+    # Where points separate thousands they do so in the whole column.
+    pointed = column("123.456.789", "1.234", "12.345.678,5", "7", quantity="count")
+    np.testing.assert_array_equal(pointed.numbers, [123456789, 1234, 12345678.5, 7])
     with pytest.raises(sf.errors.DataError, match="its comma may separate thousands or decimals"):
         sf.LossTable.from_frame(pd.DataFrame({"x": ["1,234", "7"]})).column("x")
 

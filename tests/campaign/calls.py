@@ -157,7 +157,7 @@ def calls() -> dict[str, Call]:
         "law": (sf.law, {"source": "here"}),
         "cost": (sf.allocation.cost, {"source": "here"}),
         "scale_of": (scale_of, {"column": "N"}),
-        "read": (sf.read, {"path": path}),
+        "read": (sf.read, {"runs": path}),
         "Noise": (Noise, {"scale": 0.01}),
         "Objective": (Objective, {}),
         "Bounds": (Bounds, {"lower": 0.1, "upper": 1.0}),

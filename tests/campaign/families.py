@@ -6,9 +6,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from campaign.calls import arguments, attacks
+from campaign.containers import containers
+from campaign.files import files
 from campaign.fits import fits, laws
 from campaign.inputs import documents, dressed, rules
 from campaign.judge import Outcome
+from campaign.shapes import shapes
+from campaign.trackers import trackers
+from campaign.units import units
 
 
 class Family(NamedTuple):
@@ -43,6 +48,33 @@ FAMILIES = {
         3000,
         "numbers in other types, cells, headers, labels, containers; values that are no numbers: "
         "honest ones fitted as plain floats are, others refused",
+    ),
+    "files": Family(
+        files,
+        3150,
+        "a table in files of every format, separator, encoding and packing: the same numbers; "
+        "cut, torn, with other bytes, twice, misnamed: the same numbers, or refused",
+    ),
+    "containers": Family(
+        containers,
+        1710,
+        "a table in whatever holds one in memory: the same numbers; odd and broken ones refused",
+    ),
+    "units": Family(
+        units,
+        2200,
+        "units by header, pair and option: the same counts and nats; values that are none: refused",
+    ),
+    "trackers": Family(
+        trackers,
+        1040,
+        "what trackers leave of runs: their last losses, sizes and tokens; damaged: refused, or "
+        "those of the runs that are not",
+    ),
+    "shapes": Family(
+        shapes,
+        3600,
+        "configurations, fields, tables of models, names of datasets: counted exactly, or refused",
     ),
     "documents": Family(
         documents,

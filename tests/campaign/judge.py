@@ -98,6 +98,8 @@ def tried(family: str, seed: int, tags: tuple[str, ...], call: Callable[[], Any]
             outcome.refusal = f"{type(error).__name__}: {error}"
             if not str(error).strip() or len(str(error)) > 2000:
                 outcome.faults.append(f"a message of {len(str(error))} characters")
+            if not str(getattr(error, "remedy", "none is kept")).strip():
+                outcome.faults.append("a refusal without a remedy")
         except Exception as error:
             ours = [
                 f"{Path(frame.filename).relative_to(SOURCE)}:{frame.lineno}"
@@ -149,3 +151,28 @@ def unmodified(outcome: Outcome, before: pd.DataFrame, after: pd.DataFrame) -> N
                 kept = False
     if not kept:
         outcome.faults.append("the input was modified")
+
+
+def numbers_of(table: sf.LossTable) -> pd.DataFrame:
+    """The numbers that a fit takes from a table."""
+    return pd.DataFrame({name: table.column(name) for name in ("N", "D", "loss")})
+
+
+def unlike(found: pd.DataFrame, expected: pd.DataFrame, rel: float = 0.0) -> list[str]:
+    """Faults where other numbers were read than were written.
+
+    Args:
+        found: the numbers of a table.
+        expected: those that were written.
+        rel: how far they may be apart, as a share.
+    """
+    if len(found) != len(expected):
+        return [f"{len(found)} rows were read of {len(expected)}"]
+    faults = []
+    for name in found:
+        one, other = found[name].to_numpy(), expected[name].to_numpy(dtype=np.float64)
+        wrong = ~(np.abs(one - other) <= rel * np.abs(other))
+        if wrong.any():
+            at = int(np.argmax(wrong))
+            faults.append(f"{name} of row {at} was read as {one[at]!r} for {other[at]!r}")
+    return faults

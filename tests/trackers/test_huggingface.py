@@ -133,3 +133,12 @@ def test_a_folder_without_a_state_is_refused(tmp_path):
         sf.trackers.huggingface(tmp_path / "none")
     with pytest.raises(sf.errors.ArgumentError, match="path=3"):
         sf.trackers.huggingface(3)
+
+
+def test_halves_of_characters_are_question_marks(tmp_path):
+    rows = [{"step": 5, "eval_loss": 3.0, "\ud800": 1.0}]
+    state = {"global_step": 5, "max_steps": 5, "log_history": rows, "trial_name": "a\udfffb"}
+    (tmp_path / "trainer_state.json").write_text(json.dumps(state))
+    histories = sf.trackers.huggingface(tmp_path).with_config({tmp_path.name: {"x": "\ud800"}})
+    assert histories.metrics == ["eval_loss", "?"]
+    assert histories.runs.loc[0, ["trial_name", "x"]].to_list() == ["a?b", "?"]

@@ -28,15 +28,17 @@ def read_parquet(file: BinaryIO, source: Source) -> pd.DataFrame:
         DataError: it is too large.
         Exception: what pyarrow raises of a broken file.
     """
+    import pyarrow.parquet  # type: ignore[import-untyped]
+
     refuse_rows((measured := _measured(file))[0], source)
     refuse_size(measured[1], source)
     file.seek(0)
-    return flattened(pd.read_parquet(file, engine="pyarrow"))
+    return _frame(pyarrow.parquet.read_table(file, page_checksum_verification=True))
 
 
 def _measured(file: BinaryIO) -> tuple[int, int]:
     """Rows and bytes of a Parquet file, from the metadata alone: data can be a million times it."""
-    import pyarrow.parquet  # type: ignore[import-untyped]
+    import pyarrow.parquet
 
     table = pyarrow.parquet.ParquetFile(file).metadata
     groups = [table.row_group(place) for place in range(table.num_row_groups)]
@@ -78,8 +80,9 @@ def read_parts(folder: Path, parts: list[Path], source: Source) -> pd.DataFrame:
         rows, size = rows + measured[0], size + measured[1]
         refuse_rows(rows, source)
         refuse_size(size, source)
+    checked = pyarrow.dataset.ParquetFragmentScanOptions(page_checksum_verification=True)
     options: dict[str, Any] = {
-        "format": "parquet",
+        "format": pyarrow.dataset.ParquetFileFormat(default_fragment_scan_options=checked),
         "partitioning": "hive",
         "partition_base_dir": str(folder),
     }
@@ -88,9 +91,7 @@ def read_parts(folder: Path, parts: list[Path], source: Source) -> pd.DataFrame:
     # Of the first part alone, unless told: a column of another would be left out.
     schemas = [table.schema, *(item.physical_schema for item in table.get_fragments())]
     schema = pyarrow.unify_schemas(schemas, promote_options="permissive").remove_metadata()
-    return flattened(
-        pyarrow.dataset.dataset(names, schema=schema, **options).to_table().to_pandas()
-    )
+    return _frame(pyarrow.dataset.dataset(names, schema=schema, **options).to_table())
 
 
 def read_arrow(file: BinaryIO, source: Source) -> pd.DataFrame:
@@ -115,7 +116,13 @@ def read_arrow(file: BinaryIO, source: Source) -> pd.DataFrame:
         batches.append(reader.get_batch(place))
         size += batches[-1].nbytes
         refuse_size(size, source)
-    return flattened(pyarrow.Table.from_batches(batches, reader.schema).to_pandas())
+    return _frame(pyarrow.Table.from_batches(batches, reader.schema))
+
+
+def _frame(table: Any) -> pd.DataFrame:
+    """An Arrow table as a DataFrame, whose text is decoded only when it is used."""
+    table.validate(full=True)
+    return flattened(table.to_pandas())
 
 
 def read_excel(file: BinaryIO, source: Source) -> pd.DataFrame:

@@ -54,11 +54,13 @@ class Reading(NamedTuple):
         bad: whether each cell is not a number, shape (rows,).
         spelt: text that was read as more than a plain number, by what it has: the number of such
             cells, and the first as text and as a number.
+        own_unit: whether each cell is text that names its unit, shape (rows,).
     """
 
     numbers: np.ndarray
     bad: np.ndarray
     spelt: dict[str, tuple[int, str, float]]
+    own_unit: np.ndarray
 
 
 def numbers(values: pd.Series, quantity: Quantity = "other") -> tuple[np.ndarray, np.ndarray]:
@@ -80,24 +82,25 @@ def read(values: pd.Series, quantity: Quantity = "other") -> Reading:
     if values.dtype.kind in "iuf":
         with np.errstate(over="ignore"):  # Infinities are refused later, by name and row.
             found = np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
-        return Reading(found, np.zeros(len(found), dtype=bool), {})
+        none = np.zeros(len(found), dtype=bool)
+        return Reading(found, none, {}, none)
     each = list(values.astype(object))
     comma = comma_of((cell for cell in each if isinstance(cell, str)), quantity)
     spelt: dict[str, tuple[int, str, float]] = {}
     found = np.full(len(each), np.nan)
-    bad = np.zeros(len(each), dtype=bool)
+    bad, own_unit = np.zeros((2, len(each)), dtype=bool)
     for place, cell in enumerate(each):
         item = _number(cell, quantity, comma)
         if item is None:
             bad[place] = True
         elif isinstance(item, Spelling):
-            found[place] = item.value
+            found[place], own_unit[place] = item.value, item.unit
             if item.how:
                 count, *first = spelt.get(item.how, (0, str(cell), item.value))
                 spelt[item.how] = (count + 1, *first)  # type: ignore[assignment]
         else:
             found[place] = item
-    return Reading(found, bad, spelt)
+    return Reading(found, bad, spelt, own_unit)
 
 
 def missing(values: pd.Series) -> np.ndarray:

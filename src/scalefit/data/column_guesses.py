@@ -172,7 +172,8 @@ def unresolved(
     remedies = list(_remedies(several, guessed, call))
     unknown = [name for name in lacking if not guessed[name]]
     if unknown:
-        which = "Say which column it is: " + ", ".join(f"{name}='...'" for name in unknown)
+        names = [name if len(str(name)) < 60 else "..." for name in unknown]
+        which = "Say which column it is: " + ", ".join(f"{name}='...'" for name in names)
         said = [_spread(frame, sources) or which, otherwise() if otherwise else ""]
         remedies += [item for item in said if item]
     return DataError(

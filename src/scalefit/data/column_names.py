@@ -195,9 +195,10 @@ def _with_header(
     found = found._replace(sources={**found.sources, name: header})
     if unit is None:
         return found
-    # A header may say billions where its numbers are counts.
-    numbers = cells.numbers(frame[header], quantity_of(name))[0]
-    scales = found.scales | ({name: unit} if fits(numbers, name, unit) else {})
+    # A header may say billions where its numbers are counts, or name a unit each.
+    reading = cells.read(frame[header], quantity_of(name))
+    counts = reading.own_unit.all() or not fits(reading.numbers[~reading.own_unit], name, unit)
+    scales = found.scales | ({} if counts else {name: unit})
     return found._replace(scales=scales, named=(*found.named, name))
 
 

@@ -56,11 +56,11 @@ def to_pandas(runs: Any) -> pd.DataFrame:
     if isinstance(runs, pd.DataFrame):
         # Plain: methods of a subclass may differ, and attrs may hold what cannot be copied.
         return pd.DataFrame(runs)
-    if isinstance(runs, Mapping):
-        return _from_mapping(runs)
-    if isinstance(runs, np.ndarray):
-        return _from_array(runs)
     try:
+        if isinstance(runs, Mapping):
+            return _from_mapping(runs)
+        if isinstance(runs, np.ndarray):
+            return _from_array(runs)
         found = _from_library(runs)
     except ImportError as error:
         raise MissingExtraError(
@@ -69,16 +69,17 @@ def to_pandas(runs: Any) -> pd.DataFrame:
     except ScalefitError:
         raise
     except Exception as error:
-        # Whatever a table of another library raises of itself.
-        raise no_table(runs) from error
+        # Whatever a table of another library, a mapping or what is in it raises of itself.
+        raise no_table(runs, f"reading it raises {type(error).__name__}") from error
     if found is not None:
         return found
     if isinstance(runs, Iterable) and not isinstance(runs, str | bytes | bytearray | type):
         try:
-            records = list(runs)
-        except Exception as error:  # Its own iteration.
-            raise no_table(runs) from error
-        return from_records(records, runs)
+            return from_records(list(runs), runs)
+        except ScalefitError:
+            raise
+        except Exception as error:  # Its own iteration, or names that pandas cannot hold.
+            raise no_table(runs, f"reading it raises {type(error).__name__}") from error
     raise no_table(runs)
 
 

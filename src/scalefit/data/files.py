@@ -22,7 +22,7 @@ __all__ = [
     "write_whole",
 ]
 
-# Characters of a path that a message shows.
+# Characters of a path, or of what another library says, that a message shows.
 LONGEST = 500
 
 
@@ -118,7 +118,9 @@ def _refuse_irregular(path: Path, found: os.stat_result) -> None:
 
 def first_line(error: Exception) -> str:
     """First line of an error's message, or its kind where it says nothing."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    # Of a broken file, a message may hold all of it.
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
 
 
 def named(path: Path) -> str:

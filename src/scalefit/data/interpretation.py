@@ -61,7 +61,7 @@ class Interpretation:
             self.spelt[name] = reading.spelt
             if values.dtype.kind not in "iuf" or self._changes(name):
                 numbers = pd.Series(reading.numbers, index=values.index, name=name)
-                frame[name] = self.scaled(numbers, name)
+                frame[name] = self.scaled(numbers, name, reading.own_unit)
         return done
 
     def strict(self, values: pd.Series, name: str) -> pd.Series:
@@ -71,16 +71,23 @@ class Interpretation:
             DataError: a cell is no number.
         """
         numbers = as_numbers(values, name, self.resolved.sources[name])
-        self.spelt[name] = cells.read(values, quantity_of(name)).spelt
-        return self.scaled(numbers, name)
+        reading = cells.read(values, quantity_of(name))
+        self.spelt[name] = reading.spelt
+        return self.scaled(numbers, name, reading.own_unit)
 
-    def scaled(self, numbers: pd.Series, name: str) -> pd.Series:
-        """Numbers of a quantity in raw counts or nats."""
+    def scaled(self, numbers: pd.Series, name: str, own_unit: np.ndarray) -> pd.Series:
+        """Numbers of a quantity in raw counts or nats.
+
+        Args:
+            numbers: of its column.
+            name: the quantity.
+            own_unit: which are of text that names its unit, as ``7B``, and are counts already.
+        """
         if name == "loss" and self.loss is not None:
             numbers = self.loss.converted(numbers)
         scale = self.resolved.scales.get(name, 1.0)
         with np.errstate(over="ignore"):
-            return numbers * scale if scale != 1.0 else numbers
+            return numbers.where(own_unit, numbers * scale) if scale != 1.0 else numbers
 
     def _changes(self, name: str) -> bool:
         return name in self.resolved.scales or (name == "loss" and self.loss is not None)

@@ -279,9 +279,16 @@ def _markdown(data: bytes, source: Source) -> bytes | None:
     writer = csv.writer(written, delimiter="|", lineterminator="\n")
     header = _cells(lines[starts[0]])
     writer.writerow(header)
-    for place, line in enumerate(lines[starts[0] + 2 :], starts[0] + 3):
-        if "|" not in line:
-            break
+    rows = lines[starts[0] + 2 :]
+    length = next((place for place, line in enumerate(rows) if "|" not in line), len(rows))
+    for place, line in enumerate(rows[length:], starts[0] + 3 + length):
+        if "|" in line and len(_cells(line)) == len(header):
+            raise DataError(
+                f"the table of {source.name!r} ends before line {starts[0] + 3 + length}, and line "
+                f"{place} has as many cells again",
+                remedy="Remove the lines between its rows, or what is after it",
+            )
+    for place, line in enumerate(rows[:length], starts[0] + 3):
         if len(cells := _cells(line)) > len(header):
             raise _long_row(place, len(cells), len(header), source)
         writer.writerow(cells)

@@ -28,8 +28,9 @@ __all__ = [
 # no unit letter; of others nothing is known.
 Quantity = Literal["count", "measure", "other"]
 
-# What a comma before three digits separates; empty where that is not known.
-Comma = Literal["thousands", "decimals", ""]
+# What a comma before three digits separates; empty where that is not known. With "points", points
+# separate thousands, and commas decimals.
+Comma = Literal["thousands", "decimals", "points", ""]
 
 PLAIN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 INFINITE = re.compile(r"([+-]?)inf(inity)?", re.IGNORECASE)
@@ -49,6 +50,9 @@ GROUPED = re.compile(
     rf"([+-]?)([0-9]{{1,3}})(([,.'_{SPACES}])[0-9]{{3}}(?:\4[0-9]{{3}})*)(\.[0-9]+)?"
 )
 DECIMAL_COMMA = re.compile(r"([+-]?)([0-9]+),([0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
+# Points between groups of three digits: twice or more they can only be that.
+POINTS = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{3}){2,}(?:,[0-9]+)?")
+POINTED = re.compile(r"([+-]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+)(?:,([0-9]+))?")
 POWER = re.compile(
     r"(?P<number>.+?)\s*[x\u00d7*\u00b7]\s*10\s*(?:\^|\*\*)\s*(?P<power>[+-]?[0-9]{1,3})"
 )
@@ -69,10 +73,17 @@ FLOPS = re.compile(r"(?P<number>.*[0-9.])\s*(?P<prefix>[kmgtpezy])?flops?", re.I
 
 
 class Spelling(NamedTuple):
-    """A number in text, and what was read beyond a plain number; empty for a plain one."""
+    """A number in text.
+
+    Attributes:
+        value: the number.
+        how: what was read beyond a plain number; empty for a plain one.
+        unit: whether the text names its unit, which is then not that of its column.
+    """
 
     value: float
     how: str = ""
+    unit: bool = False
 
 
 def is_gap(cell: str) -> bool:
@@ -90,7 +101,7 @@ def reads_as(cell: str, quantity: Quantity, comma: Comma = "") -> Spelling | Non
         comma: what a comma before three digits separates in its column.
     """
     text = cell.strip()
-    if PLAIN.fullmatch(text):
+    if PLAIN.fullmatch(text) and not (comma == "points" and POINTED.fullmatch(text)):
         return _finite(Spelling(float(text)))
     if sign := INFINITE.fullmatch(text):
         return Spelling(float(f"{sign[1]}inf"))
@@ -103,6 +114,9 @@ def reads_as(cell: str, quantity: Quantity, comma: Comma = "") -> Spelling | Non
 
 def comma_of(texts: Iterable[str], quantity: Quantity) -> Comma:
     """What a comma before three digits separates in a column, by its other cells."""
+    texts = list(texts)
+    if quantity != "measure" and any(POINTS.fullmatch(_bare(text)) for text in texts):
+        return "points"
     found = [_bare(text) for text in texts if "," in text]
     # Letters and words of units stand behind the digits.
     digits = [re.match(r"[+-]?[0-9.,]*", text)[0] for text in found]  # type: ignore[index]
@@ -146,6 +160,9 @@ def _splits_decimals(digits: str) -> bool:
 
 def _digits(text: str, comma: Comma) -> Spelling | None:
     """Digits in one of the ways in which they are written, without a unit."""
+    if comma == "points" and (found := POINTED.fullmatch(text)):
+        whole = found[1].replace(".", "")
+        return Spelling(float(f"{whole}.{found[2] or 0}"), "digit groups")
     if PLAIN.fullmatch(text):
         return Spelling(float(text))
     if ("^" in text or "**" in text) and (found := POWER.fullmatch(text)):
@@ -169,27 +186,26 @@ def _digits(text: str, comma: Comma) -> Spelling | None:
 
 def _with_unit(text: str, comma: Comma) -> Spelling | None:
     """Digits followed by a letter or a word that multiplies them."""
-    digits, scale = _unit_behind(text)
+    digits, scale, unit = _unit_behind(text)
     inner = _digits(digits.strip(), comma) if digits else None
     if inner is None:
         return None
     # 1.4B as the decimal 1.4e9: a product would be rounded twice.
     exponent = round(math.log10(scale))
-    return Spelling(
-        float(f"{inner.value!r}e{exponent}") if _short(inner) else inner.value * scale, "units"
-    )
+    value = float(f"{inner.value!r}e{exponent}") if _short(inner) else inner.value * scale
+    return Spelling(value, "units", unit)
 
 
-def _unit_behind(text: str) -> tuple[str, float]:
-    """Digits and the unit behind them; no digits where there is no unit."""
+def _unit_behind(text: str) -> tuple[str, float, bool]:
+    """Digits, the unit behind them, and whether there is one; no digits without any word."""
     # The usual case first: a letter.
     if (last := text[-1:].lower()) in UNITS and PLAIN.fullmatch(text[:-1]):
-        return text[:-1], UNITS[last]
+        return text[:-1], UNITS[last], True
     if found := FLOPS.fullmatch(text):
-        return found["number"], PREFIXES.get((found["prefix"] or "").lower(), 1.0)
+        return found["number"], PREFIXES.get((found["prefix"] or "").lower(), 1.0), True
     if found := LETTERED.fullmatch(text):
-        return found["number"], UNITS.get((found["unit"] or "").lower(), 1.0)
-    return "", 1.0
+        return found["number"], UNITS.get((found["unit"] or "").lower(), 1.0), bool(found["unit"])
+    return "", 1.0, False
 
 
 def _short(found: Spelling) -> bool:

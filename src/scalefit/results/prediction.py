@@ -182,7 +182,10 @@ def single(codes: np.ndarray, grouping: Grouping) -> int:
 
 def _short(value: Any) -> str:
     """A value as code may have it."""
-    return f"{value:g}" if isinstance(value, int | float | np.number) else "..."
+    try:
+        return f"{value:g}" if isinstance(value, int | float | np.number) else "..."
+    except OverflowError:  # A whole number beyond float64.
+        return "..."
 
 
 def _headers(law: Law, provenance: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from scalefit.data.limits import MOST_BYTES
 from scalefit.errors import DataError, listed
 from scalefit.notes import Note
 from scalefit.trackers.histories import Histories
-from scalefit.trackers.series import TrackedRun, free_name
+from scalefit.trackers.series import TrackedRun, free_name, writable
 
 __all__ = ["assembled", "not_read"]
 
@@ -31,6 +32,7 @@ def assembled(runs: Sequence[TrackedRun], source: str, notes: Sequence[Note] = (
     Raises:
         DataError: they hold more than a table may.
     """
+    runs = [_writable(run) for run in runs]
     names = _labels(runs)
     pieces, replaced = [], {}
     widest = len({metric for run in runs for metric in run.series})
@@ -70,6 +72,18 @@ def not_read(parts: Sequence[str]) -> list[Note]:
             {"parts": list(parts)},
         )
     ]
+
+
+def _writable(run: TrackedRun) -> TrackedRun:
+    """The run with names and text that tables can hold."""
+    return replace(
+        run,
+        name=writable(run.name),
+        series={writable(name): item for name, item in run.series.items()},
+        config={writable(name): writable(value) for name, value in run.config.items()},
+        state=writable(run.state),
+        key=writable(run.key),
+    )
 
 
 def _labels(runs: Sequence[TrackedRun]) -> list[str]:

@@ -19,7 +19,7 @@ from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.trackers.checkpoints import Checkpoints, Quantities, checkpoints
-from scalefit.trackers.series import flat, free_name
+from scalefit.trackers.series import flat, free_name, writable
 from scalefit.trackers.tables import (
     Include,
     Take,
@@ -220,7 +220,10 @@ class Histories(Described):
             )
         # A state is one of the run; other columns of ours are none of a parameter.
         rows = [
-            {key if key == "state" else free_name(key, "config"): x for key, x in one.items()}
+            {
+                key if key == "state" else free_name(writable(key), "config"): writable(value)
+                for key, value in one.items()
+            }
             for one in (found.get(run, {}) for run in self.runs["run"])
         ]
         new = pd.DataFrame(rows, index=self.runs.index)

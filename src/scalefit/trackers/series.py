@@ -24,6 +24,7 @@ __all__ = [
     "plain_number",
     "series_at",
     "series_of_rows",
+    "writable",
 ]
 
 # Steps and values of each metric, in the order in which they were recorded.
@@ -107,6 +108,11 @@ def _as_text(value: Any) -> str:
 def free_name(name: str, group: str) -> str:
     """A name of a metric or a parameter that is no column of ours."""
     return f"{group}/{name}" if name in RESERVED else name
+
+
+def writable(value: Any) -> Any:
+    """Text with a question mark for each half of a character, as JSON escapes it; else itself."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def plain_number(value: Any) -> float | None:
