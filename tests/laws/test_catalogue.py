@@ -163,7 +163,7 @@ def test_a_design_that_the_docstring_warns_of_is_noted(law):
 
 def test_repetition_without_repeated_data_is_refused():
     exact, _ = tables("repeated_tokens")
-    with pytest.raises(sf.errors.LawError, match="'R_D' in any row of this table"):
+    with pytest.raises(sf.errors.DataError, match="'R_D' in any row of this table"):
         sf.fit(exact.query("epochs == 1"), "repeated_tokens")
 
 
