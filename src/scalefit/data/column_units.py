@@ -26,13 +26,17 @@ WORDS: Mapping[str, float] = Frozen(
 )
 POWER = re.compile(r"(?:1?e|10\^)\+?([0-9]{1,2})")
 PREFIXES = dict(zip("kmgtpezy", (10.0**power for power in range(3, 27, 3)), strict=True))
-PREFIXED = re.compile(r"([kmgtpezy]|kilo|mega|giga|tera|peta|exa|zetta|yotta)_?flops?")
-DAYS = re.compile(r"(?:pf|pflops?|petaflops?)(?:_?/?_?s)?[_-]?days?")
+PREFIXED = re.compile(
+    r"(?:^|_)([kmgtpezy]|kilo|mega|giga|tera|peta|exa|zetta|yotta)_?flops?(?:_|$)"
+)
+DAYS = re.compile(r"(?:^|_)(?:pf|pflops?|petaflops?)(?:_?/?_?s)?[_-]?days?")
 
 SEPARATORS = re.compile(r"[_\s\-()\[\]/,]+")
 
 # Words around the FLOP of a run: of a device they are per second (tflops, mfu_tflops).
 OF_A_RUN = frozenset(["total", "train", "training", "compute", "cost", "budget", "c"])
+
+OF_A_DEVICE = frozenset(["per", "s", "sec", "second", "gpu", "device", "util"])
 
 # Largest counts that a unit may lead to: what is beyond is a count already, whatever its header.
 MOST: Mapping[str, float] = Frozen({"N": 1e13, "D": 1e15, "C": 1e30})
@@ -71,8 +75,9 @@ def scaled_header(header: str, aliases: Mapping[str, tuple[str, ...]]) -> tuple[
     if (unit := _unit_of_flops(low)) is not None:
         # FLOP with a prefix may be the speed of a device.
         rest = set(low.split("_"))
-        return ("C", unit) if DAYS.search(low) or OF_A_RUN & rest else None
-    for name, unit in _readings(header):
+        run = OF_A_RUN & rest and not OF_A_DEVICE & rest
+        return ("C", unit) if DAYS.search(low) or run else None
+    for name, unit, _ in _readings(header):
         for quantity in SCALED:
             if (name if len(name) == 1 else name.lower()) in aliases[quantity]:
                 return quantity, unit
@@ -89,7 +94,9 @@ def unit_of(header: object, quantity: str) -> float | None:
     if quantity not in SCALED or not isinstance(header, str):
         return None
     unit = _unit_of_flops("_".join(_parts(header)).lower()) if quantity == "C" else None
-    return unit if unit is not None else next((item[1] for item in _readings(header)), None)
+    # A letter before a name of any kind is none of a unit: t_tokens, m_size.
+    named = (scale for _, scale, letter in _readings(header) if not letter)
+    return unit if unit is not None else next(named, None)
 
 
 def _parts(header: str) -> list[str]:
@@ -104,18 +111,18 @@ def _unit_of_flops(low: str) -> float | None:
     return PREFIXES[found[1][0]] if found else None
 
 
-def _readings(header: str) -> Iterator[tuple[str, float]]:
-    """Each way to read a header as a name and a unit behind it, or a word for one before it."""
+def _readings(header: str) -> Iterator[tuple[str, float, bool]]:
+    """Each way to read a header as a name and a unit behind or before it, and whether a letter."""
     parts = _parts(header)
     if len(parts) < 2:
         return
     for unit_part, rest in ((parts[-1], parts[:-1]), (parts[0], parts[1:])):
         unit, name = _unit(unit_part), "_".join(rest)
-        # A letter before a name is no unit, and N_T is a teacher's size.
-        letter = len(unit_part) == 1 and unit_part is parts[0]
-        teacher = len(name) == 1 and unit_part.lower() == "t"
-        if unit is not None and not letter and not teacher:
-            yield name, unit
+        before = unit_part is parts[0]
+        # N_T is a teacher's size, and nobody writes M_N.
+        lone = len(name) == 1 and (before or unit_part.lower() == "t")
+        if unit is not None and not lone:
+            yield name, unit, before and len(unit_part) == 1
 
 
 def _unit(word: str) -> float | None:
