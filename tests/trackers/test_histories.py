@@ -6,6 +6,7 @@ import pytest
 from border import Row, check
 
 import scalefit as sf
+from scalefit.trackers.headers import USUAL, usual
 
 
 def rules(table):
@@ -357,3 +358,10 @@ def test_options_that_make_no_sense_are_refused_and_mended_as_is_said(
 def test_a_config_that_makes_no_sense_is_refused(histories, config):
     with pytest.raises(sf.errors.ArgumentError, match="config"):
         histories.with_config(config)
+
+
+@pytest.mark.parametrize("name", [item for key in ("N", "D") for item in USUAL[key]])
+def test_every_usual_name_is_one_header(name):
+    headers = ["loss", f"config/{name}", "lr"]
+    key = "N" if name in USUAL["N"] else "D"
+    assert usual(key, headers) == [f"config/{name}"]

@@ -20,8 +20,6 @@ USUAL: Mapping[str, tuple[str, ...]] = Frozen(
     {
         "N": (
             *ALIASES["N"],
-            "num_parameters",
-            "n_parameters",
             "total_parameters",
             "total_params",
             "param_count",
@@ -30,7 +28,6 @@ USUAL: Mapping[str, tuple[str, ...]] = Frozen(
         "D": (
             *ALIASES["D"],
             "num_input_tokens_seen",
-            "tokens_seen",
             "ntokens_seen",
             "n_tokens_seen",
             "train_tokens_seen",
@@ -100,4 +97,5 @@ def usual(quantity: str, headers: Sequence[str]) -> list[str]:
         else parts(header)[-1]
         for header in headers
     }
-    return [header for name in USUAL[quantity] for header in headers if ends[header] == name]
+    found = (header for name in USUAL[quantity] for header in headers if ends[header] == name)
+    return list(dict.fromkeys(found))
