@@ -48,6 +48,8 @@ OTHERWISE: Mapping[str, str] = Frozen(
 # Headers that are sizes or budgets themselves, in a table spread over columns.
 SIZE = re.compile(r"\d[\d.,_]*(?:e[+-]?\d+)? ?[kmbgt]?", re.IGNORECASE)
 
+# Names from here on are cut in messages.
+LONG_NAME = 60
 
 # How alike a header and the name of another column of a law are at least, and letters of a word
 # that says what a column means.
@@ -172,7 +174,7 @@ def unresolved(
     remedies = list(_remedies(several, guessed, call))
     unknown = [name for name in lacking if not guessed[name]]
     if unknown:
-        names = [name if len(str(name)) < 60 else "..." for name in unknown]
+        names = [name if len(str(name)) < LONG_NAME else "..." for name in unknown]
         which = "Say which column it is: " + ", ".join(f"{name}='...'" for name in names)
         said = [_spread(frame, sources) or which, otherwise() if otherwise else ""]
         remedies += [item for item in said if item]
@@ -186,7 +188,8 @@ def _problems(several: Mapping[str, Sequence[str]], lacking: Sequence[str]) -> I
         yield f"{name} could be any of the columns {listed(found)}"
     if lacking:
         names = [
-            name if isinstance(name, str) and len(name) < 60 else shown(name) for name in lacking
+            name if isinstance(name, str) and len(name) < LONG_NAME else shown(name)
+            for name in lacking
         ]
         many = "columns" if len(names) > 1 else "column"
         also = ""

@@ -9,23 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scalefit.arguments import number
+from scalefit.data.text_numbers import PREFIXES, UNIT_WORDS
 from scalefit.frozen import Frozen
 
 __all__ = ["PETAFLOP_DAY", "Source", "fits", "read_source", "scaled_header", "unit_of"]
 
 PETAFLOP_DAY = 8.64e19
 
-# Units in headers.
-WORDS: Mapping[str, float] = Frozen(
-    {
-        **dict.fromkeys(["k", "thousand", "thousands"], 1e3),
-        **dict.fromkeys(["m", "mn", "mil", "million", "millions"], 1e6),
-        **dict.fromkeys(["b", "bn", "bil", "billion", "billions"], 1e9),
-        **dict.fromkeys(["t", "tn", "trillion", "trillions"], 1e12),
-    }
-)
 POWER = re.compile(r"(?:1?e|10\^)\+?([0-9]{1,2})")
-PREFIXES = dict(zip("kmgtpezy", (10.0**power for power in range(3, 27, 3)), strict=True))
 PREFIXED = re.compile(
     r"(?:^|_)([kmgtpezy]|kilo|mega|giga|tera|peta|exa|zetta|yotta)_?flops?(?:_|$)"
 )
@@ -128,7 +119,7 @@ def _readings(header: str) -> Iterator[tuple[str, float, bool]]:
 def _unit(word: str) -> float | None:
     if found := POWER.fullmatch(word.lower()):
         return float(10.0 ** int(found[1]))
-    return WORDS.get(word.lower())
+    return UNIT_WORDS.get(word.lower())
 
 
 def fits(values: np.ndarray, quantity: str, scale: float) -> bool:

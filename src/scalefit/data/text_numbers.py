@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
+
+from scalefit.frozen import Frozen
 
 __all__ = [
     "PLAIN",
+    "PREFIXES",
+    "UNIT_WORDS",
     "Comma",
     "Quantity",
     "Spelling",
@@ -57,13 +61,16 @@ POWER = re.compile(
     r"(?P<number>.+?)\s*[x\u00d7*\u00b7]\s*10\s*(?:\^|\*\*)\s*(?P<power>[+-]?[0-9]{1,3})"
 )
 
-# Unit letters and words, and what may follow them.
-UNITS = {
-    **dict.fromkeys(["k", "thousand"], 1e3),
-    **dict.fromkeys(["m", "mm", "mn", "mln", "million", "millions"], 1e6),
-    **dict.fromkeys(["b", "bn", "bln", "g", "billion", "billions"], 1e9),
-    **dict.fromkeys(["t", "tn", "trillion", "trillions"], 1e12),
-}
+# Unit words, of headers too, and letters.
+UNIT_WORDS: Mapping[str, float] = Frozen(
+    {
+        **dict.fromkeys(["k", "thousand", "thousands"], 1e3),
+        **dict.fromkeys(["m", "mm", "mn", "mil", "mln", "million", "millions"], 1e6),
+        **dict.fromkeys(["b", "bn", "bil", "bln", "billion", "billions"], 1e9),
+        **dict.fromkeys(["t", "tn", "trillion", "trillions"], 1e12),
+    }
+)
+UNITS = {**UNIT_WORDS, "g": 1e9}
 PREFIXES = dict(zip("kmgtpezy", (10.0**power for power in range(3, 27, 3)), strict=True))
 COUNTED = r"(?:param(?:eter)?s?|tok(?:en)?s?)"
 LETTERED = re.compile(
