@@ -29,6 +29,7 @@ __all__ = [
     "refuse_no_header",
     "rename",
     "resolve",
+    "unknown_header",
 ]
 
 # Names under which the field's tables carry each quantity, normalised (lower case, underscores).
@@ -223,6 +224,7 @@ def refuse_no_header(header: object, argument: str) -> None:
 
 
 def unknown_header(name: str, header: str, frame: pd.DataFrame) -> DataError:
+    """An error for a header that the table does not have, with the nearest one."""
     close = difflib.get_close_matches(
         str(header), [item for item in frame.columns if isinstance(item, str)], n=1
     )

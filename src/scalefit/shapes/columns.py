@@ -13,7 +13,7 @@ import pandas as pd
 from scalefit.arguments import choice, refused, shown
 from scalefit.calls import checked_call
 from scalefit.data.column_checks import as_numbers, place_of, refuse
-from scalefit.data.column_names import ALIASES, normalised
+from scalefit.data.column_names import ALIASES, ambiguous, normalised, unknown_header
 from scalefit.data.containers import refuse_repeated_labels, to_pandas
 from scalefit.errors import ROWS_SHOWN, ArgumentError, DataError, listed
 from scalefit.frozen import Frozen
@@ -122,20 +122,12 @@ def _headers(frame: pd.DataFrame, same: Mapping[str, Any]) -> dict[str, str]:
         given = same.get(name)
         if isinstance(given, str):
             if given not in frame.columns:
-                raise DataError(
-                    f"there is no column {shown(given)} for {name}",
-                    column=given,
-                    remedy=f"Columns: {listed(list(frame.columns))}",
-                )
+                raise unknown_header(name, given, frame)
             found[name] = given
         elif name not in same:
             headers = [header for alias in aliases for header in known.get(alias, ())]
             if len(headers) > 1:
-                raise DataError(
-                    f"{name} could be any of the columns {listed(headers)}",
-                    column=headers[0],
-                    remedy=f"Say which one: {name}={headers[0]!r}",
-                )
+                raise ambiguous(name, headers)
             found |= dict.fromkeys([name], headers[0]) if headers else {}
     missing = [name for name in NEEDED if name not in found and name not in same]
     if missing:
