@@ -238,3 +238,13 @@ def test_few_runs_have_errors_and_no_interval(runs):
     for ask in (found.conf_int, found.draws):
         with pytest.raises(sf.errors.DataError, match="9 runs leave 4 residual degrees of freedom"):
             ask()
+
+
+def test_combinations_of_labels_are_clusters_whatever_the_labels_hold(fit, runs):
+    labels = [("a/b", "c"), ("a", "b/c"), ("x", "y")]
+    table = runs.assign(
+        first=[labels[i % 3][0] for i in range(30)], second=[labels[i % 3][1] for i in range(30)]
+    )
+    several = sf.covariance(fit, table, by=["first", "second"]).standard_errors
+    one = sf.covariance(fit, table.assign(one=np.arange(30) % 3), by="one").standard_errors
+    np.testing.assert_allclose(several, one, rtol=1e-9)

@@ -243,13 +243,14 @@ def clusters(fitted: FittedData, by: Columns) -> tuple[np.ndarray, np.ndarray]:
         if name == ROW and name not in table:
             columns.append(np.array([str(row) for row in table.rows]))
         else:
-            columns.append(table.labels(name).astype(str).to_numpy())
-    labels = np.array(["/".join(row) for row in zip(*columns, strict=True)])[fitted.used]
-    values, codes = np.unique(labels, return_inverse=True)
+            columns.append(np.array(table.labels(name).astype(str), dtype=np.str_))
+    labels = np.stack(columns, axis=1)[fitted.used]
+    distinct, codes = np.unique(labels, axis=0, return_inverse=True)
+    values = np.array(["/".join(row) for row in distinct])
     if len(values) < 2:
         raise DataError(
             f"{by_text(by)!r} has one value only ({values[0]}): there are no clusters",
             column=by_text(by),
             remedy="Choose another column, or take runs as independent",
         )
-    return values, codes
+    return values, codes.ravel()
