@@ -1,0 +1,69 @@
+"""Notes of predictions and allocations: severity, meaning and remedy of each code."""
+
+from __future__ import annotations
+
+from scalefit.note_codes.code import Code
+
+__all__ = ["CODES"]
+
+CODES = {
+    "extrapolation": Code(
+        None,
+        "an answer lies outside the runs; a warning beyond one decade (beyond the width "
+        "of its range, for a column that reaches zero)",
+        "add larger runs",
+    ),
+    "form_not_covered": Code(
+        None,
+        "the interval of a new run holds noise and misfit inside the runs, not a wrong "
+        "form of the law; a warning outside them",
+        "leave the largest runs out of a fit by `keep=`, and predict them",
+    ),
+    "at_limit": Code(
+        "info",
+        "a limit, a rule of the law or an end of a range holds an allocation",
+        "nothing, or a wider `limits=`",
+    ),
+    "more_data_hurts": Code(
+        "warning",
+        "more tokens raise the loss before the budget is spent",
+        "trust it only inside the runs",
+    ),
+    "flat_optimum": Code(
+        "warning",
+        "twice the model size wastes less than 2 % of the budget",
+        "report the range of sizes: `scalefit.near_optimal`",
+    ),
+    "region_open": Code(
+        "warning",
+        "a near-optimal region has no end within the range that is searched",
+        "a smaller `within=` or `overhead=`",
+    ),
+    "region_cut": Code(
+        "info",
+        "a limit ends a near-optimal region, or the last size that reaches the loss at all",
+        "nothing, or a wider `limits=`",
+    ),
+    "free_parameters": Code(
+        "warning",
+        "N counts parameters of a shape, such as an embedding, that its FLOPs do not: the law "
+        "takes them for as good as others, and the shapes with most of them look best "
+        "([shapes](shapes.md#back-from-a-budget))",
+        "count N as the FLOPs do, by `size=`, if the fit's N is; or `convention='6N'`",
+    ),
+    "loss_not_reached": Code(
+        "warning",
+        "no budget brings the baseline to the loss of the other: its multiplier is inf",
+        "ask at smaller budgets: `flops=`",
+    ),
+    "draws_without_optimum": Code(
+        "warning",
+        "some draws have no compute-optimal point",
+        "nothing, where they are few: the interval is of the others",
+    ),
+    "dense_peak": Code(
+        "info",
+        "dollars are counted with the dense peak of the device",
+        "compare with dollars counted the same way",
+    ),
+}
