@@ -37,7 +37,7 @@ from scalefit.results.prediction import refuse_unknown
 from scalefit.results.status import Status
 from scalefit.runtime.settings import quiet
 
-__all__ = ["fit"]
+__all__ = ["fit", "result_of"]
 
 # Proofs of one fit, at most: each but the first begins where the one before found a lower point.
 MOST_PROOFS = 4
@@ -154,36 +154,67 @@ def fit(
         tied=read_ties(tied),
         groups=read_groups(groups, law),
     )
-    problem, data, table = prepared.problem, prepared.data, prepared.table
+    problem, data = prepared.problem, prepared.data
     axes = grid.axes(problem, prepared.settings, seed=seed)
     searched, polished = search(problem, objective, data, prepared.settings, axes, device)
     if not np.isfinite(polished.value).any():
         raise _nowhere(prepared, polished)
     refuse_unidentified(problem, data, polished)
     optimum = _proved(prepared, searched, polished, effort, device)
-    best = optimum.diagnostics.minima[0]
-    residuals = np.where(table.weight > 0, optimum.residuals, 0.0)
+    found = result_of(
+        prepared,
+        limited,
+        optimum.status,
+        optimum.diagnostics,
+        optimum.value,
+        optimum.residuals,
+        optimum.certificate,
+    )
+    return found.with_notes(*_rounding_notes(prepared, optimum))
+
+
+def result_of(
+    prepared: PreparedFit,
+    bounds: Mapping[str, tuple[float, float]],
+    status: Status,
+    diagnostics: Diagnostics,
+    value: float,
+    residuals: np.ndarray,
+    certificate: Certificate = NO_CERTIFICATE,
+) -> Fit:
+    """The best end of a search as a fit, with its notes.
+
+    Args:
+        prepared: the problem that was solved, on its table.
+        bounds: bounds that were given, by parameter.
+        status: outcome.
+        diagnostics: evidence, with the minimum first.
+        value: objective there, by the law as it is written.
+        residuals: of each row, shape (rows,).
+        certificate: proof.
+    """
+    problem, table = prepared.problem, prepared.table
+    residuals = np.where(table.weight > 0, residuals, 0.0)
     found = Fit(
-        law=law,
-        params=best.params,
-        objective=objective,
-        objective_value=optimum.value,
-        status=optimum.status,
+        law=problem.law,
+        params=diagnostics.minima[0].params,
+        objective=prepared.objective,
+        objective_value=value,
+        status=status,
         notes=table.notes,
-        diagnostics=optimum.diagnostics,
+        diagnostics=diagnostics,
         nobs=int(np.count_nonzero(table.weight)),
         residual_rms=_root_mean_square(residuals, table.weight),
-        domain=_domain(prepared.columns),
+        domain=_domain(prepared.columns, table.weight > 0),
         fixed=prepared.fixed,
         tied=tuple(group for group in problem.names if len(group) > 1),
-        bounds=limited,
+        bounds=bounds,
         groups=prepared.groups,
-        certificate=optimum.certificate,
+        certificate=certificate,
         dropped=table.dropped,
         provenance=_provenance(prepared),
     )
-    notes = [*fit_notes(found, problem, table, residuals), *_rounding_notes(prepared, optimum)]
-    return found.with_notes(*notes)
+    return found.with_notes(*fit_notes(found, problem, table, residuals))
 
 
 class _Optimum(NamedTuple):
@@ -382,12 +413,15 @@ def _root_mean_square(residuals: np.ndarray, weight: np.ndarray) -> float:
     return float(largest * np.sqrt(np.average((residuals / largest) ** 2, weights=weight)))
 
 
-def _domain(columns: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]:
-    """Range of each column, and of tokens per parameter and 6ND where they mean something."""
-    ranged = dict(columns)
+def _domain(columns: Mapping[str, np.ndarray], used: np.ndarray) -> dict[str, tuple[float, float]]:
+    """Range of each column, and of tokens per parameter and 6ND where they mean something.
+
+    Rows of weight zero are no runs of the fit: what lies beyond the others is extrapolation.
+    """
+    ranged = {name: values[used] for name, values in columns.items()}
     if "N" in columns and "D" in columns:
-        ranged["D/N"] = columns["D"] / columns["N"]
-        ranged["6ND"] = 6 * columns["N"] * columns["D"]
+        ranged["D/N"] = ranged["D"] / ranged["N"]
+        ranged["6ND"] = 6 * ranged["N"] * ranged["D"]
     return {name: (float(values.min()), float(values.max())) for name, values in ranged.items()}
 
 

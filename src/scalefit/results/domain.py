@@ -13,7 +13,7 @@ from scalefit.notes import Note
 from scalefit.reporting.numbers import Kind, shown
 from scalefit.runtime.settings import quiet
 
-__all__ = ["extrapolation", "outside", "ranges", "unit_mismatch"]
+__all__ = ["extrapolation", "outside", "ranges", "reach", "unit_mismatch"]
 
 Domain = Mapping[str, tuple[float, float]]
 
@@ -107,6 +107,21 @@ def outside(domain: Domain, columns: Mapping[str, Any]) -> np.ndarray:
     for far in _distances(domain, columns).values():
         found |= far > 0
     return found
+
+
+def reach(domain: Domain, columns: Mapping[str, Any]) -> np.ndarray:
+    """How far values lie outside the ranges of the runs, in the column in which they are farthest.
+
+    In decades; in widths of its range for a column that reaches zero. Zero inside; of the broadcast
+    shape.
+
+    Args:
+        domain: smallest and largest value of each column among the runs, and of ``D/N`` and
+            ``6ND``; NaN where it is not known.
+        columns: values by name, broadcastable.
+    """
+    found = [np.nan_to_num(far) for far in _distances(domain, columns).values()]
+    return np.asarray(np.maximum.reduce(np.broadcast_arrays(*found)))
 
 
 def ranges(domain: Domain) -> str:

@@ -1,0 +1,1 @@
+"""What a design of runs determines, and which runs to add to it."""

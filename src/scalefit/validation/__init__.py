@@ -1,0 +1,1 @@
+"""Whether a law is right here: what it leaves over, what it predicts, which law is better."""

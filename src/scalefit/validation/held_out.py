@@ -1,0 +1,89 @@
+"""Runs predicted by fits that have not seen them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from scalefit.data.subsets import subset
+from scalefit.data.table import LossTable
+from scalefit.errors import DataError
+from scalefit.inference.subset_fits import SubsetFit, fit_subsets
+from scalefit.objective import Objective, measure, residuals
+from scalefit.results.domain import reach
+from scalefit.results.fit import Fit
+from scalefit.validation.folds import Fold
+
+__all__ = ["HeldOut", "held_out", "log_errors"]
+
+
+class HeldOut(NamedTuple):
+    """Held-out runs with their predictions, fold after fold: m of them in all.
+
+    Attributes:
+        fits: the fit of each fold, or why there is none.
+        fold: number of the fold of each, shape (m,).
+        row: number of its row in the table, shape (m,).
+        observed: in the unit of the table, shape (m,).
+        predicted: by the fit of its fold, shape (m,); NaN where that has none, or its level was not
+            fitted.
+        reach: how far it lies outside the runs of that fit, in decades of the column in which it is
+            farthest, shape (m,); see :func:`scalefit.results.domain.reach`.
+    """
+
+    fits: tuple[SubsetFit, ...]
+    fold: np.ndarray
+    row: np.ndarray
+    observed: np.ndarray
+    predicted: np.ndarray
+    reach: np.ndarray
+
+    def errors(self, objective: Objective) -> np.ndarray:
+        """Observed minus predicted, as an objective defines residuals, shape (m,)."""
+        return np.asarray(residuals(measure(objective), self.observed, self.predicted))
+
+
+def held_out(fit: Fit, table: LossTable, folds: Sequence[Fold]) -> HeldOut:
+    """Each fold's runs, predicted by the law fitted to its other runs.
+
+    Args:
+        fit: the law fitted to the whole table, whose objective and constraints the folds share.
+        table: its table.
+        folds: the folds.
+    """
+    fits = fit_subsets(fit, table, np.array([fold.train for fold in folds]))
+    observed = table.column(fit.law.response)
+    rows = [np.flatnonzero(fold.test) for fold in folds]
+    parts = [
+        _predicted(one, subset(table, fold.test)) for one, fold in zip(fits, folds, strict=True)
+    ]
+    row = np.concatenate(rows)
+    return HeldOut(
+        fits,
+        np.repeat(np.arange(len(folds)), [len(part) for part in rows]),
+        row,
+        observed[row],
+        np.concatenate([part[0] for part in parts]),
+        np.concatenate([part[1] for part in parts]),
+    )
+
+
+def _predicted(one: SubsetFit, test: LossTable) -> tuple[np.ndarray, np.ndarray]:
+    """Predictions and distances of the runs of one fold, each of shape (rows,)."""
+    if one.fit is None:
+        return np.full(len(test), np.nan), np.full(len(test), np.nan)
+    columns = test.columns_of(one.fit.law)
+    distance = reach(one.fit.domain, columns)
+    try:
+        return one.fit.evaluate(test), np.broadcast_to(distance, len(test))
+    except DataError:
+        # A level that none of the training runs has.
+        return np.full(len(test), np.nan), np.broadcast_to(distance, len(test))
+
+
+def log_errors(found: HeldOut) -> np.ndarray:
+    """Logarithm of observed over predicted, shape (m,); NaN where there is none."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.log(found.observed) - np.log(found.predicted))
