@@ -307,9 +307,9 @@ def covariance(
     part of H are estimated from a wider window, as in quantile regression.
 
     Where the errors of the losses are known (``fit(..., sigma=...)``), W has one over their
-    squares, s^2 is one, and intervals are normal. Where squares of raw residuals are summed and every free
-    parameter is linear, Student's t is exact under normal noise of one size, from one residual
-    degree of freedom on.
+    squares, s^2 is one, and intervals are normal. Where squares of raw residuals are summed and
+    every free parameter is linear, Student's t is exact under normal noise of one size, from one
+    residual degree of freedom on.
 
     Args:
         fit: the fit.

@@ -209,9 +209,8 @@ def _ways_out(fit: Fit) -> str:
         reason = ", with the others fixed with reason" if bent else ""
         call = f"fit(runs, {fit.law.name!r}{named}, {squares}{given})"
         exact = f"Fit what is linear by squares{reason}, as {call}: covariance is then exact"
-    return (
-        f"{exact}. Or state known errors of the losses, as robust='none', sigma=0.01; or add runs"
-    )
+    known = "state known errors of the losses, as robust='none', sigma=0.01"
+    return f"{exact}. Or {known}; or add runs"
 
 
 def require_clusters(fit: Fit, call: str) -> None:

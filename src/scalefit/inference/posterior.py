@@ -105,8 +105,8 @@ def posterior(
         ArgumentError: an option is invalid, or so many draws do not fit into memory.
         MissingExtraError: BlackJAX is not installed.
         DataError: the table is not the one that was fitted, or leaves fewer than five residual
-            degrees of freedom; the objective is asymmetric; errors of the losses are known; an amplitude is zero; or a parameter
-            without bounds has no effect.
+            degrees of freedom; the objective is asymmetric; errors of the losses are known; an
+            amplitude is zero; or a parameter without bounds has no effect.
         FitError: the process was forked from one in which JAX was running.
 
     Source:
