@@ -182,7 +182,7 @@ def test_losses_that_a_law_never_reaches(pinned):
     found = sf.inverse_predict(pinned, [[3.0, 1.6], [1.5, 2.0]])
     assert found.value.shape == (2, 2)
     assert np.isinf(found.value[[0, 1], [1, 0]]).all() and np.isfinite(np.diag(found.value)).all()
-    assert "as 1.6" in codes(found)["level_not_reached"].message
+    assert "as loss = 1.6" in codes(found)["level_not_reached"].message
     with pytest.raises(ArgumentError, match="loss"):
         sf.inverse_predict(pinned, np.nan)
 

@@ -159,12 +159,14 @@ def _notes(line: Line, level: np.ndarray, value: np.ndarray, found: Passes) -> l
         grid = line.grid()
         along = line.some(slice(at, at + 1)).at(grid[:, None, None])[:, 0, 0]
         low, high = np.nanmin(along), np.nanmax(along)
+        which = f"{response} = {level[at]:.4g}"
+        if value.size > 1:
+            which = f"{np.count_nonzero(~fine)} of {value.size} values, as {which}"
         answer = "inf" if np.isinf(value[at]) else "0"
         notes.append(
             Note.of(
                 "level_not_reached",
-                f"no {name} brings {line.fit.law.name!r} to {np.count_nonzero(~fine)} of the "
-                f"{value.size} values of {response}, as {level[at]:.4g}: it runs from {low:.4g} to "
+                f"no {name} brings {line.fit.law.name!r} to {which}: it runs from {low:.4g} to "
                 f"{high:.4g} along {name}. There the answer is {answer}",
                 {"level": float(level[at]), "low": float(low), "high": float(high)},
             )

@@ -173,7 +173,8 @@ def _design_notes(fit: Fit) -> list[Note]:
             )
         )
     freedom = fit.nobs - fit.n_free
-    if freedom < FEW_FREEDOM:
+    # Known errors are the noise.
+    if freedom < FEW_FREEDOM and fit.objective.sigma is None:
         notes.append(
             Note.of(
                 "few_rows",
