@@ -475,8 +475,11 @@ def test_known_errors_that_make_no_sense_are_refused():
     for sigma in (0.0, -1.0, "", True):
         with pytest.raises(ArgumentError, match="sigma"):
             sf.fit(runs, sigma=sigma, robust="none", **options)
-    with pytest.raises(DataError, match="absent"):
-        sf.fit(runs, sigma="absent", robust="none", **options)
+    with pytest.raises(DataError, match="Did you mean 'loss_se'"):
+        sf.fit(runs, sigma="los_se", robust="none", **options)
+    for size in (1e-300, 1e300):
+        with pytest.raises(DataError, match="no loss has such an error"):
+            sf.fit(runs, sigma=size, robust="none", **options)
     bad = runs.assign(loss_se=runs["loss_se"].where(runs.index != 3, 0.0))
     with pytest.raises(DataError, match=r"rows 3.*a standard error is positive"):
         sf.fit(bad, sigma="loss_se", robust="none", **options)

@@ -42,8 +42,8 @@ def column_multiplier(
     column, other = same_column(recipe, baseline)
     if optioned:
         raise AllocationError(
-            f"{recipe.law.name!r} is a law of {column} alone: nothing is allocated, and neither "
-            "cost nor fixed has a meaning. Leave them out"
+            f"{recipe.law.name!r} is a law of {column} alone: nothing is allocated, and cost, "
+            "fixed and fixed_baseline have no meaning. Leave them out"
         )
     at = np.asarray(numbers(values, "flops", above=0, remedy="Pass a budget, as flops=1e22"))
     flat = at.ravel()

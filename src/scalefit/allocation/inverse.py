@@ -12,6 +12,7 @@ from scalefit.arguments import affordable, broadcast_shape, numbers, shown
 from scalefit.errors import ArgumentError
 from scalefit.laws import Law
 from scalefit.notes import Note
+from scalefit.results.domain import unit_mismatch
 from scalefit.results.estimate import Estimate
 from scalefit.results.fit import Fit
 from scalefit.results.remembered_columns import by_header, spoken
@@ -153,7 +154,8 @@ def _notes(line: Line, level: np.ndarray, value: np.ndarray, found: Passes) -> l
     notes: list[Note] = []
     if fine.any():
         inside = {key: item[fine] for key, item in line.others.items()}
-        notes += line.fit.extrapolation({**inside, line.column: value[fine]})
+        inside[line.column] = value[fine]
+        notes += (*unit_mismatch(line.fit.domain, inside), *line.fit.extrapolation(inside))
     if not fine.all():
         at = int(np.flatnonzero(~fine)[0])
         grid = line.grid()

@@ -79,9 +79,9 @@ def compute_multiplier(
     flag(paired, "paired")
     require_alike(first, second)
     if len(recipe.law.columns) == 1:
-        return column_multiplier(
-            first, second, flops, paired, cost != "6ND" or bool(fixed) or bool(fixed_baseline)
-        )
+        given = not (isinstance(cost, str) and cost == "6ND")
+        optioned = given or fixed is not None or fixed_baseline is not None
+        return column_multiplier(first, second, flops, paired, optioned)
     other = fixed if fixed_baseline is None else fixed_baseline
     own = allocate(recipe, flops, cost=cost, fixed=fixed)
     value = _needed(compared, None, own.loss, cost, other)

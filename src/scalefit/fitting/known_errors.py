@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from scalefit.arguments import shown
+from scalefit.data.column_names import unknown_header
 from scalefit.data.table import LossTable
 from scalefit.errors import DataError, listed
 from scalefit.objective import Objective
 
 __all__ = ["residual_errors", "weights"]
+
+# Of the size of the losses: no error is below their rounding, and none so far above them.
+LEAST, MOST = 1e-15, 1e15
 
 
 def residual_errors(
@@ -36,6 +41,7 @@ def residual_errors(
     if table.converted is not None:
         errors = errors * table.converted.slope(observed / scale)
     errors = errors * scale
+    _require_size(objective, table, observed, errors)
     return np.asarray(errors / observed if objective.needs_positive_loss else errors)
 
 
@@ -57,9 +63,28 @@ def weights(objective: Objective, table: LossTable, observed: np.ndarray) -> np.
     return np.where(used, table.weight / np.where(used, errors, 1.0) ** 2, 0.0)
 
 
+def _require_size(
+    objective: Objective, table: LossTable, observed: np.ndarray, errors: np.ndarray
+) -> None:
+    """Refuse errors that are in no unit of the losses."""
+    used = table.weight > 0
+    size = float(np.median(np.abs(observed[used & (observed != 0)])))
+    bad = used & ~((errors >= LEAST * size) & (errors <= MOST * size))
+    if bad.any():
+        rows = [table.rows[i] for i in np.flatnonzero(bad)]
+        raise DataError(
+            f"sigma={shown(objective.sigma)} is {errors[bad][0]:.3g} (rows {listed(rows)}), beside "
+            f"losses of about {size:.3g}: no loss has such an error",
+            rows=rows,
+            remedy="Give it in the unit of the losses, as sigma=0.01",
+        )
+
+
 def _column(table: LossTable, header: str) -> np.ndarray:
     """The errors of a column, shape (rows,); ones in rows that do not count."""
-    # LossTable.column says what is wrong with a header or a cell.
+    if header not in table and header not in table.sources.values():
+        raise unknown_header("sigma", header, table.frame)
+    # LossTable.column says what is wrong with a cell.
     errors, used = table.column(header), table.weight > 0
     bad = used & ~(errors > 0)
     if bad.any():
