@@ -39,6 +39,7 @@ SAYS = {
     "search": "The optimum is global to",
     "study": "approach2",
     "uncertainty": "95 %",
+    "one_column": "They cross once within",
     "own_table": "nearer to the runs in counts",
     "trackers": "mid_schedule: 2 of 75 losses",
     "safely": "left out, each under its rule",

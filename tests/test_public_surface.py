@@ -29,6 +29,7 @@ RESULTS = (
     sf.inference.Estimate,
     sf.inference.Profile,
     sf.allocation.Allocation,
+    sf.allocation.Crossing,
     sf.allocation.Deadweight,
     sf.allocation.NearOptimal,
     sf.shapes.NearestShapes,

@@ -19,7 +19,9 @@ from scalefit import (
     studies,
     trackers,
 )
+from scalefit.allocation.crossings import crossing
 from scalefit.allocation.deadweight_compute import deadweight
+from scalefit.allocation.inverse import inverse_predict
 from scalefit.allocation.multiplier import compute_multiplier
 from scalefit.allocation.near_optimality import near_optimal
 from scalefit.allocation.optimum import allocate
@@ -57,11 +59,13 @@ __all__ = [
     "bootstrap",
     "compute_multiplier",
     "covariance",
+    "crossing",
     "datasets",
     "deadweight",
     "errors",
     "fit",
     "inference",
+    "inverse_predict",
     "isoflop",
     "law",
     "laws",

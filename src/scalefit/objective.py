@@ -19,8 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from scalefit.arguments import choice, number
-from scalefit.errors import DataError
+from scalefit.arguments import choice, number, shown, text
+from scalefit.errors import ArgumentError, DataError
 from scalefit.frozen import Frozen
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Description
@@ -106,16 +106,23 @@ class Objective(Described):
         delta: where the Huber loss turns linear, in units of the residual; None without Huber.
         asymmetry: how many times more a run below the surface counts than one above; None unless
             asymmetric.
+        sigma: known standard errors of the losses, in the unit of the table: a number, or the
+            header of a column of them. Squares alone take them; None where none are known.
+
+    With s the standard error of a residual (``sigma``; over L for log and relative residuals),
+    ``robust="none"`` with ``sigma`` sums w (r / s)^2: chi-squared.
 
     Raises:
         ArgumentError: an unknown word; a delta that is not positive; an asymmetry that is not above
-            1 (1 is ``huber``, and less would be an upper envelope), or above 100,000.
+            1 (1 is ``huber``, and less would be an upper envelope), or above 100,000; a sigma that
+            is neither a positive number nor a header, or beside another penalty than squares.
     """
 
     residual: Residual = "log"
     robust: Robust = "huber"
     delta: float | None = 1e-3
     asymmetry: float | None = None
+    sigma: float | str | None = None
 
     def __post_init__(self) -> None:
         choice(self.residual, "residual", get_args(Residual))
@@ -136,6 +143,27 @@ class Objective(Described):
             )
         object.__setattr__(self, "delta", delta if "delta" in taken else None)
         object.__setattr__(self, "asymmetry", asymmetry if "asymmetry" in taken else None)
+        object.__setattr__(self, "sigma", self._checked_sigma())
+
+    def _checked_sigma(self) -> float | str | None:
+        """The known errors, checked."""
+        if self.sigma is None:
+            return None
+        remedy = "Pass the header of their column, as sigma='loss_se', or one number, as sigma=0.01"
+        found = (
+            text(self.sigma, "sigma", remedy=remedy)
+            if isinstance(self.sigma, str)
+            else number(self.sigma, "sigma", above=0, remedy=remedy)
+        )
+        if self.penalty.bounded:
+            raise ArgumentError(
+                f"sigma={shown(self.sigma)} are known errors of the losses, which squares are "
+                f"divided by: robust={self.robust!r} takes none",
+                argument="sigma",
+                value=self.sigma,
+                remedy="Pass robust='none' with it",
+            )
+        return found
 
     @property
     def penalty(self) -> Penalty:
@@ -146,6 +174,8 @@ class Objective(Described):
     def formula(self) -> str:
         """The sum as text of one line."""
         said = f"sum of {self.penalty.term}, r = {RESIDUALS[self.residual][0]}"
+        if self.sigma is not None:
+            said = said.replace("w r^2", "w (r / s)^2") + f", s = {self._error_of_residual}"
         if self.delta is not None:
             said += f", H Huber with delta = {self.delta:g}"
         if self.asymmetry is not None:
@@ -156,6 +186,9 @@ class Objective(Described):
     def latex(self) -> str:
         """The sum in LaTeX's mathematics."""
         said = rf"\sum_i {self.penalty.latex}, \quad r = {RESIDUALS[self.residual][1]}"
+        if self.sigma is not None:
+            over = r" / L" if self.needs_positive_loss else ""
+            said = said.replace("w r^2", "w (r / s)^2") + rf", \quad s = \sigma{over}"
         if self.delta is not None:
             inside = r"\tfrac{1}{2} r^2 & |r| \le \delta"
             beyond = r"\delta (|r| - \tfrac{1}{2} \delta) & |r| > \delta"
@@ -163,6 +196,12 @@ class Objective(Described):
         if self.asymmetry is not None:
             said += rf", \quad c = {self.asymmetry:g} \text{{ if }} r < 0 \text{{, else }} 1"
         return said
+
+    @property
+    def _error_of_residual(self) -> str:
+        """The known standard error of a residual, as text."""
+        error = f"{self.sigma:g}" if isinstance(self.sigma, float) else f"column {self.sigma!r}"
+        return f"{error} / L" if self.needs_positive_loss else error
 
     def describe(self, level: float = 0.95) -> Description:
         """The sum in words and as a formula, and its numbers."""
@@ -174,6 +213,7 @@ class Objective(Described):
             {
                 "delta": "" if self.delta is None else f"{self.delta:g}, in units of the residual",
                 "asymmetry": "" if self.asymmetry is None else f"{self.asymmetry:g}",
+                "known errors": "" if self.sigma is None else f"s = {self._error_of_residual}",
             },
         )
 

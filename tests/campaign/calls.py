@@ -120,6 +120,7 @@ def calls() -> dict[str, Call]:
     wasted = sf.deadweight(fit, N=1e9, D=1e11)
     estimate = draws.predict(N=1e9, D=1e11)
     profile = sf.profile(fit, runs, "alpha")
+    along = [sf.fit(runs, "power_offset", x="N"), sf.fit(runs, "power", x="N")]
     budget = {"fit": fit, "flops": 1e22}
     quiet = {"progress": False}
     table = sf.LossTable.from_frame(runs)
@@ -137,6 +138,8 @@ def calls() -> dict[str, Call]:
         "near_optimal": (sf.near_optimal, {**budget, "overhead": 0.1}),
         "deadweight": (sf.deadweight, {"fit": fit, "N": 1e9, "D": 1e11}),
         "compute_multiplier": (sf.compute_multiplier, {**budget, "baseline": fit}),
+        "inverse_predict": (sf.inverse_predict, {"fit": fit, "loss": 2.5, "N": 1e9}),
+        "crossing": (sf.crossing, {"first": along[0], "second": along[1], "within": (1e15, 1e25)}),
         "optimal": (sf.allocation.optimum_function, {**budget, "what": "N"}),
         "isoflop": (sf.isoflop, {"runs": runs}),
         "quality": (sf.approach2.flag_runs, {"runs": runs}),

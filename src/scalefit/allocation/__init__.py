@@ -1,6 +1,7 @@
 """From a fitted law and a budget to model size and tokens: costs, hardware, closed forms, results.
 
-``scalefit.allocate``, ``near_optimal``, ``deadweight`` and ``compute_multiplier`` use them.
+``scalefit.allocate``, ``near_optimal``, ``deadweight``, ``compute_multiplier``,
+``inverse_predict`` and ``crossing`` use them.
 """
 
 from scalefit.allocation.additive_optimum import (
@@ -14,6 +15,7 @@ from scalefit.allocation.additive_optimum import (
     wedge,
 )
 from scalefit.allocation.costs import COSTS, Cost, cost, counted, find_cost, measured, product
+from scalefit.allocation.crossings import Crossing
 from scalefit.allocation.deadweight_compute import Deadweight
 from scalefit.allocation.hardware import HARDWARE, Hardware, Utilisation, usd_per_flop
 from scalefit.allocation.inference_costs import (
@@ -33,6 +35,7 @@ __all__ = [
     "HARDWARE",
     "Allocation",
     "Cost",
+    "Crossing",
     "Deadweight",
     "Hardware",
     "NearOptimal",

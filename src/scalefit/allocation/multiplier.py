@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from scalefit.allocation.column_multiplier import column_multiplier
 from scalefit.allocation.costs import CostLike
 from scalefit.allocation.optimum import MEANT, allocate
+from scalefit.allocation.paired_draws import paired_draws, require_alike
 from scalefit.allocation.problem import build_problem
 from scalefit.allocation.refusals import require_design, require_optimum
 from scalefit.allocation.solve import solve_all
 from scalefit.allocation.solver import LIMITED
 from scalefit.arguments import flag
 from scalefit.calls import checked_call
-from scalefit.errors import AllocationError
 from scalefit.notes import Note
-from scalefit.results.estimate import Draws, Estimate
+from scalefit.results.estimate import Estimate
 from scalefit.results.fit import Fit
 from scalefit.results.surface import Surface, checked_surface
 
@@ -76,10 +77,11 @@ def compute_multiplier(
     first, second = checked_surface(fit), checked_surface(baseline, "baseline")
     recipe, compared = first.point, second.point
     flag(paired, "paired")
-    if bool(first.drawn) != bool(second.drawn):
-        raise AllocationError(
-            "one recipe is an ensemble and the other a fit: bootstrap both, or give both fits"
-        )
+    require_alike(first, second)
+    if len(recipe.law.columns) == 1:
+        given = not (isinstance(cost, str) and cost == "6ND")
+        optioned = given or fixed is not None or fixed_baseline is not None
+        return column_multiplier(first, second, flops, paired, optioned)
     other = fixed if fixed_baseline is None else fixed_baseline
     own = allocate(recipe, flops, cost=cost, fixed=fixed)
     value = _needed(compared, None, own.loss, cost, other)
@@ -88,7 +90,7 @@ def compute_multiplier(
     ratio = value / budgets
     if not first.drawn:
         return Estimate(ratio, np.empty((0, *ratio.shape)), notes=notes)
-    ours, theirs = _both(first.drawn, second.drawn, paired)
+    ours, theirs = paired_draws(first.drawn, second.drawn, paired)
     problem = build_problem(recipe, flops, "FLOP", cost=cost, fixed=fixed)
     best = solve_all(problem, ours)
     loss = np.where(best.state <= LIMITED, best.loss, np.nan)
@@ -152,18 +154,3 @@ def _needed(
         require_optimum(problem, found)
     needed = np.where(np.isnan(level), np.nan, np.where(found.state <= LIMITED, found.cost, np.inf))
     return np.asarray(needed[0] if one else needed)
-
-
-def _both(ours: Draws, theirs: Draws, paired: bool) -> tuple[Draws, Draws]:
-    """Draws of both, of one length."""
-    if not paired:
-        count = min(len(ours.index), len(theirs.index))
-        return ours.first(count), theirs.first(count)
-    if ours.origin is None or ours.origin != theirs.origin:
-        marks = [tuple(item.origin or ()) for item in (ours, theirs)]
-        raise AllocationError(
-            f"these ensembles are not paired: {marks[0]} and {marks[1]} (method, seed, draws, "
-            "runs). Resample tables of the same runs in the same order by the same method with "
-            "the same seed, or leave paired out"
-        )
-    return ours.shared(theirs), theirs.shared(ours)

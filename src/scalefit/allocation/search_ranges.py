@@ -15,6 +15,7 @@ from scalefit.arguments import shown
 from scalefit.errors import AllocationError, ArgumentError
 from scalefit.laws import Law, Relation
 from scalefit.results.fit import Fit
+from scalefit.results.remembered_columns import spoken
 
 __all__ = [
     "NO_SIZE",
@@ -275,12 +276,25 @@ def _count_in_compute(fit: Fit, level: str) -> str:
             rest.append(f"{name!r}: {example_of(fit, name):g}")
     more = f", fixed={{{', '.join(rest)}}}" if rest else ""
     counted = f"lambda {main}: {main}"
+    if len(columns) == 1 and not level.startswith("usd"):
+        return _of_one_column(fit, level)
     if level.startswith("usd"):
         counted = f"scalefit.allocation.cost(source='mine', unit='USD')({counted})"
     return (
         f"Count the budget in {main}: allocate(fit, {level}, cost={counted}, "
         f"free={{{', '.join(ranges)}}}{more})"
     )
+
+
+def _of_one_column(fit: Fit, level: str) -> str:
+    """What stands for an allocation in a law of one column: its prediction, or the inverse."""
+    (column,) = fit.law.columns
+    header = spoken(fit.law, fit.provenance).get(column, column)
+    kind, _, value = level.partition("=")
+    if kind == "loss":
+        return f"The {header} that reaches it: scalefit.inverse_predict(fit, {value})"
+    given = header if header.isidentifier() else column
+    return f"Nothing is divided. The loss at a value of {header}: fit.predict({given}={value})"
 
 
 def _falls(fit: Fit) -> bool:

@@ -22,9 +22,10 @@ from scalefit.approach2.isoflop_fit import IsoFlop
 from scalefit.approach2.resamples import resample_approach2, resampling_notes
 from scalefit.approach2.run_quality import ALL_RULES, RuleChoice, checked_rules
 from scalefit.arguments import flag, whole
-from scalefit.data.table import LossTable, as_table
+from scalefit.data.table import LossTable
 from scalefit.errors import AllocationError, DataError
 from scalefit.results.prediction import refuse_unknown
+from scalefit.results.remembered_columns import table_again
 from scalefit.results.surface import Surface, checked_surface
 
 __all__ = ["bias"]
@@ -105,7 +106,7 @@ def bias(
     surface_cost = _product(isoflop.sweeps.cost if cost is None else cost)
     target = single_budget(flops)
     refuse_unknown(bias, None, columns)
-    table = as_table(runs, **columns)
+    table = table_again(fit.point.provenance, runs, columns)
     _require_runs(isoflop, table)
     optimum = allocate(fit, target, cost=surface_cost)
     tokens = isoflop.at(target).D

@@ -24,6 +24,7 @@ __all__ = [
     "UNITS",
     "Resolved",
     "ambiguous",
+    "known_as",
     "normalised",
     "quantity_of",
     "refuse_no_header",
@@ -121,6 +122,11 @@ def normalised(header: str) -> str:
     """A header as aliases are written: lower case, underscores; a lone letter keeps its case."""
     text = header.strip()
     return text if len(text) == 1 else re.sub(r"[\s\-]+", "_", text).lower()
+
+
+def known_as(header: str) -> str | None:
+    """The quantity that a header is a known name of; None where it is of none."""
+    return next((name for name, known in ALIASES.items() if normalised(header) in known), None)
 
 
 def quantity_of(name: str) -> Quantity:

@@ -65,6 +65,13 @@ class LossScale(NamedTuple):
             factor = np.log(2.0) if self.unit in ("bits", "bits_per_byte") else 1.0
             return losses * (factor * (self.bytes_per_token or 1.0))
 
+    def slope(self, losses: np.ndarray) -> np.ndarray:
+        """What small changes of the table's losses are multiplied by, at losses in nats."""
+        if self.unit == "perplexity":
+            return np.exp(-losses)
+        factor = np.log(2.0) if self.unit in ("bits", "bits_per_byte") else 1.0
+        return np.full(losses.shape, factor * (self.bytes_per_token or 1.0))
+
     @property
     def said(self) -> str:
         """The conversion in words."""

@@ -9,7 +9,6 @@ of the library trusts it.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -18,7 +17,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from scalefit.arguments import choice, file_path, mapping, names, shown
+from scalefit.arguments import choice, mapping, names, shown
 from scalefit.data import cells
 from scalefit.data.column_checks import (
     as_numbers,
@@ -35,7 +34,7 @@ from scalefit.data.column_names import (
     rename,
     resolve,
 )
-from scalefit.data.containers import no_table, refuse_repeated_labels, to_pandas
+from scalefit.data.containers import no_table
 from scalefit.data.dropped_rows import (
     DroppedRow,
     apply_rules,
@@ -44,9 +43,9 @@ from scalefit.data.dropped_rows import (
     drop_missing,
 )
 from scalefit.data.interpretation import Interpretation, headers_with_units
-from scalefit.data.loss_units import ASSUMED, LossUnit, read_loss_scale
+from scalefit.data.loss_units import ASSUMED, LossScale, LossUnit, read_loss_scale
 from scalefit.data.other_laws import other_ways
-from scalefit.data.readers import read_frame
+from scalefit.data.plain_frames import plain_frame
 from scalefit.data.row_filter import RULE_REMEDY
 from scalefit.data.row_labels import refuse_unlabelled
 from scalefit.data.table_notes import reading_notes, replaced_columns
@@ -81,6 +80,7 @@ class LossTable(Described):
         scales: what the numbers of a quantity were multiplied by, where not by one.
         loss_unit: unit of the losses, after conversion; empty where it is not known.
         provenance: of a table of :mod:`scalefit.datasets`, its name, source and SHA-256.
+        converted: how its losses became nats; None where they are as they were given.
     """
 
     frame: pd.DataFrame
@@ -91,6 +91,7 @@ class LossTable(Described):
     scales: Mapping[str, float] = Frozen({})
     loss_unit: str = ASSUMED
     provenance: Mapping[str, str] = Frozen()
+    converted: LossScale | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.frame, pd.DataFrame):
@@ -145,7 +146,7 @@ class LossTable(Described):
         choice(missing, "missing", get_args(Missing))
         rules = names(keep, "keep", remedy=RULE_REMEDY, wanted="rule")
         loss = read_loss_scale(loss_unit, bytes_per_token)
-        frame = _plain(frame)
+        frame = plain_frame(frame)
         found = resolve(frame, columns)
         sources, candidates = found.sources, found.candidates
         refuse_ambiguous(frame, sources, candidates, converted=loss is not None)
@@ -167,7 +168,7 @@ class LossTable(Described):
             said = f"no row is left: {len(dropped)} were dropped: {counted(dropped)}"
             raise DataError(said, remedy="Loosen the rules")
         known = Frozen(sources), Frozen(candidates), tuple(dropped), ()
-        table = cls(renamed, *known, Frozen(found.scales), reading.loss_unit)
+        table = cls(renamed, *known, Frozen(found.scales), reading.loss_unit, converted=loss)
         for name in checked:
             table.column(name)
         # Runs of no weight say nothing of the unit, and C may be no number: it is optional.
@@ -462,32 +463,3 @@ def as_table(runs: Any, **options: Any) -> LossTable:
             )
         return runs
     return LossTable.from_frame(runs, **options)
-
-
-def _plain(frame: Any) -> pd.DataFrame:
-    """A table, or a file of one, as a plain DataFrame with one level of headers, all different.
-
-    Raises:
-        ArgumentError: it is none.
-        DataError: it has no rows, or headers of several levels or that repeat.
-    """
-    if isinstance(frame, str | os.PathLike):
-        frame = read_frame(
-            file_path(frame, "runs", remedy="Pass the path of a table, as 'runs.csv'")
-        )
-    frame = to_pandas(frame)
-    if frame.empty:
-        lacking = "columns" if len(frame) else "rows"
-        raise DataError(
-            f"the table has no {lacking}", remedy="Check the file or the query behind it"
-        )
-    if isinstance(frame.columns, pd.MultiIndex):
-        if frame.columns.nlevels > 1:
-            raise DataError(
-                f"the table has headers of {frame.columns.nlevels} levels, such as "
-                f"{frame.columns[0]}",
-                remedy="Leave one, as frame.droplevel(0, axis=1)",
-            )
-        frame = frame.set_axis(frame.columns.get_level_values(0), axis=1)
-    refuse_repeated_labels(frame)
-    return frame

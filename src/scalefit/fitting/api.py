@@ -23,7 +23,7 @@ from scalefit.fitting.end_points import Polished
 from scalefit.fitting.fit_notes import fit_notes
 from scalefit.fitting.grid import Searched
 from scalefit.fitting.objective_setup import scaled_objective
-from scalefit.fitting.prepared_fit import PreparedFit, prepare_fit
+from scalefit.fitting.prepared_fit import PreparedFit, data_digest, prepare_fit
 from scalefit.fitting.search import polish_from, search
 from scalefit.laws import Law, find
 from scalefit.notes import Note
@@ -61,6 +61,7 @@ def fit(
     robust: Robust = "huber",
     delta: float = 1e-3,
     asymmetry: float = 10.0,
+    sigma: float | str | None = None,
     fixed: Mapping[str, float] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
     tied: Sequence[Sequence[str]] = (),
@@ -92,6 +93,9 @@ def fit(
             ``asymmetric``).
         asymmetry: how many times more a run below the surface counts than one above
             (``asymmetric``).
+        sigma: known standard errors of the losses, in the unit of the losses: the header of their
+            column, as ``"loss_se"``, or one number (``robust="none"`` only). They are absolute:
+            intervals follow from them, and not from the spread of the residuals.
         fixed: parameters held at a value, as ``{"E": 1.7}``.
         bounds: bounds other than those of the parameter's kind, as ``{"alpha": (0.2, 0.6)}``.
         tied: groups of parameters that share a value, as ``[("alpha", "beta")]``.
@@ -136,7 +140,7 @@ def fit(
     law, effort = find(law), _effort(certify)
     refuse_unknown(fit, law, columns)
     seed, device = arguments.seed(seed), named(device)
-    objective = Objective(residual, robust, delta, asymmetry)
+    objective = Objective(residual, robust, delta, asymmetry, sigma)
     limited = read_bounds(bounds)
     prepared = prepare_fit(
         as_table(
@@ -214,7 +218,7 @@ def result_of(
         dropped=table.dropped,
         provenance=_provenance(prepared),
     )
-    return found.with_notes(*fit_notes(found, problem, table, residuals))
+    return found.with_notes(*fit_notes(found, prepared, residuals))
 
 
 class _Optimum(NamedTuple):
@@ -253,7 +257,7 @@ def _proved(
         status, diagnostics = assess(problem, objective, data, settings, searched, polished)
         best = diagnostics.minima[0]
         predicted = prepared.predict(best.params)
-        weight = prepared.table.weight
+        weight = prepared.weight
         value, residuals = evaluate_objective(objective, prepared.observed, predicted, weight)
         rounded = _disagreement(prepared, polished, best.params, best.value, value, residuals)
         certificate = _certificate(prepared, value, effort)
@@ -322,7 +326,7 @@ def _disagreement(
     size = np.abs(prepared.observed) if objective.needs_positive_loss else 1.0
 
     def explained(error: np.ndarray) -> bool:
-        within = slack(objective, residuals, prepared.table.weight, error / size)
+        within = slack(objective, residuals, prepared.weight, error / size)
         return bool(abs(value - searched) <= AGREEMENT * value + within)
 
     if explained(error):
@@ -373,7 +377,7 @@ def _certificate(prepared: PreparedFit, value: float, effort: _Effort | None) ->
         objective,
         prepared.columns,
         prepared.observed,
-        prepared.table.weight,
+        prepared.weight,
         prepared.fixed,
         value,
         codes=prepared.data.codes,
@@ -437,7 +441,7 @@ def _provenance(prepared: PreparedFit) -> dict[str, str]:
         "scalefit": __version__,
         "jax": jax.__version__,
         "numpy": np.__version__,
-        "data": table.digest([*law.columns, law.response], grouped),
+        "data": data_digest(table, law, prepared.objective, grouped),
         "loss unit": table.loss_unit,
         **table.provenance,
         **headers,

@@ -8,9 +8,11 @@ from scalefit.data.grouping import level_name
 from scalefit.data.table import LossTable
 from scalefit.errors import listed
 from scalefit.fitting.diagnostics import EXACT_SPREAD
+from scalefit.fitting.prepared_fit import PreparedFit
 from scalefit.fitting.run_notes import run_notes
 from scalefit.notes import Note
 from scalefit.problem.problem import Problem
+from scalefit.results.chi_squared import chi_squared
 from scalefit.results.diagnostics import Minimum
 from scalefit.results.fit import Fit
 from scalefit.results.prediction import by_row
@@ -19,6 +21,9 @@ from scalefit.runtime.settings import quiet
 
 __all__ = ["fit_notes"]
 
+# Chi-squared beyond these shares of its distribution: of right errors one table in fifty is.
+CONSISTENT = 0.01
+
 # Residuals beyond this many times delta are far outside: their Huber loss is their size to 5 %.
 FAR_OUTSIDE = 10.0
 # More levels of a coefficient than this at one bound share a note.
@@ -26,15 +31,17 @@ MOST_NOTED = 10
 
 
 @quiet()
-def fit_notes(fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarray) -> list[Note]:
+def fit_notes(fit: Fit, prepared: PreparedFit, residuals: np.ndarray) -> list[Note]:
     """Notes on a finished fit."""
+    problem, table = prepared.problem, prepared.table
     return [
         *_envelope_notes(fit),
+        *_error_notes(fit),
         *_delta_notes(fit, table, residuals),
         *_bound_notes(fit, problem, table),
         *_search_notes(fit, problem, table),
         *_proof_notes(fit),
-        *run_notes(fit, problem, table, residuals),
+        *run_notes(fit, prepared, residuals),
     ]
 
 
@@ -49,6 +56,31 @@ def _envelope_notes(fit: Fit) -> list[Note]:
             "loss. It moves the compute-optimal D/N (at 1e24 FLOP on the Chinchilla points from "
             "18 to 5 or 6): report it beside the fit with robust='huber'",
             {"asymmetry": fit.objective.asymmetry},
+        )
+    ]
+
+
+def _error_notes(fit: Fit) -> list[Note]:
+    """A note where residuals are not as large as the known errors say."""
+    found = chi_squared(fit)
+    if found is None or CONSISTENT <= found.p <= 1 - CONSISTENT:
+        return []
+    times = float(np.sqrt(found.value / found.df))
+    large = found.p < CONSISTENT
+    said = (
+        "larger than the errors that sigma states: the law is wrong here, or sigma too small, and "
+        "intervals are too narrow"
+        if large
+        else "smaller than the errors that sigma states: these are too large, or not of single "
+        "runs, and intervals are too wide"
+    )
+    return [
+        Note.of(
+            "sigma_inconsistent",
+            f"chi-squared is {found}: the residuals are {said}. They are {times:.2g} times as "
+            "large as stated. Correct sigma, or leave it out, so that errors follow from the "
+            "residuals",
+            {"chi_squared": found.value, "df": found.df, "p": found.p, "ratio": times},
         )
     ]
 

@@ -12,6 +12,7 @@ from scalefit.data.grouping import Grouping
 from scalefit.data.table import LossTable
 from scalefit.errors import DataError
 from scalefit.fitting.design_checks import check_delta, check_design, check_losses, check_weights
+from scalefit.fitting.known_errors import weights
 from scalefit.frozen import Frozen
 from scalefit.laws import Law
 from scalefit.objective import Objective, binary_size, measure, require_positive
@@ -22,7 +23,7 @@ from scalefit.results.fit import Fit
 from scalefit.results.prediction import by_row
 from scalefit.runtime.settings import quiet
 
-__all__ = ["PreparedFit", "pack", "prepare_again", "prepare_fit"]
+__all__ = ["PreparedFit", "data_digest", "pack", "prepare_again", "prepare_fit"]
 
 # Places that rows in slots of one length may take, of one each, before levels have several slots.
 MOST_FILLED = 2
@@ -48,6 +49,7 @@ class PreparedFit(NamedTuple):
         observed: observed losses, (rows,).
         groups: the division each grouped parameter differs by.
         codes: level of each row in each division, (rows,).
+        weight: of each row in the sum: the table's own, over the square of a known error, (rows,).
     """
 
     table: LossTable
@@ -60,6 +62,7 @@ class PreparedFit(NamedTuple):
     observed: np.ndarray
     groups: dict[str, Grouping]
     codes: dict[Grouping, np.ndarray]
+    weight: np.ndarray
 
     def predict(self, params: Mapping[str, float]) -> np.ndarray:
         """The law as it is written, at parameters by name, shape (rows,)."""
@@ -109,10 +112,12 @@ def prepare_fit(
         law, found, columns, fixed=fixed, bounds=bounds, tied=tied, groups=grouped
     )
     check_design(problem, columns, table.weight, table.rows, codes)
-    data = pack(problem, objective, columns, observed, table.weight, fixed, list(codes.values()))
+    weight = weights(objective, table, observed)
+    check_weights(weight, table.rows)
+    data = pack(problem, objective, columns, observed, weight, fixed, list(codes.values()))
     check_delta(objective, data.measure, float(data.unit))
     return PreparedFit(
-        table, objective, fixed, problem, settings, data, columns, observed, grouped, codes
+        table, objective, fixed, problem, settings, data, columns, observed, grouped, codes, weight
     )
 
 
@@ -131,7 +136,6 @@ def _losses(table: LossTable, law: Law, objective: Objective) -> np.ndarray:
             column=name,
             remedy="Give it with more digits, if it was rounded",
         )
-    check_weights(table.weight, table.rows)
     header = table.sources.get(name, name)
     check_losses(objective, header, observed, table.weight, table.rows)
     return observed
@@ -153,6 +157,19 @@ def prepare_again(fit: Fit, table: LossTable) -> PreparedFit:
         tied=fit.tied,
         groups={name: item.columns for name, item in fit.groups.items()},
     )
+
+
+def data_digest(table: LossTable, law: Law, objective: Objective, grouped: Sequence[str]) -> str:
+    """SHA-256 of what a fit takes from its table.
+
+    Args:
+        table: the table.
+        law: the law.
+        objective: what is summed: may name a column of known errors.
+        grouped: columns that coefficients differ by.
+    """
+    errors = [objective.sigma] if isinstance(objective.sigma, str) else []
+    return table.digest([*law.columns, law.response, *errors], grouped)
 
 
 def pack(

@@ -11,6 +11,7 @@ from scalefit.data.table import LossTable
 from scalefit.errors import listed
 from scalefit.fitting.dependence_notes import dependent_rows
 from scalefit.fitting.design_checks import tells_apart
+from scalefit.fitting.prepared_fit import PreparedFit
 from scalefit.notes import Note
 from scalefit.objective import Objective, binary_size
 from scalefit.problem.problem import Problem
@@ -53,12 +54,13 @@ MOST_RISING = 0.5
 FLOPS_TOLERANCE = 0.05
 
 
-def run_notes(fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarray) -> list[Note]:
+def run_notes(fit: Fit, prepared: PreparedFit, residuals: np.ndarray) -> list[Note]:
     """Notes on the runs of a finished fit."""
+    problem, table = prepared.problem, prepared.table
     rising = _rising_notes(fit, table) if len(fit.law.columns) == 1 else _rising_with(fit, table)
     notes = [*rising, *_design_notes(fit)]
     if fit.status is not Status.EXACT:
-        notes += _outlier_notes(fit, table, residuals)
+        notes += _outlier_notes(fit, prepared, residuals)
         notes += _one_ratio_notes(fit, problem, table, residuals)
     notes += dependent_rows(fit, table, residuals)
     return [*notes, *_convention_notes(fit, table)]
@@ -171,12 +173,14 @@ def _design_notes(fit: Fit) -> list[Note]:
             )
         )
     freedom = fit.nobs - fit.n_free
-    if freedom < FEW_FREEDOM:
+    # Known errors are the noise.
+    if freedom < FEW_FREEDOM and fit.objective.sigma is None:
         notes.append(
             Note.of(
                 "few_rows",
                 f"{fit.nobs} runs leave {freedom} degrees of freedom for {fit.n_free} parameters: "
-                "the residuals say nothing about the noise. Add runs before trusting exponents",
+                f"the residuals say {'little' if freedom else 'nothing'} about the noise. Add runs "
+                "before trusting exponents",
                 {"rows": fit.nobs, "free": fit.n_free},
                 severity="warning",
             )
@@ -184,8 +188,9 @@ def _design_notes(fit: Fit) -> list[Note]:
     return notes
 
 
-def _outlier_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[Note]:
-    squares = table.weight * (residuals / binary_size(np.abs(residuals).max())) ** 2
+def _outlier_notes(fit: Fit, prepared: PreparedFit, residuals: np.ndarray) -> list[Note]:
+    table = prepared.table
+    squares = prepared.weight * (residuals / binary_size(np.abs(residuals).max())) ** 2
     few = _dominant(squares[table.weight > 0], fit.n_free)
     if not few:
         return []

@@ -143,7 +143,8 @@ def bootstrap(
     progress, device = arguments.flag(progress, "progress"), named(device)
     size = 2 * fit.nobs + FIELDS * (fit.n_free + 1)
     arguments.affordable(n_draws, "n_draws", 8 * size, remedy=COUNT)
-    require_freedom(fit)
+    # Losses with known noise are drawn, whatever the residuals say of it.
+    require_freedom(fit, method == "residuals" and fit.objective.sigma is not None)
     refuse_unknown(bootstrap, fit.law, columns)
     clustered = columns_by is not None and method != "strata"
     if method in PLAIN and not clustered:

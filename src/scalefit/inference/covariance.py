@@ -14,7 +14,13 @@ from scalefit.arguments import level as checked_level
 from scalefit.arguments import seed as checked_seed
 from scalefit.data.table import LossTable
 from scalefit.fitting.objective_setup import scaled_objective
-from scalefit.inference.covariance_matrix import CovarianceMethod, check_method, covariance_matrix
+from scalefit.inference.covariance_matrix import (
+    CovarianceMethod,
+    check_method,
+    chosen_method,
+    covariance_matrix,
+    exact_notes,
+)
 from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.fitted_data import (
     FEWEST_FREEDOM,
@@ -56,18 +62,24 @@ class Covariance(Described):
         matrix: covariance of the free parameters in raw units, those at a bound left out, a
             DataFrame with their names on both sides; tied parameters by their first name.
         method: ``jacobian``, ``sandwich``, or ``sandwich of`` the column of the clusters.
-        df: degrees of freedom of the t distribution of its intervals.
+        df: degrees of freedom of the t distribution of its intervals; infinite, of a normal one,
+            where errors are known.
         notes: soft problems.
     """
 
     fit: Fit
     matrix: pd.DataFrame
     method: str
-    df: int
+    df: float
     notes: tuple[Note, ...]
     _fitted: FittedData
     _matrix: np.ndarray
     _logarithmic: np.ndarray
+
+    @property
+    def _exact(self) -> bool:
+        """Whether intervals hold with any number of residual degrees of freedom."""
+        return self._fitted.exact(self.method)
 
     @property
     def standard_errors(self) -> pd.Series:
@@ -95,12 +107,12 @@ class Covariance(Described):
         Raises:
             ArgumentError: the level is no number between 0 and 1.
             DataError: fewer than five residual degrees of freedom are left, too few for any
-                interval.
+                interval but that of a linear fit or of known errors.
         """
         from scipy.stats import t
 
         share = checked_level(level)
-        require_freedom(self.fit)
+        require_freedom(self.fit, self._exact)
         reach = t.ppf(0.5 + 0.5 * share, self.df)
         frame, log = self._errors(), self._logarithmic
         value, errors = frame["value"].to_numpy(), frame["se"].to_numpy()
@@ -125,10 +137,11 @@ class Covariance(Described):
         Raises:
             ArgumentError: the number of draws or the seed is none, or so many draws do not fit
                 into memory.
-            DataError: fewer than five residual degrees of freedom are left.
+            DataError: fewer than five residual degrees of freedom are left, as for
+                :meth:`conf_int`.
         """
         n_draws, seed = whole(n_draws, "n_draws", least=2, remedy=COUNT), checked_seed(seed)
-        require_freedom(self.fit)
+        require_freedom(self.fit, self._exact)
         fitted, problem = self._fitted, self._fitted.prepared.problem
         affordable(n_draws, "n_draws", 8 * FIELDS * problem.size, remedy=COUNT)
         settings, k = fitted.prepared.settings, len(problem.owners)
@@ -174,7 +187,9 @@ class Covariance(Described):
         values, vectors = np.linalg.eigh(inner / np.outer(size, size))
         root = size[:, None] * vectors * np.sqrt(np.clip(values, 0, None))
         # A t variable is a normal one over the root of a chi-square over its degrees of freedom.
-        shrink = np.sqrt(rng.chisquare(self.df, n_draws) / self.df)
+        shrink = np.ones(n_draws)
+        if np.isfinite(self.df):
+            shrink = np.sqrt(rng.chisquare(self.df, n_draws) / self.df)
         steps = np.zeros((n_draws, p))
         steps[:, free] = rng.standard_normal((n_draws, len(root))) @ root.T / shrink[:, None]
         points = np.r_[terms.start, fitted.optimum.coordinates] + steps
@@ -218,7 +233,7 @@ class Covariance(Described):
     def describe(self, level: float = 0.95) -> Description:
         """How well the parameters are known, their intervals, and their correlations."""
         level = checked_level(level)
-        if self.fit.df_resid < FEWEST_FREEDOM:
+        if self.fit.df_resid < FEWEST_FREEDOM and not self._exact:
             frame = self._errors()
             headline = "too few residual degrees of freedom for intervals: add runs"
         else:
@@ -228,12 +243,17 @@ class Covariance(Described):
             title=f"Covariance of {self.fit.law.name} by {self.method}",
             headline=headline,
             facts={"runs": f"{self.fit.nobs}, {self.fit.df_resid} residual degrees of freedom"},
-            tables=[
-                interval_table(frame, level, f"by Student's t of {self.df} degrees of freedom")
-            ],
+            tables=[interval_table(frame, level, self._distribution)],
             notes=self.notes,
             parts={"correlation": self._correlations()},
         )
+
+    @property
+    def _distribution(self) -> str:
+        """What the intervals are of, in words."""
+        if not np.isfinite(self.df):
+            return "by the normal distribution, of known errors"
+        return f"by Student's t of {self.df:g} degrees of freedom"
 
     def _errors(self) -> pd.DataFrame:
         """Estimate and standard error of every free parameter."""
@@ -267,7 +287,7 @@ class _Terms(NamedTuple):
 def covariance(
     fit: Fit,
     runs: LossTable | pd.DataFrame,
-    method: CovarianceMethod = "sandwich",
+    method: CovarianceMethod | None = None,
     *,
     by: str | Sequence[str] | None = None,
     **columns: Any,
@@ -286,10 +306,16 @@ def covariance(
     nonlinear least squares. Where a Huber loss is quadratic for few rows only, mean psi' and that
     part of H are estimated from a wider window, as in quantile regression.
 
+    Where the errors of the losses are known (``fit(..., sigma=...)``), W has one over their
+    squares, s^2 is one, and intervals are normal. Where squares of raw residuals are summed and
+    every free parameter is linear, Student's t is exact under normal noise of one size, from one
+    residual degree of freedom on.
+
     Args:
         fit: the fit.
         runs: the table it was made from.
-        method: ``jacobian`` or ``sandwich``.
+        method: ``jacobian`` or ``sandwich``; by default the sandwich, but where errors are known,
+            and where a linear fit has fewer than five residual degrees of freedom.
         by: column of clusters of runs that depend on each other, or several columns, whose
             combinations are the clusters (sandwich); ``index`` for the labels of the rows.
         **columns: options of the table where ``runs`` is a DataFrame, as for ``fit``.
@@ -324,9 +350,10 @@ def covariance(
     checked_fit(fit)
     clustered = check_method(method, by)
     refuse_unknown(covariance, fit.law, columns)
-    if method == "sandwich" and by is None:
+    if method != "jacobian" and by is None:
         require_clusters(fit, "covariance(fit, runs, by={by})")
     fitted = attach(fit, runs, **columns)
+    method = chosen_method(fitted, method, clustered)
     found = covariance_matrix(fitted, method, clustered)
     problem = fitted.prepared.problem
     point = fitted.point
@@ -334,12 +361,15 @@ def covariance(
     kinds = {param.name: param.kind.name for param in fit.law.params}
     amplitude = [kinds[problem.linear[owner][0]] == "amplitude" for owner in problem.owners]
     positive = np.array(amplitude, dtype=bool) & (fitted.optimum.coefficients > 0)
+    # What is exact is so in the parameters themselves, not in their logarithms.
+    positive &= not (fitted.linear and method == "jacobian")
     searched = np.array([False] * count + list(problem.logarithmic))
     natural = np.where(searched, np.exp(np.where(searched, point, 0.0)), 1.0)[~fitted.at_bound]
     names = [
         group[0] for group, held in zip(problem.names, fitted.at_bound, strict=True) if not held
     ]
     notes = [*([] if clustered else dependence_notes(fit.notes)), *found.notes]
+    notes += exact_notes(fitted, method)
     if fitted.at_bound.any():
         notes.append(
             Note.of(

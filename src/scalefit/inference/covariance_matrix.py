@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -9,13 +10,27 @@ import numpy as np
 from scalefit.arguments import choice, shown
 from scalefit.errors import ArgumentError, DataError
 from scalefit.inference.derivatives import core_share, derivatives
-from scalefit.inference.fitted_data import Columns, FittedData, by_text, checked_by, clusters
+from scalefit.inference.fitted_data import (
+    FEWEST_FREEDOM,
+    Columns,
+    FittedData,
+    by_text,
+    checked_by,
+    clusters,
+)
 from scalefit.inference.leverage import left_out
 from scalefit.notes import Note
 from scalefit.objective import Measure, influence
 from scalefit.results.dependence import FEWEST_CLUSTERS
 
-__all__ = ["CovarianceMatrix", "CovarianceMethod", "check_method", "covariance_matrix"]
+__all__ = [
+    "CovarianceMatrix",
+    "CovarianceMethod",
+    "check_method",
+    "chosen_method",
+    "covariance_matrix",
+    "exact_notes",
+]
 
 CovarianceMethod = Literal["jacobian", "sandwich"]
 
@@ -25,22 +40,27 @@ class CovarianceMatrix(NamedTuple):
 
     Attributes:
         matrix: shape (p, p).
-        df: degrees of freedom of Student's t.
+        df: degrees of freedom of Student's t; infinite where errors are known.
         notes: soft problems.
     """
 
     matrix: np.ndarray
-    df: int
+    df: float
     notes: tuple[Note, ...]
 
 
-def check_method(method: str, by: Any) -> Columns | None:
+def check_method(method: str | None, by: Any) -> Columns | None:
     """The columns of the clusters; raise where the method of a covariance makes no sense.
+
+    Args:
+        method: None for the one that suits the fit.
+        by: columns of clusters.
 
     Raises:
         ArgumentError: it is unknown, or takes no clusters.
     """
-    choice(method, "method", get_args(CovarianceMethod))
+    if method is not None:
+        choice(method, "method", get_args(CovarianceMethod))
     columns = checked_by(by)
     if method == "jacobian" and by is not None:
         raise ArgumentError(
@@ -50,6 +70,37 @@ def check_method(method: str, by: Any) -> Columns | None:
             remedy="Use method='sandwich' for clusters of runs",
         )
     return columns
+
+
+def chosen_method(
+    fitted: FittedData, method: CovarianceMethod | None, by: Columns | None
+) -> CovarianceMethod:
+    """The method that was asked for, or that suits the fit.
+
+    The sandwich, but where errors are known, or where few runs leave nothing but Student's t of a
+    linear fit.
+    """
+    if method is not None:
+        return method
+    exact = fitted.linear and fitted.df_resid < FEWEST_FREEDOM
+    plain = by is None and (exact or fitted.fit.objective.sigma is not None)
+    return "jacobian" if plain else "sandwich"
+
+
+def exact_notes(fitted: FittedData, method: CovarianceMethod) -> list[Note]:
+    """A note where few runs have intervals because their Student's t is exact."""
+    few = fitted.df_resid < FEWEST_FREEDOM and fitted.fit.objective.sigma is None
+    if not (few and fitted.linear and method == "jacobian"):
+        return []
+    return [
+        Note.of(
+            "small_sample",
+            f"{fitted.fit.nobs} runs leave {fitted.df_resid} residual degrees of freedom: the fit "
+            "is linear, so that Student's t is exact under independent normal noise of one size, "
+            "which so few runs cannot check",
+            {"df": fitted.df_resid},
+        )
+    ]
 
 
 def covariance_matrix(
@@ -73,17 +124,21 @@ def covariance_matrix(
     jacobian = around.jacobian[fitted.used][:, free]
     residuals = around.residuals[fitted.used]
     curvature = around.curvature[np.ix_(free, free)]
-    weight = fitted.table.weight[fitted.used]
+    weight = fitted.weight[fitted.used]
     psi = influence(how, residuals)
     # Columns of unit length: sizes of parameters differ by many powers of ten.
     size = np.sqrt(np.sum(weight[:, None] * jacobian**2, axis=0))
     _require_effect(fitted, size == 0)
     scaled = jacobian / size
-    df = fitted.df_resid
+    df: float = fitted.df_resid
     share = core_share(how, residuals, weight)
     notes: tuple[Note, ...] = ()
     if method == "jacobian":
         variance = np.sum(weight * psi**2) / df / share**2
+        if fitted.fit.objective.sigma is not None:
+            # Weights are one over squares of the errors, in the unit of the loss.
+            raw = fitted.fit.objective.residual == "raw"
+            variance, df = float(data.unit) ** -2 if raw else 1.0, math.inf
         matrix = variance * _inverse(scaled.T @ (weight[:, None] * scaled))
     else:
         codes = None if by is None else _clusters(fitted, by)

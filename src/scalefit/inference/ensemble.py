@@ -34,6 +34,7 @@ from scalefit.reporting.description import Description
 from scalefit.results.domain import unit_mismatch
 from scalefit.results.estimate import AS_DRAWN, Draws, Estimate, Origin, TailCorrection
 from scalefit.results.fit import Fit
+from scalefit.results.remembered_columns import spoken
 from scalefit.results.surface import IntervalKind
 from scalefit.runtime.settings import own_settings, quiet
 
@@ -323,7 +324,11 @@ class Ensemble(Described):
             return f"draws.at({', '.join(f'{name}=...' for name in names)}) for one surface"
         if {"N", "D"} <= set(self.fit.law.columns):
             return "scalefit.allocate(draws, flops=1e24)"
-        return f"draws.predict({', '.join(f'{name}=...' for name in self.fit.law.columns)})"
+        called = spoken(self.fit.law, self.fit.provenance)
+        named = [called.get(name, name) for name in self.fit.law.columns]
+        plain = all(name.isidentifier() for name in named)
+        columns = [f"{name}=..." for name in (named if plain else self.fit.law.columns)]
+        return f"draws.predict({', '.join(columns)})"
 
     def __repr__(self) -> str:
         failed = f", {self.failed} failed" if self.failed else ""

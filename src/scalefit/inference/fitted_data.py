@@ -8,15 +8,18 @@ import numpy as np
 import pandas as pd
 
 from scalefit.arguments import names, refused
-from scalefit.data.table import LossTable, as_table
+from scalefit.data.table import LossTable
 from scalefit.errors import DataError
 from scalefit.fitting.grid import Candidates
-from scalefit.fitting.prepared_fit import PreparedFit, prepare_again
+from scalefit.fitting.known_errors import residual_errors
+from scalefit.fitting.prepared_fit import PreparedFit, data_digest, prepare_again
 from scalefit.results.dependence import MOST_NARROWED, too_narrow
 from scalefit.results.fit import Fit
+from scalefit.results.remembered_columns import as_keywords, table_again
 from scalefit.results.status import Status
 
 __all__ = [
+    "FEWEST_FREEDOM",
     "Columns",
     "FittedData",
     "attach",
@@ -29,9 +32,13 @@ __all__ = [
 ]
 
 # With fewer residual degrees of freedom the size of the noise is hardly known: its 95 % interval
-# spans a factor of 3.4 at 5, and of 6 at 3. No interval can be better than that.
+# spans a factor of 3.4 at 5, and of 6 at 3. Only where the fit is linear does Student's t hold all
+# the same, whatever their number.
 FEWEST_FREEDOM = 5
 
+
+# Kinds of parameter that enter linearly.
+LINEAR = ("offset", "amplitude", "coefficient")
 
 # How rules and clusters call the labels of the rows.
 ROW = "index"
@@ -74,6 +81,30 @@ class FittedData(NamedTuple):
         """sqrt(n / (n - p)): residuals are smaller than the noise, because the fit follows them."""
         return float(np.sqrt(self.fit.nobs / self.df_resid))
 
+    @property
+    def weight(self) -> np.ndarray:
+        """Weight of each row in the sum, with known errors in it, shape (rows,)."""
+        return self.prepared.weight
+
+    @property
+    def errors(self) -> np.ndarray | None:
+        """Known standard error of each residual, shape (rows,); None where none is stated."""
+        return residual_errors(self.fit.objective, self.table, self.prepared.observed)
+
+    def exact(self, method: str) -> bool:
+        """Whether intervals by a method hold with any number of residual degrees of freedom."""
+        known = self.fit.objective.sigma is not None
+        return method == "jacobian" and (known or self.linear)
+
+    @property
+    def linear(self) -> bool:
+        """Whether residuals are linear in every free parameter, at no bound, and their squares
+        are summed: under normal noise Student's t is then exact, however few runs there are.
+        """
+        objective = self.fit.objective
+        straight = objective.residual == "raw" and not self.prepared.problem.nonlinear
+        return straight and objective.robust == "none" and not self.at_bound.any()
+
 
 def attach(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> FittedData:
     """A fit on the table it was made from.
@@ -87,10 +118,10 @@ def attach(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> FittedDa
         DataError: the table is another one, no degree of freedom is left, the fit passes through
             every row, or it did not converge.
     """
-    table = as_table(runs, **columns)
+    table = table_again(fit.provenance, runs, columns)
     prepared = prepare_again(fit, table)
     grouped = sorted({name for item in fit.groups.values() for name in item.columns})
-    digest = table.digest([*fit.law.columns, fit.law.response], grouped)
+    digest = data_digest(table, fit.law, fit.objective, grouped)
     if "data" in fit.provenance and digest != fit.provenance["data"]:
         raise DataError(
             f"these are not the {fit.nobs} runs that the fit was made from: columns, losses, "
@@ -135,24 +166,51 @@ def attach(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> FittedDa
     )
 
 
-def require_freedom(fit: Fit) -> None:
-    """Raise where the fit has too few residual degrees of freedom for any interval.
+def require_freedom(fit: Fit, exact: bool = False) -> None:
+    """Raise where the fit has too few residual degrees of freedom for an interval.
+
+    Args:
+        fit: the fit.
+        exact: whether the interval holds with any number of them: by an exact Student's t, or by
+            known errors.
 
     Raises:
-        DataError: fewer than five residual degrees of freedom, or published values.
+        DataError: too few residual degrees of freedom, or published values.
     """
     if fit.status is Status.PUBLISHED:
         raise DataError(
             "these values are published ones, and no table stands behind them",
             remedy="Fit the law to runs; the published uncertainties are in the fit's notes",
         )
-    if fit.df_resid < FEWEST_FREEDOM:
-        raise DataError(
-            f"{fit.nobs} runs leave {fit.df_resid} residual degrees of freedom for {fit.n_free} "
-            f"parameters, fewer than {FEWEST_FREEDOM}: the residuals say too little about the "
-            "noise for any interval to hold what it promises",
-            remedy="Add runs, or fix or tie parameters with reason",
-        )
+    if fit.df_resid >= (1 if exact else FEWEST_FREEDOM):
+        return
+    raise DataError(
+        f"{fit.nobs} runs leave {fit.df_resid} residual degrees of freedom for {fit.n_free} "
+        f"parameters, fewer than {FEWEST_FREEDOM}: the residuals say too little about the "
+        "noise for any interval to hold what it promises",
+        remedy=_ways_out(fit),
+    )
+
+
+def _ways_out(fit: Fit) -> str:
+    """What gives an interval of few runs."""
+    if fit.df_resid < 1:
+        return "Add runs, or fix or tie parameters with reason"
+    # What has finite bounds is searched, because it does not enter linearly.
+    free = [param for param in fit.law.params if param.name not in fit.fixed]
+    bent = [one.name for one in free if one.kind.name not in LINEAR or one.kind.searchable]
+    squares = "residual='raw', robust='none'"
+    held = {**fit.fixed, **{name: float(f"{fit.params[name]:.4g}") for name in bent}}
+    if fit.objective.residual == "raw" and fit.objective.robust == "none" and not bent:
+        exact = "Take covariance(fit, runs), whose Student's t is exact for a linear fit by squares"
+    else:
+        named = as_keywords(fit.law, fit.provenance)
+        given = f", fixed={held!r}" if held else ""
+        reason = ", with the others fixed with reason" if bent else ""
+        call = f"fit(runs, {fit.law.name!r}{named}, {squares}{given})"
+        exact = f"Fit what is linear by squares{reason}, as {call}: covariance is then exact"
+    known = "state known errors of the losses, as robust='none', sigma=0.01"
+    return f"{exact}. Or {known}; or add runs"
 
 
 def require_clusters(fit: Fit, call: str) -> None:

@@ -105,8 +105,8 @@ def posterior(
         ArgumentError: an option is invalid, or so many draws do not fit into memory.
         MissingExtraError: BlackJAX is not installed.
         DataError: the table is not the one that was fitted, or leaves fewer than five residual
-            degrees of freedom; the objective is asymmetric; an amplitude is zero; or a parameter
-            without bounds has no effect.
+            degrees of freedom; the objective is asymmetric; errors of the losses are known; an
+            amplitude is zero; or a parameter without bounds has no effect.
         FitError: the process was forked from one in which JAX was running.
 
     Source:
@@ -364,4 +364,10 @@ def _require_likelihood(fit: Fit) -> None:
             "an asymmetric objective looks for a lower envelope, not for the middle of noise: it "
             "has no likelihood",
             remedy="Fit with robust='huber', 'l1' or 'none', or use bootstrap",
+        )
+    if fit.objective.sigma is not None:
+        raise DataError(
+            "a posterior estimates the size of the noise, and the errors of this fit are known",
+            remedy="Use covariance(fit, runs), or bootstrap(fit, runs, method='residuals'), which "
+            "draw by the known errors; or fit without sigma",
         )

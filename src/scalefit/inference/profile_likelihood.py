@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,12 @@ from scalefit.arguments import refused
 from scalefit.data.table import LossTable
 from scalefit.errors import DataError
 from scalefit.frozen import Frozen
-from scalefit.inference.covariance_matrix import CovarianceMethod, check_method
+from scalefit.inference.covariance_matrix import (
+    CovarianceMethod,
+    check_method,
+    chosen_method,
+    exact_notes,
+)
 from scalefit.inference.fitted_data import (
     FittedData,
     attach,
@@ -32,6 +38,7 @@ from scalefit.reporting.numbers import shown
 from scalefit.results.dependence import dependence_notes
 from scalefit.results.fit import Fit, checked_fit
 from scalefit.results.prediction import refuse_unknown
+from scalefit.results.status import Status
 
 __all__ = ["Profile", "profile"]
 
@@ -68,7 +75,7 @@ class Profile(Described):
     closed: tuple[bool, bool]
     level: float
     threshold: float
-    df: int
+    df: float
     method: str
     values: np.ndarray
     deviance: np.ndarray
@@ -164,7 +171,7 @@ class Profile(Described):
             headline=f"{self.as_text(level)}, with all other parameters refitted at each value. "
             "Next: scalefit.plot.profile(found)",
             facts={
-                "noise": f"by the {self.method}, Student's t of {self.df} degrees of freedom",
+                "noise": f"by the {self.method}, Student's t of {self.df:g} degrees of freedom",
                 "tried": f"{len(self.values)} values, from {self.values[0]:.4g} to "
                 f"{self.values[-1]:.4g}",
             },
@@ -186,7 +193,7 @@ def profile(
     quantity: str | Callable[..., Any],
     *,
     level: float = 0.95,
-    method: CovarianceMethod = "sandwich",
+    method: CovarianceMethod | None = None,
     by: str | Sequence[str] | None = None,
     **columns: Any,
 ) -> Profile:
@@ -213,7 +220,7 @@ def profile(
             true attribute ``logarithmic`` is followed in its logarithm.
         level: coverage.
         method: where the size of the noise comes from: ``sandwich`` or ``jacobian``, as for
-            :func:`covariance`.
+            :func:`covariance`, and by default the one of both that is the default there.
         by: columns of clusters of runs that depend on each other, as for :func:`covariance`
             (sandwich).
         **columns: options of the table where ``runs`` is a DataFrame, as for ``fit``.
@@ -246,16 +253,19 @@ def profile(
     share = checked_level(level)
     clustered = check_method(method, by)
     wanted = read_quantity(fit, quantity)
-    require_freedom(fit)
     _require_smooth(fit)
     refuse_unknown(profile, fit.law, columns)
-    if method == "sandwich" and by is None:
+    if fit.status is Status.PUBLISHED:
+        require_freedom(fit)
+    if method != "jacobian" and by is None:
         asked = repr(quantity) if isinstance(quantity, str) else "quantity"
         require_clusters(fit, f"profile(fit, runs, {asked}, by={{by}})")
     fitted = attach(fit, runs, **columns)
+    method = chosen_method(fitted, method, clustered)
+    require_freedom(fit, fitted.exact(method))
     path = ProfilePath(fitted, wanted)
-    df = fitted.df_resid
-    notes = [*getattr(quantity, "notes", ()), *fit.carried]
+    df = math.inf if fit.objective.sigma is not None else float(fitted.df_resid)
+    notes = [*getattr(quantity, "notes", ()), *fit.carried, *exact_notes(fitted, method)]
     notes += [] if clustered else dependence_notes(fit.notes)
     if method == "sandwich":
         df, said = path.use_sandwich(clustered)

@@ -129,16 +129,21 @@ class ProfilePath:
         self._error = float(np.sqrt(self._noise * scaled @ np.linalg.pinv(curved) @ scaled))
 
     def _noise_of_objective(self) -> float:
-        """Kappa = s^2 / m, with s^2 = sum w psi^2 / (n - p) and m = mean psi'."""
+        """Kappa = s^2 / m, with s^2 = sum w psi^2 / (n - p) and m = mean psi'.
+
+        One where errors are known: weights are one over their squares.
+        """
         fitted = self._fitted
         unit = float(self._data.unit) if fitted.fit.objective.residual == "raw" else 1.0
-        residuals, weight = fitted.residuals[fitted.used] / unit, fitted.table.weight[fitted.used]
+        residuals, weight = fitted.residuals[fitted.used] / unit, fitted.weight[fitted.used]
+        if fitted.fit.objective.sigma is not None:
+            return unit**-2
         how = self._data.measure
         variance = np.sum(weight * obj.influence(how, residuals) ** 2) / fitted.df_resid
         return float(variance / core_share(how, residuals, weight))
 
     @quiet()
-    def use_sandwich(self, by: Columns | None) -> tuple[int, tuple[Note, ...]]:
+    def use_sandwich(self, by: Columns | None) -> tuple[float, tuple[Note, ...]]:
         """Scale the deviance to the sandwich: its degrees of freedom of Student's t, and notes.
 
         The noise is multiplied by the ratio of the two variances that the sandwich and the Jacobian

@@ -117,11 +117,15 @@ def counts(n: int, count: int, rng: np.random.Generator) -> np.ndarray:
 
 def _weights(fitted: FittedData, times: np.ndarray) -> np.ndarray:
     """Weights of rows that were drawn so often."""
-    weight = fitted.table.weight
+    weight = fitted.weight
     return times if (weight[fitted.used] == 1).all() else weight * times
 
 
 def _residuals(fitted: FittedData, _: Columns | None, n: int, rng: np.random.Generator) -> Resample:
+    errors = fitted.errors
+    if errors is not None:
+        drawn = rng.standard_normal((n, len(errors))) * np.where(fitted.used, errors, 0.0)
+        return _losses(fitted, drawn, AS_DRAWN)
     # Residuals are smaller than the noise, because the fit follows them.
     noise = fitted.residuals[fitted.used] * fitted.inflation
     return _losses(
@@ -138,7 +142,7 @@ def _wild(fitted: FittedData, by: Columns | None, n: int, rng: np.random.Generat
     # Each run (or cluster) as if it had been left out of the fit, as for the sandwich.
     without = left_out(
         jacobian[:, jacobian.any(axis=0)],
-        fitted.table.weight[fitted.used],
+        fitted.weight[fitted.used],
         fitted.residuals[fitted.used],
         None if by is None else codes[fitted.used],
     )

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from scalefit.inference.fitted_data import FittedData
+from scalefit.inference.fitted_data import FEWEST_FREEDOM, FittedData
 from scalefit.objective import Residual, noisy_losses
 
 __all__ = ["RunNoise", "run_noise"]
@@ -16,9 +16,13 @@ __all__ = ["RunNoise", "run_noise"]
 # noise than the residuals do.
 FEWEST_REPEATS = 5
 
+# Numbers that stand for a distribution: the ends of a 99 % interval have ten beyond them.
+LEAST_SAMPLE = 2001
+
 SOURCES = {
     "seeds": "spread of runs that differ by seed only",
     "residuals": "residuals of the fit, which hold its misfit inside the runs too",
+    "sigma": "known errors of the losses, and no misfit",
 }
 
 
@@ -27,12 +31,12 @@ class RunNoise(NamedTuple):
 
     Attributes:
         values: a sample of it, residuals as the objective defines them, shape (m,).
-        source: ``seeds`` or ``residuals``.
+        source: ``seeds``, ``residuals`` or ``sigma``.
         residual: kind of the residual.
     """
 
     values: np.ndarray
-    source: Literal["seeds", "residuals"]
+    source: Literal["seeds", "residuals", "sigma"]
     residual: Residual
 
     def added(self, loss: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -44,12 +48,34 @@ class RunNoise(NamedTuple):
 
 
 def run_noise(fitted: FittedData) -> RunNoise:
-    """Noise from run to run: of runs that differ by seed only, where there are enough of them."""
-    residual = fitted.fit.objective.residual
+    """Noise from run to run: by known errors, by seeds where there are enough, or by residuals.
+
+    Of a linear fit with few degrees of freedom residuals are too few for a sample: it is of a
+    Student's t of their size then.
+    """
+    residual, used = fitted.fit.objective.residual, fitted.used
+    if fitted.errors is not None:
+        return RunNoise(_sample(fitted.errors[used], np.inf), "sigma", residual)
     repeated = _between_seeds(fitted)
     if repeated is not None:
         return RunNoise(repeated, "seeds", residual)
-    return RunNoise(fitted.residuals[fitted.used] * fitted.inflation, "residuals", residual)
+    values = fitted.residuals[used] * fitted.inflation
+    if fitted.linear and fitted.df_resid < FEWEST_FREEDOM:
+        values = _sample(np.array([np.sqrt(np.mean(values**2))]), fitted.df_resid)
+    return RunNoise(values, "residuals", residual)
+
+
+def _sample(sizes: np.ndarray, df: float) -> np.ndarray:
+    """A sample of Student's t: its quantiles in the middle of equal shares, of each size."""
+    from scipy.special import ndtri, stdtrit
+
+    each = max(LEAST_SAMPLE // len(sizes), 1)
+    shares = (np.arange(each) + 0.5) / each
+    if each == 1:
+        # As many sizes as shares: each has one, in an order that does not follow the rows.
+        shares = np.random.default_rng(0).permutation((np.arange(len(sizes)) + 0.5) / len(sizes))
+    quantiles = ndtri(shares) if np.isinf(df) else stdtrit(df, shares)
+    return np.asarray(sizes[:, None] * quantiles).ravel() if each > 1 else sizes * quantiles
 
 
 def _between_seeds(fitted: FittedData) -> np.ndarray | None:

@@ -92,7 +92,7 @@ def _refit(
         fit.objective,
         own.settings,
         whole.data,
-        weight=table.weight * kept,
+        weight=whole.weight * kept,
         starts=STARTS,
         near=_optimum(fit, whole) if fit.status.usable else None,
         global_search=np.ones(len(kept), dtype=bool),
@@ -121,7 +121,7 @@ def _assembled(
     held = np.where(active, own.settings.nearer_bound(point), np.nan).tolist()
     params = problem.parameters(refits.coefficients[k], refits.coordinates[k], own.data.fixed, held)
     predicted = own.predict(params)
-    value, residuals = evaluate(fit.objective, own.observed, predicted, own.table.weight)
+    value, residuals = evaluate(fit.objective, own.observed, predicted, own.weight)
     diagnostics = replace(
         NO_DIAGNOSTICS,
         search="scattered" if problem.scattered else "grid",
@@ -155,7 +155,7 @@ def _alone(fit: Fit, part: LossTable) -> SubsetFit:
             robust=objective.robust,
             **{
                 name: value
-                for name in ("delta", "asymmetry")
+                for name in ("delta", "asymmetry", "sigma")
                 if (value := getattr(objective, name)) is not None
             },
             fixed=dict(fit.fixed),

@@ -34,8 +34,9 @@ __all__ = ["Law", "Param", "law"]
 
 # Options of fit: columns are passed as keywords too, so no column may have one of these names.
 OPTIONS = {
-    *("runs", "law", "residual", "robust", "delta", "asymmetry", "fixed", "bounds", "tied"),
-    *("groups", "seed", "certify", "device", "keep", "missing", "loss_unit", "bytes_per_token"),
+    *("runs", "law", "residual", "robust", "delta", "asymmetry", "sigma", "fixed", "bounds"),
+    *("tied", "groups", "seed", "certify", "device", "keep", "missing", "loss_unit"),
+    "bytes_per_token",
 }
 
 # Relative difference above which a row's value depends on the rows beside it.

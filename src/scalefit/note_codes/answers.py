@@ -56,6 +56,28 @@ CODES = {
         "no budget brings the baseline to the loss of the other: its multiplier is inf",
         "ask at smaller budgets: `flops=`",
     ),
+    "level_not_reached": Code(
+        "warning",
+        "no value of the column brings the law to a response: the inverse is inf, or 0 where the "
+        "law is beyond it throughout",
+        "ask for a response above the asymptote, or fit runs nearer to it",
+    ),
+    "several_roots": Code(
+        "info",
+        "a law that is not monotone passes a response several times; the smallest value is given",
+        "look at `fit.predict` around it",
+    ),
+    "interval_open": Code(
+        None,
+        "some draws never reach a response: beyond their share an interval of the inverse ends at "
+        "inf; a warning where one of 95 % does",
+        "report it as open; add larger runs",
+    ),
+    "draws_without_crossing": Code(
+        "warning",
+        "in some draws two laws do not cross where their fits do: the interval is of the others",
+        "report the share beside the interval",
+    ),
     "draws_without_optimum": Code(
         "warning",
         "some draws have no compute-optimal point",

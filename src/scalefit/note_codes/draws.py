@@ -60,6 +60,12 @@ CODES = {
         "strata of one run never vary",
         'resample rows: `method="rows"`',
     ),
+    "small_sample": Code(
+        "info",
+        "fewer than 5 residual degrees of freedom; the fit is linear, and Student's t exact under "
+        "normal noise of one size",
+        "add runs, to see whether the noise is so",
+    ),
     "conditional_on_bound": Code(
         "warning",
         "standard errors take a parameter at a bound as known",

@@ -84,6 +84,12 @@ CODES = {
         "fewer than 5 residual degrees of freedom, of a fit or of parabolas",
         "add runs",
     ),
+    "sigma_inconsistent": Code(
+        "warning",
+        "the residuals are larger, or smaller, than the known errors of `sigma=` say: chi-squared "
+        "is beyond 99 % or below 1 % of its distribution",
+        "another law, or other errors; leave `sigma=` out",
+    ),
     "outliers_dominate": Code(
         None,
         "2.5 % of the rows, or up to three far-off ones of a small table, carry over half of "

@@ -11,11 +11,12 @@ from scalefit.allocation.costs import Cost, CostLike, find_cost
 from scalefit.allocation.optimum import allocate
 from scalefit.arguments import level as checked_level
 from scalefit.arguments import number
-from scalefit.data.table import LossTable, as_table
+from scalefit.data.table import LossTable
 from scalefit.errors import AllocationError
 from scalefit.plot.canvas import single, with_unit
 from scalefit.results.fit import Fit
 from scalefit.results.prediction import refuse_unknown
+from scalefit.results.remembered_columns import table_again
 from scalefit.results.surface import Surface, checked_surface
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def surface(
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     refuse_unknown(surface, fit.law, columns)
-    table = as_table(runs, **columns)
+    table = table_again(fit.provenance, runs, columns)
     table.require(["N", "D", "loss"])
     N, D, loss = (table.column(name) for name in ("N", "D", "loss"))
     counted = find_cost(cost)

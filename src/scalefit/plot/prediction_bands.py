@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from scalefit.arguments import level as checked_level
-from scalefit.data.table import LossTable, as_table
+from scalefit.data.table import LossTable
 from scalefit.plot.canvas import single, with_unit
 from scalefit.results.domain import outside
 from scalefit.results.prediction import refuse_unknown
+from scalefit.results.remembered_columns import table_again
 from scalefit.results.surface import IntervalKind, Surface, checked_surface
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def predictions(
     level = checked_level(level)
     fit = surface.point
     refuse_unknown(predictions, fit.law, columns)
-    table = as_table(runs, **columns)
+    table = table_again(fit.provenance, runs, columns)
     used = table.weight > 0
     predicted = fit.evaluate(table)[used]
     observed = table.column(fit.law.response)[used]

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from scalefit.data.table import LossTable, as_table
+from scalefit.data.table import LossTable
 from scalefit.fitting.landscape import landscape
 from scalefit.plot.canvas import single
 from scalefit.results.fit import Fit, checked_fit
 from scalefit.results.prediction import refuse_unknown
+from scalefit.results.remembered_columns import table_again
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +56,7 @@ def projected(
 
     fit = checked_fit(result, "result")
     refuse_unknown(projected, fit.law, columns)
-    table = as_table(runs, **columns)
+    table = table_again(fit.provenance, runs, columns)
     cells = landscape(fit, table)
     fine = landscape(fit, table, POINTS)
     ax = single(ax, (6.4, 5.2))

@@ -26,6 +26,9 @@ OF_WIDTH, MOST = 2, 8
 # Beyond these a number is written with a power of ten.
 SMALLEST, LARGEST = 1e-4, 1e6
 
+# Ends farther apart than this factor share no power of ten.
+WIDE = 10.0
+
 SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K"))
 
 
@@ -79,6 +82,11 @@ def shown(value: Any, kind: Kind = "number", low: Any = None, high: Any = None) 
     if ends is None or all(math.isnan(end) for end in ends):
         return Shown(text, "", _latex(number / factor, None, places, power, unit, prefix))
     words = [prefix + _fixed(end / factor, places, power) + unit for end in ends]
+    if power and 0 < WIDE * ends[0] < ends[1]:
+        # Ends of several powers of ten: each has its own.
+        text, *words = (
+            prefix + _fixed(one, *_places(one, "percent", None)) for one in (number, *ends)
+        )
     scaled = (ends[0] / factor, ends[1] / factor)
     return Shown(
         text,

@@ -80,6 +80,8 @@ def _of_objective(objective: ObjectiveDocument) -> Iterator[Conflict]:
         if (value is not None) != wanted:
             should = "a number" if wanted else "null"
             yield ("objective", name), value, f"{should} where robust is {objective.robust}"
+    if objective.sigma is not None and PENALTIES[objective.robust].bounded:
+        yield ("objective", "sigma"), objective.sigma, f"left out: robust is {objective.robust}"
 
 
 def _of_groups(groups: Mapping[str, GroupingDocument], law: Law) -> Iterator[Conflict]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scalefit.data.column_names import UNITS
+from scalefit.data.column_names import UNITS, known_as
 from scalefit.notes import Note
 from scalefit.reporting.numbers import Kind, shown
 from scalefit.runtime.settings import quiet
@@ -50,7 +50,7 @@ def extrapolation(
     called = dict(said or {})
     where = ", ".join(
         f"{called.get(name, name)} {_digits(far)} {_unit(*domain[name])} outside the runs "
-        f"({_range(name, *domain[name])})"
+        f"({_range(name, *domain[name], called.get(name))})"
         for name, far in beyond.items()
     )
     note = Note.of(
@@ -124,23 +124,33 @@ def reach(domain: Domain, columns: Mapping[str, Any]) -> np.ndarray:
     return np.asarray(np.maximum.reduce(np.broadcast_arrays(*found)))
 
 
-def ranges(domain: Domain) -> str:
-    """The range of each column among the runs, in words; without those that are not known."""
-    found = []
+def ranges(domain: Domain, said: Mapping[str, str] | None = None) -> str:
+    """The range of each column among the runs, in words; without those that are not known.
+
+    Args:
+        domain: the ranges.
+        said: what a column is called, where that is not its name.
+    """
+    found, called = [], dict(said or {})
     for name, (low, high) in domain.items():
         if name == "D/N" or math.isnan(low):
             continue
         unit = f" {UNITS.get('C' if name == '6ND' else name, '')}".rstrip()
-        found.append(f"{name} {_range(name, low, high)}{unit}")
+        found.append(f"{called.get(name, name)} {_range(name, low, high, called.get(name))}{unit}")
     return ", ".join(found)
 
 
-def _range(name: str, low: float, high: float) -> str:
-    """A range of a column in the digits of people; one number where both ends are the same."""
-    kind: Kind = "flop" if name in ("6ND", "C") else "count"
-    known = name == "6ND" or name in UNITS
+def _range(name: str, low: float, high: float, header: str | None = None) -> str:
+    """A range of a column in the digits of people; one number where both ends are the same.
+
+    With its unit, where the column is called by a header that a quantity is known by.
+    """
+    quantity = "C" if name == "6ND" else name if header is None else known_as(header) or ""
+    kind: Kind = "flop" if quantity == "C" else "count"
     ends = dict.fromkeys((low, high))
-    return " to ".join(shown(end, kind).value if known else f"{end:.4g}" for end in ends)
+    digits = [shown(end, kind).value if quantity in UNITS else f"{end:.4g}" for end in ends]
+    unit = UNITS.get(quantity, "") if header is not None else ""
+    return f"{' to '.join(digits)} {unit}".rstrip()
 
 
 def _distances(domain: Domain, columns: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -8,7 +8,6 @@ law is found by name, a user's own is passed in again.
 from __future__ import annotations
 
 import json
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ from scalefit import arguments
 from scalefit.arguments import broadcast_shape, instance, mapping
 from scalefit.data.dropped_rows import DroppedRow, counted
 from scalefit.data.grouping import Grouping, level_keywords, level_name
-from scalefit.data.table import LossTable, as_table
+from scalefit.data.table import LossTable
 from scalefit.errors import DataError, listed
 from scalefit.frozen import Frozen
 from scalefit.laws import Law
@@ -29,13 +28,20 @@ from scalefit.notes import Note, NoteWarning
 from scalefit.objective import Objective, measure, require_positive, residuals
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Description
-from scalefit.reporting.numbers import percent, shown
+from scalefit.reporting.numbers import shown
 from scalefit.results.certificate import NO_CERTIFICATE, Certificate
-from scalefit.results.dependence import interval_call
+from scalefit.results.chi_squared import chi_squared
 from scalefit.results.diagnostics import Diagnostics
 from scalefit.results.domain import extrapolation, ranges, unit_mismatch
 from scalefit.results.estimate import Draws, Estimate
-from scalefit.results.parameters import Parameters, loss_unit, parameter_table, units_of
+from scalefit.results.headline import headline
+from scalefit.results.parameters import (
+    Parameters,
+    loss_unit,
+    parameter_table,
+    states_of,
+    units_of,
+)
 from scalefit.results.prediction import (
     by_row,
     column_numbers,
@@ -44,6 +50,7 @@ from scalefit.results.prediction import (
     refuse_unknown,
     single,
 )
+from scalefit.results.remembered_columns import by_header, spoken, table_again
 from scalefit.results.serialization import document_of, fields_of
 from scalefit.results.status import Status
 
@@ -201,7 +208,9 @@ class Fit(Described):
         """
         remedy = "Pass columns by name, as columns={'N': 7e9, 'D': 2e12}"
         given = mapping(columns, "columns", remedy=remedy)
-        return extrapolation(self.domain, self._numbers(given, list(given)))
+        named = by_header(self.law, self.provenance, given)
+        said = spoken(self.law, self.provenance)
+        return extrapolation(self.domain, self._numbers(named, list(named)), said)
 
     @property
     def carried(self) -> tuple[Note, ...]:
@@ -302,7 +311,8 @@ class Fit(Described):
             DataError: the table lacks a column, or has losses the residual is not defined for.
         """
         refuse_unknown(self.residuals, self.law, columns)
-        table = as_table(runs, **columns)
+        names = (*self.law.columns, self.law.response, "weight")
+        table = table_again(self.provenance, runs, columns, names)
         observed = table.column(self.law.response)
         require_positive(self.objective, observed, table.rows)
         self.law.check({self.law.response: observed}, table.rows, table.sources)
@@ -328,13 +338,14 @@ class Fit(Described):
             return used, {item: item.codes_of(given) for item in groupings}
         headers = {name: value for name, value in given.items() if name not in levels}
         refuse_unknown(self.predict, self.law, headers)
-        table = as_table(runs, **given)
+        table = table_again(self.provenance, runs, given, self.law.columns)
         used = table.columns_of(self.law)
         return used, {item: item.codes(table) for item in groupings}
 
     def _numbers(self, given: Mapping[str, Any], others: Sequence[str]) -> dict[str, np.ndarray]:
         """The law's columns as numbers, out of what is given by name; see ``column_numbers``."""
-        return column_numbers(self.law, given, others, self.domain, self.groups, self.provenance)
+        named = by_header(self.law, self.provenance, given, others)
+        return column_numbers(self.law, named, others, self.domain, self.groups, self.provenance)
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
         """Parameters in full precision: value, and whether fixed, tied or at a bound.
@@ -410,7 +421,7 @@ class Fit(Described):
         published = self.status is Status.PUBLISHED
         return Description(
             f"{'Published values' if published else 'Fit'} of {self.law.name}",
-            self._headline(),
+            headline(self),
             self.law.formula,
             self.law.latex,
             facts=self._facts(),
@@ -424,43 +435,14 @@ class Fit(Described):
             },
         )
 
-    def _headline(self) -> str:
-        """What matters most: what is wrong, how good the fit is, and what comes next."""
-        codes = list(dict.fromkeys(note.code for note in self.notes if note.severity == "warning"))
-        first = f"Look at the warnings first: {', '.join(codes)}. " if codes else ""
-        steps = [f"{interval_call(self.notes)} for intervals"] * (self.df_resid > 0)
-        if {"N", "D"} <= set(self.law.columns):
-            largest = self.domain.get("6ND", (math.nan, math.nan))[1]
-            flops = f"1e{math.ceil(math.log10(largest) + 0.5)}" if largest > 0 else "1e24"
-            at = f".at({level_keywords(self.groups.values())})" if self.groups else ""
-            steps.append(f"scalefit.allocate(fit{at}, flops={flops}) for the best N and D")
-        else:
-            steps.append("fit.predict(...) for other runs")
-        if self.status is Status.PUBLISHED:
-            values = f"Values of {self.provenance.get('source', 'a paper')}"
-            return f"{first}{values}; nothing was fitted. Next: {steps[-1]}."
-        if not self.status.usable:
-            return f"{first}No optimum: {self.status.value}."
-        if self.status is Status.EXACT:
-            return f"{first}Passes through all {self.nobs} runs to rounding. Next: {steps[-1]}."
-        return f"{first}Fits {self.nobs} runs to {self._spread()}. Next: {', '.join(steps)}."
-
-    def _spread(self) -> str:
-        """Size of the residuals, with its unit."""
-        kind = self.objective.residual
-        if kind == "raw":
-            size = f"{self.residual_rms:.3g} {self.loss_unit}".rstrip()
-            return f"{size} (root mean square of residuals)"
-        return f"{percent(self.residual_rms)} (root mean square of {kind} residuals)"
-
     def _facts(self) -> dict[str, str]:
         if self.status is Status.PUBLISHED:
-            return {"range": ranges(self.domain), "law": self.law.source}
+            return {"range": self._ranges(), "law": self.law.source}
         minimum = f"{shown(self.objective_value).value} = {self.objective.formula}"
         optimum = self.certificate.known if self.certificate else self.diagnostics.agreement
         unproved = self.certificate.attempted and not self.certificate
         return {
-            "runs": f"{self.nobs}; {self.n_free} free parameters; {ranges(self.domain)}",
+            "runs": f"{self.nobs}; {self.n_free} free parameters; {self._ranges()}",
             "dataset": self.provenance.get("dataset", ""),
             "groups": "; ".join(
                 f"{name} by {' and '.join(item.columns)} ({len(item.levels)} levels)"
@@ -468,9 +450,13 @@ class Fit(Described):
             ),
             "dropped": counted(self.dropped),
             "objective": minimum,
+            "chi-squared": str(chi_squared(self) or ""),
             "optimum": optimum + "; not proved to be global, see certificate" * unproved,
             "law": self.law.source,
         }
+
+    def _ranges(self) -> str:
+        return ranges(self.domain, spoken(self.law, self.provenance))
 
     def _units(self) -> dict[str, str]:
         """Unit of each parameter that has a simple one."""
@@ -479,12 +465,7 @@ class Fit(Described):
 
     def _states(self) -> dict[str, str]:
         """What is said beside a parameter: whether it is fixed, tied or at a bound."""
-        state = dict.fromkeys(self.params, "")
-        state.update(dict.fromkeys(self.diagnostics.at_bound, "at bound"))
-        state.update(dict.fromkeys(self.fixed, "fixed"))
-        for group in self.tied:
-            state.update(dict.fromkeys(group[1:], f"= {group[0]}"))
-        return state
+        return states_of(self.params, self.diagnostics.at_bound, self.fixed, self.tied)
 
 
 def checked_fit(fit: Any, argument: str = "fit") -> Fit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import shown
 
-__all__ = ["Parameters", "loss_unit", "parameter_table", "units_of"]
+__all__ = ["Parameters", "loss_unit", "parameter_table", "states_of", "units_of"]
 
 
 class Parameters(Frozen[str, float], Described):
@@ -97,6 +97,21 @@ def units_of(law: Law, levels: Mapping[str, tuple[str, ...]], loss: str) -> dict
         names = [level_name(param.name, level) for level in levels.get(param.name, ())]
         found.update(dict.fromkeys(names or [param.name], unit))
     return {name: unit for name, unit in found.items() if unit}
+
+
+def states_of(
+    names: Iterable[str],
+    at_bound: Iterable[str],
+    fixed: Iterable[str],
+    tied: Iterable[tuple[str, ...]],
+) -> dict[str, str]:
+    """What is said beside each parameter: whether it is fixed, tied or at a bound."""
+    state = dict.fromkeys(names, "")
+    state.update(dict.fromkeys(at_bound, "at bound"))
+    state.update(dict.fromkeys(fixed, "fixed"))
+    for group in tied:
+        state.update(dict.fromkeys(group[1:], f"= {group[0]}"))
+    return state
 
 
 def _unit(param: Param, loss: str) -> str:

@@ -124,6 +124,8 @@ class ObjectiveDocument(_Document):
     robust: Robust
     delta: Annotated[Finite, Field(gt=0)] | None
     asymmetry: Annotated[Finite, Field(gt=1)] | None
+    # Left out where no errors are known, as in documents before there were any.
+    sigma: Annotated[Finite, Field(gt=0)] | Text | None = None
 
 
 class NoteDocument(_Document):
@@ -220,7 +222,7 @@ class TailsDocument(_Document):
 class NoiseDocument(_Document):
     """Where noise from run to run was read off."""
 
-    source: Literal["seeds", "residuals"]
+    source: Literal["seeds", "residuals", "sigma"]
     residual: Residual
     runs: Positive
 

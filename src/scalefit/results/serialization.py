@@ -38,7 +38,11 @@ def document_of(fit: Any) -> dict[str, Any]:
             "params": list(law.names),
             "source": law.source,
         },
-        "objective": asdict(fit.objective),
+        "objective": {
+            name: item
+            for name, item in asdict(fit.objective).items()
+            if name != "sigma" or item is not None
+        },
         "status": fit.status.name,
         "notes": [note.to_document() for note in fit.notes],
         "diagnostics": _shallow(fit.diagnostics)

@@ -1,0 +1,53 @@
+"""The first sentence of the report of a fit: what is wrong, how good it is, what comes next."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from scalefit.data.grouping import level_keywords
+from scalefit.reporting.numbers import percent
+from scalefit.results.dependence import interval_call
+from scalefit.results.remembered_columns import spoken
+from scalefit.results.status import Status
+
+__all__ = ["headline"]
+
+# With fewer residual degrees of freedom only a covariance may have intervals.
+FEW_FREEDOM = 5
+
+
+def headline(fit: Any) -> str:
+    """What matters most: what is wrong, how good the fit is, and what comes next."""
+    codes = list(dict.fromkeys(note.code for note in fit.notes if note.severity == "warning"))
+    first = f"Look at the warnings first: {', '.join(codes)}. " if codes else ""
+    # Of few runs, and of known errors, a covariance has the intervals that there are.
+    plain = fit.df_resid < FEW_FREEDOM or fit.objective.sigma is not None
+    call = "scalefit.covariance(fit, runs)" if plain else interval_call(fit.notes)
+    steps = [f"{call} for intervals"] * (fit.df_resid > 0)
+    if {"N", "D"} <= set(fit.law.columns):
+        largest = fit.domain.get("6ND", (math.nan, math.nan))[1]
+        flops = f"1e{math.ceil(math.log10(largest) + 0.5)}" if largest > 0 else "1e24"
+        at = f".at({level_keywords(fit.groups.values())})" if fit.groups else ""
+        steps.append(f"scalefit.allocate(fit{at}, flops={flops}) for the best N and D")
+    else:
+        (column,) = spoken(fit.law, fit.provenance).values() or ("",)
+        given = f"{column}=..." if column.isidentifier() and not fit.groups else "..."
+        steps.append(f"fit.predict({given}) for other runs")
+    if fit.status is Status.PUBLISHED:
+        values = f"Values of {fit.provenance.get('source', 'a paper')}"
+        return f"{first}{values}; nothing was fitted. Next: {steps[-1]}."
+    if not fit.status.usable:
+        return f"{first}No optimum: {fit.status.value}."
+    if fit.status is Status.EXACT:
+        return f"{first}Passes through all {fit.nobs} runs to rounding. Next: {steps[-1]}."
+    return f"{first}Fits {fit.nobs} runs to {_spread(fit)}. Next: {', '.join(steps)}."
+
+
+def _spread(fit: Any) -> str:
+    """Size of the residuals, with its unit."""
+    kind = fit.objective.residual
+    if kind == "raw":
+        size = f"{fit.residual_rms:.3g} {fit.loss_unit}".rstrip()
+        return f"{size} (root mean square of residuals)"
+    return f"{percent(fit.residual_rms)} (root mean square of {kind} residuals)"

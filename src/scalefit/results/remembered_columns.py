@@ -1,0 +1,114 @@
+"""What the table of a fit called each column: the default headers where a table is given again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from scalefit.arguments import numbers
+from scalefit.data.column_names import ALIASES, TABLE_OPTIONS
+from scalefit.data.plain_frames import plain_frame
+from scalefit.data.table import LossTable, as_table
+from scalefit.laws import Law
+
+__all__ = ["as_keywords", "by_header", "spoken", "table_again"]
+
+
+def table_again(
+    provenance: Mapping[str, str],
+    runs: Any,
+    columns: Mapping[str, Any],
+    names: Iterable[str] | None = None,
+) -> LossTable:
+    """A table, read as that of the fit was where it has the same headers.
+
+    Args:
+        provenance: of the fit: the header of each column, and the unit of its numbers.
+        runs: a table, or what holds one.
+        columns: options of the table; a header that is given wins.
+        names: the quantities that are looked for; by default all that the fit's table had.
+
+    Raises:
+        ArgumentError: it is no table, or an option makes no sense.
+        DataError: as for :func:`scalefit.read`.
+    """
+    known = _headers(provenance)
+    wanted = [name for name in (known if names is None else names) if name in known]
+    wanted = [name for name in wanted if name not in columns]
+    if isinstance(runs, LossTable) or not wanted:
+        return as_table(runs, **columns)
+    frame = plain_frame(runs)
+    there = {str(header): header for header in frame.columns}
+    given = [item for name, item in columns.items() if name not in TABLE_OPTIONS]
+    taken = {str(item[0] if isinstance(item, tuple) and item else item) for item in given}
+    again = {
+        # With its unit, so that the header is not asked for one.
+        name: (there[known[name]], _unit(provenance, name))
+        for name in wanted
+        if known[name] in there and known[name] not in taken
+    }
+    return as_table(frame, **{**again, **columns})
+
+
+def by_header(
+    law: Law, provenance: Mapping[str, str], given: Mapping[str, Any], others: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Columns by name, where some are given under the header that the fit's table had for them.
+
+    Numbers under a header are in its unit.
+
+    Args:
+        law: the law.
+        provenance: of the fit.
+        given: values by the name of a column, or by its header.
+        others: further names that may be among them, which are no headers.
+
+    Raises:
+        ArgumentError: numbers that are to be multiplied by a unit are none.
+    """
+    known = _headers(provenance)
+    names = {known[name]: name for name in law.columns if name in known and name not in given}
+    found = {}
+    for header, value in given.items():
+        name = header if header in law.columns or header in others else names.get(header, header)
+        unit = 1.0 if name == header else _unit(provenance, name)
+        if unit != 1.0:
+            remedy = f"Pass raw numbers, as {name}=1e9"
+            value = np.asarray(numbers(value, header, infinite=True, remedy=remedy)) * unit
+        found[name] = value
+    return found
+
+
+def spoken(law: Law, provenance: Mapping[str, str]) -> dict[str, str]:
+    """What messages call the one column of a law that says nothing of what it counts, as ``x``."""
+    known = _headers(provenance)
+    if len(law.columns) != 1:
+        return {}
+    return {name: known[name] for name in law.columns if name in known and name not in ALIASES}
+
+
+def as_keywords(law: Law, provenance: Mapping[str, str]) -> str:
+    """The columns of a fit as keywords of a call, after others; without those of their own name."""
+    known, said = _headers(provenance), ""
+    for name in (*law.columns, law.response):
+        header, unit = known.get(name, name), _unit(provenance, name)
+        if header != name or unit != 1.0:
+            said += f", {name}={header!r}" if unit == 1.0 else f", {name}=({header!r}, {unit:g})"
+    return said
+
+
+def _headers(provenance: Mapping[str, str]) -> dict[str, str]:
+    mark = "column "
+    return {key[len(mark) :]: item for key, item in provenance.items() if key.startswith(mark)}
+
+
+def _unit(provenance: Mapping[str, str], name: str) -> float:
+    """What the numbers of a column were multiplied by; a document may say anything."""
+    try:
+        unit = float(provenance.get(f"unit of {name}", "1.0"))
+    except ValueError:
+        return 1.0
+    return unit if 0 < unit < math.inf else 1.0
