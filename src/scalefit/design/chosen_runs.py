@@ -50,7 +50,7 @@ class NextRuns(Described):
         candidates: how many runs could have been chosen.
         df: degrees of freedom of Student's t before the runs; infinite where the noise is given.
         existing: the law's columns of the runs that are there; None where they were not given.
-        points: columns of the points of a loss.
+        points: columns of the points of a loss, or of the optimum; empty for a choice.
         target_budget: compute of an optimum; NaN for others.
         cost: what is paid; None where a column of the candidates said it.
         notes: soft problems.
@@ -187,7 +187,9 @@ class NextRuns(Described):
                 "runs there": already,
                 "noise of a run": f"{self.noise:.3g}",
             },
-            tables=[Table(columns, f"after each run, with those above it: {share} interval", share)],
+            tables=[
+                Table(columns, f"after each run, with those above it: {share} interval", share)
+            ],
             notes=self.notes,
         )
 
@@ -247,4 +249,6 @@ class NextRuns(Described):
 
     def __repr__(self) -> str:
         shrunk = "" if self.kind == "choice" else f", {self.shrinkage:.2g} times narrower"
-        return f"<NextRuns for {self.target}: {len(self.runs)} for {self._paid(self.spent)}{shrunk}>"
+        return (
+            f"<NextRuns for {self.target}: {len(self.runs)} for {self._paid(self.spent)}{shrunk}>"
+        )

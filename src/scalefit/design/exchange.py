@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,11 @@ POWERS = (1.0, 0.5, 0.0)
 # Passes over all runs; on 2,000 candidates and 10 runs three to six are made.
 MOST_PASSES = 30
 
+# Up to so many runs two at a time are left out as well: 28 pairs of 8.
+PAIRED = 8
+# Where that is so, the search begins with each of so many single runs too.
+ALONE = 8
+
 # Share of the budget that rounding may overspend.
 ROUNDING = 1e-9
 
@@ -28,18 +34,18 @@ class Purse(NamedTuple):
     Attributes:
         costs: of each candidate, positive, shape (candidates,).
         budget: of all runs together, in the same unit.
-        count: most runs.
+        most: most runs.
         repeat: whether a candidate may be bought more than once.
     """
 
     costs: np.ndarray
     budget: float
-    count: int
+    most: int
     repeat: bool
 
     def allowed(self, chosen: Sequence[int]) -> np.ndarray:
         """Which candidates can be added, shape (candidates,)."""
-        if len(chosen) >= self.count:
+        if len(chosen) >= self.most:
             return np.zeros(len(self.costs), dtype=bool)
         left = self.budget * (1 + ROUNDING) - self.costs[list(chosen)].sum()
         found = self.costs <= left
@@ -51,15 +57,33 @@ class Purse(NamedTuple):
 def select(criterion: Criterion, purse: Purse) -> list[int]:
     """Places of the candidates to run.
 
-    Greedy choices, each followed by exchanges of one run for another, and of one run for as many
-    as its cost pays for, until none lowers the criterion; the best of them.
+    Greedy choices, each followed by exchanges of one run for another. The best of them goes on with
+    exchanges of one run (of two, where they are few) for as many as its cost pays for, until none
+    lowers the criterion.
 
     Source:
         Fedorov 1972, Theory of Optimal Experiments, chapter 3 (exchanges). Khuller, Moss and Naor
         1999, Inf. Process. Lett. 70(1) (greedy choices under a budget).
     """
-    found = [_exchanged(criterion, purse, _greedy(criterion, purse, [], power)) for power in POWERS]
-    return min(found, key=criterion.value)
+    starts = [_greedy(criterion, purse, [], power) for power in POWERS]
+    if max(map(len, starts)) <= PAIRED:
+        starts += [_greedy(criterion, purse, [i], 0.5) for i in _best_alone(criterion, purse)]
+    distinct = {tuple(sorted(start)): start for start in starts}.values()
+    found = [_swapped(criterion, purse, start) for start in distinct]
+    best = min(found, key=criterion.value)
+    for _ in range(MOST_PASSES):
+        better = _refilled(criterion, purse, best)
+        if better is None:
+            break
+        best = _swapped(criterion, purse, better)
+    return best
+
+
+def _best_alone(criterion: Criterion, purse: Purse) -> list[int]:
+    """Candidates that lower the criterion most by themselves, each a start of its own."""
+    each = np.where(purse.allowed([]), criterion.with_each([]), np.inf)
+    order = np.argsort(each, kind="stable")[:ALONE]
+    return [int(i) for i in order if np.isfinite(each[i])]
 
 
 def sorted_by_gain(criterion: Criterion, purse: Purse, chosen: Sequence[int]) -> list[int]:
@@ -88,36 +112,39 @@ def _greedy(criterion: Criterion, purse: Purse, chosen: list[int], power: float)
         found.append(best)
 
 
-def _exchanged(criterion: Criterion, purse: Purse, chosen: list[int]) -> list[int]:
-    """Swap runs while that lowers the criterion."""
+def _swapped(criterion: Criterion, purse: Purse, chosen: list[int]) -> list[int]:
+    """Exchange one run for another while that lowers the criterion."""
     found, value = list(chosen), criterion.value(chosen)
     for _ in range(MOST_PASSES):
         start = value
         for i in range(len(found)):
             rest = found[:i] + found[i + 1 :]
-            allowed = purse.allowed(rest)
-            # Without repeats the run itself is among them: it has just been taken out.
-            each = np.where(allowed, criterion.with_each(rest), np.inf)
+            each = np.where(purse.allowed(rest), criterion.with_each(rest), np.inf)
             best = int(np.argmin(each))
             if each[best] < value - criterion.least_gain(value):
                 found[i], value = best, float(each[best])
-        if start - value < criterion.least_gain(value):
-            refilled = _refilled(criterion, purse, found, value)
-            if refilled is None:
-                return found
-            found, value = refilled, criterion.value(refilled)
+        if not value < start:
+            break
     return found
 
 
-def _refilled(
-    criterion: Criterion, purse: Purse, chosen: list[int], value: float
-) -> list[int] | None:
-    """Runs without one of them, and what its cost pays for instead; None where none is better."""
+def _refilled(criterion: Criterion, purse: Purse, chosen: list[int]) -> list[int] | None:
+    """Runs without one or two of them, and what their cost pays for instead.
+
+    None where nothing is better.
+    """
+    value = criterion.value(chosen)
     best, least = None, value - criterion.least_gain(value)
-    for i in range(len(chosen)):
-        rest = chosen[:i] + chosen[i + 1 :]
+    places = range(len(chosen))
+    left_out = [*combinations(places, 1)]
+    left_out += [*combinations(places, 2)] if len(chosen) <= PAIRED else []
+    # The same candidate twice is left out once.
+    rests = {
+        tuple(sorted(place for i, place in enumerate(chosen) if i not in some)) for some in left_out
+    }
+    for rest in sorted(rests):
         for power in POWERS:
-            tried = _greedy(criterion, purse, rest, power)
+            tried = _greedy(criterion, purse, list(rest), power)
             reached = criterion.value(tried)
             if reached < least:
                 best, least = tried, reached

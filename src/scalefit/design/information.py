@@ -22,8 +22,10 @@ __all__ = ["Information", "noise_of", "of_draws", "of_runs", "residual_slopes"]
 # chosen hardly differ, and 32 keep 2,000 candidates below a second.
 SETS = 32
 
-# Shares of the largest singular value below which a direction of the parameters is not determined.
-SINGULAR = 1e-12
+# A direction of the parameters that the runs hardly determine counts as known to within so many
+# factors of e of its effect on their losses. For noise of 0.5 % and 20 runs that is a singular value
+# of 1e-5 (columns of length one); those of an IsoFLOP sweep are above 1e-3.
+WIDEST = 100.0
 
 
 class Information(NamedTuple):
@@ -35,6 +37,7 @@ class Information(NamedTuple):
         params: sets of parameters that answers are averaged over, each of shape (sets,).
         root: matrix R of shape (p, p) with R R^T the covariance of the coordinates.
         noise: standard deviation of the residual of a new run.
+        undetermined: how many directions of the parameters are known by nothing but ``WIDEST``.
     """
 
     fit: Fit
@@ -42,6 +45,7 @@ class Information(NamedTuple):
     params: Mapping[str, np.ndarray]
     root: np.ndarray
     noise: float
+    undetermined: int = 0
 
     def rows(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """New runs in the coordinates in which the covariance before them is the identity.
@@ -95,8 +99,11 @@ def noise_of(fitted: FittedData) -> float:
 def of_runs(fitted: FittedData, noise: float) -> Information:
     """What the runs of a fit say: the Fisher information J^T W J / noise^2 at its optimum.
 
+    A combination of the parameters that the runs hardly determine counts as known to within
+    ``WIDEST`` factors of e of its effect on their losses.
+
     Raises:
-        DataError: they do not determine some combination of the parameters.
+        DataError: a parameter has no effect on them.
     """
     fit = fitted.fit
     params = {name: np.array([value]) for name, value in fit.params.items()}
@@ -106,30 +113,30 @@ def of_runs(fitted: FittedData, noise: float) -> Information:
     }
     slopes = residual_slopes(fit, coordinates, columns, params)[0]
     slopes = slopes * np.sqrt(fitted.table.weight[fitted.used])[:, None]
-    return Information(fit, coordinates, params, root_of(slopes, coordinates) * noise, noise)
-
-
-def root_of(slopes: np.ndarray, coordinates: Coordinates) -> np.ndarray:
-    """A matrix R with R R^T = (J^T J)^-1.
-
-    Raises:
-        DataError: J has not full rank.
-    """
     # Columns of length one: sizes of parameters differ by many powers of ten.
     size = np.linalg.norm(slopes, axis=0)
+    _require_effect(coordinates, size)
+    _, singular, right = np.linalg.svd(slopes / size, full_matrices=len(slopes) < len(size))
+    found = np.zeros(len(size))
+    found[: len(singular)] = singular
+    unit = 1.0
+    if fit.objective.residual == "raw":
+        unit = float(np.abs(fitted.predicted[fitted.used]).mean())
+    least = noise / (WIDEST * unit * np.sqrt(len(slopes)))
+    root = right.T / np.maximum(found, least) / size[:, None] * noise
+    open_ = int(np.count_nonzero(found < least))
+    return Information(fit, coordinates, params, root, noise, open_)
+
+
+def _require_effect(coordinates: Coordinates, size: np.ndarray) -> None:
     idle = [coordinates.groups[i][0] for i in np.flatnonzero(size == 0)]
-    singular: np.ndarray = np.zeros(1)
-    if not idle and len(slopes) >= len(size):
-        _, singular, right = np.linalg.svd(slopes / size, full_matrices=False)
-        if singular[-1] > SINGULAR * singular[0]:
-            return np.asarray(right.T / singular / size[:, None])
-    said = f"{', '.join(idle)} has no effect" if idle else "some combination has no effect"
-    raise DataError(
-        f"these runs do not determine every parameter ({said} on them to first order), so nothing "
-        "says what another run would add",
-        remedy="Fix or tie a parameter, or pass draws of a posterior: "
-        "next_runs(scalefit.posterior(fit, runs), ...)",
-    )
+    if idle:
+        raise DataError(
+            f"{', '.join(idle)} has no effect on these runs, so that nothing says what another run "
+            "would tell of it",
+            remedy="Fix it, or fit a law without it. Or pass draws of a posterior: "
+            "next_runs(scalefit.posterior(fit, runs), ...)",
+        )
 
 
 def of_draws(draws: Ensemble, noise: float) -> Information:

@@ -110,8 +110,8 @@ def grid_candidates(
 
     A column that the cost reads goes from its smallest value among the runs of the fit to what the
     budget pays for with the others at their smallest; another one over its range among the runs.
-    D/N keeps to its range among the runs, half a decade wider, and 6ND is no less than theirs. Limits replace these
-    ranges.
+    D/N keeps to its range among the runs, half a decade wider, and 6ND is no less than theirs.
+    Limits replace these ranges.
 
     Args:
         fit: of one surface.
@@ -128,7 +128,10 @@ def grid_candidates(
     known = {*fit.law.columns, *paid.columns}
     limited = limits_of(limits, "D", known)
     ends = {quantity.name: (low, high) for quantity, low, high in limited}
-    lowest = {name: held.get(name, _lowest(fit, name, ends, paid)) for name in sorted(known)}
+    lowest = {
+        name: held[name] if name in held else _lowest(fit, name, ends, paid)
+        for name in sorted(known)
+    }
     cheapest = float(price(paid, {name: np.array([value]) for name, value in lowest.items()})[0])
     if cheapest > budget:
         raise _too_little(budget, cheapest, lowest, paid.unit)
@@ -208,14 +211,12 @@ def _lowest(fit: Fit, name: str, ends: Mapping[str, tuple[float, float]], paid: 
         f"{said}, so that there is no grid of candidates",
         argument="candidates",
         value=None,
-        remedy=f"Hold it, as fixed={{{name!r}: 1e9}}, or pass candidates=, a DataFrame of the runs "
-        "that could be made",
+        remedy=f"Hold it, as fixed={{{name!r}: 1e9}}, or pass candidates=, a table of runs that "
+        "could be made",
     )
 
 
-def _highest(
-    fit: Fit, name: str, lowest: Mapping[str, float], paid: Cost, budget: float
-) -> float:
+def _highest(fit: Fit, name: str, lowest: Mapping[str, float], paid: Cost, budget: float) -> float:
     """Where the grid ends in a column: what the budget pays for, or the largest of the runs."""
     if name not in paid.columns:
         return float(fit.domain[name][1])
@@ -239,13 +240,14 @@ def _between(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return (values >= low * (1 - 1e-9)) & (values <= high * (1 + 1e-9))
 
 
-def _too_little(budget: float, cheapest: float, at: Mapping[str, float], unit: str) -> ArgumentError:
+def _too_little(
+    budget: float, cheapest: float, at: Mapping[str, float], unit: str
+) -> ArgumentError:
     where = ", ".join(f"{name} = {value:.3g}" for name, value in at.items())
     return ArgumentError(
         f"budget={shown(budget)} pays for no run: the smallest one ({where}) costs "
         f"{cheapest:.4g} {unit}",
         argument="budget",
         value=budget,
-        remedy=f"Pass at least that, as budget={math.ceil(cheapest / 10 ** (e := math.floor(math.log10(cheapest)) - 1)) * 10**e:.3g}"
-        ", or limits= with smaller runs",
+        remedy=f"Pass more, as budget={10 * cheapest:.3g}, or limits= with smaller runs",
     )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.allocation.costs import Cost, CostLike, find_cost
+from scalefit.allocation.costs import CostLike
 from scalefit.allocation.problem_options import Limits
 from scalefit.arguments import flag, number, whole
 from scalefit.data.grouping import level_keywords
@@ -103,8 +103,8 @@ def next_runs(
 
     Raises:
         ArgumentError: an option makes no sense, or the budget pays for no run.
-        DataError: the table is not the one that was fitted, or does not determine every parameter;
-            or coefficients of the fit differ by a column.
+        DataError: the table is not the one that was fitted, or a parameter has no effect on it; or
+            coefficients of the fit differ by a column.
         AllocationError: there is no optimum at the target's budget.
 
     Source:
@@ -147,11 +147,12 @@ def next_runs(
     after = np.array([criterion.variances(chosen[: i + 1]) for i in range(len(chosen))]) ** 0.5
     table = _table(found, chosen).assign(se=np.sqrt((after**2).mean(axis=1)))
     notes = [*_notes(surface, fitted, found, chosen, noise), *answers.notes]
+    notes += _undetermined(known)
     notes += _linearised(surface, found, chosen, known, answers, after[-1])
     return NextRuns(
         runs=table,
         target=answers.name,
-        kind="loss" if answers.points else "optimum",
+        kind="loss" if np.isnan(answers.budget) else "optimum",
         value=answers.values,
         before=np.sqrt(criterion.variances([])),
         after=after,
@@ -214,7 +215,8 @@ def _fitted(
 
 
 def _required(fitted: FittedData | None) -> FittedData:
-    assert fitted is not None  # noqa: S101 (a table is demanded for a choice)
+    # A fit, and a choice of laws, come with their table: see _fitted.
+    assert fitted is not None
     return fitted
 
 
@@ -335,6 +337,21 @@ def _notes(
             )
         )
     return notes
+
+
+def _undetermined(known: Information) -> list[Note]:
+    if not known.undetermined:
+        return []
+    return [
+        Note.of(
+            "undetermined",
+            f"{known.undetermined} of {len(known.coordinates.groups)} combinations of the "
+            "parameters are not determined by the runs that are there: they count as known to "
+            "within 100 factors of e, and the standard error before says little. Make the first "
+            "runs, fit again and ask again",
+            {"combinations": known.undetermined},
+        )
+    ]
 
 
 def _linearised(

@@ -35,7 +35,7 @@ class Target(NamedTuple):
         slopes: derivatives of the answers, or of their logarithms, in the free coordinates, shape
             (sets, answers, p); NaN for a set of parameters that has none.
         drawn: the answers under every draw, shape (draws, answers); none of a fit.
-        points: columns of the points, for pictures; empty for an optimum.
+        points: columns of the points, or of the optimum.
         budget: compute of the optimum; NaN for points.
         notes: how far outside the runs they lie.
     """
@@ -102,13 +102,14 @@ def _optimum(function: OptimumFunction, known: Information, draws: Draws) -> Tar
     found = np.array(slopes)[:, None, :]
     if not np.isfinite(found).all(axis=(1, 2)).any():
         raise AllocationError(f"{function.__name__} has no derivatives in the parameters")
+    at = {name: item[0] for name, item in function.at_fit.columns.items()}
     return Target(
         function.__name__,
         np.array([value]),
         logarithmic,
         found,
         drawn,
-        {},
+        {name: np.ravel(item) for name, item in {**dict(function.fixed), **at}.items()},
         function.flops,
         function.notes,
     )
@@ -149,7 +150,7 @@ def _points(target: Any, known: Information, draws: Draws) -> Target:
     drawn = np.empty((0, len(values)))
     if draws:
         named = {name: draws[name][:, None] for name in fit.law.names}
-        drawn = np.broadcast_to(fit.law.evaluate(columns, named), (len(draws[fit.law.names[0]]), len(values)))
+        drawn = np.asarray(fit.law.evaluate(columns, named))
         logarithmic = logarithmic and bool((drawn > 0).all())
     first = ", ".join(f"{name} = {_number(name, item[0])}" for name, item in columns.items())
     several = f"{len(values)} points" if len(values) > 1 else first

@@ -18,6 +18,12 @@ CODES = {
         "fewer than five residual degrees of freedom say how large the noise of a run is",
         "say it: `noise=`",
     ),
+    "undetermined": Code(
+        "warning",
+        "the runs that are there do not determine every combination of the parameters; the next "
+        "ones are chosen as if it were known within very wide limits",
+        "make the first of them, fit again and ask again: `count=1`",
+    ),
     "runs_outside": Code(
         "info",
         "runs that are chosen lie outside those of the fit",
