@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 import scalefit as sf
 from scalefit.design.criteria import Variance
-from scalefit.design.information import noise_of, of_runs
+from scalefit.design.prior_information import noise_of, of_runs
 from scalefit.design.run_candidates import grid_candidates
 from scalefit.design.targets import target_of
 from scalefit.inference.fitted_data import attach

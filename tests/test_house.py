@@ -295,7 +295,7 @@ FLOW = [
     "validation.held_out",
     "validation",
     "design.sensitivities",
-    "design.information",
+    "design.prior_information",
     "design.criteria",
     "design.exchange",
     "design.run_candidates",

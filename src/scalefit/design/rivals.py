@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from scalefit.design.criteria import Rival
-from scalefit.design.information import of_runs
+from scalefit.design.prior_information import of_runs
 from scalefit.inference.fitted_data import FittedData
 
 __all__ = ["rivals_of"]

@@ -16,7 +16,7 @@ from scalefit.data.table import LossTable
 from scalefit.design.chosen_runs import NextRuns
 from scalefit.design.criteria import Criterion, Separation, Variance
 from scalefit.design.exchange import Purse, select, sorted_by_gain
-from scalefit.design.information import Information, noise_of, of_draws, of_runs
+from scalefit.design.prior_information import Information, noise_of, of_draws, of_runs
 from scalefit.design.reweighting import reweighted_error
 from scalefit.design.rivals import rivals_of
 from scalefit.design.run_candidates import RunCandidates, given_candidates, grid_candidates

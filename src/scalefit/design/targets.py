@@ -10,7 +10,7 @@ import numpy as np
 from scalefit.allocation.costs import Cost
 from scalefit.allocation.optimum_functions import OptimumFunction, optimum_function
 from scalefit.arguments import number, refused
-from scalefit.design.information import Information
+from scalefit.design.prior_information import Information
 from scalefit.design.sensitivities import prediction_slopes
 from scalefit.errors import AllocationError, ArgumentError
 from scalefit.notes import Note

@@ -23,8 +23,8 @@ __all__ = ["Information", "noise_of", "of_draws", "of_runs", "residual_slopes"]
 SETS = 32
 
 # A direction of the parameters that the runs hardly determine counts as known to within so many
-# factors of e of its effect on their losses. For noise of 0.5 % and 20 runs that is a singular value
-# of 1e-5 (columns of length one); those of an IsoFLOP sweep are above 1e-3.
+# factors of e of its effect on their losses. For noise of 0.5 % and 20 runs that is a singular
+# value of 1e-5 (columns of length one); those of an IsoFLOP sweep are above 1e-3.
 WIDEST = 100.0
 
 
