@@ -43,6 +43,7 @@ SAYS = {
     "own_table": "nearer to the runs in counts",
     "trackers": "mid_schedule: 2 of 75 losses",
     "safely": "left out, each under its rule",
+    "next_runs": "part 3: 7 runs",
     "shape": "Shapes near the optimum of chinchilla",
 }
 
