@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -11,13 +12,27 @@ from scalefit.notes import Note
 from scalefit.reporting.description import Description, Table
 from scalefit.reporting.numbers import WORDS, escaped, printable
 
-__all__ = ["html", "latex", "markdown", "text"]
+__all__ = [
+    "STYLE",
+    "html",
+    "html_table",
+    "latex",
+    "latex_table",
+    "markdown",
+    "markdown_table",
+    "plain",
+    "text",
+    "typeset",
+]
 
 # Columns of a terminal, and the least width to which a column of words is cut for it.
 WIDTH, LEAST_WIDTH = 88, 16
 
 # Rows of a table that a report shows; of a longer one the first and the last.
 MOST_ROWS, FIRST_ROWS, LAST_ROWS = 20, 10, 5
+
+# What Markdown would read as a mark. An underscore inside a word is none.
+MARKED = re.compile(r"[|*`$\[\]\\]|(?<!\w)_|_(?!\w)")
 
 # A notebook sets the colours of text and ground; what has a colour here is read on light and dark.
 STYLE = """
@@ -92,11 +107,11 @@ def html(said: Description) -> str:
 
 def markdown(said: Description) -> str:
     """The same as Markdown, with its tables as those of GitHub."""
-    blocks = [f"**{_plain(said.title)}**" + (f": `{said.formula}`" if said.formula else "")]
-    blocks += [_plain(said.headline)] if said.headline else []
-    blocks += [_markdown_table(table) for table in said.tables]
-    facts = [f"- {_plain(name)}: {_plain(fact)}" for name, fact in said.facts.items()]
-    notes = [f"- **{_severity(note)}** {_plain(str(note))}" for note in said.notes]
+    blocks = [f"**{plain(said.title)}**" + (f": `{said.formula}`" if said.formula else "")]
+    blocks += [plain(said.headline)] if said.headline else []
+    blocks += [markdown_table(table) for table in said.tables]
+    facts = [f"- {plain(name)}: {plain(fact)}" for name, fact in said.facts.items()]
+    notes = [f"- **{_severity(note)}** {plain(str(note))}" for note in said.notes]
     return "\n\n".join([*blocks, *("\n".join(items) for items in (facts, notes) if items)])
 
 
@@ -111,7 +126,7 @@ def latex(said: Description) -> str:
     if said.latex:
         lines.append(rf"\[ {said.latex} \]")
     for table in said.tables:
-        lines += _latex_table(table)
+        lines += latex_table(table)
     return "\n".join(lines)
 
 
@@ -193,12 +208,12 @@ def _cut(cell: str, width: int) -> str:
 
 
 def _html_body(said: Description) -> str:
-    formula = f" &nbsp; {_typeset(said.latex, said.formula)}" if said.formula or said.latex else ""
+    formula = f" &nbsp; {typeset(said.latex, said.formula)}" if said.formula or said.latex else ""
     parts = [f"<div><span class='title'>{escape(said.title)}</span>{formula}</div>"]
     if said.headline:
         parts.append(f"<div>{escape(said.headline)}</div>")
     parts += [_html_note(note) for note in said.notes if note.severity == "warning"]
-    parts += [_html_table(table) for table in said.tables]
+    parts += [html_table(table) for table in said.tables]
     if said.facts:
         rows = "".join(
             f"<tr><th>{escape(name)}</th><td>{escape(fact)}</td></tr>"
@@ -219,7 +234,8 @@ def _html_note(note: Note) -> str:
     )
 
 
-def _html_table(table: Table) -> str:
+def html_table(table: Table) -> str:
+    """One table as HTML."""
     cells = _cells(table, whole=True)
     kinds = ["number" if number else "words" for number in cells.numbers]
     head = "".join(
@@ -239,7 +255,7 @@ def _html_rows(cells: _Cells, kinds: Sequence[str]) -> Iterator[str]:
             yield f"<tr><td class='rest' colspan='{len(kinds)}'>{escape(cells.hidden)}</td></tr>"
             continue
         written = (
-            _typeset(cells.formulas[place, number], cell)
+            typeset(cells.formulas[place, number], cell)
             if (place, number) in cells.formulas
             else escape(cell)
             for number, cell in enumerate(row)
@@ -250,7 +266,7 @@ def _html_rows(cells: _Cells, kinds: Sequence[str]) -> Iterator[str]:
         yield f"<tr>{''.join(cell)}</tr>"
 
 
-def _typeset(latex_formula: str, formula: str) -> str:
+def typeset(latex_formula: str, formula: str) -> str:
     """A formula as MathML, which browsers set themselves; as code where there is no LaTeX."""
     plain = f"<code>{escape(formula)}</code>"
     if not latex_formula:
@@ -264,15 +280,16 @@ def _typeset(latex_formula: str, formula: str) -> str:
         return plain
 
 
-def _plain(said: str) -> str:
-    """Words that Markdown shows as they are."""
-    one_line = said.replace("\n", " ").replace("<", "&lt;")
-    return "".join(f"\\{letter}" if letter in "|*`" else letter for letter in one_line)
+def plain(said: str) -> str:
+    """Words that Markdown shows as they are, on one line."""
+    one_line = " ".join(said.splitlines()).replace("&", "&amp;").replace("<", "&lt;")
+    return MARKED.sub(r"\\\g<0>", one_line)
 
 
-def _markdown_table(table: Table) -> str:
+def markdown_table(table: Table) -> str:
+    """One table as Markdown of GitHub, under its title."""
     cells = _cells(table, whole=True)
-    lines = [f"{_plain(table.title)}\n"] if table.title else []
+    lines = [f"{plain(table.title)}\n"] if table.title else []
     lines.append(_row(cells.headings))
     lines.append(_row(["--:" if number else ":--" for number in cells.numbers]))
     blank = [""] * (len(cells.headings) - 1)
@@ -281,11 +298,11 @@ def _markdown_table(table: Table) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(_plain(cell) for cell in cells)} |"
+    return f"| {' | '.join(plain(cell) for cell in cells)} |"
 
 
-def _latex_table(table: Table) -> list[str]:
-    """A number and its interval share a cell here."""
+def latex_table(table: Table) -> list[str]:
+    """One table as lines of LaTeX, its title a comment; a number and its interval share a cell."""
     cells = _cells(table, whole=True)
     count = len(table)
     left_out = range(FIRST_ROWS, count - LAST_ROWS) if cells.hidden else range(0)
