@@ -2,13 +2,14 @@
 
 What is called most is here. The rest is in modules that say what they hold: ``laws``,
 ``datasets``, ``trackers``, ``results``, ``inference``, ``allocation``, ``shapes``, ``approach2``,
-``simulation``, ``studies``, ``plot``, ``errors``.
+``simulation``, ``studies``, ``plot``, ``documents``, ``errors``.
 """
 
 from scalefit import (
     allocation,
     approach2,
     datasets,
+    documents,
     errors,
     inference,
     laws,
@@ -26,6 +27,7 @@ from scalefit.allocation.optimum import allocate
 from scalefit.approach2.comparison import bias
 from scalefit.approach2.isoflop_fit import isoflop
 from scalefit.data.table import LossTable, read
+from scalefit.documents.api import report
 from scalefit.errors import ScalefitError
 from scalefit.fitting.api import fit
 from scalefit.inference.bootstrap import bootstrap
@@ -59,6 +61,7 @@ __all__ = [
     "covariance",
     "datasets",
     "deadweight",
+    "documents",
     "errors",
     "fit",
     "inference",
@@ -71,6 +74,7 @@ __all__ = [
     "profile",
     "published",
     "read",
+    "report",
     "results",
     "shapes",
     "simulate",

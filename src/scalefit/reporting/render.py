@@ -266,8 +266,14 @@ def _html_rows(cells: _Cells, kinds: Sequence[str]) -> Iterator[str]:
         yield f"<tr>{''.join(cell)}</tr>"
 
 
-def typeset(latex_formula: str, formula: str) -> str:
-    """A formula as MathML, which browsers set themselves; as code where there is no LaTeX."""
+def typeset(latex_formula: str, formula: str, *, display: bool = False) -> str:
+    """A formula as MathML, which browsers set themselves; as code where there is no LaTeX.
+
+    Args:
+        latex_formula: in LaTeX; may be empty.
+        formula: the same as text.
+        display: whether it stands on a line of its own.
+    """
     plain = f"<code>{escape(formula)}</code>"
     if not latex_formula:
         return plain
@@ -275,7 +281,7 @@ def typeset(latex_formula: str, formula: str) -> str:
     from latex2mathml.converter import convert
 
     try:
-        return str(convert(latex_formula))
+        return str(convert(latex_formula, display="block" if display else "inline"))
     except Exception:  # A formula of a user's own that it cannot read.
         return plain
 
