@@ -11,7 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scalefit.documents.content import Code, Formula, Gap, Number, Piece, Words
+from scalefit.documents.content import (
+    Code,
+    Formula,
+    Gap,
+    Number,
+    Piece,
+    Words,
+    headline_of,
+)
 from scalefit.documents.material import TOPICS, Material, joined, ranged, rules_of, warned
 from scalefit.inference.ensemble import Ensemble
 from scalefit.objective import RESIDUALS
@@ -69,7 +77,10 @@ def answers(material: Material) -> tuple[Answer, ...]:
     )
 
 
-def _symbol(name: str) -> Formula:
+def _symbol(name: str) -> Piece:
+    """A parameter or column as a letter; one of a level as code, whatever its label holds."""
+    if "[" in name:
+        return Code(name)
     return Formula(name, shown(name, "name").latex.strip("$"))
 
 
@@ -363,7 +374,7 @@ def _validity(material: Material) -> Words:
     found += _intervals(material)
     for result in material.of_room("validation"):
         said = result.describe(material.level)
-        found.append(f" {said.title}: {said.headline.partition(' Next: ')[0]}")
+        found.append(f" {said.title}: {_sentence(headline_of(said))}")
     if not material.of_room("validation"):
         found.append(" No runs were held out to validate the law in this report.")
     codes = warned(fit.notes)

@@ -6,6 +6,7 @@ that, each for its own format.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -35,6 +36,9 @@ __all__ = [
     "headline_of",
     "plain_words",
 ]
+
+# Where a headline turns to what to call next.
+NEXT_CALL = re.compile(r"(?:^|(?<=\. ))(?:Next|Next steps|Why|At a budget): (?=[\w.])")
 
 # Written into every file of a report, which says that it may be replaced by another report.
 GENERATOR = "scalefit report"
@@ -169,8 +173,8 @@ class Section:
 
 
 def headline_of(said: Description) -> str:
-    """The headline of a description, without the call that comes next in a session."""
-    return said.headline.partition("Next: ")[0].strip()
+    """The headline of a description, without the calls that come next in a session."""
+    return NEXT_CALL.split(said.headline)[0].strip()
 
 
 def blocks_of(said: Description, *, formula: bool = True) -> tuple[Block, ...]:

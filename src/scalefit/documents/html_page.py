@@ -30,10 +30,8 @@ from scalefit.reporting.description import Table
 __all__ = ["body", "page"]
 
 PAGE = """
-body {margin: 0; background: #ffffff; color: #1b1f24}
 .scalefit-report {
-    --line: rgba(128, 128, 128, 0.35); --soft: rgba(128, 128, 128, 0.1); --gap: #8a5a00;
-    --warn: #b45309;
+    --line: rgba(128, 128, 128, 0.35); --soft: rgba(128, 128, 128, 0.1);
     max-width: 54rem; margin: 0 auto; padding: 1.5rem 1.25rem 4rem; line-height: 1.55;
     font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
     font-size: 1rem; overflow-wrap: break-word}
@@ -67,7 +65,7 @@ body {margin: 0; background: #ffffff; color: #1b1f24}
 .scalefit-report figure img {max-width: 100%; height: auto; background: #ffffff;
     border-radius: 4px}
 .scalefit-report figcaption {opacity: 0.75; font-size: 0.93rem}
-.scalefit-report .gap {color: var(--gap); font-style: italic; background: none}
+.scalefit-report .gap {color: #b07503; font-style: italic; background: none}
 .scalefit-report details {margin: 0.8em 0}
 .scalefit-report details > div {margin-left: 0.2em}
 @media (max-width: 40rem) {
@@ -84,13 +82,15 @@ body {margin: 0; background: #ffffff; color: #1b1f24}
 """
 
 # Only of a page of its own: a notebook has colours, and its theme is not the system's.
-DARK = """
+ALONE = """
 :root {color-scheme: light dark}
+body {margin: 0; background: #ffffff; color: #1b1f24}
+body .scalefit-report .gap {color: #8a5a00}
 @media screen and (prefers-color-scheme: dark) {
     body {background: #16191d; color: #dfe3e8}
-    .scalefit-report {--gap: #e3b341; --warn: #f0a04b}
-    .scalefit-report .note.warning .severity {color: #f0a04b}
-    .scalefit-report figure img {filter: brightness(0.9)}}
+    body .scalefit-report .gap {color: #e3b341}
+    body .scalefit-report .note.warning .severity {color: #f0a04b}
+    body .scalefit-report figure img {filter: brightness(0.88)}}
 """
 
 
@@ -108,7 +108,7 @@ def page(title: str, byline: str, answer: Words, alert: str, sections: Sequence[
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="generator" content="{GENERATOR}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{DARK}</style>\n</head>\n<body>\n"
+        f"<title>{escape(title)}</title>\n<style>{ALONE}</style>\n</head>\n<body>\n"
         f"{body(title, byline, answer, alert, sections)}\n</body>\n</html>\n"
     )
 

@@ -52,6 +52,9 @@ PREAMBLE = r"""\documentclass[11pt]{article}
   \resizebox{\linewidth}{!}{\usebox{\fitted}}\else\usebox{\fitted}\fi}
 """
 
+# Width of a figure that fills a line, inches: its words are then about as large as those around it.
+WIDTH = 8.0
+
 # Quotes that LaTeX would turn, and what it would read as a mark in code.
 QUOTES = {"'": r"\textquotesingle{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}"}
 
@@ -104,7 +107,8 @@ def _block(block: Block, files: Mapping[str, str], heading: str) -> str:
         case Items():
             # Braces: a name may hold a bracket.
             items = (
-                rf"\item[{{{_escaped(name)}:}}] {_words(words)}" for name, words in block.pairs
+                rf"\item[{{{_escaped(name)}{'' if name.endswith('?') else ':'}}}] {_words(words)}"
+                for name, words in block.pairs
             )
             return "\n".join([r"\begin{description}", *items, r"\end{description}"])
         case Listing():
@@ -132,11 +136,13 @@ def _table(block: Table) -> str:
 
 
 def _figure(block: Figure, files: Mapping[str, str]) -> str:
+    # As large as it was drawn, and as wide as the page at most.
+    share = min(block.width / WIDTH, 1.0)
     return "\n".join(
         [
             r"\begin{figure}[htbp]",
             r"\centering",
-            rf"\includegraphics[width=\linewidth]{{{files[block.name]}}}",
+            rf"\includegraphics[width={share:.2f}\linewidth]{{{files[block.name]}}}",
             rf"\caption{{{_escaped(block.caption)}}}",
             r"\end{figure}",
         ]

@@ -143,7 +143,6 @@ class Material:
             "D": "count",
             "C": "flop",
             "6ND": "flop",
-            "D/N": "count",
         }
         return kinds.get(name, "number")
 
@@ -217,6 +216,9 @@ def ranged(material: Material, name: str) -> Words:
     kind = material.kind(name)
     if not np.isfinite([low, high]).all():
         return ("of unknown range",)
+    if name == "D/N":
+        # Neither a count nor worth five digits.
+        return tuple(f"{float(f'{end:.3g}'):,g}{then}" for end, then in ((low, " to "), (high, "")))
     return (Number(low, kind), " to ", Number(high, kind))
 
 

@@ -257,7 +257,7 @@ def _reaches(material: Material) -> Iterator[str]:
         if far > 10.0**SCENARIO
         else "an extrapolation that rests on the form of the law"
     )
-    times = f"{far:,.0f}" if far >= 10 else f"{far:.2g}"
+    times = f"{far:,.0f}" if 10 <= far < 1e5 else f"{far:.2g}".replace("e+0", "e")
     yield (
         f"The largest budget is {times} times the largest run of the fit "
         f"({shown(largest, 'flop').value} FLOP): its answer is {grade}."
