@@ -94,9 +94,8 @@ def _hypothesis(material: Material) -> list[Answer]:
         ".",
     )
     meanings = law.meanings
-    variables = joined(
-        [(_symbol(name), f" ({meanings[name]})" * (name in meanings)) for name in law.columns]
-    )
+    said = {name: f" ({meanings[name]})" for name in law.columns if name in meanings}
+    variables = joined([(_symbol(name), said.get(name, "")) for name in law.columns])
     free = [name for name in fit.params if name not in fit.fixed]
     tied = [name for names in fit.tied for name in names[1:]]
     names = [name for name in law.names if name not in fit.fixed and name not in tied]

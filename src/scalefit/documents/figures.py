@@ -75,6 +75,8 @@ def drawn(
             return Paragraph((f"There is no figure here: {error}",), caption)
         png, pdf = io.BytesIO(), io.BytesIO()
         figure.savefig(png, format="png", dpi=DPI, metadata={"Software": GENERATOR})
+        # It is laid out once: nothing moves for the second format.
+        figure.set_layout_engine("none")
         dates = {"CreationDate": None, "ModDate": None}
         figure.savefig(pdf, format="pdf", metadata={"Creator": GENERATOR, **dates})
     return Figure(name, caption, alt, size[0], png.getvalue(), pdf.getvalue())

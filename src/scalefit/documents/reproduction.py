@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from scalefit.allocation.costs import COSTS
+from scalefit.allocation.optimum import allocate
 from scalefit.allocation.result import Allocation
 from scalefit.data.column_units import unit_of
 from scalefit.data.table import LossTable
+from scalefit.errors import ScalefitError
 from scalefit.inference.covariance import Covariance
 from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.profile_likelihood import Profile
@@ -32,6 +34,9 @@ LACKING = ("missing ", "infinite ")
 
 # Characters of a line of code.
 WIDTH = 88
+
+# Allocations of one budget agree to rounding; those under limits differ by percents.
+SAME = 1e-6
 
 # Ensembles by the words of their method, and the call that makes them.
 RESAMPLED = ("rows", "residuals", "wild", "strata", "clusters")
@@ -237,12 +242,21 @@ def _columns(text: str) -> str:
 
 
 def _known(fit: Fit, best: Allocation) -> bool:
-    """Whether an allocation is known by its budget alone: N and D free, all of it spent."""
-    if best.law != fit.law.name or best.cost not in COSTS:
+    """Whether an allocation is the one that its budget alone gives, without limits or columns.
+
+    It does not hold the options it was made with: it is made once more and compared.
+    """
+    if best.law != fit.law.name or best.cost not in COSTS or set(best.columns) != {"N", "D"}:
         return False
-    spent = np.allclose(best.spent, best.budget, rtol=1e-3)
-    moved = bool(best.draws) and bool(np.ptp(best.draws["budget"], axis=0).any())
-    return set(best.columns) == {"N", "D"} and bool(spent) and not moved
+    if best.draws and np.ptp(best.draws["budget"], axis=0).any():
+        # What is given is a loss, and the budget an answer.
+        return False
+    given = {"flops" if best.unit == "FLOP" else "usd": best.budget}
+    try:
+        other = allocate(fit, **given, cost=best.cost)
+    except ScalefitError:
+        return False
+    return np.shape(other.N) == np.shape(best.N) and np.allclose(other.N, best.N, rtol=SAME)
 
 
 def _budget(best: Allocation) -> list[str]:
