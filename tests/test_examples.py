@@ -42,6 +42,7 @@ SAYS = {
     "own_table": "nearer to the runs in counts",
     "trackers": "mid_schedule: 2 of 75 losses",
     "safely": "left out, each under its rule",
+    "report": "Of 50 rows 10 were left out: 10 fail `C > 2e17`.",
     "shape": "Shapes near the optimum of chinchilla",
 }
 

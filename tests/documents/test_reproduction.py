@@ -6,6 +6,7 @@ import pytest
 
 import scalefit as sf
 from scalefit.documents.content import Listing
+from scalefit.documents.reproduction import calls
 from scalefit.laws import Amplitude, Exponent, Offset
 
 BOUNDED = {"robust": "huber", "delta": 0.01, "bounds": {"alpha": (0.2, 0.6)}, "fixed": {"E": 1.7}}
@@ -78,7 +79,7 @@ def test_the_calls_read_the_file_that_was_given(frame, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     frame.to_csv("the runs' table.csv", index=False)
     options = UNITS | {"keep": "ended == True"}
-    fit = sf.fit("the runs' table.csv", **options)
+    fit = sf.fit("the runs' table.csv", groups={"A": "corpus"}, **options)
     report = sf.report(fit, "the runs' table.csv", **options)
     assert dict(repeated(report)["fit"].params) == pytest.approx(dict(fit.params), rel=1e-12)
     # Without the file the same rows are needed, and others are told apart.
@@ -103,7 +104,7 @@ def test_headers_of_an_array_are_numbers():
     plain = pd.DataFrame(runs[["N", "D", "loss"]].to_numpy())
     headers = {"N": 0, "D": 1, "loss": 2}
     fit = sf.fit(plain, **headers)
-    repeated(sf.report(fit, plain, **headers), frame=plain)
+    exec(calls(fit, sf.read(plain, **headers), None, ()), {"frame": plain})
 
 
 def test_a_saved_fit_is_made_again(frame):
@@ -119,17 +120,18 @@ def test_results_are_made_again_where_they_hold_what_they_were_made_with(frame):
     some = sf.covariance(fit, table, by="batch")
     bests = sf.allocate(draws, [1e22, 1e23]), sf.allocate(draws, 3e21)
     region = sf.near_optimal(fit, 1e22)
-    found = repeated(sf.report(fit, table, draws, some, *bests, region), frame=frame)
+    found = {"frame": frame}
+    exec(calls(fit, table, None, (draws, some, *bests, region)), found)
     for name, values in draws.params.items():
         np.testing.assert_allclose(found["draws"].params[name], values, rtol=1e-9)
     assert found["covariance"].method == some.method
     np.testing.assert_allclose(found["best"].N, bests[0].N, rtol=1e-9)
     np.testing.assert_allclose(found["best2"].draws["N"], bests[1].draws["N"], rtol=1e-9)
     # What no result says is not guessed.
-    text = listing(sf.report(fit, table, region))
-    assert f"# Not repeated here: {region.describe().title}" in text
     limited = sf.allocate(fit, 1e22, limits={"N": 1e9})
-    assert "Not repeated here: Compute-optimal" in listing(sf.report(fit, None, limited))
+    for result in (region, limited, sf.allocate(draws, loss=2.3)):
+        text = calls(fit, table, None, [result])
+        assert text.endswith(f"# Not repeated here: {result.describe().title}")
 
 
 def test_published_values_are_made_again():

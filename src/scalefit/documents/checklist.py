@@ -20,7 +20,7 @@ from scalefit.documents.content import (
     Words,
     headline_of,
 )
-from scalefit.documents.material import TOPICS, Material, joined, ranged, rules_of, warned
+from scalefit.documents.material import TOPICS, Material, joined, left_out, ranged, warned
 from scalefit.inference.ensemble import Ensemble
 from scalefit.objective import RESIDUALS
 from scalefit.reporting.numbers import percent, shown
@@ -353,7 +353,7 @@ def _points(material: Material) -> Words:
     if fit.dropped:
         whole = fit.nobs + idle + len(fit.dropped)
         found = [f"Of {whole} rows {len(fit.dropped)} were left out: "]
-        found += joined([(f"{count} by ", Code(rule)) for rule, count in rules_of(fit)])
+        found += left_out(fit)
         found.append(".")
     else:
         found = ["All rows of the table were used."] if not idle else []

@@ -13,7 +13,7 @@ import pandas as pd
 from scalefit.allocation.result import Allocation
 from scalefit.arguments import mapping, text
 from scalefit.data.table import LossTable
-from scalefit.documents.content import Number, Piece, Words
+from scalefit.documents.content import Code, Number, Piece, Words
 from scalefit.errors import ArgumentError, DataError, listed
 from scalefit.frozen import Frozen
 from scalefit.inference.covariance import Covariance
@@ -25,7 +25,18 @@ from scalefit.reporting.numbers import Kind
 from scalefit.results.fit import Fit
 from scalefit.results.status import Status
 
-__all__ = ["ROOMS", "TOPICS", "Material", "joined", "said_about"]
+__all__ = [
+    "LACKING",
+    "ROOMS",
+    "TOPICS",
+    "Material",
+    "joined",
+    "left_out",
+    "ranged",
+    "require_table",
+    "said_about",
+    "warned",
+]
 
 # What only the author knows, by key of ``about``: what it is, and the sentence that it completes.
 TOPICS: Mapping[str, tuple[str, str]] = Frozen(
@@ -52,6 +63,9 @@ TOPICS: Mapping[str, tuple[str, str]] = Frozen(
 )
 # Words of the title block.
 TITLES = ("author", "date")
+
+# How rules of rows begin that missing="drop" left out.
+LACKING = ("missing ", "infinite ")
 
 # Sections of results, by the room that they are of, in this order.
 ROOMS: Mapping[str, str] = Frozen(
@@ -222,12 +236,18 @@ def ranged(material: Material, name: str) -> Words:
     return (Number(low, kind), " to ", Number(high, kind))
 
 
-def rules_of(fit: Fit) -> list[tuple[str, int]]:
-    """Rules that left rows out, with the number of rows of each."""
+def left_out(fit: Fit) -> Words:
+    """How many rows were left out for which reason, in words; empty where none was."""
     counts: dict[str, int] = {}
     for item in fit.dropped:
         counts[item.rule] = counts.get(item.rule, 0) + 1
-    return list(counts.items())
+    said: list[Words] = []
+    for rule, count in counts.items():
+        # Rules of missing="drop" say what a row lacks, those of keep what it must satisfy.
+        lacks = rule.startswith(LACKING)
+        verb = ("has" if count == 1 else "have") if lacks else "fails" if count == 1 else "fail"
+        said.append((f"{count} {verb} ", rule if lacks else Code(rule)))
+    return joined(said)
 
 
 def warned(notes: Sequence[Note]) -> str:

@@ -17,6 +17,7 @@ from scalefit.allocation.optimum import allocate
 from scalefit.allocation.result import Allocation
 from scalefit.data.column_units import unit_of
 from scalefit.data.table import LossTable
+from scalefit.documents.material import LACKING
 from scalefit.errors import ScalefitError
 from scalefit.inference.covariance import Covariance
 from scalefit.inference.ensemble import Ensemble
@@ -28,9 +29,6 @@ from scalefit.results.fit import Fit
 from scalefit.results.status import Status
 
 __all__ = ["calls", "table_options"]
-
-# Rules of rows that missing="drop" left out, not those of keep.
-LACKING = ("missing ", "infinite ")
 
 # Characters of a line of code.
 WIDTH = 88

@@ -30,7 +30,7 @@ from scalefit.documents.content import (
     headline_of,
 )
 from scalefit.documents.figures import of_result, residual_figure, surface_figure
-from scalefit.documents.material import ROOMS, Material, joined, rules_of, warned
+from scalefit.documents.material import ROOMS, Material, left_out, warned
 from scalefit.documents.references import bibtex, references
 from scalefit.documents.reproduction import calls
 from scalefit.reporting.description import Column, Table
@@ -135,11 +135,10 @@ def _data(material: Material) -> Iterator[Block]:
     units = {**UNITS, "6ND": "FLOP", fit.law.response: fit.loss_unit}
     names = list(ends)
     kinds: list[Kind] = [material.kind(name) for name in names]
-    rules = [(f"{count} by ", Code(rule)) for rule, count in rules_of(fit)]
     facts: list[tuple[str, Words]] = []
     if not material.published:
         facts.append(("runs in the fit", (f"{fit.nobs}",)))
-        facts.append(("rows left out", joined(rules) if rules else ("none",)))
+        facts.append(("rows left out", left_out(fit) or ("none",)))
     for name, key in (
         ("dataset", "dataset"),
         ("dataset source", "dataset source"),
