@@ -53,13 +53,14 @@ def made(runs):
         ),
         "isoflop": found,
         "bias": sf.bias(fit, found, runs, 1e22, rules=(), objectives=False, n_draws=5),
+        "report": sf.report(fit),
     }
 
 
 RESULTS = (
     *("runs", "fit", "own fit", "published", "params", "objective", "diagnostics", "certificate"),
     *("note", "laws", "draws", "loss", "covariance", "profile", "best", "region", "deadweight"),
-    *("shapes", "study", "isoflop", "bias"),
+    *("shapes", "study", "isoflop", "bias", "report"),
 )
 
 

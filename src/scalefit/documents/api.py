@@ -44,7 +44,8 @@ def report(
     the key of ``about`` that fills it.
 
     Args:
-        fit: the fit, or an ensemble of it, which adds intervals.
+        fit: the fit, or an ensemble of it, which adds intervals. Of a grouped law the whole fit,
+            not one level of it.
         runs: the table that was fitted, as ``fit`` takes it: a path, a DataFrame, a
             :class:`LossTable`. Without it there are no figures of the runs.
         *results: what was made of the fit, in the order of the report: ensembles, covariances,

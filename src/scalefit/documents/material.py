@@ -71,13 +71,14 @@ LACKING = ("missing ", "infinite ")
 ROOMS: Mapping[str, str] = Frozen(
     {
         "inference": "Uncertainty",
-        "results": "Predictions",
+        "results": "Fits and predictions",
         "validation": "Validation",
         "allocation": "Allocation",
         "shapes": "Shapes",
         "approach2": "IsoFLOP sweeps",
         "design": "Next runs",
         "studies": "Simulation studies",
+        "": "Further results",
     }
 )
 
@@ -161,9 +162,8 @@ class Material:
         return kinds.get(name, "number")
 
     def of_room(self, room: str) -> list[Described]:
-        """Results of one room; those of no known room belong to the last."""
-        last = list(ROOMS)[-1]
-        return [item for item in self.results if (_room(item) or last) == room]
+        """Results of one room, or, of the room without a name, those of no known room."""
+        return [item for item in self.results if _room(item) == room]
 
 
 def _room(result: Described) -> str:

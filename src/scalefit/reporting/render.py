@@ -34,6 +34,20 @@ MOST_ROWS, FIRST_ROWS, LAST_ROWS = 20, 10, 5
 # What Markdown would read as a mark. An underscore inside a word is none.
 MARKED = re.compile(r"[|*`$\[\]\\]|(?<!\w)_|_(?!\w)")
 
+# Elements and attributes of formulas. None of them loads or runs anything.
+MATHML = frozenset(
+    [
+        *("math", "mrow", "mi", "mo", "mn", "ms", "mtext", "mspace", "mfrac", "msqrt", "mroot"),
+        *("msub", "msup", "msubsup", "munder", "mover", "munderover", "mmultiscripts"),
+        *("mprescripts", "none", "mtable", "mtr", "mtd", "mstyle", "mpadded", "mphantom"),
+        *("menclose", "display", "displaystyle", "scriptlevel", "mathvariant", "stretchy"),
+        *("fence", "form", "separator", "lspace", "rspace", "minsize", "maxsize", "width"),
+        *("height", "depth", "linethickness", "columnalign", "columnspacing", "rowspacing"),
+        *("columnlines", "rowlines", "symmetric", "movablelimits", "largeop", "accent"),
+        *("accentunder", "notation"),
+    ]
+)
+
 # A notebook sets the colours of text and ground; what has a colour here is read on light and dark.
 STYLE = """
 .scalefit {max-width: 60em; line-height: 1.45}
@@ -278,12 +292,23 @@ def typeset(latex_formula: str, formula: str, *, display: bool = False) -> str:
     if not latex_formula:
         return plain
     # Imported here: only notebooks need it.
+    from xml.etree import ElementTree
+
     from latex2mathml.converter import convert
 
     try:
-        return str(convert(latex_formula, display="block" if display else "inline"))
+        found = str(convert(latex_formula, display="block" if display else "inline"))
+        # It does not escape what stands in \text.
+        elements = list(ElementTree.fromstring(found).iter())
     except Exception:  # A formula of a user's own that it cannot read.
         return plain
+    names = {name for one in elements for name in (_local(one.tag), *one.attrib)}
+    return found if names <= MATHML else plain
+
+
+def _local(tag: str) -> str:
+    """The name of an element without its namespace."""
+    return tag.rpartition("}")[2]
 
 
 def plain(said: str) -> str:
