@@ -44,6 +44,7 @@ SAYS = {
     "trackers": "mid_schedule: 2 of 75 losses",
     "safely": "left out, each under its rule",
     "next_runs": "part 3: 7 runs",
+    "report": "Of 50 rows 10 were left out: 10 fail `C > 2e17`.",
     "shape": "Shapes near the optimum of chinchilla",
 }
 

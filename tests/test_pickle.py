@@ -54,13 +54,14 @@ def made(runs):
         "isoflop": found,
         "next runs": sf.next_runs(fit, runs, target=1e22, budget=1e20, count=2),
         "bias": sf.bias(fit, found, runs, 1e22, rules=(), objectives=False, n_draws=5),
+        "report": sf.report(fit),
     }
 
 
 RESULTS = (
     *("runs", "fit", "own fit", "published", "params", "objective", "diagnostics", "certificate"),
     *("note", "laws", "draws", "loss", "covariance", "profile", "best", "region", "deadweight"),
-    *("shapes", "study", "isoflop", "next runs", "bias"),
+    *("shapes", "study", "isoflop", "next runs", "bias", "report"),
 )
 
 

@@ -157,3 +157,9 @@ def test_a_law_says_what_it_takes():
     assert repr(sf.laws.qat).count("\n") == 0 and str(sf.laws.qat) == text
     frame = sf.laws.chinchilla.to_frame()
     assert frame.loc["alpha", ["kind", "lower", "upper"]].to_list() == ["exponent", 0.005, 5.0]
+
+
+def test_a_formula_brings_no_marks_of_html():
+    for latex in (r"\text{<script>alert(1)</script>}", r"\text{<mi onclick='x'>a</mi>}", r"\frac{"):
+        assert render.typeset(latex, "a < b") == "<code>a &lt; b</code>"
+    assert render.typeset(r"a < \tfrac{1}{2}", "").startswith("<math ")

@@ -1,8 +1,8 @@
 """Scaling laws fitted globally, exactly and with evidence.
 
-What is called most is here. The rest is in modules that say what they hold: ``laws``,
-``datasets``, ``trackers``, ``results``, ``inference``, ``allocation``, ``shapes``, ``approach2``,
-``design``, ``simulation``, ``studies``, ``plot``, ``errors``.
+What is called most is here. The rest is in modules that say what they hold: ``laws``, ``datasets``,
+``trackers``, ``results``, ``inference``, ``allocation``, ``shapes``, ``approach2``, ``design``,
+``simulation``, ``studies``, ``plot``, ``documents``, ``errors``.
 """
 
 from scalefit import (
@@ -10,6 +10,7 @@ from scalefit import (
     approach2,
     datasets,
     design,
+    documents,
     errors,
     inference,
     laws,
@@ -30,6 +31,7 @@ from scalefit.approach2.comparison import bias
 from scalefit.approach2.isoflop_fit import isoflop
 from scalefit.data.table import LossTable, read
 from scalefit.design.run_selection import next_runs
+from scalefit.documents.api import report
 from scalefit.errors import ScalefitError
 from scalefit.fitting.api import fit
 from scalefit.inference.bootstrap import bootstrap
@@ -65,6 +67,7 @@ __all__ = [
     "datasets",
     "deadweight",
     "design",
+    "documents",
     "errors",
     "fit",
     "inference",
@@ -79,6 +82,7 @@ __all__ = [
     "profile",
     "published",
     "read",
+    "report",
     "results",
     "shapes",
     "simulate",

@@ -13,6 +13,7 @@ from scalefit.data import cells
 from scalefit.data.column_checks import as_numbers
 from scalefit.data.column_names import Resolved, quantity_of
 from scalefit.data.loss_units import LossScale, named_unit
+from scalefit.frozen import Frozen
 from scalefit.notes import Note
 
 __all__ = ["Interpretation", "headers_with_units"]
@@ -41,6 +42,15 @@ class Interpretation:
         if self.loss is not None:
             return self.loss.name
         return named_unit(self.resolved.sources.get("loss", ""))[0]
+
+    @property
+    def provenance(self) -> Frozen[str, str]:
+        """What losses were converted from, as ``fit`` takes it; empty where they were not."""
+        if self.loss is None:
+            return Frozen()
+        size = self.loss.bytes_per_token
+        per = {} if size is None else {"bytes per token": repr(size)}
+        return Frozen({"losses read as": self.loss.unit, **per})
 
     def apply(self, frame: pd.DataFrame) -> set[str]:
         """Convert the columns that can be, in place, and return the quantities that were.

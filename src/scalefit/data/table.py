@@ -79,7 +79,8 @@ class LossTable(Described):
         notes: soft problems found while reading.
         scales: what the numbers of a quantity were multiplied by, where not by one.
         loss_unit: unit of the losses, after conversion; empty where it is not known.
-        provenance: of a table of :mod:`scalefit.datasets`, its name, source and SHA-256.
+        provenance: of a table of :mod:`scalefit.datasets`, its name, source and SHA-256; what
+            losses were converted from, where they were.
         converted: how its losses became nats; None where they are as they were given.
     """
 
@@ -168,7 +169,8 @@ class LossTable(Described):
             said = f"no row is left: {len(dropped)} were dropped: {counted(dropped)}"
             raise DataError(said, remedy="Loosen the rules")
         known = Frozen(sources), Frozen(candidates), tuple(dropped), ()
-        table = cls(renamed, *known, Frozen(found.scales), reading.loss_unit, converted=loss)
+        scales = Frozen(found.scales)
+        table = cls(renamed, *known, scales, reading.loss_unit, reading.provenance, loss)
         for name in checked:
             table.column(name)
         # Runs of no weight say nothing of the unit, and C may be no number: it is optional.

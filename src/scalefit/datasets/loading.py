@@ -62,7 +62,8 @@ def load(
     table = LossTable.from_frame(_frame(entry, file), keep=keep, missing=missing, **given | columns)
     notes = (*table.notes, *_traps(entry))
     unit = table.loss_unit if "loss_unit" in columns else _loss_unit(entry)
-    return replace(table, notes=notes, provenance=_provenance(entry, file), loss_unit=unit)
+    known = Frozen({**_provenance(entry, file), **table.provenance})
+    return replace(table, notes=notes, provenance=known, loss_unit=unit)
 
 
 def frame(name: str) -> pd.DataFrame:

@@ -174,6 +174,9 @@ def fit(
         optimum.residuals,
         optimum.certificate,
     )
+    if found.diagnostics.search == "scattered":
+        # A grid does not depend on it.
+        found = replace(found, provenance={**found.provenance, "seed": str(seed)})
     return found.with_notes(*_rounding_notes(prepared, optimum))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -11,13 +12,41 @@ from scalefit.notes import Note
 from scalefit.reporting.description import Description, Table
 from scalefit.reporting.numbers import WORDS, escaped, printable
 
-__all__ = ["html", "latex", "markdown", "text"]
+__all__ = [
+    "STYLE",
+    "html",
+    "html_table",
+    "latex",
+    "latex_table",
+    "markdown",
+    "markdown_table",
+    "plain",
+    "text",
+    "typeset",
+]
 
 # Columns of a terminal, and the least width to which a column of words is cut for it.
 WIDTH, LEAST_WIDTH = 88, 16
 
 # Rows of a table that a report shows; of a longer one the first and the last.
 MOST_ROWS, FIRST_ROWS, LAST_ROWS = 20, 10, 5
+
+# What Markdown would read as a mark. An underscore inside a word is none.
+MARKED = re.compile(r"[|*`$\[\]\\]|(?<!\w)_|_(?!\w)")
+
+# Elements and attributes of formulas. None of them loads or runs anything.
+MATHML = frozenset(
+    [
+        *("math", "mrow", "mi", "mo", "mn", "ms", "mtext", "mspace", "mfrac", "msqrt", "mroot"),
+        *("msub", "msup", "msubsup", "munder", "mover", "munderover", "mmultiscripts"),
+        *("mprescripts", "none", "mtable", "mtr", "mtd", "mstyle", "mpadded", "mphantom"),
+        *("menclose", "display", "displaystyle", "scriptlevel", "mathvariant", "stretchy"),
+        *("fence", "form", "separator", "lspace", "rspace", "minsize", "maxsize", "width"),
+        *("height", "depth", "linethickness", "columnalign", "columnspacing", "rowspacing"),
+        *("columnlines", "rowlines", "symmetric", "movablelimits", "largeop", "accent"),
+        *("accentunder", "notation"),
+    ]
+)
 
 # A notebook sets the colours of text and ground; what has a colour here is read on light and dark.
 STYLE = """
@@ -92,11 +121,11 @@ def html(said: Description) -> str:
 
 def markdown(said: Description) -> str:
     """The same as Markdown, with its tables as those of GitHub."""
-    blocks = [f"**{_plain(said.title)}**" + (f": `{said.formula}`" if said.formula else "")]
-    blocks += [_plain(said.headline)] if said.headline else []
-    blocks += [_markdown_table(table) for table in said.tables]
-    facts = [f"- {_plain(name)}: {_plain(fact)}" for name, fact in said.facts.items()]
-    notes = [f"- **{_severity(note)}** {_plain(str(note))}" for note in said.notes]
+    blocks = [f"**{plain(said.title)}**" + (f": `{said.formula}`" if said.formula else "")]
+    blocks += [plain(said.headline)] if said.headline else []
+    blocks += [markdown_table(table) for table in said.tables]
+    facts = [f"- {plain(name)}: {plain(fact)}" for name, fact in said.facts.items()]
+    notes = [f"- **{_severity(note)}** {plain(str(note))}" for note in said.notes]
     return "\n\n".join([*blocks, *("\n".join(items) for items in (facts, notes) if items)])
 
 
@@ -111,7 +140,7 @@ def latex(said: Description) -> str:
     if said.latex:
         lines.append(rf"\[ {said.latex} \]")
     for table in said.tables:
-        lines += _latex_table(table)
+        lines += latex_table(table)
     return "\n".join(lines)
 
 
@@ -193,12 +222,12 @@ def _cut(cell: str, width: int) -> str:
 
 
 def _html_body(said: Description) -> str:
-    formula = f" &nbsp; {_typeset(said.latex, said.formula)}" if said.formula or said.latex else ""
+    formula = f" &nbsp; {typeset(said.latex, said.formula)}" if said.formula or said.latex else ""
     parts = [f"<div><span class='title'>{escape(said.title)}</span>{formula}</div>"]
     if said.headline:
         parts.append(f"<div>{escape(said.headline)}</div>")
     parts += [_html_note(note) for note in said.notes if note.severity == "warning"]
-    parts += [_html_table(table) for table in said.tables]
+    parts += [html_table(table) for table in said.tables]
     if said.facts:
         rows = "".join(
             f"<tr><th>{escape(name)}</th><td>{escape(fact)}</td></tr>"
@@ -219,7 +248,8 @@ def _html_note(note: Note) -> str:
     )
 
 
-def _html_table(table: Table) -> str:
+def html_table(table: Table) -> str:
+    """One table as HTML."""
     cells = _cells(table, whole=True)
     kinds = ["number" if number else "words" for number in cells.numbers]
     head = "".join(
@@ -239,7 +269,7 @@ def _html_rows(cells: _Cells, kinds: Sequence[str]) -> Iterator[str]:
             yield f"<tr><td class='rest' colspan='{len(kinds)}'>{escape(cells.hidden)}</td></tr>"
             continue
         written = (
-            _typeset(cells.formulas[place, number], cell)
+            typeset(cells.formulas[place, number], cell)
             if (place, number) in cells.formulas
             else escape(cell)
             for number, cell in enumerate(row)
@@ -250,29 +280,47 @@ def _html_rows(cells: _Cells, kinds: Sequence[str]) -> Iterator[str]:
         yield f"<tr>{''.join(cell)}</tr>"
 
 
-def _typeset(latex_formula: str, formula: str) -> str:
-    """A formula as MathML, which browsers set themselves; as code where there is no LaTeX."""
+def typeset(latex_formula: str, formula: str, *, display: bool = False) -> str:
+    """A formula as MathML, which browsers set themselves; as code where there is no LaTeX.
+
+    Args:
+        latex_formula: in LaTeX; may be empty.
+        formula: the same as text.
+        display: whether it stands on a line of its own.
+    """
     plain = f"<code>{escape(formula)}</code>"
     if not latex_formula:
         return plain
     # Imported here: only notebooks need it.
+    from xml.etree import ElementTree
+
     from latex2mathml.converter import convert
 
     try:
-        return str(convert(latex_formula))
+        found = str(convert(latex_formula, display="block" if display else "inline"))
+        # It does not escape what stands in \text.
+        elements = list(ElementTree.fromstring(found).iter())
     except Exception:  # A formula of a user's own that it cannot read.
         return plain
+    names = {name for one in elements for name in (_local(one.tag), *one.attrib)}
+    return found if names <= MATHML else plain
 
 
-def _plain(said: str) -> str:
-    """Words that Markdown shows as they are."""
-    one_line = said.replace("\n", " ").replace("<", "&lt;")
-    return "".join(f"\\{letter}" if letter in "|*`" else letter for letter in one_line)
+def _local(tag: str) -> str:
+    """The name of an element without its namespace."""
+    return tag.rpartition("}")[2]
 
 
-def _markdown_table(table: Table) -> str:
+def plain(said: str) -> str:
+    """Words that Markdown shows as they are, on one line."""
+    one_line = " ".join(said.splitlines()).replace("&", "&amp;").replace("<", "&lt;")
+    return MARKED.sub(r"\\\g<0>", one_line)
+
+
+def markdown_table(table: Table) -> str:
+    """One table as Markdown of GitHub, under its title."""
     cells = _cells(table, whole=True)
-    lines = [f"{_plain(table.title)}\n"] if table.title else []
+    lines = [f"{plain(table.title)}\n"] if table.title else []
     lines.append(_row(cells.headings))
     lines.append(_row(["--:" if number else ":--" for number in cells.numbers]))
     blank = [""] * (len(cells.headings) - 1)
@@ -281,11 +329,11 @@ def _markdown_table(table: Table) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(_plain(cell) for cell in cells)} |"
+    return f"| {' | '.join(plain(cell) for cell in cells)} |"
 
 
-def _latex_table(table: Table) -> list[str]:
-    """A number and its interval share a cell here."""
+def latex_table(table: Table) -> list[str]:
+    """One table as lines of LaTeX, its title a comment; a number and its interval share a cell."""
     cells = _cells(table, whole=True)
     count = len(table)
     left_out = range(FIRST_ROWS, count - LAST_ROWS) if cells.hidden else range(0)
