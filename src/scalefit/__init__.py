@@ -2,13 +2,14 @@
 
 What is called most is here. The rest is in modules that say what they hold: ``laws``,
 ``datasets``, ``trackers``, ``results``, ``inference``, ``allocation``, ``shapes``, ``approach2``,
-``simulation``, ``studies``, ``plot``, ``errors``.
+``design``, ``simulation``, ``studies``, ``plot``, ``errors``.
 """
 
 from scalefit import (
     allocation,
     approach2,
     datasets,
+    design,
     errors,
     inference,
     laws,
@@ -26,6 +27,7 @@ from scalefit.allocation.optimum import allocate
 from scalefit.approach2.comparison import bias
 from scalefit.approach2.isoflop_fit import isoflop
 from scalefit.data.table import LossTable, read
+from scalefit.design.check import check
 from scalefit.errors import ScalefitError
 from scalefit.fitting.api import fit
 from scalefit.inference.bootstrap import bootstrap
@@ -55,10 +57,12 @@ __all__ = [
     "approach2",
     "bias",
     "bootstrap",
+    "check",
     "compute_multiplier",
     "covariance",
     "datasets",
     "deadweight",
+    "design",
     "errors",
     "fit",
     "inference",

@@ -13,6 +13,7 @@ from scalefit.approach2.curve_vertices import Method
 from scalefit.approach2.parabola import PowerLaw, line_of_logs
 from scalefit.approach2.run_quality import THRESHOLDS, Bent, bent_parabolas
 from scalefit.approach2.sweeps import Sweeps
+from scalefit.data import flops_convention
 from scalefit.data.repeated_cells import cell_remedies, find_repeated_cells
 from scalefit.data.table import LossTable
 from scalefit.data.trajectories import find_trajectories
@@ -23,8 +24,6 @@ from scalefit.notes import Note
 __all__ = ["STATUS_MESSAGES", "bent_notes", "budget_notes", "convention_notes", "row_notes"]
 
 FEW_BUDGETS = 4
-# Largest relative difference of C from 6ND that needs no note.
-FLOPS_TOLERANCE = 0.05
 # Largest over smallest C of what should be one budget: above, close C have been chained.
 WIDE_BUDGET = 1.2
 # Powers of ten between the geometric middle of the sizes and the vertex.
@@ -221,15 +220,5 @@ def convention_notes(runs: Sweeps) -> list[Note]:
     if runs.counted:
         return []
     there = runs.code >= 0
-    ratio = runs.C[there] / (6 * runs.N[there] * runs.D[there])
-    if np.abs(ratio - 1).max() <= FLOPS_TOLERANCE:
-        return []
-    return [
-        Note.of(
-            "flops_convention",
-            f"C / 6ND runs from {ratio.min():.3g} to {ratio.max():.3g} in this table (median "
-            f"{np.median(ratio):.3g}): N* and D* do not multiply to C/6, and their exponents do "
-            "not add up to one",
-            {"low": float(ratio.min()), "high": float(ratio.max())},
-        )
-    ]
+    so = "N* and D* do not multiply to C/6, and their exponents do not add up to one"
+    return flops_convention.convention_notes(runs.C[there], runs.N[there], runs.D[there], so)

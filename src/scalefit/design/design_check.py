@@ -1,0 +1,167 @@
+"""What a design of runs identifies, as a result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from scalefit.notes import Note
+from scalefit.reporting.described import Described
+from scalefit.reporting.description import Column, Description, Table
+from scalefit.reporting.numbers import Kind, percent
+from scalefit.results.fit import Fit
+
+__all__ = ["BLOCKING", "DesignCheck", "NoiseSource"]
+
+NoiseSource = Literal["given", "replicates", "residuals", "assumed"]
+"""Where the level of the noise is from."""
+
+# Findings with which a design does not identify its law.
+BLOCKING = (
+    "not_identified",
+    "one_ratio",
+    "single_budget",
+    "collinear_columns",
+    "weakly_identified",
+)
+
+SOURCES = {
+    "given": "as given",
+    "replicates": "of replicates",
+    "residuals": "of the residuals",
+    "assumed": "assumed: the losses have none",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class DesignCheck(Described):
+    """What a design of runs identifies under a law.
+
+    Attributes:
+        law: name of the law.
+        identifies: whether the runs identify it: no note says that they do not (``not_identified``,
+            ``one_ratio``, ``single_budget``, ``collinear_columns``, ``weakly_identified``).
+        fit: the fit to the runs at which the design is judged; None where ``scalefit.fit`` refuses
+            them.
+        runs: runs of positive weight.
+        noise: standard deviation of the noise of a run: of ln(loss), or of the response itself where
+            it is not positive.
+        noise_source: ``given``; ``replicates``, runs of equal inputs; ``residuals`` of the fit; or
+            ``assumed`` where the losses have none.
+        condition: condition number of the information matrix in all free parameters, each scaled to
+            unit information, those at a bound too; NaN without a fit.
+        condition_projected: the same of the nonlinear ones, with the linear ones projected out.
+        expected: a row for each free parameter: ``value`` at the fit, ``standard_error`` expected at
+            that noise, and ``relative``, the error over the value.
+        separation: a row for each pair of columns that different parameters depend on: ``first``,
+            ``second``, ``power`` of the path that the runs follow, ``off``, their distance from it
+            (in the logarithm of the second), and ``apart``, what moving the two apart does at most,
+            in standard errors.
+        spans: a row for each column, and for compute (``C``) and ``D/N``: ``low``, ``high``,
+            ``decades``, ``target`` and ``beyond``, how many decades above the runs it lies.
+        notes: what was found, worst first.
+    """
+
+    law: str
+    identifies: bool
+    fit: Fit | None
+    runs: int
+    noise: float
+    noise_source: NoiseSource
+    condition: float
+    condition_projected: float
+    expected: pd.DataFrame
+    separation: pd.DataFrame
+    spans: pd.DataFrame
+    notes: tuple[Note, ...]
+
+    def __repr__(self) -> str:
+        verb = "identify" if self.identifies else "do not identify"
+        return f"<DesignCheck: {self.runs} runs {verb} {self.law}>"
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each free parameter: value, expected standard error, and their ratio."""
+        return self.expected.copy()
+
+    def describe(self, level: float = 0.95) -> Description:
+        """Whether the design identifies the law, how well, and what it cannot tell.
+
+        Args:
+            level: not used: standard errors are shown, not intervals.
+        """
+        return Description(
+            f"Design of {self.runs} runs under {self.law}",
+            self.headline,
+            facts={
+                "noise": f"{self._noise_text} ({SOURCES[self.noise_source]})",
+                "condition": ""
+                if self.fit is None
+                else f"{self.condition:.3g}, {self.condition_projected:.3g} with linear "
+                "parameters projected out",
+            },
+            tables=[self._findings(), self._expected_rows(), self._span_rows()],
+            notes=self.notes,
+        )
+
+    @property
+    def headline(self) -> str:
+        """Whether the runs identify the law, in a sentence or two."""
+        if not self.identifies:
+            codes = [note.code for note in self.notes if note.code in BLOCKING]
+            return (
+                f"This design does not identify {self.law}: {', '.join(dict.fromkeys(codes))}. The "
+                "notes say what it does determine, and what to add."
+            )
+        loose = self.expected[self.expected["nonlinear"]]
+        each = ", ".join(f"{name} {percent(row)}" for name, row in loose["relative"].items())
+        errors = f" Expected standard errors: {each}." if each else ""
+        return f"This design identifies {self.law}.{errors} Next: scalefit.fit(runs, {self.law!r})."
+
+    @property
+    def _noise_text(self) -> str:
+        logarithmic = self.fit is None or self.fit.objective.residual == "log"
+        if not np.isfinite(self.noise):
+            return "unknown"
+        return percent(self.noise) if logarithmic else f"{self.noise:.3g}"
+
+    def _findings(self) -> Table:
+        """A row for each note: what it is about, and whether it is a warning."""
+        return Table(
+            [
+                Column("finding", [note.code for note in self.notes], "text"),
+                Column("severity", [note.severity for note in self.notes], "text"),
+                Column("blocks", ["yes" if note.code in BLOCKING else "no" for note in self.notes],
+                       "text"),
+            ],
+            "Findings; a design with one that blocks does not identify the law",
+        )  # fmt: skip
+
+    def _expected_rows(self) -> Table:
+        frame = self.expected
+        return Table(
+            [
+                Column("parameter", list(frame.index), "text"),
+                Column("value", frame["value"]),
+                Column("standard error", frame["standard_error"]),
+                Column("relative", frame["relative"], "percent"),
+            ],
+            "Standard errors expected of a fit at this noise",
+        )
+
+    def _span_rows(self) -> Table:
+        kinds: list[Kind] = [
+            "flop" if name == "C" else "count" if name in ("N", "D") else "number"
+            for name in self.spans.index
+        ]
+        return Table(
+            [
+                Column("", list(self.spans.index), "text"),
+                Column("from", self.spans["low"], kinds),
+                Column("to", self.spans["high"], kinds),
+                Column("decades", [f"{item:.2f}" for item in self.spans["decades"]], "text"),
+            ],
+            "Ranges of the runs",
+        )
