@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from scalefit.note_codes import Severity
 from scalefit.notes import Note
 
 __all__ = ["FLOPS_TOLERANCE", "convention_notes"]
@@ -43,5 +44,5 @@ def convention_notes(C: np.ndarray, N: np.ndarray, D: np.ndarray, so: str) -> li
     elif constant:
         said += f". C is {6 * middle:.3g} ND throughout: a unit or a factor, not a count"
     details = {"low": low, "high": high, "median": middle}
-    severity = "warning" if constant else "info"
+    severity: Severity = "warning" if constant else "info"
     return [Note.of("flops_convention", said, details, severity=severity)]

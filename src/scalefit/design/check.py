@@ -14,12 +14,13 @@ from scalefit.data.loss_units import LossUnit
 from scalefit.data.table import LossTable, Missing, as_table
 from scalefit.design import findings, spans
 from scalefit.design.design_check import BLOCKING, DesignCheck, NoiseSource
-from scalefit.design.information import Information, information
+from scalefit.design.information import expected_errors
 from scalefit.design.replicate_noise import ReplicateNoise, replicate_noise
 from scalefit.errors import DataError
 from scalefit.fitting.api import fit
-from scalefit.fitting.column_paths import ColumnPath
+from scalefit.fitting.column_paths import ColumnPath, noise_of_residuals
 from scalefit.fitting.prepared_fit import fitted_losses, prepare_again
+from scalefit.fitting.run_notes import FEW_FREEDOM
 from scalefit.inference.run_noise import FEWEST_REPEATS
 from scalefit.laws import Law, find
 from scalefit.notes import Note
@@ -37,18 +38,14 @@ __all__ = ["check"]
 ASSUMED = 0.005
 
 # Notes of a fit that are about its runs.
-OF_RUNS = ("few_rows", "trajectories", "repeated_cells", "response_rises")
+OF_RUNS = ("few_rows", "outliers_dominate", "trajectories", "repeated_cells", "response_rises")
 
-NOTHING = Information(
-    np.nan,
-    np.nan,
-    pd.DataFrame(
-        {
-            **{name: np.empty(0) for name in ("value", "standard_error", "relative")},
-            "nonlinear": np.empty(0, dtype=bool),
-        },
-        index=pd.Index([], name="parameter"),
-    ),
+NOTHING = pd.DataFrame(
+    {
+        **{name: np.empty(0) for name in ("value", "standard_error", "relative")},
+        **{name: np.empty(0, dtype=bool) for name in ("nonlinear", "sized")},
+    },
+    index=pd.Index([], name="parameter"),
 )
 
 
@@ -86,7 +83,7 @@ def check(
         groups: see there.
         noise: standard deviation of ln(loss) from run to run (of the response itself where it is
             not positive). By default that of replicates, runs of equal inputs, with five degrees of
-            freedom or more; else of the residuals; 0.005 where the losses have none.
+            freedom or more; else of the residuals with as many; else 0.005.
         keep: rules a row must satisfy (DataFrames only).
         missing: what to do about rows without N, D or loss (DataFrames only).
         loss_unit: unit of the losses (DataFrames only).
@@ -130,9 +127,6 @@ def check(
     raw = bool((table.column(law.response)[table.weight > 0] <= 0).any())
     objective = Objective("raw", "none") if raw else Objective()
     fitted_losses(table, law, objective)
-    levels = [name for item in read_groups(groups, law).values() for name in item]
-    inputs = list(dict.fromkeys([*law.columns, *levels]))
-    seeds = replicate_noise(table, inputs, law.response, logarithmic=not raw)
     try:
         fitted: Fit | DataError = fit(
             table,
@@ -147,13 +141,14 @@ def check(
         )
     except DataError as error:
         fitted = error
-    return _judged(table, law, fitted, seeds, noise, levels)
+    levels = [name for item in read_groups(groups, law).values() for name in item]
+    return _judged(table, law, fitted, noise, levels)
 
 
 class _Judged(NamedTuple):
     """What a fit to the runs says of them."""
 
-    told: Information
+    expected: pd.DataFrame
     paths: list[ColumnPath]
     notes: list[Note]
 
@@ -162,16 +157,12 @@ def _judged(
     table: LossTable,
     law: Law,
     fitted: Fit | DataError,
-    seeds: ReplicateNoise | None,
     noise: float | None,
     levels: Sequence[str],
 ) -> DesignCheck:
     fit = fitted if isinstance(fitted, Fit) else None
-    # A sweep of learning rates is no set of replicates.
-    swept = [] if fit is None else [n for n in fit.notes if n.code == "repeated_cells"]
-    if any(note.severity == "warning" for note in swept):
-        seeds = None
-    residual = np.nan if fit is None else _residual_noise(fit)
+    seeds = _seeds(table, law, fit, levels)
+    residual = np.nan if fit is None else _residual_noise(fit, table)
     level, source = _noise(noise, seeds, residual)
     budgets = spans.budgets_of(table) if {"N", "D"} <= set(law.columns) else None
     single = budgets is not None and budgets.single
@@ -182,16 +173,16 @@ def _judged(
         judged = _by_fit(fitted, table, level, single=single)
     reach = spans.spans_of(table, law)
     blocked = {note.code for note in judged.notes} & {"one_ratio", "not_identified"}
+    told = {"D/N", *reach.index[reach["decades"] == 0]} if blocked else set()
     notes = [
         *judged.notes,
-        *spans.span_notes(table, reach, budgets, {"D/N"} if blocked else set()),
+        *spans.span_notes(table, reach, budgets, told),
         *findings.noise_notes(seeds, residual, fit is None or fit.objective.residual == "log"),
         *findings.copy_notes(table, law.columns, law.response),
         *findings.compute_notes(table),
         *table.notes,
     ]
     notes.sort(key=lambda note: (note.code not in BLOCKING, note.severity != "warning"))
-    told, paths = judged.told, judged.paths
     return DesignCheck(
         law=law.name,
         identifies=not any(note.code in BLOCKING for note in notes),
@@ -199,11 +190,9 @@ def _judged(
         runs=int(np.count_nonzero(table.weight)),
         noise=level,
         noise_source=source,
-        condition=told.condition,
-        condition_projected=told.projected,
-        expected=told.expected,
+        expected=judged.expected,
         separation=pd.DataFrame(
-            [(*path.columns, path.power, path.off, path.apart) for path in paths],
+            [(*path.columns, path.power, path.off, path.apart) for path in judged.paths],
             columns=["first", "second", "power", "off", "apart"],
         ),
         spans=reach,
@@ -214,24 +203,38 @@ def _judged(
 def _by_fit(fit: Fit, table: LossTable, noise: float, *, single: bool) -> _Judged:
     """What the fit says of the runs at a level of noise."""
     prepared = prepare_again(fit, table)
-    told = information(fit, prepared, noise)
+    expected = expected_errors(fit, prepared, noise)
     paths = findings.paths_of(fit, table, prepared.problem, noise)
     return _Judged(
-        told,
+        expected,
         paths,
         [
             *findings.separation_notes(fit, table, prepared.problem, paths, single=single),
-            *findings.identification_notes(told, fit),
+            *findings.identification_notes(expected, fit),
             *(note for note in fit.notes if note.code in OF_RUNS),
         ],
     )
 
 
-def _residual_noise(fit: Fit) -> float:
-    """Standard deviation of the residuals, with their degrees of freedom; NaN without any."""
-    if fit.status is Status.EXACT or fit.df_resid < 1:
+def _seeds(
+    table: LossTable, law: Law, fit: Fit | None, levels: Sequence[str]
+) -> ReplicateNoise | None:
+    """Noise between replicates; None where there are none, or what differs has no column."""
+    inputs = [*law.columns, *levels]
+    for note in fit.notes if fit is not None else ():
+        if note.code == "repeated_cells" and note.severity == "warning":
+            if not note.details["swept"]:
+                return None
+            inputs += note.details["swept"]
+    raw = (table.column(law.response)[table.weight > 0] <= 0).any()
+    return replicate_noise(table, list(dict.fromkeys(inputs)), law.response, logarithmic=not raw)
+
+
+def _residual_noise(fit: Fit, table: LossTable) -> float:
+    """Standard deviation of the residuals; NaN where they are too few, or none."""
+    if fit.status is Status.EXACT or fit.df_resid < FEW_FREEDOM:
         return float("nan")
-    return float(fit.residual_rms * np.sqrt(fit.nobs / fit.df_resid))
+    return noise_of_residuals(fit, fit.residuals(table)[table.weight > 0])
 
 
 def _noise(

@@ -11,7 +11,7 @@ import pandas as pd
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
-from scalefit.reporting.numbers import Kind, percent
+from scalefit.reporting.numbers import Kind, percent, shown
 from scalefit.results.fit import Fit
 
 __all__ = ["BLOCKING", "DesignCheck", "NoiseSource"]
@@ -32,7 +32,7 @@ SOURCES = {
     "given": "as given",
     "replicates": "of replicates",
     "residuals": "of the residuals",
-    "assumed": "assumed: the losses have none",
+    "assumed": "assumed: the runs show none",
 }
 
 
@@ -47,15 +47,12 @@ class DesignCheck(Described):
         fit: the fit to the runs at which the design is judged; None where ``scalefit.fit`` refuses
             them.
         runs: runs of positive weight.
-        noise: standard deviation of the noise of a run: of ln(loss), or of the response itself where
-            it is not positive.
+        noise: standard deviation of the noise of a run: of ln(loss), or of the response itself
+            where it is not positive.
         noise_source: ``given``; ``replicates``, runs of equal inputs; ``residuals`` of the fit; or
-            ``assumed`` where the losses have none.
-        condition: condition number of the information matrix in all free parameters, each scaled to
-            unit information, those at a bound too; NaN without a fit.
-        condition_projected: the same of the nonlinear ones, with the linear ones projected out.
-        expected: a row for each free parameter: ``value`` at the fit, ``standard_error`` expected at
-            that noise, and ``relative``, the error over the value.
+            ``assumed`` where the runs show none.
+        expected: a row for each free parameter, those at a bound too: ``value`` at the fit,
+            ``standard_error`` expected at that noise, and ``relative``, the error over the value.
         separation: a row for each pair of columns that different parameters depend on: ``first``,
             ``second``, ``power`` of the path that the runs follow, ``off``, their distance from it
             (in the logarithm of the second), and ``apart``, what moving the two apart does at most,
@@ -71,12 +68,23 @@ class DesignCheck(Described):
     runs: int
     noise: float
     noise_source: NoiseSource
-    condition: float
-    condition_projected: float
     expected: pd.DataFrame
     separation: pd.DataFrame
     spans: pd.DataFrame
     notes: tuple[Note, ...]
+
+    @property
+    def condition(self) -> float:
+        """Condition number of the information matrix at the fit, each parameter scaled to one.
+
+        Of all free parameters, those at a bound too; NaN without a fit.
+        """
+        return float("nan") if self.fit is None else self.fit.diagnostics.condition
+
+    @property
+    def condition_projected(self) -> float:
+        """The same of the nonlinear parameters, with the linear ones projected out."""
+        return float("nan") if self.fit is None else self.fit.diagnostics.condition_projected
 
     def __repr__(self) -> str:
         verb = "identify" if self.identifies else "do not identify"
@@ -115,8 +123,12 @@ class DesignCheck(Described):
                 f"This design does not identify {self.law}: {', '.join(dict.fromkeys(codes))}. The "
                 "notes say what it does determine, and what to add."
             )
-        loose = self.expected[self.expected["nonlinear"]]
-        each = ", ".join(f"{name} {percent(row)}" for name, row in loose["relative"].items())
+        each = ", ".join(
+            f"{name} {percent(row['relative'])}"
+            if row["sized"]
+            else f"{name} {shown(row['standard_error']).value}"
+            for name, row in self.expected[self.expected["nonlinear"]].iterrows()
+        )
         errors = f" Expected standard errors: {each}." if each else ""
         return f"This design identifies {self.law}.{errors} Next: scalefit.fit(runs, {self.law!r})."
 

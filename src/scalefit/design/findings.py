@@ -10,7 +10,6 @@ import pandas as pd
 
 from scalefit.data.flops_convention import convention_notes
 from scalefit.data.table import LossTable
-from scalefit.design.information import Information
 from scalefit.design.replicate_noise import ReplicateNoise, exact_copies
 from scalefit.errors import DataError, listed
 from scalefit.fitting.column_paths import ColumnPath, one_ratio_note, own_law_calls, path_of
@@ -38,6 +37,10 @@ COLLINEAR = 0.9
 
 # With a standard error above half of it, the 95 % interval of a parameter includes zero.
 MOST_RELATIVE = 0.5
+
+# Residuals of so many times the noise between replicates are called misfit: those of the Chinchilla
+# law on seeds of one table have 1 to 1.5 times.
+MISFIT = 2.0
 
 
 def paths_of(fit: Fit, table: LossTable, problem: Problem, noise: float) -> list[ColumnPath]:
@@ -104,24 +107,24 @@ def _concerned(fit: Fit, problem: Problem, columns: tuple[str, str]) -> list[str
     return [name for name, seen in uses if {*columns} & {*seen} and name not in fit.fixed]
 
 
-def identification_notes(told: Information, fit: Fit) -> list[Note]:
+def identification_notes(expected: pd.DataFrame, fit: Fit) -> list[Note]:
     """A note where the information matrix is near singular, or a nonlinear parameter is loose."""
-    loose = told.expected[told.expected["nonlinear"] & (told.expected["relative"] > MOST_RELATIVE)]
-    said = []
-    if told.condition > WEAK_CONDITION:
+    loose = expected[expected["sized"] & (expected["relative"] > MOST_RELATIVE)]
+    said, condition = [], fit.diagnostics.condition
+    if condition > WEAK_CONDITION:
         said.append(
-            f"the condition number is {told.condition:.2g} (an IsoFLOP sweep gives 1e2 to 3e3; the "
+            f"the condition number is {condition:.2g} (an IsoFLOP sweep gives 1e2 to 3e3; the "
             f"limit is {WEAK_CONDITION:g}): some combination of the parameters is hardly "
             "constrained"
         )
     if len(loose):
         each = [
-            f"{name} = {row['value']:.3g} by {_relative_text(row['relative'])}"
+            f"{name} = {row['value']:.3g} is {_relative_text(row['relative'])}"
             for name, row in loose.iterrows()
         ]
         said.append(
-            f"these runs are expected to leave {listed(each)} uncertain (standard error; the "
-            f"limit is {percent(MOST_RELATIVE)})"
+            f"the expected standard error of {listed(each)}, above {percent(MOST_RELATIVE)}: these "
+            "runs hardly tell it from zero"
         )
     if not said:
         return []
@@ -131,7 +134,7 @@ def identification_notes(told: Information, fit: Fit) -> list[Note]:
             "weakly_identified",
             f"{'; '.join(said)}. {vary} or tie a parameter",
             {
-                "condition": told.condition,
+                "condition": condition,
                 "limit": WEAK_CONDITION,
                 "relative": {str(name): float(row) for name, row in loose["relative"].items()},
             },
@@ -140,7 +143,7 @@ def identification_notes(told: Information, fit: Fit) -> list[Note]:
 
 
 def _relative_text(relative: float) -> str:
-    return percent(relative) if relative < 10 else "more than ten times its size"
+    return f"{percent(relative)} of it" if relative < 10 else "more than ten times as large"
 
 
 def noise_notes(found: ReplicateNoise | None, residual: float, logarithmic: bool) -> list[Note]:
@@ -164,6 +167,9 @@ def noise_notes(found: ReplicateNoise | None, residual: float, logarithmic: bool
     said += ": no law can be closer" if not few else f", fewer than {FEWEST_REPEATS}: a rough idea"
     if np.isfinite(residual):
         said += f". The residuals of the fit are {rest}"
+        if not few and residual > MISFIT * found.value:
+            times = f"{residual / found.value:.2g}"
+            said += f", {times} times as much: misfit, or runs that differ otherwise"
     return [
         Note.of(
             "noise_floor",
@@ -228,4 +234,4 @@ def _is_path(table: LossTable) -> bool:
     used = table.weight > 0
     frame = pd.DataFrame({name: np.log(table.column(name)[used]) for name in ("N", "D")})
     ratio = frame["D"] - frame["N"]
-    return bool(frame["N"].nunique() > 1 and np.ptp(ratio) < 0.1 * np.ptp(frame["N"]))
+    return bool(0 < 10 * np.ptp(ratio) < np.ptp(frame["N"]))

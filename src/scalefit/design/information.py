@@ -3,49 +3,37 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from scalefit.fitting.curvature import Curvature
 from scalefit.fitting.prepared_fit import PreparedFit
 from scalefit.inference.derivatives import derivatives
 from scalefit.inference.fitted_data import optimum_of
 from scalefit.results.fit import Fit
 
-__all__ = ["Information", "information", "noise_of_estimates"]
+__all__ = ["expected_errors", "noise_of_estimates"]
 
 # Eigenvalues of the scaled information matrix below this share of the largest are rounding.
 ROUNDING = 1e-14
 
 
-class Information(NamedTuple):
-    """The information matrix at a fit, in numbers.
+def expected_errors(fit: Fit, prepared: PreparedFit, noise: float) -> pd.DataFrame:
+    """Expected standard errors of every free parameter, those at a bound too.
 
-    Attributes:
-        condition: condition number in all free parameters, each scaled to unit information.
-        projected: the same of the nonlinear ones, after the linear ones are projected out.
-        expected: a row for each free parameter: ``value``, ``standard_error``, ``relative``,
-            ``nonlinear``.
-    """
-
-    condition: float
-    projected: float
-    expected: pd.DataFrame
-
-
-def information(fit: Fit, prepared: PreparedFit, noise: float) -> Information:
-    """Condition and expected standard errors of every free parameter, those at a bound too.
-
-    The covariance is s^2 (J^T W J)^-1, with the Jacobian J of the residuals at the fit, weights W of
-    mean one, and s the noise as the objective of the fit passes it on. A parameter that nothing
+    The covariance is s^2 (J^T W J)^-1, with the Jacobian J of the residuals at the fit, weights W
+    of mean one, and s the noise as the objective of the fit passes it on. A parameter that nothing
     constrains has an infinite error.
 
     Args:
         fit: the fit.
         prepared: the problem that it solved.
         noise: standard deviation of a residual.
+
+    Returns:
+        A row for each free parameter: ``value``, ``standard_error``, ``relative``,
+        ``nonlinear``, and ``sized``: whether it is a nonlinear one that its bounds hold above zero,
+        which an error of its own size leaves undetermined; coefficients in an exponent may be zero.
     """
     table = prepared.table
     problem, count = prepared.problem, len(prepared.problem.owners)
@@ -57,25 +45,23 @@ def information(fit: Fit, prepared: PreparedFit, noise: float) -> Information:
     if fit.objective.residual == "raw":
         jacobian = jacobian * float(prepared.data.unit)
     matrix = jacobian.T @ (weight[:, None] * jacobian)
-    curvature = Curvature(problem, matrix)
-    every = np.ones(problem.size, dtype=bool)
-    condition, projected = curvature.conditions(every)
     errors = noise_of_estimates(fit, noise) * np.sqrt(_inverse_diagonal(matrix))
     logarithmic = np.array([False] * count + list(problem.logarithmic))
     values = np.where(logarithmic, np.exp(np.where(logarithmic, point, 0.0)), point)
+    nonlinear = np.arange(problem.size) >= count
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.where(logarithmic, errors, errors / np.abs(values))
         errors = np.where(logarithmic, errors * values, errors)
-    expected = pd.DataFrame(
+    return pd.DataFrame(
         {
             "value": values,
             "standard_error": errors,
             "relative": np.where(np.isnan(relative), np.inf, relative),
-            "nonlinear": np.arange(problem.size) >= count,
+            "nonlinear": nonlinear,
+            "sized": nonlinear & (prepared.settings.ends[:, 0] >= 0),
         },
         index=pd.Index([", ".join(group) for group in problem.names], name="parameter"),
     )
-    return Information(condition, projected, expected)
 
 
 def _inverse_diagonal(matrix: np.ndarray) -> np.ndarray:
@@ -101,9 +87,10 @@ def noise_of_estimates(fit: Fit, noise: float) -> float:
     Source:
         Huber 1964, Ann. Math. Stat. 35, 73, eq. 1.6.
     """
-    if fit.objective.robust != "huber" or not noise > 0:
+    delta = fit.objective.delta
+    if fit.objective.robust != "huber" or delta is None or not noise > 0:
         return noise
-    z = fit.objective.delta / noise
+    z = delta / noise
     inside = math.erf(z / math.sqrt(2.0))
     density = math.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
     squares = inside - 2 * z * density + z**2 * (1 - inside)

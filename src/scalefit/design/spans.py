@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from scalefit.data.budgets import budget_codes
+from scalefit.data.column_names import ALIASES, normalised
 from scalefit.data.table import LossTable
 from scalefit.frozen import Frozen
 from scalefit.laws import Law
 from scalefit.notes import Note
-from scalefit.reporting.numbers import shown
+from scalefit.reporting.numbers import Kind, shown
 
 __all__ = ["Budgets", "budgets_of", "span_notes", "spans_of"]
 
@@ -40,13 +41,13 @@ class Budgets(NamedTuple):
 
     Attributes:
         single: whether all runs have one compute.
-        count: number of budgets, where the runs are sweeps over sizes; 0 otherwise.
+        sweeps: number of budgets, where the runs are sweeps over sizes; 0 otherwise.
         low: least compute, FLOP.
         high: most.
     """
 
     single: bool
-    count: int
+    sweeps: int
     low: float
     high: float
 
@@ -88,9 +89,14 @@ def spans_of(table: LossTable, law: Law) -> pd.DataFrame:
     for name, values in columns.items():
         low, high = float(values.min()), float(values.max())
         if low > 0:
-            known = TARGETS.get(name, high if len(law.columns) == 1 else np.nan)
+            # The column x of a law may be any quantity, under its own header.
+            header = str(table.sources.get(name, name)) if name == "x" else name
+            quantity = next((it for it in ALIASES if normalised(header) in ALIASES[it]), header)
+            known = TARGETS.get(quantity, np.nan)
+            if len(law.columns) == 1 and np.isnan(known):
+                known = high
             target = known if np.isnan(known) or known > high else TENFOLD * high
-            rows[name] = (low, high, np.log10(high / low), target, np.log10(target / high))
+            rows[header] = (low, high, np.log10(high / low), target, np.log10(target / high))
     names = ["low", "high", "decades", "target", "beyond"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=names, dtype=np.float64)
 
@@ -110,14 +116,14 @@ def span_notes(
     if budgets is not None and budgets.single:
         notes.append(_single_note(table, budgets))
         skipped = skipped | {"C"}
-    elif budgets is not None and 0 < budgets.count < FEWEST_BUDGETS:
+    elif budgets is not None and 0 < budgets.sweeps < FEWEST_BUDGETS:
         notes.append(
             Note.of(
                 "few_budgets",
-                f"all runs lie at {budgets.count} budgets ({budgets.low:.3g} and "
+                f"all runs lie at {budgets.sweeps} budgets ({budgets.low:.3g} and "
                 f"{budgets.high:.3g} FLOP): how the loss changes with compute rests on one step, "
                 "and nothing shows whether the law holds in between or beyond. Add a budget",
-                {"budgets": budgets.count},
+                {"budgets": budgets.sweeps},
             )
         )
     narrow = spans[spans["target"].notna() & (spans["decades"] < LEAST_DECADES * (1 - 1e-6))]
@@ -148,11 +154,8 @@ def _single_note(table: LossTable, budgets: Budgets) -> Note:
 
 
 def _narrow_text(name: str, row: pd.Series) -> str:
-    kind = {"C": "flop"}.get(name, "count" if name in TARGETS else "number")
-    low, high, target = (
-        shown(row[item], kind).value
-        for item in ("low", "high", "target")  # type: ignore[arg-type]
-    )
+    kind: Kind = "flop" if name == "C" else "count" if name in ("N", "D") else "number"
+    low, high, target = (shown(row[item], kind).value for item in ("low", "high", "target"))
     decades, beyond = float(row["decades"]), float(row["beyond"])
     times = f", {beyond / decades:.1f} times their span" if decades > 0.01 else ""
     return (

@@ -13,7 +13,7 @@ from scalefit.notes import Note
 from scalefit.results.fit import Fit
 from scalefit.results.prediction import by_row
 
-__all__ = ["ColumnPath", "one_ratio_note", "own_law_calls", "path_of"]
+__all__ = ["ColumnPath", "noise_of_residuals", "one_ratio_note", "own_law_calls", "path_of"]
 
 # What moving N and D apart can change, in standard errors of such a change. At 5 the exponents of a
 # ladder of 12 runs scatter by a third, at 0.6 they end anywhere; published sweeps have 20 to 190.
@@ -48,6 +48,19 @@ class ColumnPath(NamedTuple):
     def hidden(self) -> bool:
         """Whether the noise hides what tells the two apart."""
         return self.apart < LEAST_APART and self.off < NARROW
+
+
+def noise_of_residuals(fit: Fit, residuals: np.ndarray) -> float:
+    """Standard deviation of Gaussian noise that leaves such residuals.
+
+    It is from their mean size: a single bad run is not the noise.
+
+    Args:
+        fit: the fit.
+        residuals: of its runs.
+    """
+    freedom = max(fit.nobs - fit.n_free, 1)
+    return float(np.abs(residuals).mean() * np.sqrt(np.pi / 2 * fit.nobs / freedom))
 
 
 def path_of(fit: Fit, table: LossTable, pair: tuple[str, str], noise: float) -> ColumnPath | None:

@@ -9,7 +9,7 @@ import numpy as np
 from scalefit.data.flops_convention import convention_notes
 from scalefit.data.table import LossTable
 from scalefit.errors import listed
-from scalefit.fitting.column_paths import one_ratio_note, path_of
+from scalefit.fitting.column_paths import noise_of_residuals, one_ratio_note, path_of
 from scalefit.fitting.dependence_notes import dependent_rows
 from scalefit.fitting.design_checks import tells_apart
 from scalefit.notes import Note
@@ -18,7 +18,7 @@ from scalefit.problem.problem import Problem
 from scalefit.results.fit import Fit
 from scalefit.results.status import Status
 
-__all__ = ["WEAK_CONDITION", "run_notes"]
+__all__ = ["FEW_FREEDOM", "WEAK_CONDITION", "run_notes"]
 
 # Condition number of the curvature in all parameters: 1e2 to 3e3 for IsoFLOP and grid designs, real
 # ones included, and above 5e4 where D is within 10 % of a multiple of N or where 17 runs of five
@@ -222,10 +222,7 @@ def _one_ratio_notes(
     """A note where N and D never move apart by more than the noise hides."""
     if not tells_apart(problem, "N", "D"):
         return []
-    used = table.weight > 0
-    freedom = max(fit.nobs - fit.n_free, 1)
-    # From the mean size of residuals: a single bad run is not the noise.
-    noise = float(np.abs(residuals[used]).mean() * np.sqrt(np.pi / 2 * fit.nobs / freedom))
+    noise = noise_of_residuals(fit, residuals[table.weight > 0])
     path = path_of(fit, table, ("N", "D"), noise)
     return [] if path is None or not path.hidden else [one_ratio_note(path, table)]
 

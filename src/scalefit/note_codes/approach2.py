@@ -9,8 +9,8 @@ __all__ = ["CODES"]
 CODES = {
     "few_budgets": Code(
         "warning",
-        "power laws of `isoflop` go through fewer than 4 budgets; of `scalefit.check`: all runs lie "
-        "at two",
+        "power laws of `isoflop` go through fewer than 4 budgets; of `scalefit.check`: all runs "
+        "lie at two",
         "add budgets",
     ),
     "isoflop_edge_minimum": Code(
