@@ -12,12 +12,27 @@ import pandas as pd
 from scalefit.approach2.curve_vertices import (
     DISTINCT,
     Method,
-    spline_vertices,
+    interval_ends,
+    least_points,
     status_words,
     within_reach,
 )
-from scalefit.approach2.parabola import Parabolas, parabolas
-from scalefit.approach2.sweeps import padded
+from scalefit.approach2.outlier_runs import (
+    Curves,
+    Outlier,
+    parabola_outliers,
+    surface_outliers,
+    surface_residuals,
+)
+from scalefit.approach2.parabola import Parabolas
+from scalefit.approach2.run_quality import (
+    OUTLIER_RULES,
+    THRESHOLDS,
+    RuleChoice,
+    checked_rules,
+    described_outliers,
+    no_surface,
+)
 from scalefit.arguments import choice, flag, names, text, whole
 from scalefit.arguments import level as checked_level
 from scalefit.data.repeated_cells import cell_values, find_repeated_cells
@@ -29,6 +44,7 @@ from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.results.prediction import refuse_unknown
+from scalefit.results.surface import Surface, checked_surface
 
 __all__ = ["Vertices", "vertices"]
 
@@ -64,6 +80,8 @@ class Vertices(Described):
               loss below zero where all are above).
             - ``used``: whether :meth:`to_frame` has it.
         method: how vertices were found.
+        removed: runs left out by a rule, with their label in the index: the columns of ``by``, the
+            coordinate, ``loss``, ``rule``, ``reason``.
         notes: soft problems.
     """
 
@@ -71,6 +89,7 @@ class Vertices(Described):
     by: tuple[str, ...]
     cells: pd.DataFrame
     method: Method
+    removed: pd.DataFrame
     notes: tuple[Note, ...]
     _curves: Parabolas
 
@@ -83,7 +102,7 @@ class Vertices(Described):
         Raises:
             ArgumentError: the level is no number between 0 and 1.
         """
-        frame = self.cells.assign(**_ends(self.over, self._curves, checked_level(level)))
+        frame = self.cells.assign(**interval_ends(self._curves, self.over, checked_level(level)))
         return frame[frame["used"]].drop(columns="used").reset_index(drop=True)
 
     def __repr__(self) -> str:
@@ -101,7 +120,7 @@ class Vertices(Described):
         Raises:
             ArgumentError: the level is no number between 0 and 1.
         """
-        frame = self.cells.assign(**_ends(self.over, self._curves, checked_level(level)))
+        frame = self.cells.assign(**interval_ends(self._curves, self.over, checked_level(level)))
         low, high = frame[f"{self.over}_low"], frame[f"{self.over}_high"]
         # Without a bound the runs say nothing of the vertex.
         bounded = low.gt(0) & np.isfinite(high)
@@ -142,6 +161,8 @@ def vertices(
     repeats: Repeats = "all",
     nearest: int | None = None,
     keep_edges: bool = True,
+    rules: Sequence[RuleChoice] = (),
+    fit: Surface | None = None,
     **columns: str,
 ) -> Vertices:
     """The best learning rate, batch size, width, or other coordinate, in each cell of a table.
@@ -162,6 +183,11 @@ def vertices(
         nearest: how many distinct values count in each cell, those nearest to the best one in the
             logarithm; by default all.
         keep_edges: whether a parabola's vertex outside its runs counts. A spline's never does.
+        rules: rules to leave runs out by, before a cell is judged: ``parabola_outlier``, runs
+            without which the others of their cell lie on a parabola, or ``surface_outlier``, those
+            far from ``fit``; as for :func:`flag_runs`. None by default: a note names such runs.
+        fit: a fit to the runs of a law that has the coordinate among its columns, whose residuals
+            then say which runs are off, in place of the parabolas.
         **columns: headers and rules, as for ``fit``, where ``runs`` is a DataFrame.
 
     Returns:
@@ -199,26 +225,129 @@ def vertices(
             value=by,
             remedy="Pass the other columns, each once, as by=['N', 'D']",
         )
+    limits = checked_rules(rules, OUTLIER_RULES)
+    if fit is None and any(name == "surface_outlier" for name, _ in limits):
+        raise no_surface()
     refuse_unknown(vertices, None, columns)
     table = as_table(runs, **columns)
     x, loss = np.log(_coordinate(table, over)), table.column("loss")
+    residuals = None if fit is None else _of_surface(fit, table, over)
     members = _members(table, x, cells, repeats)
     if nearest is not None:
         members = [_nearest(item, x, loss, nearest) for item in members]
-    curves = _curves(members, x, loss, table.weight, method)
-    frame = _cell_table(table, over, cells, members, curves)
-    possible = within_reach(curves, members, x, loss, counts=False)
-    none = np.zeros(len(members), dtype=bool)
-    frame["status"] = status_words([curves], ~(curves.curvature > 0), ~possible, none)
-    # The least point of a spline at the end of its runs is no vertex.
-    edges = keep_edges and method == "parabola"
-    frame["used"] = ~frame["status"].isin(LEFT_OUT if edges else (*LEFT_OUT, "edge_minimum"))
+    swept = Curves(members, x, loss, table.weight)
+    left, removed = _ruled(table, swept, residuals, limits, over, cells)
+    curves = least_points(left.members, x, loss, table.weight, method)
+    frame = _cell_table(table, over, cells, left.members, curves)
+    frame = _judged(frame, left, curves, edges=keep_edges and method == "parabola")
     _require_some(frame)
     mixed = _mixed_notes(table, over, cells) if repeats == "all" else []
     # Rows that share N, D and the loss differ in the coordinate.
     read = [note for note in table.notes if note.code != "duplicate_rows"]
-    notes = (*read, *mixed, *_status_notes(frame, over, cells))
-    return Vertices(over, cells, frame, method, notes, curves)
+    bent = _bent_notes(table, left, residuals, over, cells, curves, method)
+    notes = (*read, *mixed, *bent, *_status_notes(frame, over, cells))
+    return Vertices(over, cells, frame, method, removed, notes, curves)
+
+
+def _judged(frame: pd.DataFrame, swept: Curves, curves: Parabolas, *, edges: bool) -> pd.DataFrame:
+    """The cells with their status, and whether each is used; edges, whether those outside are."""
+    possible = within_reach(curves, swept.members, swept.x, swept.y, counts=False)
+    none = np.zeros(len(frame), dtype=bool)
+    status = status_words([curves], ~(curves.curvature > 0), ~possible, none)
+    # The least point of a spline at the end of its runs is no vertex.
+    refused = LEFT_OUT if edges else (*LEFT_OUT, "edge_minimum")
+    return frame.assign(status=status, used=~np.isin(status, refused))
+
+
+def _of_surface(fit: Surface, table: LossTable, over: str) -> np.ndarray:
+    """Residuals of a surface that knows the coordinate, shape (rows,).
+
+    Raises:
+        ArgumentError: it does not.
+    """
+    law = checked_surface(fit).point.law
+    headers = {table.sources.get(name, name) for name in law.columns}
+    if over not in {*law.columns, *headers}:
+        raise ArgumentError(
+            f"the fit of {law.name!r} does not depend on {over!r}: its residuals are the sweep",
+            argument="fit",
+            value=fit,
+            remedy=f"Pass a fit of a law with {over} among its columns, or none",
+        )
+    return surface_residuals(fit, table)
+
+
+def _ruled(
+    table: LossTable,
+    swept: Curves,
+    residuals: np.ndarray | None,
+    limits: Sequence[tuple[str, float]],
+    over: str,
+    by: Sequence[str],
+) -> tuple[Curves, pd.DataFrame]:
+    """The runs that rules leave, and a table of those that they take out."""
+    rows = []
+    for name, limit in limits:
+        source = residuals if name == "surface_outlier" else None
+        found = described_outliers(swept, source, limit, "cell")
+        rows += [(place, name, reason) for place, reason in found]
+        swept = swept.without([place for place, _ in found])
+    # A cell that lost all its runs is none.
+    swept = swept._replace(members=[item for item in swept.members if len(item)])
+    places = [place for place, _, _ in rows]
+    removed = pd.DataFrame(
+        {
+            **{name: table[name].iloc[places].to_numpy() for name in (*by, over, "loss")},
+            "rule": [name for _, name, _ in rows],
+            "reason": [reason for _, _, reason in rows],
+        },
+        index=pd.Index([table.rows[place] for place in places]),
+    )
+    return swept, removed
+
+
+def _bent_notes(
+    table: LossTable,
+    swept: Curves,
+    residuals: np.ndarray | None,
+    over: str,
+    by: Sequence[str],
+    curves: Parabolas,
+    method: Method,
+) -> list[Note]:
+    """A note on runs that do not belong to their cell, with its vertex with and without them."""
+    if residuals is None:
+        rule, off = "parabola_outlier", "the parabola through the others"
+        found = parabola_outliers(swept, THRESHOLDS[rule])
+    else:
+        rule, off = "surface_outlier", "the surface (residual)"
+        found = surface_outliers(residuals, swept.members, THRESHOLDS[rule])
+    if not found:
+        return []
+    without = swept.without([item.place for item in found])
+    clean = least_points(without.members, swept.x, swept.y, swept.weight, method)
+    of_run = {place: cell for cell, item in enumerate(swept.members) for place in item}
+    with np.errstate(over="ignore", invalid="ignore"):
+        best = np.exp([curves.vertex, clean.vertex])
+    each = [
+        f"run {table.rows[item.place]} ({_cell_text(table, by, item)}, {over} = "
+        f"{_short(table.column(over)[item.place])}) is {item.miss:+.3g} off {off}, "
+        f"{item.score:.3g} times the usual scatter: the vertex of its cell is "
+        f"{best[0, of_run[item.place]]:.4g} with it and {best[1, of_run[item.place]]:.4g} without"
+        for item in found
+    ]
+    return [
+        Note.of(
+            "vertices_bent",
+            f"{listed(each)}. Look at such runs; rules=[{rule!r}] leaves them out",
+            {"rows": [str(table.rows[item.place]) for item in found], "by": rule, "over": over},
+        )
+    ]
+
+
+def _cell_text(table: LossTable, by: Sequence[str], item: Outlier) -> str:
+    """The cell of a run in words."""
+    return " and ".join(f"{name} = {_short(table[name].iloc[item.place])}" for name in by)
 
 
 def _coordinate(table: LossTable, over: str) -> np.ndarray:
@@ -269,16 +398,6 @@ def _nearest(members: np.ndarray, x: np.ndarray, loss: np.ndarray, count: int) -
     return members[np.isin(x[members], kept)]
 
 
-def _curves(
-    members: Sequence[np.ndarray], x: np.ndarray, loss: np.ndarray, weight: np.ndarray, how: Method
-) -> Parabolas:
-    """The least point of each cell, by the logarithm of the coordinate."""
-    if how != "parabola":
-        return spline_vertices(members, x, loss, weight, how)
-    place, counted = padded(members, weight)
-    return parabolas(x[place], loss[place], counted)
-
-
 def _cell_table(
     table: LossTable,
     over: str,
@@ -299,7 +418,7 @@ def _cell_table(
         n=[len(item) for item in members],
         distinct=[len(np.unique(item)) for item in swept],
         **{over: best},
-        **_ends(over, curves, LEVEL),
+        **interval_ends(curves, over, LEVEL),
         **{
             f"{over}_se": np.abs(error),
             f"{over}_min": [item.min() for item in swept],
@@ -309,13 +428,6 @@ def _cell_table(
         curvature=curves.curvature,
         curvature_se=curves.curvature_se,
     )
-
-
-def _ends(over: str, curves: Parabolas, level: float) -> dict[str, np.ndarray]:
-    """Fieller's intervals of the vertices."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        low, high = np.exp(curves.interval(level))
-    return {f"{over}_low": low, f"{over}_high": high}
 
 
 def _require_some(frame: pd.DataFrame) -> None:
