@@ -278,6 +278,7 @@ FLOW = [
     "approach2.outlier_runs",
     "approach2.sweeps",
     "approach2.run_quality",
+    "approach2.cell_outliers",
     "approach2.sweep_vertices",
     "approach2.frontier",
     "approach2.budget_vertices",

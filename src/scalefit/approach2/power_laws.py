@@ -175,11 +175,13 @@ class PowerLaw(Described):
         """
         frame = self.to_frame(level)
         interval = f"{100 * level:g} % interval"
+        # At C = 1, far from any budget, a fitted line has no useful interval.
+        known = ["coefficient_low", "coefficient_high"] if np.all(self.exponent_se == 0) else []
+        ends = [frame[name] for name in known]
         columns = [
             Column("exponent", frame["exponent"], low=frame["exponent_low"],
                    high=frame["exponent_high"]),
-            Column("coefficient", frame["coefficient"], low=frame["coefficient_low"],
-                   high=frame["coefficient_high"]),
+            Column("coefficient", frame["coefficient"], "number", *ends),
             Column("budgets", frame["budgets"], "integer"),
             Column("df", frame["df"], "integer"),
         ]  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
+from scalefit.approach2.cell_outliers import cell_outlier_notes, ruled_runs, short, surface_over
 from scalefit.approach2.curve_vertices import (
     DISTINCT,
     Method,
@@ -17,22 +18,9 @@ from scalefit.approach2.curve_vertices import (
     status_words,
     within_reach,
 )
-from scalefit.approach2.outlier_runs import (
-    Curves,
-    Outlier,
-    parabola_outliers,
-    surface_outliers,
-    surface_residuals,
-)
+from scalefit.approach2.outlier_runs import Curves
 from scalefit.approach2.parabola import Parabolas
-from scalefit.approach2.run_quality import (
-    OUTLIER_RULES,
-    THRESHOLDS,
-    RuleChoice,
-    checked_rules,
-    described_outliers,
-    no_surface,
-)
+from scalefit.approach2.run_quality import OUTLIER_RULES, RuleChoice, checked_rules, no_surface
 from scalefit.arguments import choice, flag, names, text, whole
 from scalefit.arguments import level as checked_level
 from scalefit.data.repeated_cells import cell_values, find_repeated_cells
@@ -44,7 +32,7 @@ from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.results.prediction import refuse_unknown
-from scalefit.results.surface import Surface, checked_surface
+from scalefit.results.surface import Surface
 
 __all__ = ["Vertices", "vertices"]
 
@@ -231,12 +219,12 @@ def vertices(
     refuse_unknown(vertices, None, columns)
     table = as_table(runs, **columns)
     x, loss = np.log(_coordinate(table, over)), table.column("loss")
-    residuals = None if fit is None else _of_surface(fit, table, over)
+    residuals = None if fit is None else surface_over(fit, table, over)
     members = _members(table, x, cells, repeats)
     if nearest is not None:
         members = [_nearest(item, x, loss, nearest) for item in members]
     swept = Curves(members, x, loss, table.weight)
-    left, removed = _ruled(table, swept, residuals, limits, over, cells)
+    left, removed = ruled_runs(table, swept, residuals, limits, over, cells)
     curves = least_points(left.members, x, loss, table.weight, method)
     frame = _cell_table(table, over, cells, left.members, curves)
     frame = _judged(frame, left, curves, edges=keep_edges and method == "parabola")
@@ -244,7 +232,7 @@ def vertices(
     mixed = _mixed_notes(table, over, cells) if repeats == "all" else []
     # Rows that share N, D and the loss differ in the coordinate.
     read = [note for note in table.notes if note.code != "duplicate_rows"]
-    bent = _bent_notes(table, left, residuals, over, cells, curves, method)
+    bent = cell_outlier_notes(table, left, residuals, over, cells, curves, method)
     notes = (*read, *mixed, *bent, *_status_notes(frame, over, cells))
     return Vertices(over, cells, frame, method, removed, notes, curves)
 
@@ -257,97 +245,6 @@ def _judged(frame: pd.DataFrame, swept: Curves, curves: Parabolas, *, edges: boo
     # The least point of a spline at the end of its runs is no vertex.
     refused = LEFT_OUT if edges else (*LEFT_OUT, "edge_minimum")
     return frame.assign(status=status, used=~np.isin(status, refused))
-
-
-def _of_surface(fit: Surface, table: LossTable, over: str) -> np.ndarray:
-    """Residuals of a surface that knows the coordinate, shape (rows,).
-
-    Raises:
-        ArgumentError: it does not.
-    """
-    law = checked_surface(fit).point.law
-    headers = {table.sources.get(name, name) for name in law.columns}
-    if over not in {*law.columns, *headers}:
-        raise ArgumentError(
-            f"the fit of {law.name!r} does not depend on {over!r}: its residuals are the sweep",
-            argument="fit",
-            value=fit,
-            remedy=f"Pass a fit of a law with {over} among its columns, or none",
-        )
-    return surface_residuals(fit, table)
-
-
-def _ruled(
-    table: LossTable,
-    swept: Curves,
-    residuals: np.ndarray | None,
-    limits: Sequence[tuple[str, float]],
-    over: str,
-    by: Sequence[str],
-) -> tuple[Curves, pd.DataFrame]:
-    """The runs that rules leave, and a table of those that they take out."""
-    rows = []
-    for name, limit in limits:
-        source = residuals if name == "surface_outlier" else None
-        found = described_outliers(swept, source, limit, "cell")
-        rows += [(place, name, reason) for place, reason in found]
-        swept = swept.without([place for place, _ in found])
-    # A cell that lost all its runs is none.
-    swept = swept._replace(members=[item for item in swept.members if len(item)])
-    places = [place for place, _, _ in rows]
-    removed = pd.DataFrame(
-        {
-            **{name: table[name].iloc[places].to_numpy() for name in (*by, over, "loss")},
-            "rule": [name for _, name, _ in rows],
-            "reason": [reason for _, _, reason in rows],
-        },
-        index=pd.Index([table.rows[place] for place in places]),
-    )
-    return swept, removed
-
-
-def _bent_notes(
-    table: LossTable,
-    swept: Curves,
-    residuals: np.ndarray | None,
-    over: str,
-    by: Sequence[str],
-    curves: Parabolas,
-    method: Method,
-) -> list[Note]:
-    """A note on runs that do not belong to their cell, with its vertex with and without them."""
-    if residuals is None:
-        rule, off = "parabola_outlier", "the parabola through the others"
-        found = parabola_outliers(swept, THRESHOLDS[rule])
-    else:
-        rule, off = "surface_outlier", "the surface (residual)"
-        found = surface_outliers(residuals, swept.members, THRESHOLDS[rule])
-    if not found:
-        return []
-    without = swept.without([item.place for item in found])
-    clean = least_points(without.members, swept.x, swept.y, swept.weight, method)
-    of_run = {place: cell for cell, item in enumerate(swept.members) for place in item}
-    with np.errstate(over="ignore", invalid="ignore"):
-        best = np.exp([curves.vertex, clean.vertex])
-    each = [
-        f"run {table.rows[item.place]} ({_cell_text(table, by, item)}, {over} = "
-        f"{_short(table.column(over)[item.place])}) is {item.miss:+.3g} off {off}, "
-        f"{item.score:.3g} times the usual scatter: the vertex of its cell is "
-        f"{best[0, of_run[item.place]]:.4g} with it and {best[1, of_run[item.place]]:.4g} without"
-        for item in found
-    ]
-    return [
-        Note.of(
-            "vertices_bent",
-            f"{listed(each)}. Look at such runs; rules=[{rule!r}] leaves them out",
-            {"rows": [str(table.rows[item.place]) for item in found], "by": rule, "over": over},
-        )
-    ]
-
-
-def _cell_text(table: LossTable, by: Sequence[str], item: Outlier) -> str:
-    """The cell of a run in words."""
-    return " and ".join(f"{name} = {_short(table[name].iloc[item.place])}" for name in by)
 
 
 def _coordinate(table: LossTable, over: str) -> np.ndarray:
@@ -488,7 +385,7 @@ def _status_notes(frame: pd.DataFrame, over: str, by: Sequence[str]) -> list[Not
         if len(found):
             cells = found[list(by)].to_dict("records")
             named = [
-                " and ".join(f"{name} = {_short(value)}" for name, value in cell.items())
+                " and ".join(f"{name} = {short(value)}" for name, value in cell.items())
                 for cell in cells
             ]
             notes.append(
@@ -499,7 +396,3 @@ def _status_notes(frame: pd.DataFrame, over: str, by: Sequence[str]) -> list[Not
                 )
             )
     return notes
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, int | float | np.number) else str(value)
