@@ -126,6 +126,15 @@ def test_what_is_no_design_is_an_error():
         sf.check(runs, los="loss")
 
 
+def test_a_plan_is_judged_by_the_call_that_its_error_prints():
+    plan = isoflop_design(points=7)
+    with pytest.raises(sf.errors.DataError, match="no losses") as caught:
+        sf.check(plan)
+    call = re.search(r"scalefit\.check\(.*\)", str(caught.value))[0]
+    found = eval(call, {"runs": plan, "scalefit": sf})
+    assert found.identifies and found.noise == 0.005
+
+
 def test_one_budget_shows_its_best_size_and_nothing_else():
     runs = sf.simulate(isoflop_design([1e20], points=12), noise=0.001)
     found = sf.check(runs)

@@ -275,9 +275,13 @@ def line_of_logs(
     flops: Any, optimum: Any, usable: Any = True, exponent: float | None = None
 ) -> PowerLaw:
     """The same, of natural logarithms of the optima."""
-    if np.asarray(usable).dtype.kind != "b":
+    try:
+        counts = np.asarray(usable)
+    except Exception:  # Whatever the object's own methods raise.
+        counts = np.empty(0)
+    if counts.dtype.kind != "b":
         raise refused("usable", usable, "True or False of each", "Pass which count, as usable=True")
-    given = arrays_of(flops=flops, optimum=optimum, usable=np.asarray(usable) * 1.0)
+    given = arrays_of(flops=flops, optimum=optimum, usable=counts * 1.0)
     with quiet():
         c, v, used = np.broadcast_arrays(
             np.log(np.atleast_1d(given["flops"])), given["optimum"], given["usable"] > 0

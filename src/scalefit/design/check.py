@@ -16,7 +16,7 @@ from scalefit.design import findings, spans
 from scalefit.design.design_check import BLOCKING, DesignCheck, NoiseSource
 from scalefit.design.information import expected_errors
 from scalefit.design.replicate_noise import ReplicateNoise, replicate_noise
-from scalefit.errors import DataError
+from scalefit.errors import DataError, listed
 from scalefit.fitting.api import fit
 from scalefit.fitting.column_paths import ColumnPath, noise_of_residuals
 from scalefit.fitting.prepared_fit import fitted_losses, prepare_again
@@ -122,6 +122,7 @@ def check(
         bytes_per_token=bytes_per_token,
         **columns,
     )
+    _require_losses(table, law)
     table.require([*law.columns, law.response], law, fitted=True)
     table.columns_of(law)
     raw = bool((table.column(law.response)[table.weight > 0] <= 0).any())
@@ -143,6 +144,22 @@ def check(
         fitted = error
     levels = [name for item in read_groups(groups, law).values() for name in item]
     return _judged(table, law, fitted, noise, levels)
+
+
+def _require_losses(table: LossTable, law: Law) -> None:
+    """Refuse a plan, runs with inputs only.
+
+    Raises:
+        DataError: it is one.
+    """
+    inputs = {*law.columns, "C", "weight", "group", "seed"}
+    if law.response == "loss" and {*law.columns} <= {*table.frame.columns} <= inputs:
+        raise DataError(
+            f"these runs have {listed(table.columns)} and no losses, at which a design is judged",
+            column=law.response,
+            remedy="Give a plan the losses of a surface that might be true: "
+            "scalefit.check(scalefit.simulate(runs, noise=0.0), noise=0.005)",
+        )
 
 
 class _Judged(NamedTuple):

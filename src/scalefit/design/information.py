@@ -90,7 +90,8 @@ def noise_of_estimates(fit: Fit, noise: float) -> float:
     delta = fit.objective.delta
     if fit.objective.robust != "huber" or delta is None or not noise > 0:
         return noise
-    z = delta / noise
+    # Beyond 40 standard deviations no residual leaves the quadratic middle, in floats.
+    z = min(delta / noise, 40.0)
     inside = math.erf(z / math.sqrt(2.0))
     density = math.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
     squares = inside - 2 * z * density + z**2 * (1 - inside)
