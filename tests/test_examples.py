@@ -45,6 +45,7 @@ SAYS = {
     "safely": "left out, each under its rule",
     "next_runs": "part 3: 7 runs",
     "report": "Of 50 rows 10 were left out: 10 fail `C > 2e17`.",
+    "check": "scalefit.allocate refuses a fit to these runs",
     "shape": "Shapes near the optimum of chinchilla",
 }
 

@@ -40,6 +40,7 @@ RESULTS = (
     sf.approach2.Envelope,
     sf.approach2.IsoFlop,
     sf.design.NextRuns,
+    sf.design.DesignCheck,
     sf.studies.Study,
 )
 OF_RESULTS = ("summary", "to_frame", "notes", "_repr_html_", "to_markdown", "to_latex")

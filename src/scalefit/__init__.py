@@ -30,6 +30,7 @@ from scalefit.allocation.optimum import allocate
 from scalefit.approach2.comparison import bias
 from scalefit.approach2.isoflop_fit import isoflop
 from scalefit.data.table import LossTable, read
+from scalefit.design.check import check
 from scalefit.design.run_selection import next_runs
 from scalefit.documents.api import report
 from scalefit.errors import ScalefitError
@@ -61,6 +62,7 @@ __all__ = [
     "approach2",
     "bias",
     "bootstrap",
+    "check",
     "compute_multiplier",
     "covariance",
     "crossing",

@@ -321,6 +321,42 @@ def test_a_run_that_bends_its_parabola_is_named_with_the_exponent_without_it(pla
     assert "isoflop_bent" not in codes(left)
 
 
+@pytest.mark.parametrize("places", [[8], [8, 9], [6, 11, 15]])
+def test_residuals_of_a_surface_find_bad_runs_before_budgets_are_judged(places):
+    # Two bad runs of one budget of six, at its ends too, leave no parabola to find them by.
+    runs = one_bad_run(places[0])
+    runs.loc[places[1:], "loss"] += 0.3
+    fit = sf.fit(runs)
+    found = sf.isoflop(runs, fit=fit)
+    (note,) = (note for note in found.notes if note.code == "isoflop_bent")
+    assert note.details["rows"] == [str(place) for place in places]
+    assert note.details["by"] == "surface_outlier"
+    without = exponent_by_hand(runs.drop(index=places))
+    np.testing.assert_allclose(note.details["without"], without, rtol=1e-6)
+    np.testing.assert_allclose(note.details["with"], found.n_exponent)
+    assert abs(without - 0.4516) < 0.01
+    left = sf.isoflop(runs, fit=fit, rules=["surface_outlier"])
+    np.testing.assert_allclose(left.n_exponent, without, rtol=1e-6)
+    assert left.removed.index.to_list() == places and "isoflop_bent" not in codes(left)
+
+
+def test_a_budget_of_bad_runs_only_is_lost_and_the_others_stay():
+    runs = one_bad_run()
+    fit = sf.fit(one_bad_run(loss=0.0))
+    runs.loc[runs["C"] == 1e19, "loss"] += 0.5
+    found = sf.isoflop(runs, fit=fit)
+    (note,) = (note for note in found.notes if note.code == "isoflop_bent")
+    kept = runs[(runs["C"] != 1e19) & (runs.index != 8)]
+    np.testing.assert_allclose(note.details["without"], exponent_by_hand(kept), rtol=1e-6)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.003])
+def test_clean_sweeps_have_no_run_off_their_surface(noise):
+    for seed in range(5):
+        runs = sf.simulate(sf.simulation.isoflop_design(points=9), noise=noise, seed=seed)
+        assert "isoflop_bent" not in codes(sf.isoflop(runs, fit=sf.fit(runs)))
+
+
 @pytest.mark.parametrize("method", ["akima", "cubic"])
 def test_a_spline_that_follows_a_bad_run_is_noted_as_well(method):
     found = sf.isoflop(one_bad_run(), method=method)

@@ -16,3 +16,6 @@ def test_the_code_of_the_page_runs():
     plt.close("all")
     assert names["best"].N.shape == (2,) and names["many"].n_law.exponent.shape == (100,)
     np.testing.assert_allclose(10 ** -names["shift"] - 1, -0.051, atol=5e-4)
+    # The two spoiled runs are found by the surface.
+    assert names["repaired"].removed.index.to_list() == [10, 11]
+    np.testing.assert_allclose(names["repaired"].n_exponent, names["found"].n_exponent, atol=0.02)

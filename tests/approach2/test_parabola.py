@@ -9,7 +9,7 @@ from scipy import stats
 
 import scalefit as sf
 from scalefit.approach2 import parabolas, power_law, vertex_fits
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, DataError
 
 
 @pytest.fixture
@@ -148,6 +148,53 @@ def test_a_printed_table_of_optima_is_taken_as_it_is():
         power_law([0.0, 2e18, 5e18, 1e19], N)
     with pytest.raises(ArgumentError, match=r"exponent=0\.5"):
         power_law(C, N, exponent="a")
+
+
+def test_a_table_of_optima_is_taken_by_its_columns(tmp_path):
+    optima = pd.DataFrame(
+        {
+            "flops": [1e18, 2e18, 5e18, 1e19],
+            "N": [110678115, 167797457, 250650865, 381758347],
+            "best tokens": [1241505403, 1785336422, 2642234152, 3806871243],
+        }
+    )
+    optima.to_csv(tmp_path / "optima.csv", index=False)
+    assert f"{power_law(optima, 'N').exponent:.4f}" == "0.5241"
+    assert f"{power_law(tmp_path / 'optima.csv', 'best tokens').exponent:.4f}" == "0.4786"
+    with pytest.raises(DataError, match="no column"):
+        power_law(optima, "D")
+    with pytest.raises(DataError, match="positive"):
+        power_law(optima.assign(N=[1e8, -2e8, 3e8, 4e8]), "N")
+    # Of vertices, too.
+    sweeps = sf.simulate(sf.simulation.isoflop_design(points=9), noise=0.0)
+    found = sf.approach2.vertices(sweeps, over="N", by="C")
+    law = power_law(found.to_frame(), "N")
+    np.testing.assert_allclose(law.exponent, sf.isoflop(sweeps).n_exponent, rtol=1e-9)
+
+
+def test_coefficients_and_predictions_have_their_intervals():
+    rng = np.random.default_rng(3)
+    c = np.log(np.geomspace(1e18, 1e22, 6))
+    v = 0.5 * c - 3 + rng.normal(0, 0.1, 6)
+    law, held = power_law(np.exp(c), np.exp(v)), power_law(np.exp(c), np.exp(v), exponent=0.5)
+    line = stats.linregress(c, v)
+    t = stats.t.ppf(0.95, 4)
+    np.testing.assert_allclose(np.log(law.coefficient), line.intercept, rtol=1e-9)
+    ends = np.log(law.coefficient_interval(0.9))
+    reach = t * line.intercept_stderr
+    np.testing.assert_allclose(ends, [line.intercept - reach, line.intercept + reach], rtol=1e-8)
+    # A new optimum: s sqrt(1 + 1/n + (x - mean)^2 / Sxx).
+    spread = np.sqrt(((v - line.intercept - line.slope * c) ** 2).sum() / 4)
+    u = np.log(1e24) - c.mean()
+    reach = t * spread * np.sqrt(1 + 1 / 6 + u**2 / ((c - c.mean()) ** 2).sum())
+    np.testing.assert_allclose(np.log(law.prediction(1e24, 0.9)[1] / law.at(1e24)), reach)
+    # Of a given slope: the mean of ln N - ln C / 2, by five degrees of freedom.
+    rest = v - 0.5 * c
+    reach = stats.t.ppf(0.95, 5) * rest.std(ddof=1) / np.sqrt(6)
+    np.testing.assert_allclose(
+        np.log(held.coefficient_interval(0.9)), [rest.mean() - reach, rest.mean() + reach]
+    )
+    assert "coefficient" in held.summary() and held.to_frame()["df"].to_list() == [5]
 
 
 def test_power_laws_leave_unusable_budgets_out_table_by_table():

@@ -189,3 +189,20 @@ def test_parabolas_that_are_exact_have_no_outlier_but_a_real_one():
     assert sf.approach2.flag_runs(runs, rules=["parabola_outlier"]).empty
     runs.loc[9, "loss"] += 1e-6
     assert sf.approach2.flag_runs(runs, rules=["parabola_outlier"]).index.to_list() == [9]
+
+
+def test_a_surface_takes_the_place_of_parabolas():
+    design = sf.simulation.isoflop_design([1e18, 3e18, 1e19, 3e19], points=6, width=4.0)
+    runs = sf.simulate(design, noise=0.0003, seed=1)
+    runs.loc[[6, 7], "loss"] += 0.3
+    found = sf.approach2.flag_runs(runs, fit=sf.fit(runs))
+    flagged = found[found["rule"] == "surface_outlier"]
+    assert flagged.index.to_list() == [6, 7]
+    # The residual is that of the surface: ln(loss) less its logarithm.
+    surface = sf.fit(runs)
+    miss = np.log(runs["loss"] / surface.predict(runs))[6]
+    assert f"{miss:+.3g} from the fitted surface" in found["reason"][6]
+    with pytest.raises(sf.errors.ArgumentError, match=r"fit=scalefit\.fit\(runs\)"):
+        sf.approach2.flag_runs(runs, rules=["surface_outlier"])
+    with pytest.raises(sf.errors.ArgumentError, match="fit"):
+        sf.approach2.flag_runs(runs, fit="chinchilla")

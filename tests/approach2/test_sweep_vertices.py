@@ -1,5 +1,7 @@
 """Vertices over the learning rate, the batch size or the size of a model, in every cell."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -185,3 +187,46 @@ def test_of_the_step_law_table_the_published_exponents_come_out(data_folder):
     assert len(found.to_frame()) == 17 and found.notes == ()
     fit = sf.fit(found.to_frame(), "optimal_learning_rate", robust="none")
     np.testing.assert_allclose([fit.params["a"], fit.params["b"]], [-0.713, 0.307], atol=0.04)
+
+
+def test_a_run_off_its_cell_is_named_with_the_vertex_without_it():
+    runs = sweep(factors=np.geomspace(0.25, 4.0, 7), noise=0.0005)
+    runs.loc[8, "loss"] += 0.2
+    found = vertices(runs, over="lr", by=["N", "D"])
+    note = codes(found)["vertices_bent"]
+    assert note.details["rows"] == ["8"] and note.severity == "warning"
+    without = vertices(runs.drop(index=8), over="lr", by=["N", "D"])
+    assert "vertices_bent" not in codes(without)
+    for cells, word in ((found, "with"), (without, "without")):
+        assert re.search(f"{cells.cells['lr'][1]:.4g} {word}", note.message)
+    left = vertices(runs, over="lr", by=["N", "D"], rules=["parabola_outlier"])
+    assert left.removed.index.to_list() == [8] and "vertices_bent" not in codes(left)
+    pd.testing.assert_frame_equal(left.cells, without.cells)
+    assert not len(found.removed)
+
+
+def test_vertices_over_n_and_d_are_those_of_isoflop():
+    runs = sf.simulate(sf.simulation.isoflop_design(points=7), noise=0.002)
+    budgets = sf.isoflop(runs).budgets
+    for name in ("N", "D"):
+        cells = vertices(runs, over=name, by="C").cells
+        for column in (name, f"{name}_low", f"{name}_high"):
+            np.testing.assert_array_equal(cells[column], budgets[column])
+
+
+def test_a_surface_says_which_runs_are_off():
+    runs = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.0005)
+    runs.loc[[7, 8], "loss"] += 0.3
+    fit = sf.fit(runs)
+    note = codes(vertices(runs, over="N", by="C", fit=fit))["vertices_bent"]
+    assert note.details["rows"] == ["7", "8"] and note.details["by"] == "surface_outlier"
+    left = vertices(runs, over="N", by="C", fit=fit, rules=["surface_outlier"])
+    clean = vertices(runs.drop(index=[7, 8]), over="N", by="C")
+    pd.testing.assert_frame_equal(left.cells, clean.cells)
+    swept = sweep(noise=0.001)
+    with pytest.raises(ArgumentError, match="does not depend on 'lr'"):
+        vertices(swept, over="lr", by=["N", "D"], fit=fit)
+    with pytest.raises(ArgumentError, match="needs a fitted surface"):
+        vertices(swept, over="lr", by=["N", "D"], rules=["surface_outlier"])
+    with pytest.raises(ArgumentError, match="rules"):
+        vertices(swept, over="lr", by=["N", "D"], rules=["off_centre"])

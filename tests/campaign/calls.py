@@ -143,6 +143,8 @@ def calls() -> dict[str, Call]:
         "optimal": (sf.allocation.optimum_function, {**budget, "what": "N"}),
         "isoflop": (sf.isoflop, {"runs": runs}),
         "quality": (sf.approach2.flag_runs, {"runs": runs}),
+        "vertices": (sf.approach2.vertices, {"runs": runs, "over": "N", "by": "C"}),
+        "check": (sf.check, {"runs": runs}),
         "attribute": (sf.approach2.attribute_bias, {**budget, "isoflop": found}),
         "bias": (sf.bias, {**budget, "isoflop": found, "runs": runs, **plain}),
         "design_bias": (sf.approach2.design_bias, {**budget, "runs": runs}),

@@ -10,14 +10,8 @@ from scalefit.approach2.design_error import DesignBias, design_bias, parabola_sh
 from scalefit.approach2.envelope_fit import Envelope, envelope
 from scalefit.approach2.frontier import PowerLawOptimum
 from scalefit.approach2.isoflop_fit import IsoFlop
-from scalefit.approach2.parabola import (
-    Parabolas,
-    PowerLaw,
-    VertexFits,
-    parabolas,
-    power_law,
-    vertex_fits,
-)
+from scalefit.approach2.parabola import Parabolas, VertexFits, parabolas, vertex_fits
+from scalefit.approach2.power_laws import PowerLaw, power_law
 from scalefit.approach2.run_quality import flag_runs
 from scalefit.approach2.sweep_vertices import Vertices, vertices
 

@@ -9,7 +9,8 @@ import numpy as np
 from scalefit.allocation.costs import Cost
 from scalefit.allocation.result import Allocation
 from scalefit.approach2.isoflop_fit import IsoFlop
-from scalefit.approach2.parabola import line_of_logs, vertex_fits
+from scalefit.approach2.parabola import vertex_fits
+from scalefit.approach2.power_laws import line_of_logs
 from scalefit.results.fit import Fit
 from scalefit.results.surface import Surface
 

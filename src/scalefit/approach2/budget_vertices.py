@@ -7,11 +7,13 @@ import pandas as pd
 
 from scalefit.approach2.curve_vertices import (
     Method,
-    spline_vertices,
+    interval_ends,
+    least_points,
     status_words,
     within_reach,
 )
-from scalefit.approach2.parabola import PowerLaw, VertexFits, line_of_logs, vertex_fits
+from scalefit.approach2.parabola import VertexFits
+from scalefit.approach2.power_laws import PowerLaw, line_of_logs
 from scalefit.approach2.sweeps import Sweeps
 from scalefit.errors import DataError, listed
 
@@ -32,18 +34,18 @@ WIDEST_BUDGET = 2.0
 
 def find_vertices(runs: Sweeps, method: Method) -> VertexFits:
     """The optimum of each budget, over N and over D, and power laws through all of them."""
-    if method == "parabola":
-        place, weight = runs.padded()
-        flops = [runs.budget(item) for item in runs.members]
-        return vertex_fits(flops, runs.N[place], runs.D[place], runs.loss[place], weight)
     n, d = (
-        spline_vertices(runs.members, np.log(column), runs.loss, runs.weight, method)
+        least_points(runs.members, np.log(column), runs.loss, runs.weight, method)
         for column in (runs.N, runs.D)
     )
-    usable = np.isfinite(n.vertex) & np.isfinite(d.vertex)
-    # Placeholders: the power laws are fitted later, through the budgets that are used.
-    none = line_of_logs(np.ones(len(usable)), n.vertex, False)
-    return VertexFits(n, d, usable, none, none)
+    # A least point of a spline has a curvature of either sign.
+    found = [
+        (it.curvature > 0) if method == "parabola" else np.isfinite(it.vertex) for it in (n, d)
+    ]
+    usable = found[0] & found[1]
+    flops = [runs.budget(item) for item in runs.members]
+    laws = (line_of_logs(flops, curve.vertex, usable) for curve in (n, d))
+    return VertexFits(n, d, usable, *laws)
 
 
 def budget_table(runs: Sweeps, fits: VertexFits, level: float) -> pd.DataFrame:
@@ -86,9 +88,7 @@ def with_intervals(budgets: pd.DataFrame, fits: VertexFits, level: float) -> pd.
 
 
 def _interval_ends(fits: VertexFits, level: float) -> dict[str, np.ndarray]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        n, d = (np.exp(curve.interval(level)) for curve in (fits.n, fits.d))
-    return {"N_low": n[0], "N_high": n[1], "D_low": d[0], "D_high": d[1]}
+    return interval_ends(fits.n, "N", level) | interval_ends(fits.d, "D", level)
 
 
 def is_possible(runs: Sweeps, fits: VertexFits) -> np.ndarray:

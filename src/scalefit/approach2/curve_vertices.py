@@ -7,9 +7,17 @@ from typing import Literal
 
 import numpy as np
 
-from scalefit.approach2.parabola import Parabolas
+from scalefit.approach2.parabola import Parabolas, parabolas
 
-__all__ = ["DISTINCT", "Method", "spline_vertices", "status_words", "within_reach"]
+__all__ = [
+    "DISTINCT",
+    "Method",
+    "interval_ends",
+    "least_points",
+    "padded",
+    "status_words",
+    "within_reach",
+]
 
 Method = Literal["parabola", "akima", "cubic"]
 """How the least loss of a curve is found: by a parabola, or on a spline through the runs."""
@@ -21,7 +29,46 @@ WEAK = 2.0
 FARTHEST_VERTEX = 2.0
 
 
-def spline_vertices(
+def least_points(
+    members: Sequence[np.ndarray], x: np.ndarray, y: np.ndarray, weight: np.ndarray, method: Method
+) -> Parabolas:
+    """The least point of each curve, by a parabola or on a spline.
+
+    Args:
+        members: positions of the runs of each curve.
+        x: logarithms of the coordinate, shape (runs,).
+        y: losses, shape (runs,).
+        weight: weights, shape (runs,).
+        method: how it is found.
+    """
+    if method != "parabola":
+        return _spline_vertices(members, x, y, weight, method)
+    place, counted = padded(members, weight)
+    return parabolas(x[place], y[place], counted)
+
+
+def interval_ends(curves: Parabolas, name: str, level: float) -> dict[str, np.ndarray]:
+    """Fieller's intervals of the vertices, as columns ``_low`` and ``_high`` of a coordinate."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, high = np.exp(curves.interval(level))
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def padded(members: Sequence[np.ndarray], weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and weights of the members of groups, shape (groups, members of the largest).
+
+    Smaller groups are padded with weight 0, at position 0.
+    """
+    width = max((len(item) for item in members), default=0)
+    place = np.zeros((len(members), width), dtype=np.intp)
+    found = np.zeros(place.shape)
+    for row, item in enumerate(members):
+        place[row, : len(item)] = item
+        found[row, : len(item)] = weight[item]
+    return place, found
+
+
+def _spline_vertices(
     members: Sequence[np.ndarray], x: np.ndarray, y: np.ndarray, weight: np.ndarray, method: Method
 ) -> Parabolas:
     """Least points of splines, in the form of parabolas without errors.

@@ -11,7 +11,7 @@ import pandas as pd
 from scalefit.allocation.costs import Cost
 from scalefit.approach2.frontier import Frontier, power_law_table
 from scalefit.approach2.isoflop_notes import convention_notes
-from scalefit.approach2.parabola import PowerLaw, line_of_logs
+from scalefit.approach2.power_laws import PowerLaw, line_of_logs
 from scalefit.approach2.sweeps import Sweeps, sweeps
 from scalefit.arguments import choice, text, whole
 from scalefit.data.table import LossTable, as_table

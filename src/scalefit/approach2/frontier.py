@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.approach2.parabola import PowerLaw
+from scalefit.approach2.power_laws import PowerLaw
 from scalefit.arguments import level as checked_level
 from scalefit.arguments import numbers
 from scalefit.notes import Note

@@ -21,7 +21,7 @@ from scalefit.approach2.budget_vertices import (
 from scalefit.approach2.curve_vertices import Method
 from scalefit.approach2.frontier import Frontier, power_law_table
 from scalefit.approach2.isoflop_notes import bent_notes, budget_notes, row_notes
-from scalefit.approach2.parabola import PowerLaw
+from scalefit.approach2.power_laws import PowerLaw
 from scalefit.approach2.run_quality import RuleChoice, apply_rules, flag_frame
 from scalefit.approach2.sweeps import Sweeps, sweeps
 from scalefit.arguments import choice, flag
@@ -30,6 +30,7 @@ from scalefit.data.table import LossTable, as_table
 from scalefit.notes import Note
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.results.prediction import refuse_unknown
+from scalefit.results.surface import Surface
 
 __all__ = ["IsoFlop", "Method", "isoflop", "refit_without"]
 
@@ -158,6 +159,7 @@ def isoflop(
     method: Method = "parabola",
     rules: Sequence[RuleChoice] = (),
     keep_edges: bool = True,
+    fit: Surface | None = None,
     **columns: str,
 ) -> IsoFlop:
     """Compute-optimal N and D from IsoFLOP sweeps, without a law of the loss.
@@ -165,8 +167,9 @@ def isoflop(
     At each budget the size of least loss is the vertex of a parabola of the loss in ln N, and the
     tokens of least loss that of one in ln D, both by least squares. Then ln N* and ln D* are fitted
     on ln C, unweighted. Budgets with fewer than three distinct sizes, without a minimum, or with an
-    impossible one are listed and left out. A run that bends the parabola of its budget counts; a
-    note names it and gives the exponent without it.
+    impossible one are listed and left out. Before a budget is judged, runs that do not belong to it
+    are looked for: by the parabola through the others, or by the residuals of ``fit``. They count;
+    a note names them and gives the exponent without them.
 
     The vertices are biased even without noise, unless the loss is symmetric about its optimum:
     :func:`design_bias` says how much.
@@ -180,6 +183,8 @@ def isoflop(
             runs, which follows their noise and has no interval.
         rules: rules of :func:`flag_runs` to leave runs out by, in order; none by default.
         keep_edges: whether a parabola's vertex outside its runs counts. A spline's never does.
+        fit: a law fitted to the runs, whose residuals then say which runs are off, in place of the
+            parabolas; for the rule ``surface_outlier`` too.
         **columns: headers, as for ``fit``, where ``runs`` is a DataFrame.
 
     Returns:
@@ -206,7 +211,7 @@ def isoflop(
     keep_edges = flag(keep_edges, "keep_edges")
     refuse_unknown(isoflop, None, columns)
     table = as_table(runs, **columns)
-    every = sweeps(table, by, tolerance, cost)
+    every = sweeps(table, by, tolerance, cost, fit=fit)
     name = every.cost.name if every.counted else f"column {table.sources['C']!r}"
     return _fit_sweeps(every, rules, method, keep_edges, name, (*table.notes, *row_notes(table)))
 

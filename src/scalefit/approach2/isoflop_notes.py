@@ -10,9 +10,11 @@ import pandas as pd
 
 from scalefit.approach2.budget_vertices import find_vertices, flops_text, is_possible
 from scalefit.approach2.curve_vertices import Method
-from scalefit.approach2.parabola import PowerLaw, line_of_logs
-from scalefit.approach2.run_quality import THRESHOLDS, Bent, bent_parabolas
+from scalefit.approach2.outlier_runs import Outlier, parabola_outliers, surface_outliers
+from scalefit.approach2.power_laws import PowerLaw, line_of_logs
+from scalefit.approach2.run_quality import THRESHOLDS
 from scalefit.approach2.sweeps import Sweeps
+from scalefit.data import flops_convention
 from scalefit.data.repeated_cells import cell_remedies, find_repeated_cells
 from scalefit.data.table import LossTable
 from scalefit.data.trajectories import find_trajectories
@@ -23,12 +25,12 @@ from scalefit.notes import Note
 __all__ = ["STATUS_MESSAGES", "bent_notes", "budget_notes", "convention_notes", "row_notes"]
 
 FEW_BUDGETS = 4
-# Largest relative difference of C from 6ND that needs no note.
-FLOPS_TOLERANCE = 0.05
 # Largest over smallest C of what should be one budget: above, close C have been chained.
 WIDE_BUDGET = 1.2
 # Powers of ten between the geometric middle of the sizes and the vertex.
 OFF_CENTRE = 0.15
+# Runs off their budget that a note names.
+MOST_NAMED = 5
 
 STATUS_MESSAGES: Mapping[str, str] = Frozen(
     {
@@ -154,8 +156,17 @@ def _status_notes(budgets: pd.DataFrame) -> list[Note]:
 
 
 def bent_notes(runs: Sweeps, method: Method, budgets: pd.DataFrame, n_law: PowerLaw) -> list[Note]:
-    """A note that names the runs which bend the curve of their budget, if there are any."""
-    bent = bent_parabolas(runs, THRESHOLDS["parabola_outlier"])
+    """A note that names the runs which do not belong to their budget, if there are any.
+
+    They are looked for before a budget is judged: by the parabola through the others, or by the
+    residuals of a surface, where one is given.
+    """
+    of_surface = runs.residual is not None
+    if runs.residual is not None:
+        limit = THRESHOLDS["surface_outlier"]
+        bent = surface_outliers(runs.residual, runs.members, limit)
+    else:
+        bent = parabola_outliers(runs.over_size, THRESHOLDS["parabola_outlier"])
     if not bent:
         return []
     places = [item.place for item in bent]
@@ -163,36 +174,44 @@ def bent_notes(runs: Sweeps, method: Method, budgets: pd.DataFrame, n_law: Power
     code[places] = -1
     without = replace(runs, code=code)
     fits = find_vertices(without, method)
-    # A budget of five runs or more stays when one is taken out, so that the rows of both tables
-    # match; a budget that the run had spoiled may become usable.
-    numbers = np.unique(runs.code[runs.code >= 0])
-    touched = np.isin(numbers, runs.code[places])
-    sound = fits.usable & is_possible(without, fits) & (budgets["status"] != "too_wide").to_numpy()
-    bent = [item for item in bent if sound[np.searchsorted(numbers, runs.code[item.place])]]
+    # A budget may lose all its runs; one that a run had spoiled may become usable.
+    numbers, left = np.unique(runs.code[runs.code >= 0]), np.unique(code[code >= 0])
+    rows = budgets[np.isin(numbers, left)]
+    touched = np.isin(left, runs.code[places])
+    sound = fits.usable & is_possible(without, fits) & (rows["status"] != "too_wide").to_numpy()
+    bent = [item for item in bent if runs.code[item.place] in left[sound]]
     if not bent:
         return []
-    used = (budgets["used"].to_numpy() | touched) & sound
+    used = (rows["used"].to_numpy() | touched) & sound
     clean = line_of_logs([without.budget(item) for item in without.members], fits.n.vertex, used)
-    return [_bent_note(runs, bent, float(n_law.exponent), float(clean.exponent))]
+    exponents = float(n_law.exponent), float(clean.exponent)
+    return [_bent_note(runs, bent, *exponents, of_surface=of_surface)]
 
 
-def _bent_note(runs: Sweeps, bent: Sequence[Bent], exponent: float, clean: float) -> Note:
-    """The note on runs that bend their parabola, with the exponent of N* without them."""
-    each = "; ".join(
+def _bent_note(
+    runs: Sweeps, bent: Sequence[Outlier], exponent: float, clean: float, *, of_surface: bool
+) -> Note:
+    """The note on runs off their budget, with the exponent of N* without them."""
+    rule = "surface_outlier" if of_surface else "parabola_outlier"
+    off = "the surface (residual)" if of_surface else "the parabola through the others"
+    named = [
         f"run {runs.rows[item.place]} at {runs.C[item.place]:.3g} FLOP (N = "
-        f"{runs.N[item.place]:.4g}) is {item.miss:+.3g} off the parabola through the others, "
-        f"{item.score:.3g} times the usual scatter"
-        for item in bent
-    )
+        f"{runs.N[item.place]:.4g}) is {item.miss:+.3g} off {off}, {item.score:.3g} times the "
+        "usual scatter"
+        for item in bent[:MOST_NAMED]
+    ]
+    if len(bent) > MOST_NAMED:
+        named.append(f"{len(bent) - MOST_NAMED} more")
     these, them = ("these runs", "them") if len(bent) > 1 else ("this run", "it")
     return Note.of(
         "isoflop_bent",
-        f"{each}. The exponent of N* is {exponent:.4f} with {these} and {clean:.4f} without. Look "
-        f"at {them}; rules=['parabola_outlier'] leaves {them} out",
+        f"{'; '.join(named)}. The exponent of N* is {exponent:.4f} with {these} and {clean:.4f} "
+        f"without. Look at {them}; rules=[{rule!r}] leaves {them} out",
         {
             "rows": [str(runs.rows[item.place]) for item in bent],
             "with": exponent,
             "without": clean,
+            "by": rule,
         },
     )
 
@@ -221,15 +240,5 @@ def convention_notes(runs: Sweeps) -> list[Note]:
     if runs.counted:
         return []
     there = runs.code >= 0
-    ratio = runs.C[there] / (6 * runs.N[there] * runs.D[there])
-    if np.abs(ratio - 1).max() <= FLOPS_TOLERANCE:
-        return []
-    return [
-        Note.of(
-            "flops_convention",
-            f"C / 6ND runs from {ratio.min():.3g} to {ratio.max():.3g} in this table (median "
-            f"{np.median(ratio):.3g}): N* and D* do not multiply to C/6, and their exponents do "
-            "not add up to one",
-            {"low": float(ratio.min()), "high": float(ratio.max())},
-        )
-    ]
+    so = "N* and D* do not multiply to C/6, and their exponents do not add up to one"
+    return flops_convention.convention_notes(runs.C[there], runs.N[there], runs.D[there], so)

@@ -11,44 +11,36 @@ import pandas as pd
 
 from scalefit import arguments
 from scalefit.allocation.costs import Cost
+from scalefit.approach2.outlier_runs import (
+    MAD,
+    Curves,
+    parabola_outliers,
+    surface_outliers,
+)
 from scalefit.approach2.parabola import parabolas
 from scalefit.approach2.sweeps import Sweeps, sweeps
 from scalefit.arguments import choice, refused
 from scalefit.data.table import LossTable, as_table
+from scalefit.errors import ArgumentError
 from scalefit.frozen import Frozen
 from scalefit.results.prediction import refuse_unknown
+from scalefit.results.surface import Surface
 
 __all__ = [
     "ALL_RULES",
+    "OUTLIER_RULES",
     "THRESHOLDS",
-    "Bent",
     "Flag",
     "RuleChoice",
     "apply_rules",
-    "bent_parabolas",
     "checked_rules",
+    "described_outliers",
     "flag_runs",
+    "no_surface",
 ]
 
 RuleChoice = str | tuple[str, float]
 """Name of a rule, or name and threshold."""
-
-# Median absolute deviation of a normal sample in standard deviations (Iglewicz and Hoaglin 1993).
-MAD = 0.6745
-
-# Smallest 1 - leverage with which the error of a run shows in its residual; relative rounding error
-# of losses.
-LEAST_FREE, ROUNDING = 1e-6, 1e-12
-
-# Fewest sizes of a budget that leave a parabola a degree of freedom when one run is taken out.
-FEWEST_BENT = 5
-
-# An outlier has a probability below this among all runs, by the scatter of its budget without it.
-CHANCE = 0.01
-
-# With few runs that scatter is known badly, and no run is improbable. Then an outlier is a run that
-# is FAR times the limit from the usual scatter, and OWN times the scatter of its own budget.
-FAR, OWN = 2.5, 10.0
 
 
 class Flag(NamedTuple):
@@ -102,107 +94,64 @@ def _few_points(runs: Sweeps, limit: float) -> Flagged:
     ]
 
 
-class Bent(NamedTuple):
-    """A run that bends the parabola of its budget.
-
-    Attributes:
-        place: its position among the runs.
-        miss: loss above the parabola through the others.
-        score: its distance from that parabola in standard errors, by the usual scatter.
-    """
-
-    place: int
-    miss: float
-    score: float
-
-
-def bent_parabolas(runs: Sweeps, limit: float) -> list[Bent]:
-    """The worst run of each budget, where the others lie on a parabola without it.
-
-    The worst run is the one whose removal lowers the sum of squares most. The square root of that
-    change is compared with the scatter about parabolas that is usual in the other budgets (their
-    median), and with the scatter of its own budget without it: a parabola is not the true curve,
-    and budgets may differ in noise.
-
-    Source:
-        Change of the sum of squares without a run, r^2 / (1 - h): Cook and Weisberg 1982.
-    """
-    from scipy.special import stdtr
-
-    variances: dict[int, float] = {}
-    worst: dict[int, _WorstRun] = {}
-    for number, members in enumerate(runs.members):
-        sizes = len(np.unique(runs.N[members]))
-        if sizes >= FEWEST_BENT - 1:
-            variances[number], run = _residual_variance(runs, members)
-            if sizes >= FEWEST_BENT:
-                worst[number] = run
-    count = sum(len(members) for members in runs.members)
-    bent = []
-    for number, run in worst.items():
-        others = [value for other, value in variances.items() if other != number]
-        usual = float(np.sqrt(np.median(others))) if others else 0.0
-        score = run.fall / (max(usual, ROUNDING * abs(run.miss)) or run.own)
-        # Bonferroni, two-sided, over all runs.
-        improbable = 2 * count * float(stdtr(run.df, -run.fall / run.own)) < CHANCE
-        far = score > FAR * limit and run.fall > OWN * run.own
-        if score > limit and (improbable or far):
-            bent.append(Bent(run.place, run.miss, score))
-    return bent
-
-
-class _WorstRun(NamedTuple):
-    """The run of a budget whose removal lowers the sum of squares about the parabola most.
-
-    Attributes:
-        place: its position among the runs.
-        miss: loss above the parabola through the others.
-        fall: square root of the change of the sum of squares.
-        own: standard deviation of the residuals of the others.
-        df: degrees of freedom of that.
-    """
-
-    place: int
-    miss: float
-    fall: float
-    own: float
-    df: int
-
-
-def _residual_variance(runs: Sweeps, members: np.ndarray) -> tuple[float, _WorstRun]:
-    """Residual variance of a budget about its parabola, and its worst run."""
-    x, y, w = np.log(runs.N[members]), runs.loss[members], runs.weight[members]
-    root = np.sqrt(w / w.mean())
-    scaled = (x - x.mean()) / np.ptp(x)
-    basis = np.linalg.qr(np.vander(scaled, 3) * root[:, None])[0]
-    residual = root * y - basis @ (basis.T @ (root * y))
-    squares, df = float(residual @ residual), len(x) - 3
-    free = 1 - (basis**2).sum(axis=1)
-    # A run with leverage 1, alone at its end of the sizes, is always on the parabola.
-    falls = np.where(free > LEAST_FREE, residual**2 / np.maximum(free, LEAST_FREE), 0.0)
-    i = int(np.argmax(falls))
-    without = max(squares - float(falls[i]), 0.0)
-    # Not below what rounding of the losses leaves. Of four runs nothing is left to estimate it.
-    own = np.sqrt(without / max(df - 1, 1)) + ROUNDING * np.abs(y).max()
-    miss = float(residual[i] / max(free[i], LEAST_FREE) / root[i])
-    return squares / df, _WorstRun(int(members[i]), miss, float(np.sqrt(falls[i])), own, df - 1)
-
-
 def _parabola_outlier(runs: Sweeps, limit: float) -> Flagged:
     """Runs that bend the parabola of their budget, one at a time."""
+    return described_outliers(runs.over_size, None, limit, "budget")
+
+
+def _surface_outlier(runs: Sweeps, limit: float) -> Flagged:
+    """Runs far from a fitted surface."""
+    return described_outliers(runs.over_size, _residuals(runs), limit, "budget")
+
+
+def _residuals(runs: Sweeps) -> np.ndarray:
+    if runs.residual is None:
+        raise no_surface()
+    return runs.residual
+
+
+def no_surface() -> ArgumentError:
+    """The error for the rule ``surface_outlier`` without a surface."""
+    return ArgumentError(
+        "the rule 'surface_outlier' needs a fitted surface",
+        argument="rules",
+        value="surface_outlier",
+        remedy="Pass one, as fit=scalefit.fit(runs), or take 'parabola_outlier'",
+    )
+
+
+def described_outliers(
+    curves: Curves, residuals: np.ndarray | None, limit: float, what: str
+) -> Flagged:
+    """Outliers with the reason for each.
+
+    Args:
+        curves: the curves.
+        residuals: of each run from a surface; None for parabolas through each curve, of which one
+            run is taken out at a time.
+        limit: of the score.
+        what: what a curve is called.
+    """
+    if residuals is not None:
+        return [
+            (
+                item.place,
+                f"residual {item.miss:+.3g} from the fitted surface ({item.score:.3g} times the "
+                f"usual scatter, above {limit:g})",
+            )
+            for item in surface_outliers(residuals, curves.members, limit)
+        ]
     found: Flagged = []
-    while new := bent_parabolas(runs, limit):
-        code = runs.code.copy()
+    while new := parabola_outliers(curves, limit):
         for item in new:
             found.append(
                 (
                     item.place,
-                    f"{item.miss:+.3g} from the parabola through the other runs of this budget "
+                    f"{item.miss:+.3g} from the parabola through the other runs of this {what} "
                     f"({item.score:.3g} times the usual scatter, above {limit:g})",
                 )
             )
-            code[item.place] = -1
-        runs = replace(runs, code=code)
+        curves = curves.without([item.place for item in new])
     return found
 
 
@@ -282,6 +231,7 @@ RULES: Mapping[str, Callable[[Sweeps, float], Flagged]] = Frozen(
         "duplicates": _duplicates,
         "few_points": _few_points,
         "parabola_outlier": _parabola_outlier,
+        "surface_outlier": _surface_outlier,
         "off_centre": _off_centre,
         "spline_outlier": _spline_outlier,
         "weak_curvature": _weak_curvature,
@@ -293,6 +243,7 @@ THRESHOLDS: Mapping[str, float] = Frozen(
         "duplicates": 0.01,
         "few_points": 6.0,
         "parabola_outlier": 6.0,
+        "surface_outlier": 6.0,
         "off_centre": 2.5,
         "spline_outlier": 6.0,
         "weak_curvature": 0.95,
@@ -303,13 +254,23 @@ RULE_REMEDY = "Pass names, or names with a threshold, as rules=['duplicates', ('
 
 # The last rule counts budgets again that lost runs to the others, with a lower limit: five runs
 # still leave a parabola two degrees of freedom.
-ALL_RULES: tuple[RuleChoice, ...] = (*RULES, ("few_points", 5.0))
+ALL_RULES: tuple[RuleChoice, ...] = (
+    *(name for name in RULES if name != "surface_outlier"),
+    ("few_points", 5.0),
+)
+# With a surface its residuals take the place of parabolas.
+WITH_SURFACE: tuple[RuleChoice, ...] = tuple(
+    "surface_outlier" if rule == "parabola_outlier" else rule for rule in ALL_RULES
+)
+# Rules that find single runs before any curve is judged.
+OUTLIER_RULES = ("parabola_outlier", "surface_outlier")
 
 
 def flag_runs(
     runs: LossTable | pd.DataFrame,
     *,
-    rules: Sequence[RuleChoice] = ALL_RULES,
+    rules: Sequence[RuleChoice] | None = None,
+    fit: Surface | None = None,
     by: str | None = None,
     tolerance: float = 0.05,
     cost: str | Cost | None = None,
@@ -327,6 +288,9 @@ def flag_runs(
       others lie on one. Its distance is taken in the scatter about parabolas that is usual in the
       other budgets, and must stand out of its own budget too. Found before the rules that judge a
       run or a budget by its parabola.
+    - ``surface_outlier`` (6): runs whose residual from the surface ``fit`` has a modified z-score
+      above this, by the median and the median absolute deviation of all runs. It finds several bad
+      runs in one budget, and those at the ends of a sweep.
     - ``off_centre`` (2.5): runs farther from the vertex, in ln N, than so many times the shorter
       arm of their budget; whole budgets on one side of their vertex.
     - ``spline_outlier`` (6): an Akima spline through the other runs of the budget misses the loss
@@ -338,7 +302,10 @@ def flag_runs(
 
     Args:
         runs: the table.
-        rules: which rules, in which order.
+        rules: which rules, in which order; by default all of them, with ``surface_outlier`` in the
+            place of ``parabola_outlier`` where ``fit`` is given.
+        fit: a law fitted to the runs, for ``surface_outlier``: best by a Huber loss, as by default,
+            which bad runs hardly move.
         by: as for :func:`isoflop`, as ``tolerance`` and ``cost``.
         tolerance: see there.
         cost: see there.
@@ -365,7 +332,9 @@ def flag_runs(
     """
     refuse_unknown(flag_runs, None, columns)
     table = as_table(runs, **columns)
-    every = sweeps(table, by, tolerance, cost)
+    every = sweeps(table, by, tolerance, cost, fit=fit)
+    if rules is None:
+        rules = ALL_RULES if fit is None else WITH_SURFACE
     return flag_frame(every, apply_rules(every, rules)[0])
 
 
@@ -393,13 +362,13 @@ def apply_rules(runs: Sweeps, rules: Sequence[RuleChoice]) -> tuple[list[Flag], 
         ArgumentError: a rule is unknown, or its threshold is no number in its range.
     """
     flags: list[Flag] = []
-    # Budgets that lost a run as a parabola outlier: a spline through the others crosses a gap,
+    # Budgets that lost a run as an outlier: a spline through the others crosses a gap,
     # which makes it miss the runs beside it.
     settled: set[int] = set()
     for name, limit in checked_rules(rules):
         budgets = {int(runs.code[item[0]]): runs.budget(item) for item in runs.members}
         found = RULES[name](runs, limit)
-        if name == "parabola_outlier":
+        if name in OUTLIER_RULES:
             settled |= {int(runs.code[place]) for place, _ in found}
         elif name == "spline_outlier":
             found = [item for item in found if int(runs.code[item[0]]) not in settled]
@@ -412,8 +381,12 @@ def apply_rules(runs: Sweeps, rules: Sequence[RuleChoice]) -> tuple[list[Flag], 
     return flags, runs
 
 
-def checked_rules(rules: Any) -> list[tuple[str, float]]:
+def checked_rules(rules: Any, known: Sequence[str] = tuple(RULES)) -> list[tuple[str, float]]:
     """Rules with their thresholds.
+
+    Args:
+        rules: names, or names with a threshold.
+        known: rules there are.
 
     Raises:
         ArgumentError: a rule is unknown, or its threshold is no number in its range.
@@ -422,12 +395,12 @@ def checked_rules(rules: Any) -> list[tuple[str, float]]:
         found = [rules] if isinstance(rules, str) else list(rules)
     except Exception as error:  # A number in an array is iterable by its type, and raises.
         raise refused("rules", rules, "a list of rules", RULE_REMEDY) from error
-    return [_threshold(rule) for rule in found]
+    return [_threshold(rule, known) for rule in found]
 
 
-def _threshold(rule: Any) -> tuple[str, float]:
+def _threshold(rule: Any, known: Sequence[str]) -> tuple[str, float]:
     name, limit = rule if isinstance(rule, tuple) and len(rule) == 2 else (rule, None)
-    choice(name, "rules", tuple(RULES), remedy=RULE_REMEDY)
+    choice(name, "rules", tuple(known), remedy=RULE_REMEDY)
     if limit is None:
         return name, THRESHOLDS[name]
     remedy = f"Pass a number, as rules=[({name!r}, {THRESHOLDS[name]:g})]"

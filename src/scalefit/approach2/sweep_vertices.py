@@ -9,15 +9,18 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
+from scalefit.approach2.cell_outliers import cell_outlier_notes, ruled_runs, short, surface_over
 from scalefit.approach2.curve_vertices import (
     DISTINCT,
     Method,
-    spline_vertices,
+    interval_ends,
+    least_points,
     status_words,
     within_reach,
 )
-from scalefit.approach2.parabola import Parabolas, parabolas
-from scalefit.approach2.sweeps import padded
+from scalefit.approach2.outlier_runs import Curves
+from scalefit.approach2.parabola import Parabolas
+from scalefit.approach2.run_quality import OUTLIER_RULES, RuleChoice, checked_rules, no_surface
 from scalefit.arguments import choice, flag, names, text, whole
 from scalefit.arguments import level as checked_level
 from scalefit.data.repeated_cells import cell_values, find_repeated_cells
@@ -29,6 +32,7 @@ from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.results.prediction import refuse_unknown
+from scalefit.results.surface import Surface
 
 __all__ = ["Vertices", "vertices"]
 
@@ -64,6 +68,8 @@ class Vertices(Described):
               loss below zero where all are above).
             - ``used``: whether :meth:`to_frame` has it.
         method: how vertices were found.
+        removed: runs left out by a rule, with their label in the index: the columns of ``by``, the
+            coordinate, ``loss``, ``rule``, ``reason``.
         notes: soft problems.
     """
 
@@ -71,6 +77,7 @@ class Vertices(Described):
     by: tuple[str, ...]
     cells: pd.DataFrame
     method: Method
+    removed: pd.DataFrame
     notes: tuple[Note, ...]
     _curves: Parabolas
 
@@ -83,7 +90,7 @@ class Vertices(Described):
         Raises:
             ArgumentError: the level is no number between 0 and 1.
         """
-        frame = self.cells.assign(**_ends(self.over, self._curves, checked_level(level)))
+        frame = self.cells.assign(**interval_ends(self._curves, self.over, checked_level(level)))
         return frame[frame["used"]].drop(columns="used").reset_index(drop=True)
 
     def __repr__(self) -> str:
@@ -101,7 +108,7 @@ class Vertices(Described):
         Raises:
             ArgumentError: the level is no number between 0 and 1.
         """
-        frame = self.cells.assign(**_ends(self.over, self._curves, checked_level(level)))
+        frame = self.cells.assign(**interval_ends(self._curves, self.over, checked_level(level)))
         low, high = frame[f"{self.over}_low"], frame[f"{self.over}_high"]
         # Without a bound the runs say nothing of the vertex.
         bounded = low.gt(0) & np.isfinite(high)
@@ -142,6 +149,8 @@ def vertices(
     repeats: Repeats = "all",
     nearest: int | None = None,
     keep_edges: bool = True,
+    rules: Sequence[RuleChoice] = (),
+    fit: Surface | None = None,
     **columns: str,
 ) -> Vertices:
     """The best learning rate, batch size, width, or other coordinate, in each cell of a table.
@@ -162,6 +171,11 @@ def vertices(
         nearest: how many distinct values count in each cell, those nearest to the best one in the
             logarithm; by default all.
         keep_edges: whether a parabola's vertex outside its runs counts. A spline's never does.
+        rules: rules to leave runs out by, before a cell is judged: ``parabola_outlier``, runs
+            without which the others of their cell lie on a parabola, or ``surface_outlier``, those
+            far from ``fit``; as for :func:`flag_runs`. None by default: a note names such runs.
+        fit: a fit to the runs of a law that has the coordinate among its columns, whose residuals
+            then say which runs are off, in place of the parabolas.
         **columns: headers and rules, as for ``fit``, where ``runs`` is a DataFrame.
 
     Returns:
@@ -199,26 +213,38 @@ def vertices(
             value=by,
             remedy="Pass the other columns, each once, as by=['N', 'D']",
         )
+    limits = checked_rules(rules, OUTLIER_RULES)
+    if fit is None and any(name == "surface_outlier" for name, _ in limits):
+        raise no_surface()
     refuse_unknown(vertices, None, columns)
     table = as_table(runs, **columns)
     x, loss = np.log(_coordinate(table, over)), table.column("loss")
+    residuals = None if fit is None else surface_over(fit, table, over)
     members = _members(table, x, cells, repeats)
     if nearest is not None:
         members = [_nearest(item, x, loss, nearest) for item in members]
-    curves = _curves(members, x, loss, table.weight, method)
-    frame = _cell_table(table, over, cells, members, curves)
-    possible = within_reach(curves, members, x, loss, counts=False)
-    none = np.zeros(len(members), dtype=bool)
-    frame["status"] = status_words([curves], ~(curves.curvature > 0), ~possible, none)
-    # The least point of a spline at the end of its runs is no vertex.
-    edges = keep_edges and method == "parabola"
-    frame["used"] = ~frame["status"].isin(LEFT_OUT if edges else (*LEFT_OUT, "edge_minimum"))
+    swept = Curves(members, x, loss, table.weight)
+    left, removed = ruled_runs(table, swept, residuals, limits, over, cells)
+    curves = least_points(left.members, x, loss, table.weight, method)
+    frame = _cell_table(table, over, cells, left.members, curves)
+    frame = _judged(frame, left, curves, edges=keep_edges and method == "parabola")
     _require_some(frame)
     mixed = _mixed_notes(table, over, cells) if repeats == "all" else []
     # Rows that share N, D and the loss differ in the coordinate.
     read = [note for note in table.notes if note.code != "duplicate_rows"]
-    notes = (*read, *mixed, *_status_notes(frame, over, cells))
-    return Vertices(over, cells, frame, method, notes, curves)
+    bent = cell_outlier_notes(table, left, residuals, over, cells, curves, method)
+    notes = (*read, *mixed, *bent, *_status_notes(frame, over, cells))
+    return Vertices(over, cells, frame, method, removed, notes, curves)
+
+
+def _judged(frame: pd.DataFrame, swept: Curves, curves: Parabolas, *, edges: bool) -> pd.DataFrame:
+    """The cells with their status, and whether each is used; edges, whether those outside are."""
+    possible = within_reach(curves, swept.members, swept.x, swept.y, counts=False)
+    none = np.zeros(len(frame), dtype=bool)
+    status = status_words([curves], ~(curves.curvature > 0), ~possible, none)
+    # The least point of a spline at the end of its runs is no vertex.
+    refused = LEFT_OUT if edges else (*LEFT_OUT, "edge_minimum")
+    return frame.assign(status=status, used=~np.isin(status, refused))
 
 
 def _coordinate(table: LossTable, over: str) -> np.ndarray:
@@ -269,16 +295,6 @@ def _nearest(members: np.ndarray, x: np.ndarray, loss: np.ndarray, count: int) -
     return members[np.isin(x[members], kept)]
 
 
-def _curves(
-    members: Sequence[np.ndarray], x: np.ndarray, loss: np.ndarray, weight: np.ndarray, how: Method
-) -> Parabolas:
-    """The least point of each cell, by the logarithm of the coordinate."""
-    if how != "parabola":
-        return spline_vertices(members, x, loss, weight, how)
-    place, counted = padded(members, weight)
-    return parabolas(x[place], loss[place], counted)
-
-
 def _cell_table(
     table: LossTable,
     over: str,
@@ -299,7 +315,7 @@ def _cell_table(
         n=[len(item) for item in members],
         distinct=[len(np.unique(item)) for item in swept],
         **{over: best},
-        **_ends(over, curves, LEVEL),
+        **interval_ends(curves, over, LEVEL),
         **{
             f"{over}_se": np.abs(error),
             f"{over}_min": [item.min() for item in swept],
@@ -309,13 +325,6 @@ def _cell_table(
         curvature=curves.curvature,
         curvature_se=curves.curvature_se,
     )
-
-
-def _ends(over: str, curves: Parabolas, level: float) -> dict[str, np.ndarray]:
-    """Fieller's intervals of the vertices."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        low, high = np.exp(curves.interval(level))
-    return {f"{over}_low": low, f"{over}_high": high}
 
 
 def _require_some(frame: pd.DataFrame) -> None:
@@ -376,7 +385,7 @@ def _status_notes(frame: pd.DataFrame, over: str, by: Sequence[str]) -> list[Not
         if len(found):
             cells = found[list(by)].to_dict("records")
             named = [
-                " and ".join(f"{name} = {_short(value)}" for name, value in cell.items())
+                " and ".join(f"{name} = {short(value)}" for name, value in cell.items())
                 for cell in cells
             ]
             notes.append(
@@ -387,7 +396,3 @@ def _status_notes(frame: pd.DataFrame, over: str, by: Sequence[str]) -> list[Not
                 )
             )
     return notes
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, int | float | np.number) else str(value)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from scalefit.allocation.costs import Cost, find_cost, price
+from scalefit.approach2.curve_vertices import padded
+from scalefit.approach2.outlier_runs import Curves, surface_residuals
 from scalefit.arguments import number, text
 from scalefit.data.budgets import budget_codes
 from scalefit.data.table import LossTable
+from scalefit.results.surface import Surface
 
-__all__ = ["Sweeps", "padded", "sweeps"]
+__all__ = ["Sweeps", "sweeps"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +32,7 @@ class Sweeps:
         cost: what budgets are counted in where the table has no column C.
         counted: whether C was computed by the cost, not read from the table.
         named: whether a column names the budgets; otherwise runs of close C share one.
+        residual: of each run from a fitted surface, where one was given.
     """
 
     rows: tuple[object, ...]
@@ -42,6 +45,7 @@ class Sweeps:
     cost: Cost
     counted: bool
     named: bool = False
+    residual: np.ndarray | None = None
 
     @property
     def members(self) -> list[np.ndarray]:
@@ -56,26 +60,17 @@ class Sweeps:
         # Relative to the first, so that the mean of equal budgets is exact.
         return float(C[0] * np.exp(np.log(C / C[0]).mean()))
 
+    @property
+    def over_size(self) -> Curves:
+        """The losses of each budget over ln N."""
+        return Curves(self.members, np.log(self.N), self.loss, self.weight)
+
     def padded(self) -> tuple[np.ndarray, np.ndarray]:
         """Positions and weights of the runs, shape (budgets, points).
 
         Budgets of fewer runs are padded with weight 0, at position 0.
         """
         return padded(self.members, self.weight)
-
-
-def padded(members: Sequence[np.ndarray], weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and weights of the members of groups, shape (groups, members of the largest).
-
-    Smaller groups are padded with weight 0, at position 0.
-    """
-    width = max((len(item) for item in members), default=0)
-    place = np.zeros((len(members), width), dtype=np.intp)
-    found = np.zeros(place.shape)
-    for row, item in enumerate(members):
-        place[row, : len(item)] = item
-        found[row, : len(item)] = weight[item]
-    return place, found
 
 
 def sweeps(
@@ -85,6 +80,7 @@ def sweeps(
     cost: str | Cost | None,
     *,
     losses: bool = True,
+    fit: Surface | None = None,
 ) -> Sweeps:
     """The runs of a table by budget; without ``losses``, as of a design, these are NaN.
 
@@ -109,7 +105,9 @@ def sweeps(
         labels = table.labels(by)[used]
         code = _rising_codes(labels.factorize()[0], np.log(C))
     rows = tuple(row for row, kept in zip(table.rows, used, strict=True) if kept)
-    return Sweeps(rows, N, D, loss, table.weight[used], C, code, count, counted, by is not None)
+    residual = None if fit is None else surface_residuals(fit, table)[used]
+    weight = table.weight[used]
+    return Sweeps(rows, N, D, loss, weight, C, code, count, counted, by is not None, residual)
 
 
 def _rising_codes(label: np.ndarray, log_c: np.ndarray) -> np.ndarray:

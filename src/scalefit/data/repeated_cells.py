@@ -15,6 +15,7 @@ from scalefit.data.trajectories import RUN_HEADERS
 
 __all__ = [
     "HYPERPARAMETERS",
+    "REPLICATES",
     "RepeatedCells",
     "cell_headers",
     "cell_remedies",

@@ -1,8 +1,9 @@
 """What a design of runs determines, and which runs to add to it.
 
-``scalefit.next_runs`` uses it.
+``scalefit.check`` and ``scalefit.next_runs`` use it.
 """
 
 from scalefit.design.chosen_runs import NextRuns
+from scalefit.design.design_check import DesignCheck
 
-__all__ = ["NextRuns"]
+__all__ = ["DesignCheck", "NextRuns"]

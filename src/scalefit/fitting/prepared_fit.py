@@ -23,7 +23,14 @@ from scalefit.results.fit import Fit
 from scalefit.results.prediction import by_row
 from scalefit.runtime.settings import quiet
 
-__all__ = ["PreparedFit", "data_digest", "pack", "prepare_again", "prepare_fit"]
+__all__ = [
+    "PreparedFit",
+    "data_digest",
+    "fitted_losses",
+    "pack",
+    "prepare_again",
+    "prepare_fit",
+]
 
 # Places that rows in slots of one length may take, of one each, before levels have several slots.
 MOST_FILLED = 2
@@ -104,7 +111,7 @@ def prepare_fit(
             the delta of raw residuals for losses of this size.
     """
     table.require([*law.columns, law.response], law, fitted=True)
-    columns, observed = table.columns_of(law), _losses(table, law, objective)
+    columns, observed = table.columns_of(law), fitted_losses(table, law, objective)
     grouped = {name: Grouping.of(table, names, table.weight > 0) for name, names in groups.items()}
     codes = {grouping: grouping.codes(table) for grouping in grouped.values()}
     found = structure(law, columns)
@@ -121,7 +128,7 @@ def prepare_fit(
     )
 
 
-def _losses(table: LossTable, law: Law, objective: Objective) -> np.ndarray:
+def fitted_losses(table: LossTable, law: Law, objective: Objective) -> np.ndarray:
     """Observed losses, (rows,), where the objective can sum their residuals.
 
     Raises:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields
 
 import numpy as np
 
+from scalefit.data.flops_convention import convention_notes
 from scalefit.data.table import LossTable
 from scalefit.errors import listed
+from scalefit.fitting.column_paths import noise_of_residuals, one_ratio_note, path_of
 from scalefit.fitting.dependence_notes import dependent_rows
 from scalefit.fitting.design_checks import tells_apart
 from scalefit.fitting.prepared_fit import PreparedFit
@@ -16,10 +17,9 @@ from scalefit.notes import Note
 from scalefit.objective import Objective, binary_size
 from scalefit.problem.problem import Problem
 from scalefit.results.fit import Fit
-from scalefit.results.prediction import by_row
 from scalefit.results.status import Status
 
-__all__ = ["run_notes"]
+__all__ = ["FEW_FREEDOM", "WEAK_CONDITION", "run_notes"]
 
 # Condition number of the curvature in all parameters: 1e2 to 3e3 for IsoFLOP and grid designs, real
 # ones included, and above 5e4 where D is within 10 % of a multiple of N or where 17 runs of five
@@ -40,18 +40,8 @@ OUTLIER_SIZE = 3.5
 
 TINY = np.finfo(np.float64).tiny
 
-# What moving N and D apart can change, in standard errors of such a change. At 5 the exponents of a
-# ladder of 12 runs scatter by a third, at 0.6 they end anywhere; published sweeps have 20 to 190.
-LEAST_APART = 5.0
-# Runs that leave the path by more than this, in ln(D/N), are at several ratios: what they do not
-# tell is hidden by noise, as standard errors say.
-NARROW = 0.5
-
 # Rank correlation of a response with its column above which it rises.
 MOST_RISING = 0.5
-
-# 6ND is taken for the FLOPs of a run when allocating; real tables differ from it by this and more.
-FLOPS_TOLERANCE = 0.05
 
 
 def run_notes(fit: Fit, prepared: PreparedFit, residuals: np.ndarray) -> list[Note]:
@@ -234,82 +224,18 @@ def _dominant(squares: np.ndarray, free: int) -> int:
 def _one_ratio_notes(
     fit: Fit, problem: Problem, table: LossTable, residuals: np.ndarray
 ) -> list[Note]:
-    """A note where N and D never move apart by more than the noise hides.
-
-    In these runs D is nearly a power of N. At one compute, moving off that path by u in ln(D/N)
-    changes the loss by no more than u / 2 times the slopes of the loss in ln N and ln D together,
-    which the path itself determines well, however the fit divides them between N and D.
-    """
+    """A note where N and D never move apart by more than the noise hides."""
     if not tells_apart(problem, "N", "D"):
         return []
-    used = table.weight > 0
-    columns = {name: table.column(name) for name in fit.law.columns}
-    x, y = np.log(columns["N"][used]), np.log(columns["D"][used])
-    x, y = x - x.mean(), y - y.mean()
-    if not x.any():
-        return []
-    power = float(x @ y / (x @ x))
-    off = float(np.sqrt(np.mean((y - power * x) ** 2)))
-    freedom = max(fit.nobs - fit.n_free, 1)
-    # From the mean size of residuals: a single bad run is not the noise.
-    noise = float(np.abs(residuals[used]).mean() * np.sqrt(np.pi / 2 * fit.nobs / freedom))
-    moves = 0.5 * off * np.sqrt(fit.nobs) / noise
-    seen = float(moves * np.median(_steepness(fit, table, columns)[used]))
-    if not (seen < LEAST_APART and off < NARROW):
-        return []
-    kept = f"D follows N as N^{power:.2g}"
-    if abs(power - 1) < 0.05:
-        kept = "D/N hardly changes"
-    elif abs(power) < 0.05:
-        kept = "D hardly changes"
-    return [
-        Note.of(
-            "one_ratio",
-            f"in these runs {kept} (to within {100 * np.expm1(off):.2g} %): what moving N and D "
-            f"apart does to the loss is {seen:.2g} standard errors at most, below {LEAST_APART:g}, "
-            "so that their effects are not told apart and no D/N is the best one by these runs. "
-            "They determine the loss along their path: fit 'chinchilla_n', or 'power_offset' over "
-            "the compute. Add runs at other D/N (an IsoFLOP sweep does), or fix both exponents",
-            {"apart": seen, "limit": LEAST_APART, "power": power, "off": off},
-        )
-    ]
-
-
-def _steepness(fit: Fit, table: LossTable, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Slopes of the prediction in ln N and in ln D, in size and together, as residuals have them.
-
-    Shape (rows,).
-    """
-    codes = {grouping: grouping.codes(table) for grouping in fit.groups.values()}
-    params = by_row(fit.law, fit.params, fit.groups, codes)
-
-    def predicted(name: str, factor: float) -> np.ndarray:
-        moved = {**columns, name: columns[name] * factor}
-        return fit.law.evaluate(moved, params)
-
-    step = 1e-3
-    total = sum(
-        np.abs(predicted(name, 1 + step) - predicted(name, 1 - step)) / (2 * step)
-        for name in ("N", "D")
-    )
-    if fit.objective.residual == "raw":
-        return np.asarray(total)
-    return np.asarray(total / np.abs(predicted("N", 1.0)))
+    noise = noise_of_residuals(fit, residuals[table.weight > 0])
+    path = path_of(fit, table, ("N", "D"), noise)
+    return [] if path is None or not path.hidden else [one_ratio_note(path, table)]
 
 
 def _convention_notes(fit: Fit, table: LossTable) -> list[Note]:
     if "C" not in table.sources or "6ND" not in fit.domain:
         return []
     # C is optional: where it has gaps or is no number it is simply not compared.
-    ratio = table.numbers("C") / (6 * table.column("N") * table.column("D"))
-    ratio = ratio[np.isfinite(ratio) & (ratio > 0)]
-    if not len(ratio) or np.abs(ratio - 1).max() <= FLOPS_TOLERANCE:
-        return []
-    return [
-        Note.of(
-            "flops_convention",
-            f"C / 6ND runs from {ratio.min():.3g} to {ratio.max():.3g} in this table (median "
-            f"{np.median(ratio):.3g}): budgets counted as 6ND are not its budgets",
-            {"low": float(ratio.min()), "high": float(ratio.max())},
-        )
-    ]
+    N, D = table.column("N"), table.column("D")
+    so = "budgets counted as 6ND are not its budgets"
+    return convention_notes(table.numbers("C"), N, D, so)

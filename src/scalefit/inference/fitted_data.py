@@ -13,6 +13,7 @@ from scalefit.errors import DataError
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.known_errors import residual_errors
 from scalefit.fitting.prepared_fit import PreparedFit, data_digest, prepare_again
+from scalefit.problem.problem import Problem
 from scalefit.results.dependence import MOST_NARROWED, too_narrow
 from scalefit.results.fit import Fit
 from scalefit.results.remembered_columns import as_keywords, table_again
@@ -26,6 +27,7 @@ __all__ = [
     "by_text",
     "checked_by",
     "clusters",
+    "optimum_of",
     "parameters",
     "require_clusters",
     "require_freedom",
@@ -142,20 +144,12 @@ def attach(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> FittedDa
             remedy="Fix or tie a parameter, or add runs, until the fit converges",
         )
     problem = prepared.problem
-    first = [fit.params[group[0]] for group in problem.names]
-    count = len(problem.owners)
-    coordinates = np.array(
-        [
-            np.log(value) if log else value
-            for value, log in zip(first[count:], problem.logarithmic, strict=True)
-        ]
-    )
     predicted = fit.predict(table)
     return FittedData(
         fit=fit,
         table=table,
         prepared=prepared,
-        optimum=Candidates(coordinates, np.array(first[:count]), np.float64(fit.objective_value)),
+        optimum=optimum_of(fit, problem),
         at_bound=np.array(
             [group[0] in fit.diagnostics.at_bound for group in problem.names], dtype=bool
         ),
@@ -164,6 +158,24 @@ def attach(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> FittedDa
         residuals=fit.residuals(table),
         df_resid=fit.df_resid,
     )
+
+
+def optimum_of(fit: Fit, problem: Problem) -> Candidates:
+    """The optimum of a fit in numbers: coefficients in raw units, and coordinates.
+
+    Args:
+        fit: the fit.
+        problem: the problem it solved.
+    """
+    first = [fit.params[group[0]] for group in problem.names]
+    count = len(problem.owners)
+    coordinates = np.array(
+        [
+            np.log(value) if log else value
+            for value, log in zip(first[count:], problem.logarithmic, strict=True)
+        ]
+    )
+    return Candidates(coordinates, np.array(first[:count]), np.float64(fit.objective_value))
 
 
 def require_freedom(fit: Fit, exact: bool = False) -> None:

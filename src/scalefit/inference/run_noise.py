@@ -10,7 +10,7 @@ import pandas as pd
 from scalefit.inference.fitted_data import FEWEST_FREEDOM, FittedData
 from scalefit.objective import Residual, noisy_losses
 
-__all__ = ["RunNoise", "run_noise"]
+__all__ = ["FEWEST_REPEATS", "RunNoise", "run_noise"]
 
 # Runs that differ by seed only must repeat this often, all together, before they say more about
 # noise than the residuals do.

@@ -15,8 +15,8 @@ from scalefit.fitting import multistart
 from scalefit.fitting.api import fit as fit_alone
 from scalefit.fitting.api import result_of
 from scalefit.fitting.diagnostics import EXACT_SPREAD, converged
-from scalefit.fitting.grid import Candidates
 from scalefit.fitting.prepared_fit import PreparedFit, prepare_again
+from scalefit.inference.fitted_data import optimum_of
 from scalefit.objective import evaluate, value_of_residual
 from scalefit.results.diagnostics import NO_DIAGNOSTICS, Minimum
 from scalefit.results.fit import Fit
@@ -94,20 +94,9 @@ def _refit(
         whole.data,
         weight=whole.weight * kept,
         starts=STARTS,
-        near=_optimum(fit, whole) if fit.status.usable else None,
+        near=optimum_of(fit, whole.problem) if fit.status.usable else None,
         global_search=np.ones(len(kept), dtype=bool),
     )
-
-
-def _optimum(fit: Fit, whole: PreparedFit) -> Candidates:
-    """The optimum of the whole table in coordinates."""
-    problem = whole.problem
-    first = np.array([fit.params[group[0]] for group in problem.names])
-    count = len(problem.owners)
-    logarithmic = np.array(problem.logarithmic, dtype=bool)
-    rest = first[count:]
-    coordinates = np.where(logarithmic, np.log(np.where(logarithmic, rest, 1.0)), rest)
-    return Candidates(coordinates, first[:count], None)
 
 
 def _assembled(

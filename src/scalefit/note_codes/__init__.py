@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 
 from scalefit.frozen import Frozen
-from scalefit.note_codes import answers, approach2, draws, fits, next_runs, tables
+from scalefit.note_codes import answers, approach2, designs, draws, fits, next_runs, tables
 from scalefit.note_codes.code import Code, Severity
 
 __all__ = ["CODES", "Code", "Severity"]
@@ -15,9 +15,10 @@ CODES: Mapping[str, Code] = Frozen(
     {
         **fits.CODES,
         **tables.CODES,
+        **designs.CODES,
+        **next_runs.CODES,
         **answers.CODES,
         **draws.CODES,
         **approach2.CODES,
-        **next_runs.CODES,
     }
 )

@@ -9,7 +9,8 @@ __all__ = ["CODES"]
 CODES = {
     "few_budgets": Code(
         "warning",
-        "power laws of `isoflop` go through fewer than 4 budgets",
+        "power laws of `isoflop` go through fewer than 4 budgets; of `scalefit.check`: all runs "
+        "lie at two",
         "add budgets",
     ),
     "isoflop_edge_minimum": Code(
@@ -29,9 +30,11 @@ CODES = {
     ),
     "isoflop_bent": Code(
         "warning",
-        "one run bends the parabola of its budget: the others lie on a parabola without it. It "
-        "is kept; the note has the exponent without it",
-        'check the run, or leave it out: `rules=["parabola_outlier"]`',
+        "one run bends the parabola of its budget: the others lie on a parabola without it; or "
+        "runs lie far from the surface that was passed as `fit=`. They are kept; the note has the "
+        "exponent without them",
+        'check the runs, or leave them out: `rules=["parabola_outlier"]`, '
+        '`rules=["surface_outlier"]`',
     ),
     "isoflop_impossible": Code(
         "warning",
@@ -73,6 +76,12 @@ CODES = {
         "warning",
         "cells without a usable vertex are left out of `to_frame()`",
         "see the `status` in `cells`; add values",
+    ),
+    "vertices_bent": Code(
+        "warning",
+        "a run bends the parabola of its cell, or lies far from the surface that was passed as "
+        "`fit=`. It is kept; the note has the vertex without it",
+        'check the run, or leave it out: `rules=["parabola_outlier"]`, `rules=["surface_outlier"]`',
     ),
     "vertices_mixed": Code(
         "warning",

@@ -39,7 +39,8 @@ CODES = {
     ),
     "weakly_identified": Code(
         "warning",
-        "the condition number exceeds 5e4",
+        "the condition number exceeds 5e4; of `scalefit.check` also a nonlinear parameter whose "
+        "expected standard error exceeds half of it",
         "add runs at other D/N, or fix a parameter: `fixed=`, `tied=`",
     ),
     "one_ratio": Code(
@@ -97,9 +98,10 @@ CODES = {
         "check the rows that the note lists",
     ),
     "flops_convention": Code(
-        "info",
-        "C / 6ND differs from 1 by more than 5 %",
-        "count budgets alike: `cost=scalefit.allocation.measured(runs)`",
+        None,
+        "C / 6ND differs from 1 by more than 5 %; a warning where by one factor throughout, as "
+        "where C is 2ND",
+        "count budgets alike: `cost=scalefit.allocation.measured(runs)`; multiply C by the factor",
     ),
     "not_separable": Code(
         "info",
