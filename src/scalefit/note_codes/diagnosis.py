@@ -1,0 +1,30 @@
+"""Notes of a diagnosis: severity, meaning and remedy of each code."""
+
+from __future__ import annotations
+
+from scalefit.note_codes.code import Code
+
+__all__ = ["CODES"]
+
+CODES = {
+    "residual_trend": Code(
+        "warning",
+        "the residuals have a slope or a curvature along a column that the law does not describe",
+        "a law with a further term, or only the runs nearest to the target: `keep=`",
+    ),
+    "influential_block": Code(
+        "warning",
+        "the answer without one block of runs differs by more than noise explains",
+        "check these runs, or report the answer with and without them",
+    ),
+    "block_needed": Code(
+        "info",
+        "without a block of runs the law cannot be fitted, or has no answer",
+        "read the reason in the note; add runs beside that block",
+    ),
+    "blocks_joined": Code(
+        "info",
+        "a column has more than 12 values: neighbouring ones are left out together",
+        "nothing, or a column of blocks: `by=`",
+    ),
+}
