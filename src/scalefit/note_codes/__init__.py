@@ -12,5 +12,12 @@ from scalefit.note_codes.code import Code, Severity
 __all__ = ["CODES", "Code", "Severity"]
 
 CODES: Mapping[str, Code] = Frozen(
-    {**fits.CODES, **tables.CODES, **answers.CODES, **draws.CODES, **approach2.CODES, **diagnosis.CODES}
+    {
+        **fits.CODES,
+        **tables.CODES,
+        **answers.CODES,
+        **draws.CODES,
+        **approach2.CODES,
+        **diagnosis.CODES,
+    }
 )

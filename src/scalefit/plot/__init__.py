@@ -7,6 +7,7 @@ from scalefit.plot.allocations import allocation as allocation
 from scalefit.plot.allocations import pareto as pareto
 from scalefit.plot.allocations import region as region
 from scalefit.plot.bias_fans import bias as bias
+from scalefit.plot.diagnosis_panels import diagnosis as diagnosis
 from scalefit.plot.gap_parts import attribution as attribution
 from scalefit.plot.isoflop_fans import isoflop as isoflop
 from scalefit.plot.loss_surface import surface as surface

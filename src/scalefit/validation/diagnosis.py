@@ -71,8 +71,8 @@ class Diagnosis(Described):
     @property
     def largest_swing(self) -> pd.Series | None:
         """The row of ``left_out`` with the largest swing; None where no block has an answer."""
-        sizes = self.left_out["swing"].abs()
-        return self.left_out.loc[sizes.idxmax()] if sizes.notna().any() else None
+        sizes = np.abs(self.left_out["swing"].to_numpy())
+        return self.left_out.iloc[int(np.nanargmax(sizes))] if np.isfinite(sizes).any() else None
 
     def estimate(self, name: str | None = None) -> Estimate:
         """An answer with its draws.
@@ -242,24 +242,21 @@ class Diagnosis(Described):
     def _trend_rows(self, level: float) -> Table:
         frame = self.trend_intervals(level)
         kind: Kind = "number" if self.fit.objective.residual == "raw" else "percent"
-        units = {"slope": "per {}", "curvature": "per {} squared"}
+        decades = set(frame["unit"]) <= {"decade"}
+        named = [
+            name if decades or unit == "decade" else f"{name}, per {unit}"
+            for name, unit in zip(frame["column"], frame["unit"], strict=True)
+        ]
         return Table(
             [
-                Column("column", list(frame["column"]), "text"),
-                Column(
-                    "trend",
-                    [
-                        f"{term} {units[term].format(unit)}"
-                        for term, unit in zip(frame["term"], frame["unit"], strict=True)
-                    ],
-                    "text",
-                ),
+                Column("column", named, "text"),
+                Column("trend", list(frame["term"]), "text"),
                 Column("value", frame["value"], kind, frame["low"], frame["high"]),
                 Column("over the runs", frame["change"], kind),
                 Column("p, adjusted", [f"{value:.2g}" for value in frame["p_adjusted"]], "text"),
                 Column("", ["trend" if item else "" for item in frame["flagged"]], "text"),
             ],
-            "Trends of the residuals",
+            "Trends of the residuals: slopes per decade, curvatures per decade squared",
             f"{100 * level:g} % interval",
         )
 

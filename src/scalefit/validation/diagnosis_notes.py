@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from scalefit.approach2.bias_variants import UNFLAGGED
+from scalefit.errors import listed
 from scalefit.notes import Note
 from scalefit.reporting.numbers import percent, shown
 from scalefit.validation.diagnosis import OBJECTIVE, Diagnosis
@@ -58,26 +59,30 @@ def _trend_notes(found: Diagnosis) -> list[Note]:
 
 
 def _block_notes(found: Diagnosis) -> list[Note]:
-    frame = found.left_out
-    notes = []
-    for _, row in frame[frame["flagged"]].iterrows():
-        name, times = f"{row['by']} = {row['block']}", abs(row["swing"] / row["expected"])
-        notes.append(
-            Note.of(
-                "influential_block",
-                f"without the {row['runs']} runs of {name}, {found.target.called} changes by "
-                f"{percent(float(np.expm1(row['swing'])))}, {times:.2g} times the standard error "
-                f"of such a change ({percent(row['expected'])}): these runs and the others do not "
-                "agree on one law. Check these runs, or report the answer with and without them",
-                {
-                    "by": row["by"],
-                    "block": row["block"],
-                    "swing": float(row["swing"]),
-                    "expected": float(row["expected"]),
-                },
-            )
+    """One note of all blocks that move the answer more than noise does."""
+    frame = found.left_out[found.left_out["flagged"]]
+    if not len(frame):
+        return []
+    frame = frame.loc[frame["swing"].abs().sort_values(ascending=False).index]
+    each = [
+        f"{row['by']} = {row['block']} ({row['runs']} runs): "
+        f"{100 * float(np.expm1(row['swing'])):+.3g} % +- {100 * row['expected']:.2g} %"
+        for _, row in frame.iterrows()
+    ]
+    return [
+        Note.of(
+            "influential_block",
+            f"{found.target.called} changes by more than noise explains without "
+            f"{listed(each)} (after +-, the standard error of such a change if the law is "
+            "right, to first order): these runs and the others do not agree on one law. Check "
+            "them, or report the answer with and without them",
+            {
+                "blocks": [f"{row['by']} = {row['block']}" for _, row in frame.iterrows()],
+                "swings": frame["swing"].tolist(),
+                "expected": frame["expected"].tolist(),
+            },
         )
-    return notes
+    ]
 
 
 def _choice_notes(found: Diagnosis) -> list[Note]:
@@ -89,7 +94,8 @@ def _choice_notes(found: Diagnosis) -> list[Note]:
     for name, code in kinds.items():
         if name not in rows.index:
             continue
-        what, change = rows.loc[name, "what"], float(rows.loc[name, "change"])
+        row = rows.loc[[name]].iloc[0]
+        what, change = str(row["what"]), float(row["change"])
         answer = float(found.answer * np.exp(change))
         if not abs(change) > LEAST_SWING or not (answer < low or answer > high):
             continue
@@ -104,9 +110,7 @@ def _choice_notes(found: Diagnosis) -> list[Note]:
             said += "outside the interval"
             remedy = "Check these runs, or report both: see residuals"
             details = {"answer": answer, "runs": int(found.residuals["flagged"].sum())}
-        notes.append(
-            Note.of(code, f"{said} of the fit ({ends.interval}). {remedy}", details)
-        )
+        notes.append(Note.of(code, f"{said} of the fit ({ends.interval}). {remedy}", details))
     return notes
 
 

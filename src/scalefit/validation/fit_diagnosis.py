@@ -166,13 +166,15 @@ def _rows(
     frame = pd.DataFrame({"residual": fitted.residuals[fitted.used], **columns}, index=labels)
     names = np.array(cuts[0].names if cuts else ["all"], dtype=object)
     codes = cuts[0].codes[fitted.used] if cuts else np.zeros(len(frame), dtype=int)
-    block = pd.Categorical.from_codes(codes, categories=names, ordered=bool(cuts))
+    block = pd.Categorical(names[codes], categories=list(names), ordered=_ordered(cuts))
     return frame.assign(block=block, flagged=flagged[fitted.used])
 
 
-def _draws(
-    fitted: FittedData, target: Target, by: str | None, seed: int
-) -> tuple[Draws, str]:
+def _ordered(cuts: Sequence[Partition]) -> bool:
+    return not cuts or cuts[0].ordered
+
+
+def _draws(fitted: FittedData, target: Target, by: str | None, seed: int) -> tuple[Draws, str]:
     """The answers under draws of the parameters, and how they were made."""
     fit, note = fitted.fit, too_narrow(fitted.fit.notes)
     named = note.details["by"] if note is not None else None

@@ -9,6 +9,7 @@ import numpy as np
 from scalefit.data.table import LossTable
 from scalefit.errors import DataError
 from scalefit.laws import Law
+from scalefit.reporting.numbers import shown
 from scalefit.validation.folds import Blocks, blocks_of
 
 __all__ = ["MOST_BLOCKS", "Partition", "budget_column", "column_of", "partitions"]
@@ -114,12 +115,27 @@ def _partition(table: LossTable, by: str, blocks: Blocks | None) -> Partition | 
         middle = (np.cumsum(sizes) - sizes / 2) / sizes.sum()
         joined = np.unique((middle * MOST_BLOCKS).astype(int), return_inverse=True)[1].ravel()
         codes = np.where(codes >= 0, joined[codes], -1)
-    names = []
+    # Rounding of one value is no range.
+    one = blocks is not None and count == len(blocks.names) and count <= MOST_BLOCKS
+    ends = []
     for k in range(codes.max() + 1):
         inside = values[codes == k]
-        low, high, middle_value = inside.min(), inside.max(), np.median(inside)
-        ends = dict.fromkeys((f"{low:.3g}", f"{high:.3g}"))
-        # Rounding of one value is no range.
-        one = count <= MOST_BLOCKS and blocks is not None and len(sizes) == len(blocks.names)
-        names.append(f"{middle_value:.3g}" if one else " to ".join(ends))
-    return Partition(by, tuple(names), codes, True, count)
+        ends.append((np.median(inside),) if one else (inside.min(), inside.max()))
+    return Partition(by, _names(by, ends), codes, True, count)
+
+
+def _names(by: str, ends: list[tuple[float, ...]]) -> tuple[str, ...]:
+    """Names of blocks, each its own: as many digits as that takes."""
+    for digits in range(3, 18):
+        named = [
+            " to ".join(dict.fromkeys(_named(by, float(end), digits) for end in pair))
+            for pair in ends
+        ]
+        if len(set(named)) == len(named):
+            break
+    return tuple(named)
+
+
+def _named(by: str, value: float, digits: int) -> str:
+    """A value of a column, counts as people read them."""
+    return shown(value, "count").value if by in ("N", "D") and digits == 3 else f"{value:.{digits}g}"

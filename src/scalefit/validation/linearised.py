@@ -10,7 +10,11 @@ from scalefit.inference.derivatives import core_share, derivatives, finite_delta
 from scalefit.inference.fitted_data import FittedData
 from scalefit.objective import Measure, Objective, influence, measure
 
-__all__ = ["Linearised", "linearised", "noise_spread", "pulls"]
+__all__ = ["FAR_OFF", "Linearised", "linearised", "noise_spread", "pulls", "usual_size"]
+
+# Robust standard deviations beyond which a run is far off.
+# Iglewicz and Hoaglin 1993, How to Detect and Handle Outliers: 3.5; of 240 Gaussian runs 0.1 is.
+FAR_OFF = 3.5
 
 
 class Linearised(NamedTuple):
@@ -71,9 +75,7 @@ def pulls(
     return np.asarray(influence(how, residuals)) / share
 
 
-def noise_spread(
-    objective: Objective, residuals: np.ndarray, weight: np.ndarray, df: int
-) -> float:
+def noise_spread(objective: Objective, residuals: np.ndarray, weight: np.ndarray, df: int) -> float:
     """Standard deviation of the noise in the pulls, from residuals with df degrees of freedom.
 
     Source:
@@ -84,3 +86,15 @@ def noise_spread(
 
 def _measure(objective: Objective, residuals: np.ndarray) -> Measure:
     return finite_delta(measure(objective), float(np.std(residuals)))
+
+
+def usual_size(residuals: np.ndarray, df: int) -> float:
+    """Robust standard deviation of residuals about zero: 1.4826 times the median of their sizes.
+
+    A fit may pass through as many runs as it has parameters: of these the median knows nothing.
+
+    Args:
+        residuals: of the runs that count, shape (rows,).
+        df: residual degrees of freedom.
+    """
+    return 1.4826 * float(np.median(np.sort(np.abs(residuals))[::-1][:df]))

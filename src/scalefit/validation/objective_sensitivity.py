@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
@@ -13,21 +11,17 @@ from scalefit.fitting.refits import objective_label, objective_variants, refit
 from scalefit.inference.fitted_data import FittedData
 from scalefit.inference.subset_fits import SubsetFit
 from scalefit.results.fit import Fit
+from scalefit.validation.linearised import FAR_OFF, usual_size
 from scalefit.validation.swings import answers_of
 from scalefit.validation.targets import Target
 
 __all__ = ["flagged_runs", "objective_frame"]
 
-# Robust standard deviations beyond which a run is far off.
-# Iglewicz and Hoaglin 1993, How to Detect and Handle Outliers: 3.5; of 240 Gaussian runs 0.1 is.
-FAR_OFF = 3.5
-
 
 def flagged_runs(fitted: FittedData) -> np.ndarray:
     """Runs that a note of the fit names as outliers, or that are far off, booleans (rows,).
 
-    Far off is a residual beyond 3.5 robust standard deviations: 1.4826 times the median size of
-    the residuals, about their median.
+    Far off is a residual beyond 3.5 robust standard deviations.
     """
     named = {
         row
@@ -35,11 +29,10 @@ def flagged_runs(fitted: FittedData) -> np.ndarray:
         if note.code == "outliers_dominate"
         for row in note.details["rows"]
     }
-    residuals = fitted.residuals
-    centre = np.median(residuals[fitted.used])
-    usual = 1.4826 * np.median(np.abs(residuals[fitted.used] - centre))
+    usual = usual_size(fitted.residuals[fitted.used], fitted.df_resid)
     listed = np.array([str(row) in named for row in fitted.table.rows], dtype=bool)
-    return np.asarray(fitted.used & (listed | (np.abs(residuals - centre) > FAR_OFF * usual)))
+    far = np.abs(fitted.residuals) > FAR_OFF * usual
+    return np.asarray(fitted.used & (listed | far))
 
 
 def objective_frame(
@@ -58,7 +51,8 @@ def objective_frame(
         given) and ``failure``.
     """
     fit, table = fitted.fit, fitted.table
-    labels, fits, failures = [AS_GIVEN], [fit], [""]
+    labels, failures = [AS_GIVEN], [""]
+    fits: list[Fit | None] = [fit]
     if without is not None:
         labels.append(UNFLAGGED)
         _add(without.fit, without.failure, fits, failures)
@@ -81,9 +75,7 @@ def objective_frame(
     return frame.assign(change=change, failure=failures).set_axis(labels)
 
 
-def _add(
-    found: Fit | None, failure: str, fits: list[Fit | None], failures: list[str]
-) -> None:
+def _add(found: Fit | None, failure: str, fits: list[Fit | None], failures: list[str]) -> None:
     """One more fit, or why there is none."""
     usable = found is not None and found.status.usable
     if found is not None and not usable:

@@ -1,4 +1,4 @@
-"""Trends that a law leaves in its residuals: along each column, per decade, with clustered errors."""
+"""Trends that a law leaves in its residuals along each column, with errors by cluster."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import pandas as pd
 from scalefit.inference.leverage import left_out
 from scalefit.objective import Objective
 from scalefit.results.dependence import FEWEST_CLUSTERS
-from scalefit.validation.linearised import Linearised, pulls
+from scalefit.validation.linearised import Linearised, pulls, usual_size
 
-__all__ = ["ALPHA", "holm", "residual_trends", "scaled_columns", "trend_frame"]
+__all__ = ["ALPHA", "holm", "residual_trends"]
 
-# Probability that any trend, or any block, of a right law is flagged, each kind by itself. Both
-# kinds and the objectives together are to flag nothing in 95 of 100 right laws.
+# Probability that any trend, or any block, of a right law is flagged: each kind by itself, so that
+# both and the objectives together flag nothing in 95 of 100 right laws.
 ALPHA = 0.01
 
-# A trend matters where it changes the residuals over the runs by more than this share of their usual
-# size: below it no plot of single runs shows it, and the noise of one run hides it.
+# A trend matters where it changes the residuals over the runs by more than this share of their
+# usual size: below it the noise of a single run hides it.
 LEAST_CHANGE = 0.5
 
 # Share of a column, or its square, that no combination of the parameters imitates. Below it the
@@ -38,7 +38,7 @@ class _Line(NamedTuple):
     df: int
 
 
-def scaled_columns(columns: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, str]]:
+def _scaled(columns: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, str]]:
     """Columns as trends run along them: decades, or widths of the range of one with zeros.
 
     Args:
@@ -98,7 +98,7 @@ def residual_trends(
     """
     rows = []
     weight = near.weight / near.weight.sum()
-    for name, (z, unit) in scaled_columns(columns).items():
+    for name, (z, unit) in _scaled(columns).items():
         centred = z - np.sum(weight * z)
         square = centred**2
         line = np.polynomial.polynomial.polyfit(centred, square, 1, w=np.sqrt(weight))
@@ -112,14 +112,13 @@ def residual_trends(
     frame = pd.DataFrame(
         rows, columns=["column", "term", "unit", "value", "se", "df", "change"]
     ).astype({"df": int})
-    return trend_frame(frame, near)
+    return _judged(frame, usual_size(near.residuals, freedom))
 
 
-def trend_frame(frame: pd.DataFrame, near: Linearised) -> pd.DataFrame:
+def _judged(frame: pd.DataFrame, usual: float) -> pd.DataFrame:
     """The table of trends with probabilities, and which of them count."""
     from scipy.stats import t
 
-    usual = 1.4826 * float(np.median(np.abs(near.residuals)))
     with np.errstate(divide="ignore", invalid="ignore"):
         p = 2 * t.sf(np.abs(frame["value"] / frame["se"]), frame["df"])
     adjusted = holm(p)

@@ -159,9 +159,7 @@ def _prediction(
     usual = {name: float(table.column(name)[largest]) for name in fit.law.columns}
     labels = {**_levels_of(fit, table, largest), **{k: v for k, v in given.items() if k in levels}}
     rest = {name: value for name, value in given.items() if name not in levels}
-    found = column_numbers(
-        fit.law, {**usual, **rest}, (), fit.domain, fit.groups, fit.provenance
-    )
+    found = column_numbers(fit.law, {**usual, **rest}, (), fit.domain, fit.groups, fit.provenance)
     columns = {
         name: number(values, f"target[{name!r}]", remedy=f"Pass one number for {name}")
         for name, values in found.items()
@@ -170,9 +168,7 @@ def _prediction(
     return Target(fit, np.nan, Frozen(columns), Frozen(labels), None)
 
 
-def _ahead(
-    fit: Fit, table: LossTable, target: float | None, levels: Mapping[str, str]
-) -> Target:
+def _ahead(fit: Fit, table: LossTable, target: float | None, levels: Mapping[str, str]) -> Target:
     """The prediction of a law without N and D, ahead of its runs."""
     largest = _largest(fit, table)
     columns = {name: float(table.column(name)[largest]) for name in fit.law.columns}
