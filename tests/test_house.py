@@ -298,6 +298,7 @@ FLOW = [
     "validation.left_out_blocks",
     "validation.linearised",
     "validation.residual_trends",
+    "validation.smooth_pattern",
     "validation.swings",
     "validation.objective_sensitivity",
     "validation.diagnosis",

@@ -12,6 +12,12 @@ CODES = {
         "the residuals have a slope or a curvature along a column that the law does not describe",
         "a law with a further term, or only the runs nearest to the target: `keep=`",
     ),
+    "residual_pattern": Code(
+        "warning",
+        "a smooth surface explains more than a quarter of the variance of the residuals: the law "
+        "misses it, and it is no noise",
+        "compare other laws on these runs; report what the answer hinges on",
+    ),
     "influential_block": Code(
         "warning",
         "the answer without one block of runs differs by more than noise explains",

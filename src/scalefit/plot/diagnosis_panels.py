@@ -61,7 +61,8 @@ def diagnosis(
     remedy = "Pass result=scalefit.diagnose(fit, runs)"
     instance(result, "result", Diagnosis, wanted="a diagnosis", remedy=remedy)
     level = checked_level(level)
-    names = list(dict.fromkeys(result.trends["column"]))[:MOST_PANELS]
+    slopes = result.trends[result.trends["term"] == "slope"]
+    names = list(slopes["column"])[:MOST_PANELS]
     shape, places = _layout(len(names))
     tall = max(3.6 * shape[0], 0.17 * len(result.left_out) + 3.6 * (shape[0] - 1))
     axes = several(ax, shape, (4.6 * shape[1], tall))
@@ -227,10 +228,26 @@ def _dots(
     room = max(0.06 * float(np.ptp(finite)), 0.005)
     low, high = float(finite.min()) - room, float(finite.max()) + room
     ax.set_xlim(low, high)
-    ticks = percent_ticks(np.exp(low), np.exp(high))
-    ax.set_xticks(np.log(ticks), [percent_label(tick) for tick in ticks])
+    _ticks(ax, low, high)
     ax.tick_params(axis="x", labelsize=8)
     ax.set_yticks(rows, labels, fontsize=7 if len(rows) > 10 else 8)
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel("change of the answer")
+
+
+def _ticks(ax: Axes, low: float, high: float) -> None:
+    """Labels in percent, or in factors where they are large, none closer than a seventh."""
+    if high - low > np.log(3.0):
+        ratios = 2.0 ** np.arange(np.ceil(low / np.log(2)), np.floor(high / np.log(2)) + 1)
+        labels = [f"{ratio:g}x" if ratio >= 1 else f"1/{1 / ratio:g}" for ratio in ratios]
+    else:
+        ratios = percent_ticks(np.exp(low), np.exp(high))
+        labels = [percent_label(ratio) for ratio in ratios]
+    places = np.log(ratios)
+    kept: list[int] = []
+    # From no change outwards.
+    for i in np.argsort(np.abs(places)):
+        if all(abs(places[i] - places[k]) > (high - low) / 7 for k in kept):
+            kept.append(int(i))
+    ax.set_xticks(places[kept], [labels[k] for k in kept])

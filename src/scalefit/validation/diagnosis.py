@@ -16,6 +16,7 @@ from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import Kind, percent, shown
 from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.fit import Fit
+from scalefit.validation.smooth_pattern import SmoothPattern
 from scalefit.validation.targets import Target
 
 __all__ = ["INTERVAL", "OBJECTIVE", "Diagnosis"]
@@ -31,10 +32,13 @@ class Diagnosis(Described):
         fit: the fit.
         target: the question: the compute-optimal N and D of a budget, or a prediction.
         trends: trends of the residuals. A row for each column and term, ``slope`` and
-            ``curvature``: ``value`` in units of the residual per decade (per decade squared; per
-            width of its range where a column has zeros: see ``unit``), ``se`` and ``df`` of a
-            t interval, ``p``, ``p_adjusted`` (Holm), ``change`` of the residuals over the range of
-            the runs, and ``flagged``.
+            ``curvature``, and for N and D their ``interaction``: ``value`` in units of the residual
+            per decade (others than slopes per decade squared; per width of its range where a
+            column has zeros: see ``unit``), ``se`` and ``df`` of a t interval, ``p``,
+            ``p_adjusted`` (Holm), ``change`` of the residuals over the range of the runs, and
+            ``flagged``.
+        pattern: the share of the variance of the residuals that a smooth surface, a cubic in the
+            logarithms of the law's columns, explains beyond the law, with its F test.
         left_out: the fit without each block of runs. A row for each: ``by`` and ``block``,
             ``runs`` that were left out, every parameter, the answers (``N``, ``D``, ``D/N``, or the
             prediction), ``swing`` = ln(answer / answer of all runs) of the first one, ``expected``
@@ -55,6 +59,7 @@ class Diagnosis(Described):
     fit: Fit
     target: Target
     trends: pd.DataFrame
+    pattern: SmoothPattern
     left_out: pd.DataFrame
     objectives: pd.DataFrame
     residuals: pd.DataFrame
@@ -114,13 +119,19 @@ class Diagnosis(Described):
         changes = self.objectives["change"].drop(AS_GIVEN)
         if UNFLAGGED in changes:
             count = int(self.residuals["flagged"].sum())
-            rows[UNFLAGGED] = _largest(changes[[UNFLAGGED]].to_numpy(), [f"{count} runs"])
+            rows[UNFLAGGED] = _largest(
+                changes[[UNFLAGGED]].to_numpy(), [f"{count} flagged run{'s' * (count > 1)}"]
+            )
         tried = changes.drop(UNFLAGGED, errors="ignore")
         rows[OBJECTIVE] = _largest(tried.to_numpy(), list(tried.index))
         frame = pd.DataFrame.from_dict(rows, orient="index", columns=["change", "what"])
         frame = frame.dropna(subset="change")
         frame.insert(1, "factor", np.exp(frame["change"].abs()))
         return frame.sort_values("factor", ascending=False, kind="stable")
+
+    @property
+    def _symbol(self) -> str:
+        return self.target.first if self.target.optimum is None else "N*"
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """The interval of the answer; NaN where there is none."""
@@ -179,10 +190,10 @@ class Diagnosis(Described):
         frame = self.to_frame(level)
         if not len(frame):
             return "nothing to compare it with"
-        said = {INTERVAL: "its interval", OBJECTIVE: "the objective", UNFLAGGED: "flagged runs"}
-        name = frame.index[0]
-        words = said.get(name, f"one block of {name}")
-        return f"hinges most on {words} (a factor of {frame['factor'].iloc[0]:.3g})"
+        name, row = frame.index[0], frame.iloc[0]
+        said = {INTERVAL: "its interval", OBJECTIVE: f"the objective ({row['what']})"}
+        words = said.get(str(name), _without(row).removeprefix("without "))
+        return f"hinges most on {words}, a factor of {row['factor']:.2f}"
 
     def _headline(self, level: float) -> str:
         """The verdict in two sentences."""
@@ -197,16 +208,15 @@ class Diagnosis(Described):
             first += f" ({100 * level:g} %: {cell.interval}, {below} to +{above})"
         causes = []
         for name, row in frame.drop(INTERVAL, errors="ignore").iterrows():
-            how = {
-                OBJECTIVE: f"with the objective ({row['what']})",
-                UNFLAGGED: f"without {row['what']} that are flagged",
-            }.get(str(name), f"without one {name} ({row['what']})")
-            causes.append(f"{row['factor']:.3g} {how}")
+            how = f"with the objective ({row['what']})" if name == OBJECTIVE else _without(row)
+            causes.append(f"{row['factor']:.2f} {how}")
         moved = f". It moves by a factor of {', '.join(causes)}" if causes else ""
-        flagged = [note.code for note in self.notes if note.code in ("residual_trend",)]
-        trend = ". The residuals have a trend" if flagged else ""
+        pattern = ""
+        if self.pattern.flagged:
+            pattern = f"The law misses a smooth pattern, {percent(self.pattern.share)} of the "
+            pattern += "variance of its residuals. "
         return (
-            f"{first}{moved}{trend}: it {self._hinges(level)}. "
+            f"{first}{moved}: it {self._hinges(level)}. {pattern}"
             "Picture: scalefit.plot.diagnosis(result)."
         )
 
@@ -217,9 +227,13 @@ class Diagnosis(Described):
         return {
             "target": ". ".join(item for item in (self.target.chosen, self.target.reason) if item),
             "interval": self.method,
-            "jackknife": f"standard error of ln {self.target.first} from leaving out blocks of "
+            "jackknife": f"standard error of ln {self._symbol} from leaving out blocks of "
             + ", ".join(errors)
             if errors
+            else "",
+            "pattern": f"a smooth surface explains {percent(self.pattern.share)} of the variance "
+            f"of the residuals beyond the law (p = {self.pattern.p:.2g} if it is right)"
+            if np.isfinite(self.pattern.p)
             else "",
             "not fitted": "; ".join(
                 f"without {row['by']} = {row['block']}: {row['failure']}"
@@ -256,7 +270,7 @@ class Diagnosis(Described):
                 Column("p, adjusted", [f"{value:.2g}" for value in frame["p_adjusted"]], "text"),
                 Column("", ["trend" if item else "" for item in frame["flagged"]], "text"),
             ],
-            "Trends of the residuals: slopes per decade, curvatures per decade squared",
+            "Trends of the residuals: slopes per decade, others per decade squared",
             f"{100 * level:g} % interval",
         )
 
@@ -295,6 +309,13 @@ class Diagnosis(Described):
             rest="objectives has all",
             whole=True,
         )
+
+
+def _without(row: pd.Series) -> str:
+    """Which runs are left out, in words."""
+    return (
+        f"without {row['what']}" if "=" not in row["what"] else f"without the runs of {row['what']}"
+    )
 
 
 def _largest(changes: np.ndarray, causes: list[str]) -> tuple[float, str]:

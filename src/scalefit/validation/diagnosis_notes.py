@@ -20,11 +20,29 @@ __all__ = ["diagnosis_notes"]
 def diagnosis_notes(found: Diagnosis, cuts: Sequence[Partition]) -> list[Note]:
     """All notes of a diagnosis that are its own."""
     return [
+        *_pattern_notes(found),
         *_trend_notes(found),
         *_block_notes(found),
         *_choice_notes(found),
         *_failure_notes(found),
         *_merged_notes(cuts),
+    ]
+
+
+def _pattern_notes(found: Diagnosis) -> list[Note]:
+    """A note where the residuals follow a smooth surface."""
+    pattern = found.pattern
+    if not pattern.flagged:
+        return []
+    return [
+        Note.of(
+            "residual_pattern",
+            f"a smooth surface explains {percent(pattern.share)} of the variance of the "
+            f"residuals beyond the law (p = {pattern.p:.2g} for independent runs of a right law): "
+            "this part is no noise, and intervals that take it for noise do not hold what the law "
+            "misses. Compare other laws on these runs, or fit those nearest to the target",
+            {"share": pattern.share, "terms": pattern.terms, "p": pattern.p},
+        )
     ]
 
 
@@ -40,7 +58,7 @@ def _trend_notes(found: Diagnosis) -> list[Note]:
 
     trends = [
         f"{row['term']} along {row['column']}: {size(row['value'])} per {row['unit']}"
-        f"{' squared' * (row['term'] == 'curvature')} (95 %: {size(row['low'])} to "
+        f"{' squared' * (row['term'] != 'slope')} (95 %: {size(row['low'])} to "
         f"{size(row['high'])}), {size(abs(row['change']))} over the runs"
         for _, row in flagged.iterrows()
     ]
@@ -106,7 +124,7 @@ def _choice_notes(found: Diagnosis) -> list[Note]:
             remedy = "Report the range: see objectives"
             details = {str(k): float(v) for k, v in frame[found.target.first].items()}
         else:
-            said = f"without the {what} that are flagged {found.target.called} is {cell.value}, "
+            said = f"without {what} {found.target.called} is {cell.value}, "
             said += "outside the interval"
             remedy = "Check these runs, or report both: see residuals"
             details = {"answer": answer, "runs": int(found.residuals["flagged"].sum())}

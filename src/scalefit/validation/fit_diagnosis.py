@@ -27,6 +27,7 @@ from scalefit.validation.left_out_blocks import Partition, budget_column, column
 from scalefit.validation.linearised import linearised
 from scalefit.validation.objective_sensitivity import flagged_runs, objective_frame
 from scalefit.validation.residual_trends import residual_trends
+from scalefit.validation.smooth_pattern import smooth_pattern
 from scalefit.validation.swings import left_out_frame
 from scalefit.validation.targets import Target, find_target
 
@@ -48,9 +49,9 @@ def diagnose(
     """What a fitted law leaves over, and what its answer depends on.
 
     Three questions, each answered on the runs themselves. Do the residuals have a trend along N,
-    D, C or D/N? How far does the answer move without one budget, or one size, and is that more
-    than noise? How far does it move with the objective, or without runs that are far off? The
-    answer is N* at a budget, or a prediction for other laws.
+    D, C or D/N, or another smooth pattern? How far does the answer move without one budget, or one
+    size, and is that more than noise? How far does it move with the objective, or without runs that
+    are far off? The answer is N* at a budget, or a prediction for other laws.
 
     Args:
         fit: the fit.
@@ -112,6 +113,7 @@ def diagnose(
         fit=fit,
         target=asked,
         trends=residual_trends(near, fit.objective, rows, codes, fit.df_resid),
+        pattern=smooth_pattern(near, {name: rows[name] for name in fit.law.columns}, fit.df_resid),
         left_out=left_out,
         objectives=objective_frame(
             fitted, asked, subsets[len(parts)] if flagged.any() else None, answer

@@ -117,7 +117,7 @@ def _partition(table: LossTable, by: str, blocks: Blocks | None) -> Partition | 
         codes = np.where(codes >= 0, joined[codes], -1)
     # Rounding of one value is no range.
     one = blocks is not None and count == len(blocks.names) and count <= MOST_BLOCKS
-    ends = []
+    ends: list[tuple[float, ...]] = []
     for k in range(codes.max() + 1):
         inside = values[codes == k]
         ends.append((np.median(inside),) if one else (inside.min(), inside.max()))
@@ -138,4 +138,6 @@ def _names(by: str, ends: list[tuple[float, ...]]) -> tuple[str, ...]:
 
 def _named(by: str, value: float, digits: int) -> str:
     """A value of a column, counts as people read them."""
-    return shown(value, "count").value if by in ("N", "D") and digits == 3 else f"{value:.{digits}g}"
+    return (
+        shown(value, "count").value if by in ("N", "D") and digits == 3 else f"{value:.{digits}g}"
+    )

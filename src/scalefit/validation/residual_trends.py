@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from scalefit.objective import Objective
 from scalefit.results.dependence import FEWEST_CLUSTERS
 from scalefit.validation.linearised import Linearised, pulls, usual_size
 
-__all__ = ["ALPHA", "holm", "residual_trends"]
+__all__ = ["ALPHA", "centred_columns", "holm", "residual_trends"]
 
 # Probability that any trend, or any block, of a right law is flagged: each kind by itself, so that
 # both and the objectives together flag nothing in 95 of 100 right laws.
@@ -27,8 +27,6 @@ LEAST_CHANGE = 0.5
 # fit takes up any trend, and rounding is what is left.
 LEAST_FREE = 1e-6
 
-TERMS = ("slope", "curvature")
-
 
 class _Line(NamedTuple):
     """A coefficient of the residuals, with its standard error and degrees of freedom."""
@@ -38,23 +36,27 @@ class _Line(NamedTuple):
     df: int
 
 
-def _scaled(columns: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, str]]:
+def centred_columns(
+    columns: Mapping[str, np.ndarray], weight: np.ndarray
+) -> dict[str, tuple[np.ndarray, str]]:
     """Columns as trends run along them: decades, or widths of the range of one with zeros.
 
     Args:
         columns: values of the runs that count, by name.
+        weight: of these runs.
 
     Returns:
-        Values and unit of each column that has three values or more.
+        Values less their mean, and the unit, of each column that has three values or more.
     """
     found = {}
     for name, values in columns.items():
         if len(np.unique(values)) < 3:
             continue
         if values.min() > 0:
-            found[name] = np.log10(values), "decade"
+            z, unit = np.log10(values), "decade"
         else:
-            found[name] = (values - values.min()) / np.ptp(values), "range"
+            z, unit = (values - values.min()) / np.ptp(values), "range"
+        found[name] = z - np.average(z, weights=weight), unit
     return found
 
 
@@ -68,7 +70,8 @@ def residual_trends(
     """Slope and curvature of the residuals along each column.
 
     With z the logarithm of a column, W the weights, and d = z less its mean, or z^2 less its
-    straight line in z, the coefficient is
+    straight line in z, or for N and D z_N z_D less a quadratic of each (their interaction), the
+    coefficient is
 
         b = d^T W r / d^T W d
 
@@ -97,22 +100,37 @@ def residual_trends(
         6(2).
     """
     rows = []
-    weight = near.weight / near.weight.sum()
-    for name, (z, unit) in _scaled(columns).items():
-        centred = z - np.sum(weight * z)
-        square = centred**2
-        line = np.polynomial.polynomial.polyfit(centred, square, 1, w=np.sqrt(weight))
-        bend = square - line[0] - line[1] * centred
-        for term, direction, reach in (
-            ("slope", centred, np.ptp(z)),
-            ("curvature", bend, (np.ptp(z) / 2) ** 2),
-        ):
-            found = _along(near, objective, direction, clusters, freedom)
-            rows.append([name, term, unit, *found, found.value * reach])
+    for name, term, unit, direction, reach in _directions(columns, near.weight):
+        found = _along(near, objective, direction, clusters, freedom)
+        rows.append([name, term, unit, *found, found.value * reach])
     frame = pd.DataFrame(
         rows, columns=["column", "term", "unit", "value", "se", "df", "change"]
     ).astype({"df": int})
     return _judged(frame, usual_size(near.residuals, freedom))
+
+
+def _directions(
+    columns: Mapping[str, np.ndarray], weight: np.ndarray
+) -> Iterator[tuple[str, str, str, np.ndarray, float]]:
+    """Column, term, unit, direction and reach over the runs of every trend."""
+    centred = centred_columns(columns, weight)
+    for name, (z, unit) in centred.items():
+        width = float(np.ptp(z))
+        yield name, "slope", unit, z, width
+        yield name, "curvature", unit, _less(z**2, [z], weight), (width / 2) ** 2
+    if {"N", "D"} <= set(centred):
+        N, D = centred["N"][0], centred["D"][0]
+        twist = _less(N * D, [N, D, N**2, D**2], weight)
+        reach = float(np.ptp(N) * np.ptp(D)) / 4
+        yield "N x D", "interaction", "decade", twist, reach
+
+
+def _less(values: np.ndarray, others: Sequence[np.ndarray], weight: np.ndarray) -> np.ndarray:
+    """Values less a constant and multiples of others, by weighted least squares."""
+    root = np.sqrt(weight)
+    design = np.column_stack([np.ones(len(values)), *others])
+    found = np.linalg.lstsq(root[:, None] * design, root * values, rcond=None)[0]
+    return np.asarray(values - design @ found)
 
 
 def _judged(frame: pd.DataFrame, usual: float) -> pd.DataFrame:
@@ -120,7 +138,7 @@ def _judged(frame: pd.DataFrame, usual: float) -> pd.DataFrame:
     from scipy.stats import t
 
     with np.errstate(divide="ignore", invalid="ignore"):
-        p = 2 * t.sf(np.abs(frame["value"] / frame["se"]), frame["df"])
+        p = np.asarray(2 * t.sf(np.abs(frame["value"] / frame["se"]), frame["df"]))
     adjusted = holm(p)
     flagged = (adjusted < ALPHA) & (frame["change"].abs() > LEAST_CHANGE * usual)
     frame = frame.assign(p=p, p_adjusted=adjusted, flagged=flagged)
