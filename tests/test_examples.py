@@ -35,6 +35,7 @@ SAYS = {
     "groups": "eff, fitted",
     "lifetime": "were best for serving",
     "allocation": "experts",
+    "diagnose": "the budget that moves it most: 1e+20",
     "catalogue": "alpha_D: 0.10",
     "search": "The optimum is global to",
     "study": "approach2",

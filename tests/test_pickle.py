@@ -54,6 +54,7 @@ def made(runs):
         "isoflop": found,
         "next runs": sf.next_runs(fit, runs, target=1e22, budget=1e20, count=2),
         "check": sf.check(runs),
+        "diagnosis": sf.diagnose(fit, runs),
         "bias": sf.bias(fit, found, runs, 1e22, rules=(), objectives=False, n_draws=5),
         "report": sf.report(fit),
     }
@@ -62,7 +63,7 @@ def made(runs):
 RESULTS = (
     *("runs", "fit", "own fit", "published", "params", "objective", "diagnostics", "certificate"),
     *("note", "laws", "draws", "loss", "covariance", "profile", "best", "region", "deadweight"),
-    *("shapes", "study", "isoflop", "next runs", "check", "bias", "report"),
+    *("shapes", "study", "isoflop", "next runs", "check", "diagnosis", "bias", "report"),
 )
 
 

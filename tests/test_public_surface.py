@@ -42,6 +42,7 @@ RESULTS = (
     sf.design.NextRuns,
     sf.design.DesignCheck,
     sf.studies.Study,
+    sf.validation.Diagnosis,
 )
 OF_RESULTS = ("summary", "to_frame", "notes", "_repr_html_", "to_markdown", "to_latex")
 

@@ -1,8 +1,8 @@
 """Scaling laws fitted globally, exactly and with evidence.
 
 What is called most is here. The rest is in modules that say what they hold: ``laws``, ``datasets``,
-``trackers``, ``results``, ``inference``, ``allocation``, ``shapes``, ``approach2``, ``design``,
-``simulation``, ``studies``, ``plot``, ``documents``, ``errors``.
+``trackers``, ``results``, ``inference``, ``allocation``, ``shapes``, ``approach2``, ``validation``,
+``design``, ``simulation``, ``studies``, ``plot``, ``documents``, ``errors``.
 """
 
 from scalefit import (
@@ -20,6 +20,7 @@ from scalefit import (
     simulation,
     studies,
     trackers,
+    validation,
 )
 from scalefit.allocation.crossings import crossing
 from scalefit.allocation.deadweight_compute import deadweight
@@ -46,6 +47,7 @@ from scalefit.results.fit import Fit
 from scalefit.results.literature import published
 from scalefit.results.status import Status
 from scalefit.simulation.tables import simulate
+from scalefit.validation.fit_diagnosis import diagnose
 from scalefit.version import __version__ as __version__
 
 __all__ = [
@@ -69,6 +71,7 @@ __all__ = [
     "datasets",
     "deadweight",
     "design",
+    "diagnose",
     "documents",
     "errors",
     "fit",
@@ -91,6 +94,7 @@ __all__ = [
     "simulation",
     "studies",
     "trackers",
+    "validation",
 ]
 
 

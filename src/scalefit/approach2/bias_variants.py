@@ -18,7 +18,7 @@ from scalefit.approach2.run_quality import RuleChoice
 from scalefit.data.dropped_rows import DroppedRow
 from scalefit.data.table import LossTable
 from scalefit.errors import ScalefitError
-from scalefit.fitting.api import fit as fit_law
+from scalefit.fitting.refits import crossed_objectives, objective_label, refit
 from scalefit.notes import Note
 from scalefit.objective import Objective
 from scalefit.results.fit import Fit
@@ -26,10 +26,6 @@ from scalefit.results.fit import Fit
 __all__ = ["AS_GIVEN", "UNFLAGGED", "Comparison"]
 
 AS_GIVEN, UNFLAGGED = "as given", "without flagged runs"
-
-# Objectives that are tried: residual and penalty.
-TRIED = (("raw", "none"), ("log", "none"), ("raw", "huber"), ("log", "huber"))
-DELTA = 1e-3
 
 
 @dataclass(frozen=True)
@@ -57,9 +53,8 @@ class Comparison:
         tries: dict[str, Callable[[], Comparison]] = {AS_GIVEN: lambda: self}
         if len(rules):
             tries[UNFLAGGED] = lambda: self.without_flagged(rules)
-        for residual, robust in TRIED if objectives else ():
-            objective = Objective(residual, robust, DELTA)  # type: ignore[arg-type]
-            label = f"{residual} residuals, {'squares' if robust == 'none' else 'Huber'}"
+        for objective in crossed_objectives() if objectives else ():
+            label = objective_label(objective)
             tries[label] = lambda objective=objective: self.with_objective(objective)  # type: ignore[misc]
         rows, notes = {}, []
         for label, variant in tries.items():
@@ -83,7 +78,7 @@ class Comparison:
             frame=self.table.frame[kept],
             dropped=(*self.table.dropped, *dropped),
         )
-        fit = refit(self.fit, table, self.fit.objective)
+        fit = refit(self.fit, table)
         return replace(self, fit=fit, isoflop=isoflop, table=table)
 
     def with_objective(self, objective: Objective) -> Comparison:
@@ -115,19 +110,3 @@ class Comparison:
             "residual_rms": self.fit.residual_rms,
             "beyond_delta": np.nan if delta is None else float((residuals > delta).mean()),
         }
-
-
-def refit(fit: Fit, table: LossTable, objective: Objective) -> Fit:
-    """The same law with the same options on other runs, or by another objective."""
-    return fit_law(
-        table,
-        fit.law,
-        residual=objective.residual,
-        robust=objective.robust,
-        delta=objective.delta or DELTA,
-        asymmetry=objective.asymmetry or 10.0,
-        fixed=fit.fixed,
-        bounds=fit.bounds,
-        tied=fit.tied,
-        certify=False,
-    )

@@ -249,7 +249,7 @@ def _known(fit: Fit, best: Allocation) -> bool:
     if best.draws and np.ptp(best.draws["budget"], axis=0).any():
         # What is given is a loss, and the budget an answer.
         return False
-    given = {"flops" if best.unit == "FLOP" else "usd": best.budget}
+    given: dict[str, Any] = {"flops" if best.unit == "FLOP" else "usd": best.budget}
     try:
         other = allocate(fit, **given, cost=best.cost)
     except ScalefitError:

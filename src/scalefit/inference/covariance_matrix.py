@@ -9,7 +9,7 @@ import numpy as np
 
 from scalefit.arguments import choice, shown
 from scalefit.errors import ArgumentError, DataError
-from scalefit.inference.derivatives import core_share, derivatives
+from scalefit.inference.derivatives import core_share, derivatives, finite_delta
 from scalefit.inference.fitted_data import (
     FEWEST_FREEDOM,
     Columns,
@@ -20,7 +20,7 @@ from scalefit.inference.fitted_data import (
 )
 from scalefit.inference.leverage import left_out
 from scalefit.notes import Note
-from scalefit.objective import Measure, influence
+from scalefit.objective import influence
 from scalefit.results.dependence import FEWEST_CLUSTERS
 
 __all__ = [
@@ -118,7 +118,9 @@ def covariance_matrix(
             clusters.
     """
     problem, data = fitted.prepared.problem, fitted.prepared.data
-    how = _finite_delta(data.measure, fitted)
+    # Raw residuals of the data are in a unit of their own.
+    unit = float(data.unit) if fitted.fit.objective.residual == "raw" else 1.0
+    how = finite_delta(data.measure, float(np.std(fitted.residuals)) / unit)
     around = derivatives(problem, data._replace(measure=how), fitted.point)
     free = ~fitted.at_bound
     jacobian = around.jacobian[fitted.used][:, free]
@@ -202,14 +204,6 @@ def _alone(count: int, by: Columns | None) -> tuple[Note, ...]:
             {"count": count, "by": None if by is None else by_text(by)},
         ),
     )
-
-
-def _finite_delta(how: Measure, fitted: FittedData) -> Measure:
-    """The objective itself; for absolute residuals the Huber loss of a very small delta."""
-    if not how.absolute:
-        return how
-    unit = float(fitted.prepared.data.unit) if fitted.fit.objective.residual == "raw" else 1.0
-    return how._replace(delta=float(1e-9 * np.std(fitted.residuals) / unit))
 
 
 def _inverse(matrix: np.ndarray) -> np.ndarray:

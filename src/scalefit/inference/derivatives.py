@@ -14,7 +14,7 @@ from scalefit.objective import Measure
 from scalefit.problem.problem import Data, Problem
 from scalefit.runtime.settings import quiet
 
-__all__ = ["Derivatives", "core_share", "derivatives", "residuals_at"]
+__all__ = ["Derivatives", "core_share", "derivatives", "finite_delta", "residuals_at"]
 
 
 class Derivatives(NamedTuple):
@@ -143,6 +143,16 @@ def _expanded(problem: Problem, data: Data, point: np.ndarray) -> _Expanded:
         for (i, j), values in known.second.items():
             second[k + i, k + j] = second.get((k + i, k + j), 0.0) + values
     return _Expanded(predicted, slope, second, mixed)
+
+
+def finite_delta(how: Measure, spread: float) -> Measure:
+    """The objective itself; for absolute residuals the Huber loss of a very small delta.
+
+    Args:
+        how: the objective in numbers.
+        spread: standard deviation of the residuals, in its unit.
+    """
+    return how._replace(delta=1e-9 * spread) if how.absolute else how
 
 
 def core_share(how: Measure, residuals: np.ndarray, weight: np.ndarray) -> float:

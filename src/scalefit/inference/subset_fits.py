@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,10 +11,10 @@ from scalefit.data.subsets import subset
 from scalefit.data.table import LossTable
 from scalefit.errors import DataError, FitError
 from scalefit.fitting import multistart
-from scalefit.fitting.api import fit as fit_alone
 from scalefit.fitting.api import result_of
 from scalefit.fitting.diagnostics import EXACT_SPREAD, converged
 from scalefit.fitting.prepared_fit import PreparedFit, prepare_again
+from scalefit.fitting.refits import refit
 from scalefit.inference.fitted_data import optimum_of
 from scalefit.objective import evaluate, value_of_residual
 from scalefit.results.diagnostics import NO_DIAGNOSTICS, Minimum
@@ -134,25 +133,8 @@ def _assembled(
 
 def _alone(fit: Fit, part: LossTable) -> SubsetFit:
     """A part that poses a problem of its own."""
-    objective = fit.objective
-    groups: Mapping[str, Sequence[str]] = {k: item.columns for k, item in fit.groups.items()}
     try:
-        found = fit_alone(
-            part,
-            fit.law,
-            residual=objective.residual,
-            robust=objective.robust,
-            **{
-                name: value
-                for name in ("delta", "asymmetry", "sigma")
-                if (value := getattr(objective, name)) is not None
-            },
-            fixed=dict(fit.fixed),
-            bounds=dict(fit.bounds),
-            tied=fit.tied,
-            groups=groups,
-            certify=False,
-        )
+        found = refit(fit, part)
     except (DataError, FitError) as error:
         return SubsetFit(None, part, str(error))
     return SubsetFit(found, part, "")

@@ -6,7 +6,16 @@
 from collections.abc import Mapping
 
 from scalefit.frozen import Frozen
-from scalefit.note_codes import answers, approach2, designs, draws, fits, next_runs, tables
+from scalefit.note_codes import (
+    answers,
+    approach2,
+    designs,
+    diagnosis,
+    draws,
+    fits,
+    next_runs,
+    tables,
+)
 from scalefit.note_codes.code import Code, Severity
 
 __all__ = ["CODES", "Code", "Severity"]
@@ -16,9 +25,10 @@ CODES: Mapping[str, Code] = Frozen(
         **fits.CODES,
         **tables.CODES,
         **designs.CODES,
-        **next_runs.CODES,
         **answers.CODES,
         **draws.CODES,
         **approach2.CODES,
+        **diagnosis.CODES,
+        **next_runs.CODES,
     }
 )

@@ -116,13 +116,15 @@ CODES = {
     ),
     "quality_decides": Code(
         "warning",
-        "without the runs that rules flag the deadweight differs by more than a factor of 2",
+        "without the runs that are flagged the deadweight differs by more than a factor of 2, or "
+        "the answer of a diagnosis lies outside its interval",
         "report both",
     ),
     "objective_decides": Code(
         "warning",
-        "the deadweight depends on the objective, by more than a factor of 2",
-        "report the range: `variants` of the report",
+        "by another objective the deadweight differs by more than a factor of 2, or the answer of "
+        "a diagnosis lies outside its interval",
+        "report the range: `variants` of the report, `objectives` of the diagnosis",
     ),
     "bias_other_runs": Code(
         "warning",
