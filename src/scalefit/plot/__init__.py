@@ -8,6 +8,7 @@ from scalefit.plot.allocations import pareto as pareto
 from scalefit.plot.allocations import region as region
 from scalefit.plot.bias_fans import bias as bias
 from scalefit.plot.gap_parts import attribution as attribution
+from scalefit.plot.held_out_errors import holdout as holdout
 from scalefit.plot.isoflop_fans import isoflop as isoflop
 from scalefit.plot.loss_surface import surface as surface
 from scalefit.plot.parameter_pairs import pairs as pairs
