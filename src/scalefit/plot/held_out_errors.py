@@ -20,8 +20,12 @@ __all__ = ["holdout"]
 # Folds that the legend names; of more, colours run from the first to the last.
 MOST_NAMED = 8
 
-# Largest move of a point aside, as a share of the range of distances: blocks have one distance.
-ASIDE = 0.012
+# Width over which runs of one distance are spread, as a share of the largest: of one fold, and of
+# several beside each other. Blocks have one distance.
+ONE_FOLD, SEVERAL_FOLDS = 0.03, 0.16
+
+# Room around losses and errors, as a share of their range. Wider intervals leave the picture.
+LOSS_ROOM, ERROR_ROOM = 0.06, 0.3
 
 
 def holdout(result: HoldOut, *, level: float = 0.95, ax: Any = None) -> np.ndarray:
@@ -46,8 +50,9 @@ def holdout(result: HoldOut, *, level: float = 0.95, ax: Any = None) -> np.ndarr
     level = checked_level(level)
     left, right = several(ax, (1, 2), (10.4, 4.4))
     frame = result.to_frame(level)
-    frame = frame[np.isfinite(frame["error"])]
+    frame = frame[np.isfinite(frame["error"])].copy()
     folds = [name for name in result.folds.index if (frame["fold"] == name).any()]
+    frame["aside"] = frame["distance"] + _aside(frame)
     for colour, name in zip(_colours(len(folds)), folds, strict=True):
         part = frame[frame["fold"] == name]
         _runs(left, right, part, result, colour, name if len(folds) <= MOST_NAMED else "")
@@ -59,7 +64,8 @@ def holdout(result: HoldOut, *, level: float = 0.95, ax: Any = None) -> np.ndarr
     left.set_title(title, fontsize=10)
     if len(frame):
         size = f"{result.rmse:.3g} {result.unit}".rstrip()
-        right.set_title(f"error by distance\nRMSE {size}", fontsize=10)
+        many = ", folds from dark to light" * (len(folds) > MOST_NAMED)
+        right.set_title(f"error by distance{many}\nRMSE {size}", fontsize=10)
     if 1 < len(folds) <= MOST_NAMED:
         right.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return np.array([left, right])
@@ -79,9 +85,8 @@ def _runs(
 ) -> None:
     """The runs of one fold on both Axes, with their intervals."""
     predicted, observed = part["predicted"].to_numpy(), part["observed"].to_numpy()
-    far, error = part["distance"].to_numpy(), part["error"].to_numpy()
+    far, error = part["aside"].to_numpy(), part["error"].to_numpy()
     low, high = part["low"].to_numpy(), part["high"].to_numpy()
-    far = far + _aside(len(far)) * max(result.to_frame()["distance"].max(), 0.1)
     known = np.isfinite(low) & np.isfinite(high)
     left.vlines(predicted[known], low[known], high[known], color=colour, linewidth=1.0, alpha=0.55)
     ends = [_error(end, predicted, result)[known] for end in (low, high)]
@@ -103,9 +108,21 @@ def _runs(
                 )
 
 
-def _aside(count: int) -> np.ndarray:
-    """Moves aside that keep runs of one distance apart, shape (count,)."""
-    return ASIDE * np.linspace(-1.0, 1.0, count) if count > 1 else np.zeros(count)
+def _aside(frame: pd.DataFrame) -> np.ndarray:
+    """Moves aside that keep runs of one distance apart, shape (rows,)."""
+    if not len(frame):
+        return np.empty(0)
+    place = frame.groupby("fold").cumcount().to_numpy()
+    count = frame.groupby("fold")["fold"].transform("size").to_numpy()
+    fold = pd.factorize(frame["fold"])[0]
+    width = ONE_FOLD if fold.max() == 0 else SEVERAL_FOLDS
+    share = (fold + (place + 0.5) / count) / (fold.max() + 1)
+    return np.asarray(width * _reach(frame) * (share - 0.5))
+
+
+def _reach(frame: pd.DataFrame) -> float:
+    """Width of the axis of distances, decades."""
+    return max(float(frame["distance"].max()), 0.1) if len(frame) else 0.1
 
 
 def _error(loss: np.ndarray, predicted: np.ndarray, result: HoldOut) -> np.ndarray:
@@ -122,9 +139,19 @@ def _framed(left: Axes, right: Axes, frame: pd.DataFrame, result: HoldOut) -> No
         both = frame[["predicted", "observed"]].to_numpy()
         ends = [both.min(), both.max()]
         left.plot(ends, ends, color="0.5", linewidth=1.0, zorder=0)
+        left.set_ylim(*_roomy(both, LOSS_ROOM))
+        right.set_ylim(*_roomy(np.append(frame["error"], 0.0), ERROR_ROOM))
+    right.set_xlim(-0.04 * _reach(frame), 1.1 * _reach(frame))
     right.axhline(0.0, color="0.5", linewidth=1.0, zorder=0)
     left.set_xlabel(f"predicted {response}")
     left.set_ylabel(f"observed {response}")
     right.set_xlabel("distance outside the fitted runs, decades")
     said = "ln(observed / predicted)" if result.unit == "%" else "observed - predicted"
     right.set_ylabel(with_unit(said, result.unit))
+
+
+def _roomy(values: np.ndarray, share: float) -> tuple[float, float]:
+    """Range of values with room around it."""
+    low, high = float(values.min()), float(values.max())
+    room = share * (high - low)
+    return low - room, high + room

@@ -58,8 +58,10 @@ class HeldRuns(NamedTuple):
         values = [self.frame["observed"].to_numpy(), self.frame["predicted"].to_numpy()]
         values += self.ends(level)
         with np.errstate(invalid="ignore", divide="ignore"):
-            scaled = [np.log(item[at]) if self.logs else item[at] for item in values]
-        return coverage_of(*scaled, level)
+            observed, middle, low, high = (
+                np.log(item[at]) if self.logs else item[at] for item in values
+            )
+        return coverage_of(observed, middle, low, high, level)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -158,12 +160,11 @@ class HoldOut(Described):
         """
         frame = self._runs.frame.copy()
         low, high = self._runs.ends(checked_level(level))
-        place = frame.columns.get_loc("error") + 1
+        place = list(frame.columns).index("error") + 1
         frame.insert(place, "low", low)
         frame.insert(place + 1, "high", high)
-        inside = pd.array((frame["observed"] >= low) & (frame["observed"] <= high), dtype="boolean")
-        inside[np.isnan(low) | np.isnan(high)] = pd.NA
-        frame.insert(place + 3, "inside", inside)
+        held = pd.Series((frame["observed"] >= low) & (frame["observed"] <= high), dtype="boolean")
+        frame.insert(place + 3, "inside", held.mask(np.isnan(low) | np.isnan(high)))
         return frame
 
     def with_notes(self, *notes: Note) -> HoldOut:
