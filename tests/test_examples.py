@@ -42,6 +42,7 @@ SAYS = {
     "own_table": "nearer to the runs in counts",
     "trackers": "mid_schedule: 2 of 75 losses",
     "safely": "left out, each under its rule",
+    "holdout": "decades beyond its training",
     "shape": "Shapes near the optimum of chinchilla",
 }
 

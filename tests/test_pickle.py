@@ -51,6 +51,7 @@ def made(runs):
         "study": sf.studies.simulation_study(
             {"noise": [0.01]}, 2, methods="approach2", progress=False
         ),
+        "holdout": sf.holdout(runs),
         "isoflop": found,
         "bias": sf.bias(fit, found, runs, 1e22, rules=(), objectives=False, n_draws=5),
     }
@@ -59,7 +60,7 @@ def made(runs):
 RESULTS = (
     *("runs", "fit", "own fit", "published", "params", "objective", "diagnostics", "certificate"),
     *("note", "laws", "draws", "loss", "covariance", "profile", "best", "region", "deadweight"),
-    *("shapes", "study", "isoflop", "bias"),
+    *("shapes", "study", "holdout", "isoflop", "bias"),
 )
 
 

@@ -38,6 +38,7 @@ RESULTS = (
     sf.approach2.DesignBias,
     sf.approach2.Envelope,
     sf.approach2.IsoFlop,
+    sf.validation.HoldOut,
     sf.studies.Study,
 )
 OF_RESULTS = ("summary", "to_frame", "notes", "_repr_html_", "to_markdown", "to_latex")
