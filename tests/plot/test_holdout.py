@@ -19,12 +19,10 @@ def test_runs_are_drawn_against_predictions_and_distances(found):
     covered = found.covered(0.8)
     assert f"80 % intervals hold {covered.inside} of {covered.runs}" in left.get_title()
     marks = [item for item in left.collections if hasattr(item, "get_offsets")]
-    points = np.concatenate([item.get_offsets() for item in marks if len(item.get_offsets())])
+    points = np.concatenate([np.array(item.get_offsets()).reshape(-1, 2) for item in marks])
     known = frame["error"].notna()
     drawn = points[np.isin(points[:, 0], frame["predicted"])]
-    assert np.sort(drawn[:, 1]) == pytest.approx(
-        np.sort(frame["observed"][known].to_numpy())
-    )
+    assert np.sort(drawn[:, 1]) == pytest.approx(np.sort(frame["observed"][known].to_numpy()))
     names = [text.get_text() for text in right.get_legend().get_texts()]
     assert names == list(found.folds.index)
 
