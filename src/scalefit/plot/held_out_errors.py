@@ -39,7 +39,7 @@ def holdout(result: HoldOut, *, level: float = 0.95, ax: Any = None) -> np.ndarr
     Returns:
         Two Axes: predicted loss across and observed up, with the interval of a new run; and the
         distance outside the fitted runs across, the error up. Runs outside their interval are
-        crosses. A colour for each fold.
+        crosses. A colour for each fold, and folds of one distance are drawn beside each other.
 
     Raises:
         ArgumentError: there is no result, the level is no number between 0 and 1, or ``ax`` is not
