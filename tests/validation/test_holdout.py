@@ -276,12 +276,13 @@ def test_losses_that_are_not_positive_have_plain_errors(straight):
         ({"scheme": "last"}, ArgumentError, "scheme"),
         ({"hold": 0}, ArgumentError, "hold"),
         ({"test": "C > 1e20", "by": "N"}, ArgumentError, "Leave out by"),
+        ({"scheme": "groups", "hold": 2}, ArgumentError, "Leave out hold"),
         ({"by": "size"}, DataError, "no column 'size'"),
         ({"test": "C > 1e30"}, DataError, "no run satisfies"),
         ({"intervals": 1}, ArgumentError, "intervals"),
         ({"schem": "largest"}, ArgumentError, "scheme"),
     ],
-    ids=["scheme", "hold", "test and by", "by", "test", "intervals", "misspelt"],
+    ids=["scheme", "hold", "test and by", "groups and hold", "by", "test", "intervals", "misspelt"],
 )
 def test_options_that_make_no_sense_are_refused(runs, options, error, said):
     with pytest.raises(error, match=said):

@@ -170,6 +170,13 @@ def _folds(
     table: LossTable, law: Law, by: str | None, scheme: Scheme, hold: int, test: str | None
 ) -> tuple[str, tuple[Fold, ...]]:
     """What divides the runs, and the folds."""
+    if test is None and scheme == "groups" and hold != 1:
+        raise ArgumentError(
+            f"scheme='groups' holds out each block in turn, not {hold} of them",
+            argument="hold",
+            value=hold,
+            remedy="Leave out hold",
+        )
     if test is None:
         blocks = blocks_of(table, law, by)
         return blocks.by, folds_of(blocks, scheme, hold)
