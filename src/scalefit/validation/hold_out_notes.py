@@ -139,13 +139,15 @@ def _coverage(result: HoldOut) -> Iterable[Note]:
         return
     chance = f"{100 * found.share_low:.0f} to {100 * found.share_high:.0f} %"
     details = {"runs": found.runs, "inside": found.inside, "width": found.width}
+    wanted = f"{found.width:.2g} times as wide they would have held 95 %"
+    if np.isinf(found.width):
+        wanted = "they lie beside the predictions, and no width would do"
     if found.too_narrow:
         yield Note.of(
             "intervals_do_not_hold",
             f"95 % intervals hold {found.inside} of {found.runs} held-out runs, {chance} by the "
             "binomial distribution, as if these were independent"
-            f"{result.without_warned(0.95)}: {found.width:.2g} times as wide they would have held "
-            "95 %",
+            f"{result.without_warned(0.95)}: {wanted}",
             details,
         )
     elif found.too_few:

@@ -233,7 +233,10 @@ class HoldOut(Described):
             return f"{held}: too wide, {_factor(found.width)} of their width would do"
         held += f", {_share(found.share)}"
         if found.too_narrow:
-            return f"{held}: too narrow by {_factor(found.width)}{self.without_warned(level)}"
+            by = f"too narrow by {_factor(found.width)}"
+            if math.isinf(found.width):
+                by = "beside the predictions, and no width would do"
+            return f"{held}: {by}{self.without_warned(level)}"
         return f"{held}: as promised within chance ({between})"
 
     def without_warned(self, level: float) -> str:
@@ -253,7 +256,7 @@ class HoldOut(Described):
     def _size(self, errors: np.ndarray) -> str:
         """Mean error, root mean square and largest error, in words."""
         mean, rms = self._error(errors.mean(), _rms(errors)), self._error(_rms(errors))
-        return f"{mean} on average (RMSE {rms}, at most {self._error(largest(errors))})"
+        return f"{mean} on average (RMSE {rms}, largest {self._error(largest(errors))})"
 
     def _error(self, error: float, about: float = math.nan) -> str:
         """An error with its unit, in the digits that matter beside one of another size."""
