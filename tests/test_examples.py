@@ -47,6 +47,7 @@ SAYS = {
     "next_runs": "part 3: 7 runs",
     "report": "Of 50 rows 10 were left out: 10 fail `C > 2e17`.",
     "check": "scalefit.allocate refuses a fit to these runs",
+    "holdout": "decades beyond its training",
     "shape": "Shapes near the optimum of chinchilla",
 }
 

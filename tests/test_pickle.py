@@ -51,6 +51,7 @@ def made(runs):
         "study": sf.studies.simulation_study(
             {"noise": [0.01]}, 2, methods="approach2", progress=False
         ),
+        "holdout": sf.holdout(runs),
         "isoflop": found,
         "next runs": sf.next_runs(fit, runs, target=1e22, budget=1e20, count=2),
         "check": sf.check(runs),
@@ -63,7 +64,7 @@ def made(runs):
 RESULTS = (
     *("runs", "fit", "own fit", "published", "params", "objective", "diagnostics", "certificate"),
     *("note", "laws", "draws", "loss", "covariance", "profile", "best", "region", "deadweight"),
-    *("shapes", "study", "isoflop", "next runs", "check", "diagnosis", "bias", "report"),
+    *("shapes", "study", "isoflop", "next runs", "check", "diagnosis", "holdout", "bias", "report"),
 )
 
 

@@ -41,6 +41,7 @@ RESULTS = (
     sf.approach2.IsoFlop,
     sf.design.NextRuns,
     sf.design.DesignCheck,
+    sf.validation.HoldOut,
     sf.studies.Study,
     sf.validation.Diagnosis,
 )

@@ -1309,6 +1309,44 @@ def of_several_tables_in_a_file_one_is_chosen():
     return [sheets, several]
 
 
+@case
+def runs_are_held_out_by_a_column_that_differs():
+    same = runs().assign(cluster="a100")
+    message = refused(lambda: sf.holdout(same, by="cluster", scheme="groups"))
+    assert len(sf.holdout(same, by=text_option(message, "by")).errors)
+    kinds = runs().assign(kind=["a", "b", "c"] * 10)
+    labels = refused(lambda: sf.holdout(kinds, by="kind"))
+    scheme = text_option(labels.partition("in turn: ")[2], "scheme")
+    assert len(sf.holdout(kinds, by="kind", scheme=scheme).errors)
+    return [message, labels]
+
+
+@case
+def levels_are_on_both_sides_of_a_fold():
+    options = {"groups": {"E": "corpus"}, "intervals": False}
+    found = sf.holdout(runs(), by="corpus", scheme="groups", **options)
+    message = noted(found, "unseen_levels")
+    assert not len(found.errors)
+    assert len(sf.holdout(runs(), by=text_option(message, "by"), **options).errors)
+    return message
+
+
+@case
+def checkpoints_of_a_run_are_held_out_together():
+    parts = []
+    for k, N in enumerate(np.geomspace(2e7, 2e9, 8)):
+        part = pd.DataFrame({"N": N, "D": np.linspace(1, 20, 20) * 1e8 * (k + 2)})
+        shared = np.cumsum(np.random.default_rng(k).standard_normal(20)) * 0.002
+        loss = (1.8 + 400 * N**-0.34 + 410 * part["D"] ** -0.28) * np.exp(shared)
+        parts.append(part.assign(loss=loss, run=f"run{k}"))
+    table = pd.concat(parts, ignore_index=True)
+    message = noted(sf.holdout(table, test="D > 8e9", intervals=False), "leaky_folds")
+    options = {name: text_option(message, name) for name in ("by", "scheme")}
+    whole = sf.holdout(table, **options, intervals=False)
+    assert "leaky_folds" not in {note.code for note in whole.notes}
+    return message
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES]
 )

@@ -48,6 +48,7 @@ from scalefit.results.literature import published
 from scalefit.results.status import Status
 from scalefit.simulation.tables import simulate
 from scalefit.validation.fit_diagnosis import diagnose
+from scalefit.validation.hold_out import holdout
 from scalefit.version import __version__ as __version__
 
 __all__ = [
@@ -75,6 +76,7 @@ __all__ = [
     "documents",
     "errors",
     "fit",
+    "holdout",
     "inference",
     "inverse_predict",
     "isoflop",

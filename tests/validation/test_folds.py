@@ -1,6 +1,7 @@
 """Blocks of runs, folds of them, and what the folds' fits predict."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import scalefit as sf
@@ -77,3 +78,41 @@ def test_predictions_are_those_of_a_fit_that_has_not_seen_the_runs(table, fit):
     far = np.log10(6 * rows["N"] * rows["D"] / (6 * below["N"] * below["D"]).max())
     assert found.reach[last] == pytest.approx(far.clip(lower=0), abs=0.3)
     assert (found.reach[last] > 0.5).all()
+
+
+def test_runs_off_any_grid_are_many_blocks(fit):
+    rng = np.random.default_rng(0)
+    N, D = 10 ** rng.uniform(7, 10, 300), 10 ** rng.uniform(9, 12, 300)
+    table = as_table(sf.simulate(pd.DataFrame({"N": N, "D": D}), noise=0.004, seed=0))
+    blocks = blocks_of(table, fit.law, "N")
+    assert len(blocks.names) > 20
+    for code in range(len(blocks.names)):
+        inside = N[blocks.codes == code]
+        assert 1 <= inside.max() / inside.min() < 10**0.1 * (1 + 1e-9)
+        assert code == 0 or inside.min() > N[blocks.codes == code - 1].max()
+
+
+def test_rules_know_headers_in_their_unit_and_labels_of_rows():
+    runs = sf.simulate(isoflop_design(BUDGETS, points=5), noise=0.004, seed=1)
+    index = [f"run{k}" for k in range(len(runs))]
+    frame = runs.assign(params_b=runs["N"] / 1e9).drop(columns="N").set_axis(index)
+    table = as_table(frame, N=("params_b", 1e9))
+    large = runs["N"].to_numpy() > 1e9
+    for rule in ("params_b > 1", "N > 1e9"):
+        assert np.array_equal(ruled_fold(table, rule).test, large)
+    assert ruled_fold(table, "index == 'run3'").test.nonzero()[0].tolist() == [3]
+
+
+def test_numbers_that_are_close_have_names_of_their_own(fit):
+    table = as_table(
+        sf.simulate(isoflop_design(BUDGETS, points=3), noise=0.0).assign(
+            part=np.arange(12) * 1e-4 - 1.0
+        )
+    )
+    assert len(set(blocks_of(table, fit.law, "part").names)) == 12
+
+
+def test_a_column_of_budgets_with_gaps_is_not_used(fit):
+    runs = sf.simulate(isoflop_design(BUDGETS, points=5), noise=0.004, seed=1)
+    gaps = runs.assign(C=runs["C"].where(runs.index != 3))
+    assert blocks_of(as_table(gaps), fit.law).by == "6ND"

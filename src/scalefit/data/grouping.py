@@ -71,6 +71,15 @@ class Grouping:
             raise self._not_a_level(labels[unknown[0]], f" (row {rows[0]})", rows)
         return codes
 
+    def known(self, table: LossTable) -> np.ndarray:
+        """Whether each row is of one of the levels, booleans of shape (rows,).
+
+        Raises:
+            DataError: a column is absent or has gaps.
+        """
+        labels = _joined([table.labels(name).tolist() for name in dict.fromkeys(self.columns)])
+        return self._codes(labels) >= 0
+
     def codes_of(self, given: Mapping[str, Any]) -> np.ndarray:
         """The same for columns given as arrays or scalars, broadcast against each other.
 

@@ -13,6 +13,7 @@ from scalefit.note_codes import (
     diagnosis,
     draws,
     fits,
+    holdout,
     next_runs,
     tables,
 )
@@ -29,6 +30,7 @@ CODES: Mapping[str, Code] = Frozen(
         **draws.CODES,
         **approach2.CODES,
         **diagnosis.CODES,
+        **holdout.CODES,
         **next_runs.CODES,
     }
 )

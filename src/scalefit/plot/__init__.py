@@ -10,6 +10,7 @@ from scalefit.plot.bias_fans import bias as bias
 from scalefit.plot.chosen_runs import next_runs as next_runs
 from scalefit.plot.diagnosis_panels import diagnosis as diagnosis
 from scalefit.plot.gap_parts import attribution as attribution
+from scalefit.plot.held_out_errors import holdout as holdout
 from scalefit.plot.isoflop_fans import isoflop as isoflop
 from scalefit.plot.loss_surface import surface as surface
 from scalefit.plot.parameter_pairs import pairs as pairs

@@ -1,11 +1,16 @@
-"""Whether a law is right here: what it leaves over, what it predicts, which law is better."""
+"""Whether a law is right here: what it leaves over, what it predicts, which law is better.
+
+``scalefit.diagnose``, ``scalefit.holdout`` and ``scalefit.compare`` return its results.
+"""
 
 from scalefit.validation.diagnosis import Diagnosis
+from scalefit.validation.hold_out_result import HoldOut
 from scalefit.validation.smooth_pattern import SmoothPattern
 from scalefit.validation.targets import Target
 
 __all__ = [
     "Diagnosis",
+    "HoldOut",
     "SmoothPattern",
     "Target",
 ]

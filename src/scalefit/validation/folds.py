@@ -19,8 +19,16 @@ __all__ = ["Blocks", "Fold", "Scheme", "blocks_of", "folds_of", "ruled_fold"]
 Scheme = Literal["largest", "rolling", "groups"]
 """Train below the largest blocks; below each block in turn; without each block in turn."""
 
-# Values this close, in the logarithm, are one block: rounding of N, D or C, not a design.
+# Values this close, in the logarithm, are one block: rounding of N, D or C, not a design. Public
+# grids step by a fifth or more.
 SAME_BLOCK = 0.05
+
+# Runs off any grid lie closer than that all along, and would be one block: so a block is no wider
+# than a tenth of a decade, half the step of the finest public grids.
+WIDEST_BLOCK = 0.1 * np.log(10)
+
+# Digits of a block's name, and the most that tell two numbers apart.
+DIGITS, MOST_DIGITS = 3, 17
 
 
 class Fold(NamedTuple):
@@ -69,10 +77,8 @@ def blocks_of(table: LossTable, law: Law, by: str | None = None) -> Blocks:
     values, name = _values(table, law, by)
     codes = np.full(len(table), -1, dtype=np.intp)
     if values.dtype.kind == "f":
-        logarithm = (values[used] > 0).all()
-        scaled = np.log(values[used]) if logarithm else values[used] / np.ptp(values[used])
-        codes[used] = budget_codes(scaled, SAME_BLOCK if logarithm else 0.0)
-        shown = [f"{np.median(values[codes == k]):.3g}" for k in range(codes.max() + 1)]
+        codes[used] = _close(values[used])
+        shown = _numbered(values, codes)
     else:
         distinct, codes[used] = np.unique(values[used].astype(str), return_inverse=True)
         shown = list(map(str, distinct))
@@ -85,12 +91,41 @@ def blocks_of(table: LossTable, law: Law, by: str | None = None) -> Blocks:
     return Blocks(name, tuple(shown), codes, values.dtype.kind == "f")
 
 
+def _close(values: np.ndarray) -> np.ndarray:
+    """Number of each value's block, in rising order, shape (rows,)."""
+    if not (values > 0).all():
+        return np.unique(values, return_inverse=True)[1]
+    logs = np.log(values)
+    codes = budget_codes(logs, SAME_BLOCK)
+    low = np.full(codes.max() + 1, np.inf)
+    high = -low
+    np.minimum.at(low, codes, logs)
+    np.maximum.at(high, codes, logs)
+    parts = np.maximum(1.0, np.ceil((high - low) / WIDEST_BLOCK))
+    # Equal parts of a wide block. None is empty: its gaps are smaller than the parts.
+    share = (logs - low[codes]) / np.where(high > low, high - low, 1.0)[codes]
+    place = np.minimum(np.floor(share * parts[codes]), parts[codes] - 1)
+    return np.unique(np.stack([codes, place]), axis=1, return_inverse=True)[1].ravel()
+
+
+def _numbered(values: np.ndarray, codes: np.ndarray) -> list[str]:
+    """Names of blocks of numbers: the middle of each, in digits that tell them apart."""
+    middle = [float(np.median(values[codes == code])) for code in range(codes.max() + 1)]
+    for digits in range(DIGITS, MOST_DIGITS):
+        shown = [f"{value:.{digits}g}" for value in middle]
+        if len(set(shown)) == len(shown):
+            return shown
+    return [f"{value:.{MOST_DIGITS}g}" for value in middle]
+
+
 def _values(table: LossTable, law: Law, by: str | None) -> tuple[np.ndarray, str]:
     """Values that divide the runs, and what they are called."""
     if by is None:
         if not {"N", "D"} <= set(law.columns):
             return table.column(law.columns[0]), law.columns[0]
-        by = "C" if "C" in table.sources else "6ND"
+        # C is optional, and may lack values.
+        whole = "C" in table.sources and np.isfinite(table.numbers("C")[table.weight > 0]).all()
+        by = "C" if whole else "6ND"
     if by == "6ND" and by not in table:
         return 6 * table.column("N") * table.column("D"), by
     found = table.labels(by)
@@ -165,7 +200,10 @@ def ruled_fold(table: LossTable, rule: str) -> Fold:
 
 
 def _satisfies(table: LossTable, rule: str) -> np.ndarray:
-    """Whether each run satisfies a rule, shape (rows,)."""
+    """Whether each run satisfies a rule in headers or canonical names, shape (rows,)."""
     numbered = table.frame.reset_index(drop=True)
-    kept = apply_rules(numbered, numbered, (rule,))[0].index
+    # Under their headers numbers are in the unit that they have there.
+    units = {name: table.frame[name] / scale for name, scale in table.scales.items()}
+    original = table.frame.assign(**units).rename(columns=dict(table.sources))
+    kept = apply_rules(original, numbered, (rule,))[0].index
     return np.isin(np.arange(len(table)), kept)

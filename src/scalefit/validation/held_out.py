@@ -9,14 +9,13 @@ import numpy as np
 
 from scalefit.data.subsets import subset
 from scalefit.data.table import LossTable
-from scalefit.errors import DataError
 from scalefit.inference.subset_fits import SubsetFit, fit_subsets
 from scalefit.objective import Objective, measure, residuals
 from scalefit.results.domain import reach
 from scalefit.results.fit import Fit
 from scalefit.validation.folds import Fold
 
-__all__ = ["HeldOut", "held_out", "log_errors"]
+__all__ = ["HeldOut", "held_out", "known_levels", "log_errors"]
 
 
 class HeldOut(NamedTuple):
@@ -75,12 +74,20 @@ def _predicted(one: SubsetFit, test: LossTable) -> tuple[np.ndarray, np.ndarray]
     if one.fit is None:
         return np.full(len(test), np.nan), np.full(len(test), np.nan)
     columns = test.columns_of(one.fit.law)
-    distance = reach(one.fit.domain, columns)
-    try:
-        return one.fit.evaluate(test), np.broadcast_to(distance, len(test))
-    except DataError:
-        # A level that none of the training runs has.
-        return np.full(len(test), np.nan), np.broadcast_to(distance, len(test))
+    distance = np.broadcast_to(reach(one.fit.domain, columns), len(test))
+    predicted = np.full(len(test), np.nan)
+    known = known_levels(one.fit, test)
+    if known.any():
+        predicted[known] = one.fit.evaluate(subset(test, known))
+    return predicted, distance
+
+
+def known_levels(fit: Fit, test: LossTable) -> np.ndarray:
+    """Whether the levels of each row were fitted, booleans of shape (rows,)."""
+    found = np.ones(len(test), dtype=bool)
+    for grouping in fit.groups.values():
+        found &= grouping.known(test)
+    return found
 
 
 def log_errors(found: HeldOut) -> np.ndarray:
