@@ -37,6 +37,7 @@ FLOW = [
     "note_codes.answers",
     "note_codes.draws",
     "note_codes.approach2",
+    "note_codes.comparisons",
     "note_codes",
     "notes",
     "arguments",

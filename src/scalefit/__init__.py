@@ -2,7 +2,7 @@
 
 What is called most is here. The rest is in modules that say what they hold: ``laws``,
 ``datasets``, ``trackers``, ``results``, ``inference``, ``allocation``, ``shapes``, ``approach2``,
-``simulation``, ``studies``, ``plot``, ``errors``.
+``validation``, ``simulation``, ``studies``, ``plot``, ``errors``.
 """
 
 from scalefit import (
@@ -18,6 +18,7 @@ from scalefit import (
     simulation,
     studies,
     trackers,
+    validation,
 )
 from scalefit.allocation.deadweight_compute import deadweight
 from scalefit.allocation.multiplier import compute_multiplier
@@ -39,6 +40,7 @@ from scalefit.results.fit import Fit
 from scalefit.results.literature import published
 from scalefit.results.status import Status
 from scalefit.simulation.tables import simulate
+from scalefit.validation.compare_laws import compare
 from scalefit.version import __version__ as __version__
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "approach2",
     "bias",
     "bootstrap",
+    "compare",
     "compute_multiplier",
     "covariance",
     "datasets",
@@ -77,6 +80,7 @@ __all__ = [
     "simulation",
     "studies",
     "trackers",
+    "validation",
 ]
 
 

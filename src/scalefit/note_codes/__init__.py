@@ -6,11 +6,18 @@
 from collections.abc import Mapping
 
 from scalefit.frozen import Frozen
-from scalefit.note_codes import answers, approach2, draws, fits, tables
+from scalefit.note_codes import answers, approach2, comparisons, draws, fits, tables
 from scalefit.note_codes.code import Code, Severity
 
 __all__ = ["CODES", "Code", "Severity"]
 
 CODES: Mapping[str, Code] = Frozen(
-    {**fits.CODES, **tables.CODES, **answers.CODES, **draws.CODES, **approach2.CODES}
+    {
+        **fits.CODES,
+        **tables.CODES,
+        **answers.CODES,
+        **draws.CODES,
+        **approach2.CODES,
+        **comparisons.CODES,
+    }
 )
