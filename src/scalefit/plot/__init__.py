@@ -9,6 +9,7 @@ from scalefit.plot.allocations import region as region
 from scalefit.plot.bias_fans import bias as bias
 from scalefit.plot.gap_parts import attribution as attribution
 from scalefit.plot.isoflop_fans import isoflop as isoflop
+from scalefit.plot.law_errors import comparison as comparison
 from scalefit.plot.loss_surface import surface as surface
 from scalefit.plot.parameter_pairs import pairs as pairs
 from scalefit.plot.prediction_bands import predictions as predictions

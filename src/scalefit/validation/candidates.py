@@ -13,6 +13,7 @@ from scalefit.data.subsets import subset
 from scalefit.data.table import LossTable
 from scalefit.errors import ArgumentError
 from scalefit.fitting.api import fit as fit_law
+from scalefit.inference.subset_fits import SubsetFit
 from scalefit.laws import Law, find
 from scalefit.objective import Objective
 from scalefit.problem.separability import structure
@@ -20,7 +21,15 @@ from scalefit.results.fit import Fit
 from scalefit.validation.folds import Fold
 from scalefit.validation.held_out import held_out
 
-__all__ = ["Candidate", "FittedCandidate", "fitted", "predicted_by", "read_laws", "with_groups"]
+__all__ = [
+    "Candidate",
+    "FittedCandidate",
+    "HeldOutRows",
+    "fitted",
+    "predicted_by",
+    "read_laws",
+    "with_groups",
+]
 
 # Options of a fit that a candidate may have of its own.
 OWN = ("law", "fixed", "bounds", "tied", "groups")
@@ -99,6 +108,22 @@ class FittedCandidate(NamedTuple):
         return tuple(dict.fromkeys(found))
 
 
+class HeldOutRows(NamedTuple):
+    """Held-out rows of all folds, fold after fold and row after row: m of them in all.
+
+    Attributes:
+        predicted: shape (m,); NaN where there is no fit.
+        reach: how far each lies outside the runs of its fit, decades, shape (m,).
+        failures: why there is no fit, for each fold; empty where there is one.
+        last: the fits of the last fold, each with the rows that it is about, shape (rows,).
+    """
+
+    predicted: np.ndarray
+    reach: np.ndarray
+    failures: tuple[str, ...]
+    last: tuple[tuple[SubsetFit, np.ndarray], ...]
+
+
 def read_laws(laws: Any) -> tuple[Candidate, ...]:
     """Candidates from names, laws, or a mapping from labels to options.
 
@@ -140,7 +165,7 @@ def _with_options(label: str, options: Any) -> Candidate:
 def with_groups(
     candidates: Sequence[Candidate], table: LossTable, by: Any
 ) -> tuple[Candidate, ...]:
-    """Each law pooled, with shared exponents, and fitted to each level alone.
+    """Each law ``pooled``, with exponents ``shared`` by the levels, and each level ``alone``.
 
     Args:
         candidates: the laws.
@@ -153,7 +178,7 @@ def with_groups(
     """
     columns = arguments.names(by, "groups", remedy="Pass a column, as groups='corpus'")
     Grouping.of(table, columns, table.weight > 0)
-    called, found = ", ".join(columns), []
+    found: list[Candidate] = []
     for item in candidates:
         if "groups" in item.options:
             raise ArgumentError(
@@ -166,13 +191,11 @@ def with_groups(
         fixed |= {name for group in item.options.get("tied", ()) for name in group}
         linear = structure(item.law, table.columns_of(item.law)).linear
         shared = {name: columns for name in linear if name not in fixed}
+        of = f"{item.label}: " if len(candidates) > 1 else ""
         found += [
-            item._replace(label=f"{item.label}, pooled"),
-            item._replace(
-                label=f"{item.label}, exponents shared by {called}",
-                options={**item.options, "groups": shared},
-            ),
-            item._replace(label=f"{item.label}, each {called} alone", by=columns),
+            item._replace(label=f"{of}pooled"),
+            item._replace(label=f"{of}shared", options={**item.options, "groups": shared}),
+            item._replace(label=f"{of}alone", by=columns),
         ]
     return tuple(found)
 
@@ -219,23 +242,17 @@ def fitted(candidate: Candidate, table: LossTable, objective: Objective) -> Fitt
     return FittedCandidate(candidate, fits, every, levels, residuals)
 
 
-def predicted_by(
-    found: FittedCandidate, table: LossTable, folds: Sequence[Fold]
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+def predicted_by(found: FittedCandidate, table: LossTable, folds: Sequence[Fold]) -> HeldOutRows:
     """Held-out rows of all folds predicted by a candidate.
 
     Args:
         found: the candidate.
         table: its table.
         folds: the folds.
-
-    Returns:
-        Predictions, fold after fold and row after row, shape (m,); how far each lies outside the
-        runs of its fit, decades, shape (m,); and why there is no fit, for each fold.
     """
     place = np.cumsum([0, *(int(fold.test.sum()) for fold in folds)])
     predicted, far = np.full((2, place[-1]), np.nan)
-    failures = [""] * len(folds)
+    failures, last = [""] * len(folds), []
     for fit, rows in zip(found.fits, found.rows, strict=True):
         whole = bool(rows.all())
         part = table if whole else subset(table, rows)
@@ -251,4 +268,6 @@ def predicted_by(
             predicted[inside] = held.predicted[held.fold == i]
             far[inside] = held.reach[held.fold == i]
             failures[k] = failures[k] or held.fits[i].failure
-    return predicted, far, tuple(failures)
+        if used[-1] == len(folds) - 1:
+            last.append((held.fits[-1], rows))
+    return HeldOutRows(predicted, far, tuple(failures), tuple(last))

@@ -15,11 +15,10 @@ from scalefit.data.subsets import subset
 from scalefit.data.table import LossTable, Missing, as_table
 from scalefit.errors import ArgumentError, DataError, FitError
 from scalefit.frozen import Frozen
-from scalefit.inference.subset_fits import fit_subsets
+from scalefit.inference.subset_fits import SubsetFit
 from scalefit.laws import Law
 from scalefit.notes import Note
 from scalefit.objective import Objective, Residual, Robust, measure, residuals
-from scalefit.results.fit import Fit
 from scalefit.results.prediction import refuse_unknown
 from scalefit.validation.candidates import (
     Candidate,
@@ -29,10 +28,11 @@ from scalefit.validation.candidates import (
     read_laws,
     with_groups,
 )
-from scalefit.validation.comparison_folds import common_folds, parts_of
+from scalefit.validation.comparison_folds import common_folds
 from scalefit.validation.comparison_result import Comparison
 from scalefit.validation.folds import Blocks, Fold, Scheme
 from scalefit.validation.information import criteria, no_likelihood
+from scalefit.validation.left_out_parts import PARTS, left_out_predictions
 from scalefit.validation.nested_tests import NestedTest, nested_tests, tests_frame
 from scalefit.validation.paired_differences import differences, root_mean_square
 
@@ -81,8 +81,8 @@ def compare(
             below it; ``groups``: each block from all others.
         hold: number of blocks that are held out at once.
         test: rule of the runs to hold out in place of a scheme, as ``C > 1e21``.
-        groups: a categorical column: each law is compared pooled, with exponents shared by its
-            levels (all linear coefficients differ), and fitted to each level alone.
+        groups: a categorical column: each law is compared ``pooled``, with exponents ``shared`` by
+            its levels (all linear coefficients differ), and fitted to each level ``alone``.
         residual: of the objective, and of the errors; as for ``fit``.
         robust: as for ``fit``.
         delta: as for ``fit``.
@@ -218,6 +218,7 @@ class _Held(NamedTuple):
         row: number of its row, shape (m,).
         errors: observed minus predicted of each law, shape (laws, m).
         reach: decades outside the runs of the fit, the most of all laws, shape (m,).
+        last: fits of the last fold of each law, with the rows that they are about.
         notes: on laws and runs that were left out.
     """
 
@@ -227,6 +228,7 @@ class _Held(NamedTuple):
     row: np.ndarray
     errors: np.ndarray
     reach: np.ndarray
+    last: list[tuple[tuple[SubsetFit, np.ndarray], ...]]
     notes: list[Note]
 
 
@@ -243,10 +245,11 @@ def _held(
     """
     parts = [predicted_by(item, table, folds) for item in found]
     notes, kept = [], []
-    for item, (predicted, _, failures) in zip(found, parts, strict=True):
-        last = predicted[-int(folds[-1].test.sum()) :]
+    for item, part in zip(found, parts, strict=True):
+        last = part.predicted[-int(folds[-1].test.sum()) :]
         if np.isnan(last).all():
-            notes.append(_left_out(item.label, failures[-1] or "it predicts no held-out run"))
+            why = part.failures[-1] or "it predicts no held-out run"
+            notes.append(_left_out(item.label, why))
         kept.append(not np.isnan(last).all())
     if sum(kept) < 2:
         raise DataError(
@@ -254,8 +257,9 @@ def _held(
             remedy="Hold out fewer runs, or leave the law out",
         )
     chosen = [item for item, keep in zip(found, kept, strict=True) if keep]
-    predicted = np.array([part[0] for part, keep in zip(parts, kept, strict=True) if keep])
-    far = np.array([part[1] for part, keep in zip(parts, kept, strict=True) if keep])
+    parts = [part for part, keep in zip(parts, kept, strict=True) if keep]
+    predicted = np.array([part.predicted for part in parts])
+    far = np.array([part.reach for part in parts])
     fold = np.repeat(np.arange(len(folds)), [int(item.test.sum()) for item in folds])
     row = np.concatenate([np.flatnonzero(item.test) for item in folds])
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -280,6 +284,7 @@ def _held(
         row[usable],
         errors[:, usable],
         np.max(far[:, usable], axis=0),
+        [part.last for part in parts],
         notes,
     )
 
@@ -291,33 +296,16 @@ def _left_out_errors(held: _Held, table: LossTable, objective: Objective) -> np.
     """
     if len(held.folds) > 1:
         return None
-    (fold,) = held.folds
-    parts = parts_of(fold.train)
     observed = table.column(held.found[0].candidate.law.response)[held.row]
     every = []
-    for item in held.found:
-        predicted = np.full((len(parts), len(table)), np.nan)
-        for fit, rows in zip(item.fits, item.rows, strict=True):
-            predicted[:, rows] = _refitted(fit, table, rows, parts)
-        every.append(residuals(measure(objective), observed, predicted[:, held.row]))
+    for parts in held.last:
+        rows = np.full((len(table), PARTS), np.nan)
+        for one, own in parts:
+            mine = own & held.folds[0].test
+            found = left_out_predictions(one, subset(table, mine))
+            rows[mine, : len(found)] = found.T
+        every.append(residuals(measure(objective), observed, rows[held.row].T))
     return np.array(every)
-
-
-def _refitted(fit: Fit, table: LossTable, rows: np.ndarray, parts: np.ndarray) -> np.ndarray:
-    """Predictions of some rows by fits to each part, shape (parts, rows); NaN without a fit."""
-    own = table if rows.all() else subset(table, rows)
-    predicted = np.full((len(parts), len(own)), np.nan)
-    kept = parts[:, rows]
-    some = np.flatnonzero(kept.any(axis=1))
-    for k, one in zip(some, fit_subsets(fit, own, kept[some]), strict=True):
-        if one.fit is None:
-            continue
-        try:
-            predicted[k] = one.fit.evaluate(own)
-        except DataError:
-            # A level that only the part left out has.
-            continue
-    return predicted
 
 
 def _result(
@@ -332,7 +320,7 @@ def _result(
     size = root_mean_square(held.errors)
     order = np.argsort(size, kind="stable")
     found = [held.found[k] for k in order]
-    held = held._replace(found=found, errors=held.errors[order])
+    held = held._replace(found=found, errors=held.errors[order], last=[held.last[k] for k in order])
     size = size[order]
     free = np.array([not item.at_search_bound for item in found])
     owner = held.row if blocks is None else blocks.codes[held.row]

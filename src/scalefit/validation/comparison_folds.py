@@ -11,19 +11,15 @@ from scalefit.errors import ArgumentError, DataError
 from scalefit.laws import Law
 from scalefit.validation.folds import Blocks, Fold, Scheme, blocks_of, folds_of, ruled_fold
 
-__all__ = ["common_folds", "parts_of"]
+__all__ = ["common_folds"]
 
 # Blocks of a learning curve, which has no design: factors of so much, from its end downwards. The
 # half octave was chosen on training rows alone (docs/adr/0025).
 HALF_OCTAVE = np.log(2.0) / 2
 
-# Residual degrees of freedom that the largest law keeps on the training runs of a fold: with none it
-# passes through them, and says nothing of runs beyond.
+# Residual degrees of freedom that the largest law keeps on the training runs of a fold: with none
+# it passes through them, and says nothing of runs beyond.
 FREEDOM = 2
-
-# Parts that are left out in turn, at most, to see how much a difference depends on the training
-# runs: a dozen give its standard error to a fifth.
-MOST_PARTS = 12
 
 
 def common_folds(
@@ -116,18 +112,3 @@ def _large_enough(folds: Sequence[Fold], least: int) -> tuple[Fold, ...]:
         f"parameters: the most is {most}",
         remedy="Hold out fewer runs, leave the largest law out, or fix some of its parameters",
     )
-
-
-def parts_of(train: np.ndarray) -> np.ndarray:
-    """Training runs with one part left out in turn, booleans of shape (parts, rows).
-
-    Runs are dealt out over a dozen parts at random, so that what is left has the same design: its
-    fits differ by the noise of the runs left out, and not by how far they extrapolate.
-
-    Args:
-        train: the training runs, booleans of shape (rows,).
-    """
-    rows = np.random.default_rng(0).permutation(np.flatnonzero(train))
-    codes = np.full(len(train), -1)
-    codes[rows] = np.arange(len(rows)) % MOST_PARTS
-    return np.array([train & (codes != k) for k in range(codes.max() + 1)])

@@ -21,9 +21,6 @@ from scalefit.validation.paired_differences import Differences
 
 __all__ = ["Comparison"]
 
-# Below this a nested law is said to be rejected.
-REJECTED = 0.05
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison(Described):
@@ -144,19 +141,21 @@ class Comparison(Described):
         found = self._differences
         reach = found.quantile(share, self._compared)[:, best] * found.se[:, best]
         value = found.value[:, best]
-        frame = self._rows.copy()
         others = np.arange(len(value)) != best
-        for name, values in (("low", value - reach), ("high", value + reach)):
-            frame.insert(frame.columns.get_loc("aicc"), name, np.where(others, values, np.nan))
-        p = np.where(others, found.p_values(self._compared)[:, best], np.nan)
-        frame.insert(frame.columns.get_loc("low"), "worse_by", value)
-        frame.insert(frame.columns.get_loc("aicc"), "p", p)
-        frame["weight"] = [self.weights[label] for label in self.laws]
-        frame["verdict"] = [
-            self._verdict(k, float(value[k] - reach[k]), float(value[k] + reach[k]))
-            for k in range(len(value))
-        ]
-        return frame
+        rows = self._rows
+        return rows[["free", "spread", "error", "mean_abs", "reach"]].assign(
+            worse_by=value,
+            low=np.where(others, value - reach, np.nan),
+            high=np.where(others, value + reach, np.nan),
+            p=np.where(others, found.p_values(self._compared)[:, best], np.nan),
+            weight=[self.weights[label] for label in self.laws],
+            aicc=rows["aicc"],
+            bic=rows["bic"],
+            verdict=[
+                self._verdict(k, float(value[k] - reach[k]), float(value[k] + reach[k]))
+                for k in range(len(value))
+            ],
+        )
 
     @property
     def _compared(self) -> int:

@@ -80,7 +80,8 @@ def _of_one_law(small: FittedCandidate, large: FittedCandidate) -> Nesting | Non
     ties = [set(group) for group in a.tied]
     if any(not any(set(group) <= tie for tie in ties) for group in b.tied):
         return None
-    if any(name not in b.groups or b.groups[name] != item for name, item in a.groups.items()):
+    alone = large.candidate.by != small.candidate.by
+    if not alone and any(b.groups.get(name) != item for name, item in a.groups.items()):
         return None
     fixed = {name: value for name, value in a.fixed.items() if name not in b.fixed}
     tied = [group for group in a.tied if group not in b.tied]
@@ -88,7 +89,7 @@ def _of_one_law(small: FittedCandidate, large: FittedCandidate) -> Nesting | Non
     said = [f"{name} = {value:g}" for name, value in fixed.items()]
     said += [" = ".join(group) for group in tied]
     said += [f"one {name} for every {', '.join(b.groups[name].columns)}" for name in grouped]
-    if large.candidate.by != small.candidate.by:
+    if alone:
         said += [f"the same surface for every {', '.join(large.candidate.by)}"]
         if a.groups:
             said = [f"the same exponents for every {', '.join(large.candidate.by)}"]
