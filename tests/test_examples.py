@@ -43,6 +43,7 @@ SAYS = {
     "trackers": "mid_schedule: 2 of 75 losses",
     "safely": "left out, each under its rule",
     "shape": "Shapes near the optimum of chinchilla",
+    "compare": "chosen: chinchilla_outer",
 }
 
 

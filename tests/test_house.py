@@ -295,7 +295,7 @@ FLOW = [
     "validation.held_out",
     "validation.candidates",
     "validation.comparison_folds",
-    "validation.left_out_parts",
+    "validation.training_noise",
     "validation.paired_differences",
     "validation.nesting",
     "validation.nested_tests",

@@ -52,6 +52,7 @@ def made(runs):
             {"noise": [0.01]}, 2, methods="approach2", progress=False
         ),
         "isoflop": found,
+        "comparison": sf.compare(runs, ["chinchilla", "chinchilla_n"]),
         "bias": sf.bias(fit, found, runs, 1e22, rules=(), objectives=False, n_draws=5),
     }
 
@@ -59,7 +60,7 @@ def made(runs):
 RESULTS = (
     *("runs", "fit", "own fit", "published", "params", "objective", "diagnostics", "certificate"),
     *("note", "laws", "draws", "loss", "covariance", "profile", "best", "region", "deadweight"),
-    *("shapes", "study", "isoflop", "bias"),
+    *("shapes", "study", "isoflop", "bias", "comparison"),
 )
 
 

@@ -39,6 +39,7 @@ RESULTS = (
     sf.approach2.Envelope,
     sf.approach2.IsoFlop,
     sf.studies.Study,
+    sf.validation.Comparison,
 )
 OF_RESULTS = ("summary", "to_frame", "notes", "_repr_html_", "to_markdown", "to_latex")
 

@@ -17,6 +17,11 @@ CODES = {
         "some held-out runs are not predicted by every law, and are left out for all",
         "none where they are few; else hold other runs out",
     ),
+    "few_held_out": Code(
+        "warning",
+        "fewer than five held-out runs: hardly any difference between laws would be seen",
+        "`hold=3`, `scheme='rolling'`, or a rule, `test='C > 1e21'`",
+    ),
     "folds_left_out": Code(
         "info",
         "some folds have too few runs for some law, and are left out for all",

@@ -35,6 +35,8 @@ def comparison(result: Comparison, *, ax: Axes | None = None, level: float = 0.9
     Raises:
         ArgumentError: there is no comparison, or ``ax`` are not two Axes.
     """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     remedy = "Pass result=scalefit.compare(runs, ['chinchilla', 'farseer'])"
     instance(result, "result", Comparison, wanted="a comparison of laws", remedy=remedy)
     share = checked_level(level)
@@ -62,9 +64,9 @@ def comparison(result: Comparison, *, ax: Axes | None = None, level: float = 0.9
         one.grid(axis="x", color="0.92")
         one.set_axisbelow(True)
     axes[0].set_xscale("log")
-    axes[0].xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes[0].xaxis.set_minor_formatter(lambda value, _: f"{value:g}")
-    axes[0].tick_params(axis="x", which="minor", labelsize=7)
+    axes[0].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes[0].xaxis.set_minor_formatter(NullFormatter())
     axes[0].set_xlabel(f"root mean square residual, {unit}\n(filled: held out; open: in sample)")
     axes[1].set_xlabel(
         f"worse than {result.best} by, {unit}\n({100 * share:g} %, all differences together)"

@@ -32,11 +32,14 @@ from scalefit.validation.comparison_folds import common_folds
 from scalefit.validation.comparison_result import Comparison
 from scalefit.validation.folds import Blocks, Fold, Scheme
 from scalefit.validation.information import criteria, no_likelihood
-from scalefit.validation.left_out_parts import PARTS, left_out_predictions
 from scalefit.validation.nested_tests import NestedTest, nested_tests, tests_frame
 from scalefit.validation.paired_differences import differences, root_mean_square
+from scalefit.validation.training_noise import noise_of, predictions_with_noise
 
 __all__ = ["compare"]
+
+# Below five runs the quantile of Student's t is above 3: only a factor would be seen.
+FEWEST_RUNS = 5
 
 SCHEMES: tuple[Scheme, ...] = ("largest", "rolling", "groups")
 
@@ -289,22 +292,24 @@ def _held(
     )
 
 
-def _left_out_errors(held: _Held, table: LossTable, objective: Objective) -> np.ndarray | None:
-    """Errors where parts of the training runs are left out, shape (laws, parts, m).
+def _noisy_errors(held: _Held, table: LossTable, objective: Objective) -> np.ndarray | None:
+    """Errors where the training runs have other noise, the same for all laws.
 
-    None where folds have training runs of their own.
+    Of shape (laws, draws, m); None where folds have training runs of their own.
     """
     if len(held.folds) > 1:
         return None
+    (fold,) = held.folds
+    noise = noise_of(held.found, table)
     observed = table.column(held.found[0].candidate.law.response)[held.row]
     every = []
     for parts in held.last:
-        rows = np.full((len(table), PARTS), np.nan)
+        predicted = np.full((len(noise), len(table)), np.nan)
         for one, own in parts:
-            mine = own & held.folds[0].test
-            found = left_out_predictions(one, subset(table, mine))
-            rows[mine, : len(found)] = found.T
-        every.append(residuals(measure(objective), observed, rows[held.row].T))
+            mine = own & fold.test
+            drawn = noise[:, own & fold.train]
+            predicted[:, mine] = predictions_with_noise(one, subset(table, mine), drawn)
+        every.append(residuals(measure(objective), observed, predicted[:, held.row]))
     return np.array(every)
 
 
@@ -324,11 +329,12 @@ def _result(
     size = size[order]
     free = np.array([not item.at_search_bound for item in found])
     owner = held.row if blocks is None else blocks.codes[held.row]
-    inside = _left_out_errors(held, table, objective)
+    noisy = _noisy_errors(held, table, objective)
     labels = tuple(item.label for item in found)
     used = table.weight > 0
     why = no_likelihood(objective, table)
     both = criteria(found, table)
+    dropped = len(folds) - len(held.folds)
     rows = pd.DataFrame(
         {
             "free": [item.n_free for item in found],
@@ -364,9 +370,9 @@ def _result(
         folds=tuple(fold.name for fold in held.folds),
         held_out=runs,
         tests=tests_frame(tests),
-        notes=(*notes, *_result_notes(found, tests, why, len(folds) - len(held.folds))),
+        notes=(*notes, *_result_notes(found, tests, why, dropped, len(held.row))),
         _rows=rows,
-        _differences=differences(held.errors, owner, inside),
+        _differences=differences(held.errors, owner, noisy),
     )
 
 
@@ -380,7 +386,11 @@ def _weights(size: np.ndarray, free: np.ndarray) -> list[float]:
 
 
 def _result_notes(
-    found: Sequence[FittedCandidate], tests: Sequence[NestedTest], why: str, dropped: int
+    found: Sequence[FittedCandidate],
+    tests: Sequence[NestedTest],
+    why: str,
+    dropped: int,
+    runs: int,
 ) -> list[Note]:
     notes = [
         Note.of(
@@ -404,6 +414,16 @@ def _result_notes(
     ]
     if why:
         notes.append(Note.of("no_criteria", f"no AICc and no BIC: {why}", {"reason": why}))
+    if runs < FEWEST_RUNS:
+        notes.append(
+            Note.of(
+                "few_held_out",
+                f"{runs} held-out {'run says' if runs == 1 else 'runs say'} little about any "
+                f"law, fewer than {FEWEST_RUNS}: hold out more blocks, as hold=3, or each in turn, "
+                "as scheme='rolling'",
+                {"runs": runs},
+            )
+        )
     if dropped:
         notes.append(
             Note.of(

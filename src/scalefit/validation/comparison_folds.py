@@ -14,7 +14,7 @@ from scalefit.validation.folds import Blocks, Fold, Scheme, blocks_of, folds_of,
 __all__ = ["common_folds"]
 
 # Blocks of a learning curve, which has no design: factors of so much, from its end downwards. The
-# half octave was chosen on training rows alone (docs/adr/0025).
+# half octave was chosen on training rows alone (docs/adr/0025-laws-are-weighed.md).
 HALF_OCTAVE = np.log(2.0) / 2
 
 # Residual degrees of freedom that the largest law keeps on the training runs of a fold: with none
@@ -36,7 +36,7 @@ def common_folds(
 
     Args:
         table: the runs.
-        laws: the laws; blocks are by the columns of the first.
+        laws: the laws; blocks are by default of the columns of the one that has most.
         most_free: free parameters of the largest.
         by: column of the blocks.
         scheme: which blocks are held out.
@@ -57,11 +57,12 @@ def common_folds(
                 remedy="Leave one of them out",
             )
         return (_large_enough((ruled_fold(table, test),), least)), None
-    curve = by is None and all(len(law.columns) == 1 for law in laws)
-    blocks = _octaves(table, laws[0].columns[0]) if curve else blocks_of(table, laws[0], by)
+    widest = max(laws, key=lambda law: len(law.columns))
+    curve = by is None and len(widest.columns) == 1
+    blocks = _octaves(table, widest.columns[0]) if curve else blocks_of(table, widest, by)
     folds = folds_of(blocks, scheme, hold)
     if curve and scheme == "largest":
-        folds = (_last(table, laws[0].columns[0], folds[0], least),)
+        folds = (_last(table, widest.columns[0], folds[0], least),)
     return _large_enough(folds, least), blocks
 
 

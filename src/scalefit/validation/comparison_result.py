@@ -234,8 +234,8 @@ class Comparison(Described):
         found = self._differences
         said = f"by Student's t over {found.blocks or len(self.held_out)} "
         said += "blocks" if found.blocks else "runs"
-        if found.parts:
-            said += f", and {found.parts} parts of the training runs left out in turn"
+        if found.draws:
+            said += f", and {found.draws} draws of the training runs' noise"
         return said + f"; Bonferroni over {self._compared} pairs"
 
     def _tests(self) -> list[Table]:

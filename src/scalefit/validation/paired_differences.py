@@ -21,14 +21,14 @@ class Differences(NamedTuple):
         se: standard error, shape (laws, laws); NaN where there is none.
         df: degrees of freedom of Student's t, shape (laws, laws).
         blocks: number of independent blocks that the held-out runs were taken as; 0 for runs.
-        parts: number of parts of the training runs that were left out in turn; 0 for none.
+        draws: number of draws of the training runs' noise; 0 for none.
     """
 
     value: np.ndarray
     se: np.ndarray
     df: np.ndarray
     blocks: int
-    parts: int
+    draws: int
 
     def quantile(self, level: float, compared: int) -> np.ndarray:
         """Student's t by Bonferroni for so many comparisons at once, shape (laws, laws)."""
@@ -50,26 +50,25 @@ def root_mean_square(errors: np.ndarray) -> np.ndarray:
 
 
 def differences(
-    errors: np.ndarray, owner: np.ndarray, left_out: np.ndarray | None = None
+    errors: np.ndarray, owner: np.ndarray, noisy: np.ndarray | None = None
 ) -> Differences:
     """Paired differences of root mean square errors, R_a - R_b, and their standard errors.
 
     Each held-out run contributes d_i = (e_ai^2 - e_bi^2) / (R_a + R_b), and the mean of d is the
     difference itself. Its variance over runs, or over blocks of runs, is that of a mean. Where one
-    fit predicts all runs, its own noise is common to them: it is added by the jackknife, from fits
-    that leave out one part of the training runs each.
+    fit predicts all runs, the noise of its training runs is common to them, and its variance is
+    added: that of the difference over fits to training runs with other noise.
 
     Args:
         errors: of every law for each held-out run, shape (laws, m).
         owner: block of each, shape (m,).
-        left_out: the same errors where one part of the training runs is left out, shape (laws,
-            parts, m); NaN of a part without a fit. None where folds have training runs of their
-            own, so that the spread between blocks has their noise.
+        noisy: the same errors where the training runs have other noise, shape (laws, draws, m); NaN
+            of a draw without a fit. None where folds have training runs of their own, so that the
+            spread between blocks has their noise.
 
     Source:
         Diebold and Mariano 1995, J. Business and Economic Statistics 13(3) (the mean of loss
-        differentials). Efron and Stein 1981, Annals of Statistics 9(3) (jackknife). Satterthwaite
-        1946, Biometrics Bulletin 2(6) (degrees of freedom of the sum).
+        differentials). Satterthwaite 1946, Biometrics Bulletin 2(6) (degrees of freedom of a sum).
     """
     size = root_mean_square(errors)
     value = size[:, None] - size[None, :]
@@ -78,19 +77,19 @@ def differences(
     with np.errstate(invalid="ignore", divide="ignore"):
         single = (squares[:, None] - squares[None, :]) / sums[..., None]
     blocks = len(np.unique(owner))
-    clustered = blocks >= FEWEST_BLOCKS or left_out is None
+    clustered = blocks >= FEWEST_BLOCKS or noisy is None
     units = np.unique(owner, return_inverse=True)[1] if clustered else np.arange(len(owner))
     tested, count = _variance_of_mean(single - value[..., None], units)
     freedom = np.full(value.shape, max(count - 1, 0), dtype=np.float64)
-    trained, parts = np.zeros_like(value), 0
-    if left_out is not None:
-        trained, parts = _jackknife(left_out)
+    trained, draws = np.zeros_like(value), 0
+    if noisy is not None:
+        trained, draws = _variance_over_draws(noisy)
         whole = tested + trained
         with np.errstate(invalid="ignore", divide="ignore"):
-            freedom = whole**2 / (tested**2 / max(count - 1, 1) + trained**2 / max(parts - 1, 1))
+            freedom = whole**2 / (tested**2 / max(count - 1, 1) + trained**2 / max(draws - 1, 1))
     variance = tested + trained
     np.fill_diagonal(variance, 0.0)
-    return Differences(value, np.sqrt(variance), freedom, blocks if clustered else 0, parts)
+    return Differences(value, np.sqrt(variance), freedom, blocks if clustered else 0, draws)
 
 
 def _variance_of_mean(centred: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, int]:
@@ -102,13 +101,11 @@ def _variance_of_mean(centred: np.ndarray, units: np.ndarray) -> tuple[np.ndarra
     return count / (count - 1) * np.sum(sums**2, axis=-1) / m**2, count
 
 
-def _jackknife(left_out: np.ndarray) -> tuple[np.ndarray, int]:
-    """Variance of the differences by parts of the training runs left out, and their number."""
-    size = root_mean_square(left_out)
+def _variance_over_draws(noisy: np.ndarray) -> tuple[np.ndarray, int]:
+    """Variance of the differences over draws, and the number of draws that have fits."""
+    size = root_mean_square(noisy)
     size = size[:, np.isfinite(size).all(axis=0)]
-    parts = size.shape[1]
-    if parts < 2:
-        return np.full((len(size), len(size)), np.nan), parts
-    each = size[:, None] - size[None, :]
-    spread = np.sum((each - each.mean(axis=-1, keepdims=True)) ** 2, axis=-1)
-    return (parts - 1) / parts * spread, parts
+    draws = size.shape[1]
+    if draws < 2:
+        return np.full((len(size), len(size)), np.nan), draws
+    return np.var(size[:, None] - size[None, :], axis=-1, ddof=1), draws
