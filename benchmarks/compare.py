@@ -51,7 +51,7 @@ def chinchilla(data: Path) -> None:
     """The outer exponent on the points of Besiroglu et al."""
     runs = pd.read_csv(data / CHINCHILLA_FILE)
     laws = ["chinchilla", "chinchilla_outer", "chinchilla_tied"]
-    found = sf.compare(runs, laws, keep=CHINCHILLA_RULE, test="C > 1e21")
+    found = sf.compare(runs, laws, keep=CHINCHILLA_RULE, test="flops > 1e21")
     print("## The points of the Chinchilla paper\n")
     print(found.summary(), "\n")
 

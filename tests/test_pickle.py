@@ -60,7 +60,7 @@ def made(runs):
 RESULTS = (
     *("runs", "fit", "own fit", "published", "params", "objective", "diagnostics", "certificate"),
     *("note", "laws", "draws", "loss", "covariance", "profile", "best", "region", "deadweight"),
-    *("shapes", "study", "isoflop", "bias", "comparison"),
+    *("shapes", "study", "isoflop", "comparison", "bias"),
 )
 
 
