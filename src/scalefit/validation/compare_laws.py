@@ -328,7 +328,8 @@ def _result(
     held = held._replace(found=found, errors=held.errors[order], last=[held.last[k] for k in order])
     size = size[order]
     free = np.array([not item.at_search_bound for item in found])
-    owner = held.row if blocks is None else blocks.codes[held.row]
+    # Under a rule there are no blocks: single runs are what varies.
+    owner = np.zeros(len(held.row)) if blocks is None else blocks.codes[held.row]
     noisy = _noisy_errors(held, table, objective)
     labels = tuple(item.label for item in found)
     used = table.weight > 0
