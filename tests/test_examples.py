@@ -49,6 +49,7 @@ SAYS = {
     "check": "scalefit.allocate refuses a fit to these runs",
     "holdout": "decades beyond its training",
     "shape": "Shapes near the optimum of chinchilla",
+    "compare": "chosen: chinchilla_outer",
 }
 
 

@@ -56,6 +56,7 @@ def made(runs):
         "next runs": sf.next_runs(fit, runs, target=1e22, budget=1e20, count=2),
         "check": sf.check(runs),
         "diagnosis": sf.diagnose(fit, runs),
+        "comparison": sf.compare(runs, ["chinchilla", "chinchilla_n"]),
         "bias": sf.bias(fit, found, runs, 1e22, rules=(), objectives=False, n_draws=5),
         "report": sf.report(fit),
     }
@@ -64,7 +65,8 @@ def made(runs):
 RESULTS = (
     *("runs", "fit", "own fit", "published", "params", "objective", "diagnostics", "certificate"),
     *("note", "laws", "draws", "loss", "covariance", "profile", "best", "region", "deadweight"),
-    *("shapes", "study", "isoflop", "next runs", "check", "diagnosis", "holdout", "bias", "report"),
+    *("shapes", "study", "isoflop", "next runs", "check", "diagnosis", "holdout", "comparison"),
+    *("bias", "report"),
 )
 
 

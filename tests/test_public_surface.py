@@ -44,6 +44,7 @@ RESULTS = (
     sf.validation.HoldOut,
     sf.studies.Study,
     sf.validation.Diagnosis,
+    sf.validation.Comparison,
 )
 OF_RESULTS = ("summary", "to_frame", "notes", "_repr_html_", "to_markdown", "to_latex")
 

@@ -47,6 +47,7 @@ from scalefit.results.fit import Fit
 from scalefit.results.literature import published
 from scalefit.results.status import Status
 from scalefit.simulation.tables import simulate
+from scalefit.validation.compare_laws import compare
 from scalefit.validation.fit_diagnosis import diagnose
 from scalefit.validation.hold_out import holdout
 from scalefit.version import __version__ as __version__
@@ -66,6 +67,7 @@ __all__ = [
     "bias",
     "bootstrap",
     "check",
+    "compare",
     "compute_multiplier",
     "covariance",
     "crossing",

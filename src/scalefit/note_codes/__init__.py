@@ -9,6 +9,7 @@ from scalefit.frozen import Frozen
 from scalefit.note_codes import (
     answers,
     approach2,
+    comparisons,
     designs,
     diagnosis,
     draws,
@@ -29,6 +30,7 @@ CODES: Mapping[str, Code] = Frozen(
         **answers.CODES,
         **draws.CODES,
         **approach2.CODES,
+        **comparisons.CODES,
         **diagnosis.CODES,
         **holdout.CODES,
         **next_runs.CODES,

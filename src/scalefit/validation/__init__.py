@@ -3,12 +3,14 @@
 ``scalefit.diagnose``, ``scalefit.holdout`` and ``scalefit.compare`` return its results.
 """
 
+from scalefit.validation.comparison_result import Comparison
 from scalefit.validation.diagnosis import Diagnosis
 from scalefit.validation.hold_out_result import HoldOut
 from scalefit.validation.smooth_pattern import SmoothPattern
 from scalefit.validation.targets import Target
 
 __all__ = [
+    "Comparison",
     "Diagnosis",
     "HoldOut",
     "SmoothPattern",

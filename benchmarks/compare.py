@@ -1,0 +1,136 @@
+"""Which law predicts runs that it has not seen: on public tables, and on 92 learning curves.
+
+Three questions, each with its own table of results:
+
+- Farseer's runs, the largest models held out: which of three laws predicts them.
+- The points of the Chinchilla paper: whether the outer exponent is 1.
+- Learning curves: ``power_offset``, ``broken_power``, and what ``compare`` makes of both from the
+  training rows alone. The metric is the root mean square error of ln loss on the scored rows, mean
+  and median over the curves of a column, as in the suite of Alabdulmohsin et al. 2022.
+
+The folders of the tables are named by SCALEFIT_DATA and SCALEFIT_BENCH; without them a part is left
+out. What a curve's scored rows hold is read after its law is chosen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from common import CHINCHILLA_FILE, CHINCHILLA_RULE, FARSEER_FILE, table
+
+import scalefit as sf
+
+CURVES = ("curves_vision.csv.gz", "curves_language.csv")
+COLUMNS = {"IC": "image", "NMT": "NMT", "LM": "LM", "BB": "BIG-Bench"}
+LAWS = ("power_offset", "broken_power")
+CHOICES = (*LAWS, "compare: best", "compare: combined")
+
+
+def folder(variable: str) -> Path | None:
+    """A folder that the environment names, or None."""
+    found = os.environ.get(variable)
+    return Path(found) if found else None
+
+
+def farseer(data: Path) -> None:
+    """Three laws on Farseer's runs, the largest models held out."""
+    runs = pd.read_csv(data / FARSEER_FILE)
+    laws = ["chinchilla", "chinchilla_outer", "farseer"]
+    found = sf.compare(runs, laws, by="N", N="params", D="tokens")
+    print("## Farseer, the largest N held out\n")
+    print(found.summary(), "\n")
+
+
+def chinchilla(data: Path) -> None:
+    """The outer exponent on the points of Besiroglu et al."""
+    runs = pd.read_csv(data / CHINCHILLA_FILE)
+    laws = ["chinchilla", "chinchilla_outer", "chinchilla_tied"]
+    found = sf.compare(runs, laws, keep=CHINCHILLA_RULE, test="flops > 1e21")
+    print("## The points of the Chinchilla paper\n")
+    print(found.summary(), "\n")
+
+
+def curves(bench: Path) -> dict[tuple[str, str, str], pd.DataFrame]:
+    """Every curve, without rows that repeat another one exactly."""
+    found = {}
+    for name in CURVES:
+        frame = pd.read_csv(bench / name).fillna({"Model": "-"})
+        for key, curve in frame.groupby(["Domain", "Task", "Model"]):
+            found[key] = curve.drop_duplicates()
+    return found
+
+
+def predictions(curve: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Predicted losses of the scored rows, by choice, from the training rows alone.
+
+    Only the x of the scored rows is read.
+    """
+    rows = curve[curve["Training"] == 1]
+    at = curve.loc[curve["Training"] == 0, "Seen Examples"].to_numpy()
+    runs = pd.DataFrame({"x": rows["Seen Examples"], "loss": rows["Loss"]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = sf.compare(runs, LAWS, x="x", loss="loss")
+            made = {law: np.asarray(found.fits[law].predict(x=at)) for law in found.laws}
+            made |= {"compare: best": made[found.best], "compare: combined": found.predict(x=at)}
+        except sf.ScalefitError as error:
+            # Too few rows for the larger law: the smaller one is all there is.
+            print(f"one law only ({error})")
+            made = {}
+        for law in LAWS:
+            if law not in made:
+                made[law] = np.asarray(sf.fit(runs, law, x="x", loss="loss").predict(x=at))
+    for choice in CHOICES[2:]:
+        made.setdefault(choice, made[LAWS[0]])
+    return made
+
+
+def scored(item: tuple[tuple[str, str, str], pd.DataFrame]) -> dict[str, object]:
+    """Errors of every choice on one curve."""
+    key, curve = item
+    made = predictions(curve)
+    losses = curve.loc[curve["Training"] == 0, "Loss"].to_numpy()
+    return {"column": COLUMNS[key[0]]} | {
+        choice: float(np.sqrt(np.mean(np.log(losses / made[choice]) ** 2))) for choice in CHOICES
+    }
+
+
+def learning_curves(bench: Path, workers: int) -> None:
+    """Errors on the learning curves whose scored rows are there."""
+    items = [item for item in curves(bench).items() if (item[1]["Training"] == 0).any()]
+    with ProcessPoolExecutor(workers) as pool:
+        frame = pd.DataFrame(pool.map(scored, items, chunksize=2))
+    print(f"## {len(frame)} learning curves with scored rows: mean (median) over curves\n")
+    groups = frame.groupby("column", sort=False)
+    header = ("law", *(f"{name} ({len(part)})" for name, part in groups))
+    rows = [
+        (choice, *(f"{p[choice].mean():.5f} ({p[choice].median():.5f})" for _, p in groups))
+        for choice in CHOICES
+    ]
+    print(table(header, rows), "\n")
+
+
+def main() -> None:
+    """Print the tables of every part whose data are there."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--only", choices=("farseer", "chinchilla", "curves"))
+    given = parser.parse_args()
+    data, bench = folder("SCALEFIT_DATA"), folder("SCALEFIT_BENCH")
+    if data and given.only in (None, "farseer"):
+        farseer(data)
+    if data and given.only in (None, "chinchilla"):
+        chinchilla(data)
+    if bench and given.only in (None, "curves"):
+        learning_curves(bench, given.workers)
+
+
+if __name__ == "__main__":
+    main()
