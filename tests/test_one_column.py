@@ -125,6 +125,10 @@ def test_a_fit_remembers_what_its_table_called_a_column(pinned):
     assert draws.predict(C=[1e20, 1e24]).value.shape == (2,)
     loaded = sf.Fit.from_json(pinned.to_json())
     assert loaded.predict(C=1e24) == pinned.predict(C=1e24)
+    # A table that was read before has the column under its own name.
+    read = sf.read(runs)
+    np.testing.assert_array_equal(pinned.predict(read), pinned.predict(runs))
+    assert sf.covariance(pinned, read).df == 3
     # A keyword wins.
     other = runs.rename(columns={"C": "flops"})
     np.testing.assert_array_equal(pinned.predict(other, x="flops"), pinned.predict(runs))
