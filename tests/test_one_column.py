@@ -125,6 +125,10 @@ def test_a_fit_remembers_what_its_table_called_a_column(pinned):
     assert draws.predict(C=[1e20, 1e24]).value.shape == (2,)
     loaded = sf.Fit.from_json(pinned.to_json())
     assert loaded.predict(C=1e24) == pinned.predict(C=1e24)
+    # A table that was read before has the column under its own name.
+    read = sf.read(runs)
+    np.testing.assert_array_equal(pinned.predict(read), pinned.predict(runs))
+    assert sf.covariance(pinned, read).df == 3
     # A keyword wins.
     other = runs.rename(columns={"C": "flops"})
     np.testing.assert_array_equal(pinned.predict(other, x="flops"), pinned.predict(runs))
@@ -516,17 +520,17 @@ def test_parts_of_a_table_keep_its_known_errors():
 
 @pytest.mark.slow
 def test_intervals_of_four_runs_hold_what_they_promise():
-    """One standard error of a share of .95 of 500 tables is a point."""
+    """One standard error of a share of .95 of 250 tables is 1.4 points."""
     C, rng, held = four()["C"], np.random.default_rng(0), []
     truth = 95.0
-    for _ in range(500):
+    for _ in range(250):
         tables = [
             pd.DataFrame({"C": C, "loss": E + A * C**-ALPHA + 0.004 * rng.standard_normal(4)})
             for A in (truth, 1.05 * truth)
         ]
-        fits = [sf.fit(table, "power_offset", x="C", **PINNED) for table in tables]
+        fits = [sf.fit(table, "power_offset", x="C", certify=False, **PINNED) for table in tables]
         ours, theirs = (
-            sf.covariance(fit, table).draws(1000, seed=i)
+            sf.covariance(fit, table).draws(600, seed=i)
             for i, (fit, table) in enumerate(zip(fits, tables, strict=True))
         )
         row = sf.covariance(fits[0], tables[0]).conf_int().loc["A"]
@@ -542,7 +546,7 @@ def test_intervals_of_four_runs_hold_what_they_promise():
         ]
         held.append([low <= right <= high for low, right, high in ends])
     exact, inverse, speed, new = np.mean(held, axis=0)
-    assert 0.92 < exact < 0.98 and 0.92 < inverse < 0.98
+    assert 0.91 < exact < 0.99 and 0.91 < inverse < 0.99
     # Of two independent estimates of 3 degrees of freedom, as of Behrens and Fisher: on the wide
     # side.
-    assert 0.93 < speed and 0.92 < new
+    assert 0.92 < speed and 0.91 < new

@@ -60,7 +60,7 @@ def inverse_predict(fit: Any, loss: Any, **columns: Any) -> Estimate:
         >>> runs = pd.DataFrame({"C": C, "loss": 1.6 + 95.0 * C**-0.094})
         >>> fit = sf.fit(runs, "power_offset", x="C")
         >>> f"{sf.inverse_predict(fit, 2.5).value:.4g} FLOP"
-        '3.316e+21 FLOP'
+        '3.36e+21 FLOP'
     """
     surface = checked_surface(fit).one_surface()
     point = surface.point

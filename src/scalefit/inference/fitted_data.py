@@ -105,7 +105,7 @@ class FittedData(NamedTuple):
         """
         objective = self.fit.objective
         straight = objective.residual == "raw" and not self.prepared.problem.nonlinear
-        return straight and objective.robust == "none" and not self.at_bound.any()
+        return straight and not objective.penalty.bounded and not self.at_bound.any()
 
 
 def attach(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> FittedData:
@@ -213,7 +213,7 @@ def _ways_out(fit: Fit) -> str:
     bent = [one.name for one in free if one.kind.name not in LINEAR or one.kind.searchable]
     squares = "residual='raw', robust='none'"
     held = {**fit.fixed, **{name: float(f"{fit.params[name]:.4g}") for name in bent}}
-    if fit.objective.residual == "raw" and fit.objective.robust == "none" and not bent:
+    if fit.objective.residual == "raw" and not fit.objective.penalty.bounded and not bent:
         exact = "Take covariance(fit, runs), whose Student's t is exact for a linear fit by squares"
     else:
         named = as_keywords(fit.law, fit.provenance)

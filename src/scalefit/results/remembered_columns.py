@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from scalefit.arguments import numbers
 from scalefit.data.column_names import ALIASES, TABLE_OPTIONS
 from scalefit.data.plain_frames import plain_frame
 from scalefit.data.table import LossTable, as_table
+from scalefit.frozen import Frozen
 from scalefit.laws import Law
 
 __all__ = ["as_keywords", "by_header", "spoken", "table_again"]
@@ -38,7 +40,9 @@ def table_again(
     known = _headers(provenance)
     wanted = [name for name in (known if names is None else names) if name in known]
     wanted = [name for name in wanted if name not in columns]
-    if isinstance(runs, LossTable) or not wanted:
+    if isinstance(runs, LossTable):
+        return _with_columns(as_table(runs, **columns), provenance, wanted)
+    if not wanted:
         return as_table(runs, **columns)
     frame = plain_frame(runs)
     there = {str(header): header for header in frame.columns}
@@ -51,6 +55,24 @@ def table_again(
         if known[name] in there and known[name] not in taken
     }
     return as_table(frame, **{**again, **columns})
+
+
+def _with_columns(
+    table: LossTable, provenance: Mapping[str, str], wanted: Iterable[str]
+) -> LossTable:
+    """A table that was read before, with columns that it has under another quantity's name."""
+    known = _headers(provenance)
+    places = {header: name for name, header in table.sources.items()}
+    added = {}
+    for name in wanted:
+        place = places.get(known[name], known[name])
+        same = table.scales.get(place, 1.0) == _unit(provenance, name)
+        if name not in table and place in table and same:
+            added[name] = table.frame[place]
+    if not added:
+        return table
+    sources = {**table.sources, **{name: known[name] for name in added}}
+    return replace(table, frame=table.frame.assign(**added), sources=Frozen(sources))
 
 
 def by_header(
