@@ -249,12 +249,13 @@ def _known(fit: Fit, best: Allocation) -> bool:
     if best.draws and np.ptp(best.draws["budget"], axis=0).any():
         # What is given is a loss, and the budget an answer.
         return False
-    given = {"flops" if best.unit == "FLOP" else "usd": best.budget}
+    given: dict[str, Any] = {"flops" if best.unit == "FLOP" else "usd": best.budget}
     try:
         other = allocate(fit, **given, cost=best.cost)
     except ScalefitError:
         return False
-    return np.shape(other.N) == np.shape(best.N) and np.allclose(other.N, best.N, rtol=SAME)
+    same = np.shape(other.N) == np.shape(best.N)
+    return same and bool(np.allclose(other.N, best.N, rtol=SAME))
 
 
 def _budget(best: Allocation) -> list[str]:
