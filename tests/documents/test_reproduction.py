@@ -146,6 +146,7 @@ def test_a_dataset_is_loaded_by_its_name(data_folder):
     assert dict(repeated(report)["fit"].params) == pytest.approx(dict(fit.params), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_the_seed_of_scattered_points_is_told_and_that_of_a_grid_is_not(frame):
     x = np.geomspace(1e3, 1e9, 24)
     scattered = sf.fit({"x": x, "loss": 1.5 + 3 * x**-0.1}, "broken_power", seed=3)
