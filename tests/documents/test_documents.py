@@ -144,6 +144,17 @@ def test_sections_are_in_order_and_hold_every_result(report, results):
     assert all(note.message in said for note in notes if note.code != "fit_warnings")
 
 
+def test_whatever_describes_itself_has_a_section(runs, results):
+    fit = results[0]
+    others = fit.estimate_loss(N=1e9, D=1e11), sf.fit(runs, robust="none"), fit.law
+    found = sf.report(fit, None, *others)
+    kinds = [one.title for one in found.sections]
+    assert "Fits and predictions" in kinds and "Further results" in kinds
+    assert "No interval is given" in found.markdown
+    best = sf.allocate(results[1][0], 1e23)
+    assert "Intervals hold the noise" in sf.report(fit, None, best).markdown
+
+
 # --- Methods ---
 
 

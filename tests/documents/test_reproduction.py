@@ -144,3 +144,12 @@ def test_a_dataset_is_loaded_by_its_name(data_folder):
     report = sf.report(fit)
     assert "sf.datasets.load(\n    'chinchilla_epoch'" in listing(report)
     assert dict(repeated(report)["fit"].params) == pytest.approx(dict(fit.params), rel=1e-12)
+
+
+@pytest.mark.slow
+def test_the_seed_of_scattered_points_is_told_and_that_of_a_grid_is_not(frame):
+    x = np.geomspace(1e3, 1e9, 24)
+    scattered = sf.fit({"x": x, "loss": 1.5 + 3 * x**-0.1}, "broken_power", seed=3)
+    assert scattered.diagnostics.search == "scattered"
+    assert "sf.fit(runs, 'broken_power', seed=3)" in calls(scattered, None, None, ())
+    assert "seed" not in calls(sf.fit(frame, seed=3, **UNITS), None, None, ())

@@ -254,7 +254,8 @@ def _known(fit: Fit, best: Allocation) -> bool:
         other = allocate(fit, **given, cost=best.cost)
     except ScalefitError:
         return False
-    return np.shape(other.N) == np.shape(best.N) and np.allclose(other.N, best.N, rtol=SAME)
+    same = np.shape(other.N) == np.shape(best.N)
+    return same and bool(np.allclose(other.N, best.N, rtol=SAME))
 
 
 def _budget(best: Allocation) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -133,8 +134,9 @@ class Report:
         return {**found, place: said.encode()}
 
     def _names(self, stem: str, kind: str) -> dict[str, str]:
-        """The file of each figure."""
-        return {one.name: f"{stem}-{one.name}{kind}" for one in self.figures}
+        """The file of each figure, by a name that Markdown and LaTeX read as it is."""
+        plain = re.sub(r"[^\w. -]", "-", stem)
+        return {one.name: f"{plain}-{one.name}{kind}" for one in self.figures}
 
     def _repr_html_(self) -> str:
         return html_page.body(*self._parts)

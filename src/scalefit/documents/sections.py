@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -33,6 +33,7 @@ from scalefit.documents.figures import of_result, residual_figure, surface_figur
 from scalefit.documents.material import ROOMS, Material, left_out, warned
 from scalefit.documents.references import bibtex, references
 from scalefit.documents.reproduction import calls
+from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Table
 from scalefit.reporting.numbers import Kind, shown
 
@@ -220,9 +221,7 @@ def _notes(material: Material) -> Iterator[Block]:
 
 def _limits(material: Material) -> Iterator[Block]:
     found: list[str] = []
-    if material.intervals is not None or any(
-        getattr(item, "draws", None) for item in material.results
-    ):
+    if material.intervals is not None or any(map(_drawn, material.results)):
         found.append(
             "Intervals hold the noise of the runs. They do not hold a wrong form of the law, an "
             "error that all runs share (data, tokenizer, hyperparameters, the count of N), or the "
@@ -241,6 +240,12 @@ def _limits(material: Material) -> Iterator[Block]:
     )
     for text in found:
         yield Paragraph((text,))
+
+
+def _drawn(result: Described) -> bool:
+    """Whether a result has draws, whose intervals are shown."""
+    draws = getattr(result, "draws", None)
+    return isinstance(draws, Mapping | np.ndarray) and len(draws) > 0
 
 
 def _reaches(material: Material) -> Iterator[str]:
