@@ -1,5 +1,6 @@
 """Runs to make next: the criterion by hand, the search by trying everything, and the truth."""
 
+import re
 from itertools import combinations, combinations_with_replacement
 
 import numpy as np
@@ -295,11 +296,20 @@ def test_what_cannot_be_is_refused(fit, runs):
         with pytest.raises(error, match=match):
             sf.next_runs(surface, table, **given)
 
+    def then(match, **options):
+        """What the remedy passes is taken."""
+        given = {"target": TARGET, "budget": NEW, "count": 2} | options
+        with pytest.raises(sf.errors.ArgumentError, match=match) as caught:
+            sf.next_runs(fit, runs, **given)
+        said = re.search(r"budget=([0-9.e+]+)", caught.value.remedy)
+        return sf.next_runs(fit, runs, **given | {"budget": float(said[1])})
+
     two = pd.DataFrame({"N": [1e9, 2e9], "D": [1e10, 1e10], "price": [0.0, 1.0]})
-    ask("pays for no run", budget=1e15)
-    ask("pays for none of 2 candidates", budget=1e19, candidates=two)
+    assert len(then("pays for no run", budget=1e15).runs) == 1
+    assert len(then("pays for none of 2 candidates", budget=1e19, candidates=two).runs) == 1
     ask("has no runs", table=None)
     ask("not a budget, a point", target="N")
+    ask("whatever it costs", limits={"D/N": (1e7, 1e8), "D": 1e9})
     ask("names them", candidates=two, limits={"N": 1e9})
     ask("no budget of another run", candidates=two[1:], cost="price")
     ask("costs a positive number", candidates=two, cost="price", error=sf.errors.DataError)
@@ -317,7 +327,7 @@ def test_what_cannot_be_is_refused(fit, runs):
 def test_what_a_picture_shows(chosen, apart, line):
     ax = sf.plot.next_runs(chosen)
     labels = sorted(ax.get_legend_handles_labels()[1])
-    assert labels == ["20 runs there", f"{len(chosen.runs)} next runs", "target: N* at 1e+22 FLOP"]
+    assert labels == ["20 next runs", "20 runs there", "target: N* at 1e+22 FLOP"]
     star = next(item for item in ax.lines if item.get_marker() == "*")
     assert star.get_xdata()[0] == pytest.approx(chosen.value[0])
     sf.plot.next_runs(apart[1])

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from scalefit.allocation.costs import Cost, CostLike, find_cost, price
+from scalefit.allocation.problem_form import LimitedQuantity
 from scalefit.allocation.problem_options import Limits, fixed_values, limits_of
-from scalefit.arguments import number, shown
+from scalefit.arguments import number
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import ArgumentError, DataError
 from scalefit.results.fit import Fit
@@ -31,6 +32,8 @@ WIDENED = 10**0.5
 
 # Halvings of an interval of logarithms: 2^-60 of it is rounding.
 HALVINGS = 60
+# Decades above a budget in which the cheapest run is looked for.
+DECADES = 16
 # Largest value of a column that a budget is tried on.
 LARGEST = 1e30
 
@@ -125,18 +128,28 @@ def grid_candidates(
     """
     paid = find_cost(cost)
     held = _single(fit, fixed)
-    known = {*fit.law.columns, *paid.columns}
-    limited = limits_of(limits, "D", known)
+    limited = limits_of(limits, "D", {*fit.law.columns, *paid.columns})
+    columns, spent = _grid(fit, paid, held, limited, budget)
+    if not len(spent):
+        raise _nothing(fit, paid, held, limited, budget)
+    return RunCandidates(columns, spent, tuple(range(len(spent))), paid, False)
+
+
+def _grid(
+    fit: Fit,
+    paid: Cost,
+    held: Mapping[str, float],
+    limited: Sequence[tuple[LimitedQuantity, float, float]],
+    budget: float,
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Columns and costs of the grid; of no rows where the budget pays for none."""
+    known = sorted({*fit.law.columns, *paid.columns})
     ends = {quantity.name: (low, high) for quantity, low, high in limited}
     lowest = {
-        name: held[name] if name in held else _lowest(fit, name, ends, paid)
-        for name in sorted(known)
+        name: held[name] if name in held else _lowest(fit, name, ends, paid) for name in known
     }
-    cheapest = float(price(paid, {name: np.array([value]) for name, value in lowest.items()})[0])
-    if cheapest > budget:
-        raise _too_little(budget, cheapest, lowest, paid.unit)
     free = {}
-    for name in sorted(known):
+    for name in known:
         if name not in held:
             high = _highest(fit, name, lowest, paid, budget)
             high = min(high, ends.get(name, (0.0, math.inf))[1])
@@ -147,25 +160,47 @@ def grid_candidates(
         _rounded(np.geomspace(lowest[name], free[name], count))
         if name in free
         else np.array([lowest[name]])
-        for name in lowest
+        for name in known
     ]
     mesh = np.meshgrid(*axes, indexing="ij")
-    columns = {name: values.ravel() for name, values in zip(lowest, mesh, strict=True)}
+    columns = {name: values.ravel() for name, values in zip(known, mesh, strict=True)}
     spent = price(paid, columns)
     kept = spent <= budget
-    if {"N", "D"} <= known:
+    if {"N", "D"} <= set(known):
         kept &= _like_the_runs(fit, columns, ends)
     for quantity, low, high in limited:
         kept &= _between(np.asarray(quantity.value(columns), dtype=np.float64), low, high)
-    if not kept.any():
-        raise ArgumentError(
-            f"no run of the grid keeps to the limits and costs at most {budget:.4g} {paid.unit}",
-            argument="limits",
-            value=limits,
-            remedy=f"Pass wider ones, or a larger budget, as budget={4 * budget:.3g}",
-        )
-    columns = {name: values[kept] for name, values in columns.items()}
-    return RunCandidates(columns, spent[kept], tuple(range(int(kept.sum()))), paid, False)
+    return {name: values[kept] for name, values in columns.items()}, spent[kept]
+
+
+def _nothing(
+    fit: Fit,
+    paid: Cost,
+    held: Mapping[str, float],
+    limited: Sequence[tuple[LimitedQuantity, float, float]],
+    budget: float,
+) -> ArgumentError:
+    """The error of a grid without any run that can be paid."""
+    for decade in range(1, DECADES):
+        columns, spent = _grid(fit, paid, held, limited, budget * 10.0**decade)
+        if len(spent):
+            least = int(np.argmin(spent))
+            where = ", ".join(f"{name} = {values[least]:.3g}" for name, values in columns.items())
+            return ArgumentError(
+                f"budget={budget:.4g} pays for no run: the smallest one ({where}) costs "
+                f"{spent[least]:.4g} {paid.unit}",
+                argument="budget",
+                value=budget,
+                remedy=f"Pass more, as budget={1.5 * spent[least]:.3g}, or smaller runs, as "
+                "limits={'N': (1e6, None)}",
+            )
+    return ArgumentError(
+        "no run of the grid keeps to the limits, whatever it costs",
+        argument="limits",
+        value=[quantity.name for quantity, _, _ in limited],
+        remedy="Pass wider ones: D/N keeps to the runs' range too, unless limits= has it, as "
+        "limits={'D/N': (1, 1000)}",
+    )
 
 
 def _like_the_runs(
@@ -238,16 +273,3 @@ def _rounded(values: np.ndarray) -> np.ndarray:
 
 def _between(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return (values >= low * (1 - 1e-9)) & (values <= high * (1 + 1e-9))
-
-
-def _too_little(
-    budget: float, cheapest: float, at: Mapping[str, float], unit: str
-) -> ArgumentError:
-    where = ", ".join(f"{name} = {value:.3g}" for name, value in at.items())
-    return ArgumentError(
-        f"budget={shown(budget)} pays for no run: the smallest one ({where}) costs "
-        f"{cheapest:.4g} {unit}",
-        argument="budget",
-        value=budget,
-        remedy=f"Pass more, as budget={10 * cheapest:.3g}, or limits= with smaller runs",
-    )

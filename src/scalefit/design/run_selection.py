@@ -116,7 +116,7 @@ def next_runs(
         >>> fit = sf.fit(runs)
         >>> chosen = sf.next_runs(fit, runs, target=1e23, budget=1e20, count=4)
         >>> chosen
-        <NextRuns for N* at 1e+23 FLOP: 4 for 1e+20 FLOP, ... times narrower>
+        <NextRuns for N* at 1e+23 FLOP: 4 for ... FLOP, ... times narrower>
         >>> list(chosen.runs)
         ['N', 'D', 'cost', 'spent', 'se']
     """
