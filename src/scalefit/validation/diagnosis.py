@@ -244,8 +244,8 @@ class Diagnosis(Described):
         if not np.isfinite(p):
             return ""
         return (
-            f"a smooth surface explains {percent(max(share, 0.0))} of the variance of the residuals "
-            f"beyond the law (p = {p:.2g} if it is right)"
+            f"a smooth surface explains {percent(max(share, 0.0))} of the variance of the "
+            f"residuals beyond the law (p = {p:.2g} if it is right)"
         )
 
     def _sources(self, level: float) -> Table:
