@@ -16,7 +16,7 @@ runs = sf.simulate(sf.simulation.isoflop_design(budgets, points=7), noise=0.003,
 bad = runs["C"] == 1e20
 share = np.log(runs["N"][bad] / runs["N"][bad].min())
 runs.loc[bad, "loss"] *= np.exp(0.04 * share / share.max())
-fit = sf.fit(runs)
+fit = sf.fit(runs, robust="none")
 
 # %% [markdown]
 # N* at 1e24 FLOP: its interval, and how far it moves without one budget, without one size, and with

@@ -27,7 +27,7 @@ MOST_PANELS = 4
 TALLEST = 6.0
 # Answers beyond this factor are put on the edge.
 WIDEST = 8.0
-BAND, TREND, FLAGGED = "#1f6f8b", "#d1495b", "#d1495b"
+BAND, TREND, FLAGGED = "#2b8cae", "#d1495b", "#d1495b"
 UNITS = {"N": "N, parameters", "D": "D, tokens", "C": "C, FLOP", "6ND": "6ND, FLOP",
          "D/N": "D/N, tokens per parameter"}  # fmt: skip
 
@@ -208,7 +208,7 @@ def _dots(
     limit = np.log(WIDEST)
     ends = np.log(np.array(result.interval(level)) / result.answer)
     if np.isfinite(ends).all():
-        ax.axvspan(*np.clip(ends, -limit, limit), color=BAND, alpha=0.18, linewidth=0)
+        ax.axvspan(*np.clip(ends, -limit, limit), color=BAND, alpha=0.22, linewidth=0)
     ax.axvline(0.0, color="0.5", linewidth=0.9)
     bar = np.clip(np.nan_to_num(width), 0.0, limit)
     ax.hlines(rows, -bar, bar, color="0.6", linewidth=3.0, alpha=0.6)

@@ -231,15 +231,22 @@ class Diagnosis(Described):
             + ", ".join(errors)
             if errors
             else "",
-            "pattern": f"a smooth surface explains {percent(self.pattern.share)} of the variance "
-            f"of the residuals beyond the law (p = {self.pattern.p:.2g} if it is right)"
-            if np.isfinite(self.pattern.p)
-            else "",
+            "pattern": self._pattern(),
             "not fitted": "; ".join(
                 f"without {row['by']} = {row['block']}: {row['failure']}"
                 for _, row in failed.iterrows()
             ),
         }
+
+    def _pattern(self) -> str:
+        """How much of the residuals a smooth surface explains."""
+        share, _, p, _ = self.pattern
+        if not np.isfinite(p):
+            return ""
+        return (
+            f"a smooth surface explains {percent(max(share, 0.0))} of the variance of the "
+            f"residuals beyond the law (p = {p:.2g} if it is right)"
+        )
 
     def _sources(self, level: float) -> Table:
         frame = self.to_frame(level)
