@@ -54,4 +54,6 @@ def test_held_out_runs_are_inside_as_often_as_promised(make, law, options, robus
     for level, shares in held.items():
         # Runs of one table share their fits: the error is that over tables.
         error = np.std(shares) / np.sqrt(TABLES)
-        assert np.mean(shares) == pytest.approx(level, abs=max(3 * error, 0.02)), level
+        # A robust fit passes through some of its runs, so that half of its residuals lie closer
+        # than half of the noise.
+        assert np.mean(shares) == pytest.approx(level, abs=max(3 * error, 0.03)), level

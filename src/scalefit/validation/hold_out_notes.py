@@ -13,7 +13,7 @@ from scalefit.errors import listed
 from scalefit.notes import Note
 from scalefit.results.dependence import dependence_notes
 from scalefit.validation.folds import Fold
-from scalefit.validation.hold_out_result import HoldOut
+from scalefit.validation.hold_out_result import HoldOut, without_warned
 
 __all__ = ["hold_out_notes"]
 
@@ -147,7 +147,7 @@ def _coverage(result: HoldOut) -> Iterable[Note]:
             "intervals_do_not_hold",
             f"95 % intervals hold {found.inside} of {found.runs} held-out runs, {chance} by the "
             "binomial distribution, as if these were independent"
-            f"{result.without_warned(0.95)}: {wanted}",
+            f"{without_warned(result.to_frame(), result.folds)}: {wanted}",
             details,
         )
     elif found.too_few:

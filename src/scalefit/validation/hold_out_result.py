@@ -19,7 +19,7 @@ from scalefit.results.estimate import quantiles
 from scalefit.results.fit import Fit
 from scalefit.validation.calibration import LEVELS, Coverage, coverage_of
 
-__all__ = ["HeldRuns", "HoldOut"]
+__all__ = ["HeldRuns", "HoldOut", "error_summary", "without_warned"]
 
 # Warnings of a covariance that say that its intervals are too narrow.
 TOO_NARROW = ("conditional_on_bound", "draws_at_bound", "determined_alone")
@@ -236,22 +236,8 @@ class HoldOut(Described):
             by = f"too narrow by {_factor(found.width)}"
             if math.isinf(found.width):
                 by = "beside the predictions, and no width would do"
-            return f"{held}: {by}{self.without_warned(level)}"
+            return f"{held}: {by}{without_warned(self.to_frame(level), self._folds)}"
         return f"{held}: as promised within chance ({between})"
-
-    def without_warned(self, level: float) -> str:
-        """How many runs intervals hold without the folds whose covariance warns of them, in words.
-
-        Empty where there are no such folds.
-        """
-        codes = self._folds["warnings"].str.split(", ")
-        warned = codes[codes.map(lambda item: any(code in TOO_NARROW for code in item))].index
-        rest = ~self._runs.frame["fold"].isin(warned).to_numpy()
-        found = self._runs.coverage(level, rest)
-        if not len(warned) or not found.runs:
-            return ""
-        folds = f"{len(warned)} fold{'s' * (len(warned) > 1)}"
-        return f" ({found.inside} of {found.runs} without {folds} at a bound or an end)"
 
     def _size(self, errors: np.ndarray) -> str:
         """Mean error, root mean square and largest error, in words."""
@@ -364,6 +350,25 @@ class HoldOut(Described):
             f"<HoldOut {self.fit.law.name}: {len(self.errors)} runs of {len(self._folds)} folds by "
             f"{self.by}, {size}>"
         )
+
+
+def without_warned(runs: pd.DataFrame, folds: pd.DataFrame) -> str:
+    """How many runs intervals hold without the folds whose covariance warns of them, in words.
+
+    Args:
+        runs: as ``HoldOut.to_frame`` gives them.
+        folds: as ``HoldOut.folds`` has them.
+
+    Returns:
+        The words; empty where there are no such folds, or no others.
+    """
+    codes = folds["warnings"].str.split(", ")
+    warned = codes[codes.map(lambda item: any(code in TOO_NARROW for code in item))].index
+    inside = runs["inside"][~runs["fold"].isin(warned)].dropna()
+    if not len(warned) or not len(inside):
+        return ""
+    count = f"{len(warned)} fold{'s' * (len(warned) > 1)}"
+    return f" ({int(inside.sum())} of {len(inside)} without {count} at a bound or an end)"
 
 
 def error_summary(errors: np.ndarray) -> dict[str, float]:
