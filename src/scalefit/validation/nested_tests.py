@@ -18,7 +18,7 @@ from scalefit.results.dependence import too_narrow
 from scalefit.validation.candidates import FittedCandidate
 from scalefit.validation.nesting import Nesting, nesting
 
-__all__ = ["NestedTest", "nested_tests", "tests_frame"]
+__all__ = ["NestedTest", "nested_tests", "frame_of_tests"]
 
 # Cells that are polished for a simulated table; the optimum of the real one is another start.
 STARTS = 2
@@ -210,6 +210,6 @@ def _values(item: FittedCandidate, table: LossTable, losses: np.ndarray) -> np.n
     return np.asarray(found.value)
 
 
-def tests_frame(tests: Sequence[NestedTest]) -> pd.DataFrame:
+def frame_of_tests(tests: Sequence[NestedTest]) -> pd.DataFrame:
     """A row for each test."""
     return pd.DataFrame(list(tests), columns=NestedTest._fields)
