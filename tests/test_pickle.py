@@ -52,11 +52,11 @@ def made(runs):
         "study": sf.studies.simulation_study(
             {"noise": [0.01]}, 2, methods="approach2", progress=False
         ),
-        "holdout": sf.holdout(runs),
         "isoflop": found,
         "next runs": sf.next_runs(fit, runs, target=1e22, budget=1e20, count=2),
         "check": sf.check(runs),
         "diagnosis": sf.diagnose(fit, runs),
+        "holdout": sf.holdout(runs),
         "comparison": sf.compare(runs, ["chinchilla", "chinchilla_n"]),
         "bias": sf.bias(fit, found, runs, 1e22, rules=(), objectives=False, n_draws=5),
         "report": sf.report(fit),
