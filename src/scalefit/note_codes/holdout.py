@@ -43,7 +43,7 @@ CODES = {
     "few_freedom": Code(
         "info",
         "fits of folds have fewer than 10 residual degrees of freedom: the size of the noise is "
-        "hardly known, and log scores depend on it",
-        "compare log scores of folds with more runs only",
+        "hardly known, and intervals and log scores depend on it",
+        "compare coverage and log scores of folds with more runs only",
     ),
 }

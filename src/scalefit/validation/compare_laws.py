@@ -32,7 +32,7 @@ from scalefit.validation.comparison_folds import common_folds
 from scalefit.validation.comparison_result import Comparison
 from scalefit.validation.folds import Blocks, Fold, Scheme
 from scalefit.validation.information import criteria, no_likelihood
-from scalefit.validation.nested_tests import NestedTest, nested_tests, frame_of_tests
+from scalefit.validation.nested_tests import NestedTest, frame_of_tests, nested_tests
 from scalefit.validation.paired_differences import differences, root_mean_square
 from scalefit.validation.training_noise import noise_of, predictions_with_noise
 

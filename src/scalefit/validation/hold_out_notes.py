@@ -167,7 +167,7 @@ def _freedom(result: HoldOut) -> Iterable[Note]:
         yield Note.of(
             "few_freedom",
             f"{len(few)} folds have fewer than {FEW_FREEDOM} degrees of freedom "
-            f"({listed(list(few.index))}; {few['df'].min():.0f} at least): their log scores rest "
-            "on a size of the noise that is hardly known",
+            f"({listed(list(few.index))}; {few['df'].min():.0f} at least): their intervals and "
+            "log scores rest on a size of the noise that is hardly known",
             {"folds": list(few.index), "df": few["df"].astype(int).to_list()},
         )
