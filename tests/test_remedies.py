@@ -451,7 +451,7 @@ def laws_that_cancel_are_written_as_said():
 
     x = np.geomspace(1, 1e4, 12)
     noise = np.exp(0.01 * np.random.default_rng(0).standard_normal(12))
-    table = pd.DataFrame({"x": x, "passed": -np.expm1(-((1e-12 * x) ** 0.8)) * noise})
+    table = pd.DataFrame({"x": x, "passed": -np.expm1(-((1e-13 * x) ** 0.8)) * noise})
     message = noted(sf.fit(table, rare(lambda h: 1 - jnp.exp(-h))), "law_rounds")
     assert "-expm1(-x) for 1 - exp(-x)" in message
     kept = sf.fit(table, rare(lambda h: -jnp.expm1(-h)))
