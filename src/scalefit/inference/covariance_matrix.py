@@ -8,7 +8,7 @@ import numpy as np
 
 from scalefit.arguments import choice, shown
 from scalefit.errors import ArgumentError, DataError
-from scalefit.inference.derivatives import core_share, derivatives
+from scalefit.fitting.derivatives import core_share, derivatives
 from scalefit.inference.fitted_data import Columns, FittedData, by_text, checked_by, clusters
 from scalefit.inference.leverage import left_out
 from scalefit.notes import Note
