@@ -135,6 +135,7 @@ FLOW = [
     "results.prediction",
     "results.dependence",
     "results.serialization",
+    "results.fit_report",
     "results.fit",
     "results.surface",
     "results.literature",

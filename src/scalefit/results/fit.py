@@ -8,7 +8,6 @@ law is found by name, a user's own is passed in again.
 from __future__ import annotations
 
 import json
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ import pandas as pd
 
 from scalefit import arguments
 from scalefit.arguments import broadcast_shape, instance, mapping
-from scalefit.data.dropped_rows import DroppedRow, counted
+from scalefit.data.dropped_rows import DroppedRow
 from scalefit.data.grouping import Grouping, level_keywords, level_name
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError, listed
@@ -29,12 +28,11 @@ from scalefit.notes import Note, NoteWarning
 from scalefit.objective import Objective, measure, require_positive, residuals
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Description
-from scalefit.reporting.numbers import percent, shown
 from scalefit.results.certificate import NO_CERTIFICATE, Certificate
-from scalefit.results.dependence import interval_call
 from scalefit.results.diagnostics import Diagnostics
-from scalefit.results.domain import extrapolation, ranges, unit_mismatch
+from scalefit.results.domain import extrapolation, unit_mismatch
 from scalefit.results.estimate import Draws, Estimate
+from scalefit.results.fit_report import facts, headline
 from scalefit.results.parameters import Parameters, loss_unit, parameter_table, units_of
 from scalefit.results.prediction import (
     by_row,
@@ -410,10 +408,10 @@ class Fit(Described):
         published = self.status is Status.PUBLISHED
         return Description(
             f"{'Published values' if published else 'Fit'} of {self.law.name}",
-            self._headline(),
+            headline(self),
             self.law.formula,
             self.law.latex,
-            facts=self._facts(),
+            facts=facts(self),
             tables=[parameter_table(self.params, self._units(), self._states())],
             notes=self.notes,
             parts={}
@@ -423,54 +421,6 @@ class Fit(Described):
                 "certificate": self.certificate.describe(level),
             },
         )
-
-    def _headline(self) -> str:
-        """What matters most: what is wrong, how good the fit is, and what comes next."""
-        codes = list(dict.fromkeys(note.code for note in self.notes if note.severity == "warning"))
-        first = f"Look at the warnings first: {', '.join(codes)}. " if codes else ""
-        steps = [f"{interval_call(self.notes)} for intervals"] * (self.df_resid > 0)
-        if {"N", "D"} <= set(self.law.columns):
-            largest = self.domain.get("6ND", (math.nan, math.nan))[1]
-            flops = f"1e{math.ceil(math.log10(largest) + 0.5)}" if largest > 0 else "1e24"
-            at = f".at({level_keywords(self.groups.values())})" if self.groups else ""
-            steps.append(f"scalefit.allocate(fit{at}, flops={flops}) for the best N and D")
-        else:
-            steps.append("fit.predict(...) for other runs")
-        if self.status is Status.PUBLISHED:
-            values = f"Values of {self.provenance.get('source', 'a paper')}"
-            return f"{first}{values}; nothing was fitted. Next: {steps[-1]}."
-        if not self.status.usable:
-            return f"{first}No optimum: {self.status.value}."
-        if self.status is Status.EXACT:
-            return f"{first}Passes through all {self.nobs} runs to rounding. Next: {steps[-1]}."
-        return f"{first}Fits {self.nobs} runs to {self._spread()}. Next: {', '.join(steps)}."
-
-    def _spread(self) -> str:
-        """Size of the residuals, with its unit."""
-        kind = self.objective.residual
-        if kind == "raw":
-            size = f"{self.residual_rms:.3g} {self.loss_unit}".rstrip()
-            return f"{size} (root mean square of residuals)"
-        return f"{percent(self.residual_rms)} (root mean square of {kind} residuals)"
-
-    def _facts(self) -> dict[str, str]:
-        if self.status is Status.PUBLISHED:
-            return {"range": ranges(self.domain), "law": self.law.source}
-        minimum = f"{shown(self.objective_value).value} = {self.objective.formula}"
-        optimum = self.certificate.known if self.certificate else self.diagnostics.agreement
-        unproved = self.certificate.attempted and not self.certificate
-        return {
-            "runs": f"{self.nobs}; {self.n_free} free parameters; {ranges(self.domain)}",
-            "dataset": self.provenance.get("dataset", ""),
-            "groups": "; ".join(
-                f"{name} by {' and '.join(item.columns)} ({len(item.levels)} levels)"
-                for name, item in self.groups.items()
-            ),
-            "dropped": counted(self.dropped),
-            "objective": minimum,
-            "optimum": optimum + "; not proved to be global, see certificate" * unproved,
-            "law": self.law.source,
-        }
 
     def _units(self) -> dict[str, str]:
         """Unit of each parameter that has a simple one."""

@@ -1,0 +1,67 @@
+"""What the report of a fit says first: its headline and its facts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from scalefit.data.dropped_rows import counted
+from scalefit.data.grouping import level_keywords
+from scalefit.reporting.numbers import percent, shown
+from scalefit.results.dependence import interval_call
+from scalefit.results.domain import ranges
+from scalefit.results.status import Status
+
+__all__ = ["facts", "headline"]
+
+
+def headline(fit: Any) -> str:
+    """What matters most: what is wrong, how good the fit is, and what comes next."""
+    codes = list(dict.fromkeys(note.code for note in fit.notes if note.severity == "warning"))
+    first = f"Look at the warnings first: {', '.join(codes)}. " if codes else ""
+    steps = [f"{interval_call(fit.notes)} for intervals"] * (fit.df_resid > 0)
+    if {"N", "D"} <= set(fit.law.columns):
+        largest = fit.domain.get("6ND", (math.nan, math.nan))[1]
+        flops = f"1e{math.ceil(math.log10(largest) + 0.5)}" if largest > 0 else "1e24"
+        at = f".at({level_keywords(fit.groups.values())})" if fit.groups else ""
+        steps.append(f"scalefit.allocate(fit{at}, flops={flops}) for the best N and D")
+    else:
+        steps.append("fit.predict(...) for other runs")
+    if fit.status is Status.PUBLISHED:
+        values = f"Values of {fit.provenance.get('source', 'a paper')}"
+        return f"{first}{values}; nothing was fitted. Next: {steps[-1]}."
+    if not fit.status.usable:
+        return f"{first}No optimum: {fit.status.value}."
+    if fit.status is Status.EXACT:
+        return f"{first}Passes through all {fit.nobs} runs to rounding. Next: {steps[-1]}."
+    return f"{first}Fits {fit.nobs} runs to {_spread(fit)}. Next: {', '.join(steps)}."
+
+
+def _spread(fit: Any) -> str:
+    """Size of the residuals, with its unit."""
+    kind = fit.objective.residual
+    if kind == "raw":
+        size = f"{fit.residual_rms:.3g} {fit.loss_unit}".rstrip()
+        return f"{size} (root mean square of residuals)"
+    return f"{percent(fit.residual_rms)} (root mean square of {kind} residuals)"
+
+
+def facts(fit: Any) -> dict[str, str]:
+    """Short facts by name; empty ones are left out of a report."""
+    if fit.status is Status.PUBLISHED:
+        return {"range": ranges(fit.domain), "law": fit.law.source}
+    minimum = f"{shown(fit.objective_value).value} = {fit.objective.formula}"
+    optimum = fit.certificate.known if fit.certificate else fit.diagnostics.agreement
+    unproved = fit.certificate.attempted and not fit.certificate
+    return {
+        "runs": f"{fit.nobs}; {fit.n_free} free parameters; {ranges(fit.domain)}",
+        "dataset": fit.provenance.get("dataset", ""),
+        "groups": "; ".join(
+            f"{name} by {' and '.join(item.columns)} ({len(item.levels)} levels)"
+            for name, item in fit.groups.items()
+        ),
+        "dropped": counted(fit.dropped),
+        "objective": minimum,
+        "optimum": optimum + "; not proved to be global, see certificate" * unproved,
+        "law": fit.law.source,
+    }
