@@ -38,6 +38,7 @@ def made(runs):
         "objective": fit.objective,
         "diagnostics": fit.diagnostics,
         "certificate": fit.certificate,
+        "verdict": fit.verdict,
         "note": sf.Note("odd", "info", "odd", {"rows": [1, 2], "inner": {"a": 1}}),
         "laws": sf.laws.table(),
         "draws": draws,
@@ -58,6 +59,7 @@ def made(runs):
 
 RESULTS = (
     *("runs", "fit", "own fit", "published", "params", "objective", "diagnostics", "certificate"),
+    "verdict",
     *("note", "laws", "draws", "loss", "covariance", "profile", "best", "region", "deadweight"),
     *("shapes", "study", "isoflop", "bias"),
 )

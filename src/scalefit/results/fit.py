@@ -44,6 +44,7 @@ from scalefit.results.prediction import (
 )
 from scalefit.results.serialization import document_of, fields_of
 from scalefit.results.status import Status
+from scalefit.results.verdict import NO_VERDICT, Verdict
 
 if TYPE_CHECKING:
     from scalefit.results.schema import FitDocument
@@ -78,6 +79,7 @@ class Fit(Described):
         groups: for each grouped parameter, the columns it differs by and their levels.
         dropped: rows left out of the table, each with its rule.
         provenance: versions, digest of the data, and headers of the columns.
+        verdict: whether the law describes these runs, in words and in numbers.
     """
 
     law: Law
@@ -97,6 +99,7 @@ class Fit(Described):
     certificate: Certificate = field(default_factory=lambda: NO_CERTIFICATE)
     dropped: tuple[DroppedRow, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
+    verdict: Verdict = NO_VERDICT
 
     def __post_init__(self) -> None:
         for name in ("domain", "fixed", "bounds", "groups", "provenance"):
@@ -374,7 +377,8 @@ class Fit(Described):
         from scalefit.results import schema
 
         text = arguments.text(text, "text", remedy="Pass the text that Fit.to_json returned")
-        found = schema.parsed(text, schema.FitDocument, "a fit", schema.FIT_SCHEMA)
+        limits = schema.FIT_SCHEMA, schema.OLDEST_FIT
+        found = schema.parsed(text, schema.FitDocument, "a fit", *limits)
         return cls.from_document(found, law)
 
     @classmethod
@@ -417,6 +421,7 @@ class Fit(Described):
             parts={}
             if published
             else {
+                "verdict": self.verdict.describe(level),
                 "diagnostics": self.diagnostics.describe(level),
                 "certificate": self.certificate.describe(level),
             },

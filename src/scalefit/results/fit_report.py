@@ -54,6 +54,9 @@ def facts(fit: Any) -> dict[str, str]:
     optimum = fit.certificate.known if fit.certificate else fit.diagnostics.agreement
     unproved = fit.certificate.attempted and not fit.certificate
     return {
+        "verdict": ""
+        if fit.verdict.level == "none"
+        else f"{fit.verdict.level}: {fit.verdict.words}",
         "runs": f"{fit.nobs}; {fit.n_free} free parameters; {ranges(fit.domain)}",
         "dataset": fit.provenance.get("dataset", ""),
         "groups": "; ".join(

@@ -20,10 +20,12 @@ from scalefit.arguments import shown
 from scalefit.errors import DocumentError
 from scalefit.objective import Residual, Robust
 from scalefit.results.status import Status
+from scalefit.results.verdict import Level
 
 __all__ = ["EnsembleDocument", "FitDocument", "parsed", "refused"]
 
-FIT_SCHEMA = 2
+# The schema that is written, and the oldest that is read: fits of schema 2 have no verdict.
+FIT_SCHEMA, OLDEST_FIT = 3, 2
 ENSEMBLE_SCHEMA = 4
 
 Document = TypeVar("Document", bound="_Document")
@@ -187,10 +189,42 @@ class DroppedDocument(_Document):
     rule: str
 
 
+class PatternDocument(_Document):
+    """Residuals along a column."""
+
+    column: Text
+    lag1: Finite
+    lag1_z: Number
+    runs_z: Number
+    p_value: Annotated[Share, Field(le=1)]
+    share: Annotated[Share, Field(le=1)]
+
+
+class InfluenceDocument(_Document):
+    """The run that decides most."""
+
+    row: str
+    leverage: Number
+    parameter: str
+    shift: Number
+
+
+class VerdictDocument(_Document):
+    """Whether the law describes the runs."""
+
+    level: Level
+    words: Text
+    spread: Number
+    explained: Number
+    patterns: list[PatternDocument]
+    outliers: list[str]
+    influence: InfluenceDocument
+
+
 class FitDocument(_Document):
     """A fit."""
 
-    schema_: Annotated[int, Field(alias="schema", ge=FIT_SCHEMA, le=FIT_SCHEMA)]
+    schema_: Annotated[int, Field(alias="schema", ge=OLDEST_FIT, le=FIT_SCHEMA)]
     law: LawDocument
     objective: ObjectiveDocument
     status: Annotated[str, AfterValidator(_status)]
@@ -208,6 +242,7 @@ class FitDocument(_Document):
     provenance: dict[str, str]
     certificate: CertificateDocument
     groups: dict[str, GroupingDocument]
+    verdict: VerdictDocument | None = None
 
 
 class TailsDocument(_Document):
@@ -242,14 +277,17 @@ class EnsembleDocument(_Document):
     notes: list[NoteDocument]
 
 
-def parsed(text: str | bytes, kind: type[Document], what: str, schema: int) -> Document:
+def parsed(
+    text: str | bytes, kind: type[Document], what: str, schema: int, oldest: int | None = None
+) -> Document:
     """A checked document.
 
     Args:
         text: JSON.
         kind: which document.
         what: it is called in messages.
-        schema: the one that is read.
+        schema: the newest that is read.
+        oldest: the oldest; by default the same.
 
     Raises:
         DocumentError: it holds something else, or is of another schema.
@@ -261,7 +299,8 @@ def parsed(text: str | bytes, kind: type[Document], what: str, schema: int) -> D
     found = data.get("schema") if isinstance(data, dict) else None
     if found is None:
         raise _no_document(what, "it says no schema", data)
-    if isinstance(found, int) and not isinstance(found, bool) and found != schema:
+    known = range(schema if oldest is None else oldest, schema + 1)
+    if isinstance(found, int) and not isinstance(found, bool) and found not in known:
         newer = found > schema
         raise DocumentError(
             f"this document of {what} is of schema {shown(found)}, "
