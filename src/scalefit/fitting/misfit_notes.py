@@ -85,12 +85,13 @@ def misfit_notes(
         patterns: along its columns, the clearest first.
     """
     table, codes = prepared.table, {note.code for note in told}
-    poor = _is_poor(told, misfit) and "response_rises" not in codes
+    poor = _is_poor(misfit) and "response_rises" not in codes
     explaining = []
     if poor or misfit.spread > OF_RANGE * misfit.variation:
         explaining = explaining_columns(
             fit, table, rows.used, rows.clipped / np.sqrt(rows.weight), labels_only=not poor
         )
+    poor = poor and not _is_noise(told, misfit, explaining)
     notes = []
     # Neighbours along a training curve share their noise, and another note says so.
     material = [item for item in patterns if is_clear(item) and _matters(item.share, misfit)]
@@ -123,11 +124,16 @@ def _untold(told: Sequence[Note], explaining: Sequence[Explaining]) -> list[Expl
     return [item for item in explaining if item.header not in named]
 
 
-def _is_poor(told: Sequence[Note], misfit: Misfit) -> bool:
-    swept = any(note.code == "repeated_cells" and note.severity == "warning" for note in told)
-    noisy = misfit.spread <= OF_NOISE * misfit.noise and not swept
+def _is_poor(misfit: Misfit) -> bool:
     large = misfit.of_loss > MOST_SPREAD and misfit.spread > OF_VARIATION * misfit.variation
-    return bool((large and not noisy) or misfit.explained < LEAST_EXPLAINED)
+    return bool(large or misfit.explained < LEAST_EXPLAINED)
+
+
+def _is_noise(told: Sequence[Note], misfit: Misfit, explaining: Sequence[Explaining]) -> bool:
+    """Whether runs of equal inputs differ as much as all, and no column says why."""
+    swept = any(note.code == "repeated_cells" and note.severity == "warning" for note in told)
+    noisy = misfit.spread <= OF_NOISE * misfit.noise and misfit.explained >= LEAST_EXPLAINED
+    return bool(noisy and not swept and not explaining)
 
 
 def _matters(share: float, misfit: Misfit) -> bool:

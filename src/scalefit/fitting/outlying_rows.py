@@ -24,6 +24,9 @@ FEWEST_ROWS, ROWS_PER_PARAMETER = 12, 4
 CHANCE = 1e-3
 SHARE = 0.5
 
+# Leverages of two rows, together, above which they may hide each other wholly.
+MOST_HIDDEN = 0.8
+
 # What is left of a row's own information where it determines a parameter alone.
 LEAST_LEFT = 1e-8
 
@@ -50,8 +53,10 @@ def left_out_group(rows: FittedRows) -> tuple[np.ndarray, float]:
     own = np.maximum(1 - rows.leverage, LEAST_LEFT)
     most = max(min(SMALL_GROUP, count // 8), math.ceil(GROUP_SHARE * count))
     most = min(most, MOST_GROUP)
-    # One row may hide another, but hardly half of what both take off.
-    if np.partition(rest**2 / own, -most)[-most:].sum() < SHARE / 2 * total:
+    # One row may hide another, but hardly half of what both take off, unless they decide much of
+    # their own predictions.
+    hidden = np.partition(own, 1)[:2].sum() < 2 - MOST_HIDDEN
+    if not hidden and np.partition(rest**2 / own, -most)[-most:].sum() < SHARE / 2 * total:
         return none
     pair = _best_pair(rows, rest, own)
     # Where the best two take off less than their part of the half, so do more.
@@ -60,12 +65,16 @@ def left_out_group(rows: FittedRows) -> tuple[np.ndarray, float]:
     group = [int(np.argmax(rest**2 / own))]
     # One row, two, and from these on the row that takes off most.
     for size in range(1, most + 1):
-        if size > 1:
-            group = pair if size == 2 else _with_next(rows, rest, own, group)
         share = _taken_off(rows, rest, group) / total
+        longer = pair if size == 1 else _with_next(rows, rest, own, group)
         if share > SHARE and _unlikely(share, size, count, width):
-            found = np.array(group, dtype=np.int64)
-            return found[np.argsort(-np.abs(rest[found]))], share
+            after = _with_next(rows, rest, own, group)
+            more = (_taken_off(rows, rest, after) / total - share) / (1 - share)
+            # Where the next row is off as well, the group is larger.
+            if not _unlikely(more, 1, count - size, width):
+                found = np.array(group, dtype=np.int64)
+                return found[np.argsort(-np.abs(rest[found]))], share
+        group = longer
     return none
 
 

@@ -77,6 +77,9 @@ def _rising_notes(fit: Fit, table: LossTable) -> list[Note]:
     start, end = law.evaluate(ends, params)
     if not (rank > MOST_RISING and end < start and x[used].min() > 0):
         return []
+    if _rank_correlation(fit, table, x, fit.evaluate(table)) > MOST_RISING:
+        # A law of several segments can rise, and does.
+        return []
     header, named = (table.sources.get(name, name) for name in (law.columns[0], law.response))
     rest = ("" if named == "loss" else f", loss={named!r}") + objective_options(fit.objective)
     groups = {name: list(item.columns) for name, item in fit.groups.items()}
@@ -110,6 +113,8 @@ def _rising_with(fit: Fit, table: LossTable) -> list[Note]:
     usual = law.evaluate(columns, {param.name: param.kind.example for param in law.params})
     rank = -_rank_correlation(fit, table, usual, table.column(response))
     if not rank > MOST_RISING:
+        return []
+    if -_rank_correlation(fit, table, usual, fit.evaluate(table)) > MOST_RISING:
         return []
     named = table.sources.get(response, response)
     loss = "" if named == "loss" else f", loss={named!r}"
