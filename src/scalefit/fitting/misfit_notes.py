@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from scalefit.data.column_names import normalised
 from scalefit.data.repeated_cells import HYPERPARAMETERS
@@ -45,6 +46,8 @@ OF_RANGE = 0.02
 # leaves out most of them and few others.
 FAR, FAR_SHARE = 6.0, 0.1
 FAR_ROWS = 0.02
+# Not where a column explains more than this share of the residual variance.
+MOSTLY = 0.5
 NAMED_ROWS = 0.8
 
 
@@ -97,11 +100,7 @@ def misfit_notes(
     material = [item for item in patterns if is_clear(item) and _matters(item.share, misfit)]
     material = [] if codes & {"trajectories", "response_rises"} else material
     if poor:
-        causes = [
-            *_far_above(fit, prepared, rows),
-            *_told_elsewhere(fit, told, table),
-            *(_of_column(fit, prepared, item) for item in _untold(told, explaining)),
-        ]
+        causes = _causes(fit, told, prepared, rows, _untold(told, explaining))
         notes.append(_poor_note(fit, table, misfit, causes, material))
         # What explains the residuals may explain a pattern, too.
         material = [] if causes else material
@@ -109,7 +108,7 @@ def misfit_notes(
         notes.append(_pattern_note(fit, table, rows, misfit, material))
     labels = [item for item in _untold(told, explaining) if item.kind == "label"]
     if labels and not poor and _matters(labels[0].share, misfit):
-        notes.append(_label_note(fit, prepared, misfit, labels[0]))
+        notes.append(_label_note(fit, prepared, rows, misfit, labels[0]))
     return notes
 
 
@@ -170,6 +169,22 @@ def _poor_note(
     )
 
 
+def _causes(
+    fit: Fit,
+    told: Sequence[Note],
+    prepared: PreparedFit,
+    rows: FittedRows,
+    explaining: Sequence[Explaining],
+) -> list[str]:
+    """Likely causes of a poor fit, the likeliest first."""
+    of_columns = [_of_column(fit, prepared, rows, item) for item in explaining]
+    causes = [*_told_elsewhere(fit, told, prepared.table), *of_columns]
+    # Runs of another group lie far above, too.
+    if explaining and explaining[0].share > MOSTLY:
+        return causes
+    return [*_far_above(fit, prepared, rows), *causes]
+
+
 def _far_above(fit: Fit, prepared: PreparedFit, rows: FittedRows) -> list[str]:
     """Rows that lie far above the law, as diverged runs do."""
     rest = rows.residuals * rows.unit / np.sqrt(rows.weight)
@@ -216,7 +231,7 @@ def _told_elsewhere(fit: Fit, told: Sequence[Note], table: LossTable) -> list[st
         swept = note.details.get("swept", ())
         if note.code == "repeated_cells" and swept:
             response = table.sources.get(fit.law.response, fit.law.response)
-            text = f"{listed(swept)} changes the {response} in cells of equal {listed(by or ())}"
+            text = f"rows of equal {listed(by or ())} differ by {listed(swept)}"
             settings = all(normalised(name) in HYPERPARAMETERS for name in swept)
             if fit.law.response == "loss" and settings:
                 text += (
@@ -230,12 +245,12 @@ def _told_elsewhere(fit: Fit, told: Sequence[Note], table: LossTable) -> list[st
     return found
 
 
-def _of_column(fit: Fit, prepared: PreparedFit, item: Explaining) -> str:
+def _of_column(fit: Fit, prepared: PreparedFit, rows: FittedRows, item: Explaining) -> str:
     """What can be done about a column that explains residuals."""
     table, share = prepared.table, percent(item.share)
     text = f"{item.header} explains {share} of the variance of the residuals"
     if item.kind == "label":
-        return f"{text}: {_of_label(fit, prepared, item)}"
+        return f"{text}: {_of_label(fit, prepared, rows, item)}"
     if item.kind == "quantity":
         return f"{text}: {call_of(fit, table, item.law)} has it"
     best = table.frame[item.column].mode().iloc[0]
@@ -245,20 +260,43 @@ def _of_column(fit: Fit, prepared: PreparedFit, item: Explaining) -> str:
     return f"{text}: compare runs of one value, as keep={rule!r}"
 
 
-def _of_label(fit: Fit, prepared: PreparedFit, item: Explaining) -> str:
+def _of_label(fit: Fit, prepared: PreparedFit, rows: FittedRows, item: Explaining) -> str:
     """Calls that give each value of a label its own coefficient, or fit one of them."""
     table = prepared.table
-    linear = [name for name in fit.law.names if name in prepared.problem.structure.linear]
-    free = [name for name in linear if name not in fit.fixed and name not in sum(fit.tied, ())]
     calls = []
-    if free:
+    coefficient = _differing(fit, prepared, rows, item)
+    if coefficient:
         groups = {name: [*found.columns] for name, found in fit.groups.items()}
-        groups[free[0]] = [*groups.get(free[0], []), item.header]
+        groups[coefficient] = [*groups.get(coefficient, []), item.header]
         calls.append(call_of(fit, table, groups=groups))
     common = table.frame[item.column].mode().iloc[0]
     if isinstance(common, str):
         calls.append(f"one of them, keep={f'{quoted(item.header)} == {common!r}'!r}")
     return " or ".join(calls)
+
+
+def _differing(fit: Fit, prepared: PreparedFit, rows: FittedRows, item: Explaining) -> str:
+    """The linear coefficient that explains most if it differs by a label, to first order."""
+    tied = {name for group in fit.tied for name in group}
+    linear = [
+        name
+        for name in fit.law.names
+        if name in prepared.problem.structure.linear and name not in {*fit.fixed, *tied}
+    ]
+    code = pd.factorize(prepared.table.frame[item.column].array[rows.used])[0]
+    level = code[:, None] == np.arange(code.max() + 1)
+    slopes = rows.basis @ np.linalg.pinv(rows.inverse)
+    best, least = linear[0] if linear else "", np.inf
+    for name in linear:
+        if name not in rows.names:
+            continue
+        columns = level * slopes[:, [rows.names.index(name)]]
+        wider = np.hstack([rows.basis, columns])
+        found = np.linalg.lstsq(wider, rows.residuals, rcond=1e-9)[0]
+        left = float(((rows.residuals - wider @ found) ** 2).sum())
+        if left < least:
+            best, least = name, left
+    return best
 
 
 def _no_cause(fit: Fit, table: LossTable) -> str:
@@ -283,7 +321,7 @@ def _pattern_note(
     header = table.sources.get(first.column, first.column)
     size = math.sqrt(first.share) * misfit.spread
     calls = [call_of(fit, table, name) for name in wider_laws(fit)]
-    ways = " or ".join(calls) if calls else _narrower(fit, table, rows)
+    ways = " or ".join(calls) if calls else _narrower(fit, table, rows, first.column)
     along = listed([table.sources.get(item.column, item.column) for item in patterns])
     return Note.of(
         "systematic_residuals",
@@ -325,9 +363,9 @@ def _at_the_end(fit: Fit, table: LossTable, rows: FittedRows, column: str, heade
     )
 
 
-def _narrower(fit: Fit, table: LossTable, rows: FittedRows) -> str:
+def _narrower(fit: Fit, table: LossTable, rows: FittedRows, along: str) -> str:
     """A part of the runs, where no wider law is known."""
-    column = fit.law.columns[-1]
+    column = along if along in fit.law.columns else fit.law.columns[-1]
     values = table.column(column)[rows.used]
     middle = _between(*np.quantile(values, [0.2, 0.3]).tolist())
     header = table.sources.get(column, column)
@@ -335,13 +373,15 @@ def _narrower(fit: Fit, table: LossTable, rows: FittedRows) -> str:
     return f"a law of other columns, or a part of the runs, as {call_of(fit, table, keep=rule)}"
 
 
-def _label_note(fit: Fit, prepared: PreparedFit, misfit: Misfit, item: Explaining) -> Note:
+def _label_note(
+    fit: Fit, prepared: PreparedFit, rows: FittedRows, misfit: Misfit, item: Explaining
+) -> Note:
     """A note on groups that a law pools."""
     size = math.sqrt(item.share) * misfit.spread
     return Note.of(
         "systematic_residuals",
         f"residuals differ by {item.header}, which explains {percent(item.share)} of their "
         f"variance ({size_of(fit, size)} in size): one curve for all is between them. "
-        f"Try {_of_label(fit, prepared, item)}",
+        f"Try {_of_label(fit, prepared, rows, item)}",
         {"columns": [item.header], "share": item.share, "size": size},
     )
