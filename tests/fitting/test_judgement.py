@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from itertools import combinations
 from math import comb
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -154,6 +155,15 @@ def test_a_bend_is_a_pattern_and_names_a_law_that_bends(bent):
     better = called(note.message, "fit(runs, 'broken_power'", runs=bent)
     assert better.law.name == "broken_power" and better.verdict.level == "good"
     assert better.verdict.spread < 0.3 * fit.verdict.spread
+
+
+def test_the_code_of_the_page_runs():
+    page = Path(__file__).parents[2] / "docs" / "model_checking.md"
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL):
+        exec(block, names)
+    assert names["straight"].verdict.level in ("doubtful", "poor")
+    assert names["bent"].verdict.level == "good"
 
 
 def test_the_surface_of_another_law_is_a_pattern():

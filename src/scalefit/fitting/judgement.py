@@ -18,7 +18,7 @@ from scalefit.fitting.outlying_rows import influential_row, left_out_group
 from scalefit.fitting.prepared_fit import PreparedFit
 from scalefit.fitting.residual_patterns import cells_of, residual_patterns
 from scalefit.notes import Note
-from scalefit.objective import influence, measure
+from scalefit.objective import binary_size, influence, measure
 from scalefit.results.fit import Fit
 from scalefit.results.status import Status
 from scalefit.results.verdict import NO_INFLUENCE, Influence, Level, Pattern, Verdict
@@ -82,8 +82,7 @@ def judged(fit: Fit, prepared: PreparedFit, residuals: np.ndarray, notes: Sequen
     found = _Judged(misfit)
     if told:
         patterns = residual_patterns(rows, _looked_along(prepared, rows), _levels(prepared, rows))
-        labels = np.asarray(prepared.table.rows, dtype=object)[rows.used]
-        alone, chance = influential_row(rows, _influence(fit, rows), labels)
+        alone, chance = influential_row(rows, _influence(fit, rows), prepared.table.rows)
         found = _Judged(misfit, patterns, alone)
         notes += misfit_notes(fit, notes, prepared, rows, misfit, patterns)
         notes += _leverage_notes(notes, alone, chance)
@@ -95,11 +94,11 @@ def _sizes(fit: Fit, prepared: PreparedFit, rows: FittedRows, outliers: int) -> 
     objective, weight = fit.objective, rows.weight
     observed = prepared.observed[rows.used]
     scaled = np.log(observed) if objective.needs_positive_loss else observed
-    mean = np.average(scaled, weights=weight)
+    off = scaled - np.average(scaled, weights=weight)
+    unit = binary_size(float(np.abs(off).max()))
     count, freedom = fit.nobs, max(fit.df_resid, 1)
-    variation = math.sqrt(
-        np.average((scaled - mean) ** 2, weights=weight) * count / (count - 1 or 1)
-    )
+    variance = np.average((off / unit) ** 2, weights=weight) * count / max(count - 1, 1)
+    variation = unit * math.sqrt(variance)
     spread = _spread(rows, count / freedom, outliers)
     explained = 1 - (spread / variation) ** 2 if variation > 0 else math.nan
     header = normalised(str(prepared.table.sources.get(fit.law.response, fit.law.response)))

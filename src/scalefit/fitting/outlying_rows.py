@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -130,14 +132,14 @@ def _unlikely(share: float, group: int, count: int, width: int) -> bool:
 
 
 def influential_row(
-    rows: FittedRows, influence: np.ndarray, labels: np.ndarray
+    rows: FittedRows, influence: np.ndarray, labels: Sequence[Any]
 ) -> tuple[Influence, float]:
     """The run that moves a parameter most when it is left out, and how unlikely its residual is.
 
     Args:
         rows: the fit.
         influence: psi of each row, times the square root of its weight, shape (n,).
-        labels: of the rows.
+        labels: of all rows of the table.
 
     Returns:
         The run, and the chance of a residual as large among all of them, with normal noise.
@@ -165,7 +167,6 @@ def influential_row(
         axis, row = int(np.argmax(np.abs(moves[:, alone]) / errors)), alone
     t = math.sqrt(float(squares[row])) / float(noise[row])
     chance = 2 * float(stdtr(rows.freedom - 1, -t)) * len(leverage)
-    found = Influence(
-        str(labels[row]), float(leverage[row]), rows.names[axis], float(shifts[axis, row])
-    )
+    label, shift = str(labels[rows.used[row]]), float(shifts[axis, row])
+    found = Influence(label, float(leverage[row]), rows.names[axis], shift)
     return found, min(chance, 1.0)
