@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
@@ -20,7 +21,7 @@ from scalefit.arguments import shown
 from scalefit.errors import DocumentError
 from scalefit.objective import Residual, Robust
 from scalefit.results.status import Status
-from scalefit.results.verdict import Level
+from scalefit.results.verdict import NO_VERDICT, Level
 
 __all__ = ["EnsembleDocument", "FitDocument", "parsed", "refused"]
 
@@ -79,6 +80,10 @@ def _pair(value: list[float]) -> list[float]:
     if not (value[0] <= value[1] or all(map(math.isnan, value))):
         raise _wrong("a lower and an upper end, in this order")
     return value
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _status(value: str) -> str:
@@ -216,8 +221,8 @@ class VerdictDocument(_Document):
     words: Text
     spread: Number
     explained: Number
-    patterns: list[PatternDocument]
-    outliers: list[str]
+    patterns: Annotated[list[PatternDocument], BeforeValidator(_listed)]
+    outliers: Annotated[list[str], BeforeValidator(_listed)]
     influence: InfluenceDocument
 
 
@@ -242,7 +247,14 @@ class FitDocument(_Document):
     provenance: dict[str, str]
     certificate: CertificateDocument
     groups: dict[str, GroupingDocument]
-    verdict: VerdictDocument | None = None
+    verdict: VerdictDocument
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _of_an_earlier_version(cls, data: Any) -> Any:
+        """Fits of schema 2 have no verdict."""
+        earlier = isinstance(data, dict) and data.get("schema") == OLDEST_FIT
+        return {"verdict": asdict(NO_VERDICT), **data} if earlier else data
 
 
 class TailsDocument(_Document):

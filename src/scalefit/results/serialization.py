@@ -99,8 +99,8 @@ def fields_of(
 
 
 def _verdict_of(document: FitDocument) -> Verdict:
-    """The verdict; of an earlier version there is none."""
-    if document.verdict is None:
+    """The verdict; the one of nothing where there is no level."""
+    if document.verdict.level == "none":
         return NO_VERDICT
     found = document.verdict.model_dump()
     return Verdict(
