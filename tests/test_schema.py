@@ -305,7 +305,9 @@ def test_other_schemas_are_refused_by_name(fit):
         sf.errors.DocumentError, match=r"schema 999, newer than 3\. Update scalefit"
     ):
         read(json.dumps({**document, "schema": 999, "unheard": "of"}))
-    with pytest.raises(sf.errors.DocumentError, match=r"schema 0, and this version reads 2\."):
+    with pytest.raises(
+        sf.errors.DocumentError, match=r"schema 0, and this version reads 2 and 3\."
+    ):
         read(json.dumps({**document, "schema": 0}))
 
 

@@ -314,9 +314,10 @@ def parsed(
     known = range(schema if oldest is None else oldest, schema + 1)
     if isinstance(found, int) and not isinstance(found, bool) and found not in known:
         newer = found > schema
+        reads = " and ".join(map(str, known))
         raise DocumentError(
             f"this document of {what} is of schema {shown(found)}, "
-            + (f"newer than {schema}" if newer else f"and this version reads {schema}"),
+            + (f"newer than {schema}" if newer else f"and this version reads {reads}"),
             field="schema",
             value=found,
             remedy="Update scalefit" if newer else "Make the result again",
