@@ -18,11 +18,21 @@ runs = design.assign(loss=sf.simulate(shrunk, noise=0.002, seed=1)["loss"])
 print(runs.groupby("format", sort=False).size())
 
 # %% [markdown]
+# One law for all formats: the verdict says that it does not describe them, and the note names the
+# column.
+
+# %%
+pooled = sf.fit(runs)
+print(pooled.verdict.words)
+print(*pooled.notes, sep="\n")
+
+# %% [markdown]
 # One fit of all of them: one coefficient A for each format.
 
 # %%
 fit = sf.fit(runs, "chinchilla", groups={"A": "format"})
 print(fit.summary())
+assert fit.verdict.level == "good"
 
 # %% [markdown]
 # A_f N^-alpha = A_bf16 (eff N)^-alpha: the ratio of the coefficients says what a format costs.

@@ -38,6 +38,7 @@ def made(runs):
         "objective": fit.objective,
         "diagnostics": fit.diagnostics,
         "certificate": fit.certificate,
+        "verdict": fit.verdict,
         "note": sf.Note("odd", "info", "odd", {"rows": [1, 2], "inner": {"a": 1}}),
         "laws": sf.laws.table(),
         "draws": draws,
@@ -65,9 +66,9 @@ def made(runs):
 
 RESULTS = (
     *("runs", "fit", "own fit", "published", "params", "objective", "diagnostics", "certificate"),
-    *("note", "laws", "draws", "loss", "covariance", "profile", "best", "crossing", "region"),
-    *("deadweight", "shapes", "study", "isoflop", "next runs", "check", "diagnosis", "holdout"),
-    *("comparison", "bias", "report"),
+    *("verdict", "note", "laws", "draws", "loss", "covariance", "profile", "best", "crossing"),
+    *("region", "deadweight", "shapes", "study", "isoflop", "next runs", "check", "diagnosis"),
+    *("holdout", "comparison", "bias", "report"),
 )
 
 

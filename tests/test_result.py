@@ -152,8 +152,9 @@ def test_summary_says_first_how_good_the_fit_is_and_what_comes_next(fit):
     assert "sum of w H(r), r = ln L - ln f, H Huber with delta = 0.001" in words
     assert "E 1.6793 nats/token" in words and "alpha 0.34167" in words
     assert "Hoffmann et al. 2022, arXiv 2203.15556" in words
+    assert "verdict good: chinchilla describes these runs: residuals of" in words
     # Evidence is named, and shown where it is asked for.
-    assert text.endswith("more: diagnostics, certificate")
+    assert text.endswith("more: verdict, diagnostics, certificate")
     assert "225 cells by the objective itself" in fit.diagnostics.summary()
     assert max(map(len, text.splitlines())) <= 88 and len(text.splitlines()) <= 40
 

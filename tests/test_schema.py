@@ -126,6 +126,11 @@ ACCEPTED = {
     r"certificate\.boxes": {"zero"},
     r"certificate\.(region|lower)\..*": {*FINITE, "inf"},
     r"bounds\.A\[\]": {*FINITE, "inf"},
+    r"verdict\.(spread|explained)": {*FINITE, "nan", "inf"},
+    r"verdict\.influence\.(leverage|shift)": {*FINITE, "nan", "inf"},
+    r"verdict\.patterns\[\]\.lag1": FINITE,
+    r"verdict\.patterns\[\]\.(lag1_z|runs_z)": {*FINITE, "nan", "inf"},
+    r"verdict\.patterns\[\]\.(p_value|share)": {"zero", "half"},
     # Ends of ranges that still have the lower one first.
     r"domain\.[ND]\[\]": {"half"},
     r"domain\.(D/N|6ND)\[\]": {"zero", "half", "inf"},
@@ -134,7 +139,11 @@ ACCEPTED = {
     r"(notes|dropped|tied|diagnostics\.at_bound)\[\]": {"removed"},
     r"fixed|bounds|groups|certificate\.(region|lower)": {"mapping"},
     r"(fixed|bounds|certificate\.(region|lower))\..*": {"removed"},
+    r"verdict\.(patterns|outliers)": {"list"},
+    r"verdict\.(patterns|outliers)\[\]": {"removed"},
     # Texts that nothing is read off.
+    r"verdict\.outliers\[\]|verdict\.influence\.(row|parameter)": TEXTS,
+    r"verdict\.words|verdict\.patterns\[\]\.column": TEXTS - {"empty text"},
     r"law\.source|dropped\[\]\.rule": TEXTS,
     r"provenance\..*": {*TEXTS, "removed"},
     r"provenance": {"mapping", "nan", "inf", "no float"},
@@ -293,10 +302,12 @@ def test_what_is_no_text_is_refused(text):
 def test_other_schemas_are_refused_by_name(fit):
     document = json.loads(fit.to_json())
     with pytest.raises(
-        sf.errors.DocumentError, match=r"schema 999, newer than 2\. Update scalefit"
+        sf.errors.DocumentError, match=r"schema 999, newer than 3\. Update scalefit"
     ):
         read(json.dumps({**document, "schema": 999, "unheard": "of"}))
-    with pytest.raises(sf.errors.DocumentError, match=r"schema 0, and this version reads 2\."):
+    with pytest.raises(
+        sf.errors.DocumentError, match=r"schema 0, and this version reads 2 and 3\."
+    ):
         read(json.dumps({**document, "schema": 0}))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import scalefit as sf
-from scalefit.inference.derivatives import core_share
+from scalefit.fitting.derivatives import core_share
 from scalefit.inference.leverage import left_out
 from scalefit.objective import Objective, measure
 

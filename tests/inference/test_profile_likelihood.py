@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 import scalefit as sf
-from scalefit.inference.derivatives import derivatives
+from scalefit.fitting.derivatives import derivatives
 from scalefit.inference.fitted_data import attach
 
 

@@ -126,7 +126,9 @@ def test_a_noisy_table_gives_the_law_back_within_its_spread(row):
 
 def test_what_a_table_does_not_identify_is_noted(row):
     fit = fitted(row.law, True)
-    assert ("weakly_identified" in {note.code for note in fit.notes}) == row.weak
+    codes = {note.code for note in fit.notes}
+    assert ("weakly_identified" in codes) == row.weak
+    assert fit.verdict.level == "good" and not {"poor_fit", "high_leverage"} & codes
     assert fit.diagnostics.at_bound == row.at_bound
     assert (fit.diagnostics.search == "scattered") == row.seeds
     for name in row.near:

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pandas as pd
 
+from scalefit.fitting.derivatives import derivatives
 from scalefit.fitting.prepared_fit import PreparedFit
-from scalefit.inference.derivatives import derivatives
 from scalefit.inference.fitted_data import optimum_of
 from scalefit.results.fit import Fit
 

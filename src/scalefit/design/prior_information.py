@@ -9,7 +9,7 @@ import numpy as np
 
 from scalefit.design.sensitivities import Coordinates, coordinates_of, prediction_slopes
 from scalefit.errors import DataError
-from scalefit.inference.derivatives import core_share
+from scalefit.fitting.derivatives import core_share
 from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.fitted_data import FittedData
 from scalefit.objective import influence

@@ -22,6 +22,7 @@ from scalefit.fitting.diagnostics import ROW_ROUNDING, assess, refuse_unidentifi
 from scalefit.fitting.end_points import Polished
 from scalefit.fitting.fit_notes import fit_notes
 from scalefit.fitting.grid import Searched
+from scalefit.fitting.judgement import judged
 from scalefit.fitting.objective_setup import scaled_objective
 from scalefit.fitting.prepared_fit import PreparedFit, data_digest, prepare_fit
 from scalefit.fitting.search import polish_from, search
@@ -189,7 +190,7 @@ def result_of(
     residuals: np.ndarray,
     certificate: Certificate = NO_CERTIFICATE,
 ) -> Fit:
-    """The best end of a search as a fit, with its notes.
+    """The best end of a search as a fit, with its notes and its verdict.
 
     Args:
         prepared: the problem that was solved, on its table.
@@ -221,7 +222,7 @@ def result_of(
         dropped=table.dropped,
         provenance=_provenance(prepared),
     )
-    return found.with_notes(*fit_notes(found, prepared, residuals))
+    return judged(found, prepared, residuals, fit_notes(found, prepared, residuals))
 
 
 class _Optimum(NamedTuple):

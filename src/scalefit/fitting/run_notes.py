@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import numpy as np
 
 from scalefit.data.flops_convention import convention_notes
@@ -13,8 +11,9 @@ from scalefit.fitting.column_paths import noise_of_residuals, one_ratio_note, pa
 from scalefit.fitting.dependence_notes import dependent_rows
 from scalefit.fitting.design_checks import tells_apart
 from scalefit.fitting.prepared_fit import PreparedFit
+from scalefit.fitting.proposed_calls import objective_options
 from scalefit.notes import Note
-from scalefit.objective import Objective, binary_size
+from scalefit.objective import binary_size
 from scalefit.problem.problem import Problem
 from scalefit.results.fit import Fit
 from scalefit.results.status import Status
@@ -69,8 +68,11 @@ def _rising_notes(fit: Fit, table: LossTable) -> list[Note]:
     start, end = law.evaluate(ends, params)
     if not (rank > MOST_RISING and end < start and x[used].min() > 0):
         return []
+    if _rank_correlation(fit, table, x, fit.evaluate(table)) > MOST_RISING:
+        # A law of several segments can rise, and does.
+        return []
     header, named = (table.sources.get(name, name) for name in (law.columns[0], law.response))
-    rest = ("" if named == "loss" else f", loss={named!r}") + _options(fit.objective)
+    rest = ("" if named == "loss" else f", loss={named!r}") + objective_options(fit.objective)
     groups = {name: list(item.columns) for name, item in fit.groups.items()}
     limit = (f", groups={groups!r}" if groups else "") + ", bounds={'A': (-np.inf, 0)}"
     ways = [f"fit(runs, 'power_offset', x={header!r}{rest}{limit}) rises to a limit"]
@@ -103,12 +105,16 @@ def _rising_with(fit: Fit, table: LossTable) -> list[Note]:
     rank = -_rank_correlation(fit, table, usual, table.column(response))
     if not rank > MOST_RISING:
         return []
+    if -_rank_correlation(fit, table, usual, fit.evaluate(table)) > MOST_RISING:
+        return []
     named = table.sources.get(response, response)
     loss = "" if named == "loss" else f", loss={named!r}"
     signs = ", ".join(f"{name!r}: (-np.inf, 0)" for name in amplitudes)
     groups = {name: list(item.columns) for name, item in fit.groups.items()}
     kept = f", groups={groups!r}" if groups else ""
-    call = f"fit(runs, {law.name!r}{loss}{_options(fit.objective)}{kept}, bounds={{{signs}}})"
+    call = (
+        f"fit(runs, {law.name!r}{loss}{objective_options(fit.objective)}{kept}, bounds={{{signs}}})"
+    )
     return [
         Note.of(
             "response_rises",
@@ -136,17 +142,6 @@ def _rank_correlation(fit: Fit, table: LossTable, x: np.ndarray, y: np.ndarray) 
         there = first.any() and second.any()
         found.append(float(np.corrcoef(first, second)[0, 1]) if there else 0.0)
     return float(np.average(found, weights=rows))
-
-
-def _options(objective: Objective) -> str:
-    """Options of fit that give an objective, as code after others; without those of the default."""
-    usual = Objective()
-    options = {
-        item.name: getattr(objective, item.name)
-        for item in fields(objective)
-        if getattr(objective, item.name) not in (None, getattr(usual, item.name))
-    }
-    return "".join(f", {name}={value!r}" for name, value in options.items())
 
 
 def _design_notes(fit: Fit) -> list[Note]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from scalefit.arguments import choice, shown
 from scalefit.errors import ArgumentError, DataError
-from scalefit.inference.derivatives import core_share, derivatives, finite_delta
+from scalefit.fitting.derivatives import core_share, derivatives, finite_delta
 from scalefit.inference.fitted_data import (
     FEWEST_FREEDOM,
     Columns,

@@ -10,7 +10,7 @@ import numpy as np
 
 from scalefit import objective as obj
 from scalefit.errors import DataError
-from scalefit.inference.derivatives import derivatives, residuals_at
+from scalefit.fitting.derivatives import derivatives, residuals_at
 from scalefit.inference.fitted_data import FittedData
 from scalefit.objective import Measure
 from scalefit.problem.problem import Data, Problem

@@ -9,9 +9,9 @@ import numpy as np
 from scalefit import objective as obj
 from scalefit.arguments import shown
 from scalefit.errors import ArgumentError
+from scalefit.fitting.derivatives import core_share, derivatives
 from scalefit.fitting.objective_setup import scaled_objective, unbounded_batch
 from scalefit.inference.covariance_matrix import covariance_matrix
-from scalefit.inference.derivatives import core_share, derivatives
 from scalefit.inference.fitted_data import Columns, FittedData
 from scalefit.inference.profiled_quantity import TRACEABLE, Quantity, QuantityFunction
 from scalefit.notes import Note

@@ -13,8 +13,8 @@ import numpy as np
 
 from scalefit.data.budgets import budget_codes
 from scalefit.errors import DataError
+from scalefit.fitting.derivatives import derivatives
 from scalefit.frozen import Frozen
-from scalefit.inference.derivatives import derivatives
 from scalefit.inference.fitted_data import Columns, FittedData, by_text, clusters
 from scalefit.inference.leverage import left_out
 from scalefit.notes import Note

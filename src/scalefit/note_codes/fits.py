@@ -97,6 +97,26 @@ CODES = {
         "the squared residual (a warning for squares)",
         "check the rows that the note lists",
     ),
+    "poor_fit": Code(
+        "warning",
+        "the law does not describe these runs: residuals above 3 % of the loss and a tenth of its "
+        "variation, or less than half of the variation explained ([is the law right "
+        "here?](model_checking.md))",
+        "what the note names: columns that explain the residuals, diverged or repeated rows, "
+        "another law",
+    ),
+    "systematic_residuals": Code(
+        "warning",
+        "the residuals have a pattern along a column, or differ by a label, more than chance and "
+        "enough to matter ([patterns](model_checking.md#patterns))",
+        "a law that bends, or a coefficient for each label: the note prints the calls",
+    ),
+    "high_leverage": Code(
+        "warning",
+        "one run alone determines a parameter, or is off and moves one by more than two standard "
+        "errors ([leverage](model_checking.md#leverage))",
+        "check that run, and add others beside it",
+    ),
     "flops_convention": Code(
         None,
         "C / 6ND differs from 1 by more than 5 %; a warning where by one factor throughout, as "

@@ -10,7 +10,7 @@ what is free; numbers (bounds, fixed values, data) are passed beside it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -214,6 +214,15 @@ class Problem:
             free = math.exp(value) if log else float(value)
             found.update(dict.fromkeys(group, free if math.isnan(bound) else float(bound)))
         return {name: found[name] for name in self.ordered}
+
+    def point(self, params: Mapping[str, float]) -> np.ndarray:
+        """The inverse: coefficients in raw units, then coordinates, of parameters by name.
+
+        Shape (p,).
+        """
+        first = np.array([params[group[0]] for group in self.names])
+        logarithmic = np.array([*(False for _ in self.owners), *self.logarithmic], dtype=bool)
+        return np.where(logarithmic, np.log(np.where(logarithmic, first, 1.0)), first)
 
     @cached_property
     def ordered(self) -> tuple[str, ...]:

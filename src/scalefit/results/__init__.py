@@ -5,12 +5,16 @@ from scalefit.results.diagnostics import Diagnostics, Minimum
 from scalefit.results.literature import published_fits
 from scalefit.results.parameters import Parameters
 from scalefit.results.surface import Surface
+from scalefit.results.verdict import Influence, Pattern, Verdict
 
 __all__ = [
     "Certificate",
     "Diagnostics",
+    "Influence",
     "Minimum",
     "Parameters",
+    "Pattern",
     "Surface",
+    "Verdict",
     "published_fits",
 ]

@@ -18,7 +18,7 @@ import pandas as pd
 
 from scalefit import arguments
 from scalefit.arguments import broadcast_shape, instance, mapping
-from scalefit.data.dropped_rows import DroppedRow, counted
+from scalefit.data.dropped_rows import DroppedRow
 from scalefit.data.grouping import Grouping, level_keywords, level_name
 from scalefit.data.table import LossTable
 from scalefit.errors import DataError, listed
@@ -28,13 +28,11 @@ from scalefit.notes import Note, NoteWarning
 from scalefit.objective import Objective, measure, require_positive, residuals
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Description
-from scalefit.reporting.numbers import shown
 from scalefit.results.certificate import NO_CERTIFICATE, Certificate
-from scalefit.results.chi_squared import chi_squared
 from scalefit.results.diagnostics import Diagnostics
-from scalefit.results.domain import extrapolation, ranges, unit_mismatch
+from scalefit.results.domain import extrapolation, unit_mismatch
 from scalefit.results.estimate import Draws, Estimate
-from scalefit.results.headline import headline
+from scalefit.results.fit_report import facts, headline
 from scalefit.results.parameters import (
     Parameters,
     loss_unit,
@@ -53,6 +51,7 @@ from scalefit.results.prediction import (
 from scalefit.results.remembered_columns import by_header, spoken, table_again
 from scalefit.results.serialization import document_of, fields_of
 from scalefit.results.status import Status
+from scalefit.results.verdict import NO_VERDICT, Verdict
 
 if TYPE_CHECKING:
     from scalefit.results.schema import FitDocument
@@ -87,6 +86,7 @@ class Fit(Described):
         groups: for each grouped parameter, the columns it differs by and their levels.
         dropped: rows left out of the table, each with its rule.
         provenance: versions, digest of the data, and headers of the columns.
+        verdict: whether the law describes these runs, in words and in numbers.
     """
 
     law: Law
@@ -106,6 +106,7 @@ class Fit(Described):
     certificate: Certificate = field(default_factory=lambda: NO_CERTIFICATE)
     dropped: tuple[DroppedRow, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
+    verdict: Verdict = NO_VERDICT
 
     def __post_init__(self) -> None:
         for name in ("domain", "fixed", "bounds", "groups", "provenance"):
@@ -387,7 +388,8 @@ class Fit(Described):
         from scalefit.results import schema
 
         text = arguments.text(text, "text", remedy="Pass the text that Fit.to_json returned")
-        found = schema.parsed(text, schema.FitDocument, "a fit", schema.FIT_SCHEMA)
+        limits = schema.FIT_SCHEMA, schema.OLDEST_FIT
+        found = schema.parsed(text, schema.FitDocument, "a fit", *limits)
         return cls.from_document(found, law)
 
     @classmethod
@@ -424,39 +426,17 @@ class Fit(Described):
             headline(self),
             self.law.formula,
             self.law.latex,
-            facts=self._facts(),
+            facts=facts(self),
             tables=[parameter_table(self.params, self._units(), self._states())],
             notes=self.notes,
             parts={}
             if published
             else {
+                "verdict": self.verdict.describe(level),
                 "diagnostics": self.diagnostics.describe(level),
                 "certificate": self.certificate.describe(level),
             },
         )
-
-    def _facts(self) -> dict[str, str]:
-        if self.status is Status.PUBLISHED:
-            return {"range": self._ranges(), "law": self.law.source}
-        minimum = f"{shown(self.objective_value).value} = {self.objective.formula}"
-        optimum = self.certificate.known if self.certificate else self.diagnostics.agreement
-        unproved = self.certificate.attempted and not self.certificate
-        return {
-            "runs": f"{self.nobs}; {self.n_free} free parameters; {self._ranges()}",
-            "dataset": self.provenance.get("dataset", ""),
-            "groups": "; ".join(
-                f"{name} by {' and '.join(item.columns)} ({len(item.levels)} levels)"
-                for name, item in self.groups.items()
-            ),
-            "dropped": counted(self.dropped),
-            "objective": minimum,
-            "chi-squared": str(chi_squared(self) or ""),
-            "optimum": optimum + "; not proved to be global, see certificate" * unproved,
-            "law": self.law.source,
-        }
-
-    def _ranges(self) -> str:
-        return ranges(self.domain, spoken(self.law, self.provenance))
 
     def _units(self) -> dict[str, str]:
         """Unit of each parameter that has a simple one."""

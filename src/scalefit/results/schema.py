@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
@@ -20,10 +21,12 @@ from scalefit.arguments import shown
 from scalefit.errors import DocumentError
 from scalefit.objective import Residual, Robust
 from scalefit.results.status import Status
+from scalefit.results.verdict import NO_VERDICT, Level
 
 __all__ = ["EnsembleDocument", "FitDocument", "parsed", "refused"]
 
-FIT_SCHEMA = 2
+# The schema that is written, and the oldest that is read: fits of schema 2 have no verdict.
+FIT_SCHEMA, OLDEST_FIT = 3, 2
 ENSEMBLE_SCHEMA = 4
 
 Document = TypeVar("Document", bound="_Document")
@@ -77,6 +80,10 @@ def _pair(value: list[float]) -> list[float]:
     if not (value[0] <= value[1] or all(map(math.isnan, value))):
         raise _wrong("a lower and an upper end, in this order")
     return value
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _status(value: str) -> str:
@@ -189,10 +196,42 @@ class DroppedDocument(_Document):
     rule: str
 
 
+class PatternDocument(_Document):
+    """Residuals along a column."""
+
+    column: Text
+    lag1: Finite
+    lag1_z: Number
+    runs_z: Number
+    p_value: Annotated[Share, Field(le=1)]
+    share: Annotated[Share, Field(le=1)]
+
+
+class InfluenceDocument(_Document):
+    """The run that decides most."""
+
+    row: str
+    leverage: Number
+    parameter: str
+    shift: Number
+
+
+class VerdictDocument(_Document):
+    """Whether the law describes the runs."""
+
+    level: Level
+    words: Text
+    spread: Number
+    explained: Number
+    patterns: Annotated[list[PatternDocument], BeforeValidator(_listed)]
+    outliers: Annotated[list[str], BeforeValidator(_listed)]
+    influence: InfluenceDocument
+
+
 class FitDocument(_Document):
     """A fit."""
 
-    schema_: Annotated[int, Field(alias="schema", ge=FIT_SCHEMA, le=FIT_SCHEMA)]
+    schema_: Annotated[int, Field(alias="schema", ge=OLDEST_FIT, le=FIT_SCHEMA)]
     law: LawDocument
     objective: ObjectiveDocument
     status: Annotated[str, AfterValidator(_status)]
@@ -210,6 +249,14 @@ class FitDocument(_Document):
     provenance: dict[str, str]
     certificate: CertificateDocument
     groups: dict[str, GroupingDocument]
+    verdict: VerdictDocument
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _of_an_earlier_version(cls, data: Any) -> Any:
+        """Fits of schema 2 have no verdict."""
+        earlier = isinstance(data, dict) and data.get("schema") == OLDEST_FIT
+        return {"verdict": asdict(NO_VERDICT), **data} if earlier else data
 
 
 class TailsDocument(_Document):
@@ -244,14 +291,17 @@ class EnsembleDocument(_Document):
     notes: list[NoteDocument]
 
 
-def parsed(text: str | bytes, kind: type[Document], what: str, schema: int) -> Document:
+def parsed(
+    text: str | bytes, kind: type[Document], what: str, schema: int, oldest: int | None = None
+) -> Document:
     """A checked document.
 
     Args:
         text: JSON.
         kind: which document.
         what: it is called in messages.
-        schema: the one that is read.
+        schema: the newest that is read.
+        oldest: the oldest; by default the same.
 
     Raises:
         DocumentError: it holds something else, or is of another schema.
@@ -263,11 +313,13 @@ def parsed(text: str | bytes, kind: type[Document], what: str, schema: int) -> D
     found = data.get("schema") if isinstance(data, dict) else None
     if found is None:
         raise _no_document(what, "it says no schema", data)
-    if isinstance(found, int) and not isinstance(found, bool) and found != schema:
+    known = range(schema if oldest is None else oldest, schema + 1)
+    if isinstance(found, int) and not isinstance(found, bool) and found not in known:
         newer = found > schema
+        reads = " and ".join(map(str, known))
         raise DocumentError(
             f"this document of {what} is of schema {shown(found)}, "
-            + (f"newer than {schema}" if newer else f"and this version reads {schema}"),
+            + (f"newer than {schema}" if newer else f"and this version reads {reads}"),
             field="schema",
             value=found,
             remedy="Update scalefit" if newer else "Make the result again",

@@ -19,6 +19,7 @@ from scalefit.objective import Objective
 from scalefit.results.certificate import Certificate
 from scalefit.results.diagnostics import Diagnostics, Minimum
 from scalefit.results.status import Status
+from scalefit.results.verdict import NO_VERDICT, Influence, Pattern, Verdict
 
 if TYPE_CHECKING:
     from scalefit.results.schema import FitDocument
@@ -31,7 +32,7 @@ def document_of(fit: Any) -> dict[str, Any]:
     law = fit.law
     document = {
         # FIT_SCHEMA of results.schema, which is imported where a document is read only.
-        "schema": 2,
+        "schema": 3,
         "law": {
             "name": law.name,
             "columns": list(law.columns),
@@ -50,6 +51,7 @@ def document_of(fit: Any) -> dict[str, Any]:
         "dropped": [{"row": _plain(item.row), "rule": item.rule} for item in fit.dropped],
         "certificate": _shallow(fit.certificate),
         "groups": {name: asdict(item) for name, item in fit.groups.items()},
+        "verdict": asdict(fit.verdict),
     }
     whole = ("objective_value", "nobs", "residual_rms", "params", "domain", "fixed", "tied")
     document |= {name: getattr(fit, name) for name in (*whole, "bounds", "provenance")}
@@ -96,7 +98,23 @@ def fields_of(
         },
         "certificate": Certificate(**{**proof.model_dump(), "region": _ends(proof.region)}),
         "dropped": tuple(DroppedRow(item.row, item.rule) for item in document.dropped),
+        "verdict": _verdict_of(document),
     }
+
+
+def _verdict_of(document: FitDocument) -> Verdict:
+    """The verdict; the one of nothing where there is no level."""
+    if document.verdict.level == "none":
+        return NO_VERDICT
+    found = document.verdict.model_dump()
+    return Verdict(
+        **{
+            **found,
+            "patterns": tuple(Pattern(**item) for item in found["patterns"]),
+            "outliers": tuple(found["outliers"]),
+            "influence": Influence(**found["influence"]),
+        }
+    )
 
 
 def _law_of(document: FitDocument, law: Law | None) -> Law:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scalefit.inference.derivatives import core_share, derivatives, finite_delta
+from scalefit.fitting.derivatives import core_share, derivatives, finite_delta
 from scalefit.inference.fitted_data import FittedData
 from scalefit.objective import Measure, Objective, influence, measure
 

@@ -11,8 +11,8 @@ import pandas as pd
 from scalefit import objective as obj
 from scalefit.data.table import LossTable
 from scalefit.fitting import multistart
+from scalefit.fitting.derivatives import core_share
 from scalefit.fitting.prepared_fit import prepare_again
-from scalefit.inference.derivatives import core_share
 from scalefit.objective import measure, noisy_losses
 from scalefit.results.dependence import too_narrow
 from scalefit.validation.candidates import FittedCandidate

@@ -8,9 +8,9 @@ import numpy as np
 
 from scalefit.data.table import LossTable
 from scalefit.errors import DataError
+from scalefit.fitting.derivatives import derivatives
 from scalefit.fitting.prepared_fit import pack
 from scalefit.inference.covariance import Covariance, covariance
-from scalefit.inference.derivatives import derivatives
 from scalefit.inference.fitted_data import FittedData, attach
 from scalefit.inference.run_noise import run_noise
 from scalefit.inference.subset_fits import SubsetFit

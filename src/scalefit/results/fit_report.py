@@ -1,17 +1,20 @@
-"""The first sentence of the report of a fit: what is wrong, how good it is, what comes next."""
+"""What the report of a fit says first: its headline and its facts."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
+from scalefit.data.dropped_rows import counted
 from scalefit.data.grouping import level_keywords
-from scalefit.reporting.numbers import percent
+from scalefit.reporting.numbers import percent, shown
+from scalefit.results.chi_squared import chi_squared
 from scalefit.results.dependence import interval_call
+from scalefit.results.domain import ranges
 from scalefit.results.remembered_columns import spoken
 from scalefit.results.status import Status
 
-__all__ = ["headline"]
+__all__ = ["facts", "headline"]
 
 # With fewer residual degrees of freedom only a covariance may have intervals.
 FEW_FREEDOM = 5
@@ -51,3 +54,33 @@ def _spread(fit: Any) -> str:
         size = f"{fit.residual_rms:.3g} {fit.loss_unit}".rstrip()
         return f"{size} (root mean square of residuals)"
     return f"{percent(fit.residual_rms)} (root mean square of {kind} residuals)"
+
+
+def facts(fit: Any) -> dict[str, str]:
+    """Short facts by name; empty ones are left out of a report."""
+    if fit.status is Status.PUBLISHED:
+        return {"range": _ranges(fit), "law": fit.law.source}
+    minimum = f"{shown(fit.objective_value).value} = {fit.objective.formula}"
+    optimum = fit.certificate.known if fit.certificate else fit.diagnostics.agreement
+    unproved = fit.certificate.attempted and not fit.certificate
+    return {
+        "verdict": ""
+        if fit.verdict.level == "none"
+        else f"{fit.verdict.level}: {fit.verdict.words}",
+        "runs": f"{fit.nobs}; {fit.n_free} free parameters; {_ranges(fit)}",
+        "dataset": fit.provenance.get("dataset", ""),
+        "groups": "; ".join(
+            f"{name} by {' and '.join(item.columns)} ({len(item.levels)} levels)"
+            for name, item in fit.groups.items()
+        ),
+        "dropped": counted(fit.dropped),
+        "objective": minimum,
+        "chi-squared": str(chi_squared(fit) or ""),
+        "optimum": optimum + "; not proved to be global, see certificate" * unproved,
+        "law": fit.law.source,
+    }
+
+
+def _ranges(fit: Any) -> str:
+    """Ranges of the runs, under the headers of the columns."""
+    return ranges(fit.domain, spoken(fit.law, fit.provenance))
