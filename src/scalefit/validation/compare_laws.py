@@ -32,7 +32,7 @@ from scalefit.validation.comparison_folds import common_folds
 from scalefit.validation.comparison_result import Comparison
 from scalefit.validation.folds import Blocks, Fold, Scheme
 from scalefit.validation.information import criteria, no_likelihood
-from scalefit.validation.nested_tests import NestedTest, nested_tests, frame_of_tests
+from scalefit.validation.nested_tests import NestedTest, frame_of_tests, nested_tests
 from scalefit.validation.paired_differences import differences, root_mean_square
 from scalefit.validation.training_noise import noise_of, predictions_with_noise
 
@@ -371,7 +371,11 @@ def _result(
         folds=tuple(fold.name for fold in held.folds),
         held_out=runs,
         tests=frame_of_tests(tests),
-        notes=(*notes, *_result_notes(found, tests, why, dropped, len(held.row))),
+        notes=(
+            *notes,
+            *dependence_notes(found[0].fits[0].notes),
+            *_result_notes(found, tests, why, dropped, len(held.row)),
+        ),
         _rows=rows,
         _differences=differences(held.errors, owner, noisy),
     )

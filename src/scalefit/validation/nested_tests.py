@@ -18,7 +18,7 @@ from scalefit.results.dependence import too_narrow
 from scalefit.validation.candidates import FittedCandidate
 from scalefit.validation.nesting import Nesting, nesting
 
-__all__ = ["NestedTest", "nested_tests", "frame_of_tests"]
+__all__ = ["NestedTest", "frame_of_tests", "nested_tests"]
 
 # Cells that are polished for a simulated table; the optimum of the real one is another start.
 STARTS = 2
