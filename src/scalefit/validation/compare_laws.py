@@ -19,6 +19,7 @@ from scalefit.inference.subset_fits import SubsetFit
 from scalefit.laws import Law
 from scalefit.notes import Note
 from scalefit.objective import Objective, Residual, Robust, measure, residuals
+from scalefit.results.dependence import dependence_notes
 from scalefit.results.prediction import refuse_unknown
 from scalefit.validation.candidates import (
     Candidate,
