@@ -142,7 +142,7 @@ def compare(
         candidates = with_groups(candidates, table, groups)
     _comparable(candidates)
     found, notes = _fits(candidates, table, objective)
-    folds, blocks = common_folds(
+    folds, blocks, small = common_folds(
         table,
         [item.candidate.law for item in found],
         max(max(fit.n_free for fit in item.fits) for item in found),
@@ -154,7 +154,8 @@ def compare(
     held = _held(found, table, folds, objective)
     notes += held.notes
     tests = nested_tests(held.found, table, replicates, seed)
-    return _result(held, table, objective, folds, blocks, tests, notes)
+    small += len(folds) - len(held.folds)
+    return _result(held, table, objective, small, blocks, tests, notes)
 
 
 def _comparable(candidates: Sequence[Candidate]) -> None:
@@ -318,7 +319,7 @@ def _result(
     held: _Held,
     table: LossTable,
     objective: Objective,
-    folds: Sequence[Fold],
+    dropped: int,
     blocks: Blocks | None,
     tests: Sequence[NestedTest],
     notes: Sequence[Note],
@@ -336,7 +337,6 @@ def _result(
     used = table.weight > 0
     why = no_likelihood(objective, table)
     both = criteria(found, table)
-    dropped = len(folds) - len(held.folds)
     rows = pd.DataFrame(
         {
             "free": [item.n_free for item in found],
@@ -434,7 +434,7 @@ def _result_notes(
         notes.append(
             Note.of(
                 "folds_left_out",
-                f"{dropped} folds have no runs that every law predicts, and are left out",
+                f"folds left out, as some law has too few training runs there: {dropped}",
                 {"folds": dropped},
             )
         )
