@@ -156,11 +156,11 @@ def test_a_curve_is_held_out_by_half_octaves_that_leave_runs_enough():
     table = as_table(pd.DataFrame({"x": x, "loss": 1 + x**-0.3}), x="x")
     law = sf.laws.find("power_offset")
     options = {"by": None, "scheme": "largest", "hold": 1, "test": None}
-    (fold,), _ = common_folds(table, [law], 3, **options)
+    (fold,), *_ = common_folds(table, [law], 3, **options)
     assert list(np.flatnonzero(fold.test)) == [12]
-    (fold,), _ = common_folds(table, [law], 3, **{**options, "hold": 4})
+    (fold,), *_ = common_folds(table, [law], 3, **{**options, "hold": 4})
     assert list(np.flatnonzero(fold.test)) == [9, 10, 11, 12]
-    (fold,), _ = common_folds(table, [law], 9, **{**options, "hold": 4})
+    (fold,), *_ = common_folds(table, [law], 9, **{**options, "hold": 4})
     assert fold.train.sum() == 11
     with pytest.raises(DataError, match="no fold leaves 14 runs"):
         common_folds(table, [law], 12, **options)
@@ -229,6 +229,17 @@ def test_a_law_held_where_the_search_ends_is_not_chosen(runs):
     assert found.best == "chinchilla_n"
     assert found.weights["narrow"] == 0
     assert "held_at_search_bound" in {note.code for note in found.notes}
+
+
+def test_rolling_origins_with_too_few_runs_are_noted(runs):
+    found = sf.compare(runs, ["chinchilla_tied", "chinchilla"], scheme="rolling")
+    # Seven runs are what five parameters and two degrees of freedom take: one N each, no tokens.
+    assert found.folds == ("C = 1e+18", "C = 1e+19", "C = 1e+20", "C = 1e+21")
+    assert len(found.held_out) == 28
+    found = sf.compare(runs, ["chinchilla", "chinchilla_outer"], scheme="rolling")
+    assert found.folds == ("C = 1e+19", "C = 1e+20", "C = 1e+21")
+    (note,) = (note for note in found.notes if note.code == "folds_left_out")
+    assert note.details["folds"] == 1
 
 
 def test_what_makes_no_comparison_is_refused(runs):

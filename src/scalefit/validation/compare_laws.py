@@ -19,6 +19,7 @@ from scalefit.inference.subset_fits import SubsetFit
 from scalefit.laws import Law
 from scalefit.notes import Note
 from scalefit.objective import Objective, Residual, Robust, measure, residuals
+from scalefit.results.dependence import dependence_notes
 from scalefit.results.prediction import refuse_unknown
 from scalefit.validation.candidates import (
     Candidate,
@@ -141,7 +142,7 @@ def compare(
         candidates = with_groups(candidates, table, groups)
     _comparable(candidates)
     found, notes = _fits(candidates, table, objective)
-    folds, blocks = common_folds(
+    folds, blocks, small = common_folds(
         table,
         [item.candidate.law for item in found],
         max(max(fit.n_free for fit in item.fits) for item in found),
@@ -153,7 +154,8 @@ def compare(
     held = _held(found, table, folds, objective)
     notes += held.notes
     tests = nested_tests(held.found, table, replicates, seed)
-    return _result(held, table, objective, folds, blocks, tests, notes)
+    small += len(folds) - len(held.folds)
+    return _result(held, table, objective, small, blocks, tests, notes)
 
 
 def _comparable(candidates: Sequence[Candidate]) -> None:
@@ -317,7 +319,7 @@ def _result(
     held: _Held,
     table: LossTable,
     objective: Objective,
-    folds: Sequence[Fold],
+    dropped: int,
     blocks: Blocks | None,
     tests: Sequence[NestedTest],
     notes: Sequence[Note],
@@ -335,7 +337,6 @@ def _result(
     used = table.weight > 0
     why = no_likelihood(objective, table)
     both = criteria(found, table)
-    dropped = len(folds) - len(held.folds)
     rows = pd.DataFrame(
         {
             "free": [item.n_free for item in found],
@@ -371,7 +372,11 @@ def _result(
         folds=tuple(fold.name for fold in held.folds),
         held_out=runs,
         tests=frame_of_tests(tests),
-        notes=(*notes, *_result_notes(found, tests, why, dropped, len(held.row))),
+        notes=(
+            *notes,
+            *dependence_notes(found[0].fits[0].notes),
+            *_result_notes(found, tests, why, dropped, len(held.row)),
+        ),
         _rows=rows,
         _differences=differences(held.errors, owner, noisy),
     )
@@ -429,7 +434,7 @@ def _result_notes(
         notes.append(
             Note.of(
                 "folds_left_out",
-                f"{dropped} folds have no runs that every law predicts, and are left out",
+                f"folds left out, as some law has too few training runs there: {dropped}",
                 {"folds": dropped},
             )
         )

@@ -31,8 +31,10 @@ def common_folds(
     scheme: Scheme,
     hold: int,
     test: str | None,
-) -> tuple[tuple[Fold, ...], Blocks | None]:
-    """Folds for all laws, and the blocks that they hold out; no blocks under a rule.
+) -> tuple[tuple[Fold, ...], Blocks | None, int]:
+    """Folds for all laws, the blocks that they hold out, and how many folds have too few runs.
+
+    There are no blocks under a rule.
 
     Args:
         table: the runs.
@@ -56,14 +58,15 @@ def common_folds(
                 value=by,
                 remedy="Leave one of them out",
             )
-        return (_large_enough((ruled_fold(table, test),), least)), None
+        return _large_enough((ruled_fold(table, test),), least), None, 0
     widest = max(laws, key=lambda law: len(law.columns))
     curve = by is None and len(widest.columns) == 1
     blocks = _octaves(table, widest.columns[0]) if curve else blocks_of(table, widest, by)
     folds = folds_of(blocks, scheme, hold)
     if curve and scheme == "largest":
         folds = (_last(table, widest.columns[0], folds[0], least),)
-    return _large_enough(folds, least), blocks
+    kept = _large_enough(folds, least)
+    return kept, blocks, len(folds) - len(kept)
 
 
 def _octaves(table: LossTable, name: str) -> Blocks:

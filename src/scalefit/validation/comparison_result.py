@@ -236,7 +236,8 @@ class Comparison(Described):
         said += "blocks" if found.blocks else "runs"
         if found.draws:
             said += f", and {found.draws} draws of the training runs' noise"
-        return said + f"; Bonferroni over {self._compared} pairs"
+        pairs = f"; Bonferroni over {self._compared} pairs" if self._compared > 1 else ""
+        return said + pairs
 
     def _tests(self) -> list[Table]:
         if not len(self.tests):
