@@ -23,6 +23,9 @@ __all__ = ["INTERVAL", "OBJECTIVE", "Diagnosis"]
 
 INTERVAL, OBJECTIVE = "interval", "objective"
 
+# Changes below this factor are read more easily in percent.
+PERCENT = 1.1
+
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis(Described):
@@ -193,7 +196,7 @@ class Diagnosis(Described):
         name, row = frame.index[0], frame.iloc[0]
         said = {INTERVAL: "its interval", OBJECTIVE: f"the objective ({row['what']})"}
         words = said.get(str(name), _without(row).removeprefix("without "))
-        return f"hinges most on {words}, a factor of {row['factor']:.2f}"
+        return f"hinges most on {words}, {_size(row['factor'])}"
 
     def _headline(self, level: float) -> str:
         """The verdict in two sentences."""
@@ -209,8 +212,8 @@ class Diagnosis(Described):
         causes = []
         for name, row in frame.drop(INTERVAL, errors="ignore").iterrows():
             how = f"with the objective ({row['what']})" if name == OBJECTIVE else _without(row)
-            causes.append(f"{row['factor']:.2f} {how}")
-        moved = f". It moves by a factor of {', '.join(causes)}" if causes else ""
+            causes.append(f"{_size(row['factor'])} {how}")
+        moved = f". It moves by {', '.join(causes)}" if causes else ""
         pattern = ""
         if self.pattern.flagged:
             pattern = f"The law misses a smooth pattern, {percent(self.pattern.share)} of the "
@@ -253,7 +256,7 @@ class Diagnosis(Described):
         return Table(
             [
                 Column("what moves it", list(map(str, frame.index)), "text"),
-                Column("factor", [f"{value:.3g}" for value in frame["factor"]], "text"),
+                Column("factor", [f"{value:.4g}" for value in frame["factor"]], "text"),
                 Column("change", np.expm1(frame["change"]), "percent"),
                 Column("by", list(frame["what"]), "text"),
             ],
@@ -316,6 +319,11 @@ class Diagnosis(Described):
             rest="objectives has all",
             whole=True,
         )
+
+
+def _size(factor: float) -> str:
+    """A change in words: a factor, or a percentage where it is small."""
+    return f"a factor of {factor:.2f}" if factor >= PERCENT else percent(factor - 1)
 
 
 def _without(row: pd.Series) -> str:
