@@ -162,11 +162,12 @@ class NextRuns(Described):
         Raises:
             ArgumentError: the level is no number between 0 and 1.
         """
-        frame = self.to_frame(level)
+        frame, times = _without_repeats(self.to_frame(level))
         share = f"{100 * level:g} %"
-        plain = [name for name in frame if name not in ("cost", "spent", "se", "low", "high")]
-        plain = [name for name in plain if not str(name).startswith("separation")]
+        plain = _own_columns(frame)
         columns = [Column("run", list(map(str, frame.index)), "text")]
+        if max(times) > 1:
+            columns.append(Column("times", list(map(str, times)), "text"))
         columns += [
             Column(str(name), frame[name].tolist(), "count" if name in COUNTS else "number")
             for name in plain
@@ -188,7 +189,7 @@ class NextRuns(Described):
                 "noise of a run": f"{self.noise:.3g}",
             },
             tables=[
-                Table(columns, f"after each run, with those above it: {share} interval", share)
+                Table(columns, f"after each row, with those above it: {share} interval", share)
             ],
             notes=self.notes,
         )
@@ -252,3 +253,21 @@ class NextRuns(Described):
         return (
             f"<NextRuns for {self.target}: {len(self.runs)} for {self._paid(self.spent)}{shrunk}>"
         )
+
+
+def _own_columns(frame: pd.DataFrame) -> list[str]:
+    """The columns that say which runs these are."""
+    progress = ("cost", "spent", "se", "low", "high")
+    return [
+        str(name)
+        for name in frame
+        if name not in progress and not str(name).startswith("separation")
+    ]
+
+
+def _without_repeats(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[int]]:
+    """The last of each series of equal runs, and how many each series has."""
+    values = frame[_own_columns(frame)].to_numpy()
+    last = np.r_[(values[1:] != values[:-1]).any(axis=1), True]
+    ends = np.flatnonzero(last)
+    return frame[last], np.diff(np.r_[-1, ends]).tolist()

@@ -271,7 +271,10 @@ def _chosen(criterion: Criterion, purse: Purse) -> list[int]:
             "no candidate says anything about the target to first order",
             remedy="Pass other candidates, or leave them out for a grid",
         )
-    return sorted_by_gain(criterion, purse, found)
+    order = sorted_by_gain(criterion, purse, found)
+    # Runs that repeat each other stand together.
+    first = list(dict.fromkeys(order))
+    return sorted(order, key=first.index)
 
 
 def _table(found: RunCandidates, chosen: Sequence[int]) -> pd.DataFrame:

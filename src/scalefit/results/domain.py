@@ -145,7 +145,9 @@ def _range(name: str, low: float, high: float, header: str | None = None) -> str
 
     With its unit, where the column is called by a header that a quantity is known by.
     """
-    quantity = "C" if name == "6ND" else name if header is None else known_as(header) or ""
+    quantity = "C" if name == "6ND" else name
+    if name not in UNITS and header is not None:
+        quantity = known_as(header) or name
     kind: Kind = "flop" if quantity == "C" else "count"
     ends = dict.fromkeys((low, high))
     digits = [shown(end, kind).value if quantity in UNITS else f"{end:.4g}" for end in ends]
