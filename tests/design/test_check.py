@@ -75,10 +75,10 @@ def test_expected_errors_are_those_of_least_squares_at_that_noise():
 @pytest.mark.slow
 def test_expected_errors_are_the_scatter_of_simulated_fits():
     design = isoflop_design(points=9)
-    fits = [sf.fit(sf.simulate(design, noise=0.005, seed=k), certify=False) for k in range(200)]
+    fits = [sf.fit(sf.simulate(design, noise=0.005, seed=k), certify=False) for k in range(100)]
     scatter = pd.DataFrame([dict(fit.params) for fit in fits]).std()
     expected = sf.check(sf.simulate(design, noise=0.0), noise=0.005).expected["standard_error"]
-    # 200 fits know a standard deviation to 5 %; the rest is curvature of the law.
+    # 100 fits know a standard deviation to 7 %: 20 % is 2.8 of its standard errors.
     np.testing.assert_allclose(expected, scatter[expected.index], rtol=0.2)
 
 

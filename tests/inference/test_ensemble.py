@@ -2,6 +2,7 @@
 
 import copy
 import io
+import json
 import os
 import pickle
 import warnings
@@ -11,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, spearmanr
 
 import scalefit as sf
 from scalefit.inference import RunNoise, TailCorrection
@@ -151,6 +152,22 @@ def test_noise_is_added_as_the_residual_is_defined():
     np.testing.assert_allclose(beyond, 2.0 / 0.1)
 
 
+def test_a_draw_gives_the_noise_the_size_that_it_gives_the_surface(draws, squares, runs):
+    shared = sf.covariance(squares, runs, "jacobian").draws(4000)
+    clustered = sf.covariance(squares, runs, by="corpus").draws(4000)
+    for one in (shared, clustered, draws):
+        # sqrt(df / chi2(df)), whose mean square is df / (df - 2).
+        assert one.noise.df == 25
+        assert np.mean(one.noise.factors**2) == pytest.approx(25 / 23, rel=0.06)
+    steps = np.abs(shared.params["alpha"] / squares.params["alpha"] - 1)
+    assert spearmanr(steps, shared.noise.factors).statistic > 0.08
+    steps = np.abs(clustered.params["alpha"] / squares.params["alpha"] - 1)
+    assert abs(spearmanr(steps, clustered.noise.factors).statistic) < 0.05
+    # Percentiles of clusters are those of Student's t already.
+    refits = sf.bootstrap(squares, runs, n_draws=9, method="clusters", by="corpus")
+    assert not len(refits.noise.factors)
+
+
 def test_saved_draws_come_back(draws, tmp_path):
     draws.save(tmp_path / "draws.npz")
     found = sf.Ensemble.load(tmp_path / "draws.npz")
@@ -167,6 +184,25 @@ def test_saved_draws_come_back(draws, tmp_path):
         found.predict(N=1e9, D=1e10, kind="run").draws,
         draws.predict(N=1e9, D=1e10, kind="run").draws,
     )
+    np.testing.assert_array_equal(found.noise.factors, draws.noise.factors)
+
+
+def test_draws_of_the_last_schema_take_the_size_of_the_noise_as_known(draws, tmp_path):
+    draws.save(tmp_path / "draws")
+    parts = archive.read_parts(tmp_path / "draws", "draws.json")
+    document = json.loads(parts["draws.json"]) | {"schema": 4}
+    del document["noise"]["df"], document["noise"]["factors"], parts["noise_factors.npy"]
+    archive.write_parts(tmp_path / "old", parts | {"draws.json": json.dumps(document).encode()})
+    found = sf.Ensemble.load(tmp_path / "old")
+    assert np.isinf(found.noise.df) and not len(found.noise.factors)
+
+
+def test_noise_by_residuals_has_their_size_and_no_gaps(squares, runs):
+    noise = sf.covariance(squares, runs).draws(9).noise
+    residuals = squares.residuals(runs)
+    size = np.sqrt(np.sum(residuals**2) / 25)
+    assert np.sqrt(np.mean(noise.values**2)) == pytest.approx(size, rel=1e-9)
+    assert np.diff(np.sort(noise.values)).max() < 0.5 * size
 
 
 def test_draws_of_groups_and_of_one_level_come_back(runs, tmp_path):
@@ -340,8 +376,8 @@ FORGED = {
         {"draws__json": edited(b'"A": ', b'"Z": ')},
         "fit.diagnostics.minima[0].params.A",
     ),
-    "a newer schema": ({"draws__json": edited(b'"schema": 4', b'"schema": 9')}, "schema"),
-    "an older schema": ({"draws__json": edited(b'"schema": 4', b'"schema": 3')}, "schema"),
+    "a newer schema": ({"draws__json": edited(b'"schema": 5', b'"schema": 9')}, "schema"),
+    "an older schema": ({"draws__json": edited(b'"schema": 5', b'"schema": 3')}, "schema"),
     "no document": ({"draws__json": b"[" * 100_000}, ""),
     "no part of ours": ({"draws__json": None}, ""),
 }

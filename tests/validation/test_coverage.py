@@ -8,10 +8,9 @@ import scalefit as sf
 
 pytestmark = pytest.mark.slow
 
-TABLES = 150
+TABLES = 20
 NOISE = 0.005
-# An interval of a new run takes the size of its noise as known: by Student's t the usual 95 % hold
-# 93.6 % at 20 degrees of freedom, and 89 % at 5.
+# With fewer, intervals to first order of laws that are not linear hold less: see docs/holdout.md.
 LEAST_DF = 20
 
 
@@ -53,7 +52,5 @@ def test_held_out_runs_are_inside_as_often_as_promised(make, law, options, robus
             shares.append(frame["inside"][frame["fold"].isin(judged.index)].mean())
     for level, shares in held.items():
         # Runs of one table share their fits: the error is that over tables.
-        error = np.std(shares) / np.sqrt(TABLES)
-        # A robust fit passes through some of its runs, so that half of its residuals lie closer
-        # than half of the noise.
-        assert np.mean(shares) == pytest.approx(level, abs=max(3 * error, 0.03)), level
+        error = np.nanstd(shares, ddof=1) / np.sqrt(TABLES)
+        assert np.nanmean(shares) == pytest.approx(level, abs=3 * error), level

@@ -330,14 +330,15 @@ def test_the_table_may_be_a_table_or_headers(runs, fit, found):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(600)
 def test_right_laws_are_rarely_flagged():
-    """Of 200 tables of a right law, 95 % have nothing flagged."""
+    """Of tables of a right law, 5 % at most are flagged."""
     flagged = 0
     design = sf.simulation.isoflop_design(BUDGETS, points=7)
-    for seed in range(200):
+    for seed in range(40):
         runs = sf.simulate(design, noise=0.005, seed=seed)
         robust = "none" if seed % 2 else "huber"
         fit = sf.fit(runs, robust=robust, certify=False)
         flagged += bool(WRONG & codes(sf.diagnose(fit, runs)))
-    assert flagged <= 10
+    # At 5 % five or more of 40 are flagged with a probability of 5 %.
+    assert flagged <= 4

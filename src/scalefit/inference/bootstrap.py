@@ -32,6 +32,7 @@ from scalefit.inference.replicates import Replicates
 from scalefit.inference.resampling import RESAMPLES, Method, Resample
 from scalefit.inference.run_noise import run_noise
 from scalefit.results.dependence import dependence_notes
+from scalefit.results.estimate import AS_DRAWN
 from scalefit.results.fit import Fit, checked_fit
 from scalefit.results.prediction import refuse_unknown
 
@@ -162,13 +163,17 @@ def bootstrap(
             "not constrain the law. Fix or tie a parameter, or resample residuals, which keeps the "
             "design"
         )
+    noise = run_noise(fitted)
+    if resample.tails == AS_DRAWN:
+        # Elsewhere percentiles are corrected for it.
+        noise = noise.uncertain(n_draws, seed)
     return Ensemble(
         fit=fit,
         params=parameters(fitted, found.coefficients, found.coordinates, found.active),
         usable=usable,
         method=method if columns_by is None else f"{method} of {by_text(columns_by)}",
         seed=seed,
-        noise=run_noise(fitted),
+        noise=noise,
         replicates=Replicates(
             objective_value=found.value,
             newton_decrement=found.newton_decrement,

@@ -32,7 +32,7 @@ from scalefit.inference.fitted_data import (
     require_freedom,
 )
 from scalefit.inference.interval_table import interval_table, least_certain
-from scalefit.inference.run_noise import run_noise
+from scalefit.inference.run_noise import RunNoise, run_noise
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
@@ -145,7 +145,12 @@ class Covariance(Described):
         fitted, problem = self._fitted, self._fitted.prepared.problem
         affordable(n_draws, "n_draws", 8 * FIELDS * problem.size, remedy=COUNT)
         settings, k = fitted.prepared.settings, len(problem.owners)
-        points = self._points(n_draws, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        # A t variable is a normal one over the root of a chi-square over its degrees of freedom.
+        widths = np.ones(n_draws)
+        if np.isfinite(self.df):
+            widths = np.sqrt(self.df / rng.chisquare(self.df, n_draws))
+        points = self._points(widths, rng)
         beyond = (points < settings.lower) | (points > settings.upper)
         points = np.clip(points, settings.lower, settings.upper)
         notes = [
@@ -166,14 +171,31 @@ class Covariance(Described):
             usable=np.ones(n_draws, dtype=bool),
             method=self.method,
             seed=seed,
-            noise=run_noise(fitted),
+            noise=self._noise(widths, seed),
             replicates=None,
             df_resid=fitted.df_resid,
             notes=(*self.notes, *notes),
         )
 
-    def _points(self, n_draws: int, rng: np.random.Generator) -> np.ndarray:
-        """Draws as points, coefficients in raw units, then coordinates, shape (n_draws, p)."""
+    def _noise(self, widths: np.ndarray, seed: int) -> RunNoise:
+        """Noise from run to run, with the size that each draw gives it.
+
+        Student's t of a new run, f + s sqrt(1 + h) t, is of one estimate s of the noise: where the
+        surface and the noise rest on the same residuals, a draw scales both by one factor.
+        """
+        noise = run_noise(self._fitted)
+        if noise.source == "residuals" and noise.df == self.df:
+            return noise._replace(factors=widths)
+        return noise.uncertain(len(widths), seed)
+
+    def _points(self, widths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Draws as points, coefficients in raw units, then coordinates, shape (n_draws, p).
+
+        Args:
+            widths: factor of each draw on normal steps, shape (n_draws,).
+            rng: random numbers.
+        """
+        n_draws = len(widths)
         fitted, data = self._fitted, self._fitted.prepared.data
         problem, settings = fitted.prepared.problem, fitted.prepared.settings
         k, p, free = len(problem.owners), problem.size, ~fitted.at_bound
@@ -186,12 +208,8 @@ class Covariance(Described):
         size = np.sqrt(np.diagonal(inner))
         values, vectors = np.linalg.eigh(inner / np.outer(size, size))
         root = size[:, None] * vectors * np.sqrt(np.clip(values, 0, None))
-        # A t variable is a normal one over the root of a chi-square over its degrees of freedom.
-        shrink = np.ones(n_draws)
-        if np.isfinite(self.df):
-            shrink = np.sqrt(rng.chisquare(self.df, n_draws) / self.df)
         steps = np.zeros((n_draws, p))
-        steps[:, free] = rng.standard_normal((n_draws, len(root))) @ root.T / shrink[:, None]
+        steps[:, free] = rng.standard_normal((n_draws, len(root))) @ root.T * widths[:, None]
         points = np.r_[terms.start, fitted.optimum.coordinates] + steps
         # Back from sizes of terms to coefficients, with the columns at the drawn coordinates.
         drawn = np.clip(points[:, k:], settings.lower[k:], settings.upper[k:])

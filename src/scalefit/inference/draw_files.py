@@ -15,7 +15,7 @@ from scalefit.data import files
 from scalefit.errors import ArgumentError
 from scalefit.frozen import Frozen
 from scalefit.inference.replicates import Replicates
-from scalefit.inference.run_noise import RunNoise
+from scalefit.inference.run_noise import KNOWN, RunNoise
 from scalefit.laws import Law
 from scalefit.notes import Note
 from scalefit.results import archive
@@ -25,7 +25,7 @@ from scalefit.results.serialization import encoded
 
 __all__ = ["load", "save"]
 
-SCHEMA = 4
+SCHEMA = 5
 
 # Name of the part of a file of draws that is no array.
 DOCUMENT = "draws.json"
@@ -84,6 +84,8 @@ def _document(draws: Any) -> bytes:
             "source": draws.noise.source,
             "residual": draws.noise.residual,
             "runs": len(draws.noise.values),
+            "df": draws.noise.df,
+            "factors": len(draws.noise.factors) > 0,
         },
         "notes": [note.to_document() for note in draws.notes],
     }
@@ -96,6 +98,8 @@ def _arrays(draws: Any) -> dict[str, bytes]:
         "usable": np.asarray(draws.usable, dtype=np.bool_),
         "noise": np.asarray(draws.noise.values, dtype=np.float64),
     }
+    if len(draws.noise.factors):
+        arrays["noise_factors"] = np.asarray(draws.noise.factors, dtype=np.float64)
     if draws.replicates is not None:
         went = draws.replicates._asdict()
         arrays |= {
@@ -133,14 +137,19 @@ def load(path: str | Path, law: Law | None = None) -> dict[str, Any]:
             remedy="Give the name that save was given, with its suffix",
         ) from error
     kind, schema = documents.EnsembleDocument, documents.ENSEMBLE_SCHEMA
-    found = documents.parsed(parts[DOCUMENT], kind, "draws", schema)
+    oldest = documents.OLDEST_ENSEMBLE
+    found = documents.parsed(parts[DOCUMENT], kind, "draws", schema, oldest)
     fit = Fit.from_document(found.fit, law, within=("fit",))
     agree_draws(found)
     count = found.draws
     params = archive.array_in(parts, "params.npy", (len(found.parameters), count), np.float64)
     usable = archive.array_in(parts, "usable.npy", (count,), np.bool_)
     noise = archive.array_in(parts, "noise.npy", (found.noise.runs,), np.float64)
-    for name, numbers in (("params.npy", params[:, usable]), ("noise.npy", noise)):
+    factors = KNOWN
+    if found.noise.factors:
+        factors = archive.array_in(parts, "noise_factors.npy", (count,), np.float64)
+    used = (("params.npy", params[:, usable]), ("noise.npy", noise), ("noise_factors.npy", factors))
+    for name, numbers in used:
         if not np.isfinite(numbers).all():
             raise archive.bad_array(name, "NaN or infinite", "finite where it is used")
     went = {
@@ -152,7 +161,7 @@ def load(path: str | Path, law: Law | None = None) -> dict[str, Any]:
         "fit": fit,
         "params": dict(zip(found.parameters, params, strict=True)),
         "usable": usable,
-        "noise": RunNoise(noise, found.noise.source, found.noise.residual),
+        "noise": RunNoise(noise, found.noise.source, found.noise.residual, found.noise.df, factors),
         "replicates": Replicates(**went) if went else None,
         "tails": TailCorrection(**found.tails.model_dump()),
         "notes": tuple(Note(**item.model_dump()) for item in found.notes),

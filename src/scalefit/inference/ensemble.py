@@ -231,7 +231,7 @@ class Ensemble(Described):
         # scale the surface's spread so that percentiles with the noise's correction fit both.
         noisy = AS_DRAWN if self.tails == AS_DRAWN else TailCorrection(self.df_resid)
         drawn = value + self.tails.quantile(0.95) / noisy.quantile(0.95) * (drawn - value)
-        drawn = self.noise.added(drawn, self._noise_stream())
+        drawn = self.noise.added(drawn, self._noise_stream(), self.usable)
         return Estimate(value[()], drawn, noisy, notes)
 
     def _noise_stream(self) -> np.random.Generator:

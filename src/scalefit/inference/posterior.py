@@ -146,7 +146,7 @@ def posterior(
         usable=np.ones(len(points), dtype=bool),
         method="posterior",
         seed=seed,
-        noise=run_noise(fitted),
+        noise=run_noise(fitted).uncertain(len(points), seed),
         replicates=None,
         df_resid=fitted.df_resid,
         chains=chains,

@@ -27,7 +27,7 @@ __all__ = ["EnsembleDocument", "FitDocument", "parsed", "refused"]
 
 # The schema that is written, and the oldest that is read: fits of schema 2 have no verdict.
 FIT_SCHEMA, OLDEST_FIT = 3, 2
-ENSEMBLE_SCHEMA = 4
+ENSEMBLE_SCHEMA, OLDEST_ENSEMBLE = 5, 4
 
 Document = TypeVar("Document", bound="_Document")
 
@@ -272,12 +272,15 @@ class NoiseDocument(_Document):
     source: Literal["seeds", "residuals", "sigma"]
     residual: Residual
     runs: Positive
+    # Until schema 4 the size of the noise was taken as known.
+    df: Annotated[Known, Field(gt=0)] = math.inf
+    factors: bool = False
 
 
 class EnsembleDocument(_Document):
     """Draws, without the arrays."""
 
-    schema_: Annotated[int, Field(alias="schema", ge=ENSEMBLE_SCHEMA, le=ENSEMBLE_SCHEMA)]
+    schema_: Annotated[int, Field(alias="schema", ge=OLDEST_ENSEMBLE, le=ENSEMBLE_SCHEMA)]
     fit: FitDocument
     parameters: Names
     draws: Positive
