@@ -341,3 +341,27 @@ def test_right_laws_are_rarely_flagged():
         fit = sf.fit(runs, robust=robust, certify=False)
         flagged += bool(WRONG & codes(sf.diagnose(fit, runs)))
     assert flagged <= 10
+
+
+def test_trends_that_the_law_imitates_are_named_and_have_no_row():
+    """A power law of N and D fits every slope along them: 1e-11 % is no finding."""
+    N, D = (item.ravel() for item in np.meshgrid(np.geomspace(1e7, 1e9, 6), [1e9, 1e10, 1e11]))
+    rates = pd.DataFrame({"N": N, "D": D, "lr": 2.0 * N**-0.4 * D**0.1})
+    rates["lr"] *= np.exp(0.05 * np.random.default_rng(0).standard_normal(len(rates)))
+    fit = sf.fit(rates, "optimal_learning_rate", loss="lr", robust="none")
+    described = sf.diagnose(fit, rates, loss="lr").describe()
+    assert "slope along N" in described.facts["not asked"]
+    (trends,) = [table for table in described.tables if table.title.startswith("Trends")]
+    assert "slope" not in trends.columns[1].values
+
+
+def test_a_pattern_beside_a_good_verdict_says_why(runs, fit):
+    """The verdict looks along one column at a time; a twist of N and D shows in no column."""
+    table = runs.copy()
+    x, y = (np.log(table[name] / table[name].median()) for name in ("N", "D"))
+    table["loss"] *= np.exp(0.0006 * x * y)
+    twisted = sf.fit(table)
+    found = sf.diagnose(twisted, table)
+    for note in found.notes:
+        if note.code == "residual_pattern":
+            assert ("one column at a time" in note.message) == (twisted.verdict.level == "good")
