@@ -8,6 +8,8 @@ from scipy.stats import f, t
 import scalefit as sf
 from scalefit.data.table import as_table
 from scalefit.errors import ArgumentError, DataError
+from scalefit.reporting.numbers import chance
+from scalefit.simulation import isoflop_design
 from scalefit.validation.residual_trends import holm
 
 BUDGETS = [1e18, 1e19, 1e20, 1e21, 1e22]
@@ -355,13 +357,18 @@ def test_trends_that_the_law_imitates_are_named_and_have_no_row():
     assert "slope" not in trends.columns[1].values
 
 
-def test_a_pattern_beside_a_good_verdict_says_why(runs, fit):
+def test_a_pattern_beside_a_good_verdict_says_why():
     """The verdict looks along one column at a time; a twist of N and D shows in no column."""
-    table = runs.copy()
-    x, y = (np.log(table[name] / table[name].median()) for name in ("N", "D"))
-    table["loss"] *= np.exp(0.0006 * x * y)
+    table = sf.simulate(isoflop_design(points=9), noise=0.002, seed=1)[["N", "D", "loss"]]
+    x, y = (np.log10(table[name] / table[name].median()) for name in ("N", "D"))
+    table["loss"] *= np.exp(0.006 * (x * y**2 - x))
     twisted = sf.fit(table)
-    found = sf.diagnose(twisted, table)
-    for note in found.notes:
-        if note.code == "residual_pattern":
-            assert ("one column at a time" in note.message) == (twisted.verdict.level == "good")
+    assert twisted.verdict.level == "good"
+    assert "no pattern along any one of N" in twisted.verdict.words
+    notes = sf.diagnose(twisted, table).notes
+    (note,) = [note for note in notes if note.code == "residual_pattern"]
+    assert "one column at a time" in note.message
+
+
+def test_a_probability_that_underflows_is_no_zero():
+    assert (chance(0.0), chance(0.0213)) == ("p < 1e-300", "p = 0.021")
