@@ -12,7 +12,8 @@ import pytest
 
 import scalefit as sf
 from scalefit.documents.checklist import GROUPS, answers
-from scalefit.documents.content import Gap, Paragraph, plain_words
+from scalefit.documents.content import Figure, Gap, Paragraph, plain_words
+from scalefit.documents.figures import of_result
 from scalefit.documents.material import TITLES, TOPICS, Material
 from scalefit.errors import ArgumentError, DataError
 from scalefit.frozen import Frozen
@@ -357,3 +358,18 @@ def test_the_warnings_are_named_at_the_top(runs):
     found = sf.report(sf.fit(few, bounds={"alpha": (0.5, 0.6)}))
     assert found.alert.startswith("Read the warnings first: ") and "at_bound" in found.alert
     assert "at_bound" in found.html.partition("<nav")[0]
+
+
+def test_results_of_judgement_have_their_figures(runs, results):
+    fit = results[0]
+    found = (
+        sf.diagnose(fit, runs),
+        sf.holdout(runs),
+        sf.compare(runs, ["chinchilla", "kaplan"]),
+        sf.next_runs(fit, runs, budget=1e21, target=1e23, count=2),
+    )
+    material = Material(fit, sf.read(runs), None, found, {}, 0.95)
+    for result, name in zip(found, ("diagnosis", "holdout", "comparison", "runs"), strict=True):
+        drawn = of_result(result, material, 1)
+        assert isinstance(drawn, Figure), drawn
+        assert drawn.name == f"result1-{name}"

@@ -31,6 +31,7 @@ def frame():
     runs["batch"] = np.arange(len(runs)) % 9
     runs["w"] = 1.0 + np.arange(len(runs)) % 3
     runs.loc[runs.index[7], "bits"] = np.nan
+    runs["error"] = 0.01 + 0.001 * (np.arange(len(runs)) % 3)
     return runs
 
 
@@ -48,6 +49,8 @@ CASES = {
     "tied": (UNITS, {"tied": [("alpha", "beta")], "robust": "none"}),
     "groups": (UNITS, {"groups": {"A": "corpus"}}),
     "asymmetric": (UNITS, {"robust": "asymmetric", "asymmetry": 4.0, "residual": "relative"}),
+    "known errors": (UNITS, {"robust": "none", "sigma": "error"}),
+    "one known error": (UNITS, {"robust": "none", "sigma": 0.01}),
     "absolute": (UNITS, {"robust": "l1"}),
     "own law": (UNITS, {"law": mine}),
 }

@@ -280,3 +280,20 @@ def test_a_verdict_survives_json_and_old_documents_have_none(bent):
     frame = fit.verdict.to_frame()
     assert frame["column"].tolist() == ["x"]
     assert "lag-1" in fit.verdict.summary() and "<table" in fit.verdict._repr_html_()
+
+
+def test_the_next_step_of_a_fit_is_one_that_its_warnings_leave():
+    size = np.geomspace(1e8, 1e10, 12)
+    ratio = 20 * (1 + 0.012 * np.cos(7.0 * np.arange(12)))
+    table = sf.simulate(pd.DataFrame({"N": size, "D": ratio * size}), noise=0.003, seed=1)
+    fit = sf.fit(table[["N", "D", "loss"]])
+    assert "one_ratio" in {note.code for note in fit.notes}
+    headline = fit.describe().headline
+    assert "allocate" not in headline
+    assert "runs at other D/N" in headline
+    N, D = (item.ravel() for item in np.meshgrid(np.geomspace(1e7, 1e9, 6), [1e9, 1e10, 1e11]))
+    rates = pd.DataFrame({"N": N, "D": D, "lr": 2.0 * N**-0.4 * D**0.1})
+    rates["lr"] *= np.exp(0.05 * np.random.default_rng(0).standard_normal(len(rates)))
+    rate = sf.fit(rates, "optimal_learning_rate", loss="lr")
+    assert "Next" in rate.describe().headline
+    assert "allocate" not in rate.describe().headline

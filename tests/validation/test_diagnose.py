@@ -8,6 +8,8 @@ from scipy.stats import f, t
 import scalefit as sf
 from scalefit.data.table import as_table
 from scalefit.errors import ArgumentError, DataError
+from scalefit.reporting.numbers import chance
+from scalefit.simulation import isoflop_design
 from scalefit.validation.residual_trends import holm
 
 BUDGETS = [1e18, 1e19, 1e20, 1e21, 1e22]
@@ -342,3 +344,32 @@ def test_right_laws_are_rarely_flagged():
         flagged += bool(WRONG & codes(sf.diagnose(fit, runs)))
     # At 5 % five or more of 40 are flagged with a probability of 5 %.
     assert flagged <= 4
+
+
+def test_trends_that_the_law_imitates_are_named_and_have_no_row():
+    """A power law of N and D fits every slope along them: 1e-11 % is no finding."""
+    N, D = (item.ravel() for item in np.meshgrid(np.geomspace(1e7, 1e9, 6), [1e9, 1e10, 1e11]))
+    rates = pd.DataFrame({"N": N, "D": D, "lr": 2.0 * N**-0.4 * D**0.1})
+    rates["lr"] *= np.exp(0.05 * np.random.default_rng(0).standard_normal(len(rates)))
+    fit = sf.fit(rates, "optimal_learning_rate", loss="lr", robust="none")
+    described = sf.diagnose(fit, rates, loss="lr").describe()
+    assert "slope along N" in described.facts["not asked"]
+    (trends,) = [table for table in described.tables if table.title.startswith("Trends")]
+    assert "slope" not in trends.columns[1].values
+
+
+def test_a_pattern_beside_a_good_verdict_says_why():
+    """The verdict looks along one column at a time; a twist of N and D shows in no column."""
+    table = sf.simulate(isoflop_design(points=9), noise=0.002, seed=1)[["N", "D", "loss"]]
+    x, y = (np.log10(table[name] / table[name].median()) for name in ("N", "D"))
+    table["loss"] *= np.exp(0.006 * (x * y**2 - x))
+    twisted = sf.fit(table)
+    assert twisted.verdict.level == "good"
+    assert "no pattern along any one of N" in twisted.verdict.words
+    notes = sf.diagnose(twisted, table).notes
+    (note,) = [note for note in notes if note.code == "residual_pattern"]
+    assert "one column at a time" in note.message
+
+
+def test_a_probability_that_underflows_is_no_zero():
+    assert (chance(0.0), chance(0.0213)) == ("p < 1e-300", "p = 0.021")

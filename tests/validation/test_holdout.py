@@ -1,5 +1,7 @@
 """Held-out runs: errors and scores against fits and formulas by hand, and what cannot be judged."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -338,3 +340,15 @@ def test_laws_with_more_interaction_predict_them_better(data_folder):
         for law in ("chinchilla", "chinchilla_outer", "farseer")
     ]
     assert rmse[0] > 3 * rmse[1] > 6 * rmse[2]
+
+
+def test_few_held_out_runs_name_a_call_that_holds_more():
+    generator = np.random.default_rng(2)
+    design = pd.DataFrame({"N": 10 ** generator.uniform(7, 9, 60)})
+    design["D"] = design["N"] * 10 ** generator.uniform(0, 3, 60)
+    table = sf.simulate(design, noise=0.004, seed=2)[["N", "D", "loss"]]
+    one = sf.holdout(table)
+    assert one.verdict().startswith("Predicts 1 run (")
+    (note,) = [note for note in one.notes if note.code == "few_held_out"]
+    hold = int(re.search(r"hold=(\d+)", note.message)[1])
+    assert len(sf.holdout(table, hold=hold).errors) >= hold == 20

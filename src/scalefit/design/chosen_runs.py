@@ -24,6 +24,9 @@ __all__ = ["NextRuns"]
 # What is shown as a count, and in which unit the rest is not known.
 COUNTS = ("N", "D", "U")
 
+# Intervals that shrink by less are said in percent: "1 times narrower" says nothing.
+SHOWN_FACTOR = 1.1
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class NextRuns(Described):
@@ -223,7 +226,7 @@ class NextRuns(Described):
                 )
             ]
             return f"{runs}: {'; '.join(said)}. {again}"
-        shrunk = f"{self.shrinkage:.2g} times narrower"
+        shrunk = self._narrower
         if len(self.value) > 1:
             return (
                 f"{runs} make the intervals of {self.target} {shrunk}, in the root mean square. "
@@ -242,6 +245,13 @@ class NextRuns(Described):
             f"to {after}{se}. {again}"
         )
 
+    @property
+    def _narrower(self) -> str:
+        """How much narrower intervals become: a factor, or a percentage where it is small."""
+        if self.shrinkage >= SHOWN_FACTOR:
+            return f"{self.shrinkage:.2g} times narrower"
+        return f"{percent(max(1 - 1 / self.shrinkage, 0.0))} narrower"
+
     def _paid(self, cost: float) -> str:
         """A cost in words."""
         if self.unit == "USD":
@@ -249,7 +259,7 @@ class NextRuns(Described):
         return f"{cost:.3g} {self.unit}".strip()
 
     def __repr__(self) -> str:
-        shrunk = "" if self.kind == "choice" else f", {self.shrinkage:.2g} times narrower"
+        shrunk = "" if self.kind == "choice" else f", {self._narrower}"
         return (
             f"<NextRuns for {self.target}: {len(self.runs)} for {self._paid(self.spent)}{shrunk}>"
         )

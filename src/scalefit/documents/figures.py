@@ -17,6 +17,7 @@ from scalefit.allocation.result import Allocation
 from scalefit.approach2.attribution import Attribution
 from scalefit.approach2.bias_report import BiasReport
 from scalefit.approach2.isoflop_fit import IsoFlop
+from scalefit.design.chosen_runs import NextRuns
 from scalefit.documents.content import GENERATOR, Block, Figure, Paragraph
 from scalefit.documents.material import Material
 from scalefit.errors import ScalefitError
@@ -26,13 +27,20 @@ from scalefit.inference.profile_likelihood import Profile
 from scalefit.plot import loss_surface
 from scalefit.plot.allocations import allocation, region
 from scalefit.plot.bias_fans import bias
+from scalefit.plot.chosen_runs import next_runs
+from scalefit.plot.diagnosis_panels import diagnosis, diagnosis_shape
 from scalefit.plot.gap_parts import attribution
+from scalefit.plot.held_out_errors import holdout
 from scalefit.plot.isoflop_fans import isoflop
+from scalefit.plot.law_errors import comparison
 from scalefit.plot.parameter_pairs import pairs
 from scalefit.plot.prediction_bands import predictions
 from scalefit.plot.profile_curve import profile
 from scalefit.reporting.described import Described
 from scalefit.reporting.numbers import Kind, shown
+from scalefit.validation.comparison_result import Comparison
+from scalefit.validation.diagnosis import Diagnosis
+from scalefit.validation.hold_out_result import HoldOut
 
 __all__ = ["of_result", "residual_figure", "surface_figure"]
 
@@ -237,6 +245,56 @@ def _pairs(result: Ensemble, material: Material, name: str) -> Block | None:
     )
 
 
+def _diagnosis(result: Diagnosis, material: Material, name: str) -> Block | None:
+    shape, size = diagnosis_shape(result)
+    return drawn(
+        f"{name}-diagnosis",
+        "Residuals along each column, and what the answer hinges on",
+        "Panels of residuals against the columns of the law with their trends, and the answer "
+        "without each block of runs and by other objectives, relative to that of the fit.",
+        size,
+        lambda ax: diagnosis(result, level=material.level, ax=ax),
+        shape,
+    )
+
+
+def _holdout(result: HoldOut, material: Material, name: str) -> Block | None:
+    if not len(result.errors):
+        return None
+    return drawn(
+        f"{name}-holdout",
+        "Held-out runs: observed against predicted, and errors by distance",
+        f"Two panels of {len(result.errors)} held-out runs. Left: observed loss against the "
+        "predicted one. Right: the error against the distance outside the fitted runs.",
+        (10.4, 4.4),
+        lambda ax: holdout(result, level=material.level, ax=ax),
+        (1, 2),
+    )
+
+
+def _comparison(result: Comparison, material: Material, name: str) -> Block | None:
+    return drawn(
+        f"{name}-comparison",
+        "Errors of each law, and differences to the best",
+        "Two panels with a line for each law. Left: root mean square residuals, held out and in "
+        "sample. Right: how much worse than the best law, with intervals.",
+        (8.6, 1.4 + 0.42 * len(result.to_frame())),
+        lambda ax: comparison(result, level=material.level, ax=ax),
+        (1, 2),
+    )
+
+
+def _next_runs(result: NextRuns, material: Material, name: str) -> Block | None:
+    return drawn(
+        f"{name}-runs",
+        "The runs to make next, among those that are there",
+        f"Points for the runs that are there, and circles for {len(result.runs)} next ones, with "
+        "lines of equal cost.",
+        (6.6, 5.0),
+        lambda ax: next_runs(result, ax=ax),
+    )
+
+
 DRAWN: Mapping[type[Described], Callable[[Any, Material, str], Block | None]] = Frozen(
     {
         Ensemble: _pairs,
@@ -246,5 +304,9 @@ DRAWN: Mapping[type[Described], Callable[[Any, Material, str], Block | None]] = 
         IsoFlop: _isoflop,
         BiasReport: _bias,
         Attribution: _attribution,
+        Diagnosis: _diagnosis,
+        HoldOut: _holdout,
+        Comparison: _comparison,
+        NextRuns: _next_runs,
     }
 )

@@ -155,6 +155,8 @@ def _fit_options(fit: Fit) -> list[str]:
         found["delta"] = objective.delta
     if objective.asymmetry not in (None, ASYMMETRY):
         found["asymmetry"] = objective.asymmetry
+    if objective.sigma is not None:
+        found["sigma"] = objective.sigma
     for name in ("fixed", "bounds"):
         if given := getattr(fit, name):
             found[name] = dict(given)

@@ -248,7 +248,8 @@ def _pattern_words(fit: Fit, found: _Judged) -> str:
     clear = [item for item in found.patterns if is_clear(item)]
     looked = sorted((item.column for item in clear or found.patterns), key=order.index)
     if not clear:
-        return f"no pattern along {listed(looked)}"
+        one = "any one of " * (len(looked) > 1)
+        return f"no pattern along {one}{listed(looked)}"
     size = math.sqrt(max(item.share for item in clear)) * found.misfit.spread
     return f"a pattern along {listed(looked)} of only {size_of(fit, size)}"
 

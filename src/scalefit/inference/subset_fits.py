@@ -41,7 +41,9 @@ class SubsetFit(NamedTuple):
     failure: str
 
 
-def fit_subsets(fit: Fit, table: LossTable, kept: np.ndarray) -> tuple[SubsetFit, ...]:
+def fit_subsets(
+    fit: Fit, table: LossTable, kept: np.ndarray, *, searched: bool = True
+) -> tuple[SubsetFit, ...]:
     """The same law, objective and constraints, fitted to parts of a table.
 
     Every part is searched over the whole bounds, and polished from the optimum of the whole table
@@ -52,6 +54,8 @@ def fit_subsets(fit: Fit, table: LossTable, kept: np.ndarray) -> tuple[SubsetFit
         fit: the fit of the whole table.
         table: its table.
         kept: which rows each part has, booleans of shape (parts, rows).
+        searched: whether parts are searched over the whole bounds; else only those that do not
+            converge from the optimum of the whole table.
 
     Returns:
         One for each part; what it lacks of a fit by :func:`scalefit.fit` is its search evidence and
@@ -75,7 +79,7 @@ def fit_subsets(fit: Fit, table: LossTable, kept: np.ndarray) -> tuple[SubsetFit
             # Another number of levels: its coefficients are others.
             found[i] = _alone(fit, part)
     for members in batches.values():
-        refits = _refit(fit, whole, prepared[members[0]], table, kept[members])
+        refits = _refit(fit, whole, prepared[members[0]], table, kept[members], searched)
         done = converged(fit.objective, whole.data, refits)
         for k, i in enumerate(members):
             found[i] = _assembled(fit, prepared[i], refits, k, bool(done[k]))
@@ -83,7 +87,12 @@ def fit_subsets(fit: Fit, table: LossTable, kept: np.ndarray) -> tuple[SubsetFit
 
 
 def _refit(
-    fit: Fit, whole: PreparedFit, own: PreparedFit, table: LossTable, kept: np.ndarray
+    fit: Fit,
+    whole: PreparedFit,
+    own: PreparedFit,
+    table: LossTable,
+    kept: np.ndarray,
+    searched: bool,
 ) -> multistart.Refits:
     """Parts with equal bounds, as the whole table with other weights."""
     return multistart.refit(
@@ -94,7 +103,8 @@ def _refit(
         weight=whole.weight * kept,
         starts=STARTS,
         near=optimum_of(fit, whole.problem) if fit.status.usable else None,
-        global_search=np.ones(len(kept), dtype=bool),
+        global_search=np.full(len(kept), searched),
+        held=None if searched else 0,
     )
 
 

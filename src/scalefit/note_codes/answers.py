@@ -11,13 +11,13 @@ CODES = {
         None,
         "an answer lies outside the runs; a warning beyond one decade (beyond the width "
         "of its range, for a column that reaches zero)",
-        "add larger runs",
+        "hold the largest runs out, `scalefit.holdout`; add larger runs, `scalefit.next_runs`",
     ),
     "form_not_covered": Code(
         None,
         "the interval of a new run holds noise and misfit inside the runs, not a wrong "
         "form of the law; a warning outside them",
-        "leave the largest runs out of a fit by `keep=`, and predict them",
+        "hold the largest runs out: `scalefit.holdout(runs, law, hold=3)`",
     ),
     "at_limit": Code(
         "info",

@@ -20,7 +20,7 @@ CODES = {
     "narrow_span": Code(
         "warning",
         "N, D, C or D/N span less than a decade, so that most targets lie far outside",
-        "add runs at the ends; take an extrapolation with care",
+        "add runs at the ends, `scalefit.next_runs` chooses them; take an extrapolation with care",
     ),
     "collinear_columns": Code(
         "warning",

@@ -10,13 +10,14 @@ CODES = {
     "residual_trend": Code(
         "warning",
         "the residuals have a slope or a curvature along a column that the law does not describe",
-        "a law with a further term, or only the runs nearest to the target: `keep=`",
+        "a law with a further term: `scalefit.compare`; or only the runs nearest to the target: "
+        "`keep=`",
     ),
     "residual_pattern": Code(
         "warning",
         "a smooth surface explains more than a quarter of the variance of the residuals: the law "
         "misses it, and it is no noise",
-        "compare other laws on these runs; report what the answer hinges on",
+        "other laws on these runs: `scalefit.compare`; report what the answer hinges on",
     ),
     "influential_block": Code(
         "warning",
@@ -27,6 +28,12 @@ CODES = {
         "info",
         "without a block of runs the law cannot be fitted, or has no answer",
         "read the reason in the note; add runs beside that block",
+    ),
+    "searched_nearby": Code(
+        "info",
+        "a law of more than four nonlinear parameters: fits without a block start at the optimum "
+        "of all runs, and are not searched over the whole bounds",
+        "fit such a part by itself: `scalefit.fit`, `keep=`",
     ),
     "blocks_joined": Code(
         "info",

@@ -41,7 +41,7 @@ CODES = {
         "warning",
         "the condition number exceeds 5e4; of `scalefit.check` also a nonlinear parameter whose "
         "expected standard error exceeds half of it",
-        "add runs at other D/N, or fix a parameter: `fixed=`, `tied=`",
+        "add runs, `scalefit.next_runs` chooses them; or fix a parameter: `fixed=`, `tied=`",
     ),
     "one_ratio": Code(
         "warning",
@@ -103,19 +103,20 @@ CODES = {
         "variation, or less than half of the variation explained ([is the law right "
         "here?](model_checking.md))",
         "what the note names: columns that explain the residuals, diverged or repeated rows, "
-        "another law",
+        "another law: `scalefit.compare`",
     ),
     "systematic_residuals": Code(
         "warning",
         "the residuals have a pattern along a column, or differ by a label, more than chance and "
         "enough to matter ([patterns](model_checking.md#patterns))",
-        "a law that bends, or a coefficient for each label: the note prints the calls",
+        "a law that bends, or a coefficient for each label: the note prints the calls, and "
+        "`scalefit.compare` says whether they predict better",
     ),
     "high_leverage": Code(
         "warning",
         "one run alone determines a parameter, or is off and moves one by more than two standard "
         "errors ([leverage](model_checking.md#leverage))",
-        "check that run, and add others beside it",
+        "check that run, and add others beside it; `scalefit.diagnose` says what hinges on it",
     ),
     "flops_convention": Code(
         None,

@@ -19,7 +19,7 @@ from scalefit.validation.diagnosis import Diagnosis
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["diagnosis"]
+__all__ = ["diagnosis", "diagnosis_shape"]
 
 # Panels of residuals, at most: N, D, compute and D/N.
 MOST_PANELS = 4
@@ -63,9 +63,8 @@ def diagnosis(
     level = checked_level(level)
     slopes = result.trends[result.trends["term"] == "slope"]
     names = list(slopes["column"])[:MOST_PANELS]
-    shape, places = _layout(len(names))
-    tall = max(3.6 * shape[0], 0.17 * len(result.left_out) + 3.6 * (shape[0] - 1))
-    axes = several(ax, shape, (4.6 * shape[1], tall))
+    places = _layout(len(names))[1]
+    axes = several(ax, *diagnosis_shape(result))
     flat = np.ravel(axes)
     for name, place in zip(names, places, strict=False):
         _residuals(flat[place], result, name, level)
@@ -74,6 +73,14 @@ def diagnosis(
     for place in set(range(len(flat))) - {*places[: len(names)], *places[-2:]}:
         flat[place].set_axis_off()
     return axes
+
+
+def diagnosis_shape(result: Diagnosis) -> tuple[tuple[int, int], tuple[float, float]]:
+    """Rows and columns of the Axes of a diagnosis, and the size of its figure, inches."""
+    count = int((result.trends["term"] == "slope").sum())
+    down, across = _layout(min(count, MOST_PANELS))[0]
+    tall = max(3.6 * down, 0.17 * len(result.left_out) + 3.6 * (down - 1))
+    return (down, across), (4.6 * across, tall)
 
 
 def _layout(count: int) -> tuple[tuple[int, int], list[int]]:

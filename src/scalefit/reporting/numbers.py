@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-__all__ = ["WORDS", "Kind", "Shown", "escaped", "percent", "printable", "shown"]
+__all__ = ["WORDS", "Kind", "Shown", "chance", "escaped", "percent", "printable", "shown"]
 
 Kind = Literal["text", "name", "formula", "number", "count", "integer", "flop", "percent", "usd"]
 # Kinds of words.
@@ -98,6 +98,11 @@ def shown(value: Any, kind: Kind = "number", low: Any = None, high: Any = None) 
 def percent(share: float) -> str:
     """A share of one as percent: ``0.48 %``."""
     return shown(share, "percent").value
+
+
+def chance(p: float) -> str:
+    """A probability as ``p = 0.02``; one that underflows is no zero."""
+    return f"p = {p:.2g}" if p > 0 else "p < 1e-300"
 
 
 def _unit(number: float, kind: Kind) -> tuple[float, str]:

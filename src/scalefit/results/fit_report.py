@@ -19,6 +19,9 @@ __all__ = ["facts", "headline"]
 # With fewer residual degrees of freedom only a covariance may have intervals.
 FEW_FREEDOM = 5
 
+# Warnings by which the law may not describe its runs: what it misses comes before its answers.
+MISFIT = {"poor_fit", "systematic_residuals", "high_leverage"}
+
 
 def headline(fit: Any) -> str:
     """What matters most: what is wrong, how good the fit is, and what comes next."""
@@ -28,14 +31,19 @@ def headline(fit: Any) -> str:
     plain = fit.df_resid < FEW_FREEDOM or fit.objective.sigma is not None
     call = "scalefit.covariance(fit, runs)" if plain else interval_call(fit.notes)
     steps = [f"{call} for intervals"] * (fit.df_resid > 0)
-    if {"N", "D"} <= set(fit.law.columns):
+    if MISFIT & set(codes):
+        steps.insert(0, "scalefit.diagnose(fit, runs) for what the law misses")
+    if "one_ratio" in codes:
+        steps.append("runs at other D/N, before N and D are split")
+    elif {"N", "D"} <= set(fit.law.columns) and fit.law.response == "loss":
         largest = fit.domain.get("6ND", (math.nan, math.nan))[1]
         flops = f"1e{math.ceil(math.log10(largest) + 0.5)}" if largest > 0 else "1e24"
         at = f".at({level_keywords(fit.groups.values())})" if fit.groups else ""
         steps.append(f"scalefit.allocate(fit{at}, flops={flops}) for the best N and D")
     else:
-        (column,) = spoken(fit.law, fit.provenance).values() or ("",)
-        given = f"{column}=..." if column.isidentifier() and not fit.groups else "..."
+        columns = list(spoken(fit.law, fit.provenance).values())
+        plain = all(name.isidentifier() for name in columns) and not fit.groups
+        given = ", ".join(f"{name}=..." for name in columns) if plain else "..."
         steps.append(f"fit.predict({given}) for other runs")
     if fit.status is Status.PUBLISHED:
         values = f"Values of {fit.provenance.get('source', 'a paper')}"

@@ -10,10 +10,11 @@ import pandas as pd
 from scalefit.approach2.bias_variants import AS_GIVEN, UNFLAGGED
 from scalefit.arguments import choice
 from scalefit.arguments import level as checked_level
+from scalefit.errors import listed
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
-from scalefit.reporting.numbers import Kind, percent, shown
+from scalefit.reporting.numbers import Kind, chance, percent, shown
 from scalefit.results.estimate import Draws, Estimate
 from scalefit.results.fit import Fit
 from scalefit.validation.smooth_pattern import SmoothPattern
@@ -235,11 +236,18 @@ class Diagnosis(Described):
             if errors
             else "",
             "pattern": self._pattern(),
+            "not asked": self._imitated(),
             "not fitted": "; ".join(
                 f"without {row['by']} = {row['block']}: {row['failure']}"
                 for _, row in failed.iterrows()
             ),
         }
+
+    def _imitated(self) -> str:
+        """Trends that the law itself can imitate, so that residuals never show them."""
+        frame = self.trends[self.trends["se"].isna()]
+        names = [f"{row['term']} along {row['column']}" for _, row in frame.iterrows()]
+        return f"{listed(names)}: the parameters of the law fit these" if names else ""
 
     def _pattern(self) -> str:
         """How much of the residuals a smooth surface explains."""
@@ -248,7 +256,7 @@ class Diagnosis(Described):
             return ""
         return (
             f"a smooth surface explains {percent(max(share, 0.0))} of the variance of the "
-            f"residuals beyond the law (p = {p:.2g} if it is right)"
+            f"residuals beyond the law ({chance(p)} if it is right)"
         )
 
     def _sources(self, level: float) -> Table:
@@ -265,6 +273,8 @@ class Diagnosis(Described):
 
     def _trend_rows(self, level: float) -> Table:
         frame = self.trend_intervals(level)
+        # A law of powers fits slopes along its columns exactly: nothing is left to ask.
+        frame = frame[np.isfinite(frame["se"])]
         kind: Kind = "number" if self.fit.objective.residual == "raw" else "percent"
         decades = set(frame["unit"]) <= {"decade"}
         named = [

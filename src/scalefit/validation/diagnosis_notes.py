@@ -9,7 +9,7 @@ import numpy as np
 from scalefit.approach2.bias_variants import UNFLAGGED
 from scalefit.errors import listed
 from scalefit.notes import Note
-from scalefit.reporting.numbers import percent, shown
+from scalefit.reporting.numbers import chance, percent, shown
 from scalefit.validation.diagnosis import OBJECTIVE, Diagnosis
 from scalefit.validation.left_out_blocks import MOST_BLOCKS, Partition
 from scalefit.validation.swings import LEAST_SWING
@@ -38,12 +38,24 @@ def _pattern_notes(found: Diagnosis) -> list[Note]:
         Note.of(
             "residual_pattern",
             f"a smooth surface explains {percent(pattern.share)} of the variance of the "
-            f"residuals beyond the law (p = {pattern.p:.2g} for independent runs of a right law): "
+            f"residuals beyond the law ({chance(pattern.p)} for independent runs of a right law): "
             "this part is no noise, and intervals that take it for noise do not hold what the law "
-            "misses. Compare other laws on these runs, or fit those nearest to the target",
+            f"misses{_beside_verdict(found)}. Compare other laws on these runs, "
+            "scalefit.compare(runs, [...]), or fit those nearest to the target",
             {"share": pattern.share, "terms": pattern.terms, "p": pattern.p},
         )
     ]
+
+
+def _beside_verdict(found: Diagnosis) -> str:
+    """Why the verdict of the fit may be good all the same."""
+    verdict = found.fit.verdict
+    if verdict.level != "good":
+        return ""
+    return (
+        f" (the verdict of the fit is good for their size, {percent(verdict.spread)}, and as it "
+        "looks along one column at a time: this surface bends along several)"
+    )
 
 
 def _trend_notes(found: Diagnosis) -> list[Note]:

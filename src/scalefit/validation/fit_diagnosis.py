@@ -33,6 +33,10 @@ from scalefit.validation.targets import Target, find_target
 
 __all__ = ["diagnose"]
 
+# A search of the bounds of more nonlinear parameters takes seconds for each block: minutes in all,
+# of the five of 'data_constrained'. Fits without a block then start at the optimum of all runs.
+MOST_SEARCHED = 4
+
 # Draws of the interval: two digits of its ends.
 N_DRAWS = 1000
 
@@ -103,7 +107,9 @@ def diagnose(
     answer = asked.of(fit)[asked.first]
     flagged = flagged_runs(fitted)
     parts = [row for cut in cuts for row in cut.kept]
-    subsets = fit_subsets(fit, table, np.array([*parts, *([~flagged] * bool(flagged.any()))]))
+    count = len(fitted.prepared.problem.nonlinear)
+    kept = np.array([*parts, *([~flagged] * bool(flagged.any()))])
+    subsets = fit_subsets(fit, table, kept, searched=count <= MOST_SEARCHED)
     measured = _columns(fitted)
     codes = cuts[0].codes[fitted.used] if cuts else np.arange(fit.nobs)
     rows = {name: values[fitted.used] for name, values in measured.items()}
@@ -123,7 +129,7 @@ def diagnose(
         method=method,
         jackknife=_jackknife(left_out),
     )
-    notes = [*diagnosis_notes(found, cuts), *_reach(asked), *fit.carried]
+    notes = [*diagnosis_notes(found, cuts), *_searched(count), *_reach(asked), *fit.carried]
     return replace(found, notes=tuple(n for i, n in enumerate(notes) if n not in notes[:i]))
 
 
@@ -204,6 +210,22 @@ def _jackknife(left_out: pd.DataFrame) -> pd.Series:
         swings, count = part["swing"].to_numpy(), len(part)
         found[str(by)] = float(np.sqrt((count - 1) / count * np.sum(swings**2)))
     return pd.Series(found, dtype=float)
+
+
+def _searched(count: int) -> tuple[Note, ...]:
+    """A note where the fits without a block were not searched over the whole bounds."""
+    if count <= MOST_SEARCHED:
+        return ()
+    return (
+        Note.of(
+            "searched_nearby",
+            f"the law has {count} nonlinear parameters, more than {MOST_SEARCHED}: fits without a "
+            "block start at the optimum of all runs, and only those that do not converge from "
+            "there are searched over the whole bounds. A change may be larger where another "
+            "minimum takes over",
+            {"nonlinear": count, "limit": MOST_SEARCHED},
+        ),
+    )
 
 
 def _reach(target: Target) -> tuple[Note, ...]:

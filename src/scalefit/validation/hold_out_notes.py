@@ -12,7 +12,7 @@ from scalefit.data.table import LossTable
 from scalefit.errors import listed
 from scalefit.notes import Note
 from scalefit.results.dependence import dependence_notes
-from scalefit.validation.folds import Fold
+from scalefit.validation.folds import Fold, blocks_of
 from scalefit.validation.hold_out_result import HoldOut, without_warned
 
 __all__ = ["hold_out_notes"]
@@ -20,6 +20,9 @@ __all__ = ["hold_out_notes"]
 # In simulations of a law of three parameters, one of them an exponent, 95 % intervals of rolling
 # origins held 94 % with 10 to 19 degrees of freedom, and 51 to 57 % with 5 to 9.
 FEW_FREEDOM = 10
+
+# Blocks that are proposed, at most: as many runs, if each is one, say something of 95 %.
+MORE_BLOCKS = 20
 
 # Residuals of rows that share their noise: the factor by which errors by rows are too narrow.
 NARROWED = 1.2
@@ -32,7 +35,7 @@ def hold_out_notes(result: HoldOut, table: LossTable, folds: Sequence[Fold]) -> 
         *_without_intervals(result),
         *_unseen(result, table),
         *_leaks(result, table, folds),
-        *_coverage(result),
+        *_coverage(result, table, folds),
         *_freedom(result),
     )
     return (*result.fit.carried, *dependence_notes(result.fit.notes), *own)
@@ -132,7 +135,7 @@ def _remedy(table: LossTable, column: str) -> str:
     return f"by={column!r}" + ", scheme='groups'" * (not ordered)
 
 
-def _coverage(result: HoldOut) -> Iterable[Note]:
+def _coverage(result: HoldOut, table: LossTable, folds: Sequence[Fold]) -> Iterable[Note]:
     """A note where 95 % intervals hold too few runs, or too few runs say so."""
     found = result.covered(0.95)
     if not found.runs:
@@ -154,9 +157,23 @@ def _coverage(result: HoldOut) -> Iterable[Note]:
         yield Note.of(
             "few_held_out",
             f"95 % intervals hold {found.inside} of {found.runs} held-out runs, too few to judge: "
-            f"the coverage may be {chance}. Hold more out",
+            f"the coverage may be {chance}. {_more(result, table, folds)}",
             details,
         )
+
+
+def _more(result: HoldOut, table: LossTable, folds: Sequence[Fold]) -> str:
+    """How to hold more runs out."""
+    if result.scheme == "test":
+        return "Hold more out, by a rule that more runs satisfy"
+    if result.scheme == "largest":
+        named = None if result.by == "6ND" and "6ND" not in table else result.by
+        codes = blocks_of(table, result.fit.law, named).codes
+        held = len(np.unique(codes[folds[0].test]))
+        hold = min(MORE_BLOCKS, (int(codes.max()) + 1) // 2)
+        more = f"hold={hold}, or " * (hold > held)
+        return f"Hold more out: {more}each block above all before it, scheme='rolling'"
+    return "Hold more out"
 
 
 def _freedom(result: HoldOut) -> Iterable[Note]:

@@ -212,7 +212,8 @@ class HoldOut(Described):
         reach = f", up to {far:.2g} {self._distance_unit} beyond its training," * (far > 0)
         predicted = self._folds[self._folds["predicted"] > 0]
         of = f" of {len(predicted)} folds" if len(predicted) > 1 else f" ({predicted.index[0]})"
-        said = f"Predicts {len(errors)} runs{of}{reach} to {self._size(errors)}"
+        runs = f"{len(errors)} run{'s' * (len(errors) > 1)}"
+        said = f"Predicts {runs}{of}{reach} to {self._size(errors)}"
         if self.scheme == "rolling" and len(predicted) > 1:
             # Errors of early origins are those of few runs.
             name = predicted.index[-1]
@@ -233,7 +234,7 @@ class HoldOut(Described):
             return f"{held}: too wide, {_factor(found.width)} of their width would do"
         held += f", {_share(found.share)}"
         if found.too_narrow:
-            by = f"too narrow by {_factor(found.width)}"
+            by = f"too narrow by a factor of {_factor(found.width)}"
             if math.isinf(found.width):
                 by = "beside the predictions, and no width would do"
             return f"{held}: {by}{without_warned(self.to_frame(level), self._folds)}"
