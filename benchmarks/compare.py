@@ -1,9 +1,11 @@
 """Which law predicts runs that it has not seen: on public tables, and on 92 learning curves.
 
-Three questions, each with its own table of results:
+Four questions, each with its own table of results:
 
 - Farseer's runs, the largest models held out: which of three laws predicts them.
 - The points of the Chinchilla paper: whether the outer exponent is 1.
+- Over-trained runs (Gadre et al. 2024): five small runs predict the loss of two large ones, and by
+  it their mean error over 17 tasks.
 - Learning curves: ``power_offset``, ``broken_power``, and what ``compare`` makes of both from the
   training rows alone. The metric is the root mean square error of ln loss on the scored rows, mean
   and median over the curves of a column, as in the suite of Alabdulmohsin et al. 2022.
@@ -27,6 +29,8 @@ from common import CHINCHILLA_FILE, CHINCHILLA_RULE, FARSEER_FILE, table
 import scalefit as sf
 
 CURVES = ("curves_vision.csv.gz", "curves_language.csv")
+GADRE_FILE = "gadre.csv"
+SQUARES = {"residual": "raw", "robust": "none"}
 COLUMNS = {"IC": "image", "NMT": "NMT", "LM": "LM", "BB": "BIG-Bench"}
 LAWS = ("power_offset", "broken_power")
 CHOICES = (*LAWS, "compare: best", "compare: combined")
@@ -54,6 +58,34 @@ def chinchilla(data: Path) -> None:
     found = sf.compare(runs, laws, keep=CHINCHILLA_RULE, test="flops > 1e21")
     print("## The points of the Chinchilla paper\n")
     print(found.summary(), "\n")
+
+
+def gadre(data: Path) -> None:
+    """Five runs predict the two largest, loss and then error over tasks, by their protocol."""
+    every = pd.read_csv(data / GADRE_FILE).dropna(subset="loss")
+    every = every.assign(M=every["token_multiplier"].astype(float))
+    rows = []
+    for corpus, runs in every.groupby("train_dataset"):
+        smallest = runs["params"] == runs["params"].min()
+        five = (runs["params"] < 1e9) & (runs["M"] == 20) | smallest & (runs["M"] == 320)
+        large = (runs["model"] == "open_lm_1b") & (runs["M"] == 640)
+        large |= (runs["model"] == "open_lm_7b") & (runs["M"] == 20)
+        held = sf.holdout(
+            runs[five | large], "chinchilla_overtrained", test="params > 1e9", **SQUARES
+        ).to_frame()
+        # A law of the loss by the five and a sixth run, at the losses that are predicted.
+        sixth = five | ((runs["model"] == "open_lm_1b") & (runs["M"] == 20))
+        pairs = runs.loc[sixth, ["loss", "err_avg_17"]]
+        tasks = sf.fit(pairs, "error_of_loss", error="err_avg_17", **SQUARES)
+        chained = tasks.evaluate(loss=held["predicted"].to_numpy())
+        for place, row in enumerate(held.itertuples()):
+            run = runs.loc[row.row]
+            of_loss = 100 * abs(row.predicted / row.observed - 1)
+            of_tasks = 100 * abs(chained[place] / run["err_avg_17"] - 1)
+            name = f"{corpus}, {run['model']} at {run['M']:g}"
+            rows.append((name, f"{of_loss:.2f} %", f"{of_tasks:.2f} %"))
+    print("## Over-trained runs of Gadre et al., the largest predicted by five\n")
+    print(table(("run", "loss", "error, mean of 17 tasks"), rows), "\n")
 
 
 def curves(bench: Path) -> dict[tuple[str, str, str], pd.DataFrame]:
@@ -121,13 +153,15 @@ def main() -> None:
     """Print the tables of every part whose data are there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", choices=("farseer", "chinchilla", "curves"))
+    parser.add_argument("--only", choices=("farseer", "chinchilla", "gadre", "curves"))
     given = parser.parse_args()
     data, bench = folder("SCALEFIT_DATA"), folder("SCALEFIT_BENCH")
     if data and given.only in (None, "farseer"):
         farseer(data)
     if data and given.only in (None, "chinchilla"):
         chinchilla(data)
+    if data and given.only in (None, "gadre"):
+        gadre(data)
     if bench and given.only in (None, "curves"):
         learning_curves(bench, given.workers)
 

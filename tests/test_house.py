@@ -342,6 +342,7 @@ FLOW = [
     "validation.paired_differences",
     "validation.nesting",
     "validation.nested_tests",
+    "validation.focused",
     "validation.information",
     "validation.comparison_result",
     "validation.compare_laws",

@@ -31,6 +31,7 @@ from scalefit.validation.candidates import (
 )
 from scalefit.validation.comparison_folds import common_folds
 from scalefit.validation.comparison_result import Comparison
+from scalefit.validation.focused import chosen
 from scalefit.validation.folds import Blocks, Fold, Scheme
 from scalefit.validation.information import criteria, no_likelihood
 from scalefit.validation.nested_tests import NestedTest, frame_of_tests, nested_tests
@@ -365,7 +366,7 @@ def _result(
     )
     return Comparison(
         laws=labels,
-        best=labels[int(np.argmax(free))] if free.any() else labels[0],
+        best=labels[chosen(found, free, table)],
         fits=Frozen(fits),
         weights=Frozen(dict(zip(labels, _weights(size, free), strict=True))),
         objective=objective,
