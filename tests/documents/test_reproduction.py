@@ -30,6 +30,7 @@ def frame():
     runs["bits"] = runs.pop("loss") / np.log(2)
     runs["batch"] = np.arange(len(runs)) % 9
     runs["w"] = 1.0 + np.arange(len(runs)) % 3
+    runs["loss_se"] = 0.004 * runs["w"]
     runs.loc[runs.index[7], "bits"] = np.nan
     return runs
 
@@ -49,6 +50,7 @@ CASES = {
     "groups": (UNITS, {"groups": {"A": "corpus"}}),
     "asymmetric": (UNITS, {"robust": "asymmetric", "asymmetry": 4.0, "residual": "relative"}),
     "absolute": (UNITS, {"robust": "l1"}),
+    "known errors": (UNITS, {"robust": "none", "sigma": "loss_se"}),
     "own law": (UNITS, {"law": mine}),
 }
 

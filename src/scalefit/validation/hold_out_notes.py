@@ -19,7 +19,7 @@ __all__ = ["hold_out_notes"]
 
 # At so many degrees of freedom the standard error of the noise's size is 22 % of it:
 # 1 / sqrt(2 df). Below, a log score says more of that size than of the law.
-FEW_FREEDOM = 10
+FREEDOM_OF_SCORES = 10
 
 # Residuals of rows that share their noise: the factor by which errors by rows are too narrow.
 NARROWED = 1.2
@@ -162,11 +162,11 @@ def _coverage(result: HoldOut) -> Iterable[Note]:
 def _freedom(result: HoldOut) -> Iterable[Note]:
     """A note of folds with few degrees of freedom."""
     frame = result.folds
-    few = frame[frame["df"] < FEW_FREEDOM]
+    few = frame[frame["df"] < FREEDOM_OF_SCORES]
     if len(few):
         yield Note.of(
             "few_freedom",
-            f"{len(few)} folds have fewer than {FEW_FREEDOM} degrees of freedom "
+            f"{len(few)} folds have fewer than {FREEDOM_OF_SCORES} degrees of freedom "
             f"({listed(list(few.index))}; {few['df'].min():.0f} at least): their intervals and "
             "log scores rest on a size of the noise that is hardly known",
             {"folds": list(few.index), "df": few["df"].astype(int).to_list()},
