@@ -56,3 +56,23 @@ def test_the_picture_of_the_flow_is_that_of_the_test():
     rooms = [name.partition(".")[0] for name in FLOW]
     picture = tables.flow((DOCS / "architecture.md").read_text())
     assert picture == [room for room in dict.fromkeys(rooms) if room not in ("", "__main__")]
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ("holdout", "Predicts 27 runs (C = 1e+21 to 1e+22)"),
+        ("compare", "better than chinchilla_n by"),
+        ("one_column", "6.58e+19"),
+    ],
+)
+def test_the_first_code_of_a_page_runs_and_says_what_the_page_says(page, said):
+    code = re.findall(r"```python\n(.*?)```", (DOCS / f"{page}.md").read_text(), flags=re.DOTALL)[0]
+    names = {}
+    exec(code, names)
+    if page == "one_column":
+        found = sf.inverse_predict(names["draws"], 2.9)
+        text = f"{float(found.value):.3g}"
+    else:
+        text = names["found"].verdict()
+    assert said in text

@@ -214,7 +214,10 @@ def test_losses_that_a_law_never_reaches(pinned):
 def test_an_interval_is_open_where_draws_never_reach_the_loss():
     runs = curve(noise=0.004, seed=3, count=8)
     draws = sf.bootstrap(
-        sf.fit(runs, "power_offset", x="C", robust="none"), runs, n_draws=300, progress=False
+        sf.fit(runs, "power_offset", x="C", robust="none", certify=False),
+        runs,
+        n_draws=300,
+        progress=False,
     )
     floor = float(np.quantile(draws.drawn["E"], 0.9))
     found = sf.inverse_predict(draws, floor)
@@ -372,7 +375,7 @@ def test_two_laws_cross_where_their_difference_is_zero():
 
 def test_a_crossing_of_draws_has_an_interval_and_its_share():
     tables = [curve(noise=0.001, seed=1), curve(1.8, 180.0, 0.112, noise=0.001, seed=2)]
-    fits = [sf.fit(table, "power_offset", x="C", robust="none") for table in tables]
+    fits = [sf.fit(table, "power_offset", x="C", robust="none", certify=False) for table in tables]
     draws = [
         sf.bootstrap(fit, table, n_draws=200, progress=False, seed=i)
         for i, (fit, table) in enumerate(zip(fits, tables, strict=True))
@@ -403,7 +406,15 @@ def with_errors(seed=1, residual="raw", count=9):
 @pytest.mark.parametrize("residual", ["raw", "relative"])
 def test_known_errors_are_those_of_curve_fit(residual):
     runs = with_errors()
-    fit = sf.fit(runs, "power_offset", x="C", residual=residual, robust="none", sigma="loss_se")
+    fit = sf.fit(
+        runs,
+        "power_offset",
+        x="C",
+        residual=residual,
+        robust="none",
+        sigma="loss_se",
+        certify=False,
+    )
 
     def law(C, E, log, alpha):
         return E + np.exp(log) * (C / 1e20) ** -alpha
@@ -518,7 +529,7 @@ def test_known_errors_that_make_no_sense_are_refused():
 def test_known_errors_go_into_a_document_and_back():
     runs = with_errors()
     for sigma in ("loss_se", 0.01):
-        fit = sf.fit(runs, "power_offset", x="C", sigma=sigma, robust="none")
+        fit = sf.fit(runs, "power_offset", x="C", sigma=sigma, robust="none", certify=False)
         again = sf.Fit.from_json(fit.to_json())
         assert again == fit and again.objective.sigma == sigma
         assert sf.covariance(again, runs).df == np.inf

@@ -40,6 +40,9 @@ MOST_ASYMMETRY = 1e5
 # Largest relative residual that noise may have: a loss of ten times the law's.
 MOST_RELATIVE = 0.9
 
+# Median size of a standard normal number.
+MEDIAN_SIZE = 0.6745
+
 # Of each residual: its formula as text, and in LaTeX.
 RESIDUALS: Mapping[Residual, tuple[str, str]] = Frozen(
     {
@@ -169,6 +172,16 @@ class Objective(Described):
     def penalty(self) -> Penalty:
         """What ``robust`` stands for."""
         return PENALTIES[self.robust]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of :func:`scalefit.fit` that make this objective: those beside their defaults."""
+        usual = asdict(Objective()) | {"asymmetry": ASYMMETRY}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if value is not None and value != usual[name]
+        }
 
     @property
     def formula(self) -> str:
@@ -420,6 +433,23 @@ def binary_size(value: Any) -> float:
     if not (np.isfinite(value) and value):
         return 1.0
     return float(np.ldexp(1.0, int(np.frexp(value)[1])))
+
+
+def robust_size(residuals: np.ndarray, free: int = 0) -> float:
+    """Standard deviation of normal residuals about zero, by the median of their sizes.
+
+    That median is 0.6745 standard deviations. A fit may pass through as many rows as it has
+    parameters, of which the median then knows nothing: so many of the smallest are left out.
+
+    Args:
+        residuals: shape (rows,).
+        free: number of free parameters behind them.
+
+    Source:
+        Iglewicz and Hoaglin 1993, How to Detect and Handle Outliers.
+    """
+    sizes = np.sort(np.abs(residuals))[::-1]
+    return float(np.median(sizes[: max(len(sizes) - free, 1)])) / MEDIAN_SIZE
 
 
 def require_positive(objective: Objective, loss: Any, rows: Any) -> None:

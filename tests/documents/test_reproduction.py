@@ -30,6 +30,7 @@ def frame():
     runs["bits"] = runs.pop("loss") / np.log(2)
     runs["batch"] = np.arange(len(runs)) % 9
     runs["w"] = 1.0 + np.arange(len(runs)) % 3
+    runs["loss_se"] = 0.004 * runs["w"]
     runs.loc[runs.index[7], "bits"] = np.nan
     runs["error"] = 0.01 + 0.001 * (np.arange(len(runs)) % 3)
     return runs

@@ -8,8 +8,8 @@ import scalefit as sf
 from scalefit.data.table import as_table
 from scalefit.errors import ArgumentError, DataError
 from scalefit.simulation import isoflop_design
+from scalefit.validation.fold_predictions import log_errors, predict_folds
 from scalefit.validation.folds import blocks_of, folds_of, ruled_fold
-from scalefit.validation.held_out import held_out, log_errors
 
 BUDGETS = [1e18, 1e19, 1e20, 1e21]
 
@@ -65,7 +65,7 @@ def test_a_rule_holds_out_the_runs_that_satisfy_it(table):
 
 def test_predictions_are_those_of_a_fit_that_has_not_seen_the_runs(table, fit):
     folds = folds_of(blocks_of(table, fit.law), "rolling", 1)
-    found = held_out(fit, table, folds)
+    found = predict_folds(fit, table, folds)
     # The first origin has one budget: seven runs, which cannot identify five parameters well, but
     # do identify them.
     last = found.fold == len(folds) - 1

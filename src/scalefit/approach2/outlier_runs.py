@@ -13,12 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from scalefit.data.table import LossTable
+from scalefit.objective import robust_size
 from scalefit.results.surface import Surface, checked_surface
 
-__all__ = ["MAD", "Curves", "Outlier", "parabola_outliers", "surface_outliers", "surface_residuals"]
-
-# Median absolute deviation of a normal sample in standard deviations (Iglewicz and Hoaglin 1993).
-MAD = 0.6745
+__all__ = ["Curves", "Outlier", "parabola_outliers", "surface_outliers", "surface_residuals"]
 
 # Smallest 1 - leverage with which the error of a run shows in its residual; relative rounding error
 # of losses.
@@ -173,7 +171,7 @@ def surface_outliers(
         return []
     rest = residuals[places]
     away = rest - np.median(rest)
-    usual = max(float(np.median(np.abs(away))) / MAD, ROUNDING)
+    usual = max(robust_size(away), ROUNDING)
     return [
         Outlier(int(place), float(miss), float(score))
         for place, miss, score in zip(places, rest, np.abs(away) / usual, strict=True)

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from scalefit.allocation.costs import Cost
 from scalefit.allocation.optimum import allocate
 from scalefit.allocation.optimum_functions import optimum_function
 from scalefit.approach2.parabola import VertexFits, vertex_fits
+from scalefit.fitting.law_slopes import law_with_slopes
 from scalefit.results.fit import Fit
-from scalefit.tracing.operations import Bound, trace
 
 __all__ = ["PADDED", "PlannedSweeps"]
 
@@ -146,38 +144,14 @@ class PlannedSweeps:
         """Derivatives of the predictions, or of their logarithms, in the free parameters."""
         law = self.fit.law
         columns = [{"N": N, "D": D}[name] for name in law.columns]
-        loss, *slopes = self._slopes(*columns, *(self.fit.params[name] for name in law.names))
+        params = [np.atleast_1d(self.fit.params[name]) for name in law.names]
+        loss, *slopes = law_with_slopes(law).bind(*columns)(*params)
         scale = 1.0 if self.raw else 1.0 / loss
         each = {
             name: np.broadcast_to(slope * scale, N.shape)
             for name, slope in zip(law.names, slopes, strict=True)
         }
         return np.stack([sum(each[name] for name in group) for group in self._free()], axis=1)
-
-    @cached_property
-    def _slopes(self) -> Bound:
-        """The loss and its derivative in each parameter."""
-        law = self.fit.law
-        count = len(law.columns)
-
-        def every(*given: Any) -> list[Any]:
-            def loss(*params: Any) -> Any:
-                values = dict(zip(law.names, params, strict=True))
-                return jnp.reshape(law(*given[:count], **values), jnp.shape(given[0]))
-
-            params = given[count:]
-            found = [loss(*params)]
-            for axis in range(len(params)):
-                unit = tuple(jnp.asarray(1.0 * (axis == i)) for i in range(len(params)))
-                found.append(jax.jvp(loss, params, unit)[1])
-            return found
-
-        function = trace(every, count + len(law.names), count)
-
-        def of_rows(*given: Any) -> list[Any]:
-            return function.bind(*given[:count])(*(np.atleast_1d(item) for item in given[count:]))
-
-        return of_rows
 
     @cached_property
     def gradient(self) -> np.ndarray:

@@ -12,7 +12,6 @@ import pandas as pd
 from scalefit import arguments
 from scalefit.allocation.costs import Cost
 from scalefit.approach2.outlier_runs import (
-    MAD,
     Curves,
     parabola_outliers,
     surface_outliers,
@@ -23,6 +22,7 @@ from scalefit.arguments import choice, refused
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import ArgumentError
 from scalefit.frozen import Frozen
+from scalefit.objective import robust_size
 from scalefit.results.prediction import refuse_unknown
 from scalefit.results.surface import Surface
 
@@ -197,8 +197,8 @@ def _spline_outlier(runs: Sweeps, limit: float) -> Flagged:
         return []
     miss = np.array(misses)
     away = np.abs(miss - np.median(miss))
-    usual = float(np.median(away))
-    score = MAD * away / usual if usual > 0 else np.where(away > 0, np.inf, 0.0)
+    usual = robust_size(away)
+    score = away / usual if usual > 0 else np.where(away > 0, np.inf, 0.0)
     return [
         (place, f"misses the spline of its neighbours by {gap:.3g} (score {z:.3g} above {limit:g})")
         for place, gap, z in zip(places, misses, score, strict=True)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["budget_codes"]
+__all__ = ["SAME_BUDGET", "budget_codes"]
+
+# Values this close, in the logarithm, are one: rounding of N, D or C, not a design. Public grids
+# step by a fifth or more.
+SAME_BUDGET = 0.05
 
 
-def budget_codes(log_flops: np.ndarray, tolerance: float) -> np.ndarray:
+def budget_codes(log_flops: np.ndarray, tolerance: float = SAME_BUDGET) -> np.ndarray:
     """Number of each run's budget, in rising order, shape (rows,).
 
     A new budget begins wherever the sorted logarithms leave a gap wider than the tolerance.

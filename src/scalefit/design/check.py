@@ -14,19 +14,19 @@ from scalefit.data.loss_units import LossUnit
 from scalefit.data.table import LossTable, Missing, as_table
 from scalefit.design import findings, spans
 from scalefit.design.design_check import BLOCKING, DesignCheck, NoiseSource
-from scalefit.design.information import expected_errors
+from scalefit.design.expected_errors import expected_errors
 from scalefit.design.replicate_noise import ReplicateNoise, replicate_noise
 from scalefit.errors import DataError, listed
 from scalefit.fitting.api import fit
 from scalefit.fitting.column_paths import ColumnPath, noise_of_residuals
 from scalefit.fitting.prepared_fit import fitted_losses, prepare_again
-from scalefit.fitting.run_notes import FEW_FREEDOM
 from scalefit.inference.run_noise import FEWEST_REPEATS
 from scalefit.laws import Law, find
 from scalefit.notes import Note
 from scalefit.objective import Objective
 from scalefit.problem.options import read_groups
 from scalefit.results.fit import Fit
+from scalefit.results.fit_report import FEW_FREEDOM
 from scalefit.results.prediction import refuse_unknown
 from scalefit.results.status import Status
 from scalefit.runtime.settings import quiet
@@ -132,13 +132,12 @@ def check(
         fitted: Fit | DataError = fit(
             table,
             law,
-            residual=objective.residual,
-            robust=objective.robust,
             fixed=fixed,
             bounds=bounds,
             tied=tied,
             groups=groups,
             certify=False,
+            **objective.options,
         )
     except DataError as error:
         fitted = error

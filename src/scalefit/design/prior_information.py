@@ -9,12 +9,11 @@ import numpy as np
 
 from scalefit.design.sensitivities import Coordinates, coordinates_of, prediction_slopes
 from scalefit.errors import DataError
-from scalefit.fitting.derivatives import core_share
 from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.fitted_data import FittedData
-from scalefit.objective import influence
 from scalefit.results.estimate import Draws
 from scalefit.results.fit import Fit
+from scalefit.validation.linearised import noise_spread
 
 __all__ = ["Information", "noise_of", "of_draws", "of_runs", "residual_slopes"]
 
@@ -82,18 +81,8 @@ def noise_of(fitted: FittedData) -> float:
     With psi the derivative of the penalty, sqrt(sum w psi^2 / (n - p)) / mean psi': for squares the
     residual standard deviation, and for a robust loss what its efficiency makes of it.
     """
-    data = fitted.prepared.data
     residuals, weight = fitted.residuals[fitted.used], fitted.table.weight[fitted.used]
-    how = data.measure
-    if fitted.fit.objective.residual == "raw":
-        residuals = residuals / float(data.unit)
-    if how.absolute:
-        # The Huber loss of a very small delta.
-        how = how._replace(delta=1e-9 * float(np.std(residuals)))
-    psi = influence(how, residuals)
-    spread = np.sqrt(np.sum(weight * psi**2) / fitted.df_resid)
-    scale = float(data.unit) if fitted.fit.objective.residual == "raw" else 1.0
-    return float(spread / core_share(how, residuals, weight)) * scale
+    return noise_spread(fitted.fit.objective, residuals, weight, fitted.df_resid)
 
 
 def of_runs(fitted: FittedData, noise: float) -> Information:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from scalefit.fitting.law_slopes import law_with_slopes
 from scalefit.laws import Law
 from scalefit.results.fit import Fit
 from scalefit.runtime.settings import quiet
-from scalefit.tracing.operations import Function, trace
 
 __all__ = ["Coordinates", "coordinates_of", "prediction_slopes"]
 
@@ -101,31 +99,8 @@ def prediction_slopes(
     given = [np.asarray(columns[name], dtype=np.float64) for name in law.columns]
     values = {name: np.asarray(params[name], dtype=np.float64)[:, None] for name in law.names}
     shape = (len(values[law.names[0]]), len(given[0]))
-    predicted, *slopes = _derivatives(law).bind(*given)(*values.values())
+    predicted, *slopes = law_with_slopes(law).bind(*given)(*values.values())
     by_name = {
         name: np.broadcast_to(slope, shape) for name, slope in zip(law.names, slopes, strict=True)
     }
     return np.broadcast_to(predicted, shape), coordinates.gradient(by_name, values)
-
-
-def _derivatives(law: Law) -> Function:
-    """The prediction of a row and its derivative in each parameter; traced once for a law."""
-    key = "prediction and slopes"
-    if key not in law.memo:
-        count = len(law.columns)
-
-        def every(*given: Any) -> list[Any]:
-            def value(*params: Any) -> Any:
-                named = dict(zip(law.names, params, strict=True))
-                return jnp.reshape(law(*given[:count], **named), jnp.shape(given[0]))
-
-            params = given[count:]
-            found = [value(*params)]
-            for axis in range(len(params)):
-                unit = tuple(jnp.asarray(1.0 * (axis == i)) for i in range(len(params)))
-                found.append(jax.jvp(value, params, unit)[1])
-            return found
-
-        law.memo[key] = trace(every, count + len(law.names), count)
-    found: Function = law.memo[key]
-    return found

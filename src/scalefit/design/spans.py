@@ -29,8 +29,6 @@ LEAST_DECADES = 1.0
 
 # Compute of one budget: largest over smallest. Above, close budgets differ on purpose.
 ONE_BUDGET = 1.26
-# Runs of one budget: widest gap of ln C, as for isoflop.
-SAME_BUDGET = 0.05
 # Sizes of a budget, and the share of rows in such budgets that makes a table one of sweeps.
 FEWEST_SIZES, SWEPT = 3, 0.8
 FEWEST_BUDGETS = 3
@@ -65,7 +63,7 @@ def budgets_of(table: LossTable) -> Budgets:
     """The budgets of runs with N and D."""
     used = table.weight > 0
     C, N = compute_of(table)[used], table.column("N")[used]
-    code = budget_codes(np.log(C), SAME_BUDGET)
+    code = budget_codes(np.log(C))
     sizes = pd.Series(N).groupby(code).nunique()
     rows = pd.Series(N).groupby(code).size()
     swept = rows[sizes >= FEWEST_SIZES].sum() >= SWEPT * len(N)

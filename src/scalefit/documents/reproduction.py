@@ -23,7 +23,6 @@ from scalefit.inference.covariance import Covariance
 from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.profile_likelihood import Profile
 from scalefit.laws import BUILTIN, Law
-from scalefit.objective import ASYMMETRY, Objective
 from scalefit.reporting.described import Described
 from scalefit.results.fit import Fit
 from scalefit.results.status import Status
@@ -145,18 +144,7 @@ def _own_law(law: Law) -> list[str]:
 
 def _fit_options(fit: Fit) -> list[str]:
     """Options of the fit that are not their defaults."""
-    objective, default = fit.objective, Objective()
-    found: dict[str, Any] = {}
-    if objective.residual != default.residual:
-        found["residual"] = objective.residual
-    if objective.robust != default.robust:
-        found["robust"] = objective.robust
-    if objective.delta not in (None, default.delta):
-        found["delta"] = objective.delta
-    if objective.asymmetry not in (None, ASYMMETRY):
-        found["asymmetry"] = objective.asymmetry
-    if objective.sigma is not None:
-        found["sigma"] = objective.sigma
+    found = fit.objective.options
     for name in ("fixed", "bounds"):
         if given := getattr(fit, name):
             found[name] = dict(given)
@@ -172,7 +160,7 @@ def _fit_options(fit: Fit) -> list[str]:
         found["groups"] = groups
     if "seed" in fit.provenance:
         found["seed"] = int(fit.provenance["seed"])
-    if fit.certificate.attempted and objective.penalty.bounded:
+    if fit.certificate.attempted and fit.objective.penalty.bounded:
         found["certify"] = True
     return [f"{name}={value!r}" for name, value in found.items()]
 

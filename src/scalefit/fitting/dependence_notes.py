@@ -18,6 +18,7 @@ from scalefit.data.table import LossTable
 from scalefit.data.trajectories import Trajectories, find_trajectories, header_of
 from scalefit.errors import listed
 from scalefit.notes import Note
+from scalefit.objective import robust_size
 from scalefit.results.dependence import FEWEST_CLUSTERS
 from scalefit.results.fit import Fit
 from scalefit.results.status import Status
@@ -188,7 +189,7 @@ def _narrowing(code: np.ndarray, residuals: np.ndarray, free: int) -> float:
     """
     there = code >= 0
     of, rest = code[there], residuals[there]
-    size = float(np.median(np.abs(rest))) / 0.6745
+    size = robust_size(rest)
     rest = np.clip(rest, -CLIPPED * size, CLIPPED * size)
     sizes = np.bincount(of)
     count, cells = len(of), len(sizes)

@@ -8,10 +8,10 @@ import numpy as np
 
 from scalefit.fitting.derivatives import derivatives
 from scalefit.fitting.prepared_fit import PreparedFit
-from scalefit.objective import binary_size
+from scalefit.objective import binary_size, robust_size
 from scalefit.results.fit import Fit
 
-__all__ = ["FittedRows", "fitted_rows", "robust_size"]
+__all__ = ["FittedRows", "fitted_rows"]
 
 # Residuals beyond so many robust standard deviations count as if they were there.
 CLIPPED = 3.0
@@ -54,15 +54,6 @@ class FittedRows(NamedTuple):
     def freedom(self) -> int:
         """Rows less parameters at no bound."""
         return len(self.residuals) - self.basis.shape[1]
-
-
-def robust_size(residuals: np.ndarray, free: int) -> float:
-    """Standard deviation of normal residuals of a median of this size.
-
-    A fit may pass through as many rows as it has parameters.
-    """
-    sizes = np.sort(np.abs(residuals))[::-1]
-    return float(np.median(sizes[: max(len(sizes) - free, 1)])) / 0.6745
 
 
 def fitted_rows(fit: Fit, prepared: PreparedFit, residuals: np.ndarray) -> FittedRows:

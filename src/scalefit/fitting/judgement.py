@@ -20,14 +20,12 @@ from scalefit.fitting.residual_patterns import cells_of, residual_patterns
 from scalefit.notes import Note
 from scalefit.objective import binary_size, influence, measure
 from scalefit.results.fit import Fit
+from scalefit.results.fit_report import FEW_FREEDOM
 from scalefit.results.status import Status
 from scalefit.results.verdict import NO_INFLUENCE, Influence, Level, Pattern, Verdict
 from scalefit.runtime.settings import quiet
 
 __all__ = ["judged"]
-
-# With fewer residual degrees of freedom the residuals say nothing.
-FEW_FREEDOM = 5
 
 # The largest residuals are left out of the spread, and noted where they dominate.
 LARGEST = 0.025

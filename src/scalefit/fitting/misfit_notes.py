@@ -15,10 +15,11 @@ from scalefit.data.row_filter import quoted
 from scalefit.data.table import LossTable
 from scalefit.errors import listed
 from scalefit.fitting.explaining_columns import Explaining, explaining_columns
-from scalefit.fitting.fitted_rows import FittedRows, robust_size
+from scalefit.fitting.fitted_rows import FittedRows
 from scalefit.fitting.prepared_fit import PreparedFit
 from scalefit.fitting.proposed_calls import call_of, wider_laws
 from scalefit.notes import Note
+from scalefit.objective import robust_size
 from scalefit.reporting.numbers import percent
 from scalefit.results.fit import Fit
 from scalefit.results.verdict import Pattern
@@ -193,7 +194,7 @@ def _far_above(fit: Fit, prepared: PreparedFit, rows: FittedRows) -> list[str]:
     usual = robust_size(rest, fit.n_free)
     # Where many are far above, they move a fit of squares: it is the lower half that is usual.
     below = -rest[rest < 0]
-    usual = min(usual, float(np.median(below)) / 0.6745) if len(below) else usual
+    usual = min(usual, robust_size(below)) if len(below) else usual
     far = rest > max(FAR * usual, size)
     count = int(far.sum())
     if count < max(2, FAR_ROWS * len(rest)) or (observed <= 0).any():

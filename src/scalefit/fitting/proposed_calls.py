@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 
 from scalefit.data.column_names import ALIASES, normalised
 from scalefit.data.table import LossTable
@@ -23,13 +22,7 @@ WIDER: Mapping[str, tuple[tuple[str, int], ...]] = {
 
 def objective_options(objective: Objective) -> str:
     """Options of fit that give an objective, as code after others; without those of the default."""
-    usual = Objective()
-    options = {
-        item.name: getattr(objective, item.name)
-        for item in fields(objective)
-        if getattr(objective, item.name) not in (None, getattr(usual, item.name))
-    }
-    return "".join(f", {name}={value!r}" for name, value in options.items())
+    return "".join(f", {name}={value!r}" for name, value in objective.options.items())
 
 
 def call_of(

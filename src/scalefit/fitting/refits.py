@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -36,21 +35,16 @@ def refit(fit: Fit, table: LossTable, objective: Objective | None = None) -> Fit
         DataError: the table cannot identify the law, or the objective is not defined for it.
         FitError: no point within the bounds has a finite objective.
     """
-    objective = objective or fit.objective
-    known = {name: getattr(objective, name) for name in ("delta", "asymmetry", "sigma")}
-    options: dict[str, Any] = {name: value for name, value in known.items() if value is not None}
     groups: Mapping[str, tuple[str, ...]] = {k: item.columns for k, item in fit.groups.items()}
     return fit_law(
         table,
         fit.law,
-        residual=objective.residual,
-        robust=objective.robust,
         fixed=dict(fit.fixed),
         bounds=dict(fit.bounds),
         tied=fit.tied,
         groups=groups,
         certify=False,
-        **options,
+        **(objective or fit.objective).options,
     )
 
 

@@ -13,20 +13,18 @@ from scalefit.fitting.design_checks import tells_apart
 from scalefit.fitting.prepared_fit import PreparedFit
 from scalefit.fitting.proposed_calls import objective_options
 from scalefit.notes import Note
-from scalefit.objective import binary_size
+from scalefit.objective import binary_size, robust_size
 from scalefit.problem.problem import Problem
 from scalefit.results.fit import Fit
+from scalefit.results.fit_report import FEW_FREEDOM
 from scalefit.results.status import Status
 
-__all__ = ["FEW_FREEDOM", "WEAK_CONDITION", "run_notes"]
+__all__ = ["WEAK_CONDITION", "run_notes"]
 
 # Condition number of the curvature in all parameters: 1e2 to 3e3 for IsoFLOP and grid designs, real
 # ones included, and above 5e4 where D is within 10 % of a multiple of N or where 17 runs of five
 # sizes have to do.
 WEAK_CONDITION = 5e4
-
-# With fewer residual degrees of freedom the spread is no measure of the noise.
-FEW_FREEDOM = 5
 
 # Rows that carry more than half of the squared residual decide a squared fit between them.
 OUTLIER_SHARE = 0.5
@@ -204,8 +202,7 @@ def _dominant(squares: np.ndarray, free: int) -> int:
     few = max(1, int(np.ceil(OUTLIER_ROWS * len(most))))
     if len(most) < 4 * few:
         return 0
-    # A fit may pass through as many runs as it has parameters.
-    usual = np.median(most[: max(len(most) - free, 1)]) / 0.6745**2
+    usual = robust_size(np.sqrt(most), free) ** 2
     far = int(np.count_nonzero(most > OUTLIER_SIZE**2 * usual))
     far = far if far <= max(1, min(OUTLIER_GROUP, len(most) // 8)) else 0
     if far:

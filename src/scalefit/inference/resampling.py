@@ -30,9 +30,6 @@ Method = Literal["rows", "clusters", "strata", "residuals", "wild"]
 # six, 462 in all, and the ends of 95 % where Student's t has them are one in four hundred.
 FEW_CLUSTERS = 8
 
-# Budgets this close are one budget: rounding of N or D, not a design.
-SAME_BUDGET = 0.05
-
 # Replicates whose draws are made at once.
 COUNTED_AT_ONCE = 4096
 
@@ -207,7 +204,7 @@ def _budget_codes(fitted: FittedData) -> np.ndarray:
             remedy="Name the column of the strata, as by='corpus'",
         )
     log_nd = np.log(fitted.prepared.columns["N"]) + np.log(fitted.prepared.columns["D"])
-    return budget_codes(log_nd, SAME_BUDGET)
+    return budget_codes(log_nd)
 
 
 def _few_clusters(count: int, by: Columns) -> tuple[Note, ...]:

@@ -11,6 +11,7 @@ import pandas as pd
 from scalefit.approach2.bias_variants import AS_GIVEN
 from scalefit.arguments import instance
 from scalefit.arguments import level as checked_level
+from scalefit.objective import robust_size
 from scalefit.plot.canvas import several
 from scalefit.plot.gap_parts import percent_label, percent_ticks
 from scalefit.reporting.numbers import shown
@@ -113,7 +114,7 @@ def _residuals(ax: Axes, result: Diagnosis, name: str, level: float) -> None:
     factor = 100.0 if relative else 1.0
     x = result.residuals[name].to_numpy()
     values = factor * result.residuals["residual"].to_numpy()
-    usual = 1.4826 * float(np.median(np.abs(values))) or 1.0
+    usual = robust_size(values) or 1.0
     top = 1.12 * min(float(np.abs(values).max()), TALLEST * usual)
     beyond = np.abs(values) > top
     colours = _colours(result)

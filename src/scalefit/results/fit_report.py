@@ -14,9 +14,10 @@ from scalefit.results.domain import ranges
 from scalefit.results.remembered_columns import spoken
 from scalefit.results.status import Status
 
-__all__ = ["facts", "headline"]
+__all__ = ["FEW_FREEDOM", "facts", "headline"]
 
-# With fewer residual degrees of freedom only a covariance may have intervals.
+# With fewer residual degrees of freedom the residuals say little of the noise: only a covariance
+# may have intervals.
 FEW_FREEDOM = 5
 
 # Warnings by which the law may not describe its runs: what it misses comes before its answers.

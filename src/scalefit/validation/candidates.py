@@ -18,8 +18,8 @@ from scalefit.laws import Law, find
 from scalefit.objective import Objective
 from scalefit.problem.separability import structure
 from scalefit.results.fit import Fit
+from scalefit.validation.fold_predictions import predict_folds
 from scalefit.validation.folds import Fold
-from scalefit.validation.held_out import held_out
 
 __all__ = [
     "Candidate",
@@ -218,20 +218,13 @@ def fitted(candidate: Candidate, table: LossTable, objective: Objective) -> Fitt
         grouping = Grouping.of(table, candidate.by, table.weight > 0)
         codes, levels = grouping.codes(table), grouping.levels
         every = codes == np.arange(len(levels))[:, None]
-    numbers = {
-        name: value
-        for name in ("delta", "asymmetry")
-        if (value := getattr(objective, name)) is not None
-    }
     parts = [table if candidate.by == () else subset(table, rows) for rows in every]
     fits = tuple(
         fit_law(
             part,
             candidate.law,
-            residual=objective.residual,
-            robust=objective.robust,
             certify=False,
-            **numbers,
+            **objective.options,
             **candidate.options,
         )
         for part in parts
@@ -261,7 +254,7 @@ def predicted_by(found: FittedCandidate, table: LossTable, folds: Sequence[Fold]
         used = [k for k, fold in enumerate(mine) if fold.train.any() and fold.test.any()]
         if not used:
             continue
-        held = held_out(fit, part, [mine[k] for k in used])
+        held = predict_folds(fit, part, [mine[k] for k in used])
         for i, k in enumerate(used):
             here = np.flatnonzero(folds[k].test)
             inside = place[k] + np.flatnonzero(rows[here])

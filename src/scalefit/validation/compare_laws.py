@@ -33,10 +33,10 @@ from scalefit.validation.comparison_folds import common_folds
 from scalefit.validation.comparison_result import Comparison
 from scalefit.validation.focused import chosen
 from scalefit.validation.folds import Blocks, Fold, Scheme
-from scalefit.validation.information import criteria, no_likelihood
+from scalefit.validation.information_criteria import criteria, no_likelihood
 from scalefit.validation.nested_tests import NestedTest, frame_of_tests, nested_tests
 from scalefit.validation.paired_differences import differences, root_mean_square
-from scalefit.validation.training_noise import noise_of, predictions_with_noise
+from scalefit.validation.training_noise import noise_draws, predictions_with_noise
 
 __all__ = ["compare"]
 
@@ -303,7 +303,7 @@ def _noisy_errors(held: _Held, table: LossTable, objective: Objective) -> np.nda
     if len(held.folds) > 1:
         return None
     (fold,) = held.folds
-    noise = noise_of(held.found, table)
+    noise = noise_draws(held.found, table)
     observed = table.column(held.found[0].candidate.law.response)[held.row]
     every = []
     for parts in held.last:

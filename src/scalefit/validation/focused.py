@@ -102,7 +102,7 @@ def variance_at(fitted: FittedData, columns: dict[str, np.ndarray]) -> np.ndarra
         infinite where some combination of them has no information.
     """
     near, prepared, fit = linearised(fitted), fitted.prepared, fitted.fit
-    there = np.asarray(fit.evaluate(**columns))
+    there = np.asarray(fit.evaluate(None, **columns))
     data = pack(prepared.problem, fit.objective, columns, there, np.ones(len(there)), fit.fixed, [])
     unit = float(data.unit) if fit.objective.residual == "raw" else 1.0
     slope = unit * derivatives(prepared.problem, data, fitted.point).jacobian[:, ~fitted.at_bound]

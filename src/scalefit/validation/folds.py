@@ -19,12 +19,8 @@ __all__ = ["Blocks", "Fold", "Scheme", "blocks_of", "folds_of", "ruled_fold"]
 Scheme = Literal["largest", "rolling", "groups"]
 """Train below the largest blocks; below each block in turn; without each block in turn."""
 
-# Values this close, in the logarithm, are one block: rounding of N, D or C, not a design. Public
-# grids step by a fifth or more.
-SAME_BLOCK = 0.05
-
-# Runs off any grid lie closer than that all along, and would be one block: so a block is no wider
-# than a tenth of a decade, half the step of the finest public grids.
+# Runs off any grid lie closer all along than budgets do, and would be one block: so a block is no
+# wider than a tenth of a decade, half the step of the finest public grids.
 WIDEST_BLOCK = 0.1 * np.log(10)
 
 # Digits of a block's name, and the most that tell two numbers apart.
@@ -96,7 +92,7 @@ def _close(values: np.ndarray) -> np.ndarray:
     if not (values > 0).all():
         return np.unique(values, return_inverse=True)[1]
     logs = np.log(values)
-    codes = budget_codes(logs, SAME_BLOCK)
+    codes = budget_codes(logs)
     low = np.full(codes.max() + 1, np.inf)
     high = -low
     np.minimum.at(low, codes, logs)

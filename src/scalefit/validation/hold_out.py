@@ -20,8 +20,13 @@ from scalefit.laws import Law, find
 from scalefit.objective import Residual, Robust
 from scalefit.results.prediction import refuse_unknown
 from scalefit.validation.calibration import LEVELS
+from scalefit.validation.fold_predictions import (
+    FoldPredictions,
+    known_levels,
+    log_errors,
+    predict_folds,
+)
 from scalefit.validation.folds import Fold, Scheme, blocks_of, folds_of, ruled_fold
-from scalefit.validation.held_out import HeldOut, held_out, known_levels, log_errors
 from scalefit.validation.hold_out_notes import hold_out_notes
 from scalefit.validation.hold_out_result import HeldRuns, HoldOut, error_summary
 from scalefit.validation.predictive import DRAWS, Predictive, predictive
@@ -139,7 +144,7 @@ def holdout(
         seed=seed,
         certify=False,
     )
-    found = held_out(fit, table, folds)
+    found = predict_folds(fit, table, folds)
     logs = bool((found.observed > 0).all() and not (found.predicted <= 0).any())
     expected = [
         _expected(found, table, fold, k, seed, logs) if intervals else ""
@@ -193,7 +198,7 @@ def _folds(
 
 
 def _expected(
-    found: HeldOut, table: LossTable, fold: Fold, k: int, seed: int, logs: bool
+    found: FoldPredictions, table: LossTable, fold: Fold, k: int, seed: int, logs: bool
 ) -> Predictive | str:
     """The predictive distribution of one fold's runs, or why there is none."""
     one = found.fits[k]
@@ -205,7 +210,7 @@ def _expected(
 
 
 def _held_runs(
-    found: HeldOut,
+    found: FoldPredictions,
     table: LossTable,
     law: Law,
     folds: Sequence[Fold],
@@ -242,7 +247,7 @@ def _held_runs(
 
 
 def _fold_frame(
-    found: HeldOut,
+    found: FoldPredictions,
     folds: Sequence[Fold],
     expected: Sequence[Predictive | str],
     order: Sequence[int],

@@ -10,7 +10,7 @@ from scalefit.fitting.derivatives import core_share, derivatives, finite_delta
 from scalefit.inference.fitted_data import FittedData
 from scalefit.objective import Measure, Objective, influence, measure
 
-__all__ = ["FAR_OFF", "Linearised", "linearised", "noise_spread", "pulls", "usual_size"]
+__all__ = ["FAR_OFF", "Linearised", "linearised", "noise_spread", "pulls"]
 
 # Robust standard deviations beyond which a run is far off.
 # Iglewicz and Hoaglin 1993, How to Detect and Handle Outliers: 3.5; of 240 Gaussian runs 0.1 is.
@@ -86,15 +86,3 @@ def noise_spread(objective: Objective, residuals: np.ndarray, weight: np.ndarray
 
 def _measure(objective: Objective, residuals: np.ndarray) -> Measure:
     return finite_delta(measure(objective), float(np.std(residuals)))
-
-
-def usual_size(residuals: np.ndarray, df: int) -> float:
-    """Robust standard deviation of residuals about zero: 1.4826 times the median of their sizes.
-
-    A fit may pass through as many runs as it has parameters: of these the median knows nothing.
-
-    Args:
-        residuals: of the runs that count, shape (rows,).
-        df: residual degrees of freedom.
-    """
-    return 1.4826 * float(np.median(np.sort(np.abs(residuals))[::-1][:df]))

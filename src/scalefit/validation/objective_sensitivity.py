@@ -10,8 +10,9 @@ from scalefit.errors import ScalefitError
 from scalefit.fitting.refits import objective_label, objective_variants, refit
 from scalefit.inference.fitted_data import FittedData
 from scalefit.inference.subset_fits import SubsetFit
+from scalefit.objective import robust_size
 from scalefit.results.fit import Fit
-from scalefit.validation.linearised import FAR_OFF, usual_size
+from scalefit.validation.linearised import FAR_OFF
 from scalefit.validation.swings import answers_of
 from scalefit.validation.targets import Target
 
@@ -29,7 +30,7 @@ def flagged_runs(fitted: FittedData) -> np.ndarray:
         if note.code == "outliers_dominate"
         for row in note.details["rows"]
     }
-    usual = usual_size(fitted.residuals[fitted.used], fitted.df_resid)
+    usual = robust_size(fitted.residuals[fitted.used], fitted.fit.n_free)
     listed = np.array([str(row) in named for row in fitted.table.rows], dtype=bool)
     far = np.abs(fitted.residuals) > FAR_OFF * usual
     return np.asarray(fitted.used & (listed | far))

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from scalefit.inference.leverage import left_out
-from scalefit.objective import Objective
+from scalefit.objective import Objective, robust_size
 from scalefit.results.dependence import FEWEST_CLUSTERS
-from scalefit.validation.linearised import Linearised, pulls, usual_size
+from scalefit.validation.linearised import Linearised, pulls
 
 __all__ = ["ALPHA", "centred_columns", "holm", "residual_trends"]
 
@@ -106,7 +106,7 @@ def residual_trends(
     frame = pd.DataFrame(
         rows, columns=["column", "term", "unit", "value", "se", "df", "change"]
     ).astype({"df": int})
-    return _judged(frame, usual_size(near.residuals, freedom))
+    return _judged(frame, robust_size(near.residuals, len(near.residuals) - freedom))
 
 
 def _directions(

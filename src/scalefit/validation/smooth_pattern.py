@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scalefit.validation.linearised import FAR_OFF, Linearised, usual_size
+from scalefit.objective import robust_size
+from scalefit.validation.linearised import FAR_OFF, Linearised
 from scalefit.validation.residual_trends import ALPHA, centred_columns
 
 __all__ = ["SmoothPattern", "smooth_pattern"]
@@ -59,7 +60,7 @@ def smooth_pattern(near: Linearised, columns: Mapping[str, np.ndarray], df: int)
     from scipy.stats import f
 
     root = np.sqrt(near.weight)
-    limit = FAR_OFF * usual_size(near.residuals, df)
+    limit = FAR_OFF * robust_size(near.residuals, len(near.residuals) - df)
     values = root * np.clip(near.residuals, -limit, limit)
     law = _basis(root[:, None] * near.jacobian)
     rest = values - law @ (law.T @ values)

@@ -10,9 +10,10 @@ import pandas as pd
 from scalefit.data.table import LossTable
 from scalefit.inference.fitted_data import FittedData, parameters
 from scalefit.inference.subset_fits import SubsetFit
+from scalefit.objective import robust_size
 from scalefit.results.fit import Fit
 from scalefit.validation.left_out_blocks import Partition
-from scalefit.validation.linearised import FAR_OFF, Linearised, noise_spread, usual_size
+from scalefit.validation.linearised import FAR_OFF, Linearised, noise_spread
 from scalefit.validation.residual_trends import ALPHA, holm
 from scalefit.validation.targets import Target
 
@@ -121,7 +122,7 @@ def deletion_probabilities(near: Linearised, gradient: np.ndarray, kept: np.ndar
     size = np.sqrt(np.sum(near.weight[:, None] * near.jacobian**2, axis=0))
     scaled, g = root[:, None] * near.jacobian / size, gradient / size
     p = scaled.shape[1]
-    limit = FAR_OFF * usual_size(near.residuals, len(scaled) - p)
+    limit = FAR_OFF * robust_size(near.residuals, p)
     clipped = root * np.clip(near.residuals, -limit, limit)
     rest = clipped - scaled @ np.linalg.lstsq(scaled, clipped, rcond=None)[0]
     unit = swing_spread(near, gradient, kept)

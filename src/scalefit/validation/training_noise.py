@@ -15,13 +15,13 @@ from scalefit.inference.subset_fits import SubsetFit
 from scalefit.objective import noisy_losses
 from scalefit.validation.candidates import FittedCandidate
 
-__all__ = ["noise_of", "predictions_with_noise"]
+__all__ = ["noise_draws", "predictions_with_noise"]
 
 # Draws of the noise of all training runs: two dozen give a standard error to 15 %.
 DRAWS = 24
 
 
-def noise_of(found: Sequence[FittedCandidate], table: LossTable) -> np.ndarray:
+def noise_draws(found: Sequence[FittedCandidate], table: LossTable) -> np.ndarray:
     """Draws of the noise of every run, shape (draws, rows), in units of the residual.
 
     They are residuals of the law that leaves the least of them, enlarged by sqrt(n / (n - p)): what

@@ -88,7 +88,7 @@ def noise_of_estimates(fit: Fit, noise: float) -> float:
         Huber 1964, Ann. Math. Stat. 35, 73, eq. 1.6.
     """
     delta = fit.objective.delta
-    if fit.objective.robust != "huber" or delta is None or not noise > 0:
+    if not fit.objective.penalty.symmetric or delta is None or not noise > 0:
         return noise
     # Beyond 40 standard deviations no residual leaves the quadratic middle, in floats.
     z = min(delta / noise, 40.0)

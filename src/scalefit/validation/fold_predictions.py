@@ -15,10 +15,10 @@ from scalefit.results.domain import reach
 from scalefit.results.fit import Fit
 from scalefit.validation.folds import Fold
 
-__all__ = ["HeldOut", "held_out", "known_levels", "log_errors"]
+__all__ = ["FoldPredictions", "known_levels", "log_errors", "predict_folds"]
 
 
-class HeldOut(NamedTuple):
+class FoldPredictions(NamedTuple):
     """Held-out runs with their predictions, fold after fold: m of them in all.
 
     Attributes:
@@ -44,7 +44,7 @@ class HeldOut(NamedTuple):
         return np.asarray(residuals(measure(objective), self.observed, self.predicted))
 
 
-def held_out(fit: Fit, table: LossTable, folds: Sequence[Fold]) -> HeldOut:
+def predict_folds(fit: Fit, table: LossTable, folds: Sequence[Fold]) -> FoldPredictions:
     """Each fold's runs, predicted by the law fitted to its other runs.
 
     Args:
@@ -59,7 +59,7 @@ def held_out(fit: Fit, table: LossTable, folds: Sequence[Fold]) -> HeldOut:
         _predicted(one, subset(table, fold.test)) for one, fold in zip(fits, folds, strict=True)
     ]
     row = np.concatenate(rows)
-    return HeldOut(
+    return FoldPredictions(
         fits,
         np.repeat(np.arange(len(folds)), [len(part) for part in rows]),
         row,
@@ -90,7 +90,7 @@ def known_levels(fit: Fit, test: LossTable) -> np.ndarray:
     return found
 
 
-def log_errors(found: HeldOut) -> np.ndarray:
+def log_errors(found: FoldPredictions) -> np.ndarray:
     """Logarithm of observed over predicted, shape (m,); NaN where there is none."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.log(found.observed) - np.log(found.predicted))
