@@ -24,16 +24,19 @@ ROUNDING = 1e-9
 
 
 def residual_patterns(
-    rows: FittedRows, columns: Mapping[str, np.ndarray], level: np.ndarray
+    rows: FittedRows,
+    columns: Mapping[str, np.ndarray],
+    level: np.ndarray,
+    derived: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[Pattern, ...]:
     """The pattern of the residuals along each column, the clearest first.
 
     Args:
         rows: the fit.
-        columns: the columns to look along, each of shape (n,); the first ones, that the law has,
-            tell rows apart.
+        columns: the columns of the law, each of shape (n,), which tell rows apart.
         level: number of the level of each row in all groups together, shape (n,); only rows of one
             level are neighbours.
+        derived: more to look along, made of the columns, each of shape (n,).
     """
     code, first = cells_of([*columns.values(), level])
     if len(first) < FEWEST_VALUES:
@@ -46,7 +49,7 @@ def residual_patterns(
     basis = rows.basis[first] * np.sqrt(weight / rows.weight[first])[:, None]
     looked = {
         name: values[first]
-        for name, values in columns.items()
+        for name, values in {**columns, **(derived or {})}.items()
         if len(np.unique(values[first])) >= FEWEST_VALUES
     }
     found = []
