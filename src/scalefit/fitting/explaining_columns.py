@@ -118,7 +118,8 @@ def _kind(fit: Fit, column: str, header: str) -> tuple[str, str]:
 def _labels(values: Any) -> np.ndarray | None:
     """Codes of labels; None where they are one, or nearly as many as rows."""
     try:
-        code = pd.factorize(values)[0]
+        # As objects: a third of the time of Arrow's strings.
+        code = pd.factorize(np.asarray(values, dtype=object))[0]
     except TypeError:
         # Lists and the like are no labels.
         return None

@@ -38,7 +38,7 @@ def left_out_group(rows: FittedRows) -> tuple[np.ndarray, float]:
     """Few rows without which the squared residual falls by more than half, and by how much.
 
     A fit without the rows S has a sum of squares lower by r_S^T (I - H_SS)^-1 r_S, to first order.
-    Pairs are tried all, so that one row of a pair cannot hide the other.
+    Where two rows have leverage enough to hide each other, all pairs are tried.
 
     Returns:
         Their places among the rows, the farthest first, and the share of the squares; none, and
@@ -61,15 +61,16 @@ def left_out_group(rows: FittedRows) -> tuple[np.ndarray, float]:
     hidden = np.partition(own, 1)[:2].sum() < 2 - MOST_HIDDEN
     if not hidden and np.partition(rest**2 / own, -most)[-most:].sum() < SHARE / 2 * total:
         return none
-    first = _Left(rows.basis, rest, own).without(int(np.argmax(rest**2 / own)))
-    pair = _Left(rows.basis, rest, own)
-    for row in _best_pair(rows, rest, own):
-        pair = pair.without(row)
+    group = _Left(rows.basis, rest, own).without(int(np.argmax(rest**2 / own)))
+    pair = group.without(group.farthest)
+    if hidden:
+        pair = _Left(rows.basis, rest, own)
+        for row in _best_pair(rows, rest, own):
+            pair = pair.without(row)
     # Where the best two take off less than their part of the half, so do more.
     if pair.taken < 2 / max(most, 2) * SHARE * total:
         return none
     # One row, two, and from these on the row that takes off most.
-    group = first
     for size in range(1, most + 1):
         share = group.taken / total
         longer = group.without(group.farthest)

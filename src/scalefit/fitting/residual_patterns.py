@@ -50,13 +50,13 @@ def residual_patterns(
     looked = {
         name: values[first]
         for name, values in {**columns, **(derived or {})}.items()
-        if len(np.unique(values[first])) >= FEWEST_VALUES
+        if np.count_nonzero(np.diff(np.sort(values[first]))) >= FEWEST_VALUES - 1
     }
-    found = []
+    found, level = [], level[first]
     for name, values in looked.items():
         others = [item[first] for other, item in columns.items() if other != name]
-        order = np.lexsort((*others[::-1], values, level[first]))
-        together = np.diff(level[first][order]) == 0
+        order = np.lexsort((*others[::-1], values, level))
+        together = np.diff(level[order]) == 0
         found.append(_pattern(name, mean[order], basis[order], together, 2 * len(looked)))
     return tuple(sorted(found, key=lambda item: item.p_value))
 
