@@ -129,18 +129,6 @@ def pass_at_k() -> pd.DataFrame:
     return pd.DataFrame({"samples": k, "coverage": rate * (1 + 0.01 * noise)})
 
 
-def repeated() -> pd.DataFrame:
-    """Runs on repeated tokens, some of them on fewer than there are."""
-    inputs = [
-        (N, D, U) for N in (1e8, 3e8, 1e9) for U in (1e9, 1e10) for D in (5e8, 2e9, 8e9, 3.2e10)
-    ]
-    runs = pd.DataFrame(inputs, columns=["N", "D", "U"])
-    law = sf.laws.find("repeated_tokens")
-    params = {param.name: param.kind.example for param in law.params}
-    noise = np.random.default_rng(0).normal(size=len(runs))
-    return runs.assign(loss=law.evaluate(runs, params) * np.exp(0.002 * noise))
-
-
 CORPORA = "train_dataset"
 CLEAN = {"_keep": "besiroglu_keep == 1"}
 REAL = [
@@ -203,7 +191,6 @@ GOOD = [
     Case("good", "power law, 29 points", curve(lambda x: 1.5 + 30 * x**-0.3), "power_offset"),
     Case("good", "best learning rates, 5 %", optima(0), "optimal_learning_rate"),
     Case("good", "small pass rates", pass_at_k, "coverage_beta"),
-    Case("good", "repeated tokens, U above D too", repeated, "repeated_tokens"),
 ]  # fmt: skip
 
 BEND = curve(lambda x: 0.25 + 0.75 * (1 + (x / 3e7) ** 1.5) ** -0.4)
