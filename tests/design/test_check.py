@@ -242,3 +242,12 @@ def test_laws_of_one_column_and_constraints(ladder):
     assert not codes(found, "warning")
     free = sf.check(ladder, fixed={"alpha": 0.34, "beta": 0.28})
     assert "one_ratio" not in codes(free)
+
+
+def test_a_design_of_another_law_is_not_said_to_identify_it():
+    """Expected errors hold only where the law describes the runs."""
+    runs = sf.simulate(sf.simulation.isoflop_design(), noise=0.002, seed=1)
+    runs["loss"] *= np.where(np.arange(len(runs)) % 2, 1.0, 1.3)
+    found = sf.check(runs)
+    assert found.fit.verdict.level == "poor"
+    assert "would identify chinchilla if that law described" in found.headline

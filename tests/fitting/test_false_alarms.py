@@ -8,7 +8,7 @@ import scalefit as sf
 from scalefit.simulation import grid_design, isoflop_design
 
 NOTES = {"poor_fit", "systematic_residuals", "high_leverage", "outliers_dominate"}
-FITS = 400
+FITS = 140
 
 
 def design(rng):
@@ -75,7 +75,7 @@ def case(seed):
 
 @pytest.mark.slow
 def test_the_law_that_made_the_runs_is_rarely_noted():
-    """At most 2 % of fits have a warning of these notes; most of the others are good."""
+    """At most one fit of 140 has a warning of these notes; most of the others are good."""
     warned, good, fitted = [], 0, 0
     for seed in range(FITS):
         law, runs, options = case(seed)
@@ -89,5 +89,5 @@ def test_the_law_that_made_the_runs_is_rarely_noted():
         codes = [item.code for item in fit.notes if item.severity == "warning"]
         warned += [(seed, law, len(runs), codes)] * bool(NOTES & set(codes))
     assert fitted > 0.95 * FITS
-    assert len(warned) <= 0.02 * fitted, warned
+    assert len(warned) <= 1, warned
     assert good > 0.9 * fitted

@@ -121,6 +121,20 @@ def test_a_pair_that_hides_itself_is_found():
     assert len(left_out_group(clean)[0]) == 0
 
 
+def test_what_a_group_takes_off_is_that_of_a_fit_without_it():
+    """The share of a group is what least squares without its rows leave less."""
+    rng = np.random.default_rng(4)
+    slopes = np.column_stack([np.ones(40), rng.normal(size=(40, 2))])
+    noise = rng.normal(size=40)
+    noise[[3, 17]] += 40.0
+    rest = noise - slopes @ np.linalg.lstsq(slopes, noise)[0]
+    group, share = left_out_group(rows_of(slopes, rest))
+    assert sorted(group) == [3, 17]
+    kept = np.delete(np.arange(40), group)
+    left = np.linalg.lstsq(slopes[kept], noise[kept])[1][0]
+    assert share == pytest.approx(1 - left / (rest @ rest), rel=1e-9)
+
+
 def test_the_influence_of_a_run_is_what_leaving_it_out_does():
     rng = np.random.default_rng(1)
     slopes = np.c_[np.ones(15), np.r_[np.linspace(0, 1, 14), 4.0]]
@@ -198,6 +212,17 @@ def test_pooled_groups_are_named_with_a_call_that_tells_them_apart():
     # A name for sizes is no group of its own.
     small = base.assign(kind=np.where(base["N"] < base["N"].median(), "small", "large"))
     assert sf.fit(small).verdict.level == "good"
+
+
+def test_a_label_of_what_is_wrong_with_runs_is_no_group():
+    """A flag explains residuals because it was made of them."""
+    runs = sf.simulate(sf.simulation.isoflop_design(points=9), noise=0.002, seed=1)
+    off = np.arange(len(runs)) % 3 == 0
+    runs["loss"] *= np.where(off, 1.04, 1.0)
+    for header, named in (("oa_reason", False), ("corpus", True)):
+        labelled = runs.assign(**{header: np.where(off, "high", "none")})
+        said = " ".join(note.message for note in sf.fit(labelled, certify=False).notes)
+        assert (header in said) is named
 
 
 def test_diverged_runs_are_a_cause_with_a_rule_that_leaves_them_out():

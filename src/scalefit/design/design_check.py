@@ -144,6 +144,11 @@ class DesignCheck(Described):
             for name, row in self.expected[self.expected["nonlinear"]].iterrows()
         )
         errors = f" Expected standard errors: {each}." if each else ""
+        if self.fit is not None and self.fit.verdict.level == "poor":
+            return (
+                f"This design would identify {self.law} if that law described the runs, and it "
+                f"does not: see fit.verdict.{errors.replace('Expected', 'Only then expected')}"
+            )
         return f"This design identifies {self.law}.{errors} Next: scalefit.fit(runs, {self.law!r})."
 
     @property

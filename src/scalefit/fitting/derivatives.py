@@ -9,12 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from scalefit import objective as obj
-from scalefit.fitting.model import Model
+from scalefit.fitting.model import Expanded, Model
 from scalefit.objective import Measure
 from scalefit.problem.problem import Data, Problem
 from scalefit.runtime.settings import quiet
 
-__all__ = ["Derivatives", "core_share", "derivatives", "finite_delta", "residuals_at"]
+__all__ = [
+    "Derivatives",
+    "core_share",
+    "derivatives",
+    "finite_delta",
+    "jacobian_at",
+    "residuals_at",
+]
 
 
 class Derivatives(NamedTuple):
@@ -92,6 +99,21 @@ def derivatives(problem: Problem, data: Data, point: np.ndarray) -> Derivatives:
         )
 
 
+def jacobian_at(problem: Problem, data: Data, point: np.ndarray) -> np.ndarray:
+    """Derivative of each residual in each free parameter, shape (rows, p), in the unit of ``Data``.
+
+    Args:
+        problem: the problem.
+        data: the table.
+        point: coefficients in raw units, then coordinates, shape (p,).
+    """
+    with quiet():
+        around = Model(problem, data.columns, data.fixed).expand(point[len(problem.owners) :])
+        predicted, slope, _ = _first_order(problem, data, point, around)
+        first, _ = obj.residual_derivatives(data.measure, data.response, predicted / data.unit)
+        return np.asarray(first[:, None] * slope / data.unit)
+
+
 class _Expanded(NamedTuple):
     """The prediction around a point, raw units.
 
@@ -115,12 +137,32 @@ def _expanded(problem: Problem, data: Data, point: np.ndarray) -> _Expanded:
 
     A coefficient c_t that differs by level is c_t[level of the row].
     """
-    k, p, rows = len(problem.owners), problem.size, data.response.size
-    columns, known = Model(problem, data.columns, data.fixed).expand(point[k:])
-    predicted = np.zeros(rows) if known is None else known.value + np.zeros(rows)
-    slope = np.zeros((rows, p))
+    k = len(problem.owners)
+    around = Model(problem, data.columns, data.fixed).expand(point[k:])
+    predicted, slope, levels = _first_order(problem, data, point, around)
     second: dict[tuple[int, int], Any] = {}
     mixed = []
+    for column, (places, members) in zip(around.columns, levels, strict=True):
+        for axis, values in column.first.items():
+            mixed.append((places, k + axis, members, values))
+        for (i, j), values in column.second.items():
+            pair = (k + i, k + j)
+            second[pair] = second.get(pair, 0.0) + (members @ point[places]) * values
+    if around.known is not None:
+        for (i, j), values in around.known.second.items():
+            second[k + i, k + j] = second.get((k + i, k + j), 0.0) + values
+    return _Expanded(predicted, slope, second, mixed)
+
+
+def _first_order(
+    problem: Problem, data: Data, point: np.ndarray, around: Expanded
+) -> tuple[np.ndarray, np.ndarray, list[tuple[slice, np.ndarray]]]:
+    """The prediction, its slope, and of each term the coefficients and which rows have which."""
+    k, rows = len(problem.owners), data.response.size
+    columns, known = around
+    predicted = np.zeros(rows) if known is None else known.value + np.zeros(rows)
+    slope = np.zeros((rows, problem.size))
+    levels = []
     start = 0
     for column, width, division in zip(columns, problem.widths, problem.divisions, strict=True):
         places = slice(start, start + width)
@@ -132,17 +174,12 @@ def _expanded(problem: Problem, data: Data, point: np.ndarray) -> _Expanded:
         slope[:, places] = members * np.broadcast_to(column.value, rows)[:, None]
         for axis, values in column.first.items():
             slope[:, k + axis] += coefficient * values
-            mixed.append((places, k + axis, members, values))
-        for (i, j), values in column.second.items():
-            pair = (k + i, k + j)
-            second[pair] = second.get(pair, 0.0) + coefficient * values
+        levels.append((places, members))
         start += width
     if known is not None:
         for axis, values in known.first.items():
             slope[:, k + axis] += values
-        for (i, j), values in known.second.items():
-            second[k + i, k + j] = second.get((k + i, k + j), 0.0) + values
-    return _Expanded(predicted, slope, second, mixed)
+    return predicted, slope, levels
 
 
 def finite_delta(how: Measure, spread: float) -> Measure:

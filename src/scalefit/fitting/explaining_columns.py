@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,13 @@ CHANCE = 1e-4
 # A label has at most this many values for each row; numbers are taken together in so many bins.
 LEVELS_PER_ROW = 0.25
 BINS = 8
+
+# Words in headers of what someone found of the runs. Such a label explains residuals because it was
+# made of them.
+QUALITY = frozenset(
+    {"comment", "exclude", "excluded", "flag", "flagged", "flags", "note", "notes"}
+    | {"outlier", "outliers", "qc", "quality", "reason", "reasons"}
+)
 
 # Of hyperparameters those that are the shape of a model change with its size.
 OF_SHAPE = ("width", "depth")
@@ -75,9 +83,10 @@ def explaining_columns(
         kind, law = "label", ""
         if numeric:
             kind, law = _kind(fit, column, header)
-        if not kind or normalised(header) in RUN_HEADERS:
+        if not kind or normalised(header) in RUN_HEADERS or _of_quality(header):
             continue
-        values = table.frame[column].array[used]
+        values = table.frame[column].array
+        values = values if len(used) == len(values) else values[used]
         code = _bins(values) if numeric else _labels(values)
         if code is None or (kind == "label" and _follows(fit, table, used, code)):
             continue
@@ -87,6 +96,11 @@ def explaining_columns(
         item for item, chance in tried if item.share > LEAST_SHARE and chance * len(tried) < CHANCE
     ]
     return sorted(found, key=lambda item: -item.share)
+
+
+def _of_quality(header: str) -> bool:
+    """Whether a column says how good a run is, by its name, as ``oa_reason``."""
+    return not QUALITY.isdisjoint(re.split(r"[^a-z]+", header.lower()))
 
 
 def _kind(fit: Fit, column: str, header: str) -> tuple[str, str]:
@@ -104,7 +118,8 @@ def _kind(fit: Fit, column: str, header: str) -> tuple[str, str]:
 def _labels(values: Any) -> np.ndarray | None:
     """Codes of labels; None where they are one, or nearly as many as rows."""
     try:
-        code = pd.factorize(values)[0]
+        # As objects: a third of the time of Arrow's strings.
+        code = pd.factorize(np.asarray(values, dtype=object))[0]
     except TypeError:
         # Lists and the like are no labels.
         return None

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scalefit.fitting.derivatives import derivatives
+from scalefit.fitting.derivatives import jacobian_at
 from scalefit.fitting.prepared_fit import PreparedFit
 from scalefit.objective import binary_size, robust_size
 from scalefit.results.fit import Fit
@@ -75,7 +75,7 @@ def fitted_rows(fit: Fit, prepared: PreparedFit, residuals: np.ndarray) -> Fitte
     held = np.array([group[0] in fit.diagnostics.at_bound for group in problem.names], dtype=bool)
     point = problem.point(fit.params)
     if np.isfinite(point).all():
-        slopes = derivatives(problem, prepared.data, point).jacobian[used]
+        slopes = jacobian_at(problem, prepared.data, point)[used]
         slopes = root[:, None] * slopes[:, ~held]
         names, basis, inverse = _basis(
             slopes,
@@ -102,7 +102,9 @@ def _basis(slopes: np.ndarray, names: list[str]) -> tuple[tuple[str, ...], np.nd
         size = np.sqrt(np.sum(slopes**2, axis=0))
         there = np.isfinite(size) & (size > TINY)
         scaled = slopes[:, there] / size[there]
-    left, sizes, right = np.linalg.svd(scaled, full_matrices=False)
+    # Of the small triangle: a third of the time of the rows, and as exact.
+    rows, triangle = np.linalg.qr(scaled)
+    left, sizes, right = np.linalg.svd(triangle, full_matrices=False)
     known = sizes > sizes.max(initial=0.0) * np.finfo(float).eps * max(scaled.shape)
     kept = tuple(name for name, at in zip(names, there, strict=True) if at)
-    return kept, left[:, known], right[known].T / sizes[known]
+    return kept, rows @ left[:, known], right[known].T / sizes[known]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -79,7 +79,9 @@ def judged(fit: Fit, prepared: PreparedFit, residuals: np.ndarray, notes: Sequen
     misfit = _sizes(fit, prepared, rows, len(_outliers(notes)))
     found = _Judged(misfit)
     if told:
-        patterns = residual_patterns(rows, _looked_along(prepared, rows), _levels(prepared, rows))
+        columns = {name: values[rows.used] for name, values in prepared.columns.items()}
+        level = _levels(prepared, rows)
+        patterns = residual_patterns(rows, columns, level, _derived(columns))
         alone, chance = influential_row(rows, _influence(fit, rows), prepared.table.rows)
         found = _Judged(misfit, patterns, alone)
         notes += misfit_notes(fit, notes, prepared, rows, misfit, patterns)
@@ -148,13 +150,12 @@ def _levels(prepared: PreparedFit, rows: FittedRows) -> np.ndarray:
     return level
 
 
-def _looked_along(prepared: PreparedFit, rows: FittedRows) -> dict[str, np.ndarray]:
-    """The columns of the law, and D/N and 6ND where it has N and D."""
-    columns = {name: values[rows.used] for name, values in prepared.columns.items()}
-    if {"N", "D"} <= set(columns):
-        N, D = columns["N"], columns["D"]
-        columns |= {"D/N": D / N, "6ND": 6 * N * D}
-    return columns
+def _derived(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """D/N and 6ND of a law that has N and D."""
+    if not {"N", "D"} <= set(columns):
+        return {}
+    N, D = columns["N"], columns["D"]
+    return {"D/N": D / N, "6ND": 6 * N * D}
 
 
 def _influence(fit: Fit, rows: FittedRows) -> np.ndarray:

@@ -24,16 +24,19 @@ ROUNDING = 1e-9
 
 
 def residual_patterns(
-    rows: FittedRows, columns: Mapping[str, np.ndarray], level: np.ndarray
+    rows: FittedRows,
+    columns: Mapping[str, np.ndarray],
+    level: np.ndarray,
+    derived: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[Pattern, ...]:
     """The pattern of the residuals along each column, the clearest first.
 
     Args:
         rows: the fit.
-        columns: the columns to look along, each of shape (n,); the first ones, that the law has,
-            tell rows apart.
+        columns: the columns of the law, each of shape (n,), which tell rows apart.
         level: number of the level of each row in all groups together, shape (n,); only rows of one
             level are neighbours.
+        derived: more to look along, made of the columns, each of shape (n,).
     """
     code, first = cells_of([*columns.values(), level])
     if len(first) < FEWEST_VALUES:
@@ -46,14 +49,14 @@ def residual_patterns(
     basis = rows.basis[first] * np.sqrt(weight / rows.weight[first])[:, None]
     looked = {
         name: values[first]
-        for name, values in columns.items()
-        if len(np.unique(values[first])) >= FEWEST_VALUES
+        for name, values in {**columns, **(derived or {})}.items()
+        if np.count_nonzero(np.diff(np.sort(values[first]))) >= FEWEST_VALUES - 1
     }
-    found = []
+    found, level = [], level[first]
     for name, values in looked.items():
         others = [item[first] for other, item in columns.items() if other != name]
-        order = np.lexsort((*others[::-1], values, level[first]))
-        together = np.diff(level[first][order]) == 0
+        order = np.lexsort((*others[::-1], values, level))
+        together = np.diff(level[order]) == 0
         found.append(_pattern(name, mean[order], basis[order], together, 2 * len(looked)))
     return tuple(sorted(found, key=lambda item: item.p_value))
 
