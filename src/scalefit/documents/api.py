@@ -79,7 +79,7 @@ def report(
         >>> fit = sf.fit(runs)
         >>> found = sf.report(fit, runs, sf.allocate(fit, 1e23), about={"optimizer": "AdamW"})
         >>> print(found.answer)
-        At a budget of 1e23 FLOP the compute-optimal model has ... parameters and is trained on ...
+        At a budget of 1e23 FLOP, the compute-optimal model has ... parameters and is trained on ...
     """
     surface = checked_surface(fit)
     given = tuple(_described(item, place) for place, item in enumerate(results))

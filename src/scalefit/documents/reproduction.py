@@ -149,7 +149,7 @@ def _fit_options(fit: Fit) -> list[str]:
     found: dict[str, Any] = {}
     if objective.residual != default.residual:
         found["residual"] = objective.residual
-    if objective.robust != default.robust:
+    if objective.penalty != default.penalty:
         found["robust"] = objective.robust
     if objective.delta not in (None, default.delta):
         found["delta"] = objective.delta

@@ -29,7 +29,7 @@ class Criteria(NamedTuple):
 def no_likelihood(objective: Objective, table: LossTable) -> str:
     """Why an objective is not a Gaussian likelihood of the losses; empty where it is one."""
     weight = table.weight[table.weight > 0]
-    if objective.robust != "none":
+    if objective.penalty.bounded:
         return (
             f"robust={objective.robust!r} is not a Gaussian likelihood: robust='none' is one, of "
             "normal noise"
