@@ -103,3 +103,11 @@ def test_a_fit_of_very_many_levels_says_that_no_pattern_was_looked_for():
     found = sf.fit(many, groups={"A": "format"}, robust="none", certify=False).verdict
     assert found.level == "good" and "patterns not looked for (74 parameters)" in found.words
     assert not found.patterns and np.isnan(found.influence.leverage)
+
+
+def test_a_noise_near_zero_leaves_no_warning_of_numpy(fit, runs):
+    with (
+        np.errstate(divide="raise", invalid="raise"),
+        pytest.raises(sf.errors.DataError, match="no candidate says"),
+    ):
+        sf.next_runs(fit, runs, target=1e22, budget=1e20, noise=1e-300)

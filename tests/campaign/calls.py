@@ -157,10 +157,6 @@ def calls() -> dict[str, Call]:
             {"fit": fit, "runs": runs, "target": 1e22, "budget": 1e20, "count": 2},
         ),
         "report": (sf.report, {"fit": fit, "runs": runs}),
-        "power_law": (
-            sf.approach2.power_law,
-            {"flops": [1e18, 1e19, 1e20], "optimum": [6.0e7, 1.8e8, 6.1e8]},
-        ),
         "power_law of a table": (
             sf.approach2.power_law,
             {"flops": found.to_frame(), "optimum": "N"},
