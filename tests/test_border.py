@@ -337,8 +337,8 @@ UNCERTAINTY = [
                     "method": ("row", None, 1, ["rows"]),
                 },
             ),
-            (covariance, {"method": ("x", None, 1)}),
-            (profiled, {"level": (0, 1, 2, "0.9", None, math.nan), "method": ("x", None)}),
+            (covariance, {"method": ("x", True, 1)}),
+            (profiled, {"level": (0, 1, 2, "0.9", None, math.nan), "method": ("x", 0)}),
             (
                 profiled,
                 {

@@ -815,7 +815,7 @@ SWEEPS = [
         for call in (sweeps, quality)
         for name, value in {
             "number": 5,
-            "none": None,
+            "truth": True,
             "misspelt": ["few_point"],
             "text": "mad",
             "list": [["few_points", 3]],
@@ -887,6 +887,7 @@ SWEEPS = [
     ),
     *rows_of("seed", bias, "seed", {"negative": -1, "fraction": 1.5, "text": "x", "none": None}),
     *rows_of("objectives", bias, "objectives", {"text": "no", "number": 1}, {"objectives": False}),
+    Row("isoflop rules none", sweeps, {"rules": None}, "rules", {"rules": ()}),
     Row("no rules", bias, {"rules": None}, "rules", {"rules": ()}),
     Row("rule misspelt", bias, {"rules": ["few_point"]}, "rules", {"rules": ["few_points"]}),
     *(

@@ -1,5 +1,6 @@
 """Coefficients that differ by a categorical column, while exponents are shared."""
 
+import re
 from typing import Annotated, Any
 
 import numpy as np
@@ -523,6 +524,8 @@ def test_report_of_very_many_levels_shows_the_first_and_counts_the_rest(many):
     runs, fit = many
     draws = sf.bootstrap(fit, runs, 5, method="residuals", progress=False)
     for text in (fit.summary(), fit._repr_html_()):
+        # The verdict may name the level that one run decides.
+        text = re.sub(r"without it A\[f\d+\] moves", "", text)
         assert "A[f08]" in text and all(f"A[f{i:02}]" not in text for i in range(9, 58))
         assert "... and 49 more: to_frame() has all" in text
         assert "A by format (60 levels)" in text

@@ -127,6 +127,11 @@ def calls() -> dict[str, Call]:
     plain = {"rules": (), "objectives": False, "n_draws": 8}
     path = Path(mkdtemp()) / "runs.csv"
     runs.to_csv(path)
+    power = sf.fit(runs, "power_offset", x="N", fixed={"E": 1.5}), along[0]
+    diagnosed, held = sf.diagnose(fit, runs), sf.holdout(runs, intervals=False)
+    compared = sf.compare(runs, ["chinchilla", "kaplan"])
+    planned = sf.next_runs(fit, runs, target=1e22, budget=1e20)
+    sweeps = sf.approach2.vertices(runs, over="N", by="C")
     few = {"settings": {"noise": [0.01]}, "seeds": 2, "methods": "surface"}
     given = {
         "fit": (sf.fit, {"runs": runs, "N": "N", "D": "D", "loss": "loss"}),
@@ -140,6 +145,22 @@ def calls() -> dict[str, Call]:
         "compute_multiplier": (sf.compute_multiplier, {**budget, "baseline": fit}),
         "inverse_predict": (sf.inverse_predict, {"fit": fit, "loss": 2.5, "N": 1e9}),
         "crossing": (sf.crossing, {"first": along[0], "second": along[1], "within": (1e15, 1e25)}),
+        "compute_multiplier of a column": (
+            sf.compute_multiplier,
+            {"fit": power[0], "baseline": power[1], "flops": 1e9},
+        ),
+        "diagnose": (sf.diagnose, {"fit": fit, "runs": runs}),
+        "holdout": (sf.holdout, {"runs": runs, "intervals": False}),
+        "compare": (sf.compare, {"runs": runs, "laws": ["chinchilla", "kaplan"]}),
+        "next_runs": (
+            sf.next_runs,
+            {"fit": fit, "runs": runs, "target": 1e22, "budget": 1e20, "count": 2},
+        ),
+        "report": (sf.report, {"fit": fit, "runs": runs}),
+        "power_law of a table": (
+            sf.approach2.power_law,
+            {"flops": found.to_frame(), "optimum": "N"},
+        ),
         "optimal": (sf.allocation.optimum_function, {**budget, "what": "N"}),
         "isoflop": (sf.isoflop, {"runs": runs}),
         "quality": (sf.approach2.flag_runs, {"runs": runs}),
@@ -186,6 +207,14 @@ def calls() -> dict[str, Call]:
         "Allocation.to_frame": (best.to_frame, {}),
         "Allocation.estimate": (best.estimate, {"name": "N"}),
         "IsoFlop.at": (found.at, {"flops": 1e22}),
+        "Diagnosis.summary": (diagnosed.summary, {}),
+        "HoldOut.summary": (held.summary, {}),
+        "HoldOut.to_frame": (held.to_frame, {}),
+        "Comparison.summary": (compared.summary, {}),
+        "Comparison.to_frame": (compared.to_frame, {}),
+        "NextRuns.summary": (planned.summary, {}),
+        "NextRuns.to_frame": (planned.to_frame, {}),
+        "Vertices.summary": (sweeps.summary, {}),
         "Deadweight.hours": (wasted.hours, {"hardware": "H100 SXM bf16"}),
         "plot.surface": (sf.plot.surface, {"result": fit, "flops": 1e22, "runs": runs}),
         "plot.predictions": (sf.plot.predictions, {"result": draws, "runs": runs}),
@@ -194,6 +223,10 @@ def calls() -> dict[str, Call]:
         "plot.region": (sf.plot.region, {"result": near, "fit": fit}),
         "plot.profile": (sf.plot.profile, {"result": profile}),
         "plot.projected": (sf.plot.projected, {"result": fit, "runs": runs}),
+        "plot.diagnosis": (sf.plot.diagnosis, {"result": diagnosed}),
+        "plot.holdout": (sf.plot.holdout, {"result": held}),
+        "plot.comparison": (sf.plot.comparison, {"result": compared}),
+        "plot.next_runs": (sf.plot.next_runs, {"result": planned}),
         "plot.pairs": (sf.plot.pairs, {"result": draws}),
     }  # fmt: skip
     return {name: Call(*items) for name, items in given.items()}

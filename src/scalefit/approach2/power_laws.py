@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pandas as pd
 from scalefit.arguments import broadcast_shape, number, numbers, refused
 from scalefit.arguments import level as checked_level
 from scalefit.data.table import as_table
+from scalefit.errors import ArgumentError
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
@@ -232,7 +234,13 @@ def power_law(
     """
     remedy = "Pass what is best at each budget, as optimum=[6.0e7, 1.8e8]: the logarithm is taken"
     if isinstance(optimum, str):
-        table = as_table(flops)
+        try:
+            table = as_table(flops)
+        except ArgumentError as error:
+            if error.argument != "runs" or isinstance(flops, str | Path):
+                raise
+            what = "numbers, or the name of a column where flops is a table"
+            raise refused("optimum", optimum, what, remedy) from None
         flops, optimum = table.column("C"), table.column(optimum)
     found = numbers(optimum, "optimum", above=0, missing=True, remedy=remedy)
     if exponent is not None:

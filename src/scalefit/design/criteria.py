@@ -56,7 +56,8 @@ class Variance:
 
     def value(self, chosen: Sequence[int]) -> float:
         """Logarithm of the mean variance."""
-        return float(np.log(self.variances(chosen).mean()))
+        mean = float(self.variances(chosen).mean())
+        return float(np.log(max(mean, np.finfo(float).tiny)))
 
     def with_each(self, chosen: Sequence[int]) -> np.ndarray:
         """The same with one run more, by the formula of Sherman and Morrison."""

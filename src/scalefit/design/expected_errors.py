@@ -82,13 +82,15 @@ def noise_of_estimates(fit: Fit, noise: float) -> float:
     """The noise that enters the errors of an M-estimate under Gaussian noise: sqrt(E psi^2)/E psi'.
 
     Of squares it is the noise itself; of the Huber loss 1.25 times that where delta is far below
-    the noise, as a median has.
+    the noise, as of absolute residuals, which a median has.
 
     Source:
         Huber 1964, Ann. Math. Stat. 35, 73, eq. 1.6.
     """
-    delta = fit.objective.delta
-    if not fit.objective.penalty.symmetric or delta is None or not noise > 0:
+    penalty, delta = fit.objective.penalty, fit.objective.delta
+    if penalty.absolute:
+        return noise * math.sqrt(math.pi / 2)
+    if delta is None or not penalty.symmetric or not noise > 0:
         return noise
     # Beyond 40 standard deviations no residual leaves the quadratic middle, in floats.
     z = min(delta / noise, 40.0)

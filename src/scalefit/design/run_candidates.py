@@ -11,7 +11,7 @@ import numpy as np
 from scalefit.allocation.costs import Cost, CostLike, find_cost, price
 from scalefit.allocation.problem_form import LimitedQuantity
 from scalefit.allocation.problem_options import Limits, fixed_values, limits_of
-from scalefit.arguments import number
+from scalefit.arguments import number, refused
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import ArgumentError, DataError
 from scalefit.results.fit import Fit
@@ -73,7 +73,13 @@ def given_candidates(fit: Fit, candidates: Any, cost: CostLike) -> RunCandidates
         ArgumentError: a cost is no positive number.
         DataError: a column is missing.
     """
-    table = as_table(candidates)
+    try:
+        table = as_table(candidates)
+    except ArgumentError as error:
+        if error.argument != "runs":
+            raise
+        remedy = "Pass a row for each run, as candidates={'N': [1e8, 1e9], 'D': [1e10, 1e10]}"
+        raise refused("candidates", candidates, "a table", remedy) from None
     columns = dict(table.columns_of(fit.law))
     if isinstance(cost, str) and cost in table:
         spent = _positive(table, cost)

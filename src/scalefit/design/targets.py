@@ -134,7 +134,12 @@ def _points(target: Any, known: Information, draws: Draws) -> Target:
     elif target is None or isinstance(target, str | bool):
         raise refused("target", target, "a budget, a point, or a fit", TARGET)
     else:
-        used, _ = fit.columns_of(target, {})
+        try:
+            used, _ = fit.columns_of(target, {})
+        except ArgumentError as error:
+            if error.argument != "runs":
+                raise
+            raise refused("target", target, "a budget, a point, or a fit", TARGET) from None
     columns = {
         name: np.atleast_1d(values).ravel()
         for name, values in zip(

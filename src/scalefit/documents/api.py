@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scalefit.arguments import instance, text
+from scalefit.arguments import flag, instance, text
 from scalefit.arguments import level as checked_level
 from scalefit.data.table import LossTable, as_table
 from scalefit.documents.material import Material, require_table, said_about, warned
-from scalefit.documents.result import Report
+from scalefit.documents.result import Report, report_path
 from scalefit.documents.sections import answer, sections
 from scalefit.errors import ArgumentError
 from scalefit.frozen import Frozen
@@ -79,11 +79,14 @@ def report(
         >>> fit = sf.fit(runs)
         >>> found = sf.report(fit, runs, sf.allocate(fit, 1e23), about={"optimizer": "AdamW"})
         >>> print(found.answer)
-        At a budget of 1e23 FLOP the compute-optimal model has ... parameters and is trained on ...
+        At a budget of 1e23 FLOP, the compute-optimal model has ... parameters and is trained on ...
     """
     surface = checked_surface(fit)
     given = tuple(_described(item, place) for place, item in enumerate(results))
-    level = checked_level(level)
+    # Before anything is computed: figures and refits take seconds.
+    level, overwrite = checked_level(level), flag(overwrite, "overwrite")
+    if path is not None:
+        path = report_path(path)
     point = surface.point
     if surface is not point and isinstance(surface, Described):
         given = (surface, *given)
@@ -102,7 +105,7 @@ def report(
     named = f"Scaling law {point.law.name}"
     title = (
         text(title, "title", remedy="Pass a text, as title='Scaling of our models'")
-        if title
+        if not isinstance(title, str) or title
         else named
     )
     said = [material.about[name] for name in ("author", "date") if name in material.about]

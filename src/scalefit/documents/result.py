@@ -22,7 +22,7 @@ from scalefit.documents.content import (
 )
 from scalefit.errors import ArgumentError
 
-__all__ = ["Report"]
+__all__ = ["Report", "report_path"]
 
 SUFFIXES = {".html": "", ".htm": "", ".md": ".png", ".markdown": ".png", ".tex": ".pdf"}
 
@@ -91,17 +91,9 @@ class Report:
             ArgumentError: the path is none, has another suffix, no file can be written there, or
                 one that is no report is there already.
         """
-        place = file_path(path, "path", remedy="Pass the name of a file, as save('report.html')")
+        place = report_path(path)
         flag(overwrite, "overwrite")
-        suffix = place.suffix.lower()
-        if suffix not in SUFFIXES:
-            raise ArgumentError(
-                f"path={files.named(place)} has no suffix of a report",
-                argument="path",
-                value=path,
-                remedy="Pass a name that ends in .html, .md or .tex, as save('report.html')",
-            )
-        written = self._files(place, SUFFIXES[suffix])
+        written = self._files(place, SUFFIXES[place.suffix.lower()])
         try:
             for one in written:
                 if files.require_place(one) and not overwrite and not _is_report(one):
@@ -170,3 +162,20 @@ def _is_report(path: Path) -> bool:
 
 def _write(file: BinaryIO, content: bytes) -> Any:
     file.write(content)
+
+
+def report_path(path: Any) -> Path:
+    """The file of a report.
+
+    Raises:
+        ArgumentError: the path is none, or has another suffix.
+    """
+    place = file_path(path, "path", remedy="Pass the name of a file, as path='report.html'")
+    if place.suffix.lower() not in SUFFIXES:
+        raise ArgumentError(
+            f"path={files.named(place)} has no suffix of a report",
+            argument="path",
+            value=path,
+            remedy="Pass a name that ends in .html, .md or .tex, as path='report.html'",
+        )
+    return place

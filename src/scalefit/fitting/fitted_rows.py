@@ -11,10 +11,14 @@ from scalefit.fitting.prepared_fit import PreparedFit
 from scalefit.objective import binary_size, robust_size
 from scalefit.results.fit import Fit
 
-__all__ = ["FittedRows", "fitted_rows"]
+__all__ = ["MOST_PARAMETERS", "FittedRows", "fitted_rows"]
 
 # Residuals beyond so many robust standard deviations count as if they were there.
 CLIPPED = 3.0
+
+# Of more parameters, which only many levels have, no basis is formed: it is dense, rows times
+# parameters, and a hundred times what a fit of 240 levels of six rows holds otherwise.
+MOST_PARAMETERS = 64
 
 TINY = np.finfo(np.float64).tiny
 
@@ -29,7 +33,8 @@ class FittedRows(NamedTuple):
         weight: shape (n,).
         residuals: shape (n,).
         clipped: the same, those far out moved to three robust standard deviations, shape (n,).
-        basis: an orthonormal basis of the columns of the Jacobian, shape (n, q).
+        basis: an orthonormal basis of the columns of the Jacobian, shape (n, q); none of more than
+            ``MOST_PARAMETERS``.
         inverse: derivative of the free parameters at no bound in the coordinates of the basis,
             each in the unit of its column of the Jacobian, shape (p, q).
         names: of these parameters.
@@ -74,7 +79,7 @@ def fitted_rows(fit: Fit, prepared: PreparedFit, residuals: np.ndarray) -> Fitte
     basis, inverse = np.empty((len(rest), 0)), np.empty((0, 0))
     held = np.array([group[0] in fit.diagnostics.at_bound for group in problem.names], dtype=bool)
     point = problem.point(fit.params)
-    if np.isfinite(point).all():
+    if np.isfinite(point).all() and fit.n_free <= MOST_PARAMETERS:
         slopes = jacobian_at(problem, prepared.data, point)[used]
         slopes = root[:, None] * slopes[:, ~held]
         names, basis, inverse = _basis(

@@ -12,7 +12,7 @@ import numpy as np
 from scalefit.data.column_names import ALIASES, normalised
 from scalefit.data.table import LossTable
 from scalefit.errors import listed
-from scalefit.fitting.fitted_rows import FittedRows, fitted_rows
+from scalefit.fitting.fitted_rows import MOST_PARAMETERS, FittedRows, fitted_rows
 from scalefit.fitting.misfit_notes import Misfit, is_clear, misfit_notes, size_of
 from scalefit.fitting.outlying_rows import influential_row, left_out_group
 from scalefit.fitting.prepared_fit import PreparedFit
@@ -35,6 +35,9 @@ LARGEST = 0.025
 MOST_SHIFT = 2.0
 CHANCE = 1e-3
 ALONE = 0.99
+
+# A ratio of residuals to variation above which nothing is said of its size.
+BEYOND = 1e150
 
 # A law that explains less of the variance is doubted.
 DOUBTED = 0.8
@@ -79,9 +82,11 @@ def judged(fit: Fit, prepared: PreparedFit, residuals: np.ndarray, notes: Sequen
     misfit = _sizes(fit, prepared, rows, len(_outliers(notes)))
     found = _Judged(misfit)
     if told:
-        columns = {name: values[rows.used] for name, values in prepared.columns.items()}
-        level = _levels(prepared, rows)
-        patterns = residual_patterns(rows, columns, level, _derived(columns))
+        patterns: tuple[Pattern, ...] = ()
+        if fit.n_free <= MOST_PARAMETERS:
+            columns = {name: values[rows.used] for name, values in prepared.columns.items()}
+            level = _levels(prepared, rows)
+            patterns = residual_patterns(rows, columns, level, _derived(columns))
         alone, chance = influential_row(rows, _influence(fit, rows), prepared.table.rows)
         found = _Judged(misfit, patterns, alone)
         notes += misfit_notes(fit, notes, prepared, rows, misfit, patterns)
@@ -100,7 +105,8 @@ def _sizes(fit: Fit, prepared: PreparedFit, rows: FittedRows, outliers: int) -> 
     variance = np.average((off / unit) ** 2, weights=weight) * count / max(count - 1, 1)
     variation = unit * math.sqrt(variance)
     spread = _spread(rows, count / freedom, outliers)
-    explained = 1 - (spread / variation) ** 2 if variation > 0 else math.nan
+    # Of a law that is far off the square exceeds float64.
+    explained = 1 - min(spread / variation, BEYOND) ** 2 if variation > 0 else math.nan
     header = normalised(str(prepared.table.sources.get(fit.law.response, fit.law.response)))
     losses = fit.law.response == "loss" and (header in ALIASES["loss"] or "loss" in header)
     of_loss = math.nan
@@ -222,6 +228,8 @@ def _verdict(fit: Fit, notes: Sequence[Note], found: _Judged) -> Verdict:
         rest = [numbers]
         if found.patterns:
             rest.append(_pattern_words(fit, found))
+        elif fit.n_free > MOST_PARAMETERS:
+            rest.append(f"patterns not looked for ({fit.n_free} parameters)")
         rest.append(f"outliers in rows {listed(outliers)}" if outliers else "no outliers")
         words = f"{fit.law.name} describes these runs: {', '.join(rest)}"
     elif level == "doubtful":

@@ -43,6 +43,9 @@ __all__ = ["compare"]
 # Below five runs the quantile of Student's t is above 3: only a factor would be seen.
 FEWEST_RUNS = 5
 
+BY = "Name a column that divides the runs, as by='N'"
+RULE = "Pass a rule as for keep=, as test='C > 1e21'"
+
 SCHEMES: tuple[Scheme, ...] = ("largest", "rolling", "groups")
 
 
@@ -128,7 +131,7 @@ def compare(
     hold = arguments.whole(hold, "hold", least=1, remedy="Hold out one block, as hold=1")
     remedy = "Simulate a few hundred tables, as replicates=199, or none"
     replicates = arguments.whole(replicates, "replicates", least=0, remedy=remedy)
-    seed = arguments.seed(seed)
+    seed, by, test = arguments.seed(seed), _text(by, "by", BY), _text(test, "test", RULE)
     known = {name for item in candidates for name in (*item.law.columns, item.law.response)}
     refuse_unknown(compare, None, {k: v for k, v in columns.items() if k not in known})
     table = as_table(
@@ -157,6 +160,10 @@ def compare(
     tests = nested_tests(held.found, table, replicates, seed)
     small += len(folds) - len(held.folds)
     return _result(held, table, objective, small, blocks, tests, notes)
+
+
+def _text(value: Any, argument: str, remedy: str) -> str | None:
+    return None if value is None else arguments.text(value, argument, remedy=remedy)
 
 
 def _comparable(candidates: Sequence[Candidate]) -> None:

@@ -113,7 +113,7 @@ def holdout(
         >>> runs = sf.simulate(sf.simulation.isoflop_design(points=9), noise=0.004, seed=1)
         >>> found = sf.holdout(runs, by="C")
         >>> found
-        <HoldOut chinchilla: 9 runs of 1 folds by C, RMSE 0.4... %>
+        <HoldOut chinchilla: 9 runs of 1 folds by C, RMSE 0.5... %>
     """
     law = find(law)
     refuse_unknown(holdout, law, columns)
