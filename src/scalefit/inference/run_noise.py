@@ -108,7 +108,7 @@ def _normal(sizes: np.ndarray) -> np.ndarray:
     each = max(LEAST_SAMPLE // len(sizes), 1)
     if each > 1:
         quantiles = ndtri((np.arange(each) + 0.5) / each)
-        return np.asarray(sizes[:, None] * quantiles).ravel()
+        return np.asarray(sizes[:, None] * (quantiles / quantiles.std())).ravel()
     # As many sizes as shares: each has one, in an order that does not follow the rows.
     shares = (np.arange(len(sizes)) + 0.5) / len(sizes)
     return np.asarray(sizes * ndtri(np.random.default_rng(0).permutation(shares)))
