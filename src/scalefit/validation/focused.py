@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +91,7 @@ def larger_by_focus(small: Fit, large: Fit, table: LossTable) -> bool:
     return bool(more < max(0.0, float(np.sum((one - two) ** 2)) - more))
 
 
-def variance_at(fitted: FittedData, columns: dict[str, np.ndarray]) -> np.ndarray:
+def variance_at(fitted: FittedData, columns: Mapping[str, Any]) -> np.ndarray:
     """Variance of predicted residuals per unit variance of the noise, shape (points,).
 
     Args:
