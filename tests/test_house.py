@@ -343,7 +343,6 @@ FLOW = [
     "validation.paired_differences",
     "validation.nesting",
     "validation.nested_tests",
-    "validation.focused",
     "validation.information_criteria",
     "validation.comparison_result",
     "validation.compare_laws",

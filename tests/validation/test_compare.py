@@ -17,7 +17,6 @@ from scalefit.objective import Objective
 from scalefit.simulation import isoflop_design
 from scalefit.validation.candidates import fitted, read_laws
 from scalefit.validation.comparison_folds import common_folds
-from scalefit.validation.focused import larger_by_focus
 from scalefit.validation.nested_tests import nested_tests
 from scalefit.validation.paired_differences import differences
 
@@ -230,51 +229,6 @@ def test_a_law_held_where_the_search_ends_is_not_chosen(runs):
     assert found.best == "chinchilla_n"
     assert found.weights["narrow"] == 0
     assert "held_at_search_bound" in {note.code for note in found.notes}
-
-
-def sums_by_hand(curve, small, large):
-    """Estimated squared errors over the octave beyond a curve, by differences in place of J."""
-    x, ahead = curve["x"].to_numpy(), curve["x"].max() * 2.0 ** (np.arange(1, 9) / 8)
-
-    def slopes(fit, at):
-        names = list(fit.params)
-        step = {name: 1e-6 * max(abs(fit.params[name]), 1e-3) for name in names}
-        ends = [
-            [
-                np.log(
-                    fit.law.evaluate(
-                        {"x": at}, {**fit.params, name: fit.params[name] + sign * step[name]}
-                    )
-                )
-                for sign in (1, -1)
-            ]
-            for name in names
-        ]
-        return np.array([(a - b) / (2 * step[n]) for (a, b), n in zip(ends, names, strict=True)]).T
-
-    left = np.log(curve["loss"].to_numpy() / large.evaluate(x=x))
-    noise = np.sum(left**2) / (len(x) - len(large.params))
-    rho = max(0.0, np.sum(left[1:] * left[:-1]) / np.sum(left**2))
-    variance = []
-    for fit in (small, large):
-        q = slopes(fit, x)
-        g = slopes(fit, ahead)
-        variance.append(noise * (1 + rho) / (1 - rho) * np.sum(g @ np.linalg.inv(q.T @ q) * g))
-    gap = np.sum(np.log(large.evaluate(x=ahead) / small.evaluate(x=ahead)) ** 2)
-    more = variance[1] - variance[0]
-    return variance[0] + max(0.0, gap - more), variance[1]
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_the_law_of_a_curve_is_that_of_the_least_error_by_the_criterion(seed):
-    x = np.geomspace(1, 1e3, 20)
-    noise = 0.02 * np.random.default_rng(seed).normal(size=20)
-    curve = pd.DataFrame({"x": x, "loss": (0.3 + x**-0.3) * np.exp(noise)})
-    laws = {"power": "power", "power_offset": "power_offset"}
-    small, large = (sf.fit(curve, law, x="x", robust="none", certify=False) for law in laws)
-    one, two = sums_by_hand(curve, small, large)
-    found = larger_by_focus(small, large, as_table(curve, x="x"))
-    assert found == (two < one)
 
 
 def test_rolling_origins_with_too_few_runs_are_noted(runs):

@@ -31,7 +31,6 @@ from scalefit.validation.candidates import (
 )
 from scalefit.validation.comparison_folds import common_folds
 from scalefit.validation.comparison_result import Comparison
-from scalefit.validation.focused import chosen
 from scalefit.validation.folds import Blocks, Fold, Scheme
 from scalefit.validation.information_criteria import criteria, no_likelihood
 from scalefit.validation.nested_tests import NestedTest, frame_of_tests, nested_tests
@@ -373,7 +372,7 @@ def _result(
     )
     return Comparison(
         laws=labels,
-        best=labels[chosen(found, free, table)],
+        best=labels[int(np.argmax(free))] if free.any() else labels[0],
         fits=Frozen(fits),
         weights=Frozen(dict(zip(labels, _weights(size, free), strict=True))),
         objective=objective,

@@ -28,10 +28,8 @@ class Comparison(Described):
 
     Attributes:
         laws: labels of the laws, the lowest error of held-out runs first.
-        best: label of the law that is chosen: the first of them whose fit did not end where the
-            search ends. Of two laws of one column, one of them a restriction of the other, it is
-            the one that the focused information criterion expects to predict better the octave
-            beyond the runs.
+        best: label of the law that is chosen: the first of them, unless its fit ended where the
+            search ends.
         fits: the fit of each to all rows, by label; one for each level, by level, where levels are
             fitted alone.
         weights: weight of each in :meth:`predict`: in proportion to one over its error, and zero
@@ -171,10 +169,7 @@ class Comparison(Described):
             return "cannot tell: no interval"
         if low > 0:
             return "worse"
-        if high >= 0:
-            return "cannot tell"
-        held = not self.weights[self.laws[place]]
-        return "better, but held at a bound" if held else "better, but not by the criterion"
+        return "better, but held at a bound" if high < 0 else "cannot tell"
 
     def verdict(self, level: float = 0.95) -> str:
         """What the held-out runs say, in a sentence.
@@ -230,18 +225,10 @@ class Comparison(Described):
                 "objective": self.objective.formula,
                 "held out": f"{len(self.held_out)} runs: {'; '.join(self.folds)}",
                 "intervals": self._intervals(),
-                **self._choice(),
             },
             tables=tables,
             notes=self.notes,
         )
-
-    def _choice(self) -> dict[str, str]:
-        """Why the best law is not the one of the lowest error, where the search did not decide."""
-        if self.best == self.laws[0] or not self.weights[self.laws[0]]:
-            return {}
-        why = "by the focused information criterion, which expects it to predict better beyond"
-        return {"chosen": f"{self.best}, {why} the runs"}
 
     def _intervals(self) -> str:
         found = self._differences
