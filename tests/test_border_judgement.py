@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from border import Row, check
-from scalefit.design.information import noise_of_estimates
+from scalefit.design.expected_errors import noise_of_estimates
 
 import scalefit as sf
 

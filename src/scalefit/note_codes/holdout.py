@@ -42,7 +42,7 @@ CODES = {
     ),
     "few_freedom": Code(
         "info",
-        "fits of folds have fewer than 10 residual degrees of freedom: where the law is not "
+        "fits of folds have fewer than 20 residual degrees of freedom: where the law is not "
         "linear, their intervals may hold far less than they promise, and log scores depend on "
         "them",
         "compare coverage and log scores of folds with more runs only",
