@@ -31,7 +31,7 @@ SURFACE = {
 LEAST_SPREAD = 0.0017634
 LEAST_HUBER = 0.000388731865
 
-SEEDS = [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 20))]
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 10))]
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ def test_least_squares_of_the_published_runs_from_any_seed(runs, references, agr
     assert fit.params["beta"] == pytest.approx(SURFACE["beta"], abs=1e-5)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS[:3])
 def test_the_default_objective_of_the_published_runs_from_any_seed(runs, seed):
     fit = sf.fit(runs, "farseer", seed=seed)
     assert fit.objective_value == pytest.approx(LEAST_HUBER, rel=1e-6)

@@ -101,6 +101,7 @@ def test_draws_are_those_of_the_posterior(table, which):
     assert draws.notes == ()
 
 
+@pytest.mark.slow
 def test_a_parameter_at_a_bound_of_the_fit_is_free_within_it(table):
     bounds = (1.9, 4.0)
     fit = fitted(table, "squares", bounds)
