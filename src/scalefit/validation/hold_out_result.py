@@ -209,7 +209,8 @@ class HoldOut(Described):
             return "No held-out run has a prediction: see the reasons in folds"
         frame = self._runs.frame
         far = float(np.nanmax(frame["distance"][np.isfinite(frame["error"])]))
-        reach = f", up to {far:.2g} {self._distance_unit} beyond its training," * (far > 0)
+        unit = self._distance_unit if f"{far:.2g}" != "1" else self._distance_unit.rstrip("s")
+        reach = f", up to {far:.2g} {unit} beyond its training," * (far > 0)
         predicted = self._folds[self._folds["predicted"] > 0]
         of = f" of {len(predicted)} folds" if len(predicted) > 1 else f" ({predicted.index[0]})"
         runs = f"{len(errors)} run{'s' * (len(errors) > 1)}"
