@@ -17,8 +17,8 @@ from scalefit.validation.hold_out_result import HoldOut, without_warned
 
 __all__ = ["hold_out_notes"]
 
-# In simulations of rolling origins 95 % intervals of Chinchilla's law held 88 to 90 % with 13 degrees
-# of freedom, and 96 % with 20 or more; of a power with a limit 51 to 57 % with 5 to 9.
+# In simulations of rolling origins 95 % intervals of Chinchilla's law held 88 to 90 % with 13
+# degrees of freedom, and 96 % with 20 or more; of a power with a limit 51 to 57 % with 5 to 9.
 FEW_FREEDOM = 20
 
 # Blocks that are proposed, at most: as many runs, if each is one, say something of 95 %.
