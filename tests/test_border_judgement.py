@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from border import Row, check
-from scalefit.design.expected_errors import noise_of_estimates
 
 import scalefit as sf
+from scalefit.design.expected_errors import noise_of_estimates
 
 
 @pytest.fixture(scope="module")
