@@ -1061,6 +1061,198 @@ def parameters_of_shapes_are_counted_as_their_flops():
 
 # Patterns of messages that propose nothing to type: echoes of what was given, and calls within the
 # package that a user does not make.
+@case
+def laws_of_one_column_are_compared_over_the_same_one():
+    flat = {name: sf.fit(runs(), "power_offset", x=name) for name in ("C", "N")}
+    other = refused(lambda: sf.compute_multiplier(flat["C"], flat["N"], 1e20))
+    several = refused(lambda: sf.crossing(fit(), flat["C"]))
+    for message in (other, several):
+        column = text_option(message, "x")
+        pair = [sf.fit(runs(), law, x=column) for law in ("power_offset", "power")]
+        assert sf.compute_multiplier(*pair, 1e20).value > 0
+    found = sf.crossing(*pair)
+    same = called(several, "compute_multiplier(", fit=fit(), baseline=fit(), flops=1e20)
+    assert float(same.value) == pytest.approx(1.0)
+    absent = refused(lambda: found.estimate(99))
+    assert (
+        called(absent, "crossing(", first=pair[0], second=pair[1], low=1e10, high=1e30).value.size
+        >= found.value.size
+    )
+    return [other, several, absent]
+
+
+@case
+def runs_that_bend_a_cell_are_left_out_by_their_rule():
+    x = np.tile(np.geomspace(1e-4, 1e-2, 7), 3)
+    cell = np.repeat([0, 1, 2], 7)
+    loss = 2.5 + 0.1 * cell + 0.05 * np.log(x / 1e-3) ** 2
+    loss = loss * np.exp(1e-4 * np.random.default_rng(0).standard_normal(21))
+    loss[2] += 0.3
+    swept = pd.DataFrame({"lr": x, "cell": cell, "loss": loss})
+    message = noted(sf.approach2.vertices(swept, over="lr", by="cell"), "vertices_bent")
+    rules = option(message, "rules")
+    assert len(sf.approach2.vertices(swept, over="lr", by="cell", rules=rules).removed) == 1
+    return message
+
+
+@case
+def designs_are_checked_with_losses_of_a_surface():
+    plan = runs()[["N", "D"]]
+    message = refused(lambda: sf.check(plan))
+    assert called(message, "scalefit.check(", runs=plan).identifies
+    return message
+
+
+@case
+def columns_that_move_together_are_told_apart_by_what_is_fixed():
+    @sf.law(source="mine")
+    def shaped(
+        N: sf.laws.Positive,
+        width: sf.laws.Positive,
+        *,
+        E: sf.laws.Offset,
+        A: sf.laws.Amplitude,
+        alpha: sf.laws.Exponent,
+        B: sf.laws.Amplitude,
+        beta: sf.laws.Exponent,
+    ) -> Any:
+        return E + A * N**-alpha + B * width**-beta
+
+    rng = np.random.default_rng(0)
+    N = np.geomspace(1e8, 1e10, 30)
+    width = N**0.5 * np.exp(0.002 * rng.standard_normal(30))
+    table = pd.DataFrame({"N": N, "width": width})
+    table["loss"] = shaped.evaluate(
+        table, {"E": 1.7, "A": 400.0, "alpha": 0.34, "B": 30.0, "beta": 0.5}
+    ) * np.exp(0.003 * rng.standard_normal(30))
+    message = noted(sf.check(table, shaped), "collinear_columns")
+    fixed = option(message, "fixed")
+    assert sf.fit(table, shaped, fixed=fixed).status.usable
+    return message
+
+
+@case
+def next_runs_are_planned_from_draws_where_a_fit_does_not_do():
+    plan = {"target": 1e22, "budget": 1e20, "count": 1}
+    few = replace(draws(), usable=np.arange(len(draws())) < 4)
+    sparse = refused(lambda: sf.next_runs(few, **plan))
+    assert sf.next_runs(called(sparse, "scalefit.bootstrap(", fit=fit(), runs=runs()), **plan).spent
+    grouped = sf.fit(runs(), groups={"E": "pair"})
+    levels = refused(lambda: sf.next_runs(grouped, runs(), **plan))
+    piece = balanced(levels, "next_runs(").removeprefix("next_runs(").rpartition(", ...")[0]
+    piece = piece.replace("pair=...", "pair=0")
+    assert sf.next_runs(value_of(piece, fit=grouped, runs=runs()), **plan).spent > 0
+    held = sf.fit(runs(), bounds={"E": (0.0, 1.0)})
+    assert held.diagnostics.at_bound
+    bound = noted(sf.next_runs(held, runs(), **plan), "conditional_on_bound")
+    assert called(bound, "scalefit.bootstrap(", fit=held, runs=runs()).failed < 1000
+    far = noted(sf.next_runs(fit(), runs(), target=1e24, budget=1e22), "runs_outside")
+    # N and D begin where those of the runs do, and this budget ends inside theirs.
+    near = sf.next_runs(fit(), runs(), target=1e24, budget=1e20, limits={"D/N": (5.0, 200.0)})
+    assert "limits=" in far and "runs_outside" not in {note.code for note in near.notes}
+    small = runs().iloc[::5]
+    little = sf.fit(small.iloc[:7])
+    unknown = noted(sf.next_runs(little, small.iloc[:7], **plan), "noise_hardly_known")
+    known = sf.next_runs(little, small.iloc[:7], noise=0.003, **plan)
+    assert "noise=" in unknown
+    assert "noise_hardly_known" not in {note.code for note in known.notes}
+    return [sparse, levels, bound, far, unknown]
+
+
+@case
+def one_budget_has_a_best_size():
+    sweep = runs()[runs()["C"] == runs()["C"].max()]
+    message = noted(sf.check(sweep), "single_budget")
+    assert len(called(message, "scalefit.approach2.vertices(", runs=sweep).to_frame()) == 1
+    return message
+
+
+@case
+def known_errors_are_positive_and_in_the_unit_of_the_losses():
+    squares = {"robust": "none"}
+    size = refused(lambda: sf.fit(runs(), sigma=1e20, **squares))
+    assert sf.fit(runs(), sigma=0.01, **squares).status.usable and "sigma=0.01" in size
+    table = runs().assign(error=0.01)
+    table.loc[table.index[3], "error"] = 0.0
+    sign = refused(lambda: sf.fit(table, sigma="error", **squares))
+    assert sf.fit(table, sigma="error", keep=text_option(sign, "keep"), **squares).nobs == 29
+    known = sf.fit(runs(), sigma=0.01, **squares)
+    drawn = refused(lambda: sf.posterior(known, runs()))
+    assert len(called(drawn, "covariance(", fit=known, runs=runs()).standard_errors) == 5
+    assert called(drawn, "bootstrap(", fit=known, runs=runs()).failed < 100
+    return [size, sign, drawn]
+
+
+@case
+def comparisons_hold_out_more_runs():
+    few = sf.compare(curve(), ["power", "power_offset"], x="C", test="C > 4e21")
+    message = noted(few, "few_held_out")
+    more = sf.compare(curve(), ["power", "power_offset"], x="C", hold=3)
+    assert "hold=3" in message and len(more.held_out) > len(few.held_out)
+    narrow = curve().assign(C=np.linspace(1000, 1100, 20))
+    every = refused(lambda: sf.compare(narrow, ["power", "power_offset"], x="C"))
+    assert text_option(every, "test") == "x > 1000"
+    assert sf.compare(narrow, ["power", "power_offset"], x="C", test="C > 1080").best
+    return [message, every]
+
+
+@case
+def what_a_diagnosis_shows_is_compared_or_divided_otherwise():
+    table = sf.simulate(sf.simulation.isoflop_design(points=9), noise=0.001, seed=1)
+    table = table[["N", "D", "loss"]]
+    x, y = (np.log10(table[name] / table[name].median()) for name in ("N", "D"))
+    table["loss"] *= np.exp(0.006 * (x * y**2 - x))
+    found = sf.diagnose(sf.fit(table), table)
+    pattern = noted(found, "residual_pattern")
+    piece = balanced(pattern, "scalefit.compare(").replace("[...]", "['chinchilla', 'kaplan']")
+    assert value_of(piece, runs=table).best
+    joined = noted(found, "blocks_joined")
+    halves = table.assign(half=np.arange(len(table)) % 2)
+    assert "by=" in joined and len(sf.diagnose(sf.fit(halves), halves, by="half").left_out)
+    known = sf.published("chinchilla", "besiroglu")
+    published = refused(lambda: sf.diagnose(known, runs()))
+    assert called(published, "diagnose(", fit=sf.fit, runs=runs()).largest_swing is not None
+    assert called(published, "scalefit.plot.predictions(", fit=known, runs=runs())
+    return [pattern, joined, published]
+
+
+@case
+def laws_held_where_the_search_ends_have_wider_bounds():
+    @sf.law(source="mine")
+    def narrow(
+        N: sf.laws.Positive,
+        D: sf.laws.Positive,
+        *,
+        E: sf.laws.Offset,
+        A: sf.laws.Amplitude,
+        alpha: Annotated[sf.laws.Exponent, sf.laws.Bounds(0.05, 0.3)],
+        B: sf.laws.Amplitude,
+        beta: sf.laws.Exponent,
+    ) -> Any:
+        return E + A * N**-alpha + B * D**-beta
+
+    message = noted(sf.compare(runs(), [narrow, "chinchilla_n"]), "held_at_search_bound")
+    wider = {"narrow": {"law": narrow, "bounds": {"alpha": (0.05, 1.0)}}, "chinchilla_n": {}}
+    found = sf.compare(runs(), wider)
+    assert "bounds=" in message
+    assert "held_at_search_bound" not in {note.code for note in found.notes}
+    return message
+
+
+@case
+def what_has_no_effect_is_fixed_before_runs_are_planned():
+    table = runs()[["N", "D"]]
+    noise = np.exp(0.003 * np.random.default_rng(0).standard_normal(len(table)))
+    table = table.assign(loss=(1.7 + 400.0 * table["D"] ** -0.28) * noise * table["N"] ** 0.01)
+    plan = {"target": {"N": 1e9, "D": 1e11}, "budget": 1e20, "count": 1}
+    idle = sf.fit(table)
+    message = refused(lambda: sf.next_runs(idle, table, **plan))
+    named = message.partition(" has no effect")[0].split(", ")
+    held = sf.fit(table, fixed={name: idle.params[name] for name in named})
+    assert sf.next_runs(held, table, **plan).spent > 0
+    return message
+
+
 NOT_PROPOSED = (
     "describe no shape",
     "replicates need losses or weights",
@@ -1073,6 +1265,8 @@ NOT_PROPOSED = (
 )
 
 SLOW = {
+    "next_runs_are_planned_from_draws_where_a_fit_does_not_do",
+    "what_a_diagnosis_shows_is_compared_or_divided_otherwise",
     "intervals_of_sweeps_are_asked_of_ensembles",
     "posteriors_have_an_end_where_a_term_is_bounded",
     "too_few_runs_have_parameters_fixed",

@@ -96,7 +96,9 @@ def assert_as_quadrature(draws, expected):
 @pytest.mark.parametrize("which", OBJECTIVES)
 @pytest.mark.slow
 def test_draws_are_those_of_the_posterior(table, which):
-    draws = sf.posterior(fitted(table, which), table, seed=5)
+    # Steps over kinks are shorter: with 1,000 draws a chain, R-hat is at its limit.
+    n_draws = 3000 if which == "l1" else 1000
+    draws = sf.posterior(fitted(table, which), table, n_draws=n_draws, seed=5)
     assert_as_quadrature(draws, by_quadrature(table, which, WIDE))
     assert draws.notes == ()
 
