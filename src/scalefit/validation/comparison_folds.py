@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from scalefit.data.row_filter import quoted
 from scalefit.data.table import LossTable
 from scalefit.errors import ArgumentError, DataError
 from scalefit.laws import Law
@@ -82,7 +83,8 @@ def _octaves(table: LossTable, name: str) -> Blocks:
             f"every run has {name} within a factor of {np.exp(HALF_OCTAVE):.3g}: nothing can be "
             "held out by it",
             column=name,
-            remedy="Name the runs to predict, as test='x > 1000'",
+            remedy="Name the runs to predict, as "
+            f"test={f'{quoted(name)} > {np.quantile(values[used], 0.8):.6g}'!r}",
         )
     names = [f"{values[codes == k].max():.3g}" for k in range(len(steps))]
     return Blocks(name, tuple(names), codes, ordered=True)
