@@ -86,7 +86,7 @@ def test_the_table_lists_every_law_once():
     table = laws.table().to_frame()
     assert list(table["name"]) == list(laws.BUILTIN)
     assert set(table["family"]) == set(laws.FAMILIES)
-    assert not table.map(lambda cell: cell == "").any(axis=None)
+    assert not table.drop(columns="also_known_as").map(lambda cell: cell == "").any(axis=None)
     assert table["name"].is_unique
 
 

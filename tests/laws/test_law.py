@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 import jax
@@ -11,6 +12,7 @@ import pytest
 
 import scalefit as sf
 from scalefit import laws
+from scalefit.errors import ArgumentError, LawError
 from scalefit.laws import Kind, Param, scale_of
 
 COUNTS = np.array([1.0, 16.0, 81.0])
@@ -441,3 +443,37 @@ def test_evaluate_compiles_nothing_for_a_formula(compiled: list[str]) -> None:
     # A shape that nothing else has.
     fresh.evaluate({"N": np.linspace(2, 3, 1931)}, {"A": 1.0, "alpha": 0.3})
     assert not compiled
+
+
+# Other names
+
+
+@pytest.fixture
+def known_as(monkeypatch):
+    """A catalogue of two laws with other names."""
+    names = {"chinchilla": ("model collapse (2402.07043)",), "power": ("Model sizes of ASR",)}
+    kept = {
+        name: (replace(laws.BUILTIN[name], also_known_as=known),) for name, known in names.items()
+    }
+    monkeypatch.setattr(laws, "FAMILIES", kept)
+    return {name: member for name, (member,) in kept.items()}
+
+
+def test_a_law_is_found_by_a_part_of_another_name(known_as):
+    assert laws.find("2402.07043") is known_as["chinchilla"]
+    assert laws.find("asr sizes") is known_as["power"]
+
+
+def test_another_name_of_two_laws_is_refused(known_as):
+    with pytest.raises(
+        LawError, match="'model' is another name of several laws: chinchilla, power"
+    ):
+        laws.find("model")
+
+
+def test_a_search_reads_all_that_is_said_of_a_law(known_as):
+    assert [item.name for item in laws.search("COLLAPSE hoffmann")] == ["chinchilla"]
+    assert [item.name for item in laws.search("zzz")] == []
+    assert len(laws.search("model")) == 2
+    with pytest.raises(ArgumentError, match="words"):
+        laws.search("")

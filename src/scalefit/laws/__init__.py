@@ -1,6 +1,6 @@
 """Published laws, one family per file, in one explicit list.
 
-:func:`table` lists them all; :func:`find` returns one by name.
+:func:`table` lists them all; :func:`find` returns one by name; :func:`search` finds them by words.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from scalefit.arguments import refused, shown
+from scalefit.arguments import refused, shown, text
 from scalefit.errors import LawError
 from scalefit.frozen import Frozen
 from scalefit.laws.additive import chinchilla as chinchilla
@@ -168,11 +168,36 @@ def table() -> LawTable:
     return LawTable(FAMILIES)
 
 
+def search(words: str) -> LawTable:
+    """The built-in laws whose documentation holds every one of the words, in any case.
+
+    Args:
+        words: text: of a name, a paper, an arXiv number, a column or a use, as ``"visual tokens"``.
+
+    Returns:
+        The laws, in the order of :func:`table`; none where no law has all the words.
+
+    Raises:
+        ArgumentError: ``words`` is no text, or an empty one.
+
+    Example:
+        >>> from scalefit import laws
+        >>> [law.name for law in laws.search("over-training")]
+        ['chinchilla_overtrained']
+    """
+    return table().matching(text(words, "words", remedy="Give words, as search('learning rate')"))
+
+
 def find(law: Any) -> Law:
     """The law itself, or the built-in law of that name.
 
+    Args:
+        law: a law, its name, or a part of another name of it (``also_known_as`` of :func:`table`)
+            that no other law has.
+
     Raises:
-        LawError: no built-in law has that name, or it is a function that is no law yet.
+        LawError: no built-in law has that name, several have it, or it is a function that is no
+            law yet.
         ArgumentError: it is neither a law nor a name.
     """
     if isinstance(law, Law):
@@ -187,6 +212,15 @@ def find(law: Any) -> Law:
     if not isinstance(law, str):
         remedy = "Pass the name of a built-in law, as law='chinchilla', or one of @scalefit.law"
         raise refused("law", law, "a law", remedy)
+    known = table().known_as(law) if law.strip() else ()
+    if len(known) > 1:
+        names = ", ".join(item.name for item in known)
+        raise LawError(
+            f"{shown(law)} is another name of several laws: {names}. Name one of these; "
+            "scalefit.laws.table() says what each is for"
+        )
+    for item in known:
+        return item
     close = difflib.get_close_matches(law, BUILTIN, n=1)
     hint = f"Did you mean {close[0]!r}? " if close else ""
     raise LawError(f"no built-in law is called {shown(law)}. {hint}Known: {', '.join(BUILTIN)}")

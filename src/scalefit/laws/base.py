@@ -39,6 +39,8 @@ OPTIONS = {
     "bytes_per_token",
 }
 
+KNOWN_AS = 'Give a list of texts, as also_known_as=["learning curves (1712.00409)"]'
+
 # Relative difference above which a row's value depends on the rows beside it.
 SAME_ROW = 1e-9
 
@@ -62,6 +64,7 @@ class Law(Described):
         domains: values that columns and the response can have, by name, where they are declared.
         relations: what holds between columns in every row.
         maker: function and arguments that make the law, where it has no name in a module.
+        also_known_as: other names of it, and other papers and uses that fit under its formula.
     """
 
     function: Callable[..., Any]
@@ -74,6 +77,7 @@ class Law(Described):
     domains: Mapping[str, Domain] = field(default_factory=dict)
     relations: tuple[Relation, ...] = ()
     maker: tuple[Callable[..., Law], tuple[Any, ...]] | None = None
+    also_known_as: tuple[str, ...] = ()
 
     def __copy__(self) -> Law:
         return self
@@ -177,6 +181,7 @@ class Law(Described):
                 "predicts": self._ruled(self.response),
                 "in every row": ", ".join(item.rule for item in self.relations),
                 "source": self.source,
+                "also known as": "; ".join(self.also_known_as),
             },
             tables=[Table(columns), Table(params)],
         )
@@ -359,6 +364,7 @@ def law(
     response: str = "loss",
     latex: str = "",
     relations: Sequence[Relation] = (),
+    also_known_as: Sequence[str] = (),
 ) -> Callable[[Callable[..., Any]], Law]: ...
 
 
@@ -369,6 +375,7 @@ def law(
     response: str = "loss",
     latex: str = "",
     relations: Sequence[Relation] = (),
+    also_known_as: Sequence[str] = (),
 ) -> Any:
     """Decorator that turns a plain function into a :class:`Law`: ``@law`` or ``@law(source=...)``.
 
@@ -383,6 +390,8 @@ def law(
         relations: what holds between columns in every row; values of one column are declared where
             it is annotated, with a :class:`Domain`, and those of the response as what the function
             returns, ``-> Share``.
+        also_known_as: other names of the law, and papers and uses of the same formula, that
+            :func:`scalefit.laws.search` finds it by.
 
     Raises:
         LawError: the signature is not "columns positional, parameters keyword-only, each
@@ -415,6 +424,10 @@ def law(
     for place, relation in enumerate(relations):
         if not isinstance(relation, Relation):
             raise refused(f"relations[{place}]", relation, "a Relation", RELATION)
+    if isinstance(also_known_as, str) or not isinstance(also_known_as, Sequence):
+        raise refused("also_known_as", also_known_as, "a list of names", KNOWN_AS)
+    for place, known in enumerate(also_known_as):
+        text(known, f"also_known_as[{place}]", remedy=KNOWN_AS)
 
     def decorate(function: Callable[..., Any]) -> Law:
         require_function(function)
@@ -447,6 +460,7 @@ def law(
             latex,
             domains if returned is None else domains | {response: returned},
             tuple(relations),
+            also_known_as=tuple(also_known_as),
         )
 
     return decorate if function is None else decorate(function)

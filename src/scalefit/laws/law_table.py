@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
+from scalefit.frozen import Frozen
 from scalefit.laws.base import Law
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
@@ -35,7 +37,8 @@ class LawTable(Described):
 
         Returns:
             DataFrame with the columns name, family, purpose (one sentence), columns (data columns
-            that the law takes), parameters, formula, source.
+            that the law takes), parameters, formula, source, also_known_as (other names, papers and
+            uses of the formula).
         """
         return pd.DataFrame(
             [
@@ -47,11 +50,35 @@ class LawTable(Described):
                     "parameters": ", ".join(item.names),
                     "formula": item.formula,
                     "source": item.source,
+                    "also_known_as": "; ".join(item.also_known_as),
                 }
                 for family, members in self.families.items()
                 for item in members
             ]
         )
+
+    def matching(self, words: str) -> LawTable:
+        """The laws whose documentation holds every one of the words, in any case.
+
+        Names, formulas, purposes, columns, sources and other names (``also_known_as``) are read.
+
+        Args:
+            words: text, as ``"visual tokens"``.
+        """
+        return self._kept(lambda item: _holds(" ".join(_documentation(item)), words))
+
+    def known_as(self, words: str) -> LawTable:
+        """The laws that have another name (``also_known_as``) with every one of the words in it.
+
+        Args:
+            words: text, as ``"NMT"``.
+        """
+        return self._kept(lambda item: any(_holds(name, words) for name in item.also_known_as))
+
+    def _kept(self, wanted: Callable[[Law], bool]) -> LawTable:
+        """The laws that are wanted, in the families that have one."""
+        kept = {name: tuple(filter(wanted, members)) for name, members in self.families.items()}
+        return LawTable(Frozen({name: members for name, members in kept.items() if members}))
 
     def describe(self, level: float = 0.95) -> Description:
         """Name, family and formula of each law."""
@@ -71,3 +98,16 @@ class LawTable(Described):
 
     def __repr__(self) -> str:
         return f"<LawTable: {len(self)} laws in {len(self.families)} families>"
+
+
+def _documentation(item: Law) -> list[str]:
+    """What a search reads of a law."""
+    own = [item.name, item.formula, item.purpose, item.source, item.response]
+    return [*own, *item.columns, *item.also_known_as]
+
+
+def _holds(text: str, words: str) -> bool:
+    """Whether every word occurs in a text, as a word begins, in any case."""
+    found = text.casefold()
+    asked = [word.removesuffix("s") if len(word) > 3 else word for word in words.casefold().split()]
+    return all(re.search(rf"\b{re.escape(word)}", found) for word in asked)
