@@ -145,7 +145,7 @@ def accuracy_of_scale(
 
 
 @law(
-    source="arXiv 2512.08894 (2025), log-accuracy power law in compute",
+    source="Krajewski et al. 2025, arXiv 2512.08894, eq. 2, as in the authors' code",
     response="accuracy",
     latex=r"Q(C) = q + (1 - q) e^{-(C_0 / C)^\alpha}",
 )
@@ -159,8 +159,6 @@ def accuracy_of_compute(
     """Q(C) = floor + (1 - floor) exp(-(C0 / C)^alpha)
 
     Accuracy on a task straight from compute, at one ratio of tokens to parameters.
-
-    The form was read in works that quote it.
 
     -ln Q' = A C^-alpha for Q' = (Q - floor) / (1 - floor), with A = C0^alpha: a Gompertz curve in
     ln C.
@@ -178,7 +176,7 @@ def accuracy_of_compute(
 
 
 @law(
-    source="arXiv 2512.08894 (2025), log-accuracy power law in N and D",
+    source="Krajewski et al. 2025, arXiv 2512.08894, eq. 4, as in the authors' code",
     response="accuracy",
     latex=r"Q(N, D) = \exp(-A (N / 10^9)^{-\alpha} - B (D / 10^{11})^{-\beta})",
 )
@@ -195,10 +193,8 @@ def accuracy_of_size(
 
     Accuracy on a task straight from size and tokens.
 
-    The form was read in works that quote it.
-
     -ln Q = A N^-alpha + B D^-beta, each term measured at a common size. There is no constant:
-    accuracy goes to 1.
+    accuracy goes to 1. The authors take the accuracy above guessing q, as (Q - q) / (1 - q).
 
     Args:
         N: model parameters, count.
@@ -212,8 +208,8 @@ def accuracy_of_size(
 
 
 @law(
-    source="Isik et al. 2024, arXiv 2402.04177, log-law of BLEU (caption of its figure 9), with "
-    "K = alpha^beta and D0 = A^(-1 / alpha)",
+    source="Isik et al. 2024, arXiv 2402.04177, log-law of BLEU (caption of its figure 9, quoted), "
+    "with K = alpha^beta and D0 = A^(-1 / alpha)",
     response="bleu",
     latex=r"\mathrm{BLEU}(D) = K \left(\ln \frac{D}{D_0}\right)^\beta",
     also_known_as=["log-law of translation: f(D) = (log(A D^alpha))^beta (2402.04177)"],

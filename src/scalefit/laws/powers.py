@@ -160,7 +160,7 @@ def signed_power_offset(x: Positive, *, E: Coefficient, A: Coefficient, b: Slope
     latex=r"y(x) = a + b \ln x",
     also_known_as=[
         "PC = w ln C + b: principal components of benchmarks over compute (2405.10938)",
-        "lr(N) = a - b ln N: learning rate by size (Kaplan et al. 2001.08361, read second-hand)",
+        "lr(N) = a - b ln N: learning rate by size (OpenAI, read second-hand)",
         "semilogarithmic regression: a metric by doublings",
     ],
 )

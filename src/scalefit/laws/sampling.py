@@ -120,7 +120,7 @@ def _stirling(x: Any) -> Any:
     source="Krajewski et al. 2025, arXiv 2512.08894, eq. 5, measured from C0 = A^(-1 / alpha)",
     response="coverage",
     latex=r"Q(C, k) = e^{-(C_0 / C)^\alpha k^{-(\beta + \delta \ln(C / C_0))}}",
-    also_known_as=["pass@k of code over training compute and attempts (2512.08894)"],
+    also_known_as=["code benchmarks over training compute and attempts (2512.08894)"],
 )
 def coverage_of_compute(
     C: Positive,
