@@ -59,7 +59,7 @@ def test_each_configuration_has_every_parameter_and_predicts(law, configuration)
     columns |= {"exponent_bits": 4.0, "mantissa_bits": 3.0, "forward": 1.0, "backward": 1.0}
     columns |= {"experts": 8.0, "granularity": 8.0, "sparsity": 0.5, "streams": 2.0, "loss": 3.0}
     columns |= {"vocab_params": 1e7, "source_loss": 3.0, "aspect": 64.0, "X": 1e9}
-    columns |= {"activation": 0.1}
+    columns |= {"activation": 0.1, "width": 1024.0, "depth": 28.0, "bits": 4.0}
     level = {grouping.columns[0]: grouping.levels[0] for grouping in fit.groups.values()}
     given = {name: columns.get(name, 1.0) for name in fit.law.columns}
     predicted = fit.predict(**given, **level)
@@ -163,6 +163,8 @@ DERIVED = {
     ("vocabulary", "tao", "A2"): 0.19584238398665638 * 1e6**0.6707374679896795,
     ("chinchilla", "hoffmann_unrounded", "A"): math.exp(6.0073404),
     ("chinchilla_tied", "muennighoff", "E"): math.exp(0.6254804),
+    ("width_depth", "gemstones_hot_100b", "C"): math.exp(11.5418232414),
+    ("width_depth_size", "gemstones_cool_end", "G"): math.exp(7.8653383939),
 }
 
 

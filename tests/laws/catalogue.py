@@ -364,6 +364,50 @@ def sampled():
     )
 
 
+def two_columns():
+    """Sizes by tokens, of any name."""
+    return crossed(x=np.geomspace(2e7, 7e9, 6), z=np.geomspace(5e8, 2e11, 6))
+
+
+def around_a_scale():
+    """A ladder of thirty, over four decades."""
+    return pd.DataFrame({"x": np.geomspace(1e4, 1e8, 30)})
+
+
+def attempts_by_compute():
+    """Budgets by numbers of attempts."""
+    return crossed(C=np.geomspace(1e19, 1e22, 8), samples=[1, 2, 4, 8, 16, 32, 64, 128])
+
+
+def pretrained():
+    """Tokens of pre-training, from nearly none."""
+    return pd.DataFrame({"D": np.geomspace(1e6, 1e10, 30)})
+
+
+def batches():
+    """Batch sizes on both sides of the best, in samples."""
+    return pd.DataFrame({"batch_size": 2.0 ** np.arange(4, 16)})
+
+
+def gemstones():
+    """Twelve shapes from deep and narrow to wide and shallow, by tokens."""
+    pairs = [(256, 80), (256, 23), (512, 12), (768, 3), (768, 45), (1024, 28)]
+    pairs += [(1280, 36), (1536, 50), (1792, 7), (2048, 27), (2560, 8), (3072, 12)]
+    shapes = pd.DataFrame(pairs, columns=["width", "depth"])
+    shapes["N"] = 12.0 * shapes["width"] ** 2 * shapes["depth"] + 50304 * shapes["width"]
+    return shapes.merge(pd.DataFrame({"D": np.geomspace(1e10, 3.5e11, 8)}), how="cross")
+
+
+def dimensions():
+    """A dimension of a shape by compute, on both sides of the best of each."""
+    return crossed(x=np.geomspace(100, 6000, 10), C=np.geomspace(100, 1e5, 7))
+
+
+def quantized():
+    """Sizes by tokens by bits, from three tokens per byte on."""
+    return crossed(N=[8.6e7, 3.9e8, 2.2e9], D=np.geomspace(5e9, 1e12, 5), bits=[1, 2, 4, 6])
+
+
 RAW = {"residual": "raw", "robust": "none"}
 SQUARED = {"robust": "none"}
 
@@ -453,6 +497,14 @@ ROWS = [
         near=same("E alpha", 0.05) | same("A", 0.2),
     ),
     Row(
+        "shifted_power",
+        around_a_scale,
+        {"E": 1.7, "A": 40.0, "alpha": 0.3, "x0": 3e5},
+        linear=("E", "A"),
+        exact=same("E A alpha x0", 1e-6),
+        near=same("E", 0.1) | same("alpha x0", 0.4) | same("A", 0.9),
+    ),
+    Row(
         "signed_power",
         one_column,
         {"A": 0.292, "b": 0.3271},
@@ -461,12 +513,37 @@ ROWS = [
         near=same("A b", 0.02),
     ),
     Row(
+        "signed_power_offset",
+        one_column,
+        {"E": 0.9, "A": -3.0, "b": -0.15},
+        linear=("E", "A"),
+        exact=same("E A b", 1e-8),
+        near=same("E A b", 0.2),
+        options=RAW,
+    ),
+    Row(
         "logarithmic",
         one_column,
         {"a": 5.0, "b": -0.15},
         linear=("a", "b"),
         exact=same("a b", 1e-9),
         near=same("a b", 0.02),
+    ),
+    Row(
+        "logarithmic_sum",
+        two_columns,
+        {"a": 8.0, "b": -0.15, "c": -0.1},
+        linear=("a", "b", "c"),
+        exact=same("a b c", 1e-9),
+        near=same("a b c", 0.03),
+    ),
+    Row(
+        "stretched_exponential",
+        around_a_scale,
+        {"E": 1.7, "A": 2.0, "s": 1e6, "b": 0.5},
+        linear=("E", "A"),
+        exact=same("E A s b", 1e-7),
+        near=same("E A b", 0.05) | same("s", 0.1),
     ),
     Row(
         "broken_power",
@@ -697,6 +774,15 @@ ROWS = [
         exact=same("k gamma_N gamma_D gamma_G", 1e-9),
         near=same("gamma_N gamma_G", 0.02) | same("gamma_D", 0.05) | same("k", 0.1),
         seeds=True,
+    ),
+    Row(
+        "optimal_qat_share",
+        quantized,
+        {"a": 6.7297},
+        linear=(),
+        exact=same("a", 1e-9),
+        near=same("a", 0.01),
+        options=RAW,
     ),
     Row(
         "float_quantized",
@@ -960,6 +1046,16 @@ ROWS = [
         seeds=True,
     ),
     Row(
+        "bleu_of_data",
+        pretrained,
+        {"K": 2.0, "D0": 2e4, "beta": 1.1},
+        linear=("K",),
+        exact=same("K D0 beta", 1e-6),
+        near=same("K beta", 0.3) | same("D0", 0.5),
+        noise=0.2,
+        options=RAW,
+    ),
+    Row(
         "coverage_power",
         attempts,
         {"a": 2.32, "b": 0.37},
@@ -976,6 +1072,16 @@ ROWS = [
         exact=same("alpha beta", 1e-7),
         near=same("alpha beta", 0.02),
         options=RAW,
+    ),
+    Row(
+        "coverage_of_compute",
+        attempts_by_compute,
+        {"C0": 3e20, "alpha": 0.2, "beta": 0.35, "delta": 0.02},
+        linear=(),
+        exact=same("C0 alpha beta delta", 1e-6),
+        near=same("C0 alpha beta delta", 0.08),
+        options=RAW,
+        seeds=True,
     ),
     Row(
         "reward_of_compute",
@@ -1004,6 +1110,16 @@ ROWS = [
         exact=same("c b", 1e-7),
         near=same("b", 0.04) | same("c", 0.5),
         noise=0.1,
+        options=SQUARED,
+    ),
+    Row(
+        "surge_learning_rate",
+        batches,
+        {"lr_max": 1e-3, "B_noise": 700.0},
+        linear=("lr_max",),
+        exact=same("lr_max B_noise", 1e-8),
+        near=same("lr_max", 0.06) | same("B_noise", 0.15),
+        noise=0.05,
         options=SQUARED,
     ),
     Row(
@@ -1040,6 +1156,42 @@ ROWS = [
         exact=same("a0 a1 a2 b1 b2", 1e-6),
         near=same("a0 a1 a2", 0.04) | same("b1 b2", 0.6),
         noise=0.001,
+    ),
+    Row(
+        "width_depth",
+        gemstones,
+        {"E": 1.5, "A": 8.3, "B": 1.0, "C": 1e4, "alpha": 0.35, "beta": 0.5, "gamma": 0.45},
+        linear=("E", "A", "B", "C"),
+        exact=same("E A B C alpha beta gamma", 1e-6),
+        near=same("E B", 0.1) | same("alpha beta gamma", 0.2),
+    ),
+    Row(
+        "width_depth_size",
+        gemstones,
+        {
+            "E": 1.521,
+            "A": 5.143,
+            "B": 0.9748,
+            "C": 2.168e4,
+            "G": 2605.0,
+            "alpha": 0.3015,
+            "beta": 0.3655,
+            "gamma": 0.4670,
+            "zeta": 0.5055,
+        },
+        linear=("E", "A", "B", "C", "G"),
+        exact=same("E A B C G alpha beta gamma zeta", 1e-5),
+        near=same("E A B alpha beta gamma", 0.06) | same("C zeta", 0.12) | same("G", 0.45),
+        noise=0.0003,
+        weak=True,
+    ),
+    Row(
+        "shape_dimension",
+        dimensions,
+        {"E": 0.1, "A": 3.0, "B": 0.02, "G": 0.8, "a": 0.6, "b": 0.5, "c": 0.35},
+        linear=("E", "A", "B", "G"),
+        exact=same("E A B G a b c", 1e-6),
+        near=same("E A G a b c", 0.1) | same("B", 0.4),
     ),
     Row(
         "efficiency_leverage",

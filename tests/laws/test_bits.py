@@ -213,17 +213,34 @@ def test_activations_against_weights(per_parameter, group, ratio):
 # Dremov et al.
 
 
-def test_share_of_quantization_aware_training():
-    tokens_per_byte = np.array([20.0, 100.0, 1000.0, 1e4])
-    found = laws.optimal_qat_share(N=1e9, D=tokens_per_byte * 1e9, bits=8)
-    np.testing.assert_allclose(found, [0.1058, 0.2319, 0.3775, 0.4816], atol=5e-5)
+SHARE = laws.optimal_qat_share
+SHARES = [0.1058, 0.2319, 0.3775, 0.4816]
 
 
-@pytest.mark.parametrize("tokens", [1e9, 5e8, -1e9])
-def test_the_share_needs_more_than_a_token_per_byte(tokens):
-    """At half a token per byte the formula gives e^9.7, and at one none."""
-    with pytest.raises(sf.errors.DataError, match="tokens per byte"):
-        laws.optimal_qat_share(N=1e9, D=tokens, bits=8)
+@pytest.mark.parametrize("bits", [1.0, 4.0, 8.0])
+def test_share_of_quantization_aware_training(bits):
+    per_byte = np.array([20.0, 100.0, 1000.0, 1e4])
+    runs = {"N": 1e9, "D": per_byte * 1e9 * bits / 8, "bits": bits}
+    found = sf.published("optimal_qat_share").predict(**runs)
+    np.testing.assert_allclose(found, SHARES, atol=5e-5)
+    # The paper's way of writing it.
+    printed = np.exp(np.log(per_byte) - 6.7297 / np.log(per_byte)) / per_byte
+    np.testing.assert_allclose(found, printed, rtol=1e-12)
+
+
+def test_one_share_gives_the_constant_of_the_law():
+    runs = pd.DataFrame({"N": [1e9], "D": [1e11], "bits": [8.0], "qat_share": [0.25]})
+    fit = sf.fit(runs, SHARE, residual="raw", robust="none")
+    assert fit.params["a"] == pytest.approx(np.log(100) * np.log(4), rel=1e-9)
+
+
+def test_the_share_needs_a_token_per_byte():
+    """At half a token per byte the formula gives e^9.7, at one it tends to none."""
+    fit = sf.published("optimal_qat_share")
+    assert fit.predict(N=1e9, D=1e9, bits=8) == 0
+    for tokens in (9e8, 5e8):
+        with pytest.raises(sf.errors.DataError, match="N \\* bits / 8 <= D"):
+            fit.predict(N=1e9, D=tokens, bits=8)
 
 
 # Quartet

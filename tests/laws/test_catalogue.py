@@ -150,6 +150,9 @@ POOR = {
     "low_precision": ("P >= 8", "at_bound", ("n",)),
     "routed": ("experts <= 32", "at_bound", ("E_max",)),
     "rectified_finetuning": ("D < 30000", "weakly_identified", ()),
+    "shifted_power": ("x < 200000", "weakly_identified", ("E", "x0")),
+    "stretched_exponential": ("x < 300000", "weakly_identified", ()),
+    "width_depth": ("25 < width / depth < 50", "weakly_identified", ("E",)),
 }
 
 

@@ -46,10 +46,12 @@ def test_every_column_has_a_domain(law, name):
 RESPONSES = {
     "accuracy": "0 <= accuracy <= 1",
     "batch_size": "0 < batch_size",
+    "bleu": "0 <= bleu",
     "coverage": "0 <= coverage <= 1",
     "error": "0 <= error <= 1",
     "leverage": "0 < leverage",
     "lr": "0 < lr",
+    "qat_share": "0 <= qat_share <= 1",
 }
 
 

@@ -154,3 +154,27 @@ def test_log_accuracy_adds_two_powers():
     found = -np.log(sf.laws.accuracy_of_size.evaluate(columns, params))
     expected = 0.4 * (columns["N"] / 1e9) ** -0.25 + 0.3 * (columns["D"] / 1e11) ** -0.2
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+# Translation
+
+
+def test_bleu_is_the_power_of_a_logarithm_that_the_paper_prints():
+    K, D0, beta = 2.0, 2e4, 1.1
+    D = np.array([1e5, 1e7, 1e10])
+    alpha = K ** (1 / beta)
+    printed = np.log(D0**-alpha * D**alpha) ** beta
+    found = sf.laws.bleu_of_data.evaluate({"D": D}, {"K": K, "D0": D0, "beta": beta})
+    np.testing.assert_allclose(found, printed, rtol=1e-12)
+
+
+def test_where_the_logarithm_is_not_positive_the_score_is_zero():
+    D = np.geomspace(1e3, 1e10, 24)
+    params = {"K": 2.0, "D0": 2e4, "beta": 1.1}
+    score = sf.laws.bleu_of_data.evaluate({"D": D}, params)
+    assert (score[D <= 2e4] == 0).all() and (score[D > 2e4] > 0).all()
+    runs = pd.DataFrame({"D": D, "bleu": score})
+    fit = sf.fit(runs, "bleu_of_data", residual="raw", robust="none")
+    assert fit.params["K"] == pytest.approx(2.0, rel=1e-6)
+    assert fit.params["beta"] == pytest.approx(1.1, rel=1e-6)
+    assert fit.predict(D=10.0) == 0

@@ -203,3 +203,29 @@ def test_budgets_for_training_and_sampling_have_one_optimum():
     columns = {"N": N, "D": training / (6 * N), "samples": sampling / (2 * N)}
     before, at, after = sf.laws.train_to_test.evaluate(columns, p)
     assert at < min(before, after)
+
+
+# Over compute too
+
+
+def test_coverage_over_compute_is_the_regression_of_the_paper():
+    """ln(-ln Q) = ln A + a ln C + b ln k + d ln C ln k, as the authors' least squares has it."""
+    rng = np.random.default_rng(3)
+    C, k = np.exp(rng.uniform(43, 50, 30)), np.round(np.exp(rng.uniform(0, 5, 30)))
+    params = {"C0": 3e21, "alpha": 0.21, "beta": 0.4, "delta": 0.03}
+    coverage = sf.laws.coverage_of_compute.evaluate({"C": C, "samples": k}, params)
+    basis = np.column_stack([np.ones(30), np.log(C), np.log(k), np.log(C) * np.log(k)])
+    (ln_A, a, b, d), *_ = np.linalg.lstsq(basis, np.log(-np.log(coverage)), rcond=None)
+    assert [-a, -d] == pytest.approx([0.21, 0.03], rel=1e-8)
+    assert ln_A / 0.21 == pytest.approx(np.log(3e21), rel=1e-8)
+    assert -b + 0.03 * np.log(3e21) == pytest.approx(0.4, rel=1e-6)
+
+
+def test_coverage_over_compute_joins_two_laws():
+    law, C, k = sf.laws.coverage_of_compute, np.geomspace(1e19, 1e22, 5), np.array([1.0, 8, 100])
+    params = {"C0": 3e21, "alpha": 0.21, "beta": 0.4, "delta": 0.03}
+    once = sf.laws.accuracy_of_compute.evaluate({"C": C}, {"floor": 0.0, "C0": 3e21, "alpha": 0.21})
+    np.testing.assert_allclose(law.evaluate({"C": C, "samples": 1.0}, params), once, rtol=1e-14)
+    a, b = (3e21 / 1e20) ** 0.21, 0.4 + 0.03 * np.log(1e20 / 3e21)
+    power = sf.laws.coverage_power.evaluate({"samples": k}, {"a": a, "b": b})
+    np.testing.assert_allclose(law.evaluate({"C": 1e20, "samples": k}, params), power, rtol=1e-14)

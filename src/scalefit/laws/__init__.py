@@ -36,6 +36,7 @@ from scalefit.laws.downstream import accuracy_of_compute as accuracy_of_compute
 from scalefit.laws.downstream import accuracy_of_loss as accuracy_of_loss
 from scalefit.laws.downstream import accuracy_of_scale as accuracy_of_scale
 from scalefit.laws.downstream import accuracy_of_size as accuracy_of_size
+from scalefit.laws.downstream import bleu_of_data as bleu_of_data
 from scalefit.laws.downstream import error_of_loss as error_of_loss
 from scalefit.laws.drifting import farseer as farseer
 from scalefit.laws.experts import efficiency_leverage as efficiency_leverage
@@ -55,6 +56,7 @@ from scalefit.laws.formats import qat_excess as qat_excess
 from scalefit.laws.formats import quartet as quartet
 from scalefit.laws.hyperparameters import optimal_batch_size as optimal_batch_size
 from scalefit.laws.hyperparameters import optimal_learning_rate as optimal_learning_rate
+from scalefit.laws.hyperparameters import surge_learning_rate as surge_learning_rate
 from scalefit.laws.kinds import Amplitude as Amplitude
 from scalefit.laws.kinds import Bounds as Bounds
 from scalefit.laws.kinds import By as By
@@ -75,19 +77,27 @@ from scalefit.laws.mixture import data_mixture as data_mixture
 from scalefit.laws.mixture import mixture_of as mixture_of
 from scalefit.laws.parallel import parscale as parscale
 from scalefit.laws.powers import logarithmic as logarithmic
+from scalefit.laws.powers import logarithmic_sum as logarithmic_sum
 from scalefit.laws.powers import power as power
 from scalefit.laws.powers import power_offset as power_offset
+from scalefit.laws.powers import shifted_power as shifted_power
 from scalefit.laws.powers import signed_power as signed_power
+from scalefit.laws.powers import signed_power_offset as signed_power_offset
+from scalefit.laws.powers import stretched_exponential as stretched_exponential
 from scalefit.laws.reinforcement import overoptimization_best_of_n as overoptimization_best_of_n
 from scalefit.laws.reinforcement import overoptimization_rl as overoptimization_rl
 from scalefit.laws.reinforcement import reward_of_compute as reward_of_compute
 from scalefit.laws.relations import Relation as Relation
 from scalefit.laws.sampling import coverage_beta as coverage_beta
+from scalefit.laws.sampling import coverage_of_compute as coverage_of_compute
 from scalefit.laws.sampling import coverage_power as coverage_power
 from scalefit.laws.sampling import train_to_test as train_to_test
 from scalefit.laws.shape import architecture_product as architecture_product
 from scalefit.laws.shape import architecture_sum as architecture_sum
 from scalefit.laws.shape import aspect_ratio as aspect_ratio
+from scalefit.laws.shape import shape_dimension as shape_dimension
+from scalefit.laws.shape import width_depth as width_depth
+from scalefit.laws.shape import width_depth_size as width_depth_size
 from scalefit.laws.signature import Param as Param
 from scalefit.laws.sparsity import compressed as compressed
 from scalefit.laws.sparsity import moe_sparsity as moe_sparsity
@@ -108,7 +118,16 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
             chinchilla_nonembedding,
             chinchilla_outer,
         ),
-        "power": (power, power_offset, signed_power, logarithmic),
+        "power": (
+            power,
+            power_offset,
+            shifted_power,
+            signed_power,
+            signed_power_offset,
+            logarithmic,
+            logarithmic_sum,
+            stretched_exponential,
+        ),
         "broken": (broken_power, broken_power_twice),
         "without a floor": (kaplan, kaplan_steps),
         "drifting": (farseer,),
@@ -123,6 +142,7 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
             quartet,
             qat,
             qat_excess,
+            optimal_qat_share,
             float_quantized,
         ),
         "routed": (routed, joint_moe, fine_grained_moe, efficiency_leverage),
@@ -139,15 +159,28 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
             accuracy_of_scale,
             accuracy_of_compute,
             accuracy_of_size,
+            bleu_of_data,
         ),
-        "repeated sampling": (coverage_power, coverage_beta, train_to_test),
+        "repeated sampling": (
+            coverage_power,
+            coverage_beta,
+            coverage_of_compute,
+            train_to_test,
+        ),
         "reinforcement learning": (
             reward_of_compute,
             overoptimization_best_of_n,
             overoptimization_rl,
         ),
-        "hyperparameters": (optimal_learning_rate, optimal_batch_size),
-        "shape": (aspect_ratio, architecture_product, architecture_sum),
+        "hyperparameters": (optimal_learning_rate, optimal_batch_size, surge_learning_rate),
+        "shape": (
+            aspect_ratio,
+            architecture_product,
+            architecture_sum,
+            width_depth,
+            width_depth_size,
+            shape_dimension,
+        ),
     }
 )
 

@@ -19,6 +19,7 @@ from scalefit.laws.kinds import (
     Exponent,
     Fraction,
     Kind,
+    NotNegative,
     Positive,
     Share,
     scale_of,
@@ -29,6 +30,7 @@ __all__ = [
     "accuracy_of_loss",
     "accuracy_of_scale",
     "accuracy_of_size",
+    "bleu_of_data",
     "error_of_loss",
 ]
 
@@ -36,6 +38,9 @@ __all__ = [
 Decay = Annotated[jax.Array, Kind("rate", 0.02, 15.0, spacing="log", column="loss", per=True)]
 Steepness = Annotated[jax.Array, Kind("rate", 0.1, 200.0, spacing="log", column="loss", per=True)]
 Middle = Annotated[jax.Array, Kind("middle", 0.2, 5.0, spacing="log", column="loss")]
+
+# From where the score is a power of ln D in all but name, to no score at any D of the table.
+Start = Annotated[jax.Array, Kind("start", 1e-12, 1.0, spacing="log", column="D")]
 
 Fall = Annotated[Coefficient, Bounds(-1.0, 0.0)]
 Power = Annotated[Exponent, Bounds(0.02, 1.5)]
@@ -140,7 +145,7 @@ def accuracy_of_scale(
 
 
 @law(
-    source="arXiv 2512.08894 (2025), log-accuracy power law in compute",
+    source="Krajewski et al. 2025, arXiv 2512.08894, eq. 2, as in the authors' code",
     response="accuracy",
     latex=r"Q(C) = q + (1 - q) e^{-(C_0 / C)^\alpha}",
 )
@@ -154,8 +159,6 @@ def accuracy_of_compute(
     """Q(C) = floor + (1 - floor) exp(-(C0 / C)^alpha)
 
     Accuracy on a task straight from compute, at one ratio of tokens to parameters.
-
-    The form was read in works that quote it.
 
     -ln Q' = A C^-alpha for Q' = (Q - floor) / (1 - floor), with A = C0^alpha: a Gompertz curve in
     ln C.
@@ -173,7 +176,7 @@ def accuracy_of_compute(
 
 
 @law(
-    source="arXiv 2512.08894 (2025), log-accuracy power law in N and D",
+    source="Krajewski et al. 2025, arXiv 2512.08894, eq. 4, as in the authors' code",
     response="accuracy",
     latex=r"Q(N, D) = \exp(-A (N / 10^9)^{-\alpha} - B (D / 10^{11})^{-\beta})",
 )
@@ -190,10 +193,8 @@ def accuracy_of_size(
 
     Accuracy on a task straight from size and tokens.
 
-    The form was read in works that quote it.
-
     -ln Q = A N^-alpha + B D^-beta, each term measured at a common size. There is no constant:
-    accuracy goes to 1.
+    accuracy goes to 1. The authors take the accuracy above guessing q, as (Q - q) / (1 - q).
 
     Args:
         N: model parameters, count.
@@ -204,3 +205,38 @@ def accuracy_of_size(
         beta: data exponent.
     """
     return jnp.exp(-A * (N / 1e9) ** -alpha - B * (D / 1e11) ** -beta)
+
+
+@law(
+    source="Isik et al. 2024, arXiv 2402.04177, log-law of BLEU (caption of its figure 9, quoted), "
+    "with K = alpha^beta and D0 = A^(-1 / alpha)",
+    response="bleu",
+    latex=r"\mathrm{BLEU}(D) = K \left(\ln \frac{D}{D_0}\right)^\beta",
+    also_known_as=["log-law of translation: f(D) = (log(A D^alpha))^beta (2402.04177)"],
+)
+def bleu_of_data(
+    D: Positive,
+    *,
+    K: Amplitude,
+    D0: Start,
+    beta: Annotated[Exponent, Bounds(0.1, 10.0)],
+) -> NotNegative:
+    """BLEU(D) = K (ln(D / D0))^beta
+
+    Translation quality after fine-tuning, over the tokens of pre-training.
+
+    The paper writes (ln(A D^alpha))^beta: alpha = K^(1/beta), A = D0^-alpha. At D0 and below, where
+    its logarithm is not positive, the score is 0.
+
+    Args:
+        D: pre-training tokens, count.
+        K: score at D = e D0, in the unit of the score.
+        D0: tokens from which on there is a score.
+        beta: exponent of the logarithm; 1 is a straight line in ln D.
+
+    Scores may be 0: fit raw residuals. Scores that rise by less than half over the table leave D0
+    and beta to trade off, and K with them: compare predictions. The law holds where pre-training
+    data suit the task; elsewhere the authors see scores fall with D.
+    """
+    above = D > D0
+    return jnp.where(above, K * jnp.log(jnp.where(above, D / D0, 2.0)) ** beta, 0.0)

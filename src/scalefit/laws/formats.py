@@ -9,9 +9,7 @@ from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from scalefit.errors import DataError
 from scalefit.laws.base import law
 from scalefit.laws.kinds import (
     Amplitude,
@@ -26,6 +24,7 @@ from scalefit.laws.kinds import (
     Positive,
     Share,
 )
+from scalefit.laws.relations import Relation
 
 __all__ = [
     "effective_parameters",
@@ -307,36 +306,37 @@ def float_quantized(
     return E + A * N**-alpha + B * D**-beta + excess
 
 
-def optimal_qat_share(N: Any, D: Any, bits: Any, a: float = 6.7297) -> Any:
-    """exp(-a / ln S), S = D / (N bits / 8): best share of tokens to train quantization-aware.
+@law(
+    source="Dremov et al. 2025, arXiv 2509.22935, optimal fraction of quantization-aware training "
+    "(form and constant read second-hand)",
+    response="qat_share",
+    latex=r"f(N, D, P) = e^{-a / \ln S},\quad S = \frac{8 D}{N P}",
+    relations=[Relation("N * bits / 8 <= D")],
+)
+def optimal_qat_share(
+    N: Positive,
+    D: Positive,
+    bits: Positive,
+    *,
+    a: Annotated[jax.Array, Kind("constant", 0.1, 100.0, spacing="log")],
+) -> Share:
+    """f(N, D, bits) = exp(-a / ln S), S = D / (N bits / 8)
 
-    The rest is trained before, in full precision. A formula, not a law to fit: it predicts no loss.
+    The best share of the tokens to train quantization-aware, after training in full precision.
+
+    The share grows with S, the tokens for each byte of the quantized model. The paper writes
+    exp(ln S - a / ln S) / S, which is the same.
 
     Args:
         N: model parameters, count.
         D: training tokens in all, count.
         bits: bits of the quantized weights.
-        a: constant of the paper; its mean absolute error in the share is 0.091 over 757 runs from
-            86 million to 2.2 billion parameters, 1 to 6 bits.
+        a: 6.7297; its mean absolute error in the share is 0.091 over 757 runs from 86 million to
+            2.2 billion parameters, 1 to 6 bits.
 
-    Returns:
-        Share of D, between 0 and 1.
-
-    Raises:
-        DataError: not more than one token per byte of the model, where the formula means nothing.
-
-    Source:
-        Dremov et al. 2025, arXiv 2509.22935; form and constant read second-hand.
-
-    Example:
-        >>> round(float(optimal_qat_share(N=1e9, D=1e11, bits=8)), 4)
-        0.2319
+    Fit it to the best share of each (N, D, bits), in raw residuals: one such share gives a. At one
+    token per byte the share is 0; with fewer the formula means nothing.
     """
-    per_byte = 8 * np.asarray(D, dtype=np.float64) / (np.asarray(N) * np.asarray(bits))
-    if not (per_byte > 1).all():
-        raise DataError(
-            f"{per_byte.min():g} tokens per byte of the model have no best share",
-            column="D",
-            remedy="Give counts N and D with D > N bits / 8",
-        )
-    return np.exp(-a / np.log(per_byte))
+    per_byte = 8 * D / (N * bits)
+    above = per_byte > 1
+    return jnp.where(above, jnp.exp(-a / jnp.log(jnp.where(above, per_byte, 2.0))), 0.0)

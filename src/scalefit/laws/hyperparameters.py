@@ -1,4 +1,4 @@
-"""Optimal learning rate and batch size over model and data size.
+"""Optimal learning rate and batch size over model and data size, and over each other.
 
 Fit them to the best run of each (N, D), with squared log residuals (``robust="none"``): that is
 the linear regression of the logarithms. A coarse grid of hyperparameters leaves its steps in the
@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Positive
+import jax
+import jax.numpy as jnp
 
-__all__ = ["optimal_batch_size", "optimal_learning_rate"]
+from scalefit.laws.base import law
+from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Positive, scale_of
+
+__all__ = ["optimal_batch_size", "optimal_learning_rate", "surge_learning_rate"]
 
 Slope = Annotated[Coefficient, Bounds(-2.0, 2.0)]
 
@@ -55,3 +58,37 @@ def optimal_batch_size(D: Positive, *, c: Amplitude, b: Slope) -> Positive:
         b: slope in D; 0.571.
     """
     return c * D**b
+
+
+@law(
+    source="Li et al. 2024 (Surge phenomenon), arXiv 2405.14578, eq. 13, read in a formal proof of "
+    "the paper's theorem 3",
+    response="lr",
+    latex=(
+        r"\mathrm{lr}(B) = \frac{2\,\mathrm{lr}_{max}}"
+        r"{\sqrt{B_{noise} / B} + \sqrt{B / B_{noise}}}"
+    ),
+    also_known_as=["learning rate of Adam over batch size: square-root rule, peak, decline"],
+)
+def surge_learning_rate(
+    batch_size: Positive,
+    *,
+    lr_max: Amplitude,
+    B_noise: Annotated[jax.Array, scale_of("batch_size")],
+) -> Positive:
+    """lr(B) = 2 lr_max / (sqrt(B_noise / B) + sqrt(B / B_noise))
+
+    The best learning rate of Adam over batch size: it grows as sqrt(B), peaks and falls again.
+
+    Derived for updates by the sign of the gradient, and for small batches: the fall beyond the peak
+    is beyond what the authors derive.
+
+    Args:
+        batch_size: B, in samples or tokens.
+        lr_max: the learning rate at the peak.
+        B_noise: batch size at the peak, in the unit of B; it grows as the loss falls.
+
+    Batches all far below the peak show only lr_max / sqrt(B_noise): B_noise then ends anywhere
+    above them, and lr_max with it. Batches all far above show only their product.
+    """
+    return 2 * lr_max / (jnp.sqrt(B_noise / batch_size) + jnp.sqrt(batch_size / B_noise))

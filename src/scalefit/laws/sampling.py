@@ -11,15 +11,17 @@ from scalefit.laws.base import law
 from scalefit.laws.kinds import (
     Amplitude,
     Bounds,
+    Coefficient,
     Exponent,
     Kind,
     Offset,
     OneOrMore,
     Positive,
     Share,
+    scale_of,
 )
 
-__all__ = ["coverage_beta", "coverage_power", "train_to_test"]
+__all__ = ["coverage_beta", "coverage_of_compute", "coverage_power", "train_to_test"]
 
 # Stirling's series of ln Gamma, B_2n / (2n (2n - 1) x^(2n - 1)). Beyond x = 8 what is left out is
 # 1e-16 of what is kept.
@@ -112,6 +114,44 @@ def _stirling(x: Any) -> Any:
     for coefficient in reversed(STIRLING):
         series = series * square + coefficient
     return series / x
+
+
+@law(
+    source="Krajewski et al. 2025, arXiv 2512.08894, eq. 5, measured from C0 = A^(-1 / alpha)",
+    response="coverage",
+    latex=r"Q(C, k) = e^{-(C_0 / C)^\alpha k^{-(\beta + \delta \ln(C / C_0))}}",
+    also_known_as=["code benchmarks over training compute and attempts (2512.08894)"],
+)
+def coverage_of_compute(
+    C: Positive,
+    samples: OneOrMore,
+    *,
+    C0: Annotated[jax.Array, scale_of("C")],
+    alpha: Annotated[Exponent, Bounds(0.02, 1.5)],
+    beta: Annotated[Coefficient, Bounds(-1.0, 3.0)],
+    delta: Annotated[Coefficient, Bounds(-0.3, 0.3)],
+) -> Share:
+    """Q(C, k) = exp(-(C0 / C)^alpha k^-(beta + delta ln(C / C0)))
+
+    Share of problems solved by one of k attempts, over training compute and attempts at once.
+
+    The paper writes ln(-ln Q) = ln A + a ln C + b ln k + d ln C ln k: a = -alpha, ln A = alpha ln
+    C0, d = -delta, b = -beta + delta ln C0. One attempt follows :data:`accuracy_of_compute` without
+    a floor, one compute :data:`coverage_power`.
+
+    Args:
+        C: training compute, FLOP, at one ratio of tokens to parameters.
+        samples: attempts per problem k, count.
+        C0: compute at which one attempt solves 1/e of the problems.
+        alpha: exponent of compute at one attempt.
+        beta: exponent of the attempts at C0; far outside the table it is correlated with delta.
+        delta: how much steeper the attempts get with each e-fold of compute, of either sign.
+
+    One attempt alone leaves beta and delta undetermined, one compute all but two combinations. The
+    authors regress ln(-ln Q) on the logarithms, which weighs coverages near 1 most.
+    """
+    steepness = beta + delta * jnp.log(C / C0)
+    return jnp.exp(-((C0 / C) ** alpha) * samples**-steepness)
 
 
 @law(

@@ -1,4 +1,4 @@
-"""The shape of a model: laws that let aspect ratio or the split of its parameters vary."""
+"""The shape of a model: laws in which width, depth, or the split of its parameters vary."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ import jax.numpy as jnp
 from scalefit.laws.base import law
 from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Exponent, Offset, Positive
 
-__all__ = ["architecture_product", "architecture_sum", "aspect_ratio"]
+__all__ = [
+    "architecture_product",
+    "architecture_sum",
+    "aspect_ratio",
+    "shape_dimension",
+    "width_depth",
+    "width_depth_size",
+]
 
 Slope = Annotated[Coefficient, Bounds(-1.0, 1.0)]
+Power = Annotated[Exponent, Bounds(0.02, 2.0)]
 
 
 @law(
@@ -137,3 +145,135 @@ def architecture_sum(
     """
     width = a1 * jnp.log(width_ratio) + a2 / width_ratio
     return best_loss + a0 + width + b1 * jnp.log(mlp_ratio) + b2 / mlp_ratio
+
+
+@law(
+    source="McLeish et al. 2025 (Gemstones), arXiv 2502.06857, law of width, depth and tokens in "
+    "the authors' code",
+    latex=(r"L(w, l, D) = E + \frac{A}{w^\alpha} + \frac{B}{l^\beta} + \frac{C}{D^\gamma}"),
+)
+def width_depth(
+    width: Positive,
+    depth: Positive,
+    D: Positive,
+    *,
+    E: Offset,
+    A: Amplitude,
+    B: Amplitude,
+    C: Amplitude,
+    alpha: Power,
+    beta: Power,
+    gamma: Power,
+) -> Any:
+    """L(w, l, D) = E + A w^-alpha + B l^-beta + C D^-gamma
+
+    Models of every width and depth: which of them to enlarge, and when to train for longer.
+
+    Args:
+        width: hidden size w, count.
+        depth: layers l, count.
+        D: training tokens, count.
+        E: irreducible loss.
+        A: size of the term of finite width.
+        B: size of the term of finite depth.
+        C: size of the finite-data term.
+        alpha: exponent of the width; 0.26 on the authors' runs beyond 1e11 tokens.
+        beta: exponent of the depth; 0.14 there.
+        gamma: data exponent; 0.54 there.
+
+    Runs of one ratio of width to depth do not tell A from B. Depths span little more than a decade
+    in practice: E then trades off with B and beta, and the authors' own fit has E at zero.
+    """
+    return E + A * width**-alpha + B * depth**-beta + C * D**-gamma
+
+
+@law(
+    source="McLeish et al. 2025 (Gemstones), arXiv 2502.06857, law of width, depth, parameters and "
+    "tokens, as in the authors' code",
+    latex=(
+        r"L(w, l, N, D) = E + \frac{A}{w^\alpha} + \frac{B}{l^\beta} + \frac{C}{D^\gamma}"
+        r" + \frac{G}{N^\zeta}"
+    ),
+)
+def width_depth_size(
+    width: Positive,
+    depth: Positive,
+    N: Positive,
+    D: Positive,
+    *,
+    E: Offset,
+    A: Amplitude,
+    B: Amplitude,
+    C: Amplitude,
+    G: Amplitude,
+    alpha: Power,
+    beta: Power,
+    gamma: Power,
+    zeta: Power,
+) -> Any:
+    """L(w, l, N, D) = E + A w^-alpha + B l^-beta + C D^-gamma + G N^-zeta
+
+    Width and depth beside the number of parameters: :data:`width_depth` with a term of size.
+
+    Args:
+        width: hidden size w, count.
+        depth: layers l, count.
+        N: parameters without the input embedding, count.
+        D: training tokens, count.
+        E: irreducible loss; 1.45 to 1.53 on the authors' runs.
+        A: size of the term of finite width; 2.8 to 5.5.
+        B: size of the term of finite depth; 0.80 to 1.00.
+        C: size of the finite-data term.
+        G: size of the term of few parameters.
+        alpha: exponent of the width; 0.19 to 0.30.
+        beta: exponent of the depth; 0.34 to 0.48.
+        gamma: data exponent; 0.47 to 0.68.
+        zeta: exponent of the parameters; 0.36 to 0.64.
+
+    N is about 12 w^2 l: a table must have narrow and deep models beside wide and shallow ones, and
+    even then the terms of width, depth and size stand in for each other. Compare surfaces.
+    """
+    model = A * width**-alpha + B * depth**-beta + G * N**-zeta
+    return E + model + C * D**-gamma
+
+
+@law(
+    source="Alabdulmohsin et al. 2023 (SoViT), arXiv 2305.13035, f_k(x, t) (form read second-hand)",
+    latex=(r"f(x, t) = E + \frac{A}{x^a} + \frac{B x^b + G}{t^c}"),
+    also_known_as=[
+        "frames, tokens or size of a video model against examples, one at a time (2505.18855)"
+    ],
+)
+def shape_dimension(
+    x: Positive,
+    C: Positive,
+    *,
+    E: Offset,
+    A: Amplitude,
+    B: Amplitude,
+    G: Amplitude,
+    a: Power,
+    b: Power,
+    c: Power,
+) -> Any:
+    """f(x, C) = E + A x^-a + (B x^b + G) C^-c
+
+    One dimension of a shape (width, depth, size of the MLP) at every compute: too small, too large.
+
+    At a compute the best is x* = (a A C^c / (b B))^(1 / (a + b)), which grows as C^(c / (a + b)).
+
+    Args:
+        x: the dimension, count; name its column, as ``x="width"``.
+        C: training compute, in any unit: the paper's t in GFLOP.
+        E: error of an infinite model on infinite compute.
+        A: size of the term of a small x.
+        B: what each further x costs at little compute.
+        G: size of the term of finite compute alone.
+        a: exponent of a small x.
+        b: exponent of a large x.
+        c: exponent of compute.
+
+    The best x of every compute must lie inside the table: x on one side of it identifies one of A
+    and B alone. G and c trade off where compute varies little.
+    """
+    return E + A * x**-a + (B * x**b + G) * C**-c
