@@ -886,7 +886,7 @@ ROWS = [
         near=same("E B beta D0", 0.05),
     ),
     Row(
-        "joint_finetuning",
+        "power_product",
         finetuned,
         {"E": 0.75, "A": 1.2e5, "alpha": 0.52, "beta": 0.15},
         linear=("E", "A"),

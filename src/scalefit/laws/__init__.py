@@ -42,7 +42,6 @@ from scalefit.laws.experts import efficiency_leverage as efficiency_leverage
 from scalefit.laws.experts import fine_grained_moe as fine_grained_moe
 from scalefit.laws.experts import joint_moe as joint_moe
 from scalefit.laws.experts import routed as routed
-from scalefit.laws.finetuning import joint_finetuning as joint_finetuning
 from scalefit.laws.finetuning import rectified_finetuning as rectified_finetuning
 from scalefit.laws.floorless import kaplan as kaplan
 from scalefit.laws.floorless import kaplan_steps as kaplan_steps
@@ -78,6 +77,7 @@ from scalefit.laws.powers import logarithmic as logarithmic
 from scalefit.laws.powers import power as power
 from scalefit.laws.powers import power_offset as power_offset
 from scalefit.laws.powers import signed_power as signed_power
+from scalefit.laws.products import power_product as power_product
 from scalefit.laws.reinforcement import overoptimization_best_of_n as overoptimization_best_of_n
 from scalefit.laws.reinforcement import overoptimization_rl as overoptimization_rl
 from scalefit.laws.reinforcement import reward_of_compute as reward_of_compute
@@ -108,7 +108,7 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
             chinchilla_nonembedding,
             chinchilla_outer,
         ),
-        "power": (power, power_offset, signed_power, logarithmic),
+        "power": (power, power_offset, signed_power, logarithmic, power_product),
         "broken": (broken_power, broken_power_twice),
         "without a floor": (kaplan, kaplan_steps),
         "drifting": (farseer,),
@@ -130,7 +130,7 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
         "parallel": (parscale,),
         "vocabulary": (vocabulary,),
         "distillation": (distillation, distillation_limit),
-        "fine-tuning": (rectified_finetuning, joint_finetuning),
+        "fine-tuning": (rectified_finetuning,),
         "transfer": (loss_to_loss,),
         "mixture": (data_mixture,),
         "downstream": (
@@ -202,8 +202,8 @@ def find(law: Any) -> Law:
     """
     if isinstance(law, Law):
         return law
-    if isinstance(law, str) and law in BUILTIN:
-        return BUILTIN[law]
+    if isinstance(law, str) and (named := table().named(law)):
+        return named
     if callable(law) and not isinstance(law, type):
         raise LawError(
             f"{getattr(law, '__name__', law)!r} is a plain function. Decorate it with "
