@@ -837,6 +837,23 @@ ROWS = [
         options={"residual": "raw", "tied": [("alpha1", "beta")]},
     ),
     Row(
+        "vocabulary_logarithmic",
+        vocabularies,
+        {
+            "E": -6.3,
+            "A1": 82.0,
+            "c": 0.057,
+            "B": 5760.0,
+            "alpha1": 0.32,
+            "beta": 0.37,
+        },
+        linear=("E", "A1", "c", "B"),
+        exact=same("E A1 c B alpha1 beta", 1e-6),
+        near=same("E c", 0.02) | same("A1 B", 0.3) | same("alpha1 beta", 0.02),
+        noise=0.01,
+        options={"residual": "raw"},
+    ),
+    Row(
         "distillation",
         students,
         {

@@ -95,6 +95,7 @@ from scalefit.laws.sparsity import weight_sparsity as weight_sparsity
 from scalefit.laws.transfer import loss_to_loss as loss_to_loss
 from scalefit.laws.vocabularies import tokens_of_characters as tokens_of_characters
 from scalefit.laws.vocabularies import vocabulary as vocabulary
+from scalefit.laws.vocabularies import vocabulary_logarithmic as vocabulary_logarithmic
 
 # Every law that has a name, by family. A new one is listed here and nowhere else.
 FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
@@ -128,7 +129,7 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
         "routed": (routed, joint_moe, fine_grained_moe, efficiency_leverage),
         "sparse": (moe_sparsity, weight_sparsity, compressed),
         "parallel": (parscale,),
-        "vocabulary": (vocabulary,),
+        "vocabulary": (vocabulary, vocabulary_logarithmic),
         "distillation": (distillation, distillation_limit),
         "fine-tuning": (rectified_finetuning,),
         "transfer": (loss_to_loss,),
