@@ -15,6 +15,9 @@ __all__ = ["rectified_finetuning"]
 @law(
     source="Lin et al. 2024, arXiv 2402.02314, rectified scaling law",
     latex=r"L(D) = E + \frac{B}{1 + (D / D_0)^\beta}",
+    also_known_as=[
+        "Hill curve of learning-curve work",
+    ],
 )
 def rectified_finetuning(
     D: Positive,

@@ -89,6 +89,9 @@ def vocabulary(
     source="the limit of small alpha2 of Tao et al. 2024, arXiv 2407.13623, with c = -A2 alpha2 of "
     "either sign",
     latex=r"L(N, V, D) = E + \frac{A_1}{N^{\alpha_1}} + c \ln V + \frac{B}{D^\beta}",
+    also_known_as=[
+        "vocabulary with a term of either sign",
+    ],
 )
 def vocabulary_logarithmic(
     N: Positive,

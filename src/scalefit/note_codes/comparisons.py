@@ -54,7 +54,7 @@ CODES = {
     ),
     "published_no_interval": Code(
         "info",
-        "published coefficients are beside a fit without intervals, for lack of runs",
-        "more runs, or coefficients `fixed=` at their published values",
+        "published coefficients are beside a fit without intervals",
+        "see its reason; draws by `bootstrap` in place of the fit give others",
     ),
 }

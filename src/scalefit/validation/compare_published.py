@@ -102,7 +102,7 @@ def compare_published(
         other = stated(fit.law, params, other.notes, provenance=other.provenance)
     value = _objective(prepared, other.params)
     local = _descent(prepared, other.params)
-    intervals = _covariance(fit, fitted) if draws is None else draws
+    intervals, failure = _covariance(fit, fitted) if draws is None else (draws, "")
     found = PublishedComparison(
         fit=fit,
         published=other,
@@ -116,7 +116,7 @@ def compare_published(
         exponents=_exponents(fit, other, intervals),
         intervals=intervals,
     )
-    return _with_notes(found)
+    return _with_notes(found, failure)
 
 
 def _published(fit: Fit, published: Any) -> Fit:
@@ -216,14 +216,14 @@ def _descent(prepared: PreparedFit, params: Mapping[str, float]) -> dict[str, fl
     )
 
 
-def _covariance(fit: Fit, fitted: FittedData) -> Covariance | None:
-    """What intervals are from, where there are any."""
+def _covariance(fit: Fit, fitted: FittedData) -> tuple[Covariance | None, str]:
+    """What intervals are from; or none, and why."""
     try:
         found = covariance(fit, fitted.table)
         found.conf_int()
-    except DataError:
-        return None
-    return found
+    except DataError as error:
+        return None, str(error)
+    return found, ""
 
 
 def _exponents(fit: Fit, other: Fit, intervals: Ensemble | Covariance | None) -> Exponents | None:
@@ -250,8 +250,8 @@ def _source(other: Fit) -> str:
     return ", ".join(item for item in said if item) or "given by name"
 
 
-def _with_notes(found: PublishedComparison) -> PublishedComparison:
-    """The comparison with its notes."""
+def _with_notes(found: PublishedComparison, failure: str) -> PublishedComparison:
+    """The comparison with its notes, and why there are no intervals where there are none."""
     notes = []
     if found.lower == "published":
         notes.append(
@@ -272,9 +272,7 @@ def _with_notes(found: PublishedComparison) -> PublishedComparison:
                 {"objective": found.local_value, "params": dict(found.local)},
             )
         )
-    if found.intervals is None:
-        notes.append(
-            Note.of("published_no_interval", "the fit has no intervals of its parameters", {})
-        )
+    if failure:
+        notes.append(Note.of("published_no_interval", f"no intervals: {failure}", {}))
     every = [*notes, *found.published.notes, *found.fit.carried]
     return replace(found, notes=tuple(every))
