@@ -995,6 +995,16 @@ ROWS = [
         options=RAW,
     ),
     Row(
+        "verified_sampling",
+        attempts,
+        {"share": 0.4, "rate": 0.5, "ratio": 0.02, "soundness": 0.99},
+        linear=("share",),
+        exact=same("share rate ratio soundness", 1e-6),
+        near=same("share rate", 0.03) | same("ratio", 0.1) | same("soundness", 0.002),
+        options=RAW,
+        seeds=True,
+    ),
+    Row(
         "reward_of_compute",
         checkpoints,
         {"R0": 0.3, "A": 0.645, "B": 1.7, "C_mid": 12000.0},

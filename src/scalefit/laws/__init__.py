@@ -93,6 +93,11 @@ from scalefit.laws.sparsity import compressed as compressed
 from scalefit.laws.sparsity import moe_sparsity as moe_sparsity
 from scalefit.laws.sparsity import weight_sparsity as weight_sparsity
 from scalefit.laws.transfer import loss_to_loss as loss_to_loss
+from scalefit.laws.verifiers import Resampled as Resampled
+from scalefit.laws.verifiers import best_attempts as best_attempts
+from scalefit.laws.verifiers import resampled as resampled
+from scalefit.laws.verifiers import verified_coverage as verified_coverage
+from scalefit.laws.verifiers import verified_sampling as verified_sampling
 from scalefit.laws.vocabularies import tokens_of_characters as tokens_of_characters
 from scalefit.laws.vocabularies import vocabulary as vocabulary
 from scalefit.laws.vocabularies import vocabulary_logarithmic as vocabulary_logarithmic
@@ -141,7 +146,7 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
             accuracy_of_compute,
             accuracy_of_size,
         ),
-        "repeated sampling": (coverage_power, coverage_beta, train_to_test),
+        "repeated sampling": (coverage_power, coverage_beta, train_to_test, verified_sampling),
         "reinforcement learning": (
             reward_of_compute,
             overoptimization_best_of_n,
