@@ -199,7 +199,7 @@ def verified_sampling(
     Attempts so few that the curve does not level off leave soundness and ratio undetermined. What
     coverage of any kind becomes under a verifier: :func:`verified_coverage`.
     """
-    total = 0.0
+    total: Any = 0.0
     for weight, r in ((share, rate), (1 - share, rate * ratio)):
         accepted = r + (1 - soundness) * (1 - r)
         total = total - weight * r / accepted * jnp.expm1(samples * jnp.log1p(-accepted))

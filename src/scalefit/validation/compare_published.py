@@ -174,7 +174,7 @@ def _require_same_units(
         raise DataError(
             f"{note.message.partition(':')[0]} of the published fit: they are in other units",
             column=next(iter(note.details)),
-            remedy="Fit the table in raw counts, as N=('params_m', 1e6), or say what a unit of "
+            remedy="Fit the table in raw counts, as N=('size', 1e6), or say what a unit of "
             "the paper is in the table's, as units={'N': 1e-6}",
         )
     named = other.provenance.get("configuration", "")
