@@ -30,6 +30,83 @@ def table_of_laws() -> str:
     return "\n\n".join(blocks)
 
 
+# What is asked, beside the families and laws that answer it. Families that answer nothing here
+# follow under their own names.
+ONE_COLUMN = "One column: size, tokens, compute, steps, time"
+QUESTIONS: dict[str, tuple[str, ...]] = {
+    "Runs of several sizes and token counts": ("additive", "without a floor", "drifting"),
+    ONE_COLUMN: ("power", "broken", "chinchilla_n", "chinchilla_d"),
+    "Two sizes that multiply: encoder and decoder, model and fine-tuning data": ("power_product",),
+    "Over-training, tokens per parameter": ("chinchilla_overtrained", "chinchilla_outer"),
+    "Repeated data": ("limited data",),
+    "Several formats, bits, quantisation": ("low precision",),
+    "Experts and routing": ("routed", "moe_sparsity"),
+    "Sparse and compressed models": ("sparse",),
+    "Vocabulary": ("vocabulary",),
+    "Parallel streams of one model": ("parallel",),
+    "Width, depth and other shapes": ("shape",),
+    "Teachers and students": ("distillation",),
+    "Fine-tuning data": ("fine-tuning", "power_product"),
+    "Mixture of domains": ("mixture",),
+    "Losses on another corpus": ("transfer",),
+    "Downstream accuracy": ("downstream",),
+    "Test-time samples": ("repeated sampling",),
+    "Reinforcement learning and reward models": ("reinforcement learning",),
+    "Learning rate and batch": ("hyperparameters",),
+}
+
+ARXIV = re.compile(r"\d{4}\.\d{5}")
+
+
+def answers() -> dict[str, list[laws.Law]]:
+    """The laws that answer each question, and those of the families that answer none."""
+    families = laws.FAMILIES
+    found = {
+        question: [law for name in names for law in families.get(name) or (laws.BUILTIN[name],)]
+        for question, names in QUESTIONS.items()
+    }
+    found[ONE_COLUMN] = [law for law in found[ONE_COLUMN] if len(law.columns) == 1]
+    asked = {law.name for members in found.values() for law in members}
+    for family, members in families.items():
+        if rest := [law for law in members if law.name not in asked]:
+            found[family.capitalize()] = rest
+    return found
+
+
+def table_of_questions() -> str:
+    """The laws by what is asked, with the columns that each takes."""
+    blocks = []
+    for question, members in answers().items():
+        lines = [f"### {question}", "", *header("law", "what it is for", "columns", "predicts")]
+        for law in dict.fromkeys(members):
+            columns = ", ".join(f"`{name}`" for name in law.columns)
+            lines.append(f"| `{law.name}` | {law.purpose} | {columns} | {law.response} |")
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def papers() -> dict[str, list[tuple[str, str]]]:
+    """Of each arXiv number what the paper is, or studies, and the law: from sources and names."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for law in laws.table():
+        for text in (*law.source.split(";"), *law.also_known_as):
+            before = re.split(rf"\(?(?:arXiv )?{ARXIV.pattern}\)?", text)
+            for words, number in zip(before, ARXIV.findall(text), strict=False):
+                said = words.strip(" ,(").removeprefix("and ") or law.purpose.rstrip(".")
+                found.setdefault(number, []).append((said, law.name))
+    return dict(sorted(found.items()))
+
+
+def table_of_papers() -> str:
+    """Every paper of the catalogue by its arXiv number, and the laws that its formula is."""
+    lines = header("arXiv", "paper, or what it studies", "law")
+    for number, entries in papers().items():
+        words = "; ".join(dict.fromkeys(text for text, _ in entries))
+        names = ", ".join(f"`{name}`" for name in dict.fromkeys(name for _, name in entries))
+        lines.append(f"| [{number}](https://arxiv.org/abs/{number}) | {words} | {names} |")
+    return "\n".join(lines)
+
+
 def table_of_notes() -> str:
     """Every code: its severity, what it means, and what to do about it."""
     lines = header("code", "severity", "what happened", "what to do")
@@ -92,6 +169,8 @@ def header(*names: str) -> list[str]:
 
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "laws": ("laws.md", table_of_laws),
+    "questions": ("which_law.md", table_of_questions),
+    "papers": ("which_law.md", table_of_papers),
     "notes": ("report.md", table_of_notes),
     "datasets": ("datasets.md", table_of_datasets),
     "modules": ("architecture.md", table_of_modules),

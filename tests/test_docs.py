@@ -35,6 +35,22 @@ def test_the_tables_of_the_pages_are_current(name):
     assert path.read_text() == text, "write them by python docs/tables.py"
 
 
+def test_every_law_answers_a_question_and_every_question_is_answered():
+    found = tables.answers()
+    listed = {law.name for members in found.values() for law in members}
+    assert listed == set(sf.laws.BUILTIN)
+    assert all(found.values())
+    page = (DOCS / "which_law.md").read_text()
+    assert [name for name in sf.laws.BUILTIN if f"| `{name}` |" not in page] == []
+
+
+def test_a_paper_leads_to_the_laws_of_its_formula():
+    found = {number: {name for _, name in entries} for number, entries in tables.papers().items()}
+    assert found["2109.07740"] == {"power_product"}
+    assert {"chinchilla", "accuracy_of_loss"} <= found["2412.04403"]
+    assert [number for number, names in found.items() if not names <= set(sf.laws.BUILTIN)] == []
+
+
 @pytest.mark.parametrize("code", CODES)
 def test_the_remedy_of_a_code_names_what_exists(code):
     known = {*keywords(), "bounds", "cost"}
@@ -63,6 +79,7 @@ def test_the_picture_of_the_flow_is_that_of_the_test():
     [
         ("holdout", "Predicts 27 runs (C = 1e+21 to 1e+22)"),
         ("compare", "better than chinchilla_n by"),
+        ("published_coefficients", "The fit has the lower objective"),
         ("one_column", "6.58e+19"),
     ],
 )

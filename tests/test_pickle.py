@@ -59,6 +59,7 @@ def made(runs):
         "diagnosis": sf.diagnose(fit, runs),
         "holdout": sf.holdout(runs),
         "comparison": sf.compare(runs, ["chinchilla", "chinchilla_n"]),
+        "beside published": sf.compare_published(fit, runs, "hoffmann"),
         "bias": sf.bias(fit, found, runs, 1e22, rules=(), objectives=False, n_draws=5),
         "report": sf.report(fit),
     }
@@ -68,7 +69,7 @@ RESULTS = (
     *("runs", "fit", "own fit", "published", "params", "objective", "diagnostics", "certificate"),
     *("verdict", "note", "laws", "draws", "loss", "covariance", "profile", "best", "crossing"),
     *("region", "deadweight", "shapes", "study", "isoflop", "next runs", "check", "diagnosis"),
-    *("holdout", "comparison", "bias", "report"),
+    *("holdout", "comparison", "beside published", "bias", "report"),
 )
 
 

@@ -45,6 +45,7 @@ RESULTS = (
     sf.studies.Study,
     sf.validation.Diagnosis,
     sf.validation.Comparison,
+    sf.validation.PublishedComparison,
 )
 OF_RESULTS = ("summary", "to_frame", "notes", "_repr_html_", "to_markdown", "to_latex")
 

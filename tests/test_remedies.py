@@ -1542,6 +1542,28 @@ def checkpoints_of_a_run_are_held_out_together():
     return message
 
 
+@case
+def published_coefficients_are_beside_a_fit_in_their_units():
+    millions = runs().assign(size=runs()["N"] / 1e6).drop(columns="N")
+    small = sf.fit(millions, N="size", robust="none")
+    message = refused(lambda: sf.compare_published(small, millions, "hoffmann"))
+    units = option(message, "units")
+    found = sf.compare_published(small, millions, "hoffmann", units=units)
+    raw = sf.fit(millions, N=("size", 1e6), robust="none")
+    counted = sf.compare_published(raw, millions, "hoffmann")
+    assert found.value == pytest.approx(counted.value, rel=1e-9)
+    per_byte = {"loss_unit": "bits_per_byte"}
+    bits = sf.fit(runs(), **per_byte)
+    unit = refused(lambda: sf.compare_published(bits, runs(), "hoffmann", **per_byte))
+    factors = option(unit, "units")
+    by_hand = sf.compare_published(bits, runs(), "hoffmann", units=factors, **per_byte)
+    per_token = {**per_byte, "bytes_per_token": 1 / factors["loss"]}
+    nats = sf.fit(runs(), **per_token)
+    counted = sf.compare_published(nats, runs(), "hoffmann", **per_token)
+    assert by_hand.value == pytest.approx(counted.value, rel=1e-6)
+    return [message, unit]
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES]
 )

@@ -48,6 +48,7 @@ from scalefit.results.literature import published
 from scalefit.results.status import Status
 from scalefit.simulation.tables import simulate
 from scalefit.validation.compare_laws import compare
+from scalefit.validation.compare_published import compare_published
 from scalefit.validation.fit_diagnosis import diagnose
 from scalefit.validation.hold_out import holdout
 from scalefit.version import __version__ as __version__
@@ -68,6 +69,7 @@ __all__ = [
     "bootstrap",
     "check",
     "compare",
+    "compare_published",
     "compute_multiplier",
     "covariance",
     "crossing",

@@ -286,7 +286,7 @@ def test_further_columns_keep_the_inverse(name, options):
             {"cost": lambda N, S: 6.0 * N * S * 5e5, "free": {"S": None}},
         ),
         (
-            "joint_finetuning",
+            "power_product",
             {"cost": lambda X, D: 6.0 * X * D, "free": {"X": None}, "limits": {"X": 1e9}},
         ),
         ("parscale", {"cost": "parscale", "free": {"streams": [1, 2, 4]}, "fixed": {"D": 42e9}}),

@@ -923,6 +923,27 @@ ROWS = [
         options={"residual": "raw", "tied": [("alpha1", "beta")]},
     ),
     Row(
+        "vocabulary_logarithmic",
+        vocabularies,
+        {
+            "E": -6.3,
+            "A1": 82.0,
+            "c": 0.057,
+            "B": 5760.0,
+            "alpha1": 0.32,
+            "beta": 0.37,
+        },
+        linear=("E", "A1", "c", "B"),
+        exact=same("E A1 c B alpha1 beta", 1e-6),
+        near=same("E beta", 0.002)
+        | same("c", 0.005)
+        | same("A1", 0.25)
+        | same("B", 0.015)
+        | same("alpha1", 0.045),
+        noise=0.002,
+        options={"residual": "raw"},
+    ),
+    Row(
         "distillation",
         students,
         {
@@ -972,7 +993,7 @@ ROWS = [
         near=same("E B beta D0", 0.05),
     ),
     Row(
-        "joint_finetuning",
+        "power_product",
         finetuned,
         {"E": 0.75, "A": 1.2e5, "alpha": 0.52, "beta": 0.15},
         linear=("E", "A"),
@@ -1080,6 +1101,16 @@ ROWS = [
         linear=(),
         exact=same("C0 alpha beta delta", 1e-6),
         near=same("C0 alpha beta delta", 0.08),
+        options=RAW,
+        seeds=True,
+    ),
+    Row(
+        "verified_sampling",
+        attempts,
+        {"share": 0.4, "rate": 0.5, "ratio": 0.02, "soundness": 0.99},
+        linear=("share",),
+        exact=same("share rate ratio soundness", 1e-6),
+        near=same("share rate", 0.035) | same("ratio", 0.05) | same("soundness", 0.0005),
         options=RAW,
         seeds=True,
     ),

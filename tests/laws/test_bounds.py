@@ -49,8 +49,8 @@ def test_published_values_lie_well_inside_the_bounds(law, configuration):
 QUOTED = [
     ("vocabulary", "alpha2", 1.0588),
     ("repeated_tokens", "R_D", 95.4),
-    ("joint_finetuning", "beta", 0.015),
-    ("joint_finetuning", "alpha", 0.52),
+    ("power_product", "beta", 0.015),
+    ("power_product", "alpha", 0.52),
     ("chinchilla", "alpha", 0.75),
     ("kaplan_steps", "alpha_S", 0.76),
     ("routed", "E_max", 480.0),

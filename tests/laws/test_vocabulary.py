@@ -1,6 +1,8 @@
 """The vocabulary law on its authors' public runs, with their token count and the right one."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -83,3 +85,71 @@ def test_squares_over_all_rows_end_where_the_reference_does(runs, data_folder, a
     for name in ("alpha1", "alpha2", "beta"):
         assert fit.params[name] == pytest.approx(expected["params"][name], rel=1e-5)
     assert fit.params["E"] == pytest.approx(expected["params"]["E0"], rel=1e-6)
+
+
+# The term of the vocabulary as a logarithm
+
+
+def test_the_logarithm_is_the_limit_of_the_power():
+    at = {"N": 1e8, "vocab_params": np.geomspace(1e6, 1e8, 5), "D": 1e10}
+    shared = {"A1": 82.0, "B": 5760.0, "alpha1": 0.32, "beta": 0.37}
+    # c ln V = lim A2 V^-alpha2 - A2 for A2 = -c / alpha2.
+    power = shared | {"E": -6.3 + 0.05 / 1e-6, "A2": -0.05 / 1e-6, "alpha2": 1e-6}
+    logarithm = sf.laws.vocabulary_logarithmic.evaluate(at, shared | {"E": -6.3, "c": 0.05})
+    np.testing.assert_allclose(sf.laws.vocabulary.evaluate(at, power), logarithm, rtol=1e-4)
+
+
+BENCH = {
+    "N": "non_vocab_parameters",
+    "vocab_params": "vocab_size",
+    "D": "num_characters",
+    "loss": "unigram_normalized_loss",
+}
+
+
+@pytest.fixture(scope="module")
+def checkpoints():
+    """The training rows of the benchmark: 20 checkpoints of each run, nine vocabularies."""
+    folder = os.environ.get("SCALEFIT_BENCH")
+    if folder is None:
+        pytest.skip("set SCALEFIT_BENCH to the folder that holds the tables of benchmarks")
+    table = pd.read_csv(Path(folder) / "sld_vocab_train.csv")
+    own = table.groupby(["non_vocab_parameters", "vocab_size"])
+    return table.assign(stage=own.cumcount() // 5)
+
+
+def test_the_coefficient_of_the_logarithm_is_that_of_linear_regression(checkpoints):
+    fit = sf.fit(checkpoints, "vocabulary_logarithmic", residual="raw", robust="none", **BENCH)
+    N, V, D = (checkpoints[BENCH[name]].to_numpy() for name in ("N", "vocab_params", "D"))
+    terms = (np.ones(len(N)), N ** -fit["alpha1"], np.log(V), D ** -fit["beta"])
+    design = np.stack(terms, axis=1)
+    size = np.abs(design).max(axis=0)
+    best = np.linalg.lstsq(design / size, checkpoints[BENCH["loss"]], rcond=None)[0] / size
+    assert [fit[name] for name in ("E", "A1", "c", "B")] == pytest.approx(list(best), rel=1e-6)
+    assert fit["c"] == pytest.approx(0.0567, abs=1e-4)
+
+
+def test_the_term_of_the_vocabulary_fades_as_training_goes_on(checkpoints):
+    """Figures of the law's documentation: ln V beside a parabola in ln characters at each size."""
+    found = []
+    for _, part in checkpoints.groupby("stage"):
+        columns = [np.log(part["vocab_size"])]
+        for N in part["non_vocab_parameters"].unique():
+            own = (part["non_vocab_parameters"] == N).astype(float)
+            length = np.log(part["num_characters"] / 1e10)
+            columns += [own, own * length, own * length**2]
+        found.append(np.linalg.lstsq(np.stack(columns, axis=1), part[BENCH["loss"]])[0][0])
+    assert found == pytest.approx([0.144, 0.040, 0.027, 0.008], abs=5e-4)
+
+
+def test_a_logarithm_predicts_the_next_vocabulary_better_than_a_power(checkpoints):
+    """The largest of the training vocabularies from those below it: R2 .972 against .958."""
+    largest = checkpoints["vocab_size"] == checkpoints["vocab_size"].max()
+    below, above = checkpoints[~largest], checkpoints[largest]
+    found = {}
+    for law in ("vocabulary", "vocabulary_logarithmic"):
+        fit = sf.fit(below, law, residual="raw", robust="none", **BENCH)
+        error = above[BENCH["loss"]] - fit.evaluate(above)
+        found[law] = 1 - (error**2).mean() / above[BENCH["loss"]].var(ddof=0)
+    assert found["vocabulary"] == pytest.approx(0.9575, abs=2e-4)
+    assert found["vocabulary_logarithmic"] == pytest.approx(0.9724, abs=2e-4)

@@ -43,7 +43,6 @@ from scalefit.laws.experts import efficiency_leverage as efficiency_leverage
 from scalefit.laws.experts import fine_grained_moe as fine_grained_moe
 from scalefit.laws.experts import joint_moe as joint_moe
 from scalefit.laws.experts import routed as routed
-from scalefit.laws.finetuning import joint_finetuning as joint_finetuning
 from scalefit.laws.finetuning import rectified_finetuning as rectified_finetuning
 from scalefit.laws.floorless import kaplan as kaplan
 from scalefit.laws.floorless import kaplan_steps as kaplan_steps
@@ -84,6 +83,7 @@ from scalefit.laws.powers import shifted_power as shifted_power
 from scalefit.laws.powers import signed_power as signed_power
 from scalefit.laws.powers import signed_power_offset as signed_power_offset
 from scalefit.laws.powers import stretched_exponential as stretched_exponential
+from scalefit.laws.products import power_product as power_product
 from scalefit.laws.reinforcement import overoptimization_best_of_n as overoptimization_best_of_n
 from scalefit.laws.reinforcement import overoptimization_rl as overoptimization_rl
 from scalefit.laws.reinforcement import reward_of_compute as reward_of_compute
@@ -103,8 +103,14 @@ from scalefit.laws.sparsity import compressed as compressed
 from scalefit.laws.sparsity import moe_sparsity as moe_sparsity
 from scalefit.laws.sparsity import weight_sparsity as weight_sparsity
 from scalefit.laws.transfer import loss_to_loss as loss_to_loss
+from scalefit.laws.verifiers import Resampled as Resampled
+from scalefit.laws.verifiers import best_attempts as best_attempts
+from scalefit.laws.verifiers import resampled as resampled
+from scalefit.laws.verifiers import verified_coverage as verified_coverage
+from scalefit.laws.verifiers import verified_sampling as verified_sampling
 from scalefit.laws.vocabularies import tokens_of_characters as tokens_of_characters
 from scalefit.laws.vocabularies import vocabulary as vocabulary
+from scalefit.laws.vocabularies import vocabulary_logarithmic as vocabulary_logarithmic
 
 # Every law that has a name, by family. A new one is listed here and nowhere else.
 FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
@@ -127,6 +133,7 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
             logarithmic,
             logarithmic_sum,
             stretched_exponential,
+            power_product,
         ),
         "broken": (broken_power, broken_power_twice),
         "without a floor": (kaplan, kaplan_steps),
@@ -148,9 +155,9 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
         "routed": (routed, joint_moe, fine_grained_moe, efficiency_leverage),
         "sparse": (moe_sparsity, weight_sparsity, compressed),
         "parallel": (parscale,),
-        "vocabulary": (vocabulary,),
+        "vocabulary": (vocabulary, vocabulary_logarithmic),
         "distillation": (distillation, distillation_limit),
-        "fine-tuning": (rectified_finetuning, joint_finetuning),
+        "fine-tuning": (rectified_finetuning,),
         "transfer": (loss_to_loss,),
         "mixture": (data_mixture,),
         "downstream": (
@@ -166,6 +173,7 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
             coverage_beta,
             coverage_of_compute,
             train_to_test,
+            verified_sampling,
         ),
         "reinforcement learning": (
             reward_of_compute,
@@ -235,8 +243,8 @@ def find(law: Any) -> Law:
     """
     if isinstance(law, Law):
         return law
-    if isinstance(law, str) and law in BUILTIN:
-        return BUILTIN[law]
+    if isinstance(law, str) and (named := table().named(law)):
+        return named
     if callable(law) and not isinstance(law, type):
         raise LawError(
             f"{getattr(law, '__name__', law)!r} is a plain function. Decorate it with "

@@ -27,6 +27,17 @@ __all__ = [
 @law(
     source="Hoffmann et al. 2022, arXiv 2203.15556, eq. 2 and Approach 3",
     latex=r"L(N, D) = E + \frac{A}{N^\alpha} + \frac{B}{D^\beta}",
+    also_known_as=[
+        "mixed-modal models, each modality (2301.03728)",
+        "native multimodal models (2504.07951)",
+        "replication of Approach 3 (2404.10102)",
+        "training and serving a model's whole life (2401.00448)",
+        "bits per byte of tasks in a model ladder (2412.04403)",
+        "associative memories, without floor (2310.02984)",
+        "model collapse, without floor (2402.07043)",
+        "solvable model of N and D, without floor (2210.16859)",
+        "dynamical model of N and steps, without floor (2402.01092)",
+    ],
 )
 def chinchilla(
     N: Positive,
@@ -123,6 +134,9 @@ def chinchilla_d(D: Positive, *, E: Offset, B: Amplitude, beta: Exponent) -> Any
 @law(
     source="Gadre et al. 2024, arXiv 2403.08540, L(C, M)",
     latex=r"L(C, M) = E + \left(a M^\eta + b M^{-\eta}\right) C^{-\eta}",
+    also_known_as=[
+        "tokens per parameter",
+    ],
 )
 def chinchilla_overtrained(
     C: Positive, M: Positive, *, E: Offset, a: Amplitude, b: Amplitude, eta: Exponent
@@ -201,6 +215,10 @@ REFERENCE_D = 2e10
         r"L(N, D) = E + S\left[(1 - w) \left(\frac{N}{10^9}\right)^{-\alpha}"
         r" + w \left(\frac{D}{2\cdot 10^{10}}\right)^{-\beta}\right]^k"
     ),
+    also_known_as=[
+        "Skaling (2608.07222)",
+        "supervised baseline of distillation (2502.08606)",
+    ],
 )
 def chinchilla_outer(
     N: Positive,

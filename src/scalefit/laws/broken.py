@@ -31,6 +31,9 @@ def _bend(x: Any, d: Any, c: Any, f: Any) -> Any:
     latex=(
         r"L(x) = a + b\,x^{-c_0} \left(1 + \left(\frac{x}{d_1}\right)^{1/f_1}\right)^{-c_1 f_1}"
     ),
+    also_known_as=[
+        "smoothly broken power law, BNSL (2210.14891)",
+    ],
 )
 def broken_power(
     x: Positive, *, a: Offset, b: Amplitude, c0: Slope, c1: Change, d1: Break, f1: Width

@@ -37,6 +37,9 @@ Power = Annotated[Exponent, Bounds(0.02, 2.0)]
         r"L(N, D, U) = E + \frac{A}{N^\alpha} + \frac{B}{D'^\beta},\quad"
         r" D' = U_D + U_D R_D \left(1 - e^{-(D/U_D - 1)/R_D}\right),\quad U_D = \min(U, D)"
     ),
+    also_known_as=[
+        "effective data of repeated epochs",
+    ],
 )
 def repeated_tokens(
     N: Positive,

@@ -50,6 +50,9 @@ Power = Annotated[Exponent, Bounds(0.02, 1.5)]
     source="Gadre et al. 2024, arXiv 2403.08540, top-1 error over loss",
     response="error",
     latex=r"\mathrm{Err}(L) = \epsilon - k e^{-\gamma L}",
+    also_known_as=[
+        "exponential decay of downstream error",
+    ],
 )
 def error_of_loss(
     loss: Positive,
@@ -77,6 +80,9 @@ def error_of_loss(
     source="Bhagia et al. 2024 (OLMo task ladder), arXiv 2412.04403, step 2",
     response="accuracy",
     latex=r"\mathrm{Acc}(L) = \frac{a}{1 + e^{-k (L - L_0)}} + b",
+    also_known_as=[
+        "sigmoid of task accuracy over loss",
+    ],
 )
 def accuracy_of_loss(
     loss: Positive,

@@ -41,6 +41,9 @@ Most = Annotated[jax.Array, scale_of("experts"), Bounds(32.0, 16384.0)]
         r"\log_{10} L(N, E) = a \log_{10} N + b \log_{10} \hat{E} "
         r"+ c \log_{10} N \log_{10} \hat{E} + \log_{10} A"
     ),
+    also_known_as=[
+        "unified scaling laws of routed language models (2202.01169)",
+    ],
 )
 def routed(
     N: Positive,

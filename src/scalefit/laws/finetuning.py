@@ -1,4 +1,4 @@
-"""Fine-tuning: loss over the size of the fine-tuning set, of the model, or of both."""
+"""Fine-tuning: loss over the size of the fine-tuning set."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import jax
 from scalefit.laws.base import law
 from scalefit.laws.kinds import Amplitude, Bounds, Exponent, Offset, Positive, scale_of
 
-__all__ = ["joint_finetuning", "rectified_finetuning"]
+__all__ = ["rectified_finetuning"]
 
 
 @law(
     source="Lin et al. 2024, arXiv 2402.02314, rectified scaling law",
     latex=r"L(D) = E + \frac{B}{1 + (D / D_0)^\beta}",
+    also_known_as=[
+        "Hill curve of learning-curve work",
+    ],
 )
 def rectified_finetuning(
     D: Positive,
@@ -41,37 +44,3 @@ def rectified_finetuning(
     Curves that end before D0, or begin far above it, do not identify it.
     """
     return E + B / (1 + (D / D0) ** beta)
-
-
-@law(
-    source="Zhang et al. 2024, arXiv 2402.17193, multiplicative joint law",
-    latex=r"L(X, D) = E + \frac{A}{X^\alpha D^\beta}",
-)
-def joint_finetuning(
-    X: Positive,
-    D: Positive,
-    *,
-    E: Offset,
-    A: Amplitude,
-    alpha: Annotated[Exponent, Bounds(0.005, 2.0)],
-    beta: Annotated[Exponent, Bounds(0.005, 2.0)],
-) -> Any:
-    """L(X, D) = E + A X^-alpha D^-beta
-
-    Fine-tuning loss over examples and one other size: their powers multiply.
-
-    Args:
-        X: size of the model, of its pretraining data, or of the adapter, count.
-        D: fine-tuning tokens, count.
-        E: irreducible loss of the task; 0.6 to 1 in translation.
-        A: size of the reducible loss; 2e1 to 1e5, correlated with both exponents.
-        alpha: exponent of X; 0.31 to 0.52 for model size in translation, 0.07 to 0.21 for
-            pretraining data.
-        beta: exponent of fine-tuning data; 0.09 to 0.15 for full tuning, 0.015 to 0.08 for prompts
-            and LoRA.
-
-    The authors share E and beta among the laws of one task in model size, in pretraining data and
-    in adapter size. Two methods of one E are equal at D = (A1 / A2 X^(alpha2 - alpha1))^(1 / (beta1
-    - beta2)).
-    """
-    return E + A * X**-alpha * D**-beta

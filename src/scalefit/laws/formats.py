@@ -45,6 +45,9 @@ Power = Annotated[Exponent, Bounds(0.02, 2.0)]
         r"L(N, D) = E + \frac{A_f}{N^\alpha} + \frac{B}{D^\beta},\quad"
         r" \mathrm{eff}_f = \left(\frac{A_{16}}{A_f}\right)^{1/\alpha}"
     ),
+    also_known_as=[
+        "effective parameter multipliers of formats",
+    ],
 )
 def effective_parameters(
     N: Positive,

@@ -67,6 +67,15 @@ class LawTable(Described):
         """
         return self._kept(lambda item: _holds(" ".join(_documentation(item)), words))
 
+    def named(self, name: str) -> Law | None:
+        """The law of that name, or that had it in an earlier version: another name of one word.
+
+        Args:
+            name: as calls and saved fits have it.
+        """
+        former = [item for item in self if name.isidentifier() and name in item.also_known_as]
+        return next((item for item in self if item.name == name), next(iter(former), None))
+
     def known_as(self, words: str) -> LawTable:
         """The laws that have another name (``also_known_as``) with every one of the words in it.
 

@@ -35,6 +35,9 @@ def _parts(domains: tuple[str, ...]) -> tuple[Relation, ...]:
     source=SOURCE,
     relations=_parts(("share1", "share2")),
     latex=r"L(r_1, r_2) = c + k e^{t_1 r_1 + t_2 r_2}",
+    also_known_as=[
+        "saturation of test-time scaling 1 - (1 - p)^n, as mixture_of('n') (2505.20522)",
+    ],
 )
 def data_mixture(
     share1: Share,

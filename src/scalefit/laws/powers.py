@@ -39,6 +39,13 @@ Shift = Annotated[jax.Array, Kind("shift", 1e-4, 1e2, spacing="log", column="x")
 @law(
     source="Kaplan et al. 2020, arXiv 2001.08361, eq. 1.1 to 1.3",
     latex=r"L(x) = \frac{A}{x^\alpha}",
+    also_known_as=[
+        "CLIP error over compute (2212.07143)",
+        "superposition over width (2505.10465)",
+        "time-series models (2410.12360)",
+        "diffusion transformers (2410.08184)",
+        "human preferences, WorldPM (2505.10527)",
+    ],
 )
 def power(x: Positive, *, A: Amplitude, alpha: Exponent) -> Any:
     """L(x) = A x^-alpha
@@ -59,6 +66,12 @@ def power(x: Positive, *, A: Amplitude, alpha: Exponent) -> Any:
 @law(
     source="Henighan et al. 2020, arXiv 2010.14701, eq. 1.1",
     latex=r"L(x) = E + \frac{A}{x^\alpha}",
+    also_known_as=[
+        "learning curves (1712.00409)",
+        "lottery-ticket ensembles, alpha = 1 (2310.02258)",
+        "self-consistency over votes (2511.12309)",
+        "nested asymptotes of regularised ensembles, twice (2509.14786)",
+    ],
 )
 def power_offset(x: Positive, *, E: Offset, A: Amplitude, alpha: Exponent) -> Any:
     """L(x) = E + A x^-alpha
@@ -110,6 +123,9 @@ def shifted_power(x: Positive, *, E: Offset, A: Amplitude, alpha: Exponent, x0: 
 @law(
     source="allometric law, as for optimal hyperparameters by DeepSeek-AI 2024, arXiv 2401.02954",
     latex=r"y(x) = A x^b",
+    also_known_as=[
+        "allometric law",
+    ],
 )
 def signed_power(x: Positive, *, A: Coefficient, b: Slope) -> Any:
     """y(x) = A x^b

@@ -26,6 +26,9 @@ __all__ = ["overoptimization_best_of_n", "overoptimization_rl", "reward_of_compu
     source="Khatri et al. 2025 (ScaleRL), arXiv 2510.13786, sigmoidal law",
     response="reward",
     latex=r"R(C) = R_0 + \frac{A - R_0}{1 + (C_{mid} / C)^B}",
+    also_known_as=[
+        "ScaleRL sigmoid (2510.13786)",
+    ],
 )
 def reward_of_compute(
     C: Positive,

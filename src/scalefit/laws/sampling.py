@@ -40,6 +40,11 @@ Attempts = Annotated[jax.Array, Kind("attempts", 1e-3, 1e6, spacing="log", colum
     source="Brown et al. 2024, arXiv 2407.21787, exponentiated power law",
     response="coverage",
     latex=r"c(k) = e^{-a k^{-b}}",
+    also_known_as=[
+        "pass@k",
+        "PassUntil, task law in N (2310.03262)",
+        "action error over samples of robots (2506.17811)",
+    ],
 )
 def coverage_power(
     samples: OneOrMore,
@@ -66,6 +71,10 @@ def coverage_power(
     source="Schaeffer et al. 2025, arXiv 2502.17578, success rates with a Beta density",
     response="coverage",
     latex=r"c(k) = 1 - \frac{B(\alpha, \beta + k)}{B(\alpha, \beta)}",
+    also_known_as=[
+        "pass@k of problems of unequal difficulty",
+        "inference scaling by memorisation (2410.16377)",
+    ],
 )
 def coverage_beta(
     samples: OneOrMore,
@@ -157,6 +166,9 @@ def coverage_of_compute(
 @law(
     source="Roberts et al. 2026, arXiv 2604.01411, train-to-test law, approach 1",
     latex=(r"L(N, D, k) = E + \frac{A}{N^\alpha} + \frac{B}{D^\beta} + \frac{G}{k^\gamma}"),
+    also_known_as=[
+        "size of a retrieval datastore as third axis (2407.12854)",
+    ],
 )
 def train_to_test(
     N: Positive,

@@ -19,6 +19,9 @@ TINY = 1e-30
 @law(
     source="Brandfonbrener et al. 2024, arXiv 2411.12925, shifted power law",
     latex=r"L_1 = E_1 + K (L_0 - E_0)^\kappa",
+    also_known_as=[
+        "LLMs on the Line (2502.12120)",
+    ],
 )
 def loss_to_loss(
     source_loss: Positive,

@@ -42,4 +42,19 @@ CODES = {
         "AICc and BIC need a Gaussian likelihood of the losses",
         '`robust="none"` with log or raw residuals, where noise is normal',
     ),
+    "published_lower": Code(
+        "warning",
+        "published coefficients have a lower objective on these runs than the fit",
+        "compare `bounds=` and `fixed=` of the fit with the published values; fit without them",
+    ),
+    "published_other_minimum": Code(
+        "info",
+        "a descent from published coefficients ends at a minimum above that of the fit",
+        "none: the fit is the lower one; several minima say that runs do not settle it",
+    ),
+    "published_no_interval": Code(
+        "info",
+        "published coefficients are beside a fit without intervals",
+        "see its reason; draws by `bootstrap` in place of the fit give others",
+    ),
 }

@@ -7,6 +7,7 @@ predicts and allocates like any other, and a note names its source.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
@@ -22,7 +23,7 @@ from scalefit.results.diagnostics import NO_DIAGNOSTICS
 from scalefit.results.fit import Fit
 from scalefit.results.status import Status
 
-__all__ = ["published", "published_fits"]
+__all__ = ["published", "published_fits", "stated"]
 
 # How a number of the table was read, in order of trust.
 CONFIDENCE = {
@@ -82,23 +83,48 @@ def published(law: str | Law, configuration: str | None = None) -> Fit:
     facts = facts[facts["configuration"] == _chosen(law, facts, configuration)]
     numbers = dict(zip(facts["parameter"], facts["value"], strict=True))
     params = {name: numbers[name] for name in numbers if name.split("[")[0] in law.names}
+    return stated(
+        law,
+        params,
+        (_note(facts),),
+        domain=_domain(law, numbers),
+        provenance={
+            "source": facts["source"].iloc[0],
+            "where": facts["where"].iloc[0],
+            "configuration": facts["configuration"].iloc[0],
+        },
+    )
+
+
+def stated(
+    law: Law,
+    params: Mapping[str, float],
+    notes: tuple[Note, ...] = (),
+    domain: Mapping[str, tuple[float, float]] | None = None,
+    provenance: Mapping[str, str] | None = None,
+) -> Fit:
+    """A fit of given coefficients, to which nothing was fitted.
+
+    Args:
+        law: the law.
+        params: every parameter by name; a grouped one once for each level.
+        notes: what is to be said of them.
+        domain: ranges of the runs that they are from, where these are known.
+        provenance: where they are from.
+    """
     return Fit(
         law=law,
         params=params,
         objective=Objective("log", "none"),
         objective_value=math.nan,
         status=Status.PUBLISHED,
-        notes=(_note(facts),),
+        notes=notes,
         diagnostics=NO_DIAGNOSTICS,
         nobs=0,
         residual_rms=math.nan,
-        domain=_domain(law, numbers),
+        domain=domain or {},
         groups=_groups(law, params),
-        provenance={
-            "source": facts["source"].iloc[0],
-            "where": facts["where"].iloc[0],
-            "configuration": facts["configuration"].iloc[0],
-        },
+        provenance=provenance or {},
     )
 
 
@@ -133,7 +159,7 @@ def _note(facts: pd.DataFrame) -> Note:
     )
 
 
-def _groups(law: Law, params: dict[str, float]) -> dict[str, Grouping]:
+def _groups(law: Law, params: Mapping[str, float]) -> dict[str, Grouping]:
     return {
         param.name: Grouping(
             param.by,

@@ -13,7 +13,7 @@ from scalefit.arguments import shown
 from scalefit.data.dropped_rows import DroppedRow
 from scalefit.data.grouping import Grouping
 from scalefit.errors import LawError, listed
-from scalefit.laws import BUILTIN, Law, find
+from scalefit.laws import Law, find, table
 from scalefit.notes import Note
 from scalefit.objective import Objective
 from scalefit.results.certificate import Certificate
@@ -120,17 +120,15 @@ def _verdict_of(document: FitDocument) -> Verdict:
 def _law_of(document: FitDocument, law: Law | None) -> Law:
     """The law that was fitted."""
     described = document.law
-    if law is None and described.name not in BUILTIN:
+    built_in = table().named(described.name)
+    if law is None and built_in is None:
         raise LawError(
             f"the fit was made with the law {shown(described.name)}, which is not built in. "
             "Pass it: Fit.from_json(text, law=...)"
         )
     law = find(described.name if law is None else law)
-    if (law.name, [*law.columns], [*law.names]) != (
-        described.name,
-        described.columns,
-        described.params,
-    ):
+    named = law.name == described.name or law is built_in
+    if not named or ([*law.columns], [*law.names]) != (described.columns, described.params):
         columns, params = (
             listed([shown(item) for item in names])
             for names in (described.columns, described.params)
