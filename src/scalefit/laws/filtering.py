@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +60,7 @@ def quality_quantity_tradeoff(
     d is fixed at a value that is known where there are fewer: ``fixed={"d": 0.1}``.
     """
     epochs = samples / pool
-    later = 0.0
+    later: Any = 0.0
     keep = 2.0 ** (-1.0 / tau)
     # Horner's rule over the epochs, the last one first.
     for j in range(MOST - 1, 0, -1):
