@@ -5,9 +5,12 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import minimize
 
 import scalefit as sf
 from scalefit.allocation.mixture_notes import hull_distance
+from scalefit.allocation.mixture_objective import MixtureObjective, Target, domains_of
+from scalefit.allocation.simplex_search import inside, minimise
 from scalefit.errors import AllocationError
 from scalefit.laws import Coefficient, Offset, Share
 
@@ -300,3 +303,67 @@ def test_one_mixture_that_is_left_is_returned():
     assert dict(found.shares) == {"web": 0.5, "code": 0.2, "rest": 0.3}
     tight = sf.optimal_mixture(fits(), bounds={"web": (0, 0.5), "code": (0, 0.3), "rest": (0, 0.2)})
     assert dict(tight.shares) == pytest.approx({"web": 0.5, "code": 0.3, "rest": 0.2})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_the_search_is_no_worse_than_slsqp(seed):
+    """Convex problems of up to nine domains, with caps, floors and a pull."""
+    rng = np.random.default_rng(seed)
+    for trial in range(20):
+        names = [f"d{i}" for i in range(int(rng.integers(2, 10)))]
+        size, rest = len(names), names[-1]
+        low = np.where(rng.random(size) < 0.2, rng.uniform(0, 0.5 / size, size), 0.0)
+        high = np.where(rng.random(size) < 0.4, low + rng.uniform(0, 1.2 / size, size), 1.0)
+        high[0] = 1.0
+        if trial % 2:
+            law, at = sf.laws.mixture_of(*names[:-1]), {}
+            params = {"c": 1.0, "k": 1.0} | {f"t_{n}": rng.normal() * 4 for n in names[:-1]}
+        else:
+            law, at = sf.laws.additive_mixture_of(*names), AT
+            params = SIZE | {f"c_{n}": 10 ** rng.uniform(-2, 1) for n in names[1:]}
+            params |= {f"g_{n}": rng.uniform(0.1, 1.0) for n in names}
+        target = Target("loss", law, 1.0, at, domains_of(law, rest))
+        natural, pull = rng.dirichlet(np.ones(size)), rng.choice([0.0, 0.1])
+        objective = MixtureObjective((target,), natural, pull)
+
+        def value(h, objective=objective, params=params):
+            return objective.value(h, [params])
+
+        def parts(h, objective=objective, params=params):
+            return objective.derivatives(h, [params])
+
+        found = minimise(parts, value, low, high, inside(low, high)[None])
+        assert found.converged.all()
+        h = found.shares[0]
+        assert (h >= low).all() and (h <= high).all() and h.sum() == pytest.approx(1, abs=1e-11)
+        other = minimize(
+            lambda h, value=value: value(np.maximum(h, 0)[None])[0],
+            inside(low, high),
+            jac=lambda h, parts=parts: parts(np.maximum(h, 1e-12)[None])[1][0],
+            method="SLSQP",
+            bounds=list(zip(np.maximum(low, 1e-12), np.maximum(high, 1e-12), strict=True)),
+            constraints={"type": "eq", "fun": lambda h: h.sum() - 1},
+            options={"ftol": 1e-14, "maxiter": 500},
+        )
+        if abs(other.x.sum() - 1) < 1e-9:
+            assert found.value[0] <= other.fun + 1e-9
+
+
+def test_a_tiny_share_that_is_worth_much_is_no_zero():
+    """At g = 0.05 a share of 1e-8 does 40 % of what the whole does."""
+    params = SIZE | {"c_b": 1e-3, "c_c": 0.2, "g_a": 0.9, "g_b": 0.05, "g_c": 0.9}
+    target = Target("loss", SCALED, 1.0, AT, domains_of(SCALED, None))
+    objective = MixtureObjective((target,))
+    low, high = np.zeros(3), np.ones(3)
+    found = minimise(
+        lambda h: objective.derivatives(h, [params]),
+        lambda h: objective.value(h, [params]),
+        low,
+        high,
+        inside(low, high)[None],
+    )
+    line = 10 ** np.linspace(-14, -1, 2001)
+    for c in (0.0, found.shares[0, 2]):
+        rivals = np.column_stack([1 - line - c, line, np.full_like(line, c)])
+        assert found.value[0] <= objective.value(rivals, [params]).min() + 1e-13

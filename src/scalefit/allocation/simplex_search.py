@@ -23,10 +23,14 @@ Objective = Callable[[np.ndarray], list[np.ndarray]]
 # as much of their limit, and the value is as near to its minimum.
 LAST = 1e-13
 # Largest component of the projected gradient that is left, in the same unit.
-STATIONARY = 1e-9
-STEPS = 80
+STATIONARY = 1e-7
+STEPS = 300
 # A share this near to its limit is at it.
 HELD = 1e-6
+# Distances from a limit within which shares are put on it, the closest first.
+SNAPS = (1e-11, 1e-9, HELD)
+# Of a value, relative.
+ROUNDING = 1e-14
 # Limits closer than this leave nothing to choose.
 CLOSED = 1e-12
 # Of the way to a limit that a step goes at most.
@@ -93,8 +97,14 @@ def minimise(
         state.step()
         if state.done.all():
             break
-    # Without the last digits, in which draws of one share that limits leave would differ.
-    found = full(state.snapped()).round(13)
+    found, value = full(state.x).copy(), values(full(state.x))
+    for near in SNAPS:
+        # A share of 1e-9 is none, or is worth much where its power is small: the value says.
+        snapped = np.clip(full(state.snapped(near)).round(13), low, high)
+        same = values(snapped)
+        better = same <= value + ROUNDING * np.abs(value)
+        found = np.where(better[:, None], snapped, found)
+        value = np.where(better, np.minimum(same, value), value)
     return Minima(found, values(found), state.done)
 
 
@@ -193,11 +203,11 @@ class _State:
         smaller = np.maximum(np.minimum(0.2 * self.weight, self.weight**1.5), LAST)
         self.weight = np.where(met, smaller, self.weight)
 
-    def snapped(self) -> np.ndarray:
-        """Shares with those that limits hold at them."""
+    def snapped(self, near: float) -> np.ndarray:
+        """Shares with those at a limit that are this near to it, and that it holds."""
         below, above = self.gaps(self.x)
-        at_low = (below < HELD) & (self.lower > below)
-        at_high = (above < HELD) & (self.upper > above)
+        at_low = (below < near) & (self.lower > below)
+        at_high = (above < near) & (self.upper > above)
         x = np.where(at_low, self.low, np.where(at_high, self.high, self.x))
         # What that leaves of one goes to the share with most room.
         room = np.where(at_low | at_high, -1.0, np.minimum(below, above))
