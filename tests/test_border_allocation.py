@@ -81,6 +81,22 @@ def near(**given):
     return sf.near_optimal(**{"fit": fit(), "flops": 1e22, **given})
 
 
+@cache
+def mixed_fit():
+    law = sf.laws.mixture_of("web")
+    truth = {"c": 2.0, "k": 0.5, "t_web": -2.0}
+    shares = pd.DataFrame({"web": np.linspace(0, 1, 9)})
+    return sf.fit(sf.simulate(shares, law, truth, noise=0.002), law)
+
+
+def mixture(**given):
+    return sf.optimal_mixture(**{"fit": mixed_fit(), **given})
+
+
+def responses(**given):
+    return mixture(**{"fit": {"web": mixed_fit(), "code": mixed_fit()}, **given})
+
+
 @once
 def wasted(**given):
     return sf.deadweight(**{"fit": fit(), "N": 1e9, "D": 2e10, **given})
@@ -1073,6 +1089,57 @@ def test_a_flat_fit_of_any_law_is_refused():
         for robust in ("none", "huber"):
             with pytest.raises(sf.errors.AllocationError, match="does not depend on N or D"):
                 sf.deadweight(sf.fit(flat, law, robust=robust), 1e9, 2e10)
+
+
+MIXTURES = [
+    Row("no fit", mixture, {"fit": 3}, "fit", {"fit": ...}),
+    Row("no fits", mixture, {"fit": {}}, "fit", {"fit": ...}),
+    Row("fits of numbers", mixture, {"fit": {"web": 3}}, "fit['web']", {"fit": ...}),
+    Row("weights of one", mixture, {"weights": {"loss": 1.0}}, "weights", {"weights": ...}),
+    Row("a number of weights", responses, {"weights": 3}, "weights"),
+    Row("weights of others", responses, {"weights": {"books": 1.0}}, "weights"),
+    Row("weights below zero", responses, {"weights": {"web": -1}}, "weights['web']"),
+    Row("weights of zero", responses, {"weights": {"web": 0.0}}, "weights"),
+    Row("columns of a law without", mixture, {"at": {"N": 1e9}}, "at", {"at": ...}),
+    Row("available of others", mixture, {"available": {"wiki": 1e9}, "tokens": 1e10}, "available"),
+    Row(
+        "available of none", mixture, {"available": {"web": 0}, "tokens": 1e10}, "available['web']"
+    ),
+    Row("available numbers", mixture, {"available": 1e9, "tokens": 1e10}, "available"),
+    Row(
+        "epochs of none",
+        mixture,
+        {"available": {"web": 9e9}, "tokens": 1e10, "epochs": 0},
+        "epochs",
+    ),
+    Row(
+        "epochs of others",
+        mixture,
+        {"available": {"web": 9e9}, "tokens": 1e10, "epochs": {"wiki": 2}},
+        "epochs",
+    ),
+    Row("tokens of none", mixture, {"tokens": -1e9}, "tokens"),
+    Row("bounds of numbers", mixture, {"bounds": 0.3}, "bounds", {"bounds": {"web": (0.1, 0.6)}}),
+    Row("bounds of one number", mixture, {"bounds": {"web": 0.3}}, "bounds['web']"),
+    Row("bounds in percent", mixture, {"bounds": {"web": (10, 60)}}, "bounds['web'][0]"),
+    Row("bounds reversed", mixture, {"bounds": {"web": (0.6, 0.1)}}, "bounds['web']"),
+    Row("bounds of others", mixture, {"bounds": {"wiki": (0, 1)}}, "bounds"),
+    Row("fixed in percent", mixture, {"fixed": {"web": 30}}, "fixed['web']"),
+    Row("fixed of others", mixture, {"fixed": {"wiki": 0.3}}, "fixed"),
+    Row("natural of some", mixture, {"natural": {"web": 1}}, "natural"),
+    Row("natural of others", mixture, {"natural": {"web": 1, "wiki": 1}}, "natural"),
+    Row("natural of none", mixture, {"natural": {"web": 0, "rest": 0}}, "natural"),
+    Row("natural below zero", mixture, {"natural": {"web": -1, "rest": 1}}, "natural['web']"),
+    Row("a pull outwards", mixture, {"pull": -1.0, "natural": {"web": 1, "rest": 1}}, "pull"),
+    Row("a pull to nothing", mixture, {"pull": 1.0}, "pull"),
+    Row("a rest of numbers", mixture, {"rest": 3}, "rest", {"rest": "code"}),
+    Row("no such option", mixture, {"caps": {"web": 1e9}}, "caps", {"caps": ...}),
+]
+
+
+@pytest.mark.parametrize("row", MIXTURES, ids=str)
+def test_mixtures_that_make_no_sense_are_refused(row):
+    check(row)
 
 
 def test_answers_beyond_float64_are_none():

@@ -41,6 +41,7 @@ SAYS = {
     "study": "approach2",
     "uncertainty": "95 %",
     "one_column": "They cross once within",
+    "mixture": "a percent more of code would lower the loss",
     "own_table": "nearer to the runs in counts",
     "trackers": "mid_schedule: 2 of 75 losses",
     "safely": "left out, each under its rule",

@@ -24,6 +24,14 @@ def runs():
     return sf.simulate(sf.simulation.isoflop_design(points=7), noise=0.004, seed=1)
 
 
+def mixtures():
+    """Draws of a fit of mixtures of two domains."""
+    law, truth = sf.laws.mixture_of("web"), {"c": 2.0, "k": 0.5, "t_web": -2.0}
+    shares = pd.DataFrame({"web": np.linspace(0, 1, 9)})
+    runs = sf.simulate(shares, law, truth, noise=0.002)
+    return sf.bootstrap(sf.fit(runs, law), runs, n_draws=8, progress=False)
+
+
 @pytest.fixture(scope="module")
 def made(runs):
     fit = sf.fit(runs, robust="none", certify=True)
@@ -48,6 +56,7 @@ def made(runs):
         "best": sf.allocate(draws, 1e22),
         "crossing": sf.crossing(*(sf.fit(runs, law, x="N") for law in ("power_offset", "power"))),
         "region": sf.near_optimal(fit, 1e22),
+        "mixture": sf.optimal_mixture(mixtures(), natural={"web": 1, "rest": 3}),
         "deadweight": sf.deadweight(fit, 1e9, 1e11),
         "shapes": sf.shapes.nearest(draws, 1e20, vocab=32000, head_size=64),
         "study": sf.studies.simulation_study(
@@ -68,8 +77,8 @@ def made(runs):
 RESULTS = (
     *("runs", "fit", "own fit", "published", "params", "objective", "diagnostics", "certificate"),
     *("verdict", "note", "laws", "draws", "loss", "covariance", "profile", "best", "crossing"),
-    *("region", "deadweight", "shapes", "study", "isoflop", "next runs", "check", "diagnosis"),
-    *("holdout", "comparison", "beside published", "bias", "report"),
+    *("region", "mixture", "deadweight", "shapes", "study", "isoflop", "next runs", "check"),
+    *("diagnosis", "holdout", "comparison", "beside published", "bias", "report"),
 )
 
 
@@ -102,8 +111,15 @@ def test_a_fit_goes_to_another_process(made):
     assert known and law is sf.laws.chinchilla
 
 
+MADE = (
+    sf.laws.mixture_of("web", "code"),
+    sf.laws.additive_mixture_of("web", "code"),
+    sf.laws.joint_mixture_of("web", "code"),
+)
+
+
 def test_a_law_is_pickled_by_its_name():
-    for law in (mine, *sf.laws.BUILTIN.values(), sf.laws.mixture_of("web", "code")):
+    for law in (mine, *sf.laws.BUILTIN.values(), *MADE):
         assert pickle.loads(pickle.dumps(law)) is law
         assert copy.deepcopy(law) is law and copy.copy(law) is law
 

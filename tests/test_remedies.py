@@ -1059,6 +1059,77 @@ def parameters_of_shapes_are_counted_as_their_flops():
     return message
 
 
+def mixed(**given: Any) -> Any:
+    """The best of mixtures of three domains."""
+    return sf.optimal_mixture(**{"fit": mixtures()[0], **given})
+
+
+@cache
+def mixtures() -> tuple[sf.Fit, pd.DataFrame]:
+    law = sf.laws.mixture_of("web", "code")
+    shares = [(i / 4, j / 4) for i in range(5) for j in range(5 - i)]
+    table = sf.simulate(
+        pd.DataFrame(shares, columns=["web", "code"]),
+        law,
+        {"c": 2.0, "k": 0.5, "t_web": -1.0, "t_code": -2.0},
+        noise=0.001,
+    )
+    return sf.fit(table, law), table
+
+
+@case
+def mixtures_are_of_laws_with_shares():
+    message = refused(lambda: sf.optimal_mixture(fit()))
+    law = value_of(balanced(message, "scalefit.laws.mixture_of("))
+    assert sf.optimal_mixture(sf.fit(mixtures()[1], law)).shares["code"] > 0
+    return message
+
+
+@case
+def columns_beside_the_shares_are_given():
+    runs = pd.DataFrame(np.random.default_rng(0).dirichlet(np.ones(2), 30), columns=list("ab"))
+    sizes = {"N": np.geomspace(1e8, 1e10, 30), "D": np.tile([1e9, 1e10, 1e11], 10)}
+    law = sf.laws.additive_mixture_of("a", "b")
+    held = {"K": 0.5, "alpha": 0.3, "beta": 0.3, "c_b": 0.5, "g_a": 0.5, "g_b": 0.5}
+    truth = {"E": 1.5, "A": 60.0, "B": 300.0, **held}
+    table = sf.simulate(runs.assign(**sizes), law, truth, noise=0.001)
+    sized = sf.fit(table, law, fixed=held)
+    message = refused(lambda: sf.optimal_mixture(sized))
+    assert sf.optimal_mixture(sized, at=option(message, "at")).shares["a"] > 0
+    return message
+
+
+@case
+def scarce_tokens_are_of_a_run_of_some_tokens():
+    unknown = refused(lambda: mixed(available={"code": 1e9}))
+    tokens = float(re.findall(r"tokens=(\S+)", unknown)[0])
+    assert mixed(available={"code": 1e10}, tokens=tokens).held("code") == "cap"
+    every = dict.fromkeys(("web", "code", "rest"), 1e9)
+    scarce = refused(lambda: mixed(available=every, tokens=2e10))
+    part = float(re.findall(r"Train on (\S+) times", scarce)[0])
+    more = float(re.findall(r"allow (\S+) times", scarce)[0])
+    assert mixed(available=every, tokens=2e10 * part * 0.9999).loss > 0
+    assert mixed(available=every, tokens=2e10, epochs=4 * more * 1.0001).loss > 0
+    return unknown, scarce
+
+
+@case
+def a_domain_that_is_left_out_has_a_name_of_its_own():
+    message = refused(lambda: mixed(rest="web"))
+    assert text_option(message, "rest") in mixed(rest=text_option(message, "rest")).shares
+    return message
+
+
+@case
+def shares_have_intervals_of_ensembles():
+    found, table = mixtures()
+    message = refused(lambda: mixed().estimate("web"))
+    assert "optimal_mixture(scalefit.bootstrap(fit, runs), " in message
+    drawn = sf.bootstrap(found, table, n_draws=8, progress=False)
+    assert sf.optimal_mixture(drawn).estimate("web").se >= 0
+    return message
+
+
 # Patterns of messages that propose nothing to type: echoes of what was given, and calls within the
 # package that a user does not make.
 @case

@@ -25,6 +25,7 @@ from scalefit import (
 from scalefit.allocation.crossings import crossing
 from scalefit.allocation.deadweight_compute import deadweight
 from scalefit.allocation.inverse import inverse_predict
+from scalefit.allocation.mixture_optimum import optimal_mixture
 from scalefit.allocation.multiplier import compute_multiplier
 from scalefit.allocation.near_optimality import near_optimal
 from scalefit.allocation.optimum import allocate
@@ -88,6 +89,7 @@ __all__ = [
     "laws",
     "near_optimal",
     "next_runs",
+    "optimal_mixture",
     "plot",
     "posterior",
     "profile",

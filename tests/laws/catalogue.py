@@ -303,6 +303,25 @@ def shares():
     )
 
 
+def mixtures_at_scale():
+    """Mixtures of three domains, each at four sizes and four numbers of tokens."""
+    sizes, tokens = np.geomspace(1e8, 4e9, 4), np.geomspace(2e9, 2e11, 4)
+    mixed = [(i / 5, j / 5, (5 - i - j) / 5) for i in range(6) for j in range(6 - i)]
+    return pd.DataFrame(
+        [
+            (sizes[k], tokens[(k + place) % 4], *mixture)
+            for place, mixture in enumerate(mixed)
+            for k in range(4)
+        ],
+        columns=["N", "D", "share1", "share2", "share3"],
+    )
+
+
+def filtered_pools():
+    """Pools of three sizes, seen up to fifty times, as Goyal et al. train on them."""
+    return crossed(pool=[1.28e7, 2.56e7, 5.12e7], samples=np.geomspace(1.28e7, 6.4e8, 12))
+
+
 def task_losses():
     """Losses of a ladder of models."""
     return pd.DataFrame({"loss": np.linspace(0.4, 1.6, 60)})
@@ -1016,6 +1035,25 @@ ROWS = [
         linear=("c", "k"),
         exact=same("c k t1 t2", 1e-7),
         near=same("c k", 0.012) | same("t1 t2", 0.04),
+    ),
+    Row(
+        "additive_mixture",
+        mixtures_at_scale,
+        {"E": 1.2, "K": 0.5, "A": 60.0, "B": 400.0, "alpha": 0.25, "beta": 0.28}
+        | {"c2": 0.5, "c3": 0.2, "g1": 0.25, "g2": 0.45, "g3": 0.35},
+        linear=("E", "K", "A", "B"),
+        exact=same("E K A B alpha beta c2 c3 g1 g2 g3", 1e-5),
+        near=same("E K c2 c3", 0.06) | same("alpha beta g1 g2 g3", 0.15) | same("A B", 0.4),
+        noise=0.002,
+        seeds=True,
+    ),
+    Row(
+        "quality_quantity_tradeoff",
+        filtered_pools,
+        {"d": 0.1, "A": 11.4, "b": 0.16, "tau": 6.7},
+        linear=("d", "A"),
+        exact=same("d A b tau", 1e-6),
+        near=same("d", 0.7) | same("A b", 0.25) | same("tau", 0.1),
     ),
     Row(
         "error_of_loss",

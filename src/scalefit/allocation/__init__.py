@@ -1,7 +1,7 @@
 """From a fitted law and a budget to model size and tokens: costs, hardware, closed forms, results.
 
 ``scalefit.allocate``, ``near_optimal``, ``deadweight``, ``compute_multiplier``,
-``inverse_predict`` and ``crossing`` use them.
+``inverse_predict``, ``crossing`` and ``optimal_mixture`` use them.
 """
 
 from scalefit.allocation.additive_optimum import (
@@ -26,6 +26,7 @@ from scalefit.allocation.inference_costs import (
     lifetime_optimum,
     lifetime_usd,
 )
+from scalefit.allocation.mixture_result import OptimalMixture
 from scalefit.allocation.near_optimality import NearOptimal
 from scalefit.allocation.optimum_functions import OptimumFunction, optimum_function
 from scalefit.allocation.result import Allocation
@@ -39,6 +40,7 @@ __all__ = [
     "Deadweight",
     "Hardware",
     "NearOptimal",
+    "OptimalMixture",
     "OptimumFunction",
     "Utilisation",
     "best_loss",

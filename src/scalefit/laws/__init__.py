@@ -43,6 +43,7 @@ from scalefit.laws.experts import efficiency_leverage as efficiency_leverage
 from scalefit.laws.experts import fine_grained_moe as fine_grained_moe
 from scalefit.laws.experts import joint_moe as joint_moe
 from scalefit.laws.experts import routed as routed
+from scalefit.laws.filtering import quality_quantity_tradeoff as quality_quantity_tradeoff
 from scalefit.laws.finetuning import rectified_finetuning as rectified_finetuning
 from scalefit.laws.floorless import kaplan as kaplan
 from scalefit.laws.floorless import kaplan_steps as kaplan_steps
@@ -72,7 +73,10 @@ from scalefit.laws.kinds import Share as Share
 from scalefit.laws.kinds import scale_of as scale_of
 from scalefit.laws.kinds import slope_of as slope_of
 from scalefit.laws.law_table import LawTable as LawTable
+from scalefit.laws.mixture import additive_mixture as additive_mixture
+from scalefit.laws.mixture import additive_mixture_of as additive_mixture_of
 from scalefit.laws.mixture import data_mixture as data_mixture
+from scalefit.laws.mixture import joint_mixture_of as joint_mixture_of
 from scalefit.laws.mixture import mixture_of as mixture_of
 from scalefit.laws.parallel import parscale as parscale
 from scalefit.laws.powers import logarithmic as logarithmic
@@ -138,7 +142,12 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
         "broken": (broken_power, broken_power_twice),
         "without a floor": (kaplan, kaplan_steps),
         "drifting": (farseer,),
-        "limited data": (repeated_tokens, data_constrained, repeated_epochs),
+        "limited data": (
+            repeated_tokens,
+            data_constrained,
+            repeated_epochs,
+            quality_quantity_tradeoff,
+        ),
         "low precision": (
             low_precision,
             precision,
@@ -159,7 +168,7 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
         "distillation": (distillation, distillation_limit),
         "fine-tuning": (rectified_finetuning,),
         "transfer": (loss_to_loss,),
-        "mixture": (data_mixture,),
+        "mixture": (data_mixture, additive_mixture),
         "downstream": (
             error_of_loss,
             accuracy_of_loss,

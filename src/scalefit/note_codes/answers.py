@@ -73,6 +73,31 @@ CODES = {
         "inf; a warning where one of 95 % does",
         "report it as open; add larger runs",
     ),
+    "share_at_limit": Code(
+        "info",
+        "a cap or zero holds the share of a domain in an optimal mixture",
+        "nothing; or more tokens, epochs or another bound where a cap is dear",
+    ),
+    "mixture_outside_runs": Code(
+        "warning",
+        "an optimal mixture is no blend of the mixtures tried",
+        "a run of it at a small size; `bounds=` around the mixtures tried",
+    ),
+    "several_mixtures": Code(
+        "warning",
+        "a law that is not convex in the shares has several local optima",
+        "runs at both, which tell them apart",
+    ),
+    "gain_uncertain": Code(
+        "info",
+        "some draws find another mixture no worse than the optimal one",
+        "more runs near both, or the mixture that is known to work",
+    ),
+    "responses_unpaired": Code(
+        "info",
+        "draws of several responses are not of the same resamples, and are taken as independent",
+        "`bootstrap` with the same `seed=` and `n_draws=` for every response",
+    ),
     "draws_without_crossing": Code(
         "warning",
         "in some draws two laws do not cross where their fits do: the interval is of the others",
