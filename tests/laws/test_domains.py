@@ -44,6 +44,7 @@ def test_every_column_has_a_domain(law, name):
 
 # What is known of the values of a response; losses, their differences and rewards have any sign.
 RESPONSES = {
+    "D": "0 < D",
     "accuracy": "0 <= accuracy <= 1",
     "batch_size": "0 < batch_size",
     "coverage": "0 <= coverage <= 1",

@@ -55,6 +55,7 @@ from scalefit.laws.formats import qat_excess as qat_excess
 from scalefit.laws.formats import quartet as quartet
 from scalefit.laws.hyperparameters import optimal_batch_size as optimal_batch_size
 from scalefit.laws.hyperparameters import optimal_learning_rate as optimal_learning_rate
+from scalefit.laws.hyperparameters import tokens_of_batch as tokens_of_batch
 from scalefit.laws.kinds import Amplitude as Amplitude
 from scalefit.laws.kinds import Bounds as Bounds
 from scalefit.laws.kinds import By as By
@@ -78,6 +79,8 @@ from scalefit.laws.powers import logarithmic as logarithmic
 from scalefit.laws.powers import power as power
 from scalefit.laws.powers import power_offset as power_offset
 from scalefit.laws.powers import signed_power as signed_power
+from scalefit.laws.rate_and_batch import loss_bowl as loss_bowl
+from scalefit.laws.rate_and_batch import posynomial_bowl as posynomial_bowl
 from scalefit.laws.reinforcement import overoptimization_best_of_n as overoptimization_best_of_n
 from scalefit.laws.reinforcement import overoptimization_rl as overoptimization_rl
 from scalefit.laws.reinforcement import reward_of_compute as reward_of_compute
@@ -146,7 +149,13 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
             overoptimization_best_of_n,
             overoptimization_rl,
         ),
-        "hyperparameters": (optimal_learning_rate, optimal_batch_size),
+        "hyperparameters": (
+            optimal_learning_rate,
+            optimal_batch_size,
+            loss_bowl,
+            posynomial_bowl,
+            tokens_of_batch,
+        ),
         "shape": (aspect_ratio, architecture_product, architecture_sum),
     }
 )

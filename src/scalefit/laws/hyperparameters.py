@@ -1,4 +1,4 @@
-"""Optimal learning rate and batch size over model and data size.
+"""Optimal learning rate and batch size over model and data size, and the price of large batches.
 
 Fit them to the best run of each (N, D), with squared log residuals (``robust="none"``): that is
 the linear regression of the logarithms. A coarse grid of hyperparameters leaves its steps in the
@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from scalefit.laws.base import law
-from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Positive
+import jax
 
-__all__ = ["optimal_batch_size", "optimal_learning_rate"]
+from scalefit.laws.base import law
+from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Positive, scale_of
+
+__all__ = ["optimal_batch_size", "optimal_learning_rate", "tokens_of_batch"]
 
 Slope = Annotated[Coefficient, Bounds(-2.0, 2.0)]
 
@@ -43,6 +45,7 @@ def optimal_learning_rate(
     source="Li et al. 2025 (Step Law), arXiv 2503.04715, optimal batch size",
     response="batch_size",
     latex=r"B(D) = c D^b",
+    also_known_as=["critical batch size over tokens (2505.13738, 2410.21676)"],
 )
 def optimal_batch_size(D: Positive, *, c: Amplitude, b: Slope) -> Positive:
     """B(D) = c D^b
@@ -55,3 +58,33 @@ def optimal_batch_size(D: Positive, *, c: Amplitude, b: Slope) -> Positive:
         b: slope in D; 0.571.
     """
     return c * D**b
+
+
+@law(
+    source="McCandlish et al. 2018, arXiv 1812.06162, examples against steps to a fixed loss",
+    response="D",
+    latex=r"D(b) = D_{\min} (1 + \frac{b}{b_{crit}})",
+    also_known_as=[
+        "critical batch size (2001.08361, 2410.21676, 2505.13738)",
+        "steps to a loss: S(b) = D(b) / b = S_min (1 + b_crit / b)",
+    ],
+)
+def tokens_of_batch(
+    batch: Positive, *, D_min: Amplitude, b_crit: Annotated[jax.Array, scale_of("batch")]
+) -> Positive:
+    """D(b) = D_min (1 + b / b_crit)
+
+    Tokens that a fixed loss takes at a batch size: the critical batch takes twice the least.
+
+    The steps are D / b = S_min (1 + b_crit / b) with S_min = D_min / b_crit: the least number, at
+    unlimited batches. The loss is the same in every row: interpolate the curves of runs whose
+    learning rate is tuned at every batch. The form was read in works that quote it.
+
+    Args:
+        batch: tokens of a batch, count.
+        D_min: tokens at small batches.
+        b_crit: critical batch, in the unit of ``batch``; 1e5 to 1e7 tokens, more at lower losses.
+
+    Batches far below the critical one show D_min only, those far above it D_min / b_crit only.
+    """
+    return D_min * (1 + batch / b_crit)

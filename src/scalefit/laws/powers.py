@@ -57,6 +57,10 @@ def power_offset(x: Positive, *, E: Offset, A: Amplitude, alpha: Exponent) -> An
 @law(
     source="allometric law, as for optimal hyperparameters by DeepSeek-AI 2024, arXiv 2401.02954",
     latex=r"y(x) = A x^b",
+    also_known_as=[
+        "AdamW timescale over tokens per parameter (2505.13738)",
+        "critical batch size over loss (2001.08361)",
+    ],
 )
 def signed_power(
     x: Positive, *, A: Coefficient, b: Annotated[Coefficient, Bounds(-5.0, 5.0)]

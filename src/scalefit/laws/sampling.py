@@ -117,6 +117,9 @@ def _stirling(x: Any) -> Any:
 @law(
     source="Roberts et al. 2026, arXiv 2604.01411, train-to-test law, approach 1",
     latex=(r"L(N, D, k) = E + \frac{A}{N^\alpha} + \frac{B}{D^\beta} + \frac{G}{k^\gamma}"),
+    also_known_as=[
+        "third additive axis: steps and batch in place of D (2607.01487, by its abstract)"
+    ],
 )
 def train_to_test(
     N: Positive,
