@@ -287,6 +287,8 @@ FLOW = [
     "allocation.column_multiplier",
     "allocation.crossings",
     "allocation.multiplier",
+    "allocation.law_minima",
+    "allocation.optimal_columns",
     "allocation",
     "shapes.fields",
     "shapes.products",

@@ -47,6 +47,7 @@ def made(runs):
         "profile": sf.profile(fit, runs, "alpha"),
         "best": sf.allocate(draws, 1e22),
         "crossing": sf.crossing(*(sf.fit(runs, law, x="N") for law in ("power_offset", "power"))),
+        "optimum": sf.optimal_columns(sf.fit(runs, "chinchilla_n"), "N"),
         "region": sf.near_optimal(fit, 1e22),
         "deadweight": sf.deadweight(fit, 1e9, 1e11),
         "shapes": sf.shapes.nearest(draws, 1e20, vocab=32000, head_size=64),
@@ -67,6 +68,7 @@ def made(runs):
 RESULTS = (
     *("runs", "fit", "own fit", "published", "params", "objective", "diagnostics", "certificate"),
     *("verdict", "note", "laws", "draws", "loss", "covariance", "profile", "best", "crossing"),
+    "optimum",
     *("region", "deadweight", "shapes", "study", "isoflop", "next runs", "check", "diagnosis"),
     *("holdout", "comparison", "bias", "report"),
 )

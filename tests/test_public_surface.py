@@ -32,6 +32,7 @@ RESULTS = (
     sf.allocation.Crossing,
     sf.allocation.Deadweight,
     sf.allocation.NearOptimal,
+    sf.allocation.OptimalColumns,
     sf.shapes.NearestShapes,
     sf.approach2.Advice,
     sf.approach2.Attribution,

@@ -1,7 +1,7 @@
 """From a fitted law and a budget to model size and tokens: costs, hardware, closed forms, results.
 
 ``scalefit.allocate``, ``near_optimal``, ``deadweight``, ``compute_multiplier``,
-``inverse_predict`` and ``crossing`` use them.
+``inverse_predict``, ``crossing`` and ``optimal_columns`` use them.
 """
 
 from scalefit.allocation.additive_optimum import (
@@ -27,6 +27,7 @@ from scalefit.allocation.inference_costs import (
     lifetime_usd,
 )
 from scalefit.allocation.near_optimality import NearOptimal
+from scalefit.allocation.optimal_columns import OptimalColumns
 from scalefit.allocation.optimum_functions import OptimumFunction, optimum_function
 from scalefit.allocation.result import Allocation
 
@@ -39,6 +40,7 @@ __all__ = [
     "Deadweight",
     "Hardware",
     "NearOptimal",
+    "OptimalColumns",
     "OptimumFunction",
     "Utilisation",
     "best_loss",
