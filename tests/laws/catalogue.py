@@ -1033,6 +1033,7 @@ ROWS = [
         exact=same("E A B c_ll c_lb c_bb l_N b_D beta", 1e-5),
         near=same("c_ll c_lb c_bb", 0.15) | same("E beta", 0.1),
         noise=0.001,
+        options=SQUARED,
     ),
     Row(
         "posynomial_bowl",

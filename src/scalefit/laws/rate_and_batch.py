@@ -45,7 +45,7 @@ def loss_bowl(
     *,
     E: Offset,
     A: Amplitude,
-    B: Amplitude,
+    B: Coefficient,
     s_l: Coefficient,
     s_b: Coefficient,
     c_ll: Coefficient,
@@ -77,7 +77,7 @@ def loss_bowl(
         D: training tokens, count.
         E: irreducible loss, nats per token; it trades off with A over one decade of N.
         A: finite-model loss of the reference run; about 1.
-        B: finite-data loss of the reference run, at the reference learning rate and batch.
+        B: finite-data loss of the reference run; of any sign, as the reference is any point.
         s_l: slope in ln lr at the reference run.
         s_b: slope in ln batch there.
         c_ll: curvature along ln lr; 0.03. It is a bowl where c_ll > 0 and 4 c_ll c_bb > c_lb^2.
