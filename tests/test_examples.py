@@ -41,6 +41,7 @@ SAYS = {
     "study": "approach2",
     "uncertainty": "95 %",
     "one_column": "They cross once within",
+    "learning_rate": "no_inner_optimum: the loss is least at an end of lr",
     "own_table": "nearer to the runs in counts",
     "trackers": "mid_schedule: 2 of 75 losses",
     "safely": "left out, each under its rule",
@@ -131,7 +132,7 @@ def test_the_python_in_the_readme_runs(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["allocation", "costs", "shapes"])
+@pytest.mark.parametrize("page", ["allocation", "costs", "shapes", "hyperparameters"])
 def test_the_python_in_a_page_runs(page, tmp_path):
     (tmp_path / "page.py").write_text("\n".join(blocks("python", f"docs/{page}.md")))
     run(tmp_path / "page.py")

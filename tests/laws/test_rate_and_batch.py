@@ -127,6 +127,5 @@ def test_all_runs_of_step_law_say_where_its_optimum_is(data_folder):
     assert found.inside
     low, high = found.estimate("lr").interval()
     assert low < sf.published("optimal_learning_rate").predict(N=N, D=D) < high
-    # The largest cell itself: 17 runs lie within 0.1 % of its least loss, over a factor of 3.
     published = sf.published("optimal_batch_size").predict(D=D)
     assert found["batch"] / published == pytest.approx(1.13, abs=0.05)

@@ -36,7 +36,9 @@ MOST = 4
 
 OVER = 'Name columns of the law, as over=["lr", "batch"]'
 RANGE = "Pass a range for a column, as within={'lr': (1e-5, 1e-1)}"
-KINDS: Mapping[str, Kind] = {"N": "count", "D": "count", "C": "flop"}
+
+# Columns of larger numbers are written as counts, 1.4M.
+COUNTED = 1e4
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +115,8 @@ class OptimalColumns(Described):
         Raises:
             ArgumentError: the level is no number between 0 and 1.
         """
-        frame, kinds = self.to_frame(level), KINDS
+        frame = self.to_frame(level)
+        kinds = {name: _kind(name, frame[name]) for name in (*self.at, *self.value)}
         columns = []
         # What is the same everywhere is in the headline.
         varied = [name for name in self.at if np.ptp(frame[name]) > 0]
@@ -122,8 +125,7 @@ class OptimalColumns(Described):
             heading = self.response if name == "loss" else name
             columns.append(Column(heading, list(frame[name]), kinds.get(name, "number"), *ends))
         first = {
-            name: shown(frame[name].iloc[0], kinds.get(name, "number")).value
-            for name in (*self.value, *self.at)
+            name: shown(frame[name].iloc[0], kinds[name]).value for name in (*self.value, *self.at)
         }
         best = ", ".join(f"{name} = {first[name]}" for name in self.value)
         given = ", ".join(f"{name} = {first[name]}" for name in self.at)
@@ -142,6 +144,13 @@ class OptimalColumns(Described):
         if count == 1:
             where = "".join(f", {name} = {np.ravel(x)[0]:.4g}" for name, x in self.value.items())
         return f"<OptimalColumns of {self.law}{where}>"
+
+
+def _kind(name: str, values: Any) -> Kind:
+    """How a column is written."""
+    if name == "C":
+        return "flop"
+    return "count" if np.abs(values).min() >= COUNTED else "number"
 
 
 def optimal_columns(
@@ -326,7 +335,8 @@ def _notes(
         why = f"the {fit.law.response} does not curve upwards in every direction at {where}"
         if ended:
             why = f"the {fit.law.response} is least at an end of {' and '.join(ended)}: {where}"
-        some = f" of {len(outside)} of {len(found.inside[0])} settings" if len(given) else ""
+        count = len(found.inside[0])
+        some = f" ({len(outside)} of {count} settings)" if count > 1 else ""
         notes.append(
             Note.of(
                 "no_inner_optimum",
