@@ -113,10 +113,8 @@ class Valley:
         """First and second derivatives at coordinates of shape (draws, points, columns)."""
         count, shape = len(self.over), place.shape[:-1]
         coordinates = {name: place[..., i] for i, name in enumerate(self.over)}
-        given = [
-            np.broadcast_to(coordinates.get(name, self.others.get(name)), shape)
-            for name in self.law.columns
-        ]
+        every = {**self.others, **coordinates}
+        given = [np.broadcast_to(every[name], shape) for name in self.law.columns]
         params = [self.params[name] for name in self.law.names]
         found = _run(_with_curvature(self.law, self.over, self.logs), given, params)
         first = np.stack([np.broadcast_to(item, shape) for item in found[:count]], axis=-1)
