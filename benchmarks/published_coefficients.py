@@ -150,7 +150,7 @@ def released_tokens(table: pd.DataFrame) -> pd.DataFrame:
 def best_runs(table: pd.DataFrame) -> pd.DataFrame:
     """The best run of each size and number of tokens; batches in tokens, 2048 a sequence."""
     lowest = table.loc[table.groupby(["params", "tokens"])["loss"].idxmin()]
-    return lowest[["params", "tokens", "lr"]].assign(batch_size=2048 * lowest["batch_size"])
+    return lowest[["params", "tokens", "lr"]].assign(batch=2048 * lowest["batch_size"])
 
 
 # Of the table of 217 runs; millions of parameters and 1e9 tokens.

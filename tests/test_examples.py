@@ -42,6 +42,7 @@ SAYS = {
     "uncertainty": "95 %",
     "one_column": "They cross once within",
     "mixture": "a percent more of code would lower the loss",
+    "learning_rate": "no_inner_optimum: the loss is least at an end of lr",
     "own_table": "nearer to the runs in counts",
     "trackers": "mid_schedule: 2 of 75 losses",
     "safely": "left out, each under its rule",
@@ -132,7 +133,7 @@ def test_the_python_in_the_readme_runs(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["allocation", "costs", "shapes"])
+@pytest.mark.parametrize("page", ["allocation", "costs", "shapes", "hyperparameters"])
 def test_the_python_in_a_page_runs(page, tmp_path):
     (tmp_path / "page.py").write_text("\n".join(blocks("python", f"docs/{page}.md")))
     run(tmp_path / "page.py")

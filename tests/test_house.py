@@ -293,6 +293,8 @@ FLOW = [
     "allocation.mixture_result",
     "allocation.mixture_notes",
     "allocation.mixture_optimum",
+    "allocation.law_minima",
+    "allocation.optimal_columns",
     "allocation",
     "shapes.fields",
     "shapes.products",

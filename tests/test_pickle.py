@@ -55,6 +55,7 @@ def made(runs):
         "profile": sf.profile(fit, runs, "alpha"),
         "best": sf.allocate(draws, 1e22),
         "crossing": sf.crossing(*(sf.fit(runs, law, x="N") for law in ("power_offset", "power"))),
+        "optimum": sf.optimal_columns(sf.fit(runs, "chinchilla_n"), "N"),
         "region": sf.near_optimal(fit, 1e22),
         "mixture": sf.optimal_mixture(mixtures(), natural={"web": 1, "rest": 3}),
         "deadweight": sf.deadweight(fit, 1e9, 1e11),
@@ -77,8 +78,8 @@ def made(runs):
 RESULTS = (
     *("runs", "fit", "own fit", "published", "params", "objective", "diagnostics", "certificate"),
     *("verdict", "note", "laws", "draws", "loss", "covariance", "profile", "best", "crossing"),
-    *("region", "mixture", "deadweight", "shapes", "study", "isoflop", "next runs", "check"),
-    *("diagnosis", "holdout", "comparison", "beside published", "bias", "report"),
+    *("optimum", "region", "mixture", "deadweight", "shapes", "study", "isoflop", "next runs"),
+    *("check", "diagnosis", "holdout", "comparison", "beside published", "bias", "report"),
 )
 
 

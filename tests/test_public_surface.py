@@ -33,6 +33,7 @@ RESULTS = (
     sf.allocation.Deadweight,
     sf.allocation.NearOptimal,
     sf.allocation.OptimalMixture,
+    sf.allocation.OptimalColumns,
     sf.shapes.NearestShapes,
     sf.approach2.Advice,
     sf.approach2.Attribution,

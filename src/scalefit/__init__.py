@@ -28,6 +28,7 @@ from scalefit.allocation.inverse import inverse_predict
 from scalefit.allocation.mixture_optimum import optimal_mixture
 from scalefit.allocation.multiplier import compute_multiplier
 from scalefit.allocation.near_optimality import near_optimal
+from scalefit.allocation.optimal_columns import optimal_columns
 from scalefit.allocation.optimum import allocate
 from scalefit.approach2.comparison import bias
 from scalefit.approach2.isoflop_fit import isoflop
@@ -89,6 +90,7 @@ __all__ = [
     "laws",
     "near_optimal",
     "next_runs",
+    "optimal_columns",
     "optimal_mixture",
     "plot",
     "posterior",

@@ -206,6 +206,11 @@ KUMAR = {
     "n_kv": 2.4185,
 }
 QAT = {"k": 0.1582, "gamma_N": 0.2186, "gamma_D": 0.0745, "gamma_G": 0.7779}
+BOWL = {
+    **{"E": 1.2, "A": 0.99, "B": 0.4, "s_l": 0.0074, "s_b": 0.0076, "c_ll": 0.028},
+    **{"c_lb": -0.014, "c_bb": 0.0213, "l_N": 0.0247, "l_D": -0.0007, "b_N": -0.0045},
+    **{"b_D": -0.0217, "t_N": 0.0, "t_D": 0.0, "alpha": 0.25, "beta": 0.24},
+}
 
 
 def drifting() -> pd.DataFrame:
@@ -342,6 +347,20 @@ def attempts():
     return pd.DataFrame({"samples": np.round(np.geomspace(1, 1e4, 40))})
 
 
+def hyperparameters():
+    """Learning rates by batches around the optimum of nine sizes by tokens."""
+    runs = crossed(
+        N=[6e7, 2.5e8, 1e9], D=[2e9, 1.4e10, 1e11], rate=[0.3, 1.0, 3.0], size=[0.25, 1.0, 4.0]
+    )
+    rate = runs["rate"] * 1.79 * runs["N"] ** -0.713 * runs["D"] ** 0.307
+    return runs[["N", "D"]].assign(lr=rate, batch=runs["size"] * 0.58 * runs["D"] ** 0.571)
+
+
+def batches():
+    """Batches of 2^14 to 2^23 tokens, each with three seeds."""
+    return pd.DataFrame({"batch": np.tile(2.0 ** np.arange(14, 24), 3)})
+
+
 def checkpoints():
     """Checkpoints of one run of 50000 GPU hours, after its first part."""
     return pd.DataFrame({"C": np.linspace(1500.0, 50000.0, 75)})
@@ -403,9 +422,9 @@ def pretrained():
     return pd.DataFrame({"D": np.geomspace(1e6, 1e10, 30)})
 
 
-def batches():
+def batch_sizes():
     """Batch sizes on both sides of the best, in samples."""
-    return pd.DataFrame({"batch_size": 2.0 ** np.arange(4, 16)})
+    return pd.DataFrame({"batch": 2.0 ** np.arange(4, 16)})
 
 
 def gemstones():
@@ -1183,12 +1202,44 @@ ROWS = [
     ),
     Row(
         "surge_learning_rate",
-        batches,
+        batch_sizes,
         {"lr_max": 1e-3, "B_noise": 700.0},
         linear=("lr_max",),
         exact=same("lr_max B_noise", 1e-8),
         near=same("lr_max", 0.06) | same("B_noise", 0.15),
         noise=0.05,
+    ),
+    Row(
+        "loss_bowl",
+        hyperparameters,
+        BOWL,
+        linear=tuple(BOWL)[:14],
+        exact=same("E A B c_ll c_lb c_bb l_N b_D beta", 1e-5),
+        near=same("c_ll c_lb c_bb", 0.15) | same("E beta", 0.1),
+        noise=0.001,
+        options=SQUARED,
+    ),
+    Row(
+        "posynomial_bowl",
+        hyperparameters,
+        {
+            **{"E": 1.2, "A": 0.7, "P": 0.088, "Q": 0.048, "R": 0.2, "W": 2.4e-5},
+            **{"alpha": 0.25, "p": 0.43, "r": 0.3, "u": 0.54, "v": 0.35, "k": 0.28},
+        },
+        linear=tuple("EAPQRW"),
+        exact=same("E A P Q R alpha p r u v k", 1e-4),
+        near=same("p r u v k", 0.2),
+        noise=0.001,
+        seeds=True,
+    ),
+    Row(
+        "tokens_of_batch",
+        batches,
+        {"D_min": 3e9, "b_crit": 1e6},
+        linear=("D_min",),
+        exact=same("D_min b_crit", 1e-7),
+        near=same("D_min b_crit", 0.05),
+        noise=0.02,
         options=SQUARED,
     ),
     Row(

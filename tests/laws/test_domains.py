@@ -44,8 +44,9 @@ def test_every_column_has_a_domain(law, name):
 
 # What is known of the values of a response; losses, their differences and rewards have any sign.
 RESPONSES = {
+    "D": "0 < D",
     "accuracy": "0 <= accuracy <= 1",
-    "batch_size": "0 < batch_size",
+    "batch": "0 < batch",
     "bleu": "0 <= bleu",
     "coverage": "0 <= coverage <= 1",
     "error": "0 <= error <= 1",

@@ -17,7 +17,7 @@ def best(data_folder):
     """The best run of each size and number of tokens; batches in tokens (2048 a sequence)."""
     runs = pd.read_csv(data_folder / "steplaw_dense.csv")
     lowest = runs.loc[runs.groupby(["params", "tokens"])["loss"].idxmin()]
-    table = lowest[["params", "tokens", "lr"]].assign(batch_size=2048 * lowest["batch_size"])
+    table = lowest[["params", "tokens", "lr"]].assign(batch=2048 * lowest["batch_size"])
     return table.reset_index(drop=True)
 
 
@@ -57,7 +57,7 @@ def test_printed_law_is_within_a_step_of_the_grid_of_the_best_runs(best):
     batch = sf.published(BATCH).predict(D=best["tokens"])
     # The grid has steps of sqrt 2 and 1.4 to 2; the loss is flat near its least value.
     assert np.median(np.abs(np.log2(rate / best["lr"]))) < 0.5
-    assert np.median(np.abs(np.log2(batch / best["batch_size"]))) < 0.5
+    assert np.median(np.abs(np.log2(batch / best["batch"]))) < 0.5
 
 
 # Surge
@@ -81,7 +81,7 @@ def test_surge_is_the_best_step_along_signs_of_gradients():
     for B in (1e-3, 0.2, params["B_noise"], 7.0):
         E = np.sqrt(2 * B / np.pi) * snr
         best = E @ mu / ((1 - E**2) @ np.diag(H) + E @ H @ E)
-        found = sf.laws.surge_learning_rate.evaluate({"batch_size": B}, params)
+        found = sf.laws.surge_learning_rate.evaluate({"batch": B}, params)
         assert found == pytest.approx(best, rel=1e-12)
 
 
@@ -89,7 +89,7 @@ def test_surge_peaks_at_the_noise_and_grows_as_a_square_root_before():
     params = {"lr_max": 3e-4, "B_noise": 500.0}
     batches = np.array([50.0, 500.0, 5000.0, 1e-4, 4e-4])
     low, peak, high, first, second = sf.laws.surge_learning_rate.evaluate(
-        {"batch_size": batches}, params
+        {"batch": batches}, params
     )
     assert peak == pytest.approx(3e-4, rel=1e-15)
     assert low == pytest.approx(high, rel=1e-14)

@@ -1,7 +1,7 @@
 """From a fitted law and a budget to model size and tokens: costs, hardware, closed forms, results.
 
 ``scalefit.allocate``, ``near_optimal``, ``deadweight``, ``compute_multiplier``,
-``inverse_predict``, ``crossing`` and ``optimal_mixture`` use them.
+``inverse_predict``, ``crossing``, ``optimal_columns`` and ``optimal_mixture`` use them.
 """
 
 from scalefit.allocation.additive_optimum import (
@@ -28,6 +28,7 @@ from scalefit.allocation.inference_costs import (
 )
 from scalefit.allocation.mixture_result import OptimalMixture
 from scalefit.allocation.near_optimality import NearOptimal
+from scalefit.allocation.optimal_columns import OptimalColumns
 from scalefit.allocation.optimum_functions import OptimumFunction, optimum_function
 from scalefit.allocation.result import Allocation
 
@@ -40,6 +41,7 @@ __all__ = [
     "Deadweight",
     "Hardware",
     "NearOptimal",
+    "OptimalColumns",
     "OptimalMixture",
     "OptimumFunction",
     "Utilisation",

@@ -57,6 +57,7 @@ from scalefit.laws.formats import quartet as quartet
 from scalefit.laws.hyperparameters import optimal_batch_size as optimal_batch_size
 from scalefit.laws.hyperparameters import optimal_learning_rate as optimal_learning_rate
 from scalefit.laws.hyperparameters import surge_learning_rate as surge_learning_rate
+from scalefit.laws.hyperparameters import tokens_of_batch as tokens_of_batch
 from scalefit.laws.kinds import Amplitude as Amplitude
 from scalefit.laws.kinds import Bounds as Bounds
 from scalefit.laws.kinds import By as By
@@ -88,6 +89,8 @@ from scalefit.laws.powers import signed_power as signed_power
 from scalefit.laws.powers import signed_power_offset as signed_power_offset
 from scalefit.laws.powers import stretched_exponential as stretched_exponential
 from scalefit.laws.products import power_product as power_product
+from scalefit.laws.rate_and_batch import loss_bowl as loss_bowl
+from scalefit.laws.rate_and_batch import posynomial_bowl as posynomial_bowl
 from scalefit.laws.reinforcement import overoptimization_best_of_n as overoptimization_best_of_n
 from scalefit.laws.reinforcement import overoptimization_rl as overoptimization_rl
 from scalefit.laws.reinforcement import reward_of_compute as reward_of_compute
@@ -189,7 +192,14 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
             overoptimization_best_of_n,
             overoptimization_rl,
         ),
-        "hyperparameters": (optimal_learning_rate, optimal_batch_size, surge_learning_rate),
+        "hyperparameters": (
+            optimal_learning_rate,
+            optimal_batch_size,
+            surge_learning_rate,
+            tokens_of_batch,
+            loss_bowl,
+            posynomial_bowl,
+        ),
         "shape": (
             aspect_ratio,
             architecture_product,

@@ -1,4 +1,4 @@
-"""Optimal learning rate and batch size over model and data size, and over each other.
+"""Optimal learning rate and batch size over sizes and each other; the price of large batches.
 
 Fit them to the best run of each (N, D), with squared log residuals (``robust="none"``): that is
 the linear regression of the logarithms. A coarse grid of hyperparameters leaves its steps in the
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from scalefit.laws.base import law
 from scalefit.laws.kinds import Amplitude, Bounds, Coefficient, Positive, scale_of
 
-__all__ = ["optimal_batch_size", "optimal_learning_rate", "surge_learning_rate"]
+__all__ = ["optimal_batch_size", "optimal_learning_rate", "surge_learning_rate", "tokens_of_batch"]
 
 Slope = Annotated[Coefficient, Bounds(-2.0, 2.0)]
 
@@ -44,8 +44,9 @@ def optimal_learning_rate(
 
 @law(
     source="Li et al. 2025 (Step Law), arXiv 2503.04715, optimal batch size",
-    response="batch_size",
+    response="batch",
     latex=r"B(D) = c D^b",
+    also_known_as=["critical batch size over tokens (2505.13738, 2410.21676)"],
 )
 def optimal_batch_size(D: Positive, *, c: Amplitude, b: Slope) -> Positive:
     """B(D) = c D^b
@@ -71,10 +72,10 @@ def optimal_batch_size(D: Positive, *, c: Amplitude, b: Slope) -> Positive:
     also_known_as=["learning rate of Adam over batch size: square-root rule, peak, decline"],
 )
 def surge_learning_rate(
-    batch_size: Positive,
+    batch: Positive,
     *,
     lr_max: Amplitude,
-    B_noise: Annotated[jax.Array, scale_of("batch_size")],
+    B_noise: Annotated[jax.Array, scale_of("batch")],
 ) -> Positive:
     """lr(B) = 2 lr_max / (sqrt(B_noise / B) + sqrt(B / B_noise))
 
@@ -84,11 +85,41 @@ def surge_learning_rate(
     is beyond what the authors derive.
 
     Args:
-        batch_size: B, in samples or tokens.
+        batch: B, in samples or tokens.
         lr_max: the learning rate at the peak.
         B_noise: batch size at the peak, in the unit of B; it grows as the loss falls.
 
     Batches all far below the peak show only lr_max / sqrt(B_noise): B_noise then ends anywhere
     above them, and lr_max with it. Batches all far above show only their product.
     """
-    return 2 * lr_max / (jnp.sqrt(B_noise / batch_size) + jnp.sqrt(batch_size / B_noise))
+    return 2 * lr_max / (jnp.sqrt(B_noise / batch) + jnp.sqrt(batch / B_noise))
+
+
+@law(
+    source="McCandlish et al. 2018, arXiv 1812.06162, examples against steps to a fixed loss",
+    response="D",
+    latex=r"D(b) = D_{\min} (1 + \frac{b}{b_{crit}})",
+    also_known_as=[
+        "critical batch size (2001.08361, 2410.21676, 2505.13738)",
+        "steps to a loss: S(b) = D(b) / b = S_min (1 + b_crit / b)",
+    ],
+)
+def tokens_of_batch(
+    batch: Positive, *, D_min: Amplitude, b_crit: Annotated[jax.Array, scale_of("batch")]
+) -> Positive:
+    """D(b) = D_min (1 + b / b_crit)
+
+    Tokens that a fixed loss takes at a batch size: the critical batch takes twice the least.
+
+    The steps are D / b = S_min (1 + b_crit / b) with S_min = D_min / b_crit: the least number, at
+    unlimited batches. The loss is the same in every row: interpolate the curves of runs whose
+    learning rate is tuned at every batch. The form was read in works that quote it.
+
+    Args:
+        batch: tokens of a batch, count.
+        D_min: tokens at small batches.
+        b_crit: critical batch, in the unit of ``batch``; 1e5 to 1e7 tokens, more at lower losses.
+
+    Batches far below the critical one show D_min only, those far above it D_min / b_crit only.
+    """
+    return D_min * (1 + batch / b_crit)

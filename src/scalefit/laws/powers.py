@@ -125,6 +125,8 @@ def shifted_power(x: Positive, *, E: Offset, A: Amplitude, alpha: Exponent, x0: 
     latex=r"y(x) = A x^b",
     also_known_as=[
         "allometric law",
+        "AdamW timescale over tokens per parameter (2505.13738)",
+        "critical batch size over loss (2001.08361)",
     ],
 )
 def signed_power(x: Positive, *, A: Coefficient, b: Slope) -> Any:

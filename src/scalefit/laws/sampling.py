@@ -168,6 +168,7 @@ def coverage_of_compute(
     latex=(r"L(N, D, k) = E + \frac{A}{N^\alpha} + \frac{B}{D^\beta} + \frac{G}{k^\gamma}"),
     also_known_as=[
         "size of a retrieval datastore as third axis (2407.12854)",
+        "third additive axis: steps and batch in place of D (2607.01487, by its abstract)",
     ],
 )
 def train_to_test(

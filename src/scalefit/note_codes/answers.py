@@ -103,9 +103,15 @@ CODES = {
         "in some draws two laws do not cross where their fits do: the interval is of the others",
         "report the share beside the interval",
     ),
+    "no_inner_optimum": Code(
+        "warning",
+        "a law is least at an end of the range of a column, or its curvature is not upwards in "
+        "every direction: there is no optimum inside the range",
+        "a wider `within=`, or runs on both sides of the optimum",
+    ),
     "draws_without_optimum": Code(
         "warning",
-        "some draws have no compute-optimal point",
+        "some draws have no compute-optimal point, or no minimum inside a range",
         "nothing, where they are few: the interval is of the others",
     ),
     "dense_peak": Code(
