@@ -102,7 +102,8 @@ def test_a_fit_goes_to_another_process(made):
 
 
 def test_a_law_is_pickled_by_its_name():
-    for law in (mine, *sf.laws.BUILTIN.values(), sf.laws.mixture_of("web", "code")):
+    made = (sf.laws.mixture_of("web", "code"), sf.laws.multi_power())
+    for law in (mine, *sf.laws.BUILTIN.values(), *made):
         assert pickle.loads(pickle.dumps(law)) is law
         assert copy.deepcopy(law) is law and copy.copy(law) is law
 

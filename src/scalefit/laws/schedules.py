@@ -39,7 +39,7 @@ NODES = 6
 GROWTH = 0.02
 # Rows whose nodes are computed at a time.
 ROWS = 512
-# A learning rate this close to the largest is the largest: schedules are computed with rounding.
+# Relative differences that are rounding: of a learning rate from the largest, of S2 from zero.
 ROUNDING = 1e-9
 # Smaller changes, as a share of the largest learning rate, are rounding.
 TINY = 1e-10
@@ -55,7 +55,7 @@ KNOWN = ("learning-rate schedule", "cosine", "WSD", "warmup-stable-decay", "cool
     also_known_as=["annealing momentum law", "scaling law with learning rate annealing", *KNOWN],
 )
 def annealing(
-    S1: Positive, S2: Any, *, E: Offset, A: Amplitude, alpha: Exponent, C: Amplitude
+    S1: Positive, S2: NotNegative, *, E: Offset, A: Amplitude, alpha: Exponent, C: Amplitude
 ) -> Any:
     """L(s) = E + A S1^-alpha - C S2
 
@@ -213,6 +213,8 @@ def schedule_columns(
     count = whole(nodes, "nodes", least=0, most=64, remedy="Pass nodes=6")
     memory = accumulate(schedule.drops, lambda held, drop: lam * held + drop)
     annealed = np.cumsum(np.fromiter(memory, float, len(schedule.lr)))
+    # A rise back to the peak leaves rounding below zero.
+    annealed[(annealed < 0) & (annealed > -ROUNDING * annealed.max())] = 0.0
     found = {"step": at, "S1": schedule.area[at], "S2": annealed[at]}
     if count:
         phases = _phases(schedule, count)
