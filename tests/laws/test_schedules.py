@@ -212,6 +212,8 @@ def test_two_schedules_give_the_multi_power_law_back():
 def test_a_third_schedule_is_predicted_from_two_with_noise():
     fit, unseen = fitted(1e-3), curves(1e-3)["wsd"]
     assert fit.verdict.level == "good"
+    # Nineteen columns, of which a report names eight.
+    assert "area_1 0 to" in str(fit) and "and 11 more columns" in " ".join(str(fit).split())
     np.testing.assert_allclose(fit.predict(unseen), unseen["exact"], rtol=1.5e-3)
 
 
@@ -220,6 +222,8 @@ def test_a_fit_is_saved_with_the_law_that_reads_it():
     again = sf.Fit.from_json(fit.to_json(), law=multi_power())
     wsd = curves(0.0)["wsd"]
     np.testing.assert_array_equal(again.predict(wsd), fit.predict(wsd))
+    assert sf.laws.find("annealing momentum law") is sf.laws.annealing
+    assert [law.name for law in sf.laws.search("WSD")] == ["annealing"]
     assert multi_power(6) is multi_power() and multi_power(4) is not multi_power()
 
 

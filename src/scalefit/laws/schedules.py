@@ -71,7 +71,8 @@ def annealing(
         C: loss that a unit of annealing area removes; grows as 1 - ``lam`` does.
 
     ``lam`` is no parameter: the columns depend on it. Fit with some values, 0.99 to 0.9995, and
-    take the one of the least objective.
+    take the one of the least objective. :func:`multi_power` makes the multi-power law of Luo et
+    al. 2025 (arXiv 2503.12811), in which the pace of a drop depends on what it ended at.
     """
     return E + A * S1**-alpha - C * S2
 
@@ -205,7 +206,7 @@ def schedule_columns(
         >>> import numpy as np
         >>> lr = np.r_[np.linspace(0, 3e-4, 101), np.full(900, 3e-4), np.full(1000, 3e-5)]
         >>> schedule_columns(lr, [500, 1500], nodes=1).round(4).iloc[1].to_dict()
-        {'step': 1500.0, 'S1': 0.3, 'S2': 0.1068, 'drop_1': 0.0003, 'lr_1': 0.0, 'area_1': 0.015}
+        {'step': 1500.0, 'S1': 0.3001, 'S2': 0.1063, 'drop_1': 0.0003, 'lr_1': 0.0, 'area_1': 0.015}
     """
     schedule = _schedule(lr, warmup)
     at = _steps(steps, schedule)
