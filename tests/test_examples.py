@@ -52,6 +52,7 @@ SAYS = {
     "holdout": "decades beyond its training",
     "shape": "Shapes near the optimum of chinchilla",
     "compare": "chosen: chinchilla_outer",
+    "schedules": "WSD, last 10 % ends lowest",
 }
 
 

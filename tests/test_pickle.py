@@ -116,6 +116,7 @@ MADE = (
     sf.laws.mixture_of("web", "code"),
     sf.laws.additive_mixture_of("web", "code"),
     sf.laws.joint_mixture_of("web", "code"),
+    sf.laws.multi_power(),
 )
 
 

@@ -366,6 +366,22 @@ def checkpoints():
     return pd.DataFrame({"C": np.linspace(1500.0, 50000.0, 75)})
 
 
+def three_schedules() -> pd.DataFrame:
+    """A constant, a cosine and a decay at the end, of 24,000 steps with a warm-up of 2,000."""
+    step = np.arange(24001)
+    risen, done = np.minimum(step / 2000, 1), np.clip((step - 2000) / 22000, 0, 1)
+    shapes = {
+        "constant": 1.0,
+        "cosine": 0.1 + 0.45 * (1 + np.cos(np.pi * done)),
+        "wsd": 0.1 ** np.clip((step - 20000) / 4000, 0, 1),
+    }
+    at = np.linspace(2400, 24000, 25).astype(int)
+    return pd.concat(
+        [sf.laws.schedule_columns(3e-4 * risen * shape, at, nodes=0) for shape in shapes.values()],
+        ignore_index=True,
+    )
+
+
 def shapes():
     """Sizes by tokens by aspect ratios."""
     return crossed(
@@ -1179,6 +1195,15 @@ ROWS = [
         exact=same("R0 A B C_mid", 1e-7),
         near=same("A", 0.015) | same("R0 C_mid", 0.04) | same("B", 0.09),
         options=RAW,
+    ),
+    Row(
+        "annealing",
+        three_schedules,
+        {"E": 2.8, "A": 0.6, "alpha": 0.45, "C": 0.48},
+        linear=("E", "A", "C"),
+        exact=same("E A alpha C", 1e-7),
+        near=same("E", 0.01) | same("A alpha C", 0.05),
+        noise=0.001,
     ),
     Row(
         "optimal_learning_rate",

@@ -99,6 +99,9 @@ from scalefit.laws.sampling import coverage_beta as coverage_beta
 from scalefit.laws.sampling import coverage_of_compute as coverage_of_compute
 from scalefit.laws.sampling import coverage_power as coverage_power
 from scalefit.laws.sampling import train_to_test as train_to_test
+from scalefit.laws.schedules import annealing as annealing
+from scalefit.laws.schedules import multi_power as multi_power
+from scalefit.laws.schedules import schedule_columns as schedule_columns
 from scalefit.laws.shape import architecture_product as architecture_product
 from scalefit.laws.shape import architecture_sum as architecture_sum
 from scalefit.laws.shape import aspect_ratio as aspect_ratio
@@ -192,6 +195,7 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
             overoptimization_best_of_n,
             overoptimization_rl,
         ),
+        "learning-rate schedule": (annealing,),
         "hyperparameters": (
             optimal_learning_rate,
             optimal_batch_size,

@@ -26,6 +26,9 @@ FAR = 1.0
 # unit than the table: nobody extrapolates from 1e9 to 1e14, or back to 1e6.
 HIGH_UNIT, LOW_UNIT = 1e5, 1e-3
 
+# Columns that a message names: a law may have dozens, as the nodes of a quadrature are.
+NAMED = 8
+
 # In decades or widths: rounding must not put a run at the edge outside.
 ROUNDING = 1e-9
 
@@ -48,10 +51,12 @@ def extrapolation(
     if not beyond:
         return ()
     called = dict(said or {})
-    where = ", ".join(
-        f"{called.get(name, name)} {_digits(far)} {_unit(*domain[name])} outside the runs "
-        f"({_range(name, *domain[name], called.get(name))})"
-        for name, far in beyond.items()
+    where = _few(
+        [
+            f"{called.get(name, name)} {_digits(far)} {_unit(*domain[name])} outside the runs "
+            f"({_range(name, *domain[name], called.get(name))})"
+            for name, far in beyond.items()
+        ]
     )
     note = Note.of(
         "extrapolation",
@@ -137,7 +142,13 @@ def ranges(domain: Domain, said: Mapping[str, str] | None = None) -> str:
             continue
         unit = f" {UNITS.get('C' if name == '6ND' else name, '')}".rstrip()
         found.append(f"{called.get(name, name)} {_range(name, low, high, called.get(name))}{unit}")
-    return ", ".join(found)
+    return _few(found)
+
+
+def _few(said: list[str]) -> str:
+    """What is said of columns, in a line; the tail counted where there are many."""
+    more = len(said) - NAMED
+    return ", ".join(said[:NAMED]) + (f" and {more} more columns" if more > 0 else "")
 
 
 def _range(name: str, low: float, high: float, header: str | None = None) -> str:
