@@ -16,6 +16,12 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
+def pytest_configure(config):
+    """The default tier's programs run once or twice; those of the slow tier are users' own."""
+    if config.getoption("markexpr") == "not slow":
+        jax.config.update("jax_disable_most_optimizations", True)
+
+
 @pytest.fixture(autouse=True)
 def no_figure_stays_open():
     """pyplot keeps what is drawn until it is closed, and warns when it is much."""
