@@ -14,14 +14,14 @@ as it stands (:class:`Compiled`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Literal
+from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from scalefit.runtime.settings import on_device, own_settings, processor, quiet
 from scalefit.runtime.threads import apart
@@ -37,7 +37,7 @@ from scalefit.tracing.primitives import (
     closed_form,
 )
 
-__all__ = ["Bound", "Compiled", "Function", "Program", "Untraceable", "trace"]
+__all__ = ["Bound", "Compiled", "Function", "Part", "Program", "Untraceable", "joined", "trace"]
 
 
 class Untraceable(Exception):  # noqa: N818 (a verdict about a function, not an error of the program)
@@ -45,6 +45,17 @@ class Untraceable(Exception):  # noqa: N818 (a verdict about a function, not an 
 
 
 Key = tuple[Any, ...]
+
+
+class Part(NamedTuple):
+    """A traced function, and what it is called with: arguments of the whole by number, or floats.
+
+    Where a float is zero or one, what is multiplied by it is left out of a :class:`Program`. Traced
+    once with its directions as arguments, a derivative is so read for each of them.
+    """
+
+    closed: ClosedJaxpr
+    given: Sequence[int | float]
 
 
 class _Step:
@@ -79,16 +90,23 @@ class Function(Protocol):
 
 
 class Program:
-    """Elementwise operations in order, none twice, none without use."""
+    """Elementwise operations in order, none twice, none without use.
 
-    def __init__(self, closed: ClosedJaxpr) -> None:
-        self.inputs = len(closed.jaxpr.invars)
+    Args:
+        inputs: number of arguments.
+        parts: what is computed of them, one after the other.
+    """
+
+    def __init__(self, inputs: int, parts: Iterable[Part]) -> None:
+        self.inputs = inputs
         self.constants: dict[int, Any] = {}
         self._steps: list[_Step] = []
         self._places = self.inputs
         self._known: dict[Key, int] = {}
-        outputs = self._read(closed, list(range(self.inputs)))
-        self.outputs = outputs
+        self.outputs: list[int] = []
+        for closed, given in parts:
+            operands = [it if isinstance(it, int) else self._constant(it) for it in given]
+            self.outputs += self._read(closed, operands)
         self._prune()
         del self._known
 
@@ -364,7 +382,37 @@ def trace(function: Callable[..., Sequence[Any]], count: int, rows: int = 0) -> 
         if rows and not _elementwise(function, count, rows):
             return Compiled(function, count)
         try:
-            return Program(closed_form(function, [()] * count))
+            return Program(count, [Part(closed_form(function, [()] * count), range(count))])
+        except Untraceable:
+            return Compiled(function, count)
+
+
+def joined(
+    parts: Callable[[Sequence[tuple[int, ...]]], Sequence[Part]], count: int, rows: bool
+) -> Function:
+    """A program of several traced functions, whose values follow each other.
+
+    Args:
+        parts: the functions, traced for arguments of these shapes.
+        count: number of arguments.
+        rows: whether they are functions of whole columns, which are no formulas of one row.
+
+    Returns:
+        As :func:`trace`.
+    """
+
+    def function(*given: Any) -> list[Any]:
+        found: list[Any] = []
+        for closed, numbers in parts([jnp.shape(item) for item in given]):
+            mine = [given[it] if isinstance(it, int) else jnp.asarray(it) for it in numbers]
+            found += jaxpr_as_fun(closed)(*mine)
+        return found
+
+    if rows:
+        return Compiled(function, count)
+    with LOCK, own_settings():
+        try:
+            return Program(count, parts([()] * count))
         except Untraceable:
             return Compiled(function, count)
 
