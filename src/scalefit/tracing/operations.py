@@ -125,25 +125,31 @@ class Program:
         later_inputs = [i for i in range(self.inputs) if i >= len(first) or first[i] is None]
         given = set(self.constants).union(range(self.inputs)).difference(later_inputs)
         held[: len(first)] = first
-        later = []
+        # Function, first operand, the second or the list of others, and place.
+        later: list[tuple[Callable[..., Any], int, int | list[int] | None, int]] = []
         for step in self._steps:
             function = run(step.name, step.primitive, step.params)
             if given.issuperset(step.operands):
                 held[step.place] = function(*(held[place] for place in step.operands))
                 given.add(step.place)
             else:
-                later.append((function, step.operands, step.place))
+                one, *others = step.operands
+                other = others[0] if len(others) == 1 else (others or None)
+                later.append((function, one, other, step.place))
         outputs = self.outputs
 
         def finish(*rest: Any) -> list[Any]:
             values = held.copy()
             for place, value in zip(later_inputs, rest, strict=True):
                 values[place] = value
-            for function, operands, place in later:
-                if len(operands) == 2:  # by far the most
-                    values[place] = function(values[operands[0]], values[operands[1]])
+            # Where arrays are small, this loop is half of a fit.
+            for function, one, other, place in later:
+                if isinstance(other, int):
+                    values[place] = function(values[one], values[other])
+                elif other is None:
+                    values[place] = function(values[one])
                 else:
-                    values[place] = function(*(values[item] for item in operands))
+                    values[place] = function(values[one], *(values[item] for item in other))
             return [values[place] for place in outputs]
 
         return finish
