@@ -15,11 +15,8 @@ matplotlib.use("agg")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-
-def pytest_configure(config):
-    """The default tier's programs run once or twice; those of the slow tier are users' own."""
-    if config.getoption("markexpr") == "not slow":
-        jax.config.update("jax_disable_most_optimizations", True)
+# Programs of tests run once or twice.
+jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +24,16 @@ def no_figure_stays_open():
     """pyplot keeps what is drawn until it is closed, and warns when it is much."""
     yield
     plt.close("all")
+
+
+@pytest.fixture
+def optimised():
+    """Programs compiled anew, as users' are."""
+    jax.clear_caches()
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")
