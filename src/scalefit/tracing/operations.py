@@ -142,7 +142,7 @@ class Program:
             values = held.copy()
             for place, value in zip(later_inputs, rest, strict=True):
                 values[place] = value
-            # Where arrays are small, this loop is half of a fit.
+            # Where arrays are small, most of the time of an allocation goes here.
             for function, one, other, place in later:
                 if isinstance(other, int):
                     values[place] = function(values[one], values[other])
