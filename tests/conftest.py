@@ -15,12 +15,41 @@ matplotlib.use("agg")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
+# Programs of tests run once or twice.
+jax.config.update("jax_disable_most_optimizations", True)
+
+
+# Files by their seconds, the longest first, in one tier or the other. What takes longest begins
+# first, so that no process of a parallel run works on when the others have ended.
+LONGEST = [
+    *("test_examples.py", "test_invariants.py", "test_catalogue.py", "test_devices.py"),
+    *("test_coverage.py", "test_campaign.py", "test_circumstances.py", "test_posterior.py"),
+    *("test_remedies.py", "test_farseer.py", "test_branch_bound.py", "test_global.py"),
+    *("test_levels.py", "test_compare.py", "test_border.py", "test_l1.py", "test_cli.py"),
+    *("test_huber_proofs.py", "test_newton.py", "test_multistart.py", "test_house.py"),
+]
+
+
+def pytest_collection_modifyitems(items):
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
 
 @pytest.fixture(autouse=True)
 def no_figure_stays_open():
     """pyplot keeps what is drawn until it is closed, and warns when it is much."""
     yield
     plt.close("all")
+
+
+@pytest.fixture
+def optimised():
+    """Programs compiled anew, as users' are."""
+    jax.clear_caches()
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

@@ -109,6 +109,8 @@ def test_no_setting_is_changed(plain):
 # Processes: settings that do not exclude each other, together
 
 
+# Digits are those of programs that are compiled as here.
+COMPILED = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 PROCESSES = {
     "strict": {
         "JAX_NUMPY_RANK_PROMOTION": "raise",
@@ -143,7 +145,7 @@ print(json.dumps([tests.values(), tests.compiled_values()]))
 def in_process(settings, program=PROGRAM):
     found = subprocess.run(
         [sys.executable, "-c", program, json.dumps(sys.path)],
-        env=os.environ | settings,
+        env=os.environ | COMPILED | settings,
         capture_output=True,
         text=True,
         timeout=250,

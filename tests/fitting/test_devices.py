@@ -44,6 +44,11 @@ def test_a_program_for_a_device_finds_what_the_host_finds(runs, case):
 
 
 @pytest.mark.slow
+def test_an_optimised_program_finds_it_too(runs, optimised):
+    test_a_program_for_a_device_finds_what_the_host_finds(runs, "huber")
+
+
+@pytest.mark.slow
 def test_replicates_take_a_device_too(pose, runs, monkeypatch):
     # Three at once: the last chunk is filled up.
     monkeypatch.setattr(

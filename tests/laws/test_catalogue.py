@@ -138,8 +138,8 @@ def test_what_a_table_does_not_identify_is_noted(row):
 @pytest.mark.slow
 def test_every_seed_finds_the_same_optimum(row):
     first = fitted(row.law, True)
-    # A grid does not depend on the seed: one says as much as nine.
-    for seed in range(1, 10) if row.seeds else (1,):
+    # A grid does not depend on the seed: one says as much as four.
+    for seed in range(1, 5) if row.seeds else (1,):
         other = fitted(row.law, True, seed)
         assert other.objective_value == pytest.approx(first.objective_value, rel=1e-7), seed
 

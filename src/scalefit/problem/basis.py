@@ -8,19 +8,19 @@ the variables of the search: the parameter itself, or its logarithm where its ki
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import combinations_with_replacement
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
 from scalefit.data.column_names import POSITIVE
 from scalefit.laws import Law
 from scalefit.problem.separability import Structure
 from scalefit.tracing.exponentials import rewritten
-from scalefit.tracing.operations import Compiled, Function, trace
+from scalefit.tracing.operations import Compiled, Function, Part, joined, trace
 from scalefit.tracing.primitives import closed_form
 
 __all__ = ["Basis", "Expansion", "basis_of", "term_of"]
@@ -77,20 +77,16 @@ def _traced(law: Law, structure: Structure) -> Basis:
     def values(*given: Any) -> list[Any]:
         return [term(*given) for term in terms]
 
-    def derivatives(*given: Any) -> list[Any]:
-        found: list[Any] = []
+    def derivatives(shapes: Sequence[tuple[int, ...]]) -> list[Part]:
+        found: list[Part] = []
         for term, seen in zip(terms, sees, strict=True):
-            found += _expanded(term, given, [columns + axis for axis in seen])
+            found += _expanded(term, shapes, [columns + axis for axis in seen])
         return found
 
     plain = trace(values, count, columns)
     # What derivatives act on is what the terms act on: single rows, or whole columns.
     whole = isinstance(plain, Compiled)
-    return Basis(
-        tuple(sees),
-        plain,
-        Compiled(derivatives, count) if whole else trace(derivatives, count),
-    )
+    return Basis(tuple(sees), plain, joined(derivatives, count, whole))
 
 
 def term_of(law: Law, structure: Structure, name: str | None) -> Callable[..., Any]:
@@ -116,29 +112,51 @@ def term_of(law: Law, structure: Structure, name: str | None) -> Callable[..., A
     return rewritten(plain, positive)
 
 
-def _expanded(term: Callable[..., Any], given: Sequence[Any], places: Sequence[int]) -> list[Any]:
-    """Value, first and second derivatives of a term in some of its arguments."""
-    shapes = [jnp.shape(item) for item in given]
-    fixed = jaxpr_as_fun(closed_form(lambda *values: [term(*values)], shapes))
+def _expanded(
+    term: Callable[..., Any], shapes: Sequence[tuple[int, ...]], places: Sequence[int]
+) -> list[Part]:
+    """Value, first and second derivatives of a term in some of its arguments.
 
-    def at(*values: Any) -> Any:
-        every = list(given)
-        for place, value in zip(places, values, strict=True):
-            every[place] = value
-        return fixed(*every)[0]
+    The derivatives are traced once, along any direction.
+    """
+    count, axes = len(shapes), len(places)
+    value = closed_form(lambda *values: [term(*values)], shapes)
+    fixed = jaxpr_as_fun(value)
 
-    here = tuple(given[place] for place in places)
-    one, none = jnp.ones(()), jnp.zeros(())
+    def along(values: Sequence[Any], direction: Sequence[Any]) -> Any:
+        """Slope of the term in the arguments at ``places``."""
 
-    def along(axis: int, *values: Any) -> Any:
-        return jax.jvp(at, values, unit(axis))[1]
+        def at(*moved: Any) -> Any:
+            every = list(values)
+            for place, item in zip(places, moved, strict=True):
+                every[place] = item
+            return fixed(*every)[0]
 
-    def unit(axis: int) -> tuple[Any, ...]:
-        return tuple(one if i == axis else none for i in range(len(here)))
+        return jax.jvp(at, tuple(values[place] for place in places), tuple(direction))[1]
 
-    first = [along(axis, *here) for axis in range(len(here))]
-    second = [
-        jax.jvp(partial(along, a), here, unit(b))[1]
-        for a, b in combinations_with_replacement(range(len(here)), 2)
-    ]
-    return [at(*here), *first, *second]
+    def slope(*given: Any) -> list[Any]:
+        return [along(given[:count], given[count:])]
+
+    def bend(*given: Any) -> list[Any]:
+        values, first, second = given[:count], given[count : count + axes], given[count + axes :]
+
+        def moved(*here: Any) -> Any:
+            every = list(values)
+            for place, item in zip(places, here, strict=True):
+                every[place] = item
+            return along(every, first)
+
+        here = tuple(values[place] for place in places)
+        return [jax.jvp(moved, here, tuple(second))[1]]
+
+    arguments, unit = range(count), np.eye(axes).tolist()
+    found = [Part(value, arguments)]
+    if axes:
+        first = closed_form(slope, [*shapes, *[()] * axes])
+        second = closed_form(bend, [*shapes, *[()] * (2 * axes)])
+        found += [Part(first, [*arguments, *way]) for way in unit]
+        found += [
+            Part(second, [*arguments, *one, *other])
+            for one, other in combinations_with_replacement(unit, 2)
+        ]
+    return found

@@ -16,7 +16,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from scalefit.errors import LawError, ScalefitError
 from scalefit.runtime.settings import own_settings
-from scalefit.tracing.operations import Compiled, Function, Program, Untraceable
+from scalefit.tracing.operations import Compiled, Function, Part, Program, Untraceable
 from scalefit.tracing.primitives import FEW, LOCK, SAME, acts_on_elements, closed_form
 from scalefit.tracing.reading import Unreadable, read_function, unreadable
 from scalefit.tracing.source_lines import Place, place_of, returns_of
@@ -103,7 +103,7 @@ class _Reader:
             raise failed
         self._check_numbers(plain, single, several)
         try:
-            return Program(single)
+            return Program(self.count, [Part(single, range(self.count))])
         except Untraceable:
             return Compiled(plain, self.count)
 

@@ -14,14 +14,14 @@ as it stands (:class:`Compiled`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Literal
+from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from scalefit.runtime.settings import on_device, own_settings, processor, quiet
 from scalefit.runtime.threads import apart
@@ -37,7 +37,7 @@ from scalefit.tracing.primitives import (
     closed_form,
 )
 
-__all__ = ["Bound", "Compiled", "Function", "Program", "Untraceable", "trace"]
+__all__ = ["Bound", "Compiled", "Function", "Part", "Program", "Untraceable", "joined", "trace"]
 
 
 class Untraceable(Exception):  # noqa: N818 (a verdict about a function, not an error of the program)
@@ -45,6 +45,17 @@ class Untraceable(Exception):  # noqa: N818 (a verdict about a function, not an 
 
 
 Key = tuple[Any, ...]
+
+
+class Part(NamedTuple):
+    """A traced function, and what it is called with: arguments of the whole by number, or floats.
+
+    Where a float is zero or one, what is multiplied by it is left out of a :class:`Program`. Traced
+    once with its directions as arguments, a derivative is so read for each of them.
+    """
+
+    closed: ClosedJaxpr
+    given: Sequence[int | float]
 
 
 class _Step:
@@ -79,16 +90,23 @@ class Function(Protocol):
 
 
 class Program:
-    """Elementwise operations in order, none twice, none without use."""
+    """Elementwise operations in order, none twice, none without use.
 
-    def __init__(self, closed: ClosedJaxpr) -> None:
-        self.inputs = len(closed.jaxpr.invars)
+    Args:
+        inputs: number of arguments.
+        parts: what is computed of them, one after the other.
+    """
+
+    def __init__(self, inputs: int, parts: Iterable[Part]) -> None:
+        self.inputs = inputs
         self.constants: dict[int, Any] = {}
         self._steps: list[_Step] = []
         self._places = self.inputs
         self._known: dict[Key, int] = {}
-        outputs = self._read(closed, list(range(self.inputs)))
-        self.outputs = outputs
+        self.outputs: list[int] = []
+        for closed, given in parts:
+            operands = [it if isinstance(it, int) else self._constant(it) for it in given]
+            self.outputs += self._read(closed, operands)
         self._prune()
         del self._known
 
@@ -107,25 +125,31 @@ class Program:
         later_inputs = [i for i in range(self.inputs) if i >= len(first) or first[i] is None]
         given = set(self.constants).union(range(self.inputs)).difference(later_inputs)
         held[: len(first)] = first
-        later = []
+        # Function, first operand, the second or the list of others, and place.
+        later: list[tuple[Callable[..., Any], int, int | list[int] | None, int]] = []
         for step in self._steps:
             function = run(step.name, step.primitive, step.params)
             if given.issuperset(step.operands):
                 held[step.place] = function(*(held[place] for place in step.operands))
                 given.add(step.place)
             else:
-                later.append((function, step.operands, step.place))
+                one, *others = step.operands
+                other = others[0] if len(others) == 1 else (others or None)
+                later.append((function, one, other, step.place))
         outputs = self.outputs
 
         def finish(*rest: Any) -> list[Any]:
             values = held.copy()
             for place, value in zip(later_inputs, rest, strict=True):
                 values[place] = value
-            for function, operands, place in later:
-                if len(operands) == 2:  # by far the most
-                    values[place] = function(values[operands[0]], values[operands[1]])
+            # Where arrays are small, most of the time of an allocation goes here.
+            for function, one, other, place in later:
+                if isinstance(other, int):
+                    values[place] = function(values[one], values[other])
+                elif other is None:
+                    values[place] = function(values[one])
                 else:
-                    values[place] = function(*(values[item] for item in operands))
+                    values[place] = function(values[one], *(values[item] for item in other))
             return [values[place] for place in outputs]
 
         return finish
@@ -364,7 +388,37 @@ def trace(function: Callable[..., Sequence[Any]], count: int, rows: int = 0) -> 
         if rows and not _elementwise(function, count, rows):
             return Compiled(function, count)
         try:
-            return Program(closed_form(function, [()] * count))
+            return Program(count, [Part(closed_form(function, [()] * count), range(count))])
+        except Untraceable:
+            return Compiled(function, count)
+
+
+def joined(
+    parts: Callable[[Sequence[tuple[int, ...]]], Sequence[Part]], count: int, rows: bool
+) -> Function:
+    """A program of several traced functions, whose values follow each other.
+
+    Args:
+        parts: the functions, traced for arguments of these shapes.
+        count: number of arguments.
+        rows: whether they are functions of whole columns, which are no formulas of one row.
+
+    Returns:
+        As :func:`trace`.
+    """
+
+    def function(*given: Any) -> list[Any]:
+        found: list[Any] = []
+        for closed, numbers in parts([jnp.shape(item) for item in given]):
+            mine = [given[it] if isinstance(it, int) else jnp.asarray(it) for it in numbers]
+            found += jaxpr_as_fun(closed)(*mine)
+        return found
+
+    if rows:
+        return Compiled(function, count)
+    with LOCK, own_settings():
+        try:
+            return Program(count, parts([()] * count))
         except Untraceable:
             return Compiled(function, count)
 
