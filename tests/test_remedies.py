@@ -95,6 +95,30 @@ def labelled() -> sf.Fit:
 
 
 @case
+def several_responses() -> list[str]:
+    both = runs().assign(code=runs()["loss"], web=2 * runs()["loss"]).drop(columns="loss")
+    one = refused(lambda: sf.fit(both, responses=["code"]))
+    sf.fit(both, loss=text_option(one, "loss"), certify=False)
+    taken = both.assign(response="a")
+    named = refused(lambda: sf.fit(taken, responses=["code", "web"]))
+    renamed = called(named, "runs.rename(", runs=taken)
+    sf.fit(renamed, responses=["code", "web"], certify=False)
+    spread = both.assign(web=100 * both["web"] * np.resize([0.99, 1.01], len(both)))
+    raw = sf.fit(spread, responses=["code", "web"], residual="raw", robust="none", certify=False)
+    scale = noted(raw, "dominating_response")
+    for residual in re.findall(r"residual='(\w+)'", scale):
+        again = sf.fit(spread, responses=["code", "web"], residual=residual, certify=False)
+        assert "dominating_response" not in {note.code for note in again.notes}
+    copied = sf.fit(both, responses=["code", "web"], certify=False)
+    shared = noted(copied, "shared_runs")
+    draws = sf.bootstrap(
+        copied, both, 10, method="clusters", by=text_option(shared, "by"), progress=False
+    )
+    assert draws.method == sf.bootstrap(copied, both, 10, progress=False).method
+    return [one, named, scale, shared]
+
+
+@case
 def tables_of_too_many_rows_are_read_by_pandas():
     messages = []
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as limit:
