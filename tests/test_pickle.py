@@ -29,6 +29,8 @@ def made(runs):
     fit = sf.fit(runs, robust="none", certify=True)
     draws = sf.bootstrap(fit, runs, 8, progress=False)
     found = sf.isoflop(runs)
+    scored = runs.assign(maker=np.resize(["x", "y"], len(runs)), a=0.5, b=runs["loss"] / 10)
+    of_skills = {"family": "maker", "skills": 1, "starts": 1}
     return {
         "runs": sf.LossTable.from_frame(runs, keep="C > 5e17"),
         "fit": fit,
@@ -61,6 +63,9 @@ def made(runs):
         "comparison": sf.compare(runs, ["chinchilla", "chinchilla_n"]),
         "bias": sf.bias(fit, found, runs, 1e22, rules=(), objectives=False, n_draws=5),
         "report": sf.report(fit),
+        "skills": sf.skills.fit_skills(scored, ["a", "b"], **of_skills),
+        "families out": sf.skills.leave_families_out(scored, ["a", "b"], **of_skills),
+        "components": sf.skills.fit_components(scored, ["a", "b"], family="maker", components=1),
     }
 
 
@@ -68,7 +73,7 @@ RESULTS = (
     *("runs", "fit", "own fit", "published", "params", "objective", "diagnostics", "certificate"),
     *("verdict", "note", "laws", "draws", "loss", "covariance", "profile", "best", "crossing"),
     *("region", "deadweight", "shapes", "study", "isoflop", "next runs", "check", "diagnosis"),
-    *("holdout", "comparison", "bias", "report"),
+    *("holdout", "comparison", "bias", "report", "skills", "families out", "components"),
 )
 
 

@@ -45,6 +45,9 @@ RESULTS = (
     sf.studies.Study,
     sf.validation.Diagnosis,
     sf.validation.Comparison,
+    sf.skills.Skills,
+    sf.skills.FamiliesOut,
+    sf.skills.Components,
 )
 OF_RESULTS = ("summary", "to_frame", "notes", "_repr_html_", "to_markdown", "to_latex")
 

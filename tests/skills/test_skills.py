@@ -116,7 +116,7 @@ def test_reported_skills_do_not_depend_on_how_they_were_found():
 
 def test_families_are_left_out_but_for_their_smallest(exact):
     runs, _, _ = exact
-    noisy, scores = simulated(noise=0.01)
+    noisy, _ = simulated(noise=0.01)
     found = leave_families_out(noisy, NAMES, penalty=0.01, delta=0.05, **OPTIONS)
     assert len(found.by_fold) == 9
     assert found.to_frame()["models"].tolist() == [4] * 9
@@ -198,7 +198,7 @@ def test_a_metric_over_components_is_that_of_scipy():
 
 def test_what_makes_no_sense_is_refused(exact):
     runs, _, found = exact
-    with pytest.raises(DataError, match="is no share of one.*Divide percentages by 100"):
+    with pytest.raises(DataError, match=r"is no share of one.*Divide percentages by 100"):
         fit_skills(runs.assign(bench1=50.0), NAMES, **OPTIONS)
     with pytest.raises(DataError, match="9 skills are more than the 8 benchmarks"):
         fit_skills(runs, NAMES, family="maker", skills=9)

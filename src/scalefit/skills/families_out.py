@@ -92,7 +92,7 @@ def leave_families_out(
     seen: int = 1,
     skills: int = 3,
     floors: Mapping[str, float] | None = None,
-    penalty: float = 0.1,
+    penalty: float = 0.3,
     delta: float = 0.05,
     starts: int = 1,
     seed: int = 0,

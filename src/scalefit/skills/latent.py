@@ -199,7 +199,7 @@ def fit_skills(
     family: str = "family",
     skills: int = 3,
     floors: Mapping[str, float] | None = None,
-    penalty: float = 0.1,
+    penalty: float = 0.3,
     delta: float = 0.05,
     starts: int = 4,
     seed: int = 0,
@@ -265,7 +265,7 @@ def read_options(skills: Any, penalty: Any, delta: Any, starts: Any, seed: Any) 
     """
     return Options(
         arguments.whole(skills, "skills", least=1, remedy=COUNT),
-        arguments.number(penalty, "penalty", least=0, remedy="Pass a weight, as penalty=0.1"),
+        arguments.number(penalty, "penalty", least=0, remedy="Pass a weight, as penalty=0.3"),
         arguments.number(delta, "delta", above=0, remedy="Pass a score, as delta=0.05"),
         arguments.whole(starts, "starts", least=1, remedy="Pass a number of starts, as starts=4"),
         arguments.seed(seed),
@@ -364,7 +364,7 @@ def _notes(found: Solved, loadings: np.ndarray) -> list[Note]:
             Note.of(
                 "skills_unsettled",
                 "the best start was still going down when it ended: some parameters are hardly "
-                "determined. Raise the penalty, as penalty=0.3",
+                "determined. Raise the penalty, as penalty=1",
                 {"values": list(found.values)},
             )
         )

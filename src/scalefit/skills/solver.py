@@ -11,7 +11,7 @@ nuclear norm does: skills that are not needed vanish.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -140,12 +140,12 @@ def _descend(problem: Product, point: np.ndarray) -> tuple[np.ndarray, float, bo
     from scipy.optimize import minimize
 
     penalties = _penalties(problem, point.size)
-    options = {"maxiter": MOST_STEPS, "maxfun": 2 * MOST_STEPS, "maxcor": 30}
+    limits: Any = {"maxiter": MOST_STEPS, "maxfun": 2 * MOST_STEPS, "maxcor": 30}
     found = minimize(
         lambda at: _objective(problem, penalties, at),
         point,
         jac=True,
         method="L-BFGS-B",
-        options={**options, "ftol": SETTLED, "gtol": 1e-9},
+        options={**limits, "ftol": SETTLED, "gtol": 1e-9},
     )
     return found.x, float(found.fun), bool(found.success)
