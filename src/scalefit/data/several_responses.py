@@ -151,7 +151,7 @@ def stacked(frame: pd.DataFrame, responses: Responses, columns: Mapping[str, Any
     numbers = pd.concat([frame[name].astype(_kind(frame, headers)) for name in headers])
     long = others.take(np.tile(np.arange(len(frame)), len(headers)))
     long.index = pd.Index([f"{label}/{name}" for name in headers for label in labels])
-    added = {
+    added: dict[str, Any] = {
         ROW: np.tile(np.array(labels, dtype=object), len(headers)),
         RESPONSE: pd.Categorical(np.repeat(headers, len(frame)), categories=headers, ordered=True),
         value: numbers.to_numpy(),

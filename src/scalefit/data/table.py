@@ -48,7 +48,13 @@ from scalefit.data.other_laws import other_ways
 from scalefit.data.plain_frames import plain_frame
 from scalefit.data.row_filter import RULE_REMEDY
 from scalefit.data.row_labels import refuse_unlabelled
-from scalefit.data.several_responses import Responses, read_responses, responses_of, stacked
+from scalefit.data.several_responses import (
+    Responses,
+    Stacked,
+    read_responses,
+    responses_of,
+    stacked,
+)
 from scalefit.data.table_notes import reading_notes, replaced_columns
 from scalefit.data.table_report import first_rows, quantities
 from scalefit.errors import ArgumentError, DataError, listed
@@ -154,9 +160,9 @@ class LossTable(Described):
         choice(missing, "missing", get_args(Missing))
         rules = names(keep, "keep", remedy=RULE_REMEDY, wanted="rule")
         loss, several = read_loss_scale(loss_unit, bytes_per_token), read_responses(responses)
-        frame, said, lacking = plain_frame(frame), [], []
-        if several is not None:
-            frame, lacking, said = stacked(frame, several, columns)
+        frame = plain_frame(frame)
+        wide = Stacked(frame, [], []) if several is None else stacked(frame, several, columns)
+        frame = wide.frame
         found = resolve(frame, columns)
         sources, candidates = found.sources, found.candidates
         refuse_ambiguous(frame, sources, candidates, converted=loss is not None)
@@ -164,7 +170,7 @@ class LossTable(Described):
         renamed = rename(frame, sources)
         done = reading.apply(renamed)
         renamed, dropped = apply_rules(frame, renamed, rules)
-        dropped = [*lacking, *dropped]
+        dropped = [*wide.dropped, *dropped]
         checked = [name for name in (*ALWAYS_RESOLVED, "weight") if name in sources]
         for name in (*checked, *(item for item in found.scales if item not in checked)):
             values = renamed[name]
@@ -176,8 +182,8 @@ class LossTable(Described):
             renamed, lost = drop_missing(renamed, sources)
             dropped += lost
         if renamed.empty:
-            why = f"no row is left: {len(dropped)} were dropped: {counted(dropped)}"
-            raise DataError(why, remedy="Loosen the rules")
+            said = f"no row is left: {len(dropped)} were dropped: {counted(dropped)}"
+            raise DataError(said, remedy="Loosen the rules")
         known = Frozen(sources), Frozen(candidates), tuple(dropped), ()
         scales = Frozen(found.scales)
         origin = {**reading.provenance, **(several.provenance if several else {})}
@@ -191,7 +197,7 @@ class LossTable(Described):
             for name in ("N", "D", "C", "loss")
             if name in sources
         }
-        notes = [*said, *reading.notes(), *reading_notes(table, judged)]
+        notes = [*wide.notes, *reading.notes(), *reading_notes(table, judged)]
         notes += replaced_columns(frame, sources)
         object.__setattr__(table, "notes", tuple(notes))
         return table

@@ -69,7 +69,7 @@ class FamiliesOut(Described):
         names = [name for name in frame if name not in ("models", "mean")]
         columns = [Column("held out", list(map(str, frame.index)), "text")]
         columns += [Column("models", frame["models"], "integer")]
-        columns += [Column(name, frame[name], "percent") for name in (*names, "mean")]
+        columns += [Column(str(name), frame[name], "percent") for name in (*names, "mean")]
         models = int(frame["models"].sum())
         return Description(
             "Families left out",

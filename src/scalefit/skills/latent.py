@@ -97,7 +97,7 @@ class Skills(Described):
             DataError: a family was not fitted, or a column is missing.
         """
         family, x = self._models(runs, columns)
-        place = self.families.index.get_indexer(family)
+        place = self.families.index.get_indexer(pd.Index(family))
         if (place < 0).any():
             unknown = family[int(np.argmax(place < 0))]
             raise DataError(
@@ -164,7 +164,7 @@ class Skills(Described):
 
         def table(title: str, first: str, frame: pd.DataFrame) -> Table:
             rows = Column(first, [str(item) for item in frame.index], "text")
-            return Table([rows, *(Column(name, frame[name]) for name in frame)], title)
+            return Table([rows, *(Column(str(name), frame[name]) for name in frame)], title)
 
         return Description(
             f"{len(names)} latent skills of {len(self.families)} families",

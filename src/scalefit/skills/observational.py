@@ -63,7 +63,7 @@ class Components(Described):
         logs, names = np.broadcast_arrays(
             np.atleast_1d(np.log(flops)), np.array(family, dtype=object)
         )
-        place = self.families.index.get_indexer(names.astype(str))
+        place = self.families.index.get_indexer(pd.Index(names.astype(str)))
         if (place < 0).any():
             raise DataError(
                 f"the family {names[int(np.argmax(place < 0))]!r} was not fitted",
@@ -147,7 +147,7 @@ class Components(Described):
             f"{percent(float(self.explained.sum()))} of the variance",
             "components = intercept(family) + slope ln C",
             facts={"explained": shares, "families": str(len(self.families))},
-            tables=[Table([rows, *(Column(name, frame[name]) for name in frame)])],
+            tables=[Table([rows, *(Column(str(name), frame[name]) for name in frame)])],
             notes=self.notes,
         )
 

@@ -65,18 +65,19 @@ def read_scores(runs: Any, responses: Any, columns: Mapping[str, Any]) -> Scores
     scores = table.column(found.value)
     outside = np.flatnonzero((scores < 0) | (scores > 1))
     if len(outside):
-        rows = [table.rows[place] for place in outside]
+        wrong = [table.rows[place] for place in outside]
         raise DataError(
-            f"the score {scores[outside[0]]:g} of row {rows[0]} is no share of one",
+            f"the score {scores[outside[0]]:g} of row {wrong[0]} is no share of one",
             column=found.value,
-            rows=rows,
+            rows=wrong,
             remedy="Divide percentages by 100: runs[responses] / 100",
         )
+    rows: Any
     rows, code = np.unique(table[ROW].to_numpy(dtype=str), return_index=True)
     order = np.argsort(code)
     rows, places = rows[order], code[order]
-    model = pd.Index(rows).get_indexer(table[ROW].to_numpy(dtype=str))
-    benchmark = pd.Index(found.headers).get_indexer(table[RESPONSE].astype(str))
+    model = pd.Index(rows).get_indexer(pd.Index(table[ROW].to_numpy(dtype=str)))
+    benchmark = pd.Index(found.headers).get_indexer(pd.Index(table[RESPONSE].astype(str)))
     values = np.full((len(rows), len(found.headers)), np.nan)
     values[model, benchmark] = scores
     empty = [

@@ -140,12 +140,11 @@ def _descend(problem: Product, point: np.ndarray) -> tuple[np.ndarray, float, bo
     from scipy.optimize import minimize
 
     penalties = _penalties(problem, point.size)
-    limits: Any = {"maxiter": MOST_STEPS, "maxfun": 2 * MOST_STEPS, "maxcor": 30}
-    found = minimize(
-        lambda at: _objective(problem, penalties, at),
-        point,
-        jac=True,
-        method="L-BFGS-B",
-        options={**limits, "ftol": SETTLED, "gtol": 1e-9},
-    )
+
+    def objective(at: np.ndarray) -> Any:
+        return _objective(problem, penalties, at)
+
+    options: Any = {"maxiter": MOST_STEPS, "maxfun": 2 * MOST_STEPS, "maxcor": 30}
+    options |= {"ftol": SETTLED, "gtol": 1e-9}
+    found = minimize(objective, point, jac=True, method="L-BFGS-B", options=options)
     return found.x, float(found.fun), bool(found.success)
