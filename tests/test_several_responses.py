@@ -8,6 +8,7 @@ import pytest
 from scipy.optimize import least_squares
 
 import scalefit as sf
+from scalefit.documents.reproduction import calls
 from scalefit.errors import ArgumentError, DataError
 
 CODE, WEB = "loss_code", "loss_web"
@@ -247,3 +248,10 @@ def test_columns_that_the_long_table_needs_are_refused():
     assert sf.fit(table, responses=BOTH, certify=False).responses == tuple(BOTH)
     with pytest.raises(ArgumentError, match="cannot be given for a LossTable"):
         sf.fit(table, responses=BOTH[::-1])
+
+
+def test_a_report_has_the_calls_that_make_the_fit_again(fit):
+    assert "loss_web" in str(sf.report(fit, RUNS))
+    names = {"frame": RUNS}
+    exec(calls(fit, sf.read(RUNS, responses=BOTH), None, ()), names)
+    assert dict(names["fit"].params) == pytest.approx(dict(fit.params), rel=1e-6)
