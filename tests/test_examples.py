@@ -33,6 +33,7 @@ def test_quickstart_runs_and_draws(tmp_path):
 SAYS = {
     "own_law": "interacting",
     "groups": "eff, fitted",
+    "several_responses": "alpha of both",
     "lifetime": "were best for serving",
     "allocation": "experts",
     "diagnose": "the budget that moves it most: 1e+20",

@@ -37,6 +37,8 @@ def made(runs):
     fit = sf.fit(runs, robust="none", certify=True)
     draws = sf.bootstrap(fit, runs, 8, progress=False)
     found = sf.isoflop(runs)
+    scored = runs.assign(maker=np.resize(["x", "y"], len(runs)), a=0.5, b=runs["loss"] / 10)
+    of_skills = {"family": "maker", "skills": 1, "starts": 1}
     return {
         "runs": sf.LossTable.from_frame(runs, keep="C > 5e17"),
         "fit": fit,
@@ -72,6 +74,9 @@ def made(runs):
         "beside published": sf.compare_published(fit, runs, "hoffmann"),
         "bias": sf.bias(fit, found, runs, 1e22, rules=(), objectives=False, n_draws=5),
         "report": sf.report(fit),
+        "skills": sf.skills.fit_skills(scored, ["a", "b"], **of_skills),
+        "families out": sf.skills.leave_families_out(scored, ["a", "b"], **of_skills),
+        "components": sf.skills.fit_components(scored, ["a", "b"], family="maker", components=1),
     }
 
 
@@ -80,6 +85,7 @@ RESULTS = (
     *("verdict", "note", "laws", "draws", "loss", "covariance", "profile", "best", "crossing"),
     *("optimum", "region", "mixture", "deadweight", "shapes", "study", "isoflop", "next runs"),
     *("check", "diagnosis", "holdout", "comparison", "beside published", "bias", "report"),
+    *("skills", "families out", "components"),
 )
 
 

@@ -48,6 +48,9 @@ RESULTS = (
     sf.validation.Diagnosis,
     sf.validation.Comparison,
     sf.validation.PublishedComparison,
+    sf.skills.Skills,
+    sf.skills.FamiliesOut,
+    sf.skills.Components,
 )
 OF_RESULTS = ("summary", "to_frame", "notes", "_repr_html_", "to_markdown", "to_latex")
 

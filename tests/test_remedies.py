@@ -95,6 +95,52 @@ def labelled() -> sf.Fit:
 
 
 @case
+def skills_of_families() -> list[str]:
+    names = ["arc", "mmlu"]
+    scored = runs().assign(maker=np.resize(["x", "y"], len(runs())), arc=0.5)
+    scored["mmlu"] = 0.3 + 0.01 * np.arange(len(scored)) % 0.4
+
+    def fitted(frame: pd.DataFrame, **options: Any) -> Any:
+        return sf.skills.fit_skills(frame, names, family="maker", starts=1, **options)
+
+    wrong = scored.assign(mmlu=100 * scored["mmlu"])
+    percent = refused(lambda: fitted(wrong, skills=1))
+    # What is a percentage is divided, the other column is none.
+    divided = value_of(percent.partition("by 100: ")[2].rstrip("."), runs=wrong, responses=["mmlu"])
+    fit_of = fitted(wrong.assign(mmlu=divided["mmlu"]), skills=1)
+    many = refused(lambda: fitted(scored, skills=3))
+    fitted(scored, skills=int(re.findall(r"skills=(\d)", many)[0]))
+    given = refused(lambda: fit_of.predict(N=1e9))
+    assert value_of(f"fit.{balanced(given, 'predict(')}", fit=fit_of).shape == (1, 2)
+    several = refused(lambda: fitted(scored.drop(columns="mmlu"), skills=1))
+    return [percent, many, given, several]
+
+
+@case
+def several_responses() -> list[str]:
+    both = runs().assign(code=runs()["loss"], web=2 * runs()["loss"]).drop(columns="loss")
+    one = refused(lambda: sf.fit(both, responses=["code"]))
+    sf.fit(both, loss=text_option(one, "loss"), certify=False)
+    taken = both.assign(response="a")
+    named = refused(lambda: sf.fit(taken, responses=["code", "web"]))
+    renamed = called(named, "runs.rename(", runs=taken)
+    sf.fit(renamed, responses=["code", "web"], certify=False)
+    spread = both.assign(web=100 * both["web"] * np.resize([0.99, 1.01], len(both)))
+    raw = sf.fit(spread, responses=["code", "web"], residual="raw", robust="none", certify=False)
+    scale = noted(raw, "dominating_response")
+    for residual in re.findall(r"residual='(\w+)'", scale):
+        again = sf.fit(spread, responses=["code", "web"], residual=residual, certify=False)
+        assert "dominating_response" not in {note.code for note in again.notes}
+    copied = sf.fit(both, responses=["code", "web"], certify=False)
+    shared = noted(copied, "shared_runs")
+    draws = sf.bootstrap(
+        copied, both, 10, method="clusters", by=text_option(shared, "by"), progress=False
+    )
+    assert draws.method == sf.bootstrap(copied, both, 10, progress=False).method
+    return [one, named, scale, shared]
+
+
+@case
 def tables_of_too_many_rows_are_read_by_pandas():
     messages = []
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as limit:

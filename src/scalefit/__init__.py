@@ -2,7 +2,7 @@
 
 What is called most is here. The rest is in modules that say what they hold: ``laws``, ``datasets``,
 ``trackers``, ``results``, ``inference``, ``allocation``, ``shapes``, ``approach2``, ``validation``,
-``design``, ``simulation``, ``studies``, ``plot``, ``documents``, ``errors``.
+``skills``, ``design``, ``simulation``, ``studies``, ``plot``, ``documents``, ``errors``.
 """
 
 from scalefit import (
@@ -18,6 +18,7 @@ from scalefit import (
     results,
     shapes,
     simulation,
+    skills,
     studies,
     trackers,
     validation,
@@ -102,6 +103,7 @@ __all__ = [
     "shapes",
     "simulate",
     "simulation",
+    "skills",
     "studies",
     "trackers",
     "validation",

@@ -97,7 +97,7 @@ ALWAYS_RESOLVED = ("N", "D", "loss")
 POSITIVE = ("N", "D", "C")
 
 # Options of LossTable.from_frame beside headers.
-TABLE_OPTIONS = ("keep", "missing", "loss_unit", "bytes_per_token")
+TABLE_OPTIONS = ("keep", "missing", "loss_unit", "bytes_per_token", "responses")
 
 UNITS = Frozen({"N": "parameters", "D": "tokens", "C": "FLOP"})
 

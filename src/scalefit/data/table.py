@@ -48,6 +48,13 @@ from scalefit.data.other_laws import other_ways
 from scalefit.data.plain_frames import plain_frame
 from scalefit.data.row_filter import RULE_REMEDY
 from scalefit.data.row_labels import refuse_unlabelled
+from scalefit.data.several_responses import (
+    Responses,
+    Stacked,
+    read_responses,
+    responses_of,
+    stacked,
+)
 from scalefit.data.table_notes import reading_notes, replaced_columns
 from scalefit.data.table_report import first_rows, quantities
 from scalefit.errors import ArgumentError, DataError, listed
@@ -109,6 +116,7 @@ class LossTable(Described):
         missing: Missing = "raise",
         loss_unit: LossUnit | None = None,
         bytes_per_token: float | None = None,
+        responses: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
         **columns: str | tuple[str, float],
     ) -> LossTable:
         """A checked table from whatever holds one.
@@ -126,6 +134,11 @@ class LossTable(Described):
                 ``perplexity`` of a token, ``nats_per_byte`` or ``bits_per_byte``.
             bytes_per_token: bytes of the text over its tokens: losses per byte become losses per
                 token.
+            responses: headers of two or more columns that are responses of each run, as the losses
+                of several domains: the table gets a row for each of them, with its header in the
+                column ``response`` and the run's label in ``row``. Of a law that predicts something
+                else than ``loss``, as ``{"accuracy": ["mmlu", "arc"]}``. Cells without a value are
+                listed in ``dropped``.
             **columns: header of a quantity, as ``N="params_matmul"`` or ``U="unique_tokens"``, or
                 of one in another unit, as ``N=("params_b", 1e9)``; wins over known names.
 
@@ -146,8 +159,10 @@ class LossTable(Described):
         """
         choice(missing, "missing", get_args(Missing))
         rules = names(keep, "keep", remedy=RULE_REMEDY, wanted="rule")
-        loss = read_loss_scale(loss_unit, bytes_per_token)
+        loss, several = read_loss_scale(loss_unit, bytes_per_token), read_responses(responses)
         frame = plain_frame(frame)
+        wide = Stacked(frame, [], []) if several is None else stacked(frame, several, columns)
+        frame = wide.frame
         found = resolve(frame, columns)
         sources, candidates = found.sources, found.candidates
         refuse_ambiguous(frame, sources, candidates, converted=loss is not None)
@@ -155,6 +170,7 @@ class LossTable(Described):
         renamed = rename(frame, sources)
         done = reading.apply(renamed)
         renamed, dropped = apply_rules(frame, renamed, rules)
+        dropped = [*wide.dropped, *dropped]
         checked = [name for name in (*ALWAYS_RESOLVED, "weight") if name in sources]
         for name in (*checked, *(item for item in found.scales if item not in checked)):
             values = renamed[name]
@@ -170,7 +186,9 @@ class LossTable(Described):
             raise DataError(said, remedy="Loosen the rules")
         known = Frozen(sources), Frozen(candidates), tuple(dropped), ()
         scales = Frozen(found.scales)
-        table = cls(renamed, *known, scales, reading.loss_unit, reading.provenance, loss)
+        origin = {**reading.provenance, **(several.provenance if several else {})}
+        unit = several.unit if several and not loss else reading.loss_unit
+        table = cls(renamed, *known, scales, unit, Frozen(origin), loss)
         for name in checked:
             table.column(name)
         # Runs of no weight say nothing of the unit, and C may be no number: it is optional.
@@ -179,7 +197,7 @@ class LossTable(Described):
             for name in ("N", "D", "C", "loss")
             if name in sources
         }
-        notes = [*reading.notes(), *reading_notes(table, judged)]
+        notes = [*wide.notes, *reading.notes(), *reading_notes(table, judged)]
         notes += replaced_columns(frame, sources)
         object.__setattr__(table, "notes", tuple(notes))
         return table
@@ -211,6 +229,11 @@ class LossTable(Described):
     def columns(self) -> list[Any]:
         """Names of the columns, recognised ones under their canonical name."""
         return list(self.frame.columns)
+
+    @property
+    def responses(self) -> Responses | None:
+        """Which columns its rows are responses of; None of a table of one response."""
+        return responses_of(self.provenance)
 
     def head(self, rows: int = 5) -> pd.DataFrame:
         """The first rows."""
@@ -407,6 +430,7 @@ def read(
     missing: Missing = "raise",
     loss_unit: LossUnit | None = None,
     bytes_per_token: float | None = None,
+    responses: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
     **columns: str | tuple[str, float],
 ) -> LossTable:
     """A checked table from a file, or from whatever holds one in memory.
@@ -419,6 +443,7 @@ def read(
         missing: what to do about rows without N, D, loss or weight.
         loss_unit: unit of the losses.
         bytes_per_token: bytes of the text over its tokens.
+        responses: headers of several responses of each run.
         **columns: headers of the quantities, with their unit if they need one.
 
     Returns:
@@ -436,6 +461,7 @@ def read(
         missing=missing,
         loss_unit=loss_unit,
         bytes_per_token=bytes_per_token,
+        responses=responses,
         **columns,
     )
 
@@ -451,10 +477,12 @@ def as_table(runs: Any, **options: Any) -> LossTable:
         del options["keep"]
     if isinstance(options.get("missing"), str) and options["missing"] == "raise":
         del options["missing"]
-    for name in ("loss_unit", "bytes_per_token"):
+    for name in ("loss_unit", "bytes_per_token", "responses"):
         if options.get(name, True) is None:
             del options[name]
     if isinstance(runs, LossTable):
+        if "responses" in options and read_responses(options["responses"]) == runs.responses:
+            del options["responses"]
         if options:
             name = min(options)
             raise ArgumentError(

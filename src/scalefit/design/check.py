@@ -141,7 +141,12 @@ def check(
         )
     except DataError as error:
         fitted = error
-    levels = [name for item in read_groups(groups, law).values() for name in item]
+    grouped = (
+        {name: item.columns for name, item in fitted.groups.items()}
+        if isinstance(fitted, Fit)
+        else read_groups(groups, law)
+    )
+    levels = [name for item in grouped.values() for name in item]
     return _judged(table, law, fitted, noise, levels)
 
 

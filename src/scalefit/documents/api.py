@@ -9,7 +9,7 @@ from typing import Any
 
 from scalefit.arguments import flag, instance, text
 from scalefit.arguments import level as checked_level
-from scalefit.data.table import LossTable, as_table
+from scalefit.data.table import LossTable
 from scalefit.documents.material import Material, require_table, said_about, warned
 from scalefit.documents.result import Report, report_path
 from scalefit.documents.sections import answer, sections
@@ -17,6 +17,7 @@ from scalefit.errors import ArgumentError
 from scalefit.frozen import Frozen
 from scalefit.reporting.described import Described
 from scalefit.results.prediction import refuse_unknown
+from scalefit.results.remembered_columns import table_again
 from scalefit.results.surface import Surface, checked_surface
 
 __all__ = ["report"]
@@ -91,7 +92,7 @@ def report(
     if surface is not point and isinstance(surface, Described):
         given = (surface, *given)
     refuse_unknown(report, point.law, columns)
-    table = None if runs is None else as_table(runs, **columns)
+    table = None if runs is None else table_again(point.provenance, runs, columns)
     if table is not None:
         require_table(point, table)
     material = Material(

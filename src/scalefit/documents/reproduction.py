@@ -16,6 +16,7 @@ from scalefit.allocation.costs import COSTS
 from scalefit.allocation.optimum import allocate
 from scalefit.allocation.result import Allocation
 from scalefit.data.column_units import unit_of
+from scalefit.data.several_responses import responses_of
 from scalefit.data.table import LossTable
 from scalefit.documents.material import LACKING
 from scalefit.errors import ScalefitError
@@ -120,6 +121,9 @@ def table_options(fit: Fit, table: LossTable | None = None) -> dict[str, Any]:
         found["keep"] = keep[0] if len(keep) == 1 else keep
     if len(keep) < len(rules):
         found["missing"] = "drop"
+    several = responses_of(known)
+    if several is not None:
+        found["responses"] = {several.value: list(several.headers)}
     if "losses read as" in known:
         found["loss_unit"] = known["losses read as"]
     if "bytes per token" in known:

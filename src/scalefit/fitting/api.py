@@ -30,7 +30,8 @@ from scalefit.laws import Law, find
 from scalefit.notes import Note
 from scalefit.objective import Objective, Residual, Robust, binary_size, slack
 from scalefit.objective import evaluate as evaluate_objective
-from scalefit.problem.options import read_bounds, read_fixed, read_groups, read_ties
+from scalefit.problem.options import read_bounds, read_fixed, read_ties
+from scalefit.problem.response_groups import coefficient_groups, responses_for
 from scalefit.results.certificate import NO_CERTIFICATE, Certificate
 from scalefit.results.diagnostics import Diagnostics
 from scalefit.results.fit import Fit
@@ -74,6 +75,7 @@ def fit(
     missing: Missing = "raise",
     loss_unit: LossUnit | None = None,
     bytes_per_token: float | None = None,
+    responses: Sequence[str] | None = None,
     **columns: str | tuple[str, float],
 ) -> Fit:
     """The global optimum of a law on a table of training runs.
@@ -116,6 +118,10 @@ def fit(
         missing: what to do about rows without N, D or loss (DataFrames only).
         loss_unit: unit of the losses, which are converted to nats (DataFrames only).
         bytes_per_token: of losses per byte that become losses per token (DataFrames only).
+        responses: headers of several columns that the law predicts at once, as
+            ``["loss_code", "loss_web"]``. Each response has linear coefficients of its own, as if
+            ``groups`` named the column ``response`` for all of them, and shares the rest;
+            ``groups``, if given, says otherwise (see :meth:`LossTable.from_frame`).
         **columns: headers of the quantities, as ``N="params_matmul"``, with the unit of the numbers
             where they are no counts, as ``N=("params_b", 1e9)`` (DataFrames only).
 
@@ -143,21 +149,24 @@ def fit(
     seed, device = arguments.seed(seed), named(device)
     objective = Objective(residual, robust, delta, asymmetry, sigma)
     limited = read_bounds(bounds)
+    held, ties = read_fixed(fixed), read_ties(tied)
+    table = as_table(
+        runs,
+        keep=keep,
+        missing=missing,
+        loss_unit=loss_unit,
+        bytes_per_token=bytes_per_token,
+        responses=responses_for(law, responses),
+        **columns,
+    )
     prepared = prepare_fit(
-        as_table(
-            runs,
-            keep=keep,
-            missing=missing,
-            loss_unit=loss_unit,
-            bytes_per_token=bytes_per_token,
-            **columns,
-        ),
+        table,
         law,
         objective,
-        fixed=read_fixed(fixed),
+        fixed=held,
         bounds=limited,
-        tied=read_ties(tied),
-        groups=read_groups(groups, law),
+        tied=ties,
+        groups=coefficient_groups(table, law, groups, fixed=held, tied=ties),
     )
     problem, data = prepared.problem, prepared.data
     axes = grid.axes(problem, prepared.settings, seed=seed)

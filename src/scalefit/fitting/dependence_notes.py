@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from scalefit.data.cells import label
 from scalefit.data.column_names import normalised
@@ -14,6 +15,7 @@ from scalefit.data.repeated_cells import (
     find_repeated_cells,
 )
 from scalefit.data.row_filter import quoted
+from scalefit.data.several_responses import ROW
 from scalefit.data.table import LossTable
 from scalefit.data.trajectories import Trajectories, find_trajectories, header_of
 from scalefit.errors import listed
@@ -43,7 +45,11 @@ def dependent_rows(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[No
     """Notes that rows of a finished fit share their noise, with what names it."""
     if fit.status is Status.EXACT:
         return []
-    return [*_trajectory_notes(fit, table, residuals), *_repeated_notes(fit, table, residuals)]
+    return [
+        *_trajectory_notes(fit, table, residuals),
+        *_repeated_notes(fit, table, residuals),
+        *_response_notes(fit, table, residuals),
+    ]
 
 
 def _trajectory_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[Note]:
@@ -161,6 +167,28 @@ def _repeated_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[N
                 "narrowing": narrowing,
             },
             severity="warning" if warned else "info",
+        )
+    ]
+
+
+def _response_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[Note]:
+    """A note where the responses of a run share its noise."""
+    if table.responses is None:
+        return []
+    runs = pd.factorize(table[ROW])[0]
+    code = np.where(table.weight > 0, runs, -1)
+    code[code >= 0] = np.unique(code[code >= 0], return_inverse=True)[1]
+    narrowing = _narrowing(code, residuals, fit.n_free)
+    if not narrowing > NARROWED:
+        return []
+    return [
+        Note.of(
+            "shared_runs",
+            f"the responses of a run share its noise: errors that take rows as independent are "
+            f"about {narrowing:.1f} times too narrow, by the correlation within runs. bootstrap "
+            "and covariance take runs with all of their responses, by='row', unless told "
+            "otherwise; profile and posterior do not",
+            {"by": ROW, "clusters": int(code.max()) + 1, "narrowing": narrowing},
         )
     ]
 

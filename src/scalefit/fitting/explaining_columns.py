@@ -10,6 +10,7 @@ import pandas as pd
 
 from scalefit.data.column_names import normalised
 from scalefit.data.repeated_cells import HYPERPARAMETERS
+from scalefit.data.several_responses import ROW
 from scalefit.data.table import LossTable
 from scalefit.data.trajectories import RUN_HEADERS
 from scalefit.laws import BUILTIN
@@ -73,6 +74,7 @@ def explaining_columns(
         labels_only: whether to look at labels alone.
     """
     known = {*fit.law.columns, fit.law.response, "weight", "C"}
+    known |= {ROW} if table.responses else set()
     known |= {name for item in fit.groups.values() for name in item.columns}
     tried: list[tuple[Explaining, float]] = []
     for column, dtype in table.frame.dtypes.items():

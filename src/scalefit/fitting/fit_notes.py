@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from scalefit.data.grouping import level_name
+from scalefit.data.several_responses import RESPONSE
 from scalefit.data.table import LossTable
 from scalefit.errors import listed
 from scalefit.fitting.diagnostics import EXACT_SPREAD
 from scalefit.fitting.prepared_fit import PreparedFit
 from scalefit.fitting.run_notes import run_notes
 from scalefit.notes import Note
+from scalefit.objective import measure, penalty
 from scalefit.problem.problem import Problem
+from scalefit.reporting.numbers import percent
 from scalefit.results.chi_squared import chi_squared
 from scalefit.results.diagnostics import Minimum
 from scalefit.results.fit import Fit
@@ -26,6 +29,8 @@ CONSISTENT = 0.01
 
 # Residuals beyond this many times delta are far outside: their Huber loss is their size to 5 %.
 FAR_OUTSIDE = 10.0
+# A response with this share of the objective decides what all of them share.
+DOMINATES = 0.8
 # More levels of a coefficient than this at one bound share a note.
 MOST_NOTED = 10
 
@@ -38,6 +43,7 @@ def fit_notes(fit: Fit, prepared: PreparedFit, residuals: np.ndarray) -> list[No
         *_envelope_notes(fit),
         *_error_notes(fit),
         *_delta_notes(fit, table, residuals),
+        *_dominance_notes(fit, prepared, residuals),
         *_bound_notes(fit, problem, table),
         *_search_notes(fit, problem, table),
         *_proof_notes(fit),
@@ -118,6 +124,33 @@ def _delta_notes(fit: Fit, table: LossTable, residuals: np.ndarray) -> list[Note
             )
         ]
     return []
+
+
+def _dominance_notes(fit: Fit, prepared: PreparedFit, residuals: np.ndarray) -> list[Note]:
+    """A note where raw residuals of one of several responses make up most of the sum."""
+    table = prepared.table
+    if fit.objective.residual != "raw" or table.responses is None or fit.status is Status.EXACT:
+        return []
+    how = measure(fit.objective)
+    sizes = np.abs(residuals) if how.absolute else penalty(how, residuals)
+    part = np.where(table.weight > 0, prepared.weight * sizes, 0.0)
+    sums = {
+        name: float(part[(table[RESPONSE] == name).to_numpy()].sum())
+        for name in table.responses.headers
+    }
+    most = max(sums, key=lambda name: sums[name])
+    share = sums[most] / sum(sums.values())
+    if len(sums) < 2 or share < DOMINATES:
+        return []
+    return [
+        Note.of(
+            "dominating_response",
+            f"{percent(share)} of the objective are of {most}: what the responses share follows it "
+            "alone. Weigh errors relative to each response, residual='log' or "
+            "residual='relative'",
+            {"response": most, "share": share},
+        )
+    ]
 
 
 def _bound_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:

@@ -50,6 +50,8 @@ def call_of(
         if _header(table, header) != name
     }
     response = table.sources.get(wanted.response, wanted.response)
+    if table.responses is not None:
+        named["responses"] = repr(list(table.responses.headers))
     if response != wanted.response and normalised(str(response)) not in ALIASES["loss"]:
         named[wanted.response] = repr(response)
     if law is None:

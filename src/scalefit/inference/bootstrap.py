@@ -23,6 +23,7 @@ from scalefit.inference.fitted_data import (
     attach,
     by_text,
     checked_by,
+    own_clusters,
     parameters,
     require_clusters,
     require_freedom,
@@ -87,7 +88,8 @@ def bootstrap(
         fit: the fit.
         runs: the table it was made from.
         n_draws: number of replicates.
-        method: what is resampled. ``rows``: the runs, as if each had been drawn on its own.
+        method: what is resampled. ``rows``: the runs, as if each had been drawn on its own, with
+            all of its responses where these are several.
             ``clusters``: all runs of one value of ``by`` together, for runs that share a
             trajectory, a corpus or a tuning. ``strata``: runs within each value of ``by`` (within
             each budget by default), so that the design keeps its budgets. ``residuals``: losses of
@@ -132,7 +134,7 @@ def bootstrap(
     """
     checked_fit(fit)
     n_draws = arguments.whole(n_draws, "n_draws", least=2, remedy=COUNT)
-    columns_by = _checked_options(method, by)
+    method, columns_by = _checked_options(fit, method, by)
     seed = arguments.seed(seed)
     global_search = arguments.number(
         global_search,
@@ -303,8 +305,11 @@ class _Refits:
         return SearchChecks(followed, checked, missed)
 
 
-def _checked_options(method: str, by: Any) -> Columns | None:
-    """The columns of the clusters or strata; raise where a method does not go with them."""
+def _checked_options(fit: Fit, method: Method, by: Any) -> tuple[Method, Columns | None]:
+    """The method, and the columns of its clusters or strata; raise where they do not go together.
+
+    Where a run has several responses, they are resampled with it.
+    """
     arguments.choice(method, "method", get_args(Method))
     found = checked_by(by)
     if method == "clusters" and by is None:
@@ -323,4 +328,6 @@ def _checked_options(method: str, by: Any) -> Columns | None:
             remedy="Use method='clusters' or 'wild' for runs that depend on each other, "
             "method='strata' to keep the number of runs of each value",
         )
-    return found
+    if method in PLAIN and found is None and own_clusters(fit) is not None:
+        return "clusters" if method == "rows" else method, own_clusters(fit)
+    return method, found

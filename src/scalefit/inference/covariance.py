@@ -27,6 +27,7 @@ from scalefit.inference.fitted_data import (
     FittedData,
     attach,
     by_text,
+    own_clusters,
     parameters,
     require_clusters,
     require_freedom,
@@ -335,7 +336,8 @@ def covariance(
         method: ``jacobian`` or ``sandwich``; by default the sandwich, but where errors are known,
             and where a linear fit has fewer than five residual degrees of freedom.
         by: column of clusters of runs that depend on each other, or several columns, whose
-            combinations are the clusters (sandwich); ``index`` for the labels of the rows.
+            combinations are the clusters (sandwich); ``index`` for the labels of the rows. Of
+            several responses by default the runs, with all responses of each.
         **columns: options of the table where ``runs`` is a DataFrame, as for ``fit``.
 
     Returns:
@@ -367,8 +369,10 @@ def covariance(
     """
     checked_fit(fit)
     clustered = check_method(method, by)
+    if clustered is None and method != "jacobian" and fit.objective.sigma is None:
+        clustered = own_clusters(fit)
     refuse_unknown(covariance, fit.law, columns)
-    if method != "jacobian" and by is None:
+    if method != "jacobian" and clustered is None:
         require_clusters(fit, "covariance(fit, runs, by={by})")
     fitted = attach(fit, runs, **columns)
     method = chosen_method(fitted, method, clustered)

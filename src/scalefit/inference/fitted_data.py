@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.arguments import names, refused
+from scalefit.data.several_responses import ROW as RUNS
 from scalefit.data.table import LossTable
 from scalefit.errors import DataError
 from scalefit.fitting.grid import Candidates
@@ -28,6 +29,7 @@ __all__ = [
     "checked_by",
     "clusters",
     "optimum_of",
+    "own_clusters",
     "parameters",
     "require_clusters",
     "require_freedom",
@@ -290,6 +292,11 @@ def checked_by(by: Any) -> Columns | None:
     if not found:
         raise refused("by", by, "a column name", remedy)
     return found[0] if len(found) == 1 else found
+
+
+def own_clusters(fit: Fit) -> Columns | None:
+    """The clusters that rows are in by themselves: runs, where each has several responses."""
+    return RUNS if len(fit.responses) > 1 else None
 
 
 def by_text(by: Columns) -> str:

@@ -36,7 +36,7 @@ __all__ = ["Law", "Param", "law"]
 OPTIONS = {
     *("runs", "law", "residual", "robust", "delta", "asymmetry", "sigma", "fixed", "bounds"),
     *("tied", "groups", "seed", "certify", "device", "keep", "missing", "loss_unit"),
-    "bytes_per_token",
+    *("bytes_per_token", "responses"),
 }
 
 KNOWN_AS = 'Give a list of texts, as also_known_as=["learning curves (1712.00409)"]'

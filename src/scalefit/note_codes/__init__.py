@@ -16,6 +16,7 @@ from scalefit.note_codes import (
     fits,
     holdout,
     next_runs,
+    skills,
     tables,
 )
 from scalefit.note_codes.code import Code, Severity
@@ -34,5 +35,6 @@ CODES: Mapping[str, Code] = Frozen(
         **diagnosis.CODES,
         **holdout.CODES,
         **next_runs.CODES,
+        **skills.CODES,
     }
 )

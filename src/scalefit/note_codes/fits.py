@@ -64,6 +64,18 @@ CODES = {
         "rate explains how they differ, or they differ by more than replicates do",
         "the best row of each cell; their vertices: `scalefit.approach2.vertices`; cells by `by=`",
     ),
+    "shared_runs": Code(
+        "warning",
+        "the responses of a run share its noise ([several responses](several_responses.md)): rows "
+        "are not independent",
+        "`scalefit.bootstrap` or `scalefit.covariance`, which take runs with all of their "
+        "responses",
+    ),
+    "dominating_response": Code(
+        "warning",
+        "the raw residuals of one response make up most of the sum that several share",
+        'residuals relative to each response: `residual="log"` or `residual="relative"`',
+    ),
     "lower_envelope": Code(
         "warning",
         "the objective is asymmetric: the fit is a lower envelope, not a mean",

@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 # Notes that rows share their noise.
-CODES = ("trajectories", "repeated_cells")
+CODES = ("trajectories", "repeated_cells", "shared_runs")
 
 # How many times too narrow an interval by rows may be.
 MOST_NARROWED = 2.0

@@ -20,6 +20,7 @@ from scalefit import arguments
 from scalefit.arguments import broadcast_shape, instance, mapping
 from scalefit.data.dropped_rows import DroppedRow
 from scalefit.data.grouping import Grouping, level_keywords, level_name
+from scalefit.data.several_responses import RESPONSE, responses_of
 from scalefit.data.table import LossTable
 from scalefit.errors import DataError, listed
 from scalefit.frozen import Frozen
@@ -143,6 +144,12 @@ class Fit(Described):
         """Residual degrees of freedom: runs less free parameters."""
         return self.nobs - self.n_free
 
+    @property
+    def responses(self) -> tuple[str, ...]:
+        """Headers of the responses that were fitted together; empty of one response."""
+        found = responses_of(self.provenance)
+        return () if found is None else found.headers
+
     def predict(
         self, runs: LossTable | pd.DataFrame | None = None, *misplaced: Any, **columns: Any
     ) -> np.ndarray:
@@ -156,7 +163,9 @@ class Fit(Described):
 
         Returns:
             Loss in the unit of the fitted table, float64, of the broadcast shape; NaN in rows of
-            weight zero whose level was not fitted.
+            weight zero whose level was not fitted. Where the fit is of several responses and a
+            table does not say which by a column ``response``: of each row and each response, shape
+            (rows, responses), in the order of ``responses``.
 
         Raises:
             ArgumentError: a column is missing, is none of numbers, or does not fit the others.
@@ -257,7 +266,17 @@ class Fit(Described):
                 if name in kept or name in self.law.names
             ),
         )
-        return replace(self, params=renamed(self.params), diagnostics=diagnostics, groups={})
+        several, provenance = responses_of(self.provenance), self.provenance
+        if several is not None and RESPONSE in levels:
+            # From now on a wide table is one of this response alone.
+            provenance = {**provenance, **several.only(str(levels[RESPONSE])).provenance}
+        return replace(
+            self,
+            params=renamed(self.params),
+            diagnostics=diagnostics,
+            groups={},
+            provenance=Frozen(provenance),
+        )
 
     def level_names(self, **levels: Any) -> dict[str, str]:
         """Names of the grouped coefficients at one level of each grouping.
@@ -341,6 +360,14 @@ class Fit(Described):
         refuse_unknown(self.predict, self.law, headers)
         table = table_again(self.provenance, runs, given, self.law.columns)
         used = table.columns_of(self.law)
+        if RESPONSE in levels and RESPONSE not in table and self.responses:
+            # A row for each run, a column for each response.
+            every = {
+                name: table.labels(name).to_numpy()[:, None] for name in levels if name in table
+            }
+            every[RESPONSE] = np.array(self.responses, dtype=object)
+            used = {name: item[:, None] for name, item in used.items()}
+            return used, {item: item.codes_of(every) for item in groupings}
         return used, {item: item.codes(table) for item in groupings}
 
     def _numbers(self, given: Mapping[str, Any], others: Sequence[str]) -> dict[str, np.ndarray]:

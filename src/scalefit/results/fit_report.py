@@ -78,6 +78,7 @@ def facts(fit: Any) -> dict[str, str]:
         else f"{fit.verdict.level}: {fit.verdict.words}",
         "runs": f"{fit.nobs}; {fit.n_free} free parameters; {_ranges(fit)}",
         "dataset": fit.provenance.get("dataset", ""),
+        "responses": ", ".join(fit.responses),
         "groups": "; ".join(
             f"{name} by {' and '.join(item.columns)} ({len(item.levels)} levels)"
             for name, item in fit.groups.items()

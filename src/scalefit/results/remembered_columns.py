@@ -12,6 +12,7 @@ import numpy as np
 from scalefit.arguments import numbers
 from scalefit.data.column_names import ALIASES, TABLE_OPTIONS
 from scalefit.data.plain_frames import plain_frame
+from scalefit.data.several_responses import RESPONSE, Responses, responses_of
 from scalefit.data.table import LossTable, as_table
 from scalefit.frozen import Frozen
 from scalefit.laws import Law
@@ -45,6 +46,10 @@ def table_again(
     if not wanted:
         return as_table(runs, **columns)
     frame = plain_frame(runs)
+    several = wide_responses(provenance, frame, columns, wanted)
+    if several is not None:
+        columns = {**columns, "responses": several}
+        wanted = [name for name in wanted if name != several.value]
     there = {str(header): header for header in frame.columns}
     given = [item for name, item in columns.items() if name not in TABLE_OPTIONS]
     taken = {str(item[0] if isinstance(item, tuple) and item else item) for item in given}
@@ -55,6 +60,16 @@ def table_again(
         if known[name] in there and known[name] not in taken
     }
     return as_table(frame, **{**again, **columns})
+
+
+def wide_responses(
+    provenance: Mapping[str, str], runs: Any, columns: Mapping[str, Any], wanted: Iterable[str]
+) -> Responses | None:
+    """The responses of a fit that a wide table has in a column each; None of any other table."""
+    several = responses_of(provenance)
+    if several is None or several.value not in wanted or RESPONSE in (*runs.columns, *columns):
+        return None
+    return several if {*several.headers} <= {*runs.columns} else None
 
 
 def _with_columns(

@@ -192,8 +192,10 @@ def with_groups(
         linear = structure(item.law, table.columns_of(item.law)).linear
         shared = {name: columns for name in linear if name not in fixed}
         of = f"{item.label}: " if len(candidates) > 1 else ""
+        # Of several responses a fit without groups would have those of its own.
+        pooled = {**item.options, "groups": {}} if table.responses else item.options
         found += [
-            item._replace(label=f"{of}pooled"),
+            item._replace(label=f"{of}pooled", options=pooled),
             item._replace(label=f"{of}shared", options={**item.options, "groups": shared}),
             item._replace(label=f"{of}alone", by=columns),
         ]

@@ -19,6 +19,7 @@ from scalefit.inference.subset_fits import SubsetFit
 from scalefit.laws import Law
 from scalefit.notes import Note
 from scalefit.objective import Objective, Residual, Robust, measure, residuals
+from scalefit.problem.response_groups import responses_for
 from scalefit.results.dependence import dependence_notes
 from scalefit.results.prediction import refuse_unknown
 from scalefit.validation.candidates import (
@@ -68,6 +69,7 @@ def compare(
     missing: Missing = "raise",
     loss_unit: LossUnit | None = None,
     bytes_per_token: float | None = None,
+    responses: Sequence[str] | None = None,
     **columns: str | tuple[str, float],
 ) -> Comparison:
     """Which law predicts runs that it has not seen, and whether that is certain.
@@ -101,6 +103,7 @@ def compare(
         missing: what to do about incomplete rows (DataFrames only).
         loss_unit: unit of the losses (DataFrames only).
         bytes_per_token: of losses per byte (DataFrames only).
+        responses: headers of several responses, as for :func:`scalefit.fit`.
         **columns: headers of the quantities, as for ``fit`` (DataFrames only).
 
     Returns:
@@ -139,6 +142,7 @@ def compare(
         missing=missing,
         loss_unit=loss_unit,
         bytes_per_token=bytes_per_token,
+        responses=responses_for(candidates[0].law, responses),
         **columns,
     )
     if groups is not None:

@@ -18,6 +18,7 @@ from scalefit.errors import ArgumentError
 from scalefit.fitting.api import fit as fit_law
 from scalefit.laws import Law, find
 from scalefit.objective import Residual, Robust
+from scalefit.problem.response_groups import responses_for
 from scalefit.results.prediction import refuse_unknown
 from scalefit.validation.calibration import LEVELS
 from scalefit.validation.fold_predictions import (
@@ -60,6 +61,7 @@ def holdout(
     missing: Missing = "raise",
     loss_unit: LossUnit | None = None,
     bytes_per_token: float | None = None,
+    responses: Sequence[str] | None = None,
     **columns: str | tuple[str, float],
 ) -> HoldOut:
     """How far a law reaches: runs predicted by fits that have not seen them.
@@ -92,6 +94,7 @@ def holdout(
         missing: what to do about rows without a value (DataFrames only).
         loss_unit: unit of the losses (DataFrames only).
         bytes_per_token: of losses per byte (DataFrames only).
+        responses: headers of several responses, as for :func:`scalefit.fit`.
         **columns: headers of the quantities.
 
     Returns:
@@ -127,6 +130,7 @@ def holdout(
         missing=missing,
         loss_unit=loss_unit,
         bytes_per_token=bytes_per_token,
+        responses=responses_for(law, responses),
         **columns,
     )
     name, folds = _folds(table, law, by, scheme, hold, test)

@@ -27,6 +27,13 @@ MORE_BLOCKS = 20
 # Residuals of rows that share their noise: the factor by which errors by rows are too narrow.
 NARROWED = 1.2
 
+# What rows on both sides of a fold are, by the note that says that they share their noise.
+WHAT = {
+    "trajectories": "checkpoints of a run",
+    "repeated_cells": "repeats of a cell",
+    "shared_runs": "responses of a run",
+}
+
 
 def hold_out_notes(result: HoldOut, table: LossTable, folds: Sequence[Fold]) -> tuple[Note, ...]:
     """Notes of a result: those of the fit that answers carry, and its own."""
@@ -97,7 +104,7 @@ def _first(result: HoldOut, table: LossTable) -> str:
 def _leaks(result: HoldOut, table: LossTable, folds: Sequence[Fold]) -> Iterable[Note]:
     """Notes of runs that are on both sides of a fold."""
     for note in result.fit.notes:
-        if note.code not in ("trajectories", "repeated_cells"):
+        if note.code not in WHAT:
             continue
         named = note.details["by"]
         columns = [named] if isinstance(named, str) else list(named)
@@ -108,10 +115,9 @@ def _leaks(result: HoldOut, table: LossTable, folds: Sequence[Fold]) -> Iterable
             continue
         rows = int(np.logical_or.reduce(crossing).sum())
         narrowing = float(note.details["narrowing"])
-        what = "checkpoints of a run" if note.code == "trajectories" else "repeats of a cell"
         yield Note.of(
             "leaky_folds",
-            f"{rows} held-out rows are {what} with others among the fitted rows, of "
+            f"{rows} held-out rows are {WHAT[note.code]} with others among the fitted rows, of "
             f"{len(leaking)} folds ({listed(leaking)}): what they share is known there, and "
             "errors are too small. Hold out what belongs together: "
             f"{_remedy(table, columns[0])}",
