@@ -6,6 +6,7 @@ of all held-out rows is chosen and fitted to all training rows. Then, and only t
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from common import table
+from common import DATA_VARIABLE, FARSEER_FILE, table
 from sldbench_tasks import TASKS, Task
 
 import scalefit as sf
@@ -53,9 +54,18 @@ def r2(truth: np.ndarray, predicted: np.ndarray) -> float:
     return float(max(-1.0, 1 - rest.mean()))
 
 
+def place(folder: Path, name: str, part: str) -> Path:
+    """The file of a task; Farseer's training rows are the table of that name in SCALEFIT_DATA."""
+    own = folder / f"sld_{name}_{part}.csv"
+    data = os.environ.get(DATA_VARIABLE)
+    if name == "farseer" and part == "train" and data and not own.exists():
+        return Path(data) / FARSEER_FILE
+    return own
+
+
 def read(folder: Path, name: str, part: str) -> pd.DataFrame:
     """Rows of a task, by group where it has groups."""
-    frame = pd.read_csv(folder / f"sld_{name}_{part}.csv")
+    frame = pd.read_csv(place(folder, name, part))
     return frame if "group" in frame else frame.assign(group="all_data")
 
 
@@ -156,13 +166,13 @@ def scoreboard(folder: Path, only: str | None, train_only: bool) -> tuple[str, s
     """
     scores, choices = [], []
     for name, task in TASKS.items():
-        if only not in (None, name) or not (folder / f"sld_{name}_train.csv").exists():
+        if only not in (None, name) or not place(folder, name, "train").exists():
             continue
         train = read(folder, name, "train")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = choose(task, train)
-            there = (folder / f"sld_{name}_test.csv").exists() and not train_only
+            there = place(folder, name, "test").exists() and not train_only
             blind = score(task, found.best, train, read(folder, name, "test")) if there else None
         human, agent = task.published or ("", "")
         scores.append(

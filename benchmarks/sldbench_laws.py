@@ -17,23 +17,6 @@ Drift = Annotated[Coefficient, Bounds(-1.0, 1.0)]
 Worth = Annotated[Exponent, Bounds(1e-4, 1.0)]
 
 
-@sf.law(source="this benchmark: the additive law with its vocabulary term as a logarithm")
-def vocabulary_logarithm(
-    N: Positive,
-    V: Positive,
-    D: Positive,
-    *,
-    E: Coefficient,
-    A: Coefficient,
-    B: Coefficient,
-    c: Coefficient,
-    alpha: Power,
-    beta: Power,
-) -> Any:
-    """L(N, V, D) = E + A N^-alpha + B D^-beta + c ln V"""
-    return E + A * N**-alpha + B * D**-beta + c * jnp.log(V)
-
-
 @sf.law(source="this benchmark: the vocabulary as a factor of both terms")
 def vocabulary_factors(
     N: Positive,
@@ -109,3 +92,21 @@ def parallel_additive(
 ) -> Any:
     """L(N, P) = E + A N^-alpha + B P^-beta"""
     return E + A * N**-alpha + B * streams**-beta
+
+
+@sf.law(source="Gao et al. 2024, arXiv 2406.04093, L(n, k), read second-hand")
+def sparse_codes(
+    n: Positive,
+    k: Positive,
+    *,
+    A: Amplitude,
+    B: Amplitude,
+    b_k: Drift,
+    b_n: Drift,
+    gamma: Drift,
+    eta: Drift,
+) -> Any:
+    """L(n, k) = A k^b_k n^(b_n + gamma ln k) + B k^eta"""
+    # The interaction about the middle of usual tables: only the meaning of A and both powers moves.
+    x, y = jnp.log(n / 1e4), jnp.log(k / 100)
+    return A * jnp.exp(b_n * x + b_k * y + gamma * x * y) + B * jnp.exp(eta * y)

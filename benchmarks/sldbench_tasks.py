@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scalebench_laws import SPARSITY
 from sldbench_laws import (
     effective_share,
     own_share,
     parallel_additive,
     saturating_product,
+    sparse_codes,
     vocabulary_factors,
-    vocabulary_logarithm,
 )
 
 import scalefit as sf
@@ -161,7 +162,7 @@ def _of_code(rows: Frame, _: int) -> Frame:
 
 
 def _of_sparsity(rows: Frame, _: int) -> Frame:
-    return rows.assign(X=rows["P"], D=rows["N"])
+    return rows.assign(N=rows["active"])
 
 
 LIMITED = {
@@ -182,7 +183,7 @@ TASKS: dict[str, Task] = {
         {"num_params": "N", "parallel_size": "streams"},
         ("loss",),
         levels("streams", 1),
-        plain("parscale", "joint_finetuning", parallel_additive),
+        plain("parscale", "power_product", parallel_additive),
         "streams as a factor of N (the law of ParScale), as a power that multiplies, as one that adds",
         (1.000, 1.000),
         4,
@@ -197,7 +198,7 @@ TASKS: dict[str, Task] = {
         },
         ("unigram_normalized_loss",),
         levels("N", 2),
-        plain("vocabulary", vocabulary_logarithm, vocabulary_factors),
+        plain("vocabulary", "vocabulary_logarithmic", vocabulary_factors),
         "the published law; its vocabulary term in a form of either sign; the vocabulary as a factor "
         "of the model's and the data's term. The response is negative: squares of losses",
         (0.966, 0.989),
@@ -209,8 +210,14 @@ TASKS: dict[str, Task] = {
         {"sft_data_size": "D", "sft_loss": "loss"},
         ("sft_loss",),
         levels("D", 2),
-        plain("rectified_finetuning", "power_offset", "power"),
-        "a power law, with a floor, with a flat start",
+        plain(
+            "rectified_finetuning",
+            "power",
+            "power_offset",
+            "shifted_power",
+            "stretched_exponential",
+        ),
+        "a power law, with a floor, with a flat start in three forms",
         (0.957, 0.9993),
         4,
         prepared=lambda rows, _: rows.assign(x=rows["D"]),
@@ -235,7 +242,7 @@ TASKS: dict[str, Task] = {
         {"num_experts": "experts", "dense_parameter_count": "N", "loss_validation": "loss"},
         ("loss_validation",),
         levels("N", 3),
-        plain("routed", "joint_finetuning", saturating_product),
+        plain("routed", "power_product", saturating_product),
         "the law of the paper that ran them; a floor and a product of powers; that with the paper's "
         "saturating number of experts",
         (0.703, 0.833),
@@ -261,7 +268,7 @@ TASKS: dict[str, Task] = {
         },
         ("lm_loss",),
         sweeps(2),
-        plain("chinchilla"),
+        plain("chinchilla", "loss_bowl", "posynomial_bowl"),
         "the additive law without both settings, a quadratic form in them, and a sum of causes",
         (-0.076, 0.983),
         objective=LOG_SQUARES,
@@ -271,8 +278,11 @@ TASKS: dict[str, Task] = {
         {"flops": "x", "brier_score": "loss"},
         ("brier_score",),
         slices("x", 2),
-        plain("power", "power_offset", "logarithmic"),
-        "errors that fall: to zero, to a floor, without end. A law of the later rise would be "
+        plain(
+            "power", "power_offset", "shifted_power", "signed_power_offset", "logarithmic"
+        ),
+        "errors that fall to zero, to a floor, to one after a flat start, that fall or rise to a "
+        "limit, and that have none. A law of the later rise would be "
         "fitted to nothing, as no training row shows it. The response is the Brier score, negated, "
         "which comes to zero: squares of scores",
         (-1.0, 0.022),
@@ -311,17 +321,19 @@ TASKS: dict[str, Task] = {
         {},
         ("loss",),
         levels("n", 2),
-        plain("joint_finetuning", "chinchilla"),
-        "latents and active latents as powers that multiply, and that add",
+        plain("power_product", "chinchilla", sparse_codes),
+        "latents and active latents as powers that multiply, that add, and the law of the paper that "
+        "ran them",
         None,
         prepared=_of_code,
     ),
     "sparsity": Task(
-        {"N_active": "N"},
+        {"N_active": "active"},
         ("loss",),
-        levels("N", 2),
-        plain("joint_finetuning", "chinchilla"),
-        "total over active parameters and active ones as powers that multiply, and that add",
+        levels("active", 2),
+        plain(*SPARSITY),
+        "ScaleBench's four: total over active parameters and active ones as powers that multiply or "
+        "add, with an interaction and without",
         None,
         prepared=_of_sparsity,
     ),
