@@ -7,8 +7,9 @@ Four questions, each with its own table of results:
 - Over-trained runs (Gadre et al. 2024): five small runs predict the loss of two large ones, and by
   it their mean error over 17 tasks.
 - Learning curves: ``power_offset``, ``broken_power``, two laws with a flat start, and what
-  ``compare`` makes of the first two and of all four from the training rows alone. The metric is the root mean square error of ln loss on the scored rows, mean
-  and median over the curves of a column, as in the suite of Alabdulmohsin et al. 2022.
+  ``compare`` makes of the first two and of all four from the training rows alone. The metric is
+  the root mean square error of ln loss on the scored rows, mean and median over the curves of a
+  column, as in the suite of Alabdulmohsin et al. 2022.
 
 The folders of the tables are named by SCALEFIT_DATA and SCALEFIT_BENCH; without them a part is left
 out. What a curve's scored rows hold is read after its law is chosen.
@@ -20,6 +21,7 @@ import argparse
 import os
 import warnings
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -152,7 +154,8 @@ def scored(item: tuple[tuple[str, str, str], pd.DataFrame]) -> dict[str, object]
 def curve_table(bench: Path, workers: int) -> str:
     """Errors on the learning curves whose scored rows are there: mean (median) over curves."""
     items = [item for item in curves(bench).items() if (item[1]["Training"] == 0).any()]
-    with ProcessPoolExecutor(workers) as pool:
+    # Forked, a process would wait for threads of JAX's that it does not have.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         frame = pd.DataFrame(pool.map(scored, items, chunksize=2))
     groups = [(name, frame[frame["column"] == name]) for name in COLUMNS.values()]
     header = ("law", *(f"{name} ({len(part)})" for name, part in groups))

@@ -1,9 +1,9 @@
 """ScaleBench with all rows: its own laws, fitted by scalefit and by 64 restarts of L-BFGS-B.
 
 Both minimise the mean square of the raw residual within the same bounds, as ScaleBench does. The
-restarts are those of its ``baseline_full_train.py``: 64 random starts within the bounds, in the
-logarithm where a lower bound is positive, at most 2,000 iterations each, ftol 1e-15, gtol 1e-10. The
-gradient is exact and compiled before the clock starts.
+restarts are those of its ``baseline_full_train.py``: 64 random starts within the bounds, by the
+logarithm where a lower bound is positive, at most 2,000 iterations each, ftol 1e-15, gtol 1e-10.
+The gradient is exact and compiled before the clock starts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from scalebench_laws import MOE, PARALLEL, SPARSITY
 from scalebench_limited import DATA_CON
 from scipy.optimize import minimize
 from sldbench import digits, read
-from tqdm import tqdm
 
 import scalefit as sf
 
@@ -88,7 +87,9 @@ def restarts(law: sf.laws.Law, rows: pd.DataFrame) -> tuple[np.ndarray, float, f
         best, lowest = np.array([]), np.inf
         for _ in range(STARTS):
             start = [
-                np.exp(rng.uniform(np.log(low), np.log(high))) if low > 0 else rng.uniform(low, high)
+                np.exp(rng.uniform(np.log(low), np.log(high)))
+                if low > 0
+                else rng.uniform(low, high)
                 for low, high in bounds
             ]
             options = {"maxiter": 2000, "ftol": 1e-15, "gtol": 1e-10}
@@ -103,9 +104,7 @@ def restarts(law: sf.laws.Law, rows: pd.DataFrame) -> tuple[np.ndarray, float, f
 def fitted(law: sf.laws.Law, rows: pd.DataFrame) -> tuple[sf.Fit, float, float]:
     """The fit, its objective and seconds."""
     began = time.perf_counter()
-    fit = sf.fit(
-        rows[[*law.columns, "loss"]], law, residual="raw", robust="none", certify=False
-    )
+    fit = sf.fit(rows[[*law.columns, "loss"]], law, residual="raw", robust="none", certify=False)
     seconds = time.perf_counter() - began
     rest = rows["loss"].to_numpy() - fit.evaluate(**{n: rows[n].to_numpy() for n in law.columns})
     return fit, float(np.mean(rest**2)), seconds
@@ -127,7 +126,7 @@ def _task(folder: Path, name: str, bench: Bench, train_only: bool) -> tuple[list
         for part, frame in frames.items()
     }
     lines, scores = [], []
-    for law in tqdm(bench.laws, name):
+    for law in bench.laws:
         ours, theirs, spent, taken, codes = 0.0, 0.0, 0.0, 0.0, set[str]()
         excess, truth, made = -np.inf, [], []
         for key, rows in parts["train"].items():
@@ -150,7 +149,11 @@ def _task(folder: Path, name: str, bench: Bench, train_only: bool) -> tuple[list
                 f"`{law.name}`",
                 f"{ours:.6g}",
                 f"{theirs:.6g}",
-                "**higher**" if excess > SAME else "lower" if ours < theirs * (1 - SAME) else "same",
+                "**higher**"
+                if excess > SAME
+                else "lower"
+                if ours < theirs * (1 - SAME)
+                else "same",
                 f"{spent:.2f} s",
                 f"{taken:.1f} s",
                 loose,
@@ -158,6 +161,7 @@ def _task(folder: Path, name: str, bench: Bench, train_only: bool) -> tuple[list
                 digits(scores[-1]) if there else "",
             )
         )
+        print(lines[-1], flush=True)
     return lines, scores
 
 
@@ -191,7 +195,9 @@ def all_data(folder: Path, only: str | None, train_only: bool) -> str:
         print(texts[-1], flush=True)
         mean = f"{np.mean(scores):.2f} ± {np.std(scores):.2f}" if scores else ""
         kinds = [line[3] for line in lines]
-        ratio = sum(float(line[5][:-2]) for line in lines) / sum(float(l[4][:-2]) for l in lines)
+        ratio = sum(float(line[5][:-2]) for line in lines) / sum(
+            float(line[4][:-2]) for line in lines
+        )
         means.append(
             (
                 name,

@@ -50,7 +50,7 @@ def parallel_1(
     beta: In[0, 2],
     cNS: In[-100, 100],
 ) -> Any:
-    """c0 + cN N^-alpha + cS S^-beta + cNS N^-alpha S^-beta"""
+    """L = c0 + cN N^-alpha + cS S^-beta + cNS N^-alpha S^-beta"""
     return c0 + cN * N**-alpha + cS * S**-beta + cNS * N**-alpha * S**-beta
 
 
@@ -58,23 +58,19 @@ def parallel_1(
 def parallel_2(
     N: N_, S: P_, *, c0: In[-5, 5], cN: In[0, 500], alpha: In[0, 2], cS: In[-50, 50], beta: In[0, 2]
 ) -> Any:
-    """c0 + cN N^-alpha + cS S^-beta"""
+    """L = c0 + cN N^-alpha + cS S^-beta"""
     return c0 + cN * N**-alpha + cS * S**-beta
 
 
 @_parallel
-def parallel_3(
-    N: N_, S: P_, *, a: In[0, 500], b: In[-2, 0], c: In[-5, 5], d: In[-5, 5]
-) -> Any:
-    """a N^b + c / (1 + S) + d"""
+def parallel_3(N: N_, S: P_, *, a: In[0, 500], b: In[-2, 0], c: In[-5, 5], d: In[-5, 5]) -> Any:
+    """L = a N^b + c / (1 + S) + d"""
     return a * N**b + c / (1 + S) + d
 
 
 @_parallel
-def parallel_4(
-    N: N_, S: P_, *, a: In[0, 500], b: In[-2, 0], c: In[-5, 5], d: In[-5, 5]
-) -> Any:
-    """a N^b + c S^-0.5 + d"""
+def parallel_4(N: N_, S: P_, *, a: In[0, 500], b: In[-2, 0], c: In[-5, 5], d: In[-5, 5]) -> Any:
+    """L = a N^b + c S^-0.5 + d"""
     return a * N**b + c * S**-0.5 + d
 
 
@@ -82,7 +78,7 @@ def parallel_4(
 def parallel_5(
     N: N_, S: P_, *, A: Decades[1e-9, 1e9], k: In[-100, 100], alpha: In[0, 3], E: In[-5, 5]
 ) -> Any:
-    """(A / (N (k ln S + 1)))^alpha + E"""
+    """L = (A / (N (k ln S + 1)))^alpha + E"""
     worth = jnp.maximum(N * (k * jnp.log(S) + 1), 1e-12)
     return (A / worth) ** alpha + E
 
@@ -91,7 +87,7 @@ def parallel_5(
 def parallel_6(
     N: N_, S: P_, *, c0: In[-200, 200], c1: In[-200, 200], alpha: In[0, 2], beta: In[0, 2]
 ) -> Any:
-    """c0 + c1 (N^-alpha + S^-beta)"""
+    """L = c0 + c1 (N^-alpha + S^-beta)"""
     return c0 + c1 * (N**-alpha + S**-beta)
 
 
@@ -99,21 +95,19 @@ def parallel_6(
 def parallel_7(
     N: N_, S: P_, *, L0: In[-5, 5], A: In[0, 500], alpha: In[0, 2], k: In[-50, 50]
 ) -> Any:
-    """L0 + A N^-alpha / (1 + k ln S)"""
+    """L = L0 + A N^-alpha / (1 + k ln S)"""
     return L0 + A * N**-alpha / jnp.maximum(1 + k * jnp.log(S), 1e-12)
 
 
 @_parallel
-def parallel_8(
-    N: N_, S: P_, *, a: In[0, 500], b: In[-2, 0], c: In[-5, 5], d: In[-10, 10]
-) -> Any:
-    """(a N^b + c) / (1 + d ln S)"""
+def parallel_8(N: N_, S: P_, *, a: In[0, 500], b: In[-2, 0], c: In[-5, 5], d: In[-10, 10]) -> Any:
+    """L = (a N^b + c) / (1 + d ln S)"""
     return (a * N**b + c) / jnp.maximum(1 + d * jnp.log(S), 1e-12)
 
 
 @_parallel
 def parallel_9(N: N_, S: P_, *, A: In[0, 5000], alpha: In[0, 2], beta: In[0, 2]) -> Any:
-    """A N^-alpha S^-beta"""
+    """L = A N^-alpha S^-beta"""
     return A * N**-alpha * S**-beta
 
 
@@ -121,7 +115,7 @@ def parallel_9(N: N_, S: P_, *, A: In[0, 5000], alpha: In[0, 2], beta: In[0, 2])
 def parallel_10(
     N: N_, S: P_, *, A: In[0, 500], alpha: In[0, 2], E: In[-5, 5], beta: In[0, 2]
 ) -> Any:
-    """(A N^-alpha + E) S^-beta"""
+    """L = (A N^-alpha + E) S^-beta"""
     return (A * N**-alpha + E) * S**-beta
 
 
@@ -129,7 +123,7 @@ def parallel_10(
 def moe_1(
     N: N_, experts: P_, *, L: In[0, 3], B: In[0.1, 500], alpha: In[0, 1.5], beta: In[-0.5, 1.5]
 ) -> Any:
-    """L + B / (N^alpha E^beta)"""
+    """Loss = L + B / (N^alpha E^beta)"""
     return L + B * N**-alpha * experts**-beta
 
 
@@ -144,7 +138,7 @@ def moe_2(
     beta: In[0, 2],
     gamma: In[0, 2],
 ) -> Any:
-    """L + K (N^alpha E^beta)^-gamma"""
+    """Loss = L + K (N^alpha E^beta)^-gamma"""
     return L + K * (N**alpha * experts**beta) ** -gamma
 
 
@@ -176,7 +170,7 @@ def moe_4(
     c: In[-5, 5],
     d: In[-1, 1],
 ) -> Any:
-    """a / (N^alpha (1 + b E)^gamma) + c + d (ln N - 0.4 ln(1 + E))"""
+    """L = a / (N^alpha (1 + b E)^gamma) + c + d (ln N - 0.4 ln(1 + E))"""
     drift = jnp.log(N) - 0.4 * jnp.log(1 + experts)
     return a * N**-alpha * (1 + b * experts) ** -gamma + c + d * drift
 
@@ -193,7 +187,7 @@ def moe_5(
     p4: In[-0.1, 0.1],
     p5: In[-1, 1],
 ) -> Any:
-    """p0 + exp(p1 + p2 ln E + p3 ln N + p4 ln E ln N) + p5 ln E"""
+    """L = p0 + exp(p1 + p2 ln E + p3 ln N + p4 ln E ln N) + p5 ln E"""
     e, n = jnp.log(experts), jnp.log(N)
     return p0 + jnp.exp(jnp.clip(p1 + p2 * e + p3 * n + p4 * e * n, -50.0, 50.0)) + p5 * e
 
@@ -210,7 +204,7 @@ def moe_6(
     e: In[-5, 5],
     f: In[-20, 20],
 ) -> Any:
-    """a N^-b (1 + c E^-d) + e + f / (E N^0.05)"""
+    """L = a N^-b (1 + c E^-d) + e + f / (E N^0.05)"""
     return a * N**-b * (1 + c * experts**-d) + e + f / (experts * N**0.05)
 
 
@@ -226,7 +220,7 @@ def moe_7(
     p4: In[-1.5, 0.5],
     p5: In[-5, 5],
 ) -> Any:
-    """p0 E^p1 N^p2 + p3 N^p4 + p5"""
+    """L = p0 E^p1 N^p2 + p3 N^p4 + p5"""
     return p0 * experts**p1 * N**p2 + p3 * N**p4 + p5
 
 
@@ -234,15 +228,13 @@ def moe_7(
 def moe_8(
     N: N_, experts: P_, *, a: In[0, 500], b: In[-1.5, 0.5], c: In[-1.5, 0.5], d: In[0, 3]
 ) -> Any:
-    """a N^b E^c + d"""
+    """L = a N^b E^c + d"""
     return a * N**b * experts**c + d
 
 
 @_moe
-def moe_9(
-    N: N_, experts: P_, *, c0: In[0, 3], A: In[0, 500], g: In[-1, 2], a: In[0, 2]
-) -> Any:
-    """c0 + A (N E^g)^-a"""
+def moe_9(N: N_, experts: P_, *, c0: In[0, 3], A: In[0, 500], g: In[-1, 2], a: In[0, 2]) -> Any:
+    """L = c0 + A (N E^g)^-a"""
     return c0 + A * (N * experts**g) ** -a
 
 
@@ -258,7 +250,7 @@ def moe_10(
     gamma: In[0, 6],
     beta: In[0, 2],
 ) -> Any:
-    """bias + A (N / 1e9)^-alpha ((1 + B E^gamma) / (1 + B))^-beta"""
+    """L = bias + A (N / 1e9)^-alpha ((1 + B E^gamma) / (1 + B))^-beta"""
     return bias + A * (N / 1e9) ** -alpha * ((1 + B * experts**gamma) / (1 + B)) ** -beta
 
 
@@ -273,7 +265,7 @@ def sparsity_1(
     c: In[-1, 1],
     d3: In[-5, 5],
 ) -> Any:
-    """exp(d1 - a ln P - b ln N + c ln P ln N) + exp(d3)"""
+    """L = exp(d1 - a ln P - b ln N + c ln P ln N) + exp(d3)"""
     p, n = jnp.log(P), jnp.log(N)
     return jnp.exp(d1 - a * p - b * n + c * p * n) + jnp.exp(d3)
 
@@ -282,7 +274,7 @@ def sparsity_1(
 def sparsity_2(
     P: P_, N: N_, *, d1: In[-5, 5], a: In[0.01, 3], b: In[0.01, 3], d3: In[-5, 5]
 ) -> Any:
-    """exp(d1) P^-a N^-b + exp(d3)"""
+    """L = exp(d1) P^-a N^-b + exp(d3)"""
     return jnp.exp(d1) * P**-a * N**-b + jnp.exp(d3)
 
 
@@ -298,7 +290,7 @@ def sparsity_3(
     c: In[-1, 1],
     d3: In[-5, 5],
 ) -> Any:
-    """exp(d1) P^-a + exp(d2) N^-b exp(c ln P ln N) + exp(d3)"""
+    """L = exp(d1) P^-a + exp(d2) N^-b exp(c ln P ln N) + exp(d3)"""
     mixed = jnp.exp(d2 + c * jnp.log(P) * jnp.log(N)) * N**-b
     return jnp.exp(d1) * P**-a + mixed + jnp.exp(d3)
 
@@ -314,7 +306,7 @@ def sparsity_4(
     b: In[0.01, 3],
     d3: In[-5, 5],
 ) -> Any:
-    """exp(d1) P^-a + exp(d2) N^-b + exp(d3)"""
+    """L = exp(d1) P^-a + exp(d2) N^-b + exp(d3)"""
     return jnp.exp(d1) * P**-a + jnp.exp(d2) * N**-b + jnp.exp(d3)
 
 

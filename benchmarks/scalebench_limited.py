@@ -28,7 +28,7 @@ def data_con_1(
     gamma: In[-0.5, 0.5],
     delta: In[-0.5, 0.5],
 ) -> Any:
-    """A N^-alpha + B D^-beta + E U^gamma N^delta"""
+    """L = A N^-alpha + B D^-beta + E U^gamma N^delta"""
     return A * N**-alpha + B * D**-beta + E * U**gamma * N**delta
 
 
@@ -46,7 +46,7 @@ def data_con_2(
     q: In[-1.5, 0.5],
     r: In[-1.5, 0.5],
 ) -> Any:
-    """a + b U^p + c N^q + d D^r"""
+    """L = a + b U^p + c N^q + d D^r"""
     return a + b * U**p + c * N**q + d * D**r
 
 
@@ -64,7 +64,7 @@ def data_con_3(
     C: In[-3, 10],
     rho: Decades[1e-3, 100],
 ) -> Any:
-    """A N'^-alpha + B D'^-alpha + C, X' = U_X (1 + tau_X (1 - exp(-R_X / tau_X))), U_N = min(rho U, N)"""
+    """L = A N'^-alpha + B D'^-alpha + C, X' = U_X (1 + tau_X (1 - exp(-R_X / tau_X)))"""
     some = jnp.minimum(rho * U, N)
     more = jnp.maximum(N / some - 1, 0.0)
     parameters = some * (1 + tau_N * (1 - jnp.exp(-more / tau_N)))
@@ -86,7 +86,7 @@ def data_con_4(
     s: Decades[1e-5, 1e7],
     d: In[-2, 1.5],
 ) -> Any:
-    """L0 + A N^-a + B D'^-b, D' = D / (1 + D / (s U N^d))"""
+    """L = L0 + A N^-a + B D'^-b, D' = D / (1 + D / (s U N^d))"""
     return L0 + A * N**-a + B * (D / (1 + D / (s * U * N**d))) ** -b
 
 
@@ -103,7 +103,7 @@ def data_con_5(
     E: In[-3, 10],
     gamma: In[0, 1],
 ) -> Any:
-    """A N^-alpha + B (U^gamma D^(1 - gamma))^-beta + E"""
+    """L = A N^-alpha + B (U^gamma D^(1 - gamma))^-beta + E"""
     return A * N**-alpha + B * (U**gamma * D ** (1 - gamma)) ** -beta + E
 
 
@@ -142,7 +142,7 @@ def data_con_7(
     C: In[-1e13, 1e13],
     alpha_p: In[-2.5, 0.5],
 ) -> Any:
-    """L0 + A (N U)^alpha_pu + B D^alpha_t + C N^alpha_p"""
+    """L = L0 + A (N U)^alpha_pu + B D^alpha_t + C N^alpha_p"""
     return L0 + A * (N * U) ** alpha_pu + B * D**alpha_t + C * N**alpha_p
 
 
@@ -160,7 +160,7 @@ def data_con_8(
     beta: In[0.05, 2],
     gamma: In[0.05, 5],
 ) -> Any:
-    """a + b D^-alpha + c N^-beta + d ln(1 + U / D)^gamma"""
+    """L = a + b D^-alpha + c N^-beta + d ln(1 + U / D)^gamma"""
     return a + b * D**-alpha + c * N**-beta + d * jnp.log(U / D + 1) ** gamma
 
 
@@ -178,7 +178,7 @@ def data_con_9(
     gamma: In[0.05, 2],
     L: In[-3, 10],
 ) -> Any:
-    """A N^-alpha + B D^-beta (1 + C U^-gamma) + L"""
+    """L = A N^-alpha + B D^-beta (1 + C U^-gamma) + L"""
     return A * N**-alpha + B * D**-beta * (1 + C * U**-gamma) + L
 
 
@@ -196,7 +196,7 @@ def data_con_10(
     k: Decades[1e-3, 1e4],
     q: Decades[0.1, 50],
 ) -> Any:
-    """L0 + A N^-a + B (D^-bq + (k U)^-bq)^(1/q)"""
+    """L = L0 + A N^-a + B (D^-bq + (k U)^-bq)^(1/q)"""
     # The same as a sum of exponentials: the powers themselves fall below the least number.
     both = jnp.logaddexp(-b * q * jnp.log(D), -b * q * jnp.log(k * U))
     return L0 + A * N**-a + B * jnp.exp(both / q)

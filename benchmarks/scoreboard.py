@@ -34,7 +34,9 @@ def between(page: str, name: str, text: str) -> str:
     return f"{before}{begin}\n\n{text}\n\n{end}{rest.split(end)[1]}"
 
 
-def tables(folder: Path, part: str, task: str | None, train_only: bool, workers: int) -> dict[str, str]:
+def tables(
+    folder: Path, part: str, task: str | None, train_only: bool, workers: int
+) -> dict[str, str]:
     """Texts of a part, by their marks."""
     if part == "sldbench":
         scores, choices = scoreboard(folder, task, train_only)

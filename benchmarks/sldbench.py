@@ -1,7 +1,8 @@
 """SLDBench: one law for each task, chosen by what it predicts of held-out training rows.
 
-Every candidate is compared by ``scalefit.compare`` in each group and fold; the law of the highest R2
-of all held-out rows is chosen and fitted to all training rows. Then, and only then, are test rows read.
+Every candidate is compared by ``scalefit.compare`` in each group and fold; the law of the highest
+R2 of all held-out rows is chosen and fitted to all training rows. Then, and only then, are test
+rows read.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,9 +92,9 @@ def _compared(task: Task, rows: pd.DataFrame, fit: np.ndarray, held: np.ndarray)
 def choose(task: Task, frame: pd.DataFrame) -> Choice:
     """The candidates compared on every fold of every group and response."""
     began = time.perf_counter()
-    truth: dict[int, list[np.ndarray]] = {k: [] for k in range(len(task.responses))}
+    truth: dict[int, list[np.ndarray]] = defaultdict(list)
     made: dict[str, dict[int, list[np.ndarray]]] = {
-        label: {k: [] for k in truth} for label in task.candidates
+        label: defaultdict(list) for label in task.candidates
     }
     free: dict[str, int] = {}
     verdict, count = "", 0
@@ -130,9 +132,7 @@ def score(task: Task, best: str, train: pd.DataFrame, test: pd.DataFrame) -> flo
     options = dict(task.candidates[best])
     law = options.pop("law")
     fits = {
-        key: [
-            sf.fit(rows, law, certify=False, **options, **task.objective) for rows in tables
-        ]
+        key: [sf.fit(rows, law, certify=False, **options, **task.objective) for rows in tables]
         for key, tables in groups(task, train)
     }
     truth, made = [], []

@@ -71,10 +71,10 @@ def effective_share(
     return E - A * jnp.log(own + others)
 
 
-@sf.law(source="this benchmark: a logarithm of the own share, and of a constant worth of all others")
-def own_share(
-    own: Share, *, E: Coefficient, A: Coefficient, w: Worth
-) -> Any:
+@sf.law(
+    source="this benchmark: a logarithm of the own share, and of a constant worth of all others"
+)
+def own_share(own: Share, *, E: Coefficient, A: Coefficient, w: Worth) -> Any:
     """L(r) = E - A ln(r + w)"""
     return E - A * jnp.log(own + w)
 
@@ -110,3 +110,22 @@ def sparse_codes(
     # The interaction about the middle of usual tables: only the meaning of A and both powers moves.
     x, y = jnp.log(n / 1e4), jnp.log(k / 100)
     return A * jnp.exp(b_n * x + b_k * y + gamma * x * y) + B * jnp.exp(eta * y)
+
+
+@sf.law(source="this benchmark: the overfitting penalty of Lovelace et al. 2026, in ln epochs")
+def logarithmic_penalty(
+    N: Positive,
+    D: Positive,
+    U: Positive,
+    *,
+    E: Offset,
+    A: Amplitude,
+    B: Amplitude,
+    P: Amplitude,
+    alpha: Power,
+    beta: Power,
+    kappa: Annotated[Exponent, Bounds(0.05, 3.0)],
+) -> Any:
+    """L(N, D, U) = E + A N^-alpha + B D^-beta + P ln(D / U) (N / U)^kappa"""
+    unique = jnp.minimum(U, D)
+    return E + A * N**-alpha + B * D**-beta + P * jnp.log(D / unique) * (N / unique) ** kappa

@@ -7,13 +7,16 @@ its name there.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scalebench_laws import SPARSITY
+from scalebench_limited import data_con_4
 from sldbench_laws import (
     effective_share,
+    logarithmic_penalty,
     own_share,
     parallel_additive,
     saturating_product,
@@ -50,10 +53,22 @@ def slices(column: str, count: int, share: float = 1 / 8) -> Folds:
         values = rows[column].to_numpy()
         ends = [np.quantile(values, 1 - k * share, method="lower") for k in range(count + 1)]
         ends[0] = np.inf
-        return [
-            (values < low, (values >= low) & (values < high))
-            for high, low in zip(ends[:-1], ends[1:], strict=True)
-        ]
+        return [(values < low, (values >= low) & (values < high)) for high, low in pairwise(ends)]
+
+    return folds
+
+
+def beyond(columns: tuple[str, ...], count: int, share: float = 1 / 8) -> Folds:
+    """Rows in the largest share of any of the columns, from rows below in all of them."""
+
+    def folds(rows: Frame) -> list[tuple[np.ndarray, np.ndarray]]:
+        found, before = [], np.zeros(len(rows), dtype=bool)
+        for k in range(1, count + 1):
+            ends = {n: np.quantile(rows[n], 1 - k * share, method="lower") for n in columns}
+            large = np.any([rows[n] >= end for n, end in ends.items()], axis=0)
+            found.append((~large, large & ~before))
+            before = large
+        return found
 
     return folds
 
@@ -176,6 +191,8 @@ LIMITED = {
         "law": "repetition_penalty",
         "tied": [("delta", "kappa")],
     },
+    "logarithmic_penalty": {"law": logarithmic_penalty},
+    "data_con_4": {"law": data_con_4},
 }
 
 TASKS: dict[str, Task] = {
@@ -184,7 +201,8 @@ TASKS: dict[str, Task] = {
         ("loss",),
         levels("streams", 1),
         plain("parscale", "power_product", parallel_additive),
-        "streams as a factor of N (the law of ParScale), as a power that multiplies, as one that adds",
+        "streams as a factor of N (the law of ParScale), as a power that multiplies, as "
+        "one that adds",
         (1.000, 1.000),
         4,
         prepared=_of_streams,
@@ -199,7 +217,8 @@ TASKS: dict[str, Task] = {
         ("unigram_normalized_loss",),
         levels("N", 2),
         plain("vocabulary", "vocabulary_logarithmic", vocabulary_factors),
-        "the published law; its vocabulary term in a form of either sign; the vocabulary as a factor "
+        "the published law; its vocabulary term in a form of either sign; the vocabulary "
+        "as a factor "
         "of the model's and the data's term. The response is negative: squares of losses",
         (0.966, 0.989),
         7,
@@ -232,7 +251,8 @@ TASKS: dict[str, Task] = {
             effective_share,
         ),
         "the exponential law of data mixing; the logarithm of the own share; the logarithm of "
-        "effective tokens, in which a token of another domain is worth a part of an own one. Mixtures "
+        "effective tokens, in which a token of another domain is worth a part of an own "
+        "one. Mixtures "
         "have no scale: random fifths are held out",
         (0.671, 0.988),
         35,
@@ -243,7 +263,8 @@ TASKS: dict[str, Task] = {
         ("loss_validation",),
         levels("N", 3),
         plain("routed", "power_product", saturating_product),
-        "the law of the paper that ran them; a floor and a product of powers; that with the paper's "
+        "the law of the paper that ran them; a floor and a product of powers; that with "
+        "the paper's "
         "saturating number of experts",
         (0.703, 0.833),
         6,
@@ -252,12 +273,15 @@ TASKS: dict[str, Task] = {
     "data_constrained": Task(
         {"unique_tokens": "U", "params": "N", "tokens": "D"},
         ("loss",),
-        slices("compute", 2),
+        beyond(("N", "D"), 2),
         LIMITED,
-        "repeated tokens that are worth less, in three forms, and repetitions that do harm",
+        "repeated tokens that are worth less, in three forms; repetitions that do harm, "
+        "by a power or "
+        "by a logarithm of their number; repetitions that saturate by model size "
+        "(ScaleBench's law 4). "
+        "Test rows are beyond the training rows in N or in D, and so are the held-out ones",
         (0.911, 0.984),
         7,
-        prepared=_with_compute,
     ),
     "lr_bsz": Task(
         {
@@ -278,9 +302,7 @@ TASKS: dict[str, Task] = {
         {"flops": "x", "brier_score": "loss"},
         ("brier_score",),
         slices("x", 2),
-        plain(
-            "power", "power_offset", "shifted_power", "signed_power_offset", "logarithmic"
-        ),
+        plain("power", "power_offset", "shifted_power", "signed_power_offset", "logarithmic"),
         "errors that fall to zero, to a floor, to one after a flat start, that fall or rise to a "
         "limit, and that have none. A law of the later rise would be "
         "fitted to nothing, as no training row shows it. The response is the Brier score, negated, "
@@ -313,7 +335,8 @@ TASKS: dict[str, Task] = {
         ("LS",),
         levels("N", 1),
         plain("distillation_limit", "chinchilla"),
-        "the law of the paper that ran them, in the limit of its own fit, and students without teachers",
+        "the law of the paper that ran them, in the limit of its own fit, and students "
+        "without teachers",
         None,
         prepared=_taught,
     ),
@@ -322,7 +345,8 @@ TASKS: dict[str, Task] = {
         ("loss",),
         levels("n", 2),
         plain("power_product", "chinchilla", sparse_codes),
-        "latents and active latents as powers that multiply, that add, and the law of the paper that "
+        "latents and active latents as powers that multiply, that add, and the law of "
+        "the paper that "
         "ran them",
         None,
         prepared=_of_code,
@@ -332,7 +356,8 @@ TASKS: dict[str, Task] = {
         ("loss",),
         levels("active", 2),
         plain(*SPARSITY),
-        "ScaleBench's four: total over active parameters and active ones as powers that multiply or "
+        "ScaleBench's four: total over active parameters and active ones as powers that "
+        "multiply or "
         "add, with an interaction and without",
         None,
         prepared=_of_sparsity,
