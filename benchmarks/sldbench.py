@@ -77,7 +77,7 @@ def groups(task: Task, frame: pd.DataFrame) -> Iterator[tuple[Any, list[pd.DataF
         tables = []
         for place, header in enumerate(task.responses):
             one = rows.reset_index(drop=True).rename(columns=task.columns)
-            one = one.astype({n: float for n in one.select_dtypes("number")})
+            one = one.astype(dict.fromkeys(one.select_dtypes("number"), float))
             one = one.assign(loss=task.sign * rows[header].to_numpy())
             tables.append(task.prepared(one, place) if task.prepared else one)
         yield key, tables
@@ -93,28 +93,28 @@ def choose(task: Task, frame: pd.DataFrame) -> Choice:
     """The candidates compared on every fold of every group and response."""
     began = time.perf_counter()
     truth: dict[int, list[np.ndarray]] = defaultdict(list)
-    made: dict[str, dict[int, list[np.ndarray]]] = {
-        label: defaultdict(list) for label in task.candidates
-    }
+    made: dict[tuple[str, int], list[np.ndarray]] = defaultdict(list)
     free: dict[str, int] = {}
     verdict, count = "", 0
-    for _, tables in groups(task, frame):
+    for key, tables in groups(task, frame):
         count += 1
         for place, rows in enumerate(tables):
             for fold, (fit, held) in enumerate(task.folds(rows)):
                 found = _compared(task, rows, fit, held)
                 seen = rows.loc[held, "loss"].to_numpy()
+                if len(found.held_out) < len(seen):
+                    raise SystemExit(f"not every law of {key} predicts every held-out row")
                 truth[place].append(seen)
                 for label in task.candidates:
                     error = found.held_out[label].to_numpy()
                     raw = found.objective.residual == "raw"
-                    made[label][place].append(seen - error if raw else seen / np.exp(error))
+                    made[label, place].append(seen - error if raw else seen / np.exp(error))
                 free = dict(found.to_frame()["free"])
                 verdict = found.verdict() if fold == 0 else verdict
     seen = np.column_stack([np.concatenate(part) for part in truth.values()])
     all_made = {
-        label: np.column_stack([np.concatenate(part) for part in parts.values()])
-        for label, parts in made.items()
+        label: np.column_stack([np.concatenate(made[label, place]) for place in truth])
+        for label in task.candidates
     }
     held = {label: r2(seen, values) for label, values in all_made.items()}
     missed = {
