@@ -689,6 +689,23 @@ ROWS = [
         seeds=True,
     ),
     Row(
+        "repetition_penalty",
+        epochs,
+        {
+            "E": 1.9,
+            "A": 500.0,
+            "B": 1500.0,
+            "P": 0.05,
+            "alpha": 0.35,
+            "beta": 0.35,
+            "delta": 0.6,
+            "kappa": 0.7,
+        },
+        linear=("E", "A", "B", "P"),
+        exact=same("E A B P alpha beta delta kappa", 1e-7),
+        near=same("E alpha beta delta kappa", 0.2),
+    ),
+    Row(
         "farseer",
         drifting,
         {

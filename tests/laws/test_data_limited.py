@@ -55,6 +55,40 @@ def test_a_run_does_not_know_of_tokens_that_it_has_not_seen(law):
     np.testing.assert_allclose(fit.predict(N=N, D=D, U=(1 - 1e-9) * D), seen, rtol=1e-9)
 
 
+PENALTY = STAGE_1 | {"P": 0.05, "delta": 0.4, "kappa": 0.7}
+
+
+def test_a_penalty_is_added_to_chinchilla_and_grows_with_repetitions_and_size():
+    law = laws.find("repetition_penalty")
+    once = law.evaluate({"N": 5e8, "D": 1e10, "U": 1e12}, PENALTY)
+    assert once == pytest.approx(float(chinchilla(5e8, 1e10)), rel=1e-15)
+    # Nine repetitions of twice as many parameters as tokens: 0.05 * 9^0.4 * 2^0.7.
+    often = law.evaluate({"N": 2e8, "D": 1e9, "U": 1e8}, PENALTY)
+    assert often - float(chinchilla(2e8, 1e9)) == pytest.approx(0.1956086, abs=1e-7)
+
+
+def test_a_larger_model_has_fewer_epochs_before_they_do_harm():
+    law = laws.find("repetition_penalty")
+    best = [
+        minimize_scalar(
+            lambda e, N=N: float(
+                law.evaluate({"N": N, "D": 1e8 * np.exp(e), "U": 1e8}, PENALTY | {"delta": 1.0})
+            ),
+            bounds=(0.0, 8.0),
+            method="bounded",
+        ).x
+        for N in (3e7, 1e8, 3e8)
+    ]
+    # Where B beta U^-beta (1 + R)^-(beta + 1) = P (N / U)^kappa, the slopes are equal.
+    p = PENALTY
+    equal = [
+        np.log(p["B"] * p["beta"] * 1e8 ** -p["beta"] / (p["P"] * (N / 1e8) ** p["kappa"]))
+        / (p["beta"] + 1)
+        for N in (3e7, 1e8, 3e8)
+    ]
+    np.testing.assert_allclose(best, equal, atol=1e-4)
+
+
 def test_more_unique_tokens_than_are_seen_are_chinchilla():
     at = {"N": 5e8, "D": 1e10, "U": 1e12}
     plain = float(chinchilla(5e8, 1e10))

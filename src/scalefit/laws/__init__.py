@@ -30,6 +30,7 @@ from scalefit.laws.broken import broken_power_twice as broken_power_twice
 from scalefit.laws.data_limited import data_constrained as data_constrained
 from scalefit.laws.data_limited import repeated_epochs as repeated_epochs
 from scalefit.laws.data_limited import repeated_tokens as repeated_tokens
+from scalefit.laws.data_limited import repetition_penalty as repetition_penalty
 from scalefit.laws.distilled import distillation as distillation
 from scalefit.laws.distilled import distillation_limit as distillation_limit
 from scalefit.laws.downstream import accuracy_of_compute as accuracy_of_compute
@@ -153,6 +154,7 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
             data_constrained,
             repeated_epochs,
             quality_quantity_tradeoff,
+            repetition_penalty,
         ),
         "low precision": (
             low_precision,

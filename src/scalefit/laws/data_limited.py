@@ -24,11 +24,12 @@ from scalefit.laws.kinds import (
     Positive,
 )
 
-__all__ = ["data_constrained", "repeated_epochs", "repeated_tokens"]
+__all__ = ["data_constrained", "repeated_epochs", "repeated_tokens", "repetition_penalty"]
 
 Decay = Annotated[jax.Array, Kind("repetitions", 0.5, 1e3, spacing="log")]
 # U_N has a power of their ratio, which would overflow beyond.
 Power = Annotated[Exponent, Bounds(0.02, 2.0)]
+Steepness = Annotated[Exponent, Bounds(0.05, 3.0)]
 
 
 @law(
@@ -180,3 +181,57 @@ def repeated_epochs(
     seen = unique * jnp.expm1(D / unique * jnp.log(k)) / (k - 1)
     model, data = N**-alpha, seen**-beta
     return E + A * model + B * data + d * model * data
+
+
+@law(
+    source="Lovelace et al. 2026, arXiv 2605.01640, overfitting penalty; read in a review of it",
+    latex=(
+        r"L(N, D, U) = E + \frac{A}{N^\alpha} + \frac{B}{D^\beta}"
+        r" + P \left(\frac{D}{U_D} - 1\right)^\delta \left(\frac{N}{U_D}\right)^\kappa,\quad"
+        r" U_D = \min(U, D)"
+    ),
+)
+def repetition_penalty(
+    N: Positive,
+    D: Positive,
+    U: Positive,
+    *,
+    E: Offset,
+    A: Amplitude,
+    B: Amplitude,
+    P: Amplitude,
+    alpha: Exponent,
+    beta: Exponent,
+    delta: Steepness,
+    kappa: Steepness,
+) -> Any:
+    """L(N, D, U) = E + A N^-alpha + B D^-beta + P (D/U - 1)^delta (N/U)^kappa
+
+    Repeated data that do harm: the loss rises again once a large model has seen few tokens often.
+
+    U is min(U, D): runs that repeat nothing have no penalty, and the law is Chinchilla. Of the laws
+    of repeated data it is the one whose loss is not monotone in D or N: there is a number of epochs
+    beyond which more of them are harmful, and it is smaller for larger models.
+
+    Args:
+        N: model parameters, count.
+        D: training tokens with repetitions, count.
+        U: unique training tokens at hand, count; above D, a run sees D of them.
+        E: irreducible loss.
+        A: size of the finite-model term.
+        B: size of the finite-data term.
+        P: penalty of one repetition of as many tokens as there are parameters, in the unit of the
+            loss; 0.05 on the runs of Muennighoff et al. Strong weight decay lowers it.
+        alpha: model exponent.
+        beta: data exponent.
+        delta: exponent of the repetitions; 0.4 on those runs.
+        kappa: exponent of parameters per unique token; 0.7 there. The paper has a form with one
+            coefficient alone, ``fixed={"delta": 1, "kappa": 1}``; ``tied=[("delta", "kappa")]``
+            makes it a power of N (D - U) / U^2.
+
+    P, delta and kappa are identified by runs that overfit, of several sizes; where none does, they
+    trade off against B and beta.
+    """
+    unique = jnp.minimum(U, D)
+    harm = P * (D / unique - 1) ** delta * (N / unique) ** kappa
+    return E + A * N**-alpha + B * D**-beta + harm
