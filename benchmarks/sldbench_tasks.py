@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from scalebench_laws import SPARSITY
-from scalebench_limited import data_con_4
 from sldbench_laws import (
     effective_share,
     logarithmic_penalty,
@@ -192,7 +191,7 @@ LIMITED = {
         "tied": [("delta", "kappa")],
     },
     "logarithmic_penalty": {"law": logarithmic_penalty},
-    "data_con_4": {"law": data_con_4},
+    "saturating_epochs": {"law": "saturating_epochs"},
 }
 
 TASKS: dict[str, Task] = {

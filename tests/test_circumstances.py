@@ -15,6 +15,7 @@ import warnings
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 
 import scalefit as sf
@@ -228,10 +229,12 @@ def one_power(
     return E + A * N**-alpha + B * D**-alpha
 
 
+MANY = pd.concat([RUNS] * 20, ignore_index=True)
 LONG = {
     "bootstrap": lambda fit: sf.bootstrap(fit, RUNS, 20_000, progress=False),
+    # Of as many runs as keep it busy for ten seconds.
     "proof": lambda _: sf.fit(
-        RUNS.assign(loss=RUNS.loss * np.random.default_rng(0).lognormal(0, 0.7, len(RUNS))),
+        MANY.assign(loss=MANY.loss * np.random.default_rng(0).lognormal(0, 0.7, len(MANY))),
         residual="raw",
         delta=0.01,
         certify=10**7,

@@ -230,6 +230,19 @@ def test_a_law_without_interior_optimum_is_refused():
         sf.allocate(sf.fit(runs, product), 1e21)
 
 
+@sf.law(source="Chinchilla with a power that is one of zero before the data repeat")
+def penalised(N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, B: sf.laws.Amplitude):
+    """E + A N^-0.34 + B D^-0.28 + (D / min(D, 1e12) - 1)^0.5"""
+    return E + A * N**-0.34 + B * D**-0.28 + (D / jnp.minimum(D, 1e12) - 1) ** 0.5
+
+
+def test_a_law_without_a_derivative_is_refused_and_not_answered(chinchilla_fit):
+    kept = {name: chinchilla_fit.params[name] for name in "EAB"}
+    fit = replace(chinchilla_fit, law=penalised, params=kept)
+    with pytest.raises(sf.errors.AllocationError, match=r"no derivative at N = .*jnp\.where"):
+        sf.allocate(fit, 1e20)
+
+
 def test_a_term_that_vanished_is_refused(chinchilla_fit):
     without = replace(chinchilla_fit, params={**chinchilla_fit.params, "A": 0.0})
     with pytest.raises(sf.errors.AllocationError, match="does not depend on N"):

@@ -26,7 +26,8 @@ FAR = 1e4
 HELD = {"U": 1e12, "P": 4.0, "P_w": 8.0, "P_a": 8.0, "P_kv": 8.0, "forward": 1.0, "backward": 1.0}
 HELD |= {"G": 128.0, "exponent_bits": 2.0, "mantissa_bits": 1.0, "experts": 8.0, "samples": 10.0}
 HELD |= {"granularity": 8.0, "sparsity": 0.75, "gmse": 0.0374, "vocab_params": 1e8, "aspect": 100.0}
-HELD |= {"teacher_loss": 2.2, "supervised_loss": 2.6}
+HELD |= {"teacher_loss": 2.2, "supervised_loss": 2.6, "lr": 2e-3, "batch": 1e6}
+HELD |= {"share1": 0.5, "share2": 0.3, "share3": 0.2, "width": 2048.0, "depth": 24.0}
 
 LAWS = [
     name

@@ -706,6 +706,18 @@ ROWS = [
         near=same("E alpha beta delta kappa", 0.2),
     ),
     Row(
+        "saturating_epochs",
+        epochs,
+        {
+            **{"E": 1.9, "A": 500.0, "B": 1500.0, "alpha": 0.35, "beta": 0.35},
+            **{"R": 8.0, "d": -0.3},
+        },
+        linear=("E", "A", "B"),
+        exact=same("E A B alpha beta R d", 1e-7),
+        near=same("E alpha beta R d", 0.2),
+        seeds=True,
+    ),
+    Row(
         "farseer",
         drifting,
         {

@@ -287,3 +287,18 @@ def test_freezing_the_first_stage_doubles_the_objective(runs, second_stage):
         tied=[("alpha", "beta")],
     )
     assert fit.objective_value < 0.5 * second_stage.objective_value
+
+
+SATURATING = STAGE_1 | {"R": 8.0, "d": -0.3}
+
+
+def test_repetitions_saturate_at_a_number_of_epochs_that_depends_on_size():
+    law = laws.find("saturating_epochs")
+    forever = law.evaluate({"N": 1e8, "D": 1e30, "U": 1e9}, SATURATING)
+    # 8 * 10^0.3 = 15.9621 epochs of 1e9 tokens for a tenth of the size.
+    assert forever == pytest.approx(float(chinchilla(1e8, 15.96209852e9)), rel=1e-9)
+    # As many epochs as that are worth half of them.
+    half = law.evaluate({"N": 1e9, "D": 8e9, "U": 1e9}, SATURATING)
+    assert half == pytest.approx(float(chinchilla(1e9, 4e9)), rel=1e-14)
+    plenty = law.evaluate({"N": 1e9, "D": 1e9, "U": 1e12}, SATURATING | {"R": 1e5})
+    assert plenty == pytest.approx(float(chinchilla(1e9, 1e9)), rel=1e-5)

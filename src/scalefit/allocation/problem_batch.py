@@ -23,6 +23,7 @@ __all__ = [
     "LARGEST",
     "LEVEL",
     "LIMITED",
+    "SLOPELESS",
     "TURN",
     "UNBOUNDED",
     "Batch",
@@ -31,8 +32,9 @@ __all__ = [
 ]
 
 # States of a solution: a smooth minimum; one that a limit or a kink holds; none because one column
-# always beats the other; none because nothing meets the constraints.
-INTERIOR, LIMITED, UNBOUNDED, INFEASIBLE = range(4)
+# always beats the other; none because nothing meets the constraints, or because the law has no
+# derivative there.
+INTERIOR, LIMITED, UNBOUNDED, INFEASIBLE, SLOPELESS = range(5)
 
 # What determines the tokens: the budget or loss, an end of the range of numbers, or the zero slope
 # of the loss in them. Limit i has the number 1 + i.

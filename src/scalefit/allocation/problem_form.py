@@ -66,8 +66,9 @@ class ProblemForm(NamedTuple):
         minimises_cost: whether the cost is minimised for a loss, not the loss for a cost.
         affine: whether the cost is a + b * tokens with the other columns fixed.
         turns: how often the loss turns along the tokens in the searched range: 0 where it only
-            falls, 1 where it rises at the end, 2 for more. Where it turns a budget need not be
-            spent to the end, and a loss may be reached by few tokens only.
+            falls, 1 where it rises at the end, or with the size for the least cost of a loss, 2 for
+            more. Where it turns a budget need not be spent to the end, and a loss may be reached
+            by few tokens only.
     """
 
     law: Law

@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 
 from scalefit.allocation.problem import FAR_RATIO, AllocationProblem
+from scalefit.allocation.problem_batch import SLOPELESS
 from scalefit.allocation.solve import CLOSED_FORMS, solve_all
 from scalefit.allocation.solver import LIMITED, UNBOUNDED, Solution
 from scalefit.allocation.unit_checks import require_units
@@ -75,11 +76,24 @@ def require_optimum(problem: AllocationProblem, found: Solution, *, limited: boo
     if (state <= LIMITED).all():
         return
     at = tuple(np.argwhere(state > LIMITED)[0])
+    if state[at] == SLOPELESS:
+        raise AllocationError(_slopeless(problem, found, at))
     if state[at] != UNBOUNDED:
         raise AllocationError(_impossible(problem, problem.levels[at]))
     if limited and problem.limited:
         _require_room(problem, found, at)
     raise AllocationError(_unbounded(problem, found, at, limited))
+
+
+def _slopeless(problem: AllocationProblem, found: Solution, at: tuple[int, ...]) -> str:
+    """What to do about a law that has values and no derivative."""
+    size, tokens = problem.form.size_column, problem.form.token_column
+    here = ", ".join(f"{name} = {found.columns[name][0][at]:.4g}" for name in (size, tokens))
+    return (
+        f"law {problem.fit.law.name!r} has no derivative at {here}, so its least value cannot be "
+        "found. A power of zero has none: write the term with jnp.where, so that the power is "
+        "taken of positive numbers only"
+    )
 
 
 def _unbounded(

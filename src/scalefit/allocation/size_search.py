@@ -16,6 +16,7 @@ from scalefit.allocation.problem_batch import (
     INFEASIBLE,
     INTERIOR,
     LIMITED,
+    SLOPELESS,
     UNBOUNDED,
     Batch,
     slices,
@@ -77,6 +78,8 @@ def best_size(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         open_end = open_end & ~held_by_function(batch, x, there.u)
     open_end = open_end | (_is_flat(value, least) & ~lost)[:, None]
     state = np.where(open_end, UNBOUNDED, np.where(interior, INTERIOR, LIMITED))
+    # A law without a derivative there: nothing says which way the best size lies.
+    state = np.where(np.isnan(slope) & there.feasible & ~(at_low | at_high), SLOPELESS, state)
     return x, np.where(np.isfinite(least), state, INFEASIBLE)
 
 

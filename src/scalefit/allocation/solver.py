@@ -64,7 +64,7 @@ class Solution(NamedTuple):
         turned: whether more tokens would raise the loss there, so that budget is left.
         waste: share of the budget that twice or half the size wastes, to second order; NaN where
             the cost is minimised.
-        state: ``INTERIOR``, ``LIMITED``, ``UNBOUNDED`` or ``INFEASIBLE``.
+        state: ``INTERIOR``, ``LIMITED``, ``UNBOUNDED``, ``INFEASIBLE`` or ``SLOPELESS``.
     """
 
     columns: Mapping[str, Any]
@@ -145,7 +145,11 @@ def with_turns(form: ProblemForm, params: Mapping[str, Any], values: ProblemValu
 
 
 def _turns(batch: Batch) -> np.ndarray:
-    """How often the loss turns along the tokens at any point: see :class:`ProblemForm`."""
+    """How often the loss turns along the tokens at any point: see :class:`ProblemForm`.
+
+    For the least cost of a loss, a loss that rises with the size counts as one turn: the tokens
+    that reach a loss then grow with the size again, and no single size divides those that can.
+    """
     values = batch.values
     low, high = (end[:, None] for end in values.box[0])
     x = low + (high - low) * np.linspace(0.0, 1.0, 1 if (low == high).all() else SIZES_LOOKED_AT)
@@ -162,6 +166,11 @@ def _turns(batch: Batch) -> np.ndarray:
             risen |= loss > before + slack
             turns = np.maximum(turns, np.where(again.any(axis=1), 2, risen.any(axis=1)))
             before = loss
+            if batch.form.minimises_cost:
+                # The next size with as many tokens.
+                larger = there.loss(x[:, 1:], (near + share * (far - near))[:, :-1])
+                worse = larger > loss[:, :-1] + LEVEL_RISE * np.abs(loss[:, :-1])
+                turns = np.maximum(turns, worse.any(axis=1))
     return turns
 
 

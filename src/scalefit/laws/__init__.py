@@ -31,6 +31,7 @@ from scalefit.laws.data_limited import data_constrained as data_constrained
 from scalefit.laws.data_limited import repeated_epochs as repeated_epochs
 from scalefit.laws.data_limited import repeated_tokens as repeated_tokens
 from scalefit.laws.data_limited import repetition_penalty as repetition_penalty
+from scalefit.laws.data_limited import saturating_epochs as saturating_epochs
 from scalefit.laws.distilled import distillation as distillation
 from scalefit.laws.distilled import distillation_limit as distillation_limit
 from scalefit.laws.downstream import accuracy_of_compute as accuracy_of_compute
@@ -155,6 +156,7 @@ FAMILIES: Mapping[str, tuple[Law, ...]] = Frozen(
             repeated_epochs,
             quality_quantity_tradeoff,
             repetition_penalty,
+            saturating_epochs,
         ),
         "low precision": (
             low_precision,

@@ -24,12 +24,19 @@ from scalefit.laws.kinds import (
     Positive,
 )
 
-__all__ = ["data_constrained", "repeated_epochs", "repeated_tokens", "repetition_penalty"]
+__all__ = [
+    "data_constrained",
+    "repeated_epochs",
+    "repeated_tokens",
+    "repetition_penalty",
+    "saturating_epochs",
+]
 
 Decay = Annotated[jax.Array, Kind("repetitions", 0.5, 1e3, spacing="log")]
 # U_N has a power of their ratio, which would overflow beyond.
 Power = Annotated[Exponent, Bounds(0.02, 2.0)]
 Steepness = Annotated[Exponent, Bounds(0.05, 3.0)]
+Epochs = Annotated[jax.Array, Kind("epochs", 0.1, 1e5, spacing="log")]
 
 
 @law(
@@ -233,5 +240,53 @@ def repetition_penalty(
     trade off against B and beta.
     """
     unique = jnp.minimum(U, D)
-    harm = P * (D / unique - 1) ** delta * (N / unique) ** kappa
-    return E + A * N**-alpha + B * D**-beta + harm
+    # The power of no repetition has no slope: it is taken of repetitions only.
+    again = jnp.where(D > unique, D / unique - 1, 1.0)
+    harm = jnp.where(D > unique, again**delta * (N / unique) ** kappa, 0.0)
+    return E + A * N**-alpha + B * D**-beta + P * harm
+
+
+@law(
+    source="law 4 of data_con in the code of ScaleBench, arXiv 2604.22753, with R at N = 1e9",
+    latex=(
+        r"L(N, D, U) = E + \frac{A}{N^\alpha} + \frac{B}{D'^\beta},\quad"
+        r" \frac{1}{D'} = \frac{1}{D} + \frac{1}{R\,(N / 10^9)^d\,U_D},\quad U_D = \min(U, D)"
+    ),
+)
+def saturating_epochs(
+    N: Positive,
+    D: Positive,
+    U: Positive,
+    *,
+    E: Offset,
+    A: Amplitude,
+    B: Amplitude,
+    alpha: Exponent,
+    beta: Exponent,
+    R: Epochs,
+    d: Annotated[Coefficient, Bounds(-2.0, 2.0)],
+) -> Any:
+    """L(N, D, U) = E + A N^-alpha + B D'^-beta, D' = D / (1 + D / (R (N / 1e9)^d U))
+
+    Repeated data that are worth so many epochs at most, and fewer of them to a larger model.
+
+    U is min(U, D). Unlike in the other laws of repeated data, the first epoch counts a little less
+    than in full, D / (1 + 1 / R), and the most that repetition can give depends on the size.
+
+    Args:
+        N: model parameters, count.
+        D: training tokens with repetitions, count.
+        U: unique training tokens at hand, count; above D, a run sees D of them.
+        E: irreducible loss.
+        A: size of the finite-model term.
+        B: size of the finite-data term.
+        alpha: model exponent.
+        beta: data exponent.
+        R: epochs that endless repetition is worth to a model of 1e9 parameters.
+        d: power with which that number grows with the model, of either sign; below zero where
+            larger models use repetitions worse.
+
+    R is identified by runs of more epochs than that, d by such runs of several sizes.
+    """
+    worth = R * (N / 1e9) ** d * jnp.minimum(U, D)
+    return E + A * N**-alpha + B * (D / (1 + D / worth)) ** -beta
