@@ -5,24 +5,16 @@ model; figures are means over the six curves. The table needs ``SCALEFIT_DATA``.
 coefficients are evaluated by the plain sum over all steps.
 
 Each schedule has 2,160 steps of linear warm-up to 3e-4. Cosines and decays end at 3e-5.
-
-How to fit is chosen on the three training curves alone, from PROTOCOLS: parts of them are held out
-(``folds``) and predicted. The error is the mean square of the held-out rows over the variance of
-their whole curve, which is 1 - R2 of a curve held out whole; where a fold holds out several curves,
-the mean over them. The protocol of the least geometric mean over folds and both sizes is chosen,
-one for both sizes, and scored once on the six other curves.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
 from functools import partial
-from itertools import product
 from pathlib import Path
 from time import process_time
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -128,92 +120,6 @@ CASES: dict[str, dict[str, Any]] = {
     "the same, gamma = beta": {"tied": [("beta", "gamma")]},
     "the same, beta and gamma of 400M": {"fixed": LARGER},
 }
-
-
-class Protocol(NamedTuple):
-    """A way of fitting.
-
-    Attributes:
-        law: a key of LAWS.
-        left_out: rows before this share of the last fitted step are not fitted.
-        objective: a key of OBJECTIVES.
-    """
-
-    law: str
-    left_out: float
-    objective: str
-
-
-# What is fitted: the law's column options, and options of the fit. None: annealing.
-LAWS: dict[str, tuple[dict[str, Any], dict[str, Any]] | None] = {
-    "multi_power": ({}, {}),
-    "gamma = beta": ({}, {"tied": [("beta", "gamma")]}),
-    "rise counted": ({"warmup": 0}, {}),
-    "annealing": None,
-}
-# The last one weights rows by 1 / step, as if steps were spaced by logarithms.
-OBJECTIVES: dict[str, dict[str, Any]] = {
-    "Huber": {},
-    "squares": {"robust": "none"},
-    "squares, log steps": {"robust": "none", "sigma": "sigma"},
-}
-# Of 24,000 steps: none, until 4,000, until 8,000.
-LEFT_OUT = (0.0, 1 / 6, 1 / 3)
-PLAIN = Protocol("multi_power", 0.0, "Huber")
-PROTOCOLS = [Protocol(*each) for each in product(LAWS, LEFT_OUT, OBJECTIVES)]
-
-
-class Curves:
-    """Curves of one size and split, with the columns of every law."""
-
-    def __init__(self, curves: pd.DataFrame) -> None:
-        self.made: dict[str, pd.DataFrame] = {
-            name: columns(curves, **options[0]) for name, options in LAWS.items() if options
-        }
-        self.memories = {lam: columns(curves, lam=lam, nodes=0) for lam in LAMS}
-        self.rows = self.made["multi_power"][["schedule", "step", "loss"]]
-
-    def fitted(self, protocol: Protocol, train: np.ndarray, test: Curves) -> np.ndarray:
-        """Losses of other curves by a protocol, from some rows of these."""
-        step = self.rows["step"]
-        kept = train & (step >= protocol.left_out * step[train].max()).to_numpy()
-        sigma = np.sqrt(step[kept] / step.max()) * self.rows["loss"][kept]
-        given = OBJECTIVES[protocol.objective]
-        law = LAWS[protocol.law]
-        if law is None:
-            runs = {lam: self.memories[lam][kept].assign(sigma=sigma) for lam in LAMS}
-            fits = {lam: sf.fit(runs[lam], "annealing", **given) for lam in LAMS}
-            best = min(LAMS, key=lambda lam: fits[lam].objective_value)
-            return fits[best].predict(test.memories[best])
-        table = self.made[protocol.law][kept].assign(sigma=sigma)
-        fit = sf.fit(table, sf.laws.multi_power(), **given, **law[1])
-        return fit.predict(test.made[protocol.law])
-
-
-def folds(rows: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
-    """Held-out rows of the three training curves.
-
-    The cosine is not held out whole: without it all drops end at one learning rate, and gamma is
-    not identified.
-    """
-    stages = rows["schedule"].str.startswith("wsdcon").to_numpy()
-    constant = rows["schedule"].str.startswith("constant").to_numpy()
-    step = rows["step"].to_numpy()
-    yield "constant", constant
-    yield "stages", stages
-    yield "cosine and constant after 12,000", ~stages & (step > 12000)
-    yield "all after 10,000", step > 10000
-
-
-def held_out(curves: Curves, protocol: Protocol) -> list[float]:
-    """The error of every fold."""
-    found = []
-    spread = curves.rows.groupby("schedule")["loss"].var(ddof=0)
-    for _, out in folds(curves.rows):
-        predicted = curves.fitted(protocol, ~out, curves)
-        missed = (curves.rows["loss"] - predicted)[out] ** 2
-        found.append((missed.groupby(curves.rows["schedule"]).mean() / spread).mean())
-    return found
 
 
 def judged(name: str, train: pd.DataFrame, test: pd.DataFrame, predict: Any) -> list[str]:
