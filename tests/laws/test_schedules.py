@@ -311,3 +311,20 @@ def test_the_optimum_fits_better_than_published_coefficients(data_folder, size, 
     assert fit.objective_value == pytest.approx(least, rel=1e-3)
     assert mean_r2(test, fit.predict(test))[0] > r2
     assert fit.objective_value < 0.5 * 2.81e-4
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::scalefit.NoteWarning")
+@pytest.mark.parametrize(("size", "times"), [("25M", 2.5), ("100M", 12)])
+def test_nine_public_curves_have_coefficients_that_three_do_not_show(data_folder, size, times):
+    """Those of a long cosine do not fit the short curves, so that these cannot tell them."""
+    train, test = (public(data_folder, size, split) for split in ("train", "test"))
+    three, nine = (
+        sf.fit(runs, multi_power()) for runs in (train, pd.concat([train, test], ignore_index=True))
+    )
+    assert mean_r2(test, nine.predict(test))[0] > 0.9994
+    assert nine.params["beta"] > 2 > three.params["beta"] + 1.5
+    residual = np.log(train["loss"]) - np.log(nine.predict(train))
+    far = np.abs(residual)
+    worse = np.where(far < 1e-3, far**2 / 2, 1e-3 * (far - 5e-4)).sum()
+    assert worse > times * three.objective_value
