@@ -291,6 +291,7 @@ FLOW = [
     "allocation.crossings",
     "allocation.multiplier",
     "allocation.simplex_search",
+    "allocation.column_derivatives",
     "allocation.mixture_objective",
     "allocation.mixture_options",
     "allocation.mixture_result",
