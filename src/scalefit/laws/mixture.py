@@ -308,6 +308,7 @@ def _mixture(domains: tuple[str, ...]) -> Law:
         domains,
         tuple(params),
         SOURCE,
+        latex=r"L(r) = c + k e^{\sum_i t_i r_i}",
         domains=dict.fromkeys(domains, annotation(Share, Domain)),
         relations=_parts(domains),
         maker=(mixture_of, domains),
@@ -354,7 +355,17 @@ def _scaled(domains: tuple[str, ...], joint: bool) -> Law:
         ("N", "D", *domains),
         tuple(Param(name, annotation(kind, Kind)) for name, kind in kinds),
         JOINT if joint else ADDITIVE,
+        latex=_latex(joint),
         domains={"N": positive, "D": positive, **dict.fromkeys(domains, share)},
         relations=_whole(domains),
         maker=(joint_mixture_of if joint else additive_mixture_of, domains),
     )
+
+
+def _latex(joint: bool) -> str:
+    """The formula of size, tokens and shares."""
+    model, data = (r"\frac{A}{N^\alpha}", r"\frac{B}{D^\beta}")
+    if joint:
+        model = r"A (\sum_i a_i h_i)^{g_A} N^{-\alpha}"
+        data = r"B (\sum_i b_i h_i)^{g_B} D^{-\beta}"
+    return rf"L(N, D, h) = E + \frac{{K}}{{\sum_i c_i h_i^{{g_i}}}} + {model} + {data}"
