@@ -288,6 +288,7 @@ FLOW = [
     "allocation.law_roots",
     "allocation.inverse",
     "allocation.column_multiplier",
+    "allocation.ranges",
     "allocation.crossings",
     "allocation.multiplier",
     "allocation.simplex_search",
