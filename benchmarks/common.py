@@ -29,6 +29,8 @@ PACKAGES = ("scalefit", "jax", "jaxlib", "numpy", "scipy", "pandas")
 # Set to a folder holding this file, the benchmarks fit the published table instead of a simulated
 # one of the same size.
 DATA_VARIABLE = "SCALEFIT_DATA"
+# A folder with the tables of public benchmarks of fitters.
+BENCH_VARIABLE = "SCALEFIT_BENCH"
 CHINCHILLA_FILE = "chinchilla_epoch.csv"
 FARSEER_FILE = "farseer.csv"
 CHINCHILLA_RULE = "besiroglu_keep == 1"

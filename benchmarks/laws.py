@@ -1,123 +1,123 @@
-"""The first and the second fit of every built-in law, on a table as its paper has them.
+"""The first and the second fit of every law in a fresh process: built-in, made, on public tables.
 
-All in one process, with nothing kept from other processes. The tables are those of the tests'
-catalogue, with noise. Times are CPU seconds of the process.
+Each case has a process of its own, in which the first fit is the first thing that is done: tracing
+and whatever is imported late count. Times are CPU seconds, which leave other programs out; set
+OPENBLAS_NUM_THREADS=1 where they are to be those of one thread.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
+import os
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
+import law_tables
 import numpy as np
-from common import in_process, run_versions, sources, table
+from common import baseline, in_process, machine, options, sources, table
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "laws"))
-
-# CPU seconds of the first fit of each law, and of the median law.
-TARGET, MEDIAN_TARGET = 4.0, 2.0
-SHOWN = 10
-
-
-def noisy(row: Any) -> Any:
-    """The table of a row of the catalogue, with losses."""
-    import scalefit as sf
-
-    law, runs = sf.laws.find(row.law), row.design()
-    params = {name: column(row, runs, name) for name in law.names}
-    exact = law.evaluate({name: runs[name] for name in law.columns}, params)
-    normal = row.noise * np.random.default_rng(0).standard_normal(len(runs))
-    scale = 1.0 if row.options.get("residual") == "raw" else exact
-    return runs.assign(**{law.response: exact + scale * normal})
-
-
-def column(row: Any, runs: Any, name: str) -> Any:
-    """The true value of a parameter; of a grouped one, that of each row's level."""
-    import scalefit as sf
-
-    if name in row.truth:
-        return row.truth[name]
-    (param,) = (param for param in sf.laws.find(row.law).params if param.name == name)
-    (by,) = param.by
-    return runs[by].map(lambda level: row.truth[f"{name}[{level}]"]).to_numpy()
+# CPU seconds of the first fit of each law, of the median law, and of the second fit.
+TARGET, MEDIAN_TARGET, SECOND_TARGET = 4.0, 2.0, 1.0
+SHOWN = 12
 
 
 def fitted(law: str) -> tuple[Any, Any]:
-    """A fit of one law and its table."""
-    from catalogue import ROWS
-
+    """A fit of one law and its table of the catalogue."""
     import scalefit as sf
 
-    row = next(row for row in ROWS if row.law == law)
-    runs = noisy(row)
-    return sf.fit(runs, row.law, **row.options), runs
+    runs, found, given = law_tables.catalogue(law)
+    return sf.fit(runs, found, **given), runs
 
 
-def timed(row: Any) -> tuple[str, int, list[float], list[float]]:
-    """Name of a law, rows of its table, CPU and wall seconds of a first and of a second fit."""
+def measured(name: str) -> dict[str, Any] | None:
+    """Rows of a table, CPU seconds of a first and a second fit; None where there is no table."""
     import scalefit as sf
 
-    runs = noisy(row)
-    used, taken = [], []
+    warnings.simplefilter("ignore")
+    case = law_tables.cases()[name]()
+    if case is None:
+        return None
+    runs, law, given = case
+    used, rows = [], 0
     for _ in range(2):
-        cpu, wall = time.process_time(), time.perf_counter()
-        sf.fit(runs, row.law, **row.options)
-        used.append(time.process_time() - cpu)
-        taken.append(time.perf_counter() - wall)
-    return row.law, len(runs), used, taken
+        begin = time.process_time()
+        rows = sf.fit(runs, law, **given).nobs
+        used.append(time.process_time() - begin)
+    return {"rows": rows, "first": used[0], "second": used[1]}
 
 
-def measured(quick: bool) -> list[Any]:
-    """Every law, in this process; the first fit of a process is not to be timed."""
-    from catalogue import ROWS
+def all_measured(quick: bool, source: Path) -> dict[str, dict[str, Any]]:
+    """Every case in a process of its own; those that a version does not know are left out."""
+    every = list(law_tables.cases())
+    found = {}
+    for name in every[:3] if quick else every:
+        arguments = [__file__, "--one", name]
+        try:
+            text, _ = in_process(arguments, source, SCALEFIT_CACHE="off")
+        except SystemExit:
+            continue
+        if answer := json.loads(text.splitlines()[-1]):
+            found[name] = answer
+    return found
 
-    import scalefit as sf
 
-    sf.fit(sf.simulate(sf.simulation.isoflop_design()), "chinchilla_n")
-    return [timed(row) for row in (ROWS[:3] if quick else ROWS)]
+def above(items: dict[str, dict[str, Any]], which: str, target: float) -> str:
+    """The cases above a target, as a list in words."""
+    late = {name: item[which] for name, item in items.items() if item[which] > target}
+    said = "; ".join(f"{name}: {value:.2f}" for name, value in late.items())
+    return f"{len(late)} above {target:g} s ({said})" if late else f"none above {target:g} s"
 
 
-def section(quick: bool, checkout: Path | None = None) -> str:
-    """The benchmark as Markdown, made in a process for which nothing was kept."""
-    arguments = [__file__, "--one", *(["--quick"] if quick else [])]
-    found = {
-        version: json.loads(in_process(arguments, source, SCALEFIT_CACHE="off")[0])
-        for version, source in sources(checkout).items()
-    }
-    here = sorted(found["here"], key=lambda item: -item[2][0])
-    old = {item[0]: item for item in found.get("baseline", [])}
+def section(quick: bool, checkout: Path | None = None, every: bool = False) -> str:
+    """The benchmark as Markdown."""
+    found = {version: all_measured(quick, source) for version, source in sources(checkout).items()}
     said = []
     for version, items in found.items():
-        cold, warm = (np.array([item[2][i] for item in items]) for i in (0, 1))
-        said.append(
-            f"{len(items)} laws, {version}: first fit {np.median(cold):.3f} s in the median "
-            f"(target {MEDIAN_TARGET:g}) and {cold.max():.3f} s at most (target {TARGET:g}, "
-            f"{int((cold > TARGET).sum())} above), second fit {np.median(warm):.3f} s and "
-            f"{warm.max():.3f} s."
+        first, second = (
+            np.array([item[n] for item in items.values()]) for n in ("first", "second")
         )
-    header = ["law", "runs", "first fit, CPU", "wall", "second fit, CPU", "wall"]
-    header += ["baseline: first fit, CPU", "second fit, CPU"] if old else []
+        said.append(
+            f"{version}, {len(items)} cases: first fit {np.median(first):.2f} s in the median "
+            f"(target {MEDIAN_TARGET:g}), {above(items, 'first', TARGET)}; second fit "
+            f"{np.median(second):.2f} s, {above(items, 'second', SECOND_TARGET)}."
+        )
+    old = found.get("baseline", {})
+    header = ["case", "runs", "first fit", "second fit"]
+    header += ["baseline: first fit", "second fit"] if checkout else []
+    shown = sorted(found["here"].items(), key=lambda item: -item[1]["first"])
     lines = []
-    for name, rows, used, taken in here[:SHOWN]:
-        line = [
-            f"`{name}`",
-            rows,
-            *(f"{x:.3f} s" for pair in zip(used, taken, strict=True) for x in pair),
-        ]
-        line += [f"{x:.3f} s" for x in old[name][2]] if old else []
+    for name, item in shown[: None if every else SHOWN]:
+        line = [name, item["rows"], f"{item['first']:.2f} s", f"{item['second']:.2f} s"]
+        if checkout:
+            line += [f"{old[name][n]:.2f} s" if name in old else "-" for n in ("first", "second")]
         lines.append(line)
+    threads = os.environ.get("OPENBLAS_NUM_THREADS", "as the machine has them")
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+    about = f"CPU seconds, each case in a fresh process. Threads of BLAS: {threads}; load {load}. "
     return "\n\n".join(
         [
-            "## Every built-in law",
-            "CPU seconds, of one process after a first fit of another law. " + " ".join(said),
-            f"The {len(lines)} slowest:",
+            "## Every law",
+            about + " ".join(said),
+            f"{'All' if every else f'The {len(lines)} slowest'}:",
             table(header, lines),
         ]
     )
 
 
+def main() -> None:
+    parser: argparse.ArgumentParser = options(__doc__)
+    baseline(parser)
+    parser.add_argument("--one", metavar="CASE", help=argparse.SUPPRESS)
+    parser.add_argument("--all", action="store_true", help="every case, not the slowest alone")
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(measured(given.one)))
+    else:
+        print(machine(), section(given.quick, given.baseline, given.all), sep="\n\n")
+
+
 if __name__ == "__main__":
-    run_versions(measured, section, __doc__)
+    main()

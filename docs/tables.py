@@ -36,6 +36,7 @@ ONE_COLUMN = "One column: size, tokens, compute, steps, time"
 QUESTIONS: dict[str, tuple[str, ...]] = {
     "Runs of several sizes and token counts": ("additive", "without a floor", "drifting"),
     ONE_COLUMN: ("power", "broken", "chinchilla_n", "chinchilla_d"),
+    "A metric over two columns, as size and tokens": ("logarithmic_sum",),
     "Two sizes that multiply: encoder and decoder, model and fine-tuning data": ("power_product",),
     "Over-training, tokens per parameter": ("chinchilla_overtrained", "chinchilla_outer"),
     "Repeated data": ("limited data",),
@@ -53,6 +54,14 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "Test-time samples": ("repeated sampling",),
     "Reinforcement learning and reward models": ("reinforcement learning",),
     "Learning rate and batch": ("hyperparameters",),
+    "Training curves under learning-rate schedules": ("learning-rate schedule",),
+}
+# Laws that a function makes, as for domains that a table names, are in no list.
+MADE = {
+    "Mixture of domains": "Of domains by name: `laws.mixture_of`, `laws.additive_mixture_of` and "
+    "`laws.joint_mixture_of` ([mixtures](mixtures.md)).",
+    "Training curves under learning-rate schedules": "And `laws.multi_power()`, in which a drop "
+    "works by and by ([schedules](schedules.md)).",
 }
 
 ARXIV = re.compile(r"\d{4}\.\d{5}")
@@ -81,6 +90,7 @@ def table_of_questions() -> str:
         for law in dict.fromkeys(members):
             columns = ", ".join(f"`{name}`" for name in law.columns)
             lines.append(f"| `{law.name}` | {law.purpose} | {columns} | {law.response} |")
+        lines += ["", MADE[question]] if question in MADE else []
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 

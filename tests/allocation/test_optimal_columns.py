@@ -216,7 +216,7 @@ def parabola(x, *, a: Offset, b: Coefficient, c: Coefficient):
         ((BOTH, {"N": 1e9, "D": 1e10, "lr": 1e-3}), "pass values of N and D"),
         ((BOTH, {"N": 1e9, "D": 1e10, "within": {"N": (1, 2)}}), "Pass a range for a column"),
         ((BOTH, {"N": 1e9, "D": 1e10, "within": {"lr": (2, 1)}}), "ends before it begins"),
-        ((BOTH, {"N": 1e9, "D": 1e10, "within": {"lr": 1e-3}}), "pair of the least"),
+        ((BOTH, {"N": 1e9, "D": 1e10, "within": {"lr": 1e-3}}), "pair of the lowest"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments, said):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,11 @@ from scalefit.allocation.column_multiplier import same_column
 from scalefit.allocation.inverse import called
 from scalefit.allocation.law_roots import Line, bisected, line_of
 from scalefit.allocation.paired_draws import paired_draws, require_alike
-from scalefit.arguments import flag, number, refused
+from scalefit.allocation.ranges import checked_range
+from scalefit.arguments import flag
 from scalefit.arguments import level as checked_level
 from scalefit.data.column_names import UNITS, known_as
-from scalefit.errors import ArgumentError, DataError
+from scalefit.errors import DataError
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
@@ -183,7 +184,9 @@ def crossing(
     require_alike(one, two)
     names = same_column(one.point, two.point)
     lines = (line_of(one.point, names[0], {}), line_of(two.point, names[1], {}))
-    ends = _range(lines) if within is None else _checked_range(within)
+    ends = (
+        _range(lines) if within is None else checked_range(within, "within", above=0, remedy=RANGE)
+    )
     grid = np.union1d(lines[0].grid(ends), lines[1].grid(ends))
     places = _crossings(lines, grid)
     logs, beyond = places.logs[0], places.beyond[0]
@@ -219,20 +222,6 @@ def _range(lines: tuple[Line, Line]) -> tuple[float, float]:
     ends = np.array([line.runs for line in lines])
     far = BEYOND * math.log(10.0)
     return math.exp(ends.min() - far), math.exp(ends.max() + far)
-
-
-def _checked_range(within: Any) -> tuple[float, float]:
-    if not isinstance(within, tuple | list) or len(within) != 2:
-        raise refused("within", within, "a pair of the lowest and the highest value", RANGE)
-    low, high = (number(end, f"within[{i}]", above=0, remedy=RANGE) for i, end in enumerate(within))
-    if not low < high:
-        raise ArgumentError(
-            f"within=({low:g}, {high:g}) ends before it begins",
-            argument="within",
-            value=within,
-            remedy=RANGE,
-        )
-    return low, high
 
 
 class _Places(NamedTuple):

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from scalefit.allocation.column_derivatives import column_derivatives, derivatives_of
 from scalefit.laws import Law
 from scalefit.runtime.settings import quiet
-from scalefit.tracing.operations import Function, Program, trace
+from scalefit.tracing.operations import Function, Program
 
 __all__ = ["Minima", "Valley", "minima"]
 
@@ -111,17 +110,13 @@ class Valley:
     @quiet()
     def slopes(self, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First and second derivatives at coordinates of shape (draws, points, columns)."""
-        count, shape = len(self.over), place.shape[:-1]
+        shape = place.shape[:-1]
         coordinates = {name: place[..., i] for i, name in enumerate(self.over)}
         every = {**self.others, **coordinates}
         given = [np.broadcast_to(every[name], shape) for name in self.law.columns]
         params = [self.params[name] for name in self.law.names]
-        found = _run(_with_curvature(self.law, self.over, self.logs), given, params)
-        first = np.stack([np.broadcast_to(item, shape) for item in found[:count]], axis=-1)
-        second = np.empty((*shape, count, count))
-        for (i, j), item in zip(_pairs(count), found[count:], strict=True):
-            second[..., i, j] = second[..., j, i] = item
-        return first, second
+        found = _run(column_derivatives(self.law, self.over, self.logs), given, params)
+        return derivatives_of(found, len(self.over), shape)[1:]
 
 
 def minima(valley: Valley, low: np.ndarray, high: np.ndarray) -> Minima:
@@ -193,49 +188,6 @@ def _descended(
         scale = np.where(climbs, 0.5 * scale, scale)
     trial = np.where(climbs[..., None], place, trial)
     return trial - place, trial, np.where(climbs, value, found)
-
-
-def _pairs(count: int) -> list[tuple[int, int]]:
-    return [(i, j) for i in range(count) for j in range(i + 1)]
-
-
-def _with_curvature(law: Law, over: tuple[str, ...], logs: tuple[bool, ...]) -> Function:
-    """First and second derivatives of a law in coordinates of its columns, traced once.
-
-    Returns:
-        A function of the columns, those of ``over`` by their coordinates, and of the parameters.
-    """
-    key = ("curvature", over, logs)
-    if key not in law.memo:
-        count, places = len(law.columns), [law.columns.index(name) for name in over]
-
-        def every(*given: Any) -> list[Any]:
-            named = dict(zip(law.names, given[count:], strict=True))
-
-            def value(*coordinates: Any) -> Any:
-                columns = list(given[:count])
-                for place, log, item in zip(places, logs, coordinates, strict=True):
-                    columns[place] = jnp.exp(item) if log else item
-                return jnp.reshape(law(*columns, **named), jnp.shape(given[0]))
-
-            at = tuple(given[place] for place in places)
-            units = [
-                tuple(jnp.full_like(item, 1.0 * (i == k)) for i, item in enumerate(at))
-                for k in range(len(at))
-            ]
-
-            def slope(i: int, *coordinates: Any) -> Any:
-                return jax.jvp(value, coordinates, units[i])[1]
-
-            first = [slope(i, *at) for i in range(len(at))]
-            second = [
-                jax.jvp(lambda *xs, i=i: slope(i, *xs), at, units[j])[1] for i, j in _pairs(len(at))
-            ]
-            return [*first, *second]
-
-        law.memo[key] = trace(every, count + len(law.names), count)
-    found: Function = law.memo[key]
-    return found
 
 
 def _run(function: Function, columns: list[np.ndarray], params: list[np.ndarray]) -> list[Any]:

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from scalefit.allocation.column_derivatives import column_derivatives, derivatives_of
 from scalefit.errors import AllocationError
 from scalefit.laws import Law
 from scalefit.runtime.settings import quiet
-from scalefit.tracing.operations import Function, Program, trace
+from scalefit.tracing.operations import Program
 
 __all__ = ["Domains", "MixtureObjective", "Target", "domains_of"]
 
@@ -110,56 +109,25 @@ class Target:
 
     @quiet()
     def derivatives(self, shares: np.ndarray, params: Mapping[str, Any]) -> list[np.ndarray]:
-        """Value, gradient and Hessian in all shares, those of one that is left out zero."""
+        """Value, gradient and Hessian in all shares, those of one that is left out zero.
+
+        Raises:
+            AllocationError: the law is no list of operations on single numbers.
+        """
         given = [np.asarray(params[name], dtype=np.float64) for name in self.law.names]
-        program = _derivatives(self.law, self.domains.columns)
+        count, size = len(self.domains.columns), len(self.domains.names)
+        program = column_derivatives(self.law, self.domains.columns, [False] * count)
+        if not isinstance(program, Program):
+            raise AllocationError(
+                f"law {self.law.name!r} is no formula of operations on single numbers, and its "
+                "mixtures are not searched. Write its sums out, without loops of JAX and without "
+                "arrays"
+            )
         found = program(*self.columns(shares), *given)
-        items, size = len(shares), len(self.domains.names)
-        count = len(self.domains.columns)
-        flat = [np.broadcast_to(item, (items,)) for item in found]
-        slope, bend = np.zeros((items, size)), np.zeros((items, size, size))
-        slope[:, :count] = np.stack(flat[1 : 1 + count], axis=1)
-        second = np.stack(flat[1 + count :], axis=1).reshape(items, count, count)
-        bend[:, :count, :count] = 0.5 * (second + second.transpose(0, 2, 1))
-        return [flat[0], slope, bend]
-
-
-def _derivatives(law: Law, columns: tuple[str, ...]) -> Program:
-    """Value, gradient and Hessian of a law in some of its columns, traced.
-
-    Raises:
-        AllocationError: the law is no list of operations on single numbers.
-    """
-    key = ("derivatives in", columns)
-    if key not in law.memo:
-        law.memo[key] = _traced(law, columns)
-    found = law.memo[key]
-    if not isinstance(found, Program):
-        raise AllocationError(
-            f"law {law.name!r} is no formula of operations on single numbers, and its mixtures are "
-            "not searched. Write its sums out, without loops of JAX and without arrays"
-        )
-    return found
-
-
-def _traced(law: Law, columns: tuple[str, ...]) -> Function:
-    count = len(law.columns)
-    places = tuple(law.columns.index(name) for name in columns)
-
-    def value(*given: Any) -> Any:
-        params = dict(zip(law.names, given[count:], strict=True))
-        return law.formula_read.function(*given[:count], **params)
-
-    slope = jax.grad(value, argnums=places)
-
-    def every(*given: Any) -> list[Any]:
-        found = [value(*given), *slope(*given)]
-        for place in places:
-            unit = tuple(jnp.asarray(1.0 * (place == i)) for i in range(len(given)))
-            found += jax.jvp(slope, given, unit)[1]
-        return found
-
-    return trace(every, count + len(law.names))
+        value, first, second = derivatives_of(found, count, shares.shape[:-1])
+        slope, bend = np.zeros((len(shares), size)), np.zeros((len(shares), size, size))
+        slope[:, :count], bend[:, :count, :count] = first, second
+        return [value, slope, bend]
 
 
 @dataclass(frozen=True)

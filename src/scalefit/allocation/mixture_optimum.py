@@ -183,14 +183,14 @@ def optimal_mixture(
     ends, values = problem.solve(params, problem.starts())
     minima = _distinct(ends, values)
     best = minima[0]
-    others = _mixtures(problem, points, params, natural, runs)
+    tried = None if runs is None else _tried(problem, next(iter(points.values())), runs)
+    others = _mixtures(problem, params, natural, tried)
     found = _result(problem, best, params, others)
     draws = _aligned(list(surfaces.values()))
     if draws:
         drawn = draws[0].apply(lambda _: _drawn(problem, draws, minima, others))
         drawn = replace(drawn, tails=_widest(draws))
         found = replace(found, draws=drawn)
-    tried = None if runs is None else _tried(problem, next(iter(points.values())), runs)
     notes = mixture_notes(found, list(points.values()), tried, _second(problem, minima, params))
     return replace(found, notes=(*notes, *_carried(surfaces)))
 
@@ -317,14 +317,13 @@ def _tried(problem: _Problem, fit: Fit, runs: Any) -> np.ndarray:
 
 
 def _mixtures(
-    problem: _Problem, points: Mapping[str, Fit], params: Params, natural: Any, runs: Any
+    problem: _Problem, params: Params, natural: Any, tried: np.ndarray | None
 ) -> dict[str, np.ndarray]:
     """Other mixtures that the best is compared with."""
     found = {}
     if natural is not None and problem.objective.natural is not None:
         found["natural"] = problem.objective.natural
-    if runs is not None:
-        tried = _tried(problem, next(iter(points.values())), runs)
+    if tried is not None:
         kept = ((tried >= problem.low - HELD) & (tried <= problem.high + HELD)).all(axis=1)
         tried = tried[kept] if kept.any() else tried
         found["best tried"] = tried[int(np.argmin(problem.objective.loss(tried, params)))]

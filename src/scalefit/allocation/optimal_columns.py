@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from scalefit.allocation.law_minima import Minima, Valley, minima
-from scalefit.arguments import affordable, broadcast_shape, mapping, names, number, numbers, refused
+from scalefit.allocation.ranges import checked_range
+from scalefit.arguments import affordable, broadcast_shape, mapping, names, numbers, refused
 from scalefit.arguments import choice as one_of
 from scalefit.errors import ArgumentError
 from scalefit.notes import Note
@@ -280,23 +281,11 @@ def _ranges(fit: Fit, over: Sequence[str], within: Any) -> dict[str, tuple[float
     for name in given:
         one_of(name, "within", over, remedy=RANGE)
     return {
-        name: _checked_range(name, given[name]) if name in given else _usual_range(fit, name)
+        name: checked_range(given[name], f"within[{name!r}]", remedy=RANGE)
+        if name in given
+        else _usual_range(fit, name)
         for name in over
     }
-
-
-def _checked_range(name: str, pair: Any) -> tuple[float, float]:
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise refused(f"within[{name!r}]", pair, "a pair of the least and the largest value", RANGE)
-    low, high = (number(end, f"within[{name!r}][{i}]", remedy=RANGE) for i, end in enumerate(pair))
-    if not low < high:
-        raise ArgumentError(
-            f"within[{name!r}]=({low:g}, {high:g}) ends before it begins",
-            argument="within",
-            value=pair,
-            remedy=RANGE,
-        )
-    return low, high
 
 
 def _usual_range(fit: Fit, name: str) -> tuple[float, float]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from scalefit.runtime.settings import quiet
 
-__all__ = ["HELD", "Minima", "inside", "minimise"]
+__all__ = ["HELD", "MixtureMinima", "inside", "minimise"]
 
 Objective = Callable[[np.ndarray], list[np.ndarray]]
 
@@ -38,8 +38,8 @@ BEFORE = 0.995
 HALVINGS = 30
 
 
-class Minima(NamedTuple):
-    """Minima of several problems.
+class MixtureMinima(NamedTuple):
+    """MixtureMinima of several problems.
 
     Attributes:
         shares: shape (items, domains).
@@ -67,7 +67,7 @@ def minimise(
     low: np.ndarray,
     high: np.ndarray,
     start: np.ndarray,
-) -> Minima:
+) -> MixtureMinima:
     """A local minimum of each problem.
 
     Args:
@@ -82,7 +82,7 @@ def minimise(
     shares, free = start.copy(), high - low > CLOSED
     room = min(1.0 - low.sum(), high.sum() - 1.0)
     if free.sum() < 2 or room <= CLOSED:
-        return Minima(shares, values(shares), np.ones(len(shares), dtype=bool))
+        return MixtureMinima(shares, values(shares), np.ones(len(shares), dtype=bool))
 
     def full(x: np.ndarray) -> np.ndarray:
         shares[:, free] = x
@@ -105,7 +105,7 @@ def minimise(
         better = same <= value + ROUNDING * np.abs(value)
         found = np.where(better[:, None], snapped, found)
         value = np.where(better, np.minimum(same, value), value)
-    return Minima(found, values(found), state.done)
+    return MixtureMinima(found, values(found), state.done)
 
 
 class _State:

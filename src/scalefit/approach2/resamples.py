@@ -8,9 +8,9 @@ import pandas as pd
 from scalefit.approach2.isoflop_fit import IsoFlop
 from scalefit.approach2.parabola import vertex_fits
 from scalefit.approach2.power_laws import line_of_logs
-from scalefit.inference.fitted_data import FEWEST_FREEDOM
 from scalefit.notes import Note
 from scalefit.results.estimate import AS_DRAWN, TailCorrection
+from scalefit.results.fit_report import FEWEST_FREEDOM
 
 __all__ = ["resample_approach2", "resampling_notes", "resampling_tails"]
 

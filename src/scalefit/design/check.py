@@ -26,7 +26,7 @@ from scalefit.notes import Note
 from scalefit.objective import Objective
 from scalefit.problem.options import read_groups
 from scalefit.results.fit import Fit
-from scalefit.results.fit_report import FEW_FREEDOM
+from scalefit.results.fit_report import FEWEST_FREEDOM
 from scalefit.results.prediction import refuse_unknown
 from scalefit.results.status import Status
 from scalefit.runtime.settings import quiet
@@ -253,7 +253,7 @@ def _seeds(
 
 def _residual_noise(fit: Fit, table: LossTable) -> float:
     """Standard deviation of the residuals; NaN where they are too few, or none."""
-    if fit.status is Status.EXACT or fit.df_resid < FEW_FREEDOM:
+    if fit.status is Status.EXACT or fit.df_resid < FEWEST_FREEDOM:
         return float("nan")
     return noise_of_residuals(fit, fit.residuals(table)[table.weight > 0])
 

@@ -23,12 +23,13 @@ from scalefit.design.run_candidates import RunCandidates, given_candidates, grid
 from scalefit.design.targets import TARGET, Target, target_of
 from scalefit.errors import ArgumentError, DataError
 from scalefit.inference.ensemble import Ensemble
-from scalefit.inference.fitted_data import FEWEST_FREEDOM, FittedData, attach, require_clusters
+from scalefit.inference.fitted_data import FittedData, attach, require_clusters
 from scalefit.notes import Note
 from scalefit.results.dependence import dependence_notes
 from scalefit.results.domain import reach
 from scalefit.results.estimate import AS_DRAWN
 from scalefit.results.fit import Fit
+from scalefit.results.fit_report import FEWEST_FREEDOM
 from scalefit.results.prediction import refuse_unknown
 from scalefit.results.surface import Surface, checked_surface
 

@@ -18,11 +18,11 @@ from scalefit.errors import ArgumentError, DataError, listed
 from scalefit.frozen import Frozen
 from scalefit.inference.covariance import Covariance
 from scalefit.inference.ensemble import Ensemble
-from scalefit.inference.fitted_data import FEWEST_FREEDOM
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.numbers import Kind
 from scalefit.results.fit import Fit
+from scalefit.results.fit_report import FEWEST_FREEDOM
 from scalefit.results.status import Status
 
 __all__ = [

@@ -20,7 +20,7 @@ from scalefit.fitting.residual_patterns import cells_of, residual_patterns
 from scalefit.notes import Note
 from scalefit.objective import binary_size, influence, measure
 from scalefit.results.fit import Fit
-from scalefit.results.fit_report import FEW_FREEDOM
+from scalefit.results.fit_report import FEWEST_FREEDOM
 from scalefit.results.status import Status
 from scalefit.results.verdict import NO_INFLUENCE, Influence, Level, Pattern, Verdict
 from scalefit.runtime.settings import quiet
@@ -76,7 +76,7 @@ def judged(fit: Fit, prepared: PreparedFit, residuals: np.ndarray, notes: Sequen
         exact = Verdict("good", words, 0.0, 1.0, (), (), NO_INFLUENCE)
         return replace(fit, notes=tuple(notes), verdict=exact)
     rows = fitted_rows(fit, prepared, residuals)
-    told = fit.df_resid >= FEW_FREEDOM and fit.objective.penalty.symmetric
+    told = fit.df_resid >= FEWEST_FREEDOM and fit.objective.penalty.symmetric
     if told:
         notes += _group_notes(fit, notes, prepared.table, rows)
     misfit = _sizes(fit, prepared, rows, len(_outliers(notes)))
@@ -139,7 +139,7 @@ def _noise(prepared: PreparedFit, rows: FittedRows) -> float:
     inputs = [values[rows.used] for values in prepared.columns.values()]
     code, first = cells_of([*inputs, _levels(prepared, rows)])
     freedom = len(code) - len(first)
-    if freedom < FEW_FREEDOM:
+    if freedom < FEWEST_FREEDOM:
         return math.nan
     weight = np.bincount(code, rows.weight)
     root = np.sqrt(rows.weight)

@@ -16,7 +16,7 @@ from scalefit.notes import Note
 from scalefit.objective import binary_size, robust_size
 from scalefit.problem.problem import Problem
 from scalefit.results.fit import Fit
-from scalefit.results.fit_report import FEW_FREEDOM
+from scalefit.results.fit_report import FEWEST_FREEDOM
 from scalefit.results.status import Status
 
 __all__ = ["WEAK_CONDITION", "run_notes"]
@@ -157,7 +157,7 @@ def _design_notes(fit: Fit) -> list[Note]:
         )
     freedom = fit.nobs - fit.n_free
     # Known errors are the noise.
-    if freedom < FEW_FREEDOM and fit.objective.sigma is None:
+    if freedom < FEWEST_FREEDOM and fit.objective.sigma is None:
         notes.append(
             Note.of(
                 "few_rows",

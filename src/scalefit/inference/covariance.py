@@ -23,7 +23,6 @@ from scalefit.inference.covariance_matrix import (
 )
 from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.fitted_data import (
-    FEWEST_FREEDOM,
     FittedData,
     attach,
     by_text,
@@ -39,6 +38,7 @@ from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.results.dependence import dependence_notes
 from scalefit.results.fit import Fit, checked_fit
+from scalefit.results.fit_report import FEWEST_FREEDOM
 from scalefit.results.prediction import refuse_unknown
 
 __all__ = ["Covariance", "covariance"]

@@ -11,7 +11,6 @@ from scalefit.arguments import choice, shown
 from scalefit.errors import ArgumentError, DataError
 from scalefit.fitting.derivatives import core_share, derivatives, finite_delta
 from scalefit.inference.fitted_data import (
-    FEWEST_FREEDOM,
     Columns,
     FittedData,
     by_text,
@@ -22,6 +21,7 @@ from scalefit.inference.leverage import left_out
 from scalefit.notes import Note
 from scalefit.objective import influence
 from scalefit.results.dependence import FEWEST_CLUSTERS
+from scalefit.results.fit_report import FEWEST_FREEDOM
 
 __all__ = [
     "CovarianceMatrix",

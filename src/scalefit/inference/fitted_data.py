@@ -17,11 +17,11 @@ from scalefit.fitting.prepared_fit import PreparedFit, data_digest, prepare_agai
 from scalefit.problem.problem import Problem
 from scalefit.results.dependence import MOST_NARROWED, too_narrow
 from scalefit.results.fit import Fit
+from scalefit.results.fit_report import FEWEST_FREEDOM
 from scalefit.results.remembered_columns import as_keywords, table_again
 from scalefit.results.status import Status
 
 __all__ = [
-    "FEWEST_FREEDOM",
     "Columns",
     "FittedData",
     "attach",
@@ -34,12 +34,6 @@ __all__ = [
     "require_clusters",
     "require_freedom",
 ]
-
-# With fewer residual degrees of freedom the size of the noise is hardly known: its 95 % interval
-# spans a factor of 3.4 at 5, and of 6 at 3. Only where the fit is linear does Student's t hold all
-# the same, whatever their number.
-FEWEST_FREEDOM = 5
-
 
 # Kinds of parameter that enter linearly.
 LINEAR = ("offset", "amplitude", "coefficient")

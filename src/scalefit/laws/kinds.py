@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import jax
 import numpy as np
@@ -35,11 +35,13 @@ __all__ = [
     "OneOrMore",
     "Positive",
     "Share",
+    "annotation",
     "scale_of",
     "slope_of",
 ]
 
 Spacing = Literal["linear", "log"]
+T = TypeVar("T")
 
 # An exponent below 0.005 is a logarithm in disguise (N^-0.005 changes by 7 % over six decades) and
 # one above 5 is a step: neither end is a power law that a loss table can tell from a constant.
@@ -160,6 +162,16 @@ Exponent = Annotated[jax.Array, Kind("exponent", *EXPONENT_BOUNDS, spacing="log"
 
 Fraction = Annotated[jax.Array, Kind("fraction", 0.0, 1.0)]
 """Number between zero and one."""
+
+
+def annotation(alias: Any, sort: type[T]) -> T:
+    """The first item of a class in an ``Annotated`` alias: for laws that functions make.
+
+    Args:
+        alias: a kind of parameter or column, as ``Positive``.
+        sort: the class, ``Kind`` or ``Domain``.
+    """
+    return next(item for item in get_args(alias) if isinstance(item, sort))
 
 
 def scale_of(column: str) -> Kind:

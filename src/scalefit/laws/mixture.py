@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,7 @@ from scalefit.laws.kinds import (
     Offset,
     Positive,
     Share,
+    annotation,
     slope_of,
 )
 from scalefit.laws.relations import Relation, quoted
@@ -36,8 +37,6 @@ __all__ = [
     "joint_mixture_of",
     "mixture_of",
 ]
-
-T = TypeVar("T")
 
 SOURCE = "Ye et al. 2024, arXiv 2403.16952, exponential data mixing law"
 ADDITIVE = "Shukor et al. 2025, arXiv 2507.09404, additive law (read second-hand)"
@@ -301,7 +300,7 @@ def _mixture(domains: tuple[str, ...]) -> Law:
         pairs = zip(domains, shares, strict=True)
         return c + k * jnp.exp(sum(slopes[f"t_{domain}"] * share for domain, share in pairs))
 
-    params = [Param("c", _of(Offset, Kind)), Param("k", _of(Amplitude, Kind))]
+    params = [Param("c", annotation(Offset, Kind)), Param("k", annotation(Amplitude, Kind))]
     params += [Param(f"t_{domain}", slope_of(domain)) for domain in domains]
     return Law(
         exponential,
@@ -309,7 +308,8 @@ def _mixture(domains: tuple[str, ...]) -> Law:
         domains,
         tuple(params),
         SOURCE,
-        domains=dict.fromkeys(domains, _of(Share, Domain)),
+        latex=r"L(r) = c + k e^{\sum_i t_i r_i}",
+        domains=dict.fromkeys(domains, annotation(Share, Domain)),
         relations=_parts(domains),
         maker=(mixture_of, domains),
     )
@@ -348,19 +348,24 @@ def _scaled(domains: tuple[str, ...], joint: bool) -> Law:
     if joint:
         kinds += [(f"{letter}_{domain}", Worth) for letter in "ab" for domain in others]
         kinds += [("g_A", Concavity), ("g_B", Concavity)]
-    share, positive = _of(Share, Domain), _of(Positive, Domain)
+    share, positive = annotation(Share, Domain), annotation(Positive, Domain)
     return Law(
         both if joint else additive,
         f"{'joint' if joint else 'additive'}_mixture_of_{len(domains)}",
         ("N", "D", *domains),
-        tuple(Param(name, _of(kind, Kind)) for name, kind in kinds),
+        tuple(Param(name, annotation(kind, Kind)) for name, kind in kinds),
         JOINT if joint else ADDITIVE,
+        latex=_latex(joint),
         domains={"N": positive, "D": positive, **dict.fromkeys(domains, share)},
         relations=_whole(domains),
         maker=(joint_mixture_of if joint else additive_mixture_of, domains),
     )
 
 
-def _of(alias: Any, kind: type[T]) -> T:
-    """The item of a type in the metadata of an annotation."""
-    return next(item for item in get_args(alias) if isinstance(item, kind))
+def _latex(joint: bool) -> str:
+    """The formula of size, tokens and shares."""
+    model, data = (r"\frac{A}{N^\alpha}", r"\frac{B}{D^\beta}")
+    if joint:
+        model = r"A (\sum_i a_i h_i)^{g_A} N^{-\alpha}"
+        data = r"B (\sum_i b_i h_i)^{g_B} D^{-\beta}"
+    return rf"L(N, D, h) = E + \frac{{K}}{{\sum_i c_i h_i^{{g_i}}}} + {model} + {data}"

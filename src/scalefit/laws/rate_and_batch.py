@@ -33,8 +33,9 @@ def _logs(*columns: Any) -> tuple[Any, ...]:
 @law(
     source="second-order expansion of the loss in ln lr and ln batch, with the optimum of "
     "Li et al. 2025, arXiv 2503.04715",
-    latex=r"L = E + \frac{A}{N^\alpha} + \frac{1}{D^\beta} (B + s_l x + s_b y + c_{ll} x^2 + "
-    r"c_{lb} x y + c_{bb} y^2 + x (l_N n + l_D d) + y (b_N n + b_D d) + t_N n + t_D d)",
+    latex=r"L = E + \frac{A}{n^\alpha} + \frac{1}{d^\beta} (B + s_l x + s_b y + c_{ll} x^2 + "
+    r"c_{lb} x y + c_{bb} y^2 + x (l_N \ln n + l_D \ln d) + y (b_N \ln n + b_D \ln d) + "
+    r"t_N \ln n + t_D \ln d)",
     also_known_as=["quadratic in ln lr and ln batch", "hyperparameter response surface"],
 )
 def loss_bowl(

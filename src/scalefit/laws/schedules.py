@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from itertools import accumulate
-from typing import Any, NamedTuple, TypeVar, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,11 +26,10 @@ from scalefit.laws.kinds import (
     NotNegative,
     Offset,
     Positive,
+    annotation,
 )
 
 __all__ = ["NODES", "annealing", "multi_power", "schedule_columns"]
-
-T = TypeVar("T")
 
 # Nodes of the quadrature: six are within 3e-5 of the sum over all drops of a cosine or a decay,
 # where these lower a loss by 0.2 (ADR 30).
@@ -141,17 +140,20 @@ def _multi_power(nodes: int) -> Law:
 
     numbered = range(1, nodes + 1)
     powers.__doc__ = ABOUT.format(formula=FORMULA, nodes="\n".join(map(NODE.format, numbered)))
-    domains = {"S1": _of(Positive, Domain)}
+    domains = {"S1": annotation(Positive, Domain)}
     for node in numbered:
-        domains |= {f"lr_{node}": _of(Positive, Domain), f"area_{node}": _of(NotNegative, Domain)}
+        domains |= {
+            f"lr_{node}": annotation(Positive, Domain),
+            f"area_{node}": annotation(NotNegative, Domain),
+        }
     kinds = {
-        "E": _of(Offset, Kind),
-        "A": _of(Amplitude, Kind),
-        "alpha": _of(Exponent, Kind),
-        "B": _of(Amplitude, Kind),
+        "E": annotation(Offset, Kind),
+        "A": annotation(Amplitude, Kind),
+        "alpha": annotation(Exponent, Kind),
+        "B": annotation(Amplitude, Kind),
         "C": Kind("rate", 1e-6, 1e4, spacing="log"),
-        "beta": _of(Exponent, Kind),
-        "gamma": _of(Exponent, Kind).narrowed(Bounds(0.005, 2.0)),
+        "beta": annotation(Exponent, Kind),
+        "gamma": annotation(Exponent, Kind).narrowed(Bounds(0.005, 2.0)),
     }
     return Law(
         powers,
@@ -165,11 +167,6 @@ def _multi_power(nodes: int) -> Law:
         maker=(multi_power, (nodes,)),
         also_known_as=("MPL", *KNOWN),
     )
-
-
-def _of(alias: Any, kind: type[T]) -> T:
-    """The item of a type in the metadata of an annotation."""
-    return next(item for item in get_args(alias) if isinstance(item, kind))
 
 
 def _names(nodes: int) -> list[str]:

@@ -239,7 +239,7 @@ def width_depth_size(
 
 @law(
     source="Alabdulmohsin et al. 2023 (SoViT), arXiv 2305.13035, f_k(x, t) (form read second-hand)",
-    latex=(r"f(x, t) = E + \frac{A}{x^a} + \frac{B x^b + G}{t^c}"),
+    latex=(r"f(x, C) = E + \frac{A}{x^a} + \frac{B x^b + G}{C^c}"),
     also_known_as=[
         "frames, tokens or size of a video model against examples, one at a time (2505.18855)"
     ],

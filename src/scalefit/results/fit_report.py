@@ -14,11 +14,12 @@ from scalefit.results.domain import ranges
 from scalefit.results.remembered_columns import spoken
 from scalefit.results.status import Status
 
-__all__ = ["FEW_FREEDOM", "facts", "headline"]
+__all__ = ["FEWEST_FREEDOM", "facts", "headline"]
 
-# With fewer residual degrees of freedom the residuals say little of the noise: only a covariance
-# may have intervals.
-FEW_FREEDOM = 5
+# With fewer residual degrees of freedom the size of the noise is hardly known: its 95 % interval
+# spans a factor of 3.4 at 5, and of 6 at 3. Only where the fit is linear does Student's t hold all
+# the same, whatever their number: a covariance may have intervals.
+FEWEST_FREEDOM = 5
 
 # Warnings by which the law may not describe its runs: what it misses comes before its answers.
 MISFIT = {"poor_fit", "systematic_residuals", "high_leverage"}
@@ -29,7 +30,7 @@ def headline(fit: Any) -> str:
     codes = list(dict.fromkeys(note.code for note in fit.notes if note.severity == "warning"))
     first = f"Look at the warnings first: {', '.join(codes)}. " if codes else ""
     # Of few runs, and of known errors, a covariance has the intervals that there are.
-    plain = fit.df_resid < FEW_FREEDOM or fit.objective.sigma is not None
+    plain = fit.df_resid < FEWEST_FREEDOM or fit.objective.sigma is not None
     call = "scalefit.covariance(fit, runs)" if plain else interval_call(fit.notes)
     steps = [f"{call} for intervals"] * (fit.df_resid > 0)
     if MISFIT & set(codes):

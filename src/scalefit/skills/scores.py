@@ -14,7 +14,7 @@ from scalefit.data.several_responses import RESPONSE, ROW, read_responses
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError, listed
 
-__all__ = ["SCORE", "Scores", "checked_floors", "read_scores", "written"]
+__all__ = ["SCORE", "Scores", "checked_floors", "read_scores"]
 
 # What the numbers of the benchmarks are called in the long table.
 SCORE = "score"
@@ -110,8 +110,3 @@ def checked_floors(floors: Any, responses: Sequence[str]) -> np.ndarray:
             for name in responses
         ]
     )
-
-
-def written(values: np.ndarray, names: Sequence[str]) -> dict[str, float]:
-    """Numbers by name."""
-    return {name: float(value) for name, value in zip(names, values, strict=True)}

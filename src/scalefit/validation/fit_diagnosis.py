@@ -13,12 +13,13 @@ from scalefit import arguments
 from scalefit.arguments import text
 from scalefit.errors import DataError
 from scalefit.inference.covariance import covariance
-from scalefit.inference.fitted_data import FEWEST_FREEDOM, FittedData, attach, by_text
+from scalefit.inference.fitted_data import FittedData, attach, by_text
 from scalefit.inference.subset_fits import fit_subsets
 from scalefit.notes import Note
 from scalefit.results.dependence import too_narrow
 from scalefit.results.estimate import Draws
 from scalefit.results.fit import Fit, checked_fit
+from scalefit.results.fit_report import FEWEST_FREEDOM
 from scalefit.results.prediction import refuse_unknown
 from scalefit.results.status import Status
 from scalefit.validation.diagnosis import Diagnosis
