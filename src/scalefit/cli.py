@@ -24,6 +24,7 @@ from scalefit.data.column_names import ALIASES
 from scalefit.frozen import Frozen
 from scalefit.laws import BUILTIN, find
 from scalefit.objective import PENALTIES
+from scalefit.problem.response_groups import responses_for
 from scalefit.results.serialization import encoded
 
 BAD_INPUT = 2
@@ -83,6 +84,10 @@ def fit_command(
     column: Annotated[
         list[str] | None,
         typer.Option(help="Header of a quantity, as N=params_matmul or N=params_b*1e9; repeat."),
+    ] = None,
+    responses: Annotated[
+        str | None,
+        typer.Option(help="Columns that the law predicts at once, joined by commas."),
     ] = None,
     loss_unit: Annotated[
         str | None,
@@ -151,6 +156,7 @@ def fit_command(
         missing=missing,  # type: ignore[arg-type]  # checked where it is used
         loss_unit=loss_unit,  # type: ignore[arg-type]
         bytes_per_token=bytes_per_token,
+        responses=responses_for(find(law), responses.split(",") if responses else None),
         **headers,
     )
     found = sf.fit(
@@ -163,7 +169,7 @@ def fit_command(
         fixed=_pairs(fixed, "--fixed NAME=NUMBER", float),
         bounds=_pairs(bounds, "--bounds NAME=LOWER:UPPER", _interval),
         tied=[tuple(item.split("=")) for item in tied or ()],
-        groups=_pairs(group, "--group NAME=COLUMN,COLUMN", _columns),
+        groups=_pairs(group, "--group NAME=COLUMN,COLUMN", _columns) or None,
         certify=certify if boxes is None else boxes,
         seed=seed,
         device=device,
