@@ -150,13 +150,14 @@ def fit_command(
             f"--column names {unknown[0]!r}, which is not a quantity. "
             f"Quantities: {', '.join(quantities)}"
         )
+    several = responses_for(find(law), None if responses is None else responses.split(","))
     runs = sf.read(
         readers.read_stream(sys.stdin.buffer, "standard input") if table == "-" else table,
         keep=keep or (),
         missing=missing,  # type: ignore[arg-type]  # checked where it is used
         loss_unit=loss_unit,  # type: ignore[arg-type]
         bytes_per_token=bytes_per_token,
-        responses=responses_for(find(law), responses.split(",") if responses else None),
+        responses=several,  # type: ignore[arg-type]  # headers, and what the law calls them
         **headers,
     )
     found = sf.fit(
@@ -169,7 +170,7 @@ def fit_command(
         fixed=_pairs(fixed, "--fixed NAME=NUMBER", float),
         bounds=_pairs(bounds, "--bounds NAME=LOWER:UPPER", _interval),
         tied=[tuple(item.split("=")) for item in tied or ()],
-        groups=_pairs(group, "--group NAME=COLUMN,COLUMN", _columns) or None,
+        groups=_pairs(group, "--group NAME=COLUMN,COLUMN", _columns) or (None if several else {}),
         certify=certify if boxes is None else boxes,
         seed=seed,
         device=device,

@@ -378,7 +378,7 @@ class Fit(Described):
             # A row for each run, and a column for each response unless one is chosen.
             tall = () if chosen else (slice(None), None)
             every = {name: table.labels(name).to_numpy()[tall] for name in levels if name in table}
-            every[RESPONSE] = one if chosen else np.array(self.responses, dtype=object)
+            every[RESPONSE] = np.array(one if chosen else self.responses, dtype=object)
             used = {name: item[tall] for name, item in used.items()}
             return used, {item: item.codes_of(every) for item in groupings}
         return used, {item: item.codes(table) for item in groupings}
