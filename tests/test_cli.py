@@ -616,3 +616,21 @@ def test_a_report_that_cannot_be_printed_exits_2_with_one_line(tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("scalefit: the report cannot be printed ([Errno 28]")
     assert done.stderr.count("\n") == 1
+
+
+def test_several_responses_are_fitted_at_once(scalefit, tmp_path):
+    runs = sf.simulate(sf.simulation.isoflop_design(points=5)).rename(columns={"loss": "code"})
+    runs["web"] = 1.5 * runs["code"]
+    runs.to_csv(tmp_path / "wide.csv", index=False)
+    words = ("fit", tmp_path / "wide.csv", "--responses", "code,web", "--json")
+    fitted = sf.fit(runs, responses=["code", "web"])
+    options = ("--at", "response=web", "--flops", "1e22")
+    for more in ((), options):
+        code, out, _ = scalefit(*words, *more)
+        assert code == 0
+        found = sf.Fit.from_json(json.dumps(json.loads(out)["fit"]))
+        assert dict(found.params) == pytest.approx(dict(fitted.params))
+        assert found.responses == ("code", "web")
+    code, _, err = scalefit("fit", tmp_path / "wide.csv", "--responses", "code")
+    assert code == 2
+    assert "--column loss='code'" in err

@@ -54,6 +54,7 @@ SAYS = {
     "shape": "Shapes near the optimum of chinchilla",
     "compare": "chosen: chinchilla_outer",
     "schedules": "WSD, last 10 % ends lowest",
+    "skills": "f-70b is predicted to 0.0",
 }
 
 

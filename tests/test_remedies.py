@@ -137,7 +137,15 @@ def several_responses() -> list[str]:
         copied, both, 10, method="clusters", by=text_option(shared, "by"), progress=False
     )
     assert draws.method == sf.bootstrap(copied, both, 10, progress=False).method
-    return [one, named, scale, shared]
+    parabolas = refused(lambda: sf.isoflop(both, responses=["code", "web"]))
+    assert "loss='code' instead of responses" in parabolas
+    sf.isoflop(both, loss="code")
+    lacking = refused(lambda: copied.residuals(both.drop(columns="web")))
+    one = value_of(balanced(lacking, "fit.at("), fit=copied)
+    assert len(one.residuals(both.drop(columns="web"))) == len(both)
+    drawn = refused(lambda: sf.covariance(one, both))
+    sf.bootstrap(copied, both, n_draws=4, progress=False).at(response="code")
+    return [one, named, scale, shared, parabolas, lacking, drawn]
 
 
 @case

@@ -255,3 +255,69 @@ def test_a_report_has_the_calls_that_make_the_fit_again(fit):
     names = {"frame": RUNS}
     exec(calls(fit, sf.read(RUNS, responses=BOTH), None, ()), names)
     assert dict(names["fit"].params) == pytest.approx(dict(fit.params), rel=1e-6)
+
+
+def test_predictions_of_a_table_for_one_response_by_name(fit):
+    table = sf.read(RUNS, responses=BOTH)
+    for runs in (RUNS, RUNS[["N", "D"]]):
+        found = fit.predict(runs, response=WEB)
+        np.testing.assert_array_equal(found, fit.predict(RUNS)[:, 1])
+    one = fit.at(response=WEB)
+    np.testing.assert_array_equal(one.residuals(table), one.residuals(RUNS))
+    assert len(one.residuals(table)) == len(RUNS)
+
+
+def test_a_table_that_lacks_a_response_is_refused(fit):
+    lacking = RUNS.drop(columns=WEB)
+    for call in (fit.residuals, lambda runs: sf.covariance(fit, runs)):
+        with pytest.raises(DataError, match=r"lacks loss_web.*fit.at.response='loss_code'"):
+            call(lacking)
+    for call in (fit.residuals, lambda runs, **given: sf.covariance(fit, runs, **given)):
+        with pytest.raises(DataError, match=r"does not say of which.*fit.at.response='loss_code'"):
+            call(RUNS, loss=CODE)
+    with pytest.raises(DataError, match=r"no run has a value of loss_web. Leave it out"):
+        sf.fit(RUNS.assign(loss_web=np.nan), responses=BOTH)
+
+
+def test_the_surface_of_one_response_goes_with_its_runs_but_not_with_their_noise(fit):
+    one = fit.at(response=CODE)
+    sweeps = sf.isoflop(RUNS, loss=CODE)
+    assert sf.bias(one, sweeps, RUNS, 1e21, n_draws=0, objectives=False).optimum.N > 0
+    with pytest.raises(DataError, match=r"fit to all 60 rows.*at\(response='loss_code'\)"):
+        sf.bootstrap(one, RUNS)
+    options = {"target": 1e22, "budget": 1e20, "count": 2}
+    with pytest.raises(DataError, match=r"draws\(\).at\(response='loss_code'\)"):
+        sf.next_runs(one, RUNS, **options)
+    draws = sf.covariance(fit, RUNS).draws().at(response=CODE)
+    given, without = (sf.next_runs(draws, runs, **options) for runs in (RUNS, None))
+    pd.testing.assert_frame_equal(given.runs, without.runs)
+
+
+def test_parabolas_are_of_one_response():
+    with pytest.raises(DataError, match=r"2 responses, loss_code, loss_web, and parabolas are of"):
+        sf.isoflop(RUNS, responses=BOTH)
+    with pytest.raises(DataError, match="2 responses"):
+        sf.approach2.vertices(RUNS, over="N", by=["C"], responses=BOTH)
+    found = sf.isoflop(RUNS, responses=BOTH, keep=f"response == {CODE!r}")
+    assert found.d_exponent == pytest.approx(sf.isoflop(RUNS, loss=CODE).d_exponent, rel=1e-12)
+
+
+def test_headers_come_from_an_index_and_messages_name_the_response():
+    assert sf.read(RUNS, responses=RUNS.columns[3:]).responses.headers == tuple(BOTH)
+    with pytest.raises(DataError, match="a value of response: write response == 'loss_code'"):
+        sf.read(RUNS, responses=BOTH, keep="loss_code < 4")
+    with pytest.raises(ArgumentError, match=r"one level of E.*Name 'E'"):
+        sf.fit(RUNS, responses=BOTH, fixed={"E[loss_code]": 1.1})
+
+
+def test_known_errors_of_each_response_are_a_column_of_the_long_table():
+    """As the page of several responses says; against weights of one over their squares."""
+    spread = RUNS.assign(loss_web=100 * RUNS[WEB])
+    table = sf.read(spread, responses=BOTH).to_frame()
+    table["se"] = table["response"].map({CODE: 0.01, WEB: 1.5}).astype(float)
+    options = {"residual": "raw", "robust": "none", "groups": dict.fromkeys("EAB", "response")}
+    found = sf.fit(table, sigma="se", certify=False, **options)
+    same = sf.fit(table.assign(weight=table["se"] ** -2), certify=False, **options)
+    assert dict(found.params) == pytest.approx(dict(same.params), rel=1e-6)
+    assert found.objective_value == pytest.approx(same.objective_value, rel=1e-9)
+    assert sf.covariance(found, table, by="row").standard_errors["alpha"] > 0

@@ -24,6 +24,7 @@ from scalefit.data.column_names import ALIASES
 from scalefit.frozen import Frozen
 from scalefit.laws import BUILTIN, find
 from scalefit.objective import PENALTIES
+from scalefit.problem.response_groups import responses_for
 from scalefit.results.serialization import encoded
 
 BAD_INPUT = 2
@@ -83,6 +84,10 @@ def fit_command(
     column: Annotated[
         list[str] | None,
         typer.Option(help="Header of a quantity, as N=params_matmul or N=params_b*1e9; repeat."),
+    ] = None,
+    responses: Annotated[
+        str | None,
+        typer.Option(help="Columns that the law predicts at once, joined by commas."),
     ] = None,
     loss_unit: Annotated[
         str | None,
@@ -145,12 +150,14 @@ def fit_command(
             f"--column names {unknown[0]!r}, which is not a quantity. "
             f"Quantities: {', '.join(quantities)}"
         )
+    several = responses_for(find(law), None if responses is None else responses.split(","))
     runs = sf.read(
         readers.read_stream(sys.stdin.buffer, "standard input") if table == "-" else table,
         keep=keep or (),
         missing=missing,  # type: ignore[arg-type]  # checked where it is used
         loss_unit=loss_unit,  # type: ignore[arg-type]
         bytes_per_token=bytes_per_token,
+        responses=several,  # type: ignore[arg-type]  # headers, and what the law calls them
         **headers,
     )
     found = sf.fit(
@@ -163,7 +170,7 @@ def fit_command(
         fixed=_pairs(fixed, "--fixed NAME=NUMBER", float),
         bounds=_pairs(bounds, "--bounds NAME=LOWER:UPPER", _interval),
         tied=[tuple(item.split("=")) for item in tied or ()],
-        groups=_pairs(group, "--group NAME=COLUMN,COLUMN", _columns),
+        groups=_pairs(group, "--group NAME=COLUMN,COLUMN", _columns) or (None if several else {}),
         certify=certify if boxes is None else boxes,
         seed=seed,
         device=device,

@@ -229,3 +229,69 @@ def test_results_are_pickled_and_describe_themselves(exact):
         assert same.summary() == item.summary()
         pd.testing.assert_frame_equal(same.to_frame(), item.to_frame())
     assert "2 latent skills of 9 families" in found.summary()
+
+
+def test_few_models_give_fewer_skills(exact):
+    runs, _, _ = exact
+    two = fit_skills(runs.head(2), NAMES, family="maker", skills=3, starts=2)
+    assert two.loadings.shape == (8, 3)
+    assert two.predict(runs.head(2)) == pytest.approx(runs.loc[:1, NAMES].to_numpy(), abs=0.1)
+    with pytest.raises(DataError, match="there is one model only"):
+        fit_skills(runs.head(1), NAMES, family="maker")
+    with pytest.raises(DataError, match="one model only"):
+        leave_families_out(runs.head(5), NAMES, **OPTIONS)
+    with pytest.raises(DataError, match="no benchmark differs between the 3 models"):
+        fit_components(runs.assign(**dict.fromkeys(NAMES, 0.5)).head(3), NAMES, family="maker")
+
+
+def test_a_benchmark_that_a_fold_has_not_seen_is_not_judged():
+    runs, _ = simulated(noise=0.01, families=4, sizes=3)
+    runs.loc[[0, *range(3, 12)], "bench0"] = np.nan
+    options = {**OPTIONS, "penalty": 0.1}
+    found = leave_families_out(runs, NAMES, **options)
+    assert found.held_out["error"].notna().all()
+    assert not (found.held_out["benchmark"] == "bench0").any()
+    assert len(found.by_fold.columns) == 7
+    (note,) = (note for note in found.notes if note.code == "scores_unseen")
+    assert note.details["scores"] == 2
+    without = leave_families_out(
+        runs, NAMES[1:], **{**options, "floors": dict.fromkeys(NAMES[1:4], 0.25)}
+    )
+    assert found.by_fold.loc["f0"].to_numpy() == pytest.approx(
+        without.by_fold.loc["f0"].to_numpy(), abs=1e-6
+    )
+
+
+def test_floors_above_most_scores_are_noted(exact):
+    runs, _, _ = exact
+    found = fit_skills(runs, NAMES, family="maker", floors={"bench5": 0.99}, starts=1)
+    (note,) = (note for note in found.notes if note.code == "floors_above_scores")
+    assert note.details["benchmarks"] == ["bench5"]
+
+
+def test_what_is_predicted_from_is_checked(exact):
+    runs, _, found = exact
+    for wrong in (0.0, -1e9):
+        with pytest.raises(ArgumentError, match=r"N=.*is not a positive number"):
+            found.predict(N=wrong, D=1e12, maker="f0")
+    with pytest.raises(ArgumentError, match="D of shape"):
+        found.predict(N=[1e9, 1e10], D=[1e12] * 3, maker="f0")
+    with pytest.raises(DataError, match=r"is no share.*Leave it empty.*clip"):
+        fit_skills(runs.assign(bench1=-0.1), NAMES, **OPTIONS)
+    lines = fit_components(runs, NAMES, family="maker", components=1)
+    with pytest.raises(ArgumentError, match="family of shape"):
+        lines.predict([1e21, 1e22], ["f0", "f1", "f2"])
+    assert lines.predict(1e21, ["f0", "f1"]).shape == (2, 8)
+    with pytest.raises(ArgumentError, match=r"scores\[0\]=.*most 1"):
+        lines.metric(100 * runs["bench0"])
+    with pytest.raises(ArgumentError, match="floor=1"):
+        lines.metric(runs["bench0"], floor=1.0)
+
+
+def test_equal_scores_of_two_benchmarks_are_no_repeated_rows(exact):
+    runs, _, _ = exact
+    table = sf.read(runs.assign(bench1=0.5, bench2=0.5), responses=NAMES)
+    assert "duplicate_rows" not in {note.code for note in table.notes}
+    twice = pd.concat([runs, runs.iloc[:1]])
+    (note,) = (n for n in sf.read(twice, responses=NAMES).notes if n.code == "duplicate_rows")
+    assert len(note.details["rows"]) == 8

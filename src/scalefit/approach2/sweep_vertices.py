@@ -21,6 +21,7 @@ from scalefit.approach2.curve_vertices import (
 from scalefit.approach2.outlier_runs import Curves
 from scalefit.approach2.parabola import Parabolas
 from scalefit.approach2.run_quality import OUTLIER_RULES, RuleChoice, checked_rules, no_surface
+from scalefit.approach2.sweeps import require_one_response
 from scalefit.arguments import choice, flag, names, text, whole
 from scalefit.arguments import level as checked_level
 from scalefit.data.repeated_cells import cell_values, find_repeated_cells
@@ -219,6 +220,7 @@ def vertices(
     refuse_unknown(vertices, None, columns)
     table = as_table(runs, **columns)
     x, loss = np.log(_coordinate(table, over)), table.column("loss")
+    require_one_response(table)
     residuals = None if fit is None else surface_over(fit, table, over)
     members = _members(table, x, cells, repeats)
     if nearest is not None:

@@ -11,7 +11,9 @@ from scalefit.approach2.curve_vertices import padded
 from scalefit.approach2.outlier_runs import Curves, surface_residuals
 from scalefit.arguments import number, text
 from scalefit.data.budgets import budget_codes
+from scalefit.data.several_responses import RESPONSE
 from scalefit.data.table import LossTable
+from scalefit.errors import DataError, listed
 from scalefit.results.surface import Surface
 
 __all__ = ["Sweeps", "sweeps"]
@@ -93,6 +95,8 @@ def sweeps(
     if by is not None:
         text(by, "by", remedy="Pass the column that names the budget of a run, or by=None")
     table.require(["N", "D", "loss"] if losses else ["N", "D"])
+    if losses:
+        require_one_response(table)
     used = table.weight > 0
     N, D = (table.column(name)[used] for name in ("N", "D"))
     loss = table.column("loss")[used] if losses else np.full(len(N), np.nan)
@@ -108,6 +112,24 @@ def sweeps(
     residual = None if fit is None else surface_residuals(fit, table)[used]
     weight = table.weight[used]
     return Sweeps(rows, N, D, loss, weight, C, code, count, counted, by is not None, residual)
+
+
+def require_one_response(table: LossTable) -> None:
+    """Refuse a table whose rows are of several responses: a parabola is of one.
+
+    Raises:
+        DataError: they are.
+    """
+    if RESPONSE not in table or table.responses is None:
+        return
+    found = list(dict.fromkeys(table.frame[RESPONSE][table.weight > 0].astype(str)))
+    if len(found) > 1:
+        raise DataError(
+            f"the rows are of {len(found)} responses, {listed(found)}, and parabolas are of one",
+            column=RESPONSE,
+            remedy=f"Pass the table of runs with one, as {table.responses.value}={found[0]!r} "
+            f'instead of responses, or keep="response == {found[0]!r}" with it',
+        )
 
 
 def _rising_codes(label: np.ndarray, log_c: np.ndarray) -> np.ndarray:

@@ -293,6 +293,9 @@ class _Reader:
             hint = f"Did you mean {quoted(near[0])}? " if near else ""
             if name in ("None", "NA", "nan", "NaN", "null"):
                 hint = "Missing values are found by isna(loss). "
+            for header, values in self.columns.items():
+                if isinstance(values.dtype, pd.CategoricalDtype) and name in values.cat.categories:
+                    hint = f"It is a value of {header}: write {quoted(header)} == {name!r}. "
             self._refuse(
                 token,
                 f"there is no column {shown(name)}",

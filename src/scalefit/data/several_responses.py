@@ -88,6 +88,8 @@ def read_responses(given: Any, value: str = "loss") -> Responses | None:
         if len(named) != 1:
             raise arguments.refused("responses", given, "of one quantity", REMEDY)
         ((value, given),) = named.items()
+    if isinstance(given, pd.Index | pd.Series | np.ndarray):
+        given = given.tolist()
     headers = arguments.names(given, "responses", remedy=REMEDY, wanted="header")
     if len(headers) < 2:
         one = f"Pass it as the response itself, {value}={headers[0]!r}" if headers else REMEDY
@@ -121,8 +123,8 @@ def responses_of(provenance: Mapping[str, str]) -> Responses | None:
 def stacked(frame: pd.DataFrame, responses: Responses, columns: Mapping[str, Any]) -> Stacked:
     """A wide table as a long one.
 
-    A row is labelled by its row in the wide table and its response, as ``12/loss_code``. A run
-    without a value of a response has no row of it.
+    A row is labelled by its row in the wide table and its response, as ``12/loss_code``; of one
+    response, by its row alone. A run without a value of a response has no row of it.
 
     Args:
         frame: a row for each run.
@@ -131,7 +133,8 @@ def stacked(frame: pd.DataFrame, responses: Responses, columns: Mapping[str, Any
 
     Raises:
         ArgumentError: the response itself is given as well, or is one of the quantities.
-        DataError: a response is no column of the table, or it has columns that the long one needs.
+        DataError: a response is no column of the table, or has no value, or the table has columns
+            that the long one needs.
     """
     value, headers = responses
     _refuse_conflicts(frame, responses, columns)
@@ -150,19 +153,36 @@ def stacked(frame: pd.DataFrame, responses: Responses, columns: Mapping[str, Any
     labels = [str(label) for label in (frame.index if unique else range(len(frame)))]
     numbers = pd.concat([frame[name].astype(_kind(frame, headers)) for name in headers])
     long = others.take(np.tile(np.arange(len(frame)), len(headers)))
-    long.index = pd.Index([f"{label}/{name}" for name in headers for label in labels])
+    if len(headers) > 1:
+        long.index = pd.Index([f"{label}/{name}" for name in headers for label in labels])
     added: dict[str, Any] = {
         ROW: np.tile(np.array(labels, dtype=object), len(headers)),
         RESPONSE: pd.Categorical(np.repeat(headers, len(frame)), categories=headers, ordered=True),
         value: numbers.to_numpy(),
     }
     long = long.assign(**added)
-    gaps = cells.missing(long[value])
+    gaps = np.asarray(cells.missing(long[value]))
+    _refuse_empty(headers, gaps)
     dropped = [
         DroppedRow(label, f"missing {name}")
         for label, name in zip(long.index[gaps], long[RESPONSE][gaps], strict=True)
     ]
     return Stacked(long[~gaps], dropped, notes)
+
+
+def _refuse_empty(headers: Sequence[str], gaps: np.ndarray) -> None:
+    """Refuse responses without a value, given which cells of the long table have none."""
+    empty = [
+        name
+        for name, none in zip(headers, gaps.reshape(len(headers), -1), strict=True)
+        if none.all()
+    ]
+    if empty and gaps.size:
+        raise DataError(
+            f"no run has a value of {listed(empty)}",
+            column=empty[0],
+            remedy="Leave it out of responses",
+        )
 
 
 def _kind(frame: pd.DataFrame, headers: Sequence[str]) -> Any:

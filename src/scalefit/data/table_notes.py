@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.data.column_names import ALWAYS_RESOLVED
+from scalefit.data.several_responses import RESPONSE
 from scalefit.data.units import unit_notes
 from scalefit.errors import listed
 from scalefit.notes import Note
@@ -91,7 +92,7 @@ def replaced_columns(frame: pd.DataFrame, sources: Mapping[str, str]) -> list[No
 
 
 def _repeated(frame: pd.DataFrame) -> list[object]:
-    """Labels of the rows that have an earlier row's N, D and loss."""
+    """Labels of the rows that have an earlier row's N, D and loss, of the same response."""
     key = list(ALWAYS_RESOLVED)
     ordered = np.stack([frame[name].to_numpy() for name in reversed(key)])
     ordered = ordered[:, np.lexsort(ordered)]
@@ -100,4 +101,6 @@ def _repeated(frame: pd.DataFrame) -> list[object]:
     alike = (ordered[:, 1:] == ordered[:, :-1]).all(axis=0)
     if not (alike.any() or np.isnan(ordered).any()):
         return []
+    if RESPONSE in frame and isinstance(frame[RESPONSE].dtype, pd.CategoricalDtype):
+        key.append(RESPONSE)
     return list(frame.index[frame.duplicated(key)])

@@ -11,6 +11,7 @@ import pandas as pd
 from scalefit.data.cells import label
 from scalefit.data.column_names import normalised
 from scalefit.data.repeated_cells import HYPERPARAMETERS, REPLICATES
+from scalefit.data.several_responses import RESPONSE
 from scalefit.data.table import LossTable
 from scalefit.data.trajectories import RUN_HEADERS
 
@@ -46,6 +47,8 @@ def exact_copies(table: LossTable, columns: Sequence[str], response: str) -> np.
     values = {name: table.column(name) for name in (*columns, response)}
     # C and N tell copies of a law of one column apart.
     values |= {name: table.numbers(name) for name in ("N", "D", "C") if name in table.sources}
+    if table.responses is not None:
+        values[RESPONSE] = table.frame[RESPONSE].astype(str).to_numpy()
     used = table.weight > 0
     found = np.zeros(len(table), dtype=bool)
     found[used] = pd.DataFrame(values)[used].duplicated().to_numpy()

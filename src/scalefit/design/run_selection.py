@@ -31,6 +31,7 @@ from scalefit.results.estimate import AS_DRAWN
 from scalefit.results.fit import Fit
 from scalefit.results.fit_report import FEWEST_FREEDOM
 from scalefit.results.prediction import refuse_unknown
+from scalefit.results.remembered_columns import LEVEL
 from scalefit.results.surface import Surface, checked_surface
 
 __all__ = ["next_runs"]
@@ -183,24 +184,35 @@ def _one_surface(surface: Surface) -> Surface:
     fit = surface.point
     if fit.groups and isinstance(surface, Fit):
         level = level_keywords(fit.groups.values())
-        raise DataError(
-            f"{fit.law.name!r} was fitted with coefficients that differ by a column, and runs are "
-            "chosen for one surface",
-            column=next(iter(fit.groups.values())).columns[0],
-            remedy="Pass draws of one: "
-            f"next_runs(scalefit.covariance(fit, runs).draws().at({level}), ...)",
-        )
+        raise _choose_draws(fit, level)
     return surface.one_surface()
+
+
+def _choose_draws(fit: Fit, level: str) -> DataError:
+    """The error for a fit of several surfaces, or one of them: draws of all know what it lacks."""
+    return DataError(
+        f"{fit.law.name!r} was fitted with coefficients that differ by a column, and runs are "
+        "chosen for one surface by what the whole fit knows of it",
+        column=level.partition("=")[0],
+        remedy="Pass draws of one: next_runs(scalefit.covariance(fit, runs).draws()"
+        f".at({level}), ...), with fit as it is before .at(...)",
+    )
 
 
 def _fitted(
     surface: Surface, runs: Any, apart: bool, columns: Mapping[str, Any]
 ) -> FittedData | None:
-    """The fit on its table; None for draws without one.
+    """The fit on its table; None for draws without one, and for those of one level.
 
     Raises:
         ArgumentError: a fit comes without its table.
+        DataError: the table is another one, or the fit is one level of a larger one.
     """
+    if level := surface.point.provenance.get(LEVEL):
+        if isinstance(surface, Fit):
+            raise _choose_draws(surface, level)
+        if not apart:
+            return None
     if runs is None:
         if isinstance(surface, Fit) or apart:
             raise ArgumentError(

@@ -18,7 +18,7 @@ from scalefit.problem.problem import Problem
 from scalefit.results.dependence import MOST_NARROWED, too_narrow
 from scalefit.results.fit import Fit
 from scalefit.results.fit_report import FEWEST_FREEDOM
-from scalefit.results.remembered_columns import as_keywords, table_again
+from scalefit.results.remembered_columns import LEVEL, as_keywords, refuse_unlabelled, table_again
 from scalefit.results.status import Status
 
 __all__ = [
@@ -113,10 +113,13 @@ def attach(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> FittedDa
         **columns: options of the table where it is a DataFrame, as for ``fit``.
 
     Raises:
-        DataError: the table is another one, no degree of freedom is left, the fit passes through
-            every row, or it did not converge.
+        DataError: the table is another one, the fit is one level of a larger one, no degree of
+            freedom is left, the fit passes through every row, or it did not converge.
     """
+    if LEVEL in fit.provenance and "data" in fit.provenance:
+        raise _of_one_level(fit)
     table = table_again(fit.provenance, runs, columns)
+    refuse_unlabelled(fit.groups.values(), table)
     prepared = prepare_again(fit, table)
     grouped = sorted({name for item in fit.groups.values() for name in item.columns})
     digest = data_digest(table, fit.law, fit.objective, grouped)
@@ -153,6 +156,18 @@ def attach(fit: Fit, runs: LossTable | pd.DataFrame, **columns: Any) -> FittedDa
         predicted=predicted,
         residuals=fit.residuals(table),
         df_resid=fit.df_resid,
+    )
+
+
+def _of_one_level(fit: Fit) -> DataError:
+    """The error for a fit that was taken from one of all levels."""
+    level = fit.provenance[LEVEL]
+    return DataError(
+        f"this is {fit.law.name!r} at {level}, taken from a fit to all {fit.nobs} rows, which "
+        "alone says how certain it is",
+        column=level.partition("=")[0],
+        remedy="Pass that fit, before .at(...); its draws have a level as well: "
+        f"scalefit.bootstrap(fit, runs).at({level})",
     )
 
 

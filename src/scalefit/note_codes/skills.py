@@ -22,6 +22,16 @@ CODES = {
         "the penalty took a skill away: nothing loads on it",
         "fewer `skills=`, if the number is to be reported",
     ),
+    "floors_above_scores": Code(
+        "warning",
+        "most scores of a benchmark are below its score of guessing, which predictions are above",
+        "a lower one in `floors=`",
+    ),
+    "scores_unseen": Code(
+        "info",
+        "held-out scores of a benchmark that no fitted model of their fold has are left out",
+        "nothing; or folds by another column",
+    ),
     "families_left_out": Code(
         "info",
         "families of one model have none to hold out",

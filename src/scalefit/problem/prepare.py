@@ -206,6 +206,14 @@ def _twice(argument: str, name: str, also: str, value: object) -> ArgumentError:
 
 def _require_known(law: Law, name: str, argument: str) -> None:
     if name not in law.names:
+        whole = name.partition("[")[0]
+        if whole in law.names:
+            raise ArgumentError(
+                f"{argument} names {name!r}, one level of {whole}, and holds for all of its levels",
+                argument=argument,
+                value=name,
+                remedy=f"Name {whole!r}, for all of them",
+            )
         close = difflib.get_close_matches(name, law.names, n=1)
         raise ArgumentError(
             f"{argument} names {name!r}, which is not a parameter of {law.name!r}",

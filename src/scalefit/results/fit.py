@@ -49,7 +49,13 @@ from scalefit.results.prediction import (
     refuse_unknown,
     single,
 )
-from scalefit.results.remembered_columns import by_header, spoken, table_again
+from scalefit.results.remembered_columns import (
+    LEVEL,
+    by_header,
+    refuse_unlabelled,
+    spoken,
+    table_again,
+)
 from scalefit.results.serialization import document_of, fields_of
 from scalefit.results.status import Status
 from scalefit.results.verdict import NO_VERDICT, Verdict
@@ -165,7 +171,7 @@ class Fit(Described):
             Loss in the unit of the fitted table, float64, of the broadcast shape; NaN in rows of
             weight zero whose level was not fitted. Where the fit is of several responses and a
             table does not say which by a column ``response``: of each row and each response, shape
-            (rows, responses), in the order of ``responses``.
+            (rows, responses), in the order of ``responses``; of one with ``response="loss_code"``.
 
         Raises:
             ArgumentError: a column is missing, is none of numbers, or does not fit the others.
@@ -266,10 +272,12 @@ class Fit(Described):
                 if name in kept or name in self.law.names
             ),
         )
-        several, provenance = responses_of(self.provenance), self.provenance
+        several, provenance = responses_of(self.provenance), dict(self.provenance)
+        if levels:
+            provenance[LEVEL] = ", ".join(f"{name}={item!r}" for name, item in levels.items())
         if several is not None and RESPONSE in levels:
             # From now on a wide table is one of this response alone.
-            provenance = {**provenance, **several.only(str(levels[RESPONSE])).provenance}
+            provenance |= several.only(str(levels[RESPONSE])).provenance
         return replace(
             self,
             params=renamed(self.params),
@@ -328,11 +336,13 @@ class Fit(Described):
             Residuals, shape (rows,), dimensionless for log and relative residuals.
 
         Raises:
-            DataError: the table lacks a column, or has losses the residual is not defined for.
+            DataError: the table lacks a column or a response, or has losses the residual is not
+                defined for.
         """
         refuse_unknown(self.residuals, self.law, columns)
         names = (*self.law.columns, self.law.response, "weight")
         table = table_again(self.provenance, runs, columns, names)
+        refuse_unlabelled(self.groups.values(), table)
         observed = table.column(self.law.response)
         require_positive(self.objective, observed, table.rows)
         self.law.check({self.law.response: observed}, table.rows, table.sources)
@@ -358,15 +368,18 @@ class Fit(Described):
             return used, {item: item.codes_of(given) for item in groupings}
         headers = {name: value for name, value in given.items() if name not in levels}
         refuse_unknown(self.predict, self.law, headers)
+        one = given.get(RESPONSE) if RESPONSE in levels else None
+        chosen = isinstance(one, str) and one in self.responses
+        if chosen:
+            given = {name: value for name, value in given.items() if name != RESPONSE}
         table = table_again(self.provenance, runs, given, self.law.columns)
         used = table.columns_of(self.law)
-        if RESPONSE in levels and RESPONSE not in table and self.responses:
-            # A row for each run, a column for each response.
-            every = {
-                name: table.labels(name).to_numpy()[:, None] for name in levels if name in table
-            }
-            every[RESPONSE] = np.array(self.responses, dtype=object)
-            used = {name: item[:, None] for name, item in used.items()}
+        if chosen or (RESPONSE in levels and RESPONSE not in table and self.responses):
+            # A row for each run, and a column for each response unless one is chosen.
+            tall = () if chosen else (slice(None), None)
+            every = {name: table.labels(name).to_numpy()[tall] for name in levels if name in table}
+            every[RESPONSE] = np.array(one if chosen else self.responses, dtype=object)
+            used = {name: item[tall] for name, item in used.items()}
             return used, {item: item.codes_of(every) for item in groupings}
         return used, {item: item.codes(table) for item in groupings}
 

@@ -11,13 +11,19 @@ import numpy as np
 
 from scalefit.arguments import numbers
 from scalefit.data.column_names import ALIASES, TABLE_OPTIONS
+from scalefit.data.grouping import Grouping
 from scalefit.data.plain_frames import plain_frame
 from scalefit.data.several_responses import RESPONSE, Responses, responses_of
+from scalefit.data.subsets import subset
 from scalefit.data.table import LossTable, as_table
+from scalefit.errors import DataError, listed
 from scalefit.frozen import Frozen
 from scalefit.laws import Law
 
-__all__ = ["as_keywords", "by_header", "spoken", "table_again"]
+__all__ = ["LEVEL", "as_keywords", "by_header", "refuse_unlabelled", "spoken", "table_again"]
+
+# Provenance of a fit that is one level of another: which, as keywords.
+LEVEL = "level"
 
 
 def table_again(
@@ -42,7 +48,7 @@ def table_again(
     wanted = [name for name in (known if names is None else names) if name in known]
     wanted = [name for name in wanted if name not in columns]
     if isinstance(runs, LossTable):
-        return _with_columns(as_table(runs, **columns), provenance, wanted)
+        return _with_columns(_own_rows(as_table(runs, **columns), provenance), provenance, wanted)
     if not wanted:
         return as_table(runs, **columns)
     frame = plain_frame(runs)
@@ -65,11 +71,50 @@ def table_again(
 def wide_responses(
     provenance: Mapping[str, str], runs: Any, columns: Mapping[str, Any], wanted: Iterable[str]
 ) -> Responses | None:
-    """The responses of a fit that a wide table has in a column each; None of any other table."""
+    """The responses of a fit that a wide table has in a column each; None of any other table.
+
+    Raises:
+        DataError: it has some of them only.
+    """
     several = responses_of(provenance)
     if several is None or several.value not in wanted or RESPONSE in (*runs.columns, *columns):
         return None
-    return several if {*several.headers} <= {*runs.columns} else None
+    there = [name for name in several.headers if name in runs.columns]
+    if there and len(there) < len(several.headers) and several.value not in runs.columns:
+        lacking = [name for name in several.headers if name not in there]
+        raise DataError(
+            f"the fit is of {len(several.headers)} responses, and the table lacks "
+            f"{listed(lacking)}",
+            column=lacking[0],
+            remedy=f"Pass a table with all, or take one: fit.at(response={there[0]!r})",
+        )
+    return several if there and len(there) == len(several.headers) else None
+
+
+def refuse_unlabelled(groupings: Iterable[Grouping], table: LossTable) -> None:
+    """Refuse a table that does not say which response its rows are of, where coefficients differ.
+
+    Raises:
+        DataError: it does not.
+    """
+    for item in groupings:
+        if RESPONSE in item.columns and RESPONSE not in table:
+            level = item.example[RESPONSE]
+            raise DataError(
+                "the table is of one response and does not say of which, and coefficients of the "
+                "fit differ by response",
+                column=RESPONSE,
+                remedy=f"Choose it: fit.at(response={level!r})",
+            )
+
+
+def _own_rows(table: LossTable, provenance: Mapping[str, str]) -> LossTable:
+    """Of a table of several responses, the rows of the one that a fit is of."""
+    own, several = responses_of(provenance), table.responses
+    if own is None or several is None or len(own.headers) > 1 or own == several:
+        return table
+    kept = (table.frame[RESPONSE] == own.headers[0]).to_numpy()
+    return subset(table, kept) if kept.any() else table
 
 
 def _with_columns(

@@ -138,12 +138,15 @@ def leave_families_out(
             column=family,
             remedy="Name the column of families that have several models, as family='Family'",
         )
-    parts = []
+    parts, blind = [], 0
     for name in dict.fromkeys(fold[held]):
         out = held & (fold == name)
         found = fitted_skills(scores, family, levels, options, ~out)
         where = {"N": scores.column("N")[out], "D": scores.column("D")[out], family: own[out]}
-        parts.append(_held_out(scores, str(name), out, own, found.predict(**where)))
+        unseen = np.isnan(scores.values[~out]).all(axis=0)
+        blind += np.isfinite(scores.values[out][:, unseen]).sum()
+        predicted = np.where(unseen, np.nan, found.predict(**where))
+        parts.append(_held_out(scores, str(name), out, own, predicted))
     alone = len({*fold} - {*fold[held]})
     notes = [
         Note.of(
@@ -152,7 +155,17 @@ def leave_families_out(
             {"families": alone},
         )
     ]
-    return FamiliesOut(pd.concat(parts, ignore_index=True), seen, tuple(notes if alone else ()))
+    notes = notes if alone else []
+    if blind:
+        notes.append(
+            Note.of(
+                "scores_unseen",
+                f"{blind} scores are of benchmarks that no fitted model of their fold has: they "
+                "are not predicted",
+                {"scores": int(blind)},
+            )
+        )
+    return FamiliesOut(pd.concat(parts, ignore_index=True), seen, tuple(notes))
 
 
 def _rank(N: np.ndarray, family: np.ndarray) -> np.ndarray:
@@ -166,9 +179,9 @@ def _rank(N: np.ndarray, family: np.ndarray) -> np.ndarray:
 def _held_out(
     scores: Scores, fold: str, out: np.ndarray, family: np.ndarray, predicted: np.ndarray
 ) -> pd.DataFrame:
-    """A row for each score of the held-out models that there is."""
+    """A row for each score of the held-out models that there is, and is predicted."""
     observed = scores.values[out]
-    rows, columns = np.nonzero(np.isfinite(observed))
+    rows, columns = np.nonzero(np.isfinite(observed - predicted))
     return pd.DataFrame(
         {
             "fold": fold,

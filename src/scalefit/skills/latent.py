@@ -142,10 +142,10 @@ class Skills(Described):
                     value=columns.get(name),
                     remedy=call,
                 )
-        N, D = (arguments.numbers(columns[name], name, remedy=call) for name in ("N", "D"))
-        N, D, family = np.broadcast_arrays(
-            np.atleast_1d(N), D, np.array(columns[self.family], dtype=object)
-        )
+        N, D = (arguments.numbers(columns[name], name, above=0, remedy=call) for name in ("N", "D"))
+        given = {"N": N, "D": D, self.family: np.array(columns[self.family], dtype=object)}
+        arguments.broadcast_shape(given, remedy=call)
+        N, D, family = (np.ravel(item) for item in np.broadcast_arrays(*given.values()))
         return family.astype(str).astype(object), inputs_of(N, D)
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
@@ -295,7 +295,8 @@ def fitted_skills(
         used: which models are fitted; all by default.
 
     Raises:
-        DataError: there are fewer benchmarks than skills, or N, D or the families are missing.
+        DataError: there are fewer benchmarks than skills, one model alone, or N, D or the families
+            are missing.
     """
     if options.skills > len(scores.responses):
         raise DataError(
@@ -310,6 +311,12 @@ def fitted_skills(
     mean, sd = x.mean(axis=0), x.std(axis=0)
     sd = np.where(sd > 0, sd, 1.0)
     names, code = np.unique(labels.astype(str), return_inverse=True)
+    if len(x) < 2:
+        raise DataError(
+            "skills are known by how models differ, and there is one model only",
+            column=family,
+            remedy="Pass two models or more",
+        )
     design = np.column_stack([np.eye(len(names))[code], (x - mean) / sd])
     values = scores.values[used]
     problem = Product(values, design, floors, options.skills, options.penalty, options.delta)
@@ -323,7 +330,7 @@ def fitted_skills(
     several, inputs = pd.Index(scores.responses, name="benchmark"), pd.Index(INPUTS, name="input")
     turned = found.turned @ turn
     predicted = floors + (1 - floors) * sigmoid(found.intercepts + latent @ found.loadings.T)
-    notes = _notes(found, loadings)
+    notes = [*_notes(found, loadings), *_floor_notes(scores, floors, values)]
     return Skills(
         responses=scores.responses,
         loadings=pd.DataFrame(loadings, several, headers),
@@ -353,6 +360,22 @@ def _provenance(table: LossTable) -> Frozen[str, str]:
     headers = {f"column {name}": str(header) for name, header in table.sources.items()}
     units = {f"unit of {name}": repr(scale) for name, scale in table.scales.items()}
     return Frozen({**table.provenance, **headers, **units})
+
+
+def _floor_notes(scores: Scores, floors: np.ndarray, values: np.ndarray) -> list[Note]:
+    """A note on floors that most scores of their benchmark are below: no score is predicted so."""
+    below, there = np.sum(values < floors, axis=0), np.sum(np.isfinite(values), axis=0)
+    wrong = [name for name, many in zip(scores.responses, 2 * below > there, strict=True) if many]
+    if not wrong:
+        return []
+    return [
+        Note.of(
+            "floors_above_scores",
+            f"most scores of {listed(wrong)} are below its score of guessing, and no model is "
+            "predicted there. Lower it in floors",
+            {"benchmarks": wrong},
+        )
+    ]
 
 
 def _notes(found: Solved, loadings: np.ndarray) -> list[Note]:

@@ -15,7 +15,7 @@ from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import percent
-from scalefit.skills.scores import read_scores
+from scalefit.skills.scores import Scores, read_scores
 from scalefit.skills.solver import sigmoid
 
 __all__ = ["Components", "fit_components"]
@@ -60,9 +60,9 @@ class Components(Described):
         """
         remedy = "Pass FLOP, as compute=1e23"
         flops = arguments.numbers(compute, "compute", above=0, remedy=remedy)
-        logs, names = np.broadcast_arrays(
-            np.atleast_1d(np.log(flops)), np.array(family, dtype=object)
-        )
+        given = {"compute": np.log(flops), "family": np.array(family, dtype=object)}
+        arguments.broadcast_shape(given, remedy=remedy)
+        logs, names = (np.ravel(item) for item in np.broadcast_arrays(*given.values()))
         place = self.families.index.get_indexer(pd.Index(names.astype(str)))
         if (place < 0).any():
             raise DataError(
@@ -101,17 +101,27 @@ class Components(Described):
         from scipy.optimize import least_squares
 
         remedy = "Pass the metric of each model, 0 to 1, as scores=runs['agent']"
-        y = arguments.numbers(scores, "scores", missing=True, remedy=remedy)
+        y = arguments.numbers(scores, "scores", missing=True, least=0, most=1, remedy=remedy)
+        guess = "Pass the score of guessing, as floor=0.25"
+        floor = arguments.number(floor, "floor", least=0, below=1, remedy=guess)
         if y.shape != (len(self.models),):
             raise arguments.refused("scores", scores, f"{len(self.models)} numbers", remedy)
         there = np.isfinite(y)
         z = self.models.to_numpy()[there]
-        basis = np.column_stack([np.ones(len(z)), z / z.std(axis=0)])
-        if len(z) <= basis.shape[1] + 1:
+        count = z.shape[1] + 2
+        if len(z) <= count:
             raise DataError(
-                f"{len(z)} models have the metric, and it has {basis.shape[1] + 1} parameters",
+                f"{len(z)} models have the metric, and it has {count} parameters",
                 remedy="Take fewer components, or more models",
             )
+
+        sd = z.std(axis=0)
+        if not sd.all():
+            raise DataError(
+                f"the models with the metric do not differ in {self.loadings.columns[sd == 0][0]}",
+                remedy="Take fewer components, or more models",
+            )
+        basis = np.column_stack([np.ones(len(z)), z / sd])
 
         def residual(point: np.ndarray) -> np.ndarray:
             return np.asarray(floor + point[0] * sigmoid(basis @ point[1:]) - y[there])
@@ -125,7 +135,7 @@ class Components(Described):
         upper = np.r_[1.0 - floor, np.full(basis.shape[1], np.inf)]
         start = np.r_[0.9 * (1.0 - floor), np.zeros(basis.shape[1])]
         found = least_squares(residual, start, jacobian, bounds=(lower, upper), x_scale="jac").x
-        weights = found[2:] / z.std(axis=0)
+        weights = found[2:] / sd
         return pd.Series([found[0], found[1], *weights], ["h", "b", *self.loadings.columns])
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
@@ -202,6 +212,7 @@ def fit_components(
             column=scores.responses[0],
             remedy=f"Pass components={min(scores.values.shape)} or fewer",
         )
+    _require_variance(scores, family)
     values, mean, right, variance = _principal(scores.values, d)
     latent = (values - mean) @ right.T
     if "C" in scores.table.sources:
@@ -223,6 +234,21 @@ def fit_components(
         families=_lines(latent, np.log(compute), labels, slopes == "family", family),
         notes=scores.table.notes,
     )
+
+
+def _require_variance(scores: Scores, family: str) -> None:
+    """Refuse models that score alike, or one alone.
+
+    Raises:
+        DataError: no benchmark varies.
+    """
+    if not np.nanstd(scores.values, axis=0).any():
+        raise DataError(
+            f"no benchmark differs between the {len(scores.rows)} models: there is no variance to "
+            "explain",
+            column=family,
+            remedy="Pass models that differ",
+        )
 
 
 def _principal(scores: np.ndarray, d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -70,7 +70,9 @@ def read_scores(runs: Any, responses: Any, columns: Mapping[str, Any]) -> Scores
             f"the score {scores[outside[0]]:g} of row {wrong[0]} is no share of one",
             column=found.value,
             rows=wrong,
-            remedy="Divide percentages by 100: runs[responses] / 100",
+            remedy="Divide percentages by 100: runs[responses] / 100"
+            if scores[outside[0]] > 1
+            else "Leave it empty, or move it inside: runs[responses].clip(0, 1)",
         )
     rows: Any
     rows, code = np.unique(table[ROW].to_numpy(dtype=str), return_index=True)

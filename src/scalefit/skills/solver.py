@@ -100,11 +100,15 @@ def _from_logits(problem: Product) -> np.ndarray:
     scores, design, floors, d = problem.scores, problem.design, problem.floors, problem.skills
     share = np.clip((scores - floors) / (1 - floors), INSIDE, 1 - INSIDE)
     logits = np.log(share / (1 - share))
-    centre = np.nanmean(logits, axis=0)
+    there = np.isfinite(logits)
+    # Zero where no model has a score.
+    centre = np.where(there, logits, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
     filled = np.where(np.isnan(logits), 0.0, logits - centre)
     ridge = 0.1 * np.eye(design.shape[1])
     slopes = np.linalg.solve(design.T @ design + ridge, design.T @ filled)
-    _, size, right = np.linalg.svd(design @ slopes, full_matrices=False)
+    # Full: there may be fewer models than skills.
+    _, size, right = np.linalg.svd(design @ slopes, full_matrices=True)
+    size = np.concatenate([size, np.zeros(d)])
     root = np.sqrt(np.maximum(size[:d], TINY) / np.sqrt(len(scores)))
     return _packed(right[:d].T * root, centre, slopes @ right[:d].T / root)
 
