@@ -403,6 +403,31 @@ def test_fixed_and_tied_values_are_exact_and_kept_on_the_fit(runs):
     assert tied.tied == (("alpha", "beta"),)
 
 
+@sf.law(source="a test")
+def mixed_spacing(
+    N: Any,
+    D: Any,
+    *,
+    E: sf.laws.Offset,
+    A: sf.laws.Amplitude,
+    B: sf.laws.Amplitude,
+    alpha: sf.laws.Exponent,
+    beta: Annotated[jax.Array, sf.laws.Kind("exponent", 0.0, 2.0)],
+):
+    """E + A N^-alpha + B D^-beta, of which beta is not searched in its logarithm"""
+    return E + A * N**-alpha + B * D**-beta
+
+
+@pytest.mark.parametrize("certify", [False, True])
+def test_ties_join_kinds_that_are_searched_differently(runs, certify):
+    fit = sf.fit(runs, mixed_spacing, tied=[("beta", "alpha")], certify=certify)
+    same = sf.fit(runs, tied=[("alpha", "beta")], certify=certify)
+    assert fit.params["beta"] == fit.params["alpha"]
+    assert dict(fit.params) == pytest.approx(dict(same.params), rel=1e-9)
+    assert fit.bounds == {}
+    assert bool(fit.certificate) == bool(same.certificate)
+
+
 def test_bounds_around_the_optimum_leave_it_alone(runs):
     free = sf.fit(runs)
     near = {name: (0.9 * free.params[name], 1.1 * free.params[name]) for name in ("alpha", "beta")}
