@@ -108,11 +108,7 @@ class Model:
         self._axes = [place.get(name) for name in structure.nonlinear]
         with np.errstate(divide="ignore"):
             self._inserted = [
-                None
-                if name in place
-                else library.log(values[name])
-                if log
-                else values[name]
+                None if name in place else library.log(values[name]) if log else values[name]
                 for name, log in zip(structure.nonlinear, problem.in_logarithm, strict=True)
             ]
         terms = {name: i for i, name in enumerate(structure.linear)}
