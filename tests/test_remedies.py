@@ -23,6 +23,8 @@ import scalefit as sf
 from scalefit.approach2.attribution import CAUSES, _require_minima
 from scalefit.data import limits
 from scalefit.runtime import settings as scope
+from scalefit.skills.latent import _notes
+from scalefit.skills.solver import Solved
 
 CASES: dict[str, Callable[[], list[str]]] = {}
 
@@ -114,6 +116,52 @@ def skills_of_families() -> list[str]:
     assert value_of(f"fit.{balanced(given, 'predict(')}", fit=fit_of).shape == (1, 2)
     several = refused(lambda: fitted(scored.drop(columns="mmlu"), skills=1))
     return [percent, many, given, several]
+
+
+@case
+def what_is_said_of_a_search_for_skills_is_done() -> list[str]:
+    names = ["arc", "mmlu"]
+    scored = runs().head(8).assign(maker=[*"xyxyxyxy"], arc=0.5, mmlu=np.linspace(0.3, 0.6, 8))
+    ended = Solved(np.ones((2, 2)), np.zeros(2), np.zeros((5, 2)), 1.0, (1.0, 2.0), False)
+    messages = [note.message for note in _notes(ended, np.array([[1.0, 0.0], [0.5, 0.0]]))]
+    for message in messages:
+        numbers = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", message)}
+        sf.skills.fit_skills(scored, names, family="maker", **{"skills": 1, "starts": 1, **numbers})
+    alone = scored.assign(maker=np.arange(len(scored)).astype(str))
+    out = refused(lambda: sf.skills.leave_families_out(alone, names, family="maker", skills=1))
+    header = text_option(out, "family")
+    named = scored.rename(columns={"maker": header})
+    options = {"skills": 1, "starts": 1}
+    assert sf.skills.leave_families_out(named, names, family=header, **options).mean_abs_error < 1
+    many = refused(lambda: sf.skills.fit_components(scored, names, family="maker"))
+    components = int(re.findall(r"components=(\d)", many)[0])
+    sf.skills.fit_components(scored, names, family="maker", components=components)
+    one = refused(lambda: sf.skills.fit_skills(sf.read(runs()), family="corpus"))
+    sf.skills.fit_skills(scored, option(one, "responses"), family="maker", **options)
+    return [*messages, out, many, one]
+
+
+@case
+def names_of_laws_and_of_their_domains_are_others() -> list[str]:
+    shared = refused(lambda: sf.laws.find("learning rate"))
+    named = [sf.laws.find(name) for name in shared.partition(": ")[2].partition(".")[0].split(", ")]
+    listed = called(shared, "scalefit.laws.table(")
+    assert len(named) > 1 and set(named) <= set(listed)
+    own = refused(lambda: sf.laws.mixture_of("c"))
+    frame = called(own, "runs.rename(", runs=pd.DataFrame({"c": [0.5]}))
+    assert sf.laws.mixture_of(*frame.columns).columns == ("c_share",)
+    none = refused(lambda: sf.published("chinchilla_n"))
+    assert "chinchilla" in set(called(none, "scalefit.results.published_fits(")["law"])
+    return [shared, own, none]
+
+
+@case
+def a_column_that_responses_replace_is_named_among_them() -> list[str]:
+    both = runs().assign(code=runs()["loss"], web=2 * runs()["loss"])
+    message = noted(sf.read(both, responses=["code", "web"]), "column_replaced")
+    again = sf.read(both, responses=["code", "web", "loss"])
+    assert "column_replaced" not in {note.code for note in again.notes}
+    return [message]
 
 
 @case
@@ -1395,6 +1443,7 @@ SLOW = {
     "intervals_of_sweeps_are_asked_of_ensembles",
     "posteriors_have_an_end_where_a_term_is_bounded",
     "too_few_runs_have_parameters_fixed",
+    "what_is_said_of_a_search_for_skills_is_done",
 }
 
 

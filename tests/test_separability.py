@@ -204,14 +204,11 @@ NAMED = [pytest.param(law, expected, id=law.name) for law, expected in CASES]
 
 def term(law: sf.Law, found: Structure, name: str | None) -> Any:
     """A term of a law as a function of rows and of nonlinear parameters by name."""
-    spacing = {param.name: param.kind.spacing for param in law.params}
+    plain = [False] * len(found.nonlinear)
 
     def of(rows: Any, theta: Any) -> Any:
-        coordinates = [
-            np.log(theta[other]) if spacing[other] == "log" else theta[other]
-            for other in found.nonlinear
-        ]
-        return term_of(law, found, name)(*rows, *coordinates)
+        coordinates = [theta[other] for other in found.nonlinear]
+        return term_of(law, found, name, plain)(*rows, *coordinates)
 
     return of
 

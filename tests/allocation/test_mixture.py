@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 import scalefit as sf
 from scalefit.allocation.mixture_notes import hull_distance
 from scalefit.allocation.mixture_objective import MixtureObjective, Target, domains_of
+from scalefit.allocation.mixture_result import GAIN
 from scalefit.allocation.simplex_search import inside, minimise
 from scalefit.errors import AllocationError
 from scalefit.laws import Coefficient, Offset, Share
@@ -270,6 +271,33 @@ def test_the_best_mixture_tried_is_within_the_limits_where_one_is():
     capped = sf.optimal_mixture(fits(), runs=table, bounds={"code": (None, 0.3)})
     kept = losses[table["code"] <= 0.3]
     assert capped.gains["best tried"] == pytest.approx(kept.min() - capped.loss, abs=1e-12)
+
+
+def test_mixtures_tried_are_compared_at_a_size_and_tokens():
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame(rng.dirichlet(np.ones(3), 20), columns=list("abc"))
+    table = table.assign(N=8e8, D=3e10, loss=3.0)
+    found = sf.optimal_mixture(scaled(), at=AT, runs=table)
+    losses = scaled().evaluate(**{name: table[name] for name in "abc"}, **AT)
+    assert found.gains["best tried"] == pytest.approx(losses.min() - found.loss, abs=1e-12)
+    far = sf.optimal_mixture(scaled(), at=AT | {"D": 1e13}, runs=table)
+    note = next(note for note in far.notes if note.code == "extrapolation")
+    assert set(note.details) >= {"D"} and not set(note.details) & set("abc")
+
+
+def test_the_optimum_is_not_uncertain_against_itself():
+    corner = mixtures().assign(web=0.0, code=1.0).head(1)
+    found = sf.optimal_mixture(draws()["web"], fixed={"code": 1.0}, runs=corner)
+    assert found.gains["best tried"] == 0 and set(found.draws[GAIN.format("best tried")]) == {0.0}
+    assert "gain_uncertain" not in {note.code for note in found.notes}
+
+
+def test_unique_tokens_in_thousands_of_millions_are_noted():
+    found = sf.optimal_mixture(scaled(), at=AT, available={"b": 5})
+    note = next(note for note in found.notes if note.code == "unit_mismatch")
+    assert note.details == {"b": pytest.approx(4 * 5 / 2e10)}
+    right = sf.optimal_mixture(scaled(), at=AT, available={"b": 5e9})
+    assert "unit_mismatch" not in {note.code for note in right.notes}
 
 
 def test_an_optimum_that_is_no_blend_of_the_mixtures_tried_is_noted():

@@ -225,6 +225,46 @@ def test_what_makes_no_sense_is_refused(arguments, said):
         sf.optimal_columns(fitted("loss_bowl"), over, **options)
 
 
+def of_logarithms(**coefficients):
+    """A fit of the quadratic form in ln x at these coefficients, without noise."""
+    x = np.geomspace(1e-4, 1e-2, 9)
+    law = sf.law(source="a test")(parabola)
+    return sf.fit(pd.DataFrame({"x": x, "loss": law.evaluate({"x": x}, coefficients)}), law)
+
+
+def test_what_does_not_change_has_no_minimum():
+    # Rounding curves the constant upwards by 1e-31.
+    found = sf.optimal_columns(of_logarithms(a=3.0, b=0.0, c=0.0), "x")
+    assert not found.inside
+    curved = sf.optimal_columns(of_logarithms(a=3.0, b=0.0, c=1e-5), "x", within={"x": (0.1, 9)})
+    assert curved.inside and curved["x"] == pytest.approx(1.0, rel=1e-3)
+
+
+def ratio_alone(x, y, *, a: Offset, c: Coefficient):
+    """a + c ln^2(x / y)"""
+    return a + c * np.log(x / y) ** 2
+
+
+def test_a_flat_direction_is_told_and_no_end_blamed():
+    x, y = (item.ravel() for item in np.meshgrid([1.0, 2.0, 4.0], [1.0, 3.0, 9.0]))
+    law = sf.law(source="a test")(ratio_alone)
+    runs = pd.DataFrame({"x": x, "y": y, "loss": 2 + 0.1 * np.log(x / y) ** 2})
+    found = sf.optimal_columns(sf.fit(runs, law), ["x", "y"])
+    note = next(note for note in found.notes if note.code == "no_inner_optimum")
+    assert not found.inside and "does not curve upwards in every direction" in note.message
+
+
+def test_a_size_in_another_unit_than_the_table_is_refused():
+    runs = sf.simulation.isoflop_design(points=5)
+    runs = sf.simulate(runs).assign(N=lambda table: table["N"] / 1e9)
+    with pytest.raises(sf.errors.AllocationError, match="another unit"):
+        sf.optimal_columns(sf.fit(runs, certify=False), "D", N=1e9)
+
+
 def test_values_that_the_law_does_not_describe_are_refused():
+    with pytest.raises(sf.errors.ArgumentError, match=r"N=\[\] is not a number"):
+        sf.optimal_columns(fitted("loss_bowl"), BOTH, N=[], D=1e10)
+    with pytest.raises(sf.errors.ArgumentError, match="beyond what 'loss_bowl' describes: 0 < lr"):
+        sf.optimal_columns(fitted("loss_bowl"), BOTH, N=1e9, D=1e10, within={"lr": (-1, 1)})
     with pytest.raises(sf.errors.DataError, match="0 < N"):
         sf.optimal_columns(fitted("loss_bowl"), BOTH, N=-1e9, D=1e10)

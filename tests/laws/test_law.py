@@ -451,7 +451,7 @@ def test_evaluate_compiles_nothing_for_a_formula(compiled: list[str]) -> None:
 @pytest.fixture
 def known_as(monkeypatch):
     """A catalogue of two laws with other names."""
-    names = {"chinchilla": ("model collapse (2402.07043)",), "power": ("Model sizes of ASR",)}
+    names = {"chinchilla": ("model collapse (2402.07043)",), "power": ("Model sizes of ASR, WER",)}
     kept = {
         name: (replace(laws.BUILTIN[name], also_known_as=known),) for name, known in names.items()
     }
@@ -459,9 +459,20 @@ def known_as(monkeypatch):
     return {name: member for name, (member,) in kept.items()}
 
 
-def test_a_law_is_found_by_a_part_of_another_name(known_as):
+def test_a_law_is_found_by_the_beginning_of_another_name(known_as):
     assert laws.find("2402.07043") is known_as["chinchilla"]
-    assert laws.find("asr sizes") is known_as["power"]
+    assert laws.find("model sizes") is laws.find(" wer ") is known_as["power"]
+
+
+@pytest.mark.parametrize("words", ["power law", "form", "sizes", "mod", "(", "asr"])
+def test_words_in_the_midst_of_another_name_are_no_law(words):
+    with pytest.raises(LawError, match=r"no built-in law is called"):
+        laws.find(words)
+
+
+def test_a_search_without_a_find_is_shown():
+    found = laws.search("zzz")
+    assert "no law" in found.summary() and list(found.to_frame()) == list(laws.table().to_frame())
 
 
 def test_another_name_of_two_laws_is_refused(known_as):

@@ -133,6 +133,21 @@ def test_every_domain_of_a_law_of_size_is_named_once(maker, domains):
         maker(*domains)
 
 
+@pytest.mark.parametrize(
+    ("maker", "domains"),
+    [
+        (mixture_of, ("c",)),
+        (mixture_of, ("web", "t_web")),
+        (mixture_of, ("loss",)),
+        (additive_mixture_of, ("E", "web")),
+        (joint_mixture_of, ("A", "B")),
+    ],
+)
+def test_no_domain_has_the_name_of_a_parameter_or_of_the_loss(maker, domains):
+    with pytest.raises(sf.errors.LawError, match=f"'{domains[-1]}': '|'{domains[0]}': '"):
+        maker(*domains)
+
+
 def test_convexity_is_claimed_where_it_holds_and_the_claim_is_right():
     rng = np.random.default_rng(3)
     additive, joint = additive_mixture_of("a", "b", "c"), joint_mixture_of("a", "b", "c")

@@ -187,6 +187,19 @@ def test_coefficients_of_another_law_or_too_few_are_refused(fit, runs):
         sf.compare_published(fit, runs, TRUE, units={"P": 2.0})
 
 
+def test_a_coefficient_that_the_fit_lacks_is_refused(fit, runs):
+    with pytest.raises(ArgumentError, match="published has gamma"):
+        sf.compare_published(fit, runs, {**TRUE, "gamma": 0.3})
+
+
+def test_an_exponent_of_the_other_sign_is_noted(fit, runs):
+    found = sf.compare_published(fit, runs, {**TRUE, "alpha": -0.34})
+    note = next(note for note in found.notes if note.code == "published_outside_bounds")
+    assert "alpha = -0.34" in note.message and "beta" not in note.message.partition(")")[0]
+    within = sf.compare_published(fit, runs, TRUE)
+    assert "published_outside_bounds" not in {note.code for note in within.notes}
+
+
 def test_a_table_in_other_units_is_refused(runs):
     small = runs.assign(N=runs["N"] / 1e6, D=runs["D"] / 1e9)
     fit = sf.fit(small, robust="none")

@@ -23,7 +23,7 @@ from scalefit.errors import DataError
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
-from scalefit.reporting.numbers import Kind, shown
+from scalefit.reporting.numbers import Kind, rough_percent, shown
 from scalefit.results.estimate import Draws, Estimate, frame_of
 from scalefit.results.surface import Surface, checked_surface
 
@@ -297,7 +297,7 @@ def _share_notes(share: np.ndarray, name: str, found: np.ndarray) -> list[Note]:
     return [
         Note.of(
             "draws_without_crossing",
-            f"{100 * (1 - part):.2g} % of the draws have no crossing like the one at {name} = "
+            f"{rough_percent(1 - part)} of the draws have no crossing like the one at {name} = "
             f"{value:.4g} within the range: its interval is of the others",
             {"share": float(part), "value": float(value)},
         )

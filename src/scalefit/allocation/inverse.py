@@ -12,6 +12,7 @@ from scalefit.arguments import affordable, broadcast_shape, numbers, shown
 from scalefit.errors import ArgumentError
 from scalefit.laws import Law
 from scalefit.notes import Note
+from scalefit.reporting.numbers import rough_percent
 from scalefit.results.domain import unit_mismatch
 from scalefit.results.estimate import Estimate
 from scalefit.results.fit import Fit
@@ -196,7 +197,7 @@ def _open_notes(drawn: np.ndarray, name: str) -> list[Note]:
     return [
         Note.of(
             "interval_open",
-            f"in {100 * share:.2g} % of the draws no {name} is enough: the upper end of an "
+            f"in {rough_percent(share)} of the draws no {name} is enough: the upper end of an "
             "interval is inf where it leaves less than this above it (one of 95 % leaves 2.5 %)",
             {"share": share},
             severity="warning" if share > OPEN else "info",

@@ -47,6 +47,7 @@ class Minima(NamedTuple):
             columns).
         ended: which column is at an end of its range, shape (draws, points, columns).
         inside: whether it is a minimum inside the range, shape (draws, points).
+        flat: whether it does not change along some direction, shape (draws, points).
     """
 
     place: np.ndarray
@@ -54,6 +55,7 @@ class Minima(NamedTuple):
     curvature: np.ndarray
     ended: np.ndarray
     inside: np.ndarray
+    flat: np.ndarray
 
 
 class Valley:
@@ -151,10 +153,14 @@ def _refined(valley: Valley, place: np.ndarray, low: np.ndarray, high: np.ndarra
     first, second = valley.slopes(place)
     ended = (place <= low) | (place >= high)
     least = np.linalg.eigvalsh(np.nan_to_num(second))
-    sound = least[..., 0] > FLAT * np.abs(least).max(axis=-1)
+    # Relative to the steepest direction, and to the rounding of the response over the whole range.
+    bottom = np.maximum(
+        FLAT * np.abs(least).max(axis=-1), FLAT * np.abs(value) / np.square(high - low).max()
+    )
+    sound = least[..., 0] > bottom
     still = np.abs(_newton_step(first, second, np.zeros_like(ended))).max(axis=-1) < 100 * FOUND
     inside = ~ended.any(axis=-1) & sound & still & np.isfinite(value)
-    return Minima(place, value, second, ended, inside)
+    return Minima(place, value, second, ended, inside, np.abs(least).min(axis=-1) <= bottom)
 
 
 def _newton_step(first: np.ndarray, second: np.ndarray, held: np.ndarray) -> np.ndarray:

@@ -8,13 +8,21 @@ import numpy as np
 
 from scalefit.allocation.mixture_result import GAIN, OptimalMixture
 from scalefit.notes import Note
-from scalefit.results.domain import unit_mismatch
+from scalefit.reporting.numbers import rough_percent
+from scalefit.results.domain import extrapolation, unit_mismatch
 from scalefit.results.fit import Fit
 
-__all__ = ["hull_distance", "mixture_notes"]
+__all__ = ["SAME", "hull_distance", "mixture_notes"]
 
 # Share of the tokens that may differ from a mixture of those tried, by rounding in the table.
 OUTSIDE = 0.005
+
+# Two mixtures are one where no share differs by more.
+SAME = 1e-4
+
+# A cap below this share holds fewer tokens than any domain that is mixed on purpose: the unique
+# tokens are in another unit than those of the run.
+TOO_SMALL = 1e-6
 
 
 def mixture_notes(
@@ -31,7 +39,7 @@ def mixture_notes(
         tried: mixtures of the runs, shape (mixtures, domains); None where they are not known.
         second: another local minimum, and how much higher it is.
     """
-    notes = [*_limit_notes(found), *_reach_notes(found, fits, tried)]
+    notes = [*_limit_notes(found), *_unit_notes(found), *_reach_notes(found, fits, tried)]
     if second is not None:
         notes.append(_second_note(*second))
     if found.draws and len(fits) > 1 and found.draws.origin is None:
@@ -76,6 +84,22 @@ def _limit_notes(found: OptimalMixture) -> list[Note]:
     ]
 
 
+def _unit_notes(found: OptimalMixture) -> list[Note]:
+    """A note where a cap is so low that its tokens seem to be in another unit than the run's."""
+    low = {name: most for name, (_, most) in found.limits.items() if 0 < most < TOO_SMALL}
+    if not low:
+        return []
+    said = " and ".join(f"{name} to {most:.2g}" for name, most in low.items())
+    return [
+        Note.of(
+            "unit_mismatch",
+            f"the limits hold the share of {said}: give available tokens in the unit of the tokens "
+            "of the run",
+            dict(low),
+        )
+    ]
+
+
 def _reach_notes(
     found: OptimalMixture, fits: Sequence[Fit], tried: np.ndarray | None
 ) -> list[Note]:
@@ -89,14 +113,15 @@ def _reach_notes(
     )
     if tried is None:
         return [*notes, *first.extrapolation(given)]
-    notes += first.extrapolation(other) if other else ()
+    # Shares are judged together, by the mixtures tried.
+    notes += extrapolation(first.domain, other) if other else ()
     shares = np.array(list(found.shares.values()))
     far = hull_distance(shares, tried)
     if far > OUTSIDE:
         notes.append(
             Note.of(
                 "mixture_outside_runs",
-                f"{100 * far:.2g} % of the tokens lie outside every blend of the {len(tried)} "
+                f"{rough_percent(far)} of the tokens lie outside every blend of the {len(tried)} "
                 "mixtures tried: the optimum rests on the form of the law. Train it at a small "
                 "size before a large one, or keep to the mixtures tried by bounds",
                 {"share": far, "mixtures": len(tried)},
@@ -145,15 +170,18 @@ def _second_note(shares: dict[str, float], higher: float) -> Note:
 def _gain_notes(found: OptimalMixture) -> list[Note]:
     """Notes on mixtures that some draws find no worse than the best."""
     notes = []
+    best = np.array(list(found.shares.values()))
     for name in found.gains if found.draws else ():
+        if np.abs(np.array(list(found.mixtures[name].values())) - best).max() < SAME:
+            continue
         drawn = found.draws[GAIN.format(name)]
         share = float(np.mean(drawn[np.isfinite(drawn)] <= 0))
         if share > 0.025:
             notes.append(
                 Note.of(
                     "gain_uncertain",
-                    f"{100 * share:.2g} % of the draws find the {name} mixture no worse than the "
-                    "optimum: these runs do not show that it is",
+                    f"{rough_percent(share)} of the draws find the {name} mixture no worse than "
+                    "the optimum: these runs do not show that it is",
                     {"mixture": name, "share": share},
                 )
             )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.allocation.mixture_notes import mixture_notes
+from scalefit.allocation.mixture_notes import SAME, mixture_notes
 from scalefit.allocation.mixture_objective import (
     Domains,
     MixtureObjective,
@@ -44,8 +44,6 @@ __all__ = ["optimal_mixture"]
 
 # Starts beside one near each corner, where a law may have several optima.
 STARTS = 16
-# Two ends are one optimum where no share differs by more.
-SAME = 1e-4
 # Ends of the tokens that another mixture may take, as a multiple of those of the run.
 MOST = 1e6
 HALVINGS = 60

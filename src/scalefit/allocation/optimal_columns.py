@@ -12,13 +12,14 @@ import pandas as pd
 
 from scalefit.allocation.law_minima import Minima, Valley, minima
 from scalefit.allocation.ranges import checked_range
+from scalefit.allocation.unit_checks import require_units
 from scalefit.arguments import affordable, broadcast_shape, mapping, names, numbers, refused
 from scalefit.arguments import choice as one_of
 from scalefit.errors import ArgumentError
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
-from scalefit.reporting.numbers import Kind, shown
+from scalefit.reporting.numbers import Kind, rough_percent, shown
 from scalefit.results.domain import unit_mismatch
 from scalefit.results.estimate import Draws, Estimate, frame_of
 from scalefit.results.fit import Fit
@@ -185,6 +186,7 @@ def optimal_columns(
         ArgumentError: there is no fit, a column is unknown or missing, or a range is none.
         DataError: coefficients of the fit differ by a column (``fit.at(...)`` chooses a level), or
             the law does not describe a value.
+        AllocationError: a size or a number of tokens is in another unit than the table of the fit.
 
     Example:
         >>> import numpy as np, pandas as pd, scalefit as sf
@@ -203,6 +205,7 @@ def optimal_columns(
     over, given = _checked_columns(point, over, columns)
     shape = broadcast_shape(given, remedy="Pass one number, or as many of each")
     point.law.check(given)
+    require_units(point, given)
     flat = {name: np.broadcast_to(item, shape).ravel() for name, item in given.items()}
     ranges = _ranges(point, over, within)
     logs = [low > 0 for low, _ in ranges.values()]
@@ -269,7 +272,9 @@ def _checked_columns(
             remedy=f"Call optimal_columns(fit, {list(chosen)!r}{call})",
         )
     given = {
-        name: np.asarray(numbers(named[name], name, remedy=f"Pass raw numbers, as {name}=1e9"))
+        name: np.asarray(
+            numbers(named[name], name, empty=False, remedy=f"Pass raw numbers, as {name}=1e9")
+        )
         for name in rest
     }
     return chosen, given
@@ -281,11 +286,24 @@ def _ranges(fit: Fit, over: Sequence[str], within: Any) -> dict[str, tuple[float
     for name in given:
         one_of(name, "within", over, remedy=RANGE)
     return {
-        name: checked_range(given[name], f"within[{name!r}]", remedy=RANGE)
-        if name in given
-        else _usual_range(fit, name)
+        name: _checked_range(fit, name, given[name]) if name in given else _usual_range(fit, name)
         for name in over
     }
+
+
+def _checked_range(fit: Fit, name: str, pair: Any) -> tuple[float, float]:
+    """A range that was given, within what the law describes."""
+    low, high = checked_range(pair, f"within[{name!r}]", remedy=RANGE)
+    domain = fit.law.domains.get(name)
+    if domain is not None and not domain.lower <= low < high <= domain.upper:
+        raise ArgumentError(
+            f"within[{name!r}]=({low:g}, {high:g}) reaches beyond what {fit.law.name!r} describes: "
+            f"{domain.rule(name)}",
+            argument="within",
+            value=pair,
+            remedy="Pass a range inside it, in the unit of the runs",
+        )
+    return low, high
 
 
 def _usual_range(fit: Fit, name: str) -> tuple[float, float]:
@@ -322,7 +340,7 @@ def _notes(
         ended = [name for name, end in zip(over, found.ended[0, first], strict=True) if end]
         where = " and ".join(f"{name} = {best[name][first]:.4g}" for name in over)
         why = f"the {fit.law.response} does not curve upwards in every direction at {where}"
-        if ended:
+        if ended and not found.flat[0, first]:
             why = f"the {fit.law.response} is least at an end of {' and '.join(ended)}: {where}"
         count = len(found.inside[0])
         some = f" ({len(outside)} of {count} settings)" if count > 1 else ""
@@ -344,8 +362,8 @@ def _draw_notes(found: Minima, drawn: Minima) -> list[Note]:
     return [
         Note.of(
             "draws_without_optimum",
-            f"{100 * share:.2g} % of the draws have no minimum inside the range that is searched: "
-            "they count as the end at which they are least",
+            f"{rough_percent(share)} of the draws have no minimum inside the range that is "
+            "searched: they count as the end at which they are least",
             {"share": share},
         )
     ]

@@ -62,7 +62,7 @@ class Inputs(NamedTuple):
 def _program(problem: Problem, index: int | None, rows: int) -> ClosedJaxpr:
     """The traced program of a column (the known part for None) in the parameters themselves."""
     law, structure = problem.law, problem.structure
-    logarithmic = {param.name for param in law.params if param.kind.spacing == "log"}
+    logs = problem.in_logarithm
     free, held = len(problem.nonlinear), len(problem.fixed)
 
     def column(*given: Any) -> list[Any]:
@@ -70,12 +70,12 @@ def _program(problem: Problem, index: int | None, rows: int) -> ClosedJaxpr:
         for group, value in zip(problem.nonlinear, given, strict=False):
             values.update(dict.fromkeys(group, value))
         coordinates = [
-            jnp.log(values[name]) if name in logarithmic else values[name]
-            for name in structure.nonlinear
+            jnp.log(values[name]) if log else values[name]
+            for name, log in zip(structure.nonlinear, logs, strict=True)
         ]
 
         def term(name: str | None) -> Any:
-            return term_of(law, structure, name)(*given[free + held :], *coordinates)
+            return term_of(law, structure, name, logs)(*given[free + held :], *coordinates)
 
         if index is None:
             terms = [

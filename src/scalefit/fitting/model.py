@@ -96,7 +96,7 @@ class Model:
         self.problem = problem
         self.library = library
         structure = problem.structure
-        self._basis = basis_of(problem.law, structure)
+        self._basis = basis_of(problem.law, structure, problem.in_logarithm)
         self.rows = int(np.shape(columns[0])[-1])
         # What depends on the columns alone is computed once; within a trace, before any loop.
         self._bound = {
@@ -104,17 +104,12 @@ class Model:
             for name in ("values", "derivatives")
         }
         values = dict(zip(problem.fixed, fixed, strict=True))
-        spacing = {param.name: param.kind.spacing for param in problem.law.params}
         place = {name: axis for axis, group in enumerate(problem.nonlinear) for name in group}
         self._axes = [place.get(name) for name in structure.nonlinear]
         with np.errstate(divide="ignore"):
             self._inserted = [
-                None
-                if name in place
-                else library.log(values[name])
-                if spacing[name] == "log"
-                else values[name]
-                for name in structure.nonlinear
+                None if name in place else library.log(values[name]) if log else values[name]
+                for name, log in zip(structure.nonlinear, problem.in_logarithm, strict=True)
             ]
         terms = {name: i for i, name in enumerate(structure.linear)}
         self._parts = [[self._part(terms[name], 1.0) for name in group] for group in problem.linear]

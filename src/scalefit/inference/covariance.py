@@ -36,6 +36,7 @@ from scalefit.inference.run_noise import RunNoise, run_noise
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
+from scalefit.reporting.numbers import rough_percent
 from scalefit.results.dependence import dependence_notes
 from scalefit.results.fit import Fit, checked_fit
 from scalefit.results.fit_report import FEWEST_FREEDOM
@@ -157,7 +158,7 @@ class Covariance(Described):
         notes = [
             Note.of(
                 "draws_at_bound",
-                f"{100 * share:.2g} % of the draws of {group[0]} fell beyond its bound and were "
+                f"{rough_percent(share)} of the draws of {group[0]} fell beyond its bound and were "
                 "put on it: so close to a bound the curvature says little. Use bootstrap",
                 {"parameter": group[0], "share": float(share)},
                 severity="warning",

@@ -94,7 +94,7 @@ def coordinates(fitted: FittedData) -> Coordinates:
     names = [group[0] for group in problem.names]
     kind = [kinds[name.partition("[")[0]] for name in names]
     # Where the prior is flat in the logarithm, and where the fit's coordinate is not it already.
-    log = np.array(
+    log = searched | np.array(
         [
             item.spacing == "log" or (item.name == "amplitude" and low >= 0)
             for item, (low, _) in zip(kind, ends, strict=True)

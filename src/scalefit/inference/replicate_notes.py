@@ -10,6 +10,7 @@ import numpy as np
 from scalefit.fitting.multistart import Refits
 from scalefit.inference.fitted_data import FittedData
 from scalefit.notes import Note
+from scalefit.reporting.numbers import rough_percent
 
 __all__ = ["SearchChecks", "replicate_notes"]
 
@@ -84,10 +85,10 @@ def _bound_notes(fitted: FittedData, shares: np.ndarray) -> list[Note]:
     notes = []
     for places in own:
         held = [(problem.names[i][0], float(shares[i])) for i in places if shares[i] > 0]
-        said = [f"{100 * share:.2g} %" for _, share in held]
+        said = [f"{rough_percent(share)}" for _, share in held]
         if len(held) > MOST_NOTED:
             name, share = held[0][0].partition("[")[0], max(share for _, share in held)
-            said = [f"up to {100 * share:.2g} %, for {len(held)} of its {len(places)} levels,"]
+            said = [f"up to {rough_percent(share)}, for {len(held)} of its {len(places)} levels,"]
             held = [(name, share)]
         notes += [
             Note.of(
@@ -132,7 +133,7 @@ def _few_searched(found: Refits, checks: SearchChecks) -> Note:
         "few_searched",
         f"{searched} of {len(found.value)} replicates were searched over the whole bounds, "
         f"{checks.checked} of them at random, and the fit led to the least minimum of each: of the "
-        f"others, which are not searched, at most {100 * checks.most:.2g} % have a lower one "
+        f"others, which are not searched, at most {rough_percent(checks.most)} have a lower one "
         "(95 %). global_search=1.0 searches all",
         {"searched": searched, "checked": checks.checked, "most": checks.most},
     )

@@ -260,8 +260,8 @@ def find(law: Any) -> Law:
     """The law itself, or the built-in law of that name.
 
     Args:
-        law: a law, its name, or a part of another name of it (``also_known_as`` of :func:`table`)
-            that no other law has.
+        law: a law, its name, or the beginning of another name of it (``also_known_as`` of
+            :func:`table`), or the arXiv number there, that no other law has.
 
     Raises:
         LawError: no built-in law has that name, several have it, or it is a function that is no

@@ -16,6 +16,17 @@ from scalefit.reporting.description import Column, Description, Table
 __all__ = ["LawTable"]
 
 
+COLUMNS = [
+    *("name", "family", "purpose", "columns", "parameters"),
+    *("formula", "source", "also_known_as"),
+]
+
+NONE = (
+    "no law: scalefit.laws.table() lists them all, docs/which_law.md says what each is for, and "
+    "@scalefit.law makes one of a formula"
+)
+
+
 @dataclass(frozen=True)
 class LawTable(Described):
     """Laws by family: a table in a notebook, a DataFrame by :meth:`to_frame`.
@@ -41,7 +52,8 @@ class LawTable(Described):
             uses of the formula).
         """
         return pd.DataFrame(
-            [
+            columns=COLUMNS,
+            data=[
                 {
                     "name": item.name,
                     "family": family,
@@ -54,7 +66,7 @@ class LawTable(Described):
                 }
                 for family, members in self.families.items()
                 for item in members
-            ]
+            ],
         )
 
     def matching(self, words: str) -> LawTable:
@@ -77,12 +89,22 @@ class LawTable(Described):
         return next((item for item in self if item.name == name), next(iter(former), None))
 
     def known_as(self, words: str) -> LawTable:
-        """The laws that have another name (``also_known_as``) with every one of the words in it.
+        """The laws that have another name (``also_known_as``) which begins with these words.
+
+        Each part of it begins anew: what follows a comma, a colon or a bracket, as the number of a
+        paper does. Words in the midst of one would make a power law of a smoothly broken one.
 
         Args:
             words: text, as ``"NMT"``.
         """
-        return self._kept(lambda item: any(_holds(name, words) for name in item.also_known_as))
+        first = re.compile(rf"{re.escape(words.strip().casefold())}(?!\w)")
+        return self._kept(
+            lambda item: any(
+                first.match(part)
+                for name in item.also_known_as
+                for part in re.split(r", |: | ?\(", name.casefold())
+            )
+        )
 
     def _kept(self, wanted: Callable[[Law], bool]) -> LawTable:
         """The laws that are wanted, in the families that have one."""
@@ -98,6 +120,8 @@ class LawTable(Described):
             Column("family", frame["family"].to_list(), "text"),
             Column("formula", formulas, "formula"),
         ]
+        if not len(self):
+            return Description("Laws", NONE)
         return Description(
             "Laws",
             f"{len(self)} published laws. Pass one by name, as scalefit.fit(runs, 'chinchilla'); "

@@ -190,7 +190,7 @@ def mixture_of(*domains: str) -> Law:
 
     Raises:
         ArgumentError: a domain is no name.
-        LawError: no domain, or one twice.
+        LawError: no domain, one twice, or one with the name of a parameter or of the loss.
 
     Example:
         >>> mixture_of("web", "code", "books", "papers").names
@@ -199,7 +199,7 @@ def mixture_of(*domains: str) -> Law:
     _require_domains(domains, "mixture_of('web', 'code')")
     if not domains or len(set(domains)) < len(domains):
         raise LawError(f"name each domain but one, once, not {', '.join(domains) or 'none'}")
-    return _mixture(domains)
+    return _unambiguous(_mixture(domains))
 
 
 def additive_mixture_of(*domains: str) -> Law:
@@ -217,13 +217,16 @@ def additive_mixture_of(*domains: str) -> Law:
 
     Raises:
         ArgumentError: a domain is no name.
-        LawError: fewer than two domains, one twice, or one called N or D.
+        LawError: fewer than two domains, one twice, or one called N, D, or as a parameter or the
+            loss.
 
     Example:
         >>> additive_mixture_of("web", "code").names
         ('E', 'K', 'A', 'B', 'alpha', 'beta', 'c_code', 'g_web', 'g_code')
     """
-    return _scaled(_distinct(domains, "additive_mixture_of('web', 'code')"), joint=False)
+    return _unambiguous(
+        _scaled(_distinct(domains, "additive_mixture_of('web', 'code')"), joint=False)
+    )
 
 
 def joint_mixture_of(*domains: str) -> Law:
@@ -248,7 +251,7 @@ def joint_mixture_of(*domains: str) -> Law:
         >>> joint_mixture_of("web", "code").names[-4:]
         ('a_code', 'b_code', 'g_A', 'g_B')
     """
-    return _scaled(_distinct(domains, "joint_mixture_of('web', 'code')"), joint=True)
+    return _unambiguous(_scaled(_distinct(domains, "joint_mixture_of('web', 'code')"), joint=True))
 
 
 def convex_in_shares(law: Law, params: Mapping[str, Any]) -> bool:
@@ -278,6 +281,22 @@ def _require_domains(domains: tuple[str, ...], example: str) -> None:
     """Raise where a domain is no name."""
     for place, domain in enumerate(domains):
         text(domain, f"domains[{place}]", remedy=f"Name columns, as {example}")
+
+
+def _unambiguous(made: Law) -> Law:
+    """A law, unless a domain has the name of one of its parameters or of its response.
+
+    Raises:
+        LawError: one has.
+    """
+    for name in made.columns:
+        if name in (*made.names, made.response):
+            raise LawError(
+                f"{name!r} is the name of a parameter of the law or of its response, and no domain "
+                "can have it too. Rename its column, as "
+                f"runs.rename(columns={{{name!r}: {name + '_share'!r}}})"
+            )
+    return made
 
 
 def _distinct(domains: tuple[str, ...], example: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from scalefit.arguments import number, numbers, whole
+from scalefit.arguments import number, numbers, refused, whole
 from scalefit.errors import ArgumentError
 from scalefit.laws.base import law
 from scalefit.laws.kinds import Bounds, Fraction, OneOrMore, Share
@@ -22,6 +22,8 @@ __all__ = [
 
 RATES = "Give the success rate of each kind of task, as rates=[0.87, 0.13]"
 SHARES = "Give the share of each kind of task, as shares=[0.58, 0.42]"
+# Attempts that are looked at, at most: arrays of as many numbers for each kind of task.
+MOST = 10_000_000
 # Shares are rounded.
 ROUNDING = 1e-6
 
@@ -96,9 +98,9 @@ def best_attempts(
         shares: as for :func:`resampled`.
         soundness: as for :func:`resampled`.
         completeness: as for :func:`resampled`.
-        fluke: value of a wrong answer that is accepted, below zero.
+        fluke: value of a wrong answer that is accepted, zero or below.
         correct: value of a correct one.
-        most: attempts that are looked at.
+        most: attempts that are looked at: an answer of as many may be too few.
 
     Raises:
         ArgumentError: a probability is none, or a value is no number.
@@ -113,8 +115,10 @@ def best_attempts(
         2
     """
     value = number(correct, "correct", remedy="Pass correct=1")
-    cost = number(fluke, "fluke", remedy="Pass fluke=-1: as bad as a correct answer is good")
-    most = whole(most, "most", least=1, remedy="Pass most=10_000")
+    cost = number(
+        fluke, "fluke", most=0, remedy="Pass fluke=-1: as bad as a correct answer is good"
+    )
+    most = whole(most, "most", least=1, most=MOST, remedy="Pass most=10_000")
     k = np.arange(most + 1)
     found = resampled(k, rates, shares, soundness=soundness, completeness=completeness)
     return int(np.argmax(value * found.correct + cost * found.wrong))
@@ -136,7 +140,9 @@ def verified_coverage(coverage: Any, *, soundness: float) -> np.ndarray:
         ArgumentError: coverage is no row of shares, or soundness none.
     """
     remedy = "Give coverage by 1, 2, 3, ... attempts, as coverage=[0.2, 0.33, 0.42]"
-    found = numbers(coverage, "coverage", remedy=remedy)
+    found = numbers(coverage, "coverage", least=0, most=1, empty=False, remedy=remedy)
+    if found.ndim != 1 or (np.diff(found) < -ROUNDING).any():
+        raise refused("coverage", coverage, "a row of shares that never fall", remedy)
     s = number(soundness, "soundness", least=0, most=1, remedy=SHARE)
     gained = np.diff(found, prepend=0.0)
     return np.cumsum(s ** np.arange(found.size) * gained)
@@ -146,7 +152,9 @@ def _chances(
     rates: Any, shares: Any, soundness: float, completeness: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Share of each kind of task, and the chance of a right and a wrong acceptance an attempt."""
-    r = np.atleast_1d(numbers(rates, "rates", least=0, most=1, remedy=RATES))
+    r = np.atleast_1d(numbers(rates, "rates", least=0, most=1, empty=False, remedy=RATES))
+    if r.ndim > 1:
+        raise refused("rates", rates, "one number for each kind of task", RATES)
     w = (
         np.full(r.shape, 1 / r.size)
         if shares is None

@@ -52,6 +52,11 @@ CODES = {
         "a descent from published coefficients ends at a minimum above that of the fit",
         "none: the fit is the lower one; several minima say that runs do not settle it",
     ),
+    "published_outside_bounds": Code(
+        "warning",
+        "published coefficients have values that the law's parameters cannot have",
+        "check their sign and the formula that they are of",
+    ),
     "published_no_interval": Code(
         "info",
         "published coefficients are beside a fit without intervals",

@@ -55,22 +55,29 @@ class Basis(NamedTuple):
     derivatives: Function
 
 
-def basis_of(law: Law, structure: Structure) -> Basis:
-    """The programs of a law, traced once for each structure."""
-    found: Basis | None = law.memo.get(structure)
+def basis_of(law: Law, structure: Structure, logs: tuple[bool, ...]) -> Basis:
+    """The programs of a law, traced once for each structure and choice of coordinates.
+
+    Args:
+        law: the law.
+        structure: of it.
+        logs: whether the coordinate of each nonlinear parameter is its logarithm.
+    """
+    key = (structure, logs)
+    found: Basis | None = law.memo.get(key)
     if found is None:
-        found = law.memo[structure] = _traced(law, structure)
+        found = law.memo[key] = _traced(law, structure, logs)
     return found
 
 
-def _traced(law: Law, structure: Structure) -> Basis:
+def _traced(law: Law, structure: Structure, logs: tuple[bool, ...]) -> Basis:
     place = {name: i for i, name in enumerate(structure.nonlinear)}
     sees = [tuple(place[name] for name in names) for names in structure.depends_on]
     names: list[str | None] = list(structure.linear)
     if structure.remainder is not None:
         names.append(None)
         sees.append(tuple(place[name] for name in structure.remainder))
-    terms = [term_of(law, structure, name) for name in names]
+    terms = [term_of(law, structure, name, logs) for name in names]
     columns = len(law.columns)
     count = columns + len(structure.nonlinear)
 
@@ -89,16 +96,17 @@ def _traced(law: Law, structure: Structure) -> Basis:
     return Basis(tuple(sees), plain, joined(derivatives, count, whole))
 
 
-def term_of(law: Law, structure: Structure, name: str | None) -> Callable[..., Any]:
+def term_of(
+    law: Law, structure: Structure, name: str | None, logs: Sequence[bool]
+) -> Callable[..., Any]:
     """phi_j of a linear parameter, or f0 for None, as a function of columns, then coordinates."""
     columns = len(law.columns)
-    spacing = {param.name: param.kind.spacing for param in law.params}
     zeros = dict.fromkeys(structure.linear, 0.0)
 
     def plain(*given: Any) -> Any:
         theta = {
-            other: jnp.exp(value) if spacing[other] == "log" else value
-            for other, value in zip(structure.nonlinear, given[columns:], strict=True)
+            other: jnp.exp(value) if log else value
+            for other, value, log in zip(structure.nonlinear, given[columns:], logs, strict=True)
         }
         if name is None:
             return jnp.asarray(law(*given[:columns], **{**zeros, **theta}))

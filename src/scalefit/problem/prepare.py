@@ -52,10 +52,11 @@ def prepare(
     linear = tuple(group for group in free if group[0] in structure.linear)
     nonlinear = tuple(group for group in free if group[0] in structure.nonlinear)
     limits = {group: _intersection(group, ranges) for group in free}
-    for group in nonlinear:
-        _check_searchable(law, columns, group, limits[group], bounds)
     spacing = {param.name: param.kind.spacing for param in law.params}
-    logarithmic = tuple(spacing[group[0]] == "log" for group in nonlinear)
+    # Bounds of a kind that is searched in its logarithm are positive: so are those in common.
+    logarithmic = tuple(any(spacing[name] == "log" for name in group) for group in nonlinear)
+    for group, log in zip(nonlinear, logarithmic, strict=True):
+        _check_searchable(law, columns, group, limits[group], bounds, log)
     # Coordinates are searched between the logarithms of their bounds where their kind says so.
     inside = [
         tuple(map(math.log, limits[group])) if log else limits[group]
@@ -92,13 +93,13 @@ def _check_searchable(
     group: Sequence[str],
     limits: tuple[float, float],
     bounds: Mapping[str, tuple[float, float]],
+    log: bool,
 ) -> None:
     """Refuse bounds of a nonlinear parameter between which no grid can lie."""
     low, high = limits
     if not (math.isfinite(low) and math.isfinite(high)):
         raise _endless(law, columns, group, limits, bounds)
-    spacing = next(param.kind.spacing for param in law.params if param.name == group[0])
-    if spacing == "log" and low <= 0:
+    if log and low <= 0:
         most = high if high > 0 else 1.0
         raise ArgumentError(
             f"bounds[{group[0]!r}] begins at {low:g}, and the parameter is searched in its "

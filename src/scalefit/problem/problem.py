@@ -146,6 +146,17 @@ class Problem:
         return None
 
     @cached_property
+    def in_logarithm(self) -> tuple[bool, ...]:
+        """Whether the coordinate of each nonlinear parameter of the structure is its logarithm.
+
+        Tied parameters have one coordinate, also where their kinds are searched differently.
+        """
+        found = {param.name: param.kind.spacing == "log" for param in self.law.params}
+        for group, log in zip(self.nonlinear, self.logarithmic, strict=True):
+            found.update(dict.fromkeys(group, log))
+        return tuple(found[name] for name in self.structure.nonlinear)
+
+    @cached_property
     def axes_seen(self) -> tuple[tuple[int, ...], ...]:
         """For each linear parameter, the free nonlinear coordinates its term depends on."""
         return tuple(self._axes(self._seen_by(group)) for group in self.linear)

@@ -13,7 +13,17 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-__all__ = ["WORDS", "Kind", "Shown", "chance", "escaped", "percent", "printable", "shown"]
+__all__ = [
+    "WORDS",
+    "Kind",
+    "Shown",
+    "chance",
+    "escaped",
+    "percent",
+    "printable",
+    "rough_percent",
+    "shown",
+]
 
 Kind = Literal["text", "name", "formula", "number", "count", "integer", "flop", "percent", "usd"]
 # Kinds of words.
@@ -98,6 +108,11 @@ def shown(value: Any, kind: Kind = "number", low: Any = None, high: Any = None) 
 def percent(share: float) -> str:
     """A share of one as percent: ``0.48 %``."""
     return shown(share, "percent").value
+
+
+def rough_percent(share: float) -> str:
+    """A share of one as percent, two digits: ``2.5 %``, ``100 %``."""
+    return f"{float(f'{100 * share:.2g}'):g} %"
 
 
 def chance(p: float) -> str:

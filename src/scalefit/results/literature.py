@@ -140,7 +140,10 @@ def _facts() -> pd.DataFrame:
 def _chosen(law: Law, facts: pd.DataFrame, configuration: str | None) -> str:
     known = list(facts["configuration"].unique())
     if not known:
-        raise LawError(f"there is no published fit of {law.name!r}: published_fits lists them all")
+        raise LawError(
+            f"there is no published fit of {law.name!r}: scalefit.results.published_fits() lists "
+            "them all"
+        )
     if configuration is None and len(known) == 1:
         return str(known[0])
     return choice(configuration, "configuration", known)

@@ -29,7 +29,7 @@ def read_units(units: Any, law: Law) -> dict[str, float]:
     for name in found:
         if name not in (*law.columns, law.response):
             raise ArgumentError(
-                f"{law.name!r} has no column {name!r}",
+                f"units names {name!r}, and {law.name!r} has no column {name!r}",
                 argument="units",
                 value=units,
                 remedy=f"Its columns are {listed([*law.columns, law.response])}",

@@ -156,6 +156,14 @@ def _published(fit: Fit, published: Any) -> Fit:
             if fit.groups
             else PUBLISHED,
         )
+    unknown = [name for name in found.params if name not in fit.params]
+    if unknown and isinstance(published, Mapping):
+        raise ArgumentError(
+            f"published has {listed(unknown)}, and the fit has {listed(list(fit.params))}",
+            argument="published",
+            value=published,
+            remedy="Name every coefficient as the fit does",
+        )
     kept = {name: found.params[name] for name in fit.params}
     return stated(law, kept, found.notes, found.domain, found.provenance)
 
@@ -250,6 +258,26 @@ def _source(other: Fit) -> str:
     return ", ".join(item for item in said if item) or "given by name"
 
 
+def _bound_notes(published: Fit) -> list[Note]:
+    """A note on coefficients with values that their kinds do not have, as a negative exponent."""
+    own = {item.name: item.kind for item in published.law.params if item.kind.column is None}
+    beyond = []
+    for name, value in published.params.items():
+        kind = own.get(name.partition("[")[0])
+        if kind is not None and not kind.lower <= value <= kind.upper:
+            beyond.append(f"{name} = {value:.5g}, {kind.lower:g} to {kind.upper:g}")
+    if not beyond:
+        return []
+    return [
+        Note.of(
+            "published_outside_bounds",
+            f"published coefficients are outside the bounds of the law ({'; '.join(beyond)}): they "
+            f"may be of another form or sign than {published.law.formula}",
+            {"outside": beyond},
+        )
+    ]
+
+
 def _with_notes(found: PublishedComparison, failure: str) -> PublishedComparison:
     """The comparison with its notes, and why there are no intervals where there are none."""
     notes = []
@@ -272,6 +300,7 @@ def _with_notes(found: PublishedComparison, failure: str) -> PublishedComparison
                 {"objective": found.local_value, "params": dict(found.local)},
             )
         )
+    notes += _bound_notes(found.published)
     if failure:
         notes.append(Note.of("published_no_interval", f"no intervals: {failure}", {}))
     every = [*notes, *found.published.notes, *found.fit.carried]
