@@ -25,6 +25,7 @@ MOST = 64
         r"y(n, U) = d + A\, n_1^{-b} \prod_{j \geq 2} \left(\frac{n_j}{n_{j-1}}\right)^{-b_j},"
         r"\quad b_j = b\, 2^{-(j-1)/\tau},\quad n_j = \min(n, j U)"
     ),
+    also_known_as=["QQT, filtering of data with repeats (2404.07177)"],
 )
 def quality_quantity_tradeoff(
     samples: Positive,

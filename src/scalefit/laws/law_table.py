@@ -72,7 +72,7 @@ class LawTable(Described):
     def matching(self, words: str) -> LawTable:
         """The laws whose documentation holds every one of the words, in any case.
 
-        Names, formulas, purposes, columns, sources and other names (``also_known_as``) are read.
+        Names, docstrings, columns, sources and other names (``also_known_as``) are read.
 
         Args:
             words: text, as ``"visual tokens"``.
@@ -135,7 +135,7 @@ class LawTable(Described):
 
 def _documentation(item: Law) -> list[str]:
     """What a search reads of a law."""
-    own = [item.name, item.formula, item.purpose, item.source, item.response]
+    own = [item.name, item.__doc__ or "", item.source, item.response]
     return [*own, *item.columns, *item.also_known_as]
 
 

@@ -70,8 +70,8 @@ def annealing(
         C: loss that a unit of annealing area removes; grows as 1 - ``lam`` does.
 
     ``lam`` is no parameter: the columns depend on it. Fit with some values, 0.99 to 0.9995, and
-    take the one of the least objective. :func:`multi_power` makes the multi-power law of Luo et
-    al. 2025 (arXiv 2503.12811), in which the pace of a drop depends on what it ended at.
+    take the one of the least objective. :func:`multi_power` makes the multi-power law (MPL) of Luo
+    et al. 2025 (arXiv 2503.12811), in which the pace of a drop depends on what it ended at.
     """
     return E + A * S1**-alpha - C * S2
 
