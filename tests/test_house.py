@@ -274,6 +274,7 @@ FLOW = [
     "allocation.function_checks",
     "allocation.problem_options",
     "allocation.search_ranges",
+    "allocation.missing_columns",
     "allocation.problem",
     "allocation.result",
     "allocation.solve",

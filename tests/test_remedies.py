@@ -189,11 +189,14 @@ def several_responses() -> list[str]:
     assert "loss='code' instead of responses" in parabolas
     sf.isoflop(both, loss="code")
     lacking = refused(lambda: copied.residuals(both.drop(columns="web")))
-    one = value_of(balanced(lacking, "fit.at("), fit=copied)
-    assert len(one.residuals(both.drop(columns="web"))) == len(both)
-    drawn = refused(lambda: sf.covariance(one, both))
+    surface = value_of(balanced(lacking, "fit.at("), fit=copied)
+    assert len(surface.residuals(both.drop(columns="web"))) == len(both)
+    unnamed = refused(lambda: copied.residuals(both, loss="code"))
+    chosen = value_of(balanced(unnamed, "fit.at("), fit=copied)
+    assert len(chosen.residuals(both, loss="code")) == len(both)
+    drawn = refused(lambda: sf.covariance(surface, both))
     sf.bootstrap(copied, both, n_draws=4, progress=False).at(response="code")
-    return [one, named, scale, shared, parabolas, lacking, drawn]
+    return [one, named, scale, shared, parabolas, lacking, unnamed, drawn]
 
 
 @case

@@ -13,6 +13,7 @@ import numpy as np
 
 from scalefit.allocation.costs import Cost, CostLike, find_cost
 from scalefit.allocation.function_checks import check_cost, check_limit, is_affine, trial_points
+from scalefit.allocation.missing_columns import neither_free_nor_fixed
 from scalefit.allocation.problem_form import LimitedQuantity, ProblemForm, ProblemValues
 from scalefit.allocation.problem_options import (
     OPTION,
@@ -318,14 +319,10 @@ def _check_columns(
                 value=named,
                 remedy=f"They have {', '.join(sorted(needed))}",
             )
-    for name in (*fit.law.columns, *cost.columns, *sorted(needed)):
-        if name in free or name in fixed:
-            continue
-        low, high = fit.domain.get(name, (math.nan, math.nan))
-        seen = f" (the runs have {low:g} to {high:g})" if low == low else ""
-        value, top = (low, high) if low == low else (8.0, 16.0)
-        raise AllocationError(
-            f"{name!r} is neither free nor fixed{seen}. Fix it, as {option}={{'{name}': "
-            f"{value:g}}}, or free it in a range or a list, as free={{'{name}': ({value:g}, "
-            f"{top:g})}}"
-        )
+    missing = [
+        name
+        for name in dict.fromkeys((*fit.law.columns, *cost.columns, *sorted(needed)))
+        if name not in free and name not in fixed
+    ]
+    if missing:
+        raise AllocationError(neither_free_nor_fixed(fit, missing, option))
