@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scalebench_laws import SPARSITY
+from scalebench_laws import SPARSITY, moe_10
 from sldbench_laws import (
     effective_share,
     logarithmic_penalty,
@@ -20,6 +20,7 @@ from sldbench_laws import (
     parallel_additive,
     saturating_product,
     sparse_codes,
+    vocabulary_drop,
     vocabulary_factors,
 )
 
@@ -41,6 +42,17 @@ def levels(column: str, count: int) -> Folds:
         values = rows[column].to_numpy()
         largest = np.unique(values)[::-1][:count]
         return [(values < value, values == value) for value in largest]
+
+    return folds
+
+
+def largest(column: str, count: int) -> Folds:
+    """The largest values of a column, held out all at once from all rows below them."""
+
+    def folds(rows: Frame) -> list[tuple[np.ndarray, np.ndarray]]:
+        values = rows[column].to_numpy()
+        start = np.unique(values)[-count]
+        return [(values < start, values >= start)]
 
     return folds
 
@@ -214,11 +226,14 @@ TASKS: dict[str, Task] = {
             "unigram_normalized_loss": "loss",
         },
         ("unigram_normalized_loss",),
-        levels("N", 2),
-        plain("vocabulary", "vocabulary_logarithmic", vocabulary_factors),
+        levels("V", 2),
+        plain("vocabulary", "vocabulary_logarithmic", vocabulary_factors, vocabulary_drop),
         "the published law; its vocabulary term in a form of either sign; the vocabulary "
         "as a factor "
-        "of the model's and the data's term. The response is negative: squares of losses",
+        "of the model's and the data's term; a power of the data with an early drop, which the "
+        "training rows of every size and vocabulary have at the same tokens. Every size has all "
+        "nine vocabularies and twenty checkpoints, so a scale that is held out is a vocabulary. "
+        "The response is negative: squares of losses",
         (0.966, 0.989),
         7,
         SQUARES,
@@ -261,10 +276,11 @@ TASKS: dict[str, Task] = {
         {"num_experts": "experts", "dense_parameter_count": "N", "loss_validation": "loss"},
         ("loss_validation",),
         levels("N", 3),
-        plain("routed", "power_product", saturating_product),
+        plain("routed", "power_product", saturating_product, moe_10),
         "the law of the paper that ran them; a floor and a product of powers; that with "
         "the paper's "
-        "saturating number of experts",
+        "saturating number of experts, or with a power of experts that starts flat "
+        "(ScaleBench's law 10)",
         (0.703, 0.833),
         6,
         prepared=_of_two,
@@ -300,7 +316,7 @@ TASKS: dict[str, Task] = {
     "easy_question": Task(
         {"flops": "x", "brier_score": "loss"},
         ("brier_score",),
-        slices("x", 2),
+        slices("x", 1, 1 / 4),
         plain("power", "power_offset", "shifted_power", "signed_power_offset", "logarithmic"),
         "errors that fall to zero, to a floor, to one after a flat start, that fall or rise to a "
         "limit, and that have none. A law of the later rise would be "
@@ -323,7 +339,7 @@ TASKS: dict[str, Task] = {
     "chinchilla": Task(
         {},
         ("loss",),
-        slices("compute", 2),
+        slices("compute", 2, 1 / 5),
         plain("chinchilla", "chinchilla_tied", "chinchilla_outer"),
         "the additive law, with one exponent, with an outer one",
         None,
@@ -342,7 +358,7 @@ TASKS: dict[str, Task] = {
     "sae": Task(
         {},
         ("loss",),
-        levels("n", 2),
+        largest("n", 3),
         plain("power_product", "chinchilla", sparse_codes),
         "latents and active latents as powers that multiply, that add, and the law of "
         "the paper that "
