@@ -35,7 +35,7 @@ def vocabulary_factors(
     return E + A * N**-alpha * V**eta + B * D**-beta * V**gamma
 
 
-@sf.law(source="this benchmark: a power of the data with an early drop, as Olsson et al. 2022 saw")
+@sf.law(source="this benchmark: a power of the data, with a drop early in training")
 def vocabulary_drop(
     N: Positive,
     V: Positive,
