@@ -13,7 +13,7 @@ from scalefit.allocation.mixture_objective import MixtureObjective, Target, doma
 from scalefit.allocation.mixture_result import GAIN
 from scalefit.allocation.simplex_search import inside, minimise
 from scalefit.errors import AllocationError
-from scalefit.laws import Coefficient, Offset, Share
+from scalefit.laws import Coefficient, Offset, Share, additive_mixture_of, mixture_of
 
 LAW = sf.laws.mixture_of("web", "code")
 SLOPES = {
@@ -395,3 +395,42 @@ def test_a_tiny_share_that_is_worth_much_is_no_zero():
     for c in (0.0, found.shares[0, 2]):
         rivals = np.column_stack([1 - line - c, line, np.full_like(line, c)])
         assert found.value[0] <= objective.value(rivals, [params]).min() + 1e-13
+
+
+def test_the_domain_that_one_law_leaves_out_may_be_a_column_of_another():
+    """The least mean of an exponential law of two shares and a scaled one of all three."""
+    scaled, left_out = additive_mixture_of("a", "b", "c"), mixture_of("a", "b")
+    rng = np.random.default_rng(6)
+    runs = pd.DataFrame(rng.dirichlet(np.ones(3), 40), columns=["a", "b", "c"])
+    runs["N"], runs["D"] = (
+        np.tile([1e8, 1e9, 3e9, 1e10], 10),
+        np.repeat([1e9, 1e10, 5e10, 5e11], 10),
+    )
+    truth = {"E": 1.5, "K": 0.3, "A": 400.0, "B": 400.0, "alpha": 0.34, "beta": 0.28}
+    truth |= {"c_b": 0.8, "c_c": 0.5, "g_a": 0.5, "g_b": 0.5, "g_c": 0.5}
+    slopes = {"c": 1.8, "k": 0.9, "t_a": -0.8, "t_b": -1.5}
+    one = sf.fit(sf.simulate(runs, scaled, truth), scaled)
+    two = sf.fit(sf.simulate(runs, left_out, slopes), left_out)
+    step = np.linspace(0, 1, 401)
+    a, b = (item.ravel() for item in np.meshgrid(step, step))
+    a, b = a[a + b <= 1], b[a + b <= 1]
+    at = {"N": 1e9, "D": 1e10}
+    mean = scaled.evaluate({**at, "a": a, "b": b, "c": np.maximum(1 - a - b, 0)}, one.params)
+    mean = (mean + left_out.evaluate({"a": a, "b": b}, two.params)) / 2
+    for fits in ({"one": one, "two": two}, {"two": two, "one": one}):
+        found = sf.optimal_mixture(fits, at=at, rest="c")
+        assert found.loss == pytest.approx(mean.min(), abs=1e-5)
+        assert [found["a"], found["b"]] == pytest.approx(
+            [a[mean.argmin()], b[mean.argmin()]], abs=0.004
+        )
+
+
+@pytest.mark.parametrize("rest", ["loss", "regret"])
+def test_no_domain_has_the_name_of_a_quantity_of_the_result(rest):
+    law = mixture_of("a", "b")
+    grid = pd.DataFrame(
+        [(i / 4, j / 4) for i in range(5) for j in range(5 - i)], columns=["a", "b"]
+    )
+    fit = sf.fit(sf.simulate(grid, law, {"c": 1.8, "k": 0.9, "t_a": -0.8, "t_b": -1.5}), law)
+    with pytest.raises(AllocationError, match=f"called {rest!r}"):
+        sf.optimal_mixture(fit, rest=rest)

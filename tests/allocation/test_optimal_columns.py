@@ -268,3 +268,12 @@ def test_values_that_the_law_does_not_describe_are_refused():
         sf.optimal_columns(fitted("loss_bowl"), BOTH, N=1e9, D=1e10, within={"lr": (-1, 1)})
     with pytest.raises(sf.errors.DataError, match="0 < N"):
         sf.optimal_columns(fitted("loss_bowl"), BOTH, N=-1e9, D=1e10)
+
+
+def test_a_column_of_the_name_of_the_result_is_refused():
+    """A table of the result would show one of the two under it."""
+    losses = pd.DataFrame({"loss": np.linspace(2, 4, 12)})
+    runs = losses.assign(error=0.8 - 1.2 * np.exp(-0.5 * losses["loss"]))
+    fit = sf.fit(runs, "error_of_loss", certify=False)
+    with pytest.raises(sf.errors.DataError, match="calls its error"):
+        sf.optimal_columns(fit, "loss")

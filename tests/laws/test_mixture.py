@@ -158,6 +158,8 @@ def test_convexity_is_claimed_where_it_holds_and_the_claim_is_right():
         (joint, SCALED | SHARES | linear | {"g_A": 1.2, "g_B": 1.0}, True),
         (joint, SCALED | SHARES | linear | {"g_A": 0.5, "g_B": 1.0}, False),
         (FIVE, {"c": 2.0, "k": 1.0, **T}, True),
+        (FIVE, {"c": 2.0, "k": np.array([1.0, -1.0]), **T}, False),
+        (additive, SCALED | SHARES | {"K": -0.1}, False),
     ]
     for law, params, claimed in claims:
         assert convex_in_shares(law, params) == claimed

@@ -1,5 +1,6 @@
 """Sampling until a verifier accepts: by recursion, by simulation and by the authors' example."""
 
+import jax
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -102,3 +103,22 @@ def test_the_law_is_two_kinds_of_tasks():
 def test_no_probabilities_are_refused(call):
     with pytest.raises(ArgumentError):
         call()
+
+
+def test_a_verifier_that_rejects_nothing_has_derivatives():
+    """At the bound of soundness 0, where the logarithm of what is rejected has none."""
+    at = [0.4, 0.5, 0.1, 0.0]
+
+    def value(samples, *given):
+        named = dict(zip(laws.verified_sampling.names, given, strict=True))
+        return laws.verified_sampling(samples, **named)
+
+    with jax.enable_x64(True):
+        for samples in (1.0, 2.0, 3.0, 1000.0):
+            slopes = jax.grad(value, range(1, 5))(samples, *at)
+            bends = jax.hessian(value, range(1, 5))(samples, *at)
+            # The mean rate, whatever the number of attempts; a second one helps where s rises.
+            wanted = [0.45, 0.4 + 0.6 * 0.1, 0.6 * 0.5]
+            wanted.append((samples > 1) * (0.4 * 0.5 * 0.5 + 0.6 * 0.05 * 0.95))
+            assert np.array(slopes) == pytest.approx(np.array(wanted), rel=1e-12)
+            assert np.isfinite(np.array(bends)).all()

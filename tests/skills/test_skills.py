@@ -295,3 +295,16 @@ def test_equal_scores_of_two_benchmarks_are_no_repeated_rows(exact):
     twice = pd.concat([runs, runs.iloc[:1]])
     (note,) = (n for n in sf.read(twice, responses=NAMES).notes if n.code == "duplicate_rows")
     assert len(note.details["rows"]) == 8
+
+
+def test_numbered_families_are_found_again():
+    """A column of 1.0 and 2.5 is read as the labels 1 and 2.5, by fits and by what they predict."""
+    rng = np.random.default_rng(4)
+    table = pd.DataFrame({"N": [1e9, 7e9, 2e9, 3e10], "D": 1e12, "family": [1.0, 1.0, 2.5, 2.5]})
+    table[["a", "b"]] = rng.uniform(0.3, 0.7, (4, 2))
+    found = sf.skills.fit_skills(table, ["a", "b"], skills=1, starts=1)
+    every = found.predict(table)
+    for family in (1.0, 1, "1"):
+        assert found.predict(N=1e9, D=1e12, family=family)[0] == pytest.approx(every[0])
+    lines = sf.skills.fit_components(table, ["a", "b"], components=1)
+    assert (lines.predict(1e22, 1.0) == lines.predict(1e22, "1")).all()

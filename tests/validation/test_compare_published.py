@@ -11,6 +11,7 @@ from scipy.optimize import minimize_scalar
 import scalefit as sf
 from scalefit.errors import ArgumentError, DataError
 from scalefit.objective import Objective
+from scalefit.validation.coefficient_units import converted
 from scalefit.validation.likelihood_ratio import likelihood_ratio
 
 # What simulated losses are drawn around.
@@ -214,3 +215,18 @@ def test_a_law_that_divides_by_a_constant_is_not_converted(runs):
     fit = sf.fit(runs, "chinchilla_outer", robust="none")
     with pytest.raises(DataError, match="no coefficients that say the same"):
         sf.compare_published(fit, runs, "busbridge", units={"N": 1e6})
+
+
+@pytest.mark.parametrize(
+    ("law", "same"), [("chinchilla", {"N": 1e9}), ("repetition_penalty", {"U": 1e12})]
+)
+def test_coefficients_that_the_rows_do_not_tell_apart_are_not_converted(law, same):
+    """Of one N the split of E and A is any; without repetition the penalty's size is."""
+    law = sf.laws.find(law)
+    params = {item.name: item.kind.example for item in law.params}
+    size, tokens = (item.ravel() for item in np.meshgrid([1e8, 1e9], np.geomspace(1e9, 1e11, 8)))
+    columns = {"N": size, "D": tokens} | {
+        name: np.full(size.size, value) for name, value in same.items()
+    }
+    with pytest.raises(DataError, match="do not tell"):
+        converted(law, params, {"D": 1e6}, columns)

@@ -93,11 +93,19 @@ class Target:
     def columns(self, shares: np.ndarray, at: Mapping[str, Any] | None = None) -> list[Any]:
         """The law's columns at shares of shape (..., domains)."""
         given = {**self.at, **(at or {})}
-        places = {name: i for i, name in enumerate(self.domains.columns)}
+        places = self._places
         return [
             shares[..., places[name]] if name in places else given[name]
             for name in self.law.columns
         ]
+
+    @property
+    def _places(self) -> dict[str, int]:
+        """Where the law's own columns of shares are among the domains: it may leave out one that
+        the law of another response has.
+        """
+        own = self.law.columns
+        return {name: i for i, name in enumerate(self.domains.names) if name in own}
 
     @quiet()
     def value(
@@ -115,8 +123,8 @@ class Target:
             AllocationError: the law is no list of operations on single numbers.
         """
         given = [np.asarray(params[name], dtype=np.float64) for name in self.law.names]
-        count, size = len(self.domains.columns), len(self.domains.names)
-        program = column_derivatives(self.law, self.domains.columns, [False] * count)
+        places, size = self._places, len(self.domains.names)
+        program = column_derivatives(self.law, tuple(places), [False] * len(places))
         if not isinstance(program, Program):
             raise AllocationError(
                 f"law {self.law.name!r} is no formula of operations on single numbers, and its "
@@ -124,9 +132,10 @@ class Target:
                 "arrays"
             )
         found = program(*self.columns(shares), *given)
-        value, first, second = derivatives_of(found, count, shares.shape[:-1])
+        value, first, second = derivatives_of(found, len(places), shares.shape[:-1])
         slope, bend = np.zeros((len(shares), size)), np.zeros((len(shares), size, size))
-        slope[:, :count], bend[:, :count, :count] = first, second
+        own = list(places.values())
+        slope[:, own], bend[:, np.array(own)[:, None], own] = first, second
         return [value, slope, bend]
 
 

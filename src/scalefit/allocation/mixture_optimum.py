@@ -229,10 +229,8 @@ def _problem(
         text(rest, "rest", remedy="Name the domain that the law leaves out, as rest='web'")
     domains = _one_mixture(points, rest)
     laws = [item.law for item in points.values()]
-    needed = tuple(
-        dict.fromkeys(n for law in laws for n in law.columns if n not in domains.columns)
-    )
-    given = other_columns(at, needed, laws[0].name)
+    needed = {n: law.name for law in laws for n in law.columns if n not in domains.names}
+    given = other_columns(at, needed)
     for item in points.values():
         item.law.check(given)
         require_units(item, {name: np.asarray(value) for name, value in given.items()})
@@ -264,7 +262,8 @@ def _one_mixture(points: Mapping[str, Fit], rest: str | None) -> Domains:
     """The domains, which are the same of every response.
 
     Raises:
-        AllocationError: they are not, or the one that is left out has the name of another.
+        AllocationError: they are not, the one that is left out has the name of another, or one has
+            that of a quantity of the result.
     """
     found = {name: domains_of(item.law, rest) for name, item in points.items()}
     first = next(iter(found))
@@ -275,6 +274,11 @@ def _one_mixture(points: Mapping[str, Fit], rest: str | None) -> Domains:
                 f"of {', '.join(found[first].names)}. Fit every response to the same domains"
             )
     names = found[first].names
+    for name in {"loss", "regret"} & {*names}:
+        raise AllocationError(
+            f"a domain is called {name!r}, as a quantity of the result is. Rename its column, or "
+            "pass another rest"
+        )
     if len(set(names)) < len(names):
         raise AllocationError(
             f"the domain that the law leaves out has the name of another, {rest}. Name it "

@@ -39,8 +39,12 @@ def normal_weights(weights: Any, names: tuple[str, ...]) -> np.ndarray:
     return np.asarray(found / found.sum())
 
 
-def other_columns(at: Any, needed: tuple[str, ...], law: str) -> dict[str, float]:
+def other_columns(at: Any, needed: Mapping[str, str]) -> dict[str, float]:
     """Values of the columns that are no shares.
+
+    Args:
+        at: the option.
+        needed: these columns, each with the name of a law that has it.
 
     Raises:
         ArgumentError: one is no number, or no column.
@@ -49,8 +53,8 @@ def other_columns(at: Any, needed: tuple[str, ...], law: str) -> dict[str, float
     example = ", ".join(f"{name!r}: {1e9 if name == 'N' else 1e11:g}" for name in needed)
     remedy = f"Pass at={{{example}}}" if needed else "Leave at out: the law has only shares"
     given = {} if at is None else mapping(at, "at", remedy=remedy)
-    _known(given, "at", needed, remedy)
-    for name in needed:
+    _known(given, "at", tuple(needed), remedy)
+    for name, law in needed.items():
         if name not in given:
             raise AllocationError(f"law {law!r} has the column {name} beside the shares. {remedy}")
     return {name: number(given[name], f"at[{name!r}]", remedy=remedy) for name in needed}

@@ -15,7 +15,7 @@ from scalefit.allocation.ranges import checked_range
 from scalefit.allocation.unit_checks import require_units
 from scalefit.arguments import affordable, broadcast_shape, mapping, names, numbers, refused
 from scalefit.arguments import choice as one_of
-from scalefit.errors import ArgumentError
+from scalefit.errors import ArgumentError, DataError
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
@@ -184,8 +184,8 @@ def optimal_columns(
 
     Raises:
         ArgumentError: there is no fit, a column is unknown or missing, or a range is none.
-        DataError: coefficients of the fit differ by a column (``fit.at(...)`` chooses a level), or
-            the law does not describe a value.
+        DataError: coefficients of the fit differ by a column (``fit.at(...)`` chooses a level), the
+            law does not describe a value, or it has a column ``loss``.
         AllocationError: a size or a number of tokens is in another unit than the table of the fit.
 
     Example:
@@ -256,6 +256,12 @@ def _checked_columns(
         raise refused("over", over, f"one to {MOST} different columns", OVER)
     for name in chosen:
         one_of(name, "over", law.columns, remedy=OVER)
+    if "loss" in law.columns:
+        raise DataError(
+            f"{law.name!r} has a column 'loss', which is what the result calls its {law.response}",
+            column="loss",
+            remedy="Give the column another name in the law",
+        )
     named = by_header(law, fit.provenance, columns)
     rest = [name for name in law.columns if name not in chosen]
     wrong = [name for name in named if name not in rest] or [

@@ -90,7 +90,7 @@ def surge_learning_rate(
         B_noise: batch size at the peak, in the unit of B; it grows as the loss falls.
 
     Batches all far below the peak show only lr_max / sqrt(B_noise): B_noise then ends anywhere
-    above them, and lr_max with it. Batches all far above show only their product.
+    above them, and lr_max with it. Batches all far above show only lr_max sqrt(B_noise).
     """
     return 2 * lr_max / (jnp.sqrt(B_noise / batch) + jnp.sqrt(batch / B_noise))
 

@@ -258,22 +258,33 @@ def convex_in_shares(law: Law, params: Mapping[str, Any]) -> bool:
     """Whether a law is known to be convex in the shares at these parameters, so that a local
     optimum is global.
 
-    True of c + k exp(t r) always (k is not negative), and of the additive law where every exponent
-    of a share is at most 1: one over a concave positive function is convex. False says nothing.
+    True of c + k exp(t r) where k is not negative, and of the additive law where besides every
+    exponent of a share is at most 1: one over a concave positive function is convex. False says
+    nothing.
 
     Args:
         law: a law.
         params: its parameters by name, numbers or arrays of draws.
     """
     made = law.maker[0] if law.maker else None
+
+    def none_negative(*names: str) -> bool:
+        """Bounds of a caller may let an amplitude below zero, which turns a valley into a hill."""
+        return all(np.all(np.asarray(params[name]) >= 0) for name in names)
+
     if law is data_mixture or made is mixture_of:
-        return True
+        return none_negative("k")
     if law is additive_mixture or made in (additive_mixture_of, joint_mixture_of):
         own = ("g1", "g2", "g3") if law is additive_mixture else [f"g_{d}" for d in law.columns[2:]]
         concave = all(np.all(np.asarray(params[name]) <= 1) for name in own)
         # A power of a linear form is convex from an exponent of one on.
         rising = [params[name] for name in ("g_A", "g_B") if name in law.names]
-        return concave and all(np.all(np.asarray(item) >= 1) for item in rising)
+        sizes = ("K", "A", "B") if rising else ("K",)
+        return (
+            none_negative(*sizes)
+            and concave
+            and all(np.all(np.asarray(item) >= 1) for item in rising)
+        )
     return False
 
 

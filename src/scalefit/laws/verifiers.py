@@ -27,6 +27,9 @@ MOST = 10_000_000
 # Shares are rounded.
 ROUNDING = 1e-6
 
+# A share of answers that are rejected, below which its powers are none.
+SMALLEST = 1e-100
+
 SHARE = "It is a probability, 0 to 1"
 
 
@@ -209,6 +212,8 @@ def verified_sampling(
     """
     total: Any = 0.0
     for weight, r in ((share, rate), (1 - share, rate * ratio)):
-        accepted = r + (1 - soundness) * (1 - r)
-        total = total - weight * r / accepted * jnp.expm1(samples * jnp.log1p(-accepted))
+        # (1 - q^k) / (1 - q) with q = 1 - a, in a form whose derivatives exist where q is zero.
+        q = soundness * (1 - r)
+        later = q * (1 - jnp.maximum(q, SMALLEST) ** (samples - 1)) / (1 - q)
+        total = total + weight * r * (1 + later)
     return total

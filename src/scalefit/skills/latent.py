@@ -19,7 +19,7 @@ from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import percent
 from scalefit.results.remembered_columns import table_again
 from scalefit.skills.rotation import identified
-from scalefit.skills.scores import Scores, checked_floors, read_scores
+from scalefit.skills.scores import Scores, as_labels, checked_floors, read_scores
 from scalefit.skills.solver import Product, Solved, sigmoid, solve
 
 __all__ = ["INPUTS", "Skills", "fit_skills", "fitted_skills", "inputs_of", "read_options"]
@@ -129,8 +129,9 @@ class Skills(Described):
         """Family and inputs of each model."""
         if runs is not None:
             table = table_again(self.provenance, runs, columns, ("N", "D"))
-            family = np.array([str(item) for item in table.labels(self.family)], dtype=object)
-            return family, inputs_of(table.column("N"), table.column("D"))
+            return as_labels(table.labels(self.family)), inputs_of(
+                table.column("N"), table.column("D")
+            )
         wanted = ("N", "D", self.family)
         call = f"Pass predict(N=7e9, D=2e12, **{{{self.family!r}: {self.families.index[0]!r}}})"
         for name in (*columns, *wanted):
@@ -146,7 +147,7 @@ class Skills(Described):
         given = {"N": N, "D": D, self.family: np.array(columns[self.family], dtype=object)}
         arguments.broadcast_shape(given, remedy=call)
         N, D, family = (np.ravel(item) for item in np.broadcast_arrays(*given.values()))
-        return family.astype(str).astype(object), inputs_of(N, D)
+        return as_labels(family), inputs_of(N, D)
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
         """A row for each benchmark: intercept, floor, loadings.

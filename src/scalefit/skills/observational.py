@@ -15,7 +15,7 @@ from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import percent
-from scalefit.skills.scores import Scores, read_scores
+from scalefit.skills.scores import Scores, as_labels, read_scores
 from scalefit.skills.solver import sigmoid
 
 __all__ = ["Components", "fit_components"]
@@ -63,7 +63,7 @@ class Components(Described):
         given = {"compute": np.log(flops), "family": np.array(family, dtype=object)}
         arguments.broadcast_shape(given, remedy=remedy)
         logs, names = (np.ravel(item) for item in np.broadcast_arrays(*given.values()))
-        place = self.families.index.get_indexer(pd.Index(names.astype(str)))
+        place = self.families.index.get_indexer(pd.Index(as_labels(names)))
         if (place < 0).any():
             raise DataError(
                 f"the family {names[int(np.argmax(place < 0))]!r} was not fitted",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from scalefit.data.several_responses import RESPONSE, ROW, read_responses
 from scalefit.data.table import LossTable, as_table
 from scalefit.errors import DataError, listed
 
-__all__ = ["SCORE", "Scores", "checked_floors", "read_scores"]
+__all__ = ["SCORE", "Scores", "as_labels", "checked_floors", "read_scores"]
 
 # What the numbers of the benchmarks are called in the long table.
 SCORE = "score"
@@ -43,8 +43,12 @@ class Scores(NamedTuple):
 
     def labels(self, name: str) -> np.ndarray:
         """A column of labels as text, one for each model."""
-        found = self.table.labels(name).iloc[self.places]
-        return np.array([label(cell) for cell in found], dtype=object)
+        return as_labels(self.table.labels(name).iloc[self.places])
+
+
+def as_labels(cells: Iterable[Any]) -> np.ndarray:
+    """Cells of a column of families as text: 4 and 4.0 are one."""
+    return np.array([label(cell) for cell in cells], dtype=object)
 
 
 def read_scores(runs: Any, responses: Any, columns: Mapping[str, Any]) -> Scores:

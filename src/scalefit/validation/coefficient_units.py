@@ -58,7 +58,8 @@ def converted(
         columns: the law's columns in the units of the table, each (rows,).
 
     Raises:
-        DataError: the law has no such coefficients, as where it divides a column by a constant.
+        DataError: the law has no such coefficients, as where it divides a column by a constant; or
+            the rows do not tell them apart, as those of one N do not tell A from E.
     """
     own = {name: values / units.get(name, 1.0) for name, values in columns.items()}
     wanted = units.get(law.response, 1.0) * law.evaluate(own, params)
@@ -71,10 +72,17 @@ def converted(
     base = law.evaluate(columns, found)
     terms = [law.evaluate(columns, {**found, name: 1.0}) - base for name in linear]
     if terms:
-        size = [np.abs(term).max() for term in terms]
-        design = np.stack(terms, axis=1) / size
-        best = np.linalg.lstsq(design, wanted - base, rcond=None)[0] / size
-        found |= dict(zip(linear, best.tolist(), strict=True))
+        design = np.stack(terms, axis=1)
+        size = np.abs(design).max(axis=0)
+        size[size == 0] = 1.0
+        best, _, rank, _ = np.linalg.lstsq(design / size, wanted - base, rcond=None)
+        if rank < len(linear):
+            raise DataError(
+                f"the rows do not tell {listed(linear)} of {law.name!r} apart, and in other units "
+                "they are those that predict the same",
+                remedy="Give the table's columns in the units of the paper",
+            )
+        found |= dict(zip(linear, (best / size).tolist(), strict=True))
     if not np.allclose(law.evaluate(columns, found), wanted, rtol=SAME, atol=0.0):
         said = ", ".join(f"{name} of {unit:g}" for name, unit in units.items())
         raise DataError(
