@@ -62,6 +62,8 @@ def test_a_penalty_is_added_to_chinchilla_and_grows_with_repetitions_and_size():
     law = laws.find("repetition_penalty")
     once = law.evaluate({"N": 5e8, "D": 1e10, "U": 1e12}, PENALTY)
     assert once == pytest.approx(float(chinchilla(5e8, 1e10)), rel=1e-15)
+    rounded = law.evaluate({"N": 5e8, "D": 1e10, "U": 1e10 * (1 - 1e-15)}, PENALTY)
+    assert rounded == pytest.approx(once, rel=1e-14)
     # Nine repetitions of twice as many parameters as tokens: 0.05 * 9^0.4 * 2^0.7.
     often = law.evaluate({"N": 2e8, "D": 1e9, "U": 1e8}, PENALTY)
     assert often - float(chinchilla(2e8, 1e9)) == pytest.approx(0.1956086, abs=1e-7)

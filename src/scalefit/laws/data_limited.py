@@ -36,6 +36,8 @@ Decay = Annotated[jax.Array, Kind("repetitions", 0.5, 1e3, spacing="log")]
 # U_N has a power of their ratio, which would overflow beyond.
 Power = Annotated[Exponent, Bounds(0.02, 2.0)]
 Steepness = Annotated[Exponent, Bounds(0.05, 3.0)]
+# A relative difference of two columns of tokens that is no repetition.
+ROUNDED = 1e-9
 Epochs = Annotated[jax.Array, Kind("epochs", 0.1, 1e5, spacing="log")]
 
 
@@ -240,9 +242,10 @@ def repetition_penalty(
     trade off against B and beta.
     """
     unique = jnp.minimum(U, D)
-    # The power of no repetition has no slope: it is taken of repetitions only.
-    again = jnp.where(D > unique, D / unique - 1, 1.0)
-    harm = jnp.where(D > unique, again**delta * (N / unique) ** kappa, 0.0)
+    # The power of no repetition has no slope, and that of a rounding error is no small number.
+    repeats = D > unique * (1 + ROUNDED)
+    again = jnp.where(repeats, D / unique - 1, 1.0)
+    harm = jnp.where(repeats, again**delta * (N / unique) ** kappa, 0.0)
     return E + A * N**-alpha + B * D**-beta + P * harm
 
 
