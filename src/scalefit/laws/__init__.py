@@ -223,6 +223,17 @@ BUILTIN: Mapping[str, Law] = Frozen(
     {item.name: item for family in FAMILIES.values() for item in family}
 )
 
+# Laws that a function makes, because their columns are its arguments, by the beginning of their
+# names.
+MADE: Mapping[str, str] = Frozen(
+    {
+        "mixture_of": "scalefit.laws.mixture_of('web', 'code')",
+        "additive_mixture_of": "scalefit.laws.additive_mixture_of('web', 'code')",
+        "joint_mixture_of": "scalefit.laws.joint_mixture_of('web', 'code')",
+        "multi_power": "scalefit.laws.multi_power()",
+    }
+)
+
 
 def table() -> LawTable:
     """All built-in laws, in the order of their families; ``table().to_frame()`` is a DataFrame.
@@ -239,19 +250,21 @@ def table() -> LawTable:
 def search(words: str) -> LawTable:
     """The built-in laws whose documentation holds every one of the words, in any case.
 
+    Small words and hyphens do not count. Where no law holds all, those that hold the most of them.
+
     Args:
         words: text: of a name, a paper, an arXiv number, a column or a use, as ``"visual tokens"``.
 
     Returns:
-        The laws, in the order of :func:`table`; none where no law has all the words.
+        The laws, in the order of :func:`table`; none where no law has half of the words.
 
     Raises:
         ArgumentError: ``words`` is no text, or an empty one.
 
     Example:
         >>> from scalefit import laws
-        >>> [law.name for law in laws.search("over-training")]
-        ['chinchilla_overtrained']
+        >>> [law.name for law in laws.search("BLEU against fine-tuning data")]
+        ['bleu_of_data']
     """
     return table().matching(text(words, "words", remedy="Give words, as search('learning rate')"))
 
@@ -289,6 +302,21 @@ def find(law: Any) -> Law:
         )
     for item in known:
         return item
-    close = difflib.get_close_matches(law, BUILTIN, n=1)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
-    raise LawError(f"no built-in law is called {shown(law)}. {hint}Known: {', '.join(BUILTIN)}")
+    raise LawError(f"no built-in law is called {shown(law)}. {_proposed(law)}")
+
+
+def _proposed(name: str) -> str:
+    """What to pass in place of a name that no law has."""
+    for made, maker in MADE.items():
+        if name.startswith(made):
+            return f"Laws of that name are made by a function: pass law={maker}"
+    close = difflib.get_close_matches(name, BUILTIN, n=1)
+    if close:
+        return f"Did you mean {close[0]!r}? scalefit.laws.table() lists all {len(BUILTIN)}"
+    held = table().matching(name)
+    found = [] if held.partly else [item.name for item in held][:5]
+    hint = f"Laws whose documentation says so: {', '.join(found)}. " if found else ""
+    return (
+        f"{hint}scalefit.laws.table() lists all {len(BUILTIN)}, and "
+        "scalefit.laws.search('visual tokens') finds them by words"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -21,6 +21,12 @@ COLUMNS = [
     *("formula", "source", "also_known_as"),
 ]
 
+# Words of a question that say nothing of its law.
+SMALL = {
+    *("a", "against", "an", "and", "as", "at", "by", "for", "from", "in", "of", "on"),
+    *("or", "over", "the", "to", "under", "versus", "vs", "with"),
+}
+
 NONE = (
     "no law: scalefit.laws.table() lists them all, docs/which_law.md says what each is for, and "
     "@scalefit.law makes one of a formula"
@@ -33,9 +39,11 @@ class LawTable(Described):
 
     Attributes:
         families: laws of each family, in order.
+        partly: of a search that no law answers whole: how many of its words these hold.
     """
 
     families: Mapping[str, tuple[Law, ...]]
+    partly: str = ""
 
     def __len__(self) -> int:
         return sum(map(len, self.families.values()))
@@ -72,12 +80,24 @@ class LawTable(Described):
     def matching(self, words: str) -> LawTable:
         """The laws whose documentation holds every one of the words, in any case.
 
-        Names, docstrings, columns, sources and other names (``also_known_as``) are read.
+        Names, families, docstrings, columns, sources and other names (``also_known_as``) are read,
+        without hyphens and without small words. Where no law holds all, those that hold the most,
+        half of them at least.
 
         Args:
             words: text, as ``"visual tokens"``.
         """
-        return self._kept(lambda item: _holds(" ".join(_documentation(item)), words))
+        asked = _words(words)
+        held = {
+            item.name: _held(_plain(" ".join((family, *_documentation(item)))), asked)
+            for family, members in self.families.items()
+            for item in members
+        }
+        most = max(held.values(), default=0)
+        if not asked or 2 * most < len(asked):
+            return self._kept(lambda item: False)
+        found = self._kept(lambda item: held[item.name] == most)
+        return replace(found, partly="" if most == len(asked) else f"{most} of {len(asked)} words")
 
     def named(self, name: str) -> Law | None:
         """The law of that name, or that had it in an earlier version: another name of one word.
@@ -122,11 +142,20 @@ class LawTable(Described):
         ]
         if not len(self):
             return Description("Laws", NONE)
+        first = next(iter(self)).name
         return Description(
             "Laws",
-            f"{len(self)} published laws. Pass one by name, as scalefit.fit(runs, 'chinchilla'); "
-            "scalefit.laws.chinchilla says what its parameters are.",
+            f"{self._counted} Pass one by name, as scalefit.fit(runs, {first!r}); "
+            f"scalefit.laws.{first} says what its parameters are.",
             tables=[Table(columns, whole=True)],
+        )
+
+    @property
+    def _counted(self) -> str:
+        """How many laws, and what they are."""
+        count = f"{len(self)} law{'s' * (len(self) != 1)}"
+        return (
+            f"No law has all the words; {count} with {self.partly}." if self.partly else f"{count}."
         )
 
     def __repr__(self) -> str:
@@ -139,8 +168,17 @@ def _documentation(item: Law) -> list[str]:
     return [*own, *item.columns, *item.also_known_as]
 
 
-def _holds(text: str, words: str) -> bool:
-    """Whether every word occurs in a text, as a word begins, in any case."""
-    found = text.casefold()
-    asked = [word.removesuffix("s") if len(word) > 3 else word for word in words.casefold().split()]
-    return all(re.search(rf"\b{re.escape(word)}", found) for word in asked)
+def _plain(text: str) -> str:
+    """A text to look for words in: over-training, overtraining and over_training are one."""
+    return f" {re.sub(r'(?<=[a-z])-(?=[a-z])', '', text.casefold()).replace('_', ' ')} "
+
+
+def _words(asked: str) -> list[str]:
+    """The words of a question that tell laws apart, without the ending of a plural."""
+    words = [word for word in _plain(asked).split() if word not in SMALL]
+    return [word.removesuffix("s") if len(word) > 3 else word for word in words]
+
+
+def _held(text: str, words: list[str]) -> int:
+    """How many of the words occur in a text, as a word begins."""
+    return sum(bool(re.search(rf"(?<!\w){re.escape(word)}", text)) for word in words)
