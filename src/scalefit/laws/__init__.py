@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -223,17 +222,6 @@ BUILTIN: Mapping[str, Law] = Frozen(
     {item.name: item for family in FAMILIES.values() for item in family}
 )
 
-# Laws that a function makes, because their columns are its arguments, by the beginning of their
-# names.
-MADE: Mapping[str, str] = Frozen(
-    {
-        "mixture_of": "scalefit.laws.mixture_of('web', 'code')",
-        "additive_mixture_of": "scalefit.laws.additive_mixture_of('web', 'code')",
-        "joint_mixture_of": "scalefit.laws.joint_mixture_of('web', 'code')",
-        "multi_power": "scalefit.laws.multi_power()",
-    }
-)
-
 
 def table() -> LawTable:
     """All built-in laws, in the order of their families; ``table().to_frame()`` is a DataFrame.
@@ -302,21 +290,4 @@ def find(law: Any) -> Law:
         )
     for item in known:
         return item
-    raise LawError(f"no built-in law is called {shown(law)}. {_proposed(law)}")
-
-
-def _proposed(name: str) -> str:
-    """What to pass in place of a name that no law has."""
-    for made, maker in MADE.items():
-        if name.startswith(made):
-            return f"Laws of that name are made by a function: pass law={maker}"
-    close = difflib.get_close_matches(name, BUILTIN, n=1)
-    if close:
-        return f"Did you mean {close[0]!r}? scalefit.laws.table() lists all {len(BUILTIN)}"
-    held = table().matching(name)
-    found = [] if held.partly else [item.name for item in held][:5]
-    hint = f"Laws whose documentation says so: {', '.join(found)}. " if found else ""
-    return (
-        f"{hint}scalefit.laws.table() lists all {len(BUILTIN)}, and "
-        "scalefit.laws.search('visual tokens') finds them by words"
-    )
+    raise LawError(f"no built-in law is called {shown(law)}. {table().instead_of(law)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +27,17 @@ SMALL = {
     *("a", "against", "an", "and", "as", "at", "by", "for", "from", "in", "of", "on"),
     *("or", "over", "the", "to", "under", "versus", "vs", "with"),
 }
+
+# Laws that a function makes, because their columns are its arguments, by the beginning of their
+# names.
+MADE: Mapping[str, str] = Frozen(
+    {
+        "mixture_of": "scalefit.laws.mixture_of('web', 'code')",
+        "additive_mixture_of": "scalefit.laws.additive_mixture_of('web', 'code')",
+        "joint_mixture_of": "scalefit.laws.joint_mixture_of('web', 'code')",
+        "multi_power": "scalefit.laws.multi_power()",
+    }
+)
 
 NONE = (
     "no law: scalefit.laws.table() lists them all, docs/which_law.md says what each is for, and "
@@ -107,6 +119,26 @@ class LawTable(Described):
         """
         former = [item for item in self if name.isidentifier() and name in item.also_known_as]
         return next((item for item in self if item.name == name), next(iter(former), None))
+
+    def instead_of(self, name: str) -> str:
+        """What to pass in place of a name that no law has, in words.
+
+        Args:
+            name: text that is no name of a law.
+        """
+        for made, maker in MADE.items():
+            if name.startswith(made):
+                return f"Laws of that name are made by a function: pass law={maker}"
+        close = difflib.get_close_matches(name, [item.name for item in self], n=1)
+        if close:
+            return f"Did you mean {close[0]!r}? scalefit.laws.table() lists all {len(self)}"
+        held = self.matching(name)
+        found = [] if held.partly else [item.name for item in held][:5]
+        hint = f"Laws whose documentation says so: {', '.join(found)}. " if found else ""
+        return (
+            f"{hint}scalefit.laws.table() lists all {len(self)}, and "
+            "scalefit.laws.search('visual tokens') finds them by words"
+        )
 
     def known_as(self, words: str) -> LawTable:
         """The laws that have another name (``also_known_as``) which begins with these words.
