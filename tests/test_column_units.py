@@ -183,6 +183,20 @@ def test_losses_become_nats(runs, counted, unit, there, size, named):
     assert fit.loss_unit == named and fit.params.units["E"] == named
     assert named in fit.summary() and named in table.summary()
     assert sf.Fit.from_json(fit.to_json()).loss_unit == named
+    # The table is read again as it was.
+    np.testing.assert_allclose(fit.residuals(other), counted.residuals(runs), atol=1e-9)
+    errors = sf.covariance(fit, other).standard_errors
+    assert errors["alpha"] == pytest.approx(sf.covariance(counted, runs).standard_errors["alpha"])
+
+
+def test_a_table_in_another_unit_than_the_fit_says_so(runs):
+    other = runs.assign(ppl=np.exp(runs["loss"]))
+    fit = sf.fit(other.drop(columns="loss"), loss="ppl", loss_unit="perplexity")
+    expected = fit.residuals(other.drop(columns="loss"))
+    np.testing.assert_allclose(fit.residuals(other, loss="loss"), expected, atol=1e-9)
+    np.testing.assert_allclose(
+        fit.residuals(other.assign(ppl=runs["loss"]), loss_unit="nats"), expected, atol=1e-9
+    )
 
 
 def test_rules_on_converted_losses(runs):

@@ -97,6 +97,38 @@ def labelled() -> sf.Fit:
 
 
 @case
+def columns_that_a_header_names_in_a_word() -> list[str]:
+    """A law that has no name is passed as it is, and a batch in sequences has their length."""
+    law = sf.laws.mixture_of("web", "code")
+    shares = np.random.default_rng(0).dirichlet([2.0, 1.5, 1.0], 12)[:, :2]
+    design = pd.DataFrame(shares, columns=["web", "code"])
+    truth = {"c": 2.4, "k": 1.1, "t_web": -1.6, "t_code": 0.1}
+    losses = sf.simulate(design, law, truth, noise=0.002)["loss"]
+    named = {"web": "web_share", "code": "share_of_code"}
+    table = design.rename(columns=named).assign(val_loss_code=losses, val_loss_web=losses)
+    mixed = refused(lambda: sf.fit(table, law))
+    call = balanced(mixed, "scalefit.fit(")
+    assert value_of(call, runs=table, law=law).params["c"] == pytest.approx(2.4, rel=0.1)
+    assert all(f"{name}={header!r}" in call for name, header in named.items())
+    sweep = runs().assign(lr=1e-3, global_batch=np.arange(len(runs())) % 5 + 1)
+    batch = refused(lambda: sf.LossTable.from_frame(sweep).require(["batch"]))
+    assert option(batch, "batch") == ("global_batch", 2048)
+    read = sf.LossTable.from_frame(sweep, batch=option(batch, "batch"))
+    np.testing.assert_array_equal(read.column("batch"), 2048.0 * sweep["global_batch"])
+    return [mixed, batch]
+
+
+@case
+def names_that_no_law_has() -> list[str]:
+    made = refused(lambda: sf.laws.find("mixture_of_3"))
+    assert called(made, "scalefit.laws.mixture_of(").columns == ("web", "code")
+    held = refused(lambda: sf.laws.find("moe"))
+    assert len(called(held, "scalefit.laws.table(")) == len(sf.laws.BUILTIN)
+    assert called(held, "scalefit.laws.search(")
+    return [made, held]
+
+
+@case
 def skills_of_families() -> list[str]:
     names = ["arc", "mmlu"]
     scored = runs().assign(maker=np.resize(["x", "y"], len(runs())), arc=0.5)

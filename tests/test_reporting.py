@@ -135,6 +135,17 @@ def test_long_tables_show_both_ends_and_wide_ones_are_cut():
     assert "row 50" not in render.text(Description("Long", tables=[whole]))
 
 
+def test_intervals_are_never_cut():
+    words, numbers = ["w" * 200] * 2, [0.73333, 0.26667]
+    shares = Column("share", numbers, low=[0.733331, 0.266662], high=[0.733338, 0.266667])
+    table = Table([Column("name", words, "text"), *[shares] * 3, Column("rest", words, "text")])
+    lines = render.text(Description("Wide", tables=[table])).splitlines()
+    assert all(
+        line.count(f"  {shares.cells[row].interval}  ") == 3 for row, line in enumerate(lines[-2:])
+    )
+    assert "www..." in lines[-1]
+
+
 def test_every_law_is_typeset():
     from latex2mathml.converter import convert
 

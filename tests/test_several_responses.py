@@ -166,6 +166,14 @@ def test_a_copy_of_a_response_adds_no_certainty():
     (note,) = (note for note in both.notes if note.code == "shared_runs")
     assert note.details["narrowing"] == pytest.approx(2**0.5, rel=0.02)
     assert note.details["by"] == "row"
+    # It is about intervals by rows: neither the optimum nor draws of whole runs are worse for it.
+    level = found.draws(20).at(response=CODE)
+    for surface in (both.at(response=CODE), level):
+        notes = sf.allocate(surface, flops=1e22).notes
+        assert not {"fit_warnings", "shared_runs"} & {item.code for item in notes}
+    # What is proposed for one level can be called.
+    assert "scalefit.bootstrap(fit, runs)" in both.summary().partition("for intervals")[0]
+    assert "for intervals" not in both.at(response=CODE).summary()
 
 
 def test_runs_are_held_out_with_all_their_responses():

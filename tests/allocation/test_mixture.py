@@ -247,6 +247,25 @@ def test_weights_choose_the_responses():
     assert one.losses["code"] == pytest.approx(float(fits()["code"].evaluate(web=1.0, code=0.0)))
 
 
+def test_one_fit_of_several_responses_is_one_fit_for_each():
+    """Whose t are the same, so that sharing them is right."""
+    law = sf.laws.mixture_of("web", "code")
+    shares = np.random.default_rng(3).dirichlet([1.5, 1.5, 1.0], 15)[:, :2]
+    design = pd.DataFrame(shares, columns=["web", "code"])
+    truth = {"c": 1.0, "k": 1.0, "t_web": -1.6, "t_code": -1.9}
+    table = design.assign(
+        one=sf.simulate(design, law, truth, noise=0.002)["loss"],
+        two=sf.simulate(design, law, {**truth, "k": 2.0}, noise=0.002, seed=1)["loss"],
+    )
+    draws = sf.covariance(sf.fit(table, law, responses=["one", "two"]), table).draws(20)
+    given = {"weights": {"one": 1, "two": 3}, "runs": table}
+    whole = sf.optimal_mixture(draws, **given)
+    each = sf.optimal_mixture({name: draws.at(response=name) for name in ("one", "two")}, **given)
+    assert whole.shares == each.shares and dict(whole.weights) == {"one": 0.25, "two": 0.75}
+    assert whole.estimate("web").interval(0.95) == each.estimate("web").interval(0.95)
+    assert "responses_unpaired" not in str(whole.notes)
+
+
 def test_other_mixtures_cost_tokens():
     fit = scaled()
     found = sf.optimal_mixture(fit, at=AT, natural={"a": 5, "b": 3, "c": 2})

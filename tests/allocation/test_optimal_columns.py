@@ -145,6 +145,16 @@ def test_other_coordinates_and_laws_that_are_no_formula_of_numpy(law):
     assert sf.optimal_columns(fit, column)[column] == pytest.approx(expected, rel=1e-6)
 
 
+def test_the_optimum_is_proposed_where_a_rate_was_swept():
+    fit = fitted("posynomial_bowl")
+    draws = sf.covariance(fitted("posynomial_bowl", 0.002), swept("posynomial_bowl", 0.002)).draws(
+        9
+    )
+    for given, said in (("fit", fit.summary()), ("draws", draws.summary())):
+        call = f"scalefit.optimal_columns({given}, ['lr', 'batch'], N=..., D=...)"
+        assert call in " ".join(said.split()), said
+
+
 def test_an_interval_is_that_of_the_delta_method():
     runs = swept("loss_bowl", 0.001)
     fit = fitted("loss_bowl", 0.001)

@@ -255,17 +255,31 @@ def test_a_law_is_found_as_itself() -> None:
 
 
 def test_misspelt_name_is_answered_with_the_closest() -> None:
-    message = (
-        "no built-in law is called 'chinchila'. Did you mean 'chinchilla'\\? Known: chinchilla, "
-        "chinchilla_tied, chinchilla_n, chinchilla_d"
-    )
+    message = "is called 'chinchila'. Did you mean 'chinchilla'\\? scalefit.laws.table\\(\\) lists"
     with pytest.raises(sf.errors.LawError, match=message):
         laws.find("chinchila")
 
 
-def test_name_like_no_other_is_answered_with_the_list_alone() -> None:
-    with pytest.raises(sf.errors.LawError, match=r"is called 'zzz'\. Known: chinchilla,"):
+def test_name_like_no_other_is_answered_with_the_list_and_the_search() -> None:
+    with pytest.raises(
+        sf.errors.LawError, match=r"is called 'zzz'\. scalefit.laws.table\(\) lists"
+    ):
         laws.find("zzz")
+
+
+def test_words_are_answered_with_the_laws_that_hold_them() -> None:
+    with pytest.raises(sf.errors.LawError, match=r"says so: fine_grained_moe, efficiency_"):
+        laws.find("mixture of experts")
+
+
+@pytest.mark.parametrize(
+    "name", ["additive_mixture_of", "joint_mixture_of_3", "mixture_of_3", "multi_power"]
+)
+def test_a_law_that_is_made_is_answered_with_the_call(name: str) -> None:
+    with pytest.raises(sf.errors.LawError, match="are made by a function") as caught:
+        laws.find(name)
+    made = eval(str(caught.value).partition("law=")[2], {"scalefit": sf})
+    assert made.name.startswith(name.rstrip("_0123456789"))
 
 
 def test_plain_function_is_answered_with_the_decorator() -> None:
@@ -488,3 +502,28 @@ def test_a_search_reads_all_that_is_said_of_a_law(known_as):
     assert len(laws.search("model")) == 2
     with pytest.raises(ArgumentError, match="words"):
         laws.search("")
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("BLEU against fine-tuning data", "bleu_of_data"),
+        ("finetuning", "rectified_finetuning"),
+        ("overtraining", "chinchilla_overtrained"),
+        ("downstream accuracy", "accuracy_of_loss"),
+        ("repeated sampling", "coverage_power"),
+        ("MoE", "joint_moe"),
+        ("multi-power", "annealing"),
+    ],
+)
+def test_a_search_takes_the_words_of_a_question(words, name):
+    found = laws.search(words)
+    assert name in [item.name for item in found] and len(found) < 6 and not found.partly
+
+
+def test_a_question_that_no_law_answers_whole_gets_the_laws_with_most_of_its_words():
+    found = laws.search("verifier quizzically accepts")
+    assert [item.name for item in found] == ["verified_sampling"]
+    assert "No law has all the words; 1 law with 2 of 3 words. Pass" in found.summary()
+    assert "scalefit.fit(runs, 'verified_sampling')" in found.summary()
+    assert not len(laws.search("quizzically overnight experts zzz"))

@@ -30,6 +30,7 @@ from scalefit.allocation.simplex_search import HELD, inside, minimise
 from scalefit.allocation.unit_checks import require_units
 from scalefit.arguments import mapping, number, refused, text
 from scalefit.calls import checked_call
+from scalefit.data.several_responses import RESPONSE
 from scalefit.data.table import LossTable
 from scalefit.errors import AllocationError
 from scalefit.frozen import Frozen
@@ -123,8 +124,8 @@ def optimal_mixture(
 
     Args:
         fit: a fit of a law of shares, or an ensemble of one; or one for each response (the loss on
-            a domain, a benchmark's error), by name. Ensembles of one seed over the same runs are
-            paired, draw by draw.
+            a domain, a benchmark's error), by name; or one fit of several (``responses=``).
+            Ensembles of one seed over the same runs are paired, draw by draw.
         weights: weight of each response, divided by their sum; those left out count nothing.
             Equal ones by default.
         at: values of the law's other columns, as ``{"N": 7e9, "D": 1e12}``.
@@ -171,7 +172,7 @@ def optimal_mixture(
     """
     surfaces = _surfaces(fit)
     points = {name: item.one_surface().point for name, item in surfaces.items()}
-    if weights is not None and not isinstance(fit, Mapping):
+    if weights is not None and len(surfaces) == 1 and not isinstance(fit, Mapping):
         remedy = "Leave weights out: they are of several responses, by name"
         raise refused("weights", weights, "needed for one response", remedy)
     problem = _problem(
@@ -202,6 +203,8 @@ def _surfaces(fit: Any) -> dict[str, Surface]:
     """
     if not isinstance(fit, Mapping):
         one = checked_surface(fit)
+        if {name for item in one.point.groups.values() for name in item.columns} == {RESPONSE}:
+            return {level: one.at(response=level) for level in one.point.responses}
         return {one.point.law.response: one}
     remedy = "Pass a fit by response, as fit={'web': web_fit, 'code': code_fit}"
     given = mapping(fit, "fit", remedy=remedy)

@@ -55,6 +55,9 @@ LONG_NAME = 60
 # that says what a column means.
 CLOSE, LONG_WORD = 0.8, 4
 
+# Letters of the name of a law's column that a longer header may have as one of its words.
+SHORT_NAME = 3
+
 
 def guesses(
     frame: pd.DataFrame, name: str, taken: Sequence[object] = (), meaning: str = ""
@@ -91,7 +94,9 @@ def _rank(header: str, name: str, meaning: str) -> int | None:
         return 2
     if name not in WORDS:
         close = difflib.get_close_matches(normalised(last), [name.lower()], 1, CLOSE)
-        return 4 if close or _means(last, meaning) else None
+        if close or _means(last, meaning):
+            return 4
+        return 5 if _names(header, name) else None
     parts = "_".join(_words(header))
     if re.search(rf"(?:^|_)(?:{OTHERWISE[name]})(?:_|$)", parts):
         return None
@@ -110,6 +115,13 @@ def _means(header: str, meaning: str) -> bool:
     """Whether every long word of a header is one of what a column means."""
     words = [word for word in _words(header) if len(word) >= LONG_WORD]
     return bool(words) and set(words) <= set(_words(meaning))
+
+
+def _names(header: str, name: str) -> bool:
+    """Whether a header has the name of a column among its words, and is no loss: ``web_share``."""
+    words = _words(header)
+    loss = re.search(rf"(?:^|_)(?:{WORDS['loss']})(?:_|$)", "_".join(words))
+    return len(name) >= SHORT_NAME and name.lower() in words and not loss
 
 
 def _has_numbers(values: pd.Series | pd.DataFrame, name: str) -> bool:
@@ -211,6 +223,11 @@ def _remedies(
         options += ", loss_unit='perplexity'"
     verb = "Say which one" if several and len(likely) == len(several) else "Perhaps"
     yield f"{verb}: {call}, {options})" if call else f"{verb}: {options}"
+    if "batch" in likely:
+        yield (
+            "batch counts tokens: of sequences give the length as well, "
+            f"batch=({likely['batch']!r}, 2048)"
+        )
     for name, found in [*several.items(), *guessed.items()]:
         if name in likely and len(found) > 1 and name not in several:
             yield f"{name} may also be {listed(found[1:4])}"

@@ -59,7 +59,7 @@ from scalefit.data.table_notes import reading_notes, replaced_columns
 from scalefit.data.table_report import first_rows, quantities
 from scalefit.errors import ArgumentError, DataError, listed
 from scalefit.frozen import Frozen
-from scalefit.laws import Law
+from scalefit.laws import BUILTIN, Law
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Description, Table
@@ -339,7 +339,10 @@ class LossTable(Described):
         """The error for quantities that the table lacks or that could be several columns."""
         # Under the headers of the source, which are those that a caller can give.
         original = self.frame.rename(columns=dict(self.sources))
-        chosen = "" if law is None or law.name == "chinchilla" else f", {law.name!r}"
+        named = law is not None and BUILTIN.get(law.name) is law
+        chosen = f", {law.name!r}" if named and law is not None else ", law"
+        if law is None or law is BUILTIN["chinchilla"]:
+            chosen = ""
         return unresolved(
             original,
             names,

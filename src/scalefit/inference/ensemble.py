@@ -34,6 +34,7 @@ from scalefit.reporting.description import Description
 from scalefit.results.domain import unit_mismatch
 from scalefit.results.estimate import AS_DRAWN, Draws, Estimate, Origin, TailCorrection
 from scalefit.results.fit import Fit
+from scalefit.results.fit_report import MOST_NAMED, swept
 from scalefit.results.remembered_columns import spoken
 from scalefit.results.surface import IntervalKind
 from scalefit.runtime.settings import own_settings, quiet
@@ -322,10 +323,14 @@ class Ensemble(Described):
         if self.fit.groups:
             names = sorted({name for item in self.fit.groups.values() for name in item.columns})
             return f"draws.at({', '.join(f'{name}=...' for name in names)}) for one surface"
+        if optimised := swept(self.fit.law.columns, self.fit.law.response):
+            return f"scalefit.optimal_columns(draws, {optimised})"
         if {"N", "D"} <= set(self.fit.law.columns):
             return "scalefit.allocate(draws, flops=1e24)"
         called = spoken(self.fit.law, self.fit.provenance)
         named = [called.get(name, name) for name in self.fit.law.columns]
+        if len(named) > MOST_NAMED:
+            return "draws.predict(table)"
         plain = all(name.isidentifier() for name in named)
         columns = [f"{name}=..." for name in (named if plain else self.fit.law.columns)]
         return f"draws.predict({', '.join(columns)})"

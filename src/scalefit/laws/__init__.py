@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -239,19 +238,21 @@ def table() -> LawTable:
 def search(words: str) -> LawTable:
     """The built-in laws whose documentation holds every one of the words, in any case.
 
+    Small words and hyphens do not count. Where no law holds all, those that hold the most of them.
+
     Args:
         words: text: of a name, a paper, an arXiv number, a column or a use, as ``"visual tokens"``.
 
     Returns:
-        The laws, in the order of :func:`table`; none where no law has all the words.
+        The laws, in the order of :func:`table`; none where no law has half of the words.
 
     Raises:
         ArgumentError: ``words`` is no text, or an empty one.
 
     Example:
         >>> from scalefit import laws
-        >>> [law.name for law in laws.search("over-training")]
-        ['chinchilla_overtrained']
+        >>> [law.name for law in laws.search("BLEU against fine-tuning data")]
+        ['bleu_of_data']
     """
     return table().matching(text(words, "words", remedy="Give words, as search('learning rate')"))
 
@@ -289,6 +290,4 @@ def find(law: Any) -> Law:
         )
     for item in known:
         return item
-    close = difflib.get_close_matches(law, BUILTIN, n=1)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
-    raise LawError(f"no built-in law is called {shown(law)}. {hint}Known: {', '.join(BUILTIN)}")
+    raise LawError(f"no built-in law is called {shown(law)}. {table().instead_of(law)}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -21,6 +22,23 @@ COLUMNS = [
     *("formula", "source", "also_known_as"),
 ]
 
+# Words of a question that say nothing of its law.
+SMALL = {
+    *("a", "against", "an", "and", "as", "at", "by", "for", "from", "in", "of", "on"),
+    *("or", "over", "the", "to", "under", "versus", "vs", "with"),
+}
+
+# Laws that a function makes, because their columns are its arguments, by the beginning of their
+# names.
+MADE: Mapping[str, str] = Frozen(
+    {
+        "mixture_of": "scalefit.laws.mixture_of('web', 'code')",
+        "additive_mixture_of": "scalefit.laws.additive_mixture_of('web', 'code')",
+        "joint_mixture_of": "scalefit.laws.joint_mixture_of('web', 'code')",
+        "multi_power": "scalefit.laws.multi_power()",
+    }
+)
+
 NONE = (
     "no law: scalefit.laws.table() lists them all, docs/which_law.md says what each is for, and "
     "@scalefit.law makes one of a formula"
@@ -33,9 +51,11 @@ class LawTable(Described):
 
     Attributes:
         families: laws of each family, in order.
+        partly: of a search that no law answers whole: how many of its words these hold.
     """
 
     families: Mapping[str, tuple[Law, ...]]
+    partly: str = ""
 
     def __len__(self) -> int:
         return sum(map(len, self.families.values()))
@@ -72,12 +92,24 @@ class LawTable(Described):
     def matching(self, words: str) -> LawTable:
         """The laws whose documentation holds every one of the words, in any case.
 
-        Names, docstrings, columns, sources and other names (``also_known_as``) are read.
+        Names, families, docstrings, columns, sources and other names (``also_known_as``) are read,
+        without hyphens and without small words. Where no law holds all, those that hold the most,
+        half of them at least.
 
         Args:
             words: text, as ``"visual tokens"``.
         """
-        return self._kept(lambda item: _holds(" ".join(_documentation(item)), words))
+        asked = _words(words)
+        held = {
+            item.name: _held(_plain(" ".join((family, *_documentation(item)))), asked)
+            for family, members in self.families.items()
+            for item in members
+        }
+        most = max(held.values(), default=0)
+        if not asked or 2 * most < len(asked):
+            return self._kept(lambda item: False)
+        found = self._kept(lambda item: held[item.name] == most)
+        return replace(found, partly="" if most == len(asked) else f"{most} of {len(asked)} words")
 
     def named(self, name: str) -> Law | None:
         """The law of that name, or that had it in an earlier version: another name of one word.
@@ -87,6 +119,26 @@ class LawTable(Described):
         """
         former = [item for item in self if name.isidentifier() and name in item.also_known_as]
         return next((item for item in self if item.name == name), next(iter(former), None))
+
+    def instead_of(self, name: str) -> str:
+        """What to pass in place of a name that no law has, in words.
+
+        Args:
+            name: text that is no name of a law.
+        """
+        for made, maker in MADE.items():
+            if name.startswith(made):
+                return f"Laws of that name are made by a function: pass law={maker}"
+        close = difflib.get_close_matches(name, [item.name for item in self], n=1)
+        if close:
+            return f"Did you mean {close[0]!r}? scalefit.laws.table() lists all {len(self)}"
+        held = self.matching(name)
+        found = [] if held.partly else [item.name for item in held][:5]
+        hint = f"Laws whose documentation says so: {', '.join(found)}. " if found else ""
+        return (
+            f"{hint}scalefit.laws.table() lists all {len(self)}, and "
+            "scalefit.laws.search('visual tokens') finds them by words"
+        )
 
     def known_as(self, words: str) -> LawTable:
         """The laws that have another name (``also_known_as``) which begins with these words.
@@ -122,11 +174,20 @@ class LawTable(Described):
         ]
         if not len(self):
             return Description("Laws", NONE)
+        first = next(iter(self)).name
         return Description(
             "Laws",
-            f"{len(self)} published laws. Pass one by name, as scalefit.fit(runs, 'chinchilla'); "
-            "scalefit.laws.chinchilla says what its parameters are.",
+            f"{self._counted} Pass one by name, as scalefit.fit(runs, {first!r}); "
+            f"scalefit.laws.{first} says what its parameters are.",
             tables=[Table(columns, whole=True)],
+        )
+
+    @property
+    def _counted(self) -> str:
+        """How many laws, and what they are."""
+        count = f"{len(self)} law{'s' * (len(self) != 1)}"
+        return (
+            f"No law has all the words; {count} with {self.partly}." if self.partly else f"{count}."
         )
 
     def __repr__(self) -> str:
@@ -139,8 +200,17 @@ def _documentation(item: Law) -> list[str]:
     return [*own, *item.columns, *item.also_known_as]
 
 
-def _holds(text: str, words: str) -> bool:
-    """Whether every word occurs in a text, as a word begins, in any case."""
-    found = text.casefold()
-    asked = [word.removesuffix("s") if len(word) > 3 else word for word in words.casefold().split()]
-    return all(re.search(rf"\b{re.escape(word)}", found) for word in asked)
+def _plain(text: str) -> str:
+    """A text to look for words in: over-training, overtraining and over_training are one."""
+    return f" {re.sub(r'(?<=[a-z])-(?=[a-z])', '', text.casefold()).replace('_', ' ')} "
+
+
+def _words(asked: str) -> list[str]:
+    """The words of a question that tell laws apart, without the ending of a plural."""
+    words = [word for word in _plain(asked).split() if word not in SMALL]
+    return [word.removesuffix("s") if len(word) > 3 else word for word in words]
+
+
+def _held(text: str, words: list[str]) -> int:
+    """How many of the words occur in a text, as a word begins."""
+    return sum(bool(re.search(rf"(?<!\w){re.escape(word)}", text)) for word in words)

@@ -82,6 +82,7 @@ class _Cells(NamedTuple):
     Attributes:
         headings: of the columns.
         numbers: which columns are numbers.
+        least: width below which no column is cut: an interval that is cut says nothing.
         rows: those that are shown, and None in place of those that are left out.
         hidden: what is said of those; empty where all are shown.
         formulas: LaTeX of cells that are formulas, by row and column.
@@ -89,6 +90,7 @@ class _Cells(NamedTuple):
 
     headings: list[str]
     numbers: list[bool]
+    least: list[int]
     rows: list[list[str] | None]
     hidden: str
     formulas: dict[tuple[int, int], str]
@@ -169,6 +171,7 @@ def _cells(table: Table, whole: bool = False) -> _Cells:
         hidden = f"... and {count - FIRST_ROWS - LAST_ROWS} more: {table.rest}"
     headings: list[str] = []
     numbers: list[bool] = []
+    least: list[int] = []
     columns: list[list[str]] = []
     formulas: dict[tuple[int, int], str] = {}
     for column in table.columns:
@@ -180,19 +183,22 @@ def _cells(table: Table, whole: bool = False) -> _Cells:
                     formulas[place, len(headings)] = values[row][1]
         headings.append(column.name)
         numbers.append(column.kind not in WORDS)
+        least.append(LEAST_WIDTH)
         columns.append([cell.value for cell in cells])
         if column.has_interval:
             headings.append(table.interval)
             numbers.append(False)
             columns.append([cell.interval for cell in cells])
+            least.append(max([LEAST_WIDTH, *(len(cell.interval) for cell in cells)]))
     rows = [None if row is None else [column[row] for column in columns] for row in shown]
-    return _Cells(headings, numbers, rows, hidden, formulas)
+    return _Cells(headings, numbers, least, rows, hidden, formulas)
 
 
 def _text_table(table: Table) -> list[str]:
     cells = _cells(table)
     shown = [cells.headings, *(row for row in cells.rows if row is not None)]
-    widths = _fitted([max(map(len, column)) for column in zip(*shown, strict=True)], cells.numbers)
+    widest = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    widths = _fitted(widest, cells)
     found = _wrapped(table.title, "  ", "  ")
     for row in [cells.headings, *cells.rows]:
         if row is None:
@@ -206,14 +212,17 @@ def _text_table(table: Table) -> list[str]:
     return found
 
 
-def _fitted(widths: list[int], numbers: Sequence[bool]) -> list[int]:
+def _fitted(widths: list[int], cells: _Cells) -> list[int]:
     """Widths of columns, those of words cut where a line would be too long."""
-    words = [place for place, number in enumerate(numbers) if not number]
-    while words and sum(widths) + 2 * len(widths) > WIDTH:
-        widest = max(words, key=lambda place: widths[place])
-        if widths[widest] <= LEAST_WIDTH:
+    while sum(widths) + 2 * len(widths) > WIDTH:
+        words = [
+            place
+            for place, number in enumerate(cells.numbers)
+            if not number and widths[place] > cells.least[place]
+        ]
+        if not words:
             break
-        widths[widest] -= 1
+        widths[max(words, key=lambda place: widths[place])] -= 1
     return widths
 
 

@@ -13,10 +13,18 @@ from scalefit.notes import Note
 __all__ = [
     "FEWEST_CLUSTERS",
     "MOST_NARROWED",
+    "carried",
     "dependence_notes",
     "interval_call",
     "too_narrow",
 ]
+
+# Notes on a fit that every answer repeats in full.
+CARRIED = ("units", "loss_unit", "one_ratio")
+
+# Warnings about intervals by rows alone: methods that take rows as independent repeat them, and
+# neither the point nor draws of whole runs have them.
+OF_ROWS = ("shared_runs",)
 
 # Notes that rows share their noise.
 CODES = ("trajectories", "repeated_cells", "shared_runs")
@@ -26,6 +34,27 @@ MOST_NARROWED = 2.0
 
 # Two clusters have one difference between them: no standard error.
 FEWEST_CLUSTERS = 3
+
+
+def carried(notes: Sequence[Note], status: str) -> tuple[Note, ...]:
+    """Notes of a fit that answers repeat: some in full, and one that sums up the other warnings.
+
+    Args:
+        notes: of the fit.
+        status: of a fit that is at no optimum, as a code; else empty.
+    """
+    whole = [note for note in notes if note.code in CARRIED]
+    warned = [note.code for note in notes if note.severity == "warning"]
+    codes = [code for code in warned if code not in (*CARRIED, *OF_ROWS)]
+    codes += [status] if status else []
+    if not codes:
+        return tuple(whole)
+    note = Note.of(
+        "fit_warnings",
+        f"the fit behind this carries warnings ({', '.join(codes)}): see its summary",
+        {"codes": codes},
+    )
+    return (*whole, note)
 
 
 def dependence_notes(notes: Sequence[Note]) -> list[Note]:

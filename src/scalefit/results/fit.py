@@ -30,6 +30,7 @@ from scalefit.objective import Objective, measure, require_positive, residuals
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Description
 from scalefit.results.certificate import NO_CERTIFICATE, Certificate
+from scalefit.results.dependence import carried
 from scalefit.results.diagnostics import Diagnostics
 from scalefit.results.domain import extrapolation, unit_mismatch
 from scalefit.results.estimate import Draws, Estimate
@@ -64,9 +65,6 @@ if TYPE_CHECKING:
     from scalefit.results.schema import FitDocument
 
 __all__ = ["Fit", "checked_fit"]
-
-# Notes on a fit that every answer repeats in full.
-CARRIED = ("units", "loss_unit", "one_ratio")
 
 
 @dataclass(frozen=True)
@@ -231,18 +229,7 @@ class Fit(Described):
     @property
     def carried(self) -> tuple[Note, ...]:
         """Notes that answers repeat: some in full, and one that sums up the other warnings."""
-        whole = [note for note in self.notes if note.code in CARRIED]
-        warned = [note.code for note in self.notes if note.severity == "warning"]
-        codes = [code for code in warned if code not in CARRIED]
-        codes += [] if self.status.usable else [self.status.name.lower()]
-        if not codes:
-            return tuple(whole)
-        note = Note.of(
-            "fit_warnings",
-            f"the fit behind this carries warnings ({', '.join(codes)}): see its summary",
-            {"codes": codes},
-        )
-        return (*whole, note)
+        return carried(self.notes, "" if self.status.usable else self.status.name.lower())
 
     def at(self, **levels: Any) -> Fit:
         """The fit as it stands for one level of each grouping, with that level's coefficients.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from scalefit.data.dropped_rows import counted
@@ -11,15 +12,18 @@ from scalefit.reporting.numbers import percent, shown
 from scalefit.results.chi_squared import chi_squared
 from scalefit.results.dependence import interval_call
 from scalefit.results.domain import ranges
-from scalefit.results.remembered_columns import spoken
+from scalefit.results.remembered_columns import LEVEL, spoken
 from scalefit.results.status import Status
 
-__all__ = ["FEWEST_FREEDOM", "facts", "headline"]
+__all__ = ["FEWEST_FREEDOM", "MOST_NAMED", "facts", "headline", "swept"]
 
 # With fewer residual degrees of freedom the size of the noise is hardly known: its 95 % interval
 # spans a factor of 3.4 at 5, and of 6 at 3. Only where the fit is linear does Student's t hold all
 # the same, whatever their number: a covariance may have intervals.
 FEWEST_FREEDOM = 5
+
+# Columns that a proposed prediction names, at most: a table of more is passed as a whole.
+MOST_NAMED = 5
 
 # Warnings by which the law may not describe its runs: what it misses comes before its answers.
 MISFIT = {"poor_fit", "systematic_residuals", "high_leverage"}
@@ -32,20 +36,26 @@ def headline(fit: Any) -> str:
     # Of few runs, and of known errors, a covariance has the intervals that there are.
     plain = fit.df_resid < FEWEST_FREEDOM or fit.objective.sigma is not None
     call = "scalefit.covariance(fit, runs)" if plain else interval_call(fit.notes)
-    steps = [f"{call} for intervals"] * (fit.df_resid > 0)
+    # One level of a fit has no intervals of its own.
+    whole = LEVEL not in fit.provenance
+    steps = [f"{call} for intervals"] * (fit.df_resid > 0 and whole)
     if MISFIT & set(codes):
         steps.insert(0, "scalefit.diagnose(fit, runs) for what the law misses")
     if "one_ratio" in codes:
         steps.append("runs at other D/N, before N and D are split")
+    elif optimised := swept(fit.law.columns, fit.law.response):
+        steps.append(f"scalefit.optimal_columns(fit, {optimised}) for the best of them")
     elif {"N", "D"} <= set(fit.law.columns) and fit.law.response == "loss":
         largest = fit.domain.get("6ND", (math.nan, math.nan))[1]
         flops = f"1e{math.ceil(math.log10(largest) + 0.5)}" if largest > 0 else "1e24"
         at = f".at({level_keywords(fit.groups.values())})" if fit.groups else ""
         steps.append(f"scalefit.allocate(fit{at}, flops={flops}) for the best N and D")
     else:
-        columns = list(spoken(fit.law, fit.provenance).values())
+        called = spoken(fit.law, fit.provenance)
+        columns = [called.get(name, name) for name in fit.law.columns]
         plain = all(name.isidentifier() for name in columns) and not fit.groups
-        given = ", ".join(f"{name}=..." for name in columns) if plain else "..."
+        few = len(columns) <= MOST_NAMED
+        given = ", ".join(f"{name}=..." for name in columns) if plain and few else "..."
         steps.append(f"fit.predict({given}) for other runs")
     if fit.status is Status.PUBLISHED:
         values = f"Values of {fit.provenance.get('source', 'a paper')}"
@@ -55,6 +65,14 @@ def headline(fit: Any) -> str:
     if fit.status is Status.EXACT:
         return f"{first}Passes through all {fit.nobs} runs to rounding. Next: {steps[-1]}."
     return f"{first}Fits {fit.nobs} runs to {_spread(fit)}. Next: {', '.join(steps)}."
+
+
+def swept(columns: Sequence[str], response: str) -> str:
+    """What ``optimal_columns`` takes of a law of learning rate or batch, as code; else empty."""
+    over = [name for name in columns if name in ("lr", "batch")]
+    if not over or response != "loss":
+        return ""
+    return ", ".join([str(over), *(f"{name}=..." for name in columns if name not in over)])
 
 
 def _spread(fit: Any) -> str:

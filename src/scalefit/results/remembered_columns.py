@@ -49,6 +49,8 @@ def table_again(
     wanted = [name for name in wanted if name not in columns]
     if isinstance(runs, LossTable):
         return _with_columns(_own_rows(as_table(runs, **columns), provenance), provenance, wanted)
+    if names is None or "loss" in names:
+        columns = {**_loss_scale(provenance, runs, columns), **columns}
     if not wanted:
         return as_table(runs, **columns)
     frame = plain_frame(runs)
@@ -185,6 +187,21 @@ def as_keywords(law: Law, provenance: Mapping[str, str]) -> str:
 def _headers(provenance: Mapping[str, str]) -> dict[str, str]:
     mark = "column "
     return {key[len(mark) :]: item for key, item in provenance.items() if key.startswith(mark)}
+
+
+def _loss_scale(
+    provenance: Mapping[str, str], runs: Any, columns: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the losses of the fit's table were read as, as options of a table of the same."""
+    said = {"loss", "loss_unit", "bytes_per_token", "responses"} & {*columns}
+    if "losses read as" not in provenance or said - {"loss"}:
+        return {}
+    header = _headers(provenance).get("loss", "loss")
+    if columns.get("loss", header) != header:
+        return {}
+    size = provenance.get("bytes per token")
+    per = {} if size is None else {"bytes_per_token": float(size)}
+    return {"loss_unit": provenance["losses read as"], **per}
 
 
 def _unit(provenance: Mapping[str, str], name: str) -> float:

@@ -18,6 +18,7 @@ from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.fitted_data import FittedData, attach
 from scalefit.notes import Note
 from scalefit.objective import evaluate
+from scalefit.results.dependence import dependence_notes
 from scalefit.results.domain import unit_mismatch
 from scalefit.results.estimate import Estimate
 from scalefit.results.fit import Fit, checked_fit
@@ -304,4 +305,5 @@ def _with_notes(found: PublishedComparison, failure: str) -> PublishedComparison
     if failure:
         notes.append(Note.of("published_no_interval", f"no intervals: {failure}", {}))
     every = [*notes, *found.published.notes, *found.fit.carried]
+    every += dependence_notes(found.fit.notes)
     return replace(found, notes=tuple(every))
