@@ -45,6 +45,9 @@ class Surface(Protocol):
             DataError: they do, so that there is a surface for each level.
         """
 
+    def at(self, **levels: Any) -> Self:
+        """The surface of one level of each column that coefficients differ by."""
+
     def estimate_loss(
         self,
         runs: LossTable | pd.DataFrame | None = None,
