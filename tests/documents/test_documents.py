@@ -14,6 +14,7 @@ import scalefit as sf
 from scalefit.documents.checklist import GROUPS, answers
 from scalefit.documents.content import Figure, Gap, Paragraph, plain_words
 from scalefit.documents.figures import of_result
+from scalefit.documents.latex_text import PREAMBLE
 from scalefit.documents.material import TITLES, TOPICS, Material
 from scalefit.errors import ArgumentError, DataError
 from scalefit.frozen import Frozen
@@ -275,9 +276,19 @@ def test_labels_are_text_in_latex(labelled, report):
     assert not re.search(r"(?<!\\)% ?#", body)
 
 
+def lacks_latex():
+    """Whether LaTeX, or a package that a report asks for, is not installed."""
+    if shutil.which("pdflatex") is None or shutil.which("kpsewhich") is None:
+        return True
+    needed = re.findall(r"^\s*\\usepackage(?:\[[^]]*\])?\{(\w+)\}", PREAMBLE, re.MULTILINE)
+    found = subprocess.run(["kpsewhich", *(f"{name}.sty" for name in needed)], capture_output=True)
+    return found.returncode != 0
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_compiles(labelled, report, tmp_path):
+    if lacks_latex():
+        pytest.skip("LaTeX or one of its packages is not installed")
     for name, one in (("labelled", labelled), ("report", report)):
         one.save(tmp_path / f"{name}.tex")
         call = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{name}.tex"]
