@@ -251,3 +251,13 @@ def test_a_design_of_another_law_is_not_said_to_identify_it():
     found = sf.check(runs)
     assert found.fit.verdict.level == "poor"
     assert "would identify chinchilla if that law described" in found.headline
+
+
+def test_the_next_call_of_a_law_without_a_name_is_one_of_a_variable():
+    law = sf.laws.mixture_of("web", "code")
+    shares = np.random.default_rng(0).dirichlet([1, 1, 1], 20)
+    runs = pd.DataFrame(shares[:, :2], columns=["web", "code"])
+    runs = sf.simulate(runs, law, {"c": 2.0, "k": 1.0, "t_web": -1.0, "t_code": -2.0})
+    assert "Next: scalefit.fit(runs, law)." in sf.check(runs, law).summary()
+    named = sf.check(sf.simulate(isoflop_design(), noise=0.003))
+    assert "Next: scalefit.fit(runs, 'chinchilla')." in named.summary()

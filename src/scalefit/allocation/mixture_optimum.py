@@ -18,6 +18,7 @@ from scalefit.allocation.mixture_objective import (
     domains_of,
 )
 from scalefit.allocation.mixture_options import (
+    EPOCHS,
     caps_of,
     limits_of,
     natural_shares,
@@ -106,7 +107,7 @@ def optimal_mixture(
     weights: Mapping[str, float] | None = None,
     at: Mapping[str, float] | None = None,
     available: Mapping[str, float] | None = None,
-    epochs: float | Mapping[str, float] = 4.0,
+    epochs: float | Mapping[str, float] = EPOCHS,
     tokens: float | None = None,
     bounds: Mapping[str, tuple[float | None, float | None]] | None = None,
     fixed: Mapping[str, float] | None = None,

@@ -301,7 +301,7 @@ def _checked_range(fit: Fit, name: str, pair: Any) -> tuple[float, float]:
     """A range that was given, within what the law describes."""
     low, high = checked_range(pair, f"within[{name!r}]", remedy=RANGE)
     domain = fit.law.domains.get(name)
-    if domain is not None and not domain.lower <= low < high <= domain.upper:
+    if domain is not None and not domain.holds([low, high]).all():
         raise ArgumentError(
             f"within[{name!r}]=({low:g}, {high:g}) reaches beyond what {fit.law.name!r} describes: "
             f"{domain.rule(name)}",

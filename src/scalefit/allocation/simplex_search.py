@@ -39,7 +39,7 @@ HALVINGS = 30
 
 
 class MixtureMinima(NamedTuple):
-    """MixtureMinima of several problems.
+    """Local minima of several problems, over shares that add up to one.
 
     Attributes:
         shares: shape (items, domains).

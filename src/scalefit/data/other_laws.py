@@ -6,11 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from scalefit.laws import BUILTIN, Law
 
-__all__ = ["other_ways"]
+__all__ = ["called", "other_ways"]
 
 # Laws of one column named x, which may be any column, and how many laws are proposed.
 OF_ANY_COLUMN = "power_offset"
 PROPOSED = 3
+
+
+def called(law: Law) -> str:
+    """A law in a call that a message prints: its name where that finds it, else a variable."""
+    return repr(law.name) if BUILTIN.get(law.name) is law else "law"
 
 
 def other_ways(

@@ -44,7 +44,7 @@ from scalefit.data.dropped_rows import (
 )
 from scalefit.data.interpretation import Interpretation, headers_with_units
 from scalefit.data.loss_units import ASSUMED, LossScale, LossUnit, read_loss_scale
-from scalefit.data.other_laws import other_ways
+from scalefit.data.other_laws import called, other_ways
 from scalefit.data.plain_frames import plain_frame
 from scalefit.data.row_filter import RULE_REMEDY
 from scalefit.data.row_labels import refuse_unlabelled
@@ -339,10 +339,8 @@ class LossTable(Described):
         """The error for quantities that the table lacks or that could be several columns."""
         # Under the headers of the source, which are those that a caller can give.
         original = self.frame.rename(columns=dict(self.sources))
-        named = law is not None and BUILTIN.get(law.name) is law
-        chosen = f", {law.name!r}" if named and law is not None else ", law"
-        if law is None or law is BUILTIN["chinchilla"]:
-            chosen = ""
+        usual = law is None or law is BUILTIN["chinchilla"]
+        chosen = "" if usual or law is None else f", {called(law)}"
         return unresolved(
             original,
             names,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.arguments import level as checked_level
+from scalefit.laws import BUILTIN
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
@@ -149,7 +150,8 @@ class DesignCheck(Described):
                 f"This design would identify {self.law} if that law described the runs, and it "
                 f"does not: see fit.verdict.{errors.replace('Expected', 'Only then expected')}"
             )
-        return f"This design identifies {self.law}.{errors} Next: scalefit.fit(runs, {self.law!r})."
+        law = repr(self.law) if self.law in BUILTIN else "law"
+        return f"This design identifies {self.law}.{errors} Next: scalefit.fit(runs, {law})."
 
     @property
     def _noise_text(self) -> str:

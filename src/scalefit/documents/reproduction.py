@@ -16,6 +16,7 @@ from scalefit.allocation.costs import COSTS
 from scalefit.allocation.optimum import allocate
 from scalefit.allocation.result import Allocation
 from scalefit.data.column_units import unit_of
+from scalefit.data.other_laws import called
 from scalefit.data.several_responses import responses_of
 from scalefit.data.table import LossTable
 from scalefit.documents.material import LACKING
@@ -87,10 +88,8 @@ def _reading(fit: Fit, table: LossTable | None, path: Path | None) -> list[str]:
             *_call("runs", "sf.read", ["frame", *keywords]),
         ]
     law = fit.law
-    if BUILTIN.get(law.name) is law:
-        return [*lines, *_call("fit", "sf.fit", ["runs", repr(law.name), *_fit_options(fit)])]
-    lines = [*_own_law(law), *lines]
-    return [*lines, *_call("fit", "sf.fit", ["runs", "law", *_fit_options(fit)])]
+    own = [] if BUILTIN.get(law.name) is law else _own_law(law)
+    return [*own, *lines, *_call("fit", "sf.fit", ["runs", called(law), *_fit_options(fit)])]
 
 
 def table_options(fit: Fit, table: LossTable | None = None) -> dict[str, Any]:

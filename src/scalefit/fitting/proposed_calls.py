@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from scalefit.data.column_names import ALIASES, normalised
+from scalefit.data.other_laws import called
 from scalefit.data.table import LossTable
 from scalefit.laws import BUILTIN, Law
 from scalefit.objective import Objective
@@ -68,7 +69,7 @@ def call_of(
         named["groups"] = repr(said)
     named |= {name: repr(value) for name, value in options.items()}
     rest = "".join(f", {name}={value}" for name, value in named.items())
-    return f"fit(runs, {wanted.name!r}{objective_options(fit.objective)}{rest})"
+    return f"fit(runs, {called(wanted)}{objective_options(fit.objective)}{rest})"
 
 
 def wider_laws(fit: Fit) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scalefit.data.flops_convention import convention_notes
+from scalefit.data.other_laws import called
 from scalefit.data.table import LossTable
 from scalefit.errors import listed
 from scalefit.fitting.column_paths import noise_of_residuals, one_ratio_note, path_of
@@ -110,9 +111,8 @@ def _rising_with(fit: Fit, table: LossTable) -> list[Note]:
     signs = ", ".join(f"{name!r}: (-np.inf, 0)" for name in amplitudes)
     groups = {name: list(item.columns) for name, item in fit.groups.items()}
     kept = f", groups={groups!r}" if groups else ""
-    call = (
-        f"fit(runs, {law.name!r}{loss}{objective_options(fit.objective)}{kept}, bounds={{{signs}}})"
-    )
+    objective = objective_options(fit.objective)
+    call = f"fit(runs, {called(law)}{loss}{objective}{kept}, bounds={{{signs}}})"
     return [
         Note.of(
             "response_rises",

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scalefit.arguments import names, refused
+from scalefit.data.other_laws import called
 from scalefit.data.several_responses import ROW as RUNS
 from scalefit.data.table import LossTable
 from scalefit.errors import DataError
@@ -230,7 +231,7 @@ def _ways_out(fit: Fit) -> str:
         named = as_keywords(fit.law, fit.provenance)
         given = f", fixed={held!r}" if held else ""
         reason = ", with the others fixed with reason" if bent else ""
-        call = f"fit(runs, {fit.law.name!r}{named}, {squares}{given})"
+        call = f"fit(runs, {called(fit.law)}{named}, {squares}{given})"
         exact = f"Fit what is linear by squares{reason}, as {call}: covariance is then exact"
     known = "state known errors of the losses, as robust='none', sigma=0.01"
     return f"{exact}. Or {known}; or add runs"
