@@ -7,7 +7,8 @@ import pytest
 import scalefit as sf
 from scalefit.simulation import grid_design, isoflop_design
 
-NOTES = {"poor_fit", "systematic_residuals", "high_leverage", "outliers_dominate"}
+NOTES = {"poor_fit", "systematic_residuals", "lack_of_fit", "high_leverage"}
+NOTES |= {"outliers_dominate"}
 FITS = 140
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from remedies import called, option
+from scipy import stats
 
 import scalefit as sf
 from scalefit.errors import DocumentError
@@ -19,7 +20,7 @@ from scalefit.fitting.outlying_rows import influential_row, left_out_group
 from scalefit.fitting.residual_patterns import residual_patterns
 from scalefit.simulation import isoflop_design
 
-NEW = ("poor_fit", "systematic_residuals", "high_leverage")
+NEW = ("poor_fit", "systematic_residuals", "lack_of_fit", "high_leverage")
 
 
 def codes(fit):
@@ -254,6 +255,46 @@ def test_noise_of_replicates_is_not_held_against_a_law():
     some = [sf.simulate(grid, noise=0.06, seed=i) for i in range(2)]
     assert "poor_fit" not in codes(sf.fit(pd.concat(some, ignore_index=True)))
     assert "poor_fit" in codes(sf.fit(some[0]))
+
+
+def replicated(law, truth, noise=0.003):
+    """Scattered runs of a law, every fourth of them with two more seeds."""
+    rng = np.random.default_rng(4)
+    ends = np.log([[1e8, 1e10], [1e9, 1e12]])
+    N, D = np.exp(rng.uniform(*ends[:, :, None], (2, 40)))
+    runs = pd.DataFrame({"N": N, "D": D})
+    runs = pd.concat([runs, runs[::4], runs[::4]], ignore_index=True)
+    loss = sf.laws.find(law).evaluate(runs, truth)
+    return runs.assign(loss=loss * np.exp(noise * rng.normal(size=len(runs))))
+
+
+def test_residuals_larger_than_the_noise_of_replicates_are_a_lack_of_fit():
+    """Fisher's F test, computed here from the definition; and a wider law that passes it."""
+    truth = {"E": 1.5, "S": 1.2, "w": 0.5, "alpha": 0.9, "beta": 0.9, "k": 0.35}
+    runs = replicated("chinchilla_outer", truth)
+    fit = sf.fit(runs, robust="none")
+    note = codes(fit)["lack_of_fit"]
+    rest = pd.Series(fit.residuals(runs)).groupby([runs["N"], runs["D"]])
+    within, cells = float((rest.obj - rest.transform("mean")).pow(2).sum()), rest.ngroups
+    freedom = len(runs) - cells
+    between = float(rest.obj.pow(2).sum()) - within
+    assert note.details["df"] == freedom == 20
+    assert note.details["noise"] == pytest.approx(np.sqrt(within / freedom))
+    chance = stats.f.sf(between / (cells - 5) / (within / freedom), cells - 5, freedom)
+    assert note.details["p_value"] == pytest.approx(chance) and chance < 1e-3
+    assert fit.verdict.level == "doubtful" and "the noise of replicates" in fit.verdict.words
+    wider = called(note.message, "fit(runs, 'chinchilla_outer'", runs=runs)
+    assert "lack_of_fit" not in codes(wider) and wider.verdict.level == "good"
+    # Without the replicates nothing tells the noise, and copies of a row are no replicates.
+    alone = runs.drop_duplicates(["N", "D"])
+    assert "lack_of_fit" not in codes(sf.fit(alone, robust="none"))
+    twice = pd.concat([alone, alone], ignore_index=True)
+    assert "lack_of_fit" not in codes(sf.fit(twice, robust="none"))
+
+
+def test_the_law_that_made_replicates_lacks_nothing():
+    truth = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
+    assert sf.fit(replicated("chinchilla", truth)).verdict.level == "good"
 
 
 def test_one_run_that_decides_alone_is_named():

@@ -112,7 +112,7 @@ def _sizes(fit: Fit, prepared: PreparedFit, rows: FittedRows, outliers: int) -> 
     of_loss = math.nan
     if losses and (observed > 0).all():
         of_loss = spread / (1.0 if objective.needs_positive_loss else float(np.median(observed)))
-    return Misfit(spread, variation, explained, of_loss, _noise(prepared, rows))
+    return Misfit(spread, variation, explained, of_loss, *_noise(prepared, rows, fit.n_free))
 
 
 def _spread(rows: FittedRows, correction: float, outliers: int) -> float:
@@ -134,18 +134,30 @@ def _spread(rows: FittedRows, correction: float, outliers: int) -> float:
     return float(rows.unit * math.sqrt(mean * correction / factor))
 
 
-def _noise(prepared: PreparedFit, rows: FittedRows) -> float:
-    """Standard deviation of residuals of rows with equal inputs; nan where they are few."""
+def _noise(prepared: PreparedFit, rows: FittedRows, free: int) -> tuple[float, int, float]:
+    """Noise of rows with equal inputs, its degrees of freedom, and the chance of the residuals.
+
+    The noise is their standard deviation, nan where they are few. The chance is that of the F test
+    for lack of fit: of residuals so much larger, if the law is right. Copies of a row count once.
+    """
+    from scipy.special import fdtrc
+
     inputs = [values[rows.used] for values in prepared.columns.values()]
-    code, first = cells_of([*inputs, _levels(prepared, rows)])
-    freedom = len(code) - len(first)
+    inputs.append(_levels(prepared, rows))
+    _, kept = cells_of([*inputs, prepared.observed[rows.used]])
+    code, first = cells_of([values[kept] for values in inputs])
+    freedom, lacking = len(code) - len(first), len(first) - free
     if freedom < FEWEST_FREEDOM:
-        return math.nan
-    weight = np.bincount(code, rows.weight)
-    root = np.sqrt(rows.weight)
-    mean = np.bincount(code, root * rows.clipped) / weight
-    within = float(((rows.clipped - root * mean[code]) ** 2).sum())
-    return rows.unit * math.sqrt(within / freedom)
+        return math.nan, freedom, math.nan
+    clipped, weight = rows.clipped[kept], rows.weight[kept]
+    root = np.sqrt(weight)
+    mean = np.bincount(code, root * clipped) / np.bincount(code, weight)
+    within = float(((clipped - root * mean[code]) ** 2).sum())
+    between = float((clipped**2).sum()) - within
+    chance = math.nan
+    if lacking > 0 and within > 0:
+        chance = float(fdtrc(lacking, freedom, max(between, 0.0) / lacking / (within / freedom)))
+    return rows.unit * math.sqrt(within / freedom), freedom, chance
 
 
 def _levels(prepared: PreparedFit, rows: FittedRows) -> np.ndarray:
@@ -284,6 +296,8 @@ def _level(fit: Fit, notes: Sequence[Note], misfit: Misfit) -> tuple[Level, list
             reasons.append("the response rises")
         elif note.code == "systematic_residuals":
             reasons.append(f"a pattern along {listed(note.details['columns'])}")
+        elif note.code == "lack_of_fit":
+            reasons.append(f"residuals {note.details['times']:.2g} times the noise of replicates")
         elif note.code == "outliers_dominate":
             reasons.append(f"it bends to rows {listed(note.details['rows'])}")
         elif note.code == "high_leverage":

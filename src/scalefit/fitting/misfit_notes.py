@@ -61,6 +61,8 @@ class Misfit(NamedTuple):
         explained: share of the variance that the law explains.
         of_loss: spread as a share of the loss; nan where the response is no loss.
         noise: standard deviation of residuals of rows with equal inputs; nan where there are none.
+        freedom: degrees of freedom of the noise.
+        chance: of residuals so much larger than the noise, if the law is right; nan without it.
     """
 
     spread: float
@@ -68,6 +70,13 @@ class Misfit(NamedTuple):
     explained: float
     of_loss: float
     noise: float
+    freedom: int
+    chance: float
+
+    @property
+    def lack(self) -> float:
+        """Share of the residual variance that is no noise of replicates; nan without them."""
+        return 1 - (self.noise / self.spread) ** 2 if self.spread > 0 else math.nan
 
 
 def misfit_notes(
@@ -110,6 +119,8 @@ def misfit_notes(
     labels = [item for item in _untold(told, explaining) if item.kind == "label"]
     if labels and not poor and _matters(labels[0].share, misfit):
         notes.append(_label_note(fit, prepared, rows, misfit, labels[0]))
+    if not notes and not codes & {"trajectories", "response_rises"} and _lacks(misfit):
+        notes.append(_lack_note(fit, table, misfit))
     return notes
 
 
@@ -139,6 +150,12 @@ def _is_noise(told: Sequence[Note], misfit: Misfit, explaining: Sequence[Explain
 def _matters(share: float, misfit: Misfit) -> bool:
     """Whether a part of the residual variance is large beside the variation of the response."""
     return math.sqrt(share) * misfit.spread > OF_RANGE * misfit.variation
+
+
+def _lacks(misfit: Misfit) -> bool:
+    """Whether replicates show that a large part of the residuals is no noise."""
+    large = misfit.lack > LEAST_SHARE and _matters(misfit.lack, misfit)
+    return bool(large and misfit.chance < CHANCE)
 
 
 def size_of(fit: Fit, spread: float) -> str:
@@ -342,6 +359,33 @@ def _pattern_note(
             "size": size,
         },
     )
+
+
+def _lack_note(fit: Fit, table: LossTable, misfit: Misfit) -> Note:
+    """A note that residuals are larger than the noise of replicates, and the laws that bend."""
+    calls = [call_of(fit, table, name) for name in wider_laws(fit)]
+    ways = " or ".join(calls) if calls else "a law of other columns: scalefit.laws.table()"
+    times = misfit.spread / misfit.noise
+    return Note.of(
+        "lack_of_fit",
+        f"residuals of {fit.law.name!r} are {times:.2g} times the noise: runs of equal inputs "
+        f"differ by {size_of(fit, misfit.noise)} (standard deviation, {misfit.freedom} degrees of "
+        f"freedom), residuals by {size_of(fit, misfit.spread)}, of a right law once in "
+        f"{_once(misfit.chance)} fits. The law misses {size_of(fit, _missed(misfit))}, along no "
+        f"one column. Predictions beyond the runs go wrong by more. Try {ways}",
+        {
+            "noise": misfit.noise,
+            "df": misfit.freedom,
+            "times": times,
+            "p_value": misfit.chance,
+            "size": _missed(misfit),
+        },
+    )
+
+
+def _missed(misfit: Misfit) -> float:
+    """Size of what is no noise."""
+    return math.sqrt(misfit.spread**2 - misfit.noise**2)
 
 
 def _once(chance: float) -> str:

@@ -124,6 +124,13 @@ CODES = {
         "a law that bends, or a coefficient for each label: the note prints the calls, and "
         "`scalefit.compare` says whether they predict better",
     ),
+    "lack_of_fit": Code(
+        "warning",
+        "residuals are larger than the noise of runs with equal inputs, more than chance and "
+        "enough to matter ([lack of fit](model_checking.md#lack-of-fit))",
+        "a law that bends: the note names some, and `scalefit.compare` says whether they predict "
+        "better",
+    ),
     "high_leverage": Code(
         "warning",
         "one run alone determines a parameter, or is off and moves one by more than two standard "

@@ -26,7 +26,7 @@ FEWEST_FREEDOM = 5
 MOST_NAMED = 5
 
 # Warnings by which the law may not describe its runs: what it misses comes before its answers.
-MISFIT = {"poor_fit", "systematic_residuals", "high_leverage"}
+MISFIT = {"poor_fit", "systematic_residuals", "lack_of_fit", "high_leverage"}
 
 
 def headline(fit: Any) -> str:
