@@ -1,9 +1,10 @@
-"""Write the manifests: ``python data/sweep/plan.py rate``, then ``pilot``, then ``main``.
+"""Write the manifests: ``python data/sweep/plan.py rate``, then ``pilot``, ``main``, ``target``.
 
 rate: five learning rates at each of three widths, to check the rule of the widths.
 pilot: a coarse sweep at three small budgets, to know where the optimum lies.
 main: five IsoFLOP lines, centred on the optimum of a fit to the pilot; two more seeds on one of
 them; and over-trained runs off the lines.
+target: what the fit to the main sweep recommends at ten times its largest budget, trained.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ from __future__ import annotations
 import csv
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from train import BATCH, CONTEXT, Run, learning_rate, sizes
+
+if TYPE_CHECKING:
+    import scalefit as sf
 
 HERE = Path(__file__).resolve().parent
 WIDTHS = range(4, 1024, 4)
@@ -53,12 +58,9 @@ def main() -> Iterable[Run]:
     seed 0, and seeds 1 and 2 on the middle line. Beside the lines: five small models on as much
     text as there is without repeating any, and on a third of it.
     """
-    from sweep import results
-
     import scalefit as sf
 
-    pilot = [line for line in results(HERE / "pilot.jsonl") if line["status"] == "finished"]
-    fit = sf.fit([{key: line[key] for key in ("N", "D", "loss")} for line in pilot])
+    fit = fitted("pilot", parts=("pilot",))
     for power in range(5):
         budget = float(f"{10 ** (11 + power / 2):.3g}")
         centre = sf.allocate(fit, flops=budget).N
@@ -74,6 +76,27 @@ def main() -> Iterable[Run]:
             yield run("overtrained", width, budget=flops)
 
 
+def target() -> Iterable[Run]:
+    """1e14 FLOP at the optimum that the lines predict, at a third of it, and at three times it."""
+    import scalefit as sf
+
+    centre = sf.allocate(fitted("main", parts=("isoflop", "seed")), flops=1e14).N
+    for factor in (1 / 3, 1, 3):
+        yield run("target", nearest(factor * centre), budget=1e14)
+
+
+def fitted(name: str, parts: Sequence[str]) -> sf.Fit:
+    """The additive law, fitted to what a manifest gave."""
+    from sweep import results
+
+    import scalefit as sf
+
+    lines = [line for line in results(HERE / f"{name}.jsonl") if line["status"] == "finished"]
+    return sf.fit(
+        [{key: line[key] for key in ("N", "D", "loss")} for line in lines if line["part"] in parts]
+    )
+
+
 def nearest(size: float) -> int:
     """The width whose model is nearest to a size."""
     return min(WIDTHS, key=lambda width: abs(math.log(sizes(width)[0] / size)))
@@ -84,7 +107,10 @@ def write(name: str) -> None:
     with (HERE / f"{name}.csv").open("w", newline="") as file:
         lines = csv.DictWriter(file, [field.name for field in fields(Run)], lineterminator="\n")
         lines.writeheader()
-        lines.writerows(asdict(run) for run in {"rate": rate, "pilot": pilot, "main": main}[name]())
+        lines.writerows(
+            asdict(run)
+            for run in {"rate": rate, "pilot": pilot, "main": main, "target": target}[name]()
+        )
 
 
 if __name__ == "__main__":
