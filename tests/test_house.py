@@ -127,6 +127,7 @@ FLOW = [
     "trackers",
     "objective",
     "problem",
+    "problem.probe",
     "problem.separability",
     "problem.basis",
     "problem.problem",

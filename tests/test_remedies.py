@@ -747,6 +747,17 @@ def laws_are_written_as_said():
     small = pd.DataFrame({"N": np.linspace(1, 5, 12), "loss": np.exp(-0.5 * np.linspace(1, 5, 12))})
     messages.append(refused(lambda: sf.fit(small, wild)))
     assert sf.fit(small, tame).params["k"] == pytest.approx(-0.5, rel=1e-6)
+
+    @sf.law(source="mine")
+    def steep(N, *, A: sf.laws.Amplitude, k: Annotated[Any, sf.laws.Kind("rate", -1.0, 500.0)]):
+        """A exp(k N)"""
+        import jax.numpy as jnp
+
+        return A * jnp.exp(k * N)
+
+    messages.append(refused(lambda: sf.fit(small, steep)))
+    fitted = sf.fit(small, steep, bounds=option(messages[-1], "bounds"))
+    assert fitted.params["k"] == pytest.approx(-0.5, rel=1e-6)
     return messages
 
 

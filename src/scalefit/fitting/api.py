@@ -166,7 +166,7 @@ def fit(
         fixed=held,
         bounds=limited,
         tied=ties,
-        groups=coefficient_groups(table, law, groups, fixed=held, tied=ties),
+        groups=coefficient_groups(table, law, groups, fixed=held, tied=ties, bounds=limited),
     )
     problem, data = prepared.problem, prepared.data
     axes = grid.axes(problem, prepared.settings, seed=seed)

@@ -114,7 +114,7 @@ def prepare_fit(
     columns, observed = table.columns_of(law), fitted_losses(table, law, objective)
     grouped = {name: Grouping.of(table, names, table.weight > 0) for name, names in groups.items()}
     codes = {grouping: grouping.codes(table) for grouping in grouped.values()}
-    found = structure(law, columns)
+    found = structure(law, columns, bounds)
     problem, settings = prepare(
         law, found, columns, fixed=fixed, bounds=bounds, tied=tied, groups=grouped
     )

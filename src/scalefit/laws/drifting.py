@@ -65,7 +65,9 @@ def farseer(
         q: power of N along which ln B drifts.
         r: power of N along which ln beta drifts.
 
-    Needs several D at each of many N; the powers are the least certain numbers.
+    Needs several D at each of many N; the powers are the least certain numbers. Where all models
+    are far from 1e9 parameters, E, B and beta are extrapolations, and beta may need wider bounds,
+    as ``bounds={"beta": (1e-5, 5)}``.
     """
     x = jnp.log(N / 1e9)
     exponent = beta * jnp.exp(c * _drift(x, r))

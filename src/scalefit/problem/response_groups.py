@@ -62,6 +62,7 @@ def coefficient_groups(
     *,
     fixed: Mapping[str, float],
     tied: Sequence[Sequence[str]],
+    bounds: Mapping[str, tuple[float, float]],
 ) -> dict[str, tuple[str, ...]]:
     """Columns that each grouped parameter differs by.
 
@@ -74,6 +75,7 @@ def coefficient_groups(
         groups: the option; None where it was not given.
         fixed: parameters that are fixed.
         tied: groups of parameters that are tied.
+        bounds: of parameters, beside those of the law.
 
     Raises:
         ArgumentError: ``groups`` makes no sense.
@@ -87,6 +89,6 @@ def coefficient_groups(
         return found
     table.require([*law.columns, law.response], law, fitted=True)
     held = {*fixed, *(name for group in tied for name in group)}
-    linear = structure(law, table.columns_of(law)).linear
+    linear = structure(law, table.columns_of(law), bounds).linear
     own = {name: (*found.get(name, ()), RESPONSE) for name in linear if name not in held}
     return found | own

@@ -29,8 +29,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from scalefit.errors import DataError, LawError
+from scalefit.frozen import Frozen
 from scalefit.laws import BUILTIN
 from scalefit.laws.base import Law
+from scalefit.problem.probe import BEST, Probe, Range, within
 from scalefit.runtime.settings import quiet
 from scalefit.tracing.formula import law_error
 from scalefit.tracing.operations import Bound, Compiled, Function, Program, trace
@@ -38,17 +40,15 @@ from scalefit.tracing.source_lines import returns_of
 
 __all__ = ["Structure", "structure", "unidentified_error"]
 
-# Random points at which derivatives are taken. One would do for analytic laws; several catch a law
-# that branches on a parameter.
-PROBES = 4
-# Enough rows that a term which is not zero in few of them (repeated data, a rare domain) is found.
-PROBE_ROWS = 1024
-# More than a law has parameters: on one row any two of them change the prediction the same way.
-FEWEST_SCATTERED = 32
+# Values and slopes below this are of ordinary size: their squares, and sums at a thousand times the
+# coefficients, are finite as well. Slopes below its inverse are those of a term that underflows.
+LARGEST = 1e100
 
 # A true linear law satisfies superposition to a few units in the last place (1e-16 seen); abs and
 # maximum miss it by about 2e-2. Anything between would do.
 SUPERPOSITION_TOLERANCE = 1e-10
+# Numbers this small have lost their digits.
+UNDERFLOW = 1e-300
 
 # Columns of the Jacobian closer to proportional than this at random parameters stay so everywhere:
 # rounding alone leaves 1e-15 or so.
@@ -80,7 +80,11 @@ class Structure:
     uses: tuple[tuple[str, ...], ...]
 
 
-def structure(law: Law, columns: Mapping[str, np.ndarray]) -> Structure:
+def structure(
+    law: Law,
+    columns: Mapping[str, np.ndarray],
+    bounds: Mapping[str, tuple[float, float]] = Frozen({}),
+) -> Structure:
     """Separable structure of a law, detected and proved on rows of a table.
 
     Detected once for a law and a table; equal structures of a law are one object.
@@ -88,6 +92,8 @@ def structure(law: Law, columns: Mapping[str, np.ndarray]) -> Structure:
     Args:
         law: the law.
         columns: the law's data columns by name, each of shape (rows,), raw units.
+        bounds: of the call, by parameter: where the law is examined if it is not finite at enough
+            values within its own.
 
     Raises:
         LawError: two parameters cannot be told apart in any table (as A and B in A * B * N^-a),
@@ -95,11 +101,13 @@ def structure(law: Law, columns: Mapping[str, np.ndarray]) -> Structure:
         DataError: a parameter of a built-in law changes nothing on this table.
     """
     ranges = [(*param.bounds(columns), param.kind.spacing) for param in law.params]
-    key = _key(ranges, [columns[name] for name in law.columns])
+    given = [bounds.get(name) for name in law.names]
+    narrowed = [within(*item) for item in zip(ranges, given, strict=True)]
+    key = _key([*ranges, *narrowed], [columns[name] for name in law.columns])
     known = _FOUND.setdefault(law, OrderedDict())
     found = known.get(key)
     if found is None:
-        found = _detect(law, _Probe(law, columns, ranges))
+        found = _detect(law, Probe(law, columns, ranges, narrowed))
         found = next((item for item in list(known.values()) if item == found), found)
         known[key] = found
         if len(known) > REMEMBERED:
@@ -111,7 +119,7 @@ def structure(law: Law, columns: Mapping[str, np.ndarray]) -> Structure:
 _FOUND: WeakKeyDictionary[Law, OrderedDict[bytes, Structure]] = WeakKeyDictionary()
 
 
-def _key(ranges: Sequence[tuple[float, float, str]], columns: Sequence[np.ndarray]) -> bytes:
+def _key(ranges: Sequence[Range], columns: Sequence[np.ndarray]) -> bytes:
     """A digest of the parameters' bounds and of the rows: all that detection depends on."""
     digest = blake2b(repr(ranges).encode(), digest_size=16)
     for values in columns:
@@ -119,50 +127,7 @@ def _key(ranges: Sequence[tuple[float, float, str]], columns: Sequence[np.ndarra
     return digest.digest()
 
 
-class _Probe:
-    """Rows and parameter values at which a law is examined."""
-
-    def __init__(
-        self,
-        law: Law,
-        columns: Mapping[str, np.ndarray],
-        ranges: Sequence[tuple[float, float, str]],
-    ) -> None:
-        self.rng = np.random.default_rng(0)
-        rows = len(next(iter(columns.values())))
-        chosen = self.rng.choice(rows, size=min(rows, PROBE_ROWS), replace=False)
-        self.columns = {name: columns[name][chosen] for name in law.columns}
-        self.points = np.array(
-            [[_plausible(self.rng, *item) for item in ranges] for _ in range(PROBES)]
-        )
-
-    def scattered(self) -> dict[str, np.ndarray]:
-        """The columns without what ties them: constant ones spread, others in another order.
-
-        They have rows enough to tell parameters apart, however few the table has.
-        """
-        rng = np.random.default_rng(1)
-        spread = {}
-        for name, values in self.columns.items():
-            rows = max(len(values), FEWEST_SCATTERED)
-            spread[name] = rng.permutation(np.resize(values, rows)) * rng.uniform(0.7, 1.0, rows)
-        return spread
-
-
-def _plausible(rng: np.random.Generator, lower: float, upper: float, spacing: str) -> float:
-    """A generic value inside bounds that may be infinite."""
-    if not np.isfinite(lower):
-        lower, upper = (-3.0, 3.0) if not np.isfinite(upper) else (upper - 3.0, upper)
-    elif not np.isfinite(upper):
-        lower, upper = lower + 0.5, lower + 3.0
-    elif spacing == "log":
-        # The inner half of the logarithmic range: ends may overflow (N^5).
-        low, high = np.log(lower), np.log(upper)
-        return float(np.exp(rng.uniform(0.75 * low + 0.25 * high, 0.25 * low + 0.75 * high)))
-    return float(rng.uniform(lower, upper))
-
-
-def _detect(law: Law, probe: _Probe) -> Structure:
+def _detect(law: Law, probe: Probe) -> Structure:
     derivatives = _DERIVATIVES.get(law)
     if derivatives is None:
         derivatives = _DERIVATIVES[law] = _traced(law)
@@ -171,10 +136,7 @@ def _detect(law: Law, probe: _Probe) -> Structure:
         law.evaluate(probe.columns, dict(zip(law.names, probe.points[0], strict=True)))
     with quiet():
         here = derivatives.at(probe.columns)
-        value, gradient = here.value(probe.points), here.gradient(probe.points)
-        finite, coupled = here.bends(probe.points)
-        if not (np.isfinite(value).all() and finite):
-            raise _not_finite(law, probe, value)
+        coupled, gradient = _examined(law, probe, here)
         _refuse_unidentified(law, gradient)
         suspects = _proportional(gradient)
         if suspects.any():
@@ -190,6 +152,20 @@ def _detect(law: Law, probe: _Probe) -> Structure:
         origin[:, linear] = 0.0
         value, gradient = here.value(origin), here.gradient(origin)
     return _describe(law, linear, coupled, np.stack(uses, axis=1), value, gradient)
+
+
+def _examined(law: Law, probe: Probe, here: _At) -> tuple[np.ndarray, np.ndarray]:
+    """Which pairs of parameters couple, and first derivatives, at points where they can be seen."""
+    gradient = here.gradient(probe.points)
+    finite, coupled = here.bends(probe.points)
+    ordinary = (here.merit(probe.points) == BEST).all() and not _proportional(gradient).any()
+    if not (finite and ordinary):
+        # Before anything is refused or concluded from a term that vanished, elsewhere as well.
+        if probe.settle(here.merit, here.smooth):
+            return here.bends(probe.points)[1], here.gradient(probe.points)
+        if not (finite and np.isfinite(here.value(probe.points)).all()):
+            raise _not_finite(law, probe, here)
+    return coupled, gradient
 
 
 class _Derivatives(NamedTuple):
@@ -235,6 +211,19 @@ class _At:
         found = self._of.gradient.bind(*self._columns)(*self._inputs(points))
         shape = len(points), self._rows
         return np.stack([np.broadcast_to(item, shape) for item in found], axis=-1)
+
+    def merit(self, points: np.ndarray) -> np.ndarray:
+        """How well a law can be seen at points, (points,): zero where the value or a derivative is
+        not finite or is huge in some row, two where every parameter also does something.
+        """
+        value, slopes = np.abs(self.value(points)), np.abs(self.gradient(points)).max(axis=1)
+        # Neither holds of what is not a number.
+        tame = (value < LARGEST).all(axis=1) & (slopes < LARGEST).all(axis=1)
+        return tame * (1 + (slopes > 1 / LARGEST).all(axis=1))
+
+    def smooth(self, point: np.ndarray) -> bool:
+        """Whether all second derivatives at one point are finite."""
+        return self.bends(point[None])[0]
 
     def bends(self, points: np.ndarray) -> tuple[bool, np.ndarray]:
         """Whether all second derivatives are finite, and which are not zero everywhere, (p, p)."""
@@ -300,20 +289,28 @@ def _traced(law: Law) -> _Derivatives:
     return _Derivatives(plain, first, second, size)
 
 
-def _not_finite(law: Law, probe: _Probe, value: np.ndarray) -> LawError:
+def _not_finite(law: Law, probe: Probe, here: _At) -> LawError:
     """The error for a law without a finite value, or finite derivatives, at ordinary parameters."""
+    value = here.value(probe.points)
     bad = np.argwhere(~np.isfinite(value))
     point, row = bad[0] if len(bad) else (0, 0)
     given = {name: values[row] for name, values in probe.columns.items()}
     given |= dict(zip(law.names, probe.points[point], strict=True))
     said = ", ".join(f"{name} = {float(item):.5g}" for name, item in given.items())
     what = f"is {value[point, row]:g}" if len(bad) else "has no finite derivatives"
-    return law_error(
-        law.name,
-        returns_of(law.function),
-        f"{what} at ordinary values, as {said}",
-        "Check the formula, and narrow the bounds with Annotated[..., Bounds(lower, upper)]",
-    )
+    own = BUILTIN.get(law.name) is not law
+    bounds = probe.bounds(here.merit, here.smooth)
+    if bounds:
+        remedy = f"{'Check the formula, or pass' if own else 'Pass'} bounds={bounds}, within which "
+        remedy += "it is finite at enough values"
+    elif own:
+        remedy = (
+            "Check the formula, and narrow the bounds with Annotated[..., Bounds(lower, upper)]"
+        )
+    else:
+        remedy = "Check the columns and their units"
+    problem = f"{what} at ordinary values, as {said}"
+    return law_error(law.name, returns_of(law.function), problem, remedy)
 
 
 def unidentified_error(law: Law, name: str) -> LawError | DataError:
@@ -383,7 +380,7 @@ def _propose(coupled: np.ndarray) -> list[int]:
     return chosen
 
 
-def _prove(law: _At, probe: _Probe, proposed: list[int]) -> list[int]:
+def _prove(law: _At, probe: Probe, proposed: list[int]) -> list[int]:
     """Keep the proposed parameters that obey superposition, dropping offenders one by one."""
     kept = list(proposed)
     for candidate in proposed:
@@ -394,7 +391,7 @@ def _prove(law: _At, probe: _Probe, proposed: list[int]) -> list[int]:
     return kept
 
 
-def _superposes(law: _At, probe: _Probe, linear: Sequence[int]) -> bool:
+def _superposes(law: _At, probe: Probe, linear: Sequence[int]) -> bool:
     """Whether f(c) = f(0) + sum_j c_j (f(e_j) - f(0)) at random c of both signs."""
     scales = np.array([1.0, -1.0, 1e3, -1e3])
     for point in probe.points:
@@ -408,7 +405,7 @@ def _superposes(law: _At, probe: _Probe, linear: Sequence[int]) -> bool:
         slopes = units - start
         expected = start + weights @ slopes
         size = np.abs(start) + np.abs(weights) @ np.abs(slopes)
-        if not np.all(np.abs(actual - expected) <= SUPERPOSITION_TOLERANCE * size):
+        if not np.all(np.abs(actual - expected) <= SUPERPOSITION_TOLERANCE * size + UNDERFLOW):
             return False
     return True
 

@@ -16,6 +16,7 @@ from scalefit.fitting.api import fit as fit_law
 from scalefit.inference.subset_fits import SubsetFit
 from scalefit.laws import Law, find
 from scalefit.objective import Objective
+from scalefit.problem.options import read_bounds
 from scalefit.problem.separability import structure
 from scalefit.results.fit import Fit
 from scalefit.validation.fold_predictions import predict_folds
@@ -189,7 +190,8 @@ def with_groups(
             )
         fixed = {*item.options.get("fixed", {})}
         fixed |= {name for group in item.options.get("tied", ()) for name in group}
-        linear = structure(item.law, table.columns_of(item.law)).linear
+        bounds = read_bounds(item.options.get("bounds"))
+        linear = structure(item.law, table.columns_of(item.law), bounds).linear
         shared = {name: columns for name in linear if name not in fixed}
         of = f"{item.label}: " if len(candidates) > 1 else ""
         # Of several responses a fit without groups would have those of its own.
