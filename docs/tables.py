@@ -132,7 +132,8 @@ def table_of_datasets() -> str:
     blocks = []
     for variable, part in frame.groupby("variable", sort=False):
         names = header("name", "rows", "what", "unit of the loss", "licence", "downloaded")
-        lines = [f"In the folder of `{variable}`:", "", *names]
+        place = f"In the folder of `{variable}`" if variable else "In the package"
+        lines = [f"{place}:", "", *names]
         lines += [
             f"| `{item.name}` | {item.rows} | {item.what} | {item.unit} | {item.licence} "
             f"| {'✓' if item.download else ''} |"

@@ -22,10 +22,12 @@ import pytest
 import scalefit as sf
 from scalefit.datasets import Original, loading, sources
 from scalefit.datasets.parsers import PARSERS, parsed
-from scalefit.datasets.registry import FOLDERS, registry
+from scalefit.datasets.registry import FOLDERS, PACKAGE, registry
 
 ROOT = Path(__file__).parents[1]
 TABLES = list(sf.datasets.list())
+OTHERS = [name for name in TABLES if sf.datasets.info(name).folder != PACKAGE]
+OWN = [name for name in TABLES if name not in OTHERS]
 ORIGINALS = [name for name in TABLES if sf.datasets.info(name).original]
 # Tables with gaps in N, D or loss, and the rows that have none.
 GAPS = {"obs_base_llm": 123, "routed_lm_curves": 5568}
@@ -35,7 +37,8 @@ GAPS = {"obs_base_llm": 123, "routed_lm_curves": 5568}
 def folders(data_folder):
     """Folders of the tables as CSV, by the folder of an entry."""
     bench = os.environ.get("SCALEFIT_BENCH")
-    return {"data": data_folder, "bench": Path(bench) if bench else None}
+    package = Path(sf.datasets.__file__).parent
+    return {"data": data_folder, "bench": Path(bench) if bench else None, PACKAGE: package}
 
 
 @pytest.fixture
@@ -79,11 +82,14 @@ def test_what_is_downloaded_has_a_parser_and_nothing_else():
     assert set(PARSERS) == set(ORIGINALS)
 
 
-def test_the_project_holds_no_table():
-    kept = {path.suffix for path in (ROOT / "data").rglob("*") if path.is_file()}
+def test_the_project_holds_no_table_but_its_own():
     package = Path(sf.datasets.__file__).parent
-    kept |= {path.suffix for path in package.iterdir() if path.is_file()}
-    assert {".json", ".py"} <= kept <= {".json", ".md", ".py"}
+    kept = {path.name for path in package.iterdir() if path.suffix not in (".py", "")}
+    assert kept == {"registry.json", *(sf.datasets.info(name).file for name in OWN)}
+    # Manifests and results of the runs that were trained here.
+    assert {path.parent.name for path in (ROOT / "data").rglob("*.*sv")} <= {"data", "sweep"}
+    assert [path.name for path in (ROOT / "data").glob("*.csv")] == ["scalefit_bytes.csv"]
+    assert (ROOT / "data/scalefit_bytes.csv").samefile(package / "scalefit_bytes.csv")
 
 
 def test_the_list_and_a_card_say_what_is_known():
@@ -92,7 +98,9 @@ def test_the_list_and_a_card_say_what_is_known():
     assert len(table) == len(frame) == len(TABLES)
     assert frame.loc["chinchilla_epoch", ["rows", "download"]].to_list() == [245, True]
     assert not frame.loc["parscale", "download"]
-    assert frame["variable"].value_counts().to_dict() == {"SCALEFIT_BENCH": 19, "SCALEFIT_DATA": 17}
+    variables = {"SCALEFIT_BENCH": 19, "SCALEFIT_DATA": 17, "": 1}
+    assert frame["variable"].value_counts().to_dict() == variables
+    assert frame.index[frame["included"]].to_list() == OWN
     # All names are in what a terminal shows.
     assert not [name for name in TABLES if name not in table.summary()]
     card = sf.datasets.info("llama3_isoflops").summary()
@@ -112,7 +120,9 @@ def test_an_unknown_name_is_told_the_nearest_and_all(call):
     assert "Did you mean 'chinchilla_epoch'?" in str(caught.value)
     assert all(name in str(caught.value) for name in TABLES)
     for none in (None, 3, ["gadre"], "x"):
-        with pytest.raises(sf.errors.ArgumentError, match="Known: chinchilla_epoch"):
+        with pytest.raises(
+            sf.errors.ArgumentError, match="Known: scalefit_bytes, chinchilla_epoch"
+        ):
             call(none)
 
 
@@ -216,13 +226,22 @@ def test_another_file_of_the_name_is_refused(alone, tmp_path, monkeypatch):
         sf.datasets.load("parscale")
 
 
-@pytest.mark.parametrize("name", sorted(set(TABLES) - set(ORIGINALS)))
+@pytest.mark.parametrize("name", sorted(set(OTHERS) - set(ORIGINALS)))
 def test_what_cannot_be_checked_is_not_downloaded(name, alone):
     entry = sf.datasets.info(name)
     with pytest.raises(sf.errors.DataError) as caught:
         sf.datasets.load(name)
     for said in (entry.url, entry.licence, FOLDERS[entry.folder][1], entry.file, entry.sha256):
         assert said in str(caught.value)
+    assert not alone.exists()
+
+
+def test_a_table_of_our_own_needs_neither_folder_nor_network(alone):
+    entry = sf.datasets.info("scalefit_bytes")
+    table = sf.datasets.load("scalefit_bytes")
+    assert len(table) == entry.rows and table.loss_unit == "nats/byte"
+    assert set(sf.datasets.frame("scalefit_bytes").columns) == set(entry.columns)
+    assert table.provenance["dataset sha256"] == entry.sha256
     assert not alone.exists()
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,7 +60,7 @@ def main() -> Iterable[Run]:
     """
     import scalefit as sf
 
-    fit = fitted("pilot", parts=("pilot",))
+    fit = fitted("pilot", part="pilot")
     for power in range(5):
         budget = float(f"{10 ** (11 + power / 2):.3g}")
         centre = sf.allocate(fit, flops=budget).N
@@ -68,8 +68,8 @@ def main() -> Iterable[Run]:
         for width in sorted(chosen):
             yield run("isoflop", width, budget=budget)
             if power == 2:
-                yield run("seed", width, budget=budget, seed=1)
-                yield run("seed", width, budget=budget, seed=2)
+                yield run("isoflop", width, budget=budget, seed=1)
+                yield run("isoflop", width, budget=budget, seed=2)
     for width in (8, 12, 16, 24, 32):
         for text in (13e6, 39e6):
             flops = float(f"{6 * sizes(width)[0] * text:.6g}")
@@ -80,12 +80,12 @@ def target() -> Iterable[Run]:
     """1e14 FLOP at the optimum that the lines predict, at a third of it, and at three times it."""
     import scalefit as sf
 
-    centre = sf.allocate(fitted("main", parts=("isoflop", "seed")), flops=1e14).N
+    centre = sf.allocate(fitted("main", part="isoflop"), flops=1e14).N
     for factor in (1 / 3, 1, 3):
         yield run("target", nearest(factor * centre), budget=1e14)
 
 
-def fitted(name: str, parts: Sequence[str]) -> sf.Fit:
+def fitted(name: str, part: str) -> sf.Fit:
     """The additive law, fitted to what a manifest gave."""
     from sweep import results
 
@@ -93,7 +93,7 @@ def fitted(name: str, parts: Sequence[str]) -> sf.Fit:
 
     lines = [line for line in results(HERE / f"{name}.jsonl") if line["status"] == "finished"]
     return sf.fit(
-        [{key: line[key] for key in ("N", "D", "loss")} for line in lines if line["part"] in parts]
+        [{key: line[key] for key in ("N", "D", "loss")} for line in lines if line["part"] == part]
     )
 
 

@@ -1,7 +1,7 @@
 """Make ``scalefit_bytes.csv`` of the results: ``python data/sweep/table.py``.
 
-Every run of the manifest ``main`` that ended is a row, diverged ones too, in the order of the
-manifest. The registry of tables learns the SHA-256.
+Every run of the manifests ``main`` and ``target`` that ended is a row, diverged ones too, in the
+order of the manifests. The registry of tables learns the SHA-256.
 """
 
 from __future__ import annotations
@@ -13,18 +13,35 @@ import pandas as pd
 from sweep import HERE, manifest, results
 
 COLUMNS = (
-    *("run", "part", "budget", "N", "D", "loss", "seed", "status", "N_body", "width", "layers"),
+    *(
+        "run",
+        "part",
+        "budget",
+        "N",
+        "D",
+        "loss",
+        "seed",
+        "held_out",
+        "status",
+        "N_body",
+        "width",
+        "layers",
+    ),
     *("heads", "context", "steps", "batch", "lr", "epochs", "flops_counted", "flops_measured"),
     *("training_loss", "seconds", "device"),
 )
 DATASETS = HERE.parents[1] / "src" / "scalefit" / "datasets"
 
 
-def table(name: str = "main") -> pd.DataFrame:
-    """The rows of a manifest that ended."""
-    ended = {line["run"]: line for line in results(HERE / f"{name}.jsonl")}
-    lines = [ended[run.run] for run in manifest(HERE / f"{name}.csv") if run.run in ended]
-    return pd.DataFrame(lines)[list(COLUMNS)]
+def table() -> pd.DataFrame:
+    """A row for each run that ended; what lies off the lines is marked as held out."""
+    lines = []
+    for name in ("main", "target"):
+        ended = {line["run"]: line for line in results(HERE / f"{name}.jsonl")}
+        lines += [ended[run.run] for run in manifest(HERE / f"{name}.csv") if run.run in ended]
+    rows = pd.DataFrame(lines)
+    rows["held_out"] = rows["part"].isin(["overtrained", "target"]).astype(int)
+    return rows[list(COLUMNS)]
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ class Run:
 
     Attributes:
         run: its name.
-        part: why it is there: pilot, rate, isoflop, seed or overtrained.
+        part: why it is there: pilot, rate, isoflop, overtrained or target.
         width: of the residual stream, a multiple of 4.
         steps: of the optimiser; the run trains on steps * batch * CONTEXT bytes.
         batch: windows a step.

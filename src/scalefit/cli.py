@@ -199,23 +199,21 @@ def demo(
     plot: Plot = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
-    seed: Annotated[int, typer.Option(help="Of the simulated noise.")] = 0,
 ) -> None:
-    """Simulate an IsoFLOP sweep on the Chinchilla surface, fit it, allocate 1e24 FLOP, draw it."""
-    _check(flops, seed)
+    """Fit the IsoFLOP sweep that comes with scalefit, allocate 1e14 FLOP, draw it."""
+    _check(flops, 0)
     # The picture of the default name is drawn once, and never replaced unasked.
     there = plot is None and not overwrite and os.path.isfile(PICTURE)
     picture = None if there else _place(PICTURE if plot is None else plot, overwrite)
-    runs = sf.LossTable.from_frame(sf.simulate(sf.simulation.isoflop_design(), seed=seed))
+    runs = sf.datasets.load("scalefit_bytes", keep="held_out == 0")
+    found = sf.fit(runs, "chinchilla_outer")
     if not as_json:
-        truth = ", ".join(
-            f"{name}={value:g}" for name, value in sf.simulation.SURFACES["chinchilla"].items()
-        )
         typer.echo(
-            f"{len(runs)} simulated runs, 5 budgets from 1e17 to 1e21 FLOP, 0.5 % noise\n"
-            f"truth: {truth}\n"
+            f"{len(runs)} language models on bytes, trained for this at 5 budgets from 1e11 to\n"
+            "1e13 FLOP: scalefit.datasets.load('scalefit_bytes'). The additive law of Chinchilla\n"
+            f"is {sf.fit(runs).verdict.level} here; with an outer exponent it is fitted.\n"
         )
-    _present(sf.fit(runs), runs, flops or [1e24], picture, as_json)
+    _present(found, runs, flops or [1e14], picture, as_json)
     if there:
         typer.echo(f"\n{PICTURE} exists already and is left as it is: see --overwrite", err=as_json)
 

@@ -21,7 +21,11 @@ __all__ = ["frame", "info", "list", "load"]
 
 # Units of losses as the registry says them, and as results show them.
 UNITS: Mapping[str, str] = Frozen(
-    {"nats per token": ASSUMED, "bits per character": "bits/character"}
+    {
+        "nats per token": ASSUMED,
+        "nats per byte": "nats/byte",
+        "bits per character": "bits/character",
+    }
 )
 
 

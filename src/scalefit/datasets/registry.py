@@ -1,6 +1,7 @@
 """The registry of public tables: where each comes from, what its columns mean, and its traps.
 
-The facts are in ``registry.json`` beside this file. No table is part of the package.
+The facts are in ``registry.json`` beside this file, and so are the tables of this project. No table
+of others is part of the package.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from scalefit.frozen import Frozen
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 
-__all__ = ["FOLDERS", "Dataset", "DatasetTable", "Original", "find", "registry"]
+__all__ = ["FOLDERS", "PACKAGE", "Dataset", "DatasetTable", "Original", "find", "registry"]
+
+# The place of tables that this project measured: beside the registry, in the package.
+PACKAGE = "package"
 
 # What the tables of a folder are, and the variable that names such a folder.
 FOLDERS: Mapping[str, tuple[str, str]] = Frozen(
@@ -72,7 +76,7 @@ class Dataset(Described):
         derivation: how the table is made from its source.
         traps: what to know before fitting it.
         file: name of the table as a CSV.
-        folder: which of :data:`FOLDERS` holds it.
+        folder: which of :data:`FOLDERS` holds it, or :data:`PACKAGE`.
         sha256: of the table as a CSV.
         original: the file that is downloaded, or None where none is registered.
     """
@@ -142,9 +146,9 @@ class DatasetTable(Described):
         """A row for each table.
 
         Returns:
-            DataFrame with the columns name, rows, what, licence, unit (of the loss), variable (of
-            the environment: of a folder that may hold it), download (whether its source's file can
-            be downloaded).
+            DataFrame with the columns name, rows, what, licence, unit (of the loss), included
+            (whether it comes with scalefit), variable (of the environment: of a folder that may
+            hold it), download (whether its source's file can be downloaded).
         """
         return pd.DataFrame(
             {
@@ -153,7 +157,8 @@ class DatasetTable(Described):
                 "what": item.what,
                 "licence": item.licence,
                 "unit": item.unit,
-                "variable": FOLDERS[item.folder][1],
+                "included": item.folder == PACKAGE,
+                "variable": "" if item.folder == PACKAGE else FOLDERS[item.folder][1],
                 "download": item.original is not None,
             }
             for item in self.datasets.values()
@@ -162,11 +167,13 @@ class DatasetTable(Described):
     def describe(self, level: float = 0.95) -> Description:
         """Name, rows and kind of each table, by folder."""
         frame = self.to_frame()
+        places = [("runs of small models of ours, in scalefit itself", "")]
+        places += [(f"{title}, in the folder of {name}", name) for title, name in FOLDERS.values()]
         return Description(
             "Datasets",
             f"{len(self)} public tables. Load one by name, as "
-            "scalefit.datasets.load('chinchilla_epoch'); scalefit.datasets.info says what is known "
-            "of it. Those that cannot be downloaded are read from a folder.",
+            "scalefit.datasets.load('scalefit_bytes'); scalefit.datasets.info says what is known "
+            "of it. Those that are neither included nor downloaded are read from a folder.",
             tables=[
                 Table(
                     [
@@ -175,10 +182,10 @@ class DatasetTable(Described):
                         Column("download", np.where(part["download"], "yes", ""), "text"),
                         Column("what", part["what"], "text"),
                     ],
-                    f"{title}, in the folder of {variable}",
+                    title,
                     whole=True,
                 )
-                for title, variable in FOLDERS.values()
+                for title, variable in places
                 if len(part := frame[frame["variable"] == variable])
             ],
         )

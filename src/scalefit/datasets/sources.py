@@ -1,4 +1,4 @@
-"""The files of registered tables: from a folder that is named, from the cache, or downloaded.
+"""The files of registered tables: in the package, in a folder that is named, cached, downloaded.
 
 Whatever is read has the registered SHA-256; nothing else is used or kept.
 """
@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from scalefit.data.files import named, open_regular, reason, require_place
-from scalefit.datasets.registry import FOLDERS, Dataset, Original
+from scalefit.datasets.registry import FOLDERS, PACKAGE, Dataset, Original
 from scalefit.errors import DataError
 
 __all__ = ["CACHE_VARIABLE", "ORIGINALS", "File", "file_of"]
@@ -40,12 +41,15 @@ class File(NamedTuple):
 
 
 def file_of(entry: Dataset) -> File:
-    """The file of a table: in the folder that its variable names, or else the source's.
+    """The file of a table: the package's, one of the folder that is named, or else the source's.
 
     Raises:
         DataError: the folder is none; a file is another than the registered one; it is not to be
             had without a download, and none is registered; the source or the cache fails.
     """
+    if entry.folder == PACKAGE:
+        place = Path(str(files("scalefit").joinpath("datasets", entry.file)))
+        return File(_verified(place, entry.sha256, entry.name), entry.sha256, original=False)
     _, variable = FOLDERS[entry.folder]
     if folder := os.environ.get(variable):
         if not os.path.isdir(folder):
