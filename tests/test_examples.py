@@ -25,7 +25,7 @@ def run(*arguments):
 
 @pytest.mark.slow
 def test_quickstart_runs_and_draws(tmp_path):
-    assert "D/N at 1e24" in run(ROOT / "examples/quickstart.py", tmp_path)
+    assert "D/N at 1e14" in run(ROOT / "examples/quickstart.py", tmp_path)
     assert (tmp_path / "quickstart.png").stat().st_size > 10_000
 
 
@@ -54,6 +54,7 @@ SAYS = {
     "shape": "Shapes near the optimum of chinchilla",
     "compare": "chosen: chinchilla_outer",
     "schedules": "WSD, last 10 % ends lowest",
+    "own_sweep": "overtrained, chinchilla_outer: Predicts 10 runs",
     "skills": "f-70b is predicted to 0.0",
 }
 
