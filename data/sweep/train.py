@@ -1,7 +1,7 @@
 """Train one small language model on bytes, and say what it cost and how well it predicts.
 
 A decoder-only transformer: causal, pre-norm, rotary positions, tied embeddings, two layers and two
-heads at every width, so that width alone is the size. AdamW; the learning rate warms up, then falls
+heads at every width, so that width alone is the size. Adam; the learning rate warms up, then falls
 linearly to zero at the end of the run's own budget. Float32 on whatever device JAX has.
 """
 

@@ -201,7 +201,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Fit the IsoFLOP sweep that comes with scalefit, allocate 1e14 FLOP, draw it."""
-    _check(flops, 0)
+    _check(flops)
     # The picture of the default name is drawn once, and never replaced unasked.
     there = plot is None and not overwrite and os.path.isfile(PICTURE)
     picture = None if there else _place(PICTURE if plot is None else plot, overwrite)
@@ -218,7 +218,9 @@ def demo(
         typer.echo(f"\n{PICTURE} exists already and is left as it is: see --overwrite", err=as_json)
 
 
-def _check(flops: list[float] | None, seed: int, bootstrap: int = 0, level: float = 0.95) -> None:
+def _check(
+    flops: list[float] | None, seed: int = 0, bootstrap: int = 0, level: float = 0.95
+) -> None:
     """Refuse numbers that make no sense, before anything is read or fitted."""
     for budget in flops or ():
         number(budget, "--flops", above=0, remedy="Pass FLOP, as --flops 1e24")
