@@ -1,4 +1,4 @@
-"""Every figure of docs/own_sweep.md: ``python benchmarks/own_sweep.py``.
+"""The figures of docs/own_sweep.md: ``python benchmarks/own_sweep.py``.
 
 Learning rates; noise between seeds; the fit beside an independent optimiser; laws; Approach 2;
 runs that no fit has seen; the other count of compute; runs that were repeated. ``--pictures``
@@ -95,6 +95,24 @@ def independent(runs: pd.DataFrame, fit: sf.Fit) -> None:
     )
 
 
+@sf.allocation.cost(unit="FLOP", source="data/sweep/train.py, flops_per_byte")
+def with_attention(N: float, D: float) -> float:
+    """Matrix products, with attention over 64 bytes in two layers of the width that N has."""
+    width = ((133.0**2 + 96.0 * N) ** 0.5 - 133.0) / 48.0
+    return (6 * (24 * width**2 + 128 * width) + 1536 * width) * D
+
+
+def minimum(noise: float) -> None:
+    """Of the parabola through the three runs at ten times the largest budget."""
+    runs = sf.datasets.frame("scalefit_bytes").query("part == 'target'")
+    scatter = np.exp(noise * np.random.default_rng(0).normal(size=(20_000, 3)))
+    losses = np.vstack([runs["loss"].to_numpy(), runs["loss"].to_numpy() * scatter])
+    curves = np.polyfit(np.log(runs["N"]), losses.T, 2)
+    sizes = np.exp(-curves[1] / 2 / curves[0])
+    low, high = np.quantile(sizes[1:], [0.025, 0.975])
+    print(f"minimum at {sizes[0]:.4g} parameters ({low:.4g} to {high:.4g})")
+
+
 def unseen(every: sf.LossTable) -> None:
     """The held-out runs, by law and part."""
     for law in LAWS[:3]:
@@ -131,7 +149,7 @@ def main() -> None:
     title("Learning rates, in times the rule's")
     rates()
     title("Noise between seeds, 1e12 FLOP")
-    seeds(frame)
+    noise = seeds(frame)
     title("The fits")
     draws = {}
     for name in ("chinchilla", "chinchilla_outer"):
@@ -156,13 +174,16 @@ def main() -> None:
         print(report)
         print(report.attribution)
     title("Compute as counted, with attention")
-    counted = sf.datasets.load("scalefit_bytes", keep=LINES, C="flops_counted")
     ratio = frame["flops_counted"] / (6 * frame["N"] * frame["D"])
     print(f"counted / 6ND: {ratio.min():.2f} to {ratio.max():.2f}")
-    other = sf.isoflop(counted, by="budget")
-    print(f"N* grows as C^{other.n_exponent:.3f}, by 6ND as C^{found.n_exponent:.3f}")
+    for name in draws:
+        one = sf.fit(runs, name)
+        for cost in ("6ND", with_attention):
+            best = sf.allocate(one, flops=TARGET, cost=cost)
+            print(f"{name}, {best.cost}: N* {best.N:.4g}, D* {best.D:.4g}")
     title("Runs that no fit has seen")
     unseen(every)
+    minimum(noise)
     title("Trained again")
     repeats()
     if given.pictures:

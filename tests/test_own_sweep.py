@@ -167,7 +167,7 @@ def test_the_additive_law_is_proved_global_and_lacks_fit(runs):
     assert note.details["times"] == pytest.approx(3.4, abs=0.05) and note.details["df"] == 18
 
 
-def test_noise_between_seeds_is_half_of_what_the_better_law_leaves(frame, runs):
+def test_noise_between_seeds_is_two_thirds_of_what_the_better_law_leaves(frame, runs):
     logs = np.log(frame.query("budget == 1e12")["loss"]).groupby(frame["N"])
     seeds = np.sqrt(logs.var().mean())
     assert seeds == pytest.approx(0.00414, rel=0.01)

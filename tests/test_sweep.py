@@ -7,7 +7,8 @@ import lzma
 import math
 import sys
 import tarfile
-from dataclasses import replace
+from concurrent.futures import Future
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +160,47 @@ def test_the_package_is_read_as_debian_packs_it(tmp_path, monkeypatch):
         text.text(tmp_path)
     monkeypatch.setattr(text, "TEXT_SHA256", hashlib.sha256(b"caf? au lait").hexdigest())
     assert text.text(tmp_path) == b"caf? au lait"
+
+
+def test_a_sweep_goes_on_where_it_was_cut_off(windows, tiny, tmp_path, monkeypatch):
+    """A finished run is left alone, a line cut off in the middle is trained again."""
+    import sweep as script
+
+    class Pool:
+        """In this process."""
+
+        def __init__(self, *_, **__):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def submit(self, call, *given):
+            done = Future()
+            done.set_result(call(*given))
+            return done
+
+    trained = []
+    monkeypatch.setattr(script, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(script, "as_completed", list)  # in order; else as they end
+    monkeypatch.setattr(script, "_windows", lambda folder: windows)
+    monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.setattr(
+        script,
+        "_train",
+        lambda run, folder: trained.append(run.run) or {**asdict(run), "loss": 1.0, "seconds": 0.0},
+    )
+    runs = [replace(tiny, run=name) for name in ("one", "two", "three")]
+    out = tmp_path / "runs.jsonl"
+    script.sweep(runs[:2], out, tmp_path, 1)
+    out.write_text(out.read_text()[:-5])
+    script.sweep(runs, out, tmp_path, 1)
+    assert trained == ["one", "two", "two", "three"]
+    assert [line["run"] for line in script.results(out)] == ["one", "two", "three"]
+    script.sweep(runs, out, tmp_path, 1)
+    assert len(trained) == 4
+    with pytest.raises(ValueError, match="had another lr"):
+        script.sweep([replace(runs[0], lr=0.5)], out, tmp_path, 1)

@@ -4,8 +4,8 @@ Reads ``NAME.csv`` beside this file, a line for each run, and appends a line of 
 ``NAME.jsonl`` for each that ends. Interrupted, it goes on with the next call. One process a core;
 each computes on one thread, which keeps more of the machine busy than one process on all of them.
 
-``--repeat 10`` trains ten runs of it again, drawn at random, into ``NAME_repeat.jsonl``, and prints
-both losses of each.
+``--repeat 10`` trains ten runs of it again, drawn at random, into a new ``NAME_repeat.jsonl``, and
+prints both losses of each.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import random
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -86,8 +87,16 @@ def sweep(runs: Sequence[Run], out: Path, folder: Path, processes: int) -> None:
     """
     from tqdm import tqdm
 
-    ended = {line["run"] for line in results(out)}
+    ended = {line["run"]: line for line in results(out)}
+    for run in runs:
+        line = ended.get(run.run, {})
+        if changed := [
+            name for name, value in asdict(run).items() if line.get(name, value) != value
+        ]:
+            raise ValueError(f"{run.run} of {out.name} had another {changed[0]}: name the run anew")
     left = [run for run in runs if run.run not in ended]
+    if not left:
+        return
     _windows(folder)  # downloads the text, before several processes would
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {ONE_THREAD}"
     if out.exists() and not out.read_bytes().endswith(b"\n"):
@@ -98,7 +107,12 @@ def sweep(runs: Sequence[Run], out: Path, folder: Path, processes: int) -> None:
         ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool,
     ):
         for future in as_completed([pool.submit(_train, run, folder) for run in left]):
-            line = future.result()
+            try:
+                line = future.result()
+            except BaseException:
+                # What is under way ends unseen; what is queued does not begin.
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
             file.write(json.dumps(line) + "\n")
             file.flush()
             bar.set_postfix_str(f"{line['run']}: loss {line['loss']}, {line['seconds']:.0f} s")
@@ -126,11 +140,13 @@ def main() -> None:
         sweep(runs, out, given.cache, given.processes)
         return
     first = {line["run"]: line["loss"] for line in results(out)}
-    runs = random.Random(given.seed).sample(runs, given.repeat)
+    runs = [run for run in runs if run.run in first]
+    runs = random.Random(given.seed).sample(runs, min(given.repeat, len(runs)))
     again = HERE / f"{given.name}_repeat.jsonl"
+    again.unlink(missing_ok=True)
     sweep(runs, again, given.cache, given.processes)
     for line in results(again):
-        print(f"{line['run']:26} {first[line['run']]:.6f} {line['loss']:.6f}")
+        print(f"{line['run']:26} {first[line['run']]} {line['loss']}")
 
 
 if __name__ == "__main__":

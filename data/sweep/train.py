@@ -148,7 +148,7 @@ ADAM = optax.chain(optax.clip_by_global_norm(1.0), optax.scale_by_adam(b1=0.9, b
 def one_step(state: State, windows: jax.Array, lr: Any, steps: Any) -> tuple[State, jax.Array]:
     """A step of Adam at the learning rate of its place in the schedule."""
     warm = jnp.maximum(WARM_UP * steps, 1.0)
-    falling = jnp.maximum(steps - state.step, 0.0) / (steps - warm)
+    falling = jnp.maximum(steps - state.step, 0.0) / jnp.maximum(steps - warm, 1.0)
     rate = lr * jnp.minimum((state.step + 1) / warm, falling)
     loss, slope = jax.value_and_grad(loss_of)(state.model, windows)
     change, optimiser = ADAM.update(slope, state.optimiser)

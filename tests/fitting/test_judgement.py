@@ -271,7 +271,7 @@ def replicated(law, truth, noise=0.003):
 def test_residuals_larger_than_the_noise_of_replicates_are_a_lack_of_fit():
     """Fisher's F test, computed here from the definition; and a wider law that passes it."""
     truth = {"E": 1.5, "S": 1.2, "w": 0.5, "alpha": 0.9, "beta": 0.9, "k": 0.35}
-    runs = replicated("chinchilla_outer", truth)
+    runs = replicated("chinchilla_outer", truth, noise=0.001)
     fit = sf.fit(runs, robust="none")
     note = codes(fit)["lack_of_fit"]
     rest = pd.Series(fit.residuals(runs)).groupby([runs["N"], runs["D"]])
@@ -281,10 +281,22 @@ def test_residuals_larger_than_the_noise_of_replicates_are_a_lack_of_fit():
     assert note.details["df"] == freedom == 20
     assert note.details["noise"] == pytest.approx(np.sqrt(within / freedom))
     chance = stats.f.sf(between / (cells - 5) / (within / freedom), cells - 5, freedom)
-    assert note.details["p_value"] == pytest.approx(chance) and chance < 1e-3
+    means = rest.agg(["mean", "size"]).query("size > 1")
+    repeated = float((means["size"] * means["mean"] ** 2).sum()) / len(means)
+    alone = stats.f.sf(repeated / (within / freedom), len(means), freedom)
+    assert max(chance, alone) < 1e-3
+    assert note.details["p_value"] == pytest.approx(max(chance, alone))
     assert fit.verdict.level == "doubtful" and "the noise of replicates" in fit.verdict.words
     wider = called(note.message, "fit(runs, 'chinchilla_outer'", runs=runs)
     assert "lack_of_fit" not in codes(wider) and wider.verdict.level == "good"
+    # Noise that falls with the size, of which only the largest were repeated, is no lack of fit.
+    truth = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
+    once = sf.simulate(isoflop_design(points=9), noise=0.0)
+    largest = once[once["C"] == once["C"].max()]
+    uneven = pd.concat([once, largest, largest], ignore_index=True)
+    size = 0.02 * (uneven["C"] / uneven["C"].min()) ** -0.3
+    uneven["loss"] *= np.exp(size * np.random.default_rng(2).normal(size=len(uneven)))
+    assert "lack_of_fit" not in codes(sf.fit(uneven, robust="none"))
     # Without the replicates nothing tells the noise, and copies of a row are no replicates.
     alone = runs.drop_duplicates(["N", "D"])
     assert "lack_of_fit" not in codes(sf.fit(alone, robust="none"))

@@ -138,7 +138,8 @@ def _noise(prepared: PreparedFit, rows: FittedRows, free: int) -> tuple[float, i
     """Noise of rows with equal inputs, its degrees of freedom, and the chance of the residuals.
 
     The noise is their standard deviation, nan where they are few. The chance is that of the F test
-    for lack of fit: of residuals so much larger, if the law is right. Copies of a row count once.
+    for lack of fit: of residuals so much larger, if the law is right; the larger one of all rows
+    and of the repeated ones alone, since noise may be larger elsewhere. Copies of a row count once.
     """
     from scipy.special import fdtrc
 
@@ -151,12 +152,15 @@ def _noise(prepared: PreparedFit, rows: FittedRows, free: int) -> tuple[float, i
         return math.nan, freedom, math.nan
     clipped, weight = rows.clipped[kept], rows.weight[kept]
     root = np.sqrt(weight)
-    mean = np.bincount(code, root * clipped) / np.bincount(code, weight)
+    total = np.bincount(code, weight)
+    mean = np.bincount(code, root * clipped) / total
     within = float(((clipped - root * mean[code]) ** 2).sum())
-    between = float((clipped**2).sum()) - within
+    between, repeated = total * mean**2, np.bincount(code) > 1
     chance = math.nan
     if lacking > 0 and within > 0:
-        chance = float(fdtrc(lacking, freedom, max(between, 0.0) / lacking / (within / freedom)))
+        pairs = ((between.sum(), lacking), (between[repeated].sum(), repeated.sum()))
+        ratios = [(of, size / of / (within / freedom)) for size, of in pairs]
+        chance = max(float(fdtrc(of, freedom, ratio)) for of, ratio in ratios)
     return rows.unit * math.sqrt(within / freedom), freedom, chance
 
 
