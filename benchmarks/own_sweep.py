@@ -8,12 +8,11 @@ draws docs/images/own_sweep_*.png.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import optimize
+from scipy import optimize, stats
 
 import scalefit as sf
 
@@ -42,15 +41,9 @@ def seeds(runs: pd.DataFrame) -> float:
     print((100 * groups.std()).round(3).rename("percent").to_frame().T)
     freedom = (groups.count() - 1).sum()
     pooled = float(np.sqrt((groups.var() * (groups.count() - 1)).sum() / freedom))
-    low, high = np.sqrt(freedom / np.array(_chi_square(freedom))) * pooled
+    low, high = pooled * np.sqrt(freedom / stats.chi2.ppf([0.975, 0.025], freedom))
     print(f"pooled {pooled:.3%} ({low:.3%} to {high:.3%}), {freedom} degrees of freedom")
     return pooled
-
-
-def _chi_square(freedom: int) -> tuple[float, float]:
-    from scipy import stats
-
-    return stats.chi2.ppf(0.975, freedom), stats.chi2.ppf(0.025, freedom)
 
 
 def additive(point: np.ndarray, N: np.ndarray, D: np.ndarray) -> np.ndarray:
@@ -113,7 +106,7 @@ def minimum(noise: float) -> None:
     print(f"minimum at {sizes[0]:.4g} parameters ({low:.4g} to {high:.4g})")
 
 
-def unseen(every: sf.LossTable) -> None:
+def unseen() -> None:
     """The held-out runs, by law and part."""
     for law in LAWS[:3]:
         for part in ("overtrained", "target"):
@@ -176,13 +169,14 @@ def main() -> None:
     title("Compute as counted, with attention")
     ratio = frame["flops_counted"] / (6 * frame["N"] * frame["D"])
     print(f"counted / 6ND: {ratio.min():.2f} to {ratio.max():.2f}")
-    for name in draws:
-        one = sf.fit(runs, name)
+    counted = with_attention.evaluate({name: frame[name].to_numpy(float) for name in ("N", "D")})
+    np.testing.assert_allclose(counted, frame["flops_counted"], rtol=1e-6)
+    for name, some in draws.items():
         for cost in ("6ND", with_attention):
-            best = sf.allocate(one, flops=TARGET, cost=cost)
+            best = sf.allocate(some.fit, flops=TARGET, cost=cost)
             print(f"{name}, {best.cost}: N* {best.N:.4g}, D* {best.D:.4g}")
     title("Runs that no fit has seen")
-    unseen(every)
+    unseen()
     minimum(noise)
     title("Trained again")
     repeats()
@@ -205,4 +199,4 @@ def pictures(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

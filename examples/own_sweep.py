@@ -15,7 +15,7 @@ TARGET = 1e14
 
 # %% [markdown]
 # ## Pilot
-# Nineteen runs of a few seconds each, to know where the optimum lies. A token is a byte.
+# Nineteen runs of eight to sixty seconds, to know where the optimum lies. A token is a byte.
 
 # %%
 pilot = sf.read(SWEEP / "pilot.jsonl", loss_unit="nats_per_byte")

@@ -44,7 +44,7 @@ def folders(data_folder):
 @pytest.fixture
 def alone(monkeypatch, tmp_path):
     """An empty cache, no folder of tables, and no name that leads to another machine."""
-    for _, variable in FOLDERS.values():
+    for variable in filter(None, (variable for _, variable in FOLDERS.values())):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("SCALEFIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "*")

@@ -26,8 +26,8 @@ def runs():
 
 
 @pytest.fixture(scope="module")
-def fit(runs):
-    return sf.fit(runs)
+def fits(runs):
+    return {law: sf.fit(runs, law) for law in ("chinchilla", "chinchilla_outer")}
 
 
 # The table
@@ -112,8 +112,8 @@ def additive(point, N, D):
 
 
 def outer(point, N, D):
-    e, s, a, b, alpha, beta, k = [*point[:1], 0.0, *point[1:]]
-    return np.logaddexp(e, s + k * np.logaddexp(a - alpha * N, b - beta * D))
+    e, a, b, alpha, beta, k = point
+    return np.logaddexp(e, k * np.logaddexp(a - alpha * N, b - beta * D))
 
 
 @pytest.mark.parametrize(
@@ -137,9 +137,9 @@ def outer(point, N, D):
         ),
     ],
 )
-def test_fits_are_the_optima_that_scipy_finds(frame, runs, law, parts, start, value, params, level):
+def test_fits_are_the_optima_that_scipy_finds(frame, fits, law, parts, start, value, params, level):
     """The default objective by ``least_squares``, from a start nearby, without anything of ours."""
-    found = sf.fit(runs, law)
+    found = fits[law]
     assert found.objective_value == pytest.approx(value, rel=1e-6)
     for name, number in params.items():
         assert found.params[name] == pytest.approx(number, rel=2e-5), name
@@ -167,12 +167,12 @@ def test_the_additive_law_is_proved_global_and_lacks_fit(runs):
     assert note.details["times"] == pytest.approx(3.4, abs=0.05) and note.details["df"] == 18
 
 
-def test_noise_between_seeds_is_two_thirds_of_what_the_better_law_leaves(frame, runs):
+def test_noise_between_seeds_is_two_thirds_of_what_the_better_law_leaves(frame, runs, fits):
     logs = np.log(frame.query("budget == 1e12")["loss"]).groupby(frame["N"])
     seeds = np.sqrt(logs.var().mean())
     assert seeds == pytest.approx(0.00414, rel=0.01)
     assert sf.check(runs).noise == pytest.approx(seeds, rel=1e-6)
-    left = sf.fit(runs, "chinchilla_outer").residual_rms
+    left = fits["chinchilla_outer"].residual_rms
     assert left == pytest.approx(0.00648, rel=0.01)
 
 
@@ -201,11 +201,11 @@ def test_approach_2_is_what_numpy_makes_of_the_lines(frame, runs):
         assert getattr(found.at(1e14), name) == pytest.approx(np.exp(level + slope * np.log(1e14)))
 
 
-def test_the_bias_report_puts_both_answers_side_by_side(frame, runs):
+def test_the_bias_report_puts_both_answers_side_by_side(frame, runs, fits):
     found = sf.isoflop(runs)
     _, D = (np.exp(np.polyval(vertices(frame.query(LINES), name), np.log(1e14))) for name in "ND")
     for law, gap in (("chinchilla", 0.0088), ("chinchilla_outer", -0.116)):
-        fit = sf.fit(runs, law)
+        fit = fits[law]
         report = sf.bias(fit, found, runs, 1e14)
         ours = D / sf.allocate(fit, flops=1e14).D - 1
         assert ours == pytest.approx(gap, abs=5e-4)
@@ -223,19 +223,19 @@ def missed(fit, rows):
 
 
 def test_over_trained_runs_are_predicted_to_the_noise_by_the_law_that_describes_the_lines(
-    frame, runs
+    frame, fits
 ):
     over = frame.query("part == 'overtrained'")
     every = sf.datasets.load("scalefit_bytes", keep="part != 'target'")
     for law, rmse, inside in (("chinchilla", 0.01327, 7), ("chinchilla_outer", 0.0043, 10)):
-        off = missed(sf.fit(runs, law), over)
+        off = missed(fits[law], over)
         assert np.sqrt(np.mean(off**2)) == pytest.approx(rmse, abs=5e-5)
         held = sf.holdout(every, law, test="part == 'overtrained'").to_frame()
         np.testing.assert_allclose(held["error"], 100 * off, atol=1e-6)
         assert held["inside"].sum() == inside
 
 
-def test_ten_times_the_largest_budget_the_size_was_right_and_the_loss_was_not(frame, runs):
+def test_ten_times_the_largest_budget_the_size_was_right_and_the_loss_was_not(frame, fits):
     target = frame.query("part == 'target'")
     assert target["budget"].eq(1e14).all() and target["N"].is_monotonic_increasing
     bowl = np.polyfit(np.log(target["N"]), target["loss"], 2)
@@ -245,7 +245,7 @@ def test_ten_times_the_largest_budget_the_size_was_right_and_the_loss_was_not(fr
         ("chinchilla", 384_600, -0.0698),
         ("chinchilla_outer", 336_900, -0.0165),
     ):
-        fit = sf.fit(runs, law)
+        fit = fits[law]
         assert sf.allocate(fit, flops=1e14).N == pytest.approx(size, rel=1e-3)
         assert size == pytest.approx(trained, rel=0.1)
         error = missed(fit, target)

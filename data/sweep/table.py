@@ -12,24 +12,11 @@ import json
 import pandas as pd
 from sweep import HERE, manifest, results
 
-COLUMNS = (
-    *(
-        "run",
-        "part",
-        "budget",
-        "N",
-        "D",
-        "loss",
-        "seed",
-        "held_out",
-        "status",
-        "N_body",
-        "width",
-        "layers",
-    ),
-    *("heads", "context", "steps", "batch", "lr", "epochs", "flops_counted", "flops_measured"),
-    *("training_loss", "seconds", "device"),
-)
+COLUMNS = [
+    *("run", "part", "budget", "N", "D", "loss", "seed", "held_out", "status", "N_body"),
+    *("width", "layers", "heads", "context", "steps", "batch", "lr", "epochs"),
+    *("flops_counted", "flops_measured", "training_loss", "seconds", "device"),
+]
 DATASETS = HERE.parents[1] / "src" / "scalefit" / "datasets"
 
 
@@ -41,7 +28,7 @@ def table() -> pd.DataFrame:
         lines += [ended[run.run] for run in manifest(HERE / f"{name}.csv") if run.run in ended]
     rows = pd.DataFrame(lines)
     rows["held_out"] = rows["part"].isin(["overtrained", "target"]).astype(int)
-    return rows[list(COLUMNS)]
+    return rows[COLUMNS]
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
@@ -170,6 +170,7 @@ def held_out_loss(model: Transformer, windows: jax.Array) -> jax.Array:
     return jax.lax.map(partial(loss_of, model), windows).mean()
 
 
+@cache
 def measured_flops_per_byte(width: int, batch: int) -> float:
     """FLOPs of a step as XLA counts them in its program, elementwise work included, for a byte."""
     state = eqx.filter_eval_shape(initial, width, 0)

@@ -27,9 +27,10 @@ __all__ = ["FOLDERS", "PACKAGE", "Dataset", "DatasetTable", "Original", "find", 
 # The place of tables that this project measured: beside the registry, in the package.
 PACKAGE = "package"
 
-# What the tables of a folder are, and the variable that names such a folder.
+# What the tables of a place are, and the variable that names such a folder; the package has none.
 FOLDERS: Mapping[str, tuple[str, str]] = Frozen(
     {
+        PACKAGE: ("runs of small models of ours, in scalefit itself", ""),
         "data": ("runs of papers and releases", "SCALEFIT_DATA"),
         "bench": ("benchmarks of fitting", "SCALEFIT_BENCH"),
     }
@@ -76,7 +77,7 @@ class Dataset(Described):
         derivation: how the table is made from its source.
         traps: what to know before fitting it.
         file: name of the table as a CSV.
-        folder: which of :data:`FOLDERS` holds it, or :data:`PACKAGE`.
+        folder: which of :data:`FOLDERS` holds it.
         sha256: of the table as a CSV.
         original: the file that is downloaded, or None where none is registered.
     """
@@ -158,7 +159,7 @@ class DatasetTable(Described):
                 "licence": item.licence,
                 "unit": item.unit,
                 "included": item.folder == PACKAGE,
-                "variable": "" if item.folder == PACKAGE else FOLDERS[item.folder][1],
+                "variable": FOLDERS[item.folder][1],
                 "download": item.original is not None,
             }
             for item in self.datasets.values()
@@ -167,8 +168,6 @@ class DatasetTable(Described):
     def describe(self, level: float = 0.95) -> Description:
         """Name, rows and kind of each table, by folder."""
         frame = self.to_frame()
-        places = [("runs of small models of ours, in scalefit itself", "")]
-        places += [(f"{title}, in the folder of {name}", name) for title, name in FOLDERS.values()]
         return Description(
             "Datasets",
             f"{len(self)} public tables. Load one by name, as "
@@ -182,10 +181,10 @@ class DatasetTable(Described):
                         Column("download", np.where(part["download"], "yes", ""), "text"),
                         Column("what", part["what"], "text"),
                     ],
-                    title,
+                    f"{title}, in the folder of {variable}" if variable else title,
                     whole=True,
                 )
-                for title, variable in places
+                for title, variable in FOLDERS.values()
                 if len(part := frame[frame["variable"] == variable])
             ],
         )
