@@ -120,7 +120,7 @@ def misfit_notes(
     if labels and not poor and _matters(labels[0].share, misfit):
         notes.append(_label_note(fit, prepared, rows, misfit, labels[0]))
     if not notes and not codes & {"trajectories", "response_rises"} and _lacks(misfit):
-        notes.append(_lack_note(fit, table, misfit))
+        notes.append(_lack_note(fit, table, misfit, looked=bool(patterns)))
     return notes
 
 
@@ -361,18 +361,20 @@ def _pattern_note(
     )
 
 
-def _lack_note(fit: Fit, table: LossTable, misfit: Misfit) -> Note:
+def _lack_note(fit: Fit, table: LossTable, misfit: Misfit, *, looked: bool) -> Note:
     """A note that residuals are larger than the noise of replicates, and the laws that bend."""
     calls = [call_of(fit, table, name) for name in wider_laws(fit)]
     ways = " or ".join(calls) if calls else "a law of other columns: scalefit.laws.table()"
     times = misfit.spread / misfit.noise
+    # Of many parameters no pattern was looked for.
+    along = ", along no one column" if looked else ""
     return Note.of(
         "lack_of_fit",
         f"residuals of {fit.law.name!r} are {times:.2g} times the noise: runs of equal inputs "
         f"differ by {size_of(fit, misfit.noise)} (standard deviation, {misfit.freedom} degrees of "
         f"freedom), residuals by {size_of(fit, misfit.spread)}, of a right law once in "
-        f"{_once(misfit.chance)} fits. The law misses {size_of(fit, _missed(misfit))}, along no "
-        f"one column. Predictions beyond the runs go wrong by more. Try {ways}",
+        f"{_once(misfit.chance)} fits. The law misses {size_of(fit, _missed(misfit))}{along}. "
+        f"Predictions beyond the runs go wrong by more. Try {ways}",
         {
             "noise": misfit.noise,
             "df": misfit.freedom,
