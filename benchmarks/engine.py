@@ -93,7 +93,7 @@ def resampled(runs: sf.LossTable, fit: sf.Fit, count: int) -> Item:
     """A row bootstrap of log-Huber fits."""
 
     def run(device: str | None) -> sf.Ensemble:
-        return sf.bootstrap(fit, runs, n_draws=count, progress=False, device=device)
+        return sf.bootstrap(fit, runs, n_draws=count, progress=False, devices=device)
 
     def numbers(found: sf.Ensemble) -> np.ndarray:
         return np.stack(list(found.params.values()))
@@ -111,7 +111,7 @@ def studied(seeds: int) -> Item:
 
     def one(at: Any, tables: np.ndarray, device: str | None) -> multistart.Refits:
         return multistart.refit(
-            at.problem, goal, at.settings, at.data, observed=tables, device=device
+            at.problem, goal, at.settings, at.data, observed=tables, devices=device
         )
 
     def run(device: str | None) -> list[multistart.Refits]:

@@ -73,7 +73,7 @@ def picked(fit: sf.Fit, runs: sf.LossTable, replicates: int) -> list[np.ndarray]
 def against_loop(runs: sf.LossTable, replicates: int, rounds: int, device: str | None) -> str:
     """Table of the bootstrap beside the loop."""
     fit = sf.fit(runs, delta=DELTA)
-    draw = partial(sf.bootstrap, fit, runs, n_draws=replicates, progress=False, device=device)
+    draw = partial(sf.bootstrap, fit, runs, n_draws=replicates, progress=False, devices=device)
     draws, mine = seconds(draw, rounds)
     loop = HuberLoop(runs, fit)
     rows = picked(fit, runs, replicates)

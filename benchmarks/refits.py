@@ -58,7 +58,7 @@ def call(
         prepared.data,
         weight=weight,
         points=POINTS,
-        device=device,
+        devices=device,
     )
 
 

@@ -56,6 +56,7 @@ FLOW = [
     "runtime",
     "runtime.settings",
     "runtime.threads",
+    "runtime.meshes",
     "tracing",
     "tracing.primitives",
     "tracing.exponentials",

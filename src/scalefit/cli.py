@@ -185,7 +185,7 @@ def fit_command(
             by=by.split(",") if by else None,
             seed=seed,
             progress=not as_json,
-            device=device,
+            devices=device,
         )
         if bootstrap
         else None

@@ -1,5 +1,7 @@
 """Where a fit is computed: the same iteration on the host and as a program for a device."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from scalefit.fitting import device_polish, engine, grid, polish, tables
 from scalefit.fitting.devices import chosen
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.multistart import refit
+from scalefit.runtime.meshes import mesh_of
 from scalefit.runtime.settings import on_device, processor
 
 CASES = {
@@ -64,7 +67,7 @@ def test_replicates_take_a_device_too(pose, runs, monkeypatch):
             posed.data,
             weight=weight,
             points=16,
-            device=device,
+            devices=device,
         )
         for device in (None, "cpu")
     )
@@ -78,8 +81,8 @@ def test_a_device_keeps_the_limit_of_iterations(pose, runs):
     posed = pose(runs)
     given = tables.Tables(sf.objective.Objective(), posed.data)
     starts = posed.solve(np.log([[0.3, 4.0], [0.5, 0.2]]))
-    for device in (None, jax.devices("cpu")[0]):
-        polisher = polish.Polisher(posed.problem, posed.settings, given, device)
+    for mesh in (None, mesh_of(jax.devices("cpu"))):
+        polisher = polish.Polisher(posed.problem, posed.settings, given, mesh)
         found = polisher(np.zeros(2, dtype=int), starts, most=3)
         assert found.iterations.tolist() == [3, 3]
 
@@ -93,13 +96,12 @@ def test_every_program_can_be_lowered_for_cuda(pose, runs, options, absolute):
     data, how = tables.padded(posed.data), posed.data.measure
     starts, k, q = 5, len(posed.problem.owners), len(posed.problem.nonlinear)
     arrays = tuple(np.ones((starts, 128)) for _ in range(3))
-    given = (
-        *(posed.problem, how.residual, absolute, True, data, posed.settings, arrays),
-        *((how.delta, how.asymmetry, how.factor), np.zeros((starts, q)), np.ones((starts, k))),
-        np.int64(100),
-    )
+    numbers = (how.delta, how.asymmetry, how.factor)
+    shared = (data, posed.settings, numbers, np.int64(100))
+    lanes = (arrays, np.zeros((starts, q)), np.ones((starts, k)))
+    static = (posed.problem, how.residual, absolute, True)
     programs = [
-        (device_polish.polished_chunk, given),
+        (jax.jit(partial(device_polish.polished_block, *static)), (shared, lanes)),
         (grid.scan_compiled, (posed.problem, data, posed.settings, posed.axes(16))),
     ]
     with jax.enable_x64(True):
@@ -114,10 +116,11 @@ def test_every_program_can_be_lowered_for_cuda(pose, runs, options, absolute):
 
 def test_a_single_fit_stays_on_the_host_unless_a_device_is_named():
     assert chosen(None, single=True) is None
-    assert chosen("cpu", single=True) == chosen("cpu:0", single=False) == jax.devices("cpu")[0]
+    cpu = mesh_of(jax.devices("cpu")[:1])
+    assert chosen("cpu", single=True) == chosen("cpu:0", single=False) == cpu
     default = chosen(None, single=False)
     (place,) = jax.numpy.zeros(()).devices()
-    assert default == (None if place.platform == "cpu" else place)
+    assert default == (None if place.platform == "cpu" else mesh_of([place]))
 
 
 @pytest.mark.parametrize("device", ["gpux", "cpu:99", "cpu:x", "cpu:-1", "cpu:", "cpu:0:0", ":0"])

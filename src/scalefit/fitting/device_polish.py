@@ -1,17 +1,16 @@
-"""The polish as one compiled program, over chunks of starts, on a device of JAX's.
+"""The polish as one compiled program, over blocks of starts, on the devices of a mesh.
 
-Starts of a chunk go in lockstep. Those that take longer than a round go on in chunks of their own.
+Starts of a block go in lockstep. Those that take longer than a round go on in blocks of their own.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple, cast
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import Mesh
 
 from scalefit.fitting.end_points import Polished, blank, newton_ends
 from scalefit.fitting.grid import Candidates
@@ -21,13 +20,13 @@ from scalefit.fitting.scaled_objective import ScaledObjective
 from scalefit.fitting.tables import Tables, padded
 from scalefit.objective import Residual
 from scalefit.problem.problem import Data, Problem, Settings
-from scalefit.runtime.settings import on_device
-from scalefit.runtime.threads import THREADS, in_threads
+from scalefit.runtime.meshes import callers, is_host, run_lanes
+from scalefit.runtime.threads import in_threads
 
-__all__ = ["DevicePolish", "polished_chunk"]
+__all__ = ["DevicePolish", "polished_block"]
 
-# Bytes of one chunk on a device, and numbers that a start takes there for each row. On a processor
-# a chunk stays in cache.
+# Bytes of one block on a device, and numbers that a start takes there for each row. On a processor
+# a block stays in cache.
 DEVICE_BYTES = 2**30
 PROCESSOR_BYTES = 2**22
 NUMBERS_PER_ROW = 64
@@ -56,14 +55,13 @@ class DevicePolish:
         self.data = tables.data
 
     def __call__(
-        self, device: jax.Device, table: np.ndarray, starts: Candidates, most: int, bar: Any
+        self, mesh: Mesh, table: np.ndarray, starts: Candidates, most: int, bar: Any
     ) -> Polished:
         """Where starts end; see ``polish.Polisher``. Absolute residuals stay smoothed."""
         arrays = padded(self.data)
-        on_host = device.platform == "cpu"
-        size = PROCESSOR_BYTES if on_host else DEVICE_BYTES
+        size = PROCESSOR_BYTES if is_host(mesh) else DEVICE_BYTES
         width = max(1, size // (8 * arrays.response.size * NUMBERS_PER_ROW))
-        width = min(width, 1 << (len(table) - 1).bit_length())
+        width = min(width, 1 << (len(table) - 1).bit_length()) * mesh.size
         ends = blank(len(table), self.objective)
         # Delta of a smoothed sum would be chosen anew whenever it is interrupted.
         together = self.data.measure.absolute or len(table) <= TOGETHER
@@ -72,15 +70,14 @@ class DevicePolish:
         for limit in [*limits, most]:
 
             def run(index: np.ndarray, now: Candidates = points, limit: int = limit) -> None:
-                # The last chunk is filled up to the size that is compiled, and the filling dropped.
+                # The last blocks are filled up to the size that is compiled, the filling dropped.
                 filled = np.resize(index, width)
-                with on_device(device):
-                    found = self._chunk(arrays, table[filled], now, filled, limit)
-                ends.put(index, Polished(*(np.asarray(leaf)[: len(index)] for leaf in found)))
+                found = self._blocks(mesh, arrays, table[filled], now, filled, limit)
+                ends.put(index, Polished(*(leaf[: len(index)] for leaf in found)))
 
-            chunks = [going[first : first + width] for first in range(0, len(going), width)]
-            # Also a single chunk: a program that the caller's thread runs cannot be interrupted.
-            in_threads(run, chunks, THREADS if on_host else 1)
+            calls = [going[first : first + width] for first in range(0, len(going), width)]
+            # Also a single call: a program that the caller's thread runs cannot be interrupted.
+            in_threads(run, calls, callers(mesh))
             left = going[ends.iterations[going] >= limit]
             if bar is not None:
                 bar.update(len(going) - len(left) if limit < most else len(going))
@@ -90,28 +87,27 @@ class DevicePolish:
             points = Candidates(ends.coordinates, ends.coefficients, ends.value)
         return ends
 
-    def _chunk(
-        self, arrays: Data, table: np.ndarray, points: Candidates, which: np.ndarray, most: int
+    def _blocks(
+        self,
+        mesh: Mesh,
+        arrays: Data,
+        table: np.ndarray,
+        points: Candidates,
+        which: np.ndarray,
+        most: int,
     ) -> Polished:
         how, missing = self.data.measure, arrays.response.size - self.data.response.size
-        losses, weights, metric = self.tables.take(table)
+        count = (len(table), self.data.response.size)
+        losses, weights, metric = (np.broadcast_to(it, count) for it in self.tables.take(table))
         # Padding repeats the last row, so that nothing not finite enters, at weight zero.
         losses = np.pad(losses, ((0, 0), (0, missing)), mode="edge")
         weights, metric = (np.pad(item, ((0, 0), (0, missing))) for item in (weights, metric))
-        found = polished_chunk(
-            self.objective.problem,
-            how.residual,
-            how.absolute,
-            self.dense,
-            arrays,
-            self.settings,
-            (losses, weights, metric),
-            (how.delta, how.asymmetry, how.factor * self.tables.unit),
-            points.coordinates[which],
-            points.coefficients[which],
-            np.int64(most),
-        )
-        return cast(Polished, jax.device_get(found))
+        static = (self.objective.problem, how.residual, how.absolute, self.dense)
+        numbers = (how.delta, how.asymmetry, how.factor * self.tables.unit)
+        shared = (arrays, self.settings, numbers, np.int64(most))
+        start = (points.coordinates[which], points.coefficients[which])
+        lanes = ((losses, weights, metric), *start)
+        return cast(Polished, run_lanes(polished_block, mesh, static, shared, lanes))
 
 
 class _TracedMeasure(NamedTuple):
@@ -121,19 +117,13 @@ class _TracedMeasure(NamedTuple):
     asymmetry: float = 1.0
 
 
-@partial(jax.jit, static_argnames=("problem", "residual", "absolute", "dense"))
-def polished_chunk(
+def polished_block(
     problem: Problem,
     residual: Residual,
     absolute: bool,
     dense: bool,
-    data: Data,
-    settings: Settings,
-    tables: tuple[Any, Any, Any],
-    numbers: tuple[Any, Any, Any],
-    coordinates: Any,
-    coefficients: Any,
-    most: Any,
+    shared: tuple[Any, Any, Any, Any],
+    lanes: tuple[Any, Any, Any],
 ) -> Polished:
     """Where starts end, as one program.
 
@@ -142,14 +132,13 @@ def polished_chunk(
         residual: of the objective.
         absolute: whether the objective is the sum of absolute residuals.
         dense: see :func:`scaled_objective`.
-        data: the design.
-        settings: bounds.
-        tables: losses, weights and metric of each start's table.
-        numbers: delta, asymmetry and factor of the objective.
-        coordinates: points to start from, (starts, q).
-        coefficients: raw units, (starts, k).
-        most: iterations at most.
+        shared: the design; bounds; delta, asymmetry and factor of the objective; iterations at
+            most.
+        lanes: losses, weights and metric of each start's table; points to start from, coordinates
+            (starts, q) and coefficients in raw units (starts, k).
     """
+    data, settings, numbers, most = shared
+    tables, coordinates, coefficients = lanes
     delta, asymmetry, factor = numbers
     data = data._replace(measure=cast(Any, _TracedMeasure(residual)))
     objective = scaled_objective(problem, data, jnp, asymmetry=asymmetry, dense=dense)

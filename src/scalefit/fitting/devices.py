@@ -1,42 +1,73 @@
-"""Where to compute: arrays come from the host and go back to it, whatever the device."""
+"""Where to compute: arrays come from the host and go back to it, whatever the devices."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import jax
+from jax.sharding import Mesh
 
 from scalefit.arguments import shown, text
 from scalefit.errors import ArgumentError
+from scalefit.runtime.meshes import mesh_of
 
-__all__ = ["chosen", "named"]
+__all__ = ["Devices", "checked_devices", "chosen", "named"]
+
+Devices = str | Mesh | None
+"""Where a batch is computed: ``"all"`` devices of this process, a platform (``"gpu"``), one of its
+devices (``"gpu:1"``), a mesh of JAX's, or None."""
 
 # Its attributes, made at run time, are not typed; they are read here and never set.
 CONFIG: Any = jax.config
 
 
-def chosen(device: str | None, single: bool) -> jax.Device | None:
-    """The device whose compiled programs are to run, or None for numpy on the host.
+def chosen(devices: Devices, single: bool) -> Mesh | None:
+    """The devices whose compiled programs are to run, or None for numpy on the host.
 
     A single fit is milliseconds of work on the host, and seconds of compiling before that on any
     device: it goes to one only by name. Batches go where JAX would put them, if that is no
     processor.
 
     Args:
-        device: a platform (``"cpu"``, ``"gpu"``), one of its devices (``"gpu:1"``), or None.
+        devices: where to compute.
         single: whether the work is a single fit.
 
     Raises:
         ArgumentError: there is no such device here.
     """
-    if device is not None:
-        return _find(device)
+    if isinstance(devices, Mesh):
+        # Whatever its axes are: a batch has one.
+        return mesh_of(list(devices.devices.flat))
+    default: Any = CONFIG.jax_default_device
+    if devices == "all":
+        return mesh_of(jax.local_devices())
+    if devices is not None:
+        return mesh_of([_find(devices)])
     if single:
         return None
-    default: Any = CONFIG.jax_default_device
     if default is None or isinstance(default, str):
         default = jax.local_devices(backend=default)[0]
-    return None if default.platform == "cpu" else default
+    return None if default.platform == "cpu" else mesh_of([default])
+
+
+def checked_devices(devices: Any) -> Devices:
+    """Where a batch is computed.
+
+    Raises:
+        ArgumentError: it is no name and no mesh, or a mesh of devices of another process.
+    """
+    remedy = "Pass devices='all', 'gpu', a mesh of this process's devices, or leave it out"
+    if not isinstance(devices, Mesh):
+        return None if devices is None else text(devices, "devices", remedy=remedy)
+    other = [item for item in devices.devices.flat if item.process_index != jax.process_index()]
+    if other:
+        raise ArgumentError(
+            f"devices is a mesh with {other[0]}, which belongs to another process",
+            argument="devices",
+            value=devices,
+            remedy="Each process computes its own share: pass devices='all', which are its own",
+        )
+    return devices
 
 
 def named(device: Any) -> str | None:

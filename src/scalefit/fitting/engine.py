@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from scalefit.fitting import grid
-from scalefit.fitting.devices import chosen
+from scalefit.fitting.devices import Devices, chosen
 from scalefit.fitting.end_points import Polished
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.newton import MOST_ITERATIONS
@@ -25,6 +25,7 @@ from scalefit.fitting.polish import HOST_NUMBERS, Polisher
 from scalefit.fitting.ranking import Ranking, rank
 from scalefit.fitting.tables import Tables, padded
 from scalefit.problem.problem import Data, Problem, Settings
+from scalefit.runtime.meshes import is_host
 from scalefit.runtime.settings import on_device, processor, quiet
 from scalefit.runtime.threads import THREADS, apart, in_threads
 
@@ -55,7 +56,7 @@ class Engine:
         settings: its bounds.
         tables: the design, and the losses and weights of every table.
         axes: cells of the grid, as from :func:`scalefit.fitting.grid.axes`.
-        device: where to compute, as for ``fit``.
+        devices: where to compute.
         progress: whether to draw a bar once work has taken two seconds.
     """
 
@@ -65,13 +66,13 @@ class Engine:
         settings: Settings,
         tables: Tables,
         axes: Sequence[np.ndarray],
-        device: str | None,
+        devices: Devices,
         progress: bool,
     ) -> None:
         self.problem, self.settings, self.tables, self.axes = problem, settings, tables, axes
         self.progress = progress
-        self.device = chosen(device, single=not any(tables.own))
-        self.polisher = Polisher(problem, settings, tables, self.device)
+        self.mesh = chosen(devices, single=not any(tables.own))
+        self.polisher = Polisher(problem, settings, tables, self.mesh)
         self.model = self.polisher.objective.model
 
     def rank(self, index: np.ndarray, starts: int) -> list[Ranking]:
@@ -103,9 +104,9 @@ class Engine:
 
     def compiled(self, tables: int) -> bool:
         """Whether grids of so many tables are scanned by a compiled program."""
-        if self.device is not None and self.device.platform != "cpu":
+        if self.mesh is not None and not is_host(self.mesh):
             return True
-        most = COMPILED_CELLS if self.device is None else CALLED_CELLS
+        most = COMPILED_CELLS if self.mesh is None else CALLED_CELLS
         return tables * prod(map(len, self.axes)) > most
 
     def scan(self, table: int, compiled: bool) -> grid.Scan | None:
@@ -120,7 +121,7 @@ class Engine:
 
     def _compiled_scan(self, data: Data) -> grid.Scan:
         def run() -> grid.Scan:
-            with on_device(self.device or processor()):
+            with on_device(processor() if self.mesh is None else self.mesh.devices.flat[0]):
                 axes = list(self.axes)
                 found = grid.scan_compiled(self.problem, padded(data), self.settings, axes)
                 return grid.Scan(*jax.device_get(found))

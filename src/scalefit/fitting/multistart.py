@@ -13,6 +13,7 @@ import numpy as np
 
 from scalefit.errors import DataError
 from scalefit.fitting import grid
+from scalefit.fitting.devices import Devices
 from scalefit.fitting.diagnostics import converged
 from scalefit.fitting.end_points import Polished
 from scalefit.fitting.engine import SAME_VALUE, Engine, or_infinite
@@ -70,7 +71,7 @@ def refit(
     global_search: np.ndarray | None = None,
     held: int | None = None,
     progress: bool = False,
-    device: str | None = None,
+    devices: Devices = None,
 ) -> Refits:
     """Fits of the same law to many tables of one design, each searched globally and polished.
 
@@ -88,7 +89,7 @@ def refit(
         global_search: whether to search the grid for a table all the same, shape (tables,).
         held: for how many of the tables that end at a bound it is searched; for all by default.
         progress: whether to draw a bar once it has taken two seconds.
-        device: where to compute, as for ``fit``.
+        devices: where to compute.
 
     Returns:
         The best point of each.
@@ -107,7 +108,7 @@ def refit(
     count = len(given[0])
     axes = grid.axes(problem, settings, points or (POINTS if len(problem.nonlinear) <= 2 else None))
     tables = Tables(objective, data, observed, weight)
-    engine = Engine(problem, settings, tables, axes, device, progress)
+    engine = Engine(problem, settings, tables, axes, devices, progress)
     if near is None:
         return _globally(engine, np.arange(count), starts)
     found = _followed(engine, count, near)
@@ -130,7 +131,7 @@ def follow(
     observed: np.ndarray | None = None,
     weight: np.ndarray | None = None,
     progress: bool = False,
-    device: str | None = None,
+    devices: Devices = None,
 ) -> Refits:
     """Where one minimum leads on each of many tables of one design; no grid is searched.
 
@@ -143,11 +144,11 @@ def follow(
         observed: as for :func:`refit`.
         weight: as for :func:`refit`; one of the two is given.
         progress: as for :func:`refit`.
-        device: as for :func:`refit`.
+        devices: as for :func:`refit`.
     """
     tables = Tables(objective, data, observed, weight)
     count = next(len(item) for item in (observed, weight) if item is not None)
-    return _followed(Engine(problem, settings, tables, (), device, progress), count, near)
+    return _followed(Engine(problem, settings, tables, (), devices, progress), count, near)
 
 
 @quiet()
@@ -182,7 +183,7 @@ def _followed(engine: Engine, count: int, near: Candidates) -> Refits:
     coordinates, coefficients = (
         np.broadcast_to(leaf, (count, *np.shape(leaf))) for leaf in near[:2]
     )
-    polisher = Polisher(engine.problem, engine.settings, engine.tables, engine.device, near=True)
+    polisher = Polisher(engine.problem, engine.settings, engine.tables, engine.mesh, near=True)
     with engine.bar(count, "polishing") as bar:
         starts = Candidates(coordinates, coefficients, None)
         polished = polisher(np.arange(count), starts, bar=bar)

@@ -1,7 +1,7 @@
 """From starts to optima: who runs the Newton iterations of a batch, and where.
 
 On the host numpy does the work, in threads that each keep a batch of starts going: a start that
-ends makes room for the next. On a device of JAX's the same iteration runs as one compiled program
+ends makes room for the next. On devices of JAX's the same iteration runs as one compiled program
 (device_polish.py).
 
 The sum of absolute residuals is first minimised as a Huber loss whose delta is their mean where a
@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from scalefit.fitting.arrow import arrangement
 from scalefit.fitting.device_polish import DevicePolish
@@ -34,6 +34,7 @@ from scalefit.fitting.objective_setup import (
 from scalefit.fitting.scaled_objective import Batch
 from scalefit.fitting.tables import Tables
 from scalefit.problem.problem import Problem, Settings
+from scalefit.runtime.meshes import mesh_of
 from scalefit.runtime.settings import processor, quiet
 from scalefit.runtime.threads import THREADS, checkpoint, in_threads
 
@@ -80,7 +81,7 @@ class Polisher:
         problem: the problem.
         settings: bounds.
         tables: the tables.
-        device: the device whose compiled programs run, or None for numpy on the host.
+        mesh: the devices whose compiled programs run, or None for numpy on the host.
         near: whether starts lie in the valley of their optimum, so that Newton's step will do.
     """
 
@@ -89,10 +90,10 @@ class Polisher:
         problem: Problem,
         settings: Settings,
         tables: Tables,
-        device: jax.Device | None = None,
+        mesh: Mesh | None = None,
         near: bool = False,
     ) -> None:
-        self.settings, self.tables, self.device = settings, tables, device
+        self.settings, self.tables, self.mesh = settings, tables, mesh
         self.data = data = tables.data
         self.absolute = data.measure.absolute
         self.factor = data.measure.factor * tables.unit
@@ -107,7 +108,7 @@ class Polisher:
             lengths=self.lengths,
             projected=problem.scattered,
         )
-        self._on_device = DevicePolish(self.objective, settings, tables, dense)
+        self._on_devices = DevicePolish(self.objective, settings, tables, dense)
         # Which fields of a batch each start has of its own, in the order of ``Batch``.
         self._own = (*tables.own, True, True, True, self.absolute, False)
         self._width = max(1, HOST_NUMBERS // data.response.size)
@@ -143,9 +144,10 @@ class Polisher:
             ends = self._on_host(table, starts, most, bar, share)
             return exact(table, ends) if self.absolute else ends
 
-        if share is not None or (self.device is None and count * rows <= COMPILED_NUMBERS):
+        if share is not None or (self.mesh is None and count * rows <= COMPILED_NUMBERS):
             return self._in_shares(on_host, table, starts)
-        ends = self._on_device(self.device or processor(), table, starts, most, bar)
+        mesh = self.mesh or mesh_of([processor()])
+        ends = self._on_devices(mesh, table, starts, most, bar)
         return self._in_shares(exact, table, ends) if self.absolute else ends
 
     def _in_shares(self, work: Any, table: np.ndarray, starts: Any) -> Polished:

@@ -13,7 +13,7 @@ from scalefit import arguments
 from scalefit.data.table import LossTable
 from scalefit.errors import ArgumentError, FitError
 from scalefit.fitting import multistart
-from scalefit.fitting.devices import named
+from scalefit.fitting.devices import Devices, checked_devices
 from scalefit.fitting.diagnostics import converged
 from scalefit.fitting.grid import Candidates
 from scalefit.inference.ensemble import Ensemble
@@ -74,7 +74,7 @@ def bootstrap(
     seed: int = 0,
     global_search: float = SEARCHED,
     progress: bool = True,
-    device: str | None = None,
+    devices: Devices = None,
     **columns: Any,
 ) -> Ensemble:
     """Draws of the parameters by refitting to resampled tables.
@@ -103,8 +103,9 @@ def bootstrap(
         seed: of the resampling.
         global_search: share of the replicates that is searched over the whole bounds in any case.
         progress: whether to show a progress bar once it takes more than two seconds.
-        device: a JAX device to polish on, as for ``fit``. By default JAX's default device where
-            that is an accelerator; otherwise numpy on the host, or a compiled program for more than
+        devices: where to polish: ``"all"`` devices of this process, one as ``"gpu"`` or
+            ``"gpu:1"``, or a mesh of JAX's. By default JAX's default device where that is an
+            accelerator; otherwise numpy on the host, or a compiled program for more than
             20,000 replicates of 200 runs.
         **columns: options of the table where ``runs`` is a DataFrame, as for ``fit``.
 
@@ -143,7 +144,7 @@ def bootstrap(
         most=1,
         remedy=f"Pass a share, as global_search={SEARCHED}",
     )
-    progress, device = arguments.flag(progress, "progress"), named(device)
+    progress, devices = arguments.flag(progress, "progress"), checked_devices(devices)
     size = 2 * fit.nobs + FIELDS * (fit.n_free + 1)
     arguments.affordable(n_draws, "n_draws", 8 * size, remedy=COUNT)
     # Losses with known noise are drawn, whatever the residuals say of it.
@@ -156,7 +157,7 @@ def bootstrap(
     fitted = attach(fit, runs, **columns)
     rng = np.random.default_rng(seed)
     resample = RESAMPLES[method](fitted, columns_by, n_draws, rng)
-    refits = _Refits(fitted, resample, n_draws, progress, device)
+    refits = _Refits(fitted, resample, n_draws, progress, devices)
     found, checks = refits.searched(global_search, rng)
     usable = converged(fit.objective, fitted.prepared.data, found) & np.isfinite(found.value)
     if not usable.any():
@@ -202,14 +203,14 @@ class _Refits:
         resample: weights or losses of the replicates.
         n_draws: number of replicates.
         progress: whether to show a progress bar.
-        device: a JAX device to polish on.
+        devices: where to polish.
     """
 
     fitted: FittedData
     resample: Resample
     n_draws: int
     progress: bool
-    device: str | None
+    devices: Devices
 
     def searched(
         self, share: float, rng: np.random.Generator
@@ -251,7 +252,7 @@ class _Refits:
             weight=None if weights is None else weights[which],
             points=POINTS if gridded else None,
             progress=self.progress,
-            device=self.device,
+            devices=self.devices,
             **options,
         )
 
@@ -291,7 +292,7 @@ class _Refits:
                     observed=self.resample.losses,
                     weight=self.resample.weights,
                     progress=self.progress,
-                    device=self.device,
+                    devices=self.devices,
                 )
                 self._improve(found, np.arange(n), other)
                 reached = np.fmin(reached, other.value)

@@ -1,0 +1,74 @@
+"""A batch over the devices of a mesh.
+
+A batch has an axis of lanes, each a computation of its own. Its lanes are split among the devices,
+and every device runs the same program on a block of lanes of one size: what a lane gives does not
+depend on how many devices there are, nor on the lanes beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+
+from scalefit.runtime.settings import on_device
+from scalefit.runtime.threads import THREADS
+
+__all__ = ["LANES", "callers", "is_host", "mesh_of", "run_lanes"]
+
+# Name of the axis.
+LANES = "lanes"
+
+# Programs that are kept, each for a mesh and its static arguments.
+KEPT = 64
+
+
+def mesh_of(devices: Sequence[jax.Device]) -> Mesh:
+    """The mesh of one axis of these devices."""
+    return Mesh(np.array(devices), (LANES,))
+
+
+def is_host(mesh: Mesh) -> bool:
+    """Whether its devices are processors, which share the memory and the cache of the host."""
+    return bool(mesh.devices.flat[0].platform == "cpu")
+
+
+def callers(mesh: Mesh) -> int:
+    """Threads that call programs at once: on one processor that is what fills its cores."""
+    return THREADS if is_host(mesh) and mesh.size == 1 else 1
+
+
+def run_lanes(
+    program: Callable[..., Any], mesh: Mesh, static: tuple[Hashable, ...], shared: Any, lanes: Any
+) -> Any:
+    """What a program makes of the lanes of a batch, in numpy arrays.
+
+    Args:
+        program: of the static arguments, what is shared, and a block of lanes; returns arrays whose
+            first axis is that of the lanes.
+        mesh: the devices.
+        static: arguments that the program is compiled for.
+        shared: arrays that every lane uses.
+        lanes: arrays whose first axis is that of the lanes, as many as whole blocks on all devices.
+    """
+    with on_device(mesh.devices.flat[0]):
+        return jax.device_get(_laid(program, mesh, static)(shared, lanes))
+
+
+@lru_cache(maxsize=KEPT)
+def _laid(
+    program: Callable[..., Any], mesh: Mesh, static: tuple[Hashable, ...]
+) -> Callable[..., Any]:
+    def block(shared: Any, lanes: Any) -> Any:
+        return program(*static, shared, lanes)
+
+    # Untyped in JAX.
+    spec: Any = PartitionSpec
+    each, every = spec(LANES), spec()
+    return jax.jit(
+        jax.shard_map(block, mesh=mesh, in_specs=(every, each), out_specs=each, check_vma=False)
+    )
