@@ -1,8 +1,9 @@
 """Scaling laws fitted globally, exactly and with evidence.
 
 What is called most is here. The rest is in modules that say what they hold: ``laws``, ``datasets``,
-``trackers``, ``results``, ``inference``, ``allocation``, ``shapes``, ``approach2``, ``validation``,
-``skills``, ``design``, ``simulation``, ``studies``, ``plot``, ``documents``, ``errors``.
+``trackers``, ``results``, ``many``, ``inference``, ``allocation``, ``shapes``, ``approach2``,
+``validation``, ``skills``, ``design``, ``simulation``, ``studies``, ``plot``, ``documents``,
+``errors``.
 """
 
 from scalefit import (
@@ -14,6 +15,7 @@ from scalefit import (
     errors,
     inference,
     laws,
+    many,
     plot,
     results,
     shapes,
@@ -45,6 +47,7 @@ from scalefit.inference.ensemble import Ensemble
 from scalefit.inference.posterior import posterior
 from scalefit.inference.profile_likelihood import profile
 from scalefit.laws import Law, law
+from scalefit.many.api import fit_many
 from scalefit.notes import Note, NoteWarning
 from scalefit.results.fit import Fit
 from scalefit.results.literature import published
@@ -83,12 +86,14 @@ __all__ = [
     "documents",
     "errors",
     "fit",
+    "fit_many",
     "holdout",
     "inference",
     "inverse_predict",
     "isoflop",
     "law",
     "laws",
+    "many",
     "near_optimal",
     "next_runs",
     "optimal_columns",

@@ -300,7 +300,7 @@ def measure(objective: Objective, unit: float = 1.0) -> Measure:
     )
 
 
-def _scale(objective: Objective, unit: float) -> float:
+def _scale(objective: Objective, unit: Any) -> Any:
     """The penalty of a raw residual of one unit; others have no unit."""
     if objective.needs_positive_loss:
         return 1.0
@@ -394,7 +394,7 @@ def slack(objective: Objective, rows: np.ndarray, weight: np.ndarray, error: np.
 
 
 def typical_residual(
-    objective: Objective, value: Any, weight: np.ndarray, unit: float, delta: float
+    objective: Objective, value: Any, weight: np.ndarray, unit: Any, delta: Any
 ) -> Any:
     """Residual relative to the loss at which every row would give the objective a value.
 
@@ -403,12 +403,12 @@ def typical_residual(
 
     Args:
         objective: what is summed.
-        value: of the objective.
-        weight: row weights, shape (rows,).
-        unit: what losses are divided by.
-        delta: where the Huber loss turns linear, in that unit.
+        value: of the objective, (...).
+        weight: row weights, shape (rows,), or those of several tables, (..., rows).
+        unit: what losses are divided by, (...).
+        delta: where the Huber loss turns linear, in that unit, (...).
     """
-    mean = np.abs(value) / weight.sum() / _scale(objective, unit)
+    mean = np.abs(value) / weight.sum(axis=-1) / _scale(objective, unit)
     if objective.penalty.absolute:
         return mean
     root = np.sqrt(mean)
@@ -416,13 +416,13 @@ def typical_residual(
 
 
 def value_of_residual(
-    objective: Objective, residual: float, weight: np.ndarray, unit: float, delta: float
-) -> float:
+    objective: Objective, residual: float, weight: np.ndarray, unit: Any, delta: Any
+) -> Any:
     """Objective where every residual is this share of the loss; arguments as above."""
-    size = residual
+    size: Any = residual
     if not objective.penalty.absolute:
-        size = residual**2 if residual <= delta else delta * (2 * residual - delta)
-    return float(weight.sum()) * _scale(objective, unit) * size
+        size = np.where(residual <= delta, residual**2, delta * (2 * residual - delta))
+    return weight.sum(axis=-1) * _scale(objective, unit) * size
 
 
 def binary_size(value: Any) -> float:

@@ -37,7 +37,7 @@ def test_bounded_least_squares_are_those_of_scipy(seed):
     right = (columns @ target[:, :, None])[..., 0]
     ends = np.broadcast_to(lower, right.shape), np.broadcast_to(upper, right.shape)
     nothing = np.zeros(right.shape)
-    found, held, at = irls._bounded(Gram(gram), right, ends, nothing > 0, nothing)
+    found, held, at = irls._bounded(Gram(gram, np), right, ends, (nothing > 0, nothing), np)
     for i in range(30):
         best = lsq_linear(columns[i].T, target[i], (lower, upper), tol=1e-14).x
         np.testing.assert_allclose(found[i], best, atol=1e-6)

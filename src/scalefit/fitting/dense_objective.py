@@ -38,48 +38,52 @@ SMALL_STACK = 16
 
 
 class Gram(NamedTuple):
-    """Inner products of the columns of all coefficients, on the host.
+    """Inner products of the columns of all coefficients.
 
     Attributes:
         matrix: shape (points, k, k).
+        library: ``numpy`` or ``jax.numpy``.
     """
 
     matrix: Any
+    library: Any
 
     def ridged(self, share: float) -> Gram:
         """With a share of each diagonal entry added."""
-        return Gram(self.matrix * (1 + share * np.eye(self.matrix.shape[-1])))
+        return self._replace(matrix=self.matrix * (1 + share * np.eye(self.matrix.shape[-1])))
 
     def times(self, vector: Any) -> Any:
         """The product with a vector, (points, k)."""
-        return dot(self.matrix, vector[:, None, :])
+        return dot(self.matrix, vector[:, None, :], self.library)
 
     def solved(self, right: Any, held: Any) -> Any:
         """The solution, (points, k), of which some entries may be held at the right-hand side."""
         matrix = self.matrix
         if held is not None:
             eye = np.eye(matrix.shape[-1])
-            matrix = np.where(held[:, :, None] | held[:, None, :], eye, matrix)
-        return solve_dense(matrix, right, library=np)[0]
+            matrix = self.library.where(held[:, :, None] | held[:, None, :], eye, matrix)
+        return solve_dense(matrix, right, library=self.library)[0]
 
 
 class ScaledColumns(NamedTuple):
-    """Columns of all coefficients at some points, over their scales, on the host.
+    """Columns of all coefficients at some points, over their scales.
 
     Attributes:
         size: root mean square of each column, one where that is zero, (points, k).
         known: the part without coefficients, or None.
         scaled: shape (points, k, rows).
+        library: ``numpy`` or ``jax.numpy``.
     """
 
     size: Any
     known: Any
     scaled: Any
+    library: Any
 
     def equations(self, metric: Any, target: Any) -> tuple[Gram, Any]:
         """Normal equations, for weights and losses of shape (points, rows)."""
-        weighted = self.scaled * metric[:, None]
-        return Gram(product(weighted, self.scaled)), dot(weighted, target[:, None])
+        xp, weighted = self.library, self.scaled * metric[:, None]
+        return Gram(product(weighted, self.scaled, xp), xp), dot(weighted, target[:, None], xp)
 
     def predicted(self, coefficients: Any) -> Any:
         """The sum of the columns with scaled coefficients, (points, rows)."""
@@ -133,11 +137,11 @@ class DenseObjective(ScaledObjective):
 
     def columns_at(self, coordinates: Any, metric: Any) -> ScaledColumns:
         """See :class:`ScaledObjective`."""
+        xp = self.library
         columns, known = self.raw_columns(coordinates)
-        size = np.sqrt(dot(columns * metric, columns))
-        size = np.where(size > 0, size, 1.0)
-        columns /= size[..., None]
-        return ScaledColumns(size, known, columns)
+        size = xp.sqrt(dot(columns * metric, columns, xp))
+        size = xp.where(size > 0, size, 1.0)
+        return ScaledColumns(size, known, columns / size[..., None], xp)
 
     @property
     def row_width(self) -> int:

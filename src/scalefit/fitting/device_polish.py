@@ -5,6 +5,7 @@ Starts of a block go in lockstep. Those that take longer than a round go on in b
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import jax.numpy as jnp
@@ -23,7 +24,7 @@ from scalefit.problem.problem import Data, Problem, Settings
 from scalefit.runtime.meshes import callers, is_host, run_lanes
 from scalefit.runtime.threads import in_threads
 
-__all__ = ["DevicePolish", "polished_block"]
+__all__ = ["DevicePolish", "block_width", "polish_in_rounds", "polished_block"]
 
 # Bytes of one block on a device, and numbers that a start takes there for each row. On a processor
 # a block stays in cache.
@@ -31,7 +32,7 @@ DEVICE_BYTES = 2**30
 PROCESSOR_BYTES = 2**22
 NUMBERS_PER_ROW = 64
 
-# Most iterations of each round; squares take 8, Huber losses 10 to 60.
+# Most iterations of each round but the last; squares take 8, Huber losses 10 to 60.
 LIMITS = (12, 30)
 
 # Up to so many starts go on together to the end.
@@ -59,32 +60,16 @@ class DevicePolish:
     ) -> Polished:
         """Where starts end; see ``polish.Polisher``. Absolute residuals stay smoothed."""
         arrays = padded(self.data)
-        size = PROCESSOR_BYTES if is_host(mesh) else DEVICE_BYTES
-        width = max(1, size // (8 * arrays.response.size * NUMBERS_PER_ROW))
-        width = min(width, 1 << (len(table) - 1).bit_length()) * mesh.size
         ends = blank(len(table), self.objective)
+
+        def call(index: np.ndarray, points: Candidates, limit: int) -> Polished:
+            return self._blocks(mesh, arrays, table[index], points, index, limit)
+
         # Delta of a smoothed sum would be chosen anew whenever it is interrupted.
         together = self.data.measure.absolute or len(table) <= TOGETHER
         limits = [] if together else [limit for limit in LIMITS if limit < most]
-        going, points = np.arange(len(table)), starts
-        for limit in [*limits, most]:
-
-            def run(index: np.ndarray, now: Candidates = points, limit: int = limit) -> None:
-                # The last blocks are filled up to the size that is compiled, the filling dropped.
-                filled = np.resize(index, width)
-                found = self._blocks(mesh, arrays, table[filled], now, filled, limit)
-                ends.put(index, Polished(*(leaf[: len(index)] for leaf in found)))
-
-            calls = [going[first : first + width] for first in range(0, len(going), width)]
-            # Also a single call: a program that the caller's thread runs cannot be interrupted.
-            in_threads(run, calls, callers(mesh))
-            left = going[ends.iterations[going] >= limit]
-            if bar is not None:
-                bar.update(len(going) - len(left) if limit < most else len(going))
-            going = left
-            if not len(going):
-                break
-            points = Candidates(ends.coordinates, ends.coefficients, ends.value)
+        width = block_width(mesh, arrays.response.size, len(table))
+        polish_in_rounds(mesh, call, starts, ends, [*limits, most], width, bar)
         return ends
 
     def _blocks(
@@ -108,6 +93,53 @@ class DevicePolish:
         start = (points.coordinates[which], points.coefficients[which])
         lanes = ((losses, weights, metric), *start)
         return cast(Polished, run_lanes(polished_block, mesh, static, shared, lanes))
+
+
+def block_width(mesh: Mesh, rows: int, most: int) -> int:
+    """Starts of a block on each device, no more than there are, up to a power of two."""
+    size = PROCESSOR_BYTES if is_host(mesh) else DEVICE_BYTES
+    width = max(1, size // (8 * rows * NUMBERS_PER_ROW))
+    return min(width, 1 << (most - 1).bit_length())
+
+
+def polish_in_rounds(
+    mesh: Mesh,
+    call: Callable[[np.ndarray, Candidates, int], Polished],
+    starts: Candidates,
+    ends: Polished,
+    limits: Sequence[int],
+    width: int,
+    bar: Any = None,
+) -> None:
+    """Polish starts in blocks, round by round; those that go on are put together in between.
+
+    Args:
+        mesh: the devices.
+        call: polishes the starts of some places from some points, up to so many iterations.
+        starts: points to start from.
+        ends: where they end, written in place.
+        limits: most iterations of each round.
+        width: starts of a block on each device.
+        bar: progress, updated with how many have ended.
+    """
+    going, points, at_once = np.arange(len(starts.coordinates)), starts, width * mesh.size
+    for limit in limits:
+
+        def run(index: np.ndarray, now: Candidates = points, limit: int = limit) -> None:
+            # The last blocks are filled up to the size that is compiled, the filling dropped.
+            found = call(np.resize(index, at_once), now, limit)
+            ends.put(index, Polished(*(leaf[: len(index)] for leaf in found)))
+
+        calls = [going[i : i + at_once] for i in range(0, len(going), at_once)]
+        # Also a single call: a program that the caller's thread runs cannot be interrupted.
+        in_threads(run, calls, callers(mesh))
+        left = going[ends.iterations[going] >= limit]
+        if bar is not None:
+            bar.update(len(going) - len(left) if limit < limits[-1] else len(going))
+        going = left
+        if not len(going):
+            break
+        points = Candidates(ends.coordinates, ends.coefficients, ends.value)
 
 
 class _TracedMeasure(NamedTuple):

@@ -131,16 +131,21 @@ def assess(
 
 
 def converged(objective: Objective, data: Data, polished: Any) -> np.ndarray:
-    """Starts that reached a minimum, or points of tables of the same design that did."""
+    """Starts that reached a minimum, or points of several tables that did.
+
+    Args:
+        objective: what is minimised.
+        data: the table; or as many tables, (tables, rows), as there are points.
+        polished: the points.
+    """
     # Where nothing is left to explain, a relative promise is noise over noise.
     return _stationary(objective, data, polished) | exact(objective, data, polished)
 
 
 def _stationary(objective: Objective, data: Data, polished: Any) -> np.ndarray:
     """Starts whose steps promise nothing and whose gradient is zero, as far as rounding shows."""
-    spread = typical_residual(
-        objective, polished.value, data.weight, float(data.unit), data.measure.delta
-    )
+    delta = data.measure.delta
+    spread = typical_residual(objective, polished.value, data.weight, data.unit, delta)
     noise = ROW_ROUNDING / np.maximum(spread, ROW_ROUNDING)
     still = polished.gradient_cosine <= CONVERGED_GRADIENT + noise
     # The decrease that a step promises is quadratic in the gradient.
@@ -161,10 +166,9 @@ def exact(objective: Objective, data: Data, polished: Any) -> np.ndarray:
     return polished.value <= _value_of(objective, data, EXACT_SPREAD)
 
 
-def _value_of(objective: Objective, data: Data, residual: float) -> float:
+def _value_of(objective: Objective, data: Data, residual: float) -> Any:
     """Objective where every residual is this share of the loss."""
-    unit = float(data.unit)
-    return value_of_residual(objective, residual, data.weight, unit, data.measure.delta)
+    return value_of_residual(objective, residual, data.weight, data.unit, data.measure.delta)
 
 
 def _status(objective: Objective, data: Data, polished: Polished, best: int) -> Status:

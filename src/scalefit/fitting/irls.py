@@ -25,13 +25,15 @@ from scalefit.objective import Measure
 from scalefit.problem.problem import Data, Settings
 from scalefit.runtime.settings import quiet
 
-__all__ = ["project", "squared"]
+__all__ = ["project", "projected", "squared"]
 
 # Least squares of each cell: the first of squares, the others reweighted.
 TURNS = 4
 
-# Exchanges of coefficients between their bounds and the free ones; two or three settle all.
+# Exchanges of coefficients between their bounds and the free ones; two or three settle all. A
+# compiled program makes all that it may.
 MOST_PIVOTS = 6
+COMPILED_PIVOTS = 3
 
 # Numbers of a chunk of cells, which stays in cache.
 CHUNK = 2**17
@@ -75,42 +77,43 @@ def project(
     size = max(1, CHUNK // (max(1, objective.row_width) * data.response.size))
     with quiet():
         parts = [
-            _projected(objective, data, settings, coordinates[first : first + size])
+            projected(objective, data, settings, coordinates[first : first + size])
             for first in range(0, max(1, len(coordinates)), size)
         ]
     return Candidates(*(np.concatenate(leaves) for leaves in zip(*parts, strict=True)))
 
 
-def _projected(
-    objective: ScaledObjective, data: Data, settings: Settings, coordinates: np.ndarray
+def projected(
+    objective: ScaledObjective, data: Data, settings: Settings, coordinates: Any
 ) -> Candidates:
-    k = objective.k
+    """The same for points that are few enough, with numpy or within a compiled program."""
+    xp, k = objective.library, objective.k
     columns = objective.columns_at(coordinates, data.metric)
     known = 0.0 if columns.known is None else columns.known / data.unit
     factor = columns.size / data.unit
     lower, upper = settings.lower[:k], settings.upper[:k]
-    ends = (np.where(lower == 0, 0.0, lower * factor), np.where(upper == 0, 0.0, upper * factor))
+    ends = (xp.where(lower == 0, 0.0, lower * factor), xp.where(upper == 0, 0.0, upper * factor))
     metric = data.metric[None]
-    best = np.full(len(coordinates), np.inf)
-    coefficients = np.zeros((len(coordinates), k))
-    held, at = np.zeros((len(coordinates), k), dtype=bool), coefficients
+    best = xp.full(len(coordinates), np.inf)
+    coefficients = xp.zeros((len(coordinates), k))
+    held, at = xp.zeros((len(coordinates), k), dtype=bool), coefficients
     shape = (len(coordinates), data.response.size)
-    target = np.broadcast_to(data.response - known, shape)
+    target = xp.broadcast_to(data.response - known, shape)
     for _ in range(TURNS if k else 1):
         found = coefficients
         if k:
             gram, right = columns.equations(metric, target)
-            found, held, at = _bounded(gram, right, ends, held, at)
+            found, held, at = _bounded(gram, right, ends, (held, at), xp)
         predicted = columns.predicted(found) + known
-        value, metric = _weighed(data, predicted)
+        value, metric = _weighed(data, predicted, xp)
         better = value < best
-        best = np.where(better, value, best)
-        coefficients = np.where(better[:, None], found, coefficients)
+        best = xp.where(better, value, best)
+        coefficients = xp.where(better[:, None], found, coefficients)
     return Candidates(coordinates, coefficients / factor, best)
 
 
 def _bounded(
-    gram: Gram, right: Any, ends: tuple[Any, Any], held: Any, at: Any
+    gram: Gram, right: Any, ends: tuple[Any, Any], start: tuple[Any, Any], xp: Any
 ) -> tuple[Any, Any, Any]:
     """Least squares within bounds from normal equations, by block principal pivoting.
 
@@ -122,59 +125,59 @@ def _bounded(
         gram: inner products of the columns.
         right: inner products with the loss, (points, k).
         ends: bounds, each (points, k).
-        held: coefficients that start on a bound, (points, k).
-        at: their values, (points, k).
+        start: coefficients that start on a bound, and their values, each (points, k).
+        xp: ``numpy`` or ``jax.numpy``.
 
     Returns:
         The coefficients, which of them are held, and where; each (points, k).
     """
-    lower, upper = ends
+    (lower, upper), (held, at) = ends, start
     gram = gram.ridged(RIDGE)
-    for _ in range(MOST_PIVOTS):
-        some = held.any()
+    for _ in range(MOST_PIVOTS if xp is np else COMPILED_PIVOTS):
+        some = xp is not np or held.any()
         rest = right
         if some:
-            rest = np.where(held, at, right - gram.times(np.where(held, at, 0.0)))
+            rest = xp.where(held, at, right - gram.times(xp.where(held, at, 0.0)))
         point = gram.solved(rest, held if some else None)
-        inside = np.minimum(np.maximum(point, lower), upper)
+        inside = xp.minimum(xp.maximum(point, lower), upper)
         now = point != inside
         if some:
             gradient = gram.times(point) - right
-            now |= held & np.where(at == lower, gradient >= 0, gradient <= 0)
-        if (now == held).all():
+            now |= held & xp.where(at == lower, gradient >= 0, gradient <= 0)
+        if xp is np and (now == held).all():
             break
         held, at = now, inside
     return inside, held, at
 
 
-def _weighed(data: Data, predicted: Any) -> tuple[Any, Any]:
+def _weighed(data: Data, predicted: Any, xp: Any) -> tuple[Any, Any]:
     """Value of the objective, (points,), and the weights of the next turn, (points, rows)."""
     how, observed, weight = data.measure, data.response, data.weight
     if how.residual == "log":
-        predicted = np.maximum(predicted, LEAST_PREDICTED * observed)
-        rows = np.log(observed) - np.log(predicted)
+        predicted = xp.maximum(predicted, LEAST_PREDICTED * observed)
+        rows = xp.log(observed) - xp.log(predicted)
     else:
         rows = observed - predicted
     difference = observed - predicted if how.residual == "log" else rows
     if how.residual == "relative":
         rows = rows / observed
     if how.asymmetry != 1.0:
-        weight = weight * np.where(rows < 0, how.asymmetry, 1.0)
+        weight = weight * xp.where(rows < 0, how.asymmetry, 1.0)
     if how.absolute:
-        size = np.abs(rows)
+        size = xp.abs(rows)
         value = (size * weight).sum(axis=-1)
-        least = ABSOLUTE_SHARE * np.median(size, axis=-1, keepdims=True)
-        psi = rows / np.maximum(size, least)
+        least = ABSOLUTE_SHARE * xp.median(size, axis=-1, keepdims=True)
+        psi = rows / xp.maximum(size, least)
     else:
-        psi = np.clip(rows, -how.delta, how.delta)
+        psi = xp.clip(rows, -how.delta, how.delta)
         value = (psi * (rows - 0.5 * psi) * weight).sum(axis=-1)
     # v = w psi (-dr/df) / (y - f), with -dr/df = 1 / divisor; its limit where y = f is
     # w / divisor^2.
     divisor = (
         predicted if how.residual == "log" else observed if how.residual == "relative" else 1.0
     )
-    near = np.abs(difference) <= AT_ZERO * np.abs(observed)
-    reweighted = weight * np.where(
-        near, 1.0 / divisor**2, psi / (np.where(near, 1.0, difference) * divisor)
+    near = xp.abs(difference) <= AT_ZERO * xp.abs(observed)
+    reweighted = weight * xp.where(
+        near, 1.0 / divisor**2, psi / (xp.where(near, 1.0, difference) * divisor)
     )
-    return np.where(np.isfinite(value), value, np.inf), reweighted
+    return xp.where(xp.isfinite(value), value, xp.inf), reweighted

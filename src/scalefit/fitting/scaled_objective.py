@@ -177,7 +177,7 @@ class ScaledObjective(ABC):
 
     @abstractmethod
     def columns_at(self, coordinates: Any, metric: Any) -> Any:
-        """Scaled columns of all coefficients at some points, on the host.
+        """Scaled columns of all coefficients at some points.
 
         They have ``size``, ``known``, ``equations(metric, target)`` and ``predicted``; see
         ``dense_objective.ScaledColumns``.

@@ -85,7 +85,7 @@ class Settings(NamedTuple):
             point: coefficients, then coordinates, shape (..., p).
         """
         upper = self.upper - point < point - self.lower
-        return np.where(upper, self.ends[:, 1], self.ends[:, 0])
+        return np.where(upper, self.ends[..., 1], self.ends[..., 0])
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,216 @@
+"""fit_many(): one law on many small tables, as one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jax.sharding import Mesh
+
+from scalefit import arguments
+from scalefit.data.loss_units import LossUnit
+from scalefit.data.table import Missing
+from scalefit.errors import DataError
+from scalefit.fitting.devices import Devices, checked_devices, chosen
+from scalefit.laws import Law, find
+from scalefit.many.judging import judged
+from scalefit.many.reading import Parts, given_tables, read_parts
+from scalefit.many.result import FitMany
+from scalefit.many.rows import Alone, Rows
+from scalefit.many.search import search_stack
+from scalefit.many.stacks import Posed, length_of, pose, stacked
+from scalefit.objective import Objective, Residual, Robust
+from scalefit.problem.options import read_bounds, read_fixed, read_ties
+from scalefit.problem.problem import Problem
+from scalefit.problem.separability import Structure, structure
+from scalefit.results.prediction import refuse_unknown
+from scalefit.runtime.meshes import mesh_of
+from scalefit.runtime.settings import processor
+
+__all__ = ["fit_many"]
+
+# Tables of fewer rows are filled up to the length of longer ones where they are fewer than this:
+# another length is another program to compile.
+WORTH_A_PROGRAM = 20_000
+
+# Rows of a batch, filled ones counted: some hundred megabytes, and some seconds of work.
+BATCH_NUMBERS = 2**18
+
+BAR_SECONDS = 2.0
+
+
+def fit_many(
+    tables: Any,
+    law: str | Law = "chinchilla",
+    *,
+    by: str | Sequence[str] | None = None,
+    residual: Residual = "log",
+    robust: Robust = "huber",
+    delta: float = 1e-3,
+    asymmetry: float = 10.0,
+    sigma: float | str | None = None,
+    fixed: Mapping[str, float] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    tied: Sequence[Sequence[str]] = (),
+    keep: str | Sequence[str] = (),
+    missing: Missing = "raise",
+    loss_unit: LossUnit | None = None,
+    bytes_per_token: float | None = None,
+    progress: bool = True,
+    devices: Devices = None,
+    **columns: str | tuple[str, float],
+) -> FitMany:
+    """Global optima of a law on many tables, each a fit of its own.
+
+    Every table is searched as :func:`scalefit.fit` searches one, all of them in the same compiled
+    program: rows are filled up to one length at weight zero. A table that cannot be fitted is a row
+    with the status ``failed``, and never an error.
+
+    Args:
+        tables: a DataFrame with ``by``; a frame that is grouped already, as
+            ``frame.groupby("corpus")``; a mapping of keys to tables; or a sequence of tables.
+        law: the law, or its name.
+        by: columns whose values tell the tables of one frame apart.
+        residual: as for ``fit``, and so for the options down to ``bytes_per_token``.
+        robust: see ``residual``.
+        delta: see ``residual``.
+        asymmetry: see ``residual``.
+        sigma: see ``residual``.
+        fixed: see ``residual``.
+        bounds: see ``residual``.
+        tied: see ``residual``.
+        keep: see ``residual``.
+        missing: see ``residual``.
+        loss_unit: see ``residual``.
+        bytes_per_token: see ``residual``.
+        progress: whether a bar is drawn once it takes more than two seconds.
+        devices: where to compute: ``"all"`` devices of this process, one as ``"gpu"`` or
+            ``"gpu:1"``, or a mesh of JAX's. By default JAX's default device where that is an
+            accelerator, otherwise the host.
+        **columns: headers of the quantities, as for ``fit``.
+
+    Returns:
+        The fits, a row for each table.
+
+    Raises:
+        ArgumentError: an option makes no sense, or ``tables`` are none.
+        DataError: no table can be read: a column is absent.
+        LawError: the law is unknown or ill-formed.
+
+    Example:
+        >>> import pandas as pd
+        >>> import scalefit as sf
+        >>> design = sf.simulation.isoflop_design(points=4)
+        >>> frames = {seed: sf.simulate(design, seed=seed).to_frame() for seed in range(3)}
+        >>> fits = sf.fit_many(frames)
+        >>> fits
+        <FitMany chinchilla: 3 tables, 0 failed>
+    """
+    law = find(law)
+    refuse_unknown(fit_many, law, columns)
+    objective = Objective(residual, robust, delta, asymmetry, sigma)
+    options: dict[str, Any] = {
+        "fixed": read_fixed(fixed),
+        "bounds": read_bounds(bounds),
+        "tied": read_ties(tied),
+    }
+    progress, devices = arguments.flag(progress, "progress"), checked_devices(devices)
+    reading = {
+        "keep": keep,
+        "missing": missing,
+        "loss_unit": loss_unit,
+        "bytes_per_token": bytes_per_token,
+        **columns,
+    }
+    given = given_tables(tables, by)
+    parts = read_parts(given, law, objective, reading)
+    alone = Alone(given, law, {**objective.options, **options}, reading)
+    rows = Rows(given.keys, law)
+    for number, message in parts.failed.items():
+        rows.fail(number, message)
+    mesh = chosen(devices, single=False) or mesh_of([processor()])
+    with _bar(len(given.keys), progress) as bar:
+        bar.update(len(parts.failed))
+        for members in _batches(_posed(parts, law, objective, options, rows), objective):
+            _fit_batch(members, objective, options["fixed"], mesh, rows, alone)
+            bar.update(len(members))
+        # What no program takes: absolute residuals, and laws of many nonlinear parameters.
+        for number in rows.waiting():
+            rows.put_alone(number, alone)
+            bar.update(1)
+    return FitMany(law, objective, rows.frame(), parts.notes, alone)
+
+
+def _bar(total: int, progress: bool) -> Any:
+    # Imported here: tqdm imports asyncio, which nothing else needs.
+    from tqdm.auto import tqdm
+
+    return tqdm(
+        desc="fitting",
+        total=total,
+        unit="table",
+        delay=BAR_SECONDS,
+        leave=False,
+        disable=not progress,
+    )
+
+
+def _posed(
+    parts: Parts, law: Law, objective: Objective, options: Mapping[str, Any], rows: Rows
+) -> list[Posed]:
+    """The problem of every table; those that pose none fail.
+
+    The separable form of the law is proved on the first table. That it is that of every table shows
+    where each fit is compared with the law as it is written.
+    """
+    found: list[Posed] = []
+    known: Structure | None = None
+    for number, part in parts.parts.items():
+        try:
+            known = known or structure(law, part.columns, options["bounds"])
+            found.append(pose(number, part, law, known, objective, options))
+        except DataError as error:
+            rows.fail(number, str(error))
+    return found
+
+
+def _batches(posed: Sequence[Posed], objective: Objective) -> Iterator[list[Posed]]:
+    """Tables that are fitted together: of one problem, and of one number of rows when filled up."""
+    by_problem: dict[Problem, list[Posed]] = {}
+    for item in posed:
+        problem = item.problem
+        if not (problem.scattered or objective.penalty.absolute):
+            by_problem.setdefault(problem, []).append(item)
+    for members in by_problem.values():
+        by_length: dict[int, list[Posed]] = {}
+        for item in members:
+            by_length.setdefault(length_of(item), []).append(item)
+        waiting: list[Posed] = []
+        lengths = sorted(by_length)
+        for length in lengths:
+            waiting += by_length[length]
+            if len(waiting) < WORTH_A_PROGRAM and length != lengths[-1]:
+                continue
+            most = max(1, BATCH_NUMBERS // length)
+            for first in range(0, len(waiting), most):
+                yield waiting[first : first + most]
+            waiting = []
+
+
+def _fit_batch(
+    members: Sequence[Posed],
+    objective: Objective,
+    fixed: Mapping[str, float],
+    mesh: Mesh,
+    rows: Rows,
+    alone: Alone,
+) -> None:
+    problem = members[0].problem
+    stack = stacked(members, objective, fixed)
+    ends = search_stack(problem, objective, stack, mesh)
+    found = judged(problem, objective, stack, ends, fixed)
+    notes = np.where(found.at_bound, "at_bound", "")
+    rows.put(stack.numbers, found, notes)
+    for number in stack.numbers[found.doubtful].tolist():
+        rows.put_alone(number, alone)

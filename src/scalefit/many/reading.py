@@ -1,0 +1,282 @@
+"""From many tables, or the groups of one, to the rows that their fits take.
+
+Tables of equal headers are read as one, since checking a table takes longer than fitting it. Where
+one cannot be read, halves are, until it is found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from pandas.api.typing import DataFrameGroupBy
+
+from scalefit import arguments
+from scalefit.data.plain_frames import plain_frame
+from scalefit.data.table import LossTable, as_table
+from scalefit.errors import ArgumentError, DataError, ScalefitError
+from scalefit.fitting.known_errors import weights
+from scalefit.laws import Law
+from scalefit.notes import Note
+from scalefit.objective import Objective, require_positive
+
+__all__ = ["Given", "Part", "Parts", "given_tables", "read_parts"]
+
+# Column of a combined frame that holds the number of each row's table.
+NUMBER = "number of the table"
+
+TABLES = "Pass a frame with by='corpus', frame.groupby('corpus'), a dict of tables, or a list"
+
+
+class Given(NamedTuple):
+    """Tables as they were given.
+
+    Attributes:
+        keys: of the tables, in their order.
+        frames: frames to be read, each with the number of the table of each row, (rows,).
+        tables: tables that are read already, by their number.
+        failed: why a table is none, by its number.
+    """
+
+    keys: pd.Index
+    frames: list[tuple[pd.DataFrame, np.ndarray]]
+    tables: dict[int, LossTable]
+    failed: dict[int, str]
+
+
+class Part(NamedTuple):
+    """The rows of one table that a fit takes.
+
+    Attributes:
+        columns: the law's columns by name, each (rows,), raw units.
+        observed: losses, (rows,).
+        weight: of each row in the sum, known errors included, (rows,).
+        own: the table's own weights, (rows,).
+        rows: labels.
+    """
+
+    columns: Mapping[str, np.ndarray]
+    observed: np.ndarray
+    weight: np.ndarray
+    own: np.ndarray
+    rows: np.ndarray
+
+
+class Parts(NamedTuple):
+    """What was read.
+
+    Attributes:
+        parts: rows of the tables that could be read, by their number.
+        failed: why the others could not, by their number.
+        notes: soft problems found while reading.
+    """
+
+    parts: dict[int, Part]
+    failed: dict[int, str]
+    notes: tuple[Note, ...]
+
+
+def given_tables(tables: Any, by: Any) -> Given:
+    """Tables with their keys, from whatever holds many.
+
+    Args:
+        tables: a mapping of keys to tables, a sequence of tables, a table with ``by``, or a frame
+            that is grouped already.
+        by: columns whose values tell the tables of one frame apart.
+
+    Raises:
+        ArgumentError: it is none of these, or ``by`` is missing or makes no sense.
+        DataError: a row of the frame has no value of a column of ``by``.
+    """
+    if isinstance(tables, DataFrameGroupBy):
+        _refuse_by(by, "a grouped frame")
+        frame: Any = tables.obj
+        return _grouped(frame, tables)
+    if isinstance(tables, Mapping) and not _is_columns(tables):
+        _refuse_by(by, "a dict of tables")
+        keys = list(tables)
+        pairs = any(isinstance(key, tuple) for key in keys)
+        index = pd.MultiIndex.from_tuples(keys) if pairs else pd.Index(keys, dtype=object)
+        return _listed(index, list(tables.values()))
+    if isinstance(tables, Sequence) and not isinstance(tables, str) and not _is_records(tables):
+        _refuse_by(by, "a list of tables")
+        return _listed(pd.RangeIndex(len(tables)), tables)
+    if by is None:
+        raise ArgumentError(
+            f"tables={arguments.shown(tables)} is one table, and by names no column that tells "
+            "several apart",
+            argument="by",
+            value=by,
+            remedy=TABLES,
+        )
+    frame = tables.frame if isinstance(tables, LossTable) else plain_frame(tables)
+    names = list(arguments.names(by, "by", remedy=TABLES))
+    for name in names:
+        if name not in frame:
+            raise DataError(
+                f"by names {name!r}, which is no column of the table",
+                column=name,
+                remedy=f"Its columns: {', '.join(map(str, frame.columns))}",
+            )
+    grouped = frame.groupby(names[0] if len(names) == 1 else names, observed=True)
+    found = _grouped(frame, grouped)
+    if not isinstance(tables, LossTable):
+        return found
+    (number,) = (item[1] for item in found.frames)
+    parts = {i: _rows_of(tables, number == i) for i in range(len(found.keys))}
+    return found._replace(frames=[], tables=parts)
+
+
+def _refuse_by(by: Any, what: str) -> None:
+    if by is not None:
+        raise ArgumentError(
+            f"by={arguments.shown(by)} groups one frame, and tables is {what}",
+            argument="by",
+            value=by,
+            remedy="Leave by out",
+        )
+
+
+def _is_columns(tables: Mapping[Any, Any]) -> bool:
+    """Whether a mapping is one table, by columns."""
+    values = list(tables.values())
+    return bool(values) and all(
+        isinstance(item, pd.Series | np.ndarray)
+        or (isinstance(item, Sequence) and not isinstance(item, str) and _are_cells(item))
+        for item in values
+    )
+
+
+def _is_records(tables: Sequence[Any]) -> bool:
+    """Whether a sequence is one table, by rows of cells."""
+    first = tables[0] if len(tables) else None
+    return isinstance(first, Mapping) and _are_cells(list(first.values()))
+
+
+def _are_cells(items: Sequence[Any]) -> bool:
+    return len(items) > 0 and all(
+        isinstance(item, str | int | float | np.generic | None) for item in items
+    )
+
+
+def _grouped(frame: pd.DataFrame, grouped: Any) -> Given:
+    number = grouped.ngroup().to_numpy()
+    # NaN where pandas leaves a row out.
+    missing = ~(number >= 0)
+    if missing.any():
+        rows = frame.index[missing].tolist()
+        raise DataError(
+            "some rows have no value of the columns that tell the tables apart",
+            rows=rows,
+            remedy="Fill the gaps, or leave these rows out first",
+        )
+    return Given(grouped.size().index, [(frame, number.astype(int))], {}, {})
+
+
+def _rows_of(table: LossTable, which: np.ndarray) -> LossTable:
+    """Some rows of a table that is read already."""
+    return replace(table, frame=table.frame[which])
+
+
+def _listed(keys: pd.Index, tables: Sequence[Any]) -> Given:
+    """Tables one by one; frames of equal headers are put together."""
+    found = Given(keys, [], {}, {})
+    alike: dict[tuple[Any, ...], list[tuple[int, pd.DataFrame]]] = {}
+    for number, item in enumerate(tables):
+        if isinstance(item, LossTable):
+            found.tables[number] = item
+            continue
+        try:
+            frame = plain_frame(item)
+        except ScalefitError as error:
+            found.failed[number] = str(error)
+            continue
+        kinds = (*frame.columns, *map(str, frame.dtypes))
+        alike.setdefault(kinds, []).append((number, frame))
+    for members in alike.values():
+        each = np.repeat([i for i, _ in members], [len(frame) for _, frame in members])
+        found.frames.append((pd.concat([frame for _, frame in members]), each))
+        found.failed.update({i: "the table has no rows" for i, frame in members if not len(frame)})
+    return found
+
+
+def read_parts(given: Given, law: Law, objective: Objective, options: Mapping[str, Any]) -> Parts:
+    """The rows of every table.
+
+    Args:
+        given: the tables.
+        law: the law.
+        objective: what is minimised: may name a column of known errors.
+        options: of reading, as for ``fit``.
+
+    Raises:
+        DataError: no table has a column that the law needs.
+        ArgumentError: an option of reading makes no sense.
+    """
+    found = Parts({}, dict(given.failed), ())
+    notes: list[Note] = []
+    for frame, number in given.frames:
+        if len(frame):
+            notes += _read(frame, number, law, objective, options, found)
+    for one, table in given.tables.items():
+        try:
+            found.parts.update(_split(table, np.full(len(table), one), law, objective))
+        except DataError as error:
+            found.failed[one] = str(error)
+    for one in range(len(given.keys)):
+        if one not in found.parts and one not in found.failed:
+            found.failed[one] = "no row of the table is left: every one was dropped"
+    return found._replace(notes=tuple(dict.fromkeys(notes)))
+
+
+def _read(
+    frame: pd.DataFrame,
+    number: np.ndarray,
+    law: Law,
+    objective: Objective,
+    options: Mapping[str, Any],
+    found: Parts,
+) -> list[Note]:
+    """Read the tables of a frame, or halves of them where something is wrong with a row."""
+    try:
+        table = as_table(frame.assign(**{NUMBER: number}), **options)
+        parts = dict(_split(table, table.frame[NUMBER].to_numpy(), law, objective))
+    except DataError as error:
+        several = np.unique(number)
+        if len(several) == 1:
+            found.failed[int(several[0])] = str(error)
+            return []
+        if not error.rows:
+            # It is not of some rows: no table can be read.
+            raise
+        below = number < several[len(several) // 2]
+        halves = [
+            _read(frame[w], number[w], law, objective, options, found) for w in (below, ~below)
+        ]
+        return [*halves[0], *halves[1]]
+    found.parts.update(parts)
+    return list(table.notes)
+
+
+def _split(
+    table: LossTable, number: np.ndarray, law: Law, objective: Objective
+) -> Iterator[tuple[int, Part]]:
+    """The rows of each table of a combined one.
+
+    Raises:
+        DataError: it lacks a column, or holds a value that the law or the objective does not take.
+    """
+    table.require([*law.columns, law.response], law, fitted=True)
+    columns, observed = table.columns_of(law), table.column(law.response)
+    require_positive(objective, observed, table.rows)
+    law.check({law.response: observed}, table.rows, table.sources)
+    weight, labels = weights(objective, table, observed), table.frame.index.to_numpy()
+    order = np.argsort(number, kind="stable")
+    which, first = np.unique(number[order], return_index=True)
+    places = np.split(order, first[1:])
+    for one, place in zip(which.tolist(), places, strict=True):
+        own = {name: values[place] for name, values in columns.items()}
+        yield one, Part(own, observed[place], weight[place], table.weight[place], labels[place])

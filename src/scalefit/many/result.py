@@ -1,0 +1,102 @@
+"""Fits of one law to many tables, a row for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit.arguments import refused
+from scalefit.laws import Law
+from scalefit.notes import Note
+from scalefit.objective import Objective
+from scalefit.reporting.described import Described
+from scalefit.reporting.description import Column, Description, Table
+from scalefit.results.fit import Fit
+
+__all__ = ["FitMany"]
+
+FAILED = "failed"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FitMany(Described):
+    """Fits of one law to many tables.
+
+    Attributes:
+        law: the law.
+        objective: what was minimised.
+        table: a row for each table in the order given, with its key as index: the parameters in raw
+            units, ``objective_value``, ``status`` (as of a fit, in small letters, or ``failed``),
+            ``notes`` (codes, joined by commas), ``nobs``, ``residual_rms``, and ``message``, which
+            says why a table failed.
+        notes: soft problems found while reading.
+    """
+
+    law: Law
+    objective: Objective
+    table: pd.DataFrame
+    notes: tuple[Note, ...]
+    _refit: Callable[[int], Fit]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def failed(self) -> pd.Series:
+        """Why tables failed, by key."""
+        return self.table.loc[self.table["status"] == FAILED, "message"]
+
+    def fit(self, key: Any) -> Fit:
+        """The whole fit of one table, with its evidence and all of its notes, made anew.
+
+        Args:
+            key: of the table, as in the index of ``table``.
+
+        Raises:
+            ArgumentError: there is no such table.
+            DataError: it cannot be fitted; so for the other errors of ``fit``.
+        """
+        try:
+            place = self.table.index.get_loc(key)
+        except (KeyError, TypeError) as error:
+            remedy = "Pass one of its index, as fits.table.index[0]"
+            raise refused("key", key, "the key of a table", remedy) from error
+        if not isinstance(place, int | np.integer):
+            remedy = "Pass the whole key, and give every table its own"
+            raise refused("key", key, "the key of one table", remedy)
+        return self._refit(int(place))
+
+    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
+        """The row of each table."""
+        return self.table.copy()
+
+    def describe(self, level: float = 0.95) -> Description:
+        """How the fits ended, and the spread of the parameters over the tables."""
+        counts = self.table["status"].value_counts()
+        good = self.table[self.table["status"] != FAILED]
+        quartiles = good[list(self.law.names)].quantile([0.25, 0.5, 0.75])
+        ended = ", ".join(f"{count} {name}" for name, count in counts.items())
+        return Description(
+            f"{self.law.name} on {len(self)} tables",
+            f"{ended}. One of them in full: fits.fit(key)",
+            tables=[
+                Table(
+                    [
+                        Column("parameter", list(self.law.names), "text"),
+                        *(
+                            Column(name, quartiles.loc[share].to_numpy())
+                            for name, share in (("lower", 0.25), ("median", 0.5), ("upper", 0.75))
+                        ),
+                    ],
+                    "Quartiles over the tables that were fitted",
+                )
+            ],
+            notes=self.notes,
+        )
+
+    def __repr__(self) -> str:
+        return f"<FitMany {self.law.name}: {len(self)} tables, {len(self.failed)} failed>"

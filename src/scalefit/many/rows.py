@@ -1,0 +1,124 @@
+"""The rows of a result as they come in, and tables that are fitted by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scalefit.data.table import as_table
+from scalefit.errors import ScalefitError
+from scalefit.fitting.api import fit
+from scalefit.laws import Law
+from scalefit.many.judging import Judged
+from scalefit.many.reading import Given
+from scalefit.many.result import FAILED
+from scalefit.results.fit import Fit
+
+__all__ = ["Alone", "Rows"]
+
+
+@dataclass(frozen=True, eq=False)
+class Alone:
+    """Fits single tables of many, as :func:`scalefit.fit` does.
+
+    Attributes:
+        given: the tables.
+        law: the law.
+        options: of the fit.
+        reading: options of reading.
+    """
+
+    given: Given
+    law: Law
+    options: Mapping[str, Any]
+    reading: Mapping[str, Any]
+
+    def __call__(self, number: int, certify: bool | None = None) -> Fit:
+        """The fit of one table, by its number.
+
+        Raises:
+            ScalefitError: it cannot be fitted.
+        """
+        table = self.given.tables.get(number)
+        if table is None:
+            if number in self.given.failed:
+                raise ScalefitError(self.given.failed[number])
+            frame, which = next(item for item in self.given.frames if (item[1] == number).any())
+            table = as_table(frame[which == number], **self.reading)
+        return fit(table, self.law, **self.options, certify=certify)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of a result, one for each table.
+
+    Attributes:
+        keys: of the tables.
+        law: the law.
+        numbers: columns of numbers, each (tables,), NaN until they are known.
+        texts: ``status``, ``notes`` and ``message``, each (tables,).
+    """
+
+    keys: pd.Index
+    law: Law
+    numbers: dict[str, np.ndarray] = field(init=False)
+    texts: dict[str, np.ndarray] = field(init=False)
+
+    def __post_init__(self) -> None:
+        count = len(self.keys)
+        names = (*self.law.names, "objective_value", "nobs", "residual_rms")
+        object.__setattr__(self, "numbers", {name: np.full(count, np.nan) for name in names})
+        empty = {name: np.full(count, "", dtype=object) for name in ("status", "notes", "message")}
+        object.__setattr__(self, "texts", empty)
+
+    def put(self, which: np.ndarray, found: Judged, notes: np.ndarray) -> None:
+        """The rows of tables that were fitted together."""
+        values = {
+            **found.params,
+            "objective_value": found.value,
+            "nobs": found.nobs,
+            "residual_rms": found.residual_rms,
+        }
+        for name, items in values.items():
+            self.numbers[name][which] = items
+        self.texts["status"][which] = found.status
+        self.texts["notes"][which] = notes
+
+    def put_alone(self, number: int, alone: Alone) -> None:
+        """The row of a table that is fitted by itself."""
+        try:
+            found = alone(number, certify=False)
+        except ScalefitError as error:
+            self.fail(number, str(error))
+            return
+        values = {
+            **found.params,
+            "objective_value": found.objective_value,
+            "nobs": found.nobs,
+            "residual_rms": found.residual_rms,
+        }
+        for name, value in values.items():
+            self.numbers[name][number] = value
+        self.texts["status"][number] = found.status.name.lower()
+        self.texts["notes"][number] = ",".join(dict.fromkeys(note.code for note in found.notes))
+
+    def fail(self, number: int, message: str) -> None:
+        """The row of a table that cannot be fitted."""
+        for values in self.numbers.values():
+            values[number] = np.nan
+        self.texts["status"][number], self.texts["message"][number] = FAILED, message
+
+    def waiting(self) -> list[int]:
+        """Tables without a row."""
+        return [int(number) for number in np.flatnonzero(self.texts["status"] == "")]
+
+    def frame(self) -> pd.DataFrame:
+        """All rows."""
+        names = ("objective_value", "status", "notes", "nobs", "residual_rms", "message")
+        columns: dict[str, Any] = {name: self.numbers[name] for name in self.law.names}
+        columns |= {name: {**self.numbers, **self.texts}[name] for name in names}
+        return pd.DataFrame(columns, index=self.keys).astype({"nobs": "Int64"})
