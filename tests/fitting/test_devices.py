@@ -98,7 +98,8 @@ def test_every_program_can_be_lowered_for_cuda(pose, runs, options, absolute):
     arrays = tuple(np.ones((starts, 128)) for _ in range(3))
     numbers = (how.delta, how.asymmetry, how.factor)
     shared = (data, posed.settings, numbers, np.int64(100))
-    lanes = (arrays, np.zeros((starts, q)), np.ones((starts, k)))
+    state = device_polish._before(starts, k + q)
+    lanes = (arrays, np.zeros((starts, q)), np.ones((starts, k)), state)
     static = (posed.problem, how.residual, absolute, True)
     programs = [
         (jax.jit(partial(device_polish.polished_block, *static)), (shared, lanes)),

@@ -1,11 +1,12 @@
 """The polish as one compiled program, over blocks of starts, on the devices of a mesh.
 
-Starts of a block go in lockstep. Those that take longer than a round go on in blocks of their own.
+Starts of a block go in lockstep. Those that take longer than a round go on from where they are, in
+blocks of their own: where a start ends does not depend on the rounds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import jax.numpy as jnp
@@ -33,7 +34,7 @@ PROCESSOR_BYTES = 2**22
 NUMBERS_PER_ROW = 64
 
 # Most iterations of each round but the last; squares take 8, Huber losses 10 to 60.
-LIMITS = (12, 30)
+LIMITS = (12, 16, 22, 30, 45, 70, 120)
 
 # Up to so many starts go on together to the end.
 TOGETHER = 32
@@ -62,14 +63,11 @@ class DevicePolish:
         arrays = padded(self.data)
         ends = blank(len(table), self.objective)
 
-        def call(index: np.ndarray, points: Candidates, limit: int) -> Polished:
-            return self._blocks(mesh, arrays, table[index], points, index, limit)
+        def call(index: np.ndarray, state: State, limit: int) -> tuple[Polished, State]:
+            return self._blocks(mesh, arrays, table[index], starts.take(index), state, limit)
 
-        # Delta of a smoothed sum would be chosen anew whenever it is interrupted.
-        together = self.data.measure.absolute or len(table) <= TOGETHER
-        limits = [] if together else [limit for limit in LIMITS if limit < most]
         width = block_width(mesh, arrays.response.size, len(table))
-        polish_in_rounds(mesh, call, starts, ends, [*limits, most], width, bar)
+        polish_in_rounds(mesh, call, ends, most, width, bar)
         return ends
 
     def _blocks(
@@ -77,10 +75,10 @@ class DevicePolish:
         mesh: Mesh,
         arrays: Data,
         table: np.ndarray,
-        points: Candidates,
-        which: np.ndarray,
+        starts: Candidates,
+        state: State,
         most: int,
-    ) -> Polished:
+    ) -> tuple[Polished, State]:
         how, missing = self.data.measure, arrays.response.size - self.data.response.size
         count = (len(table), self.data.response.size)
         losses, weights, metric = (np.broadcast_to(it, count) for it in self.tables.take(table))
@@ -90,9 +88,9 @@ class DevicePolish:
         static = (self.objective.problem, how.residual, how.absolute, self.dense)
         numbers = (how.delta, how.asymmetry, how.factor * self.tables.unit)
         shared = (arrays, self.settings, numbers, np.int64(most))
-        start = (points.coordinates[which], points.coefficients[which])
-        lanes = ((losses, weights, metric), *start)
-        return cast(Polished, run_lanes(polished_block, mesh, static, shared, lanes))
+        lanes = ((losses, weights, metric), starts.coordinates, starts.coefficients, state)
+        found: tuple[Polished, State] = run_lanes(polished_block, mesh, static, shared, lanes)
+        return found
 
 
 def block_width(mesh: Mesh, rows: int, most: int) -> int:
@@ -104,10 +102,9 @@ def block_width(mesh: Mesh, rows: int, most: int) -> int:
 
 def polish_in_rounds(
     mesh: Mesh,
-    call: Callable[[np.ndarray, Candidates, int], Polished],
-    starts: Candidates,
+    call: Callable[[np.ndarray, State, int], tuple[Polished, State]],
     ends: Polished,
-    limits: Sequence[int],
+    most: int,
     width: int,
     bar: Any = None,
 ) -> None:
@@ -115,31 +112,47 @@ def polish_in_rounds(
 
     Args:
         mesh: the devices.
-        call: polishes the starts of some places from some points, up to so many iterations.
-        starts: points to start from.
+        call: polishes the starts of some places, from their states, up to so many iterations.
         ends: where they end, written in place.
-        limits: most iterations of each round.
+        most: iterations at most.
         width: starts of a block on each device.
         bar: progress, updated with how many have ended.
     """
-    going, points, at_once = np.arange(len(starts.coordinates)), starts, width * mesh.size
-    for limit in limits:
+    count, at_once = len(ends.value), width * mesh.size
+    limits = [] if count <= TOGETHER else [limit for limit in LIMITS if limit < most]
+    states = _before(*ends.active.shape)
+    going = np.arange(count)
+    for limit in [*limits, most]:
 
-        def run(index: np.ndarray, now: Candidates = points, limit: int = limit) -> None:
+        def run(index: np.ndarray, limit: int = limit) -> None:
             # The last blocks are filled up to the size that is compiled, the filling dropped.
-            found = call(np.resize(index, at_once), now, limit)
-            ends.put(index, Polished(*(leaf[: len(index)] for leaf in found)))
+            filled = np.resize(index, at_once)
+            found = call(filled, State(*(leaf[filled] for leaf in states)), limit)
+            for leaf, values in zip((*ends, *states), (*found[0], *found[1]), strict=True):
+                leaf[index] = values[: len(index)]
 
         calls = [going[i : i + at_once] for i in range(0, len(going), at_once)]
         # Also a single call: a program that the caller's thread runs cannot be interrupted.
         in_threads(run, calls, callers(mesh))
-        left = going[ends.iterations[going] >= limit]
+        left = going[~states.done[going] & (limit < most)]
         if bar is not None:
-            bar.update(len(going) - len(left) if limit < limits[-1] else len(going))
+            bar.update(len(going) - len(left))
         going = left
         if not len(going):
             break
-        points = Candidates(ends.coordinates, ends.coefficients, ends.value)
+
+
+def _before(count: int, size: int) -> State:
+    """States of starts that have not begun."""
+    return State(
+        point=np.zeros((count, size)),
+        best=np.zeros((count, size)),
+        decrement=np.zeros(count),
+        damping=np.zeros((count, 2)),
+        finishing=np.zeros(count, dtype=np.int64),
+        iteration=np.zeros(count, dtype=np.int64),
+        done=np.zeros(count, dtype=bool),
+    )
 
 
 class _TracedMeasure(NamedTuple):
@@ -155,9 +168,9 @@ def polished_block(
     absolute: bool,
     dense: bool,
     shared: tuple[Any, Any, Any, Any],
-    lanes: tuple[Any, Any, Any],
-) -> Polished:
-    """Where starts end, as one program.
+    lanes: tuple[Any, Any, Any, State],
+) -> tuple[Polished, State]:
+    """Where starts end, as one program, and their states.
 
     Args:
         problem: the problem.
@@ -167,10 +180,10 @@ def polished_block(
         shared: the design; bounds; delta, asymmetry and factor of the objective; iterations at
             most.
         lanes: losses, weights and metric of each start's table; points to start from, coordinates
-            (starts, q) and coefficients in raw units (starts, k).
+            (starts, q) and coefficients in raw units (starts, k); states of those that have begun.
     """
     data, settings, numbers, most = shared
-    tables, coordinates, coefficients = lanes
+    tables, coordinates, coefficients, before = lanes
     delta, asymmetry, factor = numbers
     data = data._replace(measure=cast(Any, _TracedMeasure(residual)))
     objective = scaled_objective(problem, data, jnp, asymmetry=asymmetry, dense=dense)
@@ -185,5 +198,6 @@ def polished_block(
     def going(state: State) -> Any:
         return (~state.done & (state.iteration < most)).any()
 
-    state = lax.while_loop(going, step, begin(objective, point))
-    return newton_ends(objective, factor, batch, state)
+    begun = frozen_where(jnp, before.iteration > 0, before, begin(objective, point))
+    state = lax.while_loop(going, step, begun)
+    return newton_ends(objective, factor, batch, state), state

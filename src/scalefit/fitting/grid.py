@@ -102,7 +102,7 @@ class Candidates(NamedTuple):
 
     def take(self, which: Any) -> Candidates:
         """Some of the points."""
-        return Candidates(*(leaf[which] for leaf in self))
+        return Candidates(*(None if leaf is None else leaf[which] for leaf in self))
 
     def joined(self, other: Candidates) -> Candidates:
         """These points and others, without their values, which may be of two kinds."""

@@ -14,6 +14,7 @@ from scalefit.fitting.end_points import Polished
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.irls import projected
 from scalefit.fitting.model import Model
+from scalefit.fitting.newton import State
 from scalefit.fitting.objective_setup import scaled_objective
 from scalefit.objective import Measure
 from scalefit.problem.problem import Data, Problem, Settings
@@ -27,28 +28,33 @@ STARTING_MINIMA = 3
 TILT = 1e-12
 
 
-def polished_tables(problem: Problem, measure: Measure, shared: Any, lanes: Any) -> Polished:
-    """Where starts end, each on a table of its own.
+def polished_tables(
+    problem: Problem, measure: Measure, shared: Any, lanes: Any
+) -> tuple[Polished, State]:
+    """Where starts end, each on a table of its own, and their states.
 
     Args:
         problem: the problem.
         measure: the objective; its delta and factor are those of each table.
         shared: values of the fixed parameters; iterations at most.
-        lanes: tables without their measure, bounds, delta and factor, and points to start from,
-            coordinates (starts, q) and coefficients in raw units (starts, k).
+        lanes: tables without their measure, bounds, delta and factor, points to start from,
+            coordinates (starts, q) and coefficients in raw units (starts, k), and states of starts
+            that have begun.
     """
     fixed, most = shared
 
     def one(
-        data: Data, settings: Settings, numbers: tuple[Any, Any], coordinates: Any, raw: Any
-    ) -> Polished:
+        data: Data, settings: Settings, numbers: tuple[Any, Any], *start: Any
+    ) -> tuple[Polished, State]:
         delta, factor = numbers
         data = data._replace(fixed=fixed)
         given = (data, settings, (delta, measure.asymmetry, factor), most)
-        rows = (data.response[None], data.weight[None], data.metric[None])
-        start = (rows, coordinates[None], raw[None])
-        found = polished_block(problem, measure.residual, False, True, given, start)
-        return Polished(*(leaf[0] for leaf in found))
+        rows = (data.response, data.weight, data.metric)
+        # A batch of one.
+        alone = jax.tree.map(lambda leaf: leaf[None], (rows, *start))
+        found = polished_block(problem, measure.residual, False, True, given, alone)
+        single: tuple[Polished, State] = jax.tree.map(lambda leaf: leaf[0], found)
+        return single
 
     return jax.vmap(one)(*lanes)
 

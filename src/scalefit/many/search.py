@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.sharding import Mesh
 
-from scalefit.fitting.device_polish import LIMITS, block_width, polish_in_rounds
+from scalefit.fitting.device_polish import block_width, polish_in_rounds
 from scalefit.fitting.diagnostics import SAME_PLACE, converged
 from scalefit.fitting.end_points import Polished, blank
 from scalefit.fitting.engine import SAME_VALUE, or_infinite
 from scalefit.fitting.grid import Candidates
-from scalefit.fitting.newton import MOST_ITERATIONS
+from scalefit.fitting.newton import MOST_ITERATIONS, State
 from scalefit.fitting.objective_setup import scaled_objective
 from scalefit.fitting.restarts import RISE, off_faces
 from scalefit.fitting.search import MOST_ABOVE, MOST_NEIGHBOURS
@@ -199,20 +199,20 @@ class _Stacked:
         """Where starts end, each on a table of its own."""
         ends = blank(len(table), self.objective)
 
-        def call(index: np.ndarray, points: Candidates, limit: int) -> Polished:
-            mine = table[index]
+        def call(index: np.ndarray, state: State, limit: int) -> tuple[Polished, State]:
+            mine, start = table[index], starts.take(index)[:2]
             numbers = (self.stack.delta[mine], self.factor[mine])
-            start = (points.coordinates[index], points.coefficients[index])
             shared = (self.data.fixed, np.int64(limit))
-            lanes = (*self.stack.for_program(mine), numbers, *start)
+            lanes = (*self.stack.for_program(mine), numbers, *start, state)
             static = (self.problem, self.measure)
-            found: Polished = run_lanes(polished_tables, self.mesh, static, shared, lanes)
+            found: tuple[Polished, State] = run_lanes(
+                polished_tables, self.mesh, static, shared, lanes
+            )
             return found
 
-        if len(table):
-            # One width for all stages, whatever their number of starts is: one program.
-            width = block_width(self.mesh, self.data.response.shape[1], len(self.stack))
-            polish_in_rounds(self.mesh, call, starts, ends, [*LIMITS, MOST_ITERATIONS], width)
+        # One width for all stages, whatever their number of starts is: one program.
+        width = block_width(self.mesh, self.data.response.shape[1], len(self.stack))
+        polish_in_rounds(self.mesh, call, ends, MOST_ITERATIONS, width)
         return ends
 
     def with_starts(self, ends: Ends, table: np.ndarray, starts: Candidates) -> Ends:
