@@ -5,12 +5,13 @@ import pickle
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+import cloudpickle
 import numpy as np
 import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.laws import Amplitude, Exponent, Offset
+from scalefit.laws import Amplitude, Exponent, Offset, pickling
 
 
 @sf.law(source="a test")
@@ -96,7 +97,8 @@ def frame_of(found):
 @pytest.mark.parametrize("name", RESULTS)
 def test_every_result_is_copied_and_pickled(made, name):
     assert tuple(made) == RESULTS
-    for other in (pickle.loads(pickle.dumps(made[name])), copy.deepcopy(made[name])):
+    sent = [pickle.loads(module.dumps(made[name])) for module in (pickle, cloudpickle)]
+    for other in (*sent, copy.deepcopy(made[name])):
         assert type(other) is type(made[name]) and repr(other) == repr(made[name])
         pd.testing.assert_frame_equal(frame_of(other), frame_of(made[name]))
 
@@ -107,6 +109,43 @@ def test_equal_results_have_one_hash(made, name):
     assert other == made[name] and hash(other) == hash(made[name])
 
 
+TEXT = {"remedy": "Do that"}
+ERRORS = [
+    sf.errors.ScalefitError("That"),
+    sf.errors.DataError("That", **TEXT, column="N", rows=[1, ("a", 2)]),
+    sf.errors.ArgumentError("That", **TEXT, argument="seed", value=np.float64(2.5)),
+    sf.errors.DocumentError("That", **TEXT, field="params", value=None),
+    sf.errors.MissingExtraError("That", extra="bayes", otherwise="do without"),
+    *(kind("That") for kind in (sf.errors.LawError, sf.errors.FitError, sf.errors.AllocationError)),
+    sf.NoteWarning(sf.Note("odd", "info", "odd", {"rows": [1, 2]})),
+]
+
+
+def kinds_below(kind):
+    return {kind}.union(*map(kinds_below, kind.__subclasses__()))
+
+
+def test_every_error_is_pickled_with_its_attributes():
+    known = {item.__name__ for item in kinds_below(sf.ScalefitError)} | {"NoteWarning"}
+    assert {type(error).__name__ for error in ERRORS} == known
+    for error in ERRORS:
+        error.add_note("of a worker")
+        for module in (pickle, cloudpickle):
+            other = pickle.loads(module.dumps(error))
+            assert type(other) is type(error) and str(other) == str(error)
+            assert vars(other) == vars(error)
+
+
+def test_an_error_about_what_cannot_be_pickled_holds_its_text():
+    with pytest.raises(sf.errors.ArgumentError) as caught:
+        sf.fit(pd.DataFrame({"N": [1.0]}), seed=(number for number in "1"))
+    assert "generator" in pickle.loads(pickle.dumps(caught.value)).value
+
+
+def refused(seed):
+    return sf.fit(pd.DataFrame({"N": [1.0], "D": 1.0, "loss": 1.0}), seed=seed)
+
+
 def predicted(fit, N, D):
     return fit.predict(N=N, D=D), fit.law is sf.laws.chinchilla, fit.law
 
@@ -114,6 +153,11 @@ def predicted(fit, N, D):
 def test_a_fit_goes_to_another_process(made):
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         loss, known, law = pool.submit(predicted, made["fit"], 1e9, 2e10).result()
+        # An error in it is the caller's, and leaves the pool whole.
+        with pytest.raises(sf.errors.ArgumentError) as caught:
+            pool.submit(refused, "x").result()
+        assert caught.value.value == "x" and caught.value.argument == "seed"
+        assert pool.submit(abs, -1).result() == 1
     assert loss == made["fit"].predict(N=1e9, D=2e10)
     assert known and law is sf.laws.chinchilla
 
@@ -144,3 +188,53 @@ def test_a_law_without_a_name_in_a_module_says_where_to_define_it():
     gone = pickle.dumps(mine).replace(b"mine", b"gone")
     with pytest.raises(sf.errors.LawError, match="has no law 'gone'"):
         pickle.loads(gone)
+
+
+def own_law():
+    """A law in no module, and a cost, each with a number of its surroundings."""
+    power = 2
+
+    @sf.law(source="a test")
+    def inner(N, *, E: Offset, A: Amplitude, g: Exponent):
+        """E + A N^-2g"""
+        return E + A * N ** -(power * g)
+
+    return inner, sf.allocation.Cost("own", lambda N, D: power * N * D, "a test")
+
+
+def test_cloudpickle_takes_a_law_with_its_code(runs, monkeypatch):
+    law, cost = own_law()
+    fit = sf.fit(runs, law)
+    sent = cloudpickle.dumps((fit, law, cost))
+    # Where it comes from it is known.
+    again, back, _ = pickle.loads(sent)
+    assert back is law and again == fit
+    # Another process knows neither, and has one law of all that bring it.
+    monkeypatch.setattr(pickling, "_KNOWN", type(pickling._KNOWN)())
+    other, first, price = pickle.loads(sent)
+    assert first is other.law is pickle.loads(sent)[1] is not law
+    assert sf.fit(runs, first).params == fit.params and price(2.0, 3.0) == cost(2.0, 3.0)
+    # And returns it as what it was.
+    returned = cloudpickle.dumps(sf.fit(runs, first))
+    monkeypatch.undo()
+    assert pickle.loads(returned) == fit
+
+
+def test_what_stands_in_main_goes_with_its_code(monkeypatch):
+    """By joblib, whose workers have another __main__, though pickle finds it in ours."""
+    import __main__
+
+    law, cost = own_law()
+    for name, item in (("inner", law), ("own", cost)):
+        monkeypatch.setattr(item.function, "__module__", "__main__")
+        monkeypatch.setattr(item.function, "__qualname__", name)
+        monkeypatch.setattr(__main__, name, item, raising=False)
+    assert pickle.loads(pickle.dumps(law)) is law
+    assert pickle.loads(pickle.dumps(cost)) is cost
+    sent = cloudpickle.dumps((law, cost))
+    monkeypatch.setattr(pickling, "_KNOWN", type(pickling._KNOWN)())
+    monkeypatch.delattr(__main__, "inner")
+    monkeypatch.delattr(__main__, "own")
+    other, price = pickle.loads(sent)
+    assert other(2.0, E=1.0, A=1.0, g=1.0) == law(2.0, E=1.0, A=1.0, g=1.0)
+    assert price(2.0, 3.0) == 12

@@ -14,6 +14,7 @@ import pytest
 import scalefit as sf
 from scalefit.fitting.multistart import refit
 from scalefit.fitting.prepared_fit import prepare_fit
+from scalefit.runtime import threads
 
 RUNS = {
     seed: sf.simulate(sf.simulation.isoflop_design(), noise=0.005, seed=seed) for seed in range(4)
@@ -44,24 +45,59 @@ def test_threads_find_what_one_thread_finds():
     assert together == alone * 4
 
 
-def test_threads_that_start_with_a_law_at_once_find_the_same():
-    @sf.law(source="a law that nothing has traced")
-    def fresh(N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, g: sf.laws.Exponent):
+def fresh():
+    """Laws that nothing has traced: a formula, one by numpy, one that sums over arrays."""
+
+    def product(N, D, *, E: sf.laws.Offset, A: sf.laws.Amplitude, g: sf.laws.Exponent):
         """E + A (N D)^-g"""
         return E + A * (N * D) ** -g
 
-    ready = threading.Barrier(2)
+    def of_tokens(D, *, E: sf.laws.Offset, B: sf.laws.Amplitude, beta: sf.laws.Exponent):
+        """E + B D^-beta"""
+        return E + B * np.exp(-beta * np.log(D))
 
-    def work(seed):
+    def stacked(N, *, E: sf.laws.Offset, A: sf.laws.Amplitude, alpha: sf.laws.Exponent):
+        """E + A N^-alpha, by a product with the identity"""
+        return E + A * jnp.stack([N**-alpha, N]).T @ jnp.array([1.0, 0.0])
+
+    return [sf.law(source="new")(function) for function in (product, of_tokens, stacked)]
+
+
+def test_threads_that_start_with_laws_at_once_find_what_one_finds():
+    ready = threading.Barrier(6)
+
+    def work(item):
+        law, seed = item
         ready.wait()
-        return sf.fit(RUNS[seed], fresh)
+        return sf.fit(RUNS[seed], law)
 
-    with ThreadPoolExecutor(2) as pool:
-        together = list(pool.map(work, (0, 1)))
-    for seed, fit in enumerate(together):
-        again = sf.fit(RUNS[seed], fresh)
-        assert dict(fit.params) == dict(again.params)
-        assert fit.diagnostics == again.diagnostics
+    # Two threads for each law, which change places as often as they can.
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            together = list(pool.map(work, [(law, seed) for law in fresh() for seed in (0, 1)]))
+    finally:
+        sys.setswitchinterval(before)
+    alone = [sf.fit(RUNS[seed], law) for law in fresh() for seed in (0, 1)]
+    for fit, other in zip(together, alone, strict=True):
+        assert dict(fit.params) == dict(other.params)
+        assert fit.diagnostics == other.diagnostics and fit.notes == other.notes
+
+
+@pytest.mark.parametrize("given", ["0", "-2", "2.5", "many"])
+def test_a_number_of_threads_that_is_none_is_refused_by_name(monkeypatch, given):
+    monkeypatch.setenv("SCALEFIT_THREADS", given)
+    with pytest.raises(sf.errors.ArgumentError, match="environment variable SCALEFIT_THREADS"):
+        threads._threads()
+
+
+def test_a_process_may_be_told_its_threads(monkeypatch):
+    monkeypatch.setenv("SCALEFIT_THREADS", " 3 ")
+    assert threads._threads() == 3
+    monkeypatch.setenv("SCALEFIT_THREADS", "")
+    monkeypatch.setattr(threads, "_cores", lambda: 100)
+    assert threads._threads() == threads.MOST_THREADS
 
 
 def test_an_error_in_one_thread_leaves_the_other_alone():

@@ -6,7 +6,9 @@ exception: it is a :class:`~scalefit.notes.Note` on the result.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import pickle
+from collections.abc import Callable, Sequence
+from typing import Any
 
 __all__ = [
     "AllocationError",
@@ -26,7 +28,15 @@ LABEL_SHOWN = 80
 
 
 class ScalefitError(Exception):
-    """Base of every exception raised on purpose by scalefit."""
+    """Base of every exception raised on purpose by scalefit.
+
+    One that is raised in another process arrives with its attributes.
+    """
+
+    def __reduce__(self) -> tuple[Callable[..., ScalefitError], tuple[Any, ...], dict[str, Any]]:
+        # Python would call the class with the message alone, which lacks the keywords.
+        held = {name: _sendable(value) for name, value in vars(self).items()}
+        return _again, (type(self), self.args), held
 
 
 class DataError(ScalefitError, ValueError):
@@ -108,6 +118,20 @@ class FitError(ScalefitError, RuntimeError):
 
 class AllocationError(ScalefitError, ValueError):
     """A budget cannot be allocated under this law."""
+
+
+def _again(kind: type[ScalefitError], args: tuple[Any, ...]) -> ScalefitError:
+    """An error of a kind and a message, whose attributes are to be set."""
+    return kind.__new__(kind, *args)
+
+
+def _sendable(value: object) -> object:
+    """A value, or its text where it cannot be pickled: the error is to arrive whatever it holds."""
+    try:
+        pickle.dumps(value)
+    except Exception:
+        return tuple(map(_sendable, value)) if type(value) is tuple else _short(value)
+    return value
 
 
 def listed(items: Sequence[object]) -> str:

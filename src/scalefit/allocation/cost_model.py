@@ -19,6 +19,7 @@ import pandas as pd
 from scalefit.allocation.column_functions import called, columns_of, values_of
 from scalefit.arguments import broadcast_shape, choice, mapping, number, numbers, shown, text
 from scalefit.errors import AllocationError, ArgumentError
+from scalefit.laws.pickling import code_travels
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Description
@@ -90,7 +91,9 @@ class Cost(Described):
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         place = tuple(getattr(self.function, name, "") for name in ("__module__", "__qualname__"))
         # The decorator put the cost in the place of its function, where pickle would look for it.
-        if all(place) and _found(*place) is self:
+        # Other processes have another __main__.
+        apart = place[0] == "__main__" and code_travels()
+        if all(place) and not apart and _found(*place) is self:
             return _found, place
         return Cost, tuple(getattr(self, item.name) for item in fields(self))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property, reduce
 from typing import Any, overload
 
@@ -21,6 +21,7 @@ import pandas as pd
 from scalefit.arguments import refused, shown, text
 from scalefit.errors import DataError, LawError, listed
 from scalefit.laws.kinds import Domain
+from scalefit.laws.pickling import code_travels, received, sent
 from scalefit.laws.relations import RELATION, Relation, quoted
 from scalefit.laws.signature import Param, meanings, read_signature, require_function
 from scalefit.reporting.described import Described
@@ -50,8 +51,9 @@ class Law(Described):
     """A parametric loss surface.
 
     Calling it evaluates the plain function. Two laws are the same only if they are the same
-    object: the function cannot be compared. A law is pickled by reference to its module, as a
-    function is, and a copy of it is the law itself.
+    object: the function cannot be compared. A law is pickled as a function is: by reference to its
+    module, and by cloudpickle with its code where it has none that can be imported. A copy of it
+    is the law itself, and so is what comes back from another process.
 
     Attributes:
         function: the function as written.
@@ -78,6 +80,9 @@ class Law(Described):
     relations: tuple[Relation, ...] = ()
     maker: tuple[Callable[..., Law], tuple[Any, ...]] | None = None
     also_known_as: tuple[str, ...] = ()
+    # A cache that lives as long as the law: programs of its terms. Made with it, since threads may
+    # ask for it at once.
+    memo: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __copy__(self) -> Law:
         return self
@@ -94,11 +99,16 @@ class Law(Described):
             found = law_at(module, path)
         except LawError:
             found = None
+        # Other processes have another __main__.
+        if (found is not self or module == "__main__") and code_travels():
+            given = tuple(getattr(self, item.name) for item in fields(self) if item.init)
+            return received, (Law, sent(self, self.memo), given)
         if found is not self:
             raise LawError(
                 f"law {self.name!r} cannot be pickled: module {module!r} has no law {path!r}, and "
                 "laws are pickled by reference, as functions are. Define it with @scalefit.law at "
-                "the top of a module that can be imported"
+                "the top of a module that can be imported, or send it by joblib, Dask or Ray "
+                "(cloudpickle), which take the code"
             )
         return law_at, (module, path)
 
@@ -305,11 +315,6 @@ class Law(Described):
             rows=labels,
             remedy=remedy or f"Check the column and its unit{leave}",
         )
-
-    @cached_property
-    def memo(self) -> dict[Any, Any]:
-        """A cache that lives as long as the law: programs of its terms."""
-        return {}
 
     @cached_property
     def formula_read(self) -> Formula:

@@ -36,6 +36,7 @@ from scalefit.problem.probe import BEST, Probe, Range, within
 from scalefit.runtime.settings import quiet
 from scalefit.tracing.formula import law_error
 from scalefit.tracing.operations import Bound, Compiled, Function, Program, trace
+from scalefit.tracing.primitives import LOCK
 from scalefit.tracing.source_lines import returns_of
 
 __all__ = ["Structure", "structure", "unidentified_error"]
@@ -108,10 +109,12 @@ def structure(
     found = known.get(key)
     if found is None:
         found = _detect(law, Probe(law, columns, ranges, narrowed))
-        found = next((item for item in list(known.values()) if item == found), found)
-        known[key] = found
-        if len(known) > REMEMBERED:
-            known.popitem(last=False)
+        # Threads may detect the same at once.
+        with LOCK:
+            found = next((item for item in known.values() if item == found), found)
+            known[key] = found
+            if len(known) > REMEMBERED:
+                known.popitem(last=False)
     return found
 
 

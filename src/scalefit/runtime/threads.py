@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from scalefit.errors import ArgumentError
+
 __all__ = ["THREADS", "apart", "checkpoint", "in_threads"]
 
 MOST_THREADS = 16
+VARIABLE = "SCALEFIT_THREADS"
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
@@ -23,8 +26,27 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-# Threads that share the work of a batch on the host.
-THREADS = min(MOST_THREADS, _cores())
+def _threads() -> int:
+    """Threads that share the work of a batch on the host: of SCALEFIT_THREADS, or as many as cores.
+
+    Raises:
+        ArgumentError: the variable is no positive whole number.
+    """
+    given = os.environ.get(VARIABLE, "").strip()
+    if not given:
+        return min(MOST_THREADS, _cores())
+    if not (given.isascii() and given.isdecimal() and int(given)):
+        raise ArgumentError(
+            f"the environment variable {VARIABLE} must be a positive whole number, not {given!r}",
+            argument=VARIABLE,
+            value=given,
+            remedy=f"Set it to the threads that this process may use, as {VARIABLE}=1, or unset it",
+        )
+    return int(given)
+
+
+# Read once: a process keeps what it began with.
+THREADS = _threads()
 
 
 class _Stopped(BaseException):
