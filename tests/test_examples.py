@@ -55,6 +55,7 @@ SAYS = {
     "compare": "chosen: chinchilla_outer",
     "schedules": "WSD, last 10 % ends lowest",
     "own_sweep": "overtrained, chinchilla_outer: Predicts 10 runs",
+    "many_tables": "in the median of 79 tables",
     "pool": "4 tasks by two processes, as by one",
     "skills": "f-70b is predicted to 0.0",
 }

@@ -102,7 +102,7 @@ def fit_many(
         >>> import pandas as pd
         >>> import scalefit as sf
         >>> design = sf.simulation.isoflop_design(points=4)
-        >>> frames = {seed: sf.simulate(design, seed=seed).to_frame() for seed in range(3)}
+        >>> frames = {seed: sf.simulate(design, seed=seed) for seed in range(3)}
         >>> fits = sf.fit_many(frames)
         >>> fits
         <FitMany chinchilla: 3 tables, 0 failed>
