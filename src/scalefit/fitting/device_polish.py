@@ -20,15 +20,12 @@ from scalefit.fitting.scaled_objective import ScaledObjective
 from scalefit.fitting.tables import Tables, padded
 from scalefit.objective import Residual
 from scalefit.problem.problem import Data, Problem, Settings
-from scalefit.runtime.meshes import callers, is_host, run_lanes
+from scalefit.runtime.meshes import callers, lanes_of_block, run_lanes
 from scalefit.runtime.threads import in_threads
 
 __all__ = ["DevicePolish", "polished_block"]
 
-# Bytes of one block on a device, and numbers that a start takes there for each row. On a processor
-# a block stays in cache.
-DEVICE_BYTES = 2**30
-PROCESSOR_BYTES = 2**22
+# Numbers that a start takes for each row.
 NUMBERS_PER_ROW = 64
 
 # Most iterations of each round; squares take 8, Huber losses 10 to 60.
@@ -59,9 +56,8 @@ class DevicePolish:
     ) -> Polished:
         """Where starts end; see ``polish.Polisher``. Absolute residuals stay smoothed."""
         arrays = padded(self.data)
-        size = PROCESSOR_BYTES if is_host(mesh) else DEVICE_BYTES
-        width = max(1, size // (8 * arrays.response.size * NUMBERS_PER_ROW))
-        width = min(width, 1 << (len(table) - 1).bit_length()) * mesh.size
+        each = 8 * arrays.response.size * NUMBERS_PER_ROW
+        width = lanes_of_block(mesh, each, len(table)) * mesh.size
         ends = blank(len(table), self.objective)
         # Delta of a smoothed sum would be chosen anew whenever it is interrupted.
         together = self.data.measure.absolute or len(table) <= TOGETHER
@@ -96,17 +92,12 @@ class DevicePolish:
         which: np.ndarray,
         most: int,
     ) -> Polished:
-        how, missing = self.data.measure, arrays.response.size - self.data.response.size
-        count = (len(table), self.data.response.size)
-        losses, weights, metric = (np.broadcast_to(it, count) for it in self.tables.take(table))
-        # Padding repeats the last row, so that nothing not finite enters, at weight zero.
-        losses = np.pad(losses, ((0, 0), (0, missing)), mode="edge")
-        weights, metric = (np.pad(item, ((0, 0), (0, missing))) for item in (weights, metric))
+        how = self.data.measure
         static = (self.objective.problem, how.residual, how.absolute, self.dense)
         numbers = (how.delta, how.asymmetry, how.factor * self.tables.unit)
         shared = (arrays, self.settings, numbers, np.int64(most))
         start = (points.coordinates[which], points.coefficients[which])
-        lanes = ((losses, weights, metric), *start)
+        lanes = (self.tables.padded(table), *start)
         return cast(Polished, run_lanes(polished_block, mesh, static, shared, lanes))
 
 
