@@ -132,7 +132,7 @@ def test_counts_are_small_numbers_of_things_drawn_with_replacement():
 def test_a_replicate_is_drawn_by_its_number_alone(fit, runs, method):
     by = "corpus" if method == "clusters" else None
     fitted = attach(fit, runs)
-    few, many = (resampling.RESAMPLES[method](fitted, by, n, 3) for n in (600, 100_000))
+    few, many = (resampling.RESAMPLES[method](fitted, by, n, 3) for n in (600, 10**9))
     mine, other = (item.losses if item.weights is None else item.weights for item in (few, many))
     every = mine[:]
     assert len(np.unique(every, axis=0)) > 200
@@ -140,6 +140,12 @@ def test_a_replicate_is_drawn_by_its_number_alone(fit, runs, method):
     index = np.random.default_rng(0).integers(600, size=900)
     np.testing.assert_array_equal(other[index], every[index])
     np.testing.assert_array_equal(other.some(index).some(np.array([7, 3]))[:], every[index[[7, 3]]])
+
+
+def test_a_replicate_is_the_same_fit_among_few_as_among_many(fit, runs):
+    few, many = (sf.bootstrap(fit, runs, n_draws=n, seed=4, progress=False) for n in (40, 300))
+    for name, values in few.params.items():
+        np.testing.assert_allclose(many.params[name][:40], values, rtol=1e-7)
 
 
 def test_clusters_stay_whole(fit, runs):
