@@ -316,7 +316,10 @@ def _row_size(problem: Problem, data: Data, grid: Sequence[Any]) -> int:
 
 def scan_bytes(problem: Problem, data: Data, grid: Sequence[Any]) -> int:
     """Bytes that a compiled scan takes, about: a slab, and all columns."""
-    columns = sum(prod(len(grid[axis]) for axis in axes) for axes in problem.axes_seen)
+    cells = _cells(problem, grid)
+    columns = sum(
+        prod(len(grid[axis]) for axis in cells.across(axes)) for axes in problem.axes_seen
+    )
     slab = min(SLAB_BYTES, 8 * len(grid[0]) * _row_size(problem, data, grid))
     return 2 * slab + 8 * data.response.shape[-1] * columns
 
