@@ -48,10 +48,9 @@ def everything(mesh):
         )
         found[method] = np.stack([*draws.params.values(), draws.replicates.objective_value])
     settings = {"points": [6], "noise": [0.01, 0.02]}
+    options = {"methods": "surface", "residual": "log", "robust": "huber", "progress": False}
     # Of the bootstraps' objective, whose program is there.
-    study = sf.studies.simulation_study(
-        settings, 16, methods="surface", residual="log", robust="huber", devices=mesh, progress=False
-    )
+    study = sf.studies.simulation_study(settings, 16, devices=mesh, **options)
     found["study"] = numbers(study.table)
     held = sf.holdout(runs, by="C", scheme="groups", intervals=False, devices=mesh)
     found["folds"] = numbers(held.to_frame())
