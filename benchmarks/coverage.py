@@ -137,8 +137,7 @@ def by_bootstrap(
 ) -> Iterator[dict[str, bool]]:
     """Of every table, whether its intervals by resampling hold the truth."""
     resamples = [
-        RESAMPLES[method](fitted, by, replicates, np.random.default_rng(seed))
-        for seed, fitted in enumerate(grounds)
+        RESAMPLES[method](fitted, by, replicates, seed) for seed, fitted in enumerate(grounds)
     ]
     prepared, fit = grounds[0].prepared, grounds[0].fit
     names = [group[0] for group in prepared.problem.names]
@@ -150,7 +149,7 @@ def by_bootstrap(
     losses = [
         np.broadcast_to(fitted.table.column("loss"), (replicates, len(fitted.used)))
         if weighted
-        else item.losses
+        else item.losses[:]
         for fitted, item in zip(grounds, resamples, strict=True)
     ]
     found = multistart.refit(
@@ -159,7 +158,7 @@ def by_bootstrap(
         prepared.settings,
         prepared.data,
         observed=np.concatenate(losses),
-        weight=np.concatenate([item.weights for item in resamples]) if weighted else None,
+        weight=np.concatenate([item.weights[:] for item in resamples]) if weighted else None,
         points=32,
         near=Candidates(start[count:], start[:count], np.float64(0.0)),
     )

@@ -56,17 +56,17 @@ class HuberLoop:
 
 
 def resamples(fit: sf.Fit, runs: sf.LossTable, count: int) -> np.ndarray:
-    """Weights that the bootstrap of so many replicates draws, shape (count, rows)."""
+    """Weights of the first that the bootstrap of so many replicates draws, shape (some, rows)."""
     from scalefit.inference.fitted_data import attach
     from scalefit.inference.resampling import RESAMPLES
 
     fitted = attach(fit, runs)
-    return RESAMPLES["rows"](fitted, None, count, np.random.default_rng(0)).weights
+    return RESAMPLES["rows"](fitted, None, count, 0).weights[:LOOPED]
 
 
 def picked(fit: sf.Fit, runs: sf.LossTable, replicates: int) -> list[np.ndarray]:
     """Rows of the first resamples of such a bootstrap, for the loop."""
-    weights = resamples(fit, runs, replicates)[: min(LOOPED, replicates)]
+    weights = resamples(fit, runs, replicates)
     return [np.repeat(np.arange(len(runs)), one.astype(int)) for one in weights]
 
 

@@ -13,6 +13,7 @@ import engine
 import ensembles
 import grids
 import groups
+import meshes
 import minima
 import proofs
 import reading
@@ -30,6 +31,7 @@ SECTIONS = (
     ensembles.section,
     allocations.section,
     engine.section,
+    meshes.section,
     proofs.section,
     reading.section,
     cold.section,

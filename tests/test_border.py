@@ -211,14 +211,14 @@ FIT = [
     # The remedy itself, device='cpu', compiles for seconds.
     *(
         Row(
-            f"device={arguments.shown(device)}",
+            f"{name}={arguments.shown(device)}",
             call,
-            {"device": device},
-            "device",
-            {"device": None},
+            {name: device},
+            name,
+            {name: None},
         )
-        for device in (3, "", b"cpu", True, ["cpu"])
-        for call in (fitted, bootstrapped)
+        for device in (3, "", "gpux", "cpu:99", b"cpu", True, ["cpu"])
+        for call, name in ((fitted, "device"), (bootstrapped, "devices"))
     ),
     Row("tie flat", fitted, {"tied": ("alpha", "beta")}, "tied[0]"),
     *(

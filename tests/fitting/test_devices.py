@@ -8,10 +8,11 @@ import pytest
 from jax import export
 
 import scalefit as sf
-from scalefit.fitting import device_polish, engine, grid, polish, tables
+from scalefit.fitting import device_polish, device_scan, engine, polish, tables
 from scalefit.fitting.devices import chosen
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.multistart import refit
+from scalefit.runtime import meshes
 from scalefit.runtime.meshes import mesh_of
 from scalefit.runtime.settings import on_device, processor
 
@@ -54,9 +55,7 @@ def test_an_optimised_program_finds_it_too(runs, optimised):
 @pytest.mark.slow
 def test_replicates_take_a_device_too(pose, runs, monkeypatch):
     # Three at once: the last chunk is filled up.
-    monkeypatch.setattr(
-        device_polish, "PROCESSOR_BYTES", 3 * 8 * 128 * device_polish.NUMBERS_PER_ROW
-    )
+    monkeypatch.setattr(meshes, "PROCESSOR_BYTES", 3 * 8 * 128 * device_polish.NUMBERS_PER_ROW)
     posed = pose(runs)
     weight = np.random.default_rng(2).multinomial(75, np.full(75, 1 / 75), 7).astype(float)
     one, other = (
@@ -103,7 +102,10 @@ def test_every_program_can_be_lowered_for_cuda(pose, runs, options, absolute):
     static = (posed.problem, how.residual, absolute, True)
     programs = [
         (jax.jit(partial(device_polish.polished_block, *static)), (shared, lanes)),
-        (grid.scan_compiled, (posed.problem, data, posed.settings, posed.axes(16))),
+        (
+            jax.jit(partial(device_scan.scanned_block, posed.problem, True)),
+            ((data, posed.settings, posed.axes(16)), arrays),
+        ),
     ]
     with jax.enable_x64(True):
         for program, arguments in programs:
@@ -162,14 +164,14 @@ def test_the_scope_ends_with_the_fit():
 
 
 def test_a_large_grid_is_scanned_by_a_program_on_the_host_too(pose, runs, monkeypatch):
-    scan, places = grid.scan_compiled, []
+    run, places = device_scan.run_lanes, []
 
-    def watched(*given):
-        places.append(jax.config.jax_default_device)
-        return scan(*given)
+    def watched(program, mesh, *given):
+        places.extend(mesh.devices.flat)
+        return run(program, mesh, *given)
 
     monkeypatch.setattr(engine, "COMPILED_CELLS", 100)
-    monkeypatch.setattr(grid, "scan_compiled", watched)
+    monkeypatch.setattr(device_scan, "run_lanes", watched)
     fit = sf.fit(runs, residual="raw", robust="none")
     # Also where JAX's own default is an accelerator: a single fit goes to one only by name.
     assert places == [jax.devices("cpu")[0]]

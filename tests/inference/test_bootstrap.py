@@ -17,7 +17,9 @@ DELTA = 1e-3
 
 def resample(method, fit, runs, by=None, n=300, seed=0):
     fitted = attach(fit, runs)
-    return fitted, resampling.RESAMPLES[method](fitted, by, n, np.random.default_rng(seed))
+    found = resampling.RESAMPLES[method](fitted, by, n, seed)
+    every = [None if item is None else item[:] for item in (found.weights, found.losses)]
+    return fitted, found._replace(weights=every[0], losses=every[1])
 
 
 def reference(N, D, loss, weight, start):
@@ -63,9 +65,7 @@ def reference(N, D, loss, weight, start):
 
 def assert_same_as_scipy(draws, fit, table, count):
     fitted = attach(fit, table)
-    weights = resampling.RESAMPLES["rows"](
-        fitted, None, len(draws), np.random.default_rng(draws.seed)
-    ).weights
+    weights = resampling.RESAMPLES["rows"](fitted, None, len(draws), draws.seed).weights[:]
     N, D, loss = (fitted.table.column(name) for name in ("N", "D", "loss"))
     other = 0
     for replicate in range(count):
@@ -118,12 +118,34 @@ def test_rows_are_drawn_with_replacement_and_keep_their_weight(fit, runs):
     assert (found.weights[:, 2::3] % 2 == 0).all()
 
 
-def test_counts_are_small_numbers_of_the_same_draws():
-    rows = resampling.COUNTED_AT_ONCE + 3
-    found = resampling.counts(rows, 7, np.random.default_rng(5))
-    expected = np.random.default_rng(5).multinomial(7, np.full(7, 1 / 7), size=rows)
-    np.testing.assert_array_equal(found, expected)
+def test_counts_are_small_numbers_of_things_drawn_with_replacement():
+    found = resampling.counts(4000, 7, np.random.default_rng(5))
     assert found.dtype == np.uint16
+    assert (found.sum(axis=1) == 7).all()
+    # Multinomial: each of mean 1 and variance 6/7, any two of covariance -1/7.
+    covariance = np.cov(found.T)
+    np.testing.assert_allclose(found.mean(axis=0), 1, atol=0.05)
+    np.testing.assert_allclose(covariance, np.eye(7) - 1 / 7, atol=0.07)
+
+
+@pytest.mark.parametrize("method", ["rows", "clusters", "strata", "residuals", "wild"])
+def test_a_replicate_is_drawn_by_its_number_alone(fit, runs, method):
+    by = "corpus" if method == "clusters" else None
+    fitted = attach(fit, runs)
+    few, many = (resampling.RESAMPLES[method](fitted, by, n, 3) for n in (600, 10**9))
+    mine, other = (item.losses if item.weights is None else item.weights for item in (few, many))
+    every = mine[:]
+    assert len(np.unique(every, axis=0)) > 200
+    # In another order, some of them twice, and as some of some.
+    index = np.random.default_rng(0).integers(600, size=900)
+    np.testing.assert_array_equal(other[index], every[index])
+    np.testing.assert_array_equal(other.some(index).some(np.array([7, 3]))[:], every[index[[7, 3]]])
+
+
+def test_a_replicate_is_the_same_fit_among_few_as_among_many(fit, runs):
+    few, many = (sf.bootstrap(fit, runs, n_draws=n, seed=4, progress=False) for n in (40, 300))
+    for name, values in few.params.items():
+        np.testing.assert_allclose(many.params[name][:40], values, rtol=1e-7)
 
 
 def test_clusters_stay_whole(fit, runs):
@@ -289,10 +311,10 @@ def test_all_are_searched_once_a_search_gains():
     """Where noise hides the law, some refits end in other minima than the best."""
     away = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.3, seed=8)
     bad = sf.fit(away)
-    found = sf.bootstrap(bad, away, n_draws=60, global_search=0.3)
+    found = sf.bootstrap(bad, away, n_draws=60, seed=1, global_search=0.3)
     assert found.replicates.improved.any()
     assert found.replicates.global_search.all()
-    full = sf.bootstrap(bad, away, n_draws=60, global_search=1.0)
+    full = sf.bootstrap(bad, away, n_draws=60, seed=1, global_search=1.0)
     np.testing.assert_allclose(
         found.replicates.objective_value, full.replicates.objective_value, rtol=1e-6
     )
@@ -388,4 +410,4 @@ def test_strata_need_budgets(fit, runs):
     fitted = attach(fit, runs)
     other = fitted._replace(fit=replace(fit, law=sf.laws.find("chinchilla_n")))
     with pytest.raises(sf.errors.DataError, match="no budgets to resample within"):
-        resampling.RESAMPLES["strata"](other, None, 10, np.random.default_rng(0))
+        resampling.RESAMPLES["strata"](other, None, 10, 0)

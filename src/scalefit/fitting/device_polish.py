@@ -22,15 +22,12 @@ from scalefit.fitting.scaled_objective import ScaledObjective
 from scalefit.fitting.tables import Tables, padded
 from scalefit.objective import Residual
 from scalefit.problem.problem import Data, Problem, Settings
-from scalefit.runtime.meshes import callers, is_host, run_lanes
+from scalefit.runtime.meshes import callers, lanes_of_block, run_lanes
 from scalefit.runtime.threads import in_threads
 
 __all__ = ["DevicePolish", "block_width", "polish_in_rounds", "polished_block"]
 
-# Bytes of one block on a device, and numbers that a start takes there for each row. On a processor
-# a block stays in cache.
-DEVICE_BYTES = 2**30
-PROCESSOR_BYTES = 2**22
+# Numbers that a start takes for each row.
 NUMBERS_PER_ROW = 64
 
 # Most iterations of each round but the last; squares take 8, Huber losses 10 to 60.
@@ -79,25 +76,18 @@ class DevicePolish:
         state: State,
         most: int,
     ) -> tuple[Polished, State]:
-        how, missing = self.data.measure, arrays.response.size - self.data.response.size
-        count = (len(table), self.data.response.size)
-        losses, weights, metric = (np.broadcast_to(it, count) for it in self.tables.take(table))
-        # Padding repeats the last row, so that nothing not finite enters, at weight zero.
-        losses = np.pad(losses, ((0, 0), (0, missing)), mode="edge")
-        weights, metric = (np.pad(item, ((0, 0), (0, missing))) for item in (weights, metric))
+        how = self.data.measure
         static = (self.objective.problem, how.residual, how.absolute, self.dense)
         numbers = (how.delta, how.asymmetry, how.factor * self.tables.unit)
         shared = (arrays, self.settings, numbers, np.int64(most))
-        lanes = ((losses, weights, metric), starts.coordinates, starts.coefficients, state)
+        lanes = (self.tables.padded(table), *starts[:2], state)
         found: tuple[Polished, State] = run_lanes(polished_block, mesh, static, shared, lanes)
         return found
 
 
-def block_width(mesh: Mesh, rows: int, most: int) -> int:
-    """Starts of a block on each device, no more than there are, up to a power of two."""
-    size = PROCESSOR_BYTES if is_host(mesh) else DEVICE_BYTES
-    width = max(1, size // (8 * rows * NUMBERS_PER_ROW))
-    return min(width, 1 << (most - 1).bit_length())
+def block_width(mesh: Mesh, rows: int, starts: int) -> int:
+    """Starts of a block on each device, of so many with so many rows."""
+    return lanes_of_block(mesh, 8 * rows * NUMBERS_PER_ROW, starts)
 
 
 def polish_in_rounds(

@@ -42,7 +42,7 @@ def chosen(devices: Devices, single: bool) -> Mesh | None:
     if devices == "all":
         return mesh_of(jax.local_devices())
     if devices is not None:
-        return mesh_of([_find(devices)])
+        return mesh_of([_find(devices, "device" if single else "devices")])
     if single:
         return None
     if default is None or isinstance(default, str):
@@ -54,11 +54,17 @@ def checked_devices(devices: Any) -> Devices:
     """Where a batch is computed.
 
     Raises:
-        ArgumentError: it is no name and no mesh, or a mesh of devices of another process.
+        ArgumentError: it is no name and no mesh, there is no such device here, or a mesh has
+            devices of another process.
     """
     remedy = "Pass devices='all', 'gpu', a mesh of this process's devices, or leave it out"
+    if devices is None:
+        return None
     if not isinstance(devices, Mesh):
-        return None if devices is None else text(devices, "devices", remedy=remedy)
+        name = text(devices, "devices", remedy=remedy)
+        if name != "all":
+            _find(name, "devices")
+        return name
     other = [item for item in devices.devices.flat if item.process_index != jax.process_index()]
     if other:
         raise ArgumentError(
@@ -80,7 +86,7 @@ def named(device: Any) -> str | None:
     return None if device is None else text(device, "device", remedy=remedy)
 
 
-def _find(device: str) -> jax.Device:
+def _find(device: str, argument: str) -> jax.Device:
     platform, colon, number = device.partition(":")
     try:
         # An empty platform is JAX's default one, and a negative number counts from the end.
@@ -88,11 +94,11 @@ def _find(device: str) -> jax.Device:
             raise ValueError(device)
         return jax.local_devices(backend=platform)[int(number or 0)]
     except (RuntimeError, IndexError, ValueError) as error:
-        here = ", ".join(f"{item.platform}:{item.id}" for item in jax.local_devices())
+        here = [f"{item.platform}:{item.id}" for item in jax.local_devices()]
         raise ArgumentError(
             f"there is no device {shown(device)} here",
-            argument="device",
+            argument=argument,
             value=device,
-            remedy=f"JAX sees {here}: use one of them, or install the JAX that supports yours "
-            "(docs.jax.dev, Installation)",
+            remedy=f"JAX sees {', '.join(here)}: use one of them, as {argument}={here[0]!r}, or "
+            "install the JAX that supports yours (docs.jax.dev, Installation)",
         ) from error

@@ -7,27 +7,28 @@ tables of a study (:mod:`scalefit.fitting.multistart`) are many.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from math import prod
 from typing import Any
 
-import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from scalefit.fitting import grid
+from scalefit.fitting.device_scan import DeviceScan
 from scalefit.fitting.devices import Devices, chosen
 from scalefit.fitting.end_points import Polished
 from scalefit.fitting.grid import Candidates
 from scalefit.fitting.newton import MOST_ITERATIONS
 from scalefit.fitting.polish import HOST_NUMBERS, Polisher
 from scalefit.fitting.ranking import Ranking, rank
-from scalefit.fitting.tables import Tables, padded
-from scalefit.problem.problem import Data, Problem, Settings
-from scalefit.runtime.meshes import is_host
-from scalefit.runtime.settings import on_device, processor, quiet
-from scalefit.runtime.threads import THREADS, apart, in_threads
+from scalefit.fitting.tables import Tables
+from scalefit.problem.problem import Problem, Settings
+from scalefit.runtime.meshes import callers, is_host, mesh_of
+from scalefit.runtime.settings import processor, quiet
+from scalefit.runtime.threads import apart, in_threads
 
 __all__ = ["SAME_VALUE", "Engine", "or_infinite"]
 
@@ -40,6 +41,9 @@ ROUNDS = ((30, grid.SCATTERED_STARTS), (100, 8), (MOST_ITERATIONS, 8))
 COMPILED_CELLS = 2**24
 # Where a processor is named as the device, calling the program is worth it above this many.
 CALLED_CELLS = 2**17
+
+# Threads that call the program and rank what it scanned, at least: one ranks while another scans.
+RANKING_THREADS = 2
 
 # A value is lower than another by more than this share of it, or they are the same minimum.
 SAME_VALUE = 1e-9
@@ -73,26 +77,42 @@ class Engine:
         self.progress = progress
         self.mesh = chosen(devices, single=not any(tables.own))
         self.polisher = Polisher(problem, settings, tables, self.mesh)
+        self._on_devices = DeviceScan(problem, settings, tables, axes)
         self.model = self.polisher.objective.model
 
     def rank(self, index: np.ndarray, starts: int) -> list[Ranking]:
         """Cells to start from for some tables, so many at most unless they are scattered."""
-        compiled = self.compiled(len(index))
-
-        def one(table: int) -> Ranking:
-            return self.ranked(table, self.scan(table, compiled), starts)
-
-        # A compiled program lets other threads of Python work meanwhile; numpy does too little at
-        # a time for that.
+        compiled = bool(self.axes) and self.compiled(len(index))
         with self.bar(len(index), "searching") as bar:
-            done = (lambda: None) if bar is None else bar.update
+            update = (lambda _: None) if bar is None else bar.update
             if compiled:
-                return in_threads(one, index.tolist(), THREADS, done)
+                return self._ranked_by_blocks(index, starts, update)
             found = []
             for table in index.tolist():
-                found.append(one(table))
-                done()
+                found.append(self.ranked(table, self.scan(table, False), starts))
+                update(1)
             return found
+
+    def _ranked_by_blocks(
+        self, index: np.ndarray, starts: int, update: Callable[[int], Any]
+    ) -> list[Ranking]:
+        """The same by the compiled program."""
+        mesh = self._scanning_mesh
+        width = self._on_devices.width(mesh, len(index))
+        blocks = [index[first : first + width] for first in range(0, len(index), width)]
+        sizes = iter(map(len, blocks))
+
+        def one(block: np.ndarray) -> list[Ranking]:
+            with quiet():
+                scans = self._on_devices(mesh, block, width)
+            pairs = zip(block.tolist(), scans, strict=True)
+            return [self.ranked(table, scan, starts) for table, scan in pairs]
+
+        # A compiled program lets other threads of Python work meanwhile: they rank what was
+        # scanned. Numpy does too little at a time for that.
+        threads = max(RANKING_THREADS, callers(mesh))
+        found = in_threads(one, blocks, threads, lambda: update(next(sizes)))
+        return [item for part in found for item in part]
 
     def ranked(self, table: int, scan: grid.Scan | None, starts: int) -> Ranking:
         """Cells to start from on a scanned grid."""
@@ -113,20 +133,19 @@ class Engine:
         """The best cell of every tile of a table's grid; None where there is no grid."""
         if not self.axes:
             return None
+        if compiled:
+            return self._compiled_scan(table)
         with quiet():
-            data = self.tables.one(table)
-            if compiled:
-                return self._compiled_scan(data)
-            return grid.scan(self.model, data, self.settings, self.axes)
+            return grid.scan(self.model, self.tables.one(table), self.settings, self.axes)
 
-    def _compiled_scan(self, data: Data) -> grid.Scan:
-        def run() -> grid.Scan:
-            with on_device(processor() if self.mesh is None else self.mesh.devices.flat[0]):
-                axes = list(self.axes)
-                found = grid.scan_compiled(self.problem, padded(data), self.settings, axes)
-                return grid.Scan(*jax.device_get(found))
+    def _compiled_scan(self, table: int) -> grid.Scan:
+        mesh = mesh_of([self._scanning_mesh.devices.flat[0]])
+        return apart(lambda: self._on_devices(mesh, np.array([table]), 1))[0]
 
-        return apart(run)
+    @property
+    def _scanning_mesh(self) -> Mesh:
+        """Where compiled scans run, on the host too where grids are large."""
+        return self.mesh or mesh_of([processor()])
 
     def solved(self, cells: np.ndarray, table: np.ndarray) -> Candidates:
         """Cells with their best coefficients, each on the grid of its own table."""

@@ -13,11 +13,9 @@ squared loss and only ranks cells; the best separated ones are polished on the t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from math import prod
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -39,7 +37,7 @@ __all__ = [
     "coarse_axes",
     "points",
     "scan",
-    "scan_compiled",
+    "scan_bytes",
     "solved",
     "tile_side",
     "values",
@@ -316,6 +314,16 @@ def _row_size(problem: Problem, data: Data, grid: Sequence[Any]) -> int:
     return max((levels + dense) * prod(sizes[1:]), *columns, 1)
 
 
+def scan_bytes(problem: Problem, data: Data, grid: Sequence[Any]) -> int:
+    """Bytes that a compiled scan takes, about: a slab, and all columns."""
+    cells = _cells(problem, grid)
+    columns = sum(
+        prod(len(grid[axis]) for axis in cells.across(axes)) for axes in problem.axes_seen
+    )
+    slab = min(SLAB_BYTES, 8 * len(grid[0]) * _row_size(problem, data, grid))
+    return 2 * slab + 8 * data.response.shape[-1] * columns
+
+
 def _best_of_tiles(xp: Any, value: Any, tile: int) -> Scan:
     """The best cell of each block of ``tile`` cells along every axis, infinite where there is none.
 
@@ -334,10 +342,3 @@ def _best_of_tiles(xp: Any, value: Any, tile: int) -> Scan:
     blocks = blocks.reshape(*blocks.shape[:count], -1)
     least = blocks.min(axis=-1)
     return Scan(xp.where(least < REJECTED, least, np.inf), xp.argmin(blocks, axis=-1))
-
-
-@partial(jax.jit, static_argnames="problem")
-def scan_compiled(problem: Problem, data: Data, settings: Settings, grid: Sequence[Any]) -> Scan:
-    """The scan as one program, for devices and for grids of very many cells."""
-    model = Model(problem, data.columns, data.fixed, jnp)
-    return scan(model, data, settings, grid)

@@ -15,6 +15,7 @@ from scalefit.errors import DataError
 from scalefit.fitting import grid
 from scalefit.fitting.devices import Devices
 from scalefit.fitting.diagnostics import converged
+from scalefit.fitting.drawn import Drawn
 from scalefit.fitting.end_points import Polished
 from scalefit.fitting.engine import SAME_VALUE, Engine, or_infinite
 from scalefit.fitting.grid import Candidates
@@ -63,8 +64,8 @@ def refit(
     settings: Settings,
     data: Data,
     *,
-    observed: np.ndarray | None = None,
-    weight: np.ndarray | None = None,
+    observed: np.ndarray | Drawn | None = None,
+    weight: np.ndarray | Drawn | None = None,
     points: int | None = None,
     starts: int = 1,
     near: Candidates | None = None,
@@ -128,8 +129,8 @@ def follow(
     data: Data,
     near: Candidates,
     *,
-    observed: np.ndarray | None = None,
-    weight: np.ndarray | None = None,
+    observed: np.ndarray | Drawn | None = None,
+    weight: np.ndarray | Drawn | None = None,
     progress: bool = False,
     devices: Devices = None,
 ) -> Refits:

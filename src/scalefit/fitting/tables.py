@@ -6,10 +6,11 @@ from typing import Any, cast
 
 import numpy as np
 
+from scalefit.fitting.drawn import Drawn
 from scalefit.objective import Objective
 from scalefit.problem.problem import Data
 
-__all__ = ["Tables", "padded"]
+__all__ = ["Tables", "padded", "padded_rows"]
 
 # Rows of compiled programs are padded to powers of two, so that tables of like size share a
 # program; no fewer than this.
@@ -23,24 +24,26 @@ class Tables:
         objective: what is minimised.
         data: the design, and the one table's losses and weights.
         observed: observed losses of every table, (tables, rows); the one table's by default.
-        weight: row weights of every table, (tables, rows); the one table's by default.
+        weight: row weights of every table, (tables, rows); the one table's by default. Drawn ones
+            are those of the one table times how often each row was drawn.
     """
 
     def __init__(
         self,
         objective: Objective,
         data: Data,
-        observed: np.ndarray | None = None,
-        weight: np.ndarray | None = None,
+        observed: np.ndarray | Drawn | None = None,
+        weight: np.ndarray | Drawn | None = None,
     ) -> None:
         self.objective, self.data = objective, data
         self.observed, self.weight = observed, weight
         given = [item for item in (observed, weight) if item is not None]
         # Weights are in a unit of their own, a power of two: however large or small they are,
         # neither their squares nor thresholds of rounding are out of range.
-        most = np.max(data.weight if weight is None else weight, initial=0.0)
+        known = weight if isinstance(weight, np.ndarray) else data.weight
+        most = np.max(known, initial=0.0)
         self.unit = float(np.exp2(np.floor(np.log2(most)))) if most > 0 else 1.0
-        self.voids = bool((data.weight == 0).any() if weight is None else (weight == 0).any())
+        self.voids = isinstance(weight, Drawn) or bool((known == 0).any())
         # Whether every table has its own target, weight and metric.
         self.own = (observed is not None, weight is not None, bool(given))
 
@@ -67,11 +70,26 @@ class Tables:
         losses, weights, metric = (item[0] for item in self.take(np.array([index])))
         return self.data._replace(response=losses, weight=weights, metric=metric)
 
+    def padded(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What :meth:`take` returns, for a compiled program: (tables, rows of the program)."""
+        rows = self.data.response.size
+        filling = ((0, 0), (0, padded_rows(rows) - rows))
+        losses, weights, metric = (
+            np.broadcast_to(item, (len(index), rows)) for item in self.take(index)
+        )
+        # Padding repeats the last row, so that nothing not finite enters, at weight zero.
+        losses = np.pad(losses, filling, mode="edge")
+        return losses, np.pad(weights, filling), np.pad(metric, filling)
+
+
+def padded_rows(rows: int) -> int:
+    """Rows of the compiled program for a table of so many."""
+    return 1 << (max(FEWEST_ROWS, rows) - 1).bit_length()
+
 
 def padded(data: Data) -> Data:
     """The design for a compiled program: rows filled up to a power of two, arrays only."""
-    rows = data.response.size
-    missing = (1 << (max(FEWEST_ROWS, rows) - 1).bit_length()) - rows
+    missing = padded_rows(data.response.size) - data.response.size
 
     def filled(values: Any) -> np.ndarray:
         return np.pad(values, (0, missing), mode="edge")

@@ -59,7 +59,8 @@ MOST_SEARCHED = 0.25
 # Most such minima from which every replicate is polished again.
 MOST_FOLLOWED = 6
 
-# Numbers of eight bytes that a replicate takes for each parameter, beside two for each run.
+# Numbers of eight bytes that a replicate takes for each parameter. What it is fitted to is drawn
+# when its turn comes.
 FIELDS = 16
 COUNT = "Pass n_draws=1000, which gives two digits of an interval"
 
@@ -145,8 +146,7 @@ def bootstrap(
         remedy=f"Pass a share, as global_search={SEARCHED}",
     )
     progress, devices = arguments.flag(progress, "progress"), checked_devices(devices)
-    size = 2 * fit.nobs + FIELDS * (fit.n_free + 1)
-    arguments.affordable(n_draws, "n_draws", 8 * size, remedy=COUNT)
+    arguments.affordable(n_draws, "n_draws", 8 * FIELDS * (fit.n_free + 1), remedy=COUNT)
     # Losses with known noise are drawn, whatever the residuals say of it.
     require_freedom(fit, method == "residuals" and fit.objective.sigma is not None)
     refuse_unknown(bootstrap, fit.law, columns)
@@ -155,10 +155,9 @@ def bootstrap(
         plain = "clusters" if method == "rows" else method
         require_clusters(fit, f"bootstrap(fit, runs, method={plain!r}, by={{by}})")
     fitted = attach(fit, runs, **columns)
-    rng = np.random.default_rng(seed)
-    resample = RESAMPLES[method](fitted, columns_by, n_draws, rng)
+    resample = RESAMPLES[method](fitted, columns_by, n_draws, seed)
     refits = _Refits(fitted, resample, n_draws, progress, devices)
-    found, checks = refits.searched(global_search, rng)
+    found, checks = refits.searched(global_search, np.random.default_rng(seed))
     usable = converged(fit.objective, fitted.prepared.data, found) & np.isfinite(found.value)
     if not usable.any():
         raise FitError(
@@ -218,12 +217,12 @@ class _Refits:
         """The best minimum found for every replicate, and what checks of the search showed.
 
         Args:
-            share: of the replicates, drawn at random, that are searched over the whole bounds in
-                any case.
-            rng: draws them.
+            share: of the replicates that are searched over the whole bounds in any case.
+            rng: draws others that are.
         """
         cheap = len(self.fitted.prepared.problem.nonlinear) <= MOST_GRIDDED
-        chosen = rng.permutation(self.n_draws) < round(share * self.n_draws)
+        # One in so many, whatever the number of replicates: those are in no order.
+        chosen = np.diff(np.floor(share * np.arange(self.n_draws + 1))) > 0
         batch = max(FEWEST_CHECKED, round(share * self.n_draws))
         most = None if cheap else max(batch, round(MOST_SEARCHED * self.n_draws))
         every = np.arange(self.n_draws)
@@ -248,8 +247,8 @@ class _Refits:
             self.fitted.fit.objective,
             prepared.settings,
             prepared.data,
-            observed=None if losses is None else losses[which],
-            weight=None if weights is None else weights[which],
+            observed=None if losses is None else losses.some(which),
+            weight=None if weights is None else weights.some(which),
             points=POINTS if gridded else None,
             progress=self.progress,
             devices=self.devices,

@@ -1,7 +1,7 @@
 """What the replicates of a bootstrap are fitted to: rows, clusters, strata or residuals at random.
 
 Every method of :data:`RESAMPLES` takes a fit on its table, the column of the clusters or strata (or
-None), the number of replicates and the random numbers.
+None), the number of replicates and the seed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from scalefit.data.budgets import budget_codes
 from scalefit.errors import DataError
 from scalefit.fitting.derivatives import derivatives
+from scalefit.fitting.drawn import Drawn
 from scalefit.frozen import Frozen
 from scalefit.inference.fitted_data import Columns, FittedData, by_text, clusters
 from scalefit.inference.leverage import left_out
@@ -30,9 +31,6 @@ Method = Literal["rows", "clusters", "strata", "residuals", "wild"]
 # six, 462 in all, and the ends of 95 % where Student's t has them are one in four hundred.
 FEW_CLUSTERS = 8
 
-# Replicates whose draws are made at once.
-COUNTED_AT_ONCE = 4096
-
 # Webb's six-point distribution: mean 0, variance 1, third moment 0.
 WEBB = np.array([-np.sqrt(1.5), -1.0, -np.sqrt(0.5), np.sqrt(0.5), 1.0, np.sqrt(1.5)])
 
@@ -41,33 +39,37 @@ class Resample(NamedTuple):
     """What the replicates are fitted to: new weights of the rows, or new losses.
 
     Attributes:
-        weights: shape (replicates, rows), or None where the losses are new.
-        losses: shape (replicates, rows), or None where the weights are new.
+        weights: of shape (replicates, rows), or None where the losses are new.
+        losses: of shape (replicates, rows), or None where the weights are new.
         tails: which percentiles of the draws are the ends of an interval.
         notes: soft problems.
     """
 
-    weights: np.ndarray | None
-    losses: np.ndarray | None
+    weights: Drawn | None
+    losses: Drawn | None
     tails: TailCorrection
     notes: tuple[Note, ...] = ()
 
 
-def _rows(fitted: FittedData, _: Columns | None, n: int, rng: np.random.Generator) -> Resample:
-    weights = _drawn_weights(fitted, np.zeros(len(fitted.used), dtype=int), n, rng)
+def _rows(fitted: FittedData, _: Columns | None, n: int, seed: int) -> Resample:
+    weights = _drawn_weights(fitted, np.zeros(len(fitted.used), dtype=int), n, seed)
     return Resample(weights, None, _tail_correction(fitted))
 
 
-def _clusters(fitted: FittedData, by: Columns | None, n: int, rng: np.random.Generator) -> Resample:
+def _clusters(fitted: FittedData, by: Columns | None, n: int, seed: int) -> Resample:
     codes = _cluster_codes(fitted, by or ())
     count = int(codes.max()) + 1
-    times = counts(n, count, rng)[:, codes] * fitted.used
+
+    def drawn(rng: np.random.Generator, n: int) -> np.ndarray:
+        return _weights(fitted, counts(n, count, rng)[:, codes] * fitted.used)
+
     # Of G clusters drawn with replacement, spread is that of G - 1.
     tails = TailCorrection(min(count - 1, fitted.df_resid), float(np.sqrt(count / (count - 1))))
-    return Resample(_weights(fitted, times), None, tails, _few_clusters(count, by or ()))
+    weights = Drawn(drawn, n, len(codes), seed)
+    return Resample(weights, None, tails, _few_clusters(count, by or ()))
 
 
-def _strata(fitted: FittedData, by: Columns | None, n: int, rng: np.random.Generator) -> Resample:
+def _strata(fitted: FittedData, by: Columns | None, n: int, seed: int) -> Resample:
     codes = _budget_codes(fitted) if by is None else _cluster_codes(fitted, by)
     sizes = np.bincount(codes[fitted.used])
     single = int(np.count_nonzero(sizes == 1))
@@ -83,33 +85,33 @@ def _strata(fitted: FittedData, by: Columns | None, n: int, rng: np.random.Gener
     several = sizes[sizes > 1]
     # Of m runs drawn with replacement, spread is that of m - 1.
     inflation = float(np.sqrt(several.sum() / (several - 1).sum())) if len(several) else 1.0
-    weights = _drawn_weights(fitted, codes, n, rng)
+    weights = _drawn_weights(fitted, codes, n, seed)
     tails = _tail_correction(fitted, inflation)
     return Resample(weights, None, tails, tuple(notes if single else ()))
 
 
-def _drawn_weights(
-    fitted: FittedData, codes: np.ndarray, n: int, rng: np.random.Generator
-) -> np.ndarray:
+def _drawn_weights(fitted: FittedData, codes: np.ndarray, n: int, seed: int) -> Drawn:
     """Weights that draw each stratum's rows with replacement, as many as it has."""
-    times = np.zeros((n, len(codes)), dtype=np.uint16)
-    for code in np.unique(codes[fitted.used]):
-        (rows,) = np.nonzero((codes == code) & fitted.used)
-        times[:, rows] = counts(n, len(rows), rng)
-    return _weights(fitted, times)
+    strata = [
+        np.flatnonzero((codes == code) & fitted.used) for code in np.unique(codes[fitted.used])
+    ]
+
+    def drawn(rng: np.random.Generator, n: int) -> np.ndarray:
+        times = np.zeros((n, len(codes)), dtype=np.uint16)
+        for rows in strata:
+            times[:, rows] = counts(n, len(rows), rng)
+        return _weights(fitted, times)
+
+    return Drawn(drawn, n, len(codes), seed)
 
 
 def counts(n: int, count: int, rng: np.random.Generator) -> np.ndarray:
     """How often each of so many things is drawn with replacement, as many as there are.
 
-    Shape (n, count). Small numbers: of a hundred thousand replicates they are most of what is held
-    in memory.
+    Shape (n, count), small numbers.
     """
-    times = np.empty((n, count), dtype=np.uint16)
-    for first in range(0, n, COUNTED_AT_ONCE):
-        part = times[first : first + COUNTED_AT_ONCE]
-        part[:] = rng.multinomial(count, np.full(count, 1 / count), size=len(part))
-    return times
+    things = rng.integers(count, size=(n, count)) + count * np.arange(n)[:, None]
+    return np.bincount(things.ravel(), minlength=n * count).reshape(n, count).astype(np.uint16)
 
 
 def _weights(fitted: FittedData, times: np.ndarray) -> np.ndarray:
@@ -118,19 +120,20 @@ def _weights(fitted: FittedData, times: np.ndarray) -> np.ndarray:
     return times if (weight[fitted.used] == 1).all() else weight * times
 
 
-def _residuals(fitted: FittedData, _: Columns | None, n: int, rng: np.random.Generator) -> Resample:
-    errors = fitted.errors
+def _residuals(fitted: FittedData, _: Columns | None, n: int, seed: int) -> Resample:
+    errors, rows = fitted.errors, len(fitted.used)
     if errors is not None:
-        drawn = rng.standard_normal((n, len(errors))) * np.where(fitted.used, errors, 0.0)
-        return _losses(fitted, drawn, AS_DRAWN)
+        sizes = np.where(fitted.used, errors, 0.0)
+        return _losses(
+            fitted, n, seed, lambda rng, n: rng.standard_normal((n, rows)) * sizes, AS_DRAWN
+        )
     # Residuals are smaller than the noise, because the fit follows them.
     noise = fitted.residuals[fitted.used] * fitted.inflation
-    return _losses(
-        fitted, rng.choice(noise, (n, len(fitted.used))), TailCorrection(fitted.df_resid)
-    )
+    tails = TailCorrection(fitted.df_resid)
+    return _losses(fitted, n, seed, lambda rng, n: rng.choice(noise, (n, rows)), tails)
 
 
-def _wild(fitted: FittedData, by: Columns | None, n: int, rng: np.random.Generator) -> Resample:
+def _wild(fitted: FittedData, by: Columns | None, n: int, seed: int) -> Resample:
     rows = len(fitted.used)
     codes = np.arange(rows) if by is None else _cluster_codes(fitted, by)
     count = int(codes.max()) + 1
@@ -145,7 +148,10 @@ def _wild(fitted: FittedData, by: Columns | None, n: int, rng: np.random.Generat
     )
     noise = np.zeros(rows)
     noise[fitted.used] = without.values
-    factors = rng.choice(WEBB, (n, count))[:, codes]
+
+    def drawn(rng: np.random.Generator, n: int) -> np.ndarray:
+        return noise * rng.choice(WEBB, (n, count))[:, codes]
+
     tails = TailCorrection(fitted.df_resid if by is None else min(count - 1, fitted.df_resid))
     notes = () if by is None else _few_clusters(count, by)
     if fitted.fit.objective.penalty.bounded:
@@ -157,12 +163,10 @@ def _wild(fitted: FittedData, by: Columns | None, n: int, rng: np.random.Generat
                 "rows, or use covariance",
             ),
         )
-    return _losses(fitted, noise * factors, tails, notes)
+    return _losses(fitted, n, seed, drawn, tails, notes)
 
 
-RESAMPLES: Mapping[
-    str, Callable[[FittedData, Columns | None, int, np.random.Generator], Resample]
-] = Frozen(
+RESAMPLES: Mapping[str, Callable[[FittedData, Columns | None, int, int], Resample]] = Frozen(
     {
         "rows": _rows,
         "clusters": _clusters,
@@ -181,11 +185,20 @@ def _tail_correction(fitted: FittedData, inflation: float = 1.0) -> TailCorrecti
 
 
 def _losses(
-    fitted: FittedData, noise: np.ndarray, tails: TailCorrection, notes: tuple[Note, ...] = ()
+    fitted: FittedData,
+    n: int,
+    seed: int,
+    noise: Callable[[np.random.Generator, int], np.ndarray],
+    tails: TailCorrection,
+    notes: tuple[Note, ...] = (),
 ) -> Resample:
     """Losses of the surface with noise, as the objective measures it."""
-    losses = noisy_losses(fitted.predicted, noise, fitted.fit.objective.residual)
-    return Resample(None, losses, tails, notes)
+    residual = fitted.fit.objective.residual
+
+    def drawn(rng: np.random.Generator, n: int) -> np.ndarray:
+        return noisy_losses(fitted.predicted, noise(rng, n), residual)
+
+    return Resample(None, Drawn(drawn, n, len(fitted.used), seed), tails, notes)
 
 
 def _cluster_codes(fitted: FittedData, by: Columns) -> np.ndarray:

@@ -12,6 +12,7 @@ from scalefit.data.table import LossTable
 from scalefit.errors import DataError, FitError
 from scalefit.fitting import multistart
 from scalefit.fitting.api import result_of
+from scalefit.fitting.devices import Devices
 from scalefit.fitting.diagnostics import EXACT_SPREAD, converged
 from scalefit.fitting.prepared_fit import PreparedFit, prepare_again
 from scalefit.fitting.refits import refit
@@ -42,7 +43,12 @@ class SubsetFit(NamedTuple):
 
 
 def fit_subsets(
-    fit: Fit, table: LossTable, kept: np.ndarray, *, searched: bool = True
+    fit: Fit,
+    table: LossTable,
+    kept: np.ndarray,
+    *,
+    searched: bool = True,
+    devices: Devices = None,
 ) -> tuple[SubsetFit, ...]:
     """The same law, objective and constraints, fitted to parts of a table.
 
@@ -56,6 +62,7 @@ def fit_subsets(
         kept: which rows each part has, booleans of shape (parts, rows).
         searched: whether parts are searched over the whole bounds; else only those that do not
             converge from the optimum of the whole table.
+        devices: where to fit.
 
     Returns:
         One for each part; what it lacks of a fit by :func:`scalefit.fit` is its search evidence and
@@ -79,7 +86,7 @@ def fit_subsets(
             # Another number of levels: its coefficients are others.
             found[i] = _alone(fit, part)
     for members in batches.values():
-        refits = _refit(fit, whole, prepared[members[0]], table, kept[members], searched)
+        refits = _refit(fit, whole, prepared[members[0]], table, kept[members], searched, devices)
         done = converged(fit.objective, whole.data, refits)
         for k, i in enumerate(members):
             found[i] = _assembled(fit, prepared[i], refits, k, bool(done[k]))
@@ -93,6 +100,7 @@ def _refit(
     table: LossTable,
     kept: np.ndarray,
     searched: bool,
+    devices: Devices,
 ) -> multistart.Refits:
     """Parts with equal bounds, as the whole table with other weights."""
     return multistart.refit(
@@ -105,6 +113,7 @@ def _refit(
         near=optimum_of(fit, whole.problem) if fit.status.usable else None,
         global_search=np.full(len(kept), searched),
         held=None if searched else 0,
+        devices=devices,
     )
 
 

@@ -25,7 +25,7 @@ from scalefit.many.programs import polished_tables, ranked_tables
 from scalefit.many.stacks import Stack
 from scalefit.objective import Objective
 from scalefit.problem.problem import Problem, Settings
-from scalefit.runtime.meshes import callers, is_host, run_lanes
+from scalefit.runtime.meshes import callers, lanes_of_block, run_lanes
 from scalefit.runtime.settings import quiet
 from scalefit.runtime.threads import in_threads
 
@@ -38,9 +38,7 @@ FINE = {0: 0, 1: 128, 2: 24, 3: 12, 4: 8}
 # Parts of the box per axis in which a table that is not settled has a start.
 PARTS = {0: 0, 1: 12, 2: 4, 3: 3, 4: 2}
 
-# Bytes of a block of tables whose cells are ranked, on a processor and on other devices, and
-# numbers that a cell takes for each row.
-RANKED_BYTES = (2**22, 2**28)
+# Numbers that a cell takes for each row.
 NUMBERS_PER_CELL = 8
 
 
@@ -130,9 +128,8 @@ class _Stacked:
         data, count = self.data, len(self.stack)
         sides = (COARSE[self.q], FINE[self.q])
         cells = COARSE[self.q] ** self.q + 3
-        size = RANKED_BYTES[not is_host(self.mesh)]
-        per_device = max(1, size // (8 * data.response.shape[1] * cells * NUMBERS_PER_CELL))
-        width = min(per_device, 1 << (count - 1).bit_length()) * self.mesh.size
+        each = 8 * data.response.shape[1] * cells * NUMBERS_PER_CELL
+        width = lanes_of_block(self.mesh, each, count) * self.mesh.size
 
         def run(index: np.ndarray) -> Any:
             filled = np.resize(index, width)

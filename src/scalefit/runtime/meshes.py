@@ -18,10 +18,16 @@ from jax.sharding import Mesh, PartitionSpec
 from scalefit.runtime.settings import on_device
 from scalefit.runtime.threads import THREADS
 
-__all__ = ["LANES", "callers", "is_host", "mesh_of", "run_lanes"]
+__all__ = ["LANES", "callers", "is_host", "lanes_of_block", "mesh_of", "run_lanes"]
 
 # Name of the axis.
 LANES = "lanes"
+
+# Bytes of one block. On a processor it stays in cache. An accelerator is busy with so many, or with
+# a share of its memory where that is less; larger blocks would leave devices of a mesh idle.
+PROCESSOR_BYTES = 2**22
+DEVICE_BYTES = 2**30
+SHARE_OF_DEVICE = 1 / 8
 
 # Programs that are kept, each for a mesh and its static arguments.
 KEPT = 64
@@ -40,6 +46,29 @@ def is_host(mesh: Mesh) -> bool:
 def callers(mesh: Mesh) -> int:
     """Threads that call programs at once: on one processor that is what fills its cores."""
     return THREADS if is_host(mesh) and mesh.size == 1 else 1
+
+
+def lanes_of_block(mesh: Mesh, each: int, count: int) -> int:
+    """Lanes of a block on one device, the same on one device as on many.
+
+    As many as fit into the bytes of a block, one at least; no more than there are, rounded up to a
+    power of two, so that batches of like size share a program.
+
+    Args:
+        mesh: the devices.
+        each: bytes that a lane takes.
+        count: lanes of the batch.
+    """
+    most = min(map(_block_bytes, mesh.devices.flat))
+    return min(max(1, most // each), 1 << (count - 1).bit_length())
+
+
+def _block_bytes(device: jax.Device) -> int:
+    if device.platform == "cpu":
+        return PROCESSOR_BYTES
+    # Devices that do not say have none of it.
+    memory = (device.memory_stats() or {}).get("bytes_limit")
+    return DEVICE_BYTES if memory is None else min(DEVICE_BYTES, int(memory * SHARE_OF_DEVICE))
 
 
 def run_lanes(

@@ -13,6 +13,7 @@ from scalefit.approach2.parabola import vertex_fits
 from scalefit.approach2.sweeps import sweeps
 from scalefit.data.table import LossTable
 from scalefit.errors import ArgumentError, DataError
+from scalefit.fitting.devices import Devices, checked_devices
 from scalefit.fitting.diagnostics import converged, exact
 from scalefit.fitting.multistart import SAME_VALUE, Refits, refit
 from scalefit.fitting.prepared_fit import PreparedFit, prepare_fit
@@ -39,6 +40,7 @@ class _Tables(NamedTuple):
         objective: of the surface fit.
         flops: budget to extrapolate to, or None.
         seeds: of random starts, shape (tables,).
+        devices: where the surface is fitted.
     """
 
     runs: LossTable
@@ -46,6 +48,7 @@ class _Tables(NamedTuple):
     objective: Objective
     flops: float | None
     seeds: np.ndarray
+    devices: Devices
 
 
 def estimate(
@@ -56,6 +59,7 @@ def estimate(
     flops: float | None = None,
     objective: Objective | None = None,
     seeds: Any = None,
+    devices: Devices = None,
 ) -> pd.DataFrame:
     """Parameters and exponents by each method, on each of many tables of one design.
 
@@ -73,6 +77,7 @@ def estimate(
         objective: of ``surface``; squared raw losses by default.
         seeds: of the random starts, numbers or generators, one for each table; its number by
             default.
+        devices: where ``surface`` is fitted, as for :func:`scalefit.bootstrap`.
 
     Returns:
         A row for each table and method: ``table`` (its number), ``method``, ``E``, ``A``, ``B``,
@@ -106,7 +111,7 @@ def estimate(
         remedy="Pass one run per row, as design=scalefit.simulation.isoflop_design()",
     )
     names = checked_methods(methods)
-    flops = checked_budget(flops)
+    flops, devices = checked_budget(flops), checked_devices(devices)
     goal = Objective("raw", "none")
     if objective is not None:
         remedy = "Pass objective=scalefit.objective.Objective('raw', 'none')"
@@ -123,7 +128,7 @@ def estimate(
     # The mean size of the losses of all tables sets the unit of the fits: a single table may have
     # losses of any size.
     runs = LossTable.from_frame(design.assign(loss=np.sqrt((tables**2).mean(axis=0))))
-    given = _Tables(runs, tables, goal, flops, np.asarray(numbers))
+    given = _Tables(runs, tables, goal, flops, np.asarray(numbers), devices)
     frames = [
         pd.DataFrame({"table": np.arange(len(tables)), "method": name, **METHODS[name](given)})
         for name in names
@@ -189,7 +194,7 @@ def _checked(
 
 def _surface(given: _Tables) -> dict[str, Any]:
     prepared = prepare_fit(given.runs, LAW, given.objective)
-    found = _fits(prepared, given.objective, given.losses)
+    found = _fits(prepared, given)
     states = [
         (exact(given.objective, prepared.data, found), "exact"),
         (~np.isfinite(found.value), "failed"),
@@ -202,8 +207,9 @@ def _surface(given: _Tables) -> dict[str, Any]:
     return answers_of(point, given.flops) | {"value": found.value, "status": status}
 
 
-def _fits(prepared: PreparedFit, objective: Objective, losses: np.ndarray) -> Refits:
+def _fits(prepared: PreparedFit, given: _Tables) -> Refits:
     """Global optima of all tables: from the best cell of the grid, or from all basins."""
+    objective, losses = given.objective, given.losses
 
     def search(which: np.ndarray, starts: int) -> Refits:
         return refit(
@@ -213,6 +219,7 @@ def _fits(prepared: PreparedFit, objective: Objective, losses: np.ndarray) -> Re
             prepared.data,
             observed=losses[which],
             starts=starts,
+            devices=given.devices,
         )
 
     found = search(np.arange(len(losses)), 1)

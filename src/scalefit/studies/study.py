@@ -14,6 +14,7 @@ import pandas as pd
 from scalefit import arguments
 from scalefit.arguments import refused
 from scalefit.errors import ArgumentError
+from scalefit.fitting.devices import Devices, checked_devices
 from scalefit.notes import Note
 from scalefit.objective import Objective, Residual, Robust
 from scalefit.reporting.described import Described
@@ -151,6 +152,7 @@ def simulation_study(
     delta: float = 1e-3,
     slow_seeds: int = 16,
     progress: bool = True,
+    devices: Devices = None,
 ) -> Study:
     """Every method on simulated tables of every setting: the errors of methods, by simulation.
 
@@ -177,6 +179,7 @@ def simulation_study(
         slow_seeds: methods of Approach 3, in scipy and one by one, are run on the first so many
             seeds of each setting only.
         progress: whether a bar is drawn once it takes more than two seconds.
+        devices: where surfaces are fitted, as for :func:`scalefit.bootstrap`.
 
     Returns:
         The study.
@@ -204,8 +207,8 @@ def simulation_study(
     )
     slow = "Pass a number of seeds, as slow_seeds=16"
     slow_seeds = arguments.whole(slow_seeds, "slow_seeds", least=1, remedy=slow)
-    progress = arguments.flag(progress, "progress")
-    objective = Objective(residual, robust, delta)
+    progress, devices = arguments.flag(progress, "progress"), checked_devices(devices)
+    how = _How(flops, Objective(residual, robust, delta), slow_seeds, devices)
     batches: dict[str, list[_Setting]] = {}
     for number, row in enumerate(rows):
         one = _read(number, row, design)
@@ -220,12 +223,21 @@ def simulation_study(
         leave=False,
         disable=not progress,
     )
-    frames = [_batch(batch, chosen, names, flops, objective, slow_seeds) for batch in bar]
+    frames = [_batch(batch, chosen, names, how) for batch in bar]
     table = pd.concat(frames, ignore_index=True)
     order = table["method"].map({name: place for place, name in enumerate(names)})
     table = table.assign(order=order).sort_values(["setting", "order", "seed"], kind="stable")
     columns = tuple(dict.fromkeys(name for row in rows for name in row))
     return Study(table.drop(columns="order").reset_index(drop=True), columns)
+
+
+class _How(NamedTuple):
+    """How every table is fitted: options of :func:`simulation_study`."""
+
+    flops: float | None
+    objective: Objective
+    slow_seeds: int
+    devices: Devices
 
 
 class _Setting(NamedTuple):
@@ -331,40 +343,37 @@ def _batch(
     batch: Sequence[_Setting],
     seeds: np.ndarray,
     methods: Sequence[str],
-    flops: float | None,
-    objective: Objective,
-    slow_seeds: int,
+    how: _How,
 ) -> pd.DataFrame:
     """All settings of one surface and design."""
     points, truth = batch[0].design, batch[0].surface
     exact = LAW.evaluate({name: points[name] for name in LAW.columns}, truth)
-    losses = np.stack(
-        [
-            one.noise.applied(exact, one.noise.draw(points, np.random.default_rng(int(seed))))
-            for one in batch
-            for seed in seeds
-        ]
-    )
     place = np.arange(len(batch)).repeat(len(seeds))
     nth = np.tile(np.arange(len(seeds)), len(batch))
+    losses = np.empty((len(place), len(points)))
+    for row, (i, k) in enumerate(zip(place.tolist(), nth.tolist(), strict=True)):
+        noise = batch[i].noise
+        drawn = noise.draw(points, np.random.default_rng(int(seeds[k])))
+        losses[row] = noise.applied(exact, drawn)
+    settings = pd.DataFrame([{"setting": one.number, **_labels(one.row)} for one in batch])
     frames = []
     for method in methods:
-        used = np.flatnonzero(nth < slow_seeds) if method in SLOW else np.arange(len(losses))
+        slow = method in SLOW and len(seeds) > how.slow_seeds
+        used = np.flatnonzero(nth < how.slow_seeds) if slow else np.arange(len(losses))
         own = estimate(
             points,
-            losses[used],
+            losses[used] if slow else losses,
             (method,),
-            flops=flops,
-            objective=objective,
+            flops=how.flops,
+            objective=how.objective,
             seeds=seeds[nth[used]],
+            devices=how.devices,
         )
         where = used[own.pop("table")]
-        labels = pd.DataFrame(
-            [{"setting": batch[i].number, **_labels(batch[i].row)} for i in place[where]]
-        )
+        labels = settings.iloc[place[where]].reset_index(drop=True)
         frames.append(pd.concat([labels.assign(seed=seeds[nth[where]]), own], axis=1))
     found = pd.concat(frames, ignore_index=True)
-    return _with_errors(found, truth, flops)
+    return _with_errors(found, truth, how.flops)
 
 
 def _labels(row: Mapping[str, Any]) -> dict[str, Any]:

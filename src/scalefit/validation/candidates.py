@@ -13,6 +13,7 @@ from scalefit.data.subsets import subset
 from scalefit.data.table import LossTable
 from scalefit.errors import ArgumentError
 from scalefit.fitting.api import fit as fit_law
+from scalefit.fitting.devices import Devices
 from scalefit.inference.subset_fits import SubsetFit
 from scalefit.laws import Law, find
 from scalefit.objective import Objective
@@ -239,13 +240,16 @@ def fitted(candidate: Candidate, table: LossTable, objective: Objective) -> Fitt
     return FittedCandidate(candidate, fits, every, levels, residuals)
 
 
-def predicted_by(found: FittedCandidate, table: LossTable, folds: Sequence[Fold]) -> HeldOutRows:
+def predicted_by(
+    found: FittedCandidate, table: LossTable, folds: Sequence[Fold], devices: Devices = None
+) -> HeldOutRows:
     """Held-out rows of all folds predicted by a candidate.
 
     Args:
         found: the candidate.
         table: its table.
         folds: the folds.
+        devices: where to fit.
     """
     place = np.cumsum([0, *(int(fold.test.sum()) for fold in folds)])
     predicted, far = np.full((2, place[-1]), np.nan)
@@ -258,7 +262,7 @@ def predicted_by(found: FittedCandidate, table: LossTable, folds: Sequence[Fold]
         used = [k for k, fold in enumerate(mine) if fold.train.any() and fold.test.any()]
         if not used:
             continue
-        held = predict_folds(fit, part, [mine[k] for k in used])
+        held = predict_folds(fit, part, [mine[k] for k in used], devices)
         for i, k in enumerate(used):
             here = np.flatnonzero(folds[k].test)
             inside = place[k] + np.flatnonzero(rows[here])

@@ -14,6 +14,7 @@ from scalefit.data.loss_units import LossUnit
 from scalefit.data.subsets import subset
 from scalefit.data.table import LossTable, Missing, as_table
 from scalefit.errors import ArgumentError, DataError, FitError
+from scalefit.fitting.devices import Devices, checked_devices
 from scalefit.frozen import Frozen
 from scalefit.inference.subset_fits import SubsetFit
 from scalefit.laws import Law
@@ -70,6 +71,7 @@ def compare(
     loss_unit: LossUnit | None = None,
     bytes_per_token: float | None = None,
     responses: Sequence[str] | None = None,
+    devices: Devices = None,
     **columns: str | tuple[str, float],
 ) -> Comparison:
     """Which law predicts runs that it has not seen, and whether that is certain.
@@ -104,6 +106,7 @@ def compare(
         loss_unit: unit of the losses (DataFrames only).
         bytes_per_token: of losses per byte (DataFrames only).
         responses: headers of several responses, as for :func:`scalefit.fit`.
+        devices: where to fit the folds and the simulated tables, as for :func:`scalefit.bootstrap`.
         **columns: headers of the quantities, as for ``fit`` (DataFrames only).
 
     Returns:
@@ -134,6 +137,7 @@ def compare(
     remedy = "Simulate a few hundred tables, as replicates=199, or none"
     replicates = arguments.whole(replicates, "replicates", least=0, remedy=remedy)
     seed, by, test = arguments.seed(seed), _text(by, "by", BY), _text(test, "test", RULE)
+    devices = checked_devices(devices)
     known = {name for item in candidates for name in (*item.law.columns, item.law.response)}
     refuse_unknown(compare, None, {k: v for k, v in columns.items() if k not in known})
     table = as_table(
@@ -158,9 +162,9 @@ def compare(
         hold=hold,
         test=test,
     )
-    held = _held(found, table, folds, objective)
+    held = _held(found, table, folds, objective, devices)
     notes += held.notes
-    tests = nested_tests(held.found, table, replicates, seed)
+    tests = nested_tests(held.found, table, replicates, seed, devices)
     small += len(folds) - len(held.folds)
     return _result(held, table, objective, small, blocks, tests, notes)
 
@@ -253,13 +257,14 @@ def _held(
     table: LossTable,
     folds: Sequence[Fold],
     objective: Objective,
+    devices: Devices,
 ) -> _Held:
     """Errors of all laws on the runs that all of them predict.
 
     A law that has no fit to the last fold is left out. So is a fold to which some other law has
     none, and a run that some law cannot predict.
     """
-    parts = [predicted_by(item, table, folds) for item in found]
+    parts = [predicted_by(item, table, folds, devices) for item in found]
     notes, kept = [], []
     for item, part in zip(found, parts, strict=True):
         last = part.predicted[-int(folds[-1].test.sum()) :]

@@ -12,6 +12,7 @@ import pandas as pd
 from scalefit import arguments
 from scalefit.arguments import text
 from scalefit.errors import DataError
+from scalefit.fitting.devices import Devices, checked_devices
 from scalefit.inference.covariance import covariance
 from scalefit.inference.fitted_data import FittedData, attach, by_text
 from scalefit.inference.subset_fits import fit_subsets
@@ -49,6 +50,7 @@ def diagnose(
     target: Any = None,
     by: str | None = None,
     seed: int = 0,
+    devices: Devices = None,
     **columns: Any,
 ) -> Diagnosis:
     """What a fitted law leaves over, and what its answer depends on.
@@ -70,6 +72,7 @@ def diagnose(
             errors; by default budgets (``C``, or 6ND), or the first column of a law without N and
             D. Sizes are left out beside them.
         seed: of the draws of the interval.
+        devices: where to fit without a block, as for :func:`scalefit.bootstrap`.
         **columns: headers and options of the table where ``runs`` is a DataFrame, as for ``fit``.
 
     Returns:
@@ -96,7 +99,7 @@ def diagnose(
     """
     checked_fit(fit)
     refuse_unknown(diagnose, fit.law, columns)
-    seed = arguments.seed(seed)
+    seed, devices = arguments.seed(seed), checked_devices(devices)
     if by is not None:
         by = text(by, "by", remedy="Pass the name of a column, as by='N'")
     _require_residuals(fit)
@@ -110,7 +113,7 @@ def diagnose(
     parts = [row for cut in cuts for row in cut.kept]
     count = len(fitted.prepared.problem.nonlinear)
     kept = np.array([*parts, *([~flagged] * bool(flagged.any()))])
-    subsets = fit_subsets(fit, table, kept, searched=count <= MOST_SEARCHED)
+    subsets = fit_subsets(fit, table, kept, searched=count <= MOST_SEARCHED, devices=devices)
     measured = _columns(fitted)
     codes = cuts[0].codes[fitted.used] if cuts else np.arange(fit.nobs)
     rows = {name: values[fitted.used] for name, values in measured.items()}

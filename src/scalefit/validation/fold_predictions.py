@@ -9,6 +9,7 @@ import numpy as np
 
 from scalefit.data.subsets import subset
 from scalefit.data.table import LossTable
+from scalefit.fitting.devices import Devices
 from scalefit.inference.subset_fits import SubsetFit, fit_subsets
 from scalefit.objective import Objective, measure, residuals
 from scalefit.results.domain import reach
@@ -44,15 +45,19 @@ class FoldPredictions(NamedTuple):
         return np.asarray(residuals(measure(objective), self.observed, self.predicted))
 
 
-def predict_folds(fit: Fit, table: LossTable, folds: Sequence[Fold]) -> FoldPredictions:
+def predict_folds(
+    fit: Fit, table: LossTable, folds: Sequence[Fold], devices: Devices = None
+) -> FoldPredictions:
     """Each fold's runs, predicted by the law fitted to its other runs.
 
     Args:
         fit: the law fitted to the whole table, whose objective and constraints the folds share.
         table: its table.
         folds: the folds.
+        devices: where to fit.
     """
-    fits = fit_subsets(fit, table, np.array([fold.train for fold in folds]))
+    kept = np.array([fold.train for fold in folds])
+    fits = fit_subsets(fit, table, kept, devices=devices)
     observed = table.column(fit.law.response)
     rows = [np.flatnonzero(fold.test) for fold in folds]
     parts = [

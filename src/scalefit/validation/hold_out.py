@@ -16,6 +16,7 @@ from scalefit.data.subsets import subset
 from scalefit.data.table import LossTable, Missing, as_table
 from scalefit.errors import ArgumentError
 from scalefit.fitting.api import fit as fit_law
+from scalefit.fitting.devices import Devices, checked_devices
 from scalefit.laws import Law, find
 from scalefit.objective import Residual, Robust
 from scalefit.problem.response_groups import responses_for
@@ -62,6 +63,7 @@ def holdout(
     loss_unit: LossUnit | None = None,
     bytes_per_token: float | None = None,
     responses: Sequence[str] | None = None,
+    devices: Devices = None,
     **columns: str | tuple[str, float],
 ) -> HoldOut:
     """How far a law reaches: runs predicted by fits that have not seen them.
@@ -95,6 +97,7 @@ def holdout(
         loss_unit: unit of the losses (DataFrames only).
         bytes_per_token: of losses per byte (DataFrames only).
         responses: headers of several responses, as for :func:`scalefit.fit`.
+        devices: where to fit the folds, as for :func:`scalefit.bootstrap`.
         **columns: headers of the quantities.
 
     Returns:
@@ -121,6 +124,7 @@ def holdout(
     law = find(law)
     refuse_unknown(holdout, law, columns)
     intervals, seed = flag(intervals, "intervals"), checked_seed(seed)
+    devices = checked_devices(devices)
     choice(scheme, "scheme", get_args(Scheme))
     hold = whole(hold, "hold", least=1, remedy=COUNT)
     by = None if by is None else text(by, "by", remedy=COLUMN)
@@ -148,7 +152,7 @@ def holdout(
         seed=seed,
         certify=False,
     )
-    found = predict_folds(fit, table, folds)
+    found = predict_folds(fit, table, folds, devices)
     logs = bool((found.observed > 0).all() and not (found.predicted <= 0).any())
     expected = [
         _expected(found, table, fold, k, seed, logs) if intervals else ""

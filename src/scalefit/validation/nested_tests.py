@@ -12,6 +12,7 @@ from scalefit import objective as obj
 from scalefit.data.table import LossTable
 from scalefit.fitting import multistart
 from scalefit.fitting.derivatives import core_share
+from scalefit.fitting.devices import Devices
 from scalefit.fitting.prepared_fit import prepare_again
 from scalefit.objective import measure, noisy_losses
 from scalefit.results.dependence import too_narrow
@@ -55,7 +56,11 @@ class NestedTest(NamedTuple):
 
 
 def nested_tests(
-    found: Sequence[FittedCandidate], table: LossTable, replicates: int, seed: int
+    found: Sequence[FittedCandidate],
+    table: LossTable,
+    replicates: int,
+    seed: int,
+    devices: Devices = None,
 ) -> tuple[NestedTest, ...]:
     """Every candidate that is a restriction of another, tested against it.
 
@@ -72,6 +77,7 @@ def nested_tests(
         table: the table.
         replicates: tables simulated from each smaller law; 0 for none.
         seed: of their noise.
+        devices: where to fit them.
 
     Source:
         Seber and Wild 1989, Nonlinear Regression, section 5.3 (F test). Ronchetti 1982 (tau test:
@@ -83,7 +89,7 @@ def nested_tests(
         for large in found:
             how = nesting(small, large)
             if how is not None and small.usable and large.usable:
-                tests.append(_tested(small, large, how, table, replicates, seed))
+                tests.append(_tested(small, large, how, table, replicates, seed, devices))
     return tuple(tests)
 
 
@@ -94,6 +100,7 @@ def _tested(
     table: LossTable,
     replicates: int,
     seed: int,
+    devices: Devices,
 ) -> NestedTest:
     used = table.weight > 0
     q, df_resid = large.n_free - small.n_free, int(used.sum()) - large.n_free
@@ -103,7 +110,8 @@ def _tested(
         statistic = _statistic(small, large, table, df_resid) if df_resid > 0 else np.nan
     if not why:
         if replicates:
-            p, method = _simulated(small, large, table, replicates, seed), "simulated"
+            p = _simulated(small, large, table, replicates, seed, devices)
+            method = "simulated"
         else:
             p, method = _by_f(statistic, q, df_resid, how)
     rms = [np.sqrt(np.average(item.residuals[used] ** 2)) for item in (small, large)]
@@ -173,7 +181,12 @@ def _by_f(statistic: float, q: int, df_resid: int, how: Nesting) -> tuple[float,
 
 
 def _simulated(
-    small: FittedCandidate, large: FittedCandidate, table: LossTable, replicates: int, seed: int
+    small: FittedCandidate,
+    large: FittedCandidate,
+    table: LossTable,
+    replicates: int,
+    seed: int,
+    devices: Devices,
 ) -> float:
     """Share of tables simulated from the smaller law on which the objective falls by as much.
 
@@ -187,7 +200,7 @@ def _simulated(
     drawn = rng.choice(noise, (replicates, len(table)))
     (fit,) = small.fits
     losses = noisy_losses(fit.evaluate(table), drawn, fit.objective.residual)
-    values = [_values(item, table, losses) for item in (small, large)]
+    values = [_values(item, table, losses, devices) for item in (small, large)]
     with np.errstate(invalid="ignore", divide="ignore"):
         falls = (values[0] - values[1]) / values[1]
         seen = (small.objective_value - large.objective_value) / large.objective_value
@@ -195,7 +208,9 @@ def _simulated(
     return float((1 + np.sum(falls >= seen)) / (1 + len(falls)))
 
 
-def _values(item: FittedCandidate, table: LossTable, losses: np.ndarray) -> np.ndarray:
+def _values(
+    item: FittedCandidate, table: LossTable, losses: np.ndarray, devices: Devices
+) -> np.ndarray:
     """The least objective of a candidate on many tables of one design, shape (tables,)."""
     (fit,) = item.fits
     prepared = prepare_again(fit, table)
@@ -206,6 +221,7 @@ def _values(item: FittedCandidate, table: LossTable, losses: np.ndarray) -> np.n
         prepared.data,
         observed=losses,
         starts=STARTS,
+        devices=devices,
     )
     return np.asarray(found.value)
 
