@@ -81,7 +81,7 @@ class StudyTable(_Table):
 
 
 class FitManyTable(_Table):
-    """Arguments of ``scalefit.fit_many``, and the files that hold the tables."""
+    """Arguments of :func:`scalefit.fit_many`, and the files that hold the tables."""
 
     tables: Text | Texts
     by: Text | Texts | None = None
@@ -95,7 +95,6 @@ class FitManyTable(_Table):
     fixed: dict[str, float] = {}
     bounds: dict[str, Pair] = {}
     tied: list[Annotated[list[Text], Field(min_length=2)]] = []
-    seed: Number = 0
     keep: list[Text] = []
     missing: str = "raise"
     loss_unit: str | None = None

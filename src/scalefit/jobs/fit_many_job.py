@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,8 +46,15 @@ def fit_many_job(given: FitManyTable, chunk: int | None, folder: Path) -> Job:
             value=given.by,
             remedy=f"Columns: {listed(list(runs))}",
         )
-    # In the order in which they begin in the files.
-    number = runs.groupby(by, sort=False, dropna=False).ngroup().to_numpy()
+    # In the order of their keys, as fit_many has them.
+    number = runs.groupby(by, observed=True).ngroup().to_numpy()
+    if (absent := ~(number >= 0)).any():
+        raise DataError(
+            "some rows have no value of the columns that tell the tables apart",
+            column=by[0],
+            rows=np.flatnonzero(absent).tolist(),
+            remedy="Fill the gaps, or leave these rows out first",
+        )
     size = TABLES if chunk is None else chunk
     parts = pieces(int(number.max(initial=-1)) + 1, size)
     # Columns have one type in all chunks.
@@ -71,7 +77,6 @@ def fit_many_job(given: FitManyTable, chunk: int | None, folder: Path) -> Job:
 
 def _fitted(runs: pd.DataFrame, by: list[str], given: FitManyTable) -> pd.DataFrame:
     """A row for each table of some runs, its key in columns."""
-    fit_many: Any = vars(sf)["fit_many"]
     options = given.model_dump(exclude={"tables", "by", "level", "columns"})
     options["bounds"] = {name: tuple(ends) for name, ends in given.bounds.items()}
     options["tied"] = [tuple(names) for names in given.tied]
@@ -79,8 +84,9 @@ def _fitted(runs: pd.DataFrame, by: list[str], given: FitManyTable) -> pd.DataFr
         name: tuple(value) if isinstance(value, list) else value
         for name, value in given.columns.items()
     }
-    found = fit_many(runs, by=by, progress=False, **options, **columns)
-    return found.to_frame(given.level).rename_axis(by).reset_index()
+    found = sf.fit_many(runs, by=by, progress=False, **options, **columns)  # type: ignore[arg-type]
+    rows = found.to_frame() if given.level is None else found.to_frame(given.level)
+    return rows.rename_axis(by).reset_index()
 
 
 def _runs(given: FitManyTable, folder: Path) -> pd.DataFrame:
