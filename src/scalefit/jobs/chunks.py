@@ -42,7 +42,7 @@ class Job:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the plan: results of equal digests belong together."""
-        text = json.dumps(self.plan, sort_keys=True)
+        text = json.dumps(self.plan, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -60,6 +60,8 @@ def join(cluster: Cluster) -> Place:
             cluster.coordinator,
             cluster.processes,
             cluster.process,
+            # Named processes are what they are named, whatever else the environment says.
+            cluster_detection_method=None if cluster.automatic else "deactivate",
             heartbeat_timeout_seconds=cluster.heartbeat,
             initialization_timeout=cluster.start,
             shutdown_timeout_seconds=PATIENCE,

@@ -137,7 +137,7 @@ def read_config(path: Path, kind: type[File], options: Mapping[str, Mapping[str,
     except (OSError, ValueError) as error:
         raise DataError(
             f"{named(path)} cannot be read as TOML ({reason(error)})",
-            remedy="See scalefit study --help for an example",
+            remedy="See Large jobs in the documentation for whole files",
         ) from error
     for table, given in options.items():
         found = data.setdefault(table, {})
@@ -158,11 +158,11 @@ def _refused(path: Path, kind: type[BaseModel], error: Any) -> ArgumentError:
     if error["type"] == "extra_forbidden":
         problem, remedy = f"{where} is no key", f"Known here: {', '.join(known)}"
     elif error["type"] == "missing":
-        problem, remedy = f"{where} is missing", "Add it: docs/cluster.md has whole files"
+        problem, remedy = f"{where} is missing", "Add it: see Large jobs in the documentation"
     else:
         should = error["msg"].removeprefix("Input should be ")
         problem = f"{where} = {shown(error['input'])} should be {should}"
-        remedy = "Correct it: docs/cluster.md has whole files"
+        remedy = "Correct it: see Large jobs in the documentation"
     return ArgumentError(
         f"{named(path)}: {problem}", argument=where, value=error["input"], remedy=remedy
     )

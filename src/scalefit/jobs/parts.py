@@ -72,10 +72,9 @@ class Folder:
             there = {item.name for item in self.path.iterdir() if item.name[0] not in "._"}
             written = self._plan()
             if written is None and not there:
-                text = json.dumps({"digest": self.digest, "plan": plan}, indent=1, sort_keys=True)
-                write_whole(
-                    self.path / PLAN, lambda file: file.write(text.encode()), overwrite=True
-                )
+                content = {"digest": self.digest, "plan": plan}
+                text = json.dumps(content, indent=1, sort_keys=True, default=str).encode()
+                write_whole(self.path / PLAN, lambda file: file.write(text), overwrite=True)
                 written = self._plan()
         except OSError as error:
             raise self._refused(f"cannot be written to ({reason(error)})") from error
@@ -170,6 +169,6 @@ def _differing(written: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
 
 def _flat(plan: Any, prefix: str = "") -> dict[str, Any]:
     if not isinstance(plan, Mapping):
-        return {prefix: json.dumps(plan)}
+        return {prefix: json.dumps(plan, default=str)}
     inner = [_flat(value, f"{prefix}.{key}".lstrip(".")) for key, value in plan.items()]
     return {key: value for item in inner for key, value in item.items()}

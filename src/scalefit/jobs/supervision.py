@@ -13,6 +13,8 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 __all__ = ["supervised"]
 
@@ -42,17 +44,25 @@ def supervised(work: Callable[[], int], ended: Callable[[int, str], int]) -> int
     if not child:
         os.close(ours)
         os.dup2(theirs, 2)
+        # An interrupt of the terminal reaches both processes.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=_end_with, args=(alive,), daemon=True).start()
         _leave(work)
     os.close(alive)
     os.close(theirs)
-    # An interrupt of the terminal reaches both. JAX takes a request to end for advice.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGKILL))
+    asked: list[int] = []
+
+    def end(number: int, _: Any) -> None:
+        # Nothing is lost but a chunk, and JAX takes a request to end for advice.
+        asked.append(number)
+        os.kill(child, signal.SIGKILL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
     said = _passed_on(errors)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if code < 0:
-        return ended(-code, said.decode(errors="replace"))
+        return ended(asked[0] if asked else -code, said.decode(errors="replace"))
     _write(said)
     return code
 
@@ -63,8 +73,9 @@ def _leave(work: Callable[[], int]) -> None:
     try:
         code = work()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
         os._exit(code)
 
 
