@@ -37,11 +37,11 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 STUDY = """
 [study]
 settings = { points = [6, 8], noise = [0.002, 0.01], budgets = [[1e18, 1e19, 1e20]] }
-seeds = 160
+seeds = 32
 flops = 1e23
 [run]
 output = "out"
-chunk = 16
+chunk = 8
 """
 TABLES = """
 [fit_many]
@@ -50,7 +50,6 @@ by = "corpus"
 bounds = { alpha = [0.1, 0.9] }
 [run]
 output = "fits"
-chunk = 2
 """
 
 
@@ -68,7 +67,7 @@ def write(path, text):
     [
         (STUDY.replace("seeds", "seed"), r"study\.seed is no key\. Known here: settings, seeds"),
         (STUDY.replace("[study]", "[studies]"), "study is missing"),
-        (STUDY.replace("160", "0"), r"study\.seeds.* = 0 should be greater than or equal to 1"),
+        (STUDY.replace("= 32", "= 0"), r"study\.seeds.* = 0 should be greater than or equal to 1"),
         (STUDY.replace('"out"', "3"), r"run\.output = 3 should be a valid string"),
         (STUDY + "[cluster]\nport = 3\n", r"cluster\.port is no key.*coordinator, processes"),
     ],
@@ -149,7 +148,7 @@ def stand_in(computed, broken=(), chunks=5):
 def test_a_job_is_resumed_where_it_ended(tmp_path, capsys):
     once, again = tmp_path / "once", tmp_path / "again"
     assert running.run(lambda: stand_in([]), once, Cluster()) == 0
-    assert "10 rows\n5 chunks are in" in capsys.readouterr().out
+    assert "10 rows\nresults in" in capsys.readouterr().out
     computed = []
     code = running.run(lambda: stand_in(computed, broken=[2]), again, Cluster())
     assert (code, computed) == (running.NO_FIT, [0, 1])
@@ -282,28 +281,27 @@ def study(tmp_path_factory):
     path = write(folder / "study.toml", STUDY)
     done = CliRunner().invoke(cli.app, ["study", str(path)])
     assert done.exit_code == 0, done.output
-    assert "Study of 4 settings, 640 tables" in done.stdout
+    assert "Study of 4 settings, 128 tables" in done.stdout
     return path, parts(folder / "out")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [2, 4])
-def test_processes_make_the_same_parts(study, tmp_path, count):
+def test_four_processes_make_the_same_parts(study, tmp_path):
     path, expected = study
-    ends = Processes("study", path, tmp_path, count).ended()
-    assert [code for code, *_ in ends] == [0] * count, ends
-    assert "Study of 4 settings, 640 tables" in ends[0][1] and not ends[1][1]
-    assert "40/40" in ends[0][2] and not ends[1][2]
-    assert parts(tmp_path) == expected and len(expected) == 40
+    ends = Processes("study", path, tmp_path, 4).ended()
+    assert [code for code, *_ in ends] == [0] * 4, ends
+    assert "Study of 4 settings, 128 tables" in ends[0][1] and not ends[1][1]
+    assert "16/16" in ends[0][2] and not ends[1][2]
+    assert parts(tmp_path) == expected and len(expected) == 16
 
 
 @pytest.mark.slow
-def test_a_study_that_loses_a_process_is_finished_by_the_same_command(study, tmp_path):
+def test_a_study_that_loses_one_of_four_processes_is_finished_by_two(study, tmp_path):
     path, expected = study
     seed = random.randrange(2**32)
     print("seed", seed)  # noqa: T201  # shown where the test fails
     rng = random.Random(seed)
-    victim, moment = rng.randrange(4), rng.randrange(1, 20)
+    victim, moment = rng.randrange(4), rng.randrange(1, 8)
     running = Processes("study", path, tmp_path, 4)
     until = time.monotonic() + 60
     while len(parts(tmp_path)) < moment and time.monotonic() < until:
@@ -316,24 +314,13 @@ def test_a_study_that_loses_a_process_is_finished_by_the_same_command(study, tmp
     for code, _, said in ends:
         assert code == 4
         assert re.search(rf"scalefit: ({lost}|{others})", said.splitlines()[-1]), said
-        assert "of 40 chunks are finished and stay valid" in said and "@" not in said
+        assert "of 16 chunks are finished and stay valid" in said and "@" not in said
     assert sum(re.search(lost, said) is not None for *_, said in ends) >= 1
-    ends = Processes("study", path, tmp_path, 4).ended()
-    assert [code for code, *_ in ends] == [0] * 4, ends
+    # By half as many.
+    ends = Processes("study", path, tmp_path, 2).ended()
+    assert [code for code, *_ in ends] == [0] * 2, ends
     assert parts(tmp_path) == expected
     assert {path.name for path in tmp_path.iterdir()} == {*expected, "_plan.json"}
-
-
-@pytest.mark.slow
-def test_processes_fit_many_tables_as_one_does(tmp_path):
-    corpora(tmp_path)
-    path = write(tmp_path / "fits.toml", TABLES)
-    ends = Processes("fit-many", path, tmp_path / "two", 2).ended()
-    assert [code for code, *_ in ends] == [0, 0], ends
-    assert "4 tables: 4 converged\n2 chunks are in" in ends[0][1]
-    done = CliRunner().invoke(cli.app, ["fit-many", str(path)])
-    assert done.exit_code == 0, done.output
-    assert parts(tmp_path / "fits") == parts(tmp_path / "two")
 
 
 def test_the_example_of_a_study_runs(tmp_path):
@@ -347,14 +334,18 @@ def test_the_example_of_a_study_runs(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_example_of_many_fits_runs(tmp_path):
-    done = CliRunner().invoke(
-        cli.app, ["fit-many", str(EXAMPLES / "fit_many.toml"), "--output", str(tmp_path)]
-    )
+def test_the_example_of_many_fits_runs_in_one_process_and_in_two(tmp_path):
+    path, one, two = EXAMPLES / "fit_many.toml", tmp_path / "one", tmp_path / "two"
+    done = CliRunner().invoke(cli.app, ["fit-many", str(path), "--output", str(one)])
     assert done.exit_code == 0, done.output
-    found = pd.read_parquet(tmp_path).set_index("part")
+    found = pd.read_parquet(one).set_index("part")
     assert dict(found["status"]) == {
         "isoflop": "converged",
         "overtrained": "converged",
         "target": "failed",
     }
+    # There is one chunk: the second process has nothing to do.
+    ends = Processes("fit-many", path, two, 2).ended()
+    assert [code for code, *_ in ends] == [0, 0], ends
+    assert "3 tables: 2 converged, 1 failed\nresults in" in ends[0][1]
+    assert parts(one) == parts(two)

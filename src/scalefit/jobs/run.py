@@ -106,7 +106,7 @@ def _end(job: Job, folder: Folder) -> int:
             return UNFINISHED
         time.sleep(LOOK)
     folder.tidy()
-    sys.stdout.write(f"{job.summary(folder.read)}\n{job.chunks} chunks are in {folder.path}\n")
+    sys.stdout.write(f"{job.summary(folder.read)}\nresults in {folder.path}\n")
     return 0
 
 
