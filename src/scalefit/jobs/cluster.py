@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 
+from scalefit.data.files import first_line
 from scalefit.errors import ArgumentError
 from scalefit.jobs.config import Cluster
 
@@ -70,11 +71,11 @@ def join(cluster: Cluster) -> Place:
         jax.local_devices()
     except (RuntimeError, ValueError, TypeError) as error:
         raise ArgumentError(
-            f"the processes cannot be brought together ({str(error).splitlines()[0]})",
+            f"the processes cannot be brought together ({first_line(error).rstrip('.')})",
             argument="cluster",
             value=cluster,
-            remedy="Give --coordinator HOST:PORT --processes N --process I in each of them, or "
-            "--distributed under SLURM, Open MPI or Kubernetes",
+            remedy="Give --coordinator HOST:PORT, a free port, --processes N and --process I "
+            "in each, or --distributed under SLURM, Open MPI or Kubernetes",
         ) from error
     return Place(jax.process_index(), jax.process_count())
 
