@@ -1,6 +1,6 @@
-"""Command line: ``scalefit fit TABLE`` and ``scalefit demo``.
+"""Command line: ``scalefit fit TABLE``, ``scalefit demo``, and the commands of jobs.
 
-Exit codes: 0 fine, 2 bad input, 3 no usable fit.
+Exit codes: 0 fine, 2 bad input, 3 no usable fit, 4 a job that was not finished.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from scalefit.arguments import affordable, file_path, number, whole
 from scalefit.data import files, readers
 from scalefit.data.column_names import ALIASES
 from scalefit.frozen import Frozen
+from scalefit.jobs import commands
 from scalefit.laws import BUILTIN, find
 from scalefit.objective import PENALTIES
 from scalefit.problem.response_groups import responses_for
@@ -216,6 +217,9 @@ def demo(
     _present(found, runs, flops or [1e14], picture, as_json)
     if there:
         typer.echo(f"\n{PICTURE} exists already and is left as it is: see --overwrite", err=as_json)
+
+
+commands.register(app)
 
 
 def _check(

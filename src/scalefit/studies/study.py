@@ -31,7 +31,7 @@ from scalefit.studies.estimates import (
     estimate,
 )
 
-__all__ = ["Study", "simulation_study"]
+__all__ = ["Study", "read_setting", "setting_labels", "setting_rows", "simulation_study"]
 
 # Columns of a setting that describe its noise; ``noise`` is its scale, or a Noise.
 OF_NOISE = ("additive", "df", "cluster", "icc")
@@ -199,7 +199,7 @@ def simulation_study(
         >>> bool(errors.gmean["surface"] < errors.gmean["approach2"])
         True
     """
-    rows = _rows(settings)
+    rows = setting_rows(settings)
     chosen = _seeds(seeds, len(rows))
     names, flops = checked_methods(methods), checked_budget(flops)
     arguments.function(
@@ -211,7 +211,7 @@ def simulation_study(
     how = _How(flops, Objective(residual, robust, delta), slow_seeds, devices)
     batches: dict[str, list[_Setting]] = {}
     for number, row in enumerate(rows):
-        one = _read(number, row, design)
+        one = read_setting(number, row, design)
         batches.setdefault(one.key, []).append(one)
     # Imported here: tqdm imports asyncio, which nothing else needs.
     from tqdm.auto import tqdm
@@ -256,7 +256,7 @@ class _Setting(NamedTuple):
         return repr((sorted(self.surface.items()), list(self.design), points.tobytes()))
 
 
-def _rows(settings: Mapping[str, Any] | pd.DataFrame) -> list[dict[str, Any]]:
+def setting_rows(settings: Mapping[str, Any] | pd.DataFrame) -> list[dict[str, Any]]:
     """Settings as records."""
     if isinstance(settings, pd.DataFrame):
         rows = [{str(name): row[name] for name in row} for row in settings.to_dict("records")]
@@ -289,7 +289,9 @@ def _scalars(value: Any) -> list[Any]:
     return value.tolist() if isinstance(value, np.ndarray) else [value]
 
 
-def _read(number: int, row: Mapping[str, Any], design: Callable[..., pd.DataFrame]) -> _Setting:
+def read_setting(
+    number: int, row: Mapping[str, Any], design: Callable[..., pd.DataFrame]
+) -> _Setting:
     """The surface, noise and design of a setting.
 
     Raises:
@@ -355,7 +357,7 @@ def _batch(
         noise = batch[i].noise
         drawn = noise.draw(points, np.random.default_rng(int(seeds[k])))
         losses[row] = noise.applied(exact, drawn)
-    settings = pd.DataFrame([{"setting": one.number, **_labels(one.row)} for one in batch])
+    settings = pd.DataFrame([{"setting": one.number, **setting_labels(one.row)} for one in batch])
     frames = []
     for method in methods:
         slow = method in SLOW and len(seeds) > how.slow_seeds
@@ -376,7 +378,7 @@ def _batch(
     return _with_errors(found, truth, how.flops)
 
 
-def _labels(row: Mapping[str, Any]) -> dict[str, Any]:
+def setting_labels(row: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of a setting; parameters become text, which rows can be grouped by."""
     return {
         name: str(dict(value)) if isinstance(value, Mapping) else value

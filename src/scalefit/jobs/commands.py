@@ -1,0 +1,108 @@
+"""Commands of jobs: ``scalefit study CONFIG`` and ``scalefit fit-many CONFIG``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scalefit.jobs.chunks import Job
+
+__all__ = ["register"]
+
+Config = Annotated[Path, typer.Argument(help="File in TOML that says what to compute.")]
+Output = Annotated[str | None, typer.Option(help="Folder of the results, instead of [run] output.")]
+Coordinator = Annotated[
+    str | None, typer.Option(help="HOST:PORT of process 0, where several processes share it.")
+]
+Processes = Annotated[int | None, typer.Option(help="How many processes share it.")]
+Process = Annotated[int | None, typer.Option(help="Which of them this is, from 0.")]
+Distributed = Annotated[
+    bool, typer.Option("--distributed", help="Ask SLURM, Open MPI or Kubernetes for the three.")
+]
+Heartbeat = Annotated[
+    int | None, typer.Option(help="Seconds after which a silent process is lost; 10 by default.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to an application."""
+    app.command("study")(study)
+    app.command("fit-many")(fit_many)
+
+
+def study(
+    config: Config,
+    output: Output = None,
+    coordinator: Coordinator = None,
+    processes: Processes = None,
+    process: Process = None,
+    distributed: Distributed = False,
+    heartbeat: Heartbeat = None,
+) -> None:
+    """Run a simulation study from a file, in chunks that processes share."""
+    # pydantic is imported only where it is needed.
+    from scalefit.jobs.config import StudyFile, read_config
+    from scalefit.jobs.study_job import study_job
+
+    cluster = _cluster(coordinator, processes, process, distributed, heartbeat)
+    given = read_config(
+        config, StudyFile, {"run": {"output": _absolute(output)}, "cluster": cluster}
+    )
+
+    def make() -> Job:
+        return study_job(given.study, given.run.chunk)
+
+    _run(make, config, given)
+
+
+def fit_many(
+    config: Config,
+    output: Output = None,
+    coordinator: Coordinator = None,
+    processes: Processes = None,
+    process: Process = None,
+    distributed: Distributed = False,
+    heartbeat: Heartbeat = None,
+) -> None:
+    """Fit a law to many tables from a file, in chunks that processes share."""
+    from scalefit.jobs.config import FitManyFile, read_config
+    from scalefit.jobs.fit_many_job import fit_many_job
+
+    cluster = _cluster(coordinator, processes, process, distributed, heartbeat)
+    given = read_config(
+        config, FitManyFile, {"run": {"output": _absolute(output)}, "cluster": cluster}
+    )
+
+    def make() -> Job:
+        return fit_many_job(given.fit_many, given.run.chunk, config.parent)
+
+    _run(make, config, given)
+
+
+def _absolute(output: str | None) -> str | None:
+    """A folder of the command line is where the shell means it."""
+    return None if output is None else str(Path(output).absolute())
+
+
+def _cluster(
+    coordinator: str | None,
+    processes: int | None,
+    process: int | None,
+    distributed: bool,
+    heartbeat: int | None,
+) -> dict[str, Any]:
+    return {
+        "coordinator": coordinator,
+        "processes": processes,
+        "process": process,
+        "automatic": distributed or None,
+        "heartbeat": heartbeat,
+    }
+
+
+def _run(make: Any, config: Path, given: Any) -> None:
+    from scalefit.jobs.run import run
+
+    raise typer.Exit(run(make, config.parent / given.run.output, given.cluster))
