@@ -78,6 +78,7 @@ class StudyTable(_Table):
     robust: str = "none"
     delta: float = 1e-3
     slow_seeds: Count = 16
+    devices: str | None = None
 
 
 class FitManyTable(_Table):

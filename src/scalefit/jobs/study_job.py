@@ -76,6 +76,7 @@ def study_job(given: StudyTable, chunk: int | None) -> Job:
             delta=given.delta,
             slow_seeds=max(given.slow_seeds - part.seeds.start, 1),
             progress=False,
+            devices=given.devices,
         ).table
         place = table["setting"] + part.settings.start
         own = labels.iloc[place].reset_index(drop=True)
