@@ -250,6 +250,7 @@ FLOW = [
     "many.search",
     "many.judging",
     "many.around",
+    "many.outlying",
     "many.noting",
     "many.intervals",
     "many.result",

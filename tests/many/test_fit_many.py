@@ -196,8 +196,10 @@ def test_a_row_has_the_notes_and_intervals_of_its_fit(options):
     frame, seen, intervals = fits.to_frame(0.9), set(), 0
     for key, runs in tables.items():
         row, one = frame.loc[key], sf.fit(runs, certify=False, **options)
-        codes = {note.code for note in one.notes} & set(LOOKED_FOR)
-        assert set(row["notes"].split(",")) - {""} == codes, key
+        # Of other starts than those of a fit.
+        looked = set(LOOKED_FOR) - {"starts_disagree"}
+        codes = {note.code for note in one.notes} & looked
+        assert set(row["notes"].split(",")) & looked == codes, key
         seen |= codes
         try:
             found = sf.covariance(one, runs).conf_int(0.9)
@@ -211,8 +213,7 @@ def test_a_row_has_the_notes_and_intervals_of_its_fit(options):
                 close = pytest.approx(value, rel=1e-6 if end == "se" else 1e-4, nan_ok=True)
                 assert row[f"{name}_{end}"] == close, key
         intervals += len(found)
-    assert "at_bound" in seen
-    assert "weakly_identified" in seen
+    assert {"at_bound", "weakly_identified", "few_rows", "outliers_dominate"} - seen <= {"few_rows"}
     assert intervals > 50
 
 

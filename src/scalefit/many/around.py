@@ -14,7 +14,7 @@ from scalefit.objective import Measure
 from scalefit.problem.problem import Problem
 from scalefit.runtime.settings import quiet
 
-__all__ = ["Around", "around", "points_of"]
+__all__ = ["Around", "around", "bases", "points_of"]
 
 
 class Around(NamedTuple):
@@ -107,6 +107,24 @@ def around(problem: Problem, stack: Stack, point: np.ndarray) -> Around:
                 curvature[:, k + j, k + i] += value
     own = data.unit if how.residual == "raw" else np.ones(len(stack))
     return Around(how, delta, weight, residuals, first[..., None] * slope, curvature, own)
+
+
+def bases(slopes: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Orthonormal bases of the columns of matrices, (tables, rows, p).
+
+    Directions that are lost to rounding are zero.
+
+    Args:
+        slopes: the matrices, (tables, rows, p).
+        count: rows of each, filled ones left out, (tables,).
+    """
+    length = np.sqrt(np.sum(slopes**2, axis=1))
+    scaled = np.nan_to_num(slopes / np.where(length > 0, length, 1.0)[:, None, :])
+    rows, triangle = np.linalg.qr(scaled)
+    left, sizes, _ = np.linalg.svd(triangle)
+    most = np.maximum(count, slopes.shape[2])[:, None]
+    known = sizes > sizes[:, :1] * np.finfo(float).eps * most
+    return np.asarray((rows @ left) * known[:, None, :])
 
 
 def _total(along: np.ndarray, used: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scalefit.laws import Law
-from scalefit.many.around import Around
+from scalefit.many.around import Around, bases
 from scalefit.objective import Objective, influence
 from scalefit.problem.problem import Problem
 from scalefit.results.fit_report import FEWEST_FREEDOM
@@ -166,14 +166,8 @@ def _scales(problem: Problem, point: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def _left(scaled: np.ndarray, weight: np.ndarray, used: np.ndarray) -> np.ndarray:
     """One less the leverage of each row, (tables, rows); one where a row determines a direction."""
-    rows = np.sqrt(weight)[..., None] * scaled
-    length = np.sqrt(np.sum(rows**2, axis=1))
-    rows = np.nan_to_num(rows / np.where(length > 0, length, 1.0)[:, None, :])
-    basis, triangle = np.linalg.qr(rows)
-    left, sizes, _ = np.linalg.svd(triangle)
-    most = np.maximum(used.sum(axis=1), scaled.shape[2])[:, None]
-    known = sizes > sizes[:, :1] * np.finfo(float).eps * most
-    rest = 1 - np.sum((basis @ left) ** 2 * known[:, None, :], axis=2)
+    basis = bases(np.sqrt(weight)[..., None] * scaled, used.sum(axis=1))
+    rest = 1 - np.sum(basis**2, axis=2)
     return np.where(rest > LEAST_LEFT, rest, 1.0)
 
 

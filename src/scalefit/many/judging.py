@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scalefit.fitting.api import AGREEMENT
-from scalefit.fitting.diagnostics import ROW_ROUNDING, converged, exact
+from scalefit.fitting.diagnostics import ROW_ROUNDING, SAME_PLACE, converged, exact
 from scalefit.fitting.end_points import Polished
 from scalefit.fitting.engine import or_infinite
 from scalefit.fitting.newton import MOST_ITERATIONS
@@ -34,6 +34,7 @@ class Judged(NamedTuple):
         status: name of each, (tables,).
         held: which free parameters ended at one of their bounds, (tables, p).
         condition: of the curvature in all free parameters, (tables,).
+        disagree: whether a start ended in another minimum, (tables,).
         nobs: rows that count, (tables,).
         residual_rms: weighted root mean square residual, (tables,).
         best: the ends, one for each table.
@@ -46,6 +47,7 @@ class Judged(NamedTuple):
     status: np.ndarray
     held: np.ndarray
     condition: np.ndarray
+    disagree: np.ndarray
     nobs: np.ndarray
     residual_rms: np.ndarray
     best: Polished
@@ -85,7 +87,8 @@ def judged(
     held, condition = best.active & work, _conditions(problem, best, work)
     nobs = np.count_nonzero(stack.data.weight, axis=1)
     doubts = np.flatnonzero(doubtful)
-    return Judged(params, value, status, held, condition, nobs, rms, best, doubts)
+    disagree = _disagreeing(problem, objective, stack, ends, best)
+    return Judged(params, value, status, held, condition, disagree, nobs, rms, best, doubts)
 
 
 def _chosen(objective: Objective, stack: Stack, ends: Ends) -> np.ndarray:
@@ -147,6 +150,25 @@ def _at_work(problem: Problem, coefficients: np.ndarray) -> np.ndarray:
             continue
         seen = [axis in problem.axes_seen[owner] for owner in problem.owners]
         found[:, k + axis] = (coefficients[:, seen] != 0).any(axis=1)
+    return found
+
+
+def _disagreeing(
+    problem: Problem, objective: Objective, stack: Stack, ends: Ends, best: Polished
+) -> np.ndarray:
+    """Tables whose starts ended in several minima, (tables,)."""
+    k, some = len(problem.owners), ends.polished
+    own = best.take(ends.table)
+    here, there = (
+        np.where(_at_work(problem, item.coefficients)[:, k:], item.coordinates, 0.0)
+        for item in (some, own)
+    )
+    same = (np.abs(here - there) <= SAME_PLACE * (1 + np.abs(there))).all(axis=1)
+    # Only from the best end does the search go on where a term vanished: others are no minima.
+    vanished = ((some.coefficients == 0) & (own.coefficients != 0)).any(axis=1)
+    other = converged(objective, stack.many(ends.table), some) & np.isfinite(some.value)
+    found = np.zeros(len(stack), dtype=bool)
+    np.logical_or.at(found, ends.table, other & ~same & ~vanished)
     return found
 
 

@@ -10,6 +10,7 @@ from scalefit.fitting.fit_notes import CONSISTENT, FAR_OUTSIDE
 from scalefit.fitting.run_notes import WEAK_CONDITION
 from scalefit.many.around import Around
 from scalefit.many.judging import Judged
+from scalefit.many.outlying import dominant, left_out
 from scalefit.many.stacks import Posed
 from scalefit.objective import Objective
 from scalefit.problem.problem import Problem
@@ -25,8 +26,10 @@ LOOKED_FOR = (
     "delta_unused",
     "delta_tiny",
     "at_bound",
+    "starts_disagree",
     "weakly_identified",
     "few_rows",
+    "outliers_dominate",
 )
 
 
@@ -62,13 +65,44 @@ def noted(
         "delta_unused": unused & ~exact,
         "delta_tiny": tiny & ~unused & ~exact,
         "at_bound": found.held.any(axis=1),
+        "starts_disagree": found.disagree,
         "weakly_identified": found.condition > WEAK_CONDITION,
         "few_rows": (freedom < FEWEST_FREEDOM) & (objective.sigma is None),
+        "outliers_dominate": _outliers(problem, objective, posed, found, near, exact) > 0,
     }
     codes = np.full(len(posed), "", dtype=object)
     for code in LOOKED_FOR:
         codes[masks[code]] += np.where(codes[masks[code]] == "", code, "," + code)
     return codes
+
+
+def _outliers(
+    problem: Problem,
+    objective: Objective,
+    posed: Sequence[Posed],
+    found: Judged,
+    near: Around,
+    exact: np.ndarray,
+) -> np.ndarray:
+    """How many rows of each table are told of as outliers, (tables,)."""
+    used = near.weight > 0
+    count = dominant(near.weight * near.residuals**2, found.nobs, problem.size)
+    count = np.where(exact, 0, count)
+    told = (found.nobs - problem.size >= FEWEST_FREEDOM) & ~exact & (count == 0)
+    if objective.penalty.symmetric and told.any():
+        root = np.sqrt(_own(posed, near))
+        slopes = np.where(found.held[:, None, :], 0.0, root[..., None] * near.jacobian)
+        count = count + left_out(root * near.residuals, slopes, used, told)
+    return count
+
+
+def _own(posed: Sequence[Posed], near: Around) -> np.ndarray:
+    """The tables' own weights, without known errors, of mean one, (tables, rows)."""
+    own = np.zeros_like(near.weight)
+    for row, item in zip(own, posed, strict=True):
+        row[: len(item.part.own)] = item.part.own
+    mean = own.sum(axis=1) / np.count_nonzero(own, axis=1)
+    return np.asarray(own / mean[:, None])
 
 
 def _inconsistent(objective: Objective, found: Judged, freedom: np.ndarray) -> np.ndarray:

@@ -37,10 +37,11 @@ class FitMany(Described):
             ``notes`` (codes, joined by commas), ``nobs``, ``residual_rms``, and ``message``, which
             says why a table failed.
 
-            Every table is looked at for ``lower_envelope``, ``sigma_inconsistent``,
-            ``delta_unused``, ``delta_tiny``, ``at_bound``, ``weakly_identified`` and ``few_rows``,
-            as a fit of its own has them, and for no other code. ``fits.fit(key)`` has them all,
-            with a verdict.
+            Codes that are looked for, in every table: ``lower_envelope``, ``sigma_inconsistent``,
+            ``delta_unused``, ``delta_tiny``, ``at_bound``, ``weakly_identified``, ``few_rows`` and
+            ``outliers_dominate``, where a fit of the table alone has them; and ``starts_disagree``,
+            of other starts than those of such a fit. All others, as ``poor_fit``, and the verdict:
+            ``fits.fit(key)``.
         notes: soft problems found while reading.
     """
 
