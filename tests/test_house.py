@@ -251,6 +251,7 @@ FLOW = [
     "many.judging",
     "many.around",
     "many.outlying",
+    "many.misfit",
     "many.noting",
     "many.intervals",
     "many.result",

@@ -168,13 +168,16 @@ def table_of(kind, seed):
     loss = (E + A / N**alpha + B / D**beta) * np.exp(size * rng.standard_normal(n))
     if kind == "noise":
         loss = np.exp(0.3 * rng.standard_normal(n))
+    if kind == "rising":
+        loss = 5 - loss.clip(max=4.5)
     if kind == "outlier":
         loss[0] *= 3
-    weight = rng.uniform(0.5, 2.0, n) if kind == "weighted" else np.ones(n)
+    weight = rng.uniform(0.5, 2.0, n)
     return pd.DataFrame({"N": N, "D": D, "loss": loss, "weight": weight, "error": 0.01 * loss})
 
 
-KINDS = ("clean", "noisy", "quiet", "few", "outlier", "noise", "narrow", "weighted")
+KINDS = ("clean", "noisy", "quiet", "few", "outlier", "noise", "narrow", "rising")
+
 HUBER = {}
 RAW, KNOWN = {"residual": "raw", "robust": "none"}, {"robust": "none", "sigma": "error"}
 
@@ -213,7 +216,8 @@ def test_a_row_has_the_notes_and_intervals_of_its_fit(options):
                 close = pytest.approx(value, rel=1e-6 if end == "se" else 1e-4, nan_ok=True)
                 assert row[f"{name}_{end}"] == close, key
         intervals += len(found)
-    assert {"at_bound", "weakly_identified", "few_rows", "outliers_dominate"} - seen <= {"few_rows"}
+    wanted = {"at_bound", "weakly_identified", "outliers_dominate", "poor_fit", "response_rises"}
+    assert wanted <= seen
     assert intervals > 50
 
 

@@ -223,7 +223,7 @@ def _fit_batch(
     found = judged(problem, objective, stack, ends, fixed)
     point = points_of(problem, found.params)
     near = around(problem, stack, point)
-    rows.put(stack.numbers, found, noted(problem, objective, members, found, near))
+    rows.put(stack.numbers, found, noted(problem, objective, members, stack, found, near))
     if rows.intervals is not None:
         there = np.isin(found.status, ("converged",))
         errors = standard_errors(problem, objective, near, point, found.held)

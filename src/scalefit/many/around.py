@@ -23,6 +23,7 @@ class Around(NamedTuple):
     Attributes:
         how: the objective in numbers, with a delta for each table.
         delta: where the penalty turns linear, (tables, 1).
+        predicted: losses, (tables, rows).
         weight: of each row, (tables, rows); zero where rows are filled up.
         residuals: (tables, rows), zero where the weight is.
         jacobian: derivative of each residual in each free parameter, (tables, rows, p).
@@ -33,6 +34,7 @@ class Around(NamedTuple):
 
     how: Measure
     delta: np.ndarray
+    predicted: np.ndarray
     weight: np.ndarray
     residuals: np.ndarray
     jacobian: np.ndarray
@@ -106,7 +108,9 @@ def around(problem: Problem, stack: Stack, point: np.ndarray) -> Around:
             if i != j:
                 curvature[:, k + j, k + i] += value
     own = data.unit if how.residual == "raw" else np.ones(len(stack))
-    return Around(how, delta, weight, residuals, first[..., None] * slope, curvature, own)
+    return Around(
+        how, delta, predicted / unit, weight, residuals, first[..., None] * slope, curvature, own
+    )
 
 
 def bases(slopes: np.ndarray, count: np.ndarray) -> np.ndarray:

@@ -10,8 +10,9 @@ from scalefit.fitting.fit_notes import CONSISTENT, FAR_OUTSIDE
 from scalefit.fitting.run_notes import WEAK_CONDITION
 from scalefit.many.around import Around
 from scalefit.many.judging import Judged
+from scalefit.many.misfit import poor, rising
 from scalefit.many.outlying import dominant, left_out
-from scalefit.many.stacks import Posed
+from scalefit.many.stacks import Posed, Stack
 from scalefit.objective import Objective
 from scalefit.problem.problem import Problem
 from scalefit.results.fit_report import FEWEST_FREEDOM
@@ -27,9 +28,11 @@ LOOKED_FOR = (
     "delta_tiny",
     "at_bound",
     "starts_disagree",
+    "response_rises",
     "weakly_identified",
     "few_rows",
     "outliers_dominate",
+    "poor_fit",
 )
 
 
@@ -43,6 +46,7 @@ def noted(
     problem: Problem,
     objective: Objective,
     posed: Sequence[Posed],
+    stack: Stack,
     found: Judged,
     near: Around,
 ) -> np.ndarray:
@@ -52,6 +56,7 @@ def noted(
         problem: the problem that every table poses.
         objective: what was minimised.
         posed: the tables.
+        stack: the same, stacked.
         found: their fits.
         near: their rows around the optima.
     """
@@ -59,6 +64,12 @@ def noted(
     exact = found.status == "exact"
     weighted = np.array(["weight" in item.part.sources for item in posed])
     unused, tiny = _of_delta(problem, objective, near)
+    outliers = _outliers(problem, objective, posed, found, near, exact)
+    rises = rising(problem, stack, found, near.predicted)
+    told = (freedom >= FEWEST_FREEDOM) & ~exact & ~rises & objective.penalty.symmetric
+    observed = stack.data.response * stack.data.unit[:, None]
+    residuals, own = near.residuals * near.unit[:, None], _own(posed, near)
+    unlike = poor(objective, posed, observed, own, residuals, outliers, problem.size)
     masks = {
         "lower_envelope": np.full(len(posed), objective.asymmetry is not None),
         "sigma_inconsistent": _inconsistent(objective, found, freedom) & ~weighted,
@@ -66,9 +77,11 @@ def noted(
         "delta_tiny": tiny & ~unused & ~exact,
         "at_bound": found.held.any(axis=1),
         "starts_disagree": found.disagree,
+        "response_rises": rises,
         "weakly_identified": found.condition > WEAK_CONDITION,
         "few_rows": (freedom < FEWEST_FREEDOM) & (objective.sigma is None),
-        "outliers_dominate": _outliers(problem, objective, posed, found, near, exact) > 0,
+        "outliers_dominate": outliers > 0,
+        "poor_fit": told & unlike,
     }
     codes = np.full(len(posed), "", dtype=object)
     for code in LOOKED_FOR:

@@ -38,9 +38,11 @@ class FitMany(Described):
             says why a table failed.
 
             Codes that are looked for, in every table: ``lower_envelope``, ``sigma_inconsistent``,
-            ``delta_unused``, ``delta_tiny``, ``at_bound``, ``weakly_identified``, ``few_rows`` and
-            ``outliers_dominate``, where a fit of the table alone has them; and ``starts_disagree``,
-            of other starts than those of such a fit. All others, as ``poor_fit``, and the verdict:
+            ``delta_unused``, ``delta_tiny``, ``at_bound``, ``response_rises``,
+            ``weakly_identified``, ``few_rows``, ``outliers_dominate`` and ``poor_fit``, where a fit
+            of the table alone has them; and ``starts_disagree``, of other starts than those of such
+            a fit. Of ``poor_fit`` nothing is said where runs of equal inputs differ as much: a fit
+            of the table alone looks for the cause. All other codes, and the verdict:
             ``fits.fit(key)``.
         notes: soft problems found while reading.
     """
