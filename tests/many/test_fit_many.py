@@ -142,6 +142,9 @@ def test_what_is_wrong_with_one_table_is_said_of_that_one():
     given = given_tables(tables, None)
     parts = read_parts(given, law, objective, {"keep": "step < 2"})
     assert list(parts.parts) == [3]
+    # Nor is it an error where no other table is left.
+    alone = read_parts(given_tables([good], None), law, objective, {"keep": "step < 1"})
+    assert list(alone.failed) == [0]
     said = [parts.failed[i] for i in range(3)]
     for found, wanted in zip(said, ["no row is left", "no column loss", "loss is -1"], strict=True):
         assert wanted in found

@@ -1,4 +1,4 @@
-"""Standard errors of the parameters of all tables of a stack: those of ``inference.covariance``."""
+"""Standard errors of the parameters of all tables of a stack."""
 
 from __future__ import annotations
 

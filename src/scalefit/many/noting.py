@@ -1,4 +1,4 @@
-"""Codes of the notes of all tables of a stack: those that :func:`scalefit.fit` would give."""
+"""Codes of the notes of all tables of a stack, those that a fit of each would give."""
 
 from __future__ import annotations
 
