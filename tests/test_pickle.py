@@ -53,6 +53,7 @@ def made(runs):
         "note": sf.Note("odd", "info", "odd", {"rows": [1, 2], "inner": {"a": 1}}),
         "laws": sf.laws.table(),
         "draws": draws,
+        "many fits": sf.fit_many([runs, runs[:0]], robust="l1", intervals=True, progress=False),
         "loss": draws.estimate_loss(N=1e9, D=2e10),
         "covariance": sf.covariance(fit, runs),
         "profile": sf.profile(fit, runs, "alpha"),
@@ -83,8 +84,18 @@ def made(runs):
 
 RESULTS = (
     *("runs", "fit", "own fit", "published", "params", "objective", "diagnostics", "certificate"),
-    *("verdict", "note", "laws", "draws", "loss", "covariance", "profile", "best", "crossing"),
-    *("optimum", "region", "mixture", "deadweight", "shapes", "study", "isoflop", "next runs"),
+    *("verdict", "note", "laws", "draws", "many fits", "loss", "covariance", "profile", "best"),
+    *(
+        "crossing",
+        "optimum",
+        "region",
+        "mixture",
+        "deadweight",
+        "shapes",
+        "study",
+        "isoflop",
+        "next runs",
+    ),
     *("check", "diagnosis", "holdout", "comparison", "beside published", "bias", "report"),
     *("skills", "families out", "components"),
 )

@@ -24,6 +24,7 @@ NAMES = [
 # What every result can do.
 RESULTS = (
     sf.Fit,
+    sf.many.FitMany,
     sf.Ensemble,
     sf.inference.Covariance,
     sf.inference.Estimate,

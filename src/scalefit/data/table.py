@@ -183,7 +183,7 @@ class LossTable(Described):
             dropped += lost
         if renamed.empty:
             said = f"no row is left: {len(dropped)} were dropped: {counted(dropped)}"
-            raise DataError(said, remedy="Loosen the rules")
+            raise DataError(said, rows=[item.row for item in dropped], remedy="Loosen the rules")
         known = Frozen(sources), Frozen(candidates), tuple(dropped), ()
         scales = Frozen(found.scales)
         origin = {**reading.provenance, **(several.provenance if several else {})}

@@ -84,6 +84,7 @@ def _fitted(runs: pd.DataFrame, by: list[str], given: FitManyTable) -> pd.DataFr
         name: tuple(value) if isinstance(value, list) else value
         for name, value in given.columns.items()
     }
+    options["intervals"] = given.level is not None
     found = sf.fit_many(runs, by=by, progress=False, **options, **columns)  # type: ignore[arg-type]
     rows = found.to_frame() if given.level is None else found.to_frame(given.level)
     return rows.rename_axis(by).reset_index()

@@ -14,7 +14,10 @@ from scalefit.data.table import Missing
 from scalefit.errors import DataError
 from scalefit.fitting.devices import Devices, checked_devices, chosen
 from scalefit.laws import Law, find
+from scalefit.many.around import around, points_of
+from scalefit.many.intervals import Intervals, standard_errors
 from scalefit.many.judging import judged
+from scalefit.many.noting import noted
 from scalefit.many.reading import Parts, given_tables, read_parts
 from scalefit.many.result import FitMany
 from scalefit.many.rows import Alone, Rows
@@ -25,6 +28,7 @@ from scalefit.problem.options import read_bounds, read_fixed, read_ties
 from scalefit.problem.problem import Problem
 from scalefit.problem.separability import Structure, structure
 from scalefit.results.prediction import refuse_unknown
+from scalefit.results.status import Status
 from scalefit.runtime.meshes import mesh_of
 from scalefit.runtime.settings import processor
 
@@ -57,6 +61,7 @@ def fit_many(
     missing: Missing = "raise",
     loss_unit: LossUnit | None = None,
     bytes_per_token: float | None = None,
+    intervals: bool = False,
     progress: bool = True,
     devices: Devices = None,
     **columns: str | tuple[str, float],
@@ -84,6 +89,8 @@ def fit_many(
         missing: see ``residual``.
         loss_unit: see ``residual``.
         bytes_per_token: see ``residual``.
+        intervals: whether ``fits.to_frame(level)`` is to have intervals: standard errors are then
+            computed.
         progress: whether a bar is drawn once it takes more than two seconds.
         devices: where to compute: ``"all"`` devices of this process, one as ``"gpu"`` or
             ``"gpu:1"``, or a mesh of JAX's. By default JAX's default device where that is an
@@ -116,6 +123,7 @@ def fit_many(
         "tied": read_ties(tied),
     }
     progress, devices = arguments.flag(progress, "progress"), checked_devices(devices)
+    wanted = arguments.flag(intervals, "intervals")
     reading = {
         "keep": keep,
         "missing": missing,
@@ -126,20 +134,23 @@ def fit_many(
     given = given_tables(tables, by)
     parts = read_parts(given, law, objective, reading)
     alone = Alone(given, law, {**objective.options, **options}, reading)
-    rows = Rows(given.keys, law)
+    rows = Rows(given.keys, law, Intervals.blank(law, len(given.keys)) if wanted else None)
     for number, message in parts.failed.items():
         rows.fail(number, message)
     mesh = chosen(devices, single=False) or mesh_of([processor()])
     with _bar(len(given.keys), progress) as bar:
         bar.update(len(parts.failed))
-        for members in _batches(_posed(parts, law, objective, options, rows), objective):
-            _fit_batch(members, objective, options["fixed"], mesh, rows, alone)
-            bar.update(len(members))
-        # What no program takes: absolute residuals, and laws of many nonlinear parameters.
+        posed = _posed(parts, law, objective, options, rows)
+        for members in _batches(posed, objective):
+            doubtful = _fit_batch(members, objective, options["fixed"], mesh, rows)
+            bar.update(len(members) - len(doubtful))
+        # What no program takes: absolute residuals, laws of many nonlinear parameters, and tables
+        # that need a fit of their own.
+        own = {item.number: item for item in posed}
         for number in rows.waiting():
-            rows.put_alone(number, alone)
+            _fit_alone(own[number], objective, options["fixed"], rows, alone)
             bar.update(1)
-    return FitMany(law, objective, rows.frame(), parts.notes, alone)
+    return FitMany(law, objective, rows.frame(), parts.notes, rows.intervals, alone)
 
 
 def _bar(total: int, progress: bool) -> Any:
@@ -204,13 +215,39 @@ def _fit_batch(
     fixed: Mapping[str, float],
     mesh: Mesh,
     rows: Rows,
-    alone: Alone,
-) -> None:
+) -> np.ndarray:
+    """Fit tables of one problem together; returns those that need a fit of their own."""
     problem = members[0].problem
     stack = stacked(members, objective, fixed)
     ends = search_stack(problem, objective, stack, mesh)
     found = judged(problem, objective, stack, ends, fixed)
-    notes = np.where(found.at_bound, "at_bound", "")
-    rows.put(stack.numbers, found, notes)
-    for number in stack.numbers[found.doubtful].tolist():
-        rows.put_alone(number, alone)
+    point = points_of(problem, found.params)
+    near = around(problem, stack, point)
+    rows.put(stack.numbers, found, noted(problem, objective, members, stack, found, near))
+    if rows.intervals is not None:
+        there = np.isin(found.status, ("converged",))
+        errors = standard_errors(problem, objective, near, point, found.held)
+        rows.intervals.put(problem, stack.numbers, errors.only(there))
+    doubtful = stack.numbers[found.doubtful]
+    rows.take_back(doubtful)
+    return doubtful
+
+
+def _fit_alone(
+    posed: Posed,
+    objective: Objective,
+    fixed: Mapping[str, float],
+    rows: Rows,
+    alone: Alone,
+) -> None:
+    """Fit one table by itself."""
+    found, problem = rows.put_alone(posed.number, alone), posed.problem
+    if found is None or rows.intervals is None:
+        return
+    stack = stacked([posed], objective, fixed)
+    point = problem.point(found.params)[None]
+    held = [[group[0] in found.diagnostics.at_bound for group in problem.names]]
+    near = around(problem, stack, point)
+    errors = standard_errors(problem, objective, near, point, np.array(held, dtype=bool))
+    there = np.array([found.status is Status.CONVERGED])
+    rows.intervals.put(problem, stack.numbers, errors.only(there))

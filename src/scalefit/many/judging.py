@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scalefit.fitting.api import AGREEMENT
-from scalefit.fitting.diagnostics import ROW_ROUNDING, converged, exact
+from scalefit.fitting.diagnostics import ROW_ROUNDING, SAME_PLACE, converged, exact
 from scalefit.fitting.end_points import Polished
 from scalefit.fitting.engine import or_infinite
 from scalefit.fitting.newton import MOST_ITERATIONS
@@ -32,7 +32,9 @@ class Judged(NamedTuple):
         params: every parameter by name, (tables,).
         value: of the objective, (tables,).
         status: name of each, (tables,).
-        at_bound: whether a parameter ended at one of its bounds, (tables,).
+        held: which free parameters ended at one of their bounds, (tables, p).
+        condition: of the curvature in all free parameters, (tables,).
+        disagree: whether a start ended in another minimum, (tables,).
         nobs: rows that count, (tables,).
         residual_rms: weighted root mean square residual, (tables,).
         best: the ends, one for each table.
@@ -43,7 +45,9 @@ class Judged(NamedTuple):
     params: dict[str, np.ndarray]
     value: np.ndarray
     status: np.ndarray
-    at_bound: np.ndarray
+    held: np.ndarray
+    condition: np.ndarray
+    disagree: np.ndarray
     nobs: np.ndarray
     residual_rms: np.ndarray
     best: Polished
@@ -79,9 +83,12 @@ def judged(
     idle = (np.diagonal(best.gauss_newton, axis1=1, axis2=2) == 0).any(axis=1)
     agrees = np.abs(value - best.value) <= AGREEMENT * value + slack
     doubtful = ~np.isfinite(best.value) | ~agrees | (idle & (best.coefficients != 0).all(axis=1))
-    at_bound = best.active.any(axis=1)
+    work = _at_work(problem, best.coefficients)
+    held, condition = best.active & work, _conditions(problem, best, work)
     nobs = np.count_nonzero(stack.data.weight, axis=1)
-    return Judged(params, value, status, at_bound, nobs, rms, best, np.flatnonzero(doubtful))
+    doubts = np.flatnonzero(doubtful)
+    disagree = _disagreeing(problem, objective, stack, ends, best)
+    return Judged(params, value, status, held, condition, disagree, nobs, rms, best, doubts)
 
 
 def _chosen(objective: Objective, stack: Stack, ends: Ends) -> np.ndarray:
@@ -132,3 +139,56 @@ def _evaluated(
     steepest = 1.0 if how.absolute else np.minimum(np.abs(rows) + error, how.delta)
     slack = how.factor * how.asymmetry * np.sum(weight * steepest * error, axis=1)
     return value, rms, slack
+
+
+def _at_work(problem: Problem, coefficients: np.ndarray) -> np.ndarray:
+    """Which free parameters some term that is not zero depends on, (tables, p)."""
+    k = len(problem.owners)
+    found = np.ones((len(coefficients), problem.size), dtype=bool)
+    for axis in range(len(problem.nonlinear)):
+        if axis in (problem.axes_known or ()):
+            continue
+        seen = [axis in problem.axes_seen[owner] for owner in problem.owners]
+        found[:, k + axis] = (coefficients[:, seen] != 0).any(axis=1)
+    return found
+
+
+def _disagreeing(
+    problem: Problem, objective: Objective, stack: Stack, ends: Ends, best: Polished
+) -> np.ndarray:
+    """Tables whose starts ended in several minima, (tables,)."""
+    k, some = len(problem.owners), ends.polished
+    own = best.take(ends.table)
+    here, there = (
+        np.where(_at_work(problem, item.coefficients)[:, k:], item.coordinates, 0.0)
+        for item in (some, own)
+    )
+    same = (np.abs(here - there) <= SAME_PLACE * (1 + np.abs(there))).all(axis=1)
+    # Only from the best end does the search go on where a term vanished: others are no minima.
+    vanished = ((some.coefficients == 0) & (own.coefficients != 0)).any(axis=1)
+    other = converged(objective, stack.many(ends.table), some) & np.isfinite(some.value)
+    found = np.zeros(len(stack), dtype=bool)
+    np.logical_or.at(found, ends.table, other & ~same & ~vanished)
+    return found
+
+
+def _conditions(problem: Problem, best: Polished, work: np.ndarray) -> np.ndarray:
+    """Condition of the curvature in all free parameters that matter, (tables,).
+
+    See ``fitting.diagnostics``: those that a bound holds are among them, terms that are zero not.
+    """
+    k = len(problem.owners)
+    constant = np.array([owner == problem.constant for owner in problem.owners], dtype=bool)
+    free = work.copy()
+    free[:, :k] &= ~best.active[:, :k] | (best.coefficients != 0) | constant
+    diagonal = np.diagonal(best.gauss_newton, axis1=1, axis2=2)
+    both = free[:, :, None] & free[:, None, :]
+    sound = np.asarray((np.isfinite(best.gauss_newton) | ~both).all(axis=(1, 2)))
+    sound &= ((diagonal > 0) | ~free).all(axis=1)
+    size = np.sqrt(np.where(free & sound[:, None], diagonal, 1.0))
+    scaled = best.gauss_newton / (size[:, :, None] * size[:, None, :])
+    # What is left out has eigenvalues of one, which lie between the others.
+    scaled = np.where(both & sound[:, None, None], scaled, np.eye(problem.size))
+    values = np.linalg.eigvalsh(scaled)
+    sound &= values[:, 0] > 0
+    return np.where(sound, values[:, -1] / np.where(sound, values[:, 0], 1.0), np.inf)

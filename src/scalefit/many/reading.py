@@ -44,7 +44,7 @@ class Given(NamedTuple):
     keys: pd.Index
     frames: list[tuple[pd.DataFrame, np.ndarray]]
     tables: dict[int, LossTable]
-    failed: dict[int, str]
+    failed: dict[int, ScalefitError]
 
 
 class Part(NamedTuple):
@@ -56,6 +56,7 @@ class Part(NamedTuple):
         weight: of each row in the sum, known errors included, (rows,).
         own: the table's own weights, (rows,).
         rows: labels.
+        sources: header of each quantity.
     """
 
     columns: Mapping[str, np.ndarray]
@@ -63,6 +64,7 @@ class Part(NamedTuple):
     weight: np.ndarray
     own: np.ndarray
     rows: np.ndarray
+    sources: Mapping[str, str]
 
 
 class Parts(NamedTuple):
@@ -91,16 +93,20 @@ def given_tables(tables: Any, by: Any) -> Given:
         ArgumentError: it is none of these, or ``by`` is missing or makes no sense.
         DataError: a row of the frame has no value of a column of ``by``.
     """
+    if isinstance(tables, Mapping | Sequence) and not len(tables):
+        raise ArgumentError(
+            f"tables={arguments.shown(tables)} holds no table",
+            argument="tables",
+            value=tables,
+            remedy=TABLES,
+        )
     if isinstance(tables, DataFrameGroupBy):
         _refuse_by(by, "a grouped frame")
         frame: Any = tables.obj
         return _grouped(frame, tables)
     if isinstance(tables, Mapping) and not _is_columns(tables):
         _refuse_by(by, "a dict of tables")
-        keys = list(tables)
-        pairs = any(isinstance(key, tuple) for key in keys)
-        index = pd.MultiIndex.from_tuples(keys) if pairs else pd.Index(keys, dtype=object)
-        return _listed(index, list(tables.values()))
+        return _listed(_index_of(list(tables)), list(tables.values()))
     if isinstance(tables, Sequence) and not isinstance(tables, str) and not _is_records(tables):
         _refuse_by(by, "a list of tables")
         return _listed(pd.RangeIndex(len(tables)), tables)
@@ -113,9 +119,11 @@ def given_tables(tables: Any, by: Any) -> Given:
             remedy=TABLES,
         )
     frame = tables.frame if isinstance(tables, LossTable) else plain_frame(tables)
-    names = list(arguments.names(by, "by", remedy=TABLES))
+    names = list(dict.fromkeys(arguments.names(by, "by", remedy=TABLES)))
+    if not names:
+        raise arguments.refused("by", by, "the name of a column", TABLES)
     for name in names:
-        if name not in frame:
+        if name not in frame and name not in frame.index.names:
             raise DataError(
                 f"by names {name!r}, which is no column of the table",
                 column=name,
@@ -128,6 +136,14 @@ def given_tables(tables: Any, by: Any) -> Given:
     (number,) = (item[1] for item in found.frames)
     parts = {i: _rows_of(tables, number == i) for i in range(len(found.keys))}
     return found._replace(frames=[], tables=parts)
+
+
+def _index_of(keys: Sequence[Any]) -> pd.Index:
+    """Keys as an index: of several levels where all are tuples of one length."""
+    lengths = {len(key) if isinstance(key, tuple) else 0 for key in keys}
+    if len(lengths) == 1 and min(lengths) > 1:
+        return pd.MultiIndex.from_tuples(keys)
+    return pd.Index(keys, dtype=object, tupleize_cols=False)
 
 
 def _refuse_by(by: Any, what: str) -> None:
@@ -173,7 +189,12 @@ def _grouped(frame: pd.DataFrame, grouped: Any) -> Given:
             rows=rows,
             remedy="Fill the gaps, or leave these rows out first",
         )
-    return Given(grouped.size().index, [(frame, number.astype(int))], {}, {})
+    sizes = grouped.size()
+    if isinstance(sizes, pd.DataFrame):
+        # Of a frame grouped with as_index=False.
+        sizes = sizes.set_index(list(sizes.columns[:-1])).iloc[:, 0]
+    # Groups are numbered without categories that have no row, and those are no tables.
+    return Given(sizes.index[sizes.to_numpy() > 0], [(frame, number.astype(int))], {}, {})
 
 
 def _rows_of(table: LossTable, which: np.ndarray) -> LossTable:
@@ -192,14 +213,13 @@ def _listed(keys: pd.Index, tables: Sequence[Any]) -> Given:
         try:
             frame = plain_frame(item)
         except ScalefitError as error:
-            found.failed[number] = str(error)
+            found.failed[number] = error
             continue
         kinds = (*frame.columns, *map(str, frame.dtypes))
         alike.setdefault(kinds, []).append((number, frame))
     for members in alike.values():
         each = np.repeat([i for i, _ in members], [len(frame) for _, frame in members])
         found.frames.append((pd.concat([frame for _, frame in members]), each))
-        found.failed.update({i: "the table has no rows" for i, frame in members if not len(frame)})
     return found
 
 
@@ -213,19 +233,25 @@ def read_parts(given: Given, law: Law, objective: Objective, options: Mapping[st
         options: of reading, as for ``fit``.
 
     Raises:
-        DataError: no table has a column that the law needs.
+        DataError: no table can be read, and it is not their rows: a column is absent.
         ArgumentError: an option of reading makes no sense.
     """
-    found = Parts({}, dict(given.failed), ())
+    found = Parts({}, {i: str(error) for i, error in given.failed.items()}, ())
     notes: list[Note] = []
+    of_all: list[DataError] = []
     for frame, number in given.frames:
-        if len(frame):
+        try:
             notes += _read(frame, number, law, objective, options, found)
+        except DataError as error:
+            of_all.append(error)
+            found.failed.update(dict.fromkeys(np.unique(number).tolist(), str(error)))
     for one, table in given.tables.items():
         try:
             found.parts.update(_split(table, np.full(len(table), one), law, objective))
         except DataError as error:
             found.failed[one] = str(error)
+    if of_all and not found.parts:
+        raise of_all[0]
     for one in range(len(given.keys)):
         if one not in found.parts and one not in found.failed:
             found.failed[one] = "no row of the table is left: every one was dropped"
@@ -239,22 +265,29 @@ def _read(
     objective: Objective,
     options: Mapping[str, Any],
     found: Parts,
+    part: bool = False,
 ) -> list[Note]:
-    """Read the tables of a frame, or halves of them where something is wrong with a row."""
+    """Read the tables of a frame, or halves of them where something is wrong with a row.
+
+    Raises:
+        DataError: something is wrong with all of them, unless they are a part of others.
+    """
     try:
         table = as_table(frame.assign(**{NUMBER: number}), **options)
         parts = dict(_split(table, table.frame[NUMBER].to_numpy(), law, objective))
     except DataError as error:
+        if not (error.rows or part):
+            # Said of the frame as it was given, without our column.
+            dict(_split(as_table(frame, **options), number, law, objective))
+            raise
         several = np.unique(number)
         if len(several) == 1:
             found.failed[int(several[0])] = str(error)
             return []
-        if not error.rows:
-            # It is not of some rows: no table can be read.
-            raise
         below = number < several[len(several) // 2]
         halves = [
-            _read(frame[w], number[w], law, objective, options, found) for w in (below, ~below)
+            _read(frame[w], number[w], law, objective, options, found, part=True)
+            for w in (below, ~below)
         ]
         return [*halves[0], *halves[1]]
     found.parts.update(parts)
@@ -279,4 +312,14 @@ def _split(
     places = np.split(order, first[1:])
     for one, place in zip(which.tolist(), places, strict=True):
         own = {name: values[place] for name, values in columns.items()}
-        yield one, Part(own, observed[place], weight[place], table.weight[place], labels[place])
+        yield (
+            one,
+            Part(
+                own,
+                observed[place],
+                weight[place],
+                table.weight[place],
+                labels[place],
+                table.sources,
+            ),
+        )

@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scalefit.arguments import refused
+from scalefit.arguments import level as checked_level
+from scalefit.arguments import refused, shown
+from scalefit.errors import ArgumentError
 from scalefit.laws import Law
+from scalefit.many.intervals import Intervals
 from scalefit.notes import Note
 from scalefit.objective import Objective
 from scalefit.reporting.described import Described
@@ -33,6 +36,14 @@ class FitMany(Described):
             units, ``objective_value``, ``status`` (as of a fit, in small letters, or ``failed``),
             ``notes`` (codes, joined by commas), ``nobs``, ``residual_rms``, and ``message``, which
             says why a table failed.
+
+            Codes that are looked for, in every table: ``lower_envelope``, ``sigma_inconsistent``,
+            ``delta_unused``, ``delta_tiny``, ``at_bound``, ``response_rises``,
+            ``weakly_identified``, ``few_rows``, ``outliers_dominate`` and ``poor_fit``, where a fit
+            of the table alone has them; and ``starts_disagree``, of other starts than those of such
+            a fit. Of ``poor_fit`` nothing is said where runs of equal inputs differ as much: a fit
+            of the table alone looks for the cause. All other codes, and the verdict:
+            ``fits.fit(key)``.
         notes: soft problems found while reading.
     """
 
@@ -40,6 +51,7 @@ class FitMany(Described):
     objective: Objective
     table: pd.DataFrame
     notes: tuple[Note, ...]
+    _intervals: Intervals | None
     _refit: Callable[[int], Fit]
 
     def __len__(self) -> int:
@@ -62,7 +74,7 @@ class FitMany(Described):
         """
         try:
             place = self.table.index.get_loc(key)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, pd.errors.InvalidIndexError) as error:
             remedy = "Pass one of its index, as fits.table.index[0]"
             raise refused("key", key, "the key of a table", remedy) from error
         if not isinstance(place, int | np.integer):
@@ -70,9 +82,35 @@ class FitMany(Described):
             raise refused("key", key, "the key of one table", remedy)
         return self._refit(int(place))
 
-    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
-        """The row of each table."""
-        return self.table.copy()
+    def to_frame(self, level: float | None = None) -> pd.DataFrame:
+        """The row of each table, with intervals where a level is given.
+
+        Intervals are those of ``scalefit.covariance`` by its default method, each run taken as
+        independent of the others. They are NaN where it gives none: of a parameter that is fixed
+        or ended at a bound (the others take that as known), where the status is not ``converged``,
+        where fewer than five residual degrees of freedom are left (``few_rows``; but for a linear
+        fit of raw residuals by squares, and for known errors), and where the curvature is singular.
+
+        Args:
+            level: coverage promised. Columns ``NAME_se`` (standard error, raw units), ``NAME_low``
+                and ``NAME_high`` of each parameter are then added.
+
+        Raises:
+            ArgumentError: the level is no number between 0 and 1, or no standard errors were
+                computed.
+        """
+        if level is None:
+            return self.table.copy()
+        share = checked_level(level)
+        if self._intervals is None:
+            raise ArgumentError(
+                f"level={shown(level)} asks for intervals, and no standard errors were computed",
+                argument="level",
+                value=level,
+                remedy="Compute them with the fits: fit_many(..., intervals=True)",
+            )
+        values = {name: self.table[name].to_numpy() for name in self.law.names}
+        return self.table.assign(**self._intervals.ends(values, share))
 
     def describe(self, level: float = 0.95) -> Description:
         """How the fits ended, and the spread of the parameters over the tables."""

@@ -13,7 +13,9 @@ from scalefit.data.table import as_table
 from scalefit.errors import ScalefitError
 from scalefit.fitting.api import fit
 from scalefit.laws import Law
+from scalefit.many.intervals import Intervals
 from scalefit.many.judging import Judged
+from scalefit.many.noting import joined
 from scalefit.many.reading import Given
 from scalefit.many.result import FAILED
 from scalefit.results.fit import Fit
@@ -46,7 +48,7 @@ class Alone:
         table = self.given.tables.get(number)
         if table is None:
             if number in self.given.failed:
-                raise ScalefitError(self.given.failed[number])
+                raise self.given.failed[number]
             frame, which = next(item for item in self.given.frames if (item[1] == number).any())
             table = as_table(frame[which == number], **self.reading)
         return fit(table, self.law, **self.options, certify=certify)
@@ -59,12 +61,14 @@ class Rows:
     Attributes:
         keys: of the tables.
         law: the law.
+        intervals: standard errors, where they are wanted.
         numbers: columns of numbers, each (tables,), NaN until they are known.
         texts: ``status``, ``notes`` and ``message``, each (tables,).
     """
 
     keys: pd.Index
     law: Law
+    intervals: Intervals | None
     numbers: dict[str, np.ndarray] = field(init=False)
     texts: dict[str, np.ndarray] = field(init=False)
 
@@ -88,13 +92,13 @@ class Rows:
         self.texts["status"][which] = found.status
         self.texts["notes"][which] = notes
 
-    def put_alone(self, number: int, alone: Alone) -> None:
-        """The row of a table that is fitted by itself."""
+    def put_alone(self, number: int, alone: Alone) -> Fit | None:
+        """The row of a table that is fitted by itself, and its fit; None where it fails."""
         try:
             found = alone(number, certify=False)
         except ScalefitError as error:
             self.fail(number, str(error))
-            return
+            return None
         values = {
             **found.params,
             "objective_value": found.objective_value,
@@ -104,7 +108,13 @@ class Rows:
         for name, value in values.items():
             self.numbers[name][number] = value
         self.texts["status"][number] = found.status.name.lower()
-        self.texts["notes"][number] = ",".join(dict.fromkeys(note.code for note in found.notes))
+        self.texts["notes"][number] = joined([note.code for note in found.notes])
+        return found
+
+    def take_back(self, which: np.ndarray) -> None:
+        """Leave tables waiting."""
+        for texts in self.texts.values():
+            texts[which] = ""
 
     def fail(self, number: int, message: str) -> None:
         """The row of a table that cannot be fitted."""

@@ -124,6 +124,12 @@ def pose(
         DataError: the table cannot identify the law.
         ArgumentError: an option makes no sense for the law, or delta for losses of this size.
     """
+    if not (part.own > 0).any():
+        raise DataError(
+            "every row of the table has weight zero",
+            column="weight",
+            remedy="Give at least one run a positive weight",
+        )
     if not part.observed[part.own > 0].any():
         raise DataError(
             f"every {law.response} that counts is zero, so that there is nothing to fit",
