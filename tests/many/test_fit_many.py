@@ -228,3 +228,13 @@ def test_intervals_cost_nothing_unless_asked_for(fits):
     pd.testing.assert_frame_equal(fits.to_frame(), fits.table)
     with pytest.raises(sf.errors.ArgumentError, match=r"fit_many\(..., intervals=True\)"):
         fits.to_frame(0.9)
+
+
+def test_few_tables_compile_nothing(frame, fits, monkeypatch, compiled):
+    monkeypatch.setattr(sf.many.api, "FEWEST_COMPILED", 150)
+    found = sf.fit_many(frame, by="name", progress=False).table
+    assert not compiled
+    same = ["E", "A", "B", "alpha", "beta", "objective_value", "nobs", "residual_rms"]
+    pd.testing.assert_frame_equal(found[same], fits.table[same], rtol=1e-5)
+    assert (found["status"] == fits.table["status"]).all()
+    assert (found["notes"] == fits.table["notes"]).all()

@@ -38,6 +38,9 @@ __all__ = ["fit_many"]
 # another length is another program to compile.
 WORTH_A_PROGRAM = 20_000
 
+# On the host, fewer tables are fitted one after another: compiling would take longer.
+FEWEST_COMPILED = 150
+
 # Rows of a batch, filled ones counted: some hundred megabytes, and some seconds of work.
 BATCH_NUMBERS = 2**18
 
@@ -69,7 +72,8 @@ def fit_many(
     """Global optima of a law on many tables, each a fit of its own.
 
     Every table is searched as :func:`scalefit.fit` searches one, all of them in the same compiled
-    program: rows are filled up to one length at weight zero. A table that cannot be fitted is a row
+    program: rows are filled up to one length at weight zero. Fewer than 150 tables are fitted one
+    after another, unless devices are named. A table that cannot be fitted is a row
     with the status ``failed``, and never an error.
 
     Args:
@@ -137,15 +141,17 @@ def fit_many(
     rows = Rows(given.keys, law, Intervals.blank(law, len(given.keys)) if wanted else None)
     for number, message in parts.failed.items():
         rows.fail(number, message)
-    mesh = chosen(devices, single=False) or mesh_of([processor()])
+    mesh = chosen(devices, single=False)
+    fewest = FEWEST_COMPILED if mesh is None else 1
+    mesh = mesh or mesh_of([processor()])
     with _bar(len(given.keys), progress) as bar:
         bar.update(len(parts.failed))
         posed = _posed(parts, law, objective, options, rows)
-        for members in _batches(posed, objective):
+        for members in _batches(posed, objective, fewest):
             doubtful = _fit_batch(members, objective, options["fixed"], mesh, rows)
             bar.update(len(members) - len(doubtful))
-        # What no program takes: absolute residuals, laws of many nonlinear parameters, and tables
-        # that need a fit of their own.
+        # Few tables; what no program takes, as absolute residuals and laws of many nonlinear
+        # parameters; and tables that need a fit of their own.
         own = {item.number: item for item in posed}
         for number in rows.waiting():
             _fit_alone(own[number], objective, options["fixed"], rows, alone)
@@ -186,14 +192,19 @@ def _posed(
     return found
 
 
-def _batches(posed: Sequence[Posed], objective: Objective) -> Iterator[list[Posed]]:
-    """Tables that are fitted together: of one problem, and of one number of rows when filled up."""
+def _batches(posed: Sequence[Posed], objective: Objective, fewest: int) -> Iterator[list[Posed]]:
+    """Tables that are fitted together: of one problem, and of one number of rows when filled up.
+
+    Problems of fewer tables than ``fewest``, and what no program takes, are left out.
+    """
     by_problem: dict[Problem, list[Posed]] = {}
     for item in posed:
         problem = item.problem
         if not (problem.scattered or objective.penalty.absolute):
             by_problem.setdefault(problem, []).append(item)
     for members in by_problem.values():
+        if len(members) < fewest:
+            continue
         by_length: dict[int, list[Posed]] = {}
         for item in members:
             by_length.setdefault(length_of(item), []).append(item)
