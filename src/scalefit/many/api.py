@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from scalefit.many.noting import noted
 from scalefit.many.reading import Parts, given_tables, read_parts
 from scalefit.many.result import FitMany
 from scalefit.many.rows import Alone, Rows
-from scalefit.many.search import search_stack
+from scalefit.many.search import compile_programs, search_stack
 from scalefit.many.stacks import Posed, length_of, pose, stacked
 from scalefit.objective import Objective, Residual, Robust
 from scalefit.problem.options import read_bounds, read_fixed, read_ties
@@ -31,6 +31,7 @@ from scalefit.results.prediction import refuse_unknown
 from scalefit.results.status import Status
 from scalefit.runtime.meshes import mesh_of
 from scalefit.runtime.settings import processor
+from scalefit.runtime.threads import in_threads
 
 __all__ = ["fit_many"]
 
@@ -41,8 +42,10 @@ WORTH_A_PROGRAM = 20_000
 # On the host, fewer tables are fitted one after another: compiling would take longer.
 FEWEST_COMPILED = 150
 
-# Rows of a batch, filled ones counted: some hundred megabytes, and some seconds of work.
-BATCH_NUMBERS = 2**18
+# Rows of a batch, filled ones counted: some ten megabytes, and some seconds of work. So many are
+# under way at once.
+BATCH_NUMBERS = 2**17
+AT_ONCE = 2
 
 BAR_SECONDS = 2.0
 
@@ -145,17 +148,19 @@ def fit_many(
     fewest = FEWEST_COMPILED if mesh is None else 1
     mesh = mesh or mesh_of([processor()])
     with _bar(len(given.keys), progress) as bar:
-        bar.update(len(parts.failed))
+
+        def shown() -> None:
+            bar.update(rows.known - bar.n)
+
         posed = _posed(parts, law, objective, options, rows)
-        for members in _batches(posed, objective, fewest):
-            doubtful = _fit_batch(members, objective, options["fixed"], mesh, rows)
-            bar.update(len(members) - len(doubtful))
+        for batches in _groups(posed, objective, fewest):
+            _fit_group(batches, objective, options["fixed"], mesh, rows, shown)
         # Few tables; what no program takes, as absolute residuals and laws of many nonlinear
         # parameters; and tables that need a fit of their own.
         own = {item.number: item for item in posed}
         for number in rows.waiting():
             _fit_alone(own[number], objective, options["fixed"], rows, alone)
-            bar.update(1)
+            shown()
     return FitMany(law, objective, rows.frame(), parts.notes, rows.intervals, alone)
 
 
@@ -192,18 +197,18 @@ def _posed(
     return found
 
 
-def _batches(posed: Sequence[Posed], objective: Objective, fewest: int) -> Iterator[list[Posed]]:
-    """Tables that are fitted together: of one problem, and of one number of rows when filled up.
+def _groups(
+    posed: Sequence[Posed], objective: Objective, fewest: int
+) -> Iterator[list[list[Posed]]]:
+    """Batches of tables, in groups of one problem and of one number of rows when filled up.
 
     Problems of fewer tables than ``fewest``, and what no program takes, are left out.
     """
     by_problem: dict[Problem, list[Posed]] = {}
     for item in posed:
-        problem = item.problem
-        if not (problem.scattered or objective.penalty.absolute):
-            by_problem.setdefault(problem, []).append(item)
-    for members in by_problem.values():
-        if len(members) < fewest:
+        by_problem.setdefault(item.problem, []).append(item)
+    for problem, members in by_problem.items():
+        if problem.scattered or objective.penalty.absolute or len(members) < fewest:
             continue
         by_length: dict[int, list[Posed]] = {}
         for item in members:
@@ -215,9 +220,25 @@ def _batches(posed: Sequence[Posed], objective: Objective, fewest: int) -> Itera
             if len(waiting) < WORTH_A_PROGRAM and length != lengths[-1]:
                 continue
             most = max(1, BATCH_NUMBERS // length)
-            for first in range(0, len(waiting), most):
-                yield waiting[first : first + most]
+            yield [waiting[first : first + most] for first in range(0, len(waiting), most)]
             waiting = []
+
+
+def _fit_group(
+    batches: Sequence[Sequence[Posed]],
+    objective: Objective,
+    fixed: Mapping[str, float],
+    mesh: Mesh,
+    rows: Rows,
+    shown: Callable[[], None],
+) -> None:
+    """Fit batches of tables by the same programs, one on the host while another is on a device."""
+    compile_programs(batches[0][0].problem, objective, stacked(batches[0], objective, fixed), mesh)
+
+    def work(members: Sequence[Posed]) -> None:
+        _fit_batch(members, objective, fixed, mesh, rows)
+
+    in_threads(work, batches, AT_ONCE, shown)
 
 
 def _fit_batch(
@@ -226,8 +247,8 @@ def _fit_batch(
     fixed: Mapping[str, float],
     mesh: Mesh,
     rows: Rows,
-) -> np.ndarray:
-    """Fit tables of one problem together; returns those that need a fit of their own."""
+) -> None:
+    """Fit tables of one problem together; those that need a fit of their own have no row yet."""
     problem = members[0].problem
     stack = stacked(members, objective, fixed)
     ends = search_stack(problem, objective, stack, mesh)
@@ -239,9 +260,7 @@ def _fit_batch(
         there = np.isin(found.status, ("converged",))
         errors = standard_errors(problem, objective, near, point, found.held)
         rows.intervals.put(problem, stack.numbers, errors.only(there))
-    doubtful = stack.numbers[found.doubtful]
-    rows.take_back(doubtful)
-    return doubtful
+    rows.take_back(stack.numbers[found.doubtful])
 
 
 def _fit_alone(

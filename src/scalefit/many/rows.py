@@ -122,6 +122,11 @@ class Rows:
             values[number] = np.nan
         self.texts["status"][number], self.texts["message"][number] = FAILED, message
 
+    @property
+    def known(self) -> int:
+        """Tables that have a row."""
+        return int(np.count_nonzero(self.texts["status"] != ""))
+
     def waiting(self) -> list[int]:
         """Tables without a row."""
         return [int(number) for number in np.flatnonzero(self.texts["status"] == "")]

@@ -7,6 +7,8 @@ settle, a start in every part of the box. Each stage is one batch of starts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,11 +31,14 @@ from scalefit.runtime.meshes import callers, lanes_of_block, run_lanes
 from scalefit.runtime.settings import quiet
 from scalefit.runtime.threads import in_threads
 
-__all__ = ["Ends", "search_stack"]
+__all__ = ["Ends", "compile_programs", "search_stack"]
 
 # Cells per axis by number of axes: of the objective itself, even, and of squares.
 COARSE = {0: 0, 1: 24, 2: 8, 3: 6, 4: 4}
 FINE = {0: 0, 1: 128, 2: 24, 3: 12, 4: 8}
+
+# Cells beside the best one that are starts, at most, the lowest first.
+MOST_BESIDE = 2
 
 # Parts of the box per axis in which a table that is not settled has a start.
 PARTS = {0: 0, 1: 12, 2: 4, 3: 3, 4: 2}
@@ -80,6 +85,23 @@ def search_stack(problem: Problem, objective: Objective, stack: Stack, mesh: Mes
     return _Stacked(problem, objective, stack, mesh).searched()
 
 
+def compile_programs(problem: Problem, objective: Objective, stack: Stack, mesh: Mesh) -> None:
+    """Compile what :func:`search_stack` runs, side by side; arguments as there."""
+    engine = _Stacked(problem, objective, stack, mesh)
+    ones = np.zeros(1, dtype=int)
+    start = Candidates(np.zeros((1, engine.q)), np.zeros((1, engine.k)), None)
+    calls: tuple[Callable[..., Any], ...] = (
+        partial(engine.ranked, ones),
+        partial(engine.polish, ones, start, most=1),
+    )
+
+    def made(call: Callable[..., Any]) -> None:
+        with quiet():
+            call()
+
+    in_threads(made, calls, len(calls))
+
+
 class _Stacked:
     """The engine on a stack of tables."""
 
@@ -94,9 +116,9 @@ class _Stacked:
 
     def searched(self) -> Ends:
         """See :func:`search_stack`."""
-        points = self.ranked()
-        values = points.value
         every = np.arange(len(self.stack))
+        points = self.ranked(every)
+        values = points.value
         minima, others = self.minima(values)
         best = np.argmin(or_infinite(values), axis=1)
         ends = Ends(every, self.polish(every, points.take((every, best))), minima.sum(axis=1))
@@ -123,13 +145,13 @@ class _Stacked:
 
     # Cells
 
-    def ranked(self) -> Candidates:
-        """Points to start from on each table, arrays of shape (tables, points, ...)."""
-        data, count = self.data, len(self.stack)
+    def ranked(self, tables: np.ndarray) -> Candidates:
+        """Points to start from on some tables, arrays of shape (tables, points, ...)."""
+        data = self.data
         sides = (COARSE[self.q], FINE[self.q])
         cells = COARSE[self.q] ** self.q + 3
         each = 8 * data.response.shape[1] * cells * NUMBERS_PER_CELL
-        width = lanes_of_block(self.mesh, each, count) * self.mesh.size
+        width = lanes_of_block(self.mesh, each, len(self.stack)) * self.mesh.size
 
         def run(index: np.ndarray) -> Any:
             filled = np.resize(index, width)
@@ -138,7 +160,7 @@ class _Stacked:
             found = run_lanes(ranked_tables, self.mesh, static, (data.fixed,), lanes)
             return [leaf[: len(index)] for leaf in found]
 
-        blocks = [np.arange(i, min(count, i + width)) for i in range(0, count, width)]
+        blocks = [tables[i : i + width] for i in range(0, len(tables), width)]
         found = in_threads(run, blocks, callers(self.mesh))
         return Candidates(*(np.concatenate(leaves) for leaves in zip(*found, strict=True)))
 
@@ -172,6 +194,8 @@ class _Stacked:
                 at = np.clip(at, 0, side - 1)
                 cell = numbers[at, across[every, at].argmin(axis=1)]
                 beside[every[inside], cell[inside]] = True
+        heights = np.where(beside, values[:, :cells], np.inf)
+        np.put_along_axis(beside, np.argsort(heights, axis=1)[:, MOST_BESIDE:], False, axis=1)
         return minimum, beside
 
     def parts(self, values: np.ndarray) -> np.ndarray:
@@ -192,7 +216,9 @@ class _Stacked:
 
     # Starts
 
-    def polish(self, table: np.ndarray, starts: Candidates) -> Polished:
+    def polish(
+        self, table: np.ndarray, starts: Candidates, most: int = MOST_ITERATIONS
+    ) -> Polished:
         """Where starts end, each on a table of its own."""
         ends = blank(len(table), self.objective)
 
@@ -209,7 +235,7 @@ class _Stacked:
 
         # One width for all stages, whatever their number of starts is: one program.
         width = block_width(self.mesh, self.data.response.shape[1], len(self.stack))
-        polish_in_rounds(self.mesh, call, ends, MOST_ITERATIONS, width)
+        polish_in_rounds(self.mesh, call, ends, most, width)
         return ends
 
     def with_starts(self, ends: Ends, table: np.ndarray, starts: Candidates) -> Ends:
