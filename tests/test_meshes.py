@@ -61,8 +61,8 @@ def everything(mesh):
     found["study"] = study(mesh)
     held = sf.holdout(runs, by="C", scheme="groups", intervals=False, devices=mesh)
     found["folds"] = numbers(held.to_frame())
-    options = {"intervals": True, "progress": False}
-    found["many"] = numbers(sf.fit_many(TABLES, devices=mesh, **options).to_frame(0.9)).astype(float)
+    many = sf.fit_many(TABLES, devices=mesh, intervals=True, progress=False)
+    found["many"] = numbers(many.to_frame(0.9)).astype(float)
     return found
 
 
