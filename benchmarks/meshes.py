@@ -132,8 +132,9 @@ class Watched:
     def __call__(self, program: Any, mesh: Any, *given: Any) -> Any:
         """As ``run_lanes``."""
         found = self._run(program, mesh, *given)
-        # A block goes on until its last start has ended.
-        self._often.append(int(found.iterations.reshape(mesh.size, -1).max(axis=1).sum()))
+        # A block goes on until its last start has ended. Its states are last in what it is given.
+        times = found[1].iteration - given[-1][-1].iteration
+        self._often.append(int(times.reshape(mesh.size, -1).max(axis=1).sum()))
         self.call = (program, mesh, *given)
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,15 +47,9 @@ def study(
     from scalefit.jobs.config import StudyFile, read_config
     from scalefit.jobs.study_job import study_job
 
-    cluster = _cluster(coordinator, processes, process, distributed, heartbeat)
-    given = read_config(
-        config, StudyFile, {"run": {"output": _absolute(output)}, "cluster": cluster}
-    )
-
-    def make() -> Job:
-        return study_job(given.study, given.run.chunk)
-
-    _run(make, config, given)
+    options = _options(output, coordinator, processes, process, distributed, heartbeat)
+    given = read_config(config, StudyFile, options)
+    _run(lambda: study_job(given.study, given.run.chunk), config, given)
 
 
 def fit_many(
@@ -70,39 +65,32 @@ def fit_many(
     from scalefit.jobs.config import FitManyFile, read_config
     from scalefit.jobs.fit_many_job import fit_many_job
 
-    cluster = _cluster(coordinator, processes, process, distributed, heartbeat)
-    given = read_config(
-        config, FitManyFile, {"run": {"output": _absolute(output)}, "cluster": cluster}
-    )
-
-    def make() -> Job:
-        return fit_many_job(given.fit_many, given.run.chunk, config.parent)
-
-    _run(make, config, given)
+    options = _options(output, coordinator, processes, process, distributed, heartbeat)
+    given = read_config(config, FitManyFile, options)
+    _run(lambda: fit_many_job(given.fit_many, given.run.chunk, config.parent), config, given)
 
 
-def _absolute(output: str | None) -> str | None:
-    """A folder of the command line is where the shell means it."""
-    return None if output is None else str(Path(output).absolute())
-
-
-def _cluster(
+def _options(
+    output: str | None,
     coordinator: str | None,
     processes: int | None,
     process: int | None,
     distributed: bool,
     heartbeat: int | None,
-) -> dict[str, Any]:
-    return {
+) -> dict[str, dict[str, Any]]:
+    """Options by the table and the key that they stand for."""
+    cluster = {
         "coordinator": coordinator,
         "processes": processes,
         "process": process,
         "automatic": distributed or None,
         "heartbeat": heartbeat,
     }
+    # A folder of the command line is where the shell means it.
+    return {"run": {"output": output and str(Path(output).absolute())}, "cluster": cluster}
 
 
-def _run(make: Any, config: Path, given: Any) -> None:
+def _run(make: Callable[[], Job], config: Path, given: Any) -> None:
     from scalefit.jobs.run import run
 
     raise typer.Exit(run(make, config.parent / given.run.output, given.cluster))

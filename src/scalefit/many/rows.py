@@ -81,16 +81,7 @@ class Rows:
 
     def put(self, which: np.ndarray, found: Judged, notes: np.ndarray) -> None:
         """The rows of tables that were fitted together."""
-        values = {
-            **found.params,
-            "objective_value": found.value,
-            "nobs": found.nobs,
-            "residual_rms": found.residual_rms,
-        }
-        for name, items in values.items():
-            self.numbers[name][which] = items
-        self.texts["status"][which] = found.status
-        self.texts["notes"][which] = notes
+        self._put(which, found, found.value, found.status, notes)
 
     def put_alone(self, number: int, alone: Alone) -> Fit | None:
         """The row of a table that is fitted by itself, and its fit; None where it fails."""
@@ -99,17 +90,15 @@ class Rows:
         except ScalefitError as error:
             self.fail(number, str(error))
             return None
-        values = {
-            **found.params,
-            "objective_value": found.objective_value,
-            "nobs": found.nobs,
-            "residual_rms": found.residual_rms,
-        }
-        for name, value in values.items():
-            self.numbers[name][number] = value
-        self.texts["status"][number] = found.status.name.lower()
-        self.texts["notes"][number] = joined([note.code for note in found.notes])
+        notes = joined([note.code for note in found.notes])
+        self._put(number, found, found.objective_value, found.status.name.lower(), notes)
         return found
+
+    def _put(self, which: Any, found: Judged | Fit, value: Any, status: Any, notes: Any) -> None:
+        numbers = {"objective_value": value, "nobs": found.nobs, "residual_rms": found.residual_rms}
+        for name, items in {**found.params, **numbers}.items():
+            self.numbers[name][which] = items
+        self.texts["status"][which], self.texts["notes"][which] = status, notes
 
     def take_back(self, which: np.ndarray) -> None:
         """Leave tables waiting."""
