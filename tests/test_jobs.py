@@ -163,6 +163,31 @@ def test_a_job_is_resumed_where_it_ended(tmp_path, capsys):
     assert pd.read_parquet(again)["value"].tolist() == sorted([*range(5)] * 2)
 
 
+def test_two_runs_in_one_folder_do_not_disturb_each_other(tmp_path, monkeypatch):
+    folder, replace = Folder(tmp_path, "digest", 3), os.replace
+
+    def late(source, target):
+        # The other run is done with this chunk and with all others.
+        monkeypatch.setattr(os, "replace", replace)
+        folder.write(0, ROWS)
+        folder.tidy()
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", late)
+    folder.write(0, ROWS)
+    assert folder.finished(0)
+
+
+def test_a_full_disk_is_said_with_a_remedy_that_keeps_what_is_finished(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ArgumentError, match=r"No space left on device\)\. Make room") as caught:
+        Folder(tmp_path, "digest", 3).write(0, ROWS)
+    assert "remove" not in str(caught.value) and not list(tmp_path.iterdir())
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path):
     job = stand_in([])
     folder = Folder(tmp_path, job.digest, job.chunks)
@@ -219,8 +244,27 @@ def test_tables_are_fitted_in_the_order_of_their_keys(tmp_path, monkeypatch):
     assert other.digest != job.digest
     with pytest.raises(ArgumentError, match=r"fit_many\.by names 'recipe'.*Columns: .*corpus"):
         fit_many_job(given.model_copy(update={"by": "recipe"}), 2, tmp_path)
+    twice = FitManyTable(tables="runs.csv", by=["corpus", "corpus"])
+    assert list(fit_many_job(twice, 2, tmp_path).compute(1)["corpus"]) == ["c2", "c3"]
     files = FitManyTable(tables=["runs.csv", "runs.csv"])
     assert list(fit_many_job(files, 2, tmp_path).compute(0)["table"]) == ["runs.csv"]
+
+
+@pytest.mark.parametrize("name", ["alpha", "status", "beta_low"])
+def test_a_key_that_has_the_name_of_a_result_is_refused_at_once(tmp_path, name):
+    corpora(tmp_path, 2)
+    pd.read_csv(tmp_path / "runs.csv").rename(columns={"corpus": name}).to_csv(
+        tmp_path / "runs.csv", index=False
+    )
+    given = FitManyTable(tables="runs.csv", by=name, level=0.9)
+    with pytest.raises(ArgumentError, match=f"'{name}', which is also a column of the results"):
+        fit_many_job(given, None, tmp_path)
+
+
+def test_files_without_a_row_are_refused(tmp_path):
+    write(tmp_path / "runs.csv", "N,D,loss,corpus\n")
+    with pytest.raises(DataError, match=r"'runs\.csv' holds no row"):
+        fit_many_job(FitManyTable(tables="runs.csv", by="corpus"), None, tmp_path)
 
 
 @pytest.mark.parametrize(

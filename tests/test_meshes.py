@@ -12,7 +12,8 @@ import pytest
 import scalefit as sf
 from scalefit.runtime import meshes
 
-# Bootstraps of weights and of losses, a study, held-out folds and compiled scans, on some devices.
+# Bootstraps of weights and of losses, a study, held-out folds, many tables and compiled scans, on
+# some devices.
 EVERYTHING = """
 import json
 import jax, numpy as np
@@ -25,6 +26,9 @@ from scalefit.fitting.tables import Tables
 engine.CALLED_CELLS = 0  # Small grids are scanned by the program, too.
 runs = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.01, seed=1)
 fit = sf.fit(runs, certify=False)
+
+DESIGNS = [sf.simulation.isoflop_design(points=points) for points in (3, 4, 5)]
+TABLES = [sf.simulate(DESIGNS[i % 3], noise=0.01, seed=i) for i in range(9)]
 
 
 def numbers(frame):
@@ -40,6 +44,13 @@ def scans(mesh, law):
     return np.concatenate([[*item.value, *item.cells.flat] for item in at.rank(np.arange(5), 4)])
 
 
+def study(mesh):
+    settings = {"points": [6], "noise": [0.01, 0.02]}
+    options = {"methods": "surface", "residual": "log", "robust": "huber", "progress": False}
+    # Of the bootstraps' objective, whose program is there.
+    return numbers(sf.studies.simulation_study(settings, 16, devices=mesh, **options).table)
+
+
 def everything(mesh):
     found = {"grids": scans(mesh, "chinchilla"), "scattered cells": scans(mesh, "kaplan")}
     for method in ("rows", "wild"):
@@ -47,26 +58,28 @@ def everything(mesh):
             fit, runs, 70, method=method, global_search=0.2, devices=mesh, progress=False
         )
         found[method] = np.stack([*draws.params.values(), draws.replicates.objective_value])
-    settings = {"points": [6], "noise": [0.01, 0.02]}
-    options = {"methods": "surface", "residual": "log", "robust": "huber", "progress": False}
-    # Of the bootstraps' objective, whose program is there.
-    study = sf.studies.simulation_study(settings, 16, devices=mesh, **options)
-    found["study"] = numbers(study.table)
+    found["study"] = study(mesh)
     held = sf.holdout(runs, by="C", scheme="groups", intervals=False, devices=mesh)
     found["folds"] = numbers(held.to_frame())
+    many = sf.fit_many(TABLES, devices=mesh, intervals=True, progress=False)
+    found["many"] = numbers(many.to_frame(0.9)).astype(float)
     return found
 
 
 devices = np.array(jax.devices())
-one, *others = (everything(jax.sharding.Mesh(devices[:n], ("any",))) for n in (1, 2, 8))
+# Each device compiles: eight of them one batch only.
+one, *others = (everything(jax.sharding.Mesh(devices[:n], ("any",))) for n in (1, 2, 3))
+others.append({"study": study(jax.sharding.Mesh(devices, ("any",)))})
 sizes = {name: int(np.isfinite(values).sum()) for name, values in one.items()}
-same = {name: [one[name].tobytes() == it[name].tobytes() for it in others] for name in one}
+same = {
+    name: [one[name].tobytes() == it[name].tobytes() for it in others if name in it] for name in one
+}
 print(json.dumps([sizes, same]))
 """
 
 
 @pytest.mark.slow
-def test_numbers_are_the_same_to_the_bit_on_one_device_two_and_eight():
+def test_numbers_are_the_same_to_the_bit_on_one_device_and_on_several():
     done = subprocess.run(
         [sys.executable, "-c", EVERYTHING],
         env={
@@ -80,8 +93,8 @@ def test_numbers_are_the_same_to_the_bit_on_one_device_two_and_eight():
     assert done.returncode == 0, done.stderr
     sizes, same = json.loads(done.stdout)
     assert min(sizes.values()) > 20, sizes
-    batches = ("grids", "scattered cells", "rows", "wild", "study", "folds")
-    assert same == {name: [True, True] for name in batches}
+    batches = ("grids", "scattered cells", "rows", "wild", "study", "folds", "many")
+    assert same == {name: [True] * (2 + (name == "study")) for name in batches}
 
 
 RUNS = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.01, seed=1)

@@ -1,10 +1,13 @@
 """One law on many small tables: every row is the fit of its table."""
 
+from unittest.mock import Mock
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.many import api
 from scalefit.many.noting import LOOKED_FOR
 from scalefit.many.reading import given_tables, read_parts
 from scalefit.objective import Objective
@@ -156,6 +159,14 @@ def test_what_no_program_takes_is_fitted_one_by_one():
     for row, runs in zip(found.itertuples(), tables, strict=True):
         one = sf.fit(runs, "chinchilla_n", robust="l1", certify=False)
         assert row.objective_value == one.objective_value
+
+
+def test_no_batch_is_so_small_that_it_takes_another_program():
+    short = Mock(part=Mock(observed=np.zeros(64)), problem=Mock(scattered=False))
+    most = api.BATCH_NUMBERS // 64
+    ((*batches,),) = api._groups([short] * (2 * most + 2), Objective(), 1)
+    sizes = [len(batch) for batch in batches]
+    assert sum(sizes) == 2 * most + 2 and max(sizes) <= min(most, min(sizes) + 1)
 
 
 def table_of(kind, seed):

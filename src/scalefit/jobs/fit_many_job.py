@@ -15,6 +15,7 @@ from scalefit.data.readers import read_frame
 from scalefit.errors import ArgumentError, DataError, listed
 from scalefit.jobs.chunks import Job, pieces
 from scalefit.jobs.config import FitManyTable
+from scalefit.laws import find
 
 __all__ = ["fit_many_job"]
 
@@ -23,6 +24,9 @@ TABLES = 1000
 
 # Column that says from which file a row is.
 FILE = "table"
+
+# Columns of the results beside those of the law.
+RESULTS = ("objective_value", "status", "notes", "nobs", "residual_rms", "message")
 
 
 def fit_many_job(given: FitManyTable, chunk: int | None, folder: Path) -> Job:
@@ -34,18 +38,11 @@ def fit_many_job(given: FitManyTable, chunk: int | None, folder: Path) -> Job:
         folder: that paths are relative to.
 
     Raises:
-        DataError: a file that cannot be read, or files of different columns.
-        ArgumentError: no column tells the tables apart.
+        DataError: a file that cannot be read, files of different columns, or no row in any.
+        ArgumentError: no column tells the tables apart, or one has the name of a result.
     """
     runs = _runs(given, folder)
-    by = [FILE] if given.by is None else [given.by] if isinstance(given.by, str) else given.by
-    if unknown := [name for name in by if name not in runs]:
-        raise ArgumentError(
-            f"fit_many.by names {unknown[0]!r}, which is no column",
-            argument="fit_many.by",
-            value=given.by,
-            remedy=f"Columns: {listed(list(runs))}",
-        )
+    by = _keys(given, runs)
     # In the order of their keys, as fit_many has them.
     number = runs.groupby(by, observed=True).ngroup().to_numpy()
     if (absent := ~(number >= 0)).any():
@@ -75,6 +72,29 @@ def fit_many_job(given: FitManyTable, chunk: int | None, folder: Path) -> Job:
     return Job(plan, len(parts), compute, tables, _summary)
 
 
+def _keys(given: FitManyTable, runs: pd.DataFrame) -> list[str]:
+    """Columns that tell the tables apart."""
+    by = [FILE] if given.by is None else [given.by] if isinstance(given.by, str) else given.by
+    by = list(dict.fromkeys(by))
+    if unknown := [name for name in by if name not in runs]:
+        raise ArgumentError(
+            f"fit_many.by names {unknown[0]!r}, which is no column",
+            argument="fit_many.by",
+            value=given.by,
+            remedy=f"Columns: {listed(list(runs))}",
+        )
+    ends = ("", "_se", "_low", "_high") if given.level is not None else ("",)
+    results = {*RESULTS, *(f"{name}{end}" for name in find(given.law).names for end in ends)}
+    if taken := [name for name in by if name in results]:
+        raise ArgumentError(
+            f"fit_many.by names {taken[0]!r}, which is also a column of the results",
+            argument="fit_many.by",
+            value=given.by,
+            remedy="Give the column of the tables another name",
+        )
+    return by
+
+
 def _fitted(runs: pd.DataFrame, by: list[str], given: FitManyTable) -> pd.DataFrame:
     """A row for each table of some runs, its key in columns."""
     options = given.model_dump(exclude={"tables", "by", "level", "columns"})
@@ -102,7 +122,13 @@ def _runs(given: FitManyTable, folder: Path) -> pd.DataFrame:
             )
     if given.by is None:
         frames = [frame.assign(**{FILE: path}) for path, frame in zip(paths, frames, strict=True)]
-    return pd.concat(frames, ignore_index=True)
+    runs = pd.concat(frames, ignore_index=True)
+    if runs.empty:
+        raise DataError(
+            f"{named(Path(paths[0]))} holds no row" + (", nor do the others" if paths[1:] else ""),
+            remedy="Give files that hold runs",
+        )
+    return runs
 
 
 def _summary(read: Callable[..., pd.DataFrame]) -> str:

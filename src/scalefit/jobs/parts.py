@@ -28,6 +28,7 @@ PART = re.compile(r"part-\d{6,}\.parquet")
 KEY = b"scalefit"
 
 OTHER = "Name another folder in [run] output, or remove this one"
+ROOM = "Make room or allow writing there, or name another folder in [run] output"
 
 
 def require_parquet() -> None:
@@ -77,7 +78,7 @@ class Folder:
                 write_whole(self.path / PLAN, lambda file: file.write(text), overwrite=True)
                 written = self._plan()
         except OSError as error:
-            raise self._refused(f"cannot be written to ({reason(error)})") from error
+            raise self._refused(f"cannot be written to ({reason(error)})", ROOM) from error
         if written is None:
             raise self._refused("holds other files, and no results of scalefit")
         if written.get("digest") != self.digest:
@@ -96,12 +97,12 @@ class Folder:
             found = None
         return found if isinstance(found, dict) else {}
 
-    def _refused(self, why: str) -> ArgumentError:
+    def _refused(self, why: str, remedy: str = OTHER) -> ArgumentError:
         return ArgumentError(
             f"the folder {named(self.path)} {why}",
             argument="run.output",
             value=str(self.path),
-            remedy=OTHER,
+            remedy=remedy,
         )
 
     def _mark(self, chunk: int) -> bytes:
@@ -144,7 +145,9 @@ class Folder:
         try:
             write_whole(self.path / _name(chunk), save, overwrite=True)
         except OSError as error:
-            raise self._refused(f"cannot be written to ({reason(error)})") from error
+            # Another run in this folder was first, and has removed what was left over.
+            if not self.finished(chunk):
+                raise self._refused(f"cannot be written to ({reason(error)})", ROOM) from error
 
     def read(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows of all parts, in the order of the chunks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -220,7 +221,10 @@ def _groups(
             if len(waiting) < WORTH_A_PROGRAM and length != lengths[-1]:
                 continue
             most = max(1, BATCH_NUMBERS // length)
-            yield [waiting[first : first + most] for first in range(0, len(waiting), most)]
+            # Of like size: a small one at the end would be another program to compile.
+            parts = -(-len(waiting) // most)
+            ends = [part * len(waiting) // parts for part in range(parts + 1)]
+            yield [waiting[first:last] for first, last in pairwise(ends)]
             waiting = []
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh
 
-from scalefit.runtime.settings import on_device
-from scalefit.runtime.threads import THREADS
+from scalefit.runtime.settings import on_device, quiet
+from scalefit.runtime.threads import THREADS, in_threads
 
 __all__ = ["LANES", "callers", "is_host", "lanes_of_block", "mesh_of", "run_lanes"]
 
@@ -84,20 +84,30 @@ def run_lanes(
         shared: arrays that every lane uses.
         lanes: arrays whose first axis is that of the lanes, as many as whole blocks on all devices.
     """
-    with on_device(mesh.devices.flat[0]):
-        return jax.device_get(_laid(program, mesh, static)(shared, lanes))
+    devices = list(mesh.devices.flat)
+    width = len(jax.tree.leaves(lanes)[0]) // len(devices)
+    run = _compiled(program, static)
+
+    def one(place: int) -> Any:
+        own = slice(place * width, (place + 1) * width)
+        with quiet(), on_device(devices[place]):
+            return jax.device_get(run(shared, jax.tree.map(lambda leaf: leaf[own], lanes)))
+
+    if len(devices) == 1:
+        return one(0)
+    found = in_threads(one, range(len(devices)), len(devices))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)
 
 
 @lru_cache(maxsize=KEPT)
-def _laid(
-    program: Callable[..., Any], mesh: Mesh, static: tuple[Hashable, ...]
-) -> Callable[..., Any]:
+def _compiled(program: Callable[..., Any], static: tuple[Hashable, ...]) -> Callable[..., Any]:
+    """The program of one device, which JAX compiles for each that it is called on.
+
+    Not one for all of a mesh, as by ``jax.shard_map``: XLA simplifies a program for several devices
+    before it optimises it, and digits differ from those of one device.
+    """
+
     def block(shared: Any, lanes: Any) -> Any:
         return program(*static, shared, lanes)
 
-    # Untyped in JAX.
-    spec: Any = PartitionSpec
-    each, every = spec(LANES), spec()
-    return jax.jit(
-        jax.shard_map(block, mesh=mesh, in_specs=(every, each), out_specs=each, check_vma=False)
-    )
+    return jax.jit(block)
