@@ -68,7 +68,7 @@ def everything(mesh):
 
 devices = np.array(jax.devices())
 # Each device compiles: eight of them one batch only.
-one, *others = (everything(jax.sharding.Mesh(devices[:n], ("any",))) for n in (1, 2, 3))
+one, *others = (everything(jax.sharding.Mesh(devices[:n], ("any",))) for n in (1, 2))
 others.append({"study": study(jax.sharding.Mesh(devices, ("any",)))})
 sizes = {name: int(np.isfinite(values).sum()) for name, values in one.items()}
 same = {
@@ -94,12 +94,13 @@ def test_numbers_are_the_same_to_the_bit_on_one_device_and_on_several():
     sizes, same = json.loads(done.stdout)
     assert min(sizes.values()) > 20, sizes
     batches = ("grids", "scattered cells", "rows", "wild", "study", "folds", "many")
-    assert same == {name: [True] * (2 + (name == "study")) for name in batches}
+    assert same == {name: [True] * (1 + (name == "study")) for name in batches}
 
 
 RUNS = sf.simulate(sf.simulation.isoflop_design(points=6), noise=0.01, seed=1)
 
 DOORS = {
+    "fit_many": lambda devices: sf.fit_many([RUNS], devices=devices),
     "bootstrap": lambda devices: sf.bootstrap(sf.fit(RUNS), RUNS, 20, devices=devices),
     "holdout": lambda devices: sf.holdout(RUNS, devices=devices),
     "compare": lambda devices: sf.compare(RUNS, ["chinchilla", "kaplan"], devices=devices),
