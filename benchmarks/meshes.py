@@ -141,10 +141,11 @@ class Watched:
     def cost(self) -> Mapping[str, float]:
         """XLA's count of FLOPs and bytes of one block, the body of its loop once."""
         program, mesh, static, shared, lanes = self.call
-        with own_settings():
-            compiled = meshes._laid(program, mesh, static).lower(shared, lanes).compile()
-        found = compiled.cost_analysis()
         width = len(lanes[1]) // mesh.size
+        block = jax.tree.map(lambda leaf: leaf[:width], lanes)
+        with own_settings():
+            compiled = meshes._compiled(program, static).lower(shared, block).compile()
+        found = compiled.cost_analysis()
         return {"flops": found["flops"], "bytes": found["bytes accessed"], "width": width}
 
 

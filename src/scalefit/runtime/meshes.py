@@ -29,7 +29,7 @@ PROCESSOR_BYTES = 2**22
 DEVICE_BYTES = 2**30
 SHARE_OF_DEVICE = 1 / 8
 
-# Programs that are kept, each for a mesh and its static arguments.
+# Programs that are kept, each for its static arguments.
 KEPT = 64
 
 
