@@ -5,7 +5,7 @@ import pytest
 from scalefit.many import api
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def few_tables_too():
     """A program even for a few tables."""
     before = api.FEWEST_COMPILED
