@@ -16,6 +16,7 @@ from scalefit.errors import ArgumentError, DataError, listed
 from scalefit.jobs.chunks import Job, pieces
 from scalefit.jobs.config import FitManyTable
 from scalefit.laws import find
+from scalefit.many.result import RESULTS
 
 __all__ = ["fit_many_job"]
 
@@ -24,9 +25,6 @@ TABLES = 1000
 
 # Column that says from which file a row is.
 FILE = "table"
-
-# Columns of the results beside those of the law.
-RESULTS = ("objective_value", "status", "notes", "nobs", "residual_rms", "message")
 
 
 def fit_many_job(given: FitManyTable, chunk: int | None, folder: Path) -> Job:

@@ -113,6 +113,9 @@ def fit_many(
         DataError: no table can be read: a column is absent.
         LawError: the law is unknown or ill-formed.
 
+    Source:
+        As for ``fit``. Intervals are those of :func:`scalefit.covariance`.
+
     Example:
         >>> import pandas as pd
         >>> import scalefit as sf
@@ -261,7 +264,7 @@ def _fit_batch(
     near = around(problem, stack, point)
     rows.put(stack.numbers, found, noted(problem, objective, members, stack, found, near))
     if rows.intervals is not None:
-        there = np.isin(found.status, ("converged",))
+        there = found.status == "converged"
         errors = standard_errors(problem, objective, near, point, found.held)
         rows.intervals.put(problem, stack.numbers, errors.only(there))
     rows.take_back(stack.numbers[found.doubtful])

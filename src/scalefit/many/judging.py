@@ -76,10 +76,9 @@ def judged(
     names = [
         (through, "exact"),
         (there, "converged"),
-        (best.iterations >= MOST_ITERATIONS, "limit"),
+        (best.iterations >= MOST_ITERATIONS, "iteration_limit"),
     ]
     status = np.select([mask for mask, _ in names], [name for _, name in names], "stalled")
-    status = np.where(status == "limit", "iteration_limit", status)
     idle = (np.diagonal(best.gauss_newton, axis1=1, axis2=2) == 0).any(axis=1)
     agrees = np.abs(value - best.value) <= AGREEMENT * value + slack
     doubtful = ~np.isfinite(best.value) | ~agrees | (idle & (best.coefficients != 0).all(axis=1))

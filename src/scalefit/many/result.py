@@ -24,6 +24,9 @@ __all__ = ["FitMany"]
 
 FAILED = "failed"
 
+# Columns of the rows, after those of the parameters.
+RESULTS = ("objective_value", "status", "notes", "nobs", "residual_rms", "message")
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FitMany(Described):

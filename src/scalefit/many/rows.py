@@ -17,7 +17,7 @@ from scalefit.many.intervals import Intervals
 from scalefit.many.judging import Judged
 from scalefit.many.noting import joined
 from scalefit.many.reading import Given
-from scalefit.many.result import FAILED
+from scalefit.many.result import FAILED, RESULTS
 from scalefit.results.fit import Fit
 
 __all__ = ["Alone", "Rows"]
@@ -122,7 +122,6 @@ class Rows:
 
     def frame(self) -> pd.DataFrame:
         """All rows."""
-        names = ("objective_value", "status", "notes", "nobs", "residual_rms", "message")
         columns: dict[str, Any] = {name: self.numbers[name] for name in self.law.names}
-        columns |= {name: {**self.numbers, **self.texts}[name] for name in names}
+        columns |= {name: {**self.numbers, **self.texts}[name] for name in RESULTS}
         return pd.DataFrame(columns, index=self.keys).astype({"nobs": "Int64"})

@@ -18,10 +18,7 @@ from jax.sharding import Mesh
 from scalefit.runtime.settings import on_device, quiet
 from scalefit.runtime.threads import THREADS, in_threads
 
-__all__ = ["LANES", "callers", "is_host", "lanes_of_block", "mesh_of", "run_lanes"]
-
-# Name of the axis.
-LANES = "lanes"
+__all__ = ["callers", "is_host", "lanes_of_block", "mesh_of", "run_lanes"]
 
 # Bytes of one block. On a processor it stays in cache. An accelerator is busy with so many, or with
 # a share of its memory where that is less; larger blocks would leave devices of a mesh idle.
@@ -35,7 +32,7 @@ KEPT = 64
 
 def mesh_of(devices: Sequence[jax.Device]) -> Mesh:
     """The mesh of one axis of these devices."""
-    return Mesh(np.array(devices), (LANES,))
+    return Mesh(np.array(devices), ("lanes",))
 
 
 def is_host(mesh: Mesh) -> bool:
