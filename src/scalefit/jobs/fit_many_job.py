@@ -16,6 +16,7 @@ from scalefit.errors import ArgumentError, DataError, listed
 from scalefit.jobs.chunks import Job, pieces
 from scalefit.jobs.config import FitManyTable
 from scalefit.laws import find
+from scalefit.many.reading import group_numbers
 from scalefit.many.result import RESULTS
 
 __all__ = ["fit_many_job"]
@@ -42,14 +43,7 @@ def fit_many_job(given: FitManyTable, chunk: int | None, folder: Path) -> Job:
     runs = _runs(given, folder)
     by = _keys(given, runs)
     # In the order of their keys, as fit_many has them.
-    number = runs.groupby(by, observed=True).ngroup().to_numpy()
-    if (absent := ~(number >= 0)).any():
-        raise DataError(
-            "some rows have no value of the columns that tell the tables apart",
-            column=by[0],
-            rows=np.flatnonzero(absent).tolist(),
-            remedy="Fill the gaps, or leave these rows out first",
-        )
+    number = group_numbers(runs, runs.groupby(by, observed=True))
     size = TABLES if chunk is None else chunk
     parts = pieces(int(number.max(initial=-1)) + 1, size)
     # Columns have one type in all chunks.

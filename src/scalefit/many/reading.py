@@ -17,13 +17,13 @@ from pandas.api.typing import DataFrameGroupBy
 from scalefit import arguments
 from scalefit.data.plain_frames import plain_frame
 from scalefit.data.table import LossTable, as_table
-from scalefit.errors import ArgumentError, DataError, ScalefitError
+from scalefit.errors import ArgumentError, DataError, ScalefitError, listed
 from scalefit.fitting.known_errors import weights
 from scalefit.laws import Law
 from scalefit.notes import Note
 from scalefit.objective import Objective, require_positive
 
-__all__ = ["Given", "Part", "Parts", "given_tables", "read_parts"]
+__all__ = ["Given", "Part", "Parts", "given_tables", "group_numbers", "read_parts"]
 
 # Column of a combined frame that holds the number of each row's table.
 NUMBER = "number of the table"
@@ -178,23 +178,37 @@ def _are_cells(items: Sequence[Any]) -> bool:
     )
 
 
-def _grouped(frame: pd.DataFrame, grouped: Any) -> Given:
+def group_numbers(frame: pd.DataFrame, grouped: Any) -> np.ndarray:
+    """The number of the group of each row of a frame, (rows,).
+
+    Args:
+        frame: the frame.
+        grouped: the same, grouped.
+
+    Raises:
+        DataError: a row is in no group.
+    """
     number = grouped.ngroup().to_numpy()
     # NaN where pandas leaves a row out.
     missing = ~(number >= 0)
     if missing.any():
         rows = frame.index[missing].tolist()
         raise DataError(
-            "some rows have no value of the columns that tell the tables apart",
+            f"rows {listed(rows)} have no value of the columns that tell the tables apart",
             rows=rows,
             remedy="Fill the gaps, or leave these rows out first",
         )
+    return np.asarray(number, dtype=int)
+
+
+def _grouped(frame: pd.DataFrame, grouped: Any) -> Given:
+    number = group_numbers(frame, grouped)
     sizes = grouped.size()
     if isinstance(sizes, pd.DataFrame):
         # Of a frame grouped with as_index=False.
         sizes = sizes.set_index(list(sizes.columns[:-1])).iloc[:, 0]
     # Groups are numbered without categories that have no row, and those are no tables.
-    return Given(sizes.index[sizes.to_numpy() > 0], [(frame, number.astype(int))], {}, {})
+    return Given(sizes.index[sizes.to_numpy() > 0], [(frame, number)], {}, {})
 
 
 def _rows_of(table: LossTable, which: np.ndarray) -> LossTable:
