@@ -421,6 +421,7 @@ FLOW = [
     "studies.estimates",
     "studies.study",
     "studies",
+    "plot.style",
     "plot.canvas",
     "plot.law_errors",
     "plot.loss_surface",
