@@ -1,7 +1,7 @@
 """One look for all pictures: sizes, colours that the colour-blind tell apart, names of the axes.
 
-The style is a context around each picture: no setting of the session changes. It sets sizes and leaves
-the colours of the page to the session, so that pictures are right on white and on black.
+The style is a context around each picture: no setting of the session changes. It sets sizes and
+leaves the colours of the page to the session, so that pictures are right on white and on black.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Okabe and Ito's palette (https://jfly.uni-koeln.de/color): told apart by all kinds of colour vision,
-# and seen on white and on black. BLUE is the fitted surface, VERMILION what it is compared with, ORANGE
-# an optimum, GREY what lies behind.
+# Okabe and Ito's palette (https://jfly.uni-koeln.de/color): told apart by all kinds of colour
+# vision, and seen on white and on black. BLUE is the fitted surface, VERMILION what it is compared
+# with, ORANGE an optimum, GREY what lies behind.
 BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 SKY, PURPLE, GREY = "#56B4E9", "#CC79A7", "#8A8A8A"
 
-SIZES = Frozen(
+SIZES: Frozen[Any, Any] = Frozen(
     {
         "font.size": 9.0,
         "axes.titlesize": 10.0,
@@ -76,10 +76,13 @@ UNITS = Frozen(
         "D*": "tokens",
     }
 )
-GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi chi psi "
-    "omega"
-).split()
+GREEK = re.compile(
+    "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi|rho|sigma|tau|phi|chi|psi"
+    "|omega",
+    re.IGNORECASE,
+)
+# What is typeset: a letter or a Greek one, with an index of a few letters; a ratio of letters.
+SYMBOL = re.compile(rf"(?P<base>{GREEK.pattern}|\w|\w/\w)(?:_(?P<index>\w{{1,3}}))?", re.IGNORECASE)
 # Widths of Axes below which text is smaller, inches.
 NARROW, SMALL = 4.2, 2.8
 # Of a legend below the Axes: its distance from them, points, and the room of one entry, inches.
@@ -102,18 +105,18 @@ def picture(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def symbol(name: str) -> str:
-    """A quantity or parameter as it is typeset: ``alpha_D[fp8]`` is the Greek letter with its index.
+    """A quantity or parameter as it is typeset: ``alpha_D[fp8]`` becomes Greek with an index.
 
-    Names of several letters that are no symbol, as ``loss`` or ``w_bits``, stay as they are.
+    Names that are no symbol, as ``loss`` or ``w_bits``, stay as they are.
     """
     bare, bracket, level = name.partition("[")
-    star = "^*" if bare.endswith("*") else ""
-    base, _, index = bare.removesuffix("*").partition("_")
-    shown = rf"\{base}" if base.lower() in GREEK else base
-    plain = len(base) > 1 and base.lower() not in GREEK and not re.fullmatch(r"\w/\w", base)
-    if plain:
+    found = SYMBOL.fullmatch(bare.removesuffix("*"))
+    if not found:
         return name
+    base, index = found["base"], found["index"]
+    shown = rf"\{base}" if GREEK.fullmatch(base) else base
     lower = rf"_{{\mathrm{{{index}}}}}" if index else ""
+    star = "^*" if bare.endswith("*") else ""
     return f"${shown}{lower}{star}$" + (f" [{level}" if bracket else "")
 
 
@@ -156,7 +159,7 @@ def paper(ax: Axes) -> str:
 
 
 def sequence(ax: Axes, count: int) -> np.ndarray:
-    """Colours of things in an order, as sizes or budgets, shape (count, 4), all seen on the Axes."""
+    """Colours of things in an order, as sizes or budgets, shape (count, 4), seen on the Axes."""
     import matplotlib as mpl
 
     ends = (0.25, 1.0) if is_dark(ax) else (0.0, 0.85)
@@ -186,13 +189,13 @@ def title(ax: Axes, lines: str | Iterable[str]) -> None:
 
 
 def legend_below(ax: Axes, **options: Any) -> None:
-    """A legend under the Axes and their label, where it hides nothing, in as many columns as fit."""
+    """A legend under the Axes and their label, where it hides nothing, in the columns that fit."""
     from matplotlib.transforms import ScaledTranslation
 
     figure = ax.get_figure(root=True)
     assert figure is not None
     down = ScaledTranslation(0, -BELOW / 72, figure.dpi_scale_trans)
-    handles, labels = ax.get_legend_handles_labels()
+    handles = ax.get_legend_handles_labels()[0]
     count = len(options.get("handles", handles))
     if not count:
         return
