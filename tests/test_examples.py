@@ -131,27 +131,6 @@ def blocks(language, page="README.md"):
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
-@pytest.mark.slow
-def test_the_python_in_the_readme_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "readme.py").write_text("\n".join(blocks("python")))
-    run("readme.py")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", ["allocation", "costs", "shapes", "hyperparameters"])
-def test_the_python_in_a_page_runs(page, tmp_path):
-    (tmp_path / "page.py").write_text("\n".join(blocks("python", f"docs/{page}.md")))
-    run(tmp_path / "page.py")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", ["datasets", "parabolas"])
-def test_the_python_in_a_page_on_public_tables_runs(page, data_folder, tmp_path):
-    (tmp_path / "page.py").write_text("\n".join(blocks("python", f"docs/{page}.md")))
-    run(tmp_path / "page.py")
-
-
 def test_ci_runs_the_readmes_test_command():
     commands = [line for block in blocks("bash") for line in block.splitlines()]
     (tests,) = (line for line in commands if "pytest" in line)
