@@ -71,6 +71,6 @@ def test_a_notebook_becomes_a_page(tmp_path):
     output = {"output_type": "stream", "name": "stdout", "text": "2\n"}
     book.cells[1].outputs = [type(book)(output)]
     text, pictures = notebooks.page("two", book, "*Said.*")
-    assert text.startswith("# Two\n\n[Download as a notebook](two.ipynb)")
+    assert "\n# Two\n\n[Download as a notebook](two.ipynb)" in text
     assert "*Said.*" in text and "With $x$." in text and not pictures
-    assert "print(1 + 1)" in text and "~~~~ {.text .output}\n2\n~~~~" in text
+    assert "print(1 + 1)" in text and "~~~~ {.text .output .no-copy}\n2\n~~~~" in text

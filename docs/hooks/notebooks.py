@@ -55,14 +55,14 @@ FENCES = """
 {%- extends 'markdown/index.md.j2' -%}
 {%- block stream -%}
 {% if output.name == 'stdout' %}
-~~~~ {.text .output}
+~~~~ {.text .output .no-copy}
 {{ output.text | trim('\n') }}
 ~~~~
 {% endif %}
 {%- endblock stream -%}
 {%- block data_text -%}
 
-~~~~ {.text .output}
+~~~~ {.text .output .no-copy}
 {{ output.data['text/plain'] | trim('\n') }}
 ~~~~
 
@@ -216,6 +216,8 @@ def page(name: str, notebook: Any, said: str = "") -> tuple[str, dict[str, bytes
     links = f"[Download as a notebook]({name}.ipynb){{ download }}"
     head = "\n\n".join(item for item in (links, said) if item)
     text = re.sub(r"\A\s*(# .+\n)", lambda match: f"{match[1]}\n{head}\n\n", text, count=1)
+    # Without a table of contents there is room for what cells print.
+    text = f"---\nhide: [toc]\n---\n\n{text}"
     pictures = {file: bytes(content) for file, content in found.get("outputs", {}).items()}
     return re.sub(r"!\[(png|svg)\]", "![figure]", text), pictures
 
