@@ -144,7 +144,7 @@ def _parameters(law: sf.Law, said: dict[str, str]) -> str:
     for param in law.params:
         kind = param.kind
         ends = [f"{end:g}".replace("inf", "∞") for end in (kind.lower, kind.upper)]
-        bounds = f"{ends[0]} to {ends[1]}"
+        bounds = f"{ends[0]}&nbsp;to&nbsp;{ends[1]}"
         if kind.column:
             bounds += f" {'over the range' if kind.per else 'times the range'} of `{kind.column}`"
         by = f" by {' and '.join(f'`{item}`' for item in param.by)}" if param.by else ""
@@ -170,7 +170,7 @@ def _identified(law: sf.Law, after: list[str]) -> Iterator[str]:
     unit = "of ln " if row.options.get("residual", "log") != "raw" else "of "
     yield (
         f"A fit to {len(design)} simulated runs over {_ranges(law, design)}, with noise "
-        f"{unit}{law.response} of {row.noise:g}, finds the parameters within:"
+        f"{unit}{law.response} of {row.noise:g}, finds:"
     )
     yield "\n".join(_recovered(row))
     vague = sorted(
@@ -190,7 +190,7 @@ def _ranges(law: sf.Law, design: pd.DataFrame) -> str:
 
 
 def _recovered(row: Any) -> Iterator[str]:
-    yield "| parameter | truth | within |"
+    yield "| parameter | truth | found within |"
     yield "|---|---|---|"
     for name, error in row.near.items():
         truth = row.truth.get(name)
