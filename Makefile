@@ -1,7 +1,7 @@
 # Every target uses the environment that PYTHON names; `make install` makes one.
 PYTHON ?= .venv/bin/python
 
-.PHONY: install check lint types test test-slow docs bench clean
+.PHONY: install check lint types test test-slow docs notebooks bench clean
 
 install:
 	python3 -m venv .venv
@@ -24,8 +24,13 @@ test:
 test-slow:
 	$(PYTHON) -m pytest -n auto -m slow --durations=25
 
+# `NOTEBOOKS=false make docs` shows the notebooks without results, in a fraction of the time.
 docs:
-	$(PYTHON) -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
+
+# The notebooks of examples, executed, beside their scripts.
+notebooks:
+	$(PYTHON) docs/hooks/notebooks.py
 
 bench:
 	$(PYTHON) benchmarks/run.py

@@ -150,12 +150,12 @@ def table_of_modules() -> str:
     for room in flow(text):
         folder = SOURCE / room
         if folder.is_dir():
-            lines = [f"### {room}: {summary(folder / '__init__.py')}", ""]
+            lines = [f"### {room}", "", f"{summary(folder / '__init__.py')}.", ""]
             lines += header("module", "what it holds")
             files = sorted(path for path in folder.glob("*.py") if path.stem != "__init__")
             lines += [f"| `{path.stem}` | {summary(path)} |" for path in files]
         else:
-            lines = [f"### {room}: {summary(SOURCE / f'{room}.py')}"]
+            lines = [f"### {room}", "", f"{summary(SOURCE / f'{room}.py')}."]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 
@@ -170,7 +170,8 @@ def flow(text: str) -> list[str]:
 def summary(path: Path) -> str:
     """The first sentence of a module's docstring."""
     first = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")[0]
-    return re.split(r"(?<! al)\.(?= |$)", " ".join(first.split()), maxsplit=1)[0]
+    plain = re.sub(r":\w+:`~?([\w.]+)`", r"`\1`", " ".join(first.split()))
+    return re.split(r"(?<! al)\.(?= |$)", plain, maxsplit=1)[0]
 
 
 def header(*names: str) -> list[str]:

@@ -96,7 +96,7 @@ def test_what_is_public_is_documented(module, name):
         assert f"`{name}`<br>" in (DOCS / "laws.md").read_text()
     else:
         listed = any(thing is other for other in documented().values())
-        assert listed, f"docs/reference.md lacks {module.__name__}.{name}"
+        assert listed, f"docs/reference lacks {module.__name__}.{name}"
     # That of the class Law is a property: every law has its own.
     if inspect.isfunction(thing) or (inspect.isclass(thing) and thing is not sf.Law):
         assert thing.__doc__ and thing.__doc__.strip()
