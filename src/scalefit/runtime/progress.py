@@ -80,14 +80,19 @@ class _Call:
         counted = [stage for stage in self.stages if stage.counted]
         return counted[0] if counted else Stage(self.name)
 
-    def text(self) -> str:
-        """What the call is doing, in words."""
+    def text(self, counts: bool = False) -> str:
+        """What the call is doing, in words.
+
+        Args:
+            counts: whether the words say how far the main stage is, where no bar does.
+        """
         stages, main = list(self.stages), self.main()
-        parts = [stage.what for stage in stages[:-1] if stage is main]
-        if stages:
-            last = stages[-1]
-            beside = last.counted and last is not main
-            parts.append(f"{last.what} {last.done}/{last.total}" if beside else last.what)
+        parts = []
+        for stage in dict.fromkeys([main, *stages[-1:]] if main in stages else stages[-1:]):
+            counted = stage.counted and (counts or stage is not main)
+            unit = f" {stage.unit}" if stage is main else ""
+            count = f" {stage.done:,}/{stage.total:,}{unit}" if counted else ""
+            parts.append(stage.what + count)
         parts += [f"compiling {self.programs[-1]}, once"] if self.programs else []
         return ": ".join([self.name, ", ".join(parts)]) if parts else self.name
 
@@ -213,10 +218,8 @@ class _TerminalLine:
         # Imported here: tqdm imports asyncio, which nothing else needs.
         from tqdm import tqdm
 
-        # Without the delay it would print itself at once, before it knows of what it is.
-        self.bar = tqdm(
-            total=1, leave=False, bar_format=UNCOUNTED, dynamic_ncols=True, delay=DELAY
-        )
+        # It would print itself at once, empty, but for a delay.
+        self.bar = tqdm(total=1, leave=False, bar_format=UNCOUNTED, dynamic_ncols=True, delay=1e-9)
 
     def show(self, call: _Call) -> None:
         main, bar = call.main(), self.bar
@@ -225,6 +228,8 @@ class _TerminalLine:
         bar.start_t = main.began if main.counted else call.began
         bar.set_description_str(call.text(), refresh=False)
         bar.refresh()
+        # Otherwise it would take itself for one that was never printed, and not clear its line.
+        bar.last_print_t = bar.start_t + 1.0
 
     def close(self) -> None:
         self.bar.close()
@@ -241,11 +246,8 @@ class _NotebookLine:
 
     def show(self, call: _Call) -> None:
         main, seconds = call.main(), round(time.time() - call.began)
-        bar, count = "", ""
-        if main.counted:
-            bar = f'<progress value="{main.done}" max="{main.total}"></progress> '
-            count = f" {main.done}/{main.total} {main.unit}".rstrip()
-        text = f"{call.text()}{count} ({seconds} s)"
+        bar = f'<progress value="{main.done}" max="{main.total}"></progress> ' * main.counted
+        text = f"{call.text(counts=True)} ({seconds} s)"
         style = "font-size: 90%; opacity: 0.75; font-variant-numeric: tabular-nums"
         self._put(f'<div style="{style}">{bar}{html.escape(text)}</div>', text)
 
