@@ -1,5 +1,6 @@
 """What long calls show while they run: on a terminal, in a notebook, and nowhere else."""
 
+import inspect
 import io
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from contextlib import redirect_stderr
 import pytest
 import tqdm  # noqa: F401, so that the first line is in time
 
+import scalefit as sf
 from scalefit.runtime import progress
 from scalefit.runtime.progress import compiling, counting, with_progress
 
@@ -72,6 +74,28 @@ def test_nothing_is_shown_off_a_terminal_nor_unasked_nor_of_a_short_call(monkeyp
     began = time.monotonic()
     assert said_by(inner) == ""
     assert time.monotonic() - began < 5
+
+
+def test_every_long_call_takes_progress_in_the_same_way():
+    calls = {
+        getattr(module, name)
+        for module in (sf, sf.skills, sf.studies)
+        for name in module.__all__
+        if "progress" in getattr(inspect.unwrap(getattr(module, name)), "__annotations__", {})
+    }
+    assert {sf.fit, sf.bootstrap, sf.posterior, sf.compare, sf.holdout, sf.fit_many} < calls
+    for call in calls:
+        options = inspect.signature(call).parameters
+        assert options["progress"].kind is inspect.Parameter.KEYWORD_ONLY
+        assert options["progress"].default is True
+        needed = {
+            name: None
+            for name, item in options.items()
+            if item.default is item.empty
+            and item.kind not in (item.VAR_KEYWORD, item.VAR_POSITIONAL)
+        }
+        with pytest.raises(sf.errors.ArgumentError, match="progress=1 is not True or False"):
+            call(**needed, progress=1)
 
 
 @pytest.mark.slow
