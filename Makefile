@@ -1,7 +1,7 @@
 # Every target uses the environment that PYTHON names; `make install` makes one.
 PYTHON ?= .venv/bin/python
 
-.PHONY: install check lint types test test-slow docs notebooks bench clean
+.PHONY: install check lint types types-in-editors test test-slow docs notebooks bench clean
 
 install:
 	python3 -m venv .venv
@@ -16,6 +16,11 @@ lint:
 
 types:
 	$(PYTHON) -m mypy
+
+# What editors with Pylance see, in strict mode; pyright fetches its own program on first use.
+types-in-editors:
+	$(PYTHON) -m pip install --quiet pyright
+	$(PYTHON) -m pyright --pythonpath $(PYTHON) --project tests/pyrightconfig.json
 
 # The default tier, to run on every commit, and which tests take longest.
 test:

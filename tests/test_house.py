@@ -63,6 +63,7 @@ FLOW = [
     "reporting.render",
     "reporting.described",
     "runtime",
+    "runtime.progress",
     "runtime.settings",
     "runtime.threads",
     "runtime.meshes",

@@ -56,7 +56,7 @@ def search(
         axes: cells, as from :func:`scalefit.fitting.grid.axes`.
         device: where to compute, as for ``fit``.
     """
-    engine = _OneTable(problem, settings, Tables(objective, data), axes, device, False)
+    engine = _OneTable(problem, settings, Tables(objective, data), axes, device)
     if axes and not (problem.scattered or irls.squared(data.measure)):
         seen, starts = engine.reweighted()
         if seen.basins:
@@ -83,7 +83,7 @@ def polish_from(
         params: free nonlinear parameters by name, raw units.
         device: where to compute, as for ``fit``.
     """
-    engine = _OneTable(problem, settings, Tables(objective, data), (), device, False)
+    engine = _OneTable(problem, settings, Tables(objective, data), (), device)
     values = [params[group[0]] for group in problem.nonlinear]
     place = [
         np.log(value) if logarithm else value
