@@ -148,10 +148,11 @@ def executed(path: Path) -> Any:
     """A percent script as a notebook with its results, from the cache where it has them.
 
     Raises:
-        nbclient.exceptions.CellExecutionError: a cell raises.
+        RuntimeError: a cell raises.
     """
     import nbformat
     from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
 
     kept = CACHE / f"{path.stem}-{key(path.read_text())}.ipynb"
     if kept.exists():
@@ -167,7 +168,10 @@ def executed(path: Path) -> Any:
             # Kernels warn that their sockets, which are this machine's alone, are not encrypted.
             extra_arguments=["--IPKernelApp.log_level=40"],
         )
-        client.execute(env=env)
+        try:
+            client.execute(env=env)
+        except CellExecutionError as error:
+            raise RuntimeError(f"a cell of {path.name} raises:\n{error}") from error
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
@@ -266,7 +270,6 @@ def with_results(wanted: bool) -> dict[str, tuple[Any, str]]:
         wanted: whether they are executed at all.
     """
     from mkdocs.exceptions import PluginError
-    from nbclient.exceptions import CellExecutionError
 
     found, to_run = {}, []
     for name, path in notebooks().items():
@@ -280,8 +283,8 @@ def with_results(wanted: bool) -> dict[str, tuple[Any, str]]:
         found[name] = (read(path), f"*{why}.*")
     try:
         results = executed_all(to_run)
-    except CellExecutionError as error:
-        raise PluginError(f"A cell of a notebook raises:\n{error}") from error
+    except RuntimeError as error:
+        raise PluginError(str(error)) from error
     found |= {path.stem: (book, "") for path, book in zip(to_run, results, strict=True)}
     return {name: found[name] for name in notebooks()}
 
