@@ -19,9 +19,8 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.runtime import forks
+from scalefit.runtime import forks, threads
 from scalefit.runtime import settings as scope
-from scalefit.runtime import threads
 
 RUNS = sf.simulate(sf.simulation.isoflop_design(), noise=0.005)
 
