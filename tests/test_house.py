@@ -480,7 +480,7 @@ FLOW = [
     "cli.judgement_commands",
     "cli.table_commands",
     "cli.lookup_commands",
-    "cli.app",
+    "cli.application",
     "cli",
     "__main__",
 ]

@@ -27,8 +27,12 @@ from scalefit.errors import ScalefitError
 
 if TYPE_CHECKING:
     from scalefit.allocation.cost_model import Cost
+    from scalefit.allocation.result import Allocation
 
 __all__ = ["allocate", "next_runs"]
+
+# Budgets that are drawn around one.
+AROUND = 21
 
 CostName = Annotated[str | None, typer.Option(metavar="NAME", help="How FLOP are counted, as 6ND.")]
 
@@ -103,7 +107,8 @@ def allocate(
     best = sf.allocate(surface, **target, **options, free=choices)
     near = _near(surface, target, options, within)
     if picture is not None:
-        draw(picture, partial(sf.plot.allocation, best, level=output.level))
+        drawn = _drawn(surface, best, target, {**options, "free": choices})
+        draw(picture, partial(sf.plot.allocation, drawn, level=output.level))
     if output.as_json:
         found = {"allocation": documents.allocation(best, output.level)}
         if near is not None:
@@ -181,6 +186,19 @@ def _cost(
     if serve is not None:
         return lifetime(serve)
     return "6ND" if name is None else name
+
+
+def _drawn(
+    surface: Any, best: Allocation, target: dict[str, Any], options: dict[str, Any]
+) -> Allocation:
+    """What is drawn against the budget: of one budget, a decade on either side of it."""
+    import numpy as np
+
+    if np.ndim(best.budget):
+        return best
+    ends = np.log10(float(best.budget)) + np.array([-1.0, 1.0])
+    unit = "usd" if "usd" in target else "flops"
+    return sf.allocate(surface, **{unit: np.logspace(*ends, AROUND)}, **options)
 
 
 def _near(

@@ -119,7 +119,9 @@ def bootstrap(
         str | None, typer.Option(metavar="FILE", help="Write the draws, as draws.npz.")
     ] = None,
     *,
-    draws: Annotated[int, typer.Option(metavar="N", help="How many.")] = 1000,
+    draws: Annotated[
+        int, typer.Option("--draws", "--bootstrap", metavar="N", help="How many.")
+    ] = 1000,
     by: Annotated[
         str | None,
         typer.Option(metavar="A,B", help="Columns of runs that are drawn together."),

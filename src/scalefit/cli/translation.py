@@ -23,10 +23,12 @@ PLAIN = (
     *("cost", "within", "noise", "count", "target", "budget", "replicates", "n_draws", "law"),
     *("utilisation", "hardware", "limits", "bootstrap", "device", "keep"),
 )
-NAMED = "fixed|bounds|groups"
+NAMED = "fixed|bounds|groups|limits|free|about"
 QUANTITIES = "N|D|loss|C|weight|group|seed"
 TEXT = r"'[^']*'"
 NUMBER = r"-?(?:[\d][\d_.]*(?:e[+-]?\d+)?|inf|nan)(?![\w(])"
+# One level of a grouped fit.
+LEVEL = r"\w+\.at\((\w+)='?([^')]*)'?\)"
 PAIR = re.compile(r"=\(([\w.+-]+), ([\w.+-]+)\)")
 # Functions of the library that are commands, and what a command takes of their arguments.
 COMMANDS = "fit|bootstrap|isoflop|bias|check|compare|holdout|next_runs|allocate|report|near_optimal"
@@ -38,10 +40,27 @@ Spelling = str | Callable[[re.Match[str]], str]
 
 
 def as_options(message: str) -> str:
-    """A message of the library with its arguments written as options of the command line."""
-    for pattern, spelling in SPELLINGS:
+    """A message of the library with its arguments written as options of the command line.
+
+    Calls that are commands become commands. Other calls are for Python, and stay whole.
+    """
+    for pattern, spelling in CALLS:
         message = pattern.sub(spelling, message)
-    return PAIR.sub(r"=\1:\2", message)
+    pieces = PYTHON.split(message)
+    # Every other piece is a call.
+    pieces[::2] = [_outside_calls(piece) for piece in pieces[::2]]
+    return "".join(pieces)
+
+
+def _outside_calls(text: str) -> str:
+    for pattern, spelling in SPELLINGS:
+        text = pattern.sub(spelling, text)
+    return PAIR.sub(_ends, text)
+
+
+def _ends(found: re.Match[str]) -> str:
+    low, high = ("" if end == "None" else end for end in found.groups())
+    return f"={low}:{high}"
 
 
 def argument_as_option(name: str) -> str:
@@ -101,21 +120,23 @@ def _certify(found: re.Match[str]) -> str:
 
 
 def _call(found: re.Match[str]) -> str:
-    """A call as the command it is; another call stays what it is."""
+    """A call as the command it is; one that no command makes stays what it is."""
     name, words = found[1], []
     for item in _arguments(found[2]):
         key, equals, value = item.partition("=")
-        if not equals and re.fullmatch(TEXT, item):
-            words.append(f"--law {item[1:-1]}")
-        elif not equals and item.startswith("["):
-            words += [f"--law {law}" for law in re.findall(r"'([^']*)'", item)]
-        elif not equals and item.split(".")[0] not in HELD and not re.fullmatch(NUMBER, item):
-            return found[0]
-        elif not equals and re.fullmatch(NUMBER, item):
-            words.append(f"--flops {item}")
-        elif equals and not (name in ("bootstrap", "covariance") and key == "method"):
+        if level := re.fullmatch(LEVEL, item):
+            words.append(f"--at {level[1]}={level[2]}")
+        elif equals and key.isidentifier():
             words.append(_keyword(key, value))
-    return _spelled(name, words)
+        elif re.fullmatch(TEXT, item):
+            words.append(f"--law {item[1:-1]}")
+        elif item.startswith("["):
+            words += [f"--law {law}" for law in re.findall(r"'([^']*)'", item)]
+        elif re.fullmatch(NUMBER, item):
+            words.append(f"--flops {item}")
+        elif item.split(".")[0] not in HELD:
+            return found[0]
+    return _spelled(name, [word for word in words if word != "--method clusters"])
 
 
 def _spelled(name: str, words: list[str]) -> str:
@@ -127,6 +148,8 @@ def _spelled(name: str, words: list[str]) -> str:
 
 
 def _keyword(key: str, value: str) -> str:
+    if named := re.fullmatch(rf"({NAMED})=\{{([^}}]*)\}}", f"{key}={value}"):
+        return _each(named)
     if key in PLAIN:
         return _given(key, value)
     return f"--column {key}={value}" if re.fullmatch(TEXT, value) else f"{key}={value}"
@@ -141,9 +164,12 @@ def _compiled(spellings: list[tuple[str, Spelling]]) -> list[tuple[re.Pattern[st
     return [(re.compile(pattern), spelling) for pattern, spelling in spellings]
 
 
-INSIDE = r"((?:[^()']|'[^']*'|\([^()]*\))*)"
+INSIDE = rf"((?:[^()']|{TEXT}|\([^()]*\))*)"
+# A call of Python: its name, what it is called with, and the argument that it is for.
+PYTHON = re.compile(rf"(\b(?!notna)(?:\w+=)?[A-Za-z_][\w.]*\((?:[^()']|{TEXT}|\([^()]*\))*\))")
+OPTIONS = "|".join(PLAIN)
 
-SPELLINGS: Any = _compiled(
+CALLS: Any = _compiled(
     [
         (r"scalefit\.laws\.table\(\)", "scalefit laws"),
         (rf"scalefit\.laws\.search\(({TEXT})\)", r"scalefit laws --search \1"),
@@ -151,17 +177,30 @@ SPELLINGS: Any = _compiled(
         (r"scalefit\.datasets\.load\('(\w+)'\)", r"scalefit fit dataset:\1"),
         (r"scalefit\.datasets\.info\b(?!\()", "scalefit datasets NAME"),
         (r"scalefit\.datasets\.list\(\)", "scalefit datasets"),
-        (rf"(?:scalefit|sf)\.({COMMANDS})\({INSIDE}\)", _call),
+        (rf"\bscalefit\.({COMMANDS})\({INSIDE}\)", _call),
+        (rf"(?<![\w.])({COMMANDS})\((?=fit\b|runs\b|draws\b){INSIDE}\)", _call),
+        (rf"\b{LEVEL}", r"--at \1=\2"),
+    ]
+)
+SPELLINGS: Any = _compiled(
+    [
         (rf"\b({NAMED})\['([^']*)'\](?:\[\d\])?=", lambda m: f"{_option(m[1])} {m[2]}="),
         (rf"\b({NAMED})=\{{([^}}]*)\}}", _each),
         (r"\btied(\[\d\]=\([^)]*\)|=\[[^]]*\])", _tied),
-        (rf"\b({NAMED}|tied)(?= names)", lambda m: _option(m[1])),
+        (rf"\b({NAMED}|tied)(?= names | has )", lambda m: _option(m[1])),
         (r"\bcertify=(\w+)", _certify),
         (rf"\b({QUANTITIES})=\('([^']*)', ({NUMBER})\)", r"--column \1='\2*\3'"),
-        (r"\b\w+\.at\((\w+)='?([^')]*)'?\)", r"--at \1=\2"),
         (rf"(?<!--at )(?<!--column )\b({QUANTITIES})=({TEXT})", r"--column \1=\2"),
-        (rf"(?<![\w.-])({'|'.join(PLAIN)})=({TEXT}|{NUMBER})", _plain),
-        (r"\blimits=(?=[,. ]|$)", "--limit"),
+        (rf"(?<![\w.-])loss=({NUMBER})", r"--loss \1"),
+        (r"\bby=\[([^]]*)\]", lambda m: f"--by {m[1].replace(chr(39), '').replace(' ', '')}"),
+        (r'\bkeep="([^"]*)"', r"--keep '\1'"),
+        (rf"(?<![\w.-])({OPTIONS})=({TEXT}|{NUMBER})", _plain),
+        (rf"(?<![\w.-])({OPTIONS})=None", lambda m: f"no {_option(m[1])}"),
+        (r"(?<![\w.-])([A-Za-z]\w*)='\.\.\.'", r"--column \1='...'"),
+        (rf"(?<![\w.-])({OPTIONS}|{NAMED}|tied)=(?!\.\.\.)(?=[,.;) ]|$)", lambda m: _option(m[1])),
+        (r"\b(?:pass )?overwrite=True", "--overwrite"),
+        (rf"\b(?:name|path|words)=({TEXT})", r"\1"),
+        (r"\bpass law=(?=scalefit)", "in Python, law="),
         (r"\bkind='run' adds\b", "adds"),
     ]
 )
