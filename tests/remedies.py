@@ -33,7 +33,10 @@ def balanced(message: str, start: str) -> str:
 
 def value_of(piece: str, /, **names: Any) -> Any:
     """What a piece of a message is as Python, typed after ``from scalefit import *``."""
-    return eval(piece, {**vars(sf), "np": np, "scalefit": sf, **names})
+    return eval(
+        piece,
+        {**{name: getattr(sf, name) for name in sf.__all__}, "np": np, "scalefit": sf, **names},
+    )
 
 
 def option(message: str, name: str) -> Any:

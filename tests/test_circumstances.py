@@ -19,8 +19,8 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.runtime import forks, threads
 from scalefit.runtime import settings as scope
-from scalefit.runtime import threads
 
 RUNS = sf.simulate(sf.simulation.isoflop_design(), noise=0.005)
 
@@ -328,11 +328,11 @@ def test_a_forked_process_works_or_says_why_it_cannot(plain):
 
 
 def test_a_child_of_a_process_without_jax_is_no_orphan(monkeypatch):
-    monkeypatch.setattr(scope, "_orphaned", False)
+    monkeypatch.setattr(forks, "_orphaned", False)
     monkeypatch.setattr("jax._src.xla_bridge.backends_are_initialized", lambda: False)
-    scope._remember_fork()
+    forks._remember_fork()
     scope.processor()
     monkeypatch.setattr("jax._src.xla_bridge.backends_are_initialized", lambda: True)
-    scope._remember_fork()
+    forks._remember_fork()
     with pytest.raises(sf.errors.FitError, match=r"forked .* \"spawn\"|forked"):
         scope.processor()

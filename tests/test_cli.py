@@ -62,8 +62,13 @@ def asked(monkeypatch, found):
         calls.append({"table": table, "law": law, **options})
         return found
 
-    monkeypatch.setattr(cli.sf, "fit", answer)
+    monkeypatch.setattr(sf, "fit", answer)
     return calls
+
+
+def table_of(report):
+    """The first table of a report, as it is printed."""
+    return report.split("\n\n")[1]
 
 
 # Help
@@ -76,20 +81,28 @@ def test_help_names_the_commands():
     assert "demo" in result.output
 
 
-def test_help_of_fit_names_laws_and_options():
-    result = CliRunner().invoke(cli.app, ["fit", "--help"], env={"COLUMNS": "200"})
+COMMANDS = [
+    *("fit", "allocate", "next-runs", "isoflop", "report", "check", "bootstrap", "compare"),
+    *("holdout", "bias", "laws", "datasets", "convert", "schema", "demo", "study", "fit-many"),
+]
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_fits_a_screen(command):
+    result = CliRunner().invoke(cli.app, [*command.split(), "--help"], env={"COLUMNS": "80"})
     assert result.exit_code == 0
-    for word in [
-        *BUILTIN,
-        "--flops",
-        "--plot",
-        "--json",
-        "--fixed",
-        "--bounds",
-        "--tied",
-        "--keep",
-    ]:
-        assert word in result.output
+    assert result.output.count("\n") <= 40
+    assert not set(BUILTIN) - {"chinchilla", "power"} & set(result.output.split())
+    assert ("scalefit laws" in result.output) == ("--law" in result.output)
+
+
+def test_help_all_shows_what_is_rare():
+    for command, option in [("fit", "--bounds"), ("holdout", "--asymmetry"), ("bias", "--by")]:
+        shown = [
+            CliRunner().invoke(cli.app, [command, word], env={"COLUMNS": "80"}).output
+            for word in ("--help", "--help-all")
+        ]
+        assert [option in text for text in shown] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -114,13 +127,18 @@ def test_usage_errors_exit_2(words, complaint):
 def test_fit_prints_the_report(scalefit, table, found):
     code, out, err = scalefit("fit", table)
     assert (code, err) == (0, "")
-    assert out == found.summary() + "\n"
+    assert out.startswith(found.summary().split("\n")[0])
+    assert table_of(found.summary()) in out
+    assert out.endswith(
+        f"\nNext: scalefit bootstrap {table} for intervals, scalefit fit {table} "
+        "--flops 1e24 for the best N and D\n"
+    )
 
 
 def test_one_budget_is_allocated(scalefit, table, found):
     code, out, _ = scalefit("fit", table, "--flops", "1e22")
     assert code == 0
-    assert out.endswith("\n" + sf.allocate(found, 1e22).summary() + "\n")
+    assert table_of(sf.allocate(found, 1e22).summary()) in out
 
 
 def test_several_budgets_are_allocated_together(scalefit, table, found):
@@ -136,7 +154,7 @@ def test_json_holds_the_fit_and_the_allocation(scalefit, table, found):
     code, out, err = scalefit("fit", table, "--json", "--flops", "1e23")
     document = json.loads(out)
     assert (code, err) == (0, "")
-    assert sorted(document) == ["allocation", "fit"]
+    assert sorted(document) == ["allocation", "answer", "fit", "schema"]
     again = sf.Fit.from_json(json.dumps(document["fit"]))
     assert dict(again.params) == pytest.approx(dict(found.params), rel=1e-9)
     assert document["allocation"]["law"] == "chinchilla"
@@ -147,7 +165,7 @@ def test_json_holds_the_fit_and_the_allocation(scalefit, table, found):
 def test_json_without_budgets_holds_the_fit_alone(scalefit, table):
     code, out, _ = scalefit("fit", table, "--json")
     assert code == 0
-    assert list(json.loads(out)) == ["fit"]
+    assert list(json.loads(out)) == ["schema", "answer", "fit"]
 
 
 def test_bootstrap_gives_intervals(scalefit, tmp_path):
@@ -190,7 +208,7 @@ def test_a_bootstrap_of_clusters_names_their_column(scalefit, tmp_path):
 def test_plot_writes_a_picture_and_says_where(scalefit, table, tmp_path):
     code, out, _ = scalefit("fit", table, "--plot", tmp_path / "surface.png", "--flops", "1e22")
     assert code == 0
-    assert out.endswith(f"picture: {tmp_path / 'surface.png'}\n")
+    assert f"\npicture: {tmp_path / 'surface.png'}\n" in out
     assert (tmp_path / "surface.png").read_bytes().startswith(PNG)
 
 
@@ -235,9 +253,9 @@ def test_one_level_of_a_grouped_fit_is_allocated(scalefit, formats):
     assert json.loads(out)["allocation"]["budgets"][0]["N"] == pytest.approx(float(best.N))
     assert sf.Fit.from_json(json.dumps(json.loads(out)["fit"])).groups == grouped.groups
     code, out, err = scalefit(*words)
-    assert (code, out) == (2, "")
-    assert "--at format=bf16. Levels: bf16, fp8" in err
-    code, out, err = scalefit(*words, "--at", "format=fp4")
+    assert (code, err) == (2, "")
+    assert "--at format=bf16. Levels: bf16, fp8" in json.loads(out)["error"]["message"]
+    code, out, err = scalefit(*words[:-1], "--at", "format=fp4")
     assert (code, out) == (2, "")
     assert "'fp4' is not a level of format" in err
 
@@ -489,7 +507,7 @@ def test_a_picture_is_replaced_when_asked_for(scalefit, asked, table, tmp_path):
     path = tmp_path / "there.png"
     path.write_bytes(b"theirs")
     code, out, _ = scalefit("fit", table, "--plot", path, "--overwrite")
-    assert (code, out.endswith(f"picture: {path}\n")) == (0, True)
+    assert (code, f"\npicture: {path}\n" in out) == (0, True)
     assert path.read_bytes().startswith(PNG)
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -545,7 +563,7 @@ def test_numbers_that_are_none_leave_the_output_json(scalefit, table, found, mon
     unknown = replace(
         found, residual_rms=math.nan, diagnostics=replace(found.diagnostics, condition=math.inf)
     )
-    monkeypatch.setattr(cli.sf, "fit", lambda *_, **__: unknown)
+    monkeypatch.setattr(sf, "fit", lambda *_, **__: unknown)
 
     def refuse(text):
         raise AssertionError(text)
@@ -561,14 +579,14 @@ def test_fit_error_exits_3_with_one_line(scalefit, table, monkeypatch):
     def fail(*arguments, **options):
         raise sf.errors.FitError("nothing is finite")
 
-    monkeypatch.setattr(cli.sf, "fit", fail)
+    monkeypatch.setattr(sf, "fit", fail)
     assert scalefit("fit", table) == (3, "", "scalefit: nothing is finite\n")
 
 
 @pytest.mark.parametrize("status", [sf.Status.STALLED, sf.Status.ITERATION_LIMIT])
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["report", "json"])
 def test_unusable_fit_is_printed_and_exits_3(scalefit, table, found, monkeypatch, status, form):
-    monkeypatch.setattr(cli.sf, "fit", lambda *_, **__: replace(found, status=status))
+    monkeypatch.setattr(sf, "fit", lambda *_, **__: replace(found, status=status))
     code, out, err = scalefit("fit", table, "--flops", "1e22", *form)
     assert (code, err) == (3, "")
     if form:
@@ -579,7 +597,7 @@ def test_unusable_fit_is_printed_and_exits_3(scalefit, table, found, monkeypatch
 
 def test_exact_fit_is_usable(scalefit, table, found, monkeypatch):
     exact = replace(found, status=sf.Status.EXACT)
-    monkeypatch.setattr(cli.sf, "fit", lambda *_, **__: exact)
+    monkeypatch.setattr(sf, "fit", lambda *_, **__: exact)
     assert scalefit("fit", table)[0] == 0
 
 

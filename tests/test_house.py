@@ -63,6 +63,7 @@ FLOW = [
     "reporting.render",
     "reporting.described",
     "runtime",
+    "runtime.forks",
     "runtime.progress",
     "runtime.settings",
     "runtime.threads",
@@ -462,6 +463,26 @@ FLOW = [
     "jobs.cluster",
     "jobs.run",
     "jobs.commands",
+    "cli.exit_codes",
+    "cli.completion",
+    "cli.options",
+    "cli.pairs",
+    "cli.checks",
+    "cli.places",
+    "cli.translation",
+    "cli.printing",
+    "cli.documents",
+    "cli.schema",
+    "cli.error_documents",
+    "cli.tables",
+    "cli.fitted",
+    "cli.fit_commands",
+    "cli.budget_commands",
+    "cli.sweep_commands",
+    "cli.judgement_commands",
+    "cli.table_commands",
+    "cli.lookup_commands",
+    "cli.application",
     "cli",
     "__main__",
 ]
@@ -533,13 +554,41 @@ def run(code):
     ).stdout.strip()
 
 
+# Names of scalefit are imported when they are asked for.
+EVERYTHING = "import sys, scalefit; [getattr(scalefit, name) for name in scalefit.__all__]"
+
+
 def test_import_loads_neither_matplotlib_nor_scipy_nor_tqdm_nor_typer_nor_pooch_nor_a_sampler():
     heavy = (
         "('matplotlib', 'scipy', 'tqdm', 'typer', 'blackjax', 'arviz', 'pydantic', 'latex2mathml', "
         "'pooch', 'requests', 'narwhals', 'polars', 'openpyxl', 'wandb', 'tensorboard', 'mlflow', "
         "'transformers', 'yaml')"
     )
-    assert run(f"import sys, scalefit; print([m for m in {heavy} if m in sys.modules])") == "[]"
+    code = f"{EVERYTHING}; print([m for m in {heavy} if m in sys.modules])"
+    assert run(code) == "[]"
+
+
+def test_import_loads_neither_jax_nor_numpy_nor_pandas():
+    code = "import sys, scalefit.version; print({'jax', 'numpy', 'pandas'} & set(sys.modules))"
+    assert run(code) == "set()"
+
+
+def test_public_names_are_where_the_type_checker_finds_them():
+    """Names are imported when they are asked for; the imports that editors read say the same."""
+    typed = next(
+        item
+        for item in ast.parse((SOURCE / "__init__.py").read_text()).body
+        if isinstance(item, ast.If)
+    )
+    found = {
+        alias.name: item.module.removeprefix("scalefit.")
+        for item in typed.body
+        for alias in item.names
+    }
+    rooms = {name for name, place in found.items() if place == "scalefit"}
+    assert {name: place for name, place in found.items() if name not in rooms} == sf._PLACES
+    assert rooms | set(sf._PLACES) == set(sf.__all__)
+    assert all(getattr(sf, name) is not None for name in sf.__all__)
 
 
 def test_import_and_fit_leave_the_users_jax_configuration_alone():
@@ -572,10 +621,8 @@ import socket
 def refuse(*a, **k): raise AssertionError('network')
 socket.socket.connect = refuse
 socket.getaddrinfo = refuse
-import scalefit
-print('quiet')
 """
-    assert run(code) == "quiet"
+    assert run(f"{code}{EVERYTHING}; print('quiet')") == "quiet"
 
 
 def test_nothing_is_written_unasked(tmp_path):

@@ -22,7 +22,7 @@ from remedies import balanced, called, option, proposals, text_option, value_of
 import scalefit as sf
 from scalefit.approach2.attribution import CAUSES, _require_minima
 from scalefit.data import limits
-from scalefit.runtime import settings as scope
+from scalefit.runtime import forks
 from scalefit.skills.latent import _notes
 from scalefit.skills.solver import Solved
 
@@ -1678,7 +1678,7 @@ def a_proof_that_gives_up_goes_on_with_more_boxes():
 @case
 def processes_are_started_afresh_where_a_fork_has_no_threads():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scope, "_orphaned", True)
+        patch.setattr(forks, "_orphaned", True)
         message = refused(lambda: sf.fit(runs(), device="cpu"))
         # What compiles nothing works.
         assert sf.fit(runs()).objective_value == fit().objective_value

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from scalefit.jobs.chunks import Job
+if TYPE_CHECKING:
+    from scalefit.jobs.chunks import Job
 
 __all__ = ["register"]
 
@@ -27,10 +28,15 @@ Heartbeat = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to an application."""
-    app.command("study")(study)
-    app.command("fit-many")(fit_many)
+def register(app: typer.Typer, panel: str | None = None) -> None:
+    """Add the commands to an application.
+
+    Args:
+        app: the application.
+        panel: heading of its help that they stand under.
+    """
+    app.command("study", short_help="Run a simulation study.", rich_help_panel=panel)(study)
+    app.command("fit-many", short_help="Fit a law to many tables.", rich_help_panel=panel)(fit_many)
 
 
 def study(

@@ -15,7 +15,14 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import pydantic
 import pydantic_core
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
 
 from scalefit.arguments import shown
 from scalefit.errors import DocumentError
@@ -98,7 +105,23 @@ def _distinct(value: list[Any]) -> list[Any]:
     return value
 
 
-Number = Annotated[float, BeforeValidator(_special)]
+Number = Annotated[
+    float,
+    BeforeValidator(_special),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number"},
+                {
+                    "type": "object",
+                    "properties": {"float": {"enum": list(SPECIAL)}},
+                    "required": ["float"],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
 Known = Annotated[Number, AfterValidator(_known)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[Known, Field(ge=0)]

@@ -6,8 +6,6 @@ call nor change a digit of its result.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +13,7 @@ import jax
 import numpy as np
 
 from scalefit.errors import FitError
+from scalefit.runtime.forks import orphaned
 
 __all__ = ["on_device", "own_settings", "processor", "quiet"]
 
@@ -69,30 +68,13 @@ def processor() -> jax.Device:
         return jax.local_devices()[0]
 
 
-# Whether this process was forked from one whose JAX had started. It has that one's memory and none
-# of its threads, so that whatever waits for a thread waits forever.
-_orphaned = False
-
-
-def _remember_fork() -> None:
-    global _orphaned
-    bridge = sys.modules.get("jax._src.xla_bridge")
-    # JAX has no public name for it. Should this one vanish, every forked process is an orphan.
-    started = getattr(bridge, "backends_are_initialized", lambda: True)
-    _orphaned = _orphaned or bool(started())
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_remember_fork)
-
-
 def _refuse_fork() -> None:
     """Raise where a compiled program would wait forever.
 
     Raises:
         FitError: the process was forked from one where JAX was running.
     """
-    if _orphaned:
+    if orphaned():
         raise FitError(
             "this process was forked from one in which JAX was running, and has none of its "
             "threads: a compiled program would wait for them forever. Start processes afresh, as "

@@ -1,0 +1,54 @@
+"""Numbers that make no sense are refused before a table is read, or anything is fitted."""
+
+from __future__ import annotations
+
+from scalefit.cli.options import Fitting, Intervals
+from scalefit.errors import ScalefitError
+
+__all__ = ["check_budgets", "check_intervals", "check_level"]
+
+# Memory of one replicate at least, bytes: refuses absurd numbers before anything is read.
+REPLICATE = 256
+
+
+def check_budgets(flops: list[float] | None, option: str = "--flops") -> None:
+    """Raise where a budget is no positive number.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    from scalefit.arguments import number
+
+    spelled = "1e24" if option == "FLOPS" else f"{option} 1e24"
+    for budget in flops or ():
+        number(budget, option, above=0, remedy=f"Pass FLOP, as {spelled}")
+
+
+def check_level(level: float) -> None:
+    """Raise where a level is no share.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    from scalefit.arguments import number
+
+    number(level, "--level", above=0, below=1, remedy="95 % is --level 0.95")
+
+
+def check_intervals(given: Intervals, fitting: Fitting | None = None) -> None:
+    """Raise where draws cannot be made.
+
+    Raises:
+        ArgumentError: a number is out of range.
+        ScalefitError: ``--by`` is given without a bootstrap.
+    """
+    from scalefit.arguments import affordable, whole
+
+    if fitting is not None:
+        whole(fitting.seed, "--seed", least=0, remedy="Pass a whole number, as --seed 0")
+    if given.by and not given.bootstrap:
+        raise ScalefitError("--by names what a bootstrap draws as one: add --bootstrap 1000")
+    if given.bootstrap:
+        remedy = "1000 give two digits of an interval: --bootstrap 1000, or 0 for none"
+        whole(given.bootstrap, "--bootstrap", least=2, remedy=remedy)
+        affordable(given.bootstrap, "--bootstrap", REPLICATE, remedy=remedy)

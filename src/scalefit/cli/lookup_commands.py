@@ -1,0 +1,87 @@
+"""Commands that say what there is: ``laws``, ``datasets`` and ``schema``."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from scalefit.cli import completion, documents
+from scalefit.cli.printing import print_document, print_results
+from scalefit.errors import ScalefitError
+
+__all__ = ["datasets", "laws", "schema"]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: see scalefit schema.")]
+
+
+def laws(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="A law, to see what its parameters are.",
+            autocompletion=completion.laws,
+            show_default=False,
+        ),
+    ] = None,
+    search: Annotated[
+        str | None, typer.Option(help="Words, as 'visual tokens', or an arXiv number.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the built-in laws, find some by words, or show one."""
+    from scalefit import laws as known
+
+    if name is not None and search is not None:
+        raise ScalefitError("--search lists laws, a name shows one: give one of the two")
+    table = known.table() if search is None else known.search(search)
+    one = None if name is None else known.find(name)
+    if as_json:
+        families = {item.name: family for family, items in table.families.items() for item in items}
+        chosen = table if one is None else [one]
+        found = [documents.law(item, families.get(item.name, "")) for item in chosen]
+        print_document("laws", {"laws": found})
+    else:
+        print_results(table if one is None else one)
+
+
+def datasets(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="A table, to see its columns, licence and traps.",
+            autocompletion=completion.datasets,
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the public tables known by name, or describe one."""
+    from scalefit import datasets as known
+
+    table = known.list()
+    one = None if name is None else known.info(name)
+    if as_json:
+        chosen = [known.info(item) for item in table] if one is None else [one]
+        print_document("datasets", {"datasets": [documents.dataset(item) for item in chosen]})
+    else:
+        print_results(table if one is None else one)
+
+
+def schema(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="COMMAND", help="A command, or error.", show_default=False),
+    ] = None,
+) -> None:
+    """Print the JSON Schema of what a command prints with --json."""
+    from scalefit.cli.schema import DOCUMENTS
+
+    if name is None:
+        typer.echo("\n".join(DOCUMENTS))
+        return
+    if name not in DOCUMENTS:
+        raise ScalefitError(f"there is no schema of {name!r}. Schemas: {', '.join(DOCUMENTS)}")
+    found: Any = DOCUMENTS[name].model_json_schema(by_alias=True)
+    typer.echo(json.dumps(found, indent=2))
