@@ -74,3 +74,16 @@ def test_a_notebook_becomes_a_page(tmp_path):
     assert "\n# Two\n\n[Download as a notebook](two.ipynb)" in text
     assert "*Said.*" in text and "With $x$." in text and not pictures
     assert "print(1 + 1)" in text and "~~~~ {.text .output .no-copy}\n2\n~~~~" in text
+
+
+def test_docstrings_show_no_marks_of_another_language():
+    pytest.importorskip("griffe")
+    import docstrings
+
+    readable = docstrings.Readable()
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        left = docstrings.ROLE.sub("", path.read_text())
+        assert not re.search(r":[a-z]+:`", left), path
+    assert readable.documented("scalefit.fit") == "scalefit.fit"
+    assert readable.documented("Fit") == "scalefit.Fit"
+    assert readable.documented("nothing_of_that_name") == ""
