@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import scalefit as sf
+from scalefit.cli.translation import NAMED, OPTIONS, PYTHON
 
 SOURCE = Path(sf.__file__).parent
 
@@ -56,6 +57,16 @@ def text_option(message: str, name: str) -> str:
 def called(message: str, start: str, /, **names: Any) -> Any:
     """What a call that a message prints returns."""
     return value_of(balanced(message, start), **names)
+
+
+def as_python(message: str) -> str:
+    """The first option of the command line that a message writes as an argument, or nothing.
+
+    A call that no command makes is for Python, and whole.
+    """
+    outside = " ".join(PYTHON.split(message)[::2])
+    found = re.search(rf"(?<![\w.-])({OPTIONS}|{NAMED}|tied|certify)=(?!lambda)", outside)
+    return found[0] if found else ""
 
 
 def _pattern(node: ast.expr) -> tuple[str, str]:

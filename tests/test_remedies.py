@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from catalogue import ROWS, Row
-from remedies import balanced, called, option, proposals, text_option, value_of
+from remedies import as_python, balanced, called, option, proposals, text_option, value_of
 
 import scalefit as sf
 from scalefit.approach2.attribution import CAUSES, _require_minima
+from scalefit.cli.translation import as_options
 from scalefit.data import limits
 from scalefit.runtime import forks
 from scalefit.skills.latent import _notes
@@ -1788,7 +1789,11 @@ def published_coefficients_are_beside_a_fit_in_their_units():
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in CASES]
 )
 def test_remedies_work(name):
-    assert CASES[name]()
+    messages = CASES[name]()
+    assert messages
+    for message in messages:
+        # What a message proposes can be typed at the command line too, where it is an option there.
+        assert not as_python(as_options(message)), as_options(message)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import typer
 import scalefit as sf
 from scalefit.cli import documents
 from scalefit.cli.checks import check_budgets, check_intervals, check_level
-from scalefit.cli.fitted import draws_of, fit_of, saved
+from scalefit.cli.fitted import saved, surface_of
 from scalefit.cli.options import (
     Drawing,
     Fitted,
@@ -147,8 +147,7 @@ def next_runs(
     check_intervals(intervals, fitted)
     check_level(output.level)
     picture = picture_place(drawing.plot, overwrite=drawing.overwrite)
-    found, runs = fit_of(table, reading, fitted)
-    draws = draws_of(found, runs, intervals, fitted, quiet=output.as_json)
+    found, draws, runs = surface_of(table, reading, fitted, intervals, quiet=output.as_json)
     chosen = sf.next_runs(
         found if draws is None else draws,
         runs,
@@ -196,9 +195,10 @@ def _drawn(
 
     if np.ndim(best.budget):
         return best
-    ends = np.log10(float(best.budget)) + np.array([-1.0, 1.0])
+    budget = float(best.budget)
     unit = "usd" if "usd" in target else "flops"
-    return sf.allocate(surface, **{unit: np.logspace(*ends, AROUND)}, **options)
+    around: dict[str, Any] = {unit: np.geomspace(budget / 10, 10 * budget, AROUND)}
+    return sf.allocate(surface, **around, **options)
 
 
 def _near(

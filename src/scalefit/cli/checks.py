@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scalefit.cli.options import Fitting, Intervals
+from scalefit.cli.options import Draws, Fitting, Intervals
 from scalefit.errors import ScalefitError
 
 __all__ = ["check_budgets", "check_intervals", "check_level"]
@@ -35,7 +35,7 @@ def check_level(level: float) -> None:
     number(level, "--level", above=0, below=1, remedy="95 % is --level 0.95")
 
 
-def check_intervals(given: Intervals, fitting: Fitting | None = None) -> None:
+def check_intervals(given: Draws, fitting: Fitting | None = None) -> None:
     """Raise where draws cannot be made.
 
     Raises:
@@ -46,7 +46,7 @@ def check_intervals(given: Intervals, fitting: Fitting | None = None) -> None:
 
     if fitting is not None:
         whole(fitting.seed, "--seed", least=0, remedy="Pass a whole number, as --seed 0")
-    if given.by and not given.bootstrap:
+    if isinstance(given, Intervals) and given.by and not given.bootstrap:
         raise ScalefitError("--by names what a bootstrap draws as one: add --bootstrap 1000")
     if given.bootstrap:
         remedy = "1000 give two digits of an interval: --bootstrap 1000, or 0 for none"

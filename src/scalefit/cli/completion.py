@@ -28,8 +28,8 @@ def laws(incomplete: str) -> list[str]:
         if isinstance(item, ast.AnnAssign) and ast.unparse(item.target) == "FAMILIES"
     )
     names = [item.id for item in ast.walk(found) if isinstance(item, ast.Name)]
-    known = [name for name in names if name.islower() and name != "str"]
-    return [name for name in dict.fromkeys(known) if name.startswith(incomplete)]
+    known = dict.fromkeys(name for name in names if name not in ("str", "tuple") and name.islower())
+    return [name for name in known if name.startswith(incomplete)]
 
 
 def datasets(incomplete: str) -> list[str]:

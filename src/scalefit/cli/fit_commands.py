@@ -12,7 +12,7 @@ import typer
 import scalefit as sf
 from scalefit.cli import documents
 from scalefit.cli.checks import check_budgets, check_intervals, check_level
-from scalefit.cli.fitted import draws_of, fit_of
+from scalefit.cli.fitted import draws_of, fit_of, surface_of
 from scalefit.cli.options import (
     Drawing,
     Fitted,
@@ -138,8 +138,7 @@ def bootstrap(
     check_level(output.level)
     picture = picture_place(drawing.plot, overwrite=drawing.overwrite)
     kept = None if save is None else place(save, "--save", overwrite=True, example="draws.npz")
-    found, runs = fit_of(table, reading, fitted)
-    drawn = draws_of(found, runs, intervals, fitted, quiet=output.as_json)
+    found, drawn, runs = surface_of(table, reading, fitted, intervals, quiet=output.as_json)
     answer, surface = _answer(found, runs, drawn, flops, at)
     _draw_surface(surface, runs, flops, picture, output.level)
     if kept is not None and drawn is not None:

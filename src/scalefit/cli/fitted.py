@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import scalefit as sf
-from scalefit.cli.options import Constraints, Fitted, Fitting, Intervals, Objective, Reading
+from scalefit.cli.options import Constraints, Draws, Fitted, Fitting, Intervals, Objective, Reading
 from scalefit.cli.pairs import columns, interval, pairs, ties
 from scalefit.cli.tables import STANDARD_INPUT, read_table, several_responses
 from scalefit.errors import ArgumentError, ScalefitError
@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from scalefit.laws import Law
     from scalefit.results.fit import Fit
 
-__all__ = ["DEFAULT", "constraints_of", "draws_of", "fit_of", "law_of", "objective_of", "saved"]
+__all__ = [
+    "DEFAULT",
+    "constraints_of",
+    "draws_of",
+    "fit_of",
+    "law_of",
+    "objective_of",
+    "on_terminal",
+    "saved",
+    "surface_of",
+]
 
 DEFAULT = "chinchilla"
 # Ensembles are archives of numpy, which begin as any archive does.
@@ -54,16 +64,11 @@ def constraints_of(given: Constraints) -> dict[str, Any]:
 
 
 def fit_of(table: str, reading: Reading, given: Fitting) -> tuple[Fit, LossTable]:
-    """A fit, and the table it is of: made here, or read where ``--fit`` says so.
+    """A fit that is made here, and the table it is of.
 
     Raises:
-        ScalefitError: options of a fit are given beside ``--fit``, or anything of the library's.
+        ScalefitError: anything of the library's.
     """
-    if isinstance(given, Fitted) and given.saved is not None:
-        _refuse_options(given)
-        found = saved(given.saved, "--fit")
-        fit = found.fit if isinstance(found, sf.Ensemble) else found
-        return fit, read_table(table, reading, [fit.law])
     law = law_of(given)
     constraints = constraints_of(given)
     runs = read_table(table, reading, [law])
@@ -81,22 +86,46 @@ def fit_of(table: str, reading: Reading, given: Fitting) -> tuple[Fit, LossTable
     return made, runs
 
 
+def surface_of(
+    table: str, reading: Reading, given: Fitted, draws: Draws, *, quiet: bool
+) -> tuple[Fit, Ensemble | None, LossTable]:
+    """A fit, its draws where there are any, and the table: of ``--fit``, or made here.
+
+    Raises:
+        ScalefitError: options of a fit are given beside ``--fit``, or anything of the library's.
+    """
+    if given.saved is None:
+        fit, runs = fit_of(table, reading, given)
+        return fit, draws_of(fit, runs, draws, given, quiet=quiet), runs
+    _refuse_options(given)
+    found = saved(given.saved, "--fit")
+    fit = found.fit if isinstance(found, sf.Ensemble) else found
+    runs = read_table(table, reading, [fit.law])
+    return fit, draws_of(found, runs, draws, given, quiet=quiet), runs
+
+
 def draws_of(
-    fit: Fit, runs: LossTable, given: Intervals, search: Fitting, *, quiet: bool
+    fit: Fit | Ensemble, runs: LossTable, given: Draws, search: Fitting, *, quiet: bool
 ) -> Ensemble | None:
-    """Draws of a fit, or None where none are asked for."""
+    """Draws of a fit: those that were read, or new ones; None where none are asked for."""
     if not given.bootstrap:
-        return None
+        return fit if isinstance(fit, sf.Ensemble) else None
+    by = given.by if isinstance(given, Intervals) else None
     return sf.bootstrap(
-        fit,
+        fit.fit if isinstance(fit, sf.Ensemble) else fit,
         runs,
         n_draws=given.bootstrap,
-        method="clusters" if given.by else "rows",
-        by=given.by.split(",") if given.by else None,
+        method="clusters" if by else "rows",
+        by=by.split(",") if by else None,
         seed=search.seed,
-        progress=not quiet and sys.stderr.isatty(),
+        progress=not quiet and on_terminal(),
         devices=search.device,
     )
+
+
+def on_terminal() -> bool:
+    """Whether somebody sees what standard error says while it is said."""
+    return sys.stderr.isatty()
 
 
 def saved(path: str, option: str) -> Fit | Ensemble:

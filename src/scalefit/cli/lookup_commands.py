@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from scalefit.cli import completion, documents
-from scalefit.cli.printing import print_document, print_results
+from scalefit.cli.printing import print_descriptions, print_document, print_results
 from scalefit.errors import ScalefitError
 
+if TYPE_CHECKING:
+    from scalefit.laws import LawTable
+    from scalefit.reporting.description import Description
+
 __all__ = ["datasets", "laws", "schema"]
+
+# So many laws are shown with their formulas.
+FEW = 12
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: see scalefit schema.")]
 
@@ -42,8 +49,10 @@ def laws(
         chosen = table if one is None else [one]
         found = [documents.law(item, families.get(item.name, "")) for item in chosen]
         print_document("laws", {"laws": found})
+    elif one is None:
+        print_descriptions(_listing(table))
     else:
-        print_results(table if one is None else one)
+        print_results(one)
 
 
 def datasets(
@@ -85,3 +94,21 @@ def schema(
         raise ScalefitError(f"there is no schema of {name!r}. Schemas: {', '.join(DOCUMENTS)}")
     found: Any = DOCUMENTS[name].model_json_schema(by_alias=True)
     typer.echo(json.dumps(found, indent=2))
+
+
+def _listing(table: LawTable) -> Description:
+    """Laws with what each is for; of a few, with their formulas."""
+    from scalefit.reporting.description import Description
+
+    said = table.describe()
+    if not len(table):
+        return said
+    few = len(table) <= FEW
+    facts = {one.name: f"{one.formula}. {one.purpose}" if few else one.purpose for one in table}
+    count, *_ = said.headline.split(" Pass one")
+    return Description(
+        said.title,
+        f"{count} Fit one by name, as scalefit fit TABLE --law {next(iter(facts))}; scalefit laws "
+        "NAME shows one, and scalefit laws --search 'visual tokens' finds some by words.",
+        facts=facts,
+    )

@@ -19,6 +19,7 @@ from scalefit.cli import completion
 __all__ = [
     "Constraints",
     "Drawing",
+    "Draws",
     "Fitted",
     "Fitting",
     "Flops",
@@ -211,17 +212,26 @@ class Fitted(Fitting):
 
 
 @dataclass(frozen=True)
-class Intervals:
-    """Draws of the fit.
+class Draws:
+    """Draws of the fit, a row each.
 
     Attributes:
         bootstrap: how many; 0 for none.
-        by: columns of runs that belong together.
     """
 
     bootstrap: Annotated[
         int, typer.Option(metavar="N", help="Draws for intervals, as 1000.", show_default=False)
     ] = 0
+
+
+@dataclass(frozen=True)
+class Intervals(Draws):
+    """Draws of the fit, or of runs that belong together.
+
+    Attributes:
+        by: columns of such runs.
+    """
+
     by: Annotated[
         str | None,
         typer.Option(

@@ -15,9 +15,10 @@ from scalefit.cli.translation import in_words
 
 if TYPE_CHECKING:
     from scalefit.reporting.described import Described
+    from scalefit.reporting.description import Description
     from scalefit.results.fit import Fit
 
-__all__ = ["finish", "print_document", "print_results", "shell"]
+__all__ = ["finish", "print_descriptions", "print_document", "print_results", "shell"]
 
 
 def print_results(*results: Described | None, level: float = 0.95, more: str = "") -> None:
@@ -28,16 +29,20 @@ def print_results(*results: Described | None, level: float = 0.95, more: str = "
         level: coverage of intervals.
         more: lines that follow, as where a picture went or what comes next.
     """
+    print_descriptions(*(one.describe(level) for one in results if one is not None), more=more)
+
+
+def print_descriptions(*descriptions: Description, more: str = "") -> None:
+    """Descriptions in words, all rows of their tables; a note is said once."""
     from scalefit.reporting import render
 
     shown: set[str] = set()
     said = []
-    for one in (item for item in results if item is not None):
-        words = in_words(one.describe(level))
+    for one in map(in_words, descriptions):
         # An allocation and the sizes near it have the same notes.
-        fresh = [note for note in words.notes if note.message not in shown]
+        fresh = [note for note in one.notes if note.message not in shown]
         shown |= {note.message for note in fresh}
-        said.append(render.text(replace(words, notes=fresh)))
+        said.append(render.text(replace(one, notes=fresh), whole=True))
     typer.echo("\n\n".join(said + [more] * bool(more)))
 
 

@@ -10,12 +10,12 @@ import typer
 import scalefit as sf
 from scalefit.cli import documents
 from scalefit.cli.checks import check_budgets, check_intervals, check_level
-from scalefit.cli.fitted import draws_of, fit_of
+from scalefit.cli.fitted import surface_of
 from scalefit.cli.options import (
     Drawing,
+    Draws,
     Fitted,
     Flops,
-    Intervals,
     Output,
     Reading,
     TableFile,
@@ -41,7 +41,7 @@ Cost = Annotated[
 def isoflop(
     table: TableFile,
     flops: Flops = None,
-    budgets: Budgets = None,
+    by: Budgets = None,
     tolerance: Tolerance = 0.05,
     cost: Cost = None,
     method: Annotated[
@@ -59,7 +59,7 @@ def isoflop(
     runs = read_table(table, reading)
     found = sf.isoflop(
         runs,
-        by=budgets,
+        by=by,
         tolerance=tolerance,
         cost=cost,
         method=method,  # type: ignore[arg-type]  # checked where it is used
@@ -81,7 +81,7 @@ def bias(
     flops: Annotated[
         float, typer.Option(metavar="FLOP", help="Budget at which the two are compared.")
     ],
-    budgets: Budgets = None,
+    by: Budgets = None,
     tolerance: Tolerance = 0.05,
     cost: Cost = None,
     hardware: Annotated[
@@ -91,7 +91,7 @@ def bias(
         float, typer.Option(metavar="SHARE", help="Of its dense peak.", hidden=True)
     ] = 0.5,
     *,
-    intervals: Intervals,
+    draws: Draws,
     drawing: Drawing,
     output: Output,
     fitted: Fitted,
@@ -99,14 +99,13 @@ def bias(
 ) -> None:
     """What Approach 2 gets wrong at a budget, and what that wastes."""
     check_budgets([flops])
-    check_intervals(intervals, fitted)
+    check_intervals(draws, fitted)
     check_level(output.level)
     picture = picture_place(drawing.plot, overwrite=drawing.overwrite)
-    fit, runs = fit_of(table, reading, fitted)
-    draws = draws_of(fit, runs, intervals, fitted, quiet=output.as_json)
-    sweeps = sf.isoflop(runs, by=budgets, tolerance=tolerance, cost=cost)
+    fit, drawn, runs = surface_of(table, reading, fitted, draws, quiet=output.as_json)
+    sweeps = sf.isoflop(runs, by=by, tolerance=tolerance, cost=cost)
     found = sf.bias(
-        fit if draws is None else draws,
+        fit if drawn is None else drawn,
         sweeps,
         runs,
         flops,

@@ -12,7 +12,7 @@ import typer
 import scalefit as sf
 from scalefit.cli import documents
 from scalefit.cli.checks import check_budgets, check_intervals, check_level
-from scalefit.cli.fitted import draws_of, fit_of
+from scalefit.cli.fitted import surface_of
 from scalefit.cli.options import (
     Fitted,
     Flops,
@@ -109,8 +109,7 @@ def report(
     check_level(output.level)
     where = place(path, "FILE", overwrite=True, example="report.html")
     said = pairs(about, "--about TOPIC=WORDS", str)
-    fit, runs = fit_of(table, reading, fitted)
-    draws = draws_of(fit, runs, intervals, fitted, quiet=output.as_json)
+    fit, draws, runs = surface_of(table, reading, fitted, intervals, quiet=output.as_json)
     source: Any = fit if draws is None else draws
     budgets: Any = flops if flops is None or len(flops) > 1 else flops[0]
     results = [sf.allocate(source, budgets)] if flops else []

@@ -15,13 +15,19 @@ if TYPE_CHECKING:
 __all__ = ["argument_as_option", "as_options", "in_words", "note_in_words"]
 
 # Arguments of the library that are options by another name.
-RENAMED = {"groups": "group", "n_draws": "bootstrap", "limits": "limit", "laws": "law"}
+RENAMED = {
+    "groups": "group",
+    "n_draws": "bootstrap",
+    "limits": "limit",
+    "laws": "law",
+    "train": "hardware",
+}
 # Arguments that are options: of one word or number, and of several by name.
 PLAIN = (
     *("residual", "robust", "missing", "delta", "asymmetry", "loss_unit", "bytes_per_token"),
     *("flops", "usd", "seed", "level", "by", "hold", "scheme", "test", "tolerance", "method"),
     *("cost", "within", "noise", "count", "target", "budget", "replicates", "n_draws", "law"),
-    *("utilisation", "hardware", "limits", "bootstrap", "device", "keep"),
+    *("utilisation", "hardware", "train", "limits", "bootstrap", "device", "keep"),
 )
 NAMED = "fixed|bounds|groups|limits|free|about"
 QUANTITIES = "N|D|loss|C|weight|group|seed"
@@ -60,7 +66,7 @@ def _outside_calls(text: str) -> str:
 
 def _ends(found: re.Match[str]) -> str:
     low, high = ("" if end == "None" else end for end in found.groups())
-    return f"={low}:{high}"
+    return f"={low}:{high}".replace("np.inf", "inf")
 
 
 def argument_as_option(name: str) -> str:
@@ -193,8 +199,9 @@ SPELLINGS: Any = _compiled(
         (rf"(?<!--at )(?<!--column )\b({QUANTITIES})=({TEXT})", r"--column \1=\2"),
         (rf"(?<![\w.-])loss=({NUMBER})", r"--loss \1"),
         (r"\bby=\[([^]]*)\]", lambda m: f"--by {m[1].replace(chr(39), '').replace(' ', '')}"),
-        (r'\bkeep="([^"]*)"', r"--keep '\1'"),
+        (r'\bkeep="([^"]*)"', r'--keep "\1"'),
         (rf"(?<![\w.-])({OPTIONS})=({TEXT}|{NUMBER})", _plain),
+        (rf"(?<![\w.-])({OPTIONS})=\.\.\.", lambda m: f"{_option(m[1])} ..."),
         (rf"(?<![\w.-])({OPTIONS})=None", lambda m: f"no {_option(m[1])}"),
         (r"(?<![\w.-])([A-Za-z]\w*)='\.\.\.'", r"--column \1='...'"),
         (rf"(?<![\w.-])({OPTIONS}|{NAMED}|tied)=(?!\.\.\.)(?=[,.;) ]|$)", lambda m: _option(m[1])),

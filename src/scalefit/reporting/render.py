@@ -96,12 +96,17 @@ class _Cells(NamedTuple):
     formulas: dict[tuple[int, int], str]
 
 
-def text(said: Description) -> str:
-    """A report of at most :data:`WIDTH` columns where its tables allow that."""
+def text(said: Description, whole: bool = False) -> str:
+    """A report of at most :data:`WIDTH` columns where its tables allow that.
+
+    Args:
+        said: the description.
+        whole: whether all rows of a long table are shown, where it allows that.
+    """
     lines = [f"{said.title}: {said.formula}" if said.formula else said.title]
     lines += _wrapped(said.headline, "", "")
     for table in said.tables:
-        lines += ["", *_text_table(table)]
+        lines += ["", *_text_table(table, whole)]
     if said.facts:
         room = max(len(name) for name in said.facts) + 2
         lines.append("")
@@ -194,8 +199,8 @@ def _cells(table: Table, whole: bool = False) -> _Cells:
     return _Cells(headings, numbers, least, rows, hidden, formulas)
 
 
-def _text_table(table: Table) -> list[str]:
-    cells = _cells(table)
+def _text_table(table: Table, whole: bool) -> list[str]:
+    cells = _cells(table, whole)
     shown = [cells.headings, *(row for row in cells.rows if row is not None)]
     widest = [max(map(len, column)) for column in zip(*shown, strict=True)]
     widths = _fitted(widest, cells)
