@@ -8,6 +8,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import pytest
 import references
+from compilations import compilations
 
 matplotlib.use("agg")
 
@@ -74,15 +75,8 @@ def data_folder() -> Path:
 @pytest.fixture
 def compiled():
     """What XLA has compiled since the test began, an event for each program."""
-    events = []
-
-    def listen(event, *_, **__):
-        if "backend_compile" in event:
-            events.append(event)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    yield events
-    jax.monitoring.unregister_event_duration_listener(listen)
+    with compilations() as events:
+        yield events
 
 
 def pytest_addoption(parser):

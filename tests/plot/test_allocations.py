@@ -45,7 +45,8 @@ def test_a_region_is_shaded_around_the_least_loss(draws):
         curve = ax.lines[0]
         x, y = curve.get_xdata(), curve.get_ydata()
         assert x[np.argmin(y)] == pytest.approx(float(found.best.N), rel=0.02)
-        spans = [patch.get_x() for patch in ax.patches]
+        inverse = ax.transData.inverted()
+        spans = [inverse.transform(patch.get_extents().min)[0] for patch in ax.patches]
         assert spans == [pytest.approx(float(found.low))]
     with pytest.raises(sf.errors.AllocationError, match="is of 2 budgets"):
         sf.plot.region(sf.near_optimal(FIT, [1e21, 1e22]), fit=FIT)

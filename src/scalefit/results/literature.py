@@ -15,6 +15,7 @@ import pandas as pd
 
 from scalefit.arguments import choice
 from scalefit.data.grouping import Grouping
+from scalefit.data.separated_text import read_csv
 from scalefit.errors import LawError
 from scalefit.laws import Law, find
 from scalefit.notes import Note
@@ -132,7 +133,7 @@ def stated(
 def _facts() -> pd.DataFrame:
     with files("scalefit").joinpath("data", "published_fits.csv").open(encoding="utf-8") as file:
         text = ["configuration", "parameter", "units", "printed"]
-        return pd.read_csv(file, keep_default_na=False, na_values={"uncertainty": [""]}).astype(
+        return read_csv(file, keep_default_na=False, na_values={"uncertainty": [""]}).astype(
             dict.fromkeys(text, str) | {"value": float, "uncertainty": float}
         )
 
