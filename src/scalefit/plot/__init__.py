@@ -13,6 +13,7 @@ from scalefit.plot.gap_parts import attribution as attribution
 from scalefit.plot.held_out_errors import holdout as holdout
 from scalefit.plot.isoflop_fans import isoflop as isoflop
 from scalefit.plot.law_errors import comparison as comparison
+from scalefit.plot.loss_curves import curves as curves
 from scalefit.plot.loss_surface import surface as surface
 from scalefit.plot.parameter_pairs import pairs as pairs
 from scalefit.plot.prediction_bands import predictions as predictions

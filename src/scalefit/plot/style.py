@@ -18,6 +18,7 @@ from scalefit.frozen import Frozen
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 __all__ = [
     "BLUE",
@@ -32,6 +33,7 @@ __all__ = [
     "ink",
     "is_dark",
     "legend_below",
+    "log_ticks",
     "paper",
     "picture",
     "sequence",
@@ -87,6 +89,9 @@ SYMBOL = re.compile(rf"(?P<base>{GREEK.pattern}|\w|\w/\w)(?:_(?P<index>\w{{1,3}}
 NARROW, SMALL = 4.2, 2.8
 # Of a legend below the Axes: its distance from them, points, and the room of one entry, inches.
 BELOW, ENTRY = 34.0, 2.5
+# Ends of a logarithmic axis, as a ratio: below the first it has ticks at 1, 2 and 5, and below the
+# second at 1 and 3.
+SOME_DECADES, MANY_DECADES = 30.0, 300.0
 # Characters of a title in an inch.
 CHARACTERS = 14.0
 
@@ -186,6 +191,20 @@ def title(ax: Axes, lines: str | Iterable[str]) -> None:
     room = max(int(width_of(ax) * CHARACTERS * 9.5 / size), 16)
     broken = [part for line in lines for part in textwrap.wrap(line, room) or [""]]
     ax.set_title("\n".join(broken), fontsize=size)
+
+
+def log_ticks(axis: Axis) -> None:
+    """Ticks of a logarithmic axis that do not run into each other where it is short."""
+    from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    if high < MANY_DECADES * low:
+        steps = (1.0, 2.0, 5.0) if high < SOME_DECADES * low else (1.0, 3.0)
+        axis.set_major_locator(LogLocator(subs=steps))
+        plain = low > 1e-3 and high < 1e4
+        short = FuncFormatter(lambda value, _: f"{value:g}")
+        axis.set_major_formatter(short if plain else LogFormatterSciNotation(labelOnlyBase=False))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def legend_below(ax: Axes, **options: Any) -> None:
