@@ -160,7 +160,7 @@ def draw_runs(ax: Axes, view: View, colours: Colours) -> None:
     ax.plot([], [], markersize=5, label=f"{count} runs", **dot)
     if view.reach[1] > view.ends[1]:
         ax.axvline(view.ends[1], color=GREY, linestyle=":", linewidth=1.1,
-                   label=f"largest {symbol(view.called)} of the runs", zorder=0)  # fmt: skip
+                   label="where the runs end", zorder=0)  # fmt: skip
 
 
 def draw_frontier(ax: Axes, view: View) -> None:

@@ -22,7 +22,7 @@ from scalefit.plot.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Colours"]
+__all__ = ["LABELS", "Colours"]
 
 LABELS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 
