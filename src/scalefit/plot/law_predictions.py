@@ -16,6 +16,7 @@ from scalefit.plot.canvas import several
 from scalefit.plot.drawn_lines import quantity
 from scalefit.plot.residual_points import frame_height, points_within
 from scalefit.plot.style import (
+    BLUE,
     GREY,
     VERMILION,
     axis_label,
@@ -162,7 +163,7 @@ def _errors(ax: Axes, frame: pd.DataFrame, x: np.ndarray, errors: np.ndarray, to
     known = np.isfinite(errors)
     names = list(dict.fromkeys(frame["fold"]))
     ax.axhline(0.0, color=GREY, linewidth=1.0, zorder=0)
-    for colour, name in zip(sequence(ax, len(names)), names, strict=True):
+    for colour, name in zip(_colours(ax, len(names)), names, strict=True):
         here = known & (frame["fold"] == name).to_numpy()
         if here.any():
             points_within(ax, x[here], errors[here], top, s=20, color=[colour], linewidths=0.4,
@@ -173,6 +174,11 @@ def _errors(ax: Axes, frame: pd.DataFrame, x: np.ndarray, errors: np.ndarray, to
                    zorder=1)  # fmt: skip
 
 
+def _colours(ax: Axes, count: int) -> Any:
+    """A colour for each fold."""
+    return [BLUE] if count == 1 else sequence(ax, count)
+
+
 def _said(row: pd.Series, law: str, relative: bool, errors: np.ndarray) -> str:
     """The law, its error and what it is worth."""
     kind: Any = "percent" if relative else "number"
@@ -180,7 +186,11 @@ def _said(row: pd.Series, law: str, relative: bool, errors: np.ndarray) -> str:
     if words == "worse":
         words = f"worse by {shown(row['worse_by'], kind).value}"
     known = errors[np.isfinite(errors)]
-    mean = f", mean {np.mean(known):+.2g}{' %' * relative}" if len(known) else ""
+    mean = (
+        f", mean {np.mean(known):+.2g}{' %' * relative}".replace("-", "\u2212")
+        if len(known)
+        else ""
+    )
     return f"{law}: {words}\nRMSE {shown(row['error'], kind).value}{mean}"
 
 
@@ -189,7 +199,7 @@ def _explained(axes: np.ndarray, frame: pd.DataFrame, whole: bool) -> None:
     from matplotlib.lines import Line2D
 
     first, names = axes[0], list(dict.fromkeys(frame["fold"]))
-    colours = sequence(first, len(names))
+    colours = _colours(first, len(names))
     shown_folds = [0, len(names) - 1] if len(names) > MOST_NAMED else range(len(names))
     dot: dict[str, Any] = {"marker": "o", "linestyle": "none", "markersize": 5}
     handles: list[Any] = [

@@ -243,7 +243,7 @@ def _title(view: View, best: Allocation | None) -> list[str]:
     fit, lines = view.surface.point, view.lines
     one = f"{fit.law.name}: {fit.law.response} against {symbol(view.called)}"
     if lines.by and not lines.every:
-        one += f", {len(lines.values)} of {lines.distinct} values of {symbol(lines.by)}"
+        one += f", lines at {len(lines.values)} of {lines.distinct} values of {symbol(lines.by)}"
     found = [one]
     if lines.rest:
         fixed = ", ".join(f"{symbol(name)} = {said(name, x)}" for name, x in lines.rest.items())

@@ -137,4 +137,4 @@ def _beyond(runs: MeasuredRuns) -> list[str]:
     mean = float(np.mean(runs.errors[runs.beyond]))
     unit = " %" if runs.relative else ""
     size = f"{np.sqrt(np.mean(miss**2)):.3g} {runs.fit.loss_unit}".rstrip()
-    return [f"outside the fitted runs: RMSE {size}, {mean:+.2g}{unit} on average"]
+    return [f"outside: RMSE {size}, mean {mean:+.2g}{unit}".replace("-", "\u2212")]
