@@ -130,12 +130,15 @@ def lines_of(
     if not by:
         none = np.zeros(int(there.sum()), dtype=np.intp)
         return Lines(across, by, np.zeros(1), none, rest, there, 1)
-    found = np.asarray(quantity(by, values))[there]
+    # Lines at which no run is are those of all runs.
+    among = there if there.any() else np.ones_like(there)
+    found = np.asarray(quantity(by, values))[among]
     if found.dtype == object:
         levels, member = np.unique(found.astype(str), return_inverse=True)
-        return Lines(across, by, levels.astype(object), member, rest, there, len(levels))
-    chosen, member, distinct = _chosen(found.astype(np.float64))
-    return Lines(across, by, chosen, member, rest, there, distinct)
+        chosen, distinct = levels.astype(object), len(levels)
+    else:
+        chosen, member, distinct = _chosen(found.astype(np.float64))
+    return Lines(across, by, chosen, member[: there.sum()], rest, there, distinct)
 
 
 def _axes(fit: Fit, against: str | None, lines: str | None) -> tuple[str, str]:
