@@ -122,6 +122,7 @@ def allocate(
         unit=problem.cost.unit,
         draws=draws,
         notes=tuple(notes),
+        domain=problem.fit.domain,
     )
 
 

@@ -16,17 +16,20 @@ import pandas as pd
 from scalefit.arguments import choice, refused
 from scalefit.data.budgets import SAME_BUDGET, budget_codes
 from scalefit.errors import ArgumentError, listed
-from scalefit.reporting.numbers import shown
+from scalefit.plot.style import written
+from scalefit.reporting.numbers import Kind
 from scalefit.results.fit import Fit
 from scalefit.results.remembered_columns import by_header
 
-__all__ = ["Lines", "lines_of", "lines_of_ranges", "quantity", "said"]
+__all__ = ["Lines", "kind_of", "lines_of", "lines_of_ranges", "quantity", "said"]
 
 # Lines that are all drawn; of more values, so many are drawn.
 MOST, CHOSEN = 8, 7
 # Values further apart than this, in the logarithm, are no rounding of one: the runs have no sizes
 # in common, and lines are drawn at round steps.
 CONTINUOUS = 3 * SAME_BUDGET
+# Columns that are counts.
+COUNTED = ("N", "D", "N*", "D*", "U")
 # Values that a table has of a column, where it is written as text to find the most common one.
 DIGITS = 3
 
@@ -88,13 +91,16 @@ def quantity(name: str, columns: Mapping[str, Any]) -> Any:
     return columns["D"] / columns["N"]
 
 
+def kind_of(name: str) -> Kind:
+    """How the numbers of a column are written: counts as 36.9B, compute with a power of ten."""
+    return "count" if name in COUNTED else "flop" if name == "C" else "number"
+
+
 def said(name: str, value: Any) -> str:
     """A value of a column as people write it."""
     if not isinstance(value, int | float | np.number):
         return str(value)
-    if name in ("N", "D", "N*", "D*", "U"):
-        return shown(value, "count").value
-    return f"{value:.3g}".replace("e+", "e")
+    return written(float(value), kind_of(name))
 
 
 def lines_of(

@@ -21,7 +21,7 @@ from scalefit.plot.style import (
     VERMILION,
     axis_label,
     legend_below,
-    log_ticks,
+    log_axis,
     paper,
     picture,
     sequence,
@@ -103,10 +103,9 @@ def held_out(
         one.set_title(_said(row, str(law), relative, errors[:, place]),
                       fontsize=small_text(one) + 1)  # fmt: skip
         if logarithmic:
-            one.set_xscale("log")
             room = max(x.max() / x.min(), 10.0) ** 0.06
             one.set_xlim(x.min() / room, x.max() * room)
-            log_ticks(one.xaxis)
+            log_axis(one, "x", "flop" if label.startswith("$C$") else "count")
         elif label == ORDER:
             one.xaxis.set_major_locator(MaxNLocator(integer=True))
         one.set_ylim(-top, top)

@@ -15,8 +15,10 @@ from scalefit.plot.style import (
     SKY,
     VERMILION,
     axis_label,
+    is_small,
     sequence,
     small_text,
+    symbol,
 )
 
 if TYPE_CHECKING:
@@ -73,12 +75,14 @@ class Colours:
             places = edges[:-1] + 0.5
         figure = ax.get_figure(root=True)
         assert figure is not None
+        # Of many Axes each has little room: the ends say the order.
+        few, size = is_small(ax), small_text(ax)
+        kept = [0, len(values) - 1] if few else range(len(values))
         bar = figure.colorbar(shown, ax=ax, pad=0.02, aspect=28)
         bar.outline.set_visible(False)
-        bar.ax.yaxis.set_major_locator(FixedLocator(places.tolist()))
+        bar.ax.yaxis.set_major_locator(FixedLocator([float(places[i]) for i in kept]))
         bar.ax.yaxis.set_minor_locator(NullLocator())
-        bar.ax.set_yticklabels([said(self.lines.by, value) for value in values])
-        bar.ax.tick_params(length=0, labelsize=small_text(ax))
-        bar.set_label(
-            axis_label(by, "FLOP, as 6ND" if by == "C" else None), size=small_text(ax) + 1
-        )
+        bar.ax.set_yticklabels([said(by, values[i]) for i in kept])
+        bar.ax.tick_params(length=0, labelsize=size)
+        name = axis_label(by, "FLOP, as 6ND" if by == "C" else None)
+        bar.set_label(symbol(by) if few else name, size=size + 1)

@@ -14,7 +14,7 @@ from scalefit.arguments import level as checked_level
 from scalefit.arguments import mapping, number
 from scalefit.data.table import LossTable
 from scalefit.errors import ArgumentError
-from scalefit.plot.canvas import single
+from scalefit.plot.canvas import beyond, single
 from scalefit.plot.curve_artists import (
     View,
     draw_frontier,
@@ -23,11 +23,10 @@ from scalefit.plot.curve_artists import (
     draw_runs,
     one_surface,
 )
-from scalefit.plot.drawn_lines import Lines, lines_of, lines_of_ranges, quantity, said
+from scalefit.plot.drawn_lines import Lines, kind_of, lines_of, lines_of_ranges, quantity, said
 from scalefit.plot.line_colours import Colours
 from scalefit.plot.measured_runs import measured
-from scalefit.plot.style import axis_label, ink, legend_below, log_ticks, picture, symbol, title
-from scalefit.results.domain import reach
+from scalefit.plot.style import axis_label, ink, legend_below, log_axis, picture, symbol, title
 from scalefit.results.fit import Fit
 from scalefit.results.surface import Surface, checked_surface
 
@@ -185,10 +184,9 @@ def _frame(ax: Axes, view: View, best: Allocation | None) -> None:
     fit, lines = view.surface.point, view.lines
     low, high = view.reach
     if low > 0:
-        edge = (high / low) ** 0.02
-        ax.set_xscale("log")
+        edge = max(high / low, 2.0) ** 0.02
         ax.set_xlim(low / edge, high * edge)
-        log_ticks(ax.xaxis)
+        log_axis(ax, "x", kind_of(view.called))
     bottom, top = _losses(view, best)
     height = top - bottom or abs(top) or 1.0
     floor = _floor(view)
@@ -250,9 +248,4 @@ def _title(view: View, best: Allocation | None) -> list[str]:
         if view.runs is not None:
             fixed += f" ({len(view.observed)} of {len(view.runs)} runs)"
         found.append(fixed)
-    if best is not None:
-        columns = {name: {**lines.rest, **best.columns}[name] for name in fit.law.columns}
-        far = float(reach(fit.domain, columns))
-        if far > AT_END:
-            found.append(f"the optimum is {far:.2g} decades outside the fitted runs")
-    return found
+    return found if best is None else [*found, *beyond(best)]

@@ -13,7 +13,7 @@ from scalefit.arguments import refused
 from scalefit.data.table import LossTable
 from scalefit.objective import robust_size
 from scalefit.plot.canvas import several
-from scalefit.plot.drawn_lines import quantity
+from scalefit.plot.drawn_lines import kind_of, quantity
 from scalefit.plot.line_colours import LABELS
 from scalefit.plot.measured_runs import MeasuredRuns, measured
 from scalefit.plot.residual_points import frame_height, local_lines, points_within
@@ -24,7 +24,7 @@ from scalefit.plot.style import (
     axis_label,
     ink,
     legend_below,
-    log_ticks,
+    log_axis,
     paper,
     picture,
     small_text,
@@ -147,7 +147,7 @@ def draw_residuals(
     called = spoken(runs.fit.law, runs.fit.provenance).get(name, name)
     ax.set_xlabel(axis_label(called, unit))
     if logarithmic:
-        log_ticks(ax.xaxis)
+        log_axis(ax, "x", kind_of(called))
     if ylabel:
         said = "observed / predicted \u2212 1, %" if runs.relative else "observed \u2212 predicted"
         ax.set_ylabel(said)
