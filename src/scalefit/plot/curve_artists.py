@@ -21,7 +21,15 @@ from scalefit.results.surface import Surface
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["View", "draw_frontier", "draw_lines", "draw_optimum", "draw_runs", "one_surface"]
+__all__ = [
+    "View",
+    "draw_frontier",
+    "draw_lines",
+    "draw_optimum",
+    "draw_runs",
+    "in_words",
+    "one_surface",
+]
 
 CURVE, BAND, FRONTIER = 160, 60, 60
 DASHES: Any = (0, (4.0, 2.0))
@@ -188,7 +196,6 @@ def draw_optimum(ax: Axes, view: View, best: Allocation) -> None:
         ends = best.estimate("loss").interval(view.level)
         ax.plot([place, place], list(ends), color=ORANGE, linewidth=4.0, solid_capstyle="butt",
                 alpha=0.6, zorder=4)  # fmt: skip
-    said_of = ", ".join(f"{symbol(f'{name}*')} = {said(name, best[name])}" for name in ("N", "D"))
     ax.plot(
         place,
         loss,
@@ -198,9 +205,15 @@ def draw_optimum(ax: Axes, view: View, best: Allocation) -> None:
         markeredgecolor=ink(ax),
         markeredgewidth=0.7,
         linestyle="none",
-        label=f"{said('C', best.budget)} FLOP: {said_of}, loss {loss:.3f}",
+        label=f"optimum of {said('C', best.budget)} FLOP",
         zorder=5,
     )
+
+
+def in_words(best: Allocation) -> str:
+    """An optimum in a line."""
+    values = ", ".join(f"{symbol(f'{name}*')} = {said(name, best[name])}" for name in ("N", "D"))
+    return f"optimum of {said('C', best.budget)} FLOP: {values}, loss {float(best.loss):.3f}"
 
 
 def _across(lines: Lines, best: Allocation) -> float:

@@ -17,6 +17,7 @@ from scalefit.data.table import LossTable
 from scalefit.errors import AllocationError
 from scalefit.notes import Note
 from scalefit.plot.canvas import several
+from scalefit.plot.curve_artists import in_words
 from scalefit.plot.drawn_lines import quantity, said
 from scalefit.plot.loss_curves import MOST_DRAWN, curves
 from scalefit.plot.loss_surface import surface
@@ -32,6 +33,7 @@ from scalefit.plot.style import (
     axis_label,
     ink,
     legend_below,
+    log_axis,
     picture,
     small_text,
     symbol,
@@ -114,7 +116,8 @@ def overview(
         one.set_title("")
         one.set_title(f"({letter}) {name}", loc="left", fontsize=size)
     if ax is None:
-        _page(np.ravel(axes), _fit_line(drawn), _warnings(drawn, best), level)
+        lines = [_fit_line(drawn), *([] if best is None else [in_words(best)])]
+        _page(np.ravel(axes), lines, _warnings(drawn, best), level)
     return axes
 
 
@@ -154,6 +157,8 @@ def _recommended(
                         ha="right" if above else "left", fontsize=small_text(ax))  # fmt: skip
     ax.axvline(ends[1], color=GREY, linestyle=":", linewidth=1.1, label="where the runs end")
     ax.set(xscale="log", yscale="log")
+    log_axis(ax, "x", "flop")
+    log_axis(ax, "y", "count")
     ax.set_xlabel(axis_label("C", "FLOP, as 6ND"))
     ax.set_ylabel(f"{symbol('N*')} (parameters), {symbol('D*')} (tokens)")
     legend_below(ax)
@@ -177,12 +182,12 @@ def _warnings(drawn: Surface, best: Allocation | None) -> list[Note]:
     }.values())  # fmt: skip
 
 
-def _page(axes: np.ndarray, line: str, notes: list[Note], level: float) -> None:
+def _page(axes: np.ndarray, said_of: list[str], notes: list[Note], level: float) -> None:
     """The title of the figure, one legend for all panels, and the notes below it."""
     from matplotlib.lines import Line2D
 
     figure = axes[0].get_figure(root=True)
-    figure.suptitle(line, fontsize=10.5)
+    figure.suptitle("\n".join(said_of), fontsize=10.5)
     handles: dict[str, Any] = {}
     for place, one in enumerate(axes):
         for handle, label in zip(*one.get_legend_handles_labels(), strict=True):

@@ -21,6 +21,7 @@ from scalefit.plot.curve_artists import (
     draw_lines,
     draw_optimum,
     draw_runs,
+    in_words,
     one_surface,
 )
 from scalefit.plot.drawn_lines import Lines, kind_of, lines_of, lines_of_ranges, quantity, said
@@ -248,4 +249,4 @@ def _title(view: View, best: Allocation | None) -> list[str]:
         if view.runs is not None:
             fixed += f" ({len(view.observed)} of {len(view.runs)} runs)"
         found.append(fixed)
-    return found if best is None else [*found, *beyond(best)]
+    return found if best is None else [*found, in_words(best), *beyond(best)]
