@@ -77,9 +77,7 @@ def draw(name, found, ax=None):
 
 def texts(figure):
     """Every text that is seen, with its box; those of a legend as one."""
-    canvas = figure.canvas
-    canvas.draw()
-    renderer = canvas.get_renderer()
+    renderer = figure.canvas.get_renderer()
     for item in figure.findobj(lambda item: isinstance(item, (Text, Legend))):
         if isinstance(item, Legend):
             yield item, item.get_window_extent(renderer)
@@ -126,6 +124,7 @@ def judge(figure):
     """What a reader would see go wrong in a figure, in words."""
     wrong = []
     width, height = figure.canvas.get_width_height()
+    figure.canvas.draw()
     hidden = ticks_out_of_view(figure)
     seen = [(item, box) for item, box in texts(figure) if item not in hidden and box.width > 0]
     of_legends = {text for item, _ in seen if isinstance(item, Legend) for text in item.get_texts()}
@@ -138,9 +137,9 @@ def judge(figure):
         if min(box.x0, box.y0) < -SEEN or box.x1 > width + SEEN or box.y1 > height + SEEN:
             wrong.append(f"{called(item)} leaves the figure")
         ax = getattr(item, "axes", None)
-        if isinstance(item, Text) and ax is not None and not item.get_path_effects():
-            if contrast(to_rgb(item.get_color()), background(ax)) < LEAST_CONTRAST:
-                wrong.append(f"{called(item)} cannot be read")
+        plain = isinstance(item, Text) and ax is not None and not item.get_path_effects()
+        if plain and contrast(to_rgb(item.get_color()), background(ax)) < LEAST_CONTRAST:
+            wrong.append(f"{called(item)} cannot be read")
     for (one, a), (other, b) in itertools.combinations(seen, 2):
         # The boxes of slanted labels, as on contours, are far larger than what is written.
         slanted = any(getattr(item, "get_rotation", lambda: 0)() % 90 for item in (one, other))
@@ -165,7 +164,7 @@ def session():
 STYLES = ("default", "dark_background")
 # Each picture on one background; on the other by the slow tests, as panels that take longest.
 ONES = [
-    pytest.param(name, style, marks=pytest.mark.slow if turn else ())
+    pytest.param(name, style, marks=pytest.mark.slow if turn or name == "diagnosis" else ())
     for place, name in enumerate(PICTURES)
     for turn, style in enumerate(STYLES if place % 2 else STYLES[::-1])
 ]
@@ -195,7 +194,7 @@ def test_small_pictures_side_by_side(style, found):
             returned = draw(name, found, given[0] if count == 1 else given)
             assert list(np.ravel(np.asarray(returned, dtype=object))) == given
         wrong = {n: judge(plt.figure(n)) for n in plt.get_fignums()}
-    assert wrong == dict.fromkeys(wrong, [])
+    assert wrong == {number: [] for number in wrong}
 
 
 @pytest.mark.parametrize("name", PICTURES)

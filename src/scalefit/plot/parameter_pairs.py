@@ -114,11 +114,12 @@ def _in_logarithm(result: Ensemble, name: str) -> bool:
 
 
 def _ticks(ax: Axes) -> None:
-    """Few of them: numbers of neighbours must not meet."""
+    """Few of them: numbers of neighbours must not meet. Names that are read."""
     from matplotlib.ticker import MaxNLocator
 
     ax.tick_params(labelsize=6.5)
     for axis in (ax.xaxis, ax.yaxis):
+        axis.label.set_fontsize(10)
         if len(axis.get_ticklocs()):
             axis.set_major_locator(MaxNLocator(3))
 

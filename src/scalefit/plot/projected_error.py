@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -172,7 +172,8 @@ def _plane(ax: Axes, plane: Landscape, least: float) -> None:
 def _scaled(ax: Axes, plane: Landscape) -> None:
     """Axes that end where the plane does."""
     ax.set(xlim=plane.first[[0, -1]], ylim=plane.second[[0, -1]])
-    for which, log in zip(("x", "y"), plane.logarithmic, strict=True):
+    sides: tuple[Literal["x", "y"], ...] = ("x", "y")
+    for which, log in zip(sides, plane.logarithmic, strict=True):
         if log:
             log_axis(ax, which)
 
