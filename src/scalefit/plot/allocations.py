@@ -25,6 +25,7 @@ from scalefit.plot.style import (
     GREY,
     ORANGE,
     axis_label,
+    band,
     extent,
     ink,
     is_small,
@@ -117,7 +118,7 @@ def _optimum(ax: Axes, result: Allocation, name: str, level: float) -> None:
     if result.draws:
         low, high = (np.ravel(end)[order] for end in result.estimate(name).interval(level))
         label = f"{100 * level:g} % interval"
-        ax.fill_between(budget, low, high, color=colour, alpha=0.22, linewidth=0.0, label=label)
+        ax.fill_between(budget, low, high, **band(ax, colour, label=label))
     exponent = np.ravel(result.n_exponent if name == "N" else result.d_exponent)[order]
     label = f"${name}^*$"
     if np.isfinite(exponent).all():
@@ -230,7 +231,7 @@ def region(
     ax.set_xlim(N[0], N[-1])
     _largest(ax, result.best, N)
     log_axis(ax, "x", "count")
-    ax.set(xlabel=axis_label("N"), ylabel="loss above that at $N^*$ (%)")
+    ax.set(xlabel=axis_label("N"), ylabel="loss above the least (%)")
     ends = " to ".join(written(end, "count") for end in (low, high))
     title(ax, [f"{ends} parameters are nearly as good", *beyond(best), *warned(result.notes)])
     legend_below(ax)
@@ -255,7 +256,7 @@ def _rises(
     )
     low, high = (end[:-1] for end in rises.interval(level))
     label = f"{100 * level:g} % interval of the rise"
-    ax.fill_between(path[0], low, high, color=BLUE, alpha=0.22, linewidth=0.0, label=label)
+    ax.fill_between(path[0], low, high, **band(ax, BLUE, label=label))
 
 
 def _star(ax: Axes, x: float, y: float, label: str) -> None:

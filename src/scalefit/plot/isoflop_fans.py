@@ -33,7 +33,7 @@ from scalefit.results.prediction import refuse_unknown
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["budget_bar", "isoflop"]
+__all__ = ["budget_bar", "isoflop", "top_loss"]
 
 CURVE = 200
 # Losses that differ by a larger factor are drawn on a logarithmic axis.
@@ -139,10 +139,7 @@ def _framed(ax: Axes, found: IsoFlop) -> float:
     N, loss = found.sweeps.N, found.sweeps.loss
     edge = (N.max() / N.min()) ** 0.06
     ax.set_xlim(N.min() / edge, N.max() * edge)
-    heights = [float(np.ptp(loss[rows])) for rows in _members(found) if len(rows) > 1]
-    tall = TALLEST * float(np.median(heights)) if heights else np.inf
-    tops = [min(loss[rows].max(), loss[rows].min() + tall) for rows in _members(found)]
-    top = float(max(tops))
+    top = top_loss(loss, _members(found))
     low = float(min(loss.min(), found.budgets["loss"][found.budgets["used"]].min()))
     if low > 0 and top / low > WIDE:
         room = (top / low) ** 0.05
@@ -152,6 +149,14 @@ def _framed(ax: Axes, found: IsoFlop) -> float:
         room = 0.05 * (top - low)
         ax.set_ylim(low - room, top + room)
     return top
+
+
+def top_loss(loss: np.ndarray, members: list[np.ndarray]) -> float:
+    """The most that is shown of losses by budget: one budget must not squash the others."""
+    there = [loss[rows] for rows in members if len(rows)]
+    heights = [float(np.ptp(one)) for one in there if len(one) > 1]
+    tall = TALLEST * float(np.median(heights)) if heights else np.inf
+    return float(max(min(one.max(), one.min() + tall) for one in there))
 
 
 def _points(ax: Axes, N: np.ndarray, loss: np.ndarray, top: float, colour: np.ndarray) -> None:
@@ -255,9 +260,9 @@ def budget_bar(ax: Axes, budgets: np.ndarray, colours: np.ndarray) -> None:
     )  # fmt: skip
     every = int(np.ceil(count / 14))
     shown = np.arange(count)[::-every][::-1]
-    bar.set_ticks(shown, labels=[written(float(budgets[i]), "flop") for i in shown])
+    bar.set_ticks(shown.tolist(), labels=[written(float(budgets[i]), "flop") for i in shown])
     bar.ax.tick_params(length=0, labelsize=small_text(ax))
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.set_label(axis_label("C"))
 
 

@@ -18,11 +18,11 @@ from scalefit.plot.canvas import beyond, single
 from scalefit.plot.style import (
     ORANGE,
     diverging,
-    extent,
     halo,
     ink,
     is_dark,
     is_small,
+    label_places,
     legend_below,
     log_axis,
     picture,
@@ -50,8 +50,6 @@ CELLS = 240
 LEVELS = 15
 # Room around the data and the budget, as a share of the logarithmic range.
 MARGIN = 0.06
-# Share of the width at which contours are labelled.
-LABELLED = 0.93
 # Share of the residuals within the scale of their colours.
 COLOURED = 0.98
 
@@ -113,7 +111,7 @@ def surface(
     ax = single(ax, (7.4, 6.2))
     ranges = _ranges(fit, table, counted, best, level)
     ax.set(xlim=ranges[0], ylim=ranges[1])
-    for axis in "xy":
+    for axis in ("x", "y"):
         log_axis(ax, axis, "count")
     _contours(ax, fit, table, *ranges)
     if table is None:
@@ -167,7 +165,7 @@ def _contours(
     colours = LinearSegmentedColormap.from_list("ground", ends)
     ax.contourf(x, y, predicted, levels, norm=norm, cmap=colours, extend="both", zorder=0)
     lines = ax.contour(x, y, predicted, levels, colors=ink(ax), linewidths=0.5, alpha=0.4, zorder=1)
-    places = _label_places(ax, x, y, predicted, levels)
+    places = label_places(ax, (x, y), predicted, levels)
     texts = ax.clabel(
         lines, fmt=lambda value: f"{value:.3g}", fontsize=small_text(ax) - 0.5, manual=places,
         inline_spacing=3,
@@ -176,31 +174,6 @@ def _contours(
         text.set(color=ink(ax), path_effects=halo(ax, 1.8), alpha=0.9)
     unit = f" ({fit.loss_unit})" if fit.loss_unit else ""
     ax.add_line(Line2D([], [], color=ink(ax), lw=0.7, alpha=0.6, label=f"loss{unit}"))
-
-
-def _label_places(
-    ax: Axes, x: np.ndarray, y: np.ndarray, predicted: np.ndarray, levels: np.ndarray
-) -> list[tuple[float, float]]:
-    """Where contours cross a line near the right edge, or one near the upper, a step apart."""
-    apart = (4.0 if is_small(ax) else 2.4) * small_text(ax) / 72
-    width, height = extent(ax)
-    inset = int(LABELLED * CELLS)
-    found: list[tuple[float, float]] = []
-    for along, values, room in (
-        (y, predicted[:, inset], height),
-        (x, predicted[int(0.96 * CELLS), :], width),
-    ):
-        last = -np.inf
-        for level in levels[::-1]:
-            crossed = np.flatnonzero(np.diff(np.sign(values - level)))
-            place = int(crossed[0]) if len(crossed) else 0
-            at = place / CELLS * room
-            # The frontier ends in the corner.
-            if not 0.04 * CELLS < place < 0.72 * CELLS or at - last < apart:
-                continue
-            last = at
-            found.append((x[inset], y[place]) if along is y else (x[place], y[int(0.96 * CELLS)]))
-    return found
 
 
 # Colours from the least loss to the most: on light Axes and on dark ones.
@@ -256,7 +229,7 @@ def _runs(ax: Axes, fit: Fit, table: LossTable) -> None:
     bar.locator = MaxNLocator(4)
     bar.formatter = FuncFormatter(lambda value, _: f"{value:+.3g}" if value else "0")
     bar.update_ticks()
-    bar.outline.set_linewidth(0.5)  # type: ignore[operator]
+    bar.outline.set_linewidth(0.5)
     bar.set_label("observed / predicted - 1 (%)")
 
 

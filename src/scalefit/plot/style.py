@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -29,11 +29,14 @@ __all__ = [
     "VERMILION",
     "axis_label",
     "background",
+    "band",
     "diverging",
     "halo",
     "ink",
     "is_dark",
     "is_small",
+    "label_places",
+    "label_points",
     "legend_below",
     "log_axis",
     "paper",
@@ -192,6 +195,11 @@ def sequence(ax: Axes, count: int) -> np.ndarray:
     return np.asarray(mpl.colormaps["viridis"](np.linspace(*ends, max(count, 1))[:count]))
 
 
+def band(ax: Axes, colour: Any, **options: Any) -> dict[str, Any]:
+    """How an interval is filled: lightly on white, more strongly on black."""
+    return {"color": colour, "alpha": 0.42 if is_dark(ax) else 0.22, "linewidth": 0.0, **options}
+
+
 def diverging(ax: Axes) -> Any:
     """Colours from below (blue) over none (grey) to above (vermilion), a colormap."""
     from matplotlib.colors import LinearSegmentedColormap
@@ -222,7 +230,7 @@ def written(value: float, kind: Kind = "number") -> str:
     return rf"${times}10^{{{int(power)}}}$"
 
 
-def log_axis(ax: Axes, which: str, kind: Kind = "number") -> None:
+def log_axis(ax: Axes, which: Literal["x", "y"], kind: Kind = "number") -> None:
     """Make an axis logarithmic between its limits, with as many labels as there is room for.
 
     Args:
@@ -233,8 +241,8 @@ def log_axis(ax: Axes, which: str, kind: Kind = "number") -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis = ax.xaxis if which == "x" else ax.yaxis
-    low, high = sorted(axis.get_view_interval())
     ax.set(**{f"{which}scale": "log"})
+    low, high = ax.get_xlim() if which == "x" else ax.get_ylim()
     size = tick_size(ax)
     ax.tick_params(axis=which, which="both", labelsize=size)
     width, height = extent(ax)
@@ -273,8 +281,8 @@ def prepared(ax: Axes) -> Axes:
     size = small_text(ax)
     ax.tick_params(which="both", labelsize=min(size, 8.5))
     for axis in (ax.xaxis, ax.yaxis):
-        axis.label.set_size(size + (0.5 if is_small(ax) else 1.0))
-        axis.offsetText.set_size(size)
+        axis.label.set_fontsize(size + (0.5 if is_small(ax) else 1.0))
+        axis.offsetText.set_fontsize(size)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     ax.set_axisbelow(True)
@@ -317,7 +325,7 @@ def text_width(text: str, size: float) -> float:
     from matplotlib.textpath import text_to_path
 
     try:
-        found = text_to_path.get_text_width_height_descent(  # type: ignore[attr-defined]
+        found = text_to_path.get_text_width_height_descent(
             text, FontProperties(size=size), "$" in text
         )
     except ValueError:  # No formula that matplotlib can set.
@@ -357,6 +365,71 @@ def remark(ax: Axes, text: str, where: str = "lower left", **options: Any) -> An
         x, y, text, transform=ax.transAxes, ha=across, va={"lower": "bottom", "upper": "top"}[up],
         **options,
     )  # fmt: skip
+
+
+def label_places(
+    ax: Axes,
+    grid: tuple[np.ndarray, np.ndarray],
+    values: np.ndarray,
+    levels: np.ndarray,
+    *,
+    right: float = 0.93,
+    top: float = 0.96,
+) -> list[tuple[float, float]]:
+    """Where to label contours: at a line near the right edge, and at one near the upper.
+
+    Args:
+        ax: the Axes.
+        grid: places across, shape (m,), and up, shape (n,), at equal distances on the Axes.
+        values: at each, shape (n, m).
+        levels: of the contours.
+        right: share of the width at which the first line is.
+        top: share of the height of the second, which small Axes lack: upright text leaves them.
+    """
+    x, y = grid
+    column, row = int(right * len(x)), int(top * len(y))
+    width, height = extent(ax)
+    apart = (4.0 if is_small(ax) else 2.4) * small_text(ax) / 72
+    found: list[tuple[float, float]] = []
+    for upright in (False,) if is_small(ax) else (False, True):
+        along, room = (values[row, :], width) if upright else (values[:, column], height)
+        last = -np.inf
+        for place in sorted(
+            int(np.flatnonzero(turns)[0])
+            for turns in (np.diff(np.sign(along - level)) != 0 for level in levels)
+            if turns.any()
+        ):
+            share = place / len(along)
+            # Not in the corner, where a frontier or a target may lie.
+            if 0.07 < share < 0.72 and share * room - last >= apart:
+                last = share * room
+                found.append((x[place], y[row]) if upright else (x[column], y[place]))
+    return found
+
+
+def label_points(ax: Axes, points: Iterable[tuple[float, float, str]]) -> None:
+    """Write beside points, each on the first side where nothing is written yet."""
+    size = small_text(ax) - 0.5
+    taken: list[tuple[float, float, float, float]] = []
+    scale = 72.0 / ax.figure.dpi
+    for x, y, text in points:
+        across, up = scale * ax.transData.transform((x, y))
+        width = text_width(text, size)
+        for align, side in (("left", 1), ("left", -1), ("right", 1), ("right", -1)):
+            left = across + 7 if align == "left" else across - 7 - width
+            low = up + 5 * side - (0 if side > 0 else size)
+            box = (left, low, left + width, low + size)
+            if not any(
+                box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
+                for other in taken
+            ):
+                break
+        taken.append(box)
+        ax.annotate(
+            text, (x, y), xytext=(7 if align == "left" else -7, 5 * side),
+            textcoords="offset points", ha=align, va="bottom" if side > 0 else "top",
+            fontsize=size, path_effects=halo(ax), zorder=6,
+        )  # fmt: skip
 
 
 def spread(places: np.ndarray, apart: float) -> np.ndarray:
