@@ -1,5 +1,11 @@
-"""Draws the figures of docs/parabolas.md, of the tables that SCALEFIT_DATA has."""
+"""Draws the figures of docs/plots.md, and those of docs/parabolas.md, which need SCALEFIT_DATA.
 
+``python docs/figures.py plots`` draws those of docs/plots.md alone, of the bundled runs;
+``python docs/figures.py plots curves surface`` saves two of them.
+"""
+
+import re
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -8,6 +14,7 @@ import numpy as np
 import scalefit as sf
 
 IMAGES = Path(__file__).with_name("images")
+DPI, COLOURS = 90, 128
 SURFACE, PARABOLA = "#1f6f8b", "#d1495b"
 
 
@@ -71,8 +78,40 @@ def marin() -> sf.approach2.BiasReport:
     return swept(runs, 1e22)
 
 
+def plots(only: tuple[str, ...] = ()) -> None:
+    """Run the code of docs/plots.md in order, and save each picture where the page shows it.
+
+    Args:
+        only: names of pictures to save; all by default.
+    """
+    page = Path(__file__).with_name("plots.md")
+    known: dict[str, object] = {}
+    block = re.compile(
+        r"```python\n(.*?)```(?:\n\n!\[.*?\]\((images/plots/(\w+)\.png)\))?", re.DOTALL
+    )
+    for code, image, name in block.findall(page.read_text()):
+        exec(code, known)
+        if image and (not only or name in only):
+            small(plt.gcf(), page.with_name("images") / "plots" / f"{name}.png")
+        plt.close("all")
+
+
+def small(figure: plt.Figure, path: Path) -> None:
+    """Save a figure in few colours, for a page."""
+    from PIL import Image
+
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, dpi=DPI)
+    Image.open(path).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(
+        path, optimize=True
+    )
+
+
 def main() -> None:
-    """Draw and save everything."""
+    """Draw and save everything, or the pictures of docs/plots.md."""
+    if sys.argv[1:2] == ["plots"]:
+        return plots(tuple(sys.argv[2:]))
+    plots()
     one_budget().savefig(IMAGES / "parabolas_one_budget.png", dpi=110)
     reports = {"llama3": llama3(), "chinchilla": chinchilla(), "marin": marin()}
     for name, report in reports.items():

@@ -126,6 +126,7 @@ def allocate(
         unit=problem.cost.unit,
         draws=draws,
         notes=tuple(notes),
+        domain=problem.fit.domain,
     )
 
 
