@@ -100,7 +100,7 @@ found = sf.compare(runs, [interacting, needy, "chinchilla", "chinchilla_outer"])
 found
 
 # %%
-axes = sf.plot.comparison(found)
+axes = sf.plot.held_out(found, runs)
 
 # %% [markdown]
 # Both ideas are better than the additive law, in the sample and on the runs held out. `interacting`

@@ -87,10 +87,10 @@ print("proved global:", bool(additive.certificate))
 print(additive.verdict.level, additive.verdict.words, sep=": ")
 
 # %%
-axes = sf.plot.diagnosis(sf.diagnose(additive, runs))
+axes = sf.plot.residuals(additive, runs)
 
 # %% [markdown]
-# No column alone shows what is missing: size and text act together. A small model gains less from
+# The lines bend along compute and D/N: size and text act together. A small model gains less from
 # more text than a sum of two terms says.
 #
 # ## 5. Which law?
@@ -143,7 +143,8 @@ largest = unseen["target", "chinchilla_outer"].to_frame()[columns]
 largest.astype({"N": int, "D": int}).round(3)
 
 # %%
-axes = sf.plot.holdout(unseen["overtrained", "chinchilla_outer"])
+every = sf.datasets.load("scalefit_bytes")
+ax = sf.plot.curves(draws, every, flops=TARGET)
 
 # %% [markdown]
 # What to train was right, as far as three runs tell: the middle one is the best, near the size that

@@ -92,10 +92,11 @@ print(first.verdict.level, first.verdict.words, sep=": ")
 # ## Is the law right?
 # A verdict says whether the law describes these runs. Here it doubts it: some models were trained
 # three times with other seeds, which tells the noise of a run (0.4 % of the loss), and the law
-# misses three times as much. The picture shows where: where the points leave the lines.
+# misses three times as much. The picture has what it leaves over, against each column. Of a right
+# law the points lie evenly around zero; here they bend along compute and D/N.
 
 # %%
-ax = sf.plot.surface(first, runs)
+axes = sf.plot.residuals(first, runs)
 
 # %% [markdown]
 # ## Another law
@@ -109,7 +110,7 @@ found = sf.compare(runs, ["chinchilla", "chinchilla_outer"])
 found
 
 # %%
-axes = sf.plot.comparison(found)
+axes = sf.plot.held_out(found, runs)
 
 # %%
 fit = found.fit
@@ -126,6 +127,13 @@ draws = sf.bootstrap(fit, runs, n_draws=400, progress=False)
 best = sf.allocate(draws, flops=1e14)
 print(f"D/N at 1e14 FLOP: {best.tokens_per_param:.0f} bytes for each parameter")
 best
+
+# %%
+ax = sf.plot.curves(draws, runs, flops=1e14)
+
+# %% [markdown]
+# Each line is a model size; dashed parts lie beyond its runs. The same from above, with the line of
+# the best models of all budgets:
 
 # %%
 ax = sf.plot.surface(draws, runs, flops=1e14)
