@@ -1,5 +1,6 @@
 """Examples run as they stand; the README says what it does."""
 
+import json
 import os
 import re
 import subprocess
@@ -23,15 +24,10 @@ def run(*arguments):
     return done.stdout
 
 
-@pytest.mark.slow
-def test_quickstart_runs_and_draws(tmp_path):
-    assert "D/N at 1e14" in run(ROOT / "examples/quickstart.py", tmp_path)
-    assert (tmp_path / "quickstart.png").stat().st_size > 10_000
-
-
 # What each example says when it has run to its end.
 SAYS = {
-    "own_law": "interacting",
+    "quickstart": "D/N at 1e14 FLOP: 147 bytes",
+    "own_law": "good: interacting describes these runs",
     "groups": "eff, fitted",
     "several_responses": "alpha of both",
     "lifetime": "were best for serving",
@@ -68,6 +64,47 @@ def test_examples_run(example, tmp_path, monkeypatch):
     assert SAYS[example] in run(ROOT / f"examples/{example}.py")
 
 
+# The same of those that read public tables.
+ON_PUBLIC_TABLES = {
+    "llama3": "Approach 2 asks for 58% more tokens",
+    "precision": "P* at 1e20 FLOP: 4.7 bits",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", ON_PUBLIC_TABLES)
+def test_examples_on_public_tables_run(example, data_folder, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert ON_PUBLIC_TABLES[example] in run(ROOT / f"examples/{example}.py")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", ["chinchilla_points", *ON_PUBLIC_TABLES])
+def test_examples_say_what_is_missing_without_a_network(example, tmp_path, monkeypatch):
+    for variable in ("SCALEFIT_DATA", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("SCALEFIT_CACHE", str(tmp_path))
+    # A port that nothing answers on.
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    done = subprocess.run(
+        [sys.executable, ROOT / f"examples/{example}.py"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 1 and done.stdout == ""
+    assert "could not be downloaded" in done.stderr and "SCALEFIT_DATA" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_sweep_s_pilot_is_that_of_its_records():
+    lines = (ROOT / "data/sweep/pilot.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    script = (ROOT / "examples/own_sweep.py").read_text()
+    shown = script.partition('PILOT = """N,D,loss\n')[2].partition('\n"""')[0].splitlines()
+    assert shown == [f"{run['N']},{run['D']},{run['loss']:.5f}" for run in records]
+
+
 @pytest.mark.slow
 def test_bias_runs_and_draws(tmp_path):
     out = run(ROOT / "examples/bias.py", tmp_path)
@@ -78,7 +115,7 @@ def test_bias_runs_and_draws(tmp_path):
 
 def test_every_example_is_run_and_listed():
     examples = {path.stem for path in (ROOT / "examples").glob("*.py")}
-    assert examples == {*SAYS, "quickstart", "chinchilla_points", "bias"}
+    assert examples == {*SAYS, *ON_PUBLIC_TABLES, "chinchilla_points", "bias"}
     readme = (ROOT / "README.md").read_text()
     assert not [name for name in examples if f"examples/{name}.py" not in readme]
 
@@ -90,24 +127,6 @@ def test_chinchilla_points_run_on_the_original_file(data_folder, tmp_path, monke
     out = run(ROOT / "examples/chinchilla_points.py", tmp_path)
     assert "240 rows" in out and "245 rows" in out
     assert (tmp_path / "chinchilla_points.png").stat().st_size > 10_000
-
-
-@pytest.mark.slow
-def test_chinchilla_points_say_what_is_missing_without_a_network(tmp_path, monkeypatch):
-    for variable in ("SCALEFIT_DATA", "NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("SCALEFIT_CACHE", str(tmp_path))
-    # A port that nothing answers on.
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-    done = subprocess.run(
-        [sys.executable, ROOT / "examples/chinchilla_points.py"],
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert done.returncode == 1 and done.stdout == ""
-    assert "could not be downloaded" in done.stderr and "SCALEFIT_DATA" in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow

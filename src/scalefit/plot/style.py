@@ -127,8 +127,13 @@ def picture(function: Callable[P, R]) -> Callable[P, R]:
     def drawn(*arguments: P.args, **keywords: P.kwargs) -> R:
         import matplotlib as mpl
 
-        with mpl.rc_context(dict(SIZES)):
+        # These alone are put back: a notebook's backend, loaded by its first picture, sets others.
+        before = {name: mpl.rcParams[name] for name in SIZES}
+        mpl.rcParams.update(SIZES)
+        try:
             return function(*arguments, **keywords)
+        finally:
+            mpl.rcParams.update(before)
 
     return drawn
 
