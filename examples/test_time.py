@@ -67,7 +67,7 @@ resampled = {
     draw: pd.DataFrame(
         {"samples": K, "coverage": coverage(solved[rng.integers(0, PROBLEMS, PROBLEMS)])}
     )
-    for draw in range(100)
+    for draw in range(60)
 }
 many = sf.fit_many(resampled, "coverage_beta", residual="raw", robust="none", progress=False)
 draws = many.to_frame()[["alpha", "beta"]]
