@@ -37,6 +37,9 @@ runs.head(7)
 additive = sf.fit(runs, "chinchilla")
 additive.verdict
 
+# %%
+sf.plot.residuals(additive, runs)
+
 # %% [markdown]
 # ## Several laws, one protocol
 # `compare` fits every law to the same runs and predicts the same held-out ones, here the two
