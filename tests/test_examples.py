@@ -43,7 +43,7 @@ SAYS = {
     "own_table": "nearer to the runs in counts",
     "trackers": "mid_schedule: 2 of 75 losses",
     "safely": "left out, each under its rule",
-    "next_runs": "part 3: 7 runs",
+    "next_runs": "ends of the interval of N*: 2.22 times apart",
     "report": "Of 50 rows 10 were left out: 10 fail `C > 2e17`.",
     "check": "scalefit.allocate refuses a fit to these runs",
     "holdout": "decades beyond its training",
@@ -54,6 +54,10 @@ SAYS = {
     "many_tables": "in the median of 79 tables",
     "pool": "4 tasks by two processes, as by one",
     "skills": "f-70b is predicted to 0.0",
+    "recipes": "they cross at",
+    "downstream": "7B by two steps: 0.8",
+    "reinforcement": "the true reward peaks at d = 4.7",
+    "test_time": "coverage of 90 % takes",
 }
 
 
