@@ -179,6 +179,19 @@ def header(*names: str) -> list[str]:
     return [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
 
 
+def table_of_examples() -> str:
+    """The examples by their titles."""
+    lines = header("example", "what it shows")
+    for path in sorted((DOCS.parent / "examples").glob("*.py")):
+        title = re.search(r"^# # (.+)$", path.read_text(), re.MULTILINE)
+        if title is None:
+            raise ValueError(
+                f"{path.name} has no title: begin it with '# %% [markdown]' and '# # ...'"
+            )
+        lines.append(f"| [`{path.stem}`]({path.name}) | {title[1]} |")
+    return "\n".join(lines)
+
+
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "laws": ("laws.md", table_of_laws),
     "questions": ("which_law.md", table_of_questions),
@@ -186,6 +199,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "notes": ("report.md", table_of_notes),
     "datasets": ("datasets.md", table_of_datasets),
     "modules": ("architecture.md", table_of_modules),
+    "examples": ("../examples/README.md", table_of_examples),
 }
 
 
