@@ -38,6 +38,7 @@ from scalefit.plot.prediction_bands import predictions
 from scalefit.plot.profile_curve import profile
 from scalefit.reporting.described import Described
 from scalefit.reporting.numbers import Kind, shown
+from scalefit.runtime.progress import counting
 from scalefit.validation.comparison_result import Comparison
 from scalefit.validation.diagnosis import Diagnosis
 from scalefit.validation.hold_out_result import HoldOut
@@ -74,7 +75,7 @@ def drawn(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
-    with mpl.rc_context(), mpl.style.context("default"):
+    with mpl.rc_context(), mpl.style.context("default"), counting(f"drawing {name}"):
         figure = Canvas(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
         try:

@@ -37,7 +37,7 @@ from scalefit.results.diagnostics import Diagnostics
 from scalefit.results.fit import Fit
 from scalefit.results.prediction import refuse_unknown
 from scalefit.results.status import Status
-from scalefit.runtime.progress import with_progress
+from scalefit.runtime.progress import counting, with_progress
 from scalefit.runtime.settings import quiet
 
 __all__ = ["fit", "result_of"]
@@ -179,15 +179,16 @@ def fit(
         raise _nowhere(prepared, polished)
     refuse_unidentified(problem, data, polished)
     optimum = _proved(prepared, searched, polished, effort, device)
-    found = result_of(
-        prepared,
-        limited,
-        optimum.status,
-        optimum.diagnostics,
-        optimum.value,
-        optimum.residuals,
-        optimum.certificate,
-    )
+    with counting("judging the fit"):
+        found = result_of(
+            prepared,
+            limited,
+            optimum.status,
+            optimum.diagnostics,
+            optimum.value,
+            optimum.residuals,
+            optimum.certificate,
+        )
     if found.diagnostics.search == "scattered":
         # A grid does not depend on it.
         found = replace(found, provenance={**found.provenance, "seed": str(seed)})

@@ -21,6 +21,7 @@ from scalefit.fitting.restarts import along_profiles, off_faces
 from scalefit.fitting.tables import Tables
 from scalefit.objective import Objective
 from scalefit.problem.problem import Data, Problem, Settings
+from scalefit.runtime.progress import counting
 from scalefit.runtime.settings import quiet
 
 __all__ = ["polish_from", "search"]
@@ -105,6 +106,11 @@ class _OneTable(Engine):
         """Cells with their best coefficients by squares."""
         return self.solved(cells, np.zeros(len(cells), dtype=int))
 
+    def searched_grid(self) -> grid.Scan | None:
+        """The best cell of every tile of the grid; None where there is no grid."""
+        with counting("searching the grid"):
+            return self.scan(0, self.compiled(1))
+
     def settled(self, polished: Polished) -> bool:
         """Whether these ends are one interior minimum, so that no other start is needed."""
         tables = self.tables
@@ -180,7 +186,7 @@ class _OneTable(Engine):
         if seen.basins == 1 and self.settled(polished):
             return seen, polished
         # Its cells are coarse; those of squares are fine.
-        squares = self.ranked(0, self.scan(0, self.compiled(1)), MOST_STARTS)
+        squares = self.ranked(0, self.searched_grid(), MOST_STARTS)
         chosen[0] = True
         others = starts.take(~chosen).joined(self.solved_alone(squares.cells))
         polished = self.with_neighbours(polished.joined(self.ends(others)))
@@ -188,7 +194,7 @@ class _OneTable(Engine):
 
     def by_squares(self) -> tuple[Searched, Polished]:
         """Ends of starts from the best cells of squares, more of them where the first disagree."""
-        scan = self.scan(0, self.compiled(1))
+        scan = self.searched_grid()
         ranking = self.ranked(0, scan, BATCH)
         polished = self.ends(self.solved_alone(ranking.cells))
         if self.problem.scattered:
