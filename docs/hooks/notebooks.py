@@ -236,8 +236,9 @@ def index(scripts: dict[str, str]) -> str:
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """List the notebooks in the navigation."""
+    """List the notebooks in the navigation, but for the tutorial, which has its place there."""
     pages = ["notebooks/index.md", *(f"notebooks/{name}.md" for name in notebooks())]
+    pages.remove("notebooks/quickstart.md")
     for item in config.nav or []:
         if isinstance(item, dict) and "Notebooks" in item:
             item["Notebooks"] = pages
