@@ -91,12 +91,17 @@ def ticks_out_of_view(figure):
     for ax in figure.findobj(Axes):
         for axis in (ax.xaxis, ax.yaxis):
             low, high = sorted(axis.get_view_interval())
+            # In decades of logarithmic axes.
+            spread = axis.get_transform().transform
+            low, high = spread([low, high])
             room = 1e-6 * (high - low)
             ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
             shown = [
                 tick
                 for tick in ticks
-                if ax.axison and axis.get_visible() and low - room <= tick.get_loc() <= high + room
+                if ax.axison
+                and axis.get_visible()
+                and low - room <= spread(tick.get_loc()) <= high + room
             ]
             # Ticks of an earlier layout stay in the lists of the axis.
             kept = {label for tick in shown for label in (tick.label1, tick.label2)}

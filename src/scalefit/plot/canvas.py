@@ -15,7 +15,7 @@ from scalefit.plot.style import prepared
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["beyond", "several", "single", "warned", "with_unit"]
+__all__ = ["beyond", "several", "single", "warned"]
 
 # Pictures show the first; the second sums up those of a fit.
 SHOWN = ("extrapolation", "fit_warnings")
@@ -67,11 +67,6 @@ def several(ax: Any, shape: tuple[int, int], size: tuple[float, float]) -> np.nd
     for one in found:
         prepared(one)
     return found if shape[0] == 1 and shape[1] > 1 else found.reshape(shape)
-
-
-def with_unit(name: str, unit: str) -> str:
-    """What an axis shows, with its unit where it is known."""
-    return f"{name}, {unit}" if unit else name
 
 
 def beyond(best: Allocation) -> list[str]:

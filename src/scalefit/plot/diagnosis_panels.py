@@ -26,6 +26,7 @@ from scalefit.plot.style import (
     VERMILION,
     axis_label,
     band,
+    ink,
     is_small,
     log_axis,
     picture,
@@ -250,7 +251,10 @@ def _dots(
     known = np.isfinite(changes)
     inside = known & (np.abs(changes) <= limit)
     shades = np.array(colours, dtype=object)
-    ax.scatter(changes[inside], rows[inside], s=26, color=list(shades[inside]), zorder=3)
+    shown = list(shades[inside])
+    ax.scatter(
+        changes[inside], rows[inside], s=26, color=shown, edgecolors=ink(ax), lw=0.5, zorder=3
+    )
     for sign, marker in ((1, ">"), (-1, "<")):
         far = known & ~inside & (np.sign(changes) == sign)
         ax.scatter(np.full(far.sum(), sign * limit), rows[far], s=30, marker=marker,

@@ -128,11 +128,10 @@ def ratio_axis(ax: Axes) -> None:
     low, high = ax.get_xlim()
     if high - low > np.log(3.0):
         ratios = np.array([1 / factor for factor in FACTORS[:0:-1]] + [*FACTORS])
-        labels = [f"{ratio:g}x" if ratio > 1 else f"1/{1 / ratio:g}" for ratio in ratios]
+        labels = [f"{ratio:g}x" if ratio >= 1 else f"1/{1 / ratio:g}" for ratio in ratios]
     else:
         ratios = percent_ticks(np.exp(low), np.exp(high))
         labels = [percent_label(ratio) for ratio in ratios]
-    labels = ["0" if ratio == 1 else label for ratio, label in zip(ratios, labels, strict=True)]
     places = np.log(ratios)
     size = small_text(ax)
     apart = max(map(len, labels)) * 0.75 * size / 72 / extent(ax)[0] * (high - low)

@@ -16,12 +16,11 @@ from scalefit.plot.style import (
     BLUE,
     GREY,
     VERMILION,
-    extent,
     is_small,
     legend_below,
+    log_axis,
     paper,
     picture,
-    small_text,
     title,
 )
 from scalefit.validation.comparison_result import Comparison
@@ -79,7 +78,7 @@ def comparison(
         one.grid(axis="x", color=GREY, alpha=0.2)
         one.spines["left"].set_visible(False)
         one.tick_params(axis="y", length=0)
-    _axis_of_errors(left)
+    log_axis(left, "x")
     left.set_xlabel(f"root mean square error ({unit})")
     small = is_small(right)
     right.set_xlabel(f"worse by ({unit})" if small else f"worse than {result.best} by ({unit})")
@@ -105,22 +104,6 @@ def _difference(ax: Axes, row: pd.Series, y: float, colour: str, best: bool) -> 
         ends = [row["low"], row["high"]]
         ax.plot(ends, [y, y], color=colour, linewidth=2.2, solid_capstyle="butt")
     ax.plot(row["worse_by"], y, "o", color=colour, markersize=7)
-
-
-def _axis_of_errors(ax: Axes) -> None:
-    """Logarithmic, with as many labels as fit: errors of laws often share a decade."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-
-    ax.set_xscale("log")
-    low, high = ax.get_xlim()
-    few = max(int(extent(ax)[0] * 72 / (5 * small_text(ax))), 2)
-    if high / low < 4:
-        ax.xaxis.set_major_locator(MaxNLocator(few))
-    else:
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few > 4 else (1,)))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_xlim(low, high)
 
 
 def _legends(ax: Axes, there: set[str]) -> None:

@@ -92,7 +92,8 @@ def projected(
     _plane(ax, near, float(near.value.min()))
     across, up = np.meshgrid(cells.first, cells.second, indexing="ij")
     small = is_small(ax)
-    ax.plot(across.ravel(), up.ravel(), ".", markersize=3, color=GREY, label="grid cells")
+    dot = 1.5 if small else 3.0
+    ax.plot(across.ravel(), up.ravel(), ".", markersize=dot, color=GREY, label="grid cells")
     minima = [[item.params[name] for name in cells.names] for item in fit.diagnostics.minima]
     if len(minima) > 1:
         ax.plot(

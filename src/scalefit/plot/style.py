@@ -225,7 +225,7 @@ def written(value: float, kind: Kind = "number") -> str:
     if kind == "count":
         for factor, letter in COUNTS:
             if factor <= value < 1000 * factor:
-                return f"{value / factor:.3g}{letter}"
+                return f"{float(f'{value / factor:.3g}'):g}{letter}"
     digits, _, power = f"{value:.3g}".partition("e")
     if not power:
         return digits
