@@ -16,7 +16,8 @@ import scalefit as sf
 from scalefit.cli import completion
 from scalefit.cli.application import app
 from scalefit.cli.schema import DOCUMENTS
-from scalefit.cli.translation import as_options
+from scalefit.cli.translation import RULES, as_options
+from scalefit.data.row_filter import FUNCTIONS
 from scalefit.laws import BUILTIN
 
 
@@ -325,3 +326,9 @@ SAID = {
 @pytest.mark.parametrize("message", SAID)
 def test_arguments_are_written_as_options(message):
     assert as_options(message) == SAID[message]
+
+
+def test_calls_inside_rules_are_no_python():
+    assert set(RULES.split("|")) == set(FUNCTIONS)
+    said = "leave the rows out with keep='abs(U) < inf'"
+    assert as_options(said) == "leave the rows out with --keep 'abs(U) < inf'"
