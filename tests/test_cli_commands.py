@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -132,7 +133,7 @@ def test_budgets_are_flop_dollars_or_losses(inside):
 def test_pictures_are_written(inside, words):
     done = scalefit(*words.split(), "--plot", "picture.svg", "--overwrite")
     assert (done.code, done.err) == (0, "")
-    assert done.out.endswith("\npicture: picture.svg\n")
+    assert "\npicture: picture.svg\n" in done.out
     assert "<svg" in (inside / "picture.svg").read_text()
 
 
@@ -143,6 +144,19 @@ def test_a_fit_is_saved_and_reported(inside):
     assert done.code == 0
     assert "\nsaved: fit.json\nreport: fit.html\nNext: scalefit bootstrap runs.csv" in done.out
     assert "<html" in (inside / "fit.html").read_text()
+
+
+def test_what_comes_next_can_be_pasted(inside):
+    other = pd.read_csv("runs.csv").rename(columns={"N": "my params"})
+    other.to_csv("other.csv", index=False)
+    words = ("--column", "N=my params", "--keep", "D < 1e12", "--law", "chinchilla_tied")
+    for command in ("check", "fit"):
+        done = scalefit(command, "other.csv", *words)
+        line = done.out.splitlines()[-1].removeprefix("Next: ")
+        for step in line.split(", "):
+            _, *following = shlex.split(step.split(" for ")[0])
+            more = ("--draws", "20") if "bootstrap" in following else ()
+            assert scalefit(*following, *more).code == 0, step
 
 
 def test_options_of_a_fit_beside_a_saved_one_are_refused(inside):
