@@ -244,4 +244,4 @@ def _next_of_fit(
         more = following("fit", table, *words(reading, fitting), *budget)
         saved = f"scalefit allocate {shell(save)} 1e24" if save else more
         steps.append(f"{saved} for the best N and D")
-    return f"Next: {', '.join(steps)}" if steps else ""
+    return "Next: " + "\n      ".join(steps) if steps else ""
