@@ -134,8 +134,8 @@ def test_fit_prints_the_report(scalefit, table, found):
     assert out.startswith(found.summary().split("\n")[0])
     assert table_of(found.summary()) in out
     assert out.endswith(
-        f"\nNext: scalefit bootstrap {table} for intervals, scalefit fit {table} "
-        "--flops 1e24 for the best N and D\n"
+        f"\nNext: scalefit bootstrap {table} for intervals\n"
+        f"      scalefit fit {table} --flops 1e24 for the best N and D\n"
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -16,7 +17,8 @@ import scalefit as sf
 from scalefit.cli import completion
 from scalefit.cli.application import app
 from scalefit.cli.schema import DOCUMENTS
-from scalefit.cli.translation import as_options
+from scalefit.cli.translation import RULES, as_options
+from scalefit.data.row_filter import FUNCTIONS
 from scalefit.laws import BUILTIN
 
 
@@ -58,7 +60,14 @@ JSON = {
 }
 
 
-@pytest.mark.parametrize("command", JSON)
+# Its figures take seconds.
+LONG = "report"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(name, marks=pytest.mark.slow) if name == LONG else name for name in JSON],
+)
 def test_documents_are_of_their_schema(inside, command):
     jsonschema = pytest.importorskip("jsonschema")
     done = scalefit(command, *JSON[command].split(), "--json")
@@ -131,7 +140,7 @@ def test_budgets_are_flop_dollars_or_losses(inside):
 def test_pictures_are_written(inside, words):
     done = scalefit(*words.split(), "--plot", "picture.svg", "--overwrite")
     assert (done.code, done.err) == (0, "")
-    assert done.out.endswith("\npicture: picture.svg\n")
+    assert "\npicture: picture.svg\n" in done.out
     assert "<svg" in (inside / "picture.svg").read_text()
 
 
@@ -142,6 +151,19 @@ def test_a_fit_is_saved_and_reported(inside):
     assert done.code == 0
     assert "\nsaved: fit.json\nreport: fit.html\nNext: scalefit bootstrap runs.csv" in done.out
     assert "<html" in (inside / "fit.html").read_text()
+
+
+def test_what_comes_next_can_be_pasted(inside):
+    other = pd.read_csv("runs.csv").rename(columns={"N": "my params"})
+    other.to_csv("other.csv", index=False)
+    words = ("--column", "N=my params", "--keep", "D < 1e12", "--law", "chinchilla_tied")
+    for command in ("check", "fit"):
+        done = scalefit(command, "other.csv", *words)
+        _, _, steps = done.out.partition("\nNext: ")
+        for step in steps.splitlines():
+            _, *following = shlex.split(step.split(" for ")[0])
+            more = ("--draws", "20") if "bootstrap" in following else ()
+            assert scalefit(*following, *more).code == 0, step
 
 
 def test_options_of_a_fit_beside_a_saved_one_are_refused(inside):
@@ -185,7 +207,8 @@ def test_standard_input_is_read_by_every_command(inside, command):
 
 
 def test_laws_are_listed_found_and_shown():
-    assert all(name in scalefit("laws").out for name in BUILTIN)
+    listed = scalefit("laws").out
+    assert [name for name in BUILTIN if name not in listed] == []
     assert "power_product" in scalefit("laws", "--search", "visual tokens").out
     shown = scalefit("laws", "chinchilla").out
     assert "irreducible loss" in shown
@@ -196,7 +219,8 @@ def test_laws_are_listed_found_and_shown():
 
 
 def test_datasets_are_listed_and_described():
-    assert all(name in scalefit("datasets").out for name in sf.datasets.list())
+    listed = scalefit("datasets").out
+    assert [name for name in sf.datasets.list() if name not in listed] == []
     assert "nats per byte" in scalefit("datasets", "scalefit_bytes").out
 
 
@@ -325,3 +349,9 @@ SAID = {
 @pytest.mark.parametrize("message", SAID)
 def test_arguments_are_written_as_options(message):
     assert as_options(message) == SAID[message]
+
+
+def test_calls_inside_rules_are_no_python():
+    assert set(RULES.split("|")) == set(FUNCTIONS)
+    said = "leave the rows out with keep='abs(U) < inf'"
+    assert as_options(said) == "leave the rows out with --keep 'abs(U) < inf'"

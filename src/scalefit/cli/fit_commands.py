@@ -22,10 +22,11 @@ from scalefit.cli.options import (
     Output,
     Reading,
     TableFile,
+    words,
 )
 from scalefit.cli.pairs import pairs
 from scalefit.cli.places import Place, draw, picture_place, place, written
-from scalefit.cli.printing import finish, print_document, print_results, shell
+from scalefit.cli.printing import finish, following, print_document, print_results, shell
 
 if TYPE_CHECKING:
     from scalefit.allocation.result import Allocation
@@ -105,7 +106,7 @@ def fit(
     if output.as_json:
         print_document("fit", answer.document(output.level))
     else:
-        steps = _next_of_fit(answer, table, fitting, save)
+        steps = _next_of_fit(answer, table, reading, fitting, save)
         more = written(picture=picture, saved=kept, report=page or None, steps=steps)
         print_results(found, draws, answer.best, level=output.level, more=more)
     finish(found)
@@ -146,7 +147,7 @@ def bootstrap(
     if output.as_json:
         print_document("bootstrap", answer.document(output.level))
     else:
-        steps = f"Next: scalefit allocate {shell(save or 'draws.npz')} 1e24" if save else ""
+        steps = f"Next: scalefit allocate {shell(save)} 1e24" if save else ""
         more = written(picture=picture, saved=kept, steps=steps)
         print_results(drawn, answer.best, level=output.level, more=more)
     finish(found)
@@ -227,15 +228,20 @@ def _report(answer: Answer, page: Place, overwrite: bool, level: float) -> None:
     sf.report(source, answer.runs, *results, path=page.path, level=level, overwrite=overwrite)
 
 
-def _next_of_fit(answer: Answer, table: str, fitting: Fitting, save: str | None) -> str:
-    """The command that comes after a fit."""
+def _next_of_fit(
+    answer: Answer, table: str, reading: Reading, fitting: Fitting, save: str | None
+) -> str:
+    """The commands that come after a fit, with its options, or with the fit where it was saved."""
     if table == "-" or not answer.fit.status.usable:
         return ""
-    law = ("--law", fitting.law) if fitting.law else ()
+    again = ["--fit", save] if save else words(fitting)
     steps = []
     if answer.draws is None:
-        steps.append(f"scalefit bootstrap {shell(table, *law)} for intervals")
+        more = following("bootstrap", table, *words(reading), *again)
+        steps.append(f"{more} for intervals")
     if answer.best is None and {"N", "D"} <= set(answer.fit.law.columns):
-        given = f"allocate {shell(save)} 1e24" if save else f"fit {shell(table, *law)} --flops 1e24"
-        steps.append(f"scalefit {given} for the best N and D")
-    return f"Next: {', '.join(steps)}" if steps else ""
+        budget = ["--flops", "1e24"]
+        more = following("fit", table, *words(reading, fitting), *budget)
+        saved = f"scalefit allocate {shell(save)} 1e24" if save else more
+        steps.append(f"{saved} for the best N and D")
+    return "Next: " + "\n      ".join(steps) if steps else ""

@@ -19,9 +19,10 @@ from scalefit.cli.options import (
     Output,
     Reading,
     TableFile,
+    words,
 )
 from scalefit.cli.places import draw, picture_place, written
-from scalefit.cli.printing import print_document, print_results
+from scalefit.cli.printing import following, print_document, print_results
 from scalefit.cli.tables import read_table
 from scalefit.errors import ScalefitError
 
@@ -127,4 +128,6 @@ def check(
     if output.as_json:
         print_document("check", documents.check(found, output.level))
     else:
-        print_results(found, level=output.level)
+        fit = following("fit", table, *words(reading, constraints))
+        steps = f"Next: {fit}" if fit and found.identifies else ""
+        print_results(found, level=output.level, more=steps)

@@ -32,6 +32,7 @@ __all__ = [
     "Source",
     "TableFile",
     "command",
+    "words",
 ]
 
 # Panels of the help.
@@ -303,6 +304,19 @@ class Output:
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: see scalefit schema.")] = (
         False
     )
+
+
+def words(*groups: Any) -> list[str]:
+    """Options of groups that are not at their defaults, as a shell has them."""
+    found: list[str] = []
+    for group in groups:
+        for one in fields(group):
+            value = getattr(group, one.name)
+            if value != one.default and not isinstance(value, bool):
+                option = f"--{one.name.replace('_', '-')}"
+                for item in value if isinstance(value, list) else [value]:
+                    found += [option, str(item)]
+    return found
 
 
 def _show_all(ctx: typer.Context, wanted: bool) -> None:

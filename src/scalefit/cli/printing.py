@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scalefit.reporting.description import Description
     from scalefit.results.fit import Fit
 
-__all__ = ["finish", "print_descriptions", "print_document", "print_results", "shell"]
+__all__ = ["finish", "following", "print_descriptions", "print_document", "print_results", "shell"]
 
 
 def print_results(*results: Described | None, level: float = 0.95, more: str = "") -> None:
@@ -66,4 +66,9 @@ def finish(fit: Fit) -> None:
 
 def shell(*words: str) -> str:
     """Words as a shell takes them."""
-    return " ".join(word if word == "-" else shlex.quote(word) for word in words if word)
+    return " ".join(map(shlex.quote, words))
+
+
+def following(command: str, table: str, *words: str) -> str:
+    """A command on the same table, read the same way; nothing where it was standard input."""
+    return "" if table == "-" else f"scalefit {command} {shell(table, *words)}"

@@ -19,9 +19,10 @@ from scalefit.cli.options import (
     Output,
     Reading,
     TableFile,
+    words,
 )
 from scalefit.cli.places import draw, picture_place, written
-from scalefit.cli.printing import finish, print_document, print_results
+from scalefit.cli.printing import finish, following, print_document, print_results
 from scalefit.cli.tables import read_table
 
 __all__ = ["bias", "isoflop"]
@@ -73,7 +74,10 @@ def isoflop(
             document["allocation"] = documents.extrapolated(best, output.level)
         print_document("isoflop", document)
     else:
-        print_results(found, best, level=output.level, more=written(picture=picture))
+        fit = following("fit", table, *words(reading))
+        steps = f"Next: {fit} for a law of all runs, without the bias of parabolas" if fit else ""
+        more = written(picture=picture, steps=steps)
+        print_results(found, best, level=output.level, more=more)
 
 
 def bias(

@@ -171,8 +171,12 @@ def _compiled(spellings: list[tuple[str, Spelling]]) -> list[tuple[re.Pattern[st
 
 
 INSIDE = rf"((?:[^()']|{TEXT}|\([^()]*\))*)"
+# What rules of rows call, which are options whole.
+RULES = "abs|sqrt|exp|log|log10|min|max|isna|notna|startswith|endswith|contains"
 # A call of Python: its name, what it is called with, and the argument that it is for.
-PYTHON = re.compile(rf"(\b(?!notna)(?:\w+=)?[A-Za-z_][\w.]*\((?:[^()']|{TEXT}|\([^()]*\))*\))")
+PYTHON = re.compile(
+    rf"(\b(?!(?:{RULES})\()(?:\w+=)?[A-Za-z_][\w.]*\((?:[^()']|{TEXT}|\([^()]*\))*\))"
+)
 OPTIONS = "|".join(PLAIN)
 
 CALLS: Any = _compiled(
