@@ -47,7 +47,7 @@ def published_fits() -> pd.DataFrame:
     Example:
         >>> from scalefit.results.literature import published_fits
         >>> facts = published_fits().query("law == 'chinchilla' and configuration == 'besiroglu'")
-        >>> facts.set_index("parameter").loc["A", ["value", "uncertainty"]].to_list()
+        >>> facts.set_index("parameter")[["value", "uncertainty"]].loc["A"].to_list()
         [482.01, 124.58]
     """
     return _facts().copy()
