@@ -150,12 +150,12 @@ def table_of_modules() -> str:
     for room in flow(text):
         folder = SOURCE / room
         if folder.is_dir():
-            lines = [f"### {room}: {summary(folder / '__init__.py')}", ""]
+            lines = [f"### {room}", "", f"{summary(folder / '__init__.py')}.", ""]
             lines += header("module", "what it holds")
             files = sorted(path for path in folder.glob("*.py") if path.stem != "__init__")
             lines += [f"| `{path.stem}` | {summary(path)} |" for path in files]
         else:
-            lines = [f"### {room}: {summary(SOURCE / f'{room}.py')}"]
+            lines = [f"### {room}", "", f"{summary(SOURCE / f'{room}.py')}."]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 
@@ -170,12 +170,26 @@ def flow(text: str) -> list[str]:
 def summary(path: Path) -> str:
     """The first sentence of a module's docstring."""
     first = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")[0]
-    return re.split(r"(?<! al)\.(?= |$)", " ".join(first.split()), maxsplit=1)[0]
+    plain = re.sub(r":\w+:`~?([\w.]+)`", r"`\1`", " ".join(first.split()))
+    return re.split(r"(?<! al)\.(?= |$)", plain, maxsplit=1)[0]
 
 
 def header(*names: str) -> list[str]:
     """The first two lines of a table."""
     return [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
+
+
+def table_of_examples() -> str:
+    """The examples by their titles."""
+    lines = header("example", "what it shows")
+    for path in sorted((DOCS.parent / "examples").glob("*.py")):
+        title = re.search(r"^# # (.+)$", path.read_text(), re.MULTILINE)
+        if title is None:
+            raise ValueError(
+                f"{path.name} has no title: begin it with '# %% [markdown]' and '# # ...'"
+            )
+        lines.append(f"| [`{path.stem}`]({path.name}) | {title[1]} |")
+    return "\n".join(lines)
 
 
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
@@ -185,6 +199,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "notes": ("report.md", table_of_notes),
     "datasets": ("datasets.md", table_of_datasets),
     "modules": ("architecture.md", table_of_modules),
+    "examples": ("../examples/README.md", table_of_examples),
 }
 
 

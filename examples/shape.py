@@ -1,4 +1,8 @@
-"""From a model's shape to N and FLOPs, and from a budget back to shapes that can be built."""
+# %% [markdown]
+# # From a model's shape to N and FLOPs, and back
+# The FLOPs of a shape by several conventions, and the shapes that can be built near an optimum.
+
+# %%
 
 import pandas as pd
 

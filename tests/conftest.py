@@ -8,6 +8,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import pytest
 import references
+from compilations import compilations
 
 matplotlib.use("agg")
 
@@ -22,7 +23,13 @@ jax.config.update("jax_disable_most_optimizations", True)
 # Files by their seconds, the longest first, in one tier or the other. What takes longest begins
 # first, so that no process of a parallel run works on when the others have ended.
 LONGEST = [
-    *("test_examples.py", "test_invariants.py", "test_catalogue.py", "test_devices.py"),
+    *(
+        "test_examples.py",
+        "test_pages.py",
+        "test_invariants.py",
+        "test_catalogue.py",
+        "test_devices.py",
+    ),
     *("test_coverage.py", "test_campaign.py", "test_circumstances.py", "test_posterior.py"),
     *("test_remedies.py", "test_farseer.py", "test_branch_bound.py", "test_global.py"),
     *("test_levels.py", "test_compare.py", "test_border.py", "test_l1.py", "test_cli.py"),
@@ -68,15 +75,8 @@ def data_folder() -> Path:
 @pytest.fixture
 def compiled():
     """What XLA has compiled since the test began, an event for each program."""
-    events = []
-
-    def listen(event, *_, **__):
-        if "backend_compile" in event:
-            events.append(event)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    yield events
-    jax.monitoring.unregister_event_duration_listener(listen)
+    with compilations() as events:
+        yield events
 
 
 def pytest_addoption(parser):

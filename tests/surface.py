@@ -14,7 +14,7 @@ import scalefit as sf
 
 ROOT = Path(__file__).parents[1]
 FILE = Path(__file__).with_name("public_surface.txt")
-REFERENCE = ROOT / "docs/reference.md"
+REFERENCE = ROOT / "docs/reference"
 MODULES = [thing for name in sf.__all__ if inspect.ismodule(thing := getattr(sf, name))]
 
 
@@ -57,8 +57,9 @@ def resolved(path: str) -> Any:
 
 
 def documented() -> dict[str, Any]:
-    """Every object of the reference page, by its path."""
-    paths = re.findall(r"^#* ?::: (\S+)", REFERENCE.read_text(), flags=re.MULTILINE)
+    """Every object of the reference, by its path."""
+    text = "\n".join(page.read_text() for page in sorted(REFERENCE.glob("*.md")))
+    paths = re.findall(r"^::: (\S+)", text, flags=re.MULTILINE)
     return {path: resolved(path) for path in paths}
 
 

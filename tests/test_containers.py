@@ -176,7 +176,7 @@ def test_gaps_and_encodings_keep_their_values(library):
                 "corpus": pa.array(["a", None, "b"]).dictionary_encode(),
                 "kind": pa.array(["a", "b", "a"]),
                 "wide": pa.array([1, 2, 2**100], pa.decimal128(38)),
-                "small": pa.array([1.5, None, 2.5], pa.float16()),
+                "small": pa.array([np.float16(1.5), None, np.float16(2.5)], pa.float16()),
                 "run": pa.array([{"lr": 0.1}, {"lr": 0.2}, None]),
             }
         )

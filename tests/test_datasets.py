@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.data.separated_text import read_csv
 from scalefit.datasets import Original, loading, sources
 from scalefit.datasets.parsers import PARSERS, parsed
 from scalefit.datasets.registry import FOLDERS, PACKAGE, registry
@@ -162,7 +163,7 @@ def test_original_files_give_the_tables_to_the_last_bit(name, data_folder):
     content = (data_folder / "originals" / entry.original.file).read_bytes()
     assert hashlib.sha256(content).hexdigest() == entry.original.sha256
     assert len(content) == entry.original.bytes
-    tidy = pd.read_csv(data_folder / entry.file).drop(columns=list(entry.original.lacks))
+    tidy = read_csv(data_folder / entry.file).drop(columns=list(entry.original.lacks))
     pd.testing.assert_frame_equal(parsed(entry, content), tidy, check_exact=True)
 
 
@@ -198,7 +199,7 @@ def test_a_folder_may_hold_the_files_of_the_sources(data_folder, alone, tmp_path
     folder = tmp_path / "tables"
     folder.mkdir()
     (folder / "originals").symlink_to(data_folder / "originals")
-    tidy = pd.read_csv(data_folder / "chinchilla_epoch.csv")
+    tidy = read_csv(data_folder / "chinchilla_epoch.csv")
     monkeypatch.setenv("SCALEFIT_DATA", str(folder))
     for name in ORIGINALS:
         assert len(sf.datasets.frame(name)) == sf.datasets.info(name).rows

@@ -1,5 +1,6 @@
 """Examples run as they stand; the README says what it does."""
 
+import json
 import os
 import re
 import subprocess
@@ -23,15 +24,10 @@ def run(*arguments):
     return done.stdout
 
 
-@pytest.mark.slow
-def test_quickstart_runs_and_draws(tmp_path):
-    assert "D/N at 1e14" in run(ROOT / "examples/quickstart.py", tmp_path)
-    assert (tmp_path / "quickstart.png").stat().st_size > 10_000
-
-
 # What each example says when it has run to its end.
 SAYS = {
-    "own_law": "interacting",
+    "quickstart": "D/N at 1e14 FLOP: 147 bytes",
+    "own_law": "good: interacting describes these runs",
     "groups": "eff, fitted",
     "several_responses": "alpha of both",
     "lifetime": "were best for serving",
@@ -47,7 +43,7 @@ SAYS = {
     "own_table": "nearer to the runs in counts",
     "trackers": "mid_schedule: 2 of 75 losses",
     "safely": "left out, each under its rule",
-    "next_runs": "part 3: 7 runs",
+    "next_runs": "ends of the interval of N*: 2.22 times apart",
     "report": "Of 50 rows 10 were left out: 10 fail `C > 2e17`.",
     "check": "scalefit.allocate refuses a fit to these runs",
     "holdout": "decades beyond its training",
@@ -58,6 +54,10 @@ SAYS = {
     "many_tables": "in the median of 79 tables",
     "pool": "4 tasks by two processes, as by one",
     "skills": "f-70b is predicted to 0.0",
+    "recipes": "they cross at",
+    "downstream": "7B by two steps: 0.8",
+    "reinforcement": "the true reward peaks at d = 4.7",
+    "test_time": "coverage of 90 % takes",
 }
 
 
@@ -68,6 +68,47 @@ def test_examples_run(example, tmp_path, monkeypatch):
     assert SAYS[example] in run(ROOT / f"examples/{example}.py")
 
 
+# The same of those that read public tables.
+ON_PUBLIC_TABLES = {
+    "llama3": "Approach 2 asks for 58% more tokens",
+    "precision": "P* at 1e20 FLOP: 4.7 bits",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", ON_PUBLIC_TABLES)
+def test_examples_on_public_tables_run(example, data_folder, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert ON_PUBLIC_TABLES[example] in run(ROOT / f"examples/{example}.py")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", ["chinchilla_points", *ON_PUBLIC_TABLES])
+def test_examples_say_what_is_missing_without_a_network(example, tmp_path, monkeypatch):
+    for variable in ("SCALEFIT_DATA", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("SCALEFIT_CACHE", str(tmp_path))
+    # A port that nothing answers on.
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    done = subprocess.run(
+        [sys.executable, ROOT / f"examples/{example}.py"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 1 and done.stdout == ""
+    assert "could not be downloaded" in done.stderr and "SCALEFIT_DATA" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_sweep_s_pilot_is_that_of_its_records():
+    lines = (ROOT / "data/sweep/pilot.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    script = (ROOT / "examples/own_sweep.py").read_text()
+    shown = script.partition('PILOT = """N,D,loss\n')[2].partition('\n"""')[0].splitlines()
+    assert shown == [f"{run['N']},{run['D']},{run['loss']:.5f}" for run in records]
+
+
 @pytest.mark.slow
 def test_bias_runs_and_draws(tmp_path):
     out = run(ROOT / "examples/bias.py", tmp_path)
@@ -76,11 +117,9 @@ def test_bias_runs_and_draws(tmp_path):
         assert (tmp_path / name).stat().st_size > 10_000
 
 
-def test_every_example_is_run_and_listed():
+def test_every_example_is_run():
     examples = {path.stem for path in (ROOT / "examples").glob("*.py")}
-    assert examples == {*SAYS, "quickstart", "chinchilla_points", "bias"}
-    readme = (ROOT / "README.md").read_text()
-    assert not [name for name in examples if f"examples/{name}.py" not in readme]
+    assert examples == {*SAYS, *ON_PUBLIC_TABLES, "chinchilla_points", "bias"}
 
 
 @pytest.mark.slow
@@ -90,24 +129,6 @@ def test_chinchilla_points_run_on_the_original_file(data_folder, tmp_path, monke
     out = run(ROOT / "examples/chinchilla_points.py", tmp_path)
     assert "240 rows" in out and "245 rows" in out
     assert (tmp_path / "chinchilla_points.png").stat().st_size > 10_000
-
-
-@pytest.mark.slow
-def test_chinchilla_points_say_what_is_missing_without_a_network(tmp_path, monkeypatch):
-    for variable in ("SCALEFIT_DATA", "NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("SCALEFIT_CACHE", str(tmp_path))
-    # A port that nothing answers on.
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-    done = subprocess.run(
-        [sys.executable, ROOT / "examples/chinchilla_points.py"],
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert done.returncode == 1 and done.stdout == ""
-    assert "could not be downloaded" in done.stderr and "SCALEFIT_DATA" in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow
@@ -129,27 +150,6 @@ def test_the_command_line_fits_allocates_and_draws_the_chinchilla_points(data_fo
 def blocks(language, page="README.md"):
     text = (ROOT / page).read_text()
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
-
-
-@pytest.mark.slow
-def test_the_python_in_the_readme_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "readme.py").write_text("\n".join(blocks("python")))
-    run("readme.py")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", ["allocation", "costs", "shapes", "hyperparameters"])
-def test_the_python_in_a_page_runs(page, tmp_path):
-    (tmp_path / "page.py").write_text("\n".join(blocks("python", f"docs/{page}.md")))
-    run(tmp_path / "page.py")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", ["datasets", "parabolas"])
-def test_the_python_in_a_page_on_public_tables_runs(page, data_folder, tmp_path):
-    (tmp_path / "page.py").write_text("\n".join(blocks("python", f"docs/{page}.md")))
-    run(tmp_path / "page.py")
 
 
 def test_ci_runs_the_readmes_test_command():

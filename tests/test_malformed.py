@@ -363,6 +363,14 @@ def test_reading_options_beside_a_table_are_refused(runs, options):
         sf.fit(table, **options)
 
 
+def test_headers_that_a_table_has_may_be_given_again_as_notes_print_them(runs):
+    other = runs.rename(columns={"N": "size", "D": "text"}).assign(size=runs["N"] / 1e9)
+    table = sf.read(other, N=("size", 1e9), D="text")
+    sf.fit(table, "chinchilla", N=("size", 1e9), D="text")
+    with pytest.raises(sf.errors.ArgumentError, match="N cannot be given for a LossTable"):
+        sf.fit(table, N=("size", 1e6))
+
+
 @pytest.mark.parametrize("options", [{"keep": ()}, {"keep": []}, {"missing": "raise"}])
 def test_defaults_of_reading_are_accepted_beside_a_table(runs, options):
     table = sf.LossTable.from_frame(runs)

@@ -100,6 +100,15 @@ def test_a_design_near_one_ratio_is_weakly_identified(spread):
     note = codes(fit)["weakly_identified"]
     assert note.details["condition"] > 5e4
     assert note.severity == "warning"
+    assert "Vary D/N more" in note.message
+
+
+def test_a_law_without_n_and_d_is_not_told_to_vary_their_ratio():
+    C = np.geomspace(1e19, 2e20, 12)
+    params = {"R0": 0.2, "A": 0.9, "B": 1.7, "C_mid": 1e22}
+    runs = sf.simulate(pd.DataFrame({"C": C}), "reward_of_compute", params, noise=0.0)
+    fit = sf.fit(runs, "reward_of_compute", residual="raw", robust="none")
+    assert "Add runs, or fix or tie" in codes(fit)["weakly_identified"].message
 
 
 def test_few_rows_are_said():
@@ -275,7 +284,13 @@ def test_a_law_without_linear_parameters_is_told_how_to_be_fast():
     fit = sf.fit(runs, scaled)
     assert fit.params["Nc"] == pytest.approx(8.8e9, rel=1e-9)
     assert fit.params["alpha"] == pytest.approx(0.3, rel=1e-9)
-    assert "not_separable" in codes(fit)
+    assert "write E and A" in codes(fit)["not_separable"].message
+    # What is in the catalogue is not the user's to rewrite.
+    attempts = sf.simulate(
+        pd.DataFrame({"samples": [1.0, 3.0, 10.0, 30.0]}), "coverage_power", {"a": 2.0, "b": 0.4}
+    )
+    fit = sf.fit(attempts, "coverage_power", residual="raw", robust="none")
+    assert "write" not in codes(fit)["not_separable"].message
 
 
 def test_every_note_prints_as_code_and_sentence(clean):

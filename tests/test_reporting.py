@@ -160,6 +160,11 @@ def test_every_law_is_typeset():
     assert "<code>E + A</code>" in render.html(Description("Odd", "", "E + A", r"x^2^3"))
 
 
+def test_tables_in_a_notebook_keep_their_alignment():
+    # Jupyter has "[dir] .jp-RenderedHTMLCommon td {text-align: right}" and one rule of more.
+    assert "\n.scalefit.scalefit.scalefit table td.number" in sf.laws.chinchilla._repr_html_()
+
+
 def test_a_law_says_what_it_takes():
     text = sf.laws.qat.summary()
     assert "Quantization-aware training: Chinchilla and the excess of qat_excess." in text

@@ -114,3 +114,11 @@ def test_noise_on_losses_is_what_the_residual_gives_back(residual):
     np.testing.assert_allclose(back[residual], noise, atol=1e-15)
     # A relative residual of one or more is of no finite loss.
     assert noisy_losses(f, np.full(3, 1.5), "relative").max() == pytest.approx(40.0)
+
+
+def test_a_law_of_something_else_than_a_loss_gives_a_column_of_its_name():
+    law = sf.laws.accuracy_of_loss
+    truth = {"a": -0.75, "b": 1.0, "k": 5.0, "L0": 1.0}
+    runs = sf.simulate(pd.DataFrame({"loss": np.linspace(0.4, 1.8, 9)}), law, truth, noise=0.0)
+    np.testing.assert_array_equal(runs["accuracy"], law.evaluate({"loss": runs["loss"]}, truth))
+    assert list(runs) == ["loss", "accuracy"]

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from catalogue import ROWS
+from compilations import compilations
 from jax import lax
 
 import scalefit as sf
@@ -23,17 +24,8 @@ def plain(law):
 
 def compiles(function, *given):
     """How often XLA compiles while a function runs."""
-    seen = []
-
-    def note(name, seconds, **_):
-        if name.endswith("backend_compile_duration"):
-            seen.append(name)
-
-    jax.monitoring.register_event_duration_secs_listener(note)
-    try:
+    with compilations() as seen:
         function(*given)
-    finally:
-        jax.monitoring.unregister_event_duration_listener(note)
     return len(seen)
 
 

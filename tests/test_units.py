@@ -105,7 +105,7 @@ def test_rows_without_weight_and_without_number_are_passed_over():
     for text in (
         "of the order of 1e21",
         True,
-        [10**400] * len(RAW),
+        pd.Series([10**400] * len(RAW), dtype=object),
         pd.period_range("2020", periods=28),
     ):
         assert sf.LossTable.from_frame(RAW.assign(C=text)).notes == ()

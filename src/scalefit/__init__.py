@@ -176,6 +176,13 @@ def __getattr__(name: str) -> Any:
     return globals().setdefault(name, getattr(found, name) if name in _PLACES else found)
 
 
+# Tab completion sorts by name: what is called shows only if the rest is left out. That is classes,
+# which calls return, and modules whose functions are called from here.
+_SELDOM_TYPED = {
+    *("Ensemble", "Fit", "Law", "LossTable", "Note", "NoteWarning", "ScalefitError", "Status"),
+    *("design", "documents", "inference", "many", "results", "validation"),
+}
+
+
 def __dir__() -> list[str]:
-    # Tab completion shows what is public, and no room of the house behind it.
-    return [*__all__, "__doc__", "__version__"]
+    return [*(name for name in __all__ if name not in _SELDOM_TYPED), "__doc__", "__version__"]

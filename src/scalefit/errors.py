@@ -57,7 +57,7 @@ class DataError(ScalefitError, ValueError):
         rows: Sequence[object] = (),
     ) -> None:
         self.column = column
-        self.rows = tuple(rows)
+        self.rows: tuple[object, ...] = tuple(rows)
         self.remedy = remedy
         super().__init__(f"{problem}. {remedy}")
 
@@ -104,7 +104,9 @@ class MissingExtraError(ScalefitError, ImportError):
 
     def __init__(self, problem: str, *, extra: str, otherwise: str = "") -> None:
         self.extra = extra
-        self.remedy = f"Run pip install 'scalefit[{extra}]'" + f", or {otherwise}" * bool(otherwise)
+        self.remedy: str = f"Run pip install 'scalefit[{extra}]'" + f", or {otherwise}" * bool(
+            otherwise
+        )
         super().__init__(f"{problem}. {self.remedy}")
 
 

@@ -280,8 +280,8 @@ def test_replicates_that_stop_early_are_counted_and_left_out(monkeypatch, fit, r
     honest = sf.bootstrap(fit, runs, n_draws=60)
     whole = Polisher.__call__
 
-    def stopped(self, table, starts, most=5, bar=None):
-        return whole(self, table, starts, min(most, 5), bar)
+    def stopped(self, table, starts, most=5, stage=None):
+        return whole(self, table, starts, min(most, 5), stage)
 
     monkeypatch.setattr(Polisher, "__call__", stopped)
     loose = sf.bootstrap(fit, runs, n_draws=60)

@@ -25,7 +25,7 @@ def test_lines_are_the_optimum_and_bands_its_intervals(draws):
     best = sf.allocate(draws, np.geomspace(1e22, 1e19, 5))
     axes = sf.plot.allocation(best, level=0.8)
     for name, ax in zip(("N", "D"), axes, strict=True):
-        (line,) = ax.lines
+        line = ax.lines[0]
         np.testing.assert_allclose(line.get_xdata(), best.flops[::-1])
         np.testing.assert_allclose(line.get_ydata(), best[name][::-1])
         (band,) = ax.collections
@@ -33,7 +33,10 @@ def test_lines_are_the_optimum_and_bands_its_intervals(draws):
         heights = band.get_paths()[0].vertices[:, 1]
         assert heights.min() == pytest.approx(low.min())
         assert heights.max() == pytest.approx(high.max())
-    assert "exponent 0.4" in axes[0].get_legend().get_texts()[-1].get_text()
+        # The runs end at 1e21 FLOP.
+        assert ax.patches[0].get_x() == pytest.approx(1e21, rel=1e-6)
+        assert ax.texts[0].get_text() == "1.0 decades\nbeyond the runs"
+    assert "C^{0.4" in axes[0].get_legend().get_texts()[-1].get_text()
     with pytest.raises(sf.errors.AllocationError, match="one budget is a point"):
         sf.plot.allocation(sf.allocate(FIT, 1e22))
 
@@ -45,7 +48,8 @@ def test_a_region_is_shaded_around_the_least_loss(draws):
         curve = ax.lines[0]
         x, y = curve.get_xdata(), curve.get_ydata()
         assert x[np.argmin(y)] == pytest.approx(float(found.best.N), rel=0.02)
-        spans = [patch.get_x() for patch in ax.patches]
+        inverse = ax.transData.inverted()
+        spans = [inverse.transform(patch.get_extents().min)[0] for patch in ax.patches]
         assert spans == [pytest.approx(float(found.low))]
     with pytest.raises(sf.errors.AllocationError, match="is of 2 budgets"):
         sf.plot.region(sf.near_optimal(FIT, [1e21, 1e22]), fit=FIT)
@@ -59,6 +63,6 @@ def test_on_the_pareto_curve_cheaper_serving_is_dearer_training():
     loss = FIT.predict(N=y / 2, D=x / (3 * y))
     np.testing.assert_allclose(loss, 2.0, rtol=1e-9)
     best = sf.allocate(FIT, loss=2.0)
-    star = ax.lines[-1]
+    (star,) = (line for line in ax.lines if line.get_marker() == "*")
     assert star.get_xdata()[0] == pytest.approx(float(best.budget))
     assert (x > star.get_xdata()[0]).all() and p["E"] < 2.0

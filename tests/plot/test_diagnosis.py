@@ -28,7 +28,7 @@ def test_residuals_are_drawn_along_each_column(found):
     assert axes.shape == (2, 3)
     for place, name in ((0, "N"), (1, "D"), (3, "C"), (4, "D/N")):
         ax = axes.flat[place]
-        assert ax.get_xlabel().startswith(name) and ax.get_xscale() == "log"
+        assert ax.get_xlabel().startswith(f"${name}$") and ax.get_xscale() == "log"
         x, y = dots(ax).T
         assert len(x) == len(found.residuals)
         inside = np.abs(found.residuals["residual"]) * 100 < 0.9 * ax.get_ylim()[1]

@@ -22,7 +22,7 @@ def fit(runs):
     return sf.fit(runs)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def drawn(fit, runs):
     return sf.plot.projected(fit, runs)
 
@@ -48,7 +48,7 @@ def shifted(
 
 def test_axes_are_logarithmic_and_named_by_the_parameters(drawn):
     assert (drawn.get_xscale(), drawn.get_yscale()) == ("log", "log")
-    assert (drawn.get_xlabel(), drawn.get_ylabel()) == ("alpha", "beta")
+    assert (drawn.get_xlabel(), drawn.get_ylabel()) == (r"$\alpha$", r"$\beta$")
     assert "chinchilla" in drawn.get_title()
     bar = drawn.figure.axes[1]
     assert "multiples of its minimum" in bar.get_ylabel()
@@ -85,6 +85,17 @@ def test_contours_start_at_the_least_value_and_surround_the_optimum(runs):
         assert inner[:, place].max() >= squared.params[name] / 1.04
 
 
+def test_the_bowl_fills_the_picture_and_the_search_is_named(fit, runs, drawn):
+    """The optimum was in a corner of three decades; the view is a small part of the search."""
+    low, high = np.log10(drawn.get_xlim())
+    assert high - low < 1.5
+    middle = np.log10(fit.params["alpha"])
+    assert 0.25 < (middle - low) / (high - low) < 0.75
+    assert r"$\alpha$ 0.005 to 5" in drawn.get_title()
+    with pytest.raises(sf.errors.ArgumentError, match="runs"):
+        sf.plot.projected(fit)
+
+
 def test_the_plane_is_lowest_at_the_optimum_of_squares(runs):
     squared = sf.fit(runs, robust="none", residual="raw")
     plane = landscape(squared, runs, 192)
@@ -107,8 +118,8 @@ def test_the_plane_is_that_of_the_objective_itself(fit, runs):
 
 def test_a_parameter_searched_as_it_is_has_a_linear_axis(runs):
     ax = sf.plot.projected(sf.fit(runs, shifted), runs)
-    assert (ax.get_xlabel(), ax.get_xscale()) == ("h", "linear")
-    assert (ax.get_ylabel(), ax.get_yscale()) == ("alpha", "log")
+    assert (ax.get_xlabel(), ax.get_xscale()) == ("$h$", "linear")
+    assert (ax.get_ylabel(), ax.get_yscale()) == (r"$\alpha$", "log")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +161,7 @@ def test_a_space_is_refused(fit, runs):
 def test_a_dataframe_with_its_own_headers_works(fit, runs):
     frame = runs.frame.rename(columns={"N": "size"})
     ax = sf.plot.projected(fit, frame, N="size")
-    assert ax.get_xlabel() == "alpha"
+    assert ax.get_xlabel() == r"$\alpha$"
 
 
 def test_a_plane_of_coefficients_by_level_is_drawn(runs):

@@ -24,9 +24,35 @@ def labels(ax):
 def test_axes_are_logarithmic_and_carry_units(fit, runs):
     ax = sf.plot.surface(fit, runs)
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
-    assert ax.get_xlabel() == "N, model parameters"
-    assert ax.get_ylabel() == "D, training tokens"
-    assert "nats/token" in ax.figure.axes[1].get_ylabel()
+    assert ax.get_xlabel() == "$N$ (parameters)"
+    assert ax.get_ylabel() == "$D$ (tokens)"
+    assert "loss (nats/token)" in labels(ax)
+    assert ax.figure.axes[1].get_ylabel() == "observed / predicted - 1 (%)"
+
+
+def test_runs_are_coloured_by_their_residual(fit, runs):
+    ax = sf.plot.surface(fit, runs)
+    (points,) = (item for item in ax.collections if item.get_label() == "75 runs")
+    off = 100 * (runs.column("loss") / fit.predict(runs) - 1)
+    np.testing.assert_allclose(points.get_array(), off)
+    assert points.norm.vmin == -points.norm.vmax
+
+
+def test_contours_are_labelled_with_their_loss(fit, runs):
+    ax = sf.plot.surface(fit, runs)
+    ax.figure.canvas.draw()
+    texts = [text for text in ax.texts if text.get_text()]
+    assert len(texts) > 5
+    for text in texts:
+        N, D = text.get_position()
+        assert float(fit.predict(N=N, D=D)) == pytest.approx(float(text.get_text()), rel=5e-3)
+
+
+def test_without_runs_the_ranges_of_the_fit_are_drawn(fit):
+    ax = sf.plot.surface(fit)
+    (frame,) = (line for line in ax.lines if line.get_label() == "ranges of the runs")
+    assert (frame.get_xdata().min(), frame.get_xdata().max()) == fit.domain["N"]
+    assert len(ax.figure.axes) == 1
 
 
 def test_every_run_is_drawn_inside_the_window(fit, runs):
@@ -71,7 +97,7 @@ def test_it_draws_on_the_axes_given(fit, runs):
 def test_without_a_budget_there_is_no_star(fit, runs):
     ax = sf.plot.surface(fit, runs)
     assert not [line for line in ax.lines if line.get_marker() == "*"]
-    assert len(labels(ax)) == 2
+    assert len(labels(ax)) == 3
 
 
 def test_a_dataframe_with_its_own_headers_works(fit, runs):

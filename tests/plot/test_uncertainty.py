@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import scalefit as sf
+from scalefit.plot.style import ORANGE
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def test_surface_of_an_ensemble_has_the_band_of_the_frontier(draws, runs):
     # Both edges are on the lines of their budgets, and the frontier lies between them.
     middle = sf.allocate(draws.fit, 6 * N[:100] * D[:100])
     assert (N[:100] <= middle.N * (1 + 1e-9)).all()
-    bar = [line for line in ax.lines if line.get_color() == "gold" and len(line.get_xdata()) == 2]
+    bar = [line for line in ax.lines if line.get_color() == ORANGE and len(line.get_xdata()) == 2]
     low, high = sf.allocate(draws, 1e23).estimate("N").interval(0.8)
     np.testing.assert_allclose(bar[0].get_xdata(), [low, high])
     assert ax.get_xlim()[1] > high
@@ -58,22 +59,29 @@ def test_predictions_count_the_runs_inside_the_band(draws, runs):
 def test_profile_shows_its_ends(draws, runs):
     found = sf.profile(draws.fit, runs, "alpha")
     ax = sf.plot.profile(found)
-    assert labels(ax) == [
-        f"lower end of the 95 % interval: {found.low:.4g}",
-        f"upper end of the 95 % interval: {found.high:.4g}",
-    ]
+    assert [text.get_text() for text in ax.texts] == [f"{found.low:.4g}", f"{found.high:.4g}"]
+    assert f"95 % interval {found.low:.4g} to {found.high:.4g}" in ax.get_title()
+    narrower = sf.plot.profile(found, level=0.5, ax=plt.subplots()[1])
+    low, high = found.conf_int(0.5)[["low", "high"]].iloc[0]
+    assert [text.get_text() for text in narrower.texts] == [f"{low:.4g}", f"{high:.4g}"]
     x, y = ax.lines[0].get_data()
     np.testing.assert_allclose(np.interp([found.low, found.high], x, y),
                                np.array([-1, 1]) * np.sqrt(found.threshold), rtol=5e-3)  # fmt: skip
     fit = sf.fit(runs, bounds={"alpha": (draws.fit.params["alpha"] - 1e-3, 1.0)})
     ax = sf.plot.profile(sf.profile(fit, runs, "alpha"), ax=plt.subplots()[1])
-    assert "beyond" in labels(ax)[0]
+    assert "beyond" in ax.texts[0].get_text()
 
 
 def test_pairs_show_log_amplitudes_and_mark_the_fit(draws):
     grid = sf.plot.pairs(draws)
     assert grid.shape == (5, 5)
-    assert [ax.get_xlabel() for ax in grid[-1]] == ["E", "ln A", "ln B", "alpha", "beta"]
+    assert [ax.get_xlabel() for ax in grid[-1]] == [
+        "$E$",
+        r"$\ln$ $A$",
+        r"$\ln$ $B$",
+        r"$\alpha$",
+        r"$\beta$",
+    ]
     cloud, mark = grid[3, 1].lines
     np.testing.assert_array_equal(cloud.get_xdata(), np.log(draws.params["A"]))
     np.testing.assert_array_equal(cloud.get_ydata(), draws.params["alpha"])

@@ -40,6 +40,7 @@ from scalefit.notes import Note
 from scalefit.results.estimate import Draws
 from scalefit.results.fit import Fit
 from scalefit.results.surface import Surface, checked_surface
+from scalefit.runtime.progress import with_progress
 from scalefit.runtime.settings import quiet
 
 __all__ = ["optimal_mixture"]
@@ -101,6 +102,7 @@ class _Problem:
 
 
 @checked_call(caps="available={}", limits="bounds={}", D="tokens={}")
+@with_progress
 def optimal_mixture(
     fit: Surface | Mapping[str, Surface],
     *,
@@ -115,6 +117,7 @@ def optimal_mixture(
     pull: float = 0.0,
     runs: LossTable | pd.DataFrame | None = None,
     rest: str | None = "rest",
+    progress: bool = True,
 ) -> OptimalMixture:
     """The shares of the domains with the least weighted loss.
 
@@ -146,6 +149,7 @@ def optimal_mixture(
             is among the mixtures tried.
         rest: what the domain is called that the law leaves out; None where the shares of a law of
             your own are all.
+        progress: whether a line shows what is going on once it takes more than a second.
 
     Returns:
         The shares; of an ensemble with draws of each.

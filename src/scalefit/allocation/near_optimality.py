@@ -27,6 +27,7 @@ from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import percent, shown
 from scalefit.results.estimate import Draws, Estimate, frame_of
 from scalefit.results.surface import Surface, checked_surface
+from scalefit.runtime.progress import with_progress
 
 __all__ = ["NearOptimal", "near_optimal"]
 
@@ -156,6 +157,7 @@ def _interleaved(values: list[Any]) -> list[float]:
 
 
 @checked_call(**MEANT)
+@with_progress
 def near_optimal(
     fit: Surface,
     flops: Any = None,
@@ -166,6 +168,7 @@ def near_optimal(
     cost: CostLike = "6ND",
     fixed: Mapping[str, Any] | None = None,
     limits: Limits | None = None,
+    progress: bool = True,
 ) -> NearOptimal:
     """The model sizes whose loss, or whose extra compute, stays close to the best.
 
@@ -183,6 +186,7 @@ def near_optimal(
         cost: as for :func:`allocate`.
         fixed: as for :func:`allocate`.
         limits: as for :func:`allocate`.
+        progress: whether a line shows what is going on once it takes more than a second.
 
     Returns:
         Both ends; a note where the searched range ended first, or a limit.

@@ -18,6 +18,7 @@ from scalefit.allocation.solver import LIMITED, Solution
 from scalefit.calls import checked_call
 from scalefit.frozen import Frozen
 from scalefit.results.surface import Surface, checked_surface
+from scalefit.runtime.progress import with_progress
 
 __all__ = ["MEANT", "allocate"]
 
@@ -34,6 +35,7 @@ MEANT = Frozen(
 
 
 @checked_call(**MEANT)
+@with_progress
 def allocate(
     fit: Surface,
     flops: Any = None,
@@ -44,6 +46,7 @@ def allocate(
     free: Free | None = None,
     fixed: Mapping[str, Any] | None = None,
     limits: Limits | None = None,
+    progress: bool = True,
 ) -> Allocation:
     """Compute-optimal model size and token count.
 
@@ -70,6 +73,7 @@ def allocate(
             ``"D/U"``), or a positive function of columns, its highest value or a pair ``(lowest,
             highest)`` with None where there is none; as ``{"N": 70e9, memory: 80e9}``. Under a
             budget a function is taken to rise with D.
+        progress: whether a line shows what is going on once it takes more than a second.
 
     Returns:
         The allocation, arrays of the shape of ``flops`` and ``fixed``; of an ensemble with draws of
@@ -122,6 +126,7 @@ def allocate(
         unit=problem.cost.unit,
         draws=draws,
         notes=tuple(notes),
+        domain=problem.fit.domain,
     )
 
 

@@ -12,6 +12,7 @@ from scalefit.arguments import choice
 from scalefit.arguments import level as checked_level
 from scalefit.arguments import shown as as_passed
 from scalefit.errors import AllocationError, ArgumentError
+from scalefit.frozen import Frozen
 from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
@@ -50,6 +51,8 @@ class Allocation(Described):
             every draw of an ensemble, shape (draws, *budgets); empty for a fit. NaN where a draw
             has no optimum.
         notes: soft problems.
+        domain: smallest and largest value of each column among the runs of the fit, and of
+            ``D/N`` and ``6ND``, raw units.
     """
 
     columns: Mapping[str, np.ndarray]
@@ -63,6 +66,7 @@ class Allocation(Described):
     unit: str = "FLOP"
     draws: Draws = field(default_factory=Draws)
     notes: tuple[Note, ...] = ()
+    domain: Mapping[str, tuple[float, float]] = Frozen()
 
     def __getitem__(self, name: str) -> np.ndarray:
         if not (isinstance(name, str) and name in self.columns):

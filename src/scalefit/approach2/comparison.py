@@ -27,6 +27,7 @@ from scalefit.errors import AllocationError, DataError
 from scalefit.results.prediction import refuse_unknown
 from scalefit.results.remembered_columns import table_again
 from scalefit.results.surface import Surface, checked_surface
+from scalefit.runtime.progress import with_progress
 
 __all__ = ["bias"]
 
@@ -34,6 +35,7 @@ __all__ = ["bias"]
 MOST_RESAMPLES = 100_000
 
 
+@with_progress
 def bias(
     fit: Surface,
     isoflop: IsoFlop,
@@ -47,6 +49,7 @@ def bias(
     objectives: bool = True,
     n_draws: int = 400,
     seed: int = 0,
+    progress: bool = True,
     **columns: str,
 ) -> BiasReport:
     """What Approach 2 does to the answer at a budget, why, and what it costs.
@@ -71,6 +74,7 @@ def bias(
         n_draws: how often Approach 2 is repeated on runs resampled within their budgets; not at
             all where the parabolas leave fewer than five residual degrees of freedom.
         seed: of the resampling.
+        progress: whether a line shows what is going on once it takes more than a second.
         **columns: headers, as for ``fit``, where ``runs`` is a DataFrame.
 
     Returns:

@@ -190,9 +190,9 @@ def _spline_outlier(runs: Sweeps, limit: float) -> Flagged:
         if len(members) < 4 or not (np.diff(x) > 0).all():
             continue
         for i, place in enumerate(members):
-            others = Akima1DInterpolator(np.delete(x, i), np.delete(y, i), extrapolate=True)
+            others = Akima1DInterpolator(np.delete(x, i), np.delete(y, i))
             places.append(int(place))
-            misses.append(float(y[i] - others(x[i])))
+            misses.append(float(y[i] - others(x[i], extrapolate=True)))
     if not misses:
         return []
     miss = np.array(misses)

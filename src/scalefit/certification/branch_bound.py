@@ -26,6 +26,7 @@ from scalefit.certification.ranges import narrow_by_rows
 from scalefit.certification.relaxation import STEPS_OF_A_PROBLEM, Relaxation
 from scalefit.problem.problem import Problem
 from scalefit.results.certificate import Certificate
+from scalefit.runtime.progress import Stage, counting
 
 __all__ = ["Search"]
 
@@ -135,6 +136,10 @@ class Search:
     def run(self, most_boxes: int, most_work: float) -> Certificate:
         """Bound one generation of boxes after another until all are proved, or effort is spent."""
         self.most_work = most_work
+        with counting("proving") as stage:
+            return self._run(most_boxes, stage)
+
+    def _run(self, most_boxes: int, stage: Stage) -> Certificate:
         boxes = self._first()
         if self.target <= 0:
             # No objective is negative.
@@ -145,6 +150,7 @@ class Search:
             boxes, _ = self._halved(boxes, np.ones((len(boxes), len(self.low))))
         least, turn, counts = np.inf, 0, [len(boxes)]
         while True:
+            stage.what = f"proving, {len(boxes):,} boxes left"
             if turn and self.ranged:
                 self._order(boxes)
             bounds, slack, passive, ranges = self._bound_all(boxes)

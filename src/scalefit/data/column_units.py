@@ -12,7 +12,16 @@ from scalefit.arguments import number
 from scalefit.data.text_numbers import PREFIXES, UNIT_WORDS
 from scalefit.frozen import Frozen
 
-__all__ = ["PETAFLOP_DAY", "Source", "fits", "read_source", "scaled_header", "unit_of"]
+__all__ = [
+    "PETAFLOP_DAY",
+    "Source",
+    "fits",
+    "is_source",
+    "read_source",
+    "scaled_header",
+    "spelled",
+    "unit_of",
+]
 
 PETAFLOP_DAY = 8.64e19
 
@@ -53,6 +62,18 @@ def read_source(given: Any, name: str) -> Source:
         return Source(given)
     remedy = f"Give the header and its unit, as {name}=('params_b', 1e9)"
     return Source(given[0], number(given[1], f"{name}[1]", above=0, remedy=remedy))
+
+
+def is_source(given: Any, header: object, scale: float) -> bool:
+    """Whether what a caller gives for a quantity is a header, with its unit if one is given."""
+    wanted = (header, scale) if isinstance(given, tuple) else header
+    return type(given) is type(wanted) and bool(given == wanted)
+
+
+def spelled(scale: float) -> str:
+    """A number as people type it, and no other number: 1e9."""
+    short = re.sub(r"e\+?(-?)0*", r"e\1", f"{scale:g}")
+    return short if float(short) == scale else repr(scale)
 
 
 def scaled_header(header: str, aliases: Mapping[str, tuple[str, ...]]) -> tuple[str, float] | None:

@@ -20,6 +20,7 @@ from scalefit.arguments import shown
 from scalefit.errors import ArgumentError, DataError, MissingExtraError, ScalefitError, listed
 
 __all__ = [
+    "as_series",
     "flattened",
     "from_records",
     "no_table",
@@ -107,12 +108,13 @@ def from_records(records: Sequence[Any], runs: Any) -> pd.DataFrame:
             raise no_table(runs, f"its item {place}, {shown(record)}, is no record")
     names = dict.fromkeys(name for item in flat for name in item)
     _refuse_sparse(len(flat), len(names), sum(map(len, flat)))
+    _refuse_halves(names)
     columns = {name: [item.get(name) for item in flat] for name in names}
     # A record that has None in place of a record within it adds no column.
     holding = {name[: at.start()] for name in columns for at in _inner_ends(name)}
     return pd.DataFrame(
         {
-            name: _series(values)
+            name: as_series(values)
             for name, values in columns.items()
             if name not in holding or any(value is not None for value in values)
         }
@@ -192,7 +194,7 @@ def _from_narwhals_series(series: Any) -> pd.Series:
     wide = isinstance(dtype, nw.Int128 | nw.UInt128 | nw.Decimal)
     if dtype.is_numeric() and not wide:
         return pd.Series(series.to_numpy())
-    return _series(series.to_list())
+    return as_series(series.to_list())
 
 
 def _is_series(values: Any) -> bool:
@@ -225,7 +227,7 @@ def _from_mapping(runs: Mapping[Any, Any]) -> pd.DataFrame:
         rows = list(dict.fromkeys(key for each in inner for key in each))
         _refuse_sparse(len(rows), len(inner), sum(map(len, inner)))
         columns = {
-            name: _series([each.get(row) for row in rows])
+            name: as_series([each.get(row) for row in rows])
             for name, each in zip(runs, inner, strict=True)
         }
         return pd.DataFrame(columns).set_axis(_row_labels(rows))
@@ -243,6 +245,13 @@ def _refuse_sparse(rows: int, columns: int, values: int) -> None:
         )
 
 
+def _refuse_halves(names: Iterable[Any]) -> None:
+    """Raise for a name with half a character, which no file and no screen can show."""
+    for name in names:
+        if isinstance(name, str):
+            name.encode()
+
+
 def _row_labels(keys: list[Any]) -> pd.Index:
     """Keys of a dict as row labels; numbers as numbers, which JSON writes as text."""
     return pd.Index([int(key) for key in keys] if all(map(_is_place, keys)) else keys)
@@ -250,6 +259,7 @@ def _row_labels(keys: list[Any]) -> pd.Index:
 
 def _from_columns(given: Mapping[Any, Any], runs: Any) -> pd.DataFrame:
     """Columns of one length; a single value holds for every row."""
+    _refuse_halves(given)
     columns = {name: _column(value, name, runs) for name, value in given.items()}
     lengths = {name: len(value) for name, value in columns.items() if value is not None}
     if len(set(lengths.values())) > 1:
@@ -262,7 +272,7 @@ def _from_columns(given: Mapping[Any, Any], runs: Any) -> pd.DataFrame:
     rows = next(iter(lengths.values()))
     index = _labels({name: value for name, value in given.items() if isinstance(value, pd.Series)})
     found = {
-        name: _series([given[name]] * rows) if value is None else value.set_axis(range(rows))
+        name: as_series([given[name]] * rows) if value is None else value.set_axis(range(rows))
         for name, value in columns.items()
     }
     frame = pd.DataFrame(found)
@@ -295,13 +305,13 @@ def _column(value: Any, name: Any, runs: Any) -> pd.Series | None:
 
         return _from_narwhals_series(nw.from_native(value, series_only=True))
     if not hasattr(value, "__array__"):
-        return _series(list(value))
+        return as_series(list(value))
     if not isinstance(value, np.ndarray):
         value = np.asarray(value)
     if value.ndim != 1:
         raise no_table(runs, f"its column {shown(name)} has the shape {value.shape}")
     if value.dtype.names is not None:
-        return _series([_names_of(cell) for cell in value])
+        return as_series([_names_of(cell) for cell in value])
     if not value.dtype.isnative:
         value = value.astype(value.dtype.newbyteorder("="))
     return pd.Series(value)
@@ -391,11 +401,11 @@ def flattened(frame: pd.DataFrame) -> pd.DataFrame:
     return found.set_axis(frame.index)
 
 
-def _series(values: list[Any]) -> pd.Series:
+def as_series(values: list[Any]) -> pd.Series:
     """Values as a column, in the type that holds them; as objects where none does."""
     try:
         return pd.Series(values)
     except (OverflowError, TypeError, ValueError):
         found = np.empty(len(values), dtype=object)
         found[:] = values
-        return pd.Series(found)
+        return pd.Series(found, dtype=object)

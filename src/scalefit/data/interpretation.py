@@ -12,6 +12,7 @@ from scalefit.arguments import shown
 from scalefit.data import cells
 from scalefit.data.column_checks import as_numbers
 from scalefit.data.column_names import Resolved, quantity_of
+from scalefit.data.column_units import spelled
 from scalefit.data.loss_units import LossScale, named_unit
 from scalefit.frozen import Frozen
 from scalefit.notes import Note
@@ -117,7 +118,7 @@ class Interpretation:
             header = self.resolved.sources[name]
             scale = self.resolved.scales.get(name)
             said = (
-                f"its numbers are multiplied by {scale:g}, as the header says"
+                f"its numbers are multiplied by {spelled(scale)}, as the header says"
                 if scale
                 else "the header names a unit, but its numbers are counts and are left as they are"
             )
@@ -131,6 +132,6 @@ class Interpretation:
 def headers_with_units(sources: Mapping[str, str], scales: Mapping[str, float]) -> dict[str, str]:
     """Headers as reports show them, with what their numbers are multiplied by."""
     return {
-        name: f"{header} x {scales[name]:g}" if name in scales else str(header)
+        name: f"{header} x {spelled(scales[name])}" if name in scales else str(header)
         for name, header in sources.items()
     }

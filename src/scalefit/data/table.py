@@ -34,6 +34,7 @@ from scalefit.data.column_names import (
     rename,
     resolve,
 )
+from scalefit.data.column_units import is_source
 from scalefit.data.containers import no_table
 from scalefit.data.dropped_rows import (
     DroppedRow,
@@ -472,7 +473,7 @@ def as_table(runs: Any, **options: Any) -> LossTable:
 
     Raises:
         ArgumentError: it is neither, or options are given for a table that is already built. Their
-            defaults are no options: an empty ``keep``, ``missing="raise"``, None.
+            defaults are no options, and headers that it has are none: calls in notes repeat them.
     """
     if isinstance(options.get("keep"), list | tuple) and not options["keep"]:
         del options["keep"]
@@ -484,6 +485,9 @@ def as_table(runs: Any, **options: Any) -> LossTable:
     if isinstance(runs, LossTable):
         if "responses" in options and read_responses(options["responses"]) == runs.responses:
             del options["responses"]
+        for name in set(options) & set(runs.sources):
+            if is_source(options[name], runs.sources[name], runs.scales.get(name, 1.0)):
+                del options[name]
         if options:
             name = min(options)
             raise ArgumentError(

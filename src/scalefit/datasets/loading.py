@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from scalefit.data.loss_units import ASSUMED
+from scalefit.data.separated_text import read_csv
 from scalefit.data.table import LossTable, Missing
 from scalefit.datasets.parsers import parsed
 from scalefit.datasets.registry import Dataset, DatasetTable, find, registry
@@ -123,7 +124,7 @@ def _frame(entry: Dataset, file: File) -> pd.DataFrame:
     if file.original:
         return parsed(entry, file.content)
     how: Any = "gzip" if entry.file.endswith(".gz") else None
-    return pd.read_csv(io.BytesIO(file.content), compression=how)
+    return read_csv(io.BytesIO(file.content), compression=how)
 
 
 def _traps(entry: Dataset) -> tuple[Note, ...]:

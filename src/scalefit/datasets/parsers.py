@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
+from scalefit.data.separated_text import read_csv
 from scalefit.datasets.registry import Dataset
 from scalefit.errors import MissingExtraError
 from scalefit.frozen import Frozen
@@ -191,7 +192,7 @@ def _routed(content: bytes) -> pd.DataFrame:
 
 
 def _csv(content: bytes) -> pd.DataFrame:
-    return pd.read_csv(io.BytesIO(content))
+    return read_csv(io.BytesIO(content))
 
 
 def _counts(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:

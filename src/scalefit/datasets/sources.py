@@ -151,7 +151,16 @@ class _Download:
         from tqdm import tqdm
 
         known = self._original
-        bar = tqdm(total=known.bytes, desc=known.file, unit="B", unit_scale=True, delay=BAR_SECONDS)
+        # disable=None: none off a terminal.
+        bar = tqdm(
+            total=known.bytes,
+            desc=known.file,
+            unit="B",
+            unit_scale=True,
+            delay=BAR_SECONDS,
+            leave=False,
+            disable=None,
+        )
         with bar:
             fetch = pooch.HTTPDownloader(timeout=TIMEOUT, progressbar=bar)
             fetch(url, output_file, pooch_object)

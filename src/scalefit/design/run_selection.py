@@ -33,6 +33,7 @@ from scalefit.results.fit_report import FEWEST_FREEDOM
 from scalefit.results.prediction import refuse_unknown
 from scalefit.results.remembered_columns import LEVEL
 from scalefit.results.surface import Surface, checked_surface
+from scalefit.runtime.progress import with_progress
 
 __all__ = ["next_runs"]
 
@@ -47,6 +48,7 @@ MOST_APART = 1.25
 BUDGET = "Pass what the new runs together may cost, as budget=1e21"
 
 
+@with_progress
 def next_runs(
     fit: Surface,
     runs: LossTable | pd.DataFrame | None = None,
@@ -60,6 +62,7 @@ def next_runs(
     fixed: Mapping[str, Any] | None = None,
     repeat: bool | None = None,
     noise: float | None = None,
+    progress: bool = True,
     **columns: Any,
 ) -> NextRuns:
     """The runs that make an answer more certain than any others of the same cost.
@@ -98,6 +101,7 @@ def next_runs(
             no for given candidates.
         noise: standard deviation of the residual of a run (ln L for most fits); by default that of
             the fit.
+        progress: whether a line shows what is going on once it takes more than a second.
         **columns: options of the table where ``runs`` is a DataFrame, as for ``fit``.
 
     Returns:

@@ -19,10 +19,12 @@ from scalefit.reporting.described import Described
 from scalefit.results.prediction import refuse_unknown
 from scalefit.results.remembered_columns import table_again
 from scalefit.results.surface import Surface, checked_surface
+from scalefit.runtime.progress import with_progress
 
 __all__ = ["report"]
 
 
+@with_progress
 def report(
     fit: Surface,
     runs: Any = None,
@@ -32,6 +34,7 @@ def report(
     about: Mapping[str, str] | None = None,
     level: float = 0.95,
     overwrite: bool = False,
+    progress: bool = True,
     **columns: Any,
 ) -> Report:
     """A document of a fit: a page for colleagues, a section for a paper, a record to repeat it by.
@@ -60,6 +63,7 @@ def report(
             ``checkpoints``, ``metric``, ``smoothing``.
         level: coverage of the intervals.
         overwrite: whether a file at ``path`` that is no report is replaced.
+        progress: whether a line shows what is going on once it takes more than a second.
         **columns: options of the table where ``runs`` is none yet, as for ``fit``.
 
     Returns:

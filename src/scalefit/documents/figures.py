@@ -38,6 +38,7 @@ from scalefit.plot.prediction_bands import predictions
 from scalefit.plot.profile_curve import profile
 from scalefit.reporting.described import Described
 from scalefit.reporting.numbers import Kind, shown
+from scalefit.runtime.progress import counting
 from scalefit.validation.comparison_result import Comparison
 from scalefit.validation.diagnosis import Diagnosis
 from scalefit.validation.hold_out_result import HoldOut
@@ -74,7 +75,7 @@ def drawn(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
-    with mpl.rc_context(), mpl.style.context("default"):
+    with mpl.rc_context(), mpl.style.context("default"), counting(f"drawing {name}"):
         figure = Canvas(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
         try:
@@ -103,7 +104,7 @@ def residual_figure(material: Material) -> Block | None:
         f"Scatter plot: predicted {fit.law.response} across, observed over predicted less one in "
         f"percent up, a point for each of {len(error)} runs: {np.count_nonzero(error > 0)} above "
         f"the law and {np.count_nonzero(error < 0)} below.",
-        (7.0, 4.4),
+        (7.0, 4.6),
         lambda ax: predictions(surface, table, level=material.level, ax=ax),
     )
 
@@ -123,8 +124,9 @@ def surface_figure(material: Material) -> Block | None:
         "surface",
         f"The fitted loss surface with the runs{marked}",
         f"Contours of the fitted loss over model size N and training tokens D, both logarithmic, "
-        f"with {fit.nobs} runs as points and the efficient frontier as a line{marked}.",
-        (8.0, 6.0),
+        f"with {fit.nobs} runs as points coloured by how far they are off, and the efficient "
+        f"frontier as a line{marked}.",
+        (7.4, 6.2),
         lambda ax: loss_surface.surface(
             material.draws or fit, table, flops=flops, level=material.level, ax=ax
         ),
@@ -155,8 +157,8 @@ def _allocation(result: Allocation, material: Material, name: str) -> Block | No
         f"{name}-allocation",
         f"Compute-optimal N and D by budget, from {low} to {high}{unit}",
         "Two panels of lines: compute-optimal parameters N and tokens D against the budget, all "
-        "axes logarithmic.",
-        (9.0, 4.0),
+        "axes logarithmic. Budgets beyond the runs are shaded.",
+        (9.0, 4.2),
         lambda ax: allocation(result, level=material.level, ax=ax),
         (1, 2),
     )
@@ -169,9 +171,9 @@ def _region(result: NearOptimal, material: Material, name: str) -> Block | None:
     return drawn(
         f"{name}-region",
         "Loss by model size along the budget",
-        "A curve of the loss against model size at one budget, with its minimum marked and the "
-        "range of nearly optimal sizes shaded.",
-        (6.0, 4.2),
+        "A curve of the rise of the loss with model size at one budget, with its minimum marked "
+        "and the range of nearly optimal sizes shaded.",
+        (6.0, 4.6),
         lambda ax: region(result, fit=fitted, level=material.level, ax=ax),
     )
 
@@ -182,11 +184,11 @@ def _isoflop(result: IsoFlop, material: Material, name: str) -> Block | None:
         return None
     return drawn(
         f"{name}-isoflop",
-        "Loss by model size at each budget, with parabolas and their vertices",
+        "Loss by model size at each budget, with parabolas, their vertices and the power law",
         f"Loss against model size, a curve and a colour for each of {len(result.budgets)} budgets, "
         "with the least point of each marked.",
-        (8.6, 5.0),
-        lambda ax: isoflop(result, table, ax=ax),
+        (7.0, 5.0),
+        lambda ax: isoflop(result, table, level=material.level, ax=ax),
     )
 
 
@@ -197,7 +199,7 @@ def _bias(result: BiasReport, material: Material, name: str) -> Block | None:
         "Two panels. Left: loss against model size by budget, with parabolas and the surface. "
         "Right: compute-optimal tokens of Approach 2 relative to those of the surface, against the "
         "budget.",
-        (11.6, 4.9),
+        (11.6, 5.2),
         lambda ax: bias(result, level=material.level, ax=ax),
         (1, 2),
     )
@@ -218,8 +220,8 @@ def _profile(result: Profile, material: Material, name: str) -> Block | None:
         f"{name}-profile",
         f"Profile of {result.name}",
         f"The rise of the objective against {result.name}, with the threshold of its interval.",
-        (6.0, 4.2),
-        lambda ax: profile(result, ax=ax),
+        (6.0, 4.4),
+        lambda ax: profile(result, level=material.level, ax=ax),
     )
 
 
@@ -240,7 +242,7 @@ def _pairs(result: Ensemble, material: Material, name: str) -> Block | None:
         f"Scatter plots of the draws of {size} parameters against each other, with histograms on "
         "the diagonal.",
         (side, side - 0.2),
-        lambda ax: pairs(result, params=varied, ax=ax),
+        lambda ax: pairs(result, level=material.level, params=varied, ax=ax),
         (size, size),
     )
 
@@ -266,7 +268,7 @@ def _holdout(result: HoldOut, material: Material, name: str) -> Block | None:
         "Held-out runs: observed against predicted, and errors by distance",
         f"Two panels of {len(result.errors)} held-out runs. Left: observed loss against the "
         "predicted one. Right: the error against the distance outside the fitted runs.",
-        (10.4, 4.4),
+        (10.4, 4.8),
         lambda ax: holdout(result, level=material.level, ax=ax),
         (1, 2),
     )
@@ -278,7 +280,7 @@ def _comparison(result: Comparison, material: Material, name: str) -> Block | No
         "Errors of each law, and differences to the best",
         "Two panels with a line for each law. Left: root mean square residuals, held out and in "
         "sample. Right: how much worse than the best law, with intervals.",
-        (8.6, 1.4 + 0.42 * len(result.to_frame())),
+        (8.6, 1.9 + 0.42 * len(result.to_frame())),
         lambda ax: comparison(result, level=material.level, ax=ax),
         (1, 2),
     )
@@ -290,7 +292,7 @@ def _next_runs(result: NextRuns, material: Material, name: str) -> Block | None:
         "The runs to make next, among those that are there",
         f"Points for the runs that are there, and circles for {len(result.runs)} next ones, with "
         "lines of equal cost.",
-        (6.6, 5.0),
+        (6.6, 5.2),
         lambda ax: next_runs(result, ax=ax),
     )
 

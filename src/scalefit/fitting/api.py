@@ -37,6 +37,7 @@ from scalefit.results.diagnostics import Diagnostics
 from scalefit.results.fit import Fit
 from scalefit.results.prediction import refuse_unknown
 from scalefit.results.status import Status
+from scalefit.runtime.progress import counting, with_progress
 from scalefit.runtime.settings import quiet
 
 __all__ = ["fit", "result_of"]
@@ -55,6 +56,7 @@ MANY_DIGITS, FEW_DIGITS, SPREADS = 1e-12, 1e-4, 6.0
 
 # Values that are not finite show in results, not in numpy's warnings.
 @quiet()
+@with_progress
 def fit(
     runs: Any,
     law: str | Law = "chinchilla",
@@ -71,6 +73,7 @@ def fit(
     seed: int = 0,
     certify: bool | int | None = None,
     device: str | None = None,
+    progress: bool = True,
     keep: str | Sequence[str] = (),
     missing: Missing = "raise",
     loss_unit: LossUnit | None = None,
@@ -114,6 +117,7 @@ def fit(
         device: a device of JAX's to polish on, as ``"gpu"`` or ``"cpu"``, by a program that is
             compiled for the law and the number of rows in a few seconds: worth it for thousands of
             fits of one kind. By default numpy fits on the host, and nothing is compiled.
+        progress: whether a line shows what is going on once it takes more than a second.
         keep: rules a row must satisfy (DataFrames only; see :meth:`LossTable.from_frame`).
         missing: what to do about rows without N, D or loss (DataFrames only).
         loss_unit: unit of the losses, which are converted to nats (DataFrames only).
@@ -175,15 +179,16 @@ def fit(
         raise _nowhere(prepared, polished)
     refuse_unidentified(problem, data, polished)
     optimum = _proved(prepared, searched, polished, effort, device)
-    found = result_of(
-        prepared,
-        limited,
-        optimum.status,
-        optimum.diagnostics,
-        optimum.value,
-        optimum.residuals,
-        optimum.certificate,
-    )
+    with counting("judging the fit"):
+        found = result_of(
+            prepared,
+            limited,
+            optimum.status,
+            optimum.diagnostics,
+            optimum.value,
+            optimum.residuals,
+            optimum.certificate,
+        )
     if found.diagnostics.search == "scattered":
         # A grid does not depend on it.
         found = replace(found, provenance={**found.provenance, "seed": str(seed)})

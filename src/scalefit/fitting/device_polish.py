@@ -23,6 +23,7 @@ from scalefit.fitting.tables import Tables, padded
 from scalefit.objective import Residual
 from scalefit.problem.problem import Data, Problem, Settings
 from scalefit.runtime.meshes import callers, lanes_of_block, run_lanes
+from scalefit.runtime.progress import Stage
 from scalefit.runtime.threads import in_threads
 
 __all__ = ["DevicePolish", "block_width", "polish_in_rounds", "polished_block"]
@@ -54,7 +55,7 @@ class DevicePolish:
         self.data = tables.data
 
     def __call__(
-        self, mesh: Mesh, table: np.ndarray, starts: Candidates, most: int, bar: Any
+        self, mesh: Mesh, table: np.ndarray, starts: Candidates, most: int, stage: Stage | None
     ) -> Polished:
         """Where starts end; see ``polish.Polisher``. Absolute residuals stay smoothed."""
         arrays = padded(self.data)
@@ -64,7 +65,7 @@ class DevicePolish:
             return self._blocks(mesh, arrays, table[index], starts.take(index), state, limit)
 
         width = block_width(mesh, arrays.response.size, len(table))
-        polish_in_rounds(mesh, call, ends, most, width, bar)
+        polish_in_rounds(mesh, call, ends, most, width, stage)
         return ends
 
     def _blocks(
@@ -96,7 +97,7 @@ def polish_in_rounds(
     ends: Polished,
     most: int,
     width: int,
-    bar: Any = None,
+    stage: Stage | None = None,
 ) -> None:
     """Polish starts in blocks, round by round; those that go on are put together in between.
 
@@ -106,7 +107,7 @@ def polish_in_rounds(
         ends: where they end, written in place.
         most: iterations at most.
         width: starts of a block on each device.
-        bar: progress, updated with how many have ended.
+        stage: updated with how many have ended.
     """
     count, at_once = len(ends.value), width * mesh.size
     limits = [] if count <= TOGETHER else [limit for limit in LIMITS if limit < most]
@@ -120,14 +121,13 @@ def polish_in_rounds(
             found = call(filled, State(*(leaf[filled] for leaf in states)), limit)
             for leaf, values in zip((*ends, *states), (*found[0], *found[1]), strict=True):
                 leaf[index] = values[: len(index)]
+            if stage is not None:
+                stage.update(int(np.count_nonzero(states.done[index] | (limit >= most))))
 
         calls = [going[i : i + at_once] for i in range(0, len(going), at_once)]
         # Also a single call: a program that the caller's thread runs cannot be interrupted.
         in_threads(run, calls, callers(mesh))
-        left = going[~states.done[going] & (limit < most)]
-        if bar is not None:
-            bar.update(len(going) - len(left))
-        going = left
+        going = going[~states.done[going] & (limit < most)]
         if not len(going):
             break
 

@@ -8,7 +8,6 @@ tables of a study (:mod:`scalefit.fitting.multistart`) are many.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -27,6 +26,7 @@ from scalefit.fitting.ranking import Ranking, rank
 from scalefit.fitting.tables import Tables
 from scalefit.problem.problem import Problem, Settings
 from scalefit.runtime.meshes import callers, is_host, mesh_of
+from scalefit.runtime.progress import counting
 from scalefit.runtime.settings import processor, quiet
 from scalefit.runtime.threads import apart, in_threads
 
@@ -48,9 +48,6 @@ RANKING_THREADS = 2
 # A value is lower than another by more than this share of it, or they are the same minimum.
 SAME_VALUE = 1e-9
 
-# A shorter wait shows no bar.
-BAR_SECONDS = 2.0
-
 
 class Engine:
     """Scans grids and polishes starts, on the host or on a device.
@@ -61,7 +58,6 @@ class Engine:
         tables: the design, and the losses and weights of every table.
         axes: cells of the grid, as from :func:`scalefit.fitting.grid.axes`.
         devices: where to compute.
-        progress: whether to draw a bar once work has taken two seconds.
     """
 
     def __init__(
@@ -71,10 +67,8 @@ class Engine:
         tables: Tables,
         axes: Sequence[np.ndarray],
         devices: Devices,
-        progress: bool,
     ) -> None:
         self.problem, self.settings, self.tables, self.axes = problem, settings, tables, axes
-        self.progress = progress
         self.mesh = chosen(devices, single=not any(tables.own))
         self.polisher = Polisher(problem, settings, tables, self.mesh)
         self._on_devices = DeviceScan(problem, settings, tables, axes)
@@ -83,14 +77,13 @@ class Engine:
     def rank(self, index: np.ndarray, starts: int) -> list[Ranking]:
         """Cells to start from for some tables, so many at most unless they are scattered."""
         compiled = bool(self.axes) and self.compiled(len(index))
-        with self.bar(len(index), "searching") as bar:
-            update = (lambda _: None) if bar is None else bar.update
+        with counting("searching", len(index), "tables") as stage:
             if compiled:
-                return self._ranked_by_blocks(index, starts, update)
+                return self._ranked_by_blocks(index, starts, stage.update)
             found = []
             for table in index.tolist():
                 found.append(self.ranked(table, self.scan(table, False), starts))
-                update(1)
+                stage.update()
             return found
 
     def _ranked_by_blocks(
@@ -179,8 +172,8 @@ class Engine:
             Which table each end is on, and the ends.
         """
         rounds = ROUNDS if self.problem.scattered else ((MOST_ITERATIONS, len(table)),)
-        with self.bar(len(table), "polishing") as bar:
-            polished = self.polisher(table, starts, rounds[0][0], bar)
+        with counting("polishing", len(table), "starts") as stage:
+            polished = self.polisher(table, starts, rounds[0][0], stage)
         for (last, _), (limit, most) in pairwise(rounds):
             going = np.flatnonzero(_places(table, or_infinite(polished.value)) < most)
             unfinished = going[polished.iterations[going] >= last]
@@ -193,14 +186,6 @@ class Engine:
                     leaf[unfinished] = values
             table, polished = table[going], polished.take(going)
         return table, polished
-
-    def bar(self, total: int, what: str) -> AbstractContextManager[Any]:
-        """A bar of progress, or None where none is drawn."""
-        if not self.progress:
-            return nullcontext()
-        from tqdm.auto import tqdm
-
-        return tqdm(desc=what, total=total, unit="refit", delay=BAR_SECONDS, leave=False)
 
 
 def or_infinite(value: np.ndarray) -> np.ndarray:

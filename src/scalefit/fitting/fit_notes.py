@@ -11,6 +11,7 @@ from scalefit.errors import listed
 from scalefit.fitting.diagnostics import EXACT_SPREAD
 from scalefit.fitting.prepared_fit import PreparedFit
 from scalefit.fitting.run_notes import run_notes
+from scalefit.laws import BUILTIN
 from scalefit.notes import Note
 from scalefit.objective import measure, penalty
 from scalefit.problem.problem import Problem
@@ -33,6 +34,11 @@ FAR_OUTSIDE = 10.0
 DOMINATES = 0.8
 # More levels of a coefficient than this at one bound share a note.
 MOST_NOTED = 10
+
+LINEAR_FORM = (
+    ". If it has the form E + A * g(...), write E and A as parameters of their own: the search "
+    "becomes faster and surer"
+)
 
 
 @quiet()
@@ -256,12 +262,13 @@ def _search_notes(fit: Fit, problem: Problem, table: LossTable) -> list[Note]:
             )
         )
     if not problem.structure.linear:
+        # A law of the catalogue is written as it is.
+        advice = "" if fit.law.name in BUILTIN else LINEAR_FORM
         notes.append(
             Note.of(
                 "not_separable",
                 f"{fit.law.name!r} has no linear parameter, so nothing could be projected out and "
-                "the grid covers every parameter. If it has the form E + A * g(...), write E and "
-                "A as parameters of their own: the search becomes faster and surer",
+                f"the grid covers every parameter{advice}",
             )
         )
     return notes

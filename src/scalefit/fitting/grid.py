@@ -174,7 +174,8 @@ def _scatter(problem: Problem, lower: Any, upper: Any, seed: int) -> list[np.nda
 
     found = []
     for number, (axis, count) in enumerate(zip(problem.axes, _counts(problem), strict=True)):
-        sobol = qmc.Sobol(len(axis), rng=np.random.default_rng([seed, number]))
+        # The name of this argument that old and new versions of scipy know.
+        sobol = qmc.Sobol(len(axis), seed=np.random.default_rng([seed, number]))
         places = list(axis)
         unit = sobol.random(count)
         found.append(lower[places] + (upper[places] - lower[places]) * unit)

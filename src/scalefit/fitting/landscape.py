@@ -37,13 +37,19 @@ class Landscape(NamedTuple):
     logarithmic: tuple[bool, bool]
 
 
-def landscape(fit: Fit, table: LossTable, points: int | None = None) -> Landscape:
+def landscape(
+    fit: Fit,
+    table: LossTable,
+    points: int | None = None,
+    box: tuple[tuple[float, float], tuple[float, float]] | None = None,
+) -> Landscape:
     """The objective at every cell of the search.
 
     Args:
         fit: a fit with two free nonlinear parameters.
         table: the table that was fitted.
         points: cells per axis; those of the search by default.
+        box: lowest and highest value of each parameter; the bounds of the search by default.
 
     Raises:
         LawError: the fit has another number of free nonlinear parameters.
@@ -63,6 +69,11 @@ def landscape(fit: Fit, table: LossTable, points: int | None = None) -> Landscap
         if points is not None or irls.squared(data.measure)
         else grid.coarse_axes(problem, settings, data.response.size)
     )
+    if box is not None:
+        axes = [
+            np.log(np.geomspace(*ends, len(axis))) if log else np.linspace(*ends, len(axis))
+            for ends, log, axis in zip(box, problem.logarithmic, axes, strict=True)
+        ]
     if irls.squared(data.measure) and data.measure.residual != "log":
         with quiet():
             model = Model(problem, data.columns, data.fixed)

@@ -23,6 +23,7 @@ from scalefit.fitting.polish import Polisher
 from scalefit.fitting.tables import Tables
 from scalefit.objective import Objective
 from scalefit.problem.problem import Data, Problem, Settings
+from scalefit.runtime.progress import counting
 from scalefit.runtime.settings import quiet
 
 __all__ = ["SAME_VALUE", "Refits", "follow", "improve", "refit"]
@@ -71,7 +72,6 @@ def refit(
     near: Candidates | None = None,
     global_search: np.ndarray | None = None,
     held: int | None = None,
-    progress: bool = False,
     devices: Devices = None,
 ) -> Refits:
     """Fits of the same law to many tables of one design, each searched globally and polished.
@@ -89,7 +89,6 @@ def refit(
         near: one optimum to start from, coefficients in raw units; shapes (k,) and (q,).
         global_search: whether to search the grid for a table all the same, shape (tables,).
         held: for how many of the tables that end at a bound it is searched; for all by default.
-        progress: whether to draw a bar once it has taken two seconds.
         devices: where to compute.
 
     Returns:
@@ -109,7 +108,7 @@ def refit(
     count = len(given[0])
     axes = grid.axes(problem, settings, points or (POINTS if len(problem.nonlinear) <= 2 else None))
     tables = Tables(objective, data, observed, weight)
-    engine = Engine(problem, settings, tables, axes, devices, progress)
+    engine = Engine(problem, settings, tables, axes, devices)
     if near is None:
         return _globally(engine, np.arange(count), starts)
     found = _followed(engine, count, near)
@@ -131,7 +130,6 @@ def follow(
     *,
     observed: np.ndarray | Drawn | None = None,
     weight: np.ndarray | Drawn | None = None,
-    progress: bool = False,
     devices: Devices = None,
 ) -> Refits:
     """Where one minimum leads on each of many tables of one design; no grid is searched.
@@ -144,12 +142,11 @@ def follow(
         near: the minimum, coefficients in raw units; shapes (k,) and (q,).
         observed: as for :func:`refit`.
         weight: as for :func:`refit`; one of the two is given.
-        progress: as for :func:`refit`.
         devices: as for :func:`refit`.
     """
     tables = Tables(objective, data, observed, weight)
     count = next(len(item) for item in (observed, weight) if item is not None)
-    return _followed(Engine(problem, settings, tables, (), devices, progress), count, near)
+    return _followed(Engine(problem, settings, tables, (), devices), count, near)
 
 
 @quiet()
@@ -185,9 +182,9 @@ def _followed(engine: Engine, count: int, near: Candidates) -> Refits:
         np.broadcast_to(leaf, (count, *np.shape(leaf))) for leaf in near[:2]
     )
     polisher = Polisher(engine.problem, engine.settings, engine.tables, engine.mesh, near=True)
-    with engine.bar(count, "polishing") as bar:
+    with counting("polishing", count, "refits") as stage:
         starts = Candidates(coordinates, coefficients, None)
-        polished = polisher(np.arange(count), starts, bar=bar)
+        polished = polisher(np.arange(count), starts, stage=stage)
     never = np.zeros(count, dtype=bool)
     return _refits(polished, np.zeros(count, dtype=int), never, never.copy())
 

@@ -35,6 +35,7 @@ from scalefit.fitting.scaled_objective import Batch
 from scalefit.fitting.tables import Tables
 from scalefit.problem.problem import Problem, Settings
 from scalefit.runtime.meshes import mesh_of
+from scalefit.runtime.progress import Stage
 from scalefit.runtime.settings import processor, quiet
 from scalefit.runtime.threads import THREADS, checkpoint, in_threads
 
@@ -114,7 +115,11 @@ class Polisher:
         self._width = max(1, HOST_NUMBERS // data.response.size)
 
     def __call__(
-        self, table: np.ndarray, starts: Candidates, most: int = MOST_ITERATIONS, bar: Any = None
+        self,
+        table: np.ndarray,
+        starts: Candidates,
+        most: int = MOST_ITERATIONS,
+        stage: Stage | None = None,
     ) -> Polished:
         """Where starts end.
 
@@ -122,9 +127,9 @@ class Polisher:
             table: which table each is on, shape (starts,).
             starts: points to start from.
             most: iterations at most.
-            bar: progress, updated with how many have ended.
+            stage: updated with how many have ended.
         """
-        return self._ends(table, starts, most, bar, None)
+        return self._ends(table, starts, most, stage, None)
 
     def from_nearby(self, start: Candidates, most: int = MOST_ITERATIONS) -> Polished:
         """Where one start ends that is known to be near a good minimum of the first table.
@@ -135,19 +140,24 @@ class Polisher:
         return self._ends(np.zeros(1, dtype=int), start, most, None, NEARBY)
 
     def _ends(
-        self, table: np.ndarray, starts: Candidates, most: int, bar: Any, share: float | None
+        self,
+        table: np.ndarray,
+        starts: Candidates,
+        most: int,
+        stage: Stage | None,
+        share: float | None,
     ) -> Polished:
         count, rows = len(table), self.data.response.size
         exact = partial(self._minimise_l1, most, 1.0 if share is None else share)
 
         def on_host(table: np.ndarray, starts: Candidates) -> Polished:
-            ends = self._on_host(table, starts, most, bar, share)
+            ends = self._on_host(table, starts, most, stage, share)
             return exact(table, ends) if self.absolute else ends
 
         if share is not None or (self.mesh is None and count * rows <= COMPILED_NUMBERS):
             return self._in_shares(on_host, table, starts)
         mesh = self.mesh or mesh_of([processor()])
-        ends = self._on_devices(mesh, table, starts, most, bar)
+        ends = self._on_devices(mesh, table, starts, most, stage)
         return self._in_shares(exact, table, ends) if self.absolute else ends
 
     def _in_shares(self, work: Any, table: np.ndarray, starts: Any) -> Polished:
@@ -170,7 +180,12 @@ class Polisher:
     # Newton iterations on the host
 
     def _on_host(
-        self, table: np.ndarray, starts: Candidates, most: int, bar: Any, share: float | None
+        self,
+        table: np.ndarray,
+        starts: Candidates,
+        most: int,
+        stage: Stage | None,
+        share: float | None,
     ) -> Polished:
         """Keep a batch of starts going until every one has ended."""
         count, width = len(table), self._width
@@ -189,8 +204,8 @@ class Polisher:
                 continue
             mine = self._take(running, ended)
             ends.put(mine.place, newton_ends(self.objective, self.factor, mine.batch, mine.state))
-            if bar is not None:
-                bar.update(len(mine.place))
+            if stage is not None:
+                stage.update(len(mine.place))
             running = self._take(running, ~ended)
             if waiting < count:
                 more = np.arange(waiting, min(count, waiting + width - len(running.place)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from scalefit.data.column_names import ALIASES, normalised
+from scalefit.data.column_units import spelled
 from scalefit.data.other_laws import called
 from scalefit.data.table import LossTable
 from scalefit.laws import BUILTIN, Law
@@ -90,7 +91,7 @@ def _header(table: LossTable, name: str) -> str:
     if header == name and name not in table.scales:
         return name
     if name in table.scales:
-        return f"({header!r}, {table.scales[name]!r})"
+        return f"({header!r}, {spelled(table.scales[name])})"
     return repr(header)
 
 

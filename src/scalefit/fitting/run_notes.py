@@ -146,12 +146,13 @@ def _design_notes(fit: Fit) -> list[Note]:
     notes = []
     condition = fit.diagnostics.condition
     if condition > WEAK_CONDITION:
+        vary = "Vary D/N more, or fix" if {"N", "D"} <= set(fit.law.columns) else "Add runs, or fix"
         notes.append(
             Note.of(
                 "weakly_identified",
                 f"the condition number is {condition:.2g} (an IsoFLOP sweep gives 1e2 to 3e3; the "
                 f"limit is {WEAK_CONDITION:g}): some combination of the parameters is hardly "
-                "constrained. Vary D/N more, or fix or tie a parameter",
+                f"constrained. {vary} or tie a parameter",
                 {"condition": condition, "limit": WEAK_CONDITION},
             )
         )

@@ -21,6 +21,7 @@ from scalefit.fitting.restarts import along_profiles, off_faces
 from scalefit.fitting.tables import Tables
 from scalefit.objective import Objective
 from scalefit.problem.problem import Data, Problem, Settings
+from scalefit.runtime.progress import counting
 from scalefit.runtime.settings import quiet
 
 __all__ = ["polish_from", "search"]
@@ -56,7 +57,7 @@ def search(
         axes: cells, as from :func:`scalefit.fitting.grid.axes`.
         device: where to compute, as for ``fit``.
     """
-    engine = _OneTable(problem, settings, Tables(objective, data), axes, device, False)
+    engine = _OneTable(problem, settings, Tables(objective, data), axes, device)
     if axes and not (problem.scattered or irls.squared(data.measure)):
         seen, starts = engine.reweighted()
         if seen.basins:
@@ -83,7 +84,7 @@ def polish_from(
         params: free nonlinear parameters by name, raw units.
         device: where to compute, as for ``fit``.
     """
-    engine = _OneTable(problem, settings, Tables(objective, data), (), device, False)
+    engine = _OneTable(problem, settings, Tables(objective, data), (), device)
     values = [params[group[0]] for group in problem.nonlinear]
     place = [
         np.log(value) if logarithm else value
@@ -104,6 +105,11 @@ class _OneTable(Engine):
     def solved_alone(self, cells: np.ndarray) -> Candidates:
         """Cells with their best coefficients by squares."""
         return self.solved(cells, np.zeros(len(cells), dtype=int))
+
+    def searched_grid(self) -> grid.Scan | None:
+        """The best cell of every tile of the grid; None where there is no grid."""
+        with counting("searching the grid"):
+            return self.scan(0, self.compiled(1))
 
     def settled(self, polished: Polished) -> bool:
         """Whether these ends are one interior minimum, so that no other start is needed."""
@@ -180,7 +186,7 @@ class _OneTable(Engine):
         if seen.basins == 1 and self.settled(polished):
             return seen, polished
         # Its cells are coarse; those of squares are fine.
-        squares = self.ranked(0, self.scan(0, self.compiled(1)), MOST_STARTS)
+        squares = self.ranked(0, self.searched_grid(), MOST_STARTS)
         chosen[0] = True
         others = starts.take(~chosen).joined(self.solved_alone(squares.cells))
         polished = self.with_neighbours(polished.joined(self.ends(others)))
@@ -188,7 +194,7 @@ class _OneTable(Engine):
 
     def by_squares(self) -> tuple[Searched, Polished]:
         """Ends of starts from the best cells of squares, more of them where the first disagree."""
-        scan = self.scan(0, self.compiled(1))
+        scan = self.searched_grid()
         ranking = self.ranked(0, scan, BATCH)
         polished = self.ends(self.solved_alone(ranking.cells))
         if self.problem.scattered:

@@ -36,6 +36,7 @@ from scalefit.results.dependence import dependence_notes
 from scalefit.results.estimate import AS_DRAWN
 from scalefit.results.fit import Fit, checked_fit
 from scalefit.results.prediction import refuse_unknown
+from scalefit.runtime.progress import with_progress
 
 __all__ = ["bootstrap"]
 
@@ -65,6 +66,7 @@ FIELDS = 16
 COUNT = "Pass n_draws=1000, which gives two digits of an interval"
 
 
+@with_progress
 def bootstrap(
     fit: Fit,
     runs: LossTable | pd.DataFrame,
@@ -103,7 +105,7 @@ def bootstrap(
             ``index`` for the labels of the rows.
         seed: of the resampling.
         global_search: share of the replicates that is searched over the whole bounds in any case.
-        progress: whether to show a progress bar once it takes more than two seconds.
+        progress: whether a line shows what is going on once it takes more than a second.
         devices: where to polish: ``"all"`` devices of this process, one as ``"gpu"`` or
             ``"gpu:1"``, or a mesh of JAX's. By default JAX's default device where that is an
             accelerator; otherwise numpy on the host, or a compiled program for more than
@@ -145,7 +147,7 @@ def bootstrap(
         most=1,
         remedy=f"Pass a share, as global_search={SEARCHED}",
     )
-    progress, devices = arguments.flag(progress, "progress"), checked_devices(devices)
+    devices = checked_devices(devices)
     arguments.affordable(n_draws, "n_draws", 8 * FIELDS * (fit.n_free + 1), remedy=COUNT)
     # Losses with known noise are drawn, whatever the residuals say of it.
     require_freedom(fit, method == "residuals" and fit.objective.sigma is not None)
@@ -156,7 +158,7 @@ def bootstrap(
         require_clusters(fit, f"bootstrap(fit, runs, method={plain!r}, by={{by}})")
     fitted = attach(fit, runs, **columns)
     resample = RESAMPLES[method](fitted, columns_by, n_draws, seed)
-    refits = _Refits(fitted, resample, n_draws, progress, devices)
+    refits = _Refits(fitted, resample, n_draws, devices)
     found, checks = refits.searched(global_search, np.random.default_rng(seed))
     usable = converged(fit.objective, fitted.prepared.data, found) & np.isfinite(found.value)
     if not usable.any():
@@ -201,14 +203,12 @@ class _Refits:
         fitted: the fit on its table.
         resample: weights or losses of the replicates.
         n_draws: number of replicates.
-        progress: whether to show a progress bar.
         devices: where to polish.
     """
 
     fitted: FittedData
     resample: Resample
     n_draws: int
-    progress: bool
     devices: Devices
 
     def searched(
@@ -250,7 +250,6 @@ class _Refits:
             observed=None if losses is None else losses.some(which),
             weight=None if weights is None else weights.some(which),
             points=POINTS if gridded else None,
-            progress=self.progress,
             devices=self.devices,
             **options,
         )
@@ -290,7 +289,6 @@ class _Refits:
                     near,
                     observed=self.resample.losses,
                     weight=self.resample.weights,
-                    progress=self.progress,
                     devices=self.devices,
                 )
                 self._improve(found, np.arange(n), other)

@@ -24,6 +24,7 @@ from scalefit.problem.problem import Data, Problem
 from scalefit.results.dependence import dependence_notes
 from scalefit.results.fit import Fit, checked_fit
 from scalefit.results.prediction import refuse_unknown
+from scalefit.runtime.progress import compiling, counting, with_progress
 from scalefit.runtime.settings import on_device, processor
 from scalefit.runtime.threads import apart, in_threads
 
@@ -58,6 +59,7 @@ MOST_SEED = 2**63 - 1
 MOST_PROGRAMS = 8
 
 
+@with_progress
 def posterior(
     fit: Fit,
     runs: LossTable | pd.DataFrame,
@@ -65,6 +67,7 @@ def posterior(
     n_draws: int = 1000,
     chains: int = 4,
     seed: int = 0,
+    progress: bool = True,
     **columns: Any,
 ) -> Ensemble:
     """Draws from the posterior of the parameters, by the No-U-Turn Sampler.
@@ -96,6 +99,7 @@ def posterior(
         n_draws: number of draws of each chain, after 500 of warm-up.
         chains: number of chains.
         seed: of the random numbers.
+        progress: whether a line shows what is going on once it takes more than a second.
         **columns: options of the table where ``runs`` is a DataFrame, as for ``fit``.
 
     Returns:
@@ -230,7 +234,11 @@ def _sampled(
             # Not from a seed by JAX, which has a setting that is added to every one.
             bits = jnp.array([seed >> 32 & 0xFFFFFFFF, seed & 0xFFFFFFFF], dtype=jnp.uint32)
             key = jax.random.wrap_key_data(bits, impl="threefry2x32")
-            state, tuned, go = warm_up(target, jax.random.split(key, chains))
+            each = jax.random.split(key, chains)
+            with compiling(warm_up, (target, each), "the sampler"):
+                state, tuned, go = warm_up(target, each)
+            with counting("warming up"):
+                go.block_until_ready()
             return state, tuned, jax.vmap(partial(jax.random.split, num=draws))(go)
 
     state, tuned, keys = apart(begin)
@@ -240,10 +248,16 @@ def _sampled(
         with on_device(device):
             # The last ones are filled up to the size that is compiled.
             mine = keys[:, np.arange(first, first + AT_ONCE).clip(max=draws - 1)]
-            state, found = draw(target, state, tuned, mine)
+            with compiling(draw, (target, state, tuned, mine), "the sampler"):
+                state, found = draw(target, state, tuned, mine)
             return _Chains(*(np.asarray(leaf)[:, : draws - first] for leaf in found))
 
-    parts = in_threads(some, range(0, draws, AT_ONCE), 1)
+    with counting("drawing", draws, "draws of each chain") as stage:
+
+        def count() -> None:
+            stage.update(min(AT_ONCE, draws - stage.done))
+
+        parts = in_threads(some, range(0, draws, AT_ONCE), 1, count)
     return _Chains(*(np.concatenate(leaves, axis=1) for leaves in zip(*parts, strict=True)))
 
 

@@ -39,6 +39,7 @@ from scalefit.results.dependence import dependence_notes
 from scalefit.results.fit import Fit, checked_fit
 from scalefit.results.prediction import refuse_unknown
 from scalefit.results.status import Status
+from scalefit.runtime.progress import counting, with_progress
 
 __all__ = ["Profile", "profile"]
 
@@ -187,6 +188,7 @@ class Profile(Described):
         return f"<Profile {self.as_text()}>"
 
 
+@with_progress
 def profile(
     fit: Fit,
     runs: LossTable | pd.DataFrame,
@@ -195,6 +197,7 @@ def profile(
     level: float = 0.95,
     method: CovarianceMethod | None = None,
     by: str | Sequence[str] | None = None,
+    progress: bool = True,
     **columns: Any,
 ) -> Profile:
     """Interval of one quantity, by refitting everything else while it is held.
@@ -223,6 +226,7 @@ def profile(
             :func:`covariance`, and by default the one of both that is the default there.
         by: columns of clusters of runs that depend on each other, as for :func:`covariance`
             (sandwich).
+        progress: whether a line shows what is going on once it takes more than a second.
         **columns: options of the table where ``runs`` is a DataFrame, as for ``fit``.
 
     Returns:
@@ -271,7 +275,10 @@ def profile(
         df, said = path.use_sandwich(clustered)
         notes += said
     reach = float(t.ppf(0.5 + 0.5 * share, df))
-    below, above = (path.side(direction, reach) for direction in (-1, 1))
+    with counting("following the valley", 2, "sides") as stage:
+        below = path.side(-1, reach)
+        stage.update()
+        above = path.side(1, reach)
     points = [*reversed(below.points), PathPoint(path.start, path.level, 0.0), *above.points]
     # A quantity is held to a share of its step, and may lie beyond a bound by that.
     least, most = _range(fitted, wanted.name)

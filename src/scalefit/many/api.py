@@ -31,6 +31,7 @@ from scalefit.problem.separability import Structure, structure
 from scalefit.results.prediction import refuse_unknown
 from scalefit.results.status import Status
 from scalefit.runtime.meshes import mesh_of
+from scalefit.runtime.progress import counting, with_progress
 from scalefit.runtime.settings import processor
 from scalefit.runtime.threads import in_threads
 
@@ -48,9 +49,8 @@ FEWEST_COMPILED = 150
 BATCH_NUMBERS = 2**17
 AT_ONCE = 2
 
-BAR_SECONDS = 2.0
 
-
+@with_progress
 def fit_many(
     tables: Any,
     law: str | Law = "chinchilla",
@@ -99,7 +99,7 @@ def fit_many(
         bytes_per_token: see ``residual``.
         intervals: whether ``fits.to_frame(level)`` is to have intervals: standard errors are then
             computed.
-        progress: whether a bar is drawn once it takes more than two seconds.
+        progress: whether a line shows what is going on once it takes more than a second.
         devices: where to compute: ``"all"`` devices of this process, one as ``"gpu"`` or
             ``"gpu:1"``, or a mesh of JAX's. By default JAX's default device where that is an
             accelerator, otherwise the host.
@@ -133,7 +133,7 @@ def fit_many(
         "bounds": read_bounds(bounds),
         "tied": read_ties(tied),
     }
-    progress, devices = arguments.flag(progress, "progress"), checked_devices(devices)
+    devices = checked_devices(devices)
     wanted = arguments.flag(intervals, "intervals")
     reading = {
         "keep": keep,
@@ -151,35 +151,21 @@ def fit_many(
     mesh = chosen(devices, single=False)
     fewest = FEWEST_COMPILED if mesh is None else 1
     mesh = mesh or mesh_of([processor()])
-    with _bar(len(given.keys), progress) as bar:
+    with counting("fitting", len(given.keys), "tables") as stage:
 
-        def shown() -> None:
-            bar.update(rows.known - bar.n)
+        def count() -> None:
+            stage.update(rows.known - stage.done)
 
         posed = _posed(parts, law, objective, options, rows)
         for batches in _groups(posed, objective, fewest):
-            _fit_group(batches, objective, options["fixed"], mesh, rows, shown)
+            _fit_group(batches, objective, options["fixed"], mesh, rows, count)
         # Few tables; what no program takes, as absolute residuals and laws of many nonlinear
         # parameters; and tables that need a fit of their own.
         own = {item.number: item for item in posed}
         for number in rows.waiting():
             _fit_alone(own[number], objective, options["fixed"], rows, alone)
-            shown()
+            count()
     return FitMany(law, objective, rows.frame(), parts.notes, rows.intervals, alone)
-
-
-def _bar(total: int, progress: bool) -> Any:
-    # Imported here: tqdm imports asyncio, which nothing else needs.
-    from tqdm.auto import tqdm
-
-    return tqdm(
-        desc="fitting",
-        total=total,
-        unit="table",
-        delay=BAR_SECONDS,
-        leave=False,
-        disable=not progress,
-    )
 
 
 def _posed(

@@ -10,7 +10,7 @@ CODES = {
     "units": Code(
         "warning",
         "N, D or C are not in raw counts, with the likely unit "
-        "([units](tables.md#units)); carried to every answer",
+        "([units](tables.md#units-of-counts)); carried to every answer",
         'pass the units that the note prints, as `N=("params", 1e9)`',
     ),
     "loss_unit": Code(

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scalefit.allocation.result import Allocation
 from scalefit.arguments import instance, refused
+from scalefit.notes import Note
+from scalefit.plot.style import prepared
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["several", "single", "with_unit"]
+__all__ = ["beyond", "several", "single", "warned"]
+
+# Pictures show the first; the second sums up those of a fit.
+SHOWN = ("extrapolation", "fit_warnings")
 
 
 def single(ax: Any, size: tuple[float, float]) -> Axes:
@@ -28,9 +35,9 @@ def single(ax: Any, size: tuple[float, float]) -> Axes:
     from matplotlib.axes import Axes
 
     if ax is None:
-        return plt.subplots(figsize=size, layout="constrained")[1]
+        return prepared(plt.subplots(figsize=size, layout="constrained")[1])
     remedy = "Pass Axes, as ax=matplotlib.pyplot.gca(), or leave it out"
-    return instance(ax, "ax", Axes, wanted="Axes of matplotlib", remedy=remedy)
+    return prepared(instance(ax, "ax", Axes, wanted="Axes of matplotlib", remedy=remedy))
 
 
 def several(ax: Any, shape: tuple[int, int], size: tuple[float, float]) -> np.ndarray:
@@ -57,9 +64,21 @@ def several(ax: Any, shape: tuple[int, int], size: tuple[float, float]) -> np.nd
     if len(found) != count or not all(isinstance(item, Axes) for item in found):
         remedy = f"Pass ax=matplotlib.pyplot.subplots({shape[0]}, {shape[1]})[1], or leave it out"
         raise refused("ax", ax, f"{count} Axes of matplotlib", remedy)
+    for one in found:
+        prepared(one)
     return found if shape[0] == 1 and shape[1] > 1 else found.reshape(shape)
 
 
-def with_unit(name: str, unit: str) -> str:
-    """What an axis shows, with its unit where it is known."""
-    return f"{name}, {unit}" if unit else name
+def beyond(best: Allocation) -> list[str]:
+    """How far the compute of an allocation lies beyond the runs of its fit, a phrase or none."""
+    far = [note.details.get("flops", 0.0) for note in best.notes if note.code == "extrapolation"]
+    return [
+        f"{max(far):.1f} decades of compute beyond the runs" for _ in far[:1] if max(far) > 0.05
+    ]
+
+
+def warned(notes: Iterable[Note]) -> list[str]:
+    """The codes of warnings but that of extrapolation, which pictures show, a phrase or none."""
+    codes = [note.code for note in notes if note.severity == "warning"]
+    codes = [code.replace("_", " ") for code in dict.fromkeys(codes) if code not in SHOWN]
+    return [f"warned of: {', '.join(codes)}"] if codes else []

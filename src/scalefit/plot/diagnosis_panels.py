@@ -11,10 +11,30 @@ import pandas as pd
 from scalefit.approach2.bias_variants import AS_GIVEN
 from scalefit.arguments import instance
 from scalefit.arguments import level as checked_level
+from scalefit.data.table import LossTable
+from scalefit.frozen import Frozen
 from scalefit.objective import robust_size
 from scalefit.plot.canvas import several
-from scalefit.plot.gap_parts import percent_label, percent_ticks
-from scalefit.reporting.numbers import shown
+from scalefit.plot.gap_parts import ratio_axis
+from scalefit.plot.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    axis_label,
+    band,
+    ink,
+    is_small,
+    log_axis,
+    picture,
+    sequence,
+    small_text,
+    title,
+)
+from scalefit.reporting.numbers import Kind, shown
 from scalefit.validation.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
@@ -28,13 +48,19 @@ MOST_PANELS = 4
 TALLEST = 6.0
 # Answers beyond this factor are put on the edge.
 WIDEST = 8.0
-BAND, TREND, FLAGGED = "#2b8cae", "#d1495b", "#d1495b"
-UNITS = {"N": "N, parameters", "D": "D, tokens", "C": "C, FLOP", "6ND": "6ND, FLOP",
-         "D/N": "D/N, tokens per parameter"}  # fmt: skip
+BAND, TREND, FLAGGED = BLUE, VERMILION, VERMILION
+# Colours of few blocks without an order.
+FEW = (BLUE, ORANGE, GREEN, PURPLE, SKY, GREY)
+KINDS: Frozen[str, Kind] = Frozen({"N": "count", "D": "count", "C": "flop", "6ND": "flop"})
 
 
+@picture
 def diagnosis(
-    result: Diagnosis, *, level: float = 0.95, ax: Sequence[Axes] | None = None
+    result: Diagnosis,
+    runs: LossTable | pd.DataFrame | None = None,
+    *,
+    level: float = 0.95,
+    ax: Sequence[Axes] | None = None,
 ) -> np.ndarray:
     """Residuals against each column with their trends, and how the answer moves.
 
@@ -43,11 +69,12 @@ def diagnosis(
     that a note warns of. Residuals beyond six times their usual size are triangles on the edge. In
     the two last panels a dot is the answer without one block, or by another objective, relative to
     that of the fit; the shaded band is the interval of the fit, and a grey bar what noise alone
-    does to the answer without that block (as many standard errors as the level asks for). Red
-    blocks are those that a note warns of.
+    does to the answer without that block (as many standard errors as the level asks for).
+    Vermilion blocks are those that a note warns of.
 
     Args:
         result: from :func:`scalefit.diagnose`.
+        runs: not needed; taken so that all pictures are called alike.
         level: coverage of the intervals.
         ax: Axes to draw on, as many as a new figure would have: two rows of three for laws of N
             and D.
@@ -95,16 +122,16 @@ def _layout(count: int) -> tuple[tuple[int, int], list[int]]:
     return (2, 3), [0, 1, 3, 4, 2, 5]
 
 
-def _colours(result: Diagnosis) -> np.ndarray:
+def _colours(ax: Axes, result: Diagnosis) -> np.ndarray:
     """Colour of each run by its block, shape (runs, 4)."""
-    import matplotlib as mpl
+    from matplotlib.colors import to_rgba_array
 
     block = result.residuals["block"].cat
     count = len(block.categories)
-    if block.ordered or count > 10:
-        shades = mpl.colormaps["viridis"](np.linspace(0.12, 0.92, count))
+    if block.ordered or count > len(FEW):
+        shades = sequence(ax, count)
     else:
-        shades = np.asarray(mpl.colormaps["tab10"](np.arange(count)))
+        shades = np.resize(to_rgba_array(list(FEW)), (count, 4))
     return np.asarray(shades[block.codes.to_numpy()])
 
 
@@ -117,25 +144,26 @@ def _residuals(ax: Axes, result: Diagnosis, name: str, level: float) -> None:
     usual = robust_size(values) or 1.0
     top = 1.12 * min(float(np.abs(values).max()), TALLEST * usual)
     beyond = np.abs(values) > top
-    colours = _colours(result)
-    ax.scatter(x[~beyond], values[~beyond], s=14, color=colours[~beyond], linewidths=0)
+    colours = _colours(ax, result)
+    size = 6 if is_small(ax) else 14
+    ax.scatter(x[~beyond], values[~beyond], s=size, color=colours[~beyond], linewidths=0)
     for sign, marker in ((1, "^"), (-1, "v")):
         far = beyond & (np.sign(values) == sign)
         if far.any():
             ax.scatter(x[far], np.full(far.sum(), 0.96 * sign * top), s=22, marker=marker,
                        color=colours[far], linewidths=0)  # fmt: skip
-    ax.axhline(0.0, color="0.5", linewidth=0.8)
+    ax.axhline(0.0, color=GREY, linewidth=0.8)
     frame = result.trend_intervals(level)
     slope = frame[(frame["column"] == name) & (frame["term"] == "slope")].iloc[0]
     bend = frame[(frame["column"] == name) & (frame["term"] == "curvature")].iloc[0]
     logarithmic = slope["unit"] == "decade"
     _trend(ax, result, x, factor, slope, logarithmic)
     if logarithmic:
-        ax.set_xscale("log")
+        log_axis(ax, "x", KINDS.get(name, "number"))
     ax.set_ylim(-top, top)
-    ax.set_xlabel(UNITS.get(name, name))
-    ax.set_ylabel(f"{result.fit.objective.residual} residual" + ", %" * relative)
-    ax.set_title(_title(slope, bend, relative), fontsize=9)
+    ax.set_xlabel(axis_label(name, "FLOP" if name == "6ND" else None))
+    ax.set_ylabel(axis_label(f"{result.fit.objective.residual} residual", "%" * relative))
+    title(ax, _title(slope, bend, relative))
 
 
 def _trend(
@@ -155,7 +183,7 @@ def _trend(
                         linewidth=0)  # fmt: skip
 
 
-def _title(slope: pd.Series, bend: pd.Series, relative: bool) -> str:
+def _title(slope: pd.Series, bend: pd.Series, relative: bool) -> list[str]:
     """Both coefficients with the half-widths of their intervals; flagged ones with an asterisk."""
     factor, sign = (100.0, " %") if relative else (1.0, "")
     said = []
@@ -167,7 +195,7 @@ def _title(slope: pd.Series, bend: pd.Series, relative: bool) -> str:
             places = max(1 - int(np.floor(np.log10(half))), 0)
             text = f"{value:.{places}f} ± {half:.{places}f}"
         said.append(f"{name} {text}{sign} per {row['unit']}{power}{' *' * bool(row['flagged'])}")
-    return "\n".join(said)
+    return said
 
 
 def _left_out(ax: Axes, result: Diagnosis, level: float) -> None:
@@ -179,7 +207,7 @@ def _left_out(ax: Axes, result: Diagnosis, level: float) -> None:
     colours = [FLAGGED if flag else BAND for flag in frame["flagged"]]
     width = norm.ppf(0.5 + 0.5 * level) * frame["expected"].to_numpy()
     _dots(ax, result, level, frame["swing"].to_numpy(), labels, colours, width)
-    ax.set_title(f"{_short(result)} without each block", fontsize=9)
+    title(ax, f"{_short(result)} without each block")
 
 
 def _objectives(ax: Axes, result: Diagnosis, level: float) -> None:
@@ -191,7 +219,7 @@ def _objectives(ax: Axes, result: Diagnosis, level: float) -> None:
     ]
     changes = frame["change"].to_numpy()
     _dots(ax, result, level, changes, labels, [BAND] * len(frame), np.full(len(frame), np.nan))
-    ax.set_title(f"{_short(result)} by other objectives", fontsize=9)
+    title(ax, f"{_short(result)} by other objectives")
 
 
 def _short(result: Diagnosis) -> str:
@@ -216,14 +244,17 @@ def _dots(
     limit = np.log(WIDEST)
     ends = np.log(np.array(result.interval(level)) / result.answer)
     if np.isfinite(ends).all():
-        ax.axvspan(*np.clip(ends, -limit, limit), color=BAND, alpha=0.22, linewidth=0)
-    ax.axvline(0.0, color="0.5", linewidth=0.9)
+        ax.axvspan(*np.clip(ends, -limit, limit), **band(ax, BAND))
+    ax.axvline(0.0, color=GREY, linewidth=0.9)
     bar = np.clip(np.nan_to_num(width), 0.0, limit)
-    ax.hlines(rows, -bar, bar, color="0.6", linewidth=3.0, alpha=0.6)
+    ax.hlines(rows, -bar, bar, color=GREY, linewidth=3.0, alpha=0.6)
     known = np.isfinite(changes)
     inside = known & (np.abs(changes) <= limit)
     shades = np.array(colours, dtype=object)
-    ax.scatter(changes[inside], rows[inside], s=26, color=list(shades[inside]), zorder=3)
+    shown = list(shades[inside])
+    ax.scatter(
+        changes[inside], rows[inside], s=26, color=shown, edgecolors=ink(ax), lw=0.5, zorder=3
+    )
     for sign, marker in ((1, ">"), (-1, "<")):
         far = known & ~inside & (np.sign(changes) == sign)
         ax.scatter(np.full(far.sum(), sign * limit), rows[far], s=30, marker=marker,
@@ -236,26 +267,8 @@ def _dots(
     room = max(0.06 * float(np.ptp(finite)), 0.005)
     low, high = float(finite.min()) - room, float(finite.max()) + room
     ax.set_xlim(low, high)
-    _ticks(ax, low, high)
-    ax.tick_params(axis="x", labelsize=8)
-    ax.set_yticks(rows, labels, fontsize=7 if len(rows) > 10 else 8)
+    ratio_axis(ax)
+    ax.set_yticks(rows, labels, fontsize=min(small_text(ax), 7 if len(rows) > 10 else 8))
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
-    ax.set_xlabel("change of the answer")
-
-
-def _ticks(ax: Axes, low: float, high: float) -> None:
-    """Labels in percent, or in factors where they are large, none closer than a seventh."""
-    if high - low > np.log(3.0):
-        ratios = 2.0 ** np.arange(np.ceil(low / np.log(2)), np.floor(high / np.log(2)) + 1)
-        labels = [f"{ratio:g}x" if ratio >= 1 else f"1/{1 / ratio:g}" for ratio in ratios]
-    else:
-        ratios = percent_ticks(np.exp(low), np.exp(high))
-        labels = [percent_label(ratio) for ratio in ratios]
-    places = np.log(ratios)
-    kept: list[int] = []
-    # From no change outwards.
-    for i in np.argsort(np.abs(places)):
-        if all(abs(places[i] - places[k]) > (high - low) / 7 for k in kept):
-            kept.append(int(i))
-    ax.set_xticks(places[kept], [labels[k] for k in kept])
+    ax.set_xlabel("change of the answer" if is_small(ax) else "change of the answer (log scale)")

@@ -9,7 +9,19 @@ import pandas as pd
 
 from scalefit.arguments import instance
 from scalefit.arguments import level as checked_level
-from scalefit.plot.canvas import several, with_unit
+from scalefit.data.table import LossTable
+from scalefit.plot.canvas import several
+from scalefit.plot.style import (
+    BLUE,
+    GREY,
+    VERMILION,
+    axis_label,
+    is_small,
+    legend_below,
+    picture,
+    sequence,
+    title,
+)
 from scalefit.validation.hold_out_result import HoldOut
 
 if TYPE_CHECKING:
@@ -24,15 +36,26 @@ MOST_NAMED = 8
 # several beside each other. Blocks have one distance.
 ONE_FOLD, SEVERAL_FOLDS = 0.03, 0.16
 
+# Order of what lies outside its interval.
+CROSS = 4
+
 # Room around losses and errors, as a share of their range. Wider intervals leave the picture.
 LOSS_ROOM, ERROR_ROOM = 0.06, 0.3
 
 
-def holdout(result: HoldOut, *, level: float = 0.95, ax: Any = None) -> np.ndarray:
+@picture
+def holdout(
+    result: HoldOut,
+    runs: LossTable | pd.DataFrame | None = None,
+    *,
+    level: float = 0.95,
+    ax: Any = None,
+) -> np.ndarray:
     """Held-out runs against their predictions, and how errors grow with the distance.
 
     Args:
         result: from :func:`scalefit.holdout`.
+        runs: not needed; taken so that all pictures are called alike.
         level: coverage of the intervals, drawn where there are any.
         ax: two Axes to draw on; new ones by default.
 
@@ -48,36 +71,50 @@ def holdout(result: HoldOut, *, level: float = 0.95, ax: Any = None) -> np.ndarr
     remedy = "Pass result=scalefit.holdout(runs)"
     instance(result, "result", HoldOut, wanted="held-out runs", remedy=remedy)
     level = checked_level(level)
-    left, right = several(ax, (1, 2), (10.4, 4.4))
+    left, right = several(ax, (1, 2), (10.4, 4.8))
     frame = result.to_frame(level)
     frame = frame[np.isfinite(frame["error"])].copy()
     folds = [name for name in result.folds.index if (frame["fold"] == name).any()]
     frame["aside"] = frame["distance"] + _aside(frame)
-    for colour, name in zip(_colours(len(folds)), folds, strict=True):
+    for colour, name in zip(_colours(left, len(folds)), folds, strict=True):
         part = frame[frame["fold"] == name]
         _runs(left, right, part, result, colour, name if len(folds) <= MOST_NAMED else "")
     _framed(left, right, frame, result)
     found = result.covered(level)
-    title = f"{result.fit.law.name}: {len(frame)} held-out runs"
+    said = [f"{result.fit.law.name}: {len(frame)} held-out runs"]
     if found.runs:
-        title += f"\n{100 * level:g} % intervals hold {found.inside} of {found.runs}"
-    left.set_title(title, fontsize=10)
+        said.append(f"{100 * level:g} % intervals hold {found.inside} of {found.runs}")
+    title(left, said)
     if len(frame):
         size = f"{result.rmse:.3g} {result.unit}".rstrip()
         many = ", folds from dark to light" * (len(folds) > MOST_NAMED)
-        right.set_title(f"error by distance{many}\nRMSE {size}", fontsize=10)
+        title(right, [f"error by distance{many}", f"root mean square {size}"])
     if 1 < len(folds) <= MOST_NAMED:
-        right.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        legend_below(right)
+    _crossed(left)
     return np.array([left, right])
 
 
-def _colours(count: int) -> Any:
-    """A colour for each fold that is seen on white and on black."""
-    import matplotlib as mpl
+def _colours(ax: Axes, count: int) -> Any:
+    """A colour for each fold."""
+    return [BLUE] if count == 1 else sequence(ax, count)
 
-    if count == 1:
-        return ["#4c9ac0"]
-    return mpl.colormaps["viridis"](np.linspace(0.25, 0.85, count))
+
+def _crossed(ax: Axes) -> None:
+    """What crosses, bars and the line mean."""
+    from matplotlib.lines import Line2D
+
+    bar = Line2D([], [], color=GREY, label="interval of a new run")
+    style: dict[str, Any] = {
+        "linestyle": "none",
+        "marker": "X",
+        "color": GREY,
+        "markeredgecolor": VERMILION,
+    }
+    outside = Line2D([], [], label="run outside its interval", **style)
+    drawn = [item for item in ax.collections if item.get_zorder() == CROSS]
+    bars = any(type(item).__name__ == "LineCollection" for item in ax.collections)
+    legend_below(ax, handles=[*([bar] if bars else []), *([outside] if drawn else [])])
 
 
 def _runs(
@@ -99,12 +136,12 @@ def _runs(
                     across[at],
                     up[at],
                     marker=marker,
-                    s=18 if marker == "o" else 40,
+                    s=(18 if marker == "o" else 40) * (0.45 if is_small(ax) else 1.0),
                     color=colour,
-                    edgecolors="0.5" if marker == "o" else "crimson",
+                    edgecolors=GREY if marker == "o" else VERMILION,
                     linewidths=0.4 if marker == "o" else 1.0,
                     label=label or None,
-                    zorder=3,
+                    zorder=3 if marker == "o" else CROSS,
                 )
 
 
@@ -134,20 +171,21 @@ def _error(loss: np.ndarray, predicted: np.ndarray, result: HoldOut) -> np.ndarr
 
 def _framed(left: Axes, right: Axes, frame: pd.DataFrame, result: HoldOut) -> None:
     """Lines of no error, names of the axes."""
-    response = with_unit(result.fit.law.response, result.fit.loss_unit)
+    response = axis_label(result.fit.law.response, result.fit.loss_unit)
     if len(frame):
         both = frame[["predicted", "observed"]].to_numpy()
         ends = [both.min(), both.max()]
-        left.plot(ends, ends, color="0.5", linewidth=1.0, zorder=0)
+        left.plot(ends, ends, color=GREY, linewidth=1.0, zorder=0)
         left.set_ylim(*_roomy(both, LOSS_ROOM))
         right.set_ylim(*_roomy(np.append(frame["error"], 0.0), ERROR_ROOM))
     right.set_xlim(-0.04 * _reach(frame), 1.1 * _reach(frame))
-    right.axhline(0.0, color="0.5", linewidth=1.0, zorder=0)
+    right.axhline(0.0, color=GREY, linewidth=1.0, zorder=0)
     left.set_xlabel(f"predicted {response}")
     left.set_ylabel(f"observed {response}")
-    right.set_xlabel("distance outside the fitted runs, decades")
+    far = "outside the runs" if is_small(right) else "distance outside the fitted runs"
+    right.set_xlabel(f"{far} (decades)")
     said = "ln(observed / predicted)" if result.unit == "%" else "observed - predicted"
-    right.set_ylabel(with_unit(said, result.unit))
+    right.set_ylabel(axis_label("error" if is_small(right) else said, result.unit))
 
 
 def _roomy(values: np.ndarray, share: float) -> tuple[float, float]:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from scalefit.arguments import instance
 from scalefit.arguments import level as checked_level
+from scalefit.data.table import LossTable
+from scalefit.frozen import Frozen
 from scalefit.plot.canvas import several
+from scalefit.plot.style import (
+    BLUE,
+    GREY,
+    VERMILION,
+    is_small,
+    legend_below,
+    log_axis,
+    paper,
+    picture,
+    title,
+)
 from scalefit.validation.comparison_result import Comparison
 
 if TYPE_CHECKING:
@@ -16,16 +30,26 @@ if TYPE_CHECKING:
 
 __all__ = ["comparison"]
 
-WORSE, UNSURE, BEST = "#c0392b", "0.45", "#31688e"
+COLOURS: Frozen[str, str] = Frozen({"best": BLUE, "worse": VERMILION})
+NUMBERS = ["worse_by", "low", "high"]
+MEANINGS = ((BLUE, "the best"), (VERMILION, "worse"), (GREY, "cannot be told from the best"))
 
 
-def comparison(result: Comparison, *, ax: Axes | None = None, level: float = 0.95) -> np.ndarray:
+@picture
+def comparison(
+    result: Comparison,
+    runs: LossTable | pd.DataFrame | None = None,
+    *,
+    level: float = 0.95,
+    ax: Any = None,
+) -> np.ndarray:
     """Errors of every law, and differences to the best with their intervals.
 
     Args:
         result: from :func:`scalefit.compare`.
-        ax: two Axes; new ones by default.
+        runs: not needed; taken so that all pictures are called alike.
         level: coverage of the intervals, all together.
+        ax: two Axes; new ones by default.
 
     Returns:
         The Axes, shape (2,): left the root mean square error of held-out runs (filled) and of all
@@ -35,40 +59,63 @@ def comparison(result: Comparison, *, ax: Axes | None = None, level: float = 0.9
     Raises:
         ArgumentError: there is no comparison, or ``ax`` are not two Axes.
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     remedy = "Pass result=scalefit.compare(runs, ['chinchilla', 'farseer'])"
     instance(result, "result", Comparison, wanted="a comparison of laws", remedy=remedy)
-    share = checked_level(level)
-    frame = result.to_frame(share)
-    axes = several(ax, (1, 2), (8.6, 1.4 + 0.42 * len(frame)))
+    level = checked_level(level)
+    frame = result.to_frame(level)
+    left, right = axes = several(ax, (1, 2), (8.8, 1.9 + 0.42 * len(frame)))
     unit, factor = ("%", 100.0) if result.objective.needs_positive_loss else ("loss", 1.0)
     place = np.arange(len(frame))[::-1]
-    colors = {"best": BEST, "worse": WORSE}
     for y, (label, row) in zip(place, frame.iterrows(), strict=True):
-        color = colors.get(row["verdict"], UNSURE)
-        axes[0].plot(factor * row["spread"], y, "o", mfc="white", color=color, markersize=6)
-        axes[0].plot(factor * row["error"], y, "o", color=color, markersize=7)
-        if label == result.best:
-            axes[1].plot(0.0, y, "o", color=color, markersize=7)
-            continue
-        if np.isfinite(row["low"]):
-            ends = [factor * row["low"], factor * row["high"]]
-            axes[1].plot(ends, [y, y], color=color, linewidth=2.2, solid_capstyle="butt")
-        axes[1].plot(factor * row["worse_by"], y, "o", color=color, markersize=7)
-    axes[1].axvline(0.0, color="0.7", linewidth=0.9, linestyle="--", zorder=0)
-    axes[0].set_yticks(place, list(frame.index))
-    axes[1].set_yticks(place, [""] * len(place))
+        colour = COLOURS.get(row["verdict"], GREY)
+        _errors(left, factor * row["spread"], factor * row["error"], y, colour)
+        _difference(right, row[NUMBERS] * factor, y, colour, label == result.best)
+    right.axvline(0.0, color=GREY, linewidth=0.9, linestyle="--", zorder=0)
+    left.set_yticks(place, list(frame.index))
+    right.set_yticks(place, [""] * len(place))
     for one in axes:
         one.set_ylim(-0.6, len(frame) - 0.4)
-        one.grid(axis="x", color="0.92")
-        one.set_axisbelow(True)
-    axes[0].set_xscale("log")
-    axes[0].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes[0].xaxis.set_minor_formatter(NullFormatter())
-    axes[0].set_xlabel(f"root mean square residual, {unit}\n(filled: held out; open: in sample)")
-    axes[1].set_xlabel(
-        f"worse than {result.best} by, {unit}\n({100 * share:g} %, all differences together)"
-    )
+        one.grid(axis="x", color=GREY, alpha=0.2)
+        one.spines["left"].set_visible(False)
+        one.tick_params(axis="y", length=0)
+    log_axis(left, "x")
+    left.set_xlabel(f"root mean square error ({unit})")
+    small = is_small(right)
+    right.set_xlabel(f"worse by ({unit})" if small else f"worse than {result.best} by ({unit})")
+    title(left, "filled: held out, open: in the fit")
+    title(right, f"{100 * level:g} % intervals, all differences together")
+    _legends(right, set(frame["verdict"]))
     return axes
+
+
+def _errors(ax: Axes, spread: float, error: float, y: float, colour: str) -> None:
+    """The errors of a law, in the fit and held out."""
+    ax.plot([spread, error], [y, y], color=colour, linewidth=0.8, alpha=0.6)
+    ax.plot(spread, y, "o", markerfacecolor=paper(ax), color=colour, markersize=6)
+    ax.plot(error, y, "o", color=colour, markersize=7)
+
+
+def _difference(ax: Axes, row: pd.Series, y: float, colour: str, best: bool) -> None:
+    """How much worse than the best a law is."""
+    if best:
+        ax.plot(0.0, y, "o", color=colour, markersize=7)
+        return
+    if np.isfinite(row["low"]):
+        ends = [row["low"], row["high"]]
+        ax.plot(ends, [y, y], color=colour, linewidth=2.2, solid_capstyle="butt")
+    ax.plot(row["worse_by"], y, "o", color=colour, markersize=7)
+
+
+def _legends(ax: Axes, there: set[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    shown = [item for item in MEANINGS if item[0] == BLUE or item[1] in there]
+    if there - {"best", "worse"}:
+        shown = list(dict.fromkeys([*shown, MEANINGS[2]]))
+    legend_below(
+        ax,
+        handles=[
+            Line2D([], [], color=colour, marker="o", linestyle="none", label=label)
+            for colour, label in shown
+        ],
+    )

@@ -5,59 +5,100 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from scalefit.arguments import instance
+from scalefit.arguments import level as checked_level
+from scalefit.data.table import LossTable
 from scalefit.inference.profile_likelihood import Profile
 from scalefit.plot.canvas import single
+from scalefit.plot.style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    band,
+    halo,
+    ink,
+    is_small,
+    picture,
+    small_text,
+    symbol,
+    title,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["profile"]
 
+FORMULA = r"$\pm\sqrt{2\,\mathrm{rise}\,/\,\mathrm{noise}}$"
 
-def profile(result: Profile, *, ax: Axes | None = None) -> Axes:
-    """The deviance along a quantity, its threshold, and the interval.
+
+@picture
+def profile(
+    result: Profile,
+    runs: LossTable | pd.DataFrame | None = None,
+    *,
+    level: float = 0.95,
+    ax: Axes | None = None,
+) -> Axes:
+    """How far the objective rises where a quantity is held away from its best value.
 
     Args:
         result: from :func:`scalefit.profile`.
+        runs: not needed; taken so that all pictures are called alike.
+        level: coverage of the interval; at most the profile's own, which takes its place above.
         ax: Axes to draw on; new ones by default.
 
     Returns:
-        The Axes: the quantity across, the signed square root of the deviance up. A straight
-        line means that a symmetric standard error would do.
+        The Axes: the quantity across; up the root of twice the rise of the objective over its
+        noise, which counts standard errors, negative below the best value. A straight line means
+        that a symmetric standard error would do. The interval is shaded, its ends written at them;
+        an end that the profile does not close is dotted.
 
     Raises:
-        ArgumentError: there is no profile, or ``ax`` is no Axes.
+        ArgumentError: there is no profile, the level is no number between 0 and 1, or ``ax`` is no
+            Axes.
     """
     remedy = "Pass result=scalefit.profile(fit, runs, 'alpha')"
     instance(result, "result", Profile, wanted="a profile", remedy=remedy)
-    ax = single(ax, (6.0, 4.2))
+    level = min(checked_level(level), result.level)
+    ax = single(ax, (6.0, 4.4))
     side = np.sign(result.values - result.value)
+    x, y = result.values, side * np.sqrt(result.deviance)
+    small = is_small(ax)
+    ax.plot(x, y, color=BLUE, marker="o", markersize=2.5 if small else 4)
+    low, high = (float(end) for end in result.conf_int(level)[["low", "high"]].iloc[0])
+    ax.axvspan(low, high, **band(ax, BLUE, alpha=0.12), zorder=0)
+    ax.axhline(0.0, color=GREY, linewidth=0.8)
+    for end, closed, align in zip((low, high), result.closed, ("right", "left"), strict=True):
+        ax.axvline(end, color=BLUE, linewidth=1.0, linestyle="-" if closed else ":")
+        _end(ax, end, closed, align)
     ax.plot(
-        result.values,
-        side * np.sqrt(result.deviance),
-        color="#31688e",
-        marker="o",
-        markersize=3.5,
-        linewidth=1.4,
-    )
-    reach = np.sqrt(result.threshold)
-    share = f"{100 * result.level:g} %"
-    for name, end, closed, height in zip(
-        ("lower", "upper"), (result.low, result.high), result.closed, (-reach, reach), strict=True
-    ):
-        ax.axhline(height, color="0.7", linewidth=0.8, linestyle="--")
-        ax.axvline(
-            end,
-            color="crimson",
-            linewidth=1.0,
-            linestyle="-" if closed else ":",
-            label=f"{name} end of the {share} interval: {'' if closed else 'beyond '}{end:.4g}",
-        )
-    ax.plot(result.value, 0.0, marker="*", markersize=13, color="gold", markeredgecolor="black")
-    ax.set_xlabel(result.name)
-    ax.set_ylabel("signed square root of the deviance")
-    ax.set_title(f"profile of {result.name}, best at {result.value:.4g}", fontsize=10)
-    ax.legend(frameon=False, fontsize=9)
+        result.value, 0.0, marker="*", markersize=9 if small else 15, color=ORANGE,
+        markeredgecolor=ink(ax), markeredgewidth=0.8, zorder=5,
+    )  # fmt: skip
+    # Room for what is written outside the interval.
+    ax.margins(x=0.16)
+    ax.set_xlabel(symbol(result.name))
+    whole = "rise of the objective, in standard errors\n" + FORMULA
+    ax.set_ylabel("rise (standard errors)" if small else whole)
+    ends = f"{100 * level:g} % interval {low:.4g} to {high:.4g}"
+    title(ax, [f"{symbol(result.name)} = {result.value:.4g}", ends])
     return ax
+
+
+def _end(ax: Axes, end: float, closed: bool, align: str) -> None:
+    """The value of an end of the interval, beside it."""
+    text = f"{'' if closed else 'beyond '}{end:.4g}"
+    ax.annotate(
+        text,
+        (end, 0.03 if align == "left" else 0.97),
+        xytext=(4 if align == "left" else -4, 0),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha=align,
+        va="bottom" if align == "left" else "top",
+        fontsize=small_text(ax),
+        path_effects=halo(ax),
+    )

@@ -62,7 +62,7 @@ STYLE = """
 .scalefit table.data td {vertical-align: middle}
 .scalefit table.data thead th {border-bottom: 1px solid rgba(128, 128, 128, 0.6)}
 .scalefit table.facts th {font-weight: normal; opacity: 0.75; white-space: nowrap}
-.scalefit caption {
+.scalefit table caption {
     caption-side: top; text-align: left; opacity: 0.75; padding: 0 0 0.2em; color: inherit}
 .scalefit .rest {opacity: 0.75}
 .scalefit .note {border-left: 0.25em solid rgba(128, 128, 128, 0.7); padding: 0.1em 0.6em;
@@ -123,7 +123,9 @@ def text(said: Description, whole: bool = False) -> str:
 
 def html(said: Description) -> str:
     """The same for a notebook, in the colours of its theme; evidence is folded."""
-    return f"<div class='scalefit'><style>{STYLE}</style>{_html_body(said)}</div>"
+    # Jupyter's own rules for tables name up to three classes, and would win.
+    style = STYLE.replace(".scalefit table", f"{3 * '.scalefit'} table")
+    return f"<div class='scalefit'><style>{style}</style>{_html_body(said)}</div>"
 
 
 def markdown(said: Description) -> str:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from scalefit.arguments import choice
 from scalefit.data.grouping import Grouping
+from scalefit.data.separated_text import read_csv
 from scalefit.errors import LawError
 from scalefit.laws import Law, find
 from scalefit.notes import Note
@@ -46,7 +47,7 @@ def published_fits() -> pd.DataFrame:
     Example:
         >>> from scalefit.results.literature import published_fits
         >>> facts = published_fits().query("law == 'chinchilla' and configuration == 'besiroglu'")
-        >>> facts.set_index("parameter").loc["A", ["value", "uncertainty"]].to_list()
+        >>> facts.set_index("parameter")[["value", "uncertainty"]].loc["A"].to_list()
         [482.01, 124.58]
     """
     return _facts().copy()
@@ -132,7 +133,7 @@ def stated(
 def _facts() -> pd.DataFrame:
     with files("scalefit").joinpath("data", "published_fits.csv").open(encoding="utf-8") as file:
         text = ["configuration", "parameter", "units", "printed"]
-        return pd.read_csv(file, keep_default_na=False, na_values={"uncertainty": [""]}).astype(
+        return read_csv(file, keep_default_na=False, na_values={"uncertainty": [""]}).astype(
             dict.fromkeys(text, str) | {"value": float, "uncertainty": float}
         )
 

@@ -1,1 +1,1 @@
-"""The settings and threads under which everything runs."""
+"""The settings and threads under which everything runs, and what is shown meanwhile."""

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from scalefit.runtime.progress import compiling
 from scalefit.runtime.settings import on_device, quiet
 from scalefit.runtime.threads import THREADS, in_threads
 
@@ -87,8 +88,11 @@ def run_lanes(
 
     def one(place: int) -> Any:
         own = slice(place * width, (place + 1) * width)
+        mine = jax.tree.map(lambda leaf: leaf[own], lanes)
         with quiet(), on_device(devices[place]):
-            return jax.device_get(run(shared, jax.tree.map(lambda leaf: leaf[own], lanes)))
+            with compiling(run, (shared, mine), "the fit"):
+                found = run(shared, mine)
+            return jax.device_get(found)
 
     if len(devices) == 1:
         return one(0)

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
 from typing import Any, TypeVar
 
 from scalefit.errors import ArgumentError
@@ -82,10 +83,14 @@ def in_threads(
         checkpoint()
         return work(item)
 
+    def within(given: tuple[Context, Item]) -> Found:
+        return given[0].run(watched, given[1])
+
     pool = ThreadPoolExecutor(threads, thread_name_prefix="scalefit")
     found = []
     try:
-        for item in pool.map(watched, items):
+        # Each in the context of the caller, which a thread does not have by itself.
+        for item in pool.map(within, ((copy_context(), item) for item in items)):
             found.append(item)
             done()
     except BaseException:

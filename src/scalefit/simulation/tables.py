@@ -26,18 +26,20 @@ def simulate(
     noise: float | Noise = 0.005,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The design with losses of a law, and noise on them.
+    """The design with losses of a law, or whatever else it predicts, and noise on them.
 
     Args:
         design: columns of the law, raw units.
         law: name of a built-in law, or a law.
         params: a name in ``SURFACES``, or the law's parameters.
         noise: standard deviation of ln L, normal and independent; or a :class:`Noise`, which can be
-            additive, heavy-tailed or shared by clusters of runs.
+            additive, heavy-tailed or shared by clusters of runs. Noise on an accuracy may take it
+            beyond 1.
         seed: of the noise.
 
     Returns:
-        A copy of the design with a column ``loss``.
+        A copy of the design with a column ``loss``; of a law that predicts something else, with
+            one of that name, as ``accuracy``.
 
     Raises:
         ArgumentError: the design is no DataFrame, a parameter is missing or no number, or the noise
@@ -79,7 +81,7 @@ def simulate(
     with np.errstate(over="ignore"):
         loss = kind.applied(exact, kind.draw(design, rng))
     _refuse_endless(loss, "noise", noise, "Pass less, as noise=0.005")
-    return design.assign(loss=loss)
+    return design.assign(**{law.response: loss})
 
 
 def _refuse_endless(loss: np.ndarray, argument: str, value: Any, remedy: str) -> None:

@@ -15,6 +15,7 @@ from scalefit.notes import Note
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import percent
+from scalefit.runtime.progress import counting, with_progress
 from scalefit.skills.latent import fitted_skills, read_options
 from scalefit.skills.scores import Scores, checked_floors, read_scores
 
@@ -83,6 +84,7 @@ class FamiliesOut(Described):
         return f"<FamiliesOut: {len(self.by_fold)} folds, {percent(self.mean_abs_error)}>"
 
 
+@with_progress
 def leave_families_out(
     runs: Any,
     responses: Sequence[str] | None = None,
@@ -96,6 +98,7 @@ def leave_families_out(
     delta: float = 0.05,
     starts: int = 1,
     seed: int = 0,
+    progress: bool = True,
     **columns: Any,
 ) -> FamiliesOut:
     """How well skills predict the larger models of a family of which they know the smallest.
@@ -115,6 +118,7 @@ def leave_families_out(
         delta: where the Huber loss turns linear.
         starts: number of starts of each fold.
         seed: of the starts.
+        progress: whether a line shows what is going on once it takes more than a second.
         **columns: headers and units of N and D, ``keep`` and ``missing``.
 
     Raises:
@@ -139,14 +143,17 @@ def leave_families_out(
             remedy="Name the column of families that have several models, as family='Family'",
         )
     parts, blind = [], 0
-    for name in dict.fromkeys(fold[held]):
-        out = held & (fold == name)
-        found = fitted_skills(scores, family, levels, options, ~out)
-        where = {"N": scores.column("N")[out], "D": scores.column("D")[out], family: own[out]}
-        unseen = np.isnan(scores.values[~out]).all(axis=0)
-        blind += np.isfinite(scores.values[out][:, unseen]).sum()
-        predicted = np.where(unseen, np.nan, found.predict(**where))
-        parts.append(_held_out(scores, str(name), out, own, predicted))
+    names = [*dict.fromkeys(fold[held])]
+    with counting("leaving out", len(names), "families") as stage:
+        for name in names:
+            out = held & (fold == name)
+            found = fitted_skills(scores, family, levels, options, ~out)
+            where = {"N": scores.column("N")[out], "D": scores.column("D")[out], family: own[out]}
+            unseen = np.isnan(scores.values[~out]).all(axis=0)
+            blind += np.isfinite(scores.values[out][:, unseen]).sum()
+            predicted = np.where(unseen, np.nan, found.predict(**where))
+            parts.append(_held_out(scores, str(name), out, own, predicted))
+            stage.update()
     alone = len({*fold} - {*fold[held]})
     notes = [
         Note.of(

@@ -18,6 +18,7 @@ from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import percent
 from scalefit.results.remembered_columns import table_again
+from scalefit.runtime.progress import with_progress
 from scalefit.skills.rotation import identified
 from scalefit.skills.scores import Scores, as_labels, checked_floors, read_scores
 from scalefit.skills.solver import Product, Solved, sigmoid, solve
@@ -193,6 +194,7 @@ class Skills(Described):
         return f"<Skills: {d} skills, {count} benchmarks, {len(self.families)} families>"
 
 
+@with_progress
 def fit_skills(
     runs: Any,
     responses: Sequence[str] | None = None,
@@ -204,6 +206,7 @@ def fit_skills(
     delta: float = 0.05,
     starts: int = 4,
     seed: int = 0,
+    progress: bool = True,
     **columns: Any,
 ) -> Skills:
     """Latent skills that explain the scores of models on many benchmarks.
@@ -228,6 +231,7 @@ def fit_skills(
         delta: where the Huber loss of a score turns linear.
         starts: number of starts.
         seed: of the starts but the first.
+        progress: whether a line shows what is going on once it takes more than a second.
         **columns: headers and units of N and D, as ``N=("#Params (B)", 1e9)``, and ``keep`` and
             ``missing``, as for :func:`scalefit.read`.
 

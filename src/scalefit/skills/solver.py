@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from scalefit.runtime.progress import counting
+
 __all__ = ["Product", "Solved", "sigmoid", "solve"]
 
 # Steps of one start, and the relative fall of the objective in a step at which it ends.
@@ -76,9 +78,11 @@ def solve(problem: Product, starts: int, seed: int) -> Solved:
     """The best of several starts: the first from logits, the others at random around it."""
     first, rng = _from_logits(problem), np.random.default_rng(seed)
     ends = []
-    for k in range(starts):
-        point = first if k == 0 else first + APART * rng.standard_normal(first.size)
-        ends.append(_descend(problem, point))
+    with counting("descending", starts, "starts") as stage:
+        for k in range(starts):
+            point = first if k == 0 else first + APART * rng.standard_normal(first.size)
+            ends.append(_descend(problem, point))
+            stage.update()
     values = tuple(value for _, value, _ in ends)
     point, value, settled = ends[int(np.argmin(values))]
     return Solved(*_parts(problem, point), value, values, settled)

@@ -20,6 +20,7 @@ from scalefit.objective import Objective, Residual, Robust
 from scalefit.reporting.described import Described
 from scalefit.reporting.description import Column, Description, Table
 from scalefit.reporting.numbers import percent
+from scalefit.runtime.progress import counting, with_progress
 from scalefit.simulation.designs import isoflop_design, parameters_of, surface_of
 from scalefit.simulation.noise import Noise
 from scalefit.studies.estimates import (
@@ -38,8 +39,6 @@ OF_NOISE = ("additive", "df", "cluster", "icc")
 
 # A relative error below rounding is rounding, and has a logarithm.
 LEAST_ERROR = 1e-16
-
-BAR_SECONDS = 2.0
 
 # Bytes that a table of a design of some dozens of runs takes, at least.
 TABLE = 2000
@@ -140,6 +139,7 @@ class Study(Described):
         )
 
 
+@with_progress
 def simulation_study(
     settings: Mapping[str, Any] | pd.DataFrame,
     seeds: int | Sequence[int] = 256,
@@ -178,7 +178,7 @@ def simulation_study(
         delta: of the surface fit.
         slow_seeds: methods of Approach 3, in scipy and one by one, are run on the first so many
             seeds of each setting only.
-        progress: whether a bar is drawn once it takes more than two seconds.
+        progress: whether a line shows what is going on once it takes more than a second.
         devices: where surfaces are fitted, as for :func:`scalefit.bootstrap`.
 
     Returns:
@@ -207,23 +207,17 @@ def simulation_study(
     )
     slow = "Pass a number of seeds, as slow_seeds=16"
     slow_seeds = arguments.whole(slow_seeds, "slow_seeds", least=1, remedy=slow)
-    progress, devices = arguments.flag(progress, "progress"), checked_devices(devices)
+    devices = checked_devices(devices)
     how = _How(flops, Objective(residual, robust, delta), slow_seeds, devices)
     batches: dict[str, list[_Setting]] = {}
     for number, row in enumerate(rows):
         one = read_setting(number, row, design)
         batches.setdefault(one.key, []).append(one)
-    # Imported here: tqdm imports asyncio, which nothing else needs.
-    from tqdm.auto import tqdm
-
-    bar = tqdm(
-        batches.values(),
-        "designs",
-        delay=BAR_SECONDS,
-        leave=False,
-        disable=not progress,
-    )
-    frames = [_batch(batch, chosen, names, how) for batch in bar]
+    frames = []
+    with counting("fitting", len(batches), "designs") as stage:
+        for batch in batches.values():
+            frames.append(_batch(batch, chosen, names, how))
+            stage.update()
     table = pd.concat(frames, ignore_index=True)
     order = table["method"].map({name: place for place, name in enumerate(names)})
     table = table.assign(order=order).sort_values(["setting", "order", "seed"], kind="stable")

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
+from scalefit.runtime.progress import compiling
 from scalefit.runtime.settings import on_device, own_settings, processor, quiet
 from scalefit.runtime.threads import apart
 from scalefit.tracing.primitives import (
@@ -357,8 +358,9 @@ class Compiled:
 
     def _run(self, first: Any, rest: Any) -> list[np.ndarray]:
         def run() -> list[np.ndarray]:
-            with on_device(processor()):
-                found = self._compiled(tuple(map(np.asarray, first)), rest)
+            given = (tuple(map(np.asarray, first)), rest)
+            with on_device(processor()), compiling(self._compiled, given, "the law"):
+                found = self._compiled(*given)
                 return [np.asarray(item) for item in found]
 
         return apart(run)

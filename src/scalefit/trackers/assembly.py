@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from scalefit.data.containers import as_series
 from scalefit.data.limits import MOST_BYTES
 from scalefit.errors import DataError, listed
 from scalefit.notes import Note
@@ -49,13 +51,18 @@ def assembled(runs: Sequence[TrackedRun], source: str, notes: Sequence[Note] = (
             replaced[name] = lost
     records = pd.concat(pieces, ignore_index=True)
     metrics = [column for column in records.columns if column not in ("run", "step")]
-    settings = pd.DataFrame(
-        [{free_name(key, "config"): value for key, value in run.config.items()} for run in runs]
-    )
     heads = pd.DataFrame({"run": names, "state": [run.state for run in runs]}, dtype=object)
-    found = pd.concat([heads, settings.set_axis(heads.index, axis="index")], axis="columns")
+    found = pd.concat([heads, _settings(runs).set_axis(heads.index)], axis="columns")
     own = [*_name_note(names, runs), *_replaced_note(replaced)]
     return Histories(records[["run", "step", *metrics]], found, source, (*notes, *own))
+
+
+def _settings(runs: Sequence[TrackedRun]) -> pd.DataFrame:
+    """A row of parameters for each run, NaN where it has none of the name."""
+    rows = [{free_name(key, "config"): cell for key, cell in run.config.items()} for run in runs]
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: as_series([row.get(name, math.nan) for row in rows]) for name in names}
+    return pd.DataFrame(columns, index=range(len(rows)))
 
 
 def not_read(parts: Sequence[str]) -> list[Note]:

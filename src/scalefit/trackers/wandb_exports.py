@@ -211,10 +211,14 @@ def _history_runs(frame: pd.DataFrame, source: str, only: str) -> list[TrackedRu
     rest = frame.drop(columns=[name for name in ("_step", by) if name])
     fixed = [name for name in rest if _is_fixed(rest[name], code)]
     metrics = numbers_of_frame(rest.drop(columns=fixed))
-    settings = rest[fixed].iloc[[rows[0] for rows in parts]].to_dict("records")
+    first = rest[fixed].iloc[[rows[0] for rows in parts]].to_dict("list")
     return [
-        TrackedRun(str(name), series_at(metrics, steps, rows), flat(config, source))
-        for name, rows, config in zip(labels, parts, settings, strict=True)
+        TrackedRun(
+            str(name),
+            series_at(metrics, steps, rows),
+            flat({key: cells[place] for key, cells in first.items()}, source),
+        )
+        for place, (name, rows) in enumerate(zip(labels, parts, strict=True))
     ]
 
 

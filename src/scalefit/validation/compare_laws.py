@@ -23,6 +23,7 @@ from scalefit.objective import Objective, Residual, Robust, measure, residuals
 from scalefit.problem.response_groups import responses_for
 from scalefit.results.dependence import dependence_notes
 from scalefit.results.prediction import refuse_unknown
+from scalefit.runtime.progress import counting, with_progress
 from scalefit.validation.candidates import (
     Candidate,
     FittedCandidate,
@@ -51,6 +52,7 @@ SCHEMES: tuple[Scheme, ...] = ("largest", "rolling", "groups")
 
 
 @checked_call()
+@with_progress
 def compare(
     runs: Any,
     laws: Sequence[str | Law] | Mapping[str, Mapping[str, Any]],
@@ -71,6 +73,7 @@ def compare(
     loss_unit: LossUnit | None = None,
     bytes_per_token: float | None = None,
     responses: Sequence[str] | None = None,
+    progress: bool = True,
     devices: Devices = None,
     **columns: str | tuple[str, float],
 ) -> Comparison:
@@ -106,6 +109,7 @@ def compare(
         loss_unit: unit of the losses (DataFrames only).
         bytes_per_token: of losses per byte (DataFrames only).
         responses: headers of several responses, as for :func:`scalefit.fit`.
+        progress: whether a line shows what is going on once it takes more than a second.
         devices: where to fit the folds and the simulated tables, as for :func:`scalefit.bootstrap`.
         **columns: headers of the quantities, as for ``fit`` (DataFrames only).
 
@@ -209,12 +213,14 @@ def _fits(
     found: list[FittedCandidate] = []
     notes: list[Note] = []
     first: Exception | None = None
-    for item in candidates:
-        try:
-            found.append(fitted(item, table, objective))
-        except (DataError, FitError) as error:
-            first = first or error
-            notes.append(_left_out(item.label, str(error)))
+    with counting("fitting", len(candidates), "laws") as stage:
+        for item in candidates:
+            try:
+                found.append(fitted(item, table, objective))
+            except (DataError, FitError) as error:
+                first = first or error
+                notes.append(_left_out(item.label, str(error)))
+            stage.update()
     if len(found) < 2 and first is not None:
         raise first
     return found, notes
@@ -264,7 +270,11 @@ def _held(
     A law that has no fit to the last fold is left out. So is a fold to which some other law has
     none, and a run that some law cannot predict.
     """
-    parts = [predicted_by(item, table, folds, devices) for item in found]
+    parts = []
+    with counting("holding out", len(found), "laws") as stage:
+        for item in found:
+            parts.append(predicted_by(item, table, folds, devices))
+            stage.update()
     notes, kept = [], []
     for item, part in zip(found, parts, strict=True):
         last = part.predicted[-int(folds[-1].test.sum()) :]

@@ -23,6 +23,7 @@ from scalefit.results.fit import Fit, checked_fit
 from scalefit.results.fit_report import FEWEST_FREEDOM
 from scalefit.results.prediction import refuse_unknown
 from scalefit.results.status import Status
+from scalefit.runtime.progress import with_progress
 from scalefit.validation.diagnosis import Diagnosis
 from scalefit.validation.diagnosis_notes import diagnosis_notes
 from scalefit.validation.left_out_blocks import Partition, budget_column, column_of, partitions
@@ -43,6 +44,7 @@ MOST_SEARCHED = 4
 N_DRAWS = 1000
 
 
+@with_progress
 def diagnose(
     fit: Fit,
     runs: Any,
@@ -50,6 +52,7 @@ def diagnose(
     target: Any = None,
     by: str | None = None,
     seed: int = 0,
+    progress: bool = True,
     devices: Devices = None,
     **columns: Any,
 ) -> Diagnosis:
@@ -72,6 +75,7 @@ def diagnose(
             errors; by default budgets (``C``, or 6ND), or the first column of a law without N and
             D. Sizes are left out beside them.
         seed: of the draws of the interval.
+        progress: whether a line shows what is going on once it takes more than a second.
         devices: where to fit without a block, as for :func:`scalefit.bootstrap`.
         **columns: headers and options of the table where ``runs`` is a DataFrame, as for ``fit``.
 

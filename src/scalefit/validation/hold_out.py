@@ -21,6 +21,7 @@ from scalefit.laws import Law, find
 from scalefit.objective import Residual, Robust
 from scalefit.problem.response_groups import responses_for
 from scalefit.results.prediction import refuse_unknown
+from scalefit.runtime.progress import with_progress
 from scalefit.validation.calibration import LEVELS
 from scalefit.validation.fold_predictions import (
     FoldPredictions,
@@ -40,6 +41,7 @@ RULE = "Pass a rule as for keep=, as test='C > 1e21'"
 COUNT = "Pass a number of blocks, as hold=1"
 
 
+@with_progress
 def holdout(
     runs: Any,
     law: str | Law = "chinchilla",
@@ -63,6 +65,7 @@ def holdout(
     loss_unit: LossUnit | None = None,
     bytes_per_token: float | None = None,
     responses: Sequence[str] | None = None,
+    progress: bool = True,
     devices: Devices = None,
     **columns: str | tuple[str, float],
 ) -> HoldOut:
@@ -97,6 +100,7 @@ def holdout(
         loss_unit: unit of the losses (DataFrames only).
         bytes_per_token: of losses per byte (DataFrames only).
         responses: headers of several responses, as for :func:`scalefit.fit`.
+        progress: whether a line shows what is going on once it takes more than a second.
         devices: where to fit the folds, as for :func:`scalefit.bootstrap`.
         **columns: headers of the quantities.
 

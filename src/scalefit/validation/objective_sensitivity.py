@@ -12,6 +12,7 @@ from scalefit.inference.fitted_data import FittedData
 from scalefit.inference.subset_fits import SubsetFit
 from scalefit.objective import robust_size
 from scalefit.results.fit import Fit
+from scalefit.runtime.progress import counting
 from scalefit.validation.linearised import FAR_OFF
 from scalefit.validation.swings import answers_of
 from scalefit.validation.targets import Target
@@ -57,13 +58,16 @@ def objective_frame(
     if without is not None:
         labels.append(UNFLAGGED)
         _add(without.fit, without.failure, fits, failures)
-    for objective in objective_variants(fit.objective, table.column(fit.law.response)[fitted.used]):
-        labels.append(objective_label(objective))
-        try:
-            found, failure = refit(fit, table, objective), ""
-        except ScalefitError as error:
-            found, failure = None, str(error)
-        _add(found, failure, fits, failures)
+    variants = objective_variants(fit.objective, table.column(fit.law.response)[fitted.used])
+    with counting("fitting again", len(variants), "objectives") as stage:
+        for objective in variants:
+            labels.append(objective_label(objective))
+            try:
+                found, failure = refit(fit, table, objective), ""
+            except ScalefitError as error:
+                found, failure = None, str(error)
+            _add(found, failure, fits, failures)
+            stage.update()
     frame = answers_of(target, fits)
     with np.errstate(invalid="ignore", divide="ignore"):
         change = np.log(frame[target.first].to_numpy() / answer)
