@@ -20,6 +20,7 @@ from scalefit.cli.schema import DOCUMENTS
 from scalefit.cli.translation import RULES, as_options
 from scalefit.data.row_filter import FUNCTIONS
 from scalefit.laws import BUILTIN
+from scalefit.runtime import progress
 
 
 @pytest.fixture(scope="module")
@@ -269,20 +270,29 @@ print(sorted(heavy & set(sys.modules)))
 
 
 @pytest.mark.parametrize(
-    ("terminal", "more", "shown"), [(True, [], True), (False, [], False), (True, ["--json"], False)]
+    ("line", "more", "shown"),
+    [
+        (progress._TerminalLine, [], True),
+        (None, [], False),
+        (progress._TerminalLine, ["--json"], False),
+    ],
+    ids=["terminal", "pipe", "json"],
 )
-def test_progress_is_shown_on_a_terminal_only(inside, monkeypatch, terminal, more, shown):
-    asked = []
+def test_progress_is_shown_on_a_terminal_and_never_with_json(
+    inside, monkeypatch, line, more, shown
+):
+    seen = []
     draws = sf.Ensemble.load("draws.npz")
 
-    def answer(*_, progress, **__):
-        asked.append(progress)
+    @progress.with_progress
+    def answer(*_, **__):
+        seen.append(progress._running.get() is not None)
         return draws
 
     monkeypatch.setattr(sf, "bootstrap", answer)
-    monkeypatch.setattr("scalefit.cli.fitted.on_terminal", lambda: terminal)
+    monkeypatch.setattr(progress, "_line_of_here", lambda: line)
     assert scalefit("bootstrap", "runs.csv", "--fit", "fit.json", *more).code == 0
-    assert asked == [shown]
+    assert seen == [shown]
 
 
 # Errors under --json

@@ -147,7 +147,7 @@ def next_runs(
     check_intervals(intervals, fitted)
     check_level(output.level)
     picture = picture_place(drawing.plot, overwrite=drawing.overwrite)
-    found, draws, runs = surface_of(table, reading, fitted, intervals, quiet=output.as_json)
+    found, draws, runs = surface_of(table, reading, fitted, intervals)
     chosen = sf.next_runs(
         found if draws is None else draws,
         runs,

@@ -96,7 +96,7 @@ def fit(
     kept = _saved_place(save, drawing)
     page = report and place(report, "--report", overwrite=True, example="report.html")
     found, runs = fit_of(table, reading, fitting)
-    draws = draws_of(found, runs, intervals, fitting, quiet=output.as_json)
+    draws = draws_of(found, runs, intervals, fitting)
     answer, surface = _answer(found, runs, draws, flops, at)
     _draw_surface(surface, runs, flops, picture, output.level)
     if kept is not None:
@@ -139,7 +139,7 @@ def bootstrap(
     check_level(output.level)
     picture = picture_place(drawing.plot, overwrite=drawing.overwrite)
     kept = None if save is None else place(save, "--save", overwrite=True, example="draws.npz")
-    found, drawn, runs = surface_of(table, reading, fitted, intervals, quiet=output.as_json)
+    found, drawn, runs = surface_of(table, reading, fitted, intervals)
     answer, surface = _answer(found, runs, drawn, flops, at)
     _draw_surface(surface, runs, flops, picture, output.level)
     if kept is not None and drawn is not None:

@@ -27,7 +27,6 @@ __all__ = [
     "fit_of",
     "law_of",
     "objective_of",
-    "on_terminal",
     "saved",
     "surface_of",
 ]
@@ -87,7 +86,7 @@ def fit_of(table: str, reading: Reading, given: Fitting) -> tuple[Fit, LossTable
 
 
 def surface_of(
-    table: str, reading: Reading, given: Fitted, draws: Draws, *, quiet: bool
+    table: str, reading: Reading, given: Fitted, draws: Draws
 ) -> tuple[Fit, Ensemble | None, LossTable]:
     """A fit, its draws where there are any, and the table: of ``--fit``, or made here.
 
@@ -96,16 +95,16 @@ def surface_of(
     """
     if given.saved is None:
         fit, runs = fit_of(table, reading, given)
-        return fit, draws_of(fit, runs, draws, given, quiet=quiet), runs
+        return fit, draws_of(fit, runs, draws, given), runs
     _refuse_options(given)
     found = saved(given.saved, "--fit")
     fit = found.fit if isinstance(found, sf.Ensemble) else found
     runs = read_table(table, reading, [fit.law])
-    return fit, draws_of(found, runs, draws, given, quiet=quiet), runs
+    return fit, draws_of(found, runs, draws, given), runs
 
 
 def draws_of(
-    fit: Fit | Ensemble, runs: LossTable, given: Draws, search: Fitting, *, quiet: bool
+    fit: Fit | Ensemble, runs: LossTable, given: Draws, search: Fitting
 ) -> Ensemble | None:
     """Draws of a fit: those that were read, or new ones; None where none are asked for."""
     if not given.bootstrap:
@@ -118,14 +117,8 @@ def draws_of(
         method="clusters" if by else "rows",
         by=by.split(",") if by else None,
         seed=search.seed,
-        progress=not quiet and on_terminal(),
         devices=search.device,
     )
-
-
-def on_terminal() -> bool:
-    """Whether somebody sees what standard error says while it is said."""
-    return sys.stderr.isatty()
 
 
 def saved(path: str, option: str) -> Fit | Ensemble:

@@ -357,9 +357,17 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     @wraps(function)
     def run(**given: Any) -> None:
         given.pop("help_all", None)
+        as_json = given.get("as_json", False)
         for name, group in groups.items():
             given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
-        function(**given)
+        if not as_json:
+            function(**given)
+            return
+        # Imported here: it imports JAX.
+        from scalefit.runtime.progress import without_progress
+
+        with without_progress():
+            function(**given)
 
     run.__signature__ = inspect.Signature(list(taken.values()))  # type: ignore[attr-defined]
     run.__annotations__ = {name: one.annotation for name, one in taken.items()}

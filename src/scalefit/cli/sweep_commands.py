@@ -106,7 +106,7 @@ def bias(
     check_intervals(draws, fitted)
     check_level(output.level)
     picture = picture_place(drawing.plot, overwrite=drawing.overwrite)
-    fit, drawn, runs = surface_of(table, reading, fitted, draws, quiet=output.as_json)
+    fit, drawn, runs = surface_of(table, reading, fitted, draws)
     sweeps = sf.isoflop(runs, by=by, tolerance=tolerance, cost=cost)
     found = sf.bias(
         fit if drawn is None else drawn,

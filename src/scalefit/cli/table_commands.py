@@ -109,7 +109,7 @@ def report(
     check_level(output.level)
     where = place(path, "FILE", overwrite=True, example="report.html")
     said = pairs(about, "--about TOPIC=WORDS", str)
-    fit, draws, runs = surface_of(table, reading, fitted, intervals, quiet=output.as_json)
+    fit, draws, runs = surface_of(table, reading, fitted, intervals)
     source: Any = fit if draws is None else draws
     budgets: Any = flops if flops is None or len(flops) > 1 else flops[0]
     results = [sf.allocate(source, budgets)] if flops else []

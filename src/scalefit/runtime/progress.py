@@ -28,7 +28,7 @@ import numpy as np
 
 from scalefit import arguments
 
-__all__ = ["Stage", "compiling", "counting", "with_progress"]
+__all__ = ["Stage", "compiling", "counting", "with_progress", "without_progress"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -127,6 +127,16 @@ def with_progress(function: Callable[P, R]) -> Callable[P, R]:
             _inside.reset(token)
 
     return call
+
+
+@contextmanager
+def without_progress() -> Iterator[None]:
+    """Calls in this scope show nothing: whoever runs them reads standard error."""
+    token = _inside.set(True)
+    try:
+        yield
+    finally:
+        _inside.reset(token)
 
 
 @contextmanager
