@@ -10,12 +10,12 @@ from command_line import scalefit
 
 import scalefit as sf
 
-PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
+ROOT = Path(__file__).parents[1]
 
 
-def lines():
-    """Commands of the page, in order."""
-    blocks = re.findall(r"```bash\n(.*?)```", PAGE.read_text(), re.DOTALL)
+def lines(page):
+    """Commands of a page, in order."""
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     return [line for block in blocks for line in block.splitlines()]
 
 
@@ -50,7 +50,7 @@ def test_every_line_of_the_page_works(tmp_path, monkeypatch):
     pytest.importorskip("pyarrow")
     tables(tmp_path)
     monkeypatch.chdir(tmp_path)
-    found = lines()
+    found = lines("docs/cli.md")
     assert len(found) > 30
     for line in found:
         done = run(line)
@@ -59,3 +59,17 @@ def test_every_line_of_the_page_works(tmp_path, monkeypatch):
     assert {"fit.json", "draws.npz", "surface.png", "clean.parquet", "report.html"} <= {
         path.name for path in tmp_path.iterdir()
     }
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_work(tmp_path, monkeypatch):
+    runs = sf.datasets.load("scalefit_bytes", keep="held_out == 0").to_frame()
+    columns = {"params_m": runs.N / 1e6, "tokens_b": runs.D / 1e9, "val_loss": runs.loss}
+    type(runs)(columns).to_csv(tmp_path / "sweep.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    found = [line for line in lines("README.md") if line.startswith("scalefit ")]
+    assert len(found) == 2
+    done = [run(line) for line in found]
+    assert [(one.code, one.err) for one in done] == [(0, "")] * 2
+    assert "chinchilla_outer predicts the held-out runs" in done[0].out
+    assert (tmp_path / "fit.png").exists() and (tmp_path / "fit.html").exists()

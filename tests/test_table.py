@@ -499,3 +499,9 @@ def test_options_that_change_nothing_may_be_given_for_a_table(runs, keep):
     assert as_table(table, keep=keep, missing="raise") is table
     with pytest.raises(sf.errors.ArgumentError, match="keep cannot be given for a LossTable"):
         as_table(table, keep="N > 0")
+
+
+def test_a_table_without_a_known_loss_says_which_column_may_be_it():
+    runs = {"N": [1e8, 2e8], "D": [1e9, 2e9], "eval/valid_nll": [3.0, 2.9]}
+    said = "No column is known as a loss: perhaps loss='eval/valid_nll', where it is read."
+    assert said in sf.read(runs).summary().replace("\n", " ")
