@@ -1,4 +1,4 @@
-"""Terms of the glossary as anchors, so that pages can link to each: ``glossary.md#near-optimal-region``."""
+"""Terms of the glossary as anchors, to link to, as ``glossary.md#near-optimal-region``."""
 
 from __future__ import annotations
 
