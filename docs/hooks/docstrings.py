@@ -12,7 +12,7 @@ DOCS = Path(__file__).parents[1]
 
 ROLE = re.compile(r":(func|class|meth|mod|attr|data):`~?([\w.]+)`")
 # Markdown takes what stands between the stars of "N* and D*" for emphasis.
-STAR = re.compile(r"(`+[^`]*`+)|(?<=\b[NDC])\*(?=[ ,.;:)]|$)", flags=re.MULTILINE)
+STAR = re.compile(r"(`+[^`]*`+)|(?<=\b[NDC])\*(?=[ ,.;:)^/]|$)", flags=re.MULTILINE)
 # Griffe knows the section by its plural, and takes the singular for an admonition.
 EXAMPLE = re.compile(r"^Example:$", flags=re.MULTILINE)
 SOURCE = re.compile(r"^Source:\n((?:    .*\n?)+)", flags=re.MULTILINE)
