@@ -171,6 +171,7 @@ def summary(path: Path) -> str:
     """The first sentence of a module's docstring."""
     first = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")[0]
     plain = re.sub(r":\w+:`~?([\w.]+)`", r"`\1`", " ".join(first.split()))
+    plain = re.sub(r"(?<=\b[ND])\*", r"\*", plain)
     return re.split(r"(?<! al)\.(?= |$)", plain, maxsplit=1)[0]
 
 

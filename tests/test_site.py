@@ -12,6 +12,7 @@ import scalefit as sf
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs" / "hooks"))
 import formulas  # noqa: E402  # Scripts of the documentation, which is no package.
+import glossary  # noqa: E402
 import law_pages  # noqa: E402
 import notebooks  # noqa: E402
 
@@ -54,6 +55,14 @@ def test_formulas_of_a_page_need_no_script():
     assert found.count("<math") == 2 and "arithmatex" not in found and "&#x0003C;" in found
     with pytest.raises(ValueError, match="cannot be typeset"):
         formulas.mathml(r"\frac{")
+
+
+def test_pages_link_to_terms_that_the_glossary_has():
+    pages = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
+    terms = {glossary.anchor(term) for term in glossary.TERM.findall(pages["glossary.md"])}
+    linked = set(re.findall(r"glossary\.md#([\w-]+)", " ".join(pages.values())))
+    assert linked and linked <= terms
+    assert len(terms) == len(glossary.TERM.findall(pages["glossary.md"]))
 
 
 def test_notebooks_have_a_title_and_a_lead():

@@ -11,6 +11,8 @@ import griffe
 DOCS = Path(__file__).parents[1]
 
 ROLE = re.compile(r":(func|class|meth|mod|attr|data):`~?([\w.]+)`")
+# Markdown takes what stands between the stars of "N* and D*" for emphasis.
+STAR = re.compile(r"(`+[^`]*`+)|(?<=\b[NDC])\*(?=[ ,.;:)^/]|$)", flags=re.MULTILINE)
 # Griffe knows the section by its plural, and takes the singular for an admonition.
 EXAMPLE = re.compile(r"^Example:$", flags=re.MULTILINE)
 SOURCE = re.compile(r"^Source:\n((?:    .*\n?)+)", flags=re.MULTILINE)
@@ -35,6 +37,7 @@ class Readable(griffe.Extension):
             return
         text = EXAMPLE.sub("Examples:", obj.docstring.value)
         text = SOURCE.sub(lambda found: f"**Source:** {' '.join(found[1].split())}\n", text)
+        text = STAR.sub(lambda found: found[1] or r"\*", text)
         obj.docstring.value = ROLE.sub(lambda found: self.linked(*found.groups(), obj), text)
 
     def linked(self, role: str, name: str, obj: griffe.Object) -> str:

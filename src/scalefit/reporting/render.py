@@ -34,6 +34,8 @@ MOST_ROWS, FIRST_ROWS, LAST_ROWS = 20, 10, 5
 # What Markdown would read as a mark. An underscore inside a word is none.
 MARKED = re.compile(r"[|*`$\[\]\\]|(?<!\w)_|_(?!\w)")
 
+# Functions that stand apart from a letter or a fraction; brackets need no space.
+SPACED = re.compile(r"(<mi>(?:ln|log|exp)</mi>)(?=<m(?!o|row><mo))")
 # Elements and attributes of formulas. None of them loads or runs anything.
 MATHML = frozenset(
     [
@@ -319,7 +321,7 @@ def typeset(latex_formula: str, formula: str, *, display: bool = False) -> str:
     except Exception:  # A formula of a user's own that it cannot read.
         return plain
     names = {name for one in elements for name in (_local(one.tag), *one.attrib)}
-    return found if names <= MATHML else plain
+    return SPACED.sub(r'\1<mspace width="0.17em"/>', found) if names <= MATHML else plain
 
 
 def _local(tag: str) -> str:
