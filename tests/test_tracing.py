@@ -109,6 +109,19 @@ def test_derivatives_are_traced_as_any_function():
     np.testing.assert_allclose(trace(slope, 2, 1)(x, a)[0], expected, rtol=1e-14)
 
 
+@pytest.mark.parametrize("name", ["log2", "tanh", "arcsin", "arccos", "arctanh", "arcsinh"])
+def test_a_function_and_its_derivative_call_no_operation_of_jaxs(name, monkeypatch):
+    def both(x):
+        return jax.jvp(getattr(jnp, name), (x,), (1.0,))
+
+    x = np.linspace(0.1, 0.9, 5)
+    with jax.enable_x64(True):
+        expected = jax.vmap(both)(x)
+    program = trace(both, 1, 1)
+    monkeypatch.setattr("scalefit.tracing.operations.on_device", None)
+    np.testing.assert_allclose(program(x), expected, rtol=1e-14)
+
+
 # Functions that are no formula of one row
 
 

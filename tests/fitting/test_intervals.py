@@ -23,6 +23,7 @@ SMOOTH = {
     "tanh": lambda t: jnp.tanh(t * jnp.log(N) / 20),
     "logistic": lambda t: jax.nn.sigmoid(t - 1.0) * N**-0.3,
     "log1p": lambda t: jnp.log1p(t * N**-0.1),
+    "logarithm to base two": lambda t: jnp.log2(t * N),
     "expm1": lambda t: jnp.expm1(t) * jnp.sqrt(N),
     "rsqrt": lambda t: jax.lax.rsqrt(t + N / 1e8),
     "cube": lambda t: (t - 1) ** 3 * N,

@@ -84,11 +84,12 @@ def test_a_law_of_numpy_is_fitted_as_its_spelling_in_jax(
     lines = "from scipy import special\nreturn "
     law, other = written(lines + own, "own.py"), written(lines + jaxs, "jaxs.py")
     found, expected = sf.fit(runs, law), sf.fit(runs, other)
-    assert found.params == expected.params
-    assert found.objective_value == expected.objective_value
+    # The formula is the same to the last digit; a fit promises fewer.
     np.testing.assert_array_equal(
-        found.predict(N=[1e9, 2e9], D=1e11), expected.predict(N=[1e9, 2e9], D=1e11)
+        law.evaluate(runs, expected.params), other.evaluate(runs, expected.params)
     )
+    assert dict(found.params) == pytest.approx(dict(expected.params), rel=1e-9)
+    assert found.objective_value == pytest.approx(expected.objective_value, rel=1e-9)
 
 
 def test_a_law_of_numpy_is_asked_everything(runs: Any, written: Any) -> None:

@@ -290,6 +290,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "exp": lambda x: x.exp if x.exp is not None else Enclosure(log=x),
     "exp2": lambda x: Enclosure(log=Enclosure(taylor.multiply(x.jet, _LN2))),
     "log": Enclosure.logarithm,
+    "log2": lambda x: _rule_div(x.logarithm(), Enclosure(_LN2)),
     "log1p": lambda x: Enclosure(taylor.log1p(x.jet)),
     "expm1": _rule_expm1,
     "pow": _rule_pow,

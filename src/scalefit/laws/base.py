@@ -37,7 +37,7 @@ __all__ = ["Law", "Param", "law"]
 OPTIONS = {
     *("runs", "law", "residual", "robust", "delta", "asymmetry", "sigma", "fixed", "bounds"),
     *("tied", "groups", "seed", "certify", "device", "keep", "missing", "loss_unit"),
-    *("bytes_per_token", "responses"),
+    *("bytes_per_token", "responses", "progress"),
 }
 
 KNOWN_AS = 'Give a list of texts, as also_known_as=["learning curves (1712.00409)"]'

@@ -269,6 +269,8 @@ def _numpy_runner(name: str, primitive: Any, params: Mapping[str, Any]) -> Calla
         return _integer_power(params["y"])
     if name == "rsqrt":
         return lambda x: 1.0 / np.sqrt(x)
+    if name == "one_minus_square":
+        return lambda x: (1.0 + x) * (1.0 - x)
     if name == "clamp":
         return lambda low, x, high: np.clip(x, low, high)
     if name == "polygamma":

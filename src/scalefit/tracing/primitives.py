@@ -45,6 +45,7 @@ SAME = {
     "copy_p",
     "expand_dims",
     "optimization_barrier",
+    "stop_gradient",
 }
 
 # Names of numpy's functions for operations of JAX's.
@@ -53,7 +54,8 @@ NUMPY = {
         name: name for name in ("add", "exp", "exp2", "log", "log1p", "expm1", "tanh", "sin", "cos")
     },
     **{name: name for name in ("tan", "sinh", "cosh", "sqrt", "abs", "sign", "floor", "ceil")},
-    **{name: name for name in ("square", "cbrt", "nextafter")},
+    # JAX has log2 from 0.12; before, it is the quotient of two logarithms.
+    **{name: name for name in ("square", "cbrt", "nextafter", "log2")},
     **{"sub": "subtract", "mul": "multiply", "div": "divide", "neg": "negative", "rem": "fmod"},
     **{"add_any": "add", "max": "maximum", "min": "minimum", "pow": "power"},
     **{"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"},
@@ -68,7 +70,11 @@ SPECIAL = {
     **{"erfc": "erfc", "erf_inv": "erfinv", "bessel_i0e": "i0e", "bessel_i1e": "i1e"},
     **{"igamma": "gammainc", "igammac": "gammaincc", "regularized_incomplete_beta": "betainc"},
 }
-OWN = {"select_n", "integer_pow", "rsqrt", "clamp", "polygamma", "convert_element_type"}
+OWN = {
+    *("select_n", "integer_pow", "rsqrt", "clamp", "polygamma", "convert_element_type"),
+    # From JAX 0.12 in derivatives, such as that of tanh.
+    "one_minus_square",
+}
 
 # JAX's tracing is thread-safe; what it makes is kept in dictionaries that are not.
 LOCK = threading.RLock()
