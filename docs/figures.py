@@ -17,7 +17,7 @@ import scalefit as sf
 from scalefit.plot.style import BLUE, ORANGE, VERMILION, axis_label, log_axis, picture, title
 
 IMAGES = Path(__file__).with_name("images")
-DPI, COLOURS = 90, 128
+DPI, COLOURS = 90, 255
 SURFACE, PARABOLA = BLUE, VERMILION
 
 

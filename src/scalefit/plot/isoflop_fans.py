@@ -275,6 +275,6 @@ def _headline(found: IsoFlop, level: float) -> list[str]:
         said.append(rf"${name}^*\propto C^{{{float(law.exponent):.3f}}}${ends}")
     used = int(found.budgets["used"].sum())
     return [
-        "    ".join(said),
+        ", ".join(said),
         f"by {found.method}, {used} of {len(found.budgets)} budgets, {100 * level:g} % intervals",
     ]
