@@ -268,10 +268,8 @@ print(sorted(heavy & set(sys.modules)))
 # Progress
 
 
-@pytest.mark.parametrize(
-    ("terminal", "more", "shown"), [(True, [], True), (False, [], False), (True, ["--json"], False)]
-)
-def test_progress_is_shown_on_a_terminal_only(inside, monkeypatch, terminal, more, shown):
+@pytest.mark.parametrize(("more", "shown"), [([], True), (["--json"], False)])
+def test_progress_is_left_to_the_call_but_under_json(inside, monkeypatch, more, shown):
     asked = []
     draws = sf.Ensemble.load("draws.npz")
 
@@ -280,7 +278,6 @@ def test_progress_is_shown_on_a_terminal_only(inside, monkeypatch, terminal, mor
         return draws
 
     monkeypatch.setattr(sf, "bootstrap", answer)
-    monkeypatch.setattr("scalefit.cli.fitted.on_terminal", lambda: terminal)
     assert scalefit("bootstrap", "runs.csv", "--fit", "fit.json", *more).code == 0
     assert asked == [shown]
 

@@ -27,7 +27,6 @@ __all__ = [
     "fit_of",
     "law_of",
     "objective_of",
-    "on_terminal",
     "saved",
     "surface_of",
 ]
@@ -118,14 +117,9 @@ def draws_of(
         method="clusters" if by else "rows",
         by=by.split(",") if by else None,
         seed=search.seed,
-        progress=not quiet and on_terminal(),
+        progress=not quiet,
         devices=search.device,
     )
-
-
-def on_terminal() -> bool:
-    """Whether somebody sees what standard error says while it is said."""
-    return sys.stderr.isatty()
 
 
 def saved(path: str, option: str) -> Fit | Ensemble:
