@@ -9,7 +9,7 @@ import time
 from contextlib import redirect_stderr
 
 import pytest
-import tqdm  # noqa: F401, so that the first line is in time
+import tqdm
 
 import scalefit as sf
 from scalefit.runtime import progress

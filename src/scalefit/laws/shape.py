@@ -213,7 +213,7 @@ def width_depth_size(
 ) -> Any:
     """L(w, l, N, D) = E + A w^-alpha + B l^-beta + C D^-gamma + G N^-zeta
 
-    Width and depth beside the number of parameters: :data:`width_depth` with a term of size.
+    Width and depth beside the number of parameters: ``width_depth`` with a term of size.
 
     Args:
         width: hidden size w, count.
