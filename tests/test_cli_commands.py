@@ -318,6 +318,8 @@ ERRORS = {
     "allocate fit.json 1e24 --utilisation 3": ("ArgumentError", "--utilisation", 2),
     "next-runs runs.csv --budget 1e21": ("UsageError", "--target", 2),
     "allocate nowhere.json 1e24": ("ArgumentError", "FIT", 2),
+    "allocate runs.csv 1e24": ("ArgumentError", "FIT", 2),
+    "bootstrap runs.csv --fit runs.csv": ("ArgumentError", "--fit", 2),
     "allocate fit.json 1e24 --cost nonsense": ("ArgumentError", "--cost", 2),
     "holdout runs.csv --scheme all": ("ArgumentError", "--scheme", 2),
     "compare runs.csv --law chinchilla": ("ScalefitError", None, 2),
