@@ -37,6 +37,10 @@ LONGEST = [
 ]
 
 
+# Read by type checkers, and not run.
+collect_ignore = ["typed_user.py"]
+
+
 def pytest_collection_modifyitems(items):
     rank = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))

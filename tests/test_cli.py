@@ -380,7 +380,7 @@ BAD_OPTIONS = {
     "--column n=N": "--column names 'n', which is not a quantity. Quantities: N, D, loss",
     "--column keep=N": "--column names 'keep', which is not a quantity",
     "--column N=C --column N=D": "--column is given twice for 'N'",
-    "--boxes 0": "--boxes 0 is not a whole number of at least 1",
+    "--boxes 0": "--boxes=0 is not a whole number of at least 1",
     "--keep 'C <'": "the rule 'C <' makes no sense at its end",
     "--keep 'C < 1'": "no row is left",
     "--missing ignore": "--missing ignore is not one of",

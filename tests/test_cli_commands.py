@@ -167,6 +167,27 @@ def test_what_comes_next_can_be_pasted(inside):
             assert scalefit(*following, *more).code == 0, step
 
 
+@pytest.mark.parametrize("wanted", ["--certify", "--no-certify"])
+def test_what_comes_next_proves_as_the_fit_did(inside, wanted):
+    assert f"scalefit bootstrap runs.csv {wanted} for" in scalefit("fit", "runs.csv", wanted).out
+
+
+def test_a_bootstrap_answers_with_its_intervals(inside):
+    done = scalefit("bootstrap", "runs.csv", "--fit", "draws.npz", "--draws", "20", "--json")
+    assert "20 bootstrap draws" in json.loads(done.out)["answer"]
+
+
+def test_a_stopped_command_says_nothing_more(inside, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    for form in ([], ["--json"]):
+        for place in ("scalefit.cli.fit_commands.fit_of", "scalefit.cli.application.app"):
+            with monkeypatch.context() as patched:
+                patched.setattr(place, stop)
+                assert scalefit("fit", "runs.csv", *form) == (130, "", "")
+
+
 def test_options_of_a_fit_beside_a_saved_one_are_refused(inside):
     done = scalefit("bias", "runs.csv", "--flops", "1e24", "--fit", "fit.json", "--law", "kaplan")
     assert (done.code, "leave --law out" in done.err) == (2, True)
@@ -304,8 +325,14 @@ ERRORS = {
     "fit runs.csv --nonsense": ("UsageError", "--nonsense", 2),
     "fit runs.csv --flops many": ("UsageError", "--flops", 2),
     "fit nowhere.csv": ("DataError", None, 2),
+    "fit runs.csv --boxes 0": ("ArgumentError", "--boxes", 2),
+    "convert runs.csv -": ("ScalefitError", None, 2),
+    "allocate fit.json 1e24 --serve=-1": ("ArgumentError", "--serve", 2),
+    "allocate fit.json 1e24 --utilisation 3": ("ArgumentError", "--utilisation", 2),
     "next-runs runs.csv --budget 1e21": ("UsageError", "--target", 2),
     "allocate nowhere.json 1e24": ("ArgumentError", "FIT", 2),
+    "allocate runs.csv 1e24": ("ArgumentError", "FIT", 2),
+    "bootstrap runs.csv --fit runs.csv": ("ArgumentError", "--fit", 2),
     "allocate fit.json 1e24 --cost nonsense": ("ArgumentError", "--cost", 2),
     "holdout runs.csv --scheme all": ("ArgumentError", "--scheme", 2),
     "compare runs.csv --law chinchilla": ("ScalefitError", None, 2),
@@ -347,6 +374,17 @@ SAID = {
     "as limits={'N': (1e6, None), 'D/N': (20, 200)}": "as --limit N=1e6: --limit D/N=20:200",
     "grouped (by=, tolerance=), or by=['N', 'D']": "grouped (--by, --tolerance), or --by N,D",
     "Say which column it is: U='...'": "Say which column it is: --column U='...'",
+    "Say which column it is: N='...', D='...'": "Say which column it is: --column N='...', "
+    "--column D='...'",
+    """keep=["epochs <= 1", "variant == 'base'"] leaves 33""": """--keep "epochs <= 1" --keep """
+    """"variant == 'base'" leaves 33""",
+    "laws names one law twice. Pass laws=['kaplan', 'farseer']": "--law names one law twice. Pass "
+    "--law kaplan --law farseer",
+    "in [...]; or select rows before, as frame[frame['C'] < 1e21]": "in [...]",
+    "leave it out with rules=['weak_curvature']": "leave it out with rules=['weak_curvature'] (in "
+    "Python)",
+    "it does not: see fit.verdict. Only": "it does not: see the verdict of scalefit fit TABLE. "
+    "Only",
     "scalefit.laws.search('visual tokens')": "scalefit laws --search 'visual tokens'",
     "robust='none', hold=2, test='C > 1e21'": "--robust none, --hold 2, --test 'C > 1e21'",
     # What no command does stays Python, and whole.

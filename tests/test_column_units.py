@@ -239,12 +239,11 @@ def test_loss_units_that_make_no_sense_are_refused(runs, options, part):
 def test_the_unit_is_on_every_axis_of_losses(runs):
     fit = sf.fit(runs, loss_unit="nats_per_byte")
     table = sf.LossTable.from_frame(runs, loss_unit="nats_per_byte")
-    surface = sf.plot.surface(fit, table).figure
-    assert surface.axes[1].get_ylabel() == "loss, nats/byte"
-    assert sf.plot.predictions(fit, table).get_xlabel() == "predicted loss, nats/byte"
-    assert sf.plot.isoflop(sf.isoflop(table), table).get_ylabel() == "loss, nats/byte"
-    region = sf.plot.region(sf.near_optimal(fit, 1e21), fit=fit)
-    assert region.get_ylabel() == "loss, nats/byte"
+    legend = sf.plot.surface(fit, table).get_legend().get_texts()
+    assert "loss (nats/byte)" in [text.get_text() for text in legend]
+    assert sf.plot.predictions(fit, table).get_xlabel() == "predicted loss (nats/byte)"
+    assert sf.plot.isoflop(sf.isoflop(table), table).get_ylabel() == "loss (nats/byte)"
+    assert sf.plot.curves(fit, table).get_ylabel() == "loss (nats/byte)"
     plt.close("all")
 
 

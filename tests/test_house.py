@@ -601,6 +601,35 @@ def test_public_names_are_where_the_type_checker_finds_them():
     assert all(getattr(sf, name) is not None for name in sf.__all__)
 
 
+def test_names_are_imported_by_many_threads_at_once():
+    code = """
+import scalefit
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+together = Barrier(len(scalefit.__all__))
+def ask(name):
+    together.wait()
+    return getattr(scalefit, name)
+with ThreadPoolExecutor(len(scalefit.__all__)) as pool:
+    print(len(list(pool.map(ask, scalefit.__all__))) == len(scalefit.__all__))
+"""
+    assert run(code) == "True"
+
+
+def test_a_name_is_absent_or_its_import_fails_as_it_is():
+    for name in ("nothing", "a.b", "", "__wrapped__"):
+        assert not hasattr(sf, name)
+    code = """
+import sys, scalefit
+sys.modules['scalefit.data.table'] = None
+try:
+    scalefit.read
+except ModuleNotFoundError as error:
+    print(error.name)
+"""
+    assert run(code) == "scalefit.data.table"
+
+
 def test_import_and_fit_leave_the_users_jax_configuration_alone():
     code = """
 import jax, jax.numpy as jnp

@@ -4,11 +4,12 @@ import inspect
 import io
 import subprocess
 import sys
+import threading
 import time
 from contextlib import redirect_stderr
 
 import pytest
-import tqdm  # noqa: F401, so that the first line is in time
+import tqdm
 
 import scalefit as sf
 from scalefit.runtime import progress
@@ -74,6 +75,34 @@ def test_nothing_is_shown_off_a_terminal_nor_unasked_nor_of_a_short_call(monkeyp
     began = time.monotonic()
     assert said_by(inner) == ""
     assert time.monotonic() - began < 5
+
+
+class Broken(Terminal):
+    def write(self, text):
+        raise OSError("the terminal is gone")
+
+
+class Writer:
+    def write(self, text):
+        pass
+
+
+@pytest.mark.parametrize("stream", [None, Writer(), Terminal(), Broken()])
+def test_a_call_succeeds_whatever_standard_error_is_and_leaves_no_thread(monkeypatch, stream):
+    monkeypatch.setattr(tqdm.tqdm, "monitor", None)
+    monkeypatch.setattr(threading, "excepthook", lambda given: complaints.append(given))
+    complaints, before = [], threading.enumerate()
+    with redirect_stderr(stream):
+        inner()
+    assert complaints == []
+    assert threading.enumerate() == before
+
+
+def test_nothing_is_shown_where_standard_error_is_closed(tmp_path):
+    with (tmp_path / "closed").open("w") as closed:
+        pass
+    with redirect_stderr(closed):
+        inner()
 
 
 def test_every_long_call_takes_progress_in_the_same_way():

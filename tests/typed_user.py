@@ -10,12 +10,12 @@ from scalefit.laws import Amplitude, Exponent, Law, Offset
 
 
 @sf.law
-def plain(N: float, E: Offset, A: Amplitude, alpha: Exponent) -> float:
+def plain(N: float, *, E: Offset, A: Amplitude, alpha: Exponent) -> float:
     return float(E) + float(A) * N ** -float(alpha)
 
 
 @sf.law(source="my notes", response="loss")
-def sourced(N: float, E: Offset, A: Amplitude, alpha: Exponent) -> float:
+def sourced(N: float, *, E: Offset, A: Amplitude, alpha: Exponent) -> float:
     return float(E) + float(A) * N ** -float(alpha)
 
 

@@ -8,7 +8,9 @@ What is called most is here. The rest is in modules that say what they hold: ``l
 Each is imported when it is first asked for: ``scalefit --version`` waits for none of them.
 """
 
+import sys
 from importlib import import_module
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from scalefit.runtime import forks as _forks  # noqa: F401  # watches for forks from here on
@@ -162,15 +164,27 @@ _PLACES = {
 }
 
 
+# Threads that ask for different names at once would find packages half imported.
+_ONE_AT_A_TIME = RLock()
+
+
 def __getattr__(name: str) -> Any:
     """A public name, or a room of the house, when it is first asked for."""
+    # A thread that imports holds locks of Python's: waiting for ours, it might wait for ever.
+    if sys._getframe(1).f_globals.get("__name__") == "importlib._bootstrap":
+        return _imported(name)
+    with _ONE_AT_A_TIME:
+        return _imported(name)
+
+
+def _imported(name: str) -> Any:
     place = f"{__name__}.{_PLACES.get(name, name)}"
     try:
-        if name.startswith("_"):
+        if name.startswith("_") or not name.isidentifier():
             raise ModuleNotFoundError(name=place)
         found = import_module(place)
     except ModuleNotFoundError as error:
-        if error.name != place:
+        if name in _PLACES or error.name != place:
             raise
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
     return globals().setdefault(name, getattr(found, name) if name in _PLACES else found)

@@ -18,7 +18,7 @@ from scalefit.cli import (
     sweep_commands,
     table_commands,
 )
-from scalefit.cli.exit_codes import BAD_INPUT, NO_FIT
+from scalefit.cli.exit_codes import BAD_INPUT, NO_FIT, STOPPED
 from scalefit.cli.options import command
 from scalefit.cli.translation import as_options
 from scalefit.errors import FitError, ScalefitError
@@ -93,6 +93,8 @@ def main() -> None:
         else:
             typer.echo(f"scalefit: {as_options(str(error))}", err=True)
         raise SystemExit(exit_code) from None
+    except KeyboardInterrupt:
+        raise SystemExit(STOPPED) from None
     except OSError as error:
         # The library turns errors of files into its own: this one is of standard output.
         typer.echo(f"scalefit: the report cannot be printed ({error})", err=True)

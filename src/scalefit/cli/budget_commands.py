@@ -9,7 +9,7 @@ import typer
 
 import scalefit as sf
 from scalefit.cli import documents
-from scalefit.cli.checks import check_budgets, check_intervals, check_level
+from scalefit.cli.checks import check_budgets, check_intervals, check_level, check_prices
 from scalefit.cli.fitted import saved, surface_of
 from scalefit.cli.options import (
     Drawing,
@@ -85,6 +85,7 @@ def allocate(
     """Best model size and tokens for a budget, from a saved fit."""
     check_budgets(flops, "FLOPS")
     check_level(output.level)
+    check_prices(utilisation, serve)
     if sum(map(bool, (flops, usd, loss))) != 1:
         raise ScalefitError(
             "give budgets in one way: scalefit allocate fit.json 1e24, or --usd 1e6, or --loss 2.1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scalefit.cli.options import Draws, Fitting, Intervals
 from scalefit.errors import ScalefitError
 
-__all__ = ["check_budgets", "check_intervals", "check_level"]
+__all__ = ["check_budgets", "check_intervals", "check_level", "check_prices"]
 
 # Memory of one replicate at least, bytes: refuses absurd numbers before anything is read.
 REPLICATE = 256
@@ -35,6 +35,20 @@ def check_level(level: float) -> None:
     number(level, "--level", above=0, below=1, remedy="95 % is --level 0.95")
 
 
+def check_prices(utilisation: float, serve: float | None = None) -> None:
+    """Raise where no dollars or tokens of inference can be counted.
+
+    Raises:
+        ArgumentError: the utilisation is no share, or the tokens are negative.
+    """
+    from scalefit.arguments import number
+
+    remedy = "Half of the dense peak is --utilisation 0.5"
+    number(utilisation, "--utilisation", above=0, most=1, remedy=remedy)
+    if serve is not None:
+        number(serve, "--serve", least=0, remedy="Pass tokens, as --serve 2e12")
+
+
 def check_intervals(given: Draws, fitting: Fitting | None = None) -> None:
     """Raise where draws cannot be made.
 
@@ -45,6 +59,9 @@ def check_intervals(given: Draws, fitting: Fitting | None = None) -> None:
     from scalefit.arguments import affordable, whole
 
     if fitting is not None:
+        if fitting.boxes is not None:
+            remedy = "Pass how many a proof may take, as --boxes 100000"
+            whole(fitting.boxes, "--boxes", least=1, remedy=remedy)
         whole(fitting.seed, "--seed", least=0, remedy="Pass a whole number, as --seed 0")
     if isinstance(given, Intervals) and given.by and not given.bootstrap:
         raise ScalefitError("--by names what a bootstrap draws as one: add --bootstrap 1000")

@@ -145,7 +145,8 @@ def bootstrap(
     if kept is not None and drawn is not None:
         drawn.save(kept.path)
     if output.as_json:
-        print_document("bootstrap", answer.document(output.level))
+        said = {"answer": documents.answer(drawn, output.level)}
+        print_document("bootstrap", answer.document(output.level) | said)
     else:
         steps = f"Next: scalefit allocate {shell(save)} 1e24" if save else ""
         more = written(picture=picture, saved=kept, steps=steps)

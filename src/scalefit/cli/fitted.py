@@ -12,7 +12,7 @@ import scalefit as sf
 from scalefit.cli.options import Constraints, Draws, Fitted, Fitting, Intervals, Objective, Reading
 from scalefit.cli.pairs import columns, interval, pairs, ties
 from scalefit.cli.tables import STANDARD_INPUT, read_table, several_responses
-from scalefit.errors import ArgumentError, ScalefitError
+from scalefit.errors import ArgumentError, DocumentError, ScalefitError
 
 if TYPE_CHECKING:
     from scalefit.data.table import LossTable
@@ -129,8 +129,8 @@ def saved(path: str, option: str) -> Fit | Ensemble:
         option: what the file was given as.
 
     Raises:
-        ArgumentError: there is no such file.
-        DocumentError: it holds no fit.
+        ArgumentError: there is no such file, or it is no document of a fit.
+        DocumentError: the document holds what no fit does.
     """
     named = "standard input" if path == STANDARD_INPUT else repr(path)
     try:
@@ -144,7 +144,18 @@ def saved(path: str, option: str) -> Fit | Ensemble:
         ) from error
     if content.startswith(ARCHIVE) and path != STANDARD_INPUT:
         return sf.Ensemble.load(path)
-    return sf.Fit.from_json(_inner(content))
+    try:
+        return sf.Fit.from_json(_inner(content))
+    except DocumentError as error:
+        if error.field:
+            raise
+        # That it says no schema, or is no JSON, is no news of a table of runs.
+        raise ArgumentError(
+            f"{option} {named} is no saved fit",
+            argument=option,
+            value=path,
+            remedy="Pass what scalefit fit TABLE --save fit.json writes",
+        ) from error
 
 
 def _inner(content: bytes) -> str:

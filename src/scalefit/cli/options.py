@@ -312,8 +312,10 @@ def words(*groups: Any) -> list[str]:
     for group in groups:
         for one in fields(group):
             value = getattr(group, one.name)
-            if value != one.default and not isinstance(value, bool):
-                option = f"--{one.name.replace('_', '-')}"
+            option = f"--{one.name.replace('_', '-')}"
+            if isinstance(value, bool) and one.default is None:
+                found.append(option if value else option.replace("--", "--no-"))
+            elif value != one.default and not isinstance(value, bool):
                 for item in value if isinstance(value, list) else [value]:
                     found += [option, str(item)]
     return found

@@ -9,7 +9,7 @@ import typer
 
 import scalefit as sf
 from scalefit.cli import documents
-from scalefit.cli.checks import check_budgets, check_intervals, check_level
+from scalefit.cli.checks import check_budgets, check_intervals, check_level, check_prices
 from scalefit.cli.fitted import surface_of
 from scalefit.cli.options import (
     Drawing,
@@ -105,6 +105,7 @@ def bias(
     check_budgets([flops])
     check_intervals(draws, fitted)
     check_level(output.level)
+    check_prices(utilisation)
     picture = picture_place(drawing.plot, overwrite=drawing.overwrite)
     fit, drawn, runs = surface_of(table, reading, fitted, draws)
     sweeps = sf.isoflop(runs, by=by, tolerance=tolerance, cost=cost)

@@ -26,7 +26,7 @@ from scalefit.cli.pairs import pairs
 from scalefit.cli.places import place, written
 from scalefit.cli.printing import finish, print_document, print_results
 from scalefit.cli.tables import STANDARD_INPUT, read_table
-from scalefit.errors import ArgumentError, MissingExtraError
+from scalefit.errors import ArgumentError, MissingExtraError, ScalefitError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +59,8 @@ def convert(
     reading: Reading,
 ) -> None:
     """See how a table is read, and write it with standard columns."""
+    if as_json and to == STANDARD_INPUT:
+        raise ScalefitError("--json and - both print: name a file in place of -")
     laws = [] if law is None else [sf.laws.find(law)]
     to_file = to is not None and to != STANDARD_INPUT
     where = place(str(to), "FILE", overwrite=overwrite, example="clean.csv") if to_file else None

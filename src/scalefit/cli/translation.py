@@ -116,6 +116,11 @@ def _each(found: re.Match[str]) -> str:
     return " ".join(f"{_option(found[1])} {name}={value}" for name, value in pairs)
 
 
+def _repeated(option: str, item: str) -> Callable[[re.Match[str]], str]:
+    """Items of a list, each behind the option."""
+    return lambda found: " ".join(f"{option} {one}" for one in re.findall(item, found[1]))
+
+
 def _tied(found: re.Match[str]) -> str:
     return "--tied " + "=".join(re.findall(r"'([^']*)'", found[0]))
 
@@ -197,17 +202,24 @@ SPELLINGS: Any = _compiled(
         (rf"\b({NAMED})\['([^']*)'\](?:\[\d\])?=", lambda m: f"{_option(m[1])} {m[2]}="),
         (rf"\b({NAMED})=\{{([^}}]*)\}}", _each),
         (r"\btied(\[\d\]=\([^)]*\)|=\[[^]]*\])", _tied),
-        (rf"\b({NAMED}|tied)(?= names | has )", lambda m: _option(m[1])),
+        (rf"\b({NAMED}|laws|tied)(?= names | has )", lambda m: _option(m[1])),
         (r"\bcertify=(\w+)", _certify),
         (rf"\b({QUANTITIES})=\('([^']*)', ({NUMBER})\)", r"--column \1='\2*\3'"),
         (rf"(?<!--at )(?<!--column )\b({QUANTITIES})=({TEXT})", r"--column \1=\2"),
         (rf"(?<![\w.-])loss=({NUMBER})", r"--loss \1"),
         (r"\bby=\[([^]]*)\]", lambda m: f"--by {m[1].replace(chr(39), '').replace(' ', '')}"),
         (r'\bkeep="([^"]*)"', r'--keep "\1"'),
+        (r'\bkeep=\[((?:"[^"]*"(?:, )?)+)\]', _repeated("--keep", '"[^"]*"')),
+        (r"\bkeep=\[\.\.\.\]", "--keep ... --keep ..."),
+        (rf"\blaws=\[((?:{TEXT}(?:, )?)+)\]", _repeated("--law", r"(?<=')\w+(?=')")),
+        (r"; or select rows before, as frame\[.*?\] < 1e21\]", ""),
+        (r"\bsee fit\.verdict\b", "see the verdict of scalefit fit TABLE"),
+        (r"a pair \(lowest, highest\) with None where", "LOWEST:HIGHEST with nothing where"),
+        (r"\b(rules=\[[^]]*\]|keep_edges=False)", r"\1 (in Python)"),
         (rf"(?<![\w.-])({OPTIONS})=({TEXT}|{NUMBER})", _plain),
         (rf"(?<![\w.-])({OPTIONS})=\.\.\.", lambda m: f"{_option(m[1])} ..."),
         (rf"(?<![\w.-])({OPTIONS})=None", lambda m: f"no {_option(m[1])}"),
-        (r"(?<![\w.-])([A-Za-z]\w*)='\.\.\.'", r"--column \1='...'"),
+        (r"(?<![\w.-])(?<!--column )([A-Za-z]\w*)='\.\.\.'", r"--column \1='...'"),
         (rf"(?<![\w.-])({OPTIONS}|{NAMED}|tied)=(?!\.\.\.)(?=[,.;) ]|$)", lambda m: _option(m[1])),
         (r"\b(?:pass )?overwrite=True", "--overwrite"),
         (rf"\b(?:name|path|words)=({TEXT})", r"\1"),

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -86,14 +86,15 @@ class _Call:
         Args:
             counts: whether the words say how far the main stage is, where no bar does.
         """
-        stages, main = list(self.stages), self.main()
+        # Copies: the call goes on meanwhile.
+        stages, programs, main = list(self.stages), list(self.programs), self.main()
         parts = []
         for stage in dict.fromkeys([main, *stages[-1:]] if main in stages else stages[-1:]):
             counted = stage.counted and (counts or stage is not main)
             unit = f" {stage.unit}" if stage is main else ""
             count = f" {stage.done:,}/{stage.total:,}{unit}" if counted else ""
             parts.append(stage.what + count)
-        parts += [f"compiling {self.programs[-1]}, once"] if self.programs else []
+        parts += [f"compiling {programs[-1]}, once"] if programs else []
         return ": ".join([self.name, ", ".join(parts)]) if parts else self.name
 
 
@@ -202,12 +203,10 @@ def _watched(call: _Call, line: Callable[[], Any]) -> Iterator[None]:
 def _watch(call: _Call, line: Callable[[], Any]) -> None:
     if call.ended.wait(DELAY):
         return
-    shown_line = line()
-    try:
+    # A line that cannot be shown, as of a terminal that went away, is no reason to complain.
+    with suppress(Exception), closing(line()) as shown_line:
         while not call.ended.wait(EVERY):
             shown_line.show(call)
-    finally:
-        shown_line.close()
 
 
 def _line_of_here() -> Callable[[], Any] | None:
@@ -218,7 +217,17 @@ def _line_of_here() -> Callable[[], Any] | None:
     python = sys.modules.get("IPython")
     if python is not None and getattr(python.get_ipython(), "kernel", None) is not None:
         return _NotebookLine
-    return _TerminalLine if sys.stderr is not None and sys.stderr.isatty() else None
+    return _TerminalLine if _on_terminal() else None
+
+
+def _on_terminal() -> bool:
+    """Whether somebody sees what standard error says while it is said.
+
+    It may be None, closed, or an object that does no more than write.
+    """
+    with suppress(AttributeError, ValueError):
+        return bool(sys.stderr.isatty())
+    return False
 
 
 class _TerminalLine:
@@ -228,8 +237,12 @@ class _TerminalLine:
         # Imported here: tqdm imports asyncio, which nothing else needs.
         from tqdm import tqdm
 
+        class Bar(tqdm):  # type: ignore[type-arg]
+            # No thread of tqdm's own, which would outlive the call.
+            monitor_interval = 0
+
         # It would print itself at once, empty, but for a delay.
-        self.bar = tqdm(total=1, leave=False, bar_format=UNCOUNTED, dynamic_ncols=True, delay=1e-9)
+        self.bar = Bar(total=1, leave=False, bar_format=UNCOUNTED, dynamic_ncols=True, delay=1e-9)
 
     def show(self, call: _Call) -> None:
         main, bar = call.main(), self.bar
