@@ -54,7 +54,7 @@ TERMS = {
 
 
 # Of a program that runs once: compiled in a third of the time.
-QUICK = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+QUICK = {"xla_backend_optimization_level": 0}
 
 
 @pytest.fixture(scope="module", params=TERMS)

@@ -207,7 +207,9 @@ def _swept(
             wider = np.hstack([design, columns])
             coefficients, _, rank, _ = np.linalg.lstsq(wider, ranks, rcond=1e-9)
             tried[header] = float(((ranks - wider @ coefficients) ** 2).sum()), int(rank)
-        best = min(tried, key=lambda header: tried[header][0])
+        # Steps and batch size of one number of tokens explain the same: the first, not rounding.
+        least = min(squares for squares, _ in tried.values()) + 1e-9 * total
+        best = next(header for header, (squares, _) in tried.items() if squares <= least)
         squares, rank = tried[best]
         if not _explains(unexplained - squares, squares, rank - size, freedom - rank, total):
             break
