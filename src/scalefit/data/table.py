@@ -25,7 +25,7 @@ from scalefit.data.column_checks import (
     refuse,
     sound,
 )
-from scalefit.data.column_guesses import guesses, refuse_ambiguous, unresolved
+from scalefit.data.column_guesses import refuse_ambiguous, unresolved
 from scalefit.data.column_names import (
     ALIASES,
     ALWAYS_RESOLVED,
@@ -57,7 +57,7 @@ from scalefit.data.several_responses import (
     stacked,
 )
 from scalefit.data.table_notes import reading_notes, replaced_columns
-from scalefit.data.table_report import first_rows, quantities
+from scalefit.data.table_report import first_rows, next_step, quantities
 from scalefit.errors import ArgumentError, DataError, listed
 from scalefit.frozen import Frozen
 from scalefit.laws import BUILTIN, Law
@@ -249,7 +249,7 @@ class LossTable(Described):
         others = [name for name in self.columns if name not in self.sources]
         return Description(
             "Loss table",
-            f"{len(self)} runs, {len(self.dropped)} dropped. {self._next_step()}",
+            f"{len(self)} runs, {len(self.dropped)} dropped. {next_step(self.frame, self.sources, self.responses)}",
             facts={
                 "dropped": counted(self.dropped),
                 "other columns": listed(others) if others else "",
@@ -258,13 +258,6 @@ class LossTable(Described):
             notes=self.notes,
             parts={"dropped": description(self.dropped)} if self.dropped else {},
         )
-
-    def _next_step(self) -> str:
-        if "loss" in self.sources or self.responses is not None:
-            return "Next: scalefit.fit(table)."
-        likely = guesses(self.frame, "loss", list(self.sources.values()))
-        hint = f": perhaps loss={likely[0]!r}, where it is read" if likely else ""
-        return f"No column is known as a loss{hint}."
 
     def _quantities(self) -> Table:
         """Header, range and unit of each quantity that is in numbers."""

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from scalefit.data.column_guesses import guesses
 from scalefit.data.column_names import UNITS
+from scalefit.data.several_responses import Responses
 from scalefit.frozen import Frozen
 from scalefit.reporting.description import Column, Table
 from scalefit.reporting.numbers import Kind
 
-__all__ = ["first_rows", "quantities"]
+__all__ = ["first_rows", "next_step", "quantities"]
 
 # How a report writes the quantities, and how much of a table it shows.
 KINDS: Mapping[str, Kind] = Frozen({"N": "count", "D": "count", "C": "flop"})
@@ -54,3 +56,18 @@ def first_rows(frame: pd.DataFrame) -> Table:
         kind: Kind = KINDS.get(str(name), "number") if numeric else "text"
         columns.append(Column(str(name), values.tolist(), kind))
     return Table(columns, f"first of {len(frame)} runs")
+
+
+def next_step(frame: pd.DataFrame, sources: Mapping[str, object], several: Responses | None) -> str:
+    """What to do with a table: fit it, or say which column is its loss.
+
+    Args:
+        frame: the table.
+        sources: header of each quantity that is known.
+        several: which columns its rows are responses of, if they are.
+    """
+    if "loss" in sources or several is not None:
+        return "Next: scalefit.fit(table)."
+    likely = guesses(frame, "loss", list(sources.values()))
+    hint = f": perhaps loss={likely[0]!r}, where it is read" if likely else ""
+    return f"No column is known as a loss{hint}."
