@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -186,6 +187,23 @@ def test_a_stopped_command_says_nothing_more(inside, monkeypatch):
             with monkeypatch.context() as patched:
                 patched.setattr(place, stop)
                 assert scalefit("fit", "runs.csv", *form) == (130, "", "")
+
+
+def test_a_command_is_stopped_while_python_calls_back(inside, monkeypatch):
+    class Lost:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    def work(*_):
+        Lost()
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            pass
+
+    before = sys.unraisablehook
+    monkeypatch.setattr("scalefit.cli.fit_commands.fit_of", work)
+    assert scalefit("fit", "runs.csv") == (130, "", "")
+    assert sys.unraisablehook is before
 
 
 def test_options_of_a_fit_beside_a_saved_one_are_refused(inside):

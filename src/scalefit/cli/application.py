@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -80,12 +82,32 @@ def _common(
     """Neural scaling laws fitted globally, exactly and with evidence."""
 
 
+@contextmanager
+def _stopped_anywhere() -> Iterator[None]:
+    """Ctrl-C stops the command even while Python calls JAX back, where errors are printed only."""
+    before = sys.unraisablehook
+
+    def again(given: Any) -> None:
+        if given.exc_type is KeyboardInterrupt:
+            # By a thread, so that it comes when this has returned.
+            _thread.start_new_thread(_thread.interrupt_main, ())
+        else:
+            before(given)
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
 def main() -> None:
     """Entry point: an error becomes one line on standard error, or a document under ``--json``."""
     as_json = "--json" in sys.argv[1:]
     try:
         # Under --json errors of usage are raised, to be printed as any other.
-        code: Any = app(prog_name="scalefit", standalone_mode=not as_json)
+        with _stopped_anywhere():
+            code: Any = app(prog_name="scalefit", standalone_mode=not as_json)
     except ScalefitError as error:
         exit_code = NO_FIT if isinstance(error, FitError) else BAD_INPUT
         if as_json:
