@@ -246,14 +246,12 @@ class LossTable(Described):
 
     def describe(self, level: float = 0.95) -> Description:
         """What the columns are and hold, the first runs, and what was left out."""
-        others = [name for name in self.columns if name not in self.sources]
+        others = listed([name for name in self.columns if name not in self.sources])
+        step = next_step(self.frame, self.sources, self.responses)
         return Description(
             "Loss table",
-            f"{len(self)} runs, {len(self.dropped)} dropped. {next_step(self.frame, self.sources, self.responses)}",
-            facts={
-                "dropped": counted(self.dropped),
-                "other columns": listed(others) if others else "",
-            },
+            f"{len(self)} runs, {len(self.dropped)} dropped. {step}",
+            facts={"dropped": counted(self.dropped), "other columns": others},
             tables=[self._quantities(), first_rows(self.frame)],
             notes=self.notes,
             parts={"dropped": description(self.dropped)} if self.dropped else {},
