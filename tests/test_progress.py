@@ -96,6 +96,10 @@ def test_a_call_succeeds_whatever_standard_error_is_and_leaves_no_thread(monkeyp
         inner()
     assert complaints == []
     assert threading.enumerate() == before
+    # Held by a thread that is gone, the lock would stop whoever uses tqdm next, and cannot be
+    # released here.
+    tqdm.tqdm.get_lock().acquire(False)
+    tqdm.tqdm.get_lock().release()
 
 
 def test_nothing_is_shown_where_standard_error_is_closed(tmp_path):

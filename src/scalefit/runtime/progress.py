@@ -230,6 +230,27 @@ def _on_terminal() -> bool:
     return False
 
 
+class _Quiet:
+    """A stream that is not written to where it cannot be.
+
+    An error inside tqdm would leave its lock held, and whoever uses tqdm next would wait forever.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(Exception):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(Exception):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class _TerminalLine:
     """A line of tqdm's on standard error."""
 
@@ -242,7 +263,8 @@ class _TerminalLine:
             monitor_interval = 0
 
         # It would print itself at once, empty, but for a delay.
-        self.bar = Bar(total=1, leave=False, bar_format=UNCOUNTED, dynamic_ncols=True, delay=1e-9)
+        look: dict[str, Any] = {"bar_format": UNCOUNTED, "dynamic_ncols": True, "leave": False}
+        self.bar = Bar(total=1, file=_Quiet(sys.stderr), delay=1e-9, **look)
 
     def show(self, call: _Call) -> None:
         main, bar = call.main(), self.bar
