@@ -63,6 +63,11 @@ PICTURES = {
     "holdout": ("holdout", {}, 2),
     "diagnosis": ("diagnosis", {}, None),
     "next_runs": ("next_runs", {}, 1),
+    "curves": ("draws", {"runs": True, "flops": 1e24}, 1),
+    "residuals": ("fit", {"runs": True}, None),
+    "observed": ("draws", {"runs": True}, 1),
+    "held_out": ("comparison", {"runs": True}, 2),
+    "overview": ("draws", {"runs": True, "flops": 1e24}, None),
 }
 
 
@@ -132,7 +137,12 @@ def judge(figure):
     figure.canvas.draw()
     hidden = ticks_out_of_view(figure)
     seen = [(item, box) for item, box in texts(figure) if item not in hidden and box.width > 0]
-    of_legends = {text for item, _ in seen if isinstance(item, Legend) for text in item.get_texts()}
+    of_legends = {
+        text
+        for item, _ in seen
+        if isinstance(item, Legend)
+        for text in (*item.get_texts(), item.get_title())
+    }
     seen = [(item, box) for item, box in seen if item not in of_legends]
 
     def called(item):

@@ -14,7 +14,7 @@ from scalefit.errors import AllocationError
 from scalefit.plot.drawn_lines import Lines, quantity, said
 from scalefit.plot.line_colours import Colours
 from scalefit.plot.measured_runs import MeasuredRuns
-from scalefit.plot.style import GREY, ORANGE, ink, paper, symbol
+from scalefit.plot.style import GREY, ORANGE, band, ink, paper, symbol
 from scalefit.results.remembered_columns import spoken
 from scalefit.results.surface import Surface
 
@@ -116,7 +116,7 @@ def draw_lines(ax: Axes, view: View, colours: Colours) -> None:
             x = view.points(*view.reach, BAND)
             columns = lines.columns(view.surface.point, x, value)
             ends = view.surface.estimate_loss(**columns).interval(view.level)
-            ax.fill_between(x, *ends, color=colour, alpha=0.22, linewidth=0)
+            ax.fill_between(x, *ends, **band(ax, colour))
         if lines.labelled:
             ax.plot([], [], color=colour, label=f"{lines.by} = {value}")
         for inside, low, high in view.pieces(place):
@@ -132,7 +132,7 @@ def draw_lines(ax: Axes, view: View, colours: Colours) -> None:
     ax.plot([], [], color=GREY, linestyle=DASHES, linewidth=1.1, label=_beyond(view))
     if view.surface.drawn:
         name = f"{100 * view.level:g} % interval of the line"
-        ax.fill_between([], [], color=GREY, alpha=0.4, linewidth=0, label=name)
+        ax.fill_between([], [], **band(ax, GREY, alpha=0.5), label=name)
 
 
 def _beyond(view: View) -> str:

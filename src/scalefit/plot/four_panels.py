@@ -31,6 +31,7 @@ from scalefit.plot.style import (
     ORANGE,
     VERMILION,
     axis_label,
+    band,
     ink,
     legend_below,
     log_axis,
@@ -136,7 +137,7 @@ def _recommended(
     for name, colour in (("N", BLUE), ("D", GREEN)):
         if found.draws:
             low, high = found.estimate(name).interval(level)
-            ax.fill_between(budgets, low, high, color=colour, alpha=0.22, linewidth=0)
+            ax.fill_between(budgets, low, high, **band(ax, colour))
         exponent = float((found.n_exponent if name == "N" else found.d_exponent)[-1])
         unit = {"N": "parameters", "D": "tokens"}[name]
         # Dashed where no run is.

@@ -22,6 +22,7 @@ from scalefit.plot.style import (
     GREY,
     VERMILION,
     axis_label,
+    band,
     ink,
     legend_below,
     log_axis,
@@ -160,8 +161,7 @@ def _smooth(ax: Axes, z: np.ndarray, values: np.ndarray, level: float, logarithm
     places, middle, error, df = local_lines(z, values)
     half = t.ppf(0.5 + 0.5 * level, df) * error
     x = 10**places if logarithmic else places
-    ax.fill_between(x, middle - half, middle + half, color=VERMILION, alpha=0.25, linewidth=0,
-                    zorder=2.5)  # fmt: skip
+    ax.fill_between(x, middle - half, middle + half, zorder=2.5, **band(ax, VERMILION))
     ax.plot(x, middle, color=VERMILION, linewidth=1.6, zorder=3)
 
 
