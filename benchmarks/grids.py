@@ -86,7 +86,7 @@ def engine(points: int, device: str | None = None) -> Engine:
     prepared = prepare_fit(runs, find("chinchilla"), objective)
     axes = grid.axes(prepared.problem, prepared.settings, points)
     tables = Tables(objective, prepared.data)
-    return Engine(prepared.problem, prepared.settings, tables, axes, device, False)
+    return Engine(prepared.problem, prepared.settings, tables, axes, device)
 
 
 def in_numpy(at: Engine) -> grid.Scan:

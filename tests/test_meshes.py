@@ -40,7 +40,7 @@ def scans(mesh, law):
     losses = posed.data.response * np.exp(np.random.default_rng(0).normal(0, 0.01, (5, 30)))
     tables = Tables(fit.objective, posed.data, losses)
     axes = grid.axes(posed.problem, posed.settings, 32)
-    at = engine.Engine(posed.problem, posed.settings, tables, axes, mesh, False)
+    at = engine.Engine(posed.problem, posed.settings, tables, axes, mesh)
     return np.concatenate([[*item.value, *item.cells.flat] for item in at.rank(np.arange(5), 4)])
 
 

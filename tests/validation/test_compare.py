@@ -191,6 +191,11 @@ def test_no_bend_is_tested_by_simulation(bent):
     assert drawn.tests["method"][0] == "simulated"
 
 
+def test_groups_of_no_column_are_refused(runs):
+    with pytest.raises(sf.errors.ArgumentError, match=r"groups=\(\) is not a column or several"):
+        sf.compare(runs, "chinchilla", groups=())
+
+
 def test_groups_are_pooled_shared_or_alone(runs):
     corpus = np.where(np.arange(len(runs)) % 2, "web", "code")
     loss = runs["loss"] * np.where(corpus == "web", 1.0, 1.2)

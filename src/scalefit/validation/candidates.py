@@ -178,7 +178,10 @@ def with_groups(
         ArgumentError: names no columns, or a law has groups of its own.
         DataError: there is no such column, or it has one level.
     """
-    columns = arguments.names(by, "groups", remedy="Pass a column, as groups='corpus'")
+    remedy = "Pass a column, as groups='corpus'"
+    columns = arguments.names(by, "groups", remedy=remedy)
+    if not columns:
+        raise arguments.refused("groups", by, "a column or several", remedy)
     Grouping.of(table, columns, table.weight > 0)
     found: list[Candidate] = []
     for item in candidates:
