@@ -32,6 +32,7 @@ from scalefit.plot.style import (
     VERMILION,
     axis_label,
     band,
+    figure_of,
     ink,
     legend_below,
     log_axis,
@@ -187,7 +188,7 @@ def _page(axes: np.ndarray, said_of: list[str], notes: list[Note], level: float)
     """The title of the figure, one legend for all panels, and the notes below it."""
     from matplotlib.lines import Line2D
 
-    figure = axes[0].get_figure(root=True)
+    figure = figure_of(axes[0])
     figure.suptitle("\n".join(said_of), fontsize=10.5)
     handles: dict[str, Any] = {}
     for place, one in enumerate(axes):

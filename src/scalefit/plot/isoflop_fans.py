@@ -16,6 +16,7 @@ from scalefit.plot.canvas import single
 from scalefit.plot.style import (
     VERMILION,
     axis_label,
+    figure_of,
     halo,
     ink,
     is_small,
@@ -252,8 +253,7 @@ def budget_bar(ax: Axes, budgets: np.ndarray, colours: np.ndarray) -> None:
 
     count = len(budgets)
     norm = BoundaryNorm(np.arange(count + 1) - 0.5, count)
-    figure = ax.get_figure(root=True)
-    assert figure is not None
+    figure = figure_of(ax)
     bar = figure.colorbar(
         ScalarMappable(norm, ListedColormap(colours)), ax=ax, pad=0.015, aspect=26, fraction=0.05,
         shrink=min(0.06 * count + 0.2, 0.9),

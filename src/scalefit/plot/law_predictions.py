@@ -20,6 +20,7 @@ from scalefit.plot.style import (
     GREY,
     VERMILION,
     axis_label,
+    figure_of,
     legend_below,
     log_axis,
     paper,
@@ -207,7 +208,7 @@ def _explained(axes: np.ndarray, frame: pd.DataFrame, whole: bool) -> None:
     ]
     handles.append(Line2D([], [], color=VERMILION, linestyle=(0, (4, 2)), label="mean"))
     if whole:
-        figure = first.get_figure(root=True)
+        figure = figure_of(first)
         figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4))
     else:
         legend_below(axes[-1], handles=handles)

@@ -15,6 +15,7 @@ from scalefit.plot.style import (
     SKY,
     VERMILION,
     axis_label,
+    figure_of,
     is_small,
     sequence,
     small_text,
@@ -73,8 +74,7 @@ class Colours:
             boxes = ListedColormap(np.asarray(self.of_line).tolist())
             shown = ScalarMappable(BoundaryNorm(edges, len(values)), boxes)
             places = edges[:-1] + 0.5
-        figure = ax.get_figure(root=True)
-        assert figure is not None
+        figure = figure_of(ax)
         # Of many Axes each has little room: the ends say the order.
         few, size = is_small(ax), small_text(ax)
         kept = [0, len(values) - 1] if few else range(len(values))

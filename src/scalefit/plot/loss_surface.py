@@ -18,6 +18,7 @@ from scalefit.plot.canvas import beyond, single
 from scalefit.plot.style import (
     ORANGE,
     diverging,
+    figure_of,
     halo,
     ink,
     is_dark,
@@ -223,8 +224,7 @@ def _runs(ax: Axes, fit: Fit, table: LossTable) -> None:
     )
     if small:
         return
-    figure = ax.get_figure(root=True)
-    assert figure is not None
+    figure = figure_of(ax)
     bar = figure.colorbar(drawn, ax=ax, shrink=0.55, aspect=18, pad=0.02, extend="both")
     bar.locator = MaxNLocator(4)
     bar.formatter = FuncFormatter(lambda value, _: f"{value:+.3g}" if value else "0")

@@ -16,6 +16,7 @@ from scalefit.plot.style import (
     GREY,
     ORANGE,
     VERMILION,
+    figure_of,
     is_small,
     legend_below,
     log_axis,
@@ -162,8 +163,7 @@ def _plane(ax: Axes, plane: Landscape, least: float) -> None:
         norm=BoundaryNorm(levels, 256, extend="max"), cmap="viridis", extend="max",
     )  # fmt: skip
     ax.contour(plane.first, plane.second, relative, levels, colors="white", linewidths=0.4)
-    figure = ax.get_figure(root=True)
-    assert figure is not None
+    figure = figure_of(ax)
     if is_small(ax):
         return
     bar = figure.colorbar(drawn, ax=ax, label="objective, multiples of its minimum", aspect=30)

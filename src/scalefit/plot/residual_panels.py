@@ -23,6 +23,7 @@ from scalefit.plot.style import (
     VERMILION,
     axis_label,
     band,
+    figure_of,
     ink,
     legend_below,
     log_axis,
@@ -198,7 +199,7 @@ def _explained(axes: np.ndarray, runs: MeasuredRuns, level: float, whole: bool) 
     said = f"{runs.fit.law.name}: {len(runs)} runs, usual residual {size:.2g}"
     said += " %" if runs.relative else ""
     handles = _handles(runs, level)
-    figure = axes[0].get_figure(root=True)
+    figure = figure_of(axes[0])
     if whole:
         figure.suptitle(said, fontsize=10.5)
         figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4))

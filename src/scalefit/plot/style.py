@@ -18,6 +18,7 @@ from scalefit.reporting.numbers import Kind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = [
     "BLUE",
@@ -294,10 +295,17 @@ def prepared(ax: Axes) -> Axes:
     return ax
 
 
+def figure_of(ax: Axes) -> Figure:
+    """The whole figure that the Axes are on, and no part of it."""
+    # The second is that of a part; of a whole figure it is itself.
+    figure = ax.figure.figure
+    assert figure is not None
+    return figure
+
+
 def extent(ax: Axes) -> tuple[float, float]:
     """Width and height of the Axes, inches."""
-    figure = ax.get_figure(root=True)
-    assert figure is not None  # Axes that are drawn on belong to a figure.
+    figure = figure_of(ax)
     box = ax.get_position()
     return float(box.width * figure.get_figwidth()), float(box.height * figure.get_figheight())
 
@@ -463,8 +471,7 @@ def legend_below(ax: Axes, **options: Any) -> None:
     """
     from matplotlib.transforms import ScaledTranslation
 
-    figure = ax.get_figure(root=True)
-    assert figure is not None
+    figure = figure_of(ax)
     labels = ax.get_legend_handles_labels()[1]
     labels = [item.get_label() for item in options.get("handles", [])] or labels
     if not labels or is_small(ax):
