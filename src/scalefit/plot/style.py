@@ -105,7 +105,7 @@ WORD = re.compile(r"(?:\$[^$]*\$|[^\s$])+")
 NARROW, SMALL, LOW = 4.2, 2.8, 1.7
 # Of a legend below the Axes: its distance from them, points, and what an entry has beside its text
 # (its line and gaps), in sizes of the text.
-BELOW, HANDLE = 34.0, 4.0
+BELOW, HANDLE = 40.0, 4.0
 # Room of the label of a tick across and up, in sizes of its text.
 ACROSS, UP = 4.6, 2.2
 # Letters of counts.
