@@ -1,18 +1,11 @@
 """Pictures of allocations show what was found."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import scalefit as sf
 
 FIT = sf.published("chinchilla", "besiroglu")
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

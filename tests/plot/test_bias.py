@@ -18,12 +18,6 @@ def report():
     return sf.bias(fit, sf.isoflop(runs), runs, 1e24, rules=(), objectives=False)
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
-
-
 def labels(ax):
     return [text.get_text() for text in ax.get_legend().get_texts()]
 

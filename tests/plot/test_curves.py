@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,12 +27,6 @@ def fit(runs):
 @pytest.fixture(scope="module")
 def draws(fit, runs):
     return sf.covariance(fit, runs).draws(200, seed=2)
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def labels(ax):

@@ -7,12 +7,6 @@ import pytest
 import scalefit as sf
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def runs():
     return sf.simulate(sf.simulation.isoflop_design(points=9), noise=0.002, seed=2)

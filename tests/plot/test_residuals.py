@@ -28,12 +28,6 @@ def draws(fit, runs):
     return sf.covariance(fit, runs).draws(200, seed=4)
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
-
-
 def offsets(ax):
     points = [item for item in ax.collections if isinstance(item, PathCollection)]
     return np.concatenate([np.asarray(item.get_offsets()) for item in points])

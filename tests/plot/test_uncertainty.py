@@ -18,12 +18,6 @@ def draws(runs):
     return sf.covariance(sf.fit(runs), runs).draws(300, seed=4)
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
-
-
 def labels(ax):
     return [text.get_text() for text in ax.get_legend().get_texts()]
 

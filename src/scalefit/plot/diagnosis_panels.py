@@ -13,9 +13,9 @@ from scalefit.arguments import instance
 from scalefit.arguments import level as checked_level
 from scalefit.data.table import LossTable
 from scalefit.frozen import Frozen
-from scalefit.objective import robust_size
 from scalefit.plot.canvas import several
 from scalefit.plot.gap_parts import ratio_axis
+from scalefit.plot.residual_points import frame_height, points_within
 from scalefit.plot.style import (
     BLUE,
     GREEN,
@@ -44,8 +44,6 @@ __all__ = ["diagnosis", "diagnosis_shape"]
 
 # Panels of residuals, at most: N, D, compute and D/N.
 MOST_PANELS = 4
-# Residuals beyond so many times their usual size are put on the edge, and counted.
-TALLEST = 6.0
 # Answers beyond this factor are put on the edge.
 WIDEST = 8.0
 BAND, TREND, FLAGGED = BLUE, VERMILION, VERMILION
@@ -141,17 +139,9 @@ def _residuals(ax: Axes, result: Diagnosis, name: str, level: float) -> None:
     factor = 100.0 if relative else 1.0
     x = result.residuals[name].to_numpy()
     values = factor * result.residuals["residual"].to_numpy()
-    usual = robust_size(values) or 1.0
-    top = 1.12 * min(float(np.abs(values).max()), TALLEST * usual)
-    beyond = np.abs(values) > top
-    colours = _colours(ax, result)
+    top = frame_height(values)
     size = 6 if is_small(ax) else 14
-    ax.scatter(x[~beyond], values[~beyond], s=size, color=colours[~beyond], linewidths=0)
-    for sign, marker in ((1, "^"), (-1, "v")):
-        far = beyond & (np.sign(values) == sign)
-        if far.any():
-            ax.scatter(x[far], np.full(far.sum(), 0.96 * sign * top), s=22, marker=marker,
-                       color=colours[far], linewidths=0)  # fmt: skip
+    points_within(ax, x, values, top, colours=_colours(ax, result), s=size, linewidths=0)
     ax.axhline(0.0, color=GREY, linewidth=0.8)
     frame = result.trend_intervals(level)
     slope = frame[(frame["column"] == name) & (frame["term"] == "slope")].iloc[0]

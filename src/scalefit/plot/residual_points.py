@@ -11,7 +11,7 @@ from scalefit.objective import robust_size
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["TALLEST", "frame_height", "local_lines", "points_within"]
+__all__ = ["frame_height", "local_lines", "points_within"]
 
 # Residuals beyond so many times their usual size are put on the edge.
 TALLEST = 6.0
@@ -27,7 +27,15 @@ def frame_height(values: np.ndarray) -> float:
     return 1.12 * min(float(np.abs(values).max()) or 1.0, TALLEST * usual)
 
 
-def points_within(ax: Axes, x: np.ndarray, values: np.ndarray, top: float, **style: Any) -> None:
+def points_within(
+    ax: Axes,
+    x: np.ndarray,
+    values: np.ndarray,
+    top: float,
+    *,
+    colours: np.ndarray | None = None,
+    **style: Any,
+) -> None:
     """Points, those beyond the frame as triangles on its edge.
 
     Args:
@@ -35,18 +43,23 @@ def points_within(ax: Axes, x: np.ndarray, values: np.ndarray, top: float, **sty
         x: where they are across, shape (runs,).
         values: residuals, shape (runs,).
         top: half the height of the frame.
+        colours: of each point, where they differ, shape (runs, 4).
         **style: of the points.
     """
+
+    def drawn(here: np.ndarray, height: np.ndarray, **more: Any) -> None:
+        own = {} if colours is None else {"color": colours[here]}
+        ax.scatter(x[here], height, **style, **own, **more)
+
     size = style.pop("s", 16)
     beyond = np.abs(values) > top
     label = style.pop("label", None)
     if not beyond.all():
-        ax.scatter(x[~beyond], values[~beyond], s=size, label=label, **style)
+        drawn(~beyond, values[~beyond], s=size, label=label)
     for sign, marker in ((1, "^"), (-1, "v")):
         far = beyond & (np.sign(values) == sign)
         if far.any():
-            edge = np.full(far.sum(), 0.96 * sign * top)
-            ax.scatter(x[far], edge, s=1.5 * size, marker=marker, **style)
+            drawn(far, np.full(far.sum(), 0.96 * sign * top), s=1.5 * size, marker=marker)
 
 
 def local_lines(
